@@ -41,7 +41,7 @@ def named(thing: object) -> str | None:
 
 
 def remembered(things: Iterable[tuple[str, object]]) -> set[int]:
-    """The identities of what is in containers that are meant to outlive everyone for a while, and of its parts."""
+    """The identities of the objects in containers that are meant to outlive everyone, and of their parts."""
     found: set[int] = set()
     for name, thing in things:
         for attribute, value in getattr(thing, "__dict__", {}).items():

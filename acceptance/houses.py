@@ -51,7 +51,7 @@ class House:
         self.router: Final = Namespace(f"{tag}-router{number}")
         self.machine: Final = Namespace(f"{tag}-machine{number}")
         self.cable: Final = Cable(f"{tag}o{number}", self.router.name, outside)
-        """To the outside."""
+        """The cable to the outside."""
         self._port = f"{tag}o{number}i"
         self._wire()
 

@@ -32,7 +32,7 @@ from harness.postgres import Server
 from harness.wire import HOST, exchange, login, post, request
 
 STEPS: Final = {"-3 d": -259200, "-1 h": -3600, "+1 h": 3600, "+3 d": 259200}
-"""Of the clock, in seconds; it is right again after each."""
+"""Steps of the clock, in seconds; it is right again after each."""
 RINGS: Final = 3.0
 """Seconds."""
 BUSY: Final = 1.5

@@ -1,5 +1,4 @@
-"""An operator's commands, as the pages have them, as root in a minimal Debian: from an installation to a restored
-backup.
+"""An operator's commands, as the pages have them, as root in a minimal Debian: from installation to a restored backup.
 
 A place of somebody's own that a page names (another machine, where the clone comes from, the day of a backup) is given
 one here; nothing else of a block is changed. Everything but the installation happens in a network namespace.
@@ -208,7 +207,7 @@ class Operator:
         self._expect((self._root / "root/turn.secret").stat().st_mode & 0o77 == 0, "others may read the secret")
 
     def _upgrade(self) -> None:
-        """From the commit before to this one."""
+        """Upgrade from the commit before to this one."""
         self._move_to(self._root / SOURCE, "HEAD")
         self.type(DOCS / "upgrading.md", "cd /opt/callnet")
         there = self.shell.type("git -C /opt/callnet rev-parse HEAD").strip()

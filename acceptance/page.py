@@ -34,7 +34,7 @@ _NOTE: Final = """
         new MutationObserver(look).observe(document.body, { attributes: true });
     });
 """
-"""Noted in the page: whoever asks a slow browser from outside waits for the answer, too."""
+"""Noted in the page: asking a slow browser from outside would wait for the answer, too."""
 
 
 def measure(browsers: Stage, query: str, name: str, value: str) -> float:

@@ -147,7 +147,7 @@ class Thief:
         self._random = random
 
     async def live(self, way: str, end: Callable[[str, Thief], Awaitable[None]]) -> int:
-        """Go on until the token has been ended in this way for a while; how many tokens are good then."""
+        """Go on until the token has been ended in this way for some time; the number of tokens that are valid then."""
         self.tokens.append(await login(self.nodes[0].door.account, self.phone, "tv"))
         stealing = asyncio.ensure_future(self._steal())
         await asyncio.sleep(self._random.uniform(0.3, 1.3))

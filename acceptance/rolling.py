@@ -55,9 +55,9 @@ class Plan(Struct, frozen=True):
     """Calls in a second."""
     drain_deadline: int
     rounds: int
-    """So often both nodes are restarted with the code that is here."""
+    """The number of times that both nodes are restarted with the code that is here."""
     rolls: int
-    """So often they are taken to the previous revision and back."""
+    """The number of times that they are taken to the previous revision and back."""
 
 
 FULL: Final = Plan(300, 8.0, 5, 6, 3)

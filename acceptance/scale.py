@@ -39,9 +39,9 @@ class Plan(Struct, frozen=True):
 
     nodes: Sequence[int]
     calls: int
-    """Of each kind that is counted."""
+    """The number of each kind that is counted."""
     seconds: int
-    """Of the cluster's life, while nodes die."""
+    """The seconds of the cluster's life, while nodes die."""
     big: tuple[int, int]
     """Devices of a node that dies, and how many of them are in calls."""
 

@@ -1,4 +1,4 @@
-"""A simulated cluster that lives for a while: calls begin and end between random nodes, and nodes die."""
+"""A simulated cluster that lives for some time: calls begin and end between random nodes, and nodes die."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import time
 
 
 def go_by(file: str) -> None:
-    """Have whoever asks for the time be told so much more. The monotonic clock is a true one."""
+    """Shift the time that programs are told by this much. The monotonic clock is a true one."""
     true_time = time.time
 
     def told() -> float:

@@ -52,7 +52,7 @@ LIVE_EVERY: Final = 8.0
 """Seconds after which a slow reader shows that it lives."""
 AT_ONCE: Final = 16
 NOBODY: Final = "13600000000"
-"""Whoever calls this one is answered at once."""
+"""A caller of this one is answered at once."""
 NO_HISTORY: Final = "[history]\ndays = 0\n"
 """Eight devices without limits end more calls than one database writes down. Those that wait are not weighed here."""
 _ALIVE: Final = client_frame(PONG)

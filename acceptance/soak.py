@@ -87,7 +87,7 @@ class Sample(Struct, frozen=True):
 
 
 def growth(samples: Sequence[Sample]) -> float:
-    """By how many KiB memory grows in a minute: the slope of the line that fits the samples best."""
+    """The growth of memory in KiB in a minute: the slope of the line that fits the samples best."""
     return linear_regression([one.at / MINUTE for one in samples], [one.memory for one in samples]).slope
 
 

@@ -107,7 +107,7 @@ class Phone:
         self.line.answer(await self.expect("called"), accept)
 
     async def silence(self) -> None:
-        """Hear nothing for a while."""
+        """Hear nothing for some time."""
         try:
             async with asyncio.timeout(SILENCE):
                 heard = await self.line.next()

@@ -65,9 +65,7 @@ def _say_nothing() -> None:
 
 
 def compare(kind: str, count: int, chosen: int) -> tuple[str, _Seen, str]:
-    """Compare this number of streams of a kind; answers with the observations, and with a difference if there was
-    one.
-    """
+    """Compare this number of streams of a kind; returns the observations, and a difference if there was one."""
     strategy, check = KINDS[kind]
     seen: _Seen = Counter()
 

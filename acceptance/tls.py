@@ -118,7 +118,7 @@ def judge(port: int, trusted: Path) -> str | None:
 
 
 def connect(port: int) -> ssl.SSLSocket:
-    """Connect, whoever the server says it is."""
+    """Connect to any server, whatever its name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     plain = socket.create_connection((HOST, port), 30)

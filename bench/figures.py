@@ -26,15 +26,15 @@ class Figures(Struct, frozen=True):
     memory: float = nan
     """KiB for each idle socket."""
     p50: float = nan
-    """From ``call`` to ``call_success``, half of the calls, ms."""
+    """The time from ``call`` to ``call_success``, half of the calls, ms."""
     p99: float = nan
     """The same, all but one in a hundred."""
     rung: float = nan
-    """From ``call`` to ``called`` at half of the load that the nodes can bear, all but one in a hundred, ms."""
+    """The time from ``call`` to ``called`` at half of the nodes' capacity, all but one in a hundred, ms."""
     relay: float = nan
     """CPU of what one page says to the other, µs."""
     busy: float = nan
-    """From ``call`` to ``call_success`` at a load that keeps the server busy, all but one in a hundred, ms."""
+    """The time from ``call`` to ``call_success`` at a load that keeps the server busy, all but one in a hundred, ms."""
     saturated_calls: float = nan
     """Calls a second of a server that never waits for its clients."""
     saturated_call: float = nan
@@ -52,7 +52,7 @@ class Figures(Struct, frozen=True):
 
 
 WAITS: Final = ("p50", "p99", "rung", "busy")
-"""Figures that whoever else uses the machine only makes worse."""
+"""Figures that other users of the machine only make worse."""
 
 BESIDE_OTHERS: Final = {
     "call": "CPU of a whole call (3 frames in, 3 out), µs",

@@ -80,7 +80,7 @@ class Daemon:
         self.log_file = self.folder / "log"
         self.environment: Final = dict(environment or {})
         self.urls: Mapping[str, str] = {}
-        """By service, such as ``account``. Empty until it serves."""
+        """The URLs by service, such as ``account``. Empty until it serves."""
         self._settings = settings
         self._command = command
         self._listeners = listeners
@@ -112,7 +112,7 @@ class Daemon:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """By service; without those that listen on a socket in the file system."""
+        """The ports by service; without those that listen on a socket in the file system."""
         found = {service: re.search(r":([0-9]+)", url) for service, url in self.urls.items()}
         return {service: int(port[1]) for service, port in found.items() if port is not None}
 

@@ -43,9 +43,7 @@ class Crowd:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, rate: float, until: asyncio.Event) -> None:
-        """Have calls begin at random, at this rate in calls a second, until told to stop; and wait until all have
-        ended.
-        """
+        """Have calls begin at random, ``rate`` a second, until told to stop; and wait until all have ended."""
         due = time.monotonic()
         while not until.is_set():
             due += self._random.expovariate(rate)

@@ -24,9 +24,9 @@ class Seen:
         self.placed = self.ended = 0
         """Calls that rang, and calls that came to the end that one of the two wanted."""
         self.rang: Final[list[float]] = []
-        """From a call until it rang."""
+        """The seconds from a call until it rang."""
         self.answered: Final[list[float]] = []
-        """From the answer until the caller was told."""
+        """The seconds from the answer until the caller was told."""
         self.longest_away = 0.0
         """The longest that a device was without a socket in the middle of a call."""
         self.longest_gap = 0.0

@@ -57,7 +57,7 @@ class Problem(Struct, frozen=True):
     """The caller first, if it is a call."""
     what: str
     settled: float = inf
-    """Of an active call: when all its parties knew of it."""
+    """The time at which all parties of an active call knew of it."""
     left: bool = False
     """Its caller left the node that it had called at before the answer came."""
     placed: float = -inf

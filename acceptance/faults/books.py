@@ -16,7 +16,7 @@ from acceptance.faults.bounds import OLD_END, REMEMBERED
 from harness.base_protocol import EVERY, Address
 
 NOTES: Final = 120
-"""So much is remembered of what each device said and heard."""
+"""The number of messages of each device that are remembered."""
 UNKNOWN: Final = 0.1
 """A connection that its node lost so soon, in seconds, died with it before anybody was told of it."""
 
@@ -308,5 +308,5 @@ class Books:
 
 
 def _may_be(call: Attempt, callee: Address, at: float) -> bool:
-    """Tell whether it can be this call of which its caller or ``callee`` is told."""
+    """Tell whether its caller or ``callee`` can have been told of this call."""
     return call.covers(callee) and at - REMEMBERED <= call.at < at

@@ -1,5 +1,4 @@
-"""The injector's faults, and the problems that a fault of a kind excuses: of its own node, link or Redis, in its
-window.
+"""The injector's faults, and the problems that each kind excuses: of its own node, link or Redis, in its window.
 
 Everything that no fault excuses is lost. So is whoever is stuck for too long after the last fault that concerns it.
 """

@@ -45,7 +45,7 @@ class Fleet:
         self._random = random
         self._over = asyncio.Event()
         self.latest = 0.0
-        """By how much the harness itself was late at worst."""
+        """The longest delay of the harness itself."""
         addresses: list[Address] = []
         while len(addresses) < size:
             number = f"138{len(addresses):08d}"

@@ -19,7 +19,7 @@ from harness.websocket import Refused
 from harness.wire import HOST, WebSocket, login
 
 QUIET: Final = 0.3
-"""So long before a device leaves it says nothing, or the server would believe it has read what it has not."""
+"""The time for which a device says nothing before it leaves, or the server would believe it has read everything."""
 DIAL: Final = 1.5
 """A node that does not let a device in within this is given up, in seconds."""
 DEAF: Final = 2.5

@@ -112,7 +112,7 @@ class Scraper:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
         self._read: Final[dict[tuple[int, int], Mapping[str, float]]] = {}
-        """By node and life."""
+        """The values by node and life."""
         self.longest = 0.0
         """The longest that a node let us wait, in seconds, but for those that were stopped or killed meanwhile."""
 

@@ -47,7 +47,7 @@ class Phone(Line):
     # Saying
 
     def call(self, target: Address) -> None:
-        """Place a call, leaving everything else; a call to whoever rings this device answers that."""
+        """Place a call, leaving everything else; a call to the caller that rings this device answers that."""
         now = time.monotonic()
         self._left_call = None if self.attempt is None else (self.attempt.target, "")
         if self.room is not None and self.peer is not None:

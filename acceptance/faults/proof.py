@@ -17,7 +17,7 @@ from acceptance.proof import Outcome, Proof
 DEVICES: Final = 200
 FEWER: Final = 120
 EACH: Final = 20
-"""So often every fault is done."""
+"""The number of times that every fault is done."""
 SUBSCRIBERS_KILLED: Final = 100
 IN_A_SLICE: Final = 6
 SHOWN: Final = 20

@@ -44,7 +44,7 @@ SHOWN: Final = 10
 LOGS: Final = ROOT / "build" / "acceptance" / "nodes"
 """Where the logs of the last run are kept."""
 AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
-"""Faults of which nothing is to be seen, so that nothing need be waited for."""
+"""Faults without a visible effect, so that nothing need be waited for."""
 
 
 class Plan(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Plan(Struct, frozen=True):
     kinds: Sequence[Kind]
     """The faults, in their order."""
     calm: float
-    """So long nothing goes wrong at first, in seconds."""
+    """The time without faults at first, in seconds."""
     forgets: bool
     """True: wait until Redis has forgotten the calls that are over."""
     shown: bool = True
@@ -121,7 +121,7 @@ class Run:
         ]
 
     async def _live(self) -> None:
-        """From the first device's coming to the last one's leaving."""
+        """The life from the first device's coming to the last one's leaving."""
         began = time.monotonic()
         await self._fleet.come()
         await self._probes.come()

@@ -13,7 +13,7 @@ from acceptance.faults.excuses import Fault, judge
 from acceptance.faults.metrics import Expected
 
 Say = Callable[[str], None]
-"""Shows a line to whoever watches the run."""
+"""Shows a line to the person watching the run."""
 
 SIGHTS: Final = {
     "disconnected": Wrong.DISCONNECTED,
@@ -54,7 +54,7 @@ class Tally:
         """Other things that a fault excuses."""
 
     def judge(self, before: float, now: float, say: Say) -> None:
-        """Judge all calls that nobody has been concerned with since ``before``, and report those that are newly lost."""
+        """Judge all calls that nobody has been concerned with since ``before``, and report newly lost ones."""
         for _ in self.judging(before, now, say):
             pass
 

@@ -18,7 +18,7 @@ ZONE: Final = "Asia/Shanghai"
 AT_ONCE: Final = 16
 """Accounts that are made at the same time."""
 HALF_A_DAY: Final = timedelta(hours=6)
-"""From so long ago until so long from now it is quiet where it is."""
+"""The time before and after now in which it is quiet where it is."""
 
 
 class Kind(Struct, frozen=True):

@@ -22,7 +22,7 @@ class Compared(Struct, frozen=True):
     earliest: float
     middle: float
     off: float
-    """By how much the median is more than that of all."""
+    """The difference of the median from that of all."""
 
     def __str__(self) -> str:
         return f"{self.earliest:.2f} ms at the least, median {self.middle:.2f} ms ({self.off:+.2f} ms)"

@@ -1,4 +1,4 @@
-"""Asks axe-core, which is kept in ``vendor/``, what of a page is hard to use for whoever sees, hears or moves badly."""
+"""Asks axe-core, which is kept in ``vendor/``, for parts of a page that are hard to use for people with impairments."""
 
 from __future__ import annotations
 

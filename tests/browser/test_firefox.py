@@ -14,7 +14,7 @@ from tests.browser.test_native import DRAW
 from tests.browser.visitor import Visitor
 
 FIRST: Final = (0, 255)
-"""With what the session of the page in Firefox begins: it answers, and it offers."""
+"""First byte of the session of the page in Firefox: with one it answers, with the other it offers."""
 
 
 class FirefoxTests(BrowserCase):
@@ -38,7 +38,7 @@ class FirefoxTests(BrowserCase):
             visitor.await_movement()
 
     def test_call(self) -> Deferred[None]:
-        """They see each other and compare the same code, whoever offers, and either may load the page again."""
+        """They see each other and compare the same code, whichever side offers, and either may load the page again."""
 
         def story(stage: Stage) -> None:
             for first in FIRST:

@@ -26,7 +26,7 @@ class InviteTests(BrowserCase):
         return f"{stage.site_url}{PAGE}?{query}"
 
     def test_copy(self) -> Deferred[None]:
-        """The link of the room is copied, and whoever opens it is in the room."""
+        """The link of the room is copied, and opens the room."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)

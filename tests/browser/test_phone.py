@@ -91,7 +91,7 @@ class StoryTests(OwnDaemonCase):
         return self.play(story)
 
     def test_a_reload(self) -> Deferred[None]:
-        """A phone that is reloaded comes back into its call, whichever side it is, and to whoever rings or is rung."""
+        """A phone that is reloaded comes back into its call, whichever side it is, and to a ringing one."""
 
         def story(stage: Stage) -> None:
             alice, bob = in_browsers_of_their_own(stage)
@@ -112,9 +112,7 @@ class StoryTests(OwnDaemonCase):
         return self.play(story)
 
     def test_nobody_there(self) -> Deferred[None]:
-        """A callee who is offline or busy cannot be called, and the phone says why; a party who leaves is shown as
-        gone.
-        """
+        """An offline or busy callee cannot be called, and the phone says why; a party who leaves is shown as gone."""
 
         def story(stage: Stage) -> None:
             alice, bob = in_browsers_of_their_own(stage)

@@ -80,7 +80,7 @@ class RelayTests(OwnDaemonCase):
         return self.play(story)
 
     def test_new_secret(self) -> Deferred[None]:
-        """That the secret is changed cuts no call, and what is negotiated from then on is so by the new one."""
+        """A new secret cuts no call, and is used for everything that is negotiated from then on."""
 
         def story(stage: Stage) -> None:
             red, blue = self.meet(stage)

@@ -79,7 +79,7 @@ class RepairTests(OwnDaemonCase):
         return self.play(story)
 
     def test_restart_from_both(self) -> Deferred[None]:
-        """That both pages ask for a new path at the same moment makes one, and nobody sees anything of it."""
+        """If both pages ask for a new path at the same moment they make one, and nobody notices."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)

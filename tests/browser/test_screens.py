@@ -22,7 +22,7 @@ from tests.browser.visitor import Visitor
 SIDEWAYS: Final = (844, 390)
 """A phone on its side is looked at, too, and has no sheet."""
 NARROWEST: Final = (320, 640)
-"""So is the smallest phone, and so is a page in a frame of another one."""
+"""The size of the smallest phone, and of a page in a frame of another one."""
 FRAME: Final = (1024, 700)
 OTHERS: Final = {"sideways": SIDEWAYS, "narrowest": NARROWEST, "frame": FRAME}
 LANGUAGES: Final = ("en-US", "zh-CN")

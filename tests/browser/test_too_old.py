@@ -60,7 +60,7 @@ class TooOldTests(BrowserCase):
         return self.play(story)
 
     def test_the_phone(self) -> Deferred[None]:
-        """So it does where the phone cannot start."""
+        """The notice is also shown where the phone cannot start."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
@@ -79,7 +79,7 @@ class TooOldTests(BrowserCase):
         return self.play(story)
 
     def test_a_module_that_fails(self) -> Deferred[None]:
-        """So it does where a module uses what the browser does not have."""
+        """The notice is also shown where a module uses a feature that the browser does not have."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
@@ -89,7 +89,7 @@ class TooOldTests(BrowserCase):
         return self.play(story)
 
     def test_no_modules(self) -> Deferred[None]:
-        """So it does in a browser that knows no modules."""
+        """The notice is also shown in a browser that knows no modules."""
         page = (STATIC / PAGE.removeprefix("/static/")).read_text(encoding="utf-8")
 
         def story(stage: Stage) -> None:

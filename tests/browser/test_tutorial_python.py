@@ -144,9 +144,7 @@ class PythonTests(OwnDaemonCase):
         return self.play(story)
 
     def test_comes_back(self) -> Deferred[None]:
-        """It reports that the daemon is gone, is back when the daemon is, and then calls the first entry of its
-        list.
-        """
+        """It says that the daemon is gone, is back when the daemon is, and then calls the first of its list."""
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))

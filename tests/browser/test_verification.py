@@ -157,7 +157,7 @@ class RuleTests(BrowserCase):
         return self.play(story)
 
     def test_order(self) -> Deferred[None]:
-        """Of all orders of up to four notes the right one alone comes to a code; what comes later is not heard."""
+        """Only the right order of up to four notes leads to a code; later notes are ignored."""
         first, second = b"1" * 32, b"2" * 32
         notes = {
             "commit": note("commit", commitment(OURS, first).hex()),

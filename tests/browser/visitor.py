@@ -128,7 +128,7 @@ class Visitor:
         self._frames.append(f"{time.monotonic():.1f} {direction.name} {frame.get('type')} {frame.get('online', '')}")
 
     def report(self) -> str:
-        """Where the page stands, for whoever looks for the cause of a failure."""
+        """The state of the page, for finding the cause of a failure."""
         try:
             shown = self.page.evaluate("JSON.stringify(document.body.dataset)")
         except Error as error:

@@ -53,7 +53,7 @@ class Socket(Phone):
 
 
 class Person:
-    """Whoever holds a device, and believes what it was told."""
+    """A person who holds a device, and believes what it was told."""
 
     def __init__(self, address: DeviceAddress, random: Random) -> None:
         self.address = address

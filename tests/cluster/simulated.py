@@ -50,7 +50,7 @@ STEP: Final = 0.25
 _STANDS_STILL: Final = 0.02
 """Seconds that time may pass by itself at most."""
 _AT_ONCE: Final = 20_000
-"""So often nodes may have something to do at once; more often is for ever."""
+"""The number of tasks that nodes may have at once; more would never end."""
 _MOMENT: Final = 0.05
 """Seconds that a test waits for anything at least, so that nothing that it does after something else is as late."""
 

@@ -119,7 +119,7 @@ class CutOffTests(SimulatedCase):
         self.assertEqual([[], [CloseCode.DISPLACED]], [moved.told, ann.closed])
 
     async def test_cancelled_elsewhere(self) -> None:
-        """So may one that does not know that it was answered, without the room; it is told that the call is over."""
+        """Nor need a device know that it was answered to hang up there; it is told that the call is over."""
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.cut_off(there)
@@ -218,7 +218,7 @@ class CutOffTests(SimulatedCase):
         await self.check_who_came_before(0)
 
     async def test_accepted_in_vain_and_given_up(self) -> None:
-        """So is one whose accept its node has given up to try."""
+        """So is a device whose accept its node has given up."""
         await self.check_who_came_before(1.5)
 
     async def test_accepted_in_vain_and_came_afterwards(self) -> None:
@@ -268,7 +268,7 @@ class GraceTests(SimulatedCase):
 
 
 class NewNameTests(SimulatedCase):
-    """A node that was taken for dead goes by a new name, and whoever comes before it has noticed is known by that."""
+    """A node taken for dead gets a new name, and a device that connects before it has noticed is known by that."""
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Begin with two nodes."""

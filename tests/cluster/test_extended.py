@@ -111,7 +111,7 @@ class PresenceTests(ExtendedCase):
         await self.shown(ann, True, False, True)
 
     async def test_killed_node(self) -> None:
-        """So is one whose node has died."""
+        """So is a device whose node has died."""
         ann, _ = await self.two()
         await self.shown(ann, True)
         self.there.die()

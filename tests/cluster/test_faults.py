@@ -224,7 +224,7 @@ class RedisAwayTests(ClusterCase):
         self.assertEqual([[], []], [ann.closed, tv.closed])
 
     async def test_hangs(self) -> None:
-        """Redis stands still for a while: the same, and what was asked of it meanwhile is not done late."""
+        """Redis hangs for some time: the same, and requests from that time are not carried out late."""
         here, there, ann, tv, room = await self.with_a_call()
         carol = await self.phone(CAROL, there)
         self.server.stop()

@@ -145,7 +145,7 @@ class LimiterTests(LimitsCase):
         self.assertGreaterEqual(let_through, 20)
 
     async def test_seldom(self) -> None:
-        """Of what is far below its limit nothing is told, until a tenth of it has come."""
+        """A use far below its limit is not reported, until a tenth of the limit has been reached."""
         one, _ = await self.start_limiters(30)
         for _ in range(2):
             one.wait("a")
@@ -253,7 +253,7 @@ class CrowdsTests(LimitsCase):
         await self.until(lambda: here.is_too_large(ADDRESS))
 
     async def test_small(self) -> None:
-        """Of addresses that few come from nothing is told."""
+        """Addresses with few clients are not reported."""
         _, here, _ = await self.start_crowds(300)
         for _ in range(2):
             here.join(From())

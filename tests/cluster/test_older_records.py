@@ -70,7 +70,7 @@ class OlderRoomsTests(SynchronousTestCase):
         self.assertEqual([ROOM, ROOM], [read.room_for(device) for device in both])
 
     def test_seat(self) -> None:
-        """So has one that changes the seats."""
+        """An older node that changes the seats has everybody go by the room of the call, too."""
         seat = Seat("red", "page", "here", 7, None, OTHER_ROOM)
         read = Decoder(Seat).decode(self.by_an_older_node(encode(seat), 5))
         self.assertEqual(replace(seat, came_by=None), read)

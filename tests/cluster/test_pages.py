@@ -68,7 +68,7 @@ class PagesElsewhereTests(SimulatedCase):
         self.assertEqual(1, one.states.count("ended"))
 
     async def test_ended_while_away(self) -> None:
-        """Whoever hung up while Redis was away has ended the call for the pages, whoever is back first."""
+        """A hangup while Redis was away has ended the call for the pages, whichever node is back first."""
         await self.ended_while_away(self.there, self.here, self.third)
 
     async def test_ended_while_away_pages_first(self) -> None:
@@ -80,7 +80,7 @@ class PagesElsewhereTests(SimulatedCase):
         await self.ended_while_away(self.here, self.third, self.there)
 
     async def test_heard_of_before_announcing(self) -> None:
-        """So has it for pages whose node hears of the end before it has told the store, which is empty, of them."""
+        """So it has for pages whose node hears of the end before it has told them to the store, which is empty."""
         room = await self.talk(self.ann, self.tv)
         page = Page(self.here, room, 1)
         page.joins()

@@ -42,7 +42,7 @@ class PolicyTests(SimulatedCase):
         self.assertLess(self.held(), 20_000)
 
     async def test_blocked(self) -> None:
-        """Whoever is blocked is told `offline`, on either node, and may call again when unblocked."""
+        """A blocked caller is told `offline`, on either node, and may call again when unblocked."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(2, here, there)
         callers = [await self.phone(ANN, here), await self.phone(CAROL, there)]
@@ -92,7 +92,7 @@ class PolicyTests(SimulatedCase):
         await self.until(lambda: not [key for key in self.keys() if key[:2] in ("o:", "p:")])
 
     async def test_read_once(self) -> None:
-        """Whoever reads the phone gets it once, for all its devices."""
+        """A reader of the phone gets it once, for all its devices."""
         here = await self.start()
         await self.of_one_phone(3, here)
         await self.prefers(BLOCKS, here)

@@ -58,7 +58,7 @@ class SleepingTests(SimulatedCase):
             await self.pass_time(GRACE + 0.5)
 
     async def test_blocked_meanwhile(self) -> None:
-        """Whoever its owner blocks while it sleeps, held by no node, does not wake it, and is told `offline`."""
+        """A caller blocked while the device sleeps, held by no node, does not wake it, and is told `offline`."""
         self.woken, self.fate = [], Fate.TAKEN
         here = await self.start()
         await self.made_known(here)

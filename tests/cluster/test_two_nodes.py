@@ -30,7 +30,7 @@ class TwoNodesTests(ClusterCase):
         await self.hears(ann, "call_refuse:refused")
 
     async def test_busy(self) -> None:
-        """Of two callers on two nodes exactly one gets through."""
+        """Exactly one of two callers on two nodes gets through."""
         here, there = await self.start(), await self.start()
         ann, carol = await self.phone(ANN, here), await self.phone(CAROL, there)
         tv = await self.phone(TV, there)

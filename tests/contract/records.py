@@ -28,7 +28,7 @@ class Samples:
         self.start: Final = start
 
     def at(self, seconds: float | None) -> float | None:
-        """So long after the start."""
+        """This time after the start."""
         return None if seconds is None else self.start + seconds
 
     def device(

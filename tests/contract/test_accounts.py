@@ -38,7 +38,7 @@ class AccountsContract(DatabaseCase):
         return self.check(test)
 
     def test_known_device_does_not_write(self) -> Deferred[None]:
-        """A login of a known device asks for nothing, or after a while for what is there, and never writes."""
+        """A login of a known device reads nothing, or after some time the present state, and never writes."""
 
         async def test() -> None:
             await self.enrolled(TV)
@@ -191,7 +191,7 @@ class AccountsInFile(InFile, SharedAccountsContract, TestCase):
     """On SQLite in a file."""
 
     def test_locked_database_is_unavailable(self) -> None:
-        """Whoever cannot get at the database in time is told that it is worth trying again."""
+        """A transaction that cannot get at the database in time fails as unavailable, to be tried again."""
         other = Database(str(self.database._url))
         self.addCleanup(other.close)
         with other.write() as writing, self.database.read() as reading:

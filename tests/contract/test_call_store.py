@@ -90,16 +90,14 @@ class CallStoreContract(StoreCase):
         self.assertIsNone((await store.read((), [third], fresh=True)).call(third))
 
     async def test_phone(self) -> None:
-        """To read a phone is to read all its devices."""
+        """Reading a phone reads all its devices."""
         store, of = await self.start()
         await self.assert_commits(store, Changes(devices=[of.device(TV), of.device(ANN), of.device(PAD)]))
         records = await store.read([TV.phone], [])
         self.assertEqual({"pad": of.device(PAD), "tv": of.device(TV)}, dict(records.devices[TV.phone]))
 
     async def test_policies(self) -> None:
-        """Data kept once for a phone is read with its devices, as it was last committed, and goes with the last
-        device.
-        """
+        """Data kept once for a phone is read with its devices, as last committed, and goes with the last device."""
         store, of = await self.start()
         for number, policy in enumerate((Policy(OTHERS, quiet=QuietHours(1, 2, "UTC")), Policy(only=OTHERS)), 1):
             devices = [of.device(one, number, policy=policy.in_record_of(one.device_id)) for one in (TV, PAD)]
@@ -119,7 +117,7 @@ class CallStoreContract(StoreCase):
         self.assertEqual(NOBODY, records.policy_of(records.devices[TV.phone][TV.device_id]))
 
     async def test_rooms_that_devices_name(self) -> None:
-        """With a phone come the calls and seats of every room that one of its devices names."""
+        """A phone is read with the calls and seats of every room that one of its devices names."""
         store, of = await self.start()
         calls = [of.ringing(1), of.ringing(2), of.ringing(3)]
         of_tv, of_pad = of.gone(TV), of.device(PAD, room=room_number(3))
@@ -177,7 +175,7 @@ class CallStoreContract(StoreCase):
         await self.assert_refuses(store, Changes(calls=[of.over(1, version=3)]))
 
     async def test_two_at_once(self) -> None:
-        """Of two who decided on the same records exactly one commits."""
+        """Exactly one of two transactions that are based on the same records commits."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(TV)]))
         both = [store.commit(Changes([of.device(TV, 2, room=room_number(n))], [of.ringing(n)])) for n in (1, 2)]
@@ -187,7 +185,7 @@ class CallStoreContract(StoreCase):
         self.assertEqual([of.ringing(winner)], await self.read(store, rooms=[room_number(1), room_number(2)]))
 
     async def test_two_accept_at_once(self) -> None:
-        """Of two devices that accept on the same records one is put through, and the other learns that it is late."""
+        """One of two devices that accept on the same records is put through, and the other learns that it is late."""
         store, of = await self.start()
         room, settings = room_number(1), CallSettings()
         rung = [of.device(device, room=room) for device in (ANN, TV, PAD)]

@@ -53,7 +53,7 @@ class CodesContract(DatabaseCase):
         return self.check(test)
 
     def test_spend(self) -> Deferred[None]:
-        """Of many who show the same code at once one gets in."""
+        """Only one of many devices that show the same code at once gets in."""
 
         async def test() -> None:
             await self.put()
@@ -74,7 +74,7 @@ class CodesContract(DatabaseCase):
             )
 
     def test_at_once(self) -> Deferred[None]:
-        """Of many first requests at the same time no more are kept than of as many one after the other."""
+        """Many concurrent first requests get no more codes than as many sequential ones."""
 
         async def test() -> None:
             for phone in map(str, range(20)):

@@ -192,9 +192,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_full_block_list(self) -> Deferred[None]:
-        """The block list has a maximum length, for the command line too; once there is room again, more can be
-        blocked.
-        """
+        """The block list has a maximum length, for the command line too; with room again it takes more."""
 
         async def test() -> None:
             self.fill_block_list(BLOCKED_MAX - 1)
@@ -213,7 +211,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_last_place(self) -> Deferred[None]:
-        """Of many who want the last place of a list at once, one gets it."""
+        """One of many concurrent additions gets the last place of a list."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(PHONE, str(number)) for number in range(CONTACTS_MAX - 1)], 1.0)
@@ -250,7 +248,7 @@ class ContactsContract(DatabaseCase):
             connection.execute(blocked.insert(), [{"owner": PHONE, "phone": str(number)} for number in range(length)])
 
     async def one_succeeds(self, change: Callable[[str], Deferred[None]]) -> None:
-        """Of many such changes at once one succeeds, and the list is full for the others."""
+        """One of many such concurrent changes succeeds, and the list is full for the others."""
         outcomes = await DeferredList([change(f"new {number}") for number in range(12)], consumeErrors=True)
         failures = [outcome for is_done, outcome in outcomes if not is_done]
         self.assertEqual(len(failures), 11)

@@ -42,7 +42,7 @@ class DueContract(StoreCase):
         await self.assert_commits(store, new)
 
     async def test_forget_one_of_a_phone(self) -> None:
-        """To forget one device of a phone leaves the others."""
+        """Forgetting one device of a phone leaves the others."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(TV), of.device(PAD)]))
         old = (await store.read([TV.phone], [])).device(TV)

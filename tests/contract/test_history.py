@@ -41,7 +41,7 @@ def call(number: int = 1, started_at: float = 1000.25, **fields: Any) -> PastCal
 
 
 def whole(side: PastCall, **other: Any) -> Sides:
-    """A call of which one side is this; ``other``: what the other one sees otherwise."""
+    """A call with this as one side; ``other``: the fields of the other side that differ."""
     back = replace(
         side,
         phone=side.peer.phone,
@@ -70,7 +70,7 @@ class HistoryContract(DatabaseCase):
         return list(await self.history.past_calls(TV.phone, cursor, limit))
 
     async def write(self, *sides: PastCall) -> None:
-        """Write calls down of which these are one side."""
+        """Record calls that have these as one side."""
         await self.history.write([whole(side) for side in sides])
 
     def test_written(self) -> Deferred[None]:
@@ -97,7 +97,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_too_many(self) -> Deferred[None]:
-        """Of each phone the newest are kept: once in a while, by the room of a call, the others are removed."""
+        """The newest calls of each phone are kept: now and then, by the room of a call, the others are removed."""
 
         async def test() -> None:
             numbers = range(1, 2 * ROWS)
@@ -171,7 +171,7 @@ class HistoryContract(DatabaseCase):
             return len(connection.execute(select(past_call)).all())
 
     def test_deleted(self) -> Deferred[None]:
-        """Of a phone that is deleted its own history goes, and nobody else's; the row goes with the last of them."""
+        """When a phone is deleted its own history goes, and nobody else's; the row goes with the last of them."""
 
         async def test() -> None:
             for first, second in ((TV, ANN), (ANN, TV)):
@@ -263,7 +263,7 @@ class HistoryContract(DatabaseCase):
             contacts.add(self.database, [Pair(TV.phone, ANN.phone)], 1.0)
 
     def test_unwanted(self) -> Deferred[None]:
-        """The calls of whoever may not call are not written down for the phone; those of its own devices are."""
+        """Calls of a rejected caller are not recorded for the phone; those of its own devices are."""
 
         async def test() -> None:
             await self.enrolled(TV, ANN)

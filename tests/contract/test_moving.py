@@ -71,7 +71,7 @@ class MovingContract(DatabaseCase):
         return self.check(test)
 
     def test_nodes_look_at_lists_again(self) -> Deferred[None]:
-        """Nodes look again at whoever's list has grown, and at whoever was added: each may see the other now."""
+        """Nodes look again at owners of lists that have grown, and at added phones: each may see the other now."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)

@@ -31,7 +31,7 @@ def event(number: int = 1, **fields: Any) -> OutboxEvent:
 
 
 def missed(number: int = 1, peer: DeviceAddress = ANN, device: DeviceAddress = TV) -> OutboxEvent:
-    """That a call was missed which reached nobody."""
+    """The event of a missed call that reached nobody."""
     room = RoomId(f"{number:032x}")
     call = PastCall(device.phone, 1000.0, room, True, device.device_id, peer, None, 1000.0, "missed", False, rang=False)
     return event(number, event="call_missed", unreached=call)
@@ -95,7 +95,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_done(self) -> Deferred[None]:
-        """Of what was taken nothing is kept but its id, for a while."""
+        """Of a delivered event only its id is kept, for some time."""
 
         async def test() -> None:
             await self.outbox.write([event(1), event(2)], 1.0)
@@ -156,7 +156,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_many_who_take(self) -> Deferred[None]:
-        """Of many who ask at once no two are handed the same event, and all are handed out."""
+        """No two of many concurrent senders are handed the same event, and all are handed out."""
 
         async def test() -> None:
             await self.outbox.write([event(number) for number in range(60)], 1.0)
@@ -181,7 +181,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_nothing_is_due(self) -> Deferred[None]:
-        """To look when nothing is due costs one statement, which only reads."""
+        """Looking when nothing is due costs one statement, which only reads."""
 
         async def test() -> None:
             await self.outbox.write([event()], 100.0)
@@ -205,7 +205,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_unreached(self) -> Deferred[None]:
-        """That a call was missed which reached nobody is told if the history of the phone has it."""
+        """A missed call that reached nobody is reported if the history of the phone has it."""
 
         async def test() -> None:
             await self.outbox.write([missed(1)], 1.0)
@@ -222,7 +222,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_enrolled(self) -> Deferred[None]:
-        """A device that is made is told of in the transaction that makes it, once, whoever makes it."""
+        """A new device is reported in the transaction that makes it, once, whoever makes it."""
 
         async def test() -> None:
             accounts = SqlAccounts(

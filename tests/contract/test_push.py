@@ -112,7 +112,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_revoked(self) -> Deferred[None]:
-        """A device is not woken any more of which a token is revoked; nor is any of a phone, if that is revoked."""
+        """A device with a revoked token is not woken any more; nor is any of a phone, if that is revoked."""
 
         async def test() -> None:
             everybody = [registration(PAD), registration(TV), registration(OTHER)]
@@ -143,7 +143,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_revoked_at_once(self) -> Deferred[None]:
-        """Of a device that registers while its tokens are revoked no registration is left."""
+        """A device that registers while its tokens are revoked has no registration left."""
 
         async def test() -> None:
             for _ in range(10):
@@ -160,7 +160,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_deleted_at_once(self) -> Deferred[None]:
-        """Of a device that registers while its account is deleted no registration is left, and nobody is in the way."""
+        """A device that registers while its account is deleted has no registration left, and blocks nobody."""
 
         async def test() -> None:
             for _ in range(10):

@@ -26,7 +26,7 @@ class SecretsContract(DatabaseCase):
     """The secrets of devices."""
 
     def test_offer(self) -> Deferred[None]:
-        """Of many that enrol one device at once, on two nodes, all learn of the one offer that counts."""
+        """Many concurrent enrolments of one device, on two nodes, all learn of the one offer that counts."""
 
         async def test() -> None:
             other = SqlAccounts(self.database, self.run_there, self.clock)
@@ -134,7 +134,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_too_many(self) -> Deferred[None]:
-        """Of a phone at most a hundred are kept: more are one revocation of the device that has most of them."""
+        """At most a hundred revocations of a phone are kept: more become one for the device with most of them."""
 
         async def test() -> None:
             await self.store.revoke(self.session(PAD, "b"))
@@ -189,7 +189,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_changes(self) -> Deferred[None]:
-        """Every node sees each change once, whoever made it, and a new one those of the last minutes."""
+        """Every node sees each change once, of whatever origin, and a new one those of the last minutes."""
 
         async def test() -> None:
             first, second = (
@@ -207,7 +207,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_old_changes(self) -> Deferred[None]:
-        """They are forgotten after a while, and a change that comes then is seen all the same."""
+        """They are forgotten after some time, and a change that comes then is seen all the same."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
@@ -241,7 +241,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_forgotten_unseen(self) -> Deferred[None]:
-        """So is who finds that changes are gone that were not seen, or another database in the place of the last."""
+        """So is a reader that finds that unseen changes are gone, or that the database is another one."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)

@@ -141,7 +141,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_many(self) -> Deferred[None]:
-        """Of very many it is told the latest."""
+        """If there are very many it is told the latest."""
 
         async def test() -> None:
             await self.comes(1000.0)

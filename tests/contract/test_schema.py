@@ -98,7 +98,7 @@ class SchemaContract(DatabaseCase):
         return database
 
     def described(self, connection: Connection) -> list[object]:
-        """Of each table what would make it, what would make its indexes, and its rows."""
+        """The statements that would make each table and its indexes, and its rows."""
         found = MetaData()
         found.reflect(connection)
         return [

@@ -60,7 +60,7 @@ class SettingsContract(DatabaseCase):
         return self.check(test)
 
     def test_at_once(self) -> Deferred[None]:
-        """Of two devices that set something at once one is the last, as a whole."""
+        """If two devices set something at once one is the last, as a whole."""
 
         async def test() -> None:
             both = [(NIGHT, [FRIEND]), (ALWAYS, [FRIEND, OTHER])]

@@ -201,7 +201,7 @@ class BehindTestCase(TestCase):
     balancer: Balancer
     nodes: Sequence[Daemon]
     certificate: bytes
-    """That the site shows."""
+    """The certificate of the site."""
 
     def setUp(self) -> None:
         """Have two numbers."""
@@ -221,7 +221,7 @@ class BehindTestCase(TestCase):
         )
 
     async def device(self, device_id: str) -> Member:
-        """A device that is connected, and accepts whoever calls."""
+        """A connected device that accepts every call."""
         return await member(self, self.service(), self.phone, device_id, answers=True)
 
     async def assert_comes_through(self) -> None:

@@ -154,7 +154,7 @@ class QueueTests(TestCase):
         self.assertEqual(second.state, "active")
 
     async def test_agents_take_turns(self) -> None:
-        """Of those who are free it is the turn of who was given a call before all others."""
+        """The free agent whose last call is the oldest is next."""
         mei = await self.agent("mei")
         call = await self.call(self.phones[0])
         await self.meet(await self.taken(mei), call)

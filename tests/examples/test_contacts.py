@@ -65,7 +65,7 @@ class SyncTests(SynchronousTestCase):
         return [(pair.owner, pair.contact, pair.name) for pair in contacts.pairs_of(self.database, None)]
 
     def test_the_first_run(self) -> None:
-        """Whoever shares a group has the others in the list by their names; each change is told, without numbers."""
+        """Members of a group have each other in the list by their names; each change is told, without numbers."""
         status, told, error = self.run_()
         self.assertEqual((status, error), (0, ""))
         names = {LI: "李伟", WANG: "王芳", ZHANG: "Zhang Min", MEI: "Mei Lin"}

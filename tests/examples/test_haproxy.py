@@ -121,7 +121,7 @@ class NodesTests(BehindTestCase):
         await self.assert_comes_through()
 
     async def test_a_reload(self) -> None:
-        """A reload closes no connection of a device, and whoever comes after it is served."""
+        """A reload closes no connection of a device, and later clients are served."""
         await self.begin()
         await self.assert_reload_loses_nothing()
 

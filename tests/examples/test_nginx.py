@@ -79,13 +79,13 @@ class NginxTests(BehindTestCase):
         await self.assert_comes_through()
 
     async def test_who_may_connect(self) -> None:
-        """Of the users of the machine only those of callnet's group come to it past nginx."""
+        """Only users of callnet's group can connect to it past nginx on this machine."""
         await self.begin()
         modes = {each.stat().st_mode & 0o777 for each in Path(self.sockets).iterdir() if each.is_socket()}
         self.assertEqual(modes, {0o660})
 
     async def test_a_reload(self) -> None:
-        """A reload closes no connection of a device, and whoever comes after it is served."""
+        """A reload closes no connection of a device, and later clients are served."""
         await self.begin()
         await self.assert_reload_loses_nothing()
 

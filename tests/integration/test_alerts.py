@@ -17,7 +17,7 @@ from tests.unit.test_tap_admin import AdminCase
 RULES: Final = ROOT / "etc" / "callnet-alerts.yml"
 DASHBOARD: Final = ROOT / "etc" / "callnet-grafana.json"
 WIDTH: Final = 24
-"""Of Grafana's grid."""
+"""The width of Grafana's grid."""
 STORIES: Final = Path(__file__).parent / "alerts.yml"
 
 

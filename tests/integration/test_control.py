@@ -59,7 +59,7 @@ class WorkersTests(OperatorMixin, TestCase):
             call.hang_up()
 
     async def begin_call(self) -> None:
-        """A device on each worker, one of which calls the other."""
+        """A device on each worker; one calls the other."""
         self.phone = new_phone()
         service = service_of(self.daemon)
         one, other = workers_of(self.daemon)

@@ -150,7 +150,7 @@ class FigureTests(SynchronousTestCase):
         self.assertAlmostEqual(figures["lag"], 0.025 + 0.025 * 9 / 10)
 
     def test_no_times(self) -> None:
-        """Of nothing there is no time, and what is greater than all bounds is as great as the last of them."""
+        """Without calls there is no time, and a time above all bounds counts as the last of them."""
         self.assertIsNone(self.look((0, counted(lag=[1])), (2, counted(lag=[1])))["lag"])
         self.assertEqual(self.look((0, counted()), (2, counted(lag=[70])))["lag"], 5)
 

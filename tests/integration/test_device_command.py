@@ -166,7 +166,7 @@ class DeviceCommandTests(TestCase):
         await tv.shows(r"stopped ringing \(cancelled\)")
 
     async def test_everything_at_the_site(self) -> None:
-        """One address serves everything, over TLS, to whoever trusts its certificate."""
+        """One address serves everything, over TLS, to clients that trust its certificate."""
         there = (*self.phone, "--call", *self.tv, f"--server={self.daemon.site_url}")
         for option in ("--insecure", f"--certificate={self.daemon.certificate}"):
             process = DeviceProcess(self.daemon, *there, option)

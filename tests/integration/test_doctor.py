@@ -73,7 +73,7 @@ class RunningTests(DoctorTestCase):
         return of
 
     async def test_all_is_well(self) -> None:
-        """All is well: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
+        """Everything is right: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
         found = self.found(await self.run_(self.daemon, "doctor"))
         self.assertEqual((["ok"], ["ok"]), (found["database"], found["redis"]))
         self.assertEqual((["ok", "ok"], ["ok"]), (found["turn"], found["stun"]))
@@ -116,7 +116,7 @@ class StoppedTests(DoctorTestCase):
     """No daemon."""
 
     async def test_nobody_answers(self) -> None:
-        """That nobody answers is said in a line."""
+        """If nobody answers one line says so."""
         daemon = Daemon(self.mktemp(), listeners='listeners.admin = [{ endpoint = "unix:/run/nobody/admin" }]')
         daemon.write_settings()
         for command in ("status", "top"):

@@ -93,7 +93,7 @@ class Side:
         self.noted.set()
 
     def described(self) -> None:
-        """That is looked at when it is over."""
+        """The description is checked when it is over."""
 
     def report(self, what: str) -> None:
         """Keep it."""

@@ -164,7 +164,7 @@ class BackTests(MigrateCase):
         self.assertIn((A, "tv9"), self.devices())
 
     def test_rights(self) -> None:
-        """To take over, to read is enough; to give back, one must be allowed to add."""
+        """Migrating takes the right to read; giving back takes the right to add."""
         name = f"reader_{self.seed.name}"
         self.seed.run(f"CREATE USER {name}@localhost IDENTIFIED BY 'pa:ss@5ec3e7'")
         self.seed.run(f"GRANT SELECT ON {self.seed.name}.* TO {name}@localhost")

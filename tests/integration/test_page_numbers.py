@@ -65,7 +65,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(self.follow(({}, 60)), [(0, "good", 60)])
 
     def test_beginning(self) -> None:
-        """That a browser begins with little is no reason for less picture."""
+        """A browser that begins with little does not lower the picture."""
         self.assertEqual(self.follow((NARROW, 5), (EASY, 20)), [(0, "good", 25)])
 
     def test_narrow_path(self) -> None:
@@ -93,7 +93,7 @@ class LinkTests(SynchronousTestCase):
         self.assertGreaterEqual(without[1], 2 * 10)
 
     def test_short_trouble(self) -> None:
-        """A second of trouble changes nothing; two seconds are told, and a while later that it is over."""
+        """A second of trouble changes nothing; two seconds are shown, and so is the end, some seconds later."""
         self.assertEqual(self.follow((EASY, 10), (LOSSY, 1), (EASY, 10)), [(0, "good", 21)])
         self.assertEqual(
             self.follow((EASY, 10), (LOSSY, 2), (EASY, 10)), [(0, "good", 11), (0, "bad", 4), (0, "good", 7)]
@@ -190,7 +190,7 @@ class MeasureTests(SynchronousTestCase):
         self.assertEqual((numbers.get("path"), numbers.get("pathRemote"), numbers.get("rtt")), ("host", None, None))
 
     def test_screen(self) -> None:
-        """Of two pictures that come in, the numbers are those of the one that carries more."""
+        """The numbers are those of the incoming picture that carries more."""
         lines = {"camera": (640, 1_000), "screen": (1_920, 90_000)}
         now = {
             name: {"type": "inbound-rtp", "kind": "video", "bytesReceived": count, "frameWidth": width}

@@ -65,9 +65,7 @@ class OpenWayTests(RedisCase):
         self.assertEqual(server.cli("DBSIZE"), "0")
 
     async def test_over_tls(self) -> None:
-        """The certificate is signed by the CA that ``redis.ca`` names, and is for the name or the address in the
-        URL.
-        """
+        """The certificate is signed by the CA in ``redis.ca``, and is for the name or address in the URL."""
         certificate = self.certificate("localhost", "127.0.0.1", "::1")
         server = self.server(certificate=certificate)
         for host in ("127.0.0.1", "[::1]", "localhost"):
@@ -109,7 +107,7 @@ class ClosedWayTests(RedisCase):
         await self.assert_stuck(f"unix:///nowhere/{path}", "No such file or directory", "No such file or directory")
 
     async def test_the_password_is_wrong(self) -> None:
-        """Whoever mends it in Redis need not start callnet again."""
+        """After a fix in Redis callnet need not be restarted."""
         server = self.server(tcp=True, settings=[("requirepass", "secret")])
         url = f"redis://:{WRONG_PASSWORD}@127.0.0.1:{server.port}"
         link = await self.assert_stuck(url, "it does not take this user and password", "refused: WRONGPASS")
@@ -146,7 +144,7 @@ class ClosedWayTests(RedisCase):
         await link.runs.get()
 
     async def test_redis_stands_still(self) -> None:
-        """It takes connections and answers nothing: whoever wants to start is told so within 2 seconds."""
+        """It takes connections and answers nothing: a start is told so within 2 seconds."""
         server = self.server(tcp=True)
         server.stop()
         link = await self.assert_stuck(server.url(), "no answer in 2 s", "no answer in time")

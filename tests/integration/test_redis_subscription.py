@@ -57,7 +57,7 @@ class Messages(_Base):
             self.assertEqual(await subscription.messages.get(), b"message %d" % number)
 
     async def test_it_goes_over_to_another_channel(self) -> None:
-        """From the confirmation on, that alone is listened to, also after a new connection."""
+        """After the confirmation only the new channel is subscribed to, also after a reconnect."""
         subscription = self.subscription(self.url, self.channel)
         await subscription.confirmed.get()
         subscription.follow(self.other)

@@ -64,7 +64,7 @@ class RevokingTests(WorkersTestCase):
         await self.assert_over()
 
     async def test_operator(self) -> None:
-        """So is one whose tokens the operator revokes on the command line."""
+        """So is a device whose tokens the operator revokes on the command line."""
         command = os.path.join(BIN, "callnet")
         _, error, status = await getProcessOutputAndValue(
             command, ["account", "revoke", self.number, "tv"], self.daemon.environ

@@ -47,7 +47,7 @@ ANN: Final = "13651884968"
 SUBJECT: Final = "mailto:ops@example.org"
 HOST, OTHER_HOST = HOSTS = ("push.test", "other.test")
 OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"
-"""Two addresses of this machine, of which a test takes one for one of the world's."""
+"""Two addresses of this machine; a test takes one for a global one."""
 PAIR: Final = sign([HOST], [], datetime.now(UTC))
 SERVER_TLS: Final = CertificateOptions(
     privateKey=crypto.PKey.from_cryptography_key(PAIR.key), certificate=crypto.X509.from_cryptography(PAIR.chain[0])
@@ -214,7 +214,7 @@ class WebPushTests(TestCase):
         self.assertEqual(1, self.kept())
 
     def test_inside(self) -> Deferred[None]:
-        """By the real rule no address of this machine is connected to, nor a private one."""
+        """The real rule allows no connection to an address of this machine, nor to a private one."""
         return Deferred.fromCoroutine(self.check_inside())
 
     async def check_rebinding(self) -> None:
@@ -248,7 +248,7 @@ class WebPushTests(TestCase):
             await door.left()
 
     def test_endless(self) -> Deferred[None]:
-        """Of an endless answer 4 KiB are read, in the body or the headers; then the connection is closed."""
+        """Only 4 KiB of an endless answer are read, in the body or the headers; then the connection is closed."""
         return Deferred.fromCoroutine(self.check_endless())
 
     async def check_silent(self) -> None:

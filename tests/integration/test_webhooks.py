@@ -149,9 +149,7 @@ class StoryTests(WebhooksTestCase):
         self.assert_nothing_logged(call.room_id)
 
     async def test_again(self) -> None:
-        """An event that was not accepted is sent again, by the process that comes after one that was stopped or
-        killed.
-        """
+        """An event that was not accepted is sent again, by the process after one that was stopped or killed."""
         await self.begin()
         self.told.answers[:] = [500] * 1000
         await log_in(self.service, self.phone, "tv")
@@ -190,7 +188,7 @@ class WorkersTests(WebhooksTestCase):
     """Two workers that meet over Redis."""
 
     async def test_killed(self) -> None:
-        """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
+        """A call that rings on a worker that is killed is reported completely, each event by one worker."""
         self.daemon = await shared_workers(self, self.settings)
         room = await killed_after_a_call(self, self.daemon, self.phone, self.friend)
         await self.until(lambda: len(self.told.taken) == 5)

@@ -247,7 +247,7 @@ class CertificateMixin:
         return await deferToThread(look)
 
     async def test_the_certificate_is_renewed(self) -> None:
-        """After SIGHUP, or a while, new connections are shown the new certificate; a wrong pair changes nothing."""
+        """After SIGHUP, or some time, new connections are shown the new certificate; a wrong pair changes nothing."""
         case: Any = self
         self.files = os.path.abspath(case.mktemp())
         os.mkdir(self.files)

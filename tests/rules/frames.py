@@ -12,7 +12,7 @@ Frame = dict[str, object]
 
 
 class Addressed(Protocol):
-    """Whoever has an address."""
+    """Anything with an address."""
 
     @property
     def address(self) -> DeviceAddress:

@@ -137,14 +137,14 @@ class EmptyStoreTests(AnnouncingCase):
         self.assertEqual(expected, self.device(TV))
 
     def test_calls_of_others(self) -> None:
-        """A call that others of the same phone are in is none of the node's business, whoever its parties are."""
+        """A call that other devices of the same phone are in does not concern the node, whoever its parties are."""
         carol, pad = device(CAROL, node=THERE, room=FIRST), device(PAD, node=THERE, room=FIRST)
         self.stored(carol, pad, active(FIRST, CAROL, PAD))
         changes = self.announce([device(TV)])
         self.assertEqual([device(TV, node=NODE)], list(changes.devices))
 
     def test_who_was_rung(self) -> None:
-        """The same goes for whoever still rings, and for nobody else."""
+        """The same goes for a device that still rings, and for no other."""
         self.announce([device(ANN, room=FIRST)], [ringing(FIRST, ANN, TV, PAD, state=Ringing((PAD,)))])
         self.assertEqual({"pad"}, set(self.tables.devices[TV.phone]))
 
@@ -193,7 +193,7 @@ class CallTests(AnnouncingCase):
             self.assertIs(stored, self.believed(stored, mine))
 
     def test_mine_is_over(self) -> None:
-        """So it is the other way about."""
+        """The same holds the other way about."""
         mine = over(FIRST, ANN, TV)
         self.assertEqual(mine, self.believed(active(FIRST, ANN, TV), mine))
         self.assertEqual(replace(mine, version=10), self.believed(active(FIRST, ANN, TV, version=9), mine))
@@ -212,7 +212,7 @@ class CallTests(AnnouncingCase):
         return over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by, answered_at=None)
 
     def test_ended_where_the_caller_was_not(self) -> None:
-        """That nobody answered, or somebody refused, on a node that could not tell the caller: it comes too late."""
+        """A call unanswered or refused on a node that could not tell the caller: its end comes too late."""
         for mine in (self.ended_here(Reason.NO_ANSWER), self.ended_here(Reason.REFUSED, PAD)):
             answered = active(FIRST, ANN, TV)
             self.setUp()
@@ -221,7 +221,7 @@ class CallTests(AnnouncingCase):
             self.assertEqual(answered, self.tables.calls[FIRST])
 
     def test_ended_when_the_caller_was_gone(self) -> None:
-        """So does what a node decided on when its caller had left it, who may have been answered elsewhere."""
+        """So does a decision of a node after its caller had left it, as the caller may have been answered elsewhere."""
         for lost_at, state in ((NOW - 2, Active), (NOW - 0.5, Over)):
             self.setUp()
             answered = active(FIRST, ANN, TV)
@@ -236,7 +236,7 @@ class CallTests(AnnouncingCase):
         return over(FIRST, ANN, TV, version=4, reason=Reason.CONNECTION_LOST)  # a second ago
 
     def test_taken_for_gone(self) -> None:
-        """So does that a party was gone for too long, if no party was there to be told: it may have come elsewhere."""
+        """So does the end of a party's grace, if no party was there to be told: the party may have come elsewhere."""
         answered = active(FIRST, ANN, TV)
         for ann in ([], [gone(ANN, NOW - 2, room=FIRST)]):
             self.setUp()
@@ -302,7 +302,7 @@ class CallTests(AnnouncingCase):
         self.assertIs(stored, self.believed(stored, replace(stored, due=None)))
 
     def test_two_answers(self) -> None:
-        """Of two answers, each of which one side has heard of, the first counts, and everybody is told."""
+        """If both sides have heard of different answers the first counts, and everybody is told."""
         fork = ringing(FIRST, ANN, TV, PAD, version=2)
         first = replace(fork, state=Active(TV, NOW - 3), due=NOW + 597)
         second = replace(fork, state=Active(PAD, NOW - 2))
@@ -324,7 +324,7 @@ class DeviceTests(AnnouncingCase):
         return self.device(ANN)
 
     def test_younger_there(self) -> None:
-        """Of two connections the younger one is the device's: the store's."""
+        """The younger of two connections is the device's: the store's."""
         stored = device(ANN, node=THERE, generation=7001)
         self.assertIs(stored, self.believed(stored, device(ANN)))
         self.assertIs(NOTHING, self.changes)

@@ -43,7 +43,7 @@ class WentElsewhereTests(AnnouncingCase):
         return self.announce([device(ANN, room=FIRST), device(TV, room=FIRST)], calls)
 
     def test_ended(self) -> None:
-        """It is told of their end, whoever is first to say so."""
+        """It is told of their end, whichever node is first to say so."""
         call = over(FIRST, TV, ANN)
         self.assert_told(self.went(call), (ANN, FIRST))
         self.setUp()

@@ -60,7 +60,7 @@ class RoomsOfDevicesTests(AnnouncingCase):
         )
 
     def test_newest(self) -> None:
-        """Of those that are over the newest go first; what is not known any more goes last."""
+        """The newest of the ended calls go first; calls that are not known any more go last."""
         calls = [over(FIRST, ANN, TV, ended_at=NOW - 3), over(SECOND, ANN, TV, ended_at=NOW - 1)]
         found = self.rooms(device(ANN, room=FIRST, previous_room=THIRD), device(ANN, room=SECOND), *calls)
         self.assertEqual((SECOND, FIRST), found)
@@ -96,7 +96,7 @@ class RoomsOfDevicesTests(AnnouncingCase):
         self.assertEqual(FIRST, self.device(ANN).room)
 
     def test_gone_elsewhere(self) -> None:
-        """So is one that was there and is gone again."""
+        """So is a page that was there and is gone again."""
         self.stored(gone(TV, NOW - 1, node=THERE, generation=8000))
         self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
         self.assertEqual((FIRST, NOW + 29), (self.device(TV).room, self.device(TV).due))
@@ -159,7 +159,7 @@ class ContradictionTests(AnnouncingCase):
         return self.tables.calls[FIRST]
 
     def test_left_by_calling_somebody_who_refused(self) -> None:
-        """So it has if the newer call is over: the older one stays left whatever follows."""
+        """The same holds if the newer call is over: the older one stays left whatever follows."""
         left = self.left_by_calling(Reason.REFUSED, CAROL).end
         self.assertIs(Reason.REPLACED, left and left.reason)
 
@@ -185,7 +185,7 @@ class ContradictionTests(AnnouncingCase):
         self.assert_ended(FIRST, Reason.BUSY, version=2)
 
     def test_newer_beats_older(self) -> None:
-        """Of two answered ones the one that was placed later stays; the other ends as `replaced`."""
+        """The later placed of two answered calls stays; the other ends as `replaced`."""
         self.clash(active(SECOND, CAROL, TV, placed_at=NOW - 20), active(FIRST, ANN, TV))
         self.assert_ended(SECOND, Reason.REPLACED, version=3)
         self.setUp()
@@ -236,7 +236,7 @@ class SeatsTests(AnnouncingCase):
         self.assert_seats(record, seat("red", NODE, empty_since=0.0), None)
 
     def test_newer_there(self) -> None:
-        """Of two sockets of one seat the newer one has it: the store's."""
+        """The newer of two sockets of one seat has it: the store's."""
         stored = seat("red", THERE, generation=7001)
         record = self.believed((stored, None), (seat("red"), None))
         self.assertEqual(SeatsRecord(FIRST, 8, (stored, None), None), record)

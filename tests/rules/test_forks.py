@@ -46,7 +46,7 @@ class WhoRingsTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "offline"))
 
     def test_only_oneself_online(self) -> None:
-        """Of one's own phone, with no other device online: `offline`."""
+        """A call to one's own phone, with no other device online: `offline`."""
         self.ann.calls(self.ann.everywhere())
         self.assert_heard(self.ann, call_failed(self.ann.everywhere(), "offline"))
 
@@ -127,7 +127,7 @@ class OutcomeTests(RulesTestCase):
             self.forget_heard()
 
     def test_ring_time(self) -> None:
-        """The last that still rings ends with the ring time, and whoever left hears nothing of it."""
+        """The last device that still rings ends with the ring time, and devices that left are not told."""
         room = self.ringing(self.ann, self.tv.everywhere())
         second = self.tv.calls(self.carol)
         assert second is not None

@@ -96,14 +96,14 @@ class HistoryTests(RulesTestCase):
         self.assert_sides(room, "busy", "refused", self.tv, "tv")
 
     def test_glare(self) -> None:
-        """Of two devices that called each other one call is left, and that was answered."""
+        """One call is left of two devices that called each other, and it was answered."""
         room = self.ringing(self.ann, self.tv)
         self.tv.calls(self.ann)
         self.tv.hangs_up(room)
         self.assert_sides(room, "answered", "answered", self.tv, "tv")
 
     def test_answered_by_itself(self) -> None:
-        """That the device answered without anybody touching it is in both histories; only an answer counts."""
+        """An automatic answer of the device is marked in both histories; only an answer counts."""
         device = self.tv.address
         by_itself: Final = partial(events.Accept, by_itself=True)
         for answer, written in ((by_itself, True), (events.Accept, False), (events.Refuse, False)):

@@ -58,7 +58,7 @@ class PlacingTests(IncompleteCase):
         self.assert_unavailable(self.place(self.ann, self.tv.address))
 
     def test_every_device(self) -> None:
-        """Of all devices of a phone those that are known ring."""
+        """A call to all devices of a phone rings those that are known."""
         self.tv.loses_socket()
         room = self.ann.calls(self.tv.everywhere())
         assert room is not None
@@ -182,7 +182,7 @@ class RoomTests(IncompleteCase):
         self.assertEqual(TooLate(Reason.HANGUP), self.tv.accepts(room))
 
     def test_known_seats(self) -> None:
-        """So it does in a made-up room of which the seats are known."""
+        """It does the same in a made-up room with known seats."""
         red, blue = Page(self.world, UNKNOWN, "red"), Page(self.world, UNKNOWN, "blue")
         self.world.complete = True
         red.comes()
@@ -256,7 +256,7 @@ class GaveUpTests(RulesTestCase):
         self.assert_silence(self.tv)
 
     def test_rung_device(self) -> None:
-        """It leaves the ringing; the last to leave is a refusal, of which it may have heard nothing."""
+        """It leaves the ringing; the last to leave is a refusal, and may have been told nothing."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.gives_up(self.tv, room)
         self.assert_call(room, Ringing)
@@ -315,7 +315,7 @@ class UnreachedTests(RulesTestCase):
         self.assert_silence()
 
     def test_changed(self) -> None:
-        """So has one that a device has left."""
+        """So has a call that a device has left."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.tv.calls(self.carol)
         self.forget_heard()

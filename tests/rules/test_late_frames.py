@@ -28,13 +28,13 @@ class OverTests(LateFramesTestCase):
     """The frame names a call that is over."""
 
     def test_parties(self) -> None:
-        """Of either party: `called_success` is answered with the reason, the other two with silence."""
+        """From either party: `called_success` is answered with the reason, the other two with silence."""
         room = self.over(self.ann, self.tv)
         for device in (self.ann, self.tv):
             self.assert_harmless(device, room, accept=TooLate(Reason.HANGUP))
 
     def test_strangers(self) -> None:
-        """Of a device that had no part in it: the same, with the call's reason."""
+        """From a device that had no part in it: the same, with the call's reason."""
         room = self.over(self.ann, self.tv)
         self.assert_harmless(self.carol, room, accept=TooLate(Reason.HANGUP))
 
@@ -149,9 +149,7 @@ class CancellingTests(RulesTestCase):
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
 
     def test_no_such_call(self) -> None:
-        """No such call: silence, whether it is of another phone, of nobody, over, or one that the sender did not
-        place.
-        """
+        """No such call: silence, if it is of another phone, of nobody, over, or not placed by the sender."""
         over = self.over(self.ann, self.tv)
         room = self.ringing(self.ann, self.tv)
         before = dict(self.world.calls)

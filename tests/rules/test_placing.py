@@ -140,7 +140,7 @@ class LeavingTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(NOBODY, "offline"))
 
     def test_ringing_is_left_for_nobody(self) -> None:
-        """So is a ringing call of the sender, and a ringing that it was part of."""
+        """So is a ringing call of the sender, and a ringing that the sender was part of."""
         room = self.ringing(self.ann, self.tv)
         self.ann.calls(NOBODY)
         self.assert_call(room, Over, Reason.CANCELLED)
@@ -149,7 +149,7 @@ class LeavingTests(RulesTestCase):
         self.assert_call(room, Over, Reason.BUSY)
 
     def test_device_is_never_stuck(self) -> None:
-        """Whoever was left or has left can be called, and can call, at once."""
+        """A device that was left or has left can be called, and can call, at once."""
         self.active(self.ann, self.tv)
         self.ann.calls(NOBODY)
         self.assertIsNotNone(self.carol.calls(self.ann))
@@ -187,7 +187,7 @@ class BusyTests(RulesTestCase):
         self.assert_heard(self.carol, call_failed(self.tv, "busy"))
 
     def test_two_callers_at_once(self) -> None:
-        """Of two callers at once exactly one gets through."""
+        """Exactly one of two concurrent callers gets through."""
         room = self.ann.calls(self.tv)
         assert room is not None
         self.carol.calls(self.tv)

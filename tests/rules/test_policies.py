@@ -41,7 +41,7 @@ class PolicyTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(self.tv, "offline"))
 
     def test_glare(self) -> None:
-        """To call whoever rings one is to accept, whatever the policies."""
+        """Calling the caller that rings one accepts, whatever the policies."""
         room = self.ringing(self.tv, self.ann)
         self.block(self.tv, self.ann.address.phone)
         self.ann.calls(self.tv)

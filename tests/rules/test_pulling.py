@@ -17,7 +17,7 @@ class PullingCase(RulesTestCase):
     """Ann talks to Bob's television, and Bob has a pad."""
 
     def setUp(self) -> None:
-        """Let them talk for a while."""
+        """Let them talk for some time."""
         super().setUp()
         self.room = self.talking(self.ann, self.tv)
         self.world.wait(10)
@@ -104,7 +104,7 @@ class PullTests(PullingCase):
         self.assertEqual([be_hangup(self.pad, other, "replaced")], self.carol.hears())
 
     def test_own_ringing_first(self) -> None:
-        """So does one that is being rung."""
+        """A device that is being rung leaves that call first, too."""
         self.ringing(self.carol, self.pad)
         self.pulls(self.pad)
         self.assertEqual("busy", self.carol.hears()[0]["reason"])

@@ -132,7 +132,7 @@ class EndingTests(RulesTestCase):
             self.assertEqual([be_hangup(ending, room, "hangup")], missing.connects())
 
     def test_call_refuse(self) -> None:
-        """So does a `call_refuse`."""
+        """So does a `call_refuse` that a party may have missed."""
         room = self.ringing(self.ann, self.tv)
         self.ann.loses_socket()
         self.world.wait(1)
@@ -140,7 +140,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([call_refuse(self.tv, room)], self.ann.connects())
 
     def test_call_failed(self) -> None:
-        """So does a `call_failed`."""
+        """So does a `call_failed` that a party may have missed."""
         self.ringing(self.ann, self.tv)
         self.world.wait(20)
         self.ann.last_heard = self.world.now

@@ -68,7 +68,7 @@ class TypedRoomTests(SeatsTestCase):
         self.assert_meets(self.red, "b3")
 
     def test_seat_is_kept(self) -> None:
-        """A seat whose socket went away is kept for its key for 10 s; after that whoever comes may take it."""
+        """A seat whose socket went away is kept for its key for 10 s; after that any page may take it."""
         self.red.comes("r")
         self.blue.comes("b")
         self.blue.goes()
@@ -81,7 +81,7 @@ class TypedRoomTests(SeatsTestCase):
         self.assertEqual(NoSeat("full"), self.blue.comes("b"))
 
     def test_who_is_told(self) -> None:
-        """Whoever is gone is not told of the room, and each socket of a seat has a greater generation."""
+        """A page that is gone is not told of the room, and each socket of a seat has a greater generation."""
         generations = [page.comes().generation for page in (self.red, self.blue, self.red, self.blue)]
         self.assertEqual(sorted(set(generations)), generations)
         self.world.wait(1)
@@ -219,7 +219,7 @@ class CallRoomTests(SeatsTestCase):
         self.assertIsInstance(self.green.comes("g"), Seated)
 
     def test_seat_outlives_its_page(self) -> None:
-        """A seat of a call is not given up by itself, but after 10 s to whoever comes."""
+        """A seat of a call is not given up by itself, but after 10 s to any page."""
         self.tv.accepts(self.room)
         self.blue.goes()
         self.world.wait(9.9)

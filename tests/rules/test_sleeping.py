@@ -59,7 +59,7 @@ class FallingAsleepTests(SleepingCase):
         self.assertEqual((self.tv.address,), self.ringing_there().asleep)
 
     def test_many_blocked(self) -> None:
-        """So it is, however many phones its phone has blocked; the record names no other device."""
+        """The same holds however many phones its phone has blocked; the record names no other device."""
         policy = Policy(frozenset(f"139{number:08d}" for number in range(1000)), wakes=frozenset(["tv", "radio"]))
         self.prefers(policy)
         self.assertEqual(frozenset(["tv"]), self.tv.record.policy.wakes)
@@ -120,7 +120,7 @@ class WakingTests(SleepingCase):
         self.assertEqual([be_hangup(self.ann, room, "no_answer")], self.tv.connects())
 
     def test_cancelled(self) -> None:
-        """So it is when the caller has thought better of it."""
+        """The same holds when the caller has cancelled."""
         room = self.ringing_there().room
         self.ann.cancels(self.tv)
         self.assertEqual([be_hangup(self.ann, room, "cancelled")], self.tv.connects())

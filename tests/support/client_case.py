@@ -113,7 +113,7 @@ class ClientCase(SynchronousTestCase):
         return connected
 
     def arrive(self) -> None:
-        """Let whoever wants to connect do so."""
+        """Let every waiting client connect."""
         pump = ConnectionCompleter(self.reactor).succeedOnce()
         assert pump is not None
         self.pumps.append(pump)

@@ -1,4 +1,4 @@
-"""Devices of tests over real sockets: those of the client, every frame of which is checked against the schemas."""
+"""Devices of tests over real sockets: those of the client; each frame is checked against the schemas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.checked_client import checked
 from tests.support.daemon import Daemon
 
 FOREVER: Final = 1e12
-"""When a token expires of which that is not known."""
+"""The expiry of a token if it is not known."""
 
 reactor: Any = installed
 

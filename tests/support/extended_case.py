@@ -1,4 +1,4 @@
-"""Devices of which some speak ``callnet.v2``, over wires in memory."""
+"""Devices, some with ``callnet.v2``, over wires in memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Lists:
 
 
 class ExtendedCase(QuietTestCase):
-    """Devices of which some are extended."""
+    """Devices; some are extended."""
 
     def extended(self, address: DeviceAddress, claimed: bool = False) -> Device:
         """Connect an extended device, which is welcomed before it is told anything else."""

@@ -48,7 +48,7 @@ class ExtendedDevice:
         return self.connection.abort()
 
     def received(self, payload: bytes) -> None:
-        """Keep a frame, and tell whoever waits for one."""
+        """Keep a frame, and tell those that wait for one."""
         frame = json.loads(payload)
         self.frames.append(frame)
         for is_it, heard in list(self._wanted):

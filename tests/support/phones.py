@@ -109,7 +109,7 @@ class Connection:
     # What can be said of it afterwards
 
     def rooms_left_open(self) -> list[object]:
-        """Rooms that it was called to or put through to, and of which it neither heard nor made the end."""
+        """Rooms of its calls and rings whose end it neither heard nor made."""
         return [
             frame["room_id"]
             for index, frame in enumerate(self.frames)
@@ -137,5 +137,5 @@ class Connection:
         return found
 
     def _is_idle(self, frame: Frame) -> bool:
-        """Tell whether a frame leaves whoever sent it in the call that it placed."""
+        """Tell whether a frame leaves its sender in the call that it placed."""
         return frame["type"] == "called_success" or self.address == (frame.get("to_phone"), frame.get("to_device_id"))

@@ -42,7 +42,7 @@ class RecordedSession:
         self.calls: list[CallRecord] = []
         """Calls that it was told to look at."""
         self.outcomes: list[Outcome] = []
-        """Of calls that were placed on earlier connections."""
+        """The outcomes of calls that were placed on earlier connections."""
         self.closed = 0
         """The number of times that it was told that it is displaced."""
         self.knew: tuple[Known, ...] = ()

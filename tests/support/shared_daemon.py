@@ -17,7 +17,7 @@ from harness.leaks import check
 from tests.support.daemon import Daemon
 
 _daemons: dict[tuple[Any, ...], SharedDaemon] = {}
-"""By settings and options."""
+"""The daemons by settings and options."""
 _numbers = count(1)
 
 

@@ -54,7 +54,7 @@ class Told(Struct):
     """Everything that a server did."""
 
     written: list[bytes]
-    """To each client, the room ids by the order in which they were named first."""
+    """The messages to each client, with room ids by the order in which they were named first."""
     ended: list[object]
     """The end of each connection, if it ended."""
     counts: dict[str, Any]

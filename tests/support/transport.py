@@ -21,7 +21,7 @@ class Transport(StringTransport):
         """Nothing waits here."""
 
     def write(self, data: bytes) -> None:
-        """Take bytes for the client; if it does not read, tell whoever produces them."""
+        """Take bytes for the client; if it does not read, tell their producer."""
         if self.ended_by is ConnectionAborted:
             return
         super().write(data)  # type: ignore[no-untyped-call]

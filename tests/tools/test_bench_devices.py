@@ -170,7 +170,7 @@ class ConnectionTests(SynchronousTestCase):
     """One connection."""
 
     def test_refused_upgrade(self) -> None:
-        """A device that is not let in says so to whoever opens it."""
+        """A device whose upgrade is refused reports that to its opener."""
 
         async def open_it() -> None:
             device = Device(0, 8082)

@@ -58,7 +58,7 @@ class RunTests(SynchronousTestCase):
         self.assert_measured(self.measured("callnet"), "stall", *BY_CALLLOAD, "store_call", "store_connection")
 
     def test_without_a_step(self) -> None:
-        """So does callnet without any one of the steps that make it fast."""
+        """Callnet also works without any one of the steps that make it fast."""
         for step in STEPS:
             way = replace(ALONE, program=("-m", "bench.without", step))
             with way.running(min(os.sched_getaffinity(0))) as server:

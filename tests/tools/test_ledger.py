@@ -130,7 +130,7 @@ class DeviceTests(SynchronousTestCase):
         self.assert_violations("was rung twice", "who never called it")
 
     def test_the_end_of_an_unknown_call(self) -> None:
-        """The end of a call of which the device never heard is noticed."""
+        """The end of a call that the device does not know is noticed."""
         self.hear(over(BERT))
         self.assert_violations("of which it never heard")
 
@@ -157,13 +157,13 @@ class DisagreementTests(SynchronousTestCase):
         self.story.callers.add(ANNE)
 
     def test_a_call(self) -> None:
-        """That the caller is given the one who accepted is in order."""
+        """A caller may be given the callee that accepted."""
         self.story.accepted.add(BERT)
         self.story.successes.add((ANNE, BERT))
         self.assertEqual([], self.ledger.disagreements())
 
     def test_glare(self) -> None:
-        """So is that a callee who called its caller is given the caller."""
+        """A callee that called its caller may be given the caller."""
         self.ledger.called_phones[BERT].add(ANNE.phone)
         self.story.successes |= {(ANNE, BERT), (BERT, ANNE)}
         self.assertEqual([], self.ledger.disagreements())

@@ -54,7 +54,7 @@ class CommandsTests(SynchronousTestCase):
                 self.assertTrue([line for line in text if option.opts[0] in line.split()], f"{path} {option.opts}")
 
     def test_options_of_all(self) -> None:
-        """So are the options before a command."""
+        """The options before a command are there as well."""
         for option in ("--config PATH", "--version", "--help"):
             self.assertIn(option, map(shown, commands.page(main, "1")))
 

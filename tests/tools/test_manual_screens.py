@@ -111,7 +111,7 @@ class ManualScreenTests(TestCase):
 
 
 def _page(browser: Browser, screen: str, scheme: Scheme, found: list[str]) -> Page:
-    """A new page, of which what it fetches and what fails in it is noted."""
+    """A new page whose requests and errors are recorded."""
 
     def note(request: Request) -> None:
         if not request.url.startswith(("file:", "data:")):

@@ -184,7 +184,7 @@ class MakingTests(ReleaseCase):
         self.assertTrue((self.root / "changes" / "1.feature.md").exists())
 
     def test_what_is_another_each_time(self) -> None:
-        """So they are if two builds differ."""
+        """The same holds if two builds differ."""
         hook = '\n[tool.hatch.build.targets.wheel.hooks.custom]\npath = "hook.py"\n'
         self.write("pyproject.toml", (self.root / "pyproject.toml").read_text() + hook)
         self.write("hook.py", EACH_TIME_ANOTHER)

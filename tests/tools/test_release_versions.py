@@ -53,7 +53,7 @@ class VersionTests(SynchronousTestCase):
             self.assertRaises(Refused, parse, text)
 
     def test_newest(self) -> None:
-        """Of several tags the newest release is found; others count for nothing."""
+        """The newest release is found among several tags; others count for nothing."""
         self.assertEqual(Version("1.10.0"), newest(["v1.9.0", "v1.10.0", "v1.10.0rc1", "v2", "1.11.0", "van", ""]))
         self.assertIsNone(newest(["latest"]))
 

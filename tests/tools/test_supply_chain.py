@@ -121,7 +121,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertEqual([], self.faults({"a": component(spdx("MIT"))}, elsewhere="BSD-3-Clause"))
 
     def test_clarified(self) -> None:
-        """Of a package that declares several, what is clarified counts, if we take that and it is not stated too."""
+        """If a package declares several licences the clarified one counts, if we take that and it is not stated too."""
         several = {("a", "1"): component(named("Public"), named("GPL"))}
         pins = [Pin("a", "1", frozenset())]
         for clarified, stated, fault in (
@@ -135,7 +135,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertIn("a licence is stated for gone, which is not locked", licences.faults(pins))
 
     def test_none(self) -> None:
-        """A package without a licence fails, and one that is not installed and of which none is stated."""
+        """A package without a licence fails, and one that is not installed and has no stated licence."""
         self.assertEqual(["a 1 declares no licence"], self.faults({"a": component()}))
         licences = Licences({}, Rules(frozenset(("MIT",)), {}))
         self.assertEqual(
@@ -143,7 +143,7 @@ class LicenceTests(SynchronousTestCase):
         )
 
     def test_another(self) -> None:
-        """So does one with a licence that we do not take, or do not know, declared or stated."""
+        """So does a package with a licence that we do not take, or do not know, declared or stated."""
         for licence in (spdx("AGPL-3.0-only"), named("Do as I say")):
             [fault] = self.faults({"a": component(licence)})
             self.assertIn("none of those that we take", fault)
@@ -232,7 +232,7 @@ class BillTests(SynchronousTestCase):
         self.assert_fault("pkg:pypi/three@2.0.post1 is missing")
 
     def test_too_many(self) -> None:
-        """So is one that is not locked."""
+        """So is a package that is not locked."""
         self.bill["components"].append({"name": "four", "licenses": [spdx("MIT")]})
         self.assert_fault("four is not locked")
 

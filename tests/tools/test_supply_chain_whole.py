@@ -90,7 +90,7 @@ class AuditTests(TestCase):
         self.assertEqual({pin[:2] for pin in PINS}, self.database.target)
 
     async def test_everything(self) -> None:
-        """So is all that is locked, for whatever platform: nothing is skipped."""
+        """All locked packages pass, for whatever platform: nothing is skipped."""
         pins = tuple(everything())
         await self.ask(pins)
         self.assertEqual({pin[:2] for pin in pins}, self.database.target)

@@ -29,7 +29,7 @@ class VendoredTests(SynchronousTestCase):
     """A folder with one package."""
 
     def setUp(self) -> None:
-        """All is well."""
+        """Make a folder without faults."""
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         (self.folder / "answer.js").write_bytes(CODE)

@@ -165,9 +165,7 @@ class AccountTests(CommandTestCase):
         )
 
     def test_settings(self) -> None:
-        """A phone's quiet hours, and the callers that its devices may answer by themselves: named settings are set,
-        and all shown.
-        """
+        """Quiet hours, and the callers that are answered automatically: named settings are set, and all shown."""
         self.assertEqual("", self.run_("account", "settings", A))
         quiet, listed = "quiet from 22:30 to 07:00, Europe/Berlin\n", f"answers {B} by itself\nanswers {C} by itself\n"
         for arguments, shown in (

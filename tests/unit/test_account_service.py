@@ -64,7 +64,7 @@ class ContactsTests(SynchronousTestCase):
     """Listing contacts."""
 
     def setUp(self) -> None:
-        """A phone with two contacts, of which one has three devices and the other none."""
+        """A phone with two contacts, one with three devices and one without any."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
         self.logins, self.lists = self.fixture.logins, self.fixture.lists

@@ -58,7 +58,7 @@ class ReadinessTests(AdminTestCase):
     """``/readyz``."""
 
     def test_ready(self) -> None:
-        """When all is well it is answered with 200."""
+        """When every check passes the answer is 200."""
         answer = self.get("/readyz")
         self.assertEqual((answer.status, answer.json()), (200, {"ready": True, "checks": {"database": {"ok": True}}}))
 
@@ -125,7 +125,7 @@ class LogTests(AdminTestCase):
         return [str(formatEvent(event)) for event in events]
 
     def test_probes_leave_no_line(self) -> None:
-        """Probes, which come every few seconds, leave no line while all is well."""
+        """Probes, which come every few seconds, leave no line while they pass."""
         self.assertEqual([self.logged(path) for path in ("/healthz", "/readyz", "/metrics")], [[], [], []])
 
     def test_what_is_not_well_does(self) -> None:

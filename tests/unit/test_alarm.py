@@ -18,7 +18,7 @@ class AlarmTests(SynchronousTestCase):
         self.alarm = Alarm(self.clock, lambda: self.rings.append(self.clock.seconds()))
 
     def test_earliest(self) -> None:
-        """Of several times the earliest counts, in whatever order they came; then it is unset."""
+        """The earliest of several times counts, in whatever order they came; then it is unset."""
         for pause in (3.0, 1.0, 2.0):
             self.alarm.set_in(pause)
         self.clock.pump([0.5] * 10)

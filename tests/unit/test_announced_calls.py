@@ -1,6 +1,4 @@
-"""Announcement of callers to a phone whose owner has preferences for calls to it (protocol §2.2), and otherwise
-none.
-"""
+"""Announcement of callers to phones whose owners have preferences for calls (protocol §2.2), and to others."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class CallsTests(ApiTestCase):
         self.assert_error(0, LOGIN, {"phone": PHONE, "device_id": "tv", "y": 1, "z": None, "x": [{}]})
 
     def test_last_duplicate_counts(self) -> None:
-        """Of duplicate keys the last counts."""
+        """The last of duplicate keys counts."""
         self.assert_error(0, LOGIN, f'{{"phone":1,"device_id":"*","phone":"{PHONE}","device_id":"tv"}}'.encode())
         self.assert_error(5, LOGIN, f'{{"device_id":"tv","phone":"{PHONE}","device_id":"*"}}'.encode())
         token = self.login()

@@ -37,7 +37,7 @@ LONE_SURROGATES = ("\\ud800", "\\udfff", "\\ud800\\u0041", "\\udc00\\ud800")
 
 
 def with_field(fields: dict[str, str], name: str, value: str | bytes) -> bytes:
-    """A body with these fields, of which one is what ``value`` writes in JSON, or in what is no JSON."""
+    """A body with these fields, one of them being ``value`` in JSON, or in invalid JSON."""
     parts = [f"{json.dumps(key)}:{json.dumps(text)}".encode() for key, text in fields.items() if key != name]
     raw = value if isinstance(value, bytes) else value.encode()
     return b"{" + b",".join([*parts, f'"{name}":'.encode() + raw]) + b"}"

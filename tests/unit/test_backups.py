@@ -46,7 +46,7 @@ class BackupTestCase(CommandTestCase):
         self.file = self.directory / "backup.tar.gz"
 
     def move(self) -> Path:
-        """From now on, commands are for another state directory, where there is nothing yet."""
+        """Use another state directory from now on, an empty one."""
         other = self.directory / "other"
         self.config.write_text(f'state_dir = "{other}"\n{self.admin}')
         return other
@@ -173,7 +173,7 @@ class RoundTripTests(BackupTestCase):
         self.assertFalse(self.file.exists())
 
     def test_postgresql(self) -> None:
-        """Of a database that is a server's only the keys are kept, and that is said."""
+        """Of a database on a server only the keys are kept, and that is said."""
         self.config.write_text(f'state_dir = "{self.directory}"\ndatabase.url = "postgresql://db.example.org/x"\n')
         self.assertIn("use pg_dump", self.run_("backup", str(self.file)))
         self.config.write_text(f'state_dir = "{self.directory / "other"}"\ndatabase.url = "postgresql://localhost/x"\n')
@@ -222,7 +222,7 @@ class RefusalTests(BackupTestCase):
             self.refused(str(self.file))
 
     def test_missing(self) -> None:
-        """So is one that lacks something, or is not there at all."""
+        """So is a backup that lacks something, or does not exist."""
         content = dict(self.content())
         for name in content:
             self.write({each: data for each, data in content.items() if each != name})
@@ -231,7 +231,7 @@ class RefusalTests(BackupTestCase):
         self.refused("No such file")
 
     def test_of_something_else(self) -> None:
-        """So is one with something else in it: nothing leaves its place."""
+        """So is a backup with something else in it: nothing leaves its place."""
         for name in ("../../etc/passwd", "/etc/passwd", "keys/../../x", "keys/signing.key.d/../../x", "other"):
             self.write({**self.content(), name: b"x"})
             self.refused("no backup of callnet")
@@ -239,7 +239,7 @@ class RefusalTests(BackupTestCase):
         self.refused("no backup of callnet")
 
     def test_links(self) -> None:
-        """So is one with links in it."""
+        """So is a backup with links in it."""
         with tarfile.open(self.file, "w:gz") as archive:
             member = tarfile.TarInfo("callnet.db")
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -247,7 +247,7 @@ class RefusalTests(BackupTestCase):
         self.refused("no backup of callnet")
 
     def test_damaged_database(self) -> None:
-        """So is one whose database is damaged."""
+        """So is a backup whose database is damaged."""
         content = dict(self.content())
         data = bytearray(content["callnet.db"])
         data[4096 + 100 : 4096 * 4] = os.urandom(4096 * 3 - 100)
@@ -256,7 +256,7 @@ class RefusalTests(BackupTestCase):
             self.refused(str(self.file), "the database in it is damaged")
 
     def test_database_of_newer_code(self) -> None:
-        """So is one with a database that needs newer code than this."""
+        """So is a backup with a database that needs newer code than this."""
         with closing(Database(self.url)) as database, database.write() as connection:
             connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 1000")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '1000'")

@@ -228,7 +228,7 @@ class FrameTests(BadInputCase):
             self.assertIn(self.bad.hears()["type"], ("error", "call_failed") if b"call" in payload else ("error",))
 
     def test_duplicate_keys(self) -> None:
-        """Of duplicate keys the last counts."""
+        """The last of duplicate keys counts."""
         self.bad.say_raw(b'{"type":"call","to_phone":7,"to_phone":"13651884968","to_device_id":"x","to_device_id":"y"}')
         answer = self.bad.hears()
         self.assertEqual((answer["reason"], answer["to_phone"], answer["to_device_id"]), ("offline", PHONE.phone, "y"))

@@ -1,4 +1,4 @@
-"""Many small questions go to Redis in one command, of which none is too long."""
+"""Many small questions go to Redis in one command, none too long."""
 
 from __future__ import annotations
 

@@ -60,6 +60,6 @@ class CallCodecTests(SynchronousTestCase):
 
     @given(calls, devices)
     def test_notice(self, call: CallRecord, to: DeviceAddress) -> None:
-        """So it is with what a node tells another."""
+        """The same holds for a node's notice to another."""
         notice = Notice(to, call)
         self.assertEqual([notice], decode_messages(b"\x91" + encode_message(notice)))  # a list of one, in msgpack

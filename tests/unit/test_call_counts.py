@@ -82,7 +82,7 @@ class CountsTests(RoomsCase):
         self.assertEqual([("here", "ringing"), ("there", "active")], self.noticed)
 
     def test_unfinished(self) -> None:
-        """Of each call that goes on the node of its caller says so, also when that is away for a moment."""
+        """Each call in progress is reported by the node of its caller, also when that is away for a moment."""
 
         def go_on() -> list[dict[str, int]]:
             return [rooms.local_calls.placed_here() for rooms in (self.rooms, self.others)]
@@ -155,7 +155,7 @@ class CountsTests(RoomsCase):
         self.assertEqual([0] * 12, buckets["srflx"])
 
     def test_shutting_down(self) -> None:
-        """So does a call that a node refused since it stops."""
+        """So does a call that a node refused because it stops."""
         self.rooms.refuse_calls()
         self.call(ANN, TV)
         self.assertEqual((0, 0, {Reason.SHUTTING_DOWN: 1}, {}), self.counted()[0])

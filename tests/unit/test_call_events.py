@@ -111,7 +111,7 @@ class CallEventsTests(SynchronousTestCase):
         self.assertEqual([], self.kinds(call, "device_enrolled"))
 
     def test_the_same_id(self) -> None:
-        """An event has the same id whoever tells it and when, and another in every call."""
+        """An event has the same id in every report, and another in every call."""
         [started] = events_of(RINGING, EVERY)
         self.assertIn(started, list(events_of(over(ACTIVE, Reason.HANGUP), EVERY)))
         [other] = events_of(replace(RINGING, room=RoomId("0" * 32)), EVERY)

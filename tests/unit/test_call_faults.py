@@ -15,7 +15,7 @@ from tests.unit.test_call_properties import Calls, LateCalls, check_total
 
 
 class LossyCalls(LateCalls):
-    """Commands of the first node are lost, or their answers, or its store is away for a while."""
+    """Commands of the first node are lost, or their answers, or its store is away for some time."""
 
     def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""

@@ -321,7 +321,7 @@ class LateCalls(Calls):
         return LateCallStore(store, NodeBus(self.cluster, store.node), self.on_next_turn)
 
     def check_rooms(self, connection: Connection) -> None:
-        """The same, for whoever never called: its call may cross the ring that it leaves by that."""
+        """The same, for a device that never called: its call may cross the ring that it leaves by that."""
         if connection.address not in self.callers:
             super().check_rooms(connection)
 

@@ -99,7 +99,7 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(self_signed(self.state_dir, later).chain, again.chain)
 
     def test_it_is_made_anew_when_it_is_damaged(self) -> None:
-        """Of two files that do not belong together, or of which one is gone, nothing is kept."""
+        """If two files do not belong together, or one is missing, nothing is kept."""
         first = self_signed(self.state_dir, NOW)
         Path(self.state_dir, "self-signed.key").unlink()
         second = self_signed(self.state_dir, NOW)
@@ -162,7 +162,7 @@ class ConfiguredTests(SynchronousTestCase):
         self.assertEqual(self.refusal(self.certificate, "/"), "tls.private_key: / cannot be read: Is a directory")
 
     def test_a_file_that_holds_something_else(self) -> None:
-        """So is a file that holds something else."""
+        """So is a file with other content."""
         nonsense = self.write(b"nonsense")
         self.assertEqual(
             self.refusal(nonsense, self.key), f"tls.certificate: {nonsense} holds no certificates in PEM form"

@@ -96,7 +96,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{A}  {B}  tv\n{B}  {A}\n")
 
     def test_add_again(self) -> None:
-        """To add a contact again is no error; only a name that is given changes the name."""
+        """Adding a contact again is no error; only a name that is given changes the name."""
         self.run_("contact", "add", A, B, "--name", "old")
         self.run_("contact", "add", A, B)
         self.run_("contact", "add", B, A, "--both")

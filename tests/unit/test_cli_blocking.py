@@ -27,7 +27,7 @@ class BlockTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), everything)
 
     def test_block_again(self) -> None:
-        """To block a phone again is no error."""
+        """Blocking a phone again is no error."""
         for _ in range(2):
             self.run_("contact", "block", A, B)
         self.assertEqual(self.run_("contact", "list", A), f"{A}  blocks  {B}\n")

@@ -288,7 +288,7 @@ class StrangeAnswerTests(SynchronousTestCase):
         self.successResultOf(account.renew())
 
     def test_no_answer(self) -> None:
-        """A service that does not answer is given up after a while."""
+        """A service that does not answer is given up after some time."""
         answer = self.login_at(_Never())
         self.clock.advance(TIMEOUT)
         self.failureResultOf(answer, Unreachable)

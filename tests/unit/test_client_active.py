@@ -102,7 +102,7 @@ class WelcomeTests(CallsCase):
         self.assertEqual(("active", ROOM, 1.0), (call.state, call.room_id, call.answered_at))
 
     def test_answered_by_one_of_several(self) -> None:
-        """Of a call that rang several devices the room may be another one with the answer: that of who accepted."""
+        """The room of a call that rang several devices may change with the answer, to the accepting device's."""
         for is_told_later in (False, True):
             call = self.place()
             self.answer("call_ringing", room_id=ROOM)
@@ -129,14 +129,14 @@ class WelcomeTests(CallsCase):
         self.assertIsNone(self.calls.present)
 
     def test_another_call(self) -> None:
-        """The server's call takes the place of one of which it knows nothing."""
+        """The server's call replaces a call that the server does not know."""
         old = self.active()
         self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER))
         self.assertEqual(("over", "over"), (old.state, old.reason))
         self.assertEqual(ROOM_2, self.present().room_id)
 
     def test_forgotten(self) -> None:
-        """Of a call of which the server knows nothing it may still be told; else it rings no more, and an active one
+        """The end of a call that the server does not know may still come; else it rings no more, and an active one
         is said to be forgotten.
         """
         call = self.rung()

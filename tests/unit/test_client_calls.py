@@ -48,7 +48,7 @@ class OutgoingTests(CallsCase):
             self.assertIsNone(call.duration)
 
     def test_every_device(self) -> None:
-        """Of all devices of a phone that are called the one that accepts is the other side."""
+        """If all devices of a phone are called the one that accepts is the other side."""
         call = self.place(DeviceAddress(FRIEND.phone, "*"))
         self.answer("call_success", room_id=ROOM)
         self.assertEqual((FRIEND, "*"), (call.peer, call.asked))

@@ -69,7 +69,7 @@ class ConnectTests(ClientCase):
         self.failureResultOf(self.connect("a.b.c"), Unreachable)
 
     def test_silent_server(self) -> None:
-        """A server that never answers the handshake is given up after a while."""
+        """A server that never answers the handshake is given up after some time."""
         self.listen(Factory.forProtocol(Protocol))
         connected = self.connect("a.b.c")
         self.reactor.advance(OPEN_TIMEOUT - 1)
@@ -118,7 +118,7 @@ class FrameTests(ConnectionCase):
         self.assertEqual([call, []], [json.loads(payload) for payload in self.server.heard])
 
     def test_watching(self) -> None:
-        """Whoever asked for it sees each frame in either direction."""
+        """A watcher sees each frame in either direction."""
         self.connection.send_raw(b"[]")
         self.settle()
         self.server.say_raw(b"{}")
@@ -159,7 +159,7 @@ class ClosingTests(ConnectionCase):
         self.assertEqual(self.successResultOf(mourner), self.successResultOf(self.connection.when_closed()))
 
     def test_nothing_can_be_said_on_a_closed_connection(self) -> None:
-        """To speak while it closes, or later, is an error; to close it again is not."""
+        """Sending while it closes, or later, is an error; closing it again is not."""
         self.connection.close()
         with self.assertRaises(ConnectionClosed):
             self.connection.send_raw(b"{}")

@@ -70,7 +70,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual([], self.reactor.getDelayedCalls())
 
     def test_logging_in_later(self) -> None:
-        """Whoever is told to ask later does, not before the time that was named."""
+        """A client that is told to ask later does, not before the time that was named."""
         self.account.forget()
         self.logins.code, self.logins.retry_after = 6, "20"
         self.device.connect()
@@ -101,7 +101,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual([], self.reactor.getDelayedCalls())
 
     def test_closing_before_it_has_come(self) -> None:
-        """So it is if it had not come yet."""
+        """The same holds if it had not come yet."""
         self.device.connect()
         self.successResultOf(self.device.close())
         self.assertEqual([], self.reactor.getDelayedCalls())

@@ -100,7 +100,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(["calling_be_hangup"], self.back(1.0))
 
     def test_ten_megabytes(self) -> None:
-        """Of a frame of 10 MB nothing is kept, and the socket is closed at its beginning."""
+        """Nothing of a frame of 10 MB is kept, and the socket is closed at its beginning."""
         data = client_frame(TEXT, b"x" * 10_000_000)
         self.tv.wire.send(data[:100])
         self.world.settle()
@@ -174,7 +174,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(self.phone.hears()["type"], "called")
 
     def test_many_displacements(self) -> None:
-        """Of any number of connections of one device only the newest stays."""
+        """Only the newest of any number of connections of one device stays."""
         devices = [self.world.device(*TV) for _ in range(20)]
         self.assertEqual([device.close_code for device in devices], [4409] * 19 + [None])
         self.assertEqual(len(self.world.signaling.sockets), 2)
@@ -217,7 +217,7 @@ class CloseCodeTests(ClosingCase):
                 self.assertTrue(self.tv.wire.open, (ping_answered, before))
 
     def test_many(self) -> None:
-        """Of thousands of sockets only some are looked at in one go, and yet each is pinged and closed in time."""
+        """Only some of thousands of sockets are looked at in one go, and yet each is pinged and closed in time."""
         self.patch(factory, "SWEPT_AT_ONCE", 7)
         devices = [self.world.device(f"136{number:08d}", "tv") for number in range(50)]
         for device in devices[::2]:
@@ -300,9 +300,7 @@ class ResourceTests(ClosingCase):
     """Clients that would use up what belongs to all."""
 
     def test_pings_that_nobody_reads(self) -> None:
-        """A client that pings without reading is not read from any more, which is counted, and is closed for its
-        silence.
-        """
+        """A client that pings without reading is not read from any more, is counted, and closed for its silence."""
         self.assertEqual(0, self.world.signaling.not_reading)
         self.tv.wire.reads = False
         ping = client_frame(PING, b"x" * 125) * 500

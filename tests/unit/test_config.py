@@ -232,7 +232,7 @@ class MistakeTests(FileTestCase):
             self.assertIn("https://", self.refusal(f'accounts.otp.url = "{wrong}"'))
 
     def test_a_webhook_without_a_secret(self) -> None:
-        """Whoever is to be told needs a secret, and is told of all there is unless some of it is named."""
+        """A webhook needs a secret, and gets all events unless some of them are named."""
         url = 'webhooks.url = "https://hooks.example.org/"\n'
         for secret in ("", "x" * 31):
             self.assertIn("webhooks.secret must have at least 32", self.refusal(f'{url}webhooks.secret = "{secret}"'))

@@ -28,7 +28,7 @@ class ListenerTests(FileTestCase):
             self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
 
     def test_with_open_enrolment_no_other_is_taken(self) -> None:
-        """With open enrolment no other is taken, nor one of which that is not known."""
+        """With open enrolment no other is taken, nor one that may be reachable from elsewhere."""
         for endpoint in (
             "tcp:8080",
             "tcp:8080:interface=0.0.0.0",
@@ -79,7 +79,7 @@ class AdminTests(FileTestCase):
         )
 
     def test_only_this_machine_reaches_it(self) -> None:
-        """Only this machine reaches it, whoever may enrol."""
+        """Only this machine reaches it, whatever the enrolment."""
         for endpoint in ("tcp:8084:interface=127.0.0.1", "unix:/run/callnet/admin", "systemd:domain=UNIX:name=admin"):
             self.load(self.admin(endpoint))
         for endpoint in ("tcp:8084", "tcp:8084:interface=10.0.0.5", "tcp6:8084", "systemd:domain=INET:name=admin"):
@@ -103,7 +103,7 @@ class AdminTests(FileTestCase):
 
 
 class ProxyTests(FileTestCase):
-    """From where a PROXY header is believed."""
+    """The peers whose PROXY header is believed."""
 
     open = "accounts.open_enrolment_on_network = true\n"
 
@@ -136,7 +136,7 @@ class ProxyTests(FileTestCase):
         )
 
     def test_whoever_reaches_a_unix_socket(self) -> None:
-        """Beside a UNIX socket stands one word for whoever can reach it, since they have no addresses."""
+        """For a UNIX socket one word stands for every peer, since they have no addresses."""
         for endpoint in ("unix:/run/callnet/signaling", "systemd:domain=UNIX:name=signaling"):
             self.load(self.open + self.listener(endpoint, '["unix"]'))
             self.assertEqual(

@@ -115,7 +115,7 @@ class ChangesTests(ApiTestCase):
         self.assertEqual(self.blocked(), {FRIEND})
 
     def test_oneself(self) -> None:
-        """To add or block oneself is errorCode 3, with a message that says so."""
+        """Adding or blocking oneself is errorCode 3, with a message that says so."""
         for path in (ADD, BLOCK):
             answer = self.message(path, self.body | {"contact_phone": PHONE})
             self.assertEqual(answer, (3, "contact_phone is the caller's own number"))
@@ -168,7 +168,7 @@ class ChangesTests(ApiTestCase):
             self.do(path, self.body)
 
     def test_last_duplicate_counts(self) -> None:
-        """Of duplicate keys the last counts."""
+        """The last of duplicate keys counts."""
         twice = f'{{"name":1,"contact_phone":[],"token":"{self.token}","contact_phone":"{FRIEND}","name":"b"}}'
         self.assert_error(0, ADD, twice.encode())
         self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "b")])

@@ -153,7 +153,7 @@ class OrderTests(ControlTestCase):
         self.assertEqual(self.orders, [ListNodes()])
 
     def test_no_more_than_asked_for(self) -> None:
-        """Of what workers name together no more is shown than was asked for."""
+        """No more of the workers' rows are shown than were asked for."""
         device = DeviceShown("13651884967", "tv", False, 7.0, "192.0.2.7", None)
         self.outcome = succeed(Outcome(devices=[device] * 4))
         self.assertEqual(len(self.post("/api/devices", {"limit": 3}).json()["devices"]), 3)
@@ -258,7 +258,7 @@ class SiteTests(ControlTestCase):
         return [str(formatEvent(event)) for event in events]
 
     def test_looks_leave_no_line(self) -> None:
-        """To look leaves no line in the log: a dashboard looks every two seconds."""
+        """Looking leaves no line in the log: a dashboard looks every two seconds."""
         self.assertEqual([self.logged(f"/api/{what}") for what in ("calls", "devices", "failures", "nodes")], 4 * [[]])
 
     def test_orders_do(self) -> None:
@@ -268,7 +268,7 @@ class SiteTests(ControlTestCase):
         self.assertNotIn("13651884967", line)
 
     def test_so_do_wrong_keys(self) -> None:
-        """So do wrong keys, which do not stand there."""
+        """Wrong keys leave a line, too, which does not contain them."""
         with capturedLogs() as events:
             self.post("/api/calls", key="wrong-key")
         [line] = [str(formatEvent(event)) for event in events]

@@ -103,9 +103,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual(([], 0, []), (self.taken(), self.waiting(), self.dead()))
 
     def test_again(self) -> None:
-        """An event that is not accepted is sent again after pauses that grow from a second to an hour, for about a
-        day.
-        """
+        """An event that is not accepted is sent again after pauses from a second to an hour, for about a day."""
         self.receiver.answers[:] = [500] * 1000
         self.write(1)
         sent: list[float] = []

@@ -108,7 +108,7 @@ class SecurityTests(SynchronousTestCase):
         return [block for block in found[1:] if not block.startswith(("#", "```")) and not block.endswith((":", ","))]
 
     def test_everything_is_shown(self) -> None:
-        """Each paragraph, list and row names what shows it; a row of which nothing holds says that nothing does."""
+        """Each paragraph, list and row names its test; a row that does not apply says that none does."""
         blocks = self.blocks()
         self.assertGreater(len(blocks), 80)
         for block in blocks:

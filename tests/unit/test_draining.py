@@ -188,7 +188,7 @@ class CallTests(DrainingCase):
         self.assert_closed(ann, self.tv)
 
     def test_ringing(self) -> None:
-        """So are those in a call that rings, which may be accepted."""
+        """Those in a ringing call, which may be accepted, are told as well."""
         room = self.ring()
         self.drain()
         self.world.advance(5)
@@ -268,7 +268,7 @@ class PageTests(DrainingCase):
         self.assert_closed(red, blue, self.ann, self.tv)
 
     def test_alone(self) -> None:
-        """So is one that waits for the other there."""
+        """A page that waits for the other in its seat is left alone, too."""
         page = self.join(0, self.talk())
         self.drain()
         self.world.advance(5)

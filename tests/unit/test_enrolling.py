@@ -1,4 +1,4 @@
-"""Devices that log in at once are looked up and written together, and for a while not again."""
+"""Devices that log in at once are looked up and written together, and for some time not again."""
 
 from __future__ import annotations
 

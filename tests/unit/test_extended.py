@@ -22,7 +22,7 @@ class HandshakeTests(ExtendedCase):
             self.assertIn("Sec-WebSocket-Protocol: callnet.v2\r\n", self.offer(offered))
 
     def test_not_chosen(self) -> None:
-        """Whoever offers something else is a base client."""
+        """A client that offers something else is a base client."""
         for offered in ("callnet.v1", "callnet.v22", "chat"):
             head = self.offer(offered)
             self.assertIn("101", head)
@@ -108,7 +108,7 @@ class IdTests(ExtendedCase):
         self.ann = self.extended(ANN)
 
     def test_outcomes(self) -> None:
-        """So does the outcome of a call."""
+        """The outcome of a call carries the `id` as well."""
         self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id, id="a")
         self.assertEqual(("call_failed", "a"), (self.ann.hears()["type"], "a"))
         tv = self.world.device(*TV)
@@ -118,7 +118,7 @@ class IdTests(ExtendedCase):
             self.assertEqual((kind, kind), (self.ann.heard()[-1]["type"], kind))
 
     def test_errors(self) -> None:
-        """So do errors, as far as it can be read."""
+        """Errors carry it as well, as far as it can be read."""
         for fields in (
             {"type": "what", "id": "7"},
             {"id": "7"},
@@ -130,7 +130,7 @@ class IdTests(ExtendedCase):
             self.assertEqual("7", self.ann.hears()["id"], fields)
 
     def test_late_answers(self) -> None:
-        """So does what a late answer is told."""
+        """The outcome that a late answer is told carries it as well."""
         self.ann.say("called_success", from_phone="1", from_device_id="2", room_id="0" * 32, id="late")
         answer = self.ann.hears()
         self.assertEqual(("calling_be_hangup", "late"), (answer["type"], answer["id"]))
@@ -144,7 +144,7 @@ class IdTests(ExtendedCase):
             self.assertNotIn("id", answer)
 
     def test_base_clients(self) -> None:
-        """Of a base client it is a field that nobody knows."""
+        """From a base client it is an unknown field."""
         tv = self.world.device(*TV)
         for anything in ("a", 7, None):
             tv.say("call", to_phone=DOB.phone, to_device_id=DOB.device_id, id=anything)

@@ -312,7 +312,7 @@ class ToldOfMovesTests(RoomCase):
         self.assertEqual(["calling_be_hangup"], [message["type"] for message in pad.heard()])
 
     def test_moved_away_and_back(self) -> None:
-        """So is one that was moved away, hung up, and took it back."""
+        """So is a device that was moved away, hung up, and took the call back."""
         ann, tv, pad = self.world.device(*ANN), self.extended(TV, claimed=True), self.extended(PAD, claimed=True)
         room = self.talk(ann, tv)
         pad.say("pull", room_id=room)

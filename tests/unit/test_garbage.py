@@ -53,9 +53,7 @@ class GarbageTests(SynchronousTestCase):
         self.addCleanup(self.garbage.end)
 
     def settled(self) -> int:
-        """Make and keep enough objects that Python looks at the young ones; returns the number that have settled
-        since.
-        """
+        """Make enough objects that Python looks at the young ones; returns the number that have settled since."""
         before = gc.get_freeze_count()
         self.kept += [[number] for number in range(2 * YOUNG)]
         return gc.get_freeze_count() - before

@@ -94,7 +94,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertNotIn("phone      ", self.greet(*DEFAULTS[:2]))
 
     def test_so_has_every_further_listener(self) -> None:
-        """So has every further listener of a service."""
+        """Every further listener of a service is named, too."""
         self.assertEqual(self.greet(*DEFAULTS, at("account", "::1", 1)).count("accounts "), 2)
 
     def test_the_devices_to_try_need_no_options(self) -> None:
@@ -123,7 +123,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertNotIn("callnet device", self.greet(DEFAULTS[2]))
 
     def test_a_certificate_of_its_own_is_named(self) -> None:
-        """A certificate that callnet signed is named, for whoever wants to trust it."""
+        """A certificate that callnet signed is named, so that clients can trust it."""
         self.assertIn("/state/self-signed.crt", self.greet(*DEFAULTS, self_signed="/state/self-signed.crt"))
 
     def test_devices_without_a_secret_are_warned_of(self) -> None:

@@ -88,7 +88,7 @@ class CallingTests(HandsetCase):
     """Its own call is not answered yet."""
 
     def test_called(self) -> None:
-        """Whoever is calling answers nobody: if the two call each other, the server joins them."""
+        """A caller answers nobody: if the two call each other, the server joins them."""
         self.start_calling()
         self.ring()
         self.ring(OTHER, ROOM_2)

@@ -80,7 +80,7 @@ class ListedTests(HandsetCase):
         self.assertEqual(ROOM_2, answer["room_id"])
 
     def test_not_listed(self) -> None:
-        """Of anybody else the person is asked, and so it is where the server says something else than true."""
+        """For any other caller the person is asked, and also if the server's value is not true."""
         self.start("listed")
         self.ring(OTHER)
         self.assert_shown("\a13651884969 pad is calling: accept? [y/n]")

@@ -77,7 +77,7 @@ class WelcomeTests(HandsetCase):
         self.say("welcome", **({} if peer is None and not fields else {"call": call | fields}))
 
     def test_idle(self) -> None:
-        """Whoever is in no call waits for one, as soon as it is welcome."""
+        """A handset without a call waits for one, as soon as it is welcome."""
         self.start(media=self.rooms)
         self.assertEqual([], [line for line in self.lines if "waiting" in line])
         self.welcome()

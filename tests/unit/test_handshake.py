@@ -118,7 +118,7 @@ class HandshakeTests(HandshakeCase):
         self.assertIn("\r\nRetry-After: ", wire.head)
 
     def test_first_look(self) -> None:
-        """So does one that does not know yet which tokens are revoked, whatever the client speaks."""
+        """So does a server that has not read the revoked tokens yet, whatever the client speaks."""
         self.world.revocations.as_of = None
         for offered in ({}, {"Sec-WebSocket-Protocol": "callnet.v2"}):
             wire = self.ask(**offered)
@@ -201,7 +201,7 @@ class HandshakeTests(HandshakeCase):
 
 
 class OriginTests(HandshakeCase):
-    """From which web pages a socket may be opened."""
+    """Web pages that may open a socket."""
 
     def make_world(self) -> World:
         """Start a server whose operator allows two origins."""

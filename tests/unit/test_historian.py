@@ -188,7 +188,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([1, 2, 3], self.rooms())
 
     def test_too_many(self) -> None:
-        """Of too many the oldest are lost, which the log says once; none is written twice."""
+        """If there are too many the oldest are lost, which the log says once; none is written twice."""
         self.patch(ended, "KEPT_MAX", 3)
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)

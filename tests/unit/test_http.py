@@ -31,9 +31,7 @@ LIMITS = HttpSettings(body_bytes=LIMIT, request_time=15, idle_time=60)
 
 
 class Mirror(Resource):
-    """Answers with the length of the request's body, or with this number of bytes; under ``wait`` when it is told
-    to.
-    """
+    """Answers with the length of the request's body, or with this number of bytes; on request under ``wait``."""
 
     isLeaf = True  # noqa: N815  Twisted's name
 
@@ -100,13 +98,13 @@ class BodyTests(HttpTestCase):
         self.assertEqual(self.wire.answers()[0].headers["connection"], "close")
 
     def test_ten_megabytes(self) -> None:
-        """Of a body of 10 MB no more than 256 KiB are read, none of which is kept; then the connection is aborted."""
+        """No more than 256 KiB of a body of 10 MB are read, none of which is kept; then the connection is aborted."""
         self.wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
         self.assert_goes_on_for_256_kib()
         self.assert_too_large()
 
     def assert_goes_on_for_256_kib(self) -> None:
-        """So much more is read, so that the client sees its answer, and not more."""
+        """Assert that another 256 KiB are read, so that the client sees its answer, and not more."""
         taken = 0
         while not self.wire.closed:
             self.wire.send(b"x" * 8192)
@@ -302,7 +300,7 @@ class UnreadTests(HttpTestCase):
         self.assertEqual(self.transport.producerState, "producing")
 
     def test_too_much(self) -> None:
-        """An answer of many pieces, of which more than 256 KiB wait, is cut off."""
+        """An answer of many pieces is cut off when more than 256 KiB wait."""
         self.channel.dataReceived(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         for _ in range(5):
             self.assertIsNone(self.transport.ended_by)
@@ -367,7 +365,7 @@ class DeadlineTests(HttpTestCase):
         self.assertTrue(self.wire.closed)
 
     def test_idle(self) -> None:
-        """A connection that asks nothing is closed after a while, whether it ever asked or not."""
+        """A connection without requests is closed after some time, whether it ever had one or not."""
         self.wire.request("GET", "/")
         for wire in (self.wire, HttpWire(self.site)):
             start = self.clock.seconds()
@@ -413,7 +411,7 @@ class CrowdTests(HttpTestCase):
         self.assertEqual(self.statuses(3), [200] * 3)
 
     def test_of_all(self) -> None:
-        """In all it is 503, whoever is asking."""
+        """The limit of all connections is answered 503, for every client."""
         self.limit(connections_of_a_process=2, connections_of_an_address=0)
         self.assertEqual(self.statuses(3), [200, 200, 503])
         self.assertEqual(self.site.refused, {503: 1})

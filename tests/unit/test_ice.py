@@ -204,7 +204,7 @@ class IceServersTests(SynchronousTestCase):
         self.assertEqual((int(NOW) + HOUR, HOUR / 2), (self.expiry(told.servers), told.good_for))
 
     def test_limit(self) -> None:
-        """An address that had too many is told when to ask again, or of STUN alone, whoever asks there."""
+        """An address that had too many is told when to ask again, or of STUN alone, for every client there."""
         self.ice.for_device(SITE)
         self.ice.for_call(SITE, 100.0)
         self.assertEqual(30, self.assertRaises(RateLimited, self.ice.for_device, SITE).retry_after)

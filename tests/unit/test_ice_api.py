@@ -80,7 +80,7 @@ class IceApiTests(ApiTestCase):
         self.assertEqual(405, self.wire.request("GET", ICE).status)
 
     def test_too_many(self) -> None:
-        """Of too many from one address each is answered 429 with errorCode 6 and when to ask again; then it works."""
+        """Too many requests from one address are answered 429 with errorCode 6 and when to ask again; then it works."""
         for _ in range(2):
             self.assertEqual(0, self.ask().json()["errorCode"])
         answer = self.ask()
@@ -133,7 +133,7 @@ class WelcomeTests(ExtendedCase):
         self.assertEqual(7 + HOUR, expiry(self.told()))
 
     def test_too_many(self) -> None:
-        """Whoever comes from an address that had too many credentials is told of STUN alone, and let in."""
+        """A device from an address that had too many credentials is told of STUN alone, and admitted."""
         self.assertEqual([HOUR, HOUR, None], [expiry(self.told()) for _ in range(3)])
         self.assertEqual((2, 1), (self.world.ice.given["device"], self.world.ice.refused["device"]))
 

@@ -82,7 +82,7 @@ class IntroductionTests(QuietTestCase):
         self.assertEqual("offline", self.ann.hears()["reason"])
 
     def test_unreadable(self) -> None:
-        """That the rest cannot be read just now changes nothing of what is known."""
+        """If the rest cannot be read now the known part does not change."""
         tv = self.world.device(*TV)
         self.late.target.pop().callback(UNREADABLE)
         self.assertEqual(ANYONE, self.policy())

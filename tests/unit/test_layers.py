@@ -146,7 +146,7 @@ class LayersTests(SynchronousTestCase):
                 )
 
     def test_reactor_is_an_argument(self) -> None:
-        """Whoever is run as a program picks the reactor, and hands it to everyone else."""
+        """Code that is run as a program picks the reactor, and hands it to everyone else."""
         for path in modules_under("callnet"):
             if REACTOR in imports_of(path):
                 programs = {"callnet.tap", "callnet.worker", "callnet.cli"}

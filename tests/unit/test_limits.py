@@ -54,7 +54,7 @@ class LimiterTests(SynchronousTestCase):
         self.assertEqual({0.0}, {unlimited.wait("a") for _ in range(1000)})
 
     def test_forgetting(self) -> None:
-        """Of a key that is as good as new nothing is kept."""
+        """Nothing is kept of a key whose limit is full again."""
         for number in range(1000):
             self.assertEqual(0.0, self.limiter.wait(str(number)))
             self.clock.advance(1)
@@ -161,9 +161,7 @@ class LoginLimitsTests(SynchronousTestCase):
             self.code("127.0.0.1")
 
     def test_requests(self) -> None:
-        """The number of requests that carry a token is limited for a device, and for its phone, whichever device it
-        is.
-        """
+        """The number of requests with a token is limited for a device, and for its phone, whichever device it is."""
         settings = LimitSettings(account_requests_a_minute_of_a_device=2, account_requests_a_minute_of_a_phone=3)
         limits = LoginLimits(settings, LimitsAlone(self.clock.seconds))
         tv, pad, other = DeviceAddress("1", "tv"), DeviceAddress("1", "pad"), DeviceAddress("2", "tv")
@@ -232,7 +230,7 @@ class LimitedApiTests(ApiTestCase):
         self.assertEqual(1, len(self.fixture.sent))
 
     def test_requests(self) -> None:
-        """Of every request that carries a token too many are answered so; of one with a bad token nobody is charged."""
+        """Too many requests that carry a token are answered so; a request with a bad token is charged to nobody."""
         token = self.login()
         contact = {"token": token, "contact_phone": FRIEND}
         requests: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -124,7 +124,7 @@ class SharedTests(ListeningTestCase):
         await close_all(again)
 
     async def test_tcp(self) -> None:
-        """Connections wait while nobody takes them, and whoever comes to take them does."""
+        """Connections wait while nobody accepts them, and any process that accepts gets them."""
         await self.check_life(FREE)
 
     async def test_unix(self) -> None:
@@ -200,5 +200,5 @@ class RefusalTests(ListeningTestCase):
             self.assertEqual(self.refusal(f"systemd:domain=INET:{name}"), "systemd has handed over no such socket")
 
     def test_what_twisted_does_not_understand(self) -> None:
-        """So is what Twisted does not understand."""
+        """So is an endpoint that Twisted does not understand."""
         self.assertIn("color", self.refusal("tcp:0:interface=127.0.0.1:color=red"))

@@ -123,7 +123,7 @@ class SessionTests(LoginsTestCase):
         self.assert_over(self.token, stolen)
 
     def test_deleted(self) -> None:
-        """So is one of a phone that was deleted."""
+        """So is a token of a phone that was deleted."""
         devices.delete(self.fixture.database, PHONE, self.fixture.clock.seconds)
         self.other.clock.rightNow += 0.9
         stolen = self.stolen()
@@ -137,7 +137,7 @@ class SessionTests(LoginsTestCase):
         self.assert_over(self.token, *before, stolen)
 
     def test_logout_of_a_copy(self) -> None:
-        """So does a logout with a token that was refreshed; another login of the device stays good."""
+        """So does a logout with a token that was refreshed; another login of the device stays valid."""
         other = self.login().token
         self.successResultOf(self.fixture.logins.logout(self.stolen()))
         self.assert_over(self.token)
@@ -145,9 +145,7 @@ class SessionTests(LoginsTestCase):
             node.tokens.verify(other)
 
     def test_login_afterwards(self) -> None:
-        """A login right after a revocation is valid where that is known; where it is not, the revocation covers it
-        too.
-        """
+        """A login right after a revocation is valid where that is known; elsewhere the revocation covers it too."""
         early = self.login(node=self.other).token
         devices.revoke(self.fixture.database, DeviceAddress(PHONE, EVERY_DEVICE), self.fixture.clock.seconds)
         ignorant = self.login(node=self.other).token

@@ -51,7 +51,7 @@ class ManyDevicesTests(SynchronousTestCase):
         self.assertEqual(1, self.fixture.accounts.refused)
 
     def test_together(self) -> None:
-        """So it is if they all ask at the same time."""
+        """The same holds if they all ask at the same time."""
         logins = [self.fixture.logins.login(PHONE, str(number)) for number in range(MOST + 5)]
         for number, login in enumerate(logins):
             if number < MOST:

@@ -50,14 +50,14 @@ class ComparisonTests(VisitCase):
         return other
 
     def test_same_code(self) -> None:
-        """Both sides have the same code, whoever offers, and it is shown with its names."""
+        """Both sides have the same code, whichever offers, and it is shown with its names."""
         for session in (LESS, GREATER):
             other = self.verify(session)
             code = " ".join(f"{emoji.sign} {emoji.english}" for emoji in other.emoji)
             self.assertEqual(f"media: nobody is in between if the other side has the same: {code}", self.lines[-1])
 
     def test_somebody_in_between(self) -> None:
-        """Whoever answers finds out that a certificate was swapped, if notes are passed on."""
+        """The answering side finds out that a certificate was swapped, if notes are passed on."""
         swapped = THEIRS.replace("BB", "CC")
         self.assertIs(State.BROKEN, self.verify(LESS, swapped).state)
         self.verify(GREATER, swapped)

@@ -46,9 +46,7 @@ class OfferingTests(ConnectionCase):
         self.assertTrue(self.wires[0].is_closed)
 
     def test_asked_again_at_once(self) -> None:
-        """An attempt just begun serves the other side's request: it may not have heard of it, if it has not
-        answered.
-        """
+        """An attempt just begun serves the other side's request, which may have been sent before it arrived."""
         name = self.asked()
         for message in (Negotiate(), Restart(name)):
             self.connection.hear(message)
@@ -214,7 +212,7 @@ class AnsweringTests(ConnectionCase):
         self.assertEqual([], self.take_said())
 
     def test_asked(self) -> None:
-        """It offers nothing, whoever asks."""
+        """It offers nothing, whichever side asks."""
         self.offered()
         self.take_said()
         self.connection.hear(Negotiate())

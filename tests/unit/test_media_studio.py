@@ -52,7 +52,7 @@ class StudioTests(StudioCase):
     """Sending."""
 
     def test_looks(self) -> None:
-        """A device always has the same look, and there are twelve, no two of which are alike."""
+        """A device always has the same look, and there are twelve, all different."""
         looks = {look_of(DeviceAddress("1", str(number))) for number in range(500)}
         self.assertEqual((12, 12), (len(looks), len({look.pitch for look in looks})))
         self.assertEqual(look_of(TV), look_of(DeviceAddress(*TV)))
@@ -134,7 +134,7 @@ class RecordingTests(StudioCase):
         self.assertEqual((3, (320, 180)), (seen.number, seen.size))
 
     def test_sound_alone(self) -> None:
-        """If there is none, the sound is recorded all the same, after a while."""
+        """If there is none, the sound is recorded all the same, after some time."""
 
         async def story(recording: Recording) -> None:
             sound, _picture, _screen = PatternStudio(look_of(TV)).tracks()

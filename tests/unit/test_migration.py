@@ -46,7 +46,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertIn("the contact's phone is", str(second))
 
     def test_device_ids(self) -> None:
-        """So is a device id that callnet gives to no device; the reason says what is wrong with it."""
+        """So is a device id that callnet gives to no device; the reason says why."""
         for bad, reason in (
             ("", "is empty"),
             ("*", "is *"),
@@ -59,13 +59,13 @@ class JudgeTests(SynchronousTestCase):
         self.assertEqual(judged(Kind.DEVICES, (A, "x" * 50)), [(A, "x" * 50)])
 
     def test_no_text(self) -> None:
-        """So is NULL, and what is no UTF-8."""
+        """So is NULL, and invalid UTF-8."""
         for bad in (None, b"\xff"):
             for row in ((A, bad), (bad, A)):
                 self.assertEqual(judged(Kind.CONTACTS, row), ["a field is empty (NULL), or is no UTF-8"])
 
     def test_twice(self) -> None:
-        """Of equal rows the first is taken. Rows that differ in case are two."""
+        """The first of equal rows is taken. Rows that differ in case are two."""
         self.assertEqual(judged(Kind.ACCOUNTS, (A,), (A,), (A,)), [(A,), "it is there twice", "it is there twice"])
         self.assertEqual(judged(Kind.DEVICES, (A, "TV"), (A, "tv")), [(A, "TV"), (A, "tv")])
 
@@ -81,7 +81,7 @@ class ShownTests(SynchronousTestCase):
     """The name of a row in a report."""
 
     def test_phones_are_masked(self) -> None:
-        """Of a phone the ends are shown, and of what is too short for that nothing."""
+        """The ends of a phone are shown, and nothing of a text too short for that."""
         self.assertEqual(shown(Kind.ACCOUNTS, (A,)), "136****4967")
         self.assertEqual(shown(Kind.CONTACTS, (A, B)), "136****4967 138****8000")
         self.assertEqual(shown(Kind.CONTACTS, ("1234", "")), "**** ''")

@@ -51,9 +51,7 @@ class OfflineDelayTests(QuietTestCase):
             self.assertEqual("offline", self.ann.hears()["reason"])
 
     def test_another_call(self) -> None:
-        """A caller that calls another meanwhile is not told of the first, as if that had rung; nothing waits for its
-        answer.
-        """
+        """A caller that calls another meanwhile is not told of the first; nothing waits for its answer."""
         carol = self.world.device(*CAROL)
         self.call(self.ann, TV)
         self.pass_time(0.1)

@@ -54,9 +54,7 @@ class TokensTests(QuietTestCase):
             return None
 
     def test_its_tokens(self) -> None:
-        """A token without a key id is checked against the older server's key, even a short one, and not against the
-        first.
-        """
+        """A token without a key id is checked against the older server's key, even a short one, not the first."""
         self.assertEqual(self.accepted(SHORT), TV)
         self.assertIsNone(self.accepted(OWN))
         self.assertIsNone(self.accepted(NEW))
@@ -148,9 +146,7 @@ class FilesTests(KeysTestCase):
         return TokenSettings(signing_key_file=str(self.path), signing_key=signing_key)
 
     def test_whose_tokens_are_issued(self) -> None:
-        """If it is unknown which key the older server has, the signing key is named, even if it comes from the
-        settings.
-        """
+        """If the older server's key is unknown the signing key is named, even if it comes from the settings."""
         for settings, kid in ((self.settings(), self.first.kid), (self.settings("o" * 32), OWN.kid)):
             self.assertIn(f"the key {kid} signs; if", migration.about_tokens(settings, NOW))
         self.path.unlink()
@@ -177,7 +173,7 @@ class FilesTests(KeysTestCase):
         self.assertIn("accepts those", migration.about_tokens(self.settings(), NOW + 1))
 
     def test_taken_over_again(self) -> None:
-        """To take it over again moves the end alone: what the older server has issued since is accepted, too."""
+        """Taking it over again moves only the end: tokens that the older server has issued since are accepted, too."""
         self.take(LONG)
         before = load_keys(self.path)
         newer = add_key(self.path, NOW + 50)
@@ -228,7 +224,7 @@ class CommandTests(CommandTestCase):
         self.assertEqual(self.listed()[1], f"{SHORT.kid}  older server          verifies until {end}")
 
     def test_retire(self) -> None:
-        """To retire it refuses its tokens; no other key is needed for that, and none goes with it."""
+        """Retiring it refuses its tokens; no other key is needed for that, and none goes with it."""
         self.run_("key", "retire", SHORT.kid)
         self.assertEqual(load_keys(self.path), KeyRing((self.first,), self.first))
 

@@ -1,4 +1,4 @@
-"""Ends of calls that nobody knows of are tried again for a while."""
+"""Ends of unknown calls are tried again for some time."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class UnknownCallsTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_newest(self) -> None:
-        """Of each device the newest is tried, however many it names."""
+        """The newest of each device is tried, however many it names."""
         for room in (BLUE, BLUE, RED):
             self.unknown.keep(events.HangUp(room, ANN))
         self.unknown.keep(events.HangUp(BLUE, TV))

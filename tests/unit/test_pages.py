@@ -40,9 +40,7 @@ def exact(components: Mapping[str, Schema]) -> dict[str, Schema]:
 
 
 def validators() -> Iterator[Draft202012Validator]:
-    """The validators of a block: a frame of any direction, a request or an answer of any call, or one as in the
-    seed.
-    """
+    """The validators of a block: a frame of any direction, a request or an answer of any call, or the seed's."""
     for direction in DIRECTIONS:
         found = schema_of(direction)
         yield Draft202012Validator({**found, "components": {"schemas": exact(found["components"]["schemas"])}})
@@ -253,7 +251,7 @@ class IncidentTests(SynchronousTestCase):
     """docs/incidents.md."""
 
     def test_every_alert_has_its_paragraph(self) -> None:
-        """Whoever is told by Prometheus that something is wrong reads there what to do."""
+        """Each alert has a paragraph that says what to do."""
         alerts = set(re.findall(r"alert: (\w+)", (ROOT / "etc" / "callnet-alerts.yml").read_text()))
         named = set(re.findall(r"^## .*\(`(\w+)`\)$", (DOCS / "incidents.md").read_text(), re.MULTILINE))
         self.assertEqual(alerts, named)

@@ -101,7 +101,7 @@ class WholeCallsTests(PastCallsCase):
         self.assertEqual([], self.calls_of(CAROL.phone))
 
     def test_by_itself(self) -> None:
-        """That a device answered without anybody touching it is seen by both."""
+        """Both see that a device answered automatically."""
         self.calls(self.ann, TV)
         self.hang_up(self.answer(self.tv, auto_answer=True))
         for phone in (ANN.phone, TV.phone):

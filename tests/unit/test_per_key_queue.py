@@ -59,7 +59,7 @@ class PerKeyQueueTests(SynchronousTestCase):
         self.assertEqual("b", self.successResultOf(self.submit("b", succeed(None), owner="another")))
 
     def test_failure(self) -> None:
-        """Work that fails says so to whoever asked for it, and the next goes on."""
+        """Failing work reports that to its requester, and the next goes on."""
         first: Deferred[None] = Deferred()
         failed = self.submit("a", first)
         after = self.submit("b", succeed(None))

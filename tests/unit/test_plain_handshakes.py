@@ -133,7 +133,7 @@ changes = st.lists(st.sampled_from([(name, value) for name, values in VALUES.ite
 
 @st.composite
 def handshakes(draw: st.DrawFn) -> bytes:
-    """Handshakes of which most are in order, and some differ in one thing or another from those."""
+    """Handshakes; most are in order, and some differ in one thing or another from those."""
     headers = USUAL | dict(draw(changes))
     for name in draw(st.lists(st.sampled_from(list(headers)), max_size=1)):
         if draw(st.booleans()):
@@ -147,7 +147,7 @@ def handshakes(draw: st.DrawFn) -> bytes:
 
 
 class PlainHandshakeTests(SynchronousTestCase):
-    """Two sockets, of which one lets Autobahn read every handshake."""
+    """Two sockets; one lets Autobahn read every handshake."""
 
     @settings(max_examples=600, deadline=None)
     @given(handshakes(), st.sampled_from([b"", client_frame(TEXT, b"hello"), b"\x81", b"\r\n"]), st.booleans())

@@ -253,7 +253,7 @@ class PreferencesTests(SynchronousTestCase):
         self.records.answer()
 
     def test_away(self) -> None:
-        """While the database is away what is known holds; whoever was never read nobody may call, until it is."""
+        """While the database is away known policies hold; a phone that was never read cannot be called until it is."""
         self.learn(ANN)
         self.preferences.look_again([ANN])
         waiting = self.asked(TV)

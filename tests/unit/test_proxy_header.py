@@ -57,7 +57,7 @@ class HeaderTests(SynchronousTestCase):
         )
 
     def test_binary_headers_name_the_client(self) -> None:
-        """So does one of version 2, whatever it says beside."""
+        """So does a header of version 2, whatever else it contains."""
         for transport in (0, 1, 2):
             self.assertEqual(self.client(binary(transport=transport)), CLIENT)
         self.assertEqual(self.client(binary("2001:db8::7", 1)), IPv6Address("TCP", "2001:db8::7", 1))

@@ -87,7 +87,7 @@ class ProxiedTestCase(SynchronousTestCase):
 
 
 class PlaceTests(ProxiedTestCase):
-    """From where a header is believed."""
+    """The peers whose header is believed."""
 
     def test_from_the_networks(self) -> None:
         """It is believed from the networks and the addresses that are listed."""
@@ -98,7 +98,7 @@ class PlaceTests(ProxiedTestCase):
             self.leave(protocol)
 
     def test_from_elsewhere_the_connection_is_closed(self) -> None:
-        """From elsewhere the connection is closed at once, before anything is read of it."""
+        """A connection from elsewhere is closed at once, before anything is read of it."""
         for peer in (
             IPv4Address("TCP", "10.0.1.0", 1),
             IPv6Address("TCP", "fd00::2", 1),
@@ -110,7 +110,7 @@ class PlaceTests(ProxiedTestCase):
         self.assertEqual(self.behind.made, [])
 
     def test_from_whoever_reaches_a_unix_socket(self) -> None:
-        """Of a UNIX socket it is believed if that was said, and from nowhere else then."""
+        """The header of a UNIX socket is believed if the settings say so, and from nowhere else then."""
         self.listener = Proxied(self.behind, ["unix"], self.clock)
         protocol = self.connect(UNIXAddress(None))
         protocol.dataReceived(LINE)

@@ -87,7 +87,7 @@ class PlainTests(ProxiedSiteCase):
             wire.leave()
 
     def test_devices_on_the_site(self) -> None:
-        """So does one that the site has upgraded, which still answers and can be closed."""
+        """So does the socket that the site has upgraded, which still answers and can be closed."""
         wire = self.shake_hands(self.site)
         self.assertTrue(wire.open, wire.head)
         self.assert_client_is_seen()

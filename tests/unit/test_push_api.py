@@ -74,7 +74,7 @@ class PushTests(ApiTestCase):
         self.assertEqual(["x" * PUSH_TARGET_MAX], [one.target for one in self.kept()])
 
     def test_webpush(self) -> None:
-        """For Web Push it gives what its browser has made, of which no more is kept than is needed."""
+        """For Web Push it gives its browser's subscription; only the needed part is kept."""
         self.register(kind="webpush", target=self.target)
         (kept,) = self.kept()
         self.assertIs(PushKind.WEBPUSH, kept.kind)
@@ -83,7 +83,7 @@ class PushTests(ApiTestCase):
         self.assertEqual(fields, json.loads(kept.target))
 
     def test_none(self) -> None:
-        """With ``none`` it is not woken any more; of each device there is one registration."""
+        """With ``none`` it is not woken any more; each device has one registration."""
         self.register(**BOX)
         self.register(kind="webpush", target=self.target)
         self.assertEqual([PushKind.WEBPUSH], [one.kind for one in self.kept()])
@@ -154,7 +154,7 @@ class PushTests(ApiTestCase):
                 self.assertIn(answer["errorCode"], (0, 2), (name, value))
 
     def test_key(self) -> None:
-        """Whoever subscribes is told the key of the sender."""
+        """A subscriber is told the key of the sender."""
         answer = self.wire.request("GET", KEY)
         self.assert_envelope(answer)
         self.assertEqual(self.web_push.vapid.public_key, answer.json()["application_server_key"])

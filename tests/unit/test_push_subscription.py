@@ -78,7 +78,7 @@ class SubscriptionTests(SynchronousTestCase):
             self.assertIn("no push service", self.refusal(json.dumps(self.fields(endpoint=f"https://{host}/x"))), host)
 
     def test_addresses(self) -> None:
-        """Of URLs only the plain form is taken, which nobody can read in another way."""
+        """Only the plain form of URLs is taken, which nobody can read in another way."""
         for url in (
             "",
             MARK,

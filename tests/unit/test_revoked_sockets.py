@@ -33,7 +33,7 @@ class RevokedSocketTests(QuietTestCase):
         return Device(self.world, wire, ANSWERED), token
 
     def log_out(self, token: str) -> None:
-        """Have a token revoked by whoever has it."""
+        """Have a token revoked by its holder."""
         self.successResultOf(self.fixture.logins.logout(token))
         self.world.settle()
 
@@ -75,7 +75,7 @@ class RevokedSocketTests(QuietTestCase):
         self.assertEqual((room, "revoked"), (message["room_id"], message["reason"]))
 
     def test_while_it_is_waited_for(self) -> None:
-        """So does one that has no socket just now."""
+        """So does a party that has no socket just now."""
         ann, tv, room, token = self.talk()
         tv.leave()
         self.log_out(token)
@@ -106,7 +106,7 @@ class RevokedSocketTests(QuietTestCase):
         self.assertEqual((4401, 4401), (tv.close_code, pad.close_code))
 
     def test_deleted(self) -> None:
-        """So is everything that is kept of a phone removed: its devices are disconnected, and may come back as new."""
+        """Removing a phone's data does the same: its devices are disconnected, and may come back as new."""
         ann, tv, room, token = self.talk()
         devices.delete(self.fixture.database, TV.phone, self.world.clock.seconds)
         self.world.advance(1.5)

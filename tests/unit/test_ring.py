@@ -31,7 +31,7 @@ class RingTests(SynchronousTestCase):
         self.assertEqual((ring.next_change(0), ring.next_change(NOW)), (inf, inf))
 
     def test_the_newest_whose_time_has_come(self) -> None:
-        """Of the keys whose time has come the newest signs, from that very moment on."""
+        """The newest of the keys whose time has come signs, from that very moment on."""
         ring = KeyRing.of(FIRST, [THIRD, SECOND])
         for now, key, change in (
             (NOW - 101, FIRST, NOW - 100),
@@ -49,7 +49,7 @@ class RingTests(SynchronousTestCase):
         self.assertEqual((ring.signing(NOW), ring.next_change(NOW)), (THIRD, inf))
 
     def test_at_the_same_time(self) -> None:
-        """Of two keys that sign from the same moment, all nodes choose the same."""
+        """If two keys sign from the same moment, all nodes choose the same."""
         one, other = Key.of(b"a" * 32, NOW), Key.of(b"b" * 32, NOW)
         self.assertEqual(KeyRing.of(FIRST, [one, other]), KeyRing.of(FIRST, [other, one]))
 

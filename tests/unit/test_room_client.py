@@ -222,7 +222,7 @@ class RoomSocketTests(ClientCase):
         self.assertFalse(self.is_trying())
 
     def test_taken_or_broken(self) -> None:
-        """So is one in which somebody has taken the seat over, or whose server does not understand."""
+        """So is a room whose seat somebody has taken over, or whose server does not understand."""
         self.server.socket.sendClose(4409)
         self.settle()
         self.assertEqual([False, "taken"], self.guest.take())

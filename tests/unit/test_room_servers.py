@@ -125,7 +125,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual(2, self.world.ice.given["page"])
 
     def test_alone(self) -> None:
-        """Whoever is the first in the room of an active call is told when the other comes."""
+        """The first in the room of an active call is told when the other comes."""
         self.accept()
         first = self.join(0)
         self.assertEqual([("waiting", [])], self.told(first))

@@ -125,7 +125,7 @@ class MeetingTests(RoomCase):
         self.assertEqual(newer.hears()["data"], "x")
 
     def test_hang_up(self) -> None:
-        """Whoever hangs up ends the meeting for both; the sockets stay open, and nothing is relayed any more."""
+        """Hanging up ends the meeting for both; the sockets stay open, and nothing is relayed any more."""
         self.meet()
         self.second.say("hangup")
         self.assertEqual(self.first.hears(), ended("hangup"))

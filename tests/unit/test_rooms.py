@@ -98,7 +98,7 @@ class OutcomeTests(RoomsCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_calls_nobody(self) -> None:
-        """So does one whose next call fails at once."""
+        """So does a caller whose next call fails at once."""
         first = self.call(ANN, TV)
         self.call(ANN, PAD)
         self.assertEqual([Withdrawn()], first)
@@ -269,7 +269,7 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual(f"call {sha256(room.encode()).hexdigest()[:12]} ended by itself: no_answer", said)
 
     def test_one_node_stops(self) -> None:
-        """Any node acts on what is due, whoever began it."""
+        """Any node handles due records, whichever created them."""
         self.call(ANN, TV)
         self.rooms.stop()
         self.wait(45.25)

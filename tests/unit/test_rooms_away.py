@@ -1,4 +1,4 @@
-"""The room manager over a store that is away for a while: nothing is lost, and nobody is rung by a ghost."""
+"""The room manager over a store that is away for some time: nothing is lost, and nobody is rung by a ghost."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class CallTests(AwayCase):
         self.assertEqual("ringing", tv.rooms[-1][1])
 
     def test_commit_that_is_lost(self) -> None:
-        """So it is if its commit never came through, though that is not known at once."""
+        """The same holds if its commit never came through, though that is not known at once."""
         self.connect(ANN)
         tv = self.connect(TV)
         self.lose_command()
@@ -201,9 +201,7 @@ class AnswerTests(AwayCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_something_else(self) -> None:
-        """A device that requests something else meanwhile does not wait so long for that: it leaves the call that it
-        answered.
-        """
+        """A device that requests something else meanwhile waits less for that: it leaves the answered call."""
         outcomes, room = self.ringing()
         self.goes_away()
         answered = self.reply(answer, self.rooms, self.tv, room, True)

@@ -100,7 +100,7 @@ class EndingTests(AwayCase):
         self.assertEqual((room, Reason.CONNECTION_LOST), self.ann.rooms[-1])
 
     def test_page_goes(self) -> None:
-        """So is a page."""
+        """So is a page that goes away."""
         page = RecordedPage()
         self.rooms.take_seat(RoomId("r"), "red", "one", page)
         self.pass_turns()
@@ -198,7 +198,7 @@ class ArrivalTests(AwayCase):
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
 
     def test_seat(self) -> None:
-        """So it is with a seat."""
+        """The same holds for a seat."""
         page = RecordedPage()
         self.late.lost_commands.append(True)
         self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "red", "one", page)))
@@ -211,7 +211,7 @@ class ArrivalTests(AwayCase):
         self.assertEqual([], page.seen)
 
     def test_seat_in_doubt(self) -> None:
-        """A seat of which it is not known whether it was taken is left by the page that had it, too."""
+        """A seat that was taken or not, nobody knows, is left by the page that had it, too."""
         older, page = RecordedPage(), RecordedPage()
         self.rooms.take_seat(RoomId("r"), "red", "one", older)
         self.pass_turns()
@@ -238,9 +238,7 @@ class DeadlineTests(AwayCase):
     """Deadlines while the store is away."""
 
     def test_deadlines(self) -> None:
-        """Deadlines that passed while the store was away are handled when it is back; one loss does not delay the
-        others.
-        """
+        """Deadlines passed while the store was away are handled when it is back; one loss delays no other."""
         self.others.stop()
         for address in (ANN, TV, CAROL, PAD):
             self.connect(address)

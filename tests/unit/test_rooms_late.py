@@ -30,7 +30,7 @@ class OrderTests(LateCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_cancelled_while_it_is_placed(self) -> None:
-        """So does one that is cancelled while the store takes its time to place it."""
+        """So does a call that is cancelled while the store takes its time to place it."""
         self.connect(ANN)
         tv = self.connect(TV)
         outcome = self.place(self.newest(ANN), TV)
@@ -41,7 +41,7 @@ class OrderTests(LateCase):
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
 
     def test_cancelled_while_it_connects(self) -> None:
-        """So does one of a device that asks for all of it before its arrival is known."""
+        """So does one of a device that places and cancels before its connect is committed."""
         tv = self.connect(TV)
         ann = RecordedSession(self.rooms, ANN)
         outcome = self.place(ann, TV)
@@ -51,7 +51,7 @@ class OrderTests(LateCase):
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
 
     def test_many_calls(self) -> None:
-        """Of many calls in a row the last one rings."""
+        """The last of many calls in a row rings."""
         self.connect(ANN)
         tv, carol = self.connect(TV), self.connect(CAROL)
         targets = [TV, CAROL] * 5
@@ -128,7 +128,7 @@ class RaceTests(LateCase):
         self.assertIsInstance(self.tables.calls[room].state, Over)
 
     def test_two_callers(self) -> None:
-        """Of two callers at once exactly one gets through."""
+        """Exactly one of two concurrent callers gets through."""
         self.connect(ANN)
         tv = self.connect(TV)
         self.connect(CAROL, self.others)

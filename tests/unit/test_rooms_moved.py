@@ -58,7 +58,7 @@ class MovingTests(RoomsCase):
         hang_up(self.rooms, self.ann, room)
 
     def test_many(self) -> None:
-        """Of thousands who have gone not all connections are closed at once, and all in the end."""
+        """The connections of thousands that left are not closed all at once, and all in the end."""
         sessions = [self.connect(DeviceAddress(f"136{number:08}", "x")) for number in range(120)]
         for session in sessions:
             self.cluster.send("here", Displaced(session.address, "here", session.generation + 1))

@@ -167,7 +167,7 @@ class RestartedNodeTests(RoomsCase):
     """A node goes by another name from now on."""
 
     def test_name(self) -> None:
-        """Whoever comes is noted under it."""
+        """Each new device is recorded under it."""
         store = NodeStore(self.cluster, "here")
         rooms = self.make_rooms(store)
         self.addCleanup(rooms.stop)

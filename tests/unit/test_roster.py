@@ -98,9 +98,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(([heard], [[ANN]]), (self.records.wrote, self.records.target))
 
     def test_told(self) -> None:
-        """A device that was told of missed calls has heard of them, and one that left before the answer came has
-        not.
-        """
+        """A device that was told of missed calls has heard of them, and one that left before the answer has not."""
         self.records.answer, self.records.late = A_CALL, Deferred()
         ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)

@@ -83,7 +83,7 @@ class SchemaTests(SynchronousTestCase):
         self.assertFalse(WHOLE[direction.name].is_valid(frame), frame)
 
     def test_what_is_no_frame(self) -> None:
-        """So is what is no object, or of a type that the other side may say."""
+        """So is a frame that is no object, or of a type for the other direction."""
         frames: tuple[Any, ...] = ([], None, 1, "call", {}, {"type": None}, {"type": "called"})
         for frame in frames:
             self.assertIsNotNone(complaint(FROM_DEVICE, frame))
@@ -111,7 +111,7 @@ class SeenTests(QuietTestCase):
         self.assertRaises(AssertionError, self.world.settle)
 
     def test_over_sockets(self) -> None:
-        """So does the client that integration tests use, whoever says it."""
+        """So does the client that integration tests use, in either direction."""
         for direction in (FROM_DEVICE, TO_DEVICE):
             checked_client.look(direction, b'{"type":"called"}')
             self.expect_error(AssertionError)
@@ -157,12 +157,12 @@ class ServerTests(SynchronousTestCase):
 
     @given(good_frames(TO_EXTENDED))
     def test_it_writes_what_an_extended_device_may_be_told(self, frame: dict[str, Any]) -> None:
-        """So is what extended devices are told."""
+        """So is every message to extended devices."""
         check(TO_EXTENDED, msgspec.json.encode(struct_of(TO_EXTENDED, frame)))
 
     @given(good_frames(TO_PAGE))
     def test_it_writes_what_the_page_is_told(self, frame: dict[str, Any]) -> None:
-        """So is what the page is told."""
+        """So is every message to the page."""
         check(TO_PAGE, msgspec.json.encode(struct_of(TO_PAGE, frame)))
 
 

@@ -138,7 +138,7 @@ class TellingTests(ManagerTestCase):
         self.assertEqual(1, len(self.told()))
 
     def test_nobody_listens(self) -> None:
-        """That nobody listens any more, or does not read, disturbs nothing."""
+        """A listener that is gone, or does not read, disturbs nothing."""
         self.begin()
         self.clock.pump([LOOK_EVERY] * 1000)
         self.systemd.close()

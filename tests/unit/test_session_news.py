@@ -28,7 +28,7 @@ class SaidOnceTests(RoomsCase):
         return next(reversed(self.tables.calls.values()))
 
     def look_again(self, call: CallRecord, newer: int = 1) -> None:
-        """Have everyone look at a call of which there is a newer version that says the same."""
+        """Have everyone look at a newer version of a call with the same content."""
         for address in (ANN, TV, PAD):
             self.cluster.send("here", Notice(address, replace(call, version=call.version + newer)))
 
@@ -93,9 +93,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
     def test_answered_before_the_call(self) -> None:
-        """A device that has placed a call is no longer told that an older one was answered: it would be taken for
-        this one.
-        """
+        """A device that has placed a call is not told of an older answered one: it would be taken for this one."""
         self.clock.advance(5)
         self.ann.calls(TV)
         older = CallRecord(RoomId("b" * 32), 2, Active(PAD, 1.0), ANN, PAD, (PAD,), 0.0)
@@ -119,7 +117,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called"], self.kinds(self.tv))
 
     def test_call_success(self) -> None:
-        """So it is with `call_success`, and with the end of the ringing for who was too late."""
+        """The same holds for `call_success`, and for the end of the ringing for a device that was too late."""
         room = self.ring().room
         self.tv.answers(room, True)
         for newer in (0, 1):
@@ -130,7 +128,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success", "call_success"], self.kinds(self.ann))
 
     def test_glare(self) -> None:
-        """So it is for one that accepted by calling."""
+        """The same holds for a device that accepted by calling."""
         room = self.ring().room
         self.tv.calls(ANN)
         self.look_again(self.tables.calls[room])
@@ -138,7 +136,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success"], self.kinds(self.ann))
 
     def test_call_failed(self) -> None:
-        """So it is with a call that failed or was refused, whose frame might be taken for that of the next call."""
+        """The same holds for a failed or refused call, whose frame might be taken for that of the next call."""
         for accepted in (None, False):
             room = self.ring().room
             if accepted is None:

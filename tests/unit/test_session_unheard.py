@@ -141,7 +141,7 @@ class UnheardTests(RoomsCase):
         self.assertEqual(1, len(known))
 
     def test_outcome(self) -> None:
-        """So it is with the outcome of a call, for its caller."""
+        """The same holds for the outcome of a call, for its caller."""
         outcomes: dict[str, CallState] = {
             "call_refuse": Over(Ringing(()), Reason.REFUSED, 1.0, TV),
             "call_success": Active(TV, 1.0),

@@ -67,7 +67,7 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "docs/upgrading.md": {"cd /opt/callnet": OPERATOR},
     "docs/webhooks.md": {"callnet webhook list": HERE},
 }
-"""By page and by how a block begins: the module that types it."""
+"""The module that types each block, by page and by the beginning of the block."""
 
 
 def same_as_elsewhere() -> set[str]:

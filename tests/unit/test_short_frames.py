@@ -125,7 +125,7 @@ harmful = st.sampled_from(ODD) | st.builds(client_frame, kinds, st.binary(max_si
 
 @st.composite
 def cut_streams(draw: st.DrawFn) -> list[bytes]:
-    """Some frames, of which one may be anything, as the network cuts them: between two or within one."""
+    """Some frames, one of them possibly invalid, as the network cuts them: between two or within one."""
     frames = [frame for some in draw(st.lists(harmless, max_size=6)) for frame in some]
     if draw(st.booleans()):
         frames.insert(draw(st.integers(0, len(frames))), draw(harmful | st.binary(max_size=9)))
@@ -138,7 +138,7 @@ def cut_streams(draw: st.DrawFn) -> list[bytes]:
 
 
 class ShortFrameTests(SynchronousTestCase):
-    """Two sockets, of which one lets Autobahn read every frame."""
+    """Two sockets; one lets Autobahn read every frame."""
 
     @settings(max_examples=400, deadline=None)
     @given(cut_streams())

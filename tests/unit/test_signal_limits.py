@@ -99,7 +99,7 @@ class FramesTests(LimitedCase):
                 client.leave()
 
     def test_fragments(self) -> None:
-        """So do the parts of a message, empty ones too, of which there could be any number."""
+        """The parts of a message count as well, empty ones too, as there could be any number."""
         for client, most in ((self.world.device(*ANN), 10), (self.world.page(), 5)):
             client.wire.frame(TEXT, b"", fin=False)
             for _ in range(most - 1):
@@ -170,7 +170,7 @@ class CallsTests(LimitedCase):
         self.assertEqual("offline", self.calls(self.ann, "13651884901"))
 
     def test_between_phones(self) -> None:
-        """So do those from one phone to another, from whichever device to whichever; others may call it."""
+        """Calls from one phone to another are limited as well, for all their devices; others may call it."""
         other = self.world.device(ANN.phone, "other")
         made = [self.calls(device, TV.phone, name) for device, name in ((self.ann, "a"), (other, "b")) for _ in "12"]
         self.assertEqual(["offline"] * 4, made)
@@ -254,7 +254,7 @@ class CrowdsTests(SynchronousTestCase):
         self.assertFalse(self.crowds.is_too_large(sites[1]))
 
     def test_networks(self) -> None:
-        """Of IPv6 the /64 counts; an IPv4 address in IPv6 is that address."""
+        """The /64 of IPv6 counts; an IPv4 address in IPv6 is that address."""
         for hosts in (["2001:db8::1", "2001:db8::2:3", "2001:db8:0:0:ffff::"], ["192.0.2.9", "::ffff:192.0.2.9"] * 2):
             sites = {self.join(host) for host in hosts}
             self.assertEqual(1, len(sites))
@@ -309,7 +309,7 @@ class CrowdedTests(LimitedCase):
     limits = replace(UNLIMITED, sockets_of_an_address=2)
 
     def test_too_many(self) -> None:
-        """One more than may be there is refused, whoever it is, before anybody looks at its token."""
+        """One more than may be there is refused, before its token is looked at."""
         first, *_ = [self.handshake(), self.handshake(TV)]
         self.assert_refused(self.handshake(PAD))
         self.assert_refused(self.world.ask("/socket.io?token=none"))
@@ -340,7 +340,7 @@ class PhoneSocketsTests(LimitedCase):
         self.assertTrue(self.handshake(third).open)
 
     def test_nothing_is_remembered(self) -> None:
-        """Of who has left nothing is kept."""
+        """Nothing is kept of a client that has left."""
         for wire in [self.handshake(TV), self.handshake(PAD), self.handshake(ANN)]:
             wire.leave()
         self.world.settle()

@@ -49,7 +49,7 @@ class SiteTests(SiteCase):
         self.assertEqual(tv.hears()["room_id"], room)
 
     def test_newest_wins_on_either_port(self) -> None:
-        """Of two connections of one device the newer one stays, whichever ports they are on."""
+        """The newer of two connections of one device stays, whichever ports they are on."""
         first = self.world.device(*TV, self.site)
         second = self.world.device(*TV)
         self.assertEqual(first.close_code, 4409)

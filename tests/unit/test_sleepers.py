@@ -87,7 +87,7 @@ class SleepersTests(SynchronousTestCase):
             self.successResultOf(made.stop())
 
     def test_very_many(self) -> None:
-        """Of very many those are made known that come first; the others are when they connect."""
+        """If there are very many the first are made known; the others are when they connect."""
         self.patch(sleepers, "SLEEPERS_MAX", 200)
         made = self.begin(500)
         made.start()
@@ -111,7 +111,7 @@ class SleepersTests(SynchronousTestCase):
         self.assertEqual([DeviceAddress(phone, "tv")], self.known)
 
     def test_registered_while_away(self) -> None:
-        """While the store is away whoever registers is told to try again."""
+        """While the store is away a registration is told to try again."""
         made = self.begin(1)
         self.store_is_away = True
         self.failureResultOf(made.registered(DeviceAddress(self.records.phones[0], "tv")), Unavailable)

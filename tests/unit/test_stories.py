@@ -32,7 +32,7 @@ EVERYONE: Final = (ANN, TV, PAD, DOB)
 
 
 class Stage:
-    """A server, devices of which some are extended, and what each of them heard."""
+    """A server, some extended devices and some others, and the messages that each of them got."""
 
     def __init__(self, extended: frozenset[DeviceAddress]) -> None:
         self.world = World()

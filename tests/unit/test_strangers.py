@@ -122,7 +122,7 @@ class StrangersTests(DaemonTestCase):
         self.assertEqual(["handset"], [seen["device_id"] for seen in self.heard(friend, "presence")])
 
     def test_sees_devices(self) -> None:
-        """Where the operator says so, devices are shown to whoever lists their phone."""
+        """If the operator allows it, devices are shown to everyone who lists their phone."""
         self.start("accounts.devices_shown_to_anyone = true")
         self.list_(FRIEND, "phone", VICTIM)
         self.assertEqual([(VICTIM, "handset"), (VICTIM, "mytv")], self.rows(FRIEND, "phone"))

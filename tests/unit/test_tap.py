@@ -231,7 +231,7 @@ class RefusalTests(DaemonTestCase):
         self.assertRegex(self.refusal('tokens.signing_key = "short"'), r"^tokens\.signing_key: .*at least 32$")
 
     def test_a_phone_format_that_is_none(self) -> None:
-        """So does a phone format that is none."""
+        """So does an invalid phone format."""
         self.assertRegex(self.refusal('accounts.phone_format = "("'), r"^accounts\.phone_format: ")
 
     def test_a_certificate_that_cannot_be_read(self) -> None:
@@ -264,7 +264,7 @@ class RefusalTests(DaemonTestCase):
         self.assertRegex(self.refusal('redis.url = "redis://192.0.2.1"'), r"^database\.url: SQLite is for one machine")
 
     def test_an_endpoint_that_is_none(self) -> None:
-        """So does an endpoint that is none after all."""
+        """So does an endpoint that is invalid after all."""
         refusal = self.refusal('listeners.site = [{endpoint = "tcp:8080:interface=127.0.0.1:color=red"}]')
         self.assertRegex(refusal, r"^listeners\.site\[0\]\.endpoint 'tcp:8080:interface=127.0.0.1:color=red': ")
 

@@ -222,7 +222,7 @@ class TokensTests(SynchronousTestCase):
             self.assert_refused(forge({"userName": name, "exp": NOW + 60}), self.splitting)
 
     def test_user_name_beside_others(self) -> None:
-        """With ``phone`` or ``deviceid`` in it, a token's ``userName`` counts for nothing."""
+        """With ``phone`` or ``deviceid`` in it, a token's ``userName`` is ignored."""
         claims = {"userName": "13651884968x", "exp": NOW + 60}
         self.assertEqual(self.splitting.verify(forge({**claims, "phone": TV.phone, "deviceid": "tv888"})).device, TV)
         self.assert_refused(forge({**claims, "phone": TV.phone}), self.splitting)
@@ -276,7 +276,7 @@ class TokenProperties(SynchronousTestCase):
 
 
 class GeneralTokens(Tokens):
-    """Tokens of which PyJWT reads every one."""
+    """Tokens that are all read by PyJWT."""
 
     def __init__(self, ring: KeyRing) -> None:
         super().__init__(ring, 3600, lambda: NOW)

@@ -92,7 +92,7 @@ class CodeTests(SynchronousTestCase):
 
     @given(FINGERPRINTS, VALUES, VALUES)
     def test_form(self, fingerprints: Fingerprints, first: bytes, second: bytes) -> None:
-        """A code is six numbers, each of which has an emoji."""
+        """A code is six numbers, each with an emoji."""
         code = code_of(fingerprints, first, second)
         self.assertEqual(SIGNS, len(code))
         for number in code:
@@ -216,7 +216,7 @@ class RunTests(SynchronousTestCase):
             self.assert_broken(answerer)
 
     def test_order(self) -> None:
-        """Of all orders of up to four notes the right one alone comes to a code; what comes later is not heard."""
+        """Only the right order of up to four notes leads to a code; later notes are ignored."""
         first, second = b"1" * 32, b"2" * 32
         notes = {
             "commit": note("commit", commitment(OURS, first)),

@@ -108,9 +108,7 @@ class WakerTests(SynchronousTestCase):
         self.assertEqual([], self.receiver.taken)
 
     def test_gone(self) -> None:
-        """A target that the gateway does not know any more is dropped; a device that registers again is woken at
-        once.
-        """
+        """A target that the gateway does not know is dropped; a device that registers again is woken at once."""
         for status in (404, 410):
             self.assertIs(Fate.GONE, self.successResultOf(self.wake(status)))
             self.assertEqual([], self.target())
@@ -151,7 +149,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.FAILED, self.successResultOf(waiting))
 
     def test_not_twice(self) -> None:
-        """For a few seconds a device is not woken again, and whoever wants it is told the same, at the same time."""
+        """For a few seconds a device is not woken again; every caller gets the same result at the same time."""
         first, second = self.wake(503, 200), self.wake()
         self.assertNoResult(first)
         self.assertNoResult(second)
@@ -175,7 +173,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.FAILED, self.successResultOf(waiting))
 
     def test_one_who_waits_no_more(self) -> None:
-        """Whoever does not want to wait any more cancels nothing for others."""
+        """A caller that does not want to wait any more cancels nothing for others."""
         first, second = self.wake(503, 200), self.wake()
         first.cancel()
         self.failureResultOf(first)
@@ -246,7 +244,7 @@ class WakerTests(SynchronousTestCase):
         self.assert_quiet(events)
 
     def test_memory(self) -> None:
-        """Of devices that were woken a while ago nothing is remembered."""
+        """Nothing is remembered of devices that were woken some time ago."""
         self.wake(200)
         self.wait(AGAIN)
         self.wake(device=PAD)

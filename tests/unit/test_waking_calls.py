@@ -78,7 +78,7 @@ class WakingTests(QuietTestCase):
         self.assertEqual("offline", self.ann.hears()["reason"])
 
     def test_gateway_takes_long(self) -> None:
-        """Nobody waits for whoever wakes it: it may come before that has answered."""
+        """Nobody waits for the gateway: the device may come before it has answered."""
         self.call()
         tv = self.world.device(*TV)
         called = tv.hears()

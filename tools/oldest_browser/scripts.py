@@ -47,7 +47,7 @@ _CALLS: Final[dict[str, tuple[str | None, int]]] = {
     "toSpliced": ("", 110),
     "withResolvers": ("Promise", 119),
 }
-"""The object of each call (empty: any; ``None``: none), and the first version with it. ``?.()`` is for those that have it."""
+"""The object of each call (empty: any; ``None``: none), and its first version. ``?.()`` may be newer."""
 
 _NEWER_THAN_ES5: Final = {
     "array_pattern",
@@ -82,9 +82,7 @@ def check(source: bytes) -> Iterator[Complaint]:
 
 
 def check_classic(source: bytes) -> Iterator[Complaint]:
-    """The parts of a script newer than ES5, the only language in which a browser of any age can be told that it is
-    too old.
-    """
+    """The parts of a script newer than ES5, in which alone a browser of any age can be told that it is too old."""
     yield from check(source)
     for node in _nodes(source):
         if node.type in _NEWER_THAN_ES5:

@@ -152,7 +152,7 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.ENDED, 12, settled=5), fault), seconds)
 
     def test_an_active_call_whose_party_moves(self) -> None:
-        """Nor need it survive when a party moves to another node of which nobody can be told."""
+        """Nor need it survive when a party moves to another node and nobody can be told."""
         self.writer.gone(ANNE, 11, 11.5)
         fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
         self.assertTrue(self.excused(problem(Wrong.ENDED, 16, settled=5), fault))
