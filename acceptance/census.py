@@ -1,4 +1,4 @@
-"""A daemon that tells on request what it holds: ``python -m acceptance.census FILE OPTIONS-OF-TWISTD…``.
+"""A daemon that counts its objects on request: ``python -m acceptance.census FILE OPTIONS-OF-TWISTD…``.
 
 It is twistd and callnet as they are, with one thing more: at SIGUSR2 it writes to FILE how many objects of
 callnet's classes live, and how much their containers hold. So a proof can see that a daemon, after
@@ -67,7 +67,7 @@ def held() -> Iterator[tuple[str, int]]:
 
 
 def write_census(path: str) -> None:
-    """Count what is held, and put the result where ``path`` says, at once and whole."""
+    """Count the held objects, and write the result to ``path``, at once and whole."""
     gc.unfreeze()  # what has settled is not shown else
     gc.collect()
     census: collections.Counter[str] = collections.Counter()

@@ -74,7 +74,7 @@ def echo(folder: Path, short_path: str) -> Iterator[int]:
 
 
 def ask(program: Path, folder: Path, short_path: str, excluded: tuple[str, ...]) -> Mapping[str, Mapping[str, object]]:
-    """Have all cases but these tried. Answers with what the test suite says of each."""
+    """Have all cases but these tried. Returns the test suite's verdict on each."""
     with echo(folder, short_path) as port:
         (folder / "spec.json").write_text(
             json.dumps(

@@ -58,7 +58,7 @@ class Engine:
         self.environment: Final = {**os.environ, "CONTAINERS_CONF": str(settings)}
 
     def do(self, *words: str) -> str:
-        """Have it do something. Returns what it printed.
+        """Have it do something. Returns its output.
 
         :raises subprocess.CalledProcessError: it did not; what it said is shown.
         """
@@ -110,7 +110,7 @@ def published(image: Mapping[str, Any]) -> Sequence[str]:
 
 
 def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
-    """Make the image. Returns what it says of itself."""
+    """Make the image. Returns its metadata."""
     archive = folder / "base.tar"
     with minimal_debian("true") as system:
         # The recipe installs ca-certificates, which rebuilds the list of trusted certificates, of these too.
@@ -226,7 +226,7 @@ class Life:
         ).returncode
 
     def _do(self, *command: str) -> str:
-        """Run a command in the container. Returns what it printed."""
+        """Run a command in the container. Returns its output."""
         running = self._engine.running(self._container, self._volume, command)
         environment = self._engine.environment
         return subprocess.run(

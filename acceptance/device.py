@@ -1,4 +1,4 @@
-"""A base client that keeps its books: what it asked, what it is owed, and which call it believes to be in.
+"""A base client that keeps its books: its requests, the answers it is owed, and its present call.
 
 It only knows the protocol. What it may be sent when messages cross on the wire is allowed for; anything
 else is a violation in the ledger.
@@ -131,7 +131,7 @@ class Device:
         self.say(call(target))
 
     def answer(self, room: str, accept: bool) -> None:
-        """Accept or refuse what rings."""
+        """Accept or refuse a ringing call."""
         caller = self.pending.pop(room)
         if accept:
             self.room, self.peer = room, caller
@@ -148,7 +148,7 @@ class Device:
         self.say(hang_up(other, room))
 
     def leave(self) -> None:
-        """Wait no more for the answer that is owed: it may cross what we do, and need not come."""
+        """Stop waiting for the owed answer: it may cross our next frame, and need not come."""
         if self.owed is not None:
             self.owed.left = True
             self.owed.at = time.monotonic()
@@ -172,7 +172,7 @@ class Device:
     # Hearing
 
     def hear(self, frame: Frame) -> None:
-        """Enter what the server says into the books."""
+        """Enter a frame of the server into the books."""
         kind = frame.get("type")
         self._heard += 1
         self.note(f"< {json.dumps(frame)}")
@@ -256,7 +256,7 @@ class Device:
     # The books
 
     def note(self, what: str) -> None:
-        """Remember what happened, should it turn out to be wrong later."""
+        """Remember an event, should it turn out to be wrong later."""
         self.history.append(f"{time.monotonic():.2f} {what}")
 
     def violated(self, what: str) -> None:

@@ -127,13 +127,13 @@ class Bystanders:
         asyncio.get_running_loop().add_reader(self._systemd, self._hear)
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         asyncio.get_running_loop().remove_reader(self._systemd)
         for task in self._tasks:
             task.cancel()
 
     def begin_anew(self) -> None:
-        """Forget what was seen."""
+        """Forget the observations."""
         self._seen = Seen()
         self._beat_at = time.monotonic()
 
@@ -181,7 +181,7 @@ async def give(case: Case, bystanders: Bystanders) -> tuple[Done, Seen]:
 
 
 async def see(daemon: CountedDaemon, systemd: socket.socket, brief: bool) -> tuple[dict[str, object], list[str]]:
-    """All floods, one after the other. Returns what was seen and missed."""
+    """All floods, one after the other. Returns the observations and the misses."""
     counts: dict[str, object] = {}
     misses = []
     ports = dict(daemon.ports)

@@ -70,7 +70,7 @@ class _Client:
         return self.is_cut or not (self._left or self._room > 0)
 
     def work(self, events: int) -> bool:
-        """Send and receive what can be; tell whether there was anything."""
+        """Send and receive the pending bytes; tell whether there were any."""
         before = self.sent + self.received
         try:
             if events & selectors.EVENT_READ and self._plan.reads:

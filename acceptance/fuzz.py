@@ -30,7 +30,7 @@ GROWTH: Final = 64 * 1024
 """The growth of the daemon's memory that is allowed after all this, in KiB."""
 
 Trial = Callable[[str], Awaitable[str | None]]
-"""Does something bad with a token; tells what was wrong with the answer, if anything."""
+"""Does something bad with a token; returns the fault of the answer, if there is one."""
 
 
 class Innocents:
@@ -79,7 +79,7 @@ class Innocents:
 
 
 class Attack:
-    """Gives trials to a few bad clients at once and gathers what was answered wrongly."""
+    """Gives trials to a few bad clients at once and gathers wrong answers."""
 
     def __init__(self, daemon: CountedDaemon, ledger: Ledger, random: Random) -> None:
         self._daemon = daemon
@@ -144,7 +144,7 @@ class Attack:
 
 
 async def run(daemon: CountedDaemon, ledger: Ledger, random: Random, rounds: int) -> tuple[list[str], str]:
-    """The innocent call while the others do what they should not. What was wrong, and how they waited."""
+    """The innocent call beside the bad clients. Returns the faults, and the waits."""
     attack = Attack(daemon, ledger, random)
     await attack.begin()
     innocents = Innocents((daemon.ports["account"], daemon.ports["signaling"]), ledger)

@@ -88,7 +88,7 @@ class House:
         self._take_inside(f"{self._network}.{last + 1}")
 
     def narrow(self, kilobytes: int) -> None:
-        """Let no more than so much a second out by UDP; the rest is lost."""
+        """Let only this many kilobytes a second out by UDP; the rest is lost."""
         self._filter(_NARROW.replace("RATE", str(kilobytes)))
 
     def widen(self) -> None:

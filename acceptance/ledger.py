@@ -33,7 +33,7 @@ class Ledger:
         """The phones that each device has ever called."""
 
     def violated(self, who: Address, what: str, history: list[str]) -> None:
-        """Note what must not be, with what led to it."""
+        """Note a violation, with its history."""
         self.violations.append(f"{who.phone}/{who.device_id}: {what}; before that: {' | '.join(history)}")
 
     def disagreements(self) -> list[str]:

@@ -63,7 +63,7 @@ class Findings:
 
 
 async def rings(caller: Device, callee: Device) -> Frame:
-    """Call; what the other is told."""
+    """Call; returns the frame to the other."""
     caller.call(callee.address)
     return await callee.until("called")
 

@@ -1,4 +1,4 @@
-"""The seed's Go server, as far as its database and its tokens go: what it has, and what it would take."""
+"""The seed's Go server, as far as its database and its tokens go: its data, and the data that it would accept."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ ACCOUNT, SIGNALING, ADMIN = 8083, 8082, 8084
 
 
 class Operator:
-    """Somebody who does what the pages say."""
+    """A person who follows the pages."""
 
     def __init__(self, system: System, folder: Path, counts: dict[str, object], misses: list[str]) -> None:
         self._system = system
@@ -70,7 +70,7 @@ class Operator:
         self.shell: Final = RootShell(system, self._order)
 
     def install(self) -> None:
-        """The block of the installation, and what systemd has of it. It begins to serve in :meth:`tell`."""
+        """The block of the installation, and its effects on systemd. It begins to serve in :meth:`tell`."""
         source = self._root / SOURCE
         subprocess.run(["git", "clone", "--quiet", "--bare", "--no-local", str(ROOT), str(source)], check=True)
         self._move_to(source, "HEAD~1")
@@ -98,7 +98,7 @@ class Operator:
         self._counts["orders to systemd"] = ", ".join(self._orders)
 
     def type(self, page: Path, beginning: str, places: dict[str, str] | None = None, before: str = "") -> str:
-        """Type the block of a page that begins like this. Returns what it printed.
+        """Type the block of a page that begins like this. Returns its output.
 
         :param places: what is there in place of what the page names.
         :param before: what was typed before, in the same shell.

@@ -82,7 +82,7 @@ def serving() -> Iterator[Server]:
 
 
 class Shaken:
-    """Two visitors in a call, and what is wrong with it.
+    """Two visitors in a call, and its faults.
 
     :param limit: seconds that a picture may stand still over a path that is whole.
     """

@@ -55,7 +55,7 @@ def commit() -> str:
 
 
 def report(proof: Proof, outcome: Outcome, brief: bool, seed: int, seconds: float) -> str:
-    """Write what there is to say about one run of ``proof``."""
+    """Write the report about one run of ``proof``."""
     lines = [
         f"{proof.name}: {'MISSED' if outcome.misses else 'met'}{' (a short slice)' if brief else ''}",
         f"target: {proof.target}",

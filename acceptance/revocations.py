@@ -83,7 +83,7 @@ async def two_nodes() -> AsyncIterator[tuple[Path, Sequence[Node]]]:
 
 
 async def storm(nodes: Sequence[Node], phones: Sequence[str], logouts: int) -> Counter[str]:
-    """Have the devices of these phones log in, refresh and log out; what the answers to the logouts were."""
+    """Have the devices of these phones log in, refresh and log out; returns the answers to the logouts."""
     answers: Counter[str] = Counter()
     numbers = iter(range(logouts))
 
@@ -112,7 +112,7 @@ def rows(folder: Path) -> Mapping[str, int]:
 
 
 async def storms(folder: Path, nodes: Sequence[Node], plan: Plan) -> tuple[dict[str, object], list[str]]:
-    """Both storms, one after the other; what was counted, and what was missed."""
+    """Both storms, one after the other; returns the counts, and the misses."""
     counts: dict[str, object] = {}
     misses: list[str] = []
     for who, phones in (("one device", ["13600000000"]), (f"{CROWD} devices", [f"137{n:08}" for n in range(CROWD)])):

@@ -90,7 +90,7 @@ redis.url = "{redis}"
 
 
 class Rolling:
-    """The restarts, and what is counted of them."""
+    """The restarts, and their counts."""
 
     def __init__(self, nodes: Sequence[Node], crowd: Crowd, random: Random) -> None:
         self._nodes = nodes
@@ -100,7 +100,7 @@ class Rolling:
         self._longest_stop = 0.0
 
     async def roll(self, kind: str, code: Sequence[str]) -> None:
-        """Restart all nodes, one after the other. ``code``: what is before the program then, to run its code."""
+        """Restart all nodes, one after the other. ``code``: the prefix of the program then, to run its code."""
         for node in self._nodes:
             node.before = code
             await self._restart(node)
@@ -132,7 +132,7 @@ class Rolling:
 
 
 async def prove_it(plan: Plan, old: Revision, cluster: Cluster, random: Random) -> tuple[dict[str, object], list[str]]:
-    """Everything that happens. Returns what was counted, and where the target was missed."""
+    """The whole proof. Returns the counts, and the misses."""
     seen = Seen()
     doors = [node.door for node in cluster.nodes]
     handsets = [Handset(address_of(number), doors, seen, random, number % 2 == 1) for number in range(plan.devices)]

@@ -55,7 +55,7 @@ class RootShell:
         self._asked = os.open(self._root / _ASKED, os.O_RDWR | os.O_NONBLOCK)
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release its resources."""
         os.close(self._asked)
 
     def command(self, script: str) -> list[str]:
@@ -69,7 +69,7 @@ class RootShell:
         return {**passed, **BARE, "PATH": f"/usr/local/bin:{BARE['PATH']}", "LANG": "C.UTF-8"}
 
     def type(self, script: str) -> str:
-        """Type a block. Returns what it printed.
+        """Type a block. Returns its output.
 
         :raises ChildProcessError: a command of it failed.
         :raises TimeoutError: it took too long.

@@ -1,4 +1,6 @@
-"""A thousand nodes in simulated time: what a call costs does not grow with their number, and the dead are seen to."""
+"""A thousand nodes in simulated time: the cost of a call does not grow with their number, and dead nodes are
+handled.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ BRIEF: Final = Plan((1, 2, 10, 100), 20, 30, (5_000, 250))
 
 
 class Scale:
-    """The proof, and what was found so far."""
+    """The proof, and its findings so far."""
 
     def __init__(self, server: RedisServer, plan: Plan, random: Random) -> None:
         self._server = server
@@ -62,7 +64,7 @@ class Scale:
         self.misses: Final[list[str]] = []
 
     def grow(self) -> None:
-        """Count what calls and heartbeats cost, on ever more nodes, and again after some of these have died."""
+        """Count the cost of calls and heartbeats, on ever more nodes, and again after some of these have died."""
         for nodes in self._plan.nodes:
             name = f"{nodes} node{'s' if nodes > 1 else ''}"
             crowd = self._crowd(nodes)
@@ -80,7 +82,7 @@ class Scale:
             crowd.world.close()
 
     def weigh(self) -> None:
-        """Measure what Redis computes for connections, calls and heartbeats."""
+        """Measure the computing time of Redis for connections, calls and heartbeats."""
         crowd = self._crowd(10)
         node = crowd.world.nodes[0]
         self._weigh("a heartbeat", crowd, 60, partial(crowd.world.pass_time, 1), len(crowd.world.nodes))
@@ -139,7 +141,7 @@ class Scale:
         self.counts[f"{name}: {where}"] = ", ".join(told)
 
     def _weigh(self, what: str, crowd: Crowd, rounds: int, action: Callable[[], object], each: int) -> None:
-        """Do something again and again, which is ``each`` of what is weighed."""
+        """Do something again and again, which is ``each`` of the weighed things."""
         before = _computed(crowd.world)
         for _ in range(rounds):
             action()

@@ -1,4 +1,4 @@
-"""Devices that never read what they are sent, while others call them, and yet others ping without end.
+"""Devices that never read their messages, while others call them, and yet others ping without end.
 
 Thousands of devices show that they live, and read nothing. They are called and given up again and again, until the
 daemon has cut every one of them, or has nothing more to keep for those that are left. Some more send pings as fast as
@@ -54,7 +54,7 @@ AT_ONCE: Final = 16
 NOBODY: Final = "13600000000"
 """A caller of this one is answered at once."""
 NO_HISTORY: Final = "[history]\ndays = 0\n"
-"""Eight devices without limits end more calls than one database writes down. Those that wait are not weighed here."""
+"""Eight devices without limits end more calls than one database records. Those that wait are not weighed here."""
 _ALIVE: Final = client_frame(PONG)
 _PING: Final = client_frame(PING, b"x" * 120)
 
@@ -178,7 +178,7 @@ async def bother(caller: WebSocket, phones: Sequence[str]) -> None:
 async def attack(
     daemon: CountedDaemon, count: int, others: int, reads: bool, ledger: Ledger
 ) -> tuple[Cost, dict[str, object]]:
-    """All of it. Returns what it has cost beside idle sockets, and what was counted.
+    """The whole attack. Returns its cost beside idle sockets, and the counts.
 
     :param others: how many ping.
     :param reads: whether they read, as they should.
@@ -227,7 +227,7 @@ async def attack(
 
 
 async def pipeline(daemon: CountedDaemon, seconds: float) -> tuple[dict[str, object], list[str]]:
-    """Requests whose answers nobody reads, plain and over TLS. Returns what they have cost, and what was missed."""
+    """Requests whose answers nobody reads, plain and over TLS. Returns their cost, and the misses."""
     counts: dict[str, object] = {}
     misses = []
     page = b"GET /static/demo/direct_chat.html HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -67,7 +67,9 @@ async def log_in(port: int, until: asyncio.Future[list[float]]) -> Sequence[floa
 
 
 async def attack(port: int, count: int) -> tuple[dict[str, Sequence[float]], Sequence[float]]:
-    """All of it. Returns after how many seconds each slow client was cut off, by kind, and what each login took."""
+    """The whole attack. Returns the seconds after which each slow client was cut off, by kind, and the time of each
+    login.
+    """
     slow = asyncio.gather(*(drip(port, *what) for what in KINDS.values() for _ in range(count)))
     logins = await log_in(port, slow)
     cut = await slow

@@ -92,7 +92,7 @@ def growth(samples: Sequence[Sample]) -> float:
 
 
 class Soak:
-    """The load, and what is measured."""
+    """The load, and the measurements."""
 
     def __init__(self, daemon: CountedDaemon, plan: Plan, random: Random) -> None:
         self._daemon = daemon

@@ -77,7 +77,7 @@ class Phone:
         self._lines.append(await Device.connect(self._ports, self.address, SOON))
 
     async def leave(self, way: str) -> None:
-        """End the connection, or only read it no more."""
+        """End the connection, or only stop reading it."""
         if way in GOODBYES:
             self.line.say_goodbye(GOODBYES[way])
             await self.line.ended()
@@ -117,7 +117,7 @@ class Phone:
 
 
 class Unexpected(Exception):
-    """Something else came than what was due."""
+    """Another frame came than the due one."""
 
 
 def stories(aways: Sequence[float], random: Random) -> list[Story]:
@@ -186,7 +186,7 @@ async def play(story: Story, caller: Phone, callee: Phone, other: Phone) -> None
 
 
 async def run(daemon: CountedDaemon, told: Sequence[Story], counts: Counter[str]) -> list[str]:
-    """Play them all side by side; what went wrong."""
+    """Play them all side by side; returns the errors."""
     slots = asyncio.Semaphore(AT_ONCE)
     wrong: list[str] = []
 

@@ -52,7 +52,7 @@ class System(Struct, frozen=True):
             )
 
     def do(self, *command: str) -> str:
-        """Run a command as root. Returns what it printed.
+        """Run a command as root. Returns its output.
 
         :raises subprocess.CalledProcessError: it failed; what it printed is shown.
         """
@@ -117,7 +117,7 @@ def _mirror() -> str:
 
 
 def _configure(root: Path) -> None:
-    """Have the system reach what this machine reaches, in the way that this machine does."""
+    """Have the system reach the hosts that this machine reaches, in the same way."""
     shutil.rmtree(root / "etc" / "apt")
     shutil.copytree("/etc/apt", root / "etc" / "apt", symlinks=True)
     for name in OURS_ALONE:

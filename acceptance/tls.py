@@ -101,7 +101,7 @@ def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKe
 
 
 def judge(port: int, trusted: Path) -> str | None:
-    """Have sslyze judge a server whose certificate is trusted. Returns what is wrong, if anything."""
+    """Have sslyze judge a server whose certificate is trusted. Returns the fault, if there is one."""
     program = installed("sslyze", SSLYZE)
     done = subprocess.run(
         [str(program), "--mozilla_config", PROFILE, "--certinfo_ca_file", str(trusted), f"localhost:{port}"],

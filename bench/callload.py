@@ -20,7 +20,7 @@ _BUILT: Final = ROOT / "build" / "bench" / "callload"
 
 
 _OTHERS: Final = "1000000"
-"""The first device of a load that comes after another one: who has called before is told of the end of that again."""
+"""The first device of a load that comes after another one: an earlier caller is told the end of that again."""
 
 
 class Saturated(Struct, frozen=True):

@@ -114,7 +114,7 @@ class Client(asyncio.Protocol):
         self._transport.write(self._handshake.request)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the server sends."""
+        """Take the server's bytes."""
         try:
             if self._handshake is None:
                 self._take(data)

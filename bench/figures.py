@@ -1,4 +1,4 @@
-"""The figures of a run, and what is said about them."""
+"""The figures of a run, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Figures(Struct, frozen=True):
     rung: float = nan
     """The time from ``call`` to ``called`` at half of the nodes' capacity, all but one in a hundred, ms."""
     relay: float = nan
-    """CPU of what one page says to the other, µs."""
+    """CPU of one message between the pages, µs."""
     busy: float = nan
     """The time from ``call`` to ``call_success`` at a load that keeps the server busy, all but one in a hundred, ms."""
     saturated_calls: float = nan

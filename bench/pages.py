@@ -12,7 +12,7 @@ from bench.load import STALL, connect_all
 from harness.websocket import Handshake
 
 _DATA: Final = '{"candidate":"%s","sdpMid":"0","sdpMLineIndex":0}' % ("candidate " * 20)
-"""As long as what a browser says most often."""
+"""As long as a browser's most frequent message."""
 
 
 class Page(Client):

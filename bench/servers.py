@@ -52,7 +52,7 @@ class Server(Struct, frozen=True):
     settled_at: float = 0.0
     """When rooms that nobody has heard of may be made up, by ``time.monotonic``."""
     folder: Path | None = None
-    """Where callnet has what it needs: ``state``, for one."""
+    """The folder with callnet's files: ``state``, for one."""
 
     def cpu(self) -> float:
         """Seconds of CPU that its nodes have used, all threads together."""

@@ -19,7 +19,7 @@ from msgspec import Struct
 from twisted.scripts import twistd
 
 NOTABLE: Final = 0.0002
-"""Seconds of CPU; what takes less is not written down."""
+"""Seconds of CPU; shorter events are not recorded."""
 
 
 class Event(Struct, frozen=True):

@@ -63,7 +63,7 @@ STEPS: Final[Mapping[str, Callable[[], None]]] = {
 
 
 def main() -> None:
-    """Take back what the first argument names, and be twistd with the others."""
+    """Take back the step that the first argument names, and be twistd with the others."""
     STEPS[sys.argv.pop(1)]()
     twistd.run()
 

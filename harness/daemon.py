@@ -215,11 +215,11 @@ class Daemon:
         return ready is not None
 
     def _note(self, ready: re.Match[str]) -> None:
-        """Take its URLs, the first of each service, from what :data:`READY` has found."""
+        """Take its URLs, the first of each service, from a match of :data:`READY`."""
         self.urls = {_SERVICES[name]: url for name, url in reversed(_URL.findall(ready[1]))}
 
     def read_log(self, is_read: bool) -> None:
-        """Take what it writes to its pipe to its log, or leave it in the pipe."""
+        """Move its output from its pipe to its log, or leave it in the pipe."""
         assert self._reader is not None
         self._reader.send_signal(signal.SIGCONT if is_read else signal.SIGSTOP)
 

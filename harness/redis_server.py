@@ -28,7 +28,7 @@ USER: Final = "callnet"
 PASSWORD: Final = "a+:@%41?#ü"
 """The password of a server with ``acl``: much of it is written otherwise in an URL."""
 _RIGHTS: Final = "resetchannels ~* &* +@all -@dangerous +info"
-"""No more than callnet needs."""
+"""The only rights that callnet needs."""
 
 _shared: dict[Flavour, RedisServer] = {}
 _prefixes = (f"test{number}:" for number in itertools.count())

@@ -74,7 +74,7 @@ class Sentinels:
         self._sentinels[which].restart()
 
     def close(self) -> None:
-        """Kill all of them and remove what they wrote."""
+        """Kill all of them and remove their files."""
         for sentinel in self._sentinels:
             sentinel.close()
         for server in self.servers:

@@ -98,7 +98,7 @@ async def come(handsets: Iterable[Handset]) -> None:
 
 
 async def leave(handsets: Iterable[Handset]) -> None:
-    """Have them all go, and give what they have said the time to arrive."""
+    """Have them all go, and give their last frames the time to arrive."""
     for handset in handsets:
         handset.leave()
     await asyncio.sleep(1.0)

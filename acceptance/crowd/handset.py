@@ -39,7 +39,7 @@ class Party(Protocol):
         """True if both are in it."""
 
     def hear(self, device: Handset, frame: Frame) -> None:
-        """Take what one of the two is told."""
+        """Take a message to one of the two."""
 
     def came_back(self, device: Handset, away: float) -> None:
         """One of the two has a new connection, and was away for this number of seconds."""
@@ -64,11 +64,11 @@ class Link(Client):
         self._handset.hear(self, frame)
 
     def fall_silent(self) -> None:
-        """Read no more, and say no more. The connection goes when the server ends it."""
+        """Stop reading and sending. The connection goes when the server ends it."""
         self._is_silent = True
 
     def data_received(self, data: bytes) -> None:
-        """Take what the server sends."""
+        """Take the server's bytes."""
         if not self._is_silent:
             super().data_received(data)
 
@@ -215,7 +215,7 @@ class Handset:
         self.away_since = time.monotonic()
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside. What goes wrong in it counts."""
+        """Do something in the background. An error in it counts."""
         self._errands.begin(work)
 
     # Saying and hearing

@@ -32,7 +32,7 @@ class Seen:
         self.longest_gap = 0.0
         """The longest that nothing came from the other side of a call, where both say something all the time."""
         self.lost: Final[list[str]] = []
-        """Calls that went wrong, each with what was seen of it."""
+        """Calls that went wrong, each with its observations."""
         self.wrong: Final[list[str]] = []
         """Messages that devices got and should not have got."""
 

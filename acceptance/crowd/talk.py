@@ -19,7 +19,7 @@ from harness.base_protocol import Frame, answer, call, hang_up, named
 TOLD: Final = 40.0
 """Seconds within which whatever was said must be known to the other side, were it away meanwhile."""
 MISSED_FIRST: Final = 0.2
-"""Seconds after which a device that is back has been told what it missed."""
+"""Seconds after which a device that is back has been told the missed messages."""
 AGAIN: Final = 0.3, 0.8
 """Seconds after which a call is placed again that was to be tried later."""
 LATER: Final = frozenset({"shutting_down", "unavailable"})
@@ -126,7 +126,7 @@ class Talk:
     # What becomes of connections
 
     def came_back(self, device: Handset, away: float) -> None:
-        """Say again what may not have been heard."""
+        """Repeat messages that may not have been heard."""
         self._note(f"{device.address.phone} is back after {away:.2f} s, on {device.node}")
         if self.in_progress:
             self._seen.longest_away = max(self._seen.longest_away, away)
@@ -142,7 +142,7 @@ class Talk:
     # Hearing
 
     def hear(self, device: Handset, frame: Frame) -> None:
-        """Take what one of the two is told."""
+        """Take a message to one of the two."""
         kind, is_caller = frame["type"], device is self.caller
         if kind == "signal":
             self._look_at_gap(device)

@@ -18,7 +18,7 @@ from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, LOST_WITH_NODE, RING_T
 from harness.base_protocol import Address
 
 MARGIN: Final = 1.0
-"""Two devices may see what happens at one time so far apart."""
+"""The time by which two devices' views of one event may differ."""
 OWN_DOING: Final = frozenset({"hang up", "called another", "away", "undone"})
 """Ends of a part in a call that need no other cause."""
 
@@ -65,7 +65,7 @@ class Problem(Struct, frozen=True):
 
 
 def problems(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
-    """All that is wrong with one call. ``now``: the end of what the books know."""
+    """All problems of one call. ``now``: the end of the books' time."""
     yield from _answer(attempt, books, now)
     for story in attempt.stories:
         if story.caller == attempt.caller:  # the caller of a glare's other half tells of the same story

@@ -214,7 +214,7 @@ class Books:
         self.sights.append(Sight(kind, who, at if since is None else since, at, what, bound, others))
 
     def unheard(self, who: Address, other: Address, at: float, what: str) -> None:
-        """``who`` is told of the end of a call with ``other`` that it never heard of.
+        """``who`` is told the end of an unknown call with ``other``.
 
         Only the node where it was placed may have known of it, and was the last to be in touch again. So the cause may
         lie as far back as that, if it is not so long ago that the call must be another one. It may be ``who`` that
@@ -225,7 +225,7 @@ class Books:
         self.seen("unheard", who, at, what, since=since, bound=at - since, others=(other,))
 
     def note(self, who: Address, at: float, what: str) -> None:
-        """Remember what was said and heard, should it turn out to be wrong later."""
+        """Remember a message, should it turn out to be wrong later."""
         self._notes[who].append((at, what))
 
     def notes(self, who: Address, since: float, until: float) -> list[str]:
@@ -265,7 +265,7 @@ class Books:
         return frozenset(spell.node for spell in self.spells[device] if spell.start <= until and spell.end >= since)
 
     def away(self, device: Address, since: float, until: float) -> float:
-        """The longest time in between for which ``device`` had no connection that others may know of, in seconds."""
+        """The longest time in between without a connection of ``device`` that others may see, in seconds."""
         latest, longest = since, 0.0
         for spell in self._connections(device):
             if spell.end < since or (spell.code is not None and spell.end - spell.start < UNKNOWN):

@@ -9,7 +9,7 @@ GRACE: Final = 5.0
 REMEMBERED: Final = 60.0
 """For so long after the end of a call devices are told of it that may not have heard."""
 OLD_END: Final = 1.0
-"""A base device that is back is told of an old end so long after it has connected."""
+"""The time after its connect in which a base device is told an old end."""
 LEASE: Final = 3.0
 """A node that has not been heard of for so long is dead to the others."""
 BEAT: Final = 1.0

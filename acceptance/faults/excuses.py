@@ -175,7 +175,7 @@ def _unheard(problem: Problem, fault: Fault, books: Books) -> bool:
 
 
 def _ended(problem: Problem, fault: Fault, books: Books) -> bool:
-    """Tell whether ``fault`` may have ended an active call: what is known to both nodes survives nearly everything.
+    """Tell whether ``fault`` may have ended an active call: facts known to both nodes survive nearly everything.
 
     It does not survive when its node is out of reach for longer than lease and grace, or when a party
     moves while nobody can be told of it.

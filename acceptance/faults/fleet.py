@@ -148,7 +148,7 @@ class Fleet:
         self.books.seen("quiet", phone.address, time.monotonic(), what)
 
     async def leave(self) -> None:
-        """Have everyone leave, and judge what is left to judge."""
+        """Have everyone leave, and judge the rest."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Does what goes wrong in this world, on purpose, and writes down what and when."""
+"""Injects faults, and records them with their times."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) ->
 
 
 async def is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief: bool) -> str | None:
-    """Say what is wrong with a key that is still there, if anything is."""
+    """Describe the fault of a key that is still there, if there is one."""
     name = key.removeprefix(prefix)
     if name in PERMANENT:
         return None

@@ -43,7 +43,7 @@ class Door(Struct):
 
 
 class Line:
-    """The connection of one device. What it means is for the subclass to say."""
+    """The connection of one device. Its meaning is for the subclass."""
 
     def __init__(self, address: Address, doors: Sequence[Door], books: Books, random: Random, looks: bool) -> None:
         self.address: Final = address
@@ -199,7 +199,7 @@ class Line:
             socket.drop()
 
     def _broken(self, code: int) -> None:
-        """The server, or what is between, closed the present connection."""
+        """The server, or the network, closed the present connection."""
         now, spell = time.monotonic(), self.spell
         self.note(f"is disconnected with {code}")
         self._gone(code, broke=True)
@@ -260,5 +260,5 @@ class Line:
         return self.socket is not None and not self._busy
 
     def note(self, what: str) -> None:
-        """Remember what happened, should it turn out to be wrong later."""
+        """Remember an event, should it turn out to be wrong later."""
         self.books.note(self.address, time.monotonic(), what)

@@ -59,14 +59,14 @@ class Expected:
         (self._sure if sure else self._maybe)[name] += 1
 
     def _died(self, at: float) -> bool:
-        """Tell whether what was counted at this time may have died with its node."""
+        """Tell whether counts of this time may have died with their node."""
         return any(
             fault.kind is Kind.NODE_KILLED and fault.start - DIED_WITH <= at <= fault.start + SCRAPED_EVERY
             for fault in self._faults
         )
 
     def disagreements(self, counted: Mapping[str, float]) -> list[str]:
-        """Where the servers' numbers are not what the devices know."""
+        """The differences between the servers' numbers and the knowledge of the devices."""
         wrong = []
         for name in (PLACED, ANSWERED):
             least, most = self._sure[name], self._sure[name] + self._maybe[name]

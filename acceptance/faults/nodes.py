@@ -62,7 +62,7 @@ class Node:
         self.lives: Final[list[CountedDaemon]] = []
         self.running = False
         self.undisturbed_since = inf
-        """Since then it was neither stopped nor killed."""
+        """The time since which it was neither stopped nor killed."""
         self.before = before
         """The prefix of the program in its next life."""
         self._shared = shared

@@ -101,7 +101,7 @@ class Page:
 
 
 class Pages:
-    """Opens pages for some calls, and looks whether they are told what happens."""
+    """Opens pages for some calls, and checks the messages to them."""
 
     def __init__(self, phones: Sequence[Phone], doors: Sequence[Door], books: Books, random: Random) -> None:
         self.opened = 0

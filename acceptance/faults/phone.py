@@ -1,4 +1,4 @@
-"""A base client that writes down what it asks, hears and believes (:mod:`acceptance.faults.books`)."""
+"""A base client that records its requests, messages and beliefs (:mod:`acceptance.faults.books`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAVING: Final = ("hang up", "called another", "away")
 
 
 class Phone(Line):
-    """One device, and what it believes."""
+    """One device, and its beliefs."""
 
     attempt: Attempt | None = None
     """The call that it waits for the answer to."""
@@ -65,7 +65,7 @@ class Phone(Line):
         self.say(call(target))
 
     def answer(self, room: str, accept: bool) -> None:
-        """Accept or refuse what rings."""
+        """Accept or refuse a ringing call."""
         now, caller = time.monotonic(), self.rings[room][1]
         self._stop(room, "accepted" if accept else "refused", now)
         if accept:
@@ -91,7 +91,7 @@ class Phone(Line):
     # Believing
 
     def give_up(self, how: Literal["cancelled", "replaced", "away", "cut off", "ended"], at: float) -> None:
-        """Wait no more for the answer to a call."""
+        """Stop waiting for the answer to a call."""
         if self.attempt is not None:
             self.attempt.withdrawal = Withdrawal(how, at)
             self.attempt = None
@@ -123,7 +123,7 @@ class Phone(Line):
             self.background(self._see_whether_it_rings(self.attempt, RING_TIME + TOLD))
 
     def came_back(self) -> None:
-        """Say again what may not have been heard, and leave what must be over."""
+        """Repeat messages that may not have been heard, and leave calls that must be over."""
         if self.lost_at is None:
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Devices that stay where they are and call each other while something is wrong: what is promised must hold at once."""
+"""Devices that stay where they are and call each other during faults: promises must hold at once."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Probes:
         await asyncio.gather(*(phone.connect() for phone in self.phones))
 
     async def call(self, caller: Phone, callee: Phone) -> str:
-        """Call, accept, hang up. Returns ``success`` or what came instead."""
+        """Call, accept, hang up. Returns ``success`` or the other outcome."""
         try:
             if not (caller.free and callee.free):
                 return "not free"

@@ -1,4 +1,4 @@
-"""One run: a cluster, its devices and probes, faults in random order, and what is left when all have gone."""
+"""One run: a cluster, its devices and probes, faults in random order, and the rest when all have gone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness import ROOT
 from harness.leaks import errors
 
 GAP: Final = (0.5, 3.0)
-"""Between the end of what is seen of one fault and the next one, in seconds."""
+"""The time between the visible end of one fault and the next one, in seconds."""
 AWAY: Final = frozenset(
     {
         Kind.REDIS_KILLED,
@@ -37,7 +37,7 @@ AWAY: Final = frozenset(
         Kind.FAILOVER,
     }
 )
-"""Faults during which a node may be without Redis for long enough to try what works then."""
+"""Faults during which a node may be without Redis for long enough to try the promises for that."""
 PREFIX: Final = "callnet:"
 SHOWN: Final = 10
 """The number of lines of a kind that are shown."""
@@ -149,6 +149,6 @@ class Run:
 
 
 async def run(plan: Plan, seed: int, cluster: AbstractAsyncContextManager[Cluster]) -> Came:
-    """Have the cluster made, and do what the plan says."""
+    """Have the cluster made, and carry out the plan."""
     async with cluster as made:
         return await Run(plan, made, Random(seed)).go()

@@ -14,7 +14,7 @@ from acceptance.daemon import HONEST, WITHOUT_LIMITS, CountedDaemon
 from harness.redis_server import RedisServer, new_prefix
 
 ANNOUNCED: Final = 8.0
-"""Seconds after which a new cluster knows who is there."""
+"""Seconds after which a new cluster knows the present devices."""
 
 
 @contextmanager
@@ -84,7 +84,7 @@ class Stage:
         return [line for node in self._nodes for line in node.complaints()]
 
     def close(self) -> None:
-        """End what they have in common."""
+        """End the shared servers."""
         self._gateway.close()
         if self._redis is not None:
             self._redis.close()

@@ -34,7 +34,7 @@ LINES = int(os.environ.get("QUEUE_LINES", "10"))
 RINGS_FOR = float(os.environ.get("QUEUE_RINGS_FOR", "20"))
 """Seconds that an agent is rung, and has to take the call over; then it is somebody else's turn."""
 LOOKS_EVERY = 1.0
-"""Seconds between two looks at who is free, while somebody waits."""
+"""Seconds between two looks for a free agent, while somebody waits."""
 
 
 class Desk:
@@ -86,7 +86,7 @@ class Desk:
             await deferLater(self._reactor, LOOKS_EVERY)
 
     async def _free_agent(self) -> str | None:
-        """The agent who is free, and had its last turn before all others that are."""
+        """The free agent whose last turn is the oldest."""
         asked = {"phone": PHONE, "limit": 500}
         response = await treq.post(
             f"{ADMIN}/api/devices", json=asked, headers=shown_key(), timeout=10, persistent=False
@@ -97,7 +97,7 @@ class Desk:
         return min(agents, key=lambda agent: self._last_turn.get(agent, 0), default=None)
 
     async def _offer(self, caller: Call, agent: str) -> bool:
-        """Ring an agent, and have it take a caller's call over; whether that caller waits no more."""
+        """Ring an agent, and have it take a caller's call over; returns True if that caller does not wait any more."""
         self._last_turn[agent] = self._reactor.seconds()
         ring = self._bell.place(PHONE, agent)
         if ring is None:  # not online just now

@@ -85,7 +85,7 @@ class Door:
         self._visit: Visit | None = None
 
     def heard(self, event: Event) -> None:
-        """Act on what the device tells.
+        """Act on an event of the device.
 
         :raises ClientError: there is nothing more to come.
         """

@@ -13,7 +13,7 @@ _PATHS: Final[tuple[str, ...]] = get_args(MediaPath)
 
 
 def await_set_up(daemon: Daemon, visitor: Visitor) -> str:
-    """Wait until the daemon was told by two pages, and no more, how they came to be connected: how media goes."""
+    """Wait until exactly two pages have told the daemon how they became connected; returns how media goes."""
     for _ in range(100):
         numbers = Running(daemon.admin_url).numbers()
         told = {path: numbers["callnet_media_setup_seconds_count", path] for path in _PATHS}

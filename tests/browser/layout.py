@@ -1,4 +1,4 @@
-"""Looks at a page as an eye would: everything is to be in view, whole, and free of what lies over it."""
+"""Checks a page as an eye would: everything is to be in view, whole, and not covered."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def word_faults(page: Page) -> Sequence[str]:
 
 
 def settle(page: Page) -> None:
-    """Wait until a page has painted what it is to show, and whatever fades or moves in it has come to rest."""
+    """Wait until a page has painted its state, and everything that fades or moves in it has come to rest."""
     page.evaluate(_PAINTED)
     for frame in page.frames:
         try:

@@ -65,7 +65,7 @@ class Operator(Visitor):
         self.page.click(f"{row} button:text-is({json.dumps(button, ensure_ascii=False)})")
 
     def agree(self) -> None:
-        """Say yes to what the page asks, and wait until it is done."""
+        """Confirm the page's question, and wait until it is done."""
         self.press("question-yes")
         self.await_hidden("question")
 

@@ -1,4 +1,6 @@
-"""Looks at the web phone as an eye would: all is whole, in view or to be scrolled to, and what matters most is free."""
+"""Checks the web phone as an eye would: all is whole, in view or to be scrolled to, and the main parts are not
+covered.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes pictures of a page on every screen, and notes what is wrong with it there."""
+"""Takes pictures of a page on every screen, and notes its faults there."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def fail(caller: Member, phone: str) -> Deferred[CallState]:
 
 
 class DashboardCase(OwnDaemonCase):
-    """Two workers, and what an operator sees of them."""
+    """Two workers, and an operator's view of them."""
 
     timeout = 300
     maxDiff = None
@@ -212,7 +212,7 @@ class DashboardAloneTests(OwnDaemonCase):
         return self.play(story)
 
     def test_away(self) -> Deferred[None]:
-        """While callnet is away the page says so and shows what it knew; it comes back by itself."""
+        """While callnet is away the page says so and shows the last known state; it recovers by itself."""
 
         def story(stage: Stage) -> None:
             visitor = operator(stage, stage.browser(None), self.daemon)

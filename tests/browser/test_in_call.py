@@ -57,7 +57,9 @@ _STOP_IN_THE_BROWSER: Final = """() => {
 
 
 def await_change(visitor: Visitor) -> None:
-    """Wait until what is painted of the other side has changed twice: little moves before Chromium's own cameras."""
+    """Wait until the painted picture of the other side has changed twice: little moves before Chromium's own
+    cameras.
+    """
     for _ in range(2):
         visitor.await_that(f"({_CHECKSUM})() !== {visitor.page.evaluate(_CHECKSUM)}")
 
@@ -218,7 +220,7 @@ class CameraTests(BrowserCase):
 
 
 class WindowTests(BrowserCase):
-    """Larger, smaller, and what steps back."""
+    """Larger, smaller, and hidden windows."""
 
     def test_full_screen(self) -> Deferred[None]:
         """The page takes the whole screen and gives it back."""
@@ -303,7 +305,7 @@ class PanelTests(BrowserCase):
         return self.play(story)
 
     def test_keys(self) -> Deferred[None]:
-        """Arrows move within what is open, and Escape or the way back lead to where one came from."""
+        """Arrows move within the open panel, and Escape or the way back return to the place before."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))

@@ -17,7 +17,7 @@ class InviteTests(BrowserCase):
     """Inviting the other party."""
 
     def link(self, stage: Stage, visitor: Visitor) -> str:
-        """Enter a room with a name that needs quoting, ask for its link, and return what it should be."""
+        """Enter a room with a name that needs quoting, ask for its link, and return the expected one."""
         query = urlencode({"room_id": f"{stage.room} häuser&"})
         visitor.visit(f"?{query}&lang=en")
         visitor.await_state("waiting")

@@ -1,4 +1,4 @@
-"""Before a call: how one looks and sounds, with which devices, and what one reads if something is missing."""
+"""The lobby before a call: preview, choice of devices, and messages if something is missing."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_without(self) -> Deferred[None]:
-        """Without a camera or a microphone one reads what remains, and joins with that."""
+        """Without a camera or a microphone the visitor reads what remains, and joins with that."""
         missing = {
             "['video']": ("No camera was found", "The other person hears you."),
             "['audio']": ("No microphone was found", "The other person sees you."),

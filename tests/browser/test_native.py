@@ -95,7 +95,7 @@ class NativeTests(BrowserCase):
         return red, phone, tv
 
     def assert_see_each_other(self, red: Visitor, tv: DeviceProcess, connections: int) -> None:
-        """Chromium paints what the television sends, and the television gets pictures and sound."""
+        """Assert that Chromium paints the television's picture, and that the television gets pictures and sound."""
         red.await_colour(Camera.BLUE)
         red.await_movement()
         self.await_shown(tv, f"(?s)(?:{SEEING}.*?){{{connections}}}")

@@ -45,7 +45,7 @@ class TooOldTests(BrowserCase):
         visitor.complaints.clear()  # of the page that did not start
 
     def test_a_script_that_does_not_parse(self) -> Deferred[None]:
-        """Where a module has syntax that the browser does not know, or is missing, a sentence says what to do."""
+        """Where a module has syntax that the browser does not know, or is missing, a sentence says how to continue."""
 
         def answer(route: Route) -> None:
             route.fulfill(body="export const newer = 1 ||||= 2;", content_type="text/javascript")

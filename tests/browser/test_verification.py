@@ -298,7 +298,7 @@ class ComparingTests(BrowserCase):
         return self.play(story)
 
     def test_late_description(self) -> Deferred[None]:
-        """A connection that stands before the page knows of the answer is no reason for a warning."""
+        """A connection that is there before the page has the answer is no reason for a warning."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()

@@ -98,7 +98,7 @@ class Visitor:
         self.complaints.append(re.sub(r"\?\S*", "?…", text))
 
     def _ask(self, url: str) -> None:
-        """Complain of what the page wants of another host."""
+        """Report a request of the page to another host."""
         if not url.startswith((self._site_url, "data:", "blob:")):
             self.complaints.append(f"a request to {url}")
 
@@ -195,7 +195,7 @@ class Visitor:
 
     @property
     def focused(self) -> str:
-        """The id of what has the focus."""
+        """The id of the element that has the focus."""
         return str(self.page.evaluate("document.activeElement.id"))
 
     def wait(self, milliseconds: float) -> None:
@@ -231,7 +231,7 @@ class Visitor:
         return bool(self.page.evaluate(_MOVES, seconds))
 
     def await_movement(self) -> None:
-        """Wait until what is painted changes again: what piled up in a pause is sorted out first."""
+        """Wait until the painted picture changes again: frames that piled up in a pause are discarded first."""
         if not self.sees_movement(PATIENCE / 1_000):
             raise AssertionError("the picture stands still")
 

@@ -225,7 +225,7 @@ class NodesCase(SharedNodes, Generic[N]):
 
 
 class ClusterCase(NodesCase[Node]):
-    """A test on the wall clock: it is about connections, or about what happens at the same time."""
+    """A test on the wall clock: it is about connections, or about concurrent events."""
 
     def setUp(self) -> None:
         """Begin with one that is not new."""

@@ -212,7 +212,7 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
 
 
 def of_limits(server: RedisServer) -> Mapping[str, Cost]:
-    """Logins, and what nodes tell each other of everything else that is limited."""
+    """Logins, and the messages between nodes about all other limits."""
     world = new_world(server, 1)
     questions = world.nodes[0].member.questions
 

@@ -1,4 +1,4 @@
-"""A page's socket at a node, and what it was told."""
+"""A page's socket at a node, and the messages that it got."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class BlockingRedis:
         self.given: Final[Counter[str]] = Counter()
         """Commands that :meth:`ask` gave, by their name."""
         self.sent = self.received = self.published = 0
-        """Bytes of what :meth:`run` said, of what it was answered, and of messages."""
+        """Bytes of the requests of :meth:`run`, of the answers, and of messages."""
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(server.socket_url().removeprefix("unix://"))
         self._reader = Reader(notEnoughData=BlockingRedis)
@@ -113,7 +113,7 @@ class BlockingRedis:
         return reply
 
     def follow(self, channel: bytes, listens: bool = True) -> None:
-        """Listen to a channel, or no more."""
+        """Listen to a channel, or stop listening."""
         # The answer to these is a message, which would come before that to the next command.
         self._socket.sendall(pack((b"SUBSCRIBE" if listens else b"UNSUBSCRIBE", channel)))
         self.ask(b"PING")
@@ -221,7 +221,7 @@ class SimulatedWire:
             self.subscribed()
 
     def receive(self, message: bytes) -> None:
-        """Take what was published."""
+        """Receive a published message."""
         if self._is_silent:
             self._held_back.append(message)
         elif self._listens:
@@ -237,7 +237,7 @@ class SimulatedWire:
     # What a test does
 
     def cut(self) -> None:
-        """Break both, with what they held back."""
+        """Break both directions, with the bytes held back."""
         self._is_silent = False
         self._held.clear()
         self._lose()
@@ -253,7 +253,7 @@ class SimulatedWire:
         self._is_silent = True
 
     def heal(self) -> None:
-        """Carry again. What was said meanwhile comes late, though nobody waits for the answer any more."""
+        """Carry again. Bytes from the time between come late, though nobody waits for the answer any more."""
         was_deaf = self._is_deaf
         self._is_deaf = self._is_silent = False
         held, self._held = self._held, []
@@ -355,7 +355,7 @@ class World:
 
     @property
     def run_id(self) -> str:
-        """By what nodes know this run of Redis."""
+        """The name of this run of Redis among nodes."""
         info: list[str] = self.redis.ask(b"INFO", b"server").decode().splitlines()
         return next(line[7:] for line in info if line.startswith("run_id:"))
 
@@ -443,7 +443,7 @@ class World:
             self._listeners[name][wire] = None
 
     def listen_no_more(self, wire: SimulatedWire, channel: str) -> None:
-        """Have it listen to them no more, if it does."""
+        """Have it stop listening to them, if it does."""
         for name in (channel.encode(), self._everyone):
             if self._listeners[name].pop(wire, True) is None and not self._listeners[name]:
                 self.redis.follow(name, listens=False)

@@ -36,7 +36,7 @@ class CallPathTests(SimulatedCase):
         return CallPath(call)
 
     def test_one_node(self) -> None:
-        """On one node it takes no more functions than it did, and none is nested deeper."""
+        """On one node it takes no more function calls than before, and none is nested deeper."""
         path = self.path(1)
         self.assertLessEqual(path.functions, FUNCTIONS, path.most)
         self.assertLessEqual(path.deepest, DEPTH)

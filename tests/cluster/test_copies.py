@@ -42,7 +42,7 @@ class SocketsTests(SynchronousTestCase):
         self.copies.apply(Changes(devices=[DEVICE], seats=[SEATS]))
 
     def read(self, *devices: DeviceRecord, seats: SeatsRecord) -> None:
-        """Take over what the store says."""
+        """Take over the records of the store."""
         found = {device.address.phone: {device.address.device_id: device} for device in devices}
         self.copies.see(Records(found, {}, {seats.room: seats}), list(found), [])
 

@@ -39,7 +39,7 @@ def rows(document: str) -> dict[str, list[str]]:
 
 
 def is_near(told: str, measured: float, tolerance: float = TOLERANCE) -> bool:
-    """Tell whether a number of bytes is about what the document says."""
+    """Tell whether a number of bytes is about that of the document."""
     return abs(int(told) - measured) <= tolerance * measured
 
 
@@ -73,7 +73,7 @@ class RedisCostsTests(SynchronousTestCase):
                 self.assertEqual({"commit": 1}, self.found[f"call is {what}{where}"].scripts)
 
     def test_messages(self) -> None:
-        """A commit publishes what other nodes must know, once; inside a node nothing is published."""
+        """A commit publishes the facts that other nodes need, once; inside a node nothing is published."""
         for what, cost in self.found.items():
             if what.startswith("call is"):
                 self.assertEqual(int(what.endswith(PLACES[1])), cost.messages, what)
@@ -101,7 +101,7 @@ class RedisCostsTests(SynchronousTestCase):
         self.assertEqual(1, across.messages)
 
     def test_document(self) -> None:
-        """The table of the document is what is counted."""
+        """The table of the document has the counted costs."""
         told, counted = rows(DOCUMENT.read_text()), rows(table(self.found))
         for what, cells in counted.items():
             self.assertEqual(told.get(what, [])[:3], cells[:3], f"{what}: the table should be\n{table(self.found)}")
@@ -165,7 +165,7 @@ class RealNodesTests(ClusterCase):
         return text.decode().splitlines()
 
     def scripts_run(self, report: Sequence[str]) -> Counter[str]:
-        """Which scripts nodes ran, but for those that a clock starts: heartbeats, and exchanges of what was counted."""
+        """The scripts that nodes ran, except those that a clock starts: heartbeats, and exchanges of counts."""
         names = {sha.decode(): name for name, sha in Scripts(scripts.load()).hashes.items()}
         run = Counter(names[found[1]] for line in report if (found := re.search(r'"EVALSHA" "(\w+)"', line)))
         for periodic in ("beat", "exchange"):

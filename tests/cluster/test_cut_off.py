@@ -105,7 +105,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "calling_be_hangup:hangup")
 
     async def test_hung_up_elsewhere(self) -> None:
-        """A device that left a node that is cut off, in a call that only that node knows of, may hang up at another."""
+        """A device that left a cut-off node, in a call that only that node has, may hang up at another."""
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.cut_off(there)
@@ -135,7 +135,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "calling_be_hangup:hangup")
 
     async def test_heard_of_it_before(self) -> None:
-        """A node that hears, before it has said what it knows, that a device went elsewhere says it all the same."""
+        """A node that hears that a device went elsewhere, before it has announced itself, announces it all the same."""
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.cut_off(there)
@@ -150,8 +150,8 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "call_refuse:refused")
 
     async def accepted_in_vain(self, there: SimulatedNode) -> None:
-        """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store has
-        lost what it was told last.
+        """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store
+        has lost its last writes.
         """
         carol, tv, pad = [await self.phone(device, there) for device in (CAROL, TV, PAD)]
         self.copy_all(self.prefix, "copy:")
@@ -169,7 +169,7 @@ class CutOffTests(SimulatedCase):
         self.copy_all(f"copy:{self.prefix}", "")
 
     def copy_all(self, prefix: str, put_before: str) -> None:
-        """Copy what the store holds under a prefix; without anything to be put before it that is taken away."""
+        """Copy all keys under a prefix; without ``put_before`` the prefix is removed."""
         script = """
             for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
                 redis.call('COPY', key, ARGV[2] ~= '' and ARGV[2] .. key or string.sub(key, 6), 'REPLACE')

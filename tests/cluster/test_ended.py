@@ -60,7 +60,7 @@ class EndedTests(SimulatedCase):
         self.assertEqual([room], await self.taken(self.there))
 
     async def test_order(self) -> None:
-        """The oldest come first, and no more than asked for."""
+        """The oldest come first, and at most the requested number."""
         rooms = [await self.ended_call(), await self.another(), await self.another()]
         self.assertEqual(rooms[:2], await self.taken(self.here, 2))
         self.assertEqual(rooms[2:], await self.taken(self.there, 2))

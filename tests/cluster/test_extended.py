@@ -20,7 +20,7 @@ class ExtendedCase(SimulatedCase):
         return await self.phone(ANN, self.here, extended=True), await self.phone(TV, self.there, extended=True)
 
     async def peer_state(self, phone: Phone, state: str) -> dict[str, Any]:
-        """Wait until a device was told what has become of the other party; the frame."""
+        """Wait until a device was told the state of the other party; returns the frame."""
         found: list[dict[str, Any]] = []
 
         def told() -> bool:
@@ -102,7 +102,7 @@ class PresenceTests(ExtendedCase):
         await self.until(lambda: [f["online"] for f in phone.frames if f["type"] == "presence"] == list(expected))
 
     async def test_elsewhere(self) -> None:
-        """A device that comes and goes on another node is told of."""
+        """A device that comes and goes on another node is reported."""
         ann, tv = await self.two()
         await self.shown(ann, True)
         tv.goes()

@@ -57,7 +57,7 @@ class LostMessagesTests(SimulatedCase):
     """A message that was published and did not come is no loss: the records are read again."""
 
     async def test_gone_before_it_was_told(self) -> None:
-        """A device that its node could not tell of something, and that is gone when it can, is told on its return."""
+        """A device that its node could not notify, and that is gone when it can, is notified on its return."""
         here, _, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         await self.hears(tv, "called")
@@ -94,7 +94,7 @@ class LostMessagesTests(SimulatedCase):
         await self.hears(again, "calling_be_hangup:hangup")
 
     async def test_unreadable(self) -> None:
-        """A message that cannot be read is as good as lost: what it may have been about is looked up."""
+        """A message that cannot be read counts as lost: the records that it may have been about are read."""
         _, there, ann, tv = await self.ann_and_tv()
         channel = f"{self.prefix}node:{there.store.node}"
         for garbage in ("", "x", "\x91\x01", '{"type":"called"}'):

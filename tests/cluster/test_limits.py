@@ -22,7 +22,7 @@ from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.turn_case import TURN
 
 SOON = 2.5 * EXCHANGE_EVERY
-"""Seconds after which every node has heard of what another let through."""
+"""Seconds after which every node has heard of another's admissions."""
 ADDRESS = "192.0.2.77"
 
 
@@ -41,7 +41,7 @@ class LimitsCase(SimulatedCase):
     """Two nodes."""
 
     async def start(self) -> SimulatedNode:
-        """Start one that tells the others what it lets through."""
+        """Start one that tells the others of its admissions."""
         node = await super().start()
         node.limits.start()
         return node

@@ -1,4 +1,4 @@
-"""A hundred nodes in simulated time: a call costs what it costs between two, and the dead are seen to."""
+"""A hundred nodes in simulated time: a call costs the same as between two, and dead nodes are handled."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class DeadNodesTests(ManyNodesCase):
         self.assertLess(crowd.time_to_tell([big], peers)[-1], BOUND)
 
     def test_calls_elsewhere(self) -> None:
-        """Meanwhile calls between others cost what they always cost."""
+        """Meanwhile calls between others cost the same as always."""
         crowd = self.crowd(100, 5)
         costs = list(crowd.cost_of_calls(5, across=True))
         for node in crowd.world.nodes[:5]:

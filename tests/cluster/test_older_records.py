@@ -1,4 +1,4 @@
-"""Records, between nodes of this release and of the one before: both read what the other writes."""
+"""Records, between nodes of this release and of the one before: both read the other's."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class OlderRecordsTests(SynchronousTestCase):
 
 
 class OlderRoomsTests(SynchronousTestCase):
-    """A call that rings two devices, and a page of it: the release before knows of no room ids of devices."""
+    """A call that rings two devices, and a page of it: the release before has no room ids of devices."""
 
     def by_an_older_node(self, written: bytes, known: int) -> bytes:
         """A record rewritten by an older node, which knows only the first ``known`` of its fields."""

@@ -53,7 +53,7 @@ class PagesElsewhereTests(SimulatedCase):
             self.assertLess(abs(until - answered_at - self.settings.longest), 5)
 
     async def back(self, *nodes: SimulatedNode) -> None:
-        """These nodes reach Redis again, one after the other, and announce what they know."""
+        """These nodes reach Redis again, one after the other, and announce their state."""
         for node in nodes:
             await self.let_back(node)
 

@@ -23,13 +23,13 @@ class PolicyTests(SimulatedCase):
         return [await self.phone(device, nodes[number % len(nodes)]) for number, device in enumerate(devices)]
 
     async def prefers(self, policy: Policy, *nodes: SimulatedNode) -> None:
-        """Let nodes hear what its owner wants."""
+        """Let nodes hear the owner's preferences."""
         for node in nodes:
             node.rooms.orders.update_policy(TV.phone, Preferences(policy))
         await self.pass_time(0.3)
 
     def held(self) -> int:
-        """Bytes that Redis holds of the phone: its devices, and what is kept once."""
+        """The bytes that Redis holds of the phone: its devices, and the part that is kept once."""
         keys = [f"{self.prefix}{kind}:{TV.phone}" for kind in "po"]
         records, kept_once = "table.concat(redis.call('HVALS', KEYS[1]))", "(redis.call('GET', KEYS[2]) or '')"
         return int(self.server.cli("EVAL", f"return #({records} .. {kept_once})", "2", *keys))
@@ -56,7 +56,7 @@ class PolicyTests(SimulatedCase):
         await self.until(lambda: len([key for key in self.keys() if key.startswith("c:")]) == 2)
 
     async def test_redis_forgets(self) -> None:
-        """When Redis has lost its memory it is told of it again, whichever node had the devices."""
+        """When Redis has lost its memory the policy is written again, whichever node had the devices."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(2, here, there)
         ann = await self.phone(ANN, here)

@@ -95,7 +95,7 @@ class Samples:
 
 
 class Receiver:
-    """Keeps what came over a bus. Whatever is sent may take its time."""
+    """Keeps the messages of a bus. They may take their time."""
 
     def __init__(self) -> None:
         self._messages: list[BusMessage] = []

@@ -208,7 +208,7 @@ class AccountsInFile(InFile, SharedAccountsContract, TestCase):
                 self.assertEqual(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar(), value)
 
     def test_other_machines_cannot_use_it(self) -> None:
-        """Other machines cannot use it, and a start that needs that says what to use instead."""
+        """Other machines cannot use it, and a start that needs that names the alternative."""
         error = self.assertRaises(StartError, self.database.refuse_many_machines)
         self.assertEqual(
             str(error), "database.url: SQLite is for one machine, and redis.url names another: use PostgreSQL"

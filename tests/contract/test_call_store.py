@@ -269,7 +269,7 @@ class NodeStoreTests(OfSeveralNodes, CallStoreContract, TestCase):
     """The tests' own store of several nodes."""
 
     async def test_node_that_cannot_be_told(self) -> None:
-        """It is said who is connected and could not be told, since nobody listens for its node."""
+        """Connected devices that could not be told, since nobody listens for their node, are named."""
         store, of = await self.start()
         there = Samples("there", of.start)
         devices = [of.device(ANN), there.device(TV), there.gone(PAD)]

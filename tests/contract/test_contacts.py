@@ -57,7 +57,7 @@ class ContactsContract(DatabaseCase):
         self.assertEqual(self.pairs(), [Pair(PHONE, OTHER), Pair(FRIEND, PHONE)])
 
     def test_remove(self) -> Deferred[None]:
-        """A contact is taken out of one list; to take out what is not there is no error."""
+        """A contact is removed from one list; removing a missing one is no error."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(PHONE, FRIEND), Pair(PHONE, OTHER), Pair(FRIEND, PHONE)], 1.0)
@@ -120,7 +120,7 @@ class ContactsContract(DatabaseCase):
         self.assertEqual(contacts.blocks_of(self.database, "B"), blocks[:2])
 
     def test_changes(self) -> Deferred[None]:
-        """Nodes learn whose list has changed, and about which contact; what is so already writes nothing."""
+        """Nodes learn the owner of a changed list, and the contact; a change without effect writes nothing."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
@@ -145,7 +145,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_changes_by_the_operator(self) -> Deferred[None]:
-        """Nodes learn of what the command line does, too: of each owner whose list it changes, and of the contacts."""
+        """Nodes learn of changes by the command line, too: each owner of a changed list, and the contacts."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
@@ -161,7 +161,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_full_list_of_contacts(self) -> Deferred[None]:
-        """A full list takes no more, but new names; with room again it does, and other lists do anyway."""
+        """A full list takes new names only; with room again it takes contacts, and other lists do anyway."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(PHONE, str(number)) for number in range(CONTACTS_MAX - 1)], 1.0)

@@ -12,7 +12,7 @@ from tests.contract.store_case import NOBODY, OfOneProcess, OfSeveralNodes, Stor
 
 
 class DueContract(StoreCase):
-    """Names what is due, and forgets what is to be forgotten."""
+    """Names due records, and forgets those that are to be forgotten."""
 
     # Forgetting
 
@@ -51,7 +51,7 @@ class DueContract(StoreCase):
         self.assertEqual([of.device(PAD)], await self.read(store, [TV.phone]))
 
     async def test_forget_what_has_changed(self) -> None:
-        """A record that has changed since it was read is not forgotten, nor is one that is gone already."""
+        """A record that has changed since it was read is not forgotten, and a missing one is no error."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(ANN)], [of.ringing(1)], [of.seats(1)]))
         old = await self.read(store, [ANN.phone], [room_number(1)])
@@ -110,7 +110,7 @@ class DueContract(StoreCase):
         self.assertEqual({gone, ringing}, await self.due(store, 60.0))
 
     async def test_never_due(self) -> None:
-        """A newer version may not be due at all, and what is forgotten never is."""
+        """A newer version may not be due at all, and a forgotten record never is."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.gone(ANN), of.gone(TV)], [of.ringing(1)], [of.seats(1, due=0.0)]))
         self.assertEqual(4, len(await self.due(store, 1000.0)))
@@ -124,7 +124,7 @@ class DueContract(StoreCase):
 
 
 class PresenceContract(StoreCase):
-    """Knows who is connected just now."""
+    """Knows the devices that are connected now."""
 
     async def make_presence(self) -> tuple[IPresence, ICallStore]:
         """Make presence, and the store of the devices that it speaks of."""

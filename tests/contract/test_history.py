@@ -153,7 +153,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_one_row(self) -> Deferred[None]:
-        """A call is one row, from which each of its phones sees what it knows of the call."""
+        """A call is one row, and each of its phones sees its own side."""
 
         async def test() -> None:
             called = call(device_id="pad", outcome="refused", answered_at=None)
@@ -211,7 +211,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def write_as_before(self, database: Database, sides: Sequence[PastCall]) -> None:
-        """Write down as the release before does: a row for each side."""
+        """Write as the release before does: a row for each side."""
         rows = [
             {
                 **{name: value for name, value in asdict(side).items() if name in call_history.c},
@@ -242,7 +242,7 @@ class HistoryContract(DatabaseCase):
         return call(number, device_id=device_id, outcome="missed", rang=False, **fields)
 
     def test_unreached(self) -> Deferred[None]:
-        """A call that reached nobody is written down for a device that there is, or with ``*`` for an account."""
+        """A call that reached nobody is recorded for an existing device, or with ``*`` for an account."""
 
         async def test() -> None:
             await self.write(self.missed(), self.missed("*", 2))

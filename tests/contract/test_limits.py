@@ -62,7 +62,7 @@ class LimitsContract(_Base):
         self.assertEqual([None] * 50, await self.ways(gate, ["a"], 50))
 
     async def test_gate(self) -> None:
-        """A gate lets through what is too much for none of its limits, and says when to come again."""
+        """A gate admits a use that exceeds none of its limits, and says when to come again."""
         gate = (await self.make_limits()).gate([("from", 3, WINDOW), ("of", 2, WINDOW)])
         verifyObject(IGate, gate)
         self.assertEqual([None, None, 1], await self.ways(gate, ["a", "b"], 3))

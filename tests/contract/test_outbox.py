@@ -74,7 +74,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_order(self) -> Deferred[None]:
-        """Those that have been due for longest come first, no more than asked for."""
+        """Those that have been due for longest come first, at most the requested number."""
 
         async def test() -> None:
             for now, some in ((3.0, [5, 4]), (2.0, [3]), (1.0, [1, 2])):
@@ -123,7 +123,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_dead(self) -> Deferred[None]:
-        """A dead letter is handed out no more; it is counted, and removed when it is old."""
+        """A dead letter is not handed out any more; it is counted, and removed when it is old."""
 
         async def test() -> None:
             await self.outbox.write([event(number) for number in range(5)], 1.0)
@@ -272,7 +272,7 @@ class OutboxContract(DatabaseCase):
         return [(int(letter.id, 16), letter.failure, letter.is_dead) for letter in found]
 
     def test_deleted(self) -> Deferred[None]:
-        """A phone whose data is removed is in no event any more; what was not sent to anybody is not sent."""
+        """A phone whose data is removed is in no event any more; an event that was not delivered is not sent."""
 
         async def test() -> None:
             await self.outbox.write(

@@ -51,11 +51,11 @@ class PushContract(DatabaseCase):
             self.assertTrue(await self.registrations.put(each, nothing_revoked))
 
     async def revoke(self, device: DeviceAddress) -> None:
-        """Revoke what was issued for a device."""
+        """Revoke everything that was issued for a device."""
         await self.revocations.revoke_all(device)
 
     def test_interface(self) -> None:
-        """It is what it says it is."""
+        """It implements its interface."""
         self.assertTrue(verifyObject(IPushRegistrations, self.registrations))
 
     def test_kept(self) -> Deferred[None]:

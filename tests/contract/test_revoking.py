@@ -221,7 +221,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def write(self, rows: Mapping[int, str]) -> None:
-        """Have changes of phones been written down, by their ids."""
+        """Have changes of phones recorded, by their ids."""
         with self.database.write() as connection:
             connection.execute(insert(change), [{"id": one, "phone": phone, "at": 4e9} for one, phone in rows.items()])
 

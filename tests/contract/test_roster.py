@@ -29,7 +29,7 @@ class RosterContract(DatabaseCase):
         self.roster = SqlRoster(self.database, self.run_there)
 
     async def comes(self, now: float, device: DeviceAddress = TV) -> list[int]:
-        """Let a device come and hear of what it is told; the numbers of the calls."""
+        """Let a device come and take its messages; returns the numbers of the calls."""
         found = await self.roster.met([device], now)
         if found[device].missed:
             await self.roster.heard({device: found[device].missed_until})
@@ -92,7 +92,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_written_late(self) -> Deferred[None]:
-        """A call that is not written down yet when the device comes is told of when it comes the next time."""
+        """A call that is not recorded yet when the device comes is reported when it comes the next time."""
 
         async def test() -> None:
             await self.comes(1000.0)
@@ -152,7 +152,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_together(self) -> Deferred[None]:
-        """Many devices are looked up, and written down, at once."""
+        """Many devices are looked up, and recorded, at once."""
 
         async def test() -> None:
             self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.roster.met([TV, ANN], 1000.0))

@@ -41,7 +41,7 @@ class SchemaContract(DatabaseCase):
         self.assertEqual([s for s in self.writes() if s.startswith(("CREATE", "INSERT", "UPDATE", "ALTER"))], [])
 
     def test_empty_database_is_told_apart(self) -> None:
-        """A check of a new database says what to run, and does not do it."""
+        """A check of a new database names the command to run, and does not run it."""
         database = Database(self.make_url())
         self.addCleanup(database.close)
         for _ in range(2):

@@ -17,7 +17,7 @@ ALWAYS = QuietHours(0, 0, "Asia/Shanghai")
 
 
 class SettingsContract(DatabaseCase):
-    """Quiet hours, and who is answered without anybody touching the device."""
+    """Quiet hours, and the callers that are answered automatically."""
 
     def test_nothing_set(self) -> Deferred[None]:
         """A phone that nobody knows has nothing set; to look changes nothing."""

@@ -40,7 +40,7 @@ LOGINS: Final = 20
 """The number of logins a minute from such an address."""
 
 Replacements = Iterable[tuple[str, str]]
-"""Patterns that must be in a file of examples/, and what to put in their place."""
+"""Patterns that must be in a file of examples/, and their replacements."""
 
 reactor: Any = installed
 
@@ -91,7 +91,7 @@ class Balancer(Program):
 
 
 class Haproxy(Balancer):
-    """HAProxy. What it listens on is open before it starts.
+    """HAProxy. The sockets that it listens on are open before it starts.
 
     :param nodes: by the addresses that they have in the example.
     :param is_second: whether another balancer stands before it, which tells who the client is.
@@ -238,7 +238,7 @@ class BehindTestCase(TestCase):
             await node.said(rf"{CLIENT} GET {PAGE} 200 ")
 
     async def assert_reload_loses_nothing(self) -> None:
-        """After a reload who was connected is so still, and calls who has come since then."""
+        """Assert that after a reload connected devices are still connected, and can call those that have come since."""
         members = [await self.device(f"tv{number}") for number in range(8)]
         states: list[Event] = []
         for each in members:

@@ -79,12 +79,12 @@ class Program(ProcessProtocol):
         return wanted.addTimeout(PATIENCE, reactor)
 
     def outReceived(self, data: bytes) -> None:
-        """Note what it says."""
+        """Record its output."""
         self.said += data
         self._look()
 
     def errReceived(self, data: bytes) -> None:
-        """Note what it says."""
+        """Record its errors."""
         self.outReceived(data)
 
     def processEnded(self, reason: Failure) -> None:

@@ -119,7 +119,7 @@ class QueueTests(TestCase):
         return await self.start("agent.py", "online", name)
 
     async def call(self, phone: str, device_id: str = "*") -> Call:
-        """Ring the queue's number with a base device, until it is known what comes of it."""
+        """Ring the queue's number with a base device, until the outcome is known."""
         if phone not in self.callers:
             self.callers[phone] = await member(self, service_of(self.daemon), phone, "tv")
         call = self.callers[phone].calls(self.queue, device_id)
@@ -168,7 +168,7 @@ class QueueTests(TestCase):
             await agent.says("The call is over")
 
     async def test_an_agent_who_does_not_answer(self) -> None:
-        """An agent who does not answer in time keeps nobody waiting: it is the turn of another."""
+        """An agent who does not answer in time delays nobody: another one is next."""
         call = await self.call(self.phones[0])
         mei = await self.agent("mei")
         await mei.says("Enter takes the call")

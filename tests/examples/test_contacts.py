@@ -41,7 +41,7 @@ class SyncTests(SynchronousTestCase):
         self.database.upgrade()
 
     def run_(self, *options: str, callnet: str = f"{BIN}/callnet") -> tuple[int, str, str]:
-        """Run it: its exit status, and what it wrote."""
+        """Run it: its exit status, and its output."""
         environ = {"CALLNET": callnet, "CALLNET_CONFIG": str(self.folder / "callnet.toml"), "PATH": "/bin"}
         command = [sys.executable, str(FOLDER / "sync.py"), *options, str(self.directory), str(self.state)]
         done = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False)
@@ -84,7 +84,7 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.lists(), before)
 
     def test_a_dry_run(self) -> None:
-        """A dry run says what would be changed, and changes nothing."""
+        """A dry run prints the changes, and changes nothing."""
         status, told, _ = self.run_("--dry-run")
         self.assertEqual((status, len(told.splitlines())), (0, 8))
         self.assertEqual((self.lists(), self.state.exists()), ([], False))

@@ -1,4 +1,4 @@
-"""The receiver of examples/webhooks, which a real daemon tells of calls."""
+"""The receiver of examples/webhooks, which gets the events of a real daemon."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class ReceiverTests(TestCase):
         return int(response.code)
 
     def missed(self) -> list[tuple[str, str, int]]:
-        """The calls that it has written down."""
+        """The calls that it has recorded."""
         with closing(sqlite3.connect(self.folder / "calls.db")) as database:
             return list(database.execute("SELECT phone, caller, rang FROM missed"))
 
     async def test_a_daemon(self) -> None:
-        """A daemon tells it of a call that was missed, and of others; the missed one is written down, once."""
+        """A daemon sends it a missed call, and others; the missed one is recorded, once."""
         settings = f'webhooks = {{ url = "{self.url}", secret = "{SECRET}" }}'
         daemon = Daemon(self.mktemp(), settings)
         self.addCleanup(daemon.stop)

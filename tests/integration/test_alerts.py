@@ -1,4 +1,4 @@
-"""The rules and the dashboard in etc/, and what the daemon counts, as Prometheus' own tool reads them."""
+"""The rules and the dashboard in etc/, and the daemon's metrics, as Prometheus' own tool reads them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AlertTests(AdminCase):
         self.promtool("test", "rules", str(folder / STORIES.name))
 
     def asked(self, file: Path) -> set[str]:
-        """The names of what a file asks for."""
+        """The names of the metrics that a file uses."""
         return {re.sub("_(bucket|count)$", "", name) for name in re.findall(r"\bcallnet_[a-z_]+", file.read_text())}
 
     def test_names(self) -> None:

@@ -21,7 +21,7 @@ HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 RING_TIME: Final = 3.0
 BUSY: Final = 2.5
-"""Seconds that a busy machine may take beside what is measured."""
+"""Seconds that a busy machine may take beside the measured time."""
 
 _SET_BY_A_FILE: Final = """
 import os, sys, time
@@ -33,7 +33,7 @@ time.time = told
 from twisted.scripts.twistd import run
 run()
 """
-"""Runs twistd on a machine whose clock is ahead by what a file says."""
+"""Runs twistd on a machine whose clock is ahead by the number in a file."""
 
 reactor: Any = installed
 

@@ -109,7 +109,7 @@ class WorkersTests(OperatorMixin, TestCase):
         self.assertTrue(all(0 < node["lease"] <= 3 for node in nodes), nodes)
 
     async def test_a_dead_worker(self) -> None:
-        """While a worker does not answer it is said that something may be missing, and the others do what they can."""
+        """While a worker does not answer the result is marked incomplete, and the others do their part."""
         await self.begin("# of which a worker stands still: its devices may be remembered for a while")
         one, _ = workers_of(self.daemon)
         with stopped(one):

@@ -82,7 +82,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(samples["callnet_loop_lag_seconds_count"], [[{}, "1"]])
 
     def test_what_others_may_write(self) -> None:
-        """Escapes, exponents, infinities and times are read; comments and what is no sample are passed over."""
+        """Escapes, exponents, infinities and times are read; comments and invalid samples are skipped."""
         lines = (
             *("# HELP a What it is.", "", 'a{b="x\\"y\\\\n\\nz",c="}"} 1.5e3 1700000000', "a +Inf", "<html>", "e NaN"),
             "f -Inf",
@@ -101,7 +101,7 @@ class FigureTests(SynchronousTestCase):
         return figures
 
     def test_the_first_look(self) -> None:
-        """A single look tells what there is, and of rates and times nothing."""
+        """A single look shows the present state, and neither rates nor times."""
         figures = self.look((0, counted(100, 50, {"busy": 9}, [0.003] * 5)))
         self.assertEqual((figures["devices"], figures["pages"]), (12, 3))
         self.assertEqual((figures["unfinished"], figures["ringing"], figures["active"]), (7, 2, 5))
@@ -110,7 +110,7 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual((figures["reasons"], figures["closed"], figures["hasRedis"]), ([], [], False))
 
     def test_rates(self) -> None:
-        """Rates tell of what came about between two looks, as much as a minute of it would be."""
+        """Rates are those between two looks, scaled to a minute."""
         figures = self.look(
             (0, counted(100, 50, {"busy": 9})), (2, counted(101, 51, {"busy": 10, "offline": 4}, frames=30))
         )
@@ -120,7 +120,7 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual(figures["closed"], [["4408", 1]])
 
     def test_the_last_minute(self) -> None:
-        """Rates tell of the last minute, answers of the last five, and nothing of what was before."""
+        """Rates are of the last minute, answers of the last five, and nothing is of the time before."""
         looks = [(at, counted(placed=at, answered=at // 2)) for at in range(0, 601, 20)]
         figures = self.look(*looks, (620, counted(placed=720, answered=300)))
         self.assertEqual(figures["calls"], 40 + 120)
@@ -191,6 +191,6 @@ class ListTests(SynchronousTestCase):
         self.assertEqual(self.order(["b", "a"], ["a", "b"]), ["b", "a"])
 
     def test_a_hundred_rows(self) -> None:
-        """No more than a hundred are shown."""
+        """At most a hundred are shown."""
         many = [str(number) for number in range(150)]
         self.assertEqual(self.order([], many), many[:100])

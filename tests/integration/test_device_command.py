@@ -71,12 +71,12 @@ class DeviceProcess(ProcessProtocol):
         return self._ended
 
     def outReceived(self, data: bytes) -> None:
-        """Take what it shows."""
+        """Record its output."""
         self.output += data.decode()
         self._look()
 
     def errReceived(self, data: bytes) -> None:
-        """Take what it complains of."""
+        """Record its errors."""
         self.errors += data.decode()
 
     def processEnded(self, reason: Failure) -> None:

@@ -115,7 +115,7 @@ class MediaTests(MediaCase):
     """Two devices."""
 
     async def test_see_and_hear(self) -> None:
-        """Each sees the other's picture, hears its tone and has its code; the caller hangs up, and both know of it."""
+        """Each sees the other's picture, hears its tone and has its code; the caller hangs up, and both are told."""
         looks: set[Look] = {look_of(DeviceAddress(*address)) for address in (self.phone, self.tv)}
         self.assertEqual(2, len(looks))
         phones, of_phone = self.recording("phone")
@@ -220,7 +220,7 @@ class RelayTests(MediaCase):
     """A network in which no datagram passes from device to device."""
 
     async def find_daemon(self) -> None:
-        """Start coturn, and a daemon that knows of it."""
+        """Start coturn, and a daemon that is set up for it."""
         self.network = Network()
         self.addCleanup(self.network.remove)
         secret, ports = "relay" * 8, (("min-port", "61000"), ("max-port", "65535"))  # none that others are given

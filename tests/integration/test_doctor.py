@@ -25,7 +25,7 @@ reactor: Any = installed
 
 
 def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[bytes, bytes, int]]:
-    """Run a command with the settings of a daemon: what it writes, and its exit status."""
+    """Run a command with the settings of a daemon; returns its output, and its exit status."""
     ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
         os.path.join(BIN, "callnet"), arguments, dict(daemon.environ), reactor=reactor
     )
@@ -33,10 +33,10 @@ def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[bytes, bytes, int
 
 
 class DoctorTestCase(TestCase):
-    """Commands, and what they show."""
+    """Commands, and their output."""
 
     async def run_(self, daemon: Daemon, *arguments: str, status: int = 0) -> str:
-        """Run a command that ends with this exit status; what it shows."""
+        """Run a command that ends with this exit status; returns its output."""
         shown, complaints, code = await callnet(daemon, *arguments)
         self.assertEqual((code, complaints), (status, b""), shown.decode())
         return shown.decode()
@@ -91,7 +91,7 @@ class RunningTests(DoctorTestCase):
         self.assertNotIn(SECRET, shown)
 
     async def test_status(self) -> None:
-        """The status tells of each worker, and of what was counted."""
+        """The status shows each worker, and the counts."""
         shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url)
         lines = [line.split(maxsplit=1) for line in shown.splitlines()]
         self.assertEqual("callnet is ready.", shown.splitlines()[0])

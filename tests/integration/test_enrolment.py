@@ -69,7 +69,7 @@ class KnownTests(EnrolmentTestCase):
 
 
 class Sender(Resource):
-    """Takes what is to be sent to phones."""
+    """Takes messages that are to be sent to phones."""
 
     isLeaf = True  # noqa: N815  Twisted's name
 

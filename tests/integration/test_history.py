@@ -1,4 +1,4 @@
-"""The history of calls, on real daemons: what has ended is written down, whatever becomes of the process."""
+"""The history of calls, on real daemons: ended calls are recorded, whatever happens to the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client in JavaScript (callnet/static/client): its rules, its types, and what its package is made of."""
+"""The client in JavaScript (callnet/static/client): its rules, its types, and its package."""
 
 from __future__ import annotations
 
@@ -116,11 +116,11 @@ class PackageTests(SynchronousTestCase):
     """The package, as ``npm pack`` makes it of package.json."""
 
     def setUp(self) -> None:
-        """Read what it says of itself."""
+        """Read the manifest."""
         self.manifest: dict[str, Any] = json.loads((CLIENT / "package.json").read_text())
 
     def test_contents(self) -> None:
-        """All that is in the folder is in the package, and what it names is there."""
+        """All files of the folder are in the package, and the files that it names exist."""
         names = packed(self.manifest)
         self.assertEqual({path.relative_to(CLIENT).as_posix() for path in CLIENT.rglob("*") if path.is_file()}, names)
         entry = self.manifest["exports"]["."]
@@ -128,7 +128,7 @@ class PackageTests(SynchronousTestCase):
             self.assertIn(name.removeprefix("./"), names)
 
     def test_imports(self) -> None:
-        """No module imports what is not in the package: it depends on nothing."""
+        """No module imports a file outside the package: it depends on nothing."""
         self.assertFalse({"dependencies", "peerDependencies", "scripts"} & self.manifest.keys())
         names = packed(self.manifest)
         for module in CLIENT.glob("*.js"):

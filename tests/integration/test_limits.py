@@ -1,4 +1,4 @@
-"""Limits, on real daemons: two workers let no more through than one."""
+"""Limits, on real daemons: two workers admit no more than one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
 
 HEARD = 3.0
-"""Seconds after which a worker has heard of what another let through."""
+"""Seconds after which a worker has heard of another's admissions."""
 
 reactor: Any = installed
 

@@ -49,7 +49,7 @@ PATIENCE = 60
 
 
 class Side:
-    """One side of a connection, which hands what it says to the other."""
+    """One side of a connection, which hands its messages to the other."""
 
     def __init__(self, offers: bool, name: str) -> None:
         self.clock = Clock()
@@ -70,7 +70,7 @@ class Side:
         return self.peers[-1]
 
     def line(self, line: str) -> None:
-        """Keep what is shown."""
+        """Keep the shown lines."""
         self.lines.append(line)
         self.noted.set()
 

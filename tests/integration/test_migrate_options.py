@@ -37,7 +37,7 @@ class KeyTests(MigrateCase):
         self.assertIn("refuses those that are issued here", self.migrate("--back").stdout)
 
     def test_long(self) -> None:
-        """Any other signs here as well, and the older server accepts what it signs."""
+        """Any other key signs here as well, and the older server accepts its tokens."""
         self.assertIn("signs from now on, too", self.migrate("--key", self.long, "--token-days", "1").stdout)
         self.assertIn("signs from now on, too", self.migrate("--key", self.long, "--token-days", "30").stdout)
         ring, older = load_keys(self.path), load_older(self.path)
@@ -65,7 +65,7 @@ class KeyTests(MigrateCase):
 
 
 class SourceTests(MigrateCase):
-    """Where the older server's database is, and what is in it."""
+    """The place of the older server's database, and its content."""
 
     def test_url_in_a_file(self) -> None:
         """The URL may be in a file, which nobody else may read."""
@@ -109,7 +109,7 @@ class SourceTests(MigrateCase):
             self.assertEqual([len(rows) for rows in snapshot.batches(Kind.DEVICES, 3)], [3, 1])
 
     def test_no_driver(self) -> None:
-        """Without the driver, which is an extra, one line says what to install."""
+        """Without the driver, which is an extra, one line names the package to install."""
         program = "import sys; sys.modules['pymysql'] = None; from callnet.cli.main import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", program, "--config", self.config, "migrate"],

@@ -64,17 +64,17 @@ class Shell(ProcessProtocol):
         reactor.spawnProcess(self, command[0], command, environment, folder)
 
     def connectionMade(self) -> None:
-        """Type what it asks for."""
+        """Type the answer to its prompt."""
         assert self.transport is not None
         self.transport.write(self._typed)
         self.transport.closeStdin()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """Take what it prints."""
+        """Record its output."""
         self._output[childFD] += data
 
     def processEnded(self, reason: Failure) -> None:
-        """Tell what it printed, or that it failed."""
+        """Fire with its output, or fail."""
         if reason.check(ProcessDone):
             self.done.callback(self._output[1].decode())
         else:
@@ -92,7 +92,7 @@ class CommandCase(TestCase):
         self.folder.mkdir(parents=True)
 
     def type(self, script: str, typed: str = "", **variables: str) -> Deferred[str]:
-        """Type a block; fires with what it prints."""
+        """Type a block; fires with its output."""
         return Shell(script, str(self.folder), variables, typed).done.addTimeout(START_LIMIT, reactor)
 
     def read(self, page: str, beginning: str) -> str:
@@ -111,7 +111,7 @@ class DatabaseTests(CommandCase):
             self.assertRegex(said, rf"{phone}\W+{name}")
 
     async def test_settings(self) -> None:
-        """A phone's quiet hours, and who is answered by itself, are set and shown."""
+        """A phone's quiet hours, and the callers that are answered automatically, are set and shown."""
         said = await self.type(self.read("operating.md", "callnet account settings"))
         for word in ("22:30", "07:00", "Europe/Berlin", "13800138000"):
             self.assertIn(word, said.splitlines()[-2] + said.splitlines()[-1])
@@ -196,7 +196,7 @@ class MediaCommandTests(MediaCase):
     """A device to test against."""
 
     async def test_devices(self) -> None:
-        """One answers; the other calls it, sends a film, and records what it sees."""
+        """One answers; the other calls it, sends a film, and records the incoming picture."""
         Camera.RED.record(self.directory).rename(self.daemon.folder / "clip.mp4")
         text = readme.command(DOCS / "operating.md", "callnet device 13651884967 tv888 --media")
         site = f"{self.daemon.site_url} --certificate {self.daemon.certificate}"
@@ -222,7 +222,7 @@ class PythonTests(SynchronousTestCase):
     """Blocks of Python."""
 
     def run_block(self, page: str) -> dict[str, Any]:
-        """Run the one of a page, in docs/. Returns what it has defined."""
+        """Run the only block of a page in docs/. Returns its definitions."""
         [block] = [block for block in readme.blocks(DOCS / page) if block.language == "python"]
         names: dict[str, Any] = {}
         before = os.getcwd()

@@ -223,7 +223,7 @@ class SetUpTests(SynchronousTestCase):
             self.assertEqual(self.told((840, None, {"path": path, "pathRemote": remote})), [(told, 0.84)])
 
     def test_when(self) -> None:
-        """It is told when the path was measured, and nothing is told before, nor while neither has come of it."""
+        """The report is sent when the path was measured, and not before, nor while neither has come of it."""
         self.assertEqual(self.told((840, None, {}), (None, None, {}), (None, None, {"path": "host"})), [None] * 3)
 
     def test_given_up(self) -> None:

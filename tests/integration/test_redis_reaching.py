@@ -1,4 +1,4 @@
-"""The ways to a Redis, and what stands in them: each is tried by the look before a start, and by the link."""
+"""The ways to a Redis, and their obstacles: each is tried by the look before a start, and by the link."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OpenWayTests(RedisCase):
             await self.assert_reached(server.url(host))
 
     async def test_with_user_and_password(self) -> None:
-        """The user needs few rights: what is dangerous is not needed, but for INFO."""
+        """The user needs few rights: no dangerous ones, except INFO."""
         for flavour in ("redis", "valkey"):
             server = RedisServer(flavour, tcp=True, acl=True)
             self.addCleanup(server.close)
@@ -78,7 +78,7 @@ class ClosedWayTests(RedisCase):
     """Something stands in the way. The link tries again and again, and is there when it has gone."""
 
     async def assert_stuck(self, url: str, look: str, log: str, ca: str = "") -> Link:
-        """Both the look and the link say what is wrong, and not the password; answers with the link."""
+        """Assert that both the look and the link name the error, and not the password; returns the link."""
         where = target(url, ca)
         said = await deferToThread(reachable, where)
         self.assertIn(f"{where}: ", said or "")

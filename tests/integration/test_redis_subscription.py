@@ -1,4 +1,4 @@
-"""The subscription of a node, at a real Redis and a real Valkey: what comes in, and when one must look again."""
+"""The subscription of a node, at a real Redis and a real Valkey: received messages, and the cases for a fresh look."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Messages(_Base):
             await subscription.confirmed.get()
 
     async def test_it_goes_over_before_it_is_connected(self) -> None:
-        """The channel of the moment is what counts."""
+        """The present channel counts."""
         subscription = self.subscription(self.url, self.channel)
         subscription.follow(self.other)
         await subscription.confirmed.get()
@@ -113,7 +113,7 @@ class Messages(_Base):
         await subscription.confirmed.get()
 
     async def test_stopping_leaves_nothing(self) -> None:
-        """And nobody is told of a loss that was wanted."""
+        """A wanted loss is not reported."""
         subscription = self.subscription(self.url, self.channel)
         await subscription.confirmed.get()
         await subscription.stop()

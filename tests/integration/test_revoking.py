@@ -1,4 +1,4 @@
-"""Tokens that are revoked, on real processes that know of each other only by the database and Redis."""
+"""Revoked tokens, on real processes that share only the database and Redis."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RevokingTests(WorkersTestCase):
                 await self.assertFailure(self.service.connect(self.token, lambda _: None), UpgradeRefused)
 
     async def refused(self) -> None:
-        """Ask until the worker that answers has looked at what is revoked."""
+        """Ask until the answering worker has read the revocations."""
         with self.assertRaises(AccountError) as raised:
             while True:
                 await self.service.post("/getContactPersons", {"phone": self.number, "token": self.token})

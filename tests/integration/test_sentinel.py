@@ -65,7 +65,7 @@ class Failovers(_Base):
         self.assertEqual(await node.subscription.messages.get(), b"after")
 
     async def test_the_master_is_killed(self) -> None:
-        """As soon as the Sentinels know of another one it is used."""
+        """As soon as the Sentinels have another one it is used."""
         node = await self.connected()
         node.sentinels.servers[0].kill()
         await self.assert_goes_over(node)

@@ -131,7 +131,7 @@ class CredentialsTests(CoturnCase):
             self.assertEqual(0, self.allocates(self.credentials(secret)))
 
     def test_wrong(self) -> None:
-        """Credentials by another secret are not, nor those with another time or name, nor none."""
+        """Credentials by another secret, with another time or name, or none, are refused."""
         good = self.credentials()
         at, _, name = good.username.partition(":")
         for server in (
@@ -161,7 +161,7 @@ class CredentialsTests(CoturnCase):
         self.assertEqual((0, 0), (client.refresh(), client.permit(OUTSIDE[0])))
 
     def test_rotation(self) -> None:
-        """A secret comes and one goes while the server runs: what was allocated with the old one stays."""
+        """A secret comes and one goes while the server runs: allocations with the old one stay."""
         old = self.credentials(OTHER)
         client = self.client(self.server, old)
         self.assertEqual(0, client.allocate())
@@ -175,7 +175,7 @@ class CredentialsTests(CoturnCase):
         self.assertEqual((0, 0), (client.refresh(), client.permit(OUTSIDE[0])))
 
     def test_stun(self) -> None:
-        """Anybody may ask what their address is."""
+        """Anybody may ask for their address."""
         self.assertIsNotNone(self.client(self.server, IceServer(())).bind())
 
     def test_log(self) -> None:

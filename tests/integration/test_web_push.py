@@ -1,4 +1,4 @@
-"""Web Push over real sockets and real TLS: a push service that reads what it gets, and others that mean harm."""
+"""Web Push over real sockets and real TLS: a push service that reads its requests, and others that mean harm."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class WebPushTests(TestCase):
         self.addCleanup(self.check_log)
 
     def log(self, event: LogEvent) -> None:
-        """Note what is logged."""
+        """Keep the logged events."""
         self.logged.append(f"{formatEvent(event)} {event.get('log_failure', '')}")
 
     def check_log(self) -> None:

@@ -37,7 +37,7 @@ reactor: Any = installed
 
 
 async def get(url: str) -> tuple[int, bytes]:
-    """Status and body of what is there."""
+    """Status and body at a URL."""
     response = await Agent(reactor).request(b"GET", url.encode("ascii"))
     return response.code, await readBody(response)
 
@@ -170,7 +170,7 @@ class DeathTests(WorkersTestCase):
         await self.daemon.said(r"worker 1 was ended by SIGKILL; the next starts in 0\.2 s")
 
     async def test_who_does_not_answer_is_told(self) -> None:
-        """The operator is told of a worker that does not answer, and the other goes on serving."""
+        """A worker that does not answer is reported to the operator, and the other goes on serving."""
         await self.become_ready()
         with stopped(workers_of(self.daemon)[0]):
             status, report = await self.readiness()

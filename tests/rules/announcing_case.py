@@ -109,7 +109,7 @@ def seat(key: str, node: str = BEFORE, **fields: Any) -> Seat:
 
 
 def read_for(tables: Tables, mine: Mine, complete: bool) -> Records:
-    """No more than what a node reads before it announces."""
+    """Only the records that a node reads before it announces."""
     devices = {phone: dict(of_phone) for phone in mine.phones() if (of_phone := tables.devices.get(phone))}
     rooms = {*mine.rooms()}
     for of_phone in devices.values():
@@ -145,7 +145,7 @@ class AnnouncingCase(SynchronousTestCase):
         calls: Iterable[CallRecord] = (),
         seats: Iterable[SeatsRecord] = (),
     ) -> Changes:
-        """Announce what the node knows. To do so again changes nothing."""
+        """Announce the node's state. A second time changes nothing."""
         mine = Mine([BEFORE, NODE], list(devices), list(calls), list(seats))
         changes = self.once(mine)
         self.tables.apply(changes)

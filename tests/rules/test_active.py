@@ -40,7 +40,7 @@ class FramesTests(RulesTestCase):
         self.assert_silence()
 
     def test_signal(self) -> None:
-        """A v2 `signal` of a party is noted in the record once, and nobody is told of that."""
+        """A v2 `signal` of a party is noted in the record once, and nobody is notified."""
         room = self.active(self.ann, self.tv)
         answered = self.world.calls[room]
         self.carol.signals(room)

@@ -46,7 +46,7 @@ from tests.rules.announcing_case import (
 
 
 class EmptyStoreTests(AnnouncingCase):
-    """The store has lost everything: what the node knows is written as it is, and nobody notices."""
+    """The store has lost everything: the node's records are written unchanged, and nobody notices."""
 
     def test_live_call(self) -> None:
         """A call and its devices, by the node's new name."""
@@ -57,7 +57,7 @@ class EmptyStoreTests(AnnouncingCase):
         self.assertEqual([], list(changes.notices))
 
     def test_policy(self) -> None:
-        """The policy of a phone that is kept once is kept again, and what the node knows goes before what is there."""
+        """A policy that is kept once for a phone is kept again, and the node's goes before the stored one."""
         many = Policy(frozenset(map(str, range(100))))
         short = many.in_record_of(TV.device_id)
         for stored in (None, Policy(frozenset(map(str, range(50, 100))))):
@@ -187,7 +187,7 @@ class CallTests(AnnouncingCase):
         return believed
 
     def test_stored_is_over(self) -> None:
-        """OVER beats all: what is over in the store stays so, whatever the versions."""
+        """OVER beats all: an ended call in the store stays ended, whatever the versions."""
         stored = over(FIRST, ANN, TV)
         for mine in (active(FIRST, ANN, TV, version=9), over(FIRST, ANN, TV, version=9, reason=Reason.TOO_LONG)):
             self.assertIs(stored, self.believed(stored, mine))

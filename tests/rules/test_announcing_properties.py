@@ -55,7 +55,7 @@ class Story:
         self._rooms = 0
 
     def goes_on(self, story: Sequence[Step], own: str = "") -> None:
-        """Let more happen: if a node is named, only what it may decide alone."""
+        """Let more happen: if a node is named, only its own decisions."""
         for step in story:
             self._now += 0.25
             event = self._event(step)
@@ -91,7 +91,7 @@ class Story:
         return all(HELD[address] == node for address in (*devices, *(one for call in calls for one in everyone(call))))
 
     def copy(self, prefix: str = "", node: str = "") -> Story:
-        """The same records; if a node is named, only what that one holds."""
+        """The same records; if a node is named, only those of that one."""
         other = Story(prefix or self._prefix, self._now)
         for of_phone in self.tables.devices.values():
             for device in of_phone.values():
@@ -124,7 +124,7 @@ def apart(stored: Sequence[Step], before: Sequence[Step], after: Sequence[Step],
 
 
 def comes_back(store: Story, node: Story, name: str, now: float, complete: bool = False) -> None:
-    """Let a node announce what it knows, and check what always holds then."""
+    """Let a node announce its state, and check the invariants."""
     known = store.tables
     before = Records({**known.devices}, {**known.calls}, {}, complete)
     mine = node.mine(name)

@@ -1,4 +1,4 @@
-"""Calls that contradict each other, and the seats of rooms, when a node announces what it knows."""
+"""Calls that contradict each other, and the seats of rooms, when a node announces its state."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ class RoomsOfDevicesTests(AnnouncingCase):
 
 
 class ContradictionTests(AnnouncingCase):
-    """A device is in two calls: the node and the store did not know of each other."""
+    """A device is in two calls: the node and the store did not know each other's."""
 
     def clash(self, stored: CallRecord, mine: CallRecord) -> Changes:
-        """The television is in a call that the store knows, and in one with Ann, who is on this node."""
+        """The television is in a stored call, and in one with Ann, who is on this node."""
         self.stored(
             device(TV, node=THERE, room=SECOND, generation=8000), device(CAROL, node=THERE, room=SECOND), stored
         )
@@ -169,7 +169,7 @@ class ContradictionTests(AnnouncingCase):
         self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous_room))
 
     def test_called_unknown_to_its_own_node(self) -> None:
-        """Nor has it if its own node does not know of that call: the device was told that it could not be placed."""
+        """Nor has it if its own node does not have that call: the device was told that it could not be placed."""
         self.stored(device(TV, node=THERE, room=FIRST), device(ANN, node=THERE, room=FIRST))
         self.stored(active(FIRST, ANN, TV, placed_at=NOW - 9, answered_at=NOW - 5))
         rang = ringing(SECOND, TV, CAROL, placed_at=NOW - 4, version=2, due=NOW + 119)

@@ -27,7 +27,7 @@ class HistoryTests(RulesTestCase):
         return sides(call)
 
     def assert_sides(self, room: RoomId, went_out: str, came_in: str, device: Device, device_id: str) -> None:
-        """Ann called, and this is what became of it; ``device_id``: whose row it is at the called phone."""
+        """Assert the sides of Ann's call; ``device_id``: the device of the row at the called phone."""
         out, in_ = self.both(room)
         ann = self.ann.address
         self.assertEqual((*ann, False, went_out), (out.phone, out.device_id, out.incoming, out.outcome))

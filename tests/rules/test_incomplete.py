@@ -1,4 +1,4 @@
-"""Records that are not complete: what only other nodes can know is not decided, and nothing changes."""
+"""Incomplete records: decisions that need other nodes' records are not made, and nothing changes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ComingTests(IncompleteCase):
     """A device that comes from a node that cannot be asked is in the calls that this node knows it to be in."""
 
     def comes_from_elsewhere(self, device: Device) -> list[Frame]:
-        """Let it come from a node that alone knew of it; what it is sent first."""
+        """Let it come from a node that alone had its records; returns the first frames to it."""
         self.world.wait(1)
         del self.world.devices[device.address.phone][device.address.device_id]
         self.forget_heard()
@@ -127,7 +127,7 @@ class ComingTests(IncompleteCase):
         self.assertEqual([be_hangup(self.tv, room, "hangup")], self.comes_from_elsewhere(self.ann))
 
     def test_its_call_goes_on(self) -> None:
-        """It is told of the call that it is in, and can end it."""
+        """It is told its present call, and can end it."""
         room = self.active(self.ann, self.tv)
         self.assertEqual([call_success(self.tv, room)], self.comes_from_elsewhere(self.ann))
         self.ann.hangs_up(room)
@@ -190,7 +190,7 @@ class RoomTests(IncompleteCase):
         self.assertIsInstance(blue.comes(), Seated)
 
     def cancels(self, sent_at: float) -> object:
-        """Let Ann cancel what she placed to the television until then. Returns the reply of the rules."""
+        """Let Ann cancel the call that she placed to the television until then. Returns the reply of the rules."""
         event = events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation, sent_at)
         return self.world.happen(event)
 
@@ -242,7 +242,7 @@ class DisplacedTests(RulesTestCase):
 
 
 class GaveUpTests(RulesTestCase):
-    """A device was told that what it asked for cannot be done: it takes no part in the call any more."""
+    """A device was told that its request cannot be done: it takes no part in the call any more."""
 
     def gives_up(self, device: Device, room: RoomId) -> None:
         """Let it be so."""

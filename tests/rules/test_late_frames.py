@@ -91,7 +91,7 @@ class NoLongerRungTests(LateFramesTestCase):
 
 
 class OthersTests(LateFramesTestCase):
-    """The frame names what is none of the sender's."""
+    """The frame names a call or device that does not concern the sender."""
 
     def test_unknown_room(self) -> None:
         """A well-formed room that is not known: `expired` for an acceptance, silence for the rest."""

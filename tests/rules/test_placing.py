@@ -156,7 +156,7 @@ class LeavingTests(RulesTestCase):
         self.assertIsNotNone(self.tv.calls(self.pad))
 
     def test_old_call_before_the_new(self) -> None:
-        """It, or its peer, is told of the old call before the new one."""
+        """The end of the old call comes before the new one, for the device or its peer."""
         self.active(self.ann, self.tv)
         room = next(iter(self.world.calls))
         second = self.ann.calls(self.tv.everywhere())

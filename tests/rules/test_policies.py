@@ -78,7 +78,7 @@ class PolicyTests(RulesTestCase):
         self.assertIsNotNone(self.ann.calls(self.tv.everywhere()))
 
     def test_few_again(self) -> None:
-        """When it names few phones the records have it again, and go before what was kept."""
+        """When it names few phones it is in the records again, and goes before the kept one."""
         many = Policy(frozenset(f"139{number:08d}" for number in range(1000)))
         self.world.happen(events.PolicyChanged(self.tv.everywhere(), many))
         self.block(self.tv, self.ann.address.phone)

@@ -57,7 +57,7 @@ class PullTests(PullingCase):
         self.assertEqual(self.pad.address, call.callee)
 
     def test_caller(self) -> None:
-        """The side that called is taken over likewise."""
+        """The side that called is taken over in the same way."""
         room = self.talking(self.pad, self.carol)
         self.tv.hears()
         self.assertEqual(Accepted(room, self.carol.address), self.pulls(self.tv, room))

@@ -1,4 +1,4 @@
-"""Newest connection wins, and what a new connection is sent first (protocol §2.4)."""
+"""The newest connection wins, and the first frames on a new connection (protocol §2.4)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class EndingTests(RulesTestCase):
     """The newest message that ended a call of the device."""
 
     def test_idle_device(self) -> None:
-        """Nothing else is sent: who has missed nothing hears nothing."""
+        """Nothing else is sent: a device that has missed nothing hears nothing."""
         self.tv.loses_socket()
         self.assertEqual([], self.tv.connects())
         self.assertEqual([], self.tv.connects(displaces=True))
@@ -184,7 +184,9 @@ class EndingTests(RulesTestCase):
         self.assertEqual([], self.tv.connects())
 
     def test_goodbye(self) -> None:
-        """A device that closed its last connection with a close frame knows what it was told before, and no more."""
+        """A device that closed its last connection with a close frame knows the messages from before it, and no
+        others.
+        """
         for told in (True, False):
             room = self.active(self.ann, self.tv)
             if told:

@@ -91,7 +91,7 @@ class TellingTests(RulesTestCase):
             self.assertEqual(expected, json.loads(encode(message)))
 
     def test_outcomes(self) -> None:
-        """The outcome of a call is read off its record, and stays what it was when an answered call ends."""
+        """The outcome of a call is read off its record, and stays unchanged when an answered call ends."""
         room = self.ringing(self.ann, self.tv)
         self.assertIsNone(outcome_of(self.world.calls[room]))
         self.tv.accepts(room)

@@ -65,7 +65,7 @@ class World:
         return RoomId(f"{self._rooms:032x}")
 
     def happen(self, event: events.Event) -> Any:
-        """Let the rules decide on an event, do what they say, and return the reply."""
+        """Let the rules decide on an event, carry out the decisions, and return the reply."""
         aliases = {alias: room for alias, room in self.aliases.items() if room in self.calls}
         records = Records(self.devices, self.calls, self.seats, self.complete, self.policies, aliases, self.alone)
         decision = decide(records, event, self.now, self.settings)
@@ -163,7 +163,7 @@ class Device:
     # What it does
 
     def connects(self, node: str = "here", displaces: bool = False) -> list[Frame]:
-        """Open a socket; what the device is sent first.
+        """Open a socket; returns the first frames to the device.
 
         :param displaces: there is an older one on this node.
         """
@@ -189,7 +189,7 @@ class Device:
         self._world.happen(events.Disconnected(self.address, self.record.generation, self.known()))
 
     def says_goodbye(self) -> None:
-        """Have the device close the socket: what it was told it knows."""
+        """Have the device close the socket: it knows all messages so far."""
         self._world.happen(events.Disconnected(self.address, self.record.generation, tuple(self._told)))
 
     def calls(self, target: Device | DeviceAddress) -> RoomId | None:
@@ -339,12 +339,12 @@ class RulesTestCase(SynchronousTestCase):
         return room
 
     def forget_heard(self) -> None:
-        """Let what was heard so far be out of the way."""
+        """Forget the messages so far."""
         for device in self.world.people.values():
             device.hears()
 
     def assert_heard(self, device: Device, *frames: Frame) -> None:
-        """``device`` heard these frames, in this order, and no more."""
+        """Assert that ``device`` heard these frames, in this order, and no others."""
         self.assertEqual(list(frames), device.hears())
 
     def assert_silence(self, *but: Device) -> None:

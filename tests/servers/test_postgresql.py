@@ -1,4 +1,4 @@
-"""The contracts of databases on a real PostgreSQL, and what is true of PostgreSQL alone."""
+"""The contracts of databases on a real PostgreSQL, and properties of PostgreSQL alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contracts of stores, buses and limits on what nodes share, over a real Redis and a real Valkey."""
+"""The contracts of stores, buses and limits of the shared store, over a real Redis and a real Valkey."""
 
 from __future__ import annotations
 

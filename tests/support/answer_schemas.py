@@ -28,7 +28,7 @@ def _responses(path: str, method: str) -> Mapping[str, Any]:
 
 
 def check_answer(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Make sure that an answer is as the document says, if what is answered is a call of the account service.
+    """Make sure that an answer is as the document says, if the path is a call of the account service.
 
     :param headers: with names in lower case.
     """

@@ -1,4 +1,4 @@
-"""Tests of the account service over HTTP: what holds for every answer."""
+"""Tests of the account service over HTTP: the properties of every answer."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ApiTestCase(SynchronousTestCase):
         )
 
     def post(self, path: str, body: bytes | dict[str, Any], *headers: str) -> Answer:
-        """Ask, and check what holds for every answer."""
+        """Ask, and check the properties of every answer."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         with capturedLogs() as events:
             answer = self.wire.request("POST", path, data, *headers)

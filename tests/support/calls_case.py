@@ -1,4 +1,4 @@
-"""The rules of :mod:`callnet.client.calls`, alone: what is said to them, and what they say."""
+"""The rules of :mod:`callnet.client.calls`, alone: their input and output."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class CallsCase(SynchronousTestCase):
         self.addCleanup(self.calls.left)
 
     def say(self, request: Request) -> None:
-        """Remember what is sent, without its id."""
+        """Remember a sent request, without its id."""
         self.sent.append({name: value for name, value in msgspec.to_builtins(request).items() if name != "id"})
         self.request_id = request.id
 
     def hear_of(self, event: CallEvent) -> None:
-        """Remember what is told."""
+        """Remember an event."""
         reason = f" {event.call.reason}" if event.state == "over" else ""
         self.told.append(f"{event.call.direction} {event.state}{reason}")
         self.react(event)

@@ -18,7 +18,7 @@ def checked(extended: bool = False) -> Watch:
 
 
 def look(direction: Direction, payload: bytes) -> None:
-    """Check a frame. What is raised here would get lost in a socket; what is logged fails a test of trial."""
+    """Check a frame. An exception here would get lost in a socket; a logged one fails a test of trial."""
     try:
         check(direction, payload)
     except AssertionError:

@@ -24,7 +24,7 @@ NEVER: Final = 1e9
 
 
 class ScriptedServer(WebSocketServerFactory):
-    """A signaling service that does what a test tells it to."""
+    """A signaling service with scripted answers."""
 
     def __init__(self) -> None:
         WebSocketServerFactory.__init__(self)

@@ -36,7 +36,7 @@ def log_in(service: Server, phone: str, device_id: str) -> Deferred[str]:
 
 
 class Member:
-    """A device, and what has rung and ended for it.
+    """A device, and the calls that have rung and ended for it.
 
     :param token: what it has, if it is not to log in.
     :param answers: whether it accepts whatever rings it.
@@ -100,7 +100,7 @@ class Member:
         return self.lost().addCallback(leave)
 
     def reaches(self, callee: Member) -> Deferred[Call]:
-        """Call somebody until it rings there: it may be connected a moment before other nodes know of it.
+        """Call somebody until it rings there: other nodes may learn of the connection a moment later.
 
         Fires with the call as the other has it.
         """

@@ -43,7 +43,7 @@ class ExtendedCase(QuietTestCase):
     """Devices; some are extended."""
 
     def extended(self, address: DeviceAddress, claimed: bool = False) -> Device:
-        """Connect an extended device, which is welcomed before it is told anything else."""
+        """Connect an extended device, which is welcomed first."""
         device = self.world.extended(*address, claimed=claimed)
         self.welcome, *_ = device.heard()
         self.assertEqual("welcome", self.welcome["type"])

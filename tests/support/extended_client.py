@@ -16,7 +16,7 @@ PATIENCE = 30
 
 
 class ExtendedDevice:
-    """A device. It keeps what it is told."""
+    """A device that keeps its messages."""
 
     connection: Connection
 

@@ -16,7 +16,7 @@ OURS, THEIRS = (f"a=fingerprint:sha-256 {':'.join([byte] * 32)}\r\n" for byte in
 
 
 class Wire:
-    """Stands for aiortc: a connection that does what a test wants."""
+    """Stands for aiortc: a scripted connection."""
 
     descriptions = OURS, THEIRS
 
@@ -102,7 +102,7 @@ class ConnectionCase(SynchronousTestCase):
         return self.wires[-1]
 
     def say(self, message: Relayed) -> None:
-        """Remember what it says."""
+        """Remember a message."""
         self.said.append(message)
 
     def flowed(self, is_flowing: bool) -> None:

@@ -86,7 +86,7 @@ class NodeStore:
             self._cut_off = CutOff(self._cluster, self.node)
 
     def is_back(self) -> None:
-        """Let the node be one of many again: everyone is told of what they missed."""
+        """Let the node be one of many again: everyone is told the missed changes."""
         if self._cut_off is not None:
             cut_off, self._cut_off = self._cut_off, None
             cut_off.ends()
@@ -159,7 +159,7 @@ class NodeStore:
 
 
 class CutOff:
-    """The time in which a node is alone. What it does is written down at once, but nobody is told."""
+    """The time in which a node is alone. Its commits are written at once, but nobody is told."""
 
     def __init__(self, cluster: Cluster, node: str) -> None:
         self._cluster = cluster
@@ -213,7 +213,7 @@ class CutOff:
             ear(message)
 
     def ends(self) -> None:
-        """Tell everybody what has changed meanwhile."""
+        """Tell everybody the changes of that time."""
         tables = self._cluster.tables
         self._cluster.listening[self._node] = self._ears
         for displaced in self._cluster.displaced:

@@ -1,4 +1,4 @@
-"""A server whose devices log in, and go by what the owners of their phones want."""
+"""A server whose devices log in, with the preferences of their phones' owners."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PeopleCase(QuietTestCase):
     contacts_only = False
 
     def make_world(self) -> World:
-        """A server that goes by what is in a database."""
+        """A server with a database."""
         self.database = migrated.in_memory()
         self.addCleanup(self.database.close)
         clock = Clock()

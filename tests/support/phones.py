@@ -1,4 +1,4 @@
-"""Devices for tests of the heart: real sessions whose sockets only remember what was sent on them."""
+"""Devices for tests of the heart: real sessions whose sockets only remember sent frames."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Connection:
         return told or any(s.concerns(room) and (s.after > index or s.frame.get("room_id") == room) for s in self.sent)
 
     def outcomes(self) -> list[tuple[int, bool]]:
-        """For each call that it sent: how many outcomes it got, and whether it did anything else after it.
+        """For each call that it sent: the number of outcomes, and whether it did anything else after it.
 
         A call to oneself is no call and leaves everything as it was, so it and its failure do not count.
         """

@@ -1,4 +1,4 @@
-"""Sequence diagrams of the manual, played: what devices say in them is said to a server, what they hear is compared.
+"""Sequence diagrams of the manual, played: the messages of devices go to a server, and the answers are compared.
 
 A participant ``Page`` or ``Other page`` is the page of a room, one that ends with ``(v2)`` an extended client, every
 other one but ``callnet`` a base client.

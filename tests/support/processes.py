@@ -1,4 +1,4 @@
-"""Processes that are no children of the tests: what they do is read off the system."""
+"""Processes that are no children of the tests: their state is read off the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A browser that subscribes to Web Push, and reads what it is sent by an implementation of its own.
+"""A browser that subscribes to Web Push, and reads its messages by an implementation of its own.
 
 The curve, the derivation of keys (RFC 5869) and GCM are written out here; of ``cryptography`` only AES on one block is
 used, and the check of a signature.

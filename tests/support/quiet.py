@@ -32,7 +32,7 @@ class QuietTestCase(SynchronousTestCase):
         return World()
 
     def expect_error(self, kind: type[Exception]) -> None:
-        """There must be one error of this kind in the log: what a test brought about is not held against it."""
+        """Expect one error of this kind in the log; it does not fail the test."""
         self.assertEqual(len(self.flushLoggedErrors(kind)), 1)
         self._expected += (kind,)
 

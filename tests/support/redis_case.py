@@ -34,7 +34,7 @@ SCRIPTS: Final = {
 
 
 class RedisCase(TestCase):
-    """Tests against real servers. What they start is stopped, and nothing of it is left in the reactor."""
+    """Tests against real servers. The started servers are stopped, and nothing of them is left in the reactor."""
 
     timeout = 60
     flavour: Flavour = "redis"

@@ -1,4 +1,4 @@
-"""Random streams of frames from two devices and two pages, and what a whole server makes of them.
+"""Random streams of frames from two devices and two pages, and a whole server's reactions.
 
 A stream is made before anybody knows the room ids that the server will draw, so that it can be played twice:
 to a server with its short paths, and to one that leaves everything to its libraries.
@@ -142,7 +142,7 @@ masks = st.just(bytes(4)) | st.binary(min_size=4, max_size=4)
 
 
 def frames(payloads: st.SearchStrategy[bytes], odd: bool) -> st.SearchStrategy[tuple[Frame | bytes, ...]]:
-    """One message, whole or in parts, or a control frame; if it may be odd, what no client should send."""
+    """One message, whole or in parts, or a control frame; if ``odd``, possibly one that no client should send."""
     whole = st.builds(lambda payload, mask: (Frame(TEXT, payload, True, mask),), payloads, masks)
     parts = st.builds(
         lambda payload, cut, mask: (
@@ -230,7 +230,7 @@ def _connect(world: World, who: int) -> Wire:
 
 
 class _Player:
-    """Remembers what was written to each client, and the room that was named last."""
+    """Remembers the bytes to each client, and the room that was named last."""
 
     def __init__(self, wires: Sequence[Wire]) -> None:
         self._wires = wires

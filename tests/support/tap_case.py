@@ -52,7 +52,7 @@ class DaemonTestCase(SynchronousTestCase):
         return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
 
     def begin(self, daemon: Daemon) -> Daemon:
-        """Start a daemon, and let it find out what it must know before devices are sent to it."""
+        """Start a daemon, and let it read everything that it needs before devices are sent to it."""
         daemon.startService()
         self.addCleanup(self.end, daemon)
         while not daemon.news.begun.called:

@@ -57,5 +57,5 @@ class Transport(StringTransport):
         self.producerState = "producing"
 
     def pauseProducing(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
         self.producerState = "paused"

@@ -1,4 +1,4 @@
-"""Servers that clients are told of, to test with, and how to read what they were told."""
+"""Servers for clients to test with, and reading the servers of an answer."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Wire:
         self.send(client_frame(opcode, payload, fin))
 
     def take_unsent(self) -> bytes:
-        """Take back what has not gone out yet, to send it in another way."""
+        """Take back the bytes that have not gone out yet, to send them in another way."""
         data, self._unsent = self._unsent, b""
         return data
 
@@ -127,7 +127,7 @@ class Wire:
             self.transport.protocol.connectionLost(Failure(reason or ConnectionLost()))
 
     def move(self) -> bool:
-        """Carry what is under way; tell whether there was anything."""
+        """Carry the pending bytes; tell whether there were any."""
         if self.lost:
             return False
         moved = self._deliver() | self._take()

@@ -1,4 +1,4 @@
-"""The parent of two workers, on a clock of its own, with processes that do what a test says."""
+"""The parent of two workers, on a clock of its own, with scripted processes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Process:
         self._protocol.childDataReceived(descriptor, data)
 
     def answer(self, **answer: Any) -> None:
-        """Answer what was asked last."""
+        """Answer the last question."""
         self.say(Answer(self.orders[-1].number, **answer))
 
     def end(self, signal: int | None = None, status: int = 0) -> None:

@@ -46,7 +46,7 @@ class Line(asyncio.Transport):
         device.data_received(b"".join(self._server.data_to_send()))
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take what the device sends."""
+        """Take bytes of the device."""
         self.written.append(bytes(data))
 
     def abort(self) -> None:
@@ -78,7 +78,7 @@ class PairCase(SynchronousTestCase):
     """A caller and a callee that are connected."""
 
     def with_pair(self, test: Callable[[Caller, Line, Line], None]) -> list[Exception | None]:
-        """Run a test; what became of each call."""
+        """Run a test; returns the outcome of each call."""
         ends: list[Exception | None] = []
 
         async def run() -> None:
@@ -223,7 +223,7 @@ class PageTests(SynchronousTestCase):
     """The two pages of a room."""
 
     def with_page(self, test: Callable[[Page, Line], None]) -> list[Exception | None]:
-        """Run a test with a page that has met the other one; what it heard."""
+        """Run a test with a page that has met the other one; returns its messages."""
         heard: list[Exception | None] = []
 
         async def run() -> None:
@@ -242,7 +242,7 @@ class PageTests(SynchronousTestCase):
         return heard
 
     def test_meeting(self) -> None:
-        """A page speaks to the other by its name, and hears what that one says."""
+        """A page speaks to the other by its name, and hears its messages."""
 
         def talk(page: Page, line: Line) -> None:
             page.speak()

@@ -1,4 +1,4 @@
-"""The devices of the proofs under load: what they do when connections end, and which calls they take for lost."""
+"""The devices of the proofs under load: their reaction to lost connections, and the calls they take for lost."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Two:
 
 
 async def _turn() -> None:
-    """Let what is due be done."""
+    """Let due work be done."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -64,7 +64,7 @@ class TalkTests(SynchronousTestCase):
     """The judge of a call."""
 
     def with_two(self, test: Callable[[Two], Awaitable[None]], extended: bool = False) -> Seen:
-        """Run a test; what the two have seen."""
+        """Run a test; returns the observations of the two."""
 
         async def run() -> Seen:
             two = Two(extended)
@@ -161,7 +161,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual(1, len(self.with_two(lambda two: test(two, None), extended=True).lost))
 
     def test_told_of_nothing(self) -> None:
-        """A device that is in no call, and is told of one, is told what is not so."""
+        """A message about a call to a device without one is a fault."""
 
         async def test(two: Two) -> None:
             two.talk.close()

@@ -1,4 +1,4 @@
-"""The books that the devices of the soak keep: they let pass what may happen, and notice what may not."""
+"""The books that the devices of the soak keep: they accept valid events, and notice invalid ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def over(address: Address, room: str = ROOM) -> dict[str, Any]:
 
 
 class DeviceTests(SynchronousTestCase):
-    """One device's own books. It has no connection; what it says goes nowhere."""
+    """One device's own books. It has no connection; its messages go nowhere."""
 
     def setUp(self) -> None:
         """One device, and the books of its fleet."""

@@ -27,7 +27,7 @@ def shown(line: str) -> str:
 
 
 def below(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Each command in a group, with what is typed for it."""
+    """Each command in a group, with the words to type for it."""
     context = click.Context(command, info_name="callnet")
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -100,7 +100,7 @@ class RoffTests(SynchronousTestCase):
         self.assertEqual(list(roff.paragraphs(text)), ["Such as", ".IP", ".EX", "a", "b", ".EE", ".IP", "or not."])
 
     def test_nothing_else_is_a_macro(self) -> None:
-        """In both pages only what is meant begins with a dot."""
+        """In both pages only intended lines begin with a dot."""
         pages = (*commands.page(main, "1"), *settings.page(EXAMPLE.read_text(encoding="utf-8"), "1"))
         for line in pages:
             self.assertTrue(line[0] not in ".'" or MEANT.fullmatch(line), line)

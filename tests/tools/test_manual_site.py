@@ -28,7 +28,7 @@ class Loaded(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what is loaded."""
+        """Note the loaded resources."""
         found = dict(attrs)
         if tag == "html":
             self.language = found.get("lang")

@@ -48,7 +48,7 @@ class ScriptTests(SynchronousTestCase):
             self.assertIn(f"Chromium {version}", complaint.what)
 
     def test_calls(self) -> None:
-        """Calls of what Chromium 80 does not have are named, unless they do without it."""
+        """Calls that Chromium 80 does not have are named, unless they do without it."""
         for source, version in (
             ('a.replaceAll("b", "c");', 85),
             ("a.b.at(-1);", 92),

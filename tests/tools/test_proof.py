@@ -30,7 +30,7 @@ class ReportTests(SynchronousTestCase):
         return report(Proof("calls", "everyone is answered", lambda _brief, _seed: outcome), outcome, True, 7, 61)
 
     def test_met(self) -> None:
-        """It has the target, the date, the commit, the seed, the machine and what was counted."""
+        """It has the target, the date, the commit, the seed, the machine and the counts."""
         text = self.report()
         self.assertTrue(text.startswith("calls: met (a short slice)\ntarget: everyone is answered\ndate: 20"))
         for line in ("\ncommit: ", "\nseed: 7\n", "\nmachine: ", "\ntook: 61 s\n", "\ncalls: 3\n"):
@@ -75,7 +75,7 @@ class OpenApiTests(SynchronousTestCase):
     """The reading of schemathesis's output by the proof of the OpenAPI document."""
 
     def test_misses(self) -> None:
-        """It names the call and what was wrong with it, and every call that never succeeded."""
+        """It names the call and its fault, and every call that never succeeded."""
         done = Counter(f"{path}: good data, errorCode 0" for path in document()["paths"])
         self.assertEqual([], openapi.misses_of("", done))
         said = "==== FAILURES ====\n____ POST /contacts/add ____\n1. Test Case ID: k94bay\n\n- Server error\n"

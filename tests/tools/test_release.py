@@ -91,7 +91,7 @@ class ReleaseCase(SynchronousTestCase):
         return dict(build(repository or self.repository, self.repository.commit(), self.target))
 
     def version(self, folder: Path) -> str:
-        """The version of what is in a folder."""
+        """The version of the tree in a folder."""
         command = (sys.executable, "-m", "hatchling", "version")
         return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -232,7 +232,7 @@ class BuildingTests(ReleaseCase):
 
 
 class VersionTests(ReleaseCase):
-    """The version of what is not a release."""
+    """The version of a tree that is not a release."""
 
     def test_without_a_tag(self) -> None:
         """Without a tag the commits are counted, in a shallow clone those that are there."""
@@ -252,7 +252,7 @@ class VersionTests(ReleaseCase):
         return folder
 
     def test_exported(self) -> None:
-        """An archive that git has written knows its version, of a release and of what comes after it."""
+        """An archive that git has written knows its version, of a release and of the commits after it."""
         self.git("tag", "--annotate", "v1.2.3", "--message", "it")
         self.assertEqual("1.2.3", self.version(self.exported("v1.2.3")))
         self.go_on()

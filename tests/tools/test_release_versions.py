@@ -27,7 +27,7 @@ class VersionTests(SynchronousTestCase):
 
     @given(RELEASES)
     def test_releases(self, text: str) -> None:
-        """Three numbers, and what may come before a release: read, it is written as it was."""
+        """Three numbers, and a pre-release part: parsing and formatting return the same text."""
         self.assertEqual(text, str(parse(text)))
         self.assertEqual(f"v{text}", tag_of(parse(text)))
 

@@ -1,4 +1,4 @@
-"""The manual's sequence diagrams: how they are read, what is drawn, and that they are true."""
+"""The manual's sequence diagrams: their syntax, the drawing, and that they are true."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class TruthTests(QuietTestCase):
                         self.assertIn(step.text, spoken[tail == SERVER], page)
 
     def test_they_are_played(self) -> None:
-        """Devices and pages that say what they say in a diagram hear what they hear in it, and nothing else."""
+        """Devices and pages with the messages of a diagram hear the answers in it, and nothing else."""
         stories = diagrams(STORIES)
         played = 0
         for diagram in stories:

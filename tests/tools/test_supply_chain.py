@@ -75,7 +75,9 @@ class LockTests(SynchronousTestCase):
         self.assertEqual(found, sorted({pin[:2] for purpose in LOCKS for pin in locked(purpose)}))
 
     def test_installations(self) -> None:
-        """Whatever make and CI install must have a hash, but for callnet itself and what writes the lock files."""
+        """Everything that make and CI install must have a hash, except callnet itself and the program that writes
+        the lock files.
+        """
         files = [ROOT / "Makefile", *(ROOT / ".ci").iterdir()]
         lines = [line for file in files for line in file.read_text().splitlines() if re.search("pip.* install", line)]
         without = [line for line in lines if "--require-hashes" not in line]
@@ -95,7 +97,9 @@ class LicenceTests(SynchronousTestCase):
         return list(Licences(found, Rules(frozenset(("MIT", "BSD-3-Clause")), stated)).faults(wanted))
 
     def test_declared(self) -> None:
-        """A word or an expression of SPDX counts first, then what a classifier means; else it is what was said."""
+        """A word or an expression of SPDX counts first, then the meaning of a classifier; else it is the declared
+        text.
+        """
         apache = "License :: OSI Approved :: Apache Software License"
         for licences, found in (
             ((spdx("MIT"),), "MIT"),
@@ -179,7 +183,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertEqual("", path.read_text())
 
     def test_ours(self) -> None:
-        """The page that is kept has what is locked and the scripts of others, each with a licence that we take."""
+        """The kept page has all locked packages and the scripts of others, each with a licence that we take."""
         text = TABLE.read_text()
         found = read_table(text)
         self.assertEqual(text, table(found))
@@ -219,7 +223,7 @@ class BillTests(SynchronousTestCase):
         self.assertEqual(list(faults), list(sbom.faults(self.bill, PINS, [SCRIPT])))
 
     def test_complete(self) -> None:
-        """It lists what is locked and the scripts of others, with licences and hashes."""
+        """It lists all locked packages and the scripts of others, with licences and hashes."""
         self.assert_fault()
         self.assertEqual(4, len(self.bill["components"]))
         self.assertEqual(

@@ -1,4 +1,4 @@
-"""The programs of others that look at what callnet is made of, as ``make sbom``, ``licences`` and ``audit`` run them.
+"""The third-party programs that look at callnet's components, as ``make sbom``, ``licences`` and ``audit`` run them.
 
 The database of vulnerabilities is one of this test's, on loopback, that answers as OSV does.
 """
@@ -33,7 +33,7 @@ PINS: Final = tuple(Pin(*of, frozenset()) for of in (("one-two", "1.0"), ("three
 
 
 class Database(Resource):
-    """One that knows of what is wrong with some versions of some packages."""
+    """A database with vulnerabilities of some versions of some packages."""
 
     isLeaf = True  # noqa: N815  # the name that Twisted looks for
 

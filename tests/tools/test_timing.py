@@ -1,4 +1,4 @@
-"""The judge of the proof that the time of an answer tells nothing, and what its callees say."""
+"""The judge of the proof that the time of an answer tells nothing, and the answers of its callees."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class CalleesTests(SynchronousTestCase):
         self.assertEqual(1, len({len(call(phone)) for phone in phones}))
 
     def test_answer(self) -> None:
-        """Nothing but what says ``offline`` is taken for the answer."""
+        """Only ``offline`` is taken for the answer."""
         self.assertEqual("1", phone_told(answer(type="call_failed", reason="offline", to_phone="1")))
         for bad in (
             answer(type="call_failed", reason="busy", to_phone="1"),

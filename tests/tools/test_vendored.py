@@ -46,7 +46,7 @@ class VendoredTests(SynchronousTestCase):
         }
 
     def check(self) -> tuple[int, str]:
-        """The exit status of the tool, and what it says."""
+        """The exit status of the tool, and its output."""
         (self.folder / "MANIFEST.json").write_text(json.dumps({"packages": [self.package]}))
         done = subprocess.run(
             [sys.executable, TOOL, self.folder], capture_output=True, text=True, check=False, timeout=60

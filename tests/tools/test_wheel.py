@@ -25,7 +25,7 @@ class WheelTests(SynchronousTestCase):
     """The content of the wheel."""
 
     def setUp(self) -> None:
-        """Build it, with what is installed here."""
+        """Build it, with the packages that are installed here."""
         target = Path(self.mktemp()).absolute()
         command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT))
         built = subprocess.run(command, capture_output=True, text=True, check=False)

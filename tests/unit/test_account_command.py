@@ -1,4 +1,4 @@
-"""``callnet account``: who has an account, and which devices may be its."""
+"""``callnet account``: accounts and their devices."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class AccountTests(CommandTestCase):
         self.assertEqual("", self.run_("account", "settings", A))
 
     def test_delete(self) -> None:
-        """All that is kept of a phone is removed, after a question; others keep what they have."""
+        """All data of a phone is removed, after a question; others keep theirs."""
         self.assert_one_line(self.fail_("account", "delete", A, "--yes"), "nothing is kept")
         self.run_("account", "add", A, "tv")
         self.run_("contact", "add", A, B, "--both")

@@ -42,7 +42,7 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(self.accounts(), [Account(PHONE, 1)])
 
     def test_bad_phone(self) -> None:
-        """A phone that is no acceptable number is refused before anything else is looked at."""
+        """An unacceptable phone number is refused before anything else is looked at."""
         for phone in ("", "1", "+8613651884967", PHONE + "\n", "1365188496\0", "\ud800", "1" * 10_000_000):
             self.failureResultOf(self.logins.login(phone, ""), PhoneInvalid)
         self.assertEqual(self.accounts(), [])
@@ -54,7 +54,7 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(self.accounts(), [])
 
     def test_database_is_away(self) -> None:
-        """While the database cannot be used, a login fails with what says that it is worth trying again."""
+        """While the database cannot be used, a login fails with an error that says that it is worth trying again."""
         with self.fixture.database.write() as connection:
             connection.exec_driver_sql("DROP TABLE account_device")
         self.failureResultOf(self.logins.login(PHONE, "tv888"), Unavailable)

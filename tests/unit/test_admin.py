@@ -70,7 +70,7 @@ class ReadinessTests(AdminTestCase):
         self.assertEqual(answer.json()["checks"]["redis"], {"ok": False, "why": "no answer"})
 
     def test_workers(self) -> None:
-        """A parent tells of each of its workers."""
+        """A parent reports on each of its workers."""
         self.report = succeed(Report(False, {"worker 1": Check(False, "it is not ready")}, {"1": ILL}))
         workers = self.get("/readyz").json()["workers"]
         self.assertEqual(workers["1"]["checks"]["redis"]["why"], "no answer")

@@ -46,7 +46,7 @@ class CallsTests(ApiTestCase):
         self.assertEqual(answer.headers["cache-control"], "no-store")
 
     def test_secret(self) -> None:
-        """The login that makes a device offers a secret; who has used it once must show it from then on."""
+        """The login that makes a device offers a secret; once used it must be shown from then on."""
         body = {"phone": PHONE, "device_id": "tv888"}
         secret = self.post(LOGIN, body).json()["device_secret"]
         self.assertGreaterEqual(len(secret), 32)
@@ -121,7 +121,7 @@ class CallsTests(ApiTestCase):
         self.assert_error(2, CONTACTS, f'{{"token":"{token}","phone":"{PHONE}","token":null}}'.encode())
 
     def test_contacts(self) -> None:
-        """The list has one row for each device of each contact, and says who is online."""
+        """The list has one row for each device of each contact, with its presence."""
         token = self.login()
         contacts.add(self.fixture.database, [Pair(PHONE, FRIEND, "朋友")], 0.0)
         self.assertEqual(self.post(CONTACTS, {"phone": PHONE, "token": token}).json()["contacts"], [])

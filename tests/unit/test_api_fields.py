@@ -206,5 +206,5 @@ class BodyProperties(SynchronousTestCase):
         st.sampled_from(REQUESTS),
     )
     def test_any_fields(self, fields: dict[str, Any], kind: type[msgspec.Struct]) -> None:
-        """No fields are, and what is accepted has the fields as they were sent."""
+        """No fields are an exception, and an accepted body has the fields as they were sent."""
         self.assert_decoded(json.dumps(fields).encode(), kind)

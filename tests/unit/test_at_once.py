@@ -1,4 +1,6 @@
-"""Writing at once: what arrives is what the transport's own ``write`` would have sent, however slowly it is read."""
+"""Writing at once: the bytes are those that the transport's own ``write`` would have sent, however slowly they are
+read.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +152,7 @@ class SocketTests(TestCase):
         self.assertTrue(self.here.paused)
 
     async def test_after_closing(self) -> None:
-        """After the connection was told to close what is written goes the general way."""
+        """After the connection was told to close, writes go the general way."""
         self.write(self.here.transport, b"a")
         self.here.transport.loseConnection()
         self.write(self.here.transport, b"b")
@@ -174,7 +176,7 @@ class SocketTests(TestCase):
         self.write(self.here.transport, b"nobody")
 
     def turn(self) -> Deferred[None]:
-        """Let the reactor do what it has to do."""
+        """Let the reactor do its pending work."""
         passed: Deferred[None] = Deferred()
         reactor.callLater(0, passed.callback, None)
         return passed

@@ -141,7 +141,7 @@ class RoundTripTests(BackupTestCase):
         self.assertEqual([], [path for path in self.directory.iterdir() if path.name.startswith(".callnet")])
 
     def test_nowhere(self) -> None:
-        """A folder that is not there is told of, and so is a database that was never made."""
+        """A missing folder is reported, and so is a database that was never made."""
         self.assert_one_line(self.fail_("backup", "/nowhere/backup.tar.gz"), "No such file")
         self.move()
         self.assert_one_line(self.fail_("backup", str(self.file)), "callnet was never started with these settings")
@@ -160,7 +160,7 @@ class RoundTripTests(BackupTestCase):
         self.assertEqual((True, False), (retired.kid in there, since.kid in there))
 
     def test_full_disk(self) -> None:
-        """A disk that is full is told of in one line, and nothing is left there."""
+        """A full disk is reported in one line, and nothing is left there."""
         program = (
             "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536));"

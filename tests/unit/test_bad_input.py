@@ -71,7 +71,7 @@ class BadInputCase(QuietTestCase):
         )
 
     def assert_complaint(self, kind: str, field: str, complaint: str, frame: dict[str, Any]) -> None:
-        """The device is told what is wrong: by ``call_failed`` for a call, else by an error."""
+        """Assert that the device is told the error: by ``call_failed`` for a call, else by an error."""
         if kind != "call":
             self.assert_error(f"{kind}: {field} {complaint}")
             return
@@ -274,7 +274,7 @@ class RoomOfOthersTests(BadInputCase):
             self.assert_error(f"{kind}: room_id is of another's call")
 
     def test_ringing_call_of_others(self) -> None:
-        """Nor can one that still rings."""
+        """A call that still rings can be neither answered nor ended either."""
         caller, callee = self.world.device(*PHONE), self.world.device(*PAD)
         caller.say("call", to_phone=PAD.phone, to_device_id=PAD.device_id)
         room = callee.hears()["room_id"]

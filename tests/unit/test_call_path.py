@@ -37,7 +37,7 @@ class CallPathTests(SynchronousTestCase):
         self.assertEqual("calling_be_hangup", self.tv.hears()["type"])
 
     def test_functions(self) -> None:
-        """A call takes no more functions than it did, and none is nested deeper."""
+        """A call takes no more function calls than before, and none is nested deeper."""
         path = CallPath(self.call)
         self.assertLessEqual(path.functions, FUNCTIONS, path.most)
         self.assertLessEqual(path.deepest, DEPTH)

@@ -32,8 +32,8 @@ from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPa
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
 TICK: Final = 0.25
 MOMENT: Final = 2**-20
-"""Seconds between two frames of a device, and in which a store takes a step: a call is later than what its caller has
-ended before."""
+"""Seconds between two frames of a device, and in which a store takes a step: a call is later than the one that its
+caller has ended before."""
 EVERYONE: Final = (ANN, TV, PAD, CAROL)
 EXTENDED: Final = (PAD, CAROL)
 """Those that speak ``callnet.v2``."""
@@ -337,7 +337,7 @@ class LateCalls(Calls):
 
 
 def check_total(outcomes: list[tuple[int, bool]]) -> None:
-    """There are no more outcomes than calls, apart from one that an earlier connection left to this one.
+    """Assert that there are no more outcomes than calls, apart from one that an earlier connection left to this one.
 
     The last call has an outcome if its caller did nothing else.
     """

@@ -224,7 +224,7 @@ class HandshakeTests(SynchronousTestCase):
         raise AssertionError("the handshake does not end")
 
     def test_it_is_what_twisted_asks_for(self) -> None:
-        """It is what twisted asks for."""
+        """Twisted accepts its interface."""
         verifyObject(IOpenSSLServerConnectionCreator, self.tls)
         TLSMemoryBIOFactory(self.tls, False, Factory.forProtocol(Protocol))
 
@@ -324,7 +324,7 @@ class HandshakeTests(SynchronousTestCase):
 
 
 class Transported:
-    """A server's side of one connection, and what goes over the wire."""
+    """A server's side of one connection, and its bytes on the wire."""
 
     def __init__(self, tls: ServerTls) -> None:
         factory = TLSMemoryBIOFactory(tls, False, Factory.forProtocol(Protocol))
@@ -332,7 +332,7 @@ class Transported:
         self._connection.set_accept_state()
 
     def exchange(self, data: bytes) -> bytes:
-        """Take what the client sent; give what the server answers, an alert included."""
+        """Take the client's bytes; return the server's answer, an alert included."""
         if data:
             self._connection.bio_write(data)
         with contextlib.suppress(SSL.Error):

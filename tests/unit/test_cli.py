@@ -40,14 +40,14 @@ class CommandTestCase(SynchronousTestCase):
         return CliRunner().invoke(main, ["--config", str(self.config), *arguments], input=given)
 
     def run_(self, *arguments: str, given: str | bytes = "") -> str:
-        """Run a command that must succeed; what it writes to the standard output."""
+        """Run a command that must succeed; returns its standard output."""
         result = self.invoke(*arguments, given=given)
         self.assertEqual(result.exit_code, 0, result.output)
         self.assertIsNone(result.exception)
         return result.stdout
 
     def fail_(self, *arguments: str, given: str | bytes = "") -> str:
-        """Run a command that must fail with status 1; what it writes to the standard error."""
+        """Run a command that must fail with status 1; returns its standard error."""
         result = self.invoke(*arguments, given=given)
         self.assertEqual(result.exit_code, 1, result.output)
         self.assertIsInstance(result.exception, SystemExit)
@@ -240,7 +240,7 @@ class HelpTests(CommandTestCase):
     """The list of commands in ``callnet --help``."""
 
     def test_commands(self) -> None:
-        """It says of each command what the command says of itself."""
+        """It describes each command with the command's own words."""
         context = click.Context(main)
         commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
         said = {name: command.get_short_help_str(limit=1000) for name, command in commands.items() if command}

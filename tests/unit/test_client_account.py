@@ -33,7 +33,7 @@ from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 
 
 class _Always(Resource):
-    """Answers everything alike, and remembers what it was asked."""
+    """Answers everything alike, and remembers the requests."""
 
     def __init__(self, status: int, body: bytes, **headers: str) -> None:
         Resource.__init__(self)
@@ -99,7 +99,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(kept.secret, self.kept[-1].secret)
 
     def test_claiming(self) -> None:
-        """The first login has claimed the device: nobody logs in as it but with what was kept."""
+        """The first login has claimed the device: a login as it needs the kept secret."""
         token = self.successResultOf(self.account.login())
         self.assertTrue(self.fixture.tokens.verify(token).claimed)
         again = self.account_of(*TV, kept=self.kept[-1], keep=self.kept.append)
@@ -141,7 +141,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertTrue(self.account.is_logged_in)
 
     def test_renewal_that_is_refused(self) -> None:
-        """Where a token is not renewed any more, as one of a key that signs no more, the device logs in again."""
+        """Where a token cannot be renewed any more, such as one of a retired key, the device logs in again."""
         for _ in range(2):
             self.successResultOf(self.account.login())
         self.fixture.clock.advance(60)
@@ -178,7 +178,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(account.token, self.kept[-1].token)
 
     def test_contacts(self) -> None:
-        """Phones are put in the list, under a name, and taken off; rows say who is there."""
+        """Phones are put on the list, under a name, and taken off; rows have their presence."""
         self.successResultOf(self.account_of(FRIEND, "phone1").login())
         self.assertEqual([], self.successResultOf(self.account.contacts()))
         self.successResultOf(self.account.add_contact(FRIEND))

@@ -47,7 +47,7 @@ class ActiveTests(CallsCase):
         self.assertEqual("here", call.other_side)
 
     def test_signals(self) -> None:
-        """The other party is told what is said while the call is active, and nothing otherwise."""
+        """Signals go to the other party while the call is active, and nowhere otherwise."""
         call = self.place()
         call.signal("early")
         self.answer("call_success", room_id=ROOM)
@@ -88,7 +88,7 @@ class WelcomeTests(CallsCase):
     """The first messages of the server on a connection."""
 
     def test_goes_on(self) -> None:
-        """A call that both know of goes on."""
+        """A call that both sides have goes on."""
         call = self.active()
         self.calls.welcomed(view("outgoing", "active"))
         self.assertIs(call, self.present())
@@ -116,7 +116,7 @@ class WelcomeTests(CallsCase):
             call.hang_up()
 
     def test_begun_anew(self) -> None:
-        """A restarted client is in the call that the server knows of."""
+        """A restarted client is in the call of the server."""
         for direction, state in (("incoming", "active"), ("outgoing", "active"), ("outgoing", "ringing")):
             self.calls.welcomed(view(direction, state))
             call = self.present()

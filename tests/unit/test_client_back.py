@@ -24,7 +24,7 @@ class ComingBackTests(DeviceCase):
         self.events.clear()
 
     def test_lost(self) -> None:
-        """It is offline, tries again soon, and is online; then it is told of what it missed."""
+        """It is offline, tries again soon, and is online; then it is told the missed calls."""
         self.close(1001, "server going away")
         self.assertEqual((1001, "server going away"), (self.device.loss.code, self.device.loss.reason))
         self.assertFalse(self.is_trying())

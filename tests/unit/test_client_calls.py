@@ -89,7 +89,7 @@ class OutgoingTests(CallsCase):
         self.assertEqual("calling", call.state)
 
     def test_no_address(self) -> None:
-        """A call to what is no address fails, though the server does not give that back."""
+        """A call to an invalid address fails, though the server does not return the address."""
         call = self.place(DeviceAddress("x" * 40, "tv"))
         self.answer("call_failed", DeviceAddress("", ""), reason="invalid")
         self.assert_over(call, "invalid")
@@ -144,7 +144,7 @@ class IncomingTests(CallsCase):
     """Being called."""
 
     def test_ringing(self) -> None:
-        """It rings, with what the server says of the caller."""
+        """It rings, with the server's data of the caller."""
         self.ring(from_name="Mum", page="/page", auto_answer=True, expires_in=45)
         call = self.present()
         self.assertEqual(("incoming", "ringing", FRIEND, ROOM), (call.direction, call.state, call.peer, call.room_id))
@@ -227,7 +227,7 @@ class IncomingTests(CallsCase):
         self.assertIsNone(self.calls.present)
 
     def test_called_by_another(self) -> None:
-        """The server knows better what is over: the new call rings in the place of the old one."""
+        """The server is right about ended calls: the new call rings in the place of the old one."""
         for before in (self.rung, self.active):
             old = before()
             self.ring(ROOM_2, OTHER)

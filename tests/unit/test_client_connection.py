@@ -1,4 +1,4 @@
-"""One WebSocket of the client's against a server that does what the test says, over wires in memory."""
+"""One WebSocket of the client's against a scripted server, over wires in memory."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class FrameTests(ConnectionCase):
         self.assertEqual("", frame.room_id)
 
     def test_sending(self) -> None:
-        """A request is sent as JSON without what it does not say, and any bytes as they are."""
+        """A request is sent as JSON without unset fields, and any bytes are sent unchanged."""
         self.connection.send(frames.Call(to_phone=FRIEND.phone, to_device_id=FRIEND.device_id))
         self.connection.send_raw(b"[]")
         self.settle()
@@ -134,7 +134,7 @@ class FrameTests(ConnectionCase):
         self.assertEqual([None], answers)
 
     def test_numbers(self) -> None:
-        """Numbers are seconds: what is none, or negative, is absent, and what no timer holds is a long time."""
+        """Numbers are seconds: invalid or negative ones are absent, and those that no timer holds are a long time."""
         for text, number in (("1", 1.0), ("1.5", 1.5), ("-1", None), ("true", None), ('"1"', None), ("1e300", 1e9)):
             self.assertEqual(number, parse_frame(b'{"n": %s}' % text.encode()).number("n"), text)
 

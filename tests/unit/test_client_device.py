@@ -1,4 +1,4 @@
-"""A device of the client's: how it connects, and what it tells."""
+"""A device of the client's: its connection, and its events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual([ROOM], [call.room_id for call in self.device.calls_of_phone])
 
     def test_base(self) -> None:
-        """With a server that knows only the base protocol it is online at once, and sends no more than that knows."""
+        """With a server that knows only the base protocol it is online at once, and sends only its messages."""
         self.server.subprotocol = None
         self.device.connect()
         self.arrive()

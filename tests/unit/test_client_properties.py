@@ -1,4 +1,4 @@
-"""Whatever a server says, in whatever order, and whatever becomes of the connection: what always holds of a device."""
+"""The invariants of a device, whatever a server says, in whatever order, and whatever happens to the connection."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class FakeSocket(ClientSocket):
 
 
 class Site(Server):
-    """A server that does what the story says, without a network."""
+    """A scripted server without a network."""
 
     def __init__(self, clock: IReactorTime, subprotocol: str | None) -> None:
         super().__init__("https://callnet.test", clock)
@@ -181,7 +181,7 @@ class World:
             self.told.setdefault(event.call, []).append(event.state)
 
     def do(self, what: str, one: Any, other: Any) -> None:
-        """Do what the story says."""
+        """Do a step of the story."""
         ways: dict[str, Callable[[], object]] = {
             "frame": lambda: self._hear(json.dumps({"type": one, **(other or {})}).encode()),
             "raw": lambda: self._hear(one),

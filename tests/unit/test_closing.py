@@ -73,7 +73,7 @@ class CloseCodeTests(ClosingCase):
         return [message["type"] for message in tv.heard()]
 
     def test_goodbye(self) -> None:
-        """A device that closes the socket with 1000, 1001 or no code knows what it was told just before; with another
+        """A device that closes the socket with 1000, 1001 or no code knows the messages just before; with another
         code, for an error, or without a close frame it is told again.
         """
         for code in (1000, 1001, None, 1011, 4000, 0):
@@ -161,7 +161,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(self.online(), {TV, PHONE})
 
     def test_older_one_never_leaves(self) -> None:
-        """A displaced socket that does not answer its close is cut, and what it still says has no effect."""
+        """A displaced socket that does not answer its close is cut, and its later messages have no effect."""
         self.tv.wire.answers_close = False
         newer = self.world.device(*TV)
         self.assertEqual(self.tv.close_code, 4409)
@@ -297,7 +297,7 @@ class StoppingTests(ClosingCase):
 
 
 class ResourceTests(ClosingCase):
-    """Clients that would use up what belongs to all."""
+    """Clients that would use up shared resources."""
 
     def test_pings_that_nobody_reads(self) -> None:
         """A client that pings without reading is not read from any more, is counted, and closed for its silence."""

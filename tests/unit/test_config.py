@@ -1,4 +1,4 @@
-"""The settings: what may be set, what holds when nothing is, and how a mistake is told."""
+"""The settings: the valid ones, the defaults, and the messages about mistakes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FileTestCase(SynchronousTestCase):
     """Reads settings from a file."""
 
     def setUp(self) -> None:
-        """Begin with what every test here needs."""
+        """Begin with the settings that every test here needs."""
         self.path = self.mktemp()
 
     def load(self, text: str, environ: dict[str, str] = ENVIRON) -> Settings:
@@ -177,7 +177,7 @@ class SourceTests(FileTestCase):
 
 
 class MistakeTests(FileTestCase):
-    """A mistake is told in one line: the file, the key, and what is allowed there."""
+    """A mistake is reported in one line: the file, the key, and the allowed values."""
 
     def test_an_unknown_key(self) -> None:
         """An unknown key is told with those that are known there."""
@@ -214,7 +214,7 @@ class MistakeTests(FileTestCase):
             self.assertEqual(self.refusal(text), answer)
 
     def test_a_number_out_of_range(self) -> None:
-        """A number out of range is told with the range, and what is no number is out of every range."""
+        """A number out of range is reported with the range, and a value that is no number is out of every range."""
         for value in ("0", "-1", "2678401", "inf", "nan"):
             self.assertEqual(self.refusal(f"calls.grace = {value}"), "calls.grace must be a number from 0.1 to 2678400")
 
@@ -262,7 +262,7 @@ class MistakeTests(FileTestCase):
         self.assertRegex(self.refusal("a = " + "[" * 5000), r"^this is not TOML: ")
 
     def test_what_is_no_utf_8(self) -> None:
-        """Nor is TOML what is no UTF-8."""
+        """Invalid UTF-8 is not TOML either."""
         Path(self.path).write_bytes(b"state_dir = '\xff'")
         error = self.assertRaises(StartError, load, self.path, {})
         self.assertRegex(str(error), r": this is not TOML: 'utf-8' codec")

@@ -1,4 +1,4 @@
-"""Which listeners may be set, and what may not be opened to the network by mistake."""
+"""Valid listeners, and listeners that may not be opened to the network by mistake."""
 
 from __future__ import annotations
 

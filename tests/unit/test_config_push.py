@@ -1,4 +1,4 @@
-"""The settings of how devices are woken, and what a daemon makes of them."""
+"""The settings for waking devices, and a daemon that has them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class PushDaemonTests(DaemonTestCase):
         self.assertIn("push.vapid_key_file", self.refusal(HOSTS + SUBJECT))
 
     def test_served(self) -> None:
-        """Devices register at the account service and at the site; what became of wakes is counted."""
+        """Devices register at the account service and at the site; the results of wakes are counted."""
         daemon = self.begin(self.compose(GATEWAY + SECRET))
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         for port in (8083, 8080):

@@ -1,4 +1,4 @@
-"""The settings of STUN and TURN servers, and what a daemon makes of them, also at SIGHUP."""
+"""The settings of STUN and TURN servers, and a daemon that has them, also at SIGHUP."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class TurnDaemonTests(DaemonTestCase):
         return {family.name: family for family in found if "turn" in family.name}
 
     def test_served(self) -> None:
-        """Devices ask at the account service and at the site, and what was handed out is counted."""
+        """Devices ask at the account service and at the site, and the credentials handed out are counted."""
         daemon = self.begin(self.compose(URLS + INLINE))
         for port in (8083, 8080):
             self.assertIsNotNone(expiry(self.servers(port)))
@@ -108,7 +108,7 @@ class TurnDaemonTests(DaemonTestCase):
         self.assertEqual({"device": 2, "page": 0}, {sample.label: sample.value for sample in given.samples})
 
     def test_stun_alone(self) -> None:
-        """Without TURN servers everybody is told of STUN."""
+        """Without TURN servers everybody gets STUN."""
         self.begin(self.compose(f'turn.stun = ["{STUN_URI}"]\nturn.secret_file = "/nowhere"'))
         self.assertEqual(STUN, self.servers())
 
@@ -129,7 +129,7 @@ class SecretFileTests(TurnDaemonTests):
         self.file.chmod(mode)
 
     def reload(self, daemon: Daemon) -> str:
-        """Have everything read again; what the log says of the secret."""
+        """Have everything read again; returns the log lines about the secret."""
         with capturedLogs() as events:
             daemon.reload(daemon.renewals)
         lines = [f"{event['log_level'].name}: {formatEvent(event)}" for event in events]

@@ -48,7 +48,7 @@ class ContactListsTests(SynchronousTestCase):
             self.assertIsNone(self.successResultOf(change))
 
     def assert_untouched(self) -> None:
-        """Nothing is in any list, and no node is told of anything."""
+        """Assert that no list has changed, and that no node is told anything."""
         self.assertEqual((self.pairs(), self.blocked()), ([], frozenset()))
         self.assertEqual(self.changed(), [])
 
@@ -99,7 +99,7 @@ class ContactListsTests(SynchronousTestCase):
         self.assertEqual([tuple(row) for row in rows], [*both, *both, both[0], both[0]])
 
     def test_oneself(self) -> None:
-        """Nobody adds or blocks oneself; what an operator has put in all the same can be taken out."""
+        """Nobody adds or blocks oneself; an entry that an operator has made all the same can be removed."""
         for call in (self.lists.add, self.lists.block):
             failure = self.failureResultOf(call(self.token, PHONE), PhoneInvalid)
             self.assertIn("own number", str(failure.value))
@@ -153,7 +153,7 @@ class ContactListsTests(SynchronousTestCase):
                 self.do(call(self.token, phone))
 
     def test_database_is_away(self) -> None:
-        """While the database cannot be used, a change fails with what says that it is worth trying again."""
+        """While the database cannot be used, a change fails with an error that says that it is worth trying again."""
         with self.fixture.database.write() as connection:
             for table in ("contact", "blocked"):
                 connection.exec_driver_sql(f"DROP TABLE {table}")

@@ -150,7 +150,7 @@ class ChangesTests(ApiTestCase):
         self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "名" * 64)])
 
     def test_names_of_the_other_calls(self) -> None:
-        """The other calls have no name: what a body says of one is ignored."""
+        """The other calls have no name: one in the body is ignored."""
         for path in (REMOVE, BLOCK, UNBLOCK):
             for name in (1, "\0", ["x"], "x" * 10_000):
                 self.do(path, self.body | {"name": name})

@@ -89,7 +89,7 @@ class KeyTests(ControlTestCase):
     """Access by the key."""
 
     def test_without_the_key(self) -> None:
-        """Without the key nothing is seen, nothing is done, and it is said what is missing."""
+        """Without the key nothing is seen, nothing is done, and the answer names the missing key."""
         for path in ("/api/calls", "/api/calls/end", "/api/drain", "/api/nothing"):
             for key in (None, "", "wrong", KEY[:-1], f"{KEY}k"):
                 answer = self.post(path, key=key)
@@ -245,7 +245,7 @@ class SiteTests(ControlTestCase):
         self.assertEqual(self.wire.answers()[-1].status, 421)
 
     def test_methods_that_a_path_does_not_take(self) -> None:
-        """Other methods are answered with 405 in JSON, by the dashboard and by what probes ask."""
+        """Other methods are answered with 405 in JSON, by the dashboard and by the paths for probes."""
         for path in ("/", "/dashboard/dashboard.js", "/healthz", "/metrics"):
             for method in ("TRACE", "PUT", "BREW"):
                 answer = self.wire.request(method, path)

@@ -62,7 +62,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def flush(self) -> None:
-        """Let what is on the wire arrive."""
+        """Let the pending bytes arrive."""
         for _ in range(20):
             self.agent.flush()
 
@@ -236,7 +236,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual(of_events(0, 1), self.node.counted())
 
     def test_forget(self) -> None:
-        """The ids of what was taken are kept for as long as they are needed."""
+        """The ids of delivered events are kept for as long as they are needed."""
         self.write(1)
         self.wait()
         self.wait(DAY - 10)

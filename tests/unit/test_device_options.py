@@ -11,7 +11,7 @@ from callnet.cli.main import main
 
 
 class MediaOptionTests(SynchronousTestCase):
-    """``--media`` and what goes with it."""
+    """``--media`` and its further options."""
 
     def device(self, *options: str) -> tuple[int, str]:
         """The exit status and the last line."""

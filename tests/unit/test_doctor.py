@@ -37,7 +37,7 @@ def levels(found: Iterable[Finding]) -> list[tuple[str, Level]]:
 
 
 class DoctorTestCase(CommandTestCase):
-    """Settings, and what is found by them."""
+    """Settings, and the findings about them."""
 
     def settings(self, text: str = "") -> Settings:
         """Settings with this beside the state directory."""
@@ -72,7 +72,7 @@ class CommandTests(DoctorTestCase):
         self.assertIn("bad   settings:", result.stdout)
 
     def test_something_is_bad(self) -> None:
-        """If anything is bad, it is shown with what to do, all else is looked at too, and the exit status is 1."""
+        """If anything is bad, it is shown with the remedy, all else is looked at too, and the exit status is 1."""
         self.settings(f'redis.url = "redis://127.0.0.1:{self.free_port()}"\n{PORTS}')
         result = self.invoke("doctor")
         self.assertEqual(1, result.exit_code)

@@ -107,7 +107,7 @@ class IdleTests(DrainingCase):
         self.assertTrue(1 <= told["reconnect_in"] <= 10)
 
     def test_newcomers(self) -> None:
-        """Nobody is let in any more: they are told to come later."""
+        """Nobody is admitted any more: new clients are told to come later."""
         self.talk()
         self.drain()
         for wire in (
@@ -199,7 +199,7 @@ class CallTests(DrainingCase):
         self.assert_open(self.ann, self.tv)
 
     def test_deadline(self) -> None:
-        """At the deadline nobody is waited for any more; who is left is for the factories to close."""
+        """At the deadline nobody is waited for any more; the remaining sockets are for the factories to close."""
         self.talk()
         with capturedLogs() as events:
             drained = self.drain()
@@ -244,7 +244,7 @@ class CallTests(DrainingCase):
         self.successResultOf(drained)
 
     def test_silent(self) -> None:
-        """Keep-alive goes on: who is silent is closed for that."""
+        """Keep-alive goes on: a silent client is closed for that."""
         self.talk()
         self.drain(600.0)
         self.tv.wire.answers_ping = False
@@ -287,7 +287,7 @@ class PageTests(DrainingCase):
         self.assert_closed(blue)
 
     def test_without_a_seat(self) -> None:
-        """One that found no seat in a room is no part of what goes on there."""
+        """A page that found no seat in a room is no part of the room's call."""
         self.join(0, "kitchen")
         self.join(1, "kitchen")
         silent = self.world.page()

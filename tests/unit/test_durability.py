@@ -1,4 +1,4 @@
-"""A power failure: what was promised is on the disk."""
+"""A power failure: acknowledged data is on the disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PingTests(SynchronousTestCase):
     """Checking that a database can be used."""
 
     def test_damaged(self) -> None:
-        """A file that was damaged while it is used is known to be, and what is asked of it is to be asked again."""
+        """A file that was damaged while it is used is detected, and requests of it are to be repeated."""
         path = os.path.abspath(self.mktemp())
         database = Database(f"sqlite:///{path}")
         self.addCleanup(database.close)

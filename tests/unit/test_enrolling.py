@@ -83,7 +83,7 @@ class EnrollingTests(SynchronousTestCase):
         self.assertEqual(1000, len(contacts.accounts(self.database)))
 
     def test_nothing_is_held(self) -> None:
-        """When everybody has been answered nothing is held of those who asked, or of what changed meanwhile."""
+        """When everybody has been answered nothing is kept of the requests, or of the changes meanwhile."""
         self.enrol(TV, *MANY[:3])
         self.accounts.forget([TV.phone])
         while self.later.steps:

@@ -17,7 +17,7 @@ class PhoneRuleTests(SynchronousTestCase):
     """The setting ``phone_format``."""
 
     def assert_rule(self, phone_format: str, good: list[str], bad: list[str]) -> None:
-        """The rule takes what is good, and nothing that is bad."""
+        """Assert that the rule takes all valid numbers, and no invalid ones."""
         rule = phone_rule(phone_format)
         self.assertEqual([phone for phone in good if not rule(phone)], [])
         self.assertEqual([phone for phone in bad if rule(phone)], [])
@@ -59,7 +59,7 @@ class PhoneRuleTests(SynchronousTestCase):
 
     @given(st.text(max_size=40), st.sampled_from(["cn-mobile", "e164", "[0-9]+", ".*"]))
     def test_any_text(self, text: str, phone_format: str) -> None:
-        """No text is an exception to any rule, and what it takes can be stored."""
+        """No text is an exception to any rule, and an accepted one can be stored."""
         if phone_rule(phone_format)(text):
             self.assertTrue(text.encode() and len(text) <= 32 and "\0" not in text)
 

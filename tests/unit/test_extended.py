@@ -29,7 +29,7 @@ class HandshakeTests(ExtendedCase):
             self.assertNotIn("Sec-WebSocket-Protocol", head)
 
     def test_bad_token(self) -> None:
-        """A client with a bad token is let in and closed with 4401: a browser cannot see a status."""
+        """A client with a bad token is admitted and closed with 4401: a browser cannot see a status."""
         wire = self.world.ask("/socket.io?token=none", {"Sec-WebSocket-Protocol": "callnet.v2"})
         self.assertEqual((101, 4401), (wire.status, wire.close_code))
 
@@ -155,7 +155,7 @@ class PingTests(ExtendedCase):
     """Pings in text."""
 
     def test_echo(self) -> None:
-        """`pong` has what `ping` had."""
+        """`pong` repeats the fields of `ping`."""
         ann = self.extended(ANN)
         times: tuple[float | str, ...] = (1, 2.5, "now")
         for t in times:

@@ -126,7 +126,7 @@ class PeerStateTests(ExtendedCase):
     """The state of the other party's socket."""
 
     def setUp(self) -> None:
-        """Ann, who is extended, and a base client talk."""
+        """Ann, an extended device, and a base device talk."""
         super().setUp()
         self.ann, self.tv = self.extended(ANN), self.world.device(*TV)
         self.room = self.talk(self.ann, self.tv)

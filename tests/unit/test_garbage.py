@@ -110,7 +110,7 @@ class GarbageTests(SynchronousTestCase):
         self.assertGreaterEqual(self.settled(), YOUNG)
 
     def test_end(self) -> None:
-        """A daemon that has ended watches no more."""
+        """A daemon that has ended stops watching."""
         other = Garbage(lambda: 10**6, self.clock)
         other.begin()
         other.end()

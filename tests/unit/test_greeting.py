@@ -84,7 +84,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertIn("\n  admin      http://127.0.0.1:8084/readyz\n", text)
 
     def test_the_phone_comes_first(self) -> None:
-        """The phone comes first: it is what a person tries, and the first that is proposed to be tried."""
+        """The phone comes first: it is the first thing that a person tries, and the first proposal."""
         text = self.greet(*DEFAULTS)
         self.assertIn("is ready.\n  phone      https://127.0.0.1:8080/\n", text)
         self.assertIn("Try it: open the phone", text)
@@ -110,7 +110,7 @@ class GreetingTests(SynchronousTestCase):
             self.assertIn(f"\n  {folder}/callnet device", self.greet(*DEFAULTS, program=f"{folder}/twistd"))
 
     def test_what_devices_do_not_look_for_is_no_option(self) -> None:
-        """The operator's listener is none of what devices must be told."""
+        """The operator's listener is not among those for devices."""
         self.assertIn("--answer accept\n", self.greet(*DEFAULTS, at("admin", "127.0.0.1", 1)))
 
     def test_elsewhere_they_are_told_where(self) -> None:

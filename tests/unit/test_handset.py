@@ -205,7 +205,7 @@ class TalkingTests(HandsetCase):
     """A call is on."""
 
     def test_called(self) -> None:
-        """The server knows better what is over: the new call rings."""
+        """The server is right about ended calls: the new call rings."""
         self.start_talking()
         self.ring(OTHER, ROOM_2)
         self.assert_shown("13651884969 pad is calling")

@@ -10,7 +10,7 @@ class ListedTests(HandsetCase):
     """A listed caller calls."""
 
     def start_counting(self) -> None:
-        """Turn the handset on; the friend calls, who is listed."""
+        """Turn the handset on; the listed friend calls."""
         self.start("listed")
         self.ring_listed()
 

@@ -38,7 +38,7 @@ class HandshakeCase(QuietTestCase):
         self.assert_says_little(wire)
 
     def assert_says_little(self, wire: Wire) -> None:
-        """The answer does not tell what the server is made of."""
+        """Assert that the answer does not name the server's software."""
         for word in ("server:", "autobahn", "twisted"):
             self.assertNotIn(word, wire.head.lower())
 
@@ -173,7 +173,7 @@ class HandshakeTests(HandshakeCase):
         self.assertNotIn("Sec-WebSocket-Protocol", wire.head)
 
     def test_too_long(self) -> None:
-        """A handshake of more than 8 KiB is refused, at once or bit by bit; what follows is not kept."""
+        """A handshake of more than 8 KiB is refused, at once or bit by bit; later bytes are not kept."""
         self.assert_refused(self.ask(Cookie="x" * 8192), 431)
         wire = self.world.connect()
         for _ in range(10):

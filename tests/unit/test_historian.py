@@ -60,7 +60,7 @@ class SlowHistory:
         return succeed(None)
 
     def answer(self) -> int:
-        """Write what was to be written; how many calls that were."""
+        """Write the pending calls; returns their number."""
         calls, answer = self.target.pop(0)
         self.written += [placed.room for placed, _ in calls]
         answer.callback(None)
@@ -131,7 +131,7 @@ class HistorianTests(SynchronousTestCase):
         self.ended.committed(Changes(calls=[call(number) for number in numbers]))
 
     def rooms(self) -> list[int]:
-        """The calls that were written down."""
+        """The calls that were recorded."""
         return [int(room, 16) for room in self.history.written]
 
     def test_written(self) -> None:
@@ -167,7 +167,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual((list(range(7)), []), (self.rooms(), self.history.target))
 
     def test_away_in_the_end(self) -> None:
-        """If the database is away when the daemon stops, it says that the last calls are not written down."""
+        """If the database is away when the daemon stops, it says that the last calls are not recorded."""
         self.end(1)
         stopped = self.historian.stop()
         with capturedLogs() as events:
@@ -232,7 +232,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([2], self.rooms())
 
     def test_stop(self) -> None:
-        """Before the end what has ended until then is written down."""
+        """Before the end all calls that have ended until then are recorded."""
         self.end(1)
         self.clock.advance(history.WRITE_EVERY)
         self.end(2)
@@ -254,7 +254,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual(2, len(self.history.forgotten))
 
     def test_none(self) -> None:
-        """Where no history is kept nothing is written down, nor kept in memory, nor removed."""
+        """Without a history nothing is recorded, nor kept in memory, nor removed."""
         self.historian.stop()
         self.history.forgotten.clear()
         self.begin(days=0)
@@ -264,7 +264,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_nobody_is_told(self) -> None:
-        """Where nobody is told nothing is kept of calls that go on, and nothing written down to be told."""
+        """Without receivers nothing is kept of calls in progress, and no event is recorded."""
         self.begin_again_telling_nobody()
         self.events.notice(call(1, RINGING))
         self.assertEqual([], self.events.take_noticed(10))
@@ -280,14 +280,14 @@ class HistorianTests(SynchronousTestCase):
 
 
 class EventsTests(HistorianTests):
-    """The same, and what is to be told is written down besides."""
+    """The same, and events are recorded besides."""
 
     def begin(self, days: int, *told: WebhookEvent) -> None:
         """Begin to look."""
         super().begin(days, *(told or WebhookSettings().events))
 
     def events_written(self) -> list[str]:
-        """The events that were written down since this was asked."""
+        """The events that were recorded since the last call."""
         written, self.outbox.written = self.outbox.written, []
         return [event for event, _ in written]
 
@@ -297,7 +297,9 @@ class EventsTests(HistorianTests):
             self.events.notice(call(number, RINGING))
 
     def test_told(self) -> None:
-        """A call that rings is told within a second; its end is told with what was not told before."""
+        """A ringing call is reported within a second; its end is reported with everything that was not reported
+        before.
+        """
         self.notice(1)
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(["call_started"], self.events_written())
@@ -317,7 +319,7 @@ class EventsTests(HistorianTests):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_away_for_what_is_told(self) -> None:
-        """While the database is away nothing is lost, neither of calls that go on nor of those that have ended."""
+        """While the database is away nothing is lost, neither of calls in progress nor of ended ones."""
         self.outbox.error = Unavailable("away")
         self.notice(1, 2)
         self.clock.advance(history.WRITE_EVERY)

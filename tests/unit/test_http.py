@@ -54,7 +54,7 @@ class Turns(Clock):
     """A clock by which the turns of a reactor can be told apart."""
 
     def turn(self) -> None:
-        """Call what is due, and not yet what that asks for."""
+        """Call all due functions, and none that these schedule."""
         for call in [call for call in self.calls if call.getTime() <= self.seconds()]:
             self.calls.remove(call)
             call.called = 1
@@ -271,7 +271,7 @@ class UnreadTests(HttpTestCase):
         super().tearDown()
 
     def send(self, data: bytes) -> None:
-        """Send what the server reads of it."""
+        """Send the part that the server reads."""
         for place in range(0, len(data), 8192):
             if self.transport.producerState == "producing" and not self.transport.ended_by:
                 self.channel.dataReceived(data[place : place + 8192])
@@ -286,7 +286,7 @@ class UnreadTests(HttpTestCase):
         self.assertLess(len(self.channel._buffer), 2 * 8192)
 
     def test_reads_again(self) -> None:
-        """When it reads, what it has sent is answered, all of it and in order."""
+        """When it reads, its earlier requests are answered, all of them and in order."""
         self.send(GET * 100)
         received = b""
         while True:
@@ -535,7 +535,7 @@ class WebSocketTests(SynchronousTestCase):
         self.open(b"")
 
     def open(self, before: bytes) -> None:
-        """Send a handshake after what comes before it, and let much time go by."""
+        """Send a handshake after the bytes before it, and let much time go by."""
         clock = Clock()
         received = []
 

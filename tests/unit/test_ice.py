@@ -44,7 +44,7 @@ class CredentialTests(SynchronousTestCase):
         st.from_regex("[!-~]{32,127}", fullmatch=True),
     )
     def test_any(self, expires_at: int, name: str, secret: str) -> None:
-        """Whatever they are made of: the time is what stands before the first colon."""
+        """Whatever the input: the time is before the first colon."""
         server = turn_server(TURN_URIS, secret, expires_at, name)
         self.assertEqual((str(expires_at), ":", name), server.username.partition(":"))
         self.assertEqual(password(server.username, secret), server.credential)
@@ -153,7 +153,7 @@ class IceServersTests(SynchronousTestCase):
         return IceServers(settings, self.secret, limits, LimitsAlone(self.clock.seconds), self.clock.seconds)
 
     def expiry(self, servers: object, secret: str = SECRET) -> int | None:
-        """Until when what was handed out is good."""
+        """The expiry of the credentials."""
         return expiry(as_told(servers), secret)
 
     def test_device(self) -> None:
@@ -219,12 +219,12 @@ class IceServersTests(SynchronousTestCase):
         self.assertIsNotNone(self.expiry(self.ice.for_call(SITE, 100.0).servers))
 
     def test_another_secret(self) -> None:
-        """When there is another secret, it makes what is given from then on."""
+        """A new secret makes all later credentials."""
         self.secret.value = "y" * 40
         self.assertIsNotNone(self.expiry(self.ice.for_newcomer(SITE), "y" * 40))
 
     def test_no_turn(self) -> None:
-        """Where there is no TURN server nothing is counted, and everybody is told of STUN, if there is that."""
+        """Without a TURN server nothing is counted, and everybody gets STUN, if there is that."""
         for stun in ((), TURN.stun):
             ice = self.servers(TurnSettings(stun=stun, adhoc=True))
             for _ in range(5):

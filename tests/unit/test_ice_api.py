@@ -96,7 +96,7 @@ class StunAloneTests(IceApiTests):
     turn = TurnSettings(stun=TURN.stun, lifetime=HOUR)
 
     def test_servers(self) -> None:
-        """A device is told of it, however often it asks."""
+        """A device is told them, however often it asks."""
         for _ in range(5):
             said = self.ask().json()
             self.assertEqual((STUN, HOUR), (said["ice_servers"], said["expires_in"]))
@@ -128,7 +128,7 @@ class WelcomeTests(ExtendedCase):
         return servers
 
     def test_servers(self) -> None:
-        """It has what ``/ice`` would answer."""
+        """It has the answer of ``/ice``."""
         self.world.clock.advance(7)
         self.assertEqual(7 + HOUR, expiry(self.told()))
 

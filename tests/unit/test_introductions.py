@@ -39,7 +39,7 @@ class IntroductionTests(QuietTestCase):
     """The television connects."""
 
     def make_world(self) -> World:
-        """A server that knows of no names yet."""
+        """A server that has not read any names yet."""
         self.late = LatePreferences()
         return World(preferences=self.late)
 

@@ -118,13 +118,13 @@ class LayersTests(SynchronousTestCase):
                     self.assertTrue(is_within(imported, CALLS_MAY_USE), f"{name_of(path)} imports {imported}")
 
     def test_calls_do_not_operate(self) -> None:
-        """Nor does it know of what the operator needs."""
+        """It does not import the operator's parts either."""
         for path in modules_under("callnet/calls"):
             for imported in imports_of(path):
                 self.assertFalse(is_within(imported, {"callnet.ops"}), f"{name_of(path)} imports {imported}")
 
     def test_client_stands_alone(self) -> None:
-        """The client shares nouns and the root of the errors with the server, and no more."""
+        """The client shares only nouns and the root of the errors with the server."""
         for path in modules_under("callnet/client"):
             for imported in imports_of(path):
                 if is_within(imported, {"callnet"}):

@@ -1,4 +1,4 @@
-"""The search for what no log may hold."""
+"""The search for secrets that no log may hold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LeaksTests(SynchronousTestCase):
                     )
 
     def test_phone_numbers_are_found_above_debug(self) -> None:
-        """A phone number is found above debug, and in what has no level; a masked one is none."""
+        """A phone number is found above debug, and in events without a level; a masked one is none."""
         for number in (PHONE, f"+86{PHONE}"):
             event = LINE.format(level="info", what=f"calls {number}")
             self.assertEqual(leaks(event), [event])

@@ -95,7 +95,9 @@ class SiteTests(SynchronousTestCase):
     """The client address of a request."""
 
     def test_sites(self) -> None:
-        """An IPv4 address is one client, the /64 of an IPv6 address too; what tells nothing of a client is none."""
+        """An IPv4 address is one client, the /64 of an IPv6 address too; an address that does not identify a client
+        is none.
+        """
         for host, site in (
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),

@@ -1,4 +1,4 @@
-"""Opening the listeners: on the real reactor, since it alone knows what is busy."""
+"""Opening the listeners: on the real reactor, since it alone knows busy ports."""
 
 from __future__ import annotations
 

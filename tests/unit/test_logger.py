@@ -32,7 +32,7 @@ class LevelTests(SynchronousTestCase):
         self.addCleanup(threshold.choose, "info")
 
     def said(self) -> list[str]:
-        """The levels of what is logged if something is said at each."""
+        """The levels of the logged events if there is one at each."""
         self.events.clear()
         for level in LEVELS.values():
             self.log.emit(level, "something")

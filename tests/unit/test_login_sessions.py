@@ -1,4 +1,4 @@
-"""Login sessions: what a refresh carries over, what it is refused for, and what ends all of a session at once."""
+"""Login sessions: the contents of a refresh, the reasons to refuse one, and the end of a whole session at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OWN = Key.of(b"k" * 32)
 
 
 class RefreshTests(LoginsTestCase):
-    """Which tokens are refreshed, and what the new one says."""
+    """The tokens that are refreshed, and the content of the new one."""
 
     def refresh(self, token: str) -> str:
         """The token that a refresh answers with."""
@@ -48,7 +48,7 @@ class RefreshTests(LoginsTestCase):
         self.refused(token)
 
     def test_no_key_named(self) -> None:
-        """Nor is a token refreshed that names no key, though it is checked against one that signs."""
+        """A token without a key id is not refreshed either, though it is checked against a key that signs."""
         token = forge({"phone": PHONE, "deviceid": "tv888", "exp": 3600, "claimed": True}, OWN.secret)
         self.assertFalse(self.fixture.tokens.verify(token).claimed)
         self.refused(token)
@@ -155,7 +155,9 @@ class SessionTests(LoginsTestCase):
             node.tokens.verify(self.fixture.logins.refresh(late).token)
 
     def test_cut_off(self) -> None:
-        """A node that hears nothing until changes are forgotten reads everything again, and forgets what it knew."""
+        """A node that hears nothing until changes are forgotten reads everything again, and forgets its earlier
+        state.
+        """
         self.login(node=self.other)
         self.fixture.clock.advance(1)
         devices.revoke(self.fixture.database, TV, self.fixture.clock.seconds)
@@ -179,7 +181,7 @@ class Unreadable(SqlRevocations):
 
 
 class FirstLookTests(SynchronousTestCase):
-    """A node that has not looked yet at what is revoked."""
+    """A node that has not read the revocations yet."""
 
     def setUp(self) -> None:
         """It has a token of before."""

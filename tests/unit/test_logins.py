@@ -39,11 +39,11 @@ class LoginsTestCase(SynchronousTestCase):
         return self.successResultOf((node or self.fixture).logins.login(*address, secret))
 
     def assert_kept_out(self, secret: str | None = None, node: ServiceFixture | None = None) -> None:
-        """The device is not let in."""
+        """Assert that the device is refused."""
         self.failureResultOf((node or self.fixture).logins.login(*TV, secret), DeviceInvalid)
 
     def pass_time(self, seconds: float) -> None:
-        """Let both nodes look at what is new."""
+        """Let both nodes read the changes."""
         for node in (self.fixture, self.other):
             node.clock.advance(seconds)
 
@@ -62,7 +62,7 @@ class SecretTests(LoginsTestCase):
         self.assertIsNone(self.login(node=self.other).device_secret)
 
     def test_unclaimed(self) -> None:
-        """A device that never shows its secret goes on without; what it shows instead does not matter."""
+        """A device that never shows its secret goes on without; any other value does not matter."""
         self.login()
         for shown in (None, "", "wrong", "\ud800"):
             self.login(shown)
@@ -120,7 +120,7 @@ class KnownTests(LoginsTestCase):
         devices.provision(self.fixture.database, PHONE, ["tv888"], 0)
 
     def test_known(self) -> None:
-        """A device that was provisioned is let in, and is offered no secret: the operator gives it one."""
+        """A provisioned device is admitted, and is offered no secret: the operator gives it one."""
         self.assertIsNone(self.login().device_secret)
 
     def test_unknown(self) -> None:
@@ -233,7 +233,7 @@ class RevocationTests(LoginsTestCase):
             self.assertEqual(1, len(connection.exec_driver_sql("SELECT * FROM revocation").all()))
 
     def test_a_node_that_starts(self) -> None:
-        """A node knows when it starts what was revoked before, and has nobody leave a call for it."""
+        """A node knows the earlier revocations when it starts, and has nobody leave a call for them."""
         token = self.login().token
         self.successResultOf(self.fixture.logins.logout(token))
         self.pass_time(700)

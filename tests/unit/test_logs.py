@@ -29,7 +29,7 @@ class JsonLinesTests(SynchronousTestCase):
         return [json.loads(line) for line in self.file.getvalue().splitlines()]
 
     def test_event(self) -> None:
-        """A line has the time, the level, where it comes from, the text, and what it is about."""
+        """A line has the time, the level, the source, the text, and its fields."""
         self.log.info("{peer} GET {path} {status}", peer="192.0.2.7", path="/a", status=200)
         [line] = self.lines()
         self.assertRegex(line.pop("time"), r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$")
@@ -46,7 +46,7 @@ class JsonLinesTests(SynchronousTestCase):
         )
 
     def test_one_line_each(self) -> None:
-        """Whatever is in it, an event is one line; what has no simple form is in the text alone."""
+        """Any event is one line; a value without a simple form is in the text alone."""
         self.log.warn("it\nburns {what}", what=["a\nb"])
         [line] = self.lines()
         self.assertEqual(("warn", "it\nburns ['a\\nb']"), (line["level"], line["text"]))

@@ -103,7 +103,7 @@ class DaemonTests(DaemonTestCase):
     """A whole daemon."""
 
     def test_connected(self) -> None:
-        """A device that holds a socket is used; what was refused is counted; the setting may be changed."""
+        """A device that holds a socket is used; refusals are counted; the setting may be changed."""
         daemon = self.compose("limits.devices_of_a_phone = 2")
         self.begin(daemon)
         wire = self.device(8082, "tv")

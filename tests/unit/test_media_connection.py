@@ -86,7 +86,7 @@ class OfferingTests(ConnectionCase):
         self.assertEqual((["offer"], []), (self.log, self.take_said()))
 
     def test_candidates(self) -> None:
-        """Candidates of the present connection are tried, after what is being done with it."""
+        """Candidates of the present connection are tried, after its pending steps."""
         name = self.asked()
         self.wire.is_slow = True
         self.connection.hear(Answer(name, 1, "sdp"))

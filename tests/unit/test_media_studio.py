@@ -36,7 +36,7 @@ class StudioCase(SynchronousTestCase):
         self.directory.mkdir(parents=True)
 
     def record(self, story: Callable[[Recording], Coroutine[Any, Any, None]]) -> Path:
-        """Record what a story has; the file."""
+        """Record a story; returns the file."""
         path = self.directory / "a.webm"
 
         async def whole() -> None:

@@ -1,4 +1,6 @@
-"""A visit to a room without a page, from joining to the end: what is said, shown and ignored (docs/room.md)."""
+"""A visit to a room without a page, from joining to the end: the messages that are sent, shown and ignored
+(docs/room.md).
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,7 @@ class VisitCase(ClientCase):
         return [frame for frame in frames if frame["type"] != "ping"]
 
     def pings(self) -> list[dict[str, Any]]:
-        """The pings among what the server has heard, each as the schemas say."""
+        """The pings among the received frames, each as the schemas say."""
         for payload in self.server.heard:
             check(FROM_PAGE, payload)
         return [frame for frame in map(json.loads, self.server.heard) if frame["type"] == "ping"]

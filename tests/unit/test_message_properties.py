@@ -129,7 +129,7 @@ def model(payload: bytes) -> dict[str, Any] | str:
 
 
 def read(payload: bytes) -> Request | BadFrame:
-    """Decode a frame, or answer what was wrong with it."""
+    """Decode a frame, or return its fault."""
     try:
         return BASE.decode(payload)
     except BadFrame as bad:
@@ -189,7 +189,7 @@ class DecodePageProperties(SynchronousTestCase):
     @settings(max_examples=500, deadline=None)
     @given(page_payloads)
     def test_any_bytes(self, payload: bytes) -> None:
-        """Any bytes are a frame or a bad frame; what is relayed is the JSON that came."""
+        """Any bytes are a frame or a bad frame; the relayed data is the JSON that came."""
         try:
             frame = decode_page(payload)
         except BadPageFrame:

@@ -150,7 +150,7 @@ class SumTests(SynchronousTestCase):
     """The sums of several nodes."""
 
     def test_numbers_with_the_same_label_are_added(self) -> None:
-        """Numbers with the same name and label are added; what only one node has is kept."""
+        """Numbers with the same name and label are added; those of only one node are kept."""
         self.assertEqual(
             read(as_text(total([ONE, OTHER]))),
             {
@@ -165,7 +165,7 @@ class SumTests(SynchronousTestCase):
         )
 
     def test_a_family_stays_what_it_is(self) -> None:
-        """A sum is of the same kind as what was added, which may be nothing."""
+        """A sum is of the same kind as its parts, of which there may be none."""
         self.assertEqual(total([ONE]), ONE)
         self.assertEqual(total([]), [])
         self.assertEqual(total([ONE, []]), ONE)

@@ -105,7 +105,7 @@ class ReportTests(SynchronousTestCase):
     """The report of a migration."""
 
     def test_counts(self) -> None:
-        """Each row that stays behind is told of at once; in the end they are counted, and nothing is left out."""
+        """Each row that stays behind is reported at once; in the end they are counted, and nothing is left out."""
         told: list[str] = []
         report = Report(told.append)
         self.assertTrue(report.is_complete)
@@ -139,7 +139,7 @@ class MappingTests(SynchronousTestCase):
         return mapping.load(path)
 
     def test_usual(self) -> None:
-        """Without a file they are those of the seed; a file says what is different."""
+        """Without a file they are those of the seed; a file has only the differences."""
         self.assertEqual(mapping.load(None), Mapping())
         found = self.load('[account_data]\ntable = "users"\nid = ""\n[account_device]\ndevice_id = "device"\n')
         self.assertEqual(found, Mapping(AccountTable("users", id=""), DeviceTable(device_id="device")))

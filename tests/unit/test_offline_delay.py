@@ -41,7 +41,7 @@ class OfflineDelayTests(QuietTestCase):
         self.world.settle()
 
     def test_whatever_the_cause(self) -> None:
-        """It comes at the same time for who is not there, not known, or not to be called, by whichever name."""
+        """It comes at the same time for a callee that is away, unknown, or not to be called, by whichever name."""
         self.world.device(*PAD).leave()
         for target in (TV, PAD, DeviceAddress("13651884900", "none"), TV._replace(device_id="*")):
             self.call(self.ann, target)

@@ -94,7 +94,7 @@ class TokensTests(QuietTestCase):
         self.assertEqual(self.made(KeyRing.of(None, [NEW])).verify(self.tokens.issue(TV)).device, TV)
 
     def test_long_key_signs(self) -> None:
-        """A key that may sign is one of callnet's own as well: what it has signed here has no such end."""
+        """A key that may sign is one of callnet's own as well: its tokens from here have no such end."""
         signing = Key.of(LONG.secret, NOW)
         self.tokens = self.made(KeyRing.of(OWN, [NEW, signing], OlderServer(LONG, NOW + 3600)))
         self.assertEqual(self.tokens.verify(self.tokens.issue(TV)).device, TV)
@@ -163,7 +163,7 @@ class FilesTests(KeysTestCase):
         self.assertIn("refuses", migration.about_tokens(self.settings(), NOW + 1))
 
     def test_long_key_is_taken_over(self) -> None:
-        """A long key signs from now on, after all that callnet had, so that the older server accepts what it signs."""
+        """A long key signs from now on, after all keys of callnet, so that the older server accepts the tokens."""
         others = [add_key(self.path, NOW - 100), add_key(self.path, NOW - 200)]
         self.take(LONG)
         signing = Key(LONG.kid, LONG.secret, NOW)

@@ -16,7 +16,7 @@ BLUE, RED = RoomId("b" * 32), RoomId("e" * 32)
 
 
 class UnknownCallsTests(SynchronousTestCase):
-    """A clock, and a store that comes to know of a call when the test says so."""
+    """A clock, and a store that gets a call when the test says so."""
 
     def setUp(self) -> None:
         """Nothing is known."""
@@ -36,7 +36,7 @@ class UnknownCallsTests(SynchronousTestCase):
         return self.reply
 
     def wait(self, seconds: int) -> list[End]:
-        """Let time pass; what was tried meanwhile."""
+        """Let time pass; returns the attempts meanwhile."""
         self.tried.clear()
         self.clock.pump([0.25] * (4 * seconds))
         return list(self.tried)

@@ -177,7 +177,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()})
 
     def test_what_the_seed_names_is_there(self) -> None:
-        """Every field that the seed names is one of ours, always there but for what a hang-up may leave out."""
+        """Every field of the seed is one of ours, always present except those that a hang-up may leave out."""
         for name, fields in seed.FRAMES.items():
             optional = {"room_id"} if name == "from_device.CallingHangup" else set()
             self.assertLessEqual(set(fields) - optional, set(_FRAMES[name]["required"]), name)

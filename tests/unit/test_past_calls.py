@@ -26,7 +26,7 @@ class PastCallsCase(PeopleCase):
     """A server with a history."""
 
     def setUp(self) -> None:
-        """Begin to write down; one device has logged in and not connected."""
+        """Begin to record; one device has logged in and not connected."""
         super().setUp()
         self.http = HttpWire(CappedSite(self.fixture.api(), Clock()))
         self.successResultOf(self.fixture.logins.login(*SLEEPER))

@@ -68,7 +68,7 @@ class PerKeyQueueTests(SynchronousTestCase):
         self.assertEqual("b", self.successResultOf(after))
 
     def test_work_brings_work(self) -> None:
-        """Work that is brought when another's end is known comes after what waits already."""
+        """Work that is submitted when another's end is known comes after the waiting work."""
         first: Deferred[None] = Deferred()
         self.submit("a", first).addCallback(lambda _: self.submit("c", succeed(None)))
         self.submit("b", succeed(None))
@@ -108,7 +108,7 @@ class RunTests(SynchronousTestCase):
         self.assertEqual((["a", "b"], {}), (self.log, self.turns._waiting))
 
     def test_order(self) -> None:
-        """It is done after what waits, in turn with work that answers."""
+        """It is done after the waiting work, in turn with work that answers."""
         first, second = Deferred[None](), Deferred[None]()
         self.run_one("a", first)
         self.run_one("b", second)

@@ -27,13 +27,13 @@ USUAL = {
 
 
 class AskedSocket(ServerSocket):
-    """Remembers what was asked for, and what it heard."""
+    """Remembers its requests, and its messages."""
 
     opening: Opening | None = None
     heard: list[bytes]
 
     def admit(self, opening: Opening) -> None:
-        """Let everybody in but who asks for what is not there."""
+        """Admit every client except one for a path that does not exist."""
         self.session = self
         self.opening = opening
         if opening.path == "/nowhere":

@@ -55,7 +55,7 @@ class SlowRecords:
         return answer
 
     def answer(self) -> list[str]:
-        """Answer what was asked first; which phones these were."""
+        """Answer the first question; returns its phones."""
         phones, answer = self.asked.pop(0)
         answer.callback({phone: self.kept.get(phone, Preferences()) for phone in phones})
         return phones
@@ -88,7 +88,7 @@ class PreferencesTests(SynchronousTestCase):
         return found.value
 
     def asked(self, phone: str) -> Deferred[Preferences]:
-        """Ask for what is not known."""
+        """Ask for a policy that is not known."""
         waiting = self.preferences.of(phone)
         assert isinstance(waiting, Deferred)
         return waiting
@@ -101,7 +101,7 @@ class PreferencesTests(SynchronousTestCase):
             self.records.answer()
 
     def begin(self) -> None:
-        """Read everything, with what is kept now."""
+        """Read everything, with the present rows."""
         begun = self.preferences.begin()
         self.records.asked_for_all.pop(0).callback(list(self.records.kept))
         self.successResultOf(begun)
@@ -137,7 +137,7 @@ class PreferencesTests(SynchronousTestCase):
             self.assertEqual(PLAIN, self.successResultOf(one))
 
     def answered(self) -> list[list[str]]:
-        """Answer everything; what was asked together."""
+        """Answer everything; returns the phones of each question."""
         answers = []
         while self.records.asked:
             answers.append(self.records.answer())
@@ -165,13 +165,13 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
 
     def know_who_is_restricted(self) -> None:
-        """Find out who has blocked anybody."""
+        """Find out the phones that have blocked anybody."""
         begun = self.preferences.begin()
         self.records.asked_for_all.pop(0).callback(list(self.records.kept))
         self.successResultOf(begun)
 
     def test_those_that_anybody_may_call(self) -> None:
-        """When it is known who has blocked anybody nobody waits for the others."""
+        """When the phones that block anybody are known nobody waits for the others."""
         self.records.kept[ANN] = BLOCKS_TV
         self.know_who_is_restricted()
         self.assertEqual(PLAIN, self.known(TV))
@@ -180,7 +180,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(BLOCKS_TV, self.successResultOf(waiting))
 
     def test_one_of_these_blocks_somebody(self) -> None:
-        """... and no more; what has changed of any of them is read again."""
+        """... and no others; a changed one of them is read again."""
         self.know_who_is_restricted()
         self.records.kept[ANN] = BLOCKS_TV
         self.preferences.look_again([ANN, TV])
@@ -192,7 +192,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(((ANN, PLAIN), PLAIN), (self.changes[-1], self.known(ANN)))
 
     def test_names(self) -> None:
-        """Nobody waits for names to connect, but who asks for all that is wanted does."""
+        """Nobody waits for names to connect, but a request for all preferences does."""
         self.records.kept[ANN] = NAMES_TV
         self.records.with_names = [ANN]
         begun = self.preferences.begin()
@@ -270,7 +270,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual([], self.records.asked)
 
     def test_slow(self) -> None:
-        """Nobody waits for longer than half a second; what comes then is told as a change."""
+        """Nobody waits for longer than half a second; a later result is reported as a change."""
         self.records.kept[ANN] = BLOCKS_TV
         waiting = self.asked(ANN)
         self.clock.advance(preferences.PATIENCE)

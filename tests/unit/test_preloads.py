@@ -58,7 +58,7 @@ class PreloadTests(SynchronousTestCase):
     """The pages."""
 
     def test_all_are_named(self) -> None:
-        """Each names what its script is made of, and nothing else, each once."""
+        """Each names the modules of its script, and nothing else, each once."""
         for page in PAGES:
             names = _Names()
             names.feed(page.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ class PresenceCase(ExtendedCase):
         return World(roster=self.lists)
 
     def comes(self) -> Device:
-        """Connect Ann, who is told who is there."""
+        """Connect Ann, who is told the present devices."""
         ann = self.extended(ANN)
         self.world.advance(2.25)
         return ann
@@ -66,7 +66,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([], self.comes().heard())
 
     def test_coming_and_going(self) -> None:
-        """Each is told of within some seconds."""
+        """Each is reported within some seconds."""
         ann = self.comes()
         tv, _ = self.world.device(*TV), self.world.extended(*PAD)
         self.world.advance(4.25)
@@ -76,7 +76,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([presence(TV, False)], ann.heard())
 
     def test_at_most_once(self) -> None:
-        """A device that comes and goes all the time is told of at most once every two seconds."""
+        """A device that comes and goes all the time is reported at most once every two seconds."""
         ann = self.comes()
         for _ in range(40):
             self.world.device(*TV).leave()
@@ -109,7 +109,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([], ann.heard())
 
     def test_list_changes(self) -> None:
-        """A phone that is put in the list is told of from then on, one that is taken out no more."""
+        """A phone that is put on the list is reported from then on, one that is taken off is not any more."""
         self.world.device(*TV)
         dob = self.world.device(*DOB)
         ann = self.comes()

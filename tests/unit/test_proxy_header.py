@@ -1,4 +1,4 @@
-"""The PROXY header that load balancers begin a connection with: what is one, and what it says."""
+"""The PROXY header that load balancers begin a connection with: its forms, and its content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def binary(
 
 
 def binary_of(command: int, family: int, content: bytes) -> bytes:
-    """A header of version 2 that says what it likes."""
+    """A header of version 2 with any content."""
     return SIGNATURE + struct.pack("!BBH", command, family, len(content)) + content
 
 

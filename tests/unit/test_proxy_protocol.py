@@ -21,7 +21,7 @@ BALANCER: Final = IPv4Address("TCP", "10.0.0.4", 40000)
 
 
 class Listening(Protocol):
-    """Notes what it sees."""
+    """Records its connections."""
 
     def __init__(self) -> None:
         self.peers: list[IAddress] = []
@@ -29,12 +29,12 @@ class Listening(Protocol):
         self.lost: list[Failure] = []
 
     def connectionMade(self) -> None:
-        """Note who is there."""
+        """Record the client."""
         assert self.transport is not None
         self.peers.append(self.transport.getPeer())
 
     def dataReceived(self, data: bytes) -> None:
-        """Note what was said."""
+        """Record the bytes."""
         self.heard += data
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -57,7 +57,7 @@ class _Factory(Factory):
 
 
 class ProxiedTestCase(SynchronousTestCase):
-    """A listener with something behind it that notes what it sees."""
+    """A listener with something behind it that records its connections."""
 
     def setUp(self) -> None:
         """Begin."""
@@ -128,7 +128,7 @@ class ConnectionTests(ProxiedTestCase):
         yield binary()
 
     def test_nothing_begins_before_the_header(self) -> None:
-        """Nothing begins before the header is there; what follows it is handed on."""
+        """Nothing begins before the header is there; later bytes are handed on."""
         for header in self.headers():
             protocol = self.connect()
             for byte in header[:-1]:
@@ -192,7 +192,7 @@ class ConnectionTests(ProxiedTestCase):
         self.assertEqual(len(self.behind.made[0].lost), 1)
 
     def test_a_listener_that_closes_waits_for_no_header(self) -> None:
-        """A listener that closes waits for no more headers, and leaves alone who is through."""
+        """A listener that closes does not wait for headers any more, and leaves established clients alone."""
         waiting, through = self.connect(), self.connect()
         through.dataReceived(LINE)
         self.listener.doStop()
@@ -200,7 +200,7 @@ class ConnectionTests(ProxiedTestCase):
         self.leave(through)
 
     def test_who_is_refused_is_told_to_the_log(self) -> None:
-        """The log names who is to be a load balancer or is not, so that the settings can be put right."""
+        """The log names a peer that is to be a load balancer or is not, so that the settings can be corrected."""
         with capturedLogs() as events:
             self.connect(IPv4Address("TCP", "198.51.100.9", 1))
             self.connect().dataReceived(b"GET /socket.io?token=x HTTP/1.1")

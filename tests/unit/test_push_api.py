@@ -57,7 +57,7 @@ class PushTests(ApiTestCase):
         self.assert_error(0, PUSH, self.body | fields)
 
     def refusal(self, **fields: object) -> tuple[int, str]:
-        """The errorCode and the message of what is refused."""
+        """The errorCode and the message of a refusal."""
         answer = self.post(PUSH, self.body | fields).json()
         return answer["errorCode"], answer["message"]
 
@@ -166,7 +166,7 @@ class NoWebPushTests(ApiTestCase):
     """Where there is a gateway alone."""
 
     def test_no_web_push(self) -> None:
-        """There is no key, and what a browser gives is not taken."""
+        """There is no key, and a browser's subscription is refused."""
         self.assertIsNone(self.wire.request("GET", KEY).json()["application_server_key"])
         body = {"token": self.login(), "kind": "webpush", "target": Browser().target(ENDPOINT)}
         self.assertEqual("kind: there is no Web Push here", self.post(PUSH, body).json()["message"])

@@ -43,7 +43,7 @@ class Names:
             self.answer(self.answers.pop(0))
 
     def answer(self, addresses: Sequence[str]) -> None:
-        """Answer what was asked first."""
+        """Answer the first question."""
         receiver = self._waiting.pop(0)
         for address in addresses:
             kind = IPv6Address if ":" in address else IPv4Address

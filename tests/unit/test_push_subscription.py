@@ -37,14 +37,14 @@ class SubscriptionTests(SynchronousTestCase):
         return fields | {name: value for name, value in changed.items() if name not in fields["keys"]}
 
     def refusal(self, target: str) -> str:
-        """Why it is refused; what it was is not repeated."""
+        """The reason of a refusal; the target is not repeated."""
         error = self.assertRaises(DataInvalid, read_subscription, target, HOSTS)
         self.assertNotIn(MARK, str(error))
         self.assertLess(len(str(error)), 100)
         return str(error)
 
     def test_as_browsers_give_it(self) -> None:
-        """It is taken as browsers give it, and kept without what is not needed."""
+        """It is accepted in the browsers' form, and stored without unneeded parts."""
         read = read_subscription(json.dumps(self.fields(more=MARK)), HOSTS)
         self.assertEqual((URL, "push.test", 443), (read.url, read.host, read.port))
         self.assertEqual((self.browser.public, self.browser.auth), (read.browser_key, read.auth))
@@ -137,7 +137,7 @@ class SubscriptionTests(SynchronousTestCase):
             self.assertIn("keys.auth", self.refusal(json.dumps(self.fields(auth=text))), text)
 
     def test_what_is_none(self) -> None:
-        """Anything else is refused with a word about what it must be."""
+        """Anything else is refused with the expected form."""
         fields = self.fields()
         wrongs: tuple[object, ...] = (
             [],

@@ -19,7 +19,7 @@ class ReadinessTestCase(SynchronousTestCase):
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
 
     def readiness(self, **questions: Question) -> Readiness:
-        """Something that takes connections and needs what these ask for."""
+        """A check of readiness with these questions."""
         readiness = Readiness(questions, self.clock)
         readiness.open()
         return readiness

@@ -35,7 +35,7 @@ class RedisUrlTests(SynchronousTestCase):
         self.assert_means("redis://127.0.0.1/15", RedisTarget(address=HERE, database=15))
 
     def test_login(self) -> None:
-        """A user and a password, or a password alone; what an URL cannot hold is written as %XX."""
+        """A user and a password, or a password alone; characters that an URL cannot hold are written as %XX."""
         for text, login in (
             (f"callnet:{SECRET}", Login("callnet", SECRET)),
             (f":{SECRET}", Login("", SECRET)),
@@ -54,7 +54,7 @@ class RedisUrlTests(SynchronousTestCase):
         self.assert_means("rediss://127.0.0.1", RedisTarget(address=HERE, tls=True))
 
     def test_socket(self) -> None:
-        """A path from the root; what else there is to say is said after a question mark."""
+        """A path from the root; options follow a question mark."""
         for url, target in (
             ("unix:///run/redis/redis.sock", RedisTarget(path="/run/redis/redis.sock")),
             ("unix:///run/a%20b", RedisTarget(path="/run/a b")),

@@ -19,7 +19,7 @@ PHONE = "13651884967"
 
 
 class ReloadCase(DaemonTestCase):
-    """A daemon that reads again what it goes by."""
+    """A daemon that reloads its files."""
 
     settings = ""
 
@@ -53,7 +53,7 @@ class ReloadTests(ReloadCase):
     """A daemon whose files change."""
 
     def test_nothing_has_changed(self) -> None:
-        """The log says what was read, how many keys there are, and which of them signs."""
+        """The log names the files, the number of keys, and the one that signs."""
         self.assertEqual(
             self.reload(),
             [
@@ -126,7 +126,7 @@ class SettingsTests(ReloadCase):
     settings = "[limits]\nlogins_a_minute_of_a_phone = 3\n"
 
     def change(self, settings: str) -> list[str]:
-        """Write other settings and have everything read again; what the log says of them."""
+        """Write other settings and reload; returns the log lines about them."""
         self.write_settings(settings)
         return [line for line in self.reload() if "the certificate" not in line and "signing keys" not in line]
 
@@ -136,7 +136,9 @@ class SettingsTests(ReloadCase):
         return codes.count(0)
 
     def test_a_limit(self) -> None:
-        """A limit holds from then on, by what came before; the log names what has changed, and not to what."""
+        """A limit holds from then on, with the earlier uses; the log names the changed settings, and not their
+        values.
+        """
         self.assertEqual(3, self.logins())
         self.assertEqual(
             ["info: the settings were read again: limits.logins_a_minute_of_a_phone changed"],
@@ -163,7 +165,7 @@ class SettingsTests(ReloadCase):
         self.assertEqual((5, 1, 7), (in_force.drain_deadline, in_force.workers, in_force.calls.ring_time))
 
     def test_wrong(self) -> None:
-        """If anything is wrong one line says what, and all stay as they were."""
+        """If anything is wrong one line says so, and all stay as they were."""
         for settings, said in (
             ("[limits]\nlogins_a_minute_of_a_phone = -1\n", "limits.logins_a_minute_of_a_phone must be"),
             ("[limits\n", "line"),

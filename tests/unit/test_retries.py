@@ -36,7 +36,7 @@ class RetriesTests(SynchronousTestCase):
             await self.answer
 
     def wait(self, seconds: float) -> list[events.Event]:
-        """Let time pass; what was tried meanwhile."""
+        """Let time pass; returns the attempts meanwhile."""
         self.tried.clear()
         for _ in range(int(seconds * 4)):
             self.clock.advance(0.25)

@@ -83,7 +83,7 @@ class RevokedSocketTests(QuietTestCase):
         self.assertEqual((room, "revoked"), (message["room_id"], message["reason"]))
 
     def test_ringing(self) -> None:
-        """A caller whose token is revoked rings no more; a callee whose token is revoked refuses."""
+        """A caller whose token is revoked stops ringing; a callee whose token is revoked refuses."""
         (ann, token), (tv, other) = self.connected(ANN), self.connected(TV)
         ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
         tv.hears()

@@ -1,4 +1,4 @@
-"""Which key signs, which are accepted, and what changes while tokens are issued."""
+"""The key that signs, the keys that are accepted, and changes while tokens are issued."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class ChangingTests(SynchronousTestCase):
             self.assertIsNone(self.accepted(forge(CLAIMS, SECOND.secret, **header)))
 
     def test_first_key_retired(self) -> None:
-        """Without the first key neither its tokens are accepted nor any that names no key."""
+        """Without the first key neither its tokens are accepted nor any without a key id."""
         tokens = [self.issue(FIRST), *(forge(CLAIMS, FIRST.secret, **header) for header in ({}, {"x": 1}))]
         self.assertEqual([self.accepted(token) for token in tokens], [TV] * 3)
         self.tokens.use(KeyRing.of(None, [SECOND]))

@@ -1,4 +1,4 @@
-"""A seat in a room, as a client without a page has it: against a server that does what the test says (docs/room.md)."""
+"""A seat in a room, as a client without a page has it: against a scripted server (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JOIN = Join("living room", KEYS[0], SESSIONS[0])
 
 
 class Guest:
-    """A visitor who remembers what happened."""
+    """A visitor who remembers the events."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -230,7 +230,7 @@ class RoomSocketTests(ClientCase):
         self.assertFalse(self.is_trying())
 
     def test_hang_up_and_leave(self) -> None:
-        """It hangs up, and leaves in form; what comes afterwards it does not hear."""
+        """It hangs up, and leaves in form; it ignores all later messages."""
         self.say(WAITING)
         self.heard()
         self.guest.take()
@@ -259,7 +259,7 @@ class RoomSocketTests(ClientCase):
 
 
 class ReadingTests(ClientCase):
-    """The client reads what the schemas take."""
+    """The client reads everything that the schemas accept."""
 
     @given(good_frames(TO_PAGE))
     def test_what_a_client_is_told(self, frame: dict[str, Any]) -> None:

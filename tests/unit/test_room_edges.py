@@ -120,7 +120,7 @@ class EdgeTests(RoomCase):
         self.assertEqual(second.close_code, 1003)
 
     def test_page_that_does_not_read(self) -> None:
-        """A page that does not read what the other says is closed; what waits for it stays within bounds."""
+        """A page that does not read the other's messages is closed; the waiting bytes stay within bounds."""
         first, second = self.join(0), self.join(1)
         second.wire.reads = False
         for _ in range(20):

@@ -105,7 +105,7 @@ class CallRoomTests(ServersCase):
         return self.join(0), self.join(1)
 
     def test_ringing(self) -> None:
-        """While the call rings nobody is told of a server."""
+        """While the call rings nobody is told a server."""
         first, second = self.join(0), self.join(1)
         self.assertEqual([("waiting", [])], self.told(first))
         self.assertEqual([("waiting", [])], self.told(second))
@@ -141,7 +141,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual([("ended", [])], self.told(self.join(2)))
 
     def test_full(self) -> None:
-        """A third visitor gets no seat and is told of no server."""
+        """A third visitor gets no seat and no server."""
         self.meet()
         self.assertEqual([{"type": "refused", "reason": "full"}], self.join(2).heard())
         self.assertEqual(2, self.world.ice.given["page"])
@@ -167,7 +167,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual(3, self.world.ice.given["page"])
 
     def test_renewed_in_time(self) -> None:
-        """When half of their time is over a page that is there is told of others, unless they last until the end."""
+        """When half of their time is over a page is told new ones, unless they last until the end."""
         first, second = self.meet()
         self.told(first)
         self.pass_time(HOUR / 2 - 10, first, second, *self.devices)
@@ -200,7 +200,7 @@ class LimitTests(CallRoomTests):
         self.assertEqual(servers, self.servers(first))
 
     def test_too_many(self) -> None:
-        """A page from an address that had too many is told of STUN alone, and of TURN as soon as it may."""
+        """A page from an address that had too many gets STUN alone, and TURN as soon as it may."""
         first, second = self.meet()
         self.told(first)
         second.leave()

@@ -1,4 +1,4 @@
-"""The page's room socket: who sits in a room, and what they hear (protocol §3, docs/room.md)."""
+"""The page's room socket: the visitors in a room, and their messages (protocol §3, docs/room.md)."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ class CallRoomTests(RoomCase):
         self.assertEqual(self.join(2).hears()["reason"], "full")
 
     def test_end_by_signaling(self) -> None:
-        """When the call ends by signaling, both pages are told, and meet no more."""
+        """When the call ends by signaling, both pages are told, and do not meet any more."""
         self.accept()
         first, second = self.join(0), self.join(1)
         first.heard(), second.heard()

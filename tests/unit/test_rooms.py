@@ -123,7 +123,7 @@ class OutcomeTests(RoomsCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_late_frames(self) -> None:
-        """Answers and hang-ups fire with what their sender is to be told."""
+        """Answers and hang-ups fire with the reply to their sender."""
         self.call(ANN, TV)
         room = self.room_of(self.tv)
         carol = self.newest(CAROL)

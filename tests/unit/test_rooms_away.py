@@ -114,7 +114,7 @@ class CallTests(AwayCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_ghost_that_is_answered(self) -> None:
-        """If it is answered before that its caller, who was told that it failed, hears nothing of the answer."""
+        """If it is answered before that its caller, who was told that it failed, is not told of the answer."""
         ann, tv = self.connect(ANN), self.connect(TV, self.others)
         self.lose_answer()
         self.assert_fails(self.place(self.newest(ANN), TV))

@@ -1,4 +1,4 @@
-"""The room manager over a store that was away: who came and went meanwhile, and what was due."""
+"""The room manager over a store that was away: arrivals and departures meanwhile, and due records."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ArrivalTests(AwayCase):
     """A device that connects is told to come again."""
 
     def test_device(self) -> None:
-        """A connection that cannot be made known is told so, and the older one hears what came meanwhile."""
+        """A connection that cannot be announced is told so, and the older one gets the messages from meanwhile."""
         _, room = self.ringing()
         self.late.lost_commands.extend([True] * 3)
         new = RecordedSession(self.rooms, TV)
@@ -146,7 +146,7 @@ class ArrivalTests(AwayCase):
             self.assertEqual((True, new.generation), (record.connected, record.generation))
 
     def test_device_that_is_tried_for_long(self) -> None:
-        """It does not take what its own earlier tries have written for a younger connection."""
+        """It does not take the writes of its own earlier tries for a younger connection."""
         self.connect(TV).goes()
         self.wait(1)
         for lost in (1, 2):

@@ -1,4 +1,4 @@
-"""The room manager over a store that takes its time: order, races, and what is lost on the way."""
+"""The room manager over a store that takes its time: order, races, and lost messages."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class OrderTests(LateCase):
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
     def test_socket_that_opens_and_closes(self) -> None:
-        """A socket that closes before the store knows of it leaves a device that is gone."""
+        """A socket that closes before the store has it leaves a device that is gone."""
         session = RecordedSession(self.rooms, TV)
         session.goes()
         self.pass_turns()
@@ -151,7 +151,9 @@ class RaceTests(LateCase):
         self.assertEqual([], tv.calls)
 
     def test_caller_that_goes_on_elsewhere(self) -> None:
-        """A caller that has connected to another node before its call is known to ring is waited for no more here."""
+        """A caller that has connected to another node before its call is known to ring is not waited for here any
+        more.
+        """
         ann, _ = self.connect(ANN), self.connect(TV)
         outcome = self.place(ann, TV)
         for _ in range(3):

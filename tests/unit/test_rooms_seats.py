@@ -23,7 +23,7 @@ class SeatsTests(RoomsCase):
         return [seat.session for seat in page.seen[-1][0].seats if seat is not None and seat.empty_since is None]
 
     def test_two_pages(self) -> None:
-        """Each is told of the room when it comes, and whenever it changes."""
+        """Each is told the room when it comes, and whenever it changes."""
         red = self.take(RoomId("r"), "red", "one")
         self.assertEqual(["one"], self.sessions(red))
         blue = self.take(RoomId("r"), "blue", "two")

@@ -32,7 +32,7 @@ class UnreachedTests(RoomsCase):
         self.ears = self.cluster.listening.pop("there")
 
     def listens_again(self) -> None:
-        """Let it listen again; nobody repeats what it missed."""
+        """Let it listen again; nobody repeats missed messages."""
         self.cluster.listening["there"] = self.ears
 
     def test_fails_soon(self) -> None:

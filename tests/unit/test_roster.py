@@ -75,7 +75,9 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(2, len(self.records.target))
 
     def test_away(self) -> None:
-        """While the database is away they wait; who goes meanwhile is known to have been here, and is told nothing."""
+        """While the database is away they wait; a device that leaves meanwhile is known to have been here, and is
+        told nothing.
+        """
         self.records.is_away = True
         ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)
@@ -109,7 +111,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual([{ANN: A_CALL.missed_until}], self.records.wrote)
 
     def test_stopping(self) -> None:
-        """At a stop those who have left are written down."""
+        """At a stop those who have left are recorded."""
         self.roster.went(ANN)
         self.successResultOf(self.roster.stop())
         self.assertEqual([{ANN: 100.0 - WRITTEN_LATE}], self.records.wrote)

@@ -76,7 +76,7 @@ class DocumentsTests(SynchronousTestCase):
             self.assertEqual((document, 0), (json.loads(printed.output), printed.exit_code))
 
     def test_references(self) -> None:
-        """Nothing refers to what is not there, and no schema stands there for nothing."""
+        """No reference has a missing target, and no schema is unused."""
         for document in DOCUMENTS.values():
             named = set(references(document))
             for reference in named:
@@ -96,7 +96,7 @@ class DocumentsTests(SynchronousTestCase):
                 self.assert_references_stand_alone(schema)
 
     def assert_references_stand_alone(self, node: Any) -> None:
-        """In draft 7, what stands beside a reference does not count, unless it is there for people."""
+        """Assert that in draft 7 only text for people is beside a reference, since nothing else counts."""
         if isinstance(node, dict):
             self.assertTrue("$ref" not in node or node.keys() <= {"$ref", "description", "default"}, node)
             node = list(node.values())

@@ -1,4 +1,4 @@
-"""The schemas of frames: what they take, what they refuse, and that the server takes and refuses the same."""
+"""The schemas of frames: accepted and refused frames, and that the server agrees."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GRAMMARS: Final[dict[str, tuple[Direction, Callable[[bytes], Any]]]] = {
 }
 """The readers of messages of devices."""
 IGNORED: Final = ("auto_answer",)
-"""Fields of devices that are not looked at if they are not what they should be."""
+"""Fields of devices that are ignored if they are invalid."""
 
 
 @cache
@@ -89,7 +89,7 @@ class SchemaTests(SynchronousTestCase):
             self.assertIsNotNone(complaint(FROM_DEVICE, frame))
 
     def test_further_fields(self) -> None:
-        """Fields that are not known are ignored in what the server reads, and never in what it writes."""
+        """Unknown fields are ignored in the server's input, and never in its output."""
         for direction in DIRECTIONS:
             frames = direction.schemas()[next(iter(direction.frames().values()))]
             self.assertEqual(direction.by_server, frames.get("additionalProperties") is False)
@@ -130,7 +130,7 @@ class ServerTests(SynchronousTestCase):
 
     @given(st.data(), st.sampled_from(sorted(GRAMMARS)))
     def test_it_refuses_what_a_device_may_not_say(self, data: st.DataObject, grammar_name: str) -> None:
-        """Anything else is, but for a field that is ours and ignored if it makes no sense."""
+        """Any other frame is bad, except for a field that is ours and ignored if it makes no sense."""
         direction, decode = GRAMMARS[grammar_name]
         name, frame = data.draw(bad_frames(direction))
         if name in IGNORED:

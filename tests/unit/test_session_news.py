@@ -67,7 +67,9 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called"], self.kinds(self.tv))
 
     def test_after_the_end(self) -> None:
-        """After the end of a call nothing more is told of it, though others may have ended it in other words."""
+        """After the end of a call there are no further messages about it, though others may have ended it in other
+        words.
+        """
         call = self.ring()
         ended = replace(call, state=over(call.state, Reason.NO_ANSWER, 1.0))
         self.look_again(ended)
@@ -148,8 +150,8 @@ class SaidOnceTests(RoomsCase):
             self.assertEqual(before, len(self.ann.frames))
 
     def test_old_end(self) -> None:
-        """Of a call that was over before a device placed or accepted another one it hears nothing on a connection that
-        does not know it: a base device would take it for what comes of the newer one (§2.4).
+        """A call that was over before a device placed or accepted another one is not reported on a connection that
+        does not know it: a base device would take it for the outcome of the newer one (§2.4).
         """
         room = self.ring().room
         self.clock.advance(1)
@@ -171,7 +173,7 @@ class SaidOnceTests(RoomsCase):
         again.answers(RoomId(str(again.frames[-1]["room_id"])), True)
 
     def test_later_end(self) -> None:
-        """One that ended after that is told of."""
+        """An end after that is reported."""
         room = self.ring().room
         call = self.tables.calls[room]
         again = Connection(ANN, self.rooms, self.clock)

@@ -40,7 +40,7 @@ class UnheardTests(RoomsCase):
         return next(reversed(self.tables.calls))
 
     def back(self, old: Connection, said_goodbye: bool = False) -> list[tuple[object, object]]:
-        """End a connection, and open the next one of that device; what is sent first on that."""
+        """End a connection, and open the next one of that device; returns the first messages on that."""
         old.ended(said_goodbye)
         self.wait(1)
         new = Connection(old.address, self.rooms, self.clock)
@@ -112,7 +112,7 @@ class UnheardTests(RoomsCase):
         self.assertEqual([HUNG_UP], ends(tv))
 
     def test_told_late(self) -> None:
-        """An end that comes from another node later than what was received last, be the socket open still or not."""
+        """An end that comes from another node later than the last received frame, with the socket still open or not."""
         for is_open in (True, False):
             room = self.ring()
             self.tv.answers(room, True)
@@ -188,7 +188,7 @@ class OldEndTests(RoomsCase):
         self.assertIn(("call_refuse", "refused"), ends(self.back(extended=True)))
 
     def test_calls_again(self) -> None:
-        """One that has placed a call by then is never told, neither now nor when it comes again."""
+        """A device that has placed a call by then is never told, neither now nor when it comes again."""
         for target in (TV, PAD):
             ann = self.back()
             self.wait(0.75)
@@ -256,7 +256,7 @@ class AwayTests(AwayCase):
         self.assertEqual([("calling_be_hangup", "cancelled")], ends(again))
 
     def test_other_ended_meanwhile(self) -> None:
-        """If another call rang and ended since, it is told of that: the newest end that it may not know."""
+        """If another call rang and ended since, that is reported: the newest end that it may not know."""
         for pauses in ((0.0, 0.0), (1.5, 0.25), (0.0, 3.0)):
             for device in (ANN, PAD, CAROL):
                 self.connect(device, self.others)

@@ -91,7 +91,7 @@ class ShellBlocksTests(SynchronousTestCase):
     """Pages, tests and proofs."""
 
     def test_every_block_is_run(self) -> None:
-        """Each block of shell is one that is listed, or README's own; what is new and not listed fails."""
+        """Each block of shell is listed, or README's own; a new one that is not listed fails."""
         known = same_as_elsewhere()
         for page in EVERYWHERE:
             name = str(page.relative_to(ROOT))

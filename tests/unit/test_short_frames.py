@@ -24,7 +24,7 @@ FAIL = b"fail"
 
 
 class ListeningSocket(ServerSocket):
-    """Says what it hears; ends when it is told to, in one way or the other."""
+    """Records its messages; ends when it is told to, in one way or the other."""
 
     heard: list[bytes]
 

@@ -261,7 +261,7 @@ class CrowdsTests(SynchronousTestCase):
             self.assertTrue(self.crowds.is_too_large(sites.pop()))
 
     def test_nobody(self) -> None:
-        """Loopback addresses and sockets in files tell nothing of a client; nor does anything where all may come."""
+        """Loopback addresses and sockets in files do not identify a client; nor does any address where all may come."""
         for host in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
             self.assertIsNone(self.join(host))
         self.assertIsNone(self.crowds.join(From(UNIXAddress("/run/x"))))
@@ -353,7 +353,7 @@ class AllSocketsTests(LimitedCase):
     limits = replace(UNLIMITED, sockets_of_a_process=2)
 
     def test_too_many(self) -> None:
-        """One more than there may be is answered 503, and when to come again; who is there is not disturbed."""
+        """One more than there may be is answered 503, and when to come again; present ones are not disturbed."""
         first, second = self.handshake(TV), self.handshake(PAD)
         third = self.handshake(ANN)
         self.assertEqual((503, False), (third.status, third.open))

@@ -1,4 +1,4 @@
-"""The site: what is served where, and the headers that every answer carries."""
+"""The site: its paths, and the headers that every answer carries."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class StaticTests(SiteTestCase):
         self.assertEqual((again.status, again.body), (200, PAGE.upper().encode()))
 
     def test_head_answers_as_get_without_the_file(self) -> None:
-        """HEAD answers like GET, `Content-Length` included, without the body: files, services, and what is missing."""
+        """HEAD answers like GET, `Content-Length` included, without the body: files, services, and missing paths."""
         for path, status, length in (
             (f"{self.PATH}?room_id={ROOM}", 200, len(PAGE)),
             ("/?lang=zh", 200, len(PHONE)),

@@ -103,7 +103,7 @@ class SiteTests(SiteCase):
         self.assertEqual((self.world.signaling.refused[505], self.world.pages.refused[505]), (1, 1))
 
     def test_bodies(self) -> None:
-        """A handshake with a body is refused: what follows it could be read as frames by one and not by another."""
+        """A handshake with a body is refused: the bytes after it could be read as frames by one and not by another."""
         frame = client_frame(PING, b"x")
         for factory in (self.site, self.world.signaling):
             for header, body, status in (
@@ -192,10 +192,10 @@ class Client(WebSocketClientProtocol):
 
 
 class AutobahnTests(QuietTestCase):
-    """A client library that others made agrees with what the wires of these tests say."""
+    """A third-party client library agrees with the wires of these tests."""
 
     def connect(self) -> tuple[Any, IOPump]:
-        """Connect a client made with Autobahn; answer it and what moves its bytes."""
+        """Connect a client made with Autobahn; returns it and the pump that moves its bytes."""
         token = self.world.tokens.issue(TV)
         factory = WebSocketClientFactory(f"ws://callnet.test/socket.io?token={token}", reactor=self.world.clock)
         factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0, serverConnectionDropTimeout=0)

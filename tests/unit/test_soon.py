@@ -66,7 +66,7 @@ class BeginTests(SynchronousTestCase):
         self.failureResultOf(later(begin(first_that_comes(fail(ZeroDivisionError())))), LookupError)
 
     def test_or_else(self) -> None:
-        """A failure is handed over, now or later; what succeeds is nobody's business."""
+        """A failure is handed over, now or later; a success is not."""
         failures: list[Failure] = []
         or_else(begin(sum_of(Ready(1))), failures.append)
         or_else(begin(sum_of(succeed(1))), failures.append)

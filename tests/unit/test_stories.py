@@ -1,4 +1,4 @@
-"""Base clients beside extended ones: whatever happens, they are told what they would be told among themselves.
+"""Base clients beside extended ones: in any story, they get the same messages as among themselves.
 
 Each story is told once by base clients alone, and again with every choice of those who are extended. What a base
 client hears is the same each time, word for word, and nothing that the seed does not have.

@@ -90,7 +90,7 @@ class StrangersTests(DaemonTestCase):
         self.assertEqual([], self.heard(stranger, "call_success") + self.heard(handset, "calling_be_hangup"))
 
     def look(self) -> None:
-        """Let the daemon look at what has changed, and at who comes and goes."""
+        """Let the daemon read the changes, and the presence."""
         for _ in range(6):
             self.reactor.advance(1)
             self.rows(FRIEND, "phone")  # the database answers one after the other

@@ -72,7 +72,7 @@ class RunningTests(DaemonTestCase):
         self.assertEqual(HttpWire(self.factory(8080)).request("GET", PAGE).status, 200)
 
     def test_the_log_says_where_everything_is_and_what_to_try(self) -> None:
-        """The log says where everything is and what to try."""
+        """The log has all addresses and the next things to try."""
         for text in (
             "is ready.",
             ":8083\n",
@@ -149,7 +149,7 @@ class StateTests(DaemonTestCase):
             self.assertEqual(self.mode(name), 0o600, name)
 
     def test_open_to_others(self) -> None:
-        """A state directory that others may look into is told of."""
+        """A state directory that others may look into is reported."""
         os.makedirs(self.state_dir, mode=0o755)
         with capturedLogs() as events:
             self.compose()

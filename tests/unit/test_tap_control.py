@@ -139,7 +139,7 @@ class DoneTests(ControlCase):
         self.assertEqual(phone.close_code, 4401)
 
     def test_the_log_says_more(self) -> None:
-        """At level debug the log tells of each step of a call, by its name; at warn not even of requests."""
+        """At level debug the log has each step of a call, by its name; at warn not even requests."""
         self.told("/api/log-level", level="debug")
         with capturedLogs() as events:
             self.ring()

@@ -77,7 +77,7 @@ class ThreadsTests(SynchronousTestCase):
         self.assertEqual((self.successResultOf(first), self.successResultOf(second)), ("first", "second"))
 
     def test_what_it_raises(self) -> None:
-        """Or what it raised."""
+        """The caller gets the exception that the function raised."""
 
         def fail() -> None:
             raise ZeroDivisionError
@@ -109,7 +109,7 @@ class ThreadsTests(SynchronousTestCase):
         self.assertEqual((self.successResultOf(last), self.done), ("last", ["first", "last"]))
 
     def test_the_end_waits_for_what_has_begun_alone(self) -> None:
-        """In the end only what has begun is waited for, and is to hurry; the others are to try again."""
+        """In the end only started functions are waited for, and are to hurry; the others are to try again."""
         first, second = self.hold(), self.threads.run(self.wait, "second")
         self.stop()
         third = self.threads.run(self.wait, "third")
@@ -120,7 +120,7 @@ class ThreadsTests(SynchronousTestCase):
             self.failureResultOf(each, Unavailable)
 
     def test_nobody_waits_long_in_the_end(self) -> None:
-        """All that is under way when the daemon stops has 2 s together; what hangs then is left alone."""
+        """All running functions when the daemon stops have 2 s together; one that hangs then is left alone."""
         self.threads = Threads(cast(IThreadsReactor, self.reactor), 1, lambda: None)
         self.threads.start()
         asked = [self.hold(), self.threads.run(self.wait, "second")]

@@ -1,4 +1,4 @@
-"""Tokens: what is issued, and what is accepted as one."""
+"""Tokens: issuing and accepting them."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ class LibraryTests(SynchronousTestCase):
             return None
 
     def test_made_tokens(self) -> None:
-        """They agree on every token that was made by somebody, and on what is issued."""
+        """They agree on every made-up token, and on issued ones."""
         for token in self.made:
             self.assertEqual(self.verdict(self.library, token), self.verdict(self.tokens, token), token)
         self.assertEqual(TV, self.library.verify(self.tokens.issue(TV)).device)

@@ -57,7 +57,7 @@ def pair(of_offerer: Fingerprints, of_answerer: Fingerprints) -> tuple[Verificat
 
 
 def run(offerer: Verification, answerer: Verification) -> Sequence[str | None]:
-    """Carry the notes of a whole run; what was said."""
+    """Carry the notes of a whole run; returns the results."""
     commit = offerer.begin()
     nonce = answerer.hear(commit or "")
     reveal = offerer.hear(nonce or "")

@@ -140,7 +140,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.TAKEN, self.successResultOf(waking))
 
     def test_too_late(self) -> None:
-        """When nothing rings any more it is tried no more, nor waited for."""
+        """When nothing rings any more it is not tried any more, nor waited for."""
         self.assertIs(Fate.FAILED, self.successResultOf(self.wake(503, lasts=1.0)))
         self.wait(AGAIN)
         waiting = self.wake(None, lasts=3.0)

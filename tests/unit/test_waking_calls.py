@@ -94,7 +94,7 @@ class WakingTests(QuietTestCase):
         self.assertEqual([], self.woken)
 
     def test_busy(self) -> None:
-        """Nor is one that rings already, however often it is called."""
+        """A device that rings already is not woken either, however often it is called."""
         self.call()
         self.world.device("13600000009", "phone").say("call", to_phone=TV.phone, to_device_id=TV.device_id)
         self.assertEqual(1, len(self.woken))

@@ -1,4 +1,4 @@
-"""``callnet webhook``: what a program of the operator's did not take."""
+"""``callnet webhook``: events that a program of the operator did not accept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WebhookCommandTests(CommandTestCase):
         return list(due)
 
     def test_list(self) -> None:
-        """Dead letters are listed, and on request what waits; nobody is named."""
+        """Dead letters are listed, and on request waiting events; nobody is named."""
         dead = f"{DEAD}  call_ended       1970-01-01T00:00:00Z  dead      1  status 404\n"
         self.assertEqual(dead, self.run_("webhook", "list"))
         waiting = [
@@ -56,7 +56,7 @@ class WebhookCommandTests(CommandTestCase):
         self.assertEqual(2, len(self.due(8e9)))
 
     def test_retry_all(self) -> None:
-        """All dead letters are due again, and what was put off."""
+        """All dead letters are due again, and postponed events."""
         self.assertEqual("2\n", self.run_("webhook", "retry", "--all"))
         self.assertEqual(3, len(self.due(8e9)))
 

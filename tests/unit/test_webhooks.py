@@ -51,7 +51,7 @@ class Receiver(Resource):
 
 
 class WebhookTests(SynchronousTestCase):
-    """A receiver, and what sends to it."""
+    """A receiver, and the sender."""
 
     def setUp(self) -> None:
         """Both, on a clock."""
@@ -116,7 +116,7 @@ class WebhookTests(SynchronousTestCase):
             self.receiver.taken.clear()
 
     def test_given_up(self) -> None:
-        """After the last try it is given up; the log says why, and nothing of what was to be sent, nor where to."""
+        """After the last try it is given up; the log has the reason, and neither content nor address."""
         with capturedLogs() as events:
             sending = self.send(500, 500, 503, code="123456", phone="13651884967")
             self.wait(1)

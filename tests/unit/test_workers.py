@@ -27,7 +27,7 @@ class StartTests(WorkersTestCase):
         self.assertEqual(self.first.arguments[1:], ("-P", "-m", "callnet.worker"))
 
     def answer(self, ready: bool) -> None:
-        """Have both workers answer what they were asked."""
+        """Have both workers answer their questions."""
         for process in self.reactor.processes:
             process.answer(report=Report(ready, {}))
 
@@ -164,7 +164,7 @@ class StopTests(WorkersTestCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_who_has_just_died_is_no_error(self) -> None:
-        """One that has died, though what it wrote was not yet read to the end, is waited for."""
+        """A worker that has died is waited for, though its output was not yet read to the end."""
         self.second.reaped = True
         stopped = self.workers.stop()
         self.first.end()
@@ -177,14 +177,14 @@ class ReloadTests(WorkersTestCase):
     """The effect of SIGHUP."""
 
     def test_all_are_told(self) -> None:
-        """All are told what to read again, those that are starting too."""
+        """All are told which files to reload, those that are starting too."""
         self.first.say(Serving())
         self.assertTrue(self.workers.renew("certificate", lambda: True))
         for process in self.reactor.processes:
             self.assertEqual(process.orders, [messages.Reload("certificate")])
 
     def test_settings_go_with_it(self) -> None:
-        """Settings are not read by the workers: they are told what the parent has read."""
+        """Settings are not read by the workers: they get the parent's."""
         self.first.say(Serving())
         self.assertTrue(self.workers.renew("settings", lambda: True))
         for process in self.reactor.processes:

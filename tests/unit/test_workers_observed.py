@@ -49,7 +49,7 @@ class LookTests(WorkersTestCase):
         return self.successResultOf(asked)
 
     def test_ready_if_all_are(self) -> None:
-        """It is ready if all of them are, and shows what each of them says."""
+        """It is ready if all of them are, and shows the report of each."""
         self.serve()
         well = Check(True)
         self.assertEqual(
@@ -93,7 +93,7 @@ class LookTests(WorkersTestCase):
         self.assertFalse(self.successResultOf(asked).checks["worker 2"].ok)
 
     def test_one_that_is_about_to_be_dead_is_told_nothing(self) -> None:
-        """A worker whose pipe is closed is written to no more."""
+        """A worker whose pipe is closed is not written to any more."""
         self.serve()
         cast(Any, self.second)._protocol.childConnectionLost(ORDERS)
         self.assertFalse(self.report(WELL, None).ready)
@@ -120,7 +120,7 @@ class MetricsTests(WorkersTestCase):
         return {family.name: family.samples[0].value for family in self.successResultOf(asked)}
 
     def test_they_are_the_sums(self) -> None:
-        """They are the sums of what the workers counted."""
+        """They are the sums of the workers' counts."""
         self.serve()
         self.assertEqual(self.counted(3, 4), {"calls": 7, "sockets": 7})
 
@@ -161,7 +161,7 @@ class OrderTests(WorkersTestCase):
         return self.successResultOf(asked)
 
     def test_all_are_asked(self) -> None:
-        """All are asked, and what they name is put together; a call that two of them know is one."""
+        """All are asked, and their rows are merged; a call that two of them have is one."""
         here, there = Named("1", "tv"), Named("2", "tv")
         both, own = (CallShown(name, "active", here, there, 9, 8) for name in ("aa", "bb"))
         failures = [FailureShown(None, ago, here, there, "offline") for ago in (5.0, 1.0, 3.0)]
@@ -183,7 +183,7 @@ class OrderTests(WorkersTestCase):
         )
 
     def test_who_does_not_answer(self) -> None:
-        """It is told how many do not answer: what they know is missing."""
+        """It shows how many do not answer: their rows are missing."""
         found = self.outcome(ListCalls(9), None, Outcome())
         self.assertEqual((found.silent, found.done), (1, 0))
         self.second.end(signal=9)
@@ -226,7 +226,7 @@ class LogTests(WorkersTestCase):
     """The output of workers."""
 
     def logged(self, descriptor: int, *pieces: bytes) -> list[tuple[Any, str, str]]:
-        """Level, system and text of what is logged when the first worker writes this."""
+        """Level, system and text of the log when the first worker writes this."""
         with capturedLogs() as events:
             for piece in pieces:
                 self.first.write(descriptor, piece)

@@ -47,7 +47,7 @@ def complaints_in(folder: Path) -> Iterator[tuple[Path, Complaint]]:
 
 
 def main(folders: Sequence[str]) -> int:
-    """Print what is too new. Returns the exit status."""
+    """Print the complaints. Returns the exit status."""
     status = 0
     for folder in folders:
         for path, (line, what) in complaints_in(Path(folder)):

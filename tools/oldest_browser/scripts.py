@@ -1,4 +1,4 @@
-"""Scripts: syntax that Chromium 80 does not parse, and calls of what it does not have.
+"""Scripts: syntax that Chromium 80 does not parse, and calls that it does not have.
 
 tree-sitter parses all of today's JavaScript, and goes on after an error. It is no judge of early errors (a ``let``
 twice, a ``break`` outside a loop): these every browser reports, the ones in the tests too.

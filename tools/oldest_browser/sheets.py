@@ -1,4 +1,4 @@
-"""Style sheets: what Chromium 80 passes over, where nothing else says what it is to do instead.
+"""Style sheets: rules that Chromium 80 ignores, without a fallback.
 
 A browser drops a declaration that it does not understand and goes by an earlier one. So what is too new may stand after
 its older counterpart in the same block, or within ``@supports``. A selector that is not understood takes its whole rule

@@ -63,7 +63,7 @@ def sums(hashes: Mapping[str, str]) -> str:
 
 
 def deliver(source: Path, hashes: Mapping[str, str], target: Path) -> None:
-    """Move what was built to where it is looked for, and write :data:`SUMS` there."""
+    """Move the built files to their place, and write :data:`SUMS` there."""
     target.mkdir(exist_ok=True)
     for name in hashes:
         (target / name).write_bytes((source / name).read_bytes())

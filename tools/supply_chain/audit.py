@@ -40,7 +40,7 @@ def pylock(pins: Iterable[Pin]) -> str:
 
 
 def faults(pins: Sequence[Pin], report: Mapping[str, Any]) -> Iterator[str]:
-    """Say what a report of pip-audit knows to be wrong, and of which locked packages it says nothing."""
+    """The vulnerabilities in a report of pip-audit, and the locked packages that it omits."""
     audited: set[tuple[str, str]] = set()
     for found in report["dependencies"]:
         if "skip_reason" in found:

@@ -40,7 +40,7 @@ class Rules(NamedTuple):
     stated: Mapping[str, str]
     """The licences of packages that are locked for other platforms and Pythons, so that nobody here can look."""
     clarified: Mapping[str, str] = {}
-    """The licences of packages that declare several, without saying which is of what."""
+    """The licences of packages that declare several, without saying which part each is for."""
 
 
 class Row(NamedTuple):
@@ -76,7 +76,7 @@ def is_allowed(licence: str, allowed: frozenset[str]) -> bool:
 
 
 class Licences:
-    """The licences of what is installed and stated.
+    """The licences of installed packages, and the stated ones.
 
     :param installed: components of CycloneDX by name and version.
     """
@@ -93,7 +93,7 @@ class Licences:
         return self._rules.stated.get(pin.name) if component is None else declared(component)
 
     def faults(self, pins: Sequence[Pin]) -> Iterator[str]:
-        """Say what is wrong with the licences of packages, and with what is stated of them."""
+        """The faults of the licences of packages, and of the stated licences."""
         for pin in pins:
             licence = self.of(pin)
             stated = self._rules.stated.get(pin.name)
@@ -114,14 +114,14 @@ class Licences:
 
 
 def here() -> Licences:
-    """The licences of what is installed in the environment that this runs in, in the tools', and in the manual's."""
+    """The licences of the packages in the environment that this runs in, in the tools', and in the manual's."""
     environments = (Path(sys.executable), TOOLS / "python", MANUAL / "python")
     installed = {at: component for python in environments for at, component in cyclonedx.installed(python).items()}
     return Licences(installed, rules())
 
 
 def rows(licences: Licences) -> Sequence[Row]:
-    """Every package, for what it is needed first, and its licence."""
+    """Every package, with its first use and its licence."""
     found: dict[tuple[str, str], Row] = {}
     for purpose in LOCKS:
         for pin in locked(purpose):

@@ -110,7 +110,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.FAILED)
 
     def test_other_failures(self) -> None:
-        """Any other failure has no cause that the devices could know of; unavailable comes at once, or is slow."""
+        """Any other failure has no cause that the devices could know; unavailable comes at once, or is slow."""
         self.assert_wrong(self.writer.failed(30, "internal"), Wrong.FAILED)
         self.assert_wrong(self.writer.failed(60, "unavailable"), Wrong.FAILED)
         self.assert_wrong(self.writer.failed(90, "unavailable", 4), Wrong.SLOW, Wrong.FAILED)

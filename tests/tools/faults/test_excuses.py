@@ -31,13 +31,13 @@ class JudgeTests(SynchronousTestCase):
         return judge(wrong, faults, self.writer.books) is not None
 
     def test_its_own_node(self) -> None:
-        """A fault of a node excuses what concerns a device of that node, and no other."""
+        """A fault of a node excuses a problem of a device of that node, and no other."""
         for node, excuses in ((0, True), (1, True), (2, False), (None, True)):
             fault = Fault(Kind.LINK_CUT_LONG, node, 10, 14)
             self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, 12), fault), node)
 
     def test_its_window(self) -> None:
-        """It excuses what happens from its beginning until its consequences must be over."""
+        """It excuses problems from its beginning until its consequences must be over."""
         fault = Fault(Kind.LINK_CUT_LONG, 0, 10, 14)
         for at, excuses in ((9, False), (10, True), (14 + ANNOUNCED, True), (14.1 + ANNOUNCED, False)):
             self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, at), fault), at)
@@ -58,7 +58,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertFalse(self.excused(late, Fault(Kind.NODE_STOPPED_LONG, 1, 5, 8.5), cut))
 
     def test_nothing_excuses_it(self) -> None:
-        """No fault excuses a second ring on one connection, nor a message that the protocol does not know."""
+        """No fault excuses a second ring on one connection, nor an unknown message."""
         for wrong in (Wrong.TWICE, Wrong.STRANGE):
             for kind in Kind:
                 self.assertFalse(self.excused(problem(wrong, 12), Fault(kind, None, 10, 14)), (wrong, kind))
@@ -92,7 +92,7 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.TWO_ENDS, 12), Fault(kind, None, 10, 14)), kind)
 
     def test_given_late(self) -> None:
-        """A call is given to who was told that it had failed only where a node could not hear of the answer."""
+        """A caller that was told of a failure is given the call only where a node could not hear of the answer."""
         for kind, excuses in ((Kind.LINK_CUT_LONG, True), (Kind.NODE_STOPPED_LONG, True), (Kind.REDIS_KILLED, False)):
             self.assertEqual(excuses, self.excused(problem(Wrong.GIVEN_LATE, 12), Fault(kind, 0, 10, 14)), kind)
 
@@ -113,7 +113,7 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, since), fault), (node, since))
 
     def test_an_end_that_is_not_heard_of(self) -> None:
-        """A node that is cut off before it must have heard of the end of a call rings who comes to it."""
+        """A node that is cut off before it must have heard of the end of a call rings devices that connect to it."""
         attempt = self.writer.call(10)
         attempt.withdrawal = Withdrawal("cancelled", 11)
         self.writer.ring(10, 12)
@@ -164,7 +164,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertFalse(self.excused(problem(Wrong.ENDED, 14, settled=5), fault))
 
     def test_every_kind_has_a_time_to_recover(self) -> None:
-        """For each fault it is said when its consequences are over, and for each problem what may excuse it."""
+        """Each fault has a time when its consequences are over, and each problem has its possible excuses."""
         self.assertEqual(set(Kind), set(RECOVERY))
         self.assertEqual(set(Wrong), set(EXCUSES))
 
@@ -243,7 +243,7 @@ class TallyTests(SynchronousTestCase):
             self.assertEqual(lost, sum("never heard of" in line for line in self.said), (target, start))
 
     def test_an_end_of_no_call(self) -> None:
-        """The end of a call that nobody placed is excused by what happens just then alone."""
+        """The end of a call that nobody placed is excused only by a fault at the same time."""
         for target, start, lost in ((CARL, 5, 1), (BERT, 5, 1), (CARL, 38, 0)):
             self.setUp()
             self.writer.call(10 if target is CARL else 41, target)

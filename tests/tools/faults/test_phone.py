@@ -15,7 +15,7 @@ ROOM = "1e35fbd7b72eb68bb72fecdaf98f8894"
 
 
 class Recorded(Phone):
-    """A device that keeps what it says."""
+    """A device that keeps its messages."""
 
     def __init__(self) -> None:
         super().__init__(ME, [], Books(), Random(1), False)  # noqa: S311  nothing is drawn
