@@ -1,6 +1,4 @@
-"""A thousand nodes in simulated time: the cost of a call does not grow with their number, and dead nodes are
-handled.
-"""
+"""A thousand nodes in simulated time: a call's cost does not grow with their number, and dead nodes are handled."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Runs a daemon on a machine whose clock is ahead by the number in a file: ``python -m acceptance.set_clock FILE
-…``.
-"""
+"""Runs a daemon whose clock is ahead by the number in a file: ``python -m acceptance.set_clock FILE …``."""
 
 from __future__ import annotations
 

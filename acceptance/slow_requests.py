@@ -67,9 +67,7 @@ async def log_in(port: int, until: asyncio.Future[list[float]]) -> Sequence[floa
 
 
 async def attack(port: int, count: int) -> tuple[dict[str, Sequence[float]], Sequence[float]]:
-    """The whole attack. Returns the seconds after which each slow client was cut off, by kind, and the time of each
-    login.
-    """
+    """The whole attack. Returns the seconds until each slow client was cut off, by kind, and each login's time."""
     slow = asyncio.gather(*(drip(port, *what) for what in KINDS.values() for _ in range(count)))
     logins = await log_in(port, slow)
     cut = await slow

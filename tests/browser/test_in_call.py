@@ -57,9 +57,7 @@ _STOP_IN_THE_BROWSER: Final = """() => {
 
 
 def await_change(visitor: Visitor) -> None:
-    """Wait until the painted picture of the other side has changed twice: little moves before Chromium's own
-    cameras.
-    """
+    """Wait until the other side's painted picture has changed twice: little moves before Chromium's cameras."""
     for _ in range(2):
         visitor.await_that(f"({_CHECKSUM})() !== {visitor.page.evaluate(_CHECKSUM)}")
 

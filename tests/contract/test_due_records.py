@@ -51,7 +51,7 @@ class DueContract(StoreCase):
         self.assertEqual([of.device(PAD)], await self.read(store, [TV.phone]))
 
     async def test_forget_what_has_changed(self) -> None:
-        """A record that has changed since it was read is not forgotten, and a missing one is no error."""
+        """Forgetting a record that has changed since it was read, or that is gone already, is refused."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(ANN)], [of.ringing(1)], [of.seats(1)]))
         old = await self.read(store, [ANN.phone], [room_number(1)])

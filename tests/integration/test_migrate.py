@@ -53,9 +53,7 @@ class StoreMixin(_Base):
         self.assertEqual(self.devices(), before)
 
     def test_again(self) -> None:
-        """Done again, it takes over new rows, and leaves those of callnet, and those that were added here,
-        unchanged.
-        """
+        """Done again, it takes over new rows, and leaves those of callnet, and those added here, unchanged."""
         self.migrate()
         contacts.add(self.database(), [Pair(A, B, "Mum"), Pair(C, A)], 1.0)
         self.put_devices((B, "new"))

@@ -184,9 +184,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([], self.tv.connects())
 
     def test_goodbye(self) -> None:
-        """A device that closed its last connection with a close frame knows the messages from before it, and no
-        others.
-        """
+        """A device that closed its last connection with a close frame knows the messages before it, and no others."""
         for told in (True, False):
             room = self.active(self.ann, self.tv)
             if told:

@@ -75,9 +75,7 @@ class LockTests(SynchronousTestCase):
         self.assertEqual(found, sorted({pin[:2] for purpose in LOCKS for pin in locked(purpose)}))
 
     def test_installations(self) -> None:
-        """Everything that make and CI install must have a hash, except callnet itself and the program that writes
-        the lock files.
-        """
+        """Everything that make and CI install has a hash, except callnet itself and the writer of the lock files."""
         files = [ROOT / "Makefile", *(ROOT / ".ci").iterdir()]
         lines = [line for file in files for line in file.read_text().splitlines() if re.search("pip.* install", line)]
         without = [line for line in lines if "--require-hashes" not in line]
@@ -97,9 +95,7 @@ class LicenceTests(SynchronousTestCase):
         return list(Licences(found, Rules(frozenset(("MIT", "BSD-3-Clause")), stated)).faults(wanted))
 
     def test_declared(self) -> None:
-        """A word or an expression of SPDX counts first, then the meaning of a classifier; else it is the declared
-        text.
-        """
+        """A word or an expression of SPDX counts first, then a classifier's meaning; else the declared text."""
         apache = "License :: OSI Approved :: Apache Software License"
         for licences, found in (
             ((spdx("MIT"),), "MIT"),

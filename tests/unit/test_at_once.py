@@ -1,6 +1,4 @@
-"""Writing at once: the bytes are those that the transport's own ``write`` would have sent, however slowly they are
-read.
-"""
+"""Writing at once: the bytes are those that the transport's own ``write`` would have sent, at any speed of reading."""
 
 from __future__ import annotations
 

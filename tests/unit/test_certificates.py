@@ -224,7 +224,7 @@ class HandshakeTests(SynchronousTestCase):
         raise AssertionError("the handshake does not end")
 
     def test_it_is_what_twisted_asks_for(self) -> None:
-        """Twisted accepts its interface."""
+        """It provides the interface that Twisted needs."""
         verifyObject(IOpenSSLServerConnectionCreator, self.tls)
         TLSMemoryBIOFactory(self.tls, False, Factory.forProtocol(Protocol))
 

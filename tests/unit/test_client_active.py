@@ -136,9 +136,7 @@ class WelcomeTests(CallsCase):
         self.assertEqual(ROOM_2, self.present().room_id)
 
     def test_forgotten(self) -> None:
-        """The end of a call that the server does not know may still come; else it rings no more, and an active one
-        is said to be forgotten.
-        """
+        """The end of a call unknown to the server may still come; else it stops ringing, or is said to be forgotten."""
         call = self.rung()
         self.calls.welcomed(None)
         self.calls.welcomed(None)

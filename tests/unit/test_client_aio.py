@@ -30,9 +30,7 @@ class EndTests(SynchronousTestCase):
     """A program ends with its main coroutine, whatever else there is."""
 
     def run_program(self, story: str, after: str = "") -> tuple[int, str]:
-        """Run a program with this code for a device, and this for after the reactor has stopped; returns status and
-        output.
-        """
+        """Run a program with a device, and code for after the reactor has stopped; returns status and output."""
         source = PROGRAM.format(story=indent(story, " " * 8), after=indent(after, " " * 4))
         done = subprocess.run(
             [sys.executable, "-c", source],

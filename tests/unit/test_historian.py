@@ -297,9 +297,7 @@ class EventsTests(HistorianTests):
             self.events.notice(call(number, RINGING))
 
     def test_told(self) -> None:
-        """A ringing call is reported within a second; its end is reported with everything that was not reported
-        before.
-        """
+        """A ringing call is reported within a second; its end is reported with everything not reported before."""
         self.notice(1)
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(["call_started"], self.events_written())
@@ -354,9 +352,7 @@ class EventsTests(HistorianTests):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_too_many_that_go_on(self) -> None:
-        """Of too many calls in progress the oldest are reported when they end; the number kept is limited in any
-        case.
-        """
+        """The oldest of too many calls in progress are reported when they end; the number kept is limited."""
         self.patch(call_events, "NOTICED_MAX", 3)
         self.historian.stop()
         self.begin(0)

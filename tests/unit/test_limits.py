@@ -95,9 +95,7 @@ class SiteTests(SynchronousTestCase):
     """The client address of a request."""
 
     def test_sites(self) -> None:
-        """An IPv4 address is one client, the /64 of an IPv6 address too; an address that does not identify a client
-        is none.
-        """
+        """An IPv4 address is one client, as is the /64 of an IPv6 address; addresses that identify nobody are none."""
         for host, site in (
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),

@@ -155,9 +155,7 @@ class SessionTests(LoginsTestCase):
             node.tokens.verify(self.fixture.logins.refresh(late).token)
 
     def test_cut_off(self) -> None:
-        """A node that hears nothing until changes are forgotten reads everything again, and forgets its earlier
-        state.
-        """
+        """A node that hears nothing until changes are forgotten reads everything again, and drops its old state."""
         self.login(node=self.other)
         self.fixture.clock.advance(1)
         devices.revoke(self.fixture.database, TV, self.fixture.clock.seconds)

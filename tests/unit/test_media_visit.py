@@ -1,6 +1,4 @@
-"""A visit to a room without a page, from joining to the end: the messages that are sent, shown and ignored
-(docs/room.md).
-"""
+"""A visit to a room without a page, from joining to the end: messages sent, shown and ignored (docs/room.md)."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class ConnectionTests(ProxiedTestCase):
         self.leave(through)
 
     def test_who_is_refused_is_told_to_the_log(self) -> None:
-        """The log names a peer that is to be a load balancer or is not, so that the settings can be corrected."""
+        """The log names a refused peer and the reason, so that the settings can be corrected."""
         with capturedLogs() as events:
             self.connect(IPv4Address("TCP", "198.51.100.9", 1))
             self.connect().dataReceived(b"GET /socket.io?token=x HTTP/1.1")

@@ -136,9 +136,7 @@ class SettingsTests(ReloadCase):
         return codes.count(0)
 
     def test_a_limit(self) -> None:
-        """A limit holds from then on, with the earlier uses; the log names the changed settings, and not their
-        values.
-        """
+        """A limit holds from then on, with the earlier uses; the log names the changed settings without values."""
         self.assertEqual(3, self.logins())
         self.assertEqual(
             ["info: the settings were read again: limits.logins_a_minute_of_a_phone changed"],

@@ -151,9 +151,7 @@ class RaceTests(LateCase):
         self.assertEqual([], tv.calls)
 
     def test_caller_that_goes_on_elsewhere(self) -> None:
-        """A caller that has connected to another node before its call is known to ring is not waited for here any
-        more.
-        """
+        """A caller that connects to another node before its call is known to ring is no longer waited for here."""
         ann, _ = self.connect(ANN), self.connect(TV)
         outcome = self.place(ann, TV)
         for _ in range(3):

@@ -75,9 +75,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(2, len(self.records.target))
 
     def test_away(self) -> None:
-        """While the database is away they wait; a device that leaves meanwhile is known to have been here, and is
-        told nothing.
-        """
+        """While the database is away they wait; a device that leaves meanwhile counts as seen, and is told nothing."""
         self.records.is_away = True
         ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)

@@ -67,9 +67,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called"], self.kinds(self.tv))
 
     def test_after_the_end(self) -> None:
-        """After the end of a call there are no further messages about it, though others may have ended it in other
-        words.
-        """
+        """After the end of a call nothing more is sent about it, though others may have ended it in other words."""
         call = self.ring()
         ended = replace(call, state=over(call.state, Reason.NO_ANSWER, 1.0))
         self.look_again(ended)
