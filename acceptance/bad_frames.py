@@ -151,6 +151,6 @@ async def _answer_to(port: int, token: str, sent: bytes, patience: float = 10) -
     except ConnectionError:
         return "closed 1006"
     except TimeoutError:
-        return "no answer"  # what was sent last took the call that came after for its own continuation
+        return "no answer"  # the last frame took the next call for its own continuation
     finally:
         socket.drop()

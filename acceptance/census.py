@@ -68,7 +68,7 @@ def held() -> Iterator[tuple[str, int]]:
 
 def write_census(path: str) -> None:
     """Count the held objects, and write the result to ``path``, at once and whole."""
-    gc.unfreeze()  # what has settled is not shown else
+    gc.unfreeze()  # settled objects are not shown otherwise
     gc.collect()
     census: collections.Counter[str] = collections.Counter()
     for name, size in held():

@@ -42,7 +42,7 @@ def python27() -> str | None:
     """Where there is a Python 2.7 that runs, if there is one."""
     others = map(str, sorted(Path.home().glob(".pyenv/versions/2.7.*/bin/python2.7")))
     for found in (*others, shutil.which("python2.7")):
-        # What lies on the path may be a stand-in for one that is not installed.
+        # A program on the path may be a stand-in for one that is not installed.
         if found and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL, check=False).returncode == 0:
             return found
     return None

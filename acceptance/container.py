@@ -190,7 +190,7 @@ class Life:
                     os.kill(pid, signal.SIGKILL)
             process.wait()
             raise
-        # Of how it ended buildah tells nothing, nor does it hand on the last words: what counts is that it did in time.
+        # buildah reports neither the exit status nor the last output: the check is that it ended in time.
         self._expect(self._check() != 0, "it is still healthy when it has been stopped")
         self._misses += [f"it logged {line}" for line in complaints(log.read_text(errors="replace"))]
 

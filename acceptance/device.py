@@ -74,12 +74,12 @@ class Device:
             asked.at = time.monotonic()
         self.socket = socket
         self._readers.begin(self._read(socket))
-        # What an earlier connection missed comes first, and is not to be taken for an answer to what we say now.
+        # Messages that an earlier connection missed come first, and are not answers to our next frame.
         await asyncio.sleep(0.2)
 
     async def disconnect(self, politely: bool, left: bool) -> None:
         """Close the connection. ``left``: for so long that its call will be over."""
-        # What is sent just before might make the server believe that we have read what we have not.
+        # A frame sent just before might make the server believe that we have read everything.
         await asyncio.sleep(0.3)
         if self.socket is None:
             return

@@ -87,7 +87,7 @@ class _Client:
         plan = self._plan
         made: socket.socket = socket.socket()
         made.settimeout(30)
-        # What the system keeps of what was sent says nothing about what was read.
+        # The system's buffers of sent bytes say nothing about read ones.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, plan.most or _SENT_AT_ONCE)
         if not plan.reads:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -51,7 +51,7 @@ MORE: Final = 16 * 1024
 BAD: Final = 50
 TABLES: Final = {Kind.ACCOUNTS: "account_data", Kind.DEVICES: "account_device", Kind.CONTACTS: "contact_person"}
 SHORT, LONG = b"short", b"a secret of the older server with 42 bytes"
-# The most that a child of it has used: what it has used itself before it became another program would count, too.
+# The most memory of a child: its own before it became another program would count, too.
 _MEASURE: Final = (
     "import resource, subprocess, sys; status = subprocess.call(sys.argv[2:]);"
     "open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); sys.exit(status)"
@@ -248,7 +248,7 @@ def prove(brief: bool, seed: int) -> Outcome:
     few = _memory_of_few(random, FEW)
     counts: dict[str, object] = {"accounts": accounts, f"memory for {FEW} accounts, MiB": round(few / 1024, 1)}
     misses: list[str] = []
-    # Of its own: the one that proofs share ends with the thread of the proof that asked for it first.
+    # Its own: the shared one ends with the thread of the proof that asked for it first.
     with ExitStack() as stack:
         server = postgres.Server()
         stack.callback(server.remove)

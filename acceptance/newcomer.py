@@ -74,7 +74,7 @@ class Newcomer:
         printed = self._log("make").read_text(errors="replace")
         if daemon.poll() is not None:
             raise ChildProcessError(f"make run ended: {printed[-2000:]}")
-        return READY in printed and all(map(_answers, PORTS))  # what answers there may be somebody else's
+        return READY in printed and all(map(_answers, PORTS))  # the server there may be somebody else's
 
     def _curl(self) -> None:
         """The two lines that log in and list contacts."""

@@ -111,7 +111,7 @@ class Operator:
         self._typed += 1
         return self.shell.type(before + script)
 
-    # What systemd does
+    # The work of systemd
 
     def _order(self, verb: str, unit: str) -> bool:
         self._orders.append(f"{verb} {unit}")
@@ -149,7 +149,7 @@ class Operator:
         self._stop()
         self.shell.close()
 
-    # What is done
+    # The actions
 
     def _call(self) -> None:
         """Two devices call each other, with the tokens of before if they have some."""

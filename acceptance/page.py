@@ -43,7 +43,7 @@ def measure(browsers: Stage, query: str, name: str, value: str) -> float:
     visitor.page.add_init_script(_NOTE % (name, value))
     session = visitor.page.context.new_cdp_session(visitor.page)
     session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
-    visitor.visit(query.format(room=secrets.token_hex(4)))  # who was there before has a seat for a while
+    visitor.visit(query.format(room=secrets.token_hex(4)))  # the previous visitor keeps a seat for some time
     visitor.await_that("window.usableAfter > 0")
     took = float(visitor.page.evaluate("window.usableAfter"))
     if browser := visitor.page.context.browser:

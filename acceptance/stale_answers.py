@@ -124,7 +124,7 @@ def stories(aways: Sequence[float], random: Random) -> list[Story]:
     """All ways in which this can go."""
     found: list[Story] = []
     for end, way, is_there, away, calls in product(ENDS, WAYS, (True, False), aways, ("same", "other", "nobody")):
-        # What rings still has not ended yet.
+        # A call that still rings has not ended yet.
         least = RING_TIME + 0.5 if end == "unanswered" and not is_there else 0.0
         found.append(Story(len(found), end, way, is_there, max(away, least), calls, random.choice((0.0, 0.3))))
     return found

@@ -40,7 +40,7 @@ class System(Struct, frozen=True):
         with log.open("wb") as output:
             return subprocess.Popen(
                 [
-                    # What runs in the background, as a proof may, ignores SIGINT, and so does all that it starts.
+                    # A process in the background, such as a proof, ignores SIGINT, and so do its children.
                     *("env", "--default-signal=INT", "/usr/sbin/chroot", f"--userspec={USER}", str(self.root)),
                     *("sh", "-c", f"cd {inside} && {script}"),
                 ],

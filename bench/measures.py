@@ -160,7 +160,7 @@ async def _connections(server: Server, plan: Plan) -> tuple[Cost, float]:
     ports = cycle(server.ports_of("signaling"))
     count = plan.connections_over_tls if server.tls else plan.connections
     first = [Device(number, next(ports)) for number in range(count, count + 100)]
-    await connect_all(first, server.tls)  # what a server loads or makes only once is not to be counted
+    await connect_all(first, server.tls)  # a server's first use of anything is not to be counted
     await asyncio.sleep(_CALMING)
     meter, memory = _Meter(server), server.memory()
     devices = [Device(number, next(ports)) for number in range(count)]

@@ -129,7 +129,7 @@ class Server:
             "innodb-buffer-pool-size": "64M",
             "innodb-flush-log-at-trx-commit": "0",
             "tmpdir": self._directory,
-            "log-warnings": "0",  # what it says after its start nobody reads
+            "log-warnings": "0",  # nobody reads its output after the start
         }
         settings = [f"--{name}={value}" for name, value in options.items()]
         command = [*self._prefix, "mariadbd", "--no-defaults", "--skip-networking", "--skip-name-resolve", *settings]

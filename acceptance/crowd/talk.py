@@ -123,7 +123,7 @@ class Talk:
                 device.say({"type": "signal", "room_id": self.room, "data": 0})
             await asyncio.sleep(SIGNAL_EVERY)
 
-    # What becomes of connections
+    # Connections
 
     def came_back(self, device: Handset, away: float) -> None:
         """Repeat messages that may not have been heard."""

@@ -152,7 +152,7 @@ class Books:
         self._last: dict[tuple[Address, str], Attempt] = {}
         self._engaged: Final[defaultdict[Address, list[Attempt]]] = defaultdict(list)
 
-    # What devices write down
+    # Recording
 
     def place(self, caller: Address, target: Address, at: float) -> Attempt:
         """``caller`` sends a call."""
@@ -258,7 +258,7 @@ class Books:
         if attempt not in self._engaged[device][-3:]:
             self._engaged[device].append(attempt)
 
-    # What a judge asks
+    # Questions of a judge
 
     def nodes(self, device: Address, since: float, until: float) -> frozenset[int]:
         """The nodes that ``device`` was at, or tried, at some time in between."""

@@ -112,7 +112,7 @@ class Fault(Struct):
 
 def judge(problem: Problem, faults: Sequence[Fault], books: Books) -> Fault | None:
     """The fault that excuses ``problem``; ``None``: it is lost."""
-    # Of a long run most faults are long over: to ask where everyone was then takes so long that the harness is late.
+    # Most faults of a long run are long over: asking where everyone was then makes the harness late.
     near = [fault for fault in faults if fault.end + STUCK >= problem.since and _hit(fault, problem, faults, books)]
     if problem.wrong in LASTING and problem.until > _last_moment(problem, near, books):
         return None
@@ -129,7 +129,7 @@ def _hit(fault: Fault, problem: Problem, faults: Iterable[Fault], books: Books) 
         return True
     since = min(fault.start, problem.since) - JUST_BEFORE
     left = [since] + [
-        # Who leaves a node that stands still has left it, for all that it knows, when it goes on.
+        # A device that leaves a node that stands still has left it, as far as it knows, when the node goes on.
         stop.start
         for stop in faults
         if stop.kind in STOPPED and stop.node == fault.node and stop.start < since <= stop.end
@@ -148,10 +148,10 @@ def _last_moment(problem: Problem, faults: Sequence[Fault], books: Books) -> flo
 def _takes(problem: Problem, fault: Fault, books: Books) -> float:
     """The time after ``fault`` within which everybody must have been told, in seconds."""
     if fault.kind in LOSING or problem.left:
-        return STUCK  # what nobody has written down cannot be told by another node
+        return STUCK  # another node cannot report an unrecorded call
     usual = RECOVERY[fault.kind] + SLACK
     if fault.kind in STOPPED and fault.start <= problem.placed <= fault.end:
-        # What is said to a node that stands still is heard when it goes on: the call rings from then on.
+        # A frame to a node that stands still is handled when it goes on: the call rings from then on.
         stood_still = fault.node in books.nodes(problem.who[0], problem.placed, problem.placed)
         return max(usual, RING_TIME + TOLD) if stood_still else usual
     return usual

@@ -103,7 +103,7 @@ class Fleet:
             now = time.monotonic()
             for _ in self.tally.judging(now - SETTLED, now, self._say):
                 await asyncio.sleep(0)
-            gc.freeze()  # what is in the books stays there: a look for garbage among it would make everyone late
+            gc.freeze()  # the books are never garbage: collecting them would make everyone late
 
     async def prove_free(self) -> None:
         """Have each device call the next one, and be answered: nobody may be left busy, deaf or in a call."""

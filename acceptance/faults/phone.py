@@ -144,7 +144,7 @@ class Phone(Line):
             self.give_up("away", at)
 
     async def _say_hang_up_again(self, other: Address, room: str) -> None:
-        await asyncio.sleep(0.2)  # what we missed comes first
+        await asyncio.sleep(0.2)  # missed messages come first
         if room or self.attempt is None:
             self.say(hang_up(other, room))
 
@@ -189,7 +189,7 @@ class Phone(Line):
         if ring is None:
             self._strange(f"is rung by {caller}, who did not call", at)
         elif self.attempt is not None and at - self.attempt.at < CROSSING:
-            # It crossed our call, by which we leave what rings, or answer it.
+            # It crossed our call, which leaves or answers the ringing one.
             ring.end, ring.how = at, "accepted" if self.attempt.target == caller else "called another"
         elif room not in self.rings:
             self.rings[room] = (ring, caller)

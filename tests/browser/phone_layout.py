@@ -1,4 +1,4 @@
-"""Checks the web phone as an eye would: all is whole, in view or to be scrolled to, and nothing covers the main parts."""
+"""Checks the web phone as an eye would: all is whole, in view or scrollable to, and nothing covers the main parts."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ class DashboardAloneTests(OwnDaemonCase):
             visitor.open()
             visitor.await_state("ready")
             visitor.page.evaluate(_SEEN, "hidden")
-            visitor.wait(500)  # what was under way is answered
+            visitor.wait(500)  # pending requests are answered
             before = len(asked)
             visitor.wait(5_000)
             self.assertEqual(len(asked), before)

@@ -128,7 +128,7 @@ class PersonTests(OwnDaemonCase):
             bob.page.keyboard.press("ArrowLeft")
             self.assertEqual(bob.page.evaluate(focused), "refuse")
             bob.page.keyboard.press("ArrowRight")
-            bob.wait(700)  # who was just typing does not mean to accept
+            bob.wait(700)  # a person who was just typing does not mean to accept
             bob.page.keyboard.press("Enter")
             for visitor in (alice, bob):
                 visitor.await_scene("call")

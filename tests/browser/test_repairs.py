@@ -138,7 +138,7 @@ class RepairTests(OwnDaemonCase):
             for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
                 visitor.await_state("connected")
                 visitor.await_colour(colour)
-            # What was lost had been set up: it is no failure of that.
+            # The lost connection had been set up: it is no failure of that.
             self.assertEqual(failed_set_ups(self.daemon), 0)
 
         return self.play(story)

@@ -319,7 +319,7 @@ class ComparingTests(BrowserCase):
             red, blue = pair(stage)
             page = red.visitor.page
             red.open()
-            page.keyboard.press("Enter")  # what has the focus closes it
+            page.keyboard.press("Enter")  # the focused element closes it
             self.assertFalse(red.is_open)
             self.assertEqual("more", red.visitor.focused)
             page.keyboard.press("Enter")

@@ -125,7 +125,7 @@ def of_beats(server: RedisServer) -> Mapping[str, Cost]:
     world.phones(world.nodes[0], [DeviceAddress(f"{13600000000 + number}", "phone") for number in range(MANY)])
     with_devices = cost_of(world, lambda: world.pass_time(1))
     world.start(1)
-    world.pass_time(2)  # it looks at what nobody has seen to only when it has been there for a while
+    world.pass_time(2)  # it looks at unhandled records only when they have been there for some time
     both = cost_of(world, lambda: world.pass_time(1))
     world.close()
     return {

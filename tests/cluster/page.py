@@ -24,7 +24,7 @@ class Page:
         self._key = f"{number:032x}"
         self._room = room
 
-    # What the session calls
+    # Calls of the session
 
     def send(self, payload: bytes) -> None:
         """Remember a frame."""
@@ -38,7 +38,7 @@ class Page:
         """Nobody asks."""
         raise NotImplementedError
 
-    # What the test does
+    # Actions of the test
 
     def says(self, kind: str, **frame: object) -> None:
         """Send a frame."""
@@ -57,7 +57,7 @@ class Page:
         """Have the socket close."""
         self._session.closed()
 
-    # What it has seen
+    # Observations
 
     @property
     def servers(self) -> list[dict[str, Any]]:

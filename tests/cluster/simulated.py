@@ -234,7 +234,7 @@ class SimulatedWire:
             self._world.listen_no_more(self, self._channel)
         self.unsubscribed()
 
-    # What a test does
+    # Actions of a test
 
     def cut(self) -> None:
         """Break both directions, with the bytes held back."""
@@ -416,7 +416,7 @@ class World:
         shift = self._began + self.passed - self._set_at
         self.redis.ask(b"HSET", f"{self.prefix}meta".encode(), b"shift", f"{shift:.6f}".encode())
 
-    # What the nodes' lines need
+    # Needs of the nodes' lines
 
     def soon(self, node: SimulatedNode) -> None:
         """Take note that a node has something to do."""

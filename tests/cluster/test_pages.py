@@ -119,7 +119,7 @@ class PagesElsewhereTests(SimulatedCase):
         name = self.third.store.node
         self.server.cli("FLUSHALL")
         for node in (self.there, self.here):
-            await self.result_of(node.store.read([ANN.phone], ()))  # it notices, and announces what it knows
+            await self.result_of(node.store.read([ANN.phone], ()))  # it notices, and announces its state
         await self.until(lambda: self.third.store.node != name and self.third.is_joined)
         await self.until(lambda: other.frames[-1]["peer"]["present"])
         self.tv.hangs_up(room)

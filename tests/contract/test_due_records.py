@@ -62,7 +62,7 @@ class DueContract(StoreCase):
         await self.assert_commits(store, Changes(forgotten=now))
         await self.assert_refuses(store, Changes(forgotten=now[:1]))
 
-    # What is due
+    # Due records
 
     async def due(self, store: ICallStore, now: float) -> set[object]:
         """The records due at this number of seconds after the start, each once."""

@@ -245,7 +245,7 @@ class BehindTestCase(TestCase):
             each.device.listen(lambda event: states.append(event) if isinstance(event, StateEvent) else None)
         await self.balancer.reload()
         await members[0].talks_to(await self.device("new"))
-        for each in members[1:]:  # whoever is answered is connected
+        for each in members[1:]:  # a client with an answer is connected
             await each.calls(self.phone, "nobody").until("over")
         self.assertEqual(states, [])
 

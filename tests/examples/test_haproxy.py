@@ -156,7 +156,7 @@ class NodesTests(BehindTestCase):
         """When no node is ready, clients are sent to all that live; connected ones stay connected."""
         await self.begin_with_own_nodes()
         members = [await self.device(f"tv{number}") for number in range(2)]
-        # Whoever is answered is known.
+        # A client with an answer is known.
         await gatherResults([each.calls(self.phone, "nobody").until("over") for each in members])
         self.redis.kill()
         await gatherResults([self.balancer.says(f"Server ready/{name} is DOWN") for name in NODES])

@@ -30,7 +30,7 @@ async def killed_after_a_call(case: TestCase, daemon: Daemon, phone: str, friend
         caller = await member(case, service, phone, "phone")
     call = await caller.talks_to(tv)
     while caller.over.pending:
-        await caller.over.get()  # what failed before the other worker knew of the television
+        await caller.over.get()  # failures before the other worker knew of the television
     call.hang_up()
     await caller.over.get()
     os.kill(other, signal.SIGKILL)

@@ -72,7 +72,7 @@ class CallsTests(LimitsTestCase):
         token = await log_in(self.service, phone, "tv")
         with stopped(one):
             device = await member(self, self.service, phone, "tv", token=token)
-        # A cluster that has just begun does not know yet who is offline.
+        # A new cluster does not know yet which devices are offline.
         self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(4)])
         self.assertEqual("rate_limited", await self.fails(device))
         await deferLater(reactor, HEARD)

@@ -37,7 +37,7 @@ class RevokingTests(WorkersTestCase):
         call = await self.phone.talks_to(self.tv)
         self.room = call.room_id
         while self.phone.over.pending:
-            await self.phone.over.get()  # what failed before the other worker knew of the television
+            await self.phone.over.get()  # failures before the other worker knew of the television
         self.lost = self.tv.lost()
 
     async def assert_over(self) -> None:

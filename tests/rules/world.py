@@ -160,7 +160,7 @@ class Device:
         """The address that rings every device of this phone."""
         return DeviceAddress(self.address.phone, EVERY_DEVICE)
 
-    # What it does
+    # Actions
 
     def connects(self, node: str = "here", displaces: bool = False) -> list[Frame]:
         """Open a socket; returns the first frames to the device.
@@ -236,7 +236,7 @@ class Device:
         """Have the device's token revoked."""
         self._world.happen(events.Revoked(self.address, self.generation))
 
-    # What it hears
+    # Messages
 
     def hears(self) -> list[Frame]:
         """The frames that it was sent since the last time."""

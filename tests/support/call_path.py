@@ -27,7 +27,7 @@ class CallPath:
         self._counts: Counter[str] = Counter()
         self._depth = self.deepest = 0
         """Functions on the stack at once: now, and at most."""
-        call()  # what is made at the first call counts no more
+        call()  # objects made at the first call are no longer counted
         sys.setprofile(self._note)
         try:
             for _ in range(_CALLS):

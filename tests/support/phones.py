@@ -78,7 +78,7 @@ class Connection:
         self.is_open = False
         self.session.closed(said_goodbye)
 
-    # What the device sends
+    # Frames of the device
 
     def calls(self, target: DeviceAddress) -> None:
         """Send ``call``."""
@@ -106,7 +106,7 @@ class Connection:
         self.sent.append(Sent(len(self.frames), frame))
         self.session.received(json.dumps(frame).encode())
 
-    # What can be said of it afterwards
+    # Facts about it afterwards
 
     def rooms_left_open(self) -> list[object]:
         """Rooms of its calls and rings whose end it neither heard nor made."""

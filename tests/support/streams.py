@@ -63,7 +63,7 @@ class Told(Struct):
     """The number of devices, calls and rooms with seats that are remembered."""
 
 
-# What frames are made of
+# Parts of frames
 
 ODD_TEXTS: Final = (
     b"\xff",
@@ -188,7 +188,7 @@ streams = (
 )
 
 
-# What a server makes of them
+# A server's reactions
 
 
 def play(steps: Sequence[Step], short: bool) -> Told:

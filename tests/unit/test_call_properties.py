@@ -89,7 +89,7 @@ class Calls(RuleBasedStateMachine):
         rooms = [*self.known, *aliases, RoomId("f" * 32)]
         return rooms[choice % len(rooms)]
 
-    # What happens
+    # Events
 
     @rule(address=devices, node=st.integers(0, 1))
     def connect(self, address: DeviceAddress, node: int) -> None:
@@ -191,7 +191,7 @@ class Calls(RuleBasedStateMachine):
             step()
             self.versions_rise()
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def everyone_is_in_one_call(self) -> None:

@@ -64,7 +64,7 @@ class OutgoingTests(CallsCase):
             self.calls.connected(is_extended)
             call = self.place()
             self.answer("call_refuse", room_id=room, reason="refused")
-            if is_extended:  # what it had not heard of before has no id either, and a failure names no room
+            if is_extended:  # an unknown call has no id either, and a failure names no room
                 self.answer("call_refuse", room_id=ROOM_2, reason="refused")
                 self.answer("call_failed", reason="no_answer")
             self.assertEqual("calling", call.state)

@@ -239,6 +239,6 @@ class AnythingTests(SynchronousTestCase):
                 self.assertEqual(("over", 1, True), (states[-1], states.count("over"), call.is_over))
                 self.assertNotEqual("", call.reason)
         self.assertEqual([True] * len(world.waiting), [waiting.called for waiting in world.waiting])
-        world.clock.advance(1)  # what was being opened, or logged in, is given up
+        world.clock.advance(1)  # a connection or login in progress is given up
         self.assertEqual([], world.clock.getDelayedCalls())
         self.assertEqual([], self.flushLoggedErrors())

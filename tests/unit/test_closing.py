@@ -211,7 +211,7 @@ class CloseCodeTests(ClosingCase):
                 self.world.advance(before / 2)
                 if not ping_answered:
                     for _ in range(20):
-                        self.world.clock.advance(0.25)  # what is sent now comes when the server goes on
+                        self.world.clock.advance(0.25)  # bytes sent now come when the server goes on
                 self.world.clock.advance(27)
                 self.world.advance(120)
                 self.assertTrue(self.tv.wire.open, (ping_answered, before))

@@ -95,7 +95,7 @@ class ContactListsTests(SynchronousTestCase):
             self.do(call(self.fixture.tokens.issue(TV), FRIEND))
         with self.fixture.database.read() as connection:
             rows = connection.exec_driver_sql("SELECT phone, at FROM change").all()
-        both = [(PHONE, 1000.0), (FRIEND, 1000.0)]  # who is listed may be shown more of who lists them
+        both = [(PHONE, 1000.0), (FRIEND, 1000.0)]  # a listed phone may be shown more of those that list it
         self.assertEqual([tuple(row) for row in rows], [*both, *both, both[0], both[0]])
 
     def test_oneself(self) -> None:

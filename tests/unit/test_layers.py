@@ -44,7 +44,7 @@ CALLS_MAY_USE: Final = {
     "twisted.internet.defer",
     "twisted.internet.interfaces",
     "twisted.logger",
-    "twisted.python.failure",  # what a Deferred fails with
+    "twisted.python.failure",  # the failure of a Deferred
 }
 CLIENT_MAY_USE: Final = {"callnet.client", "callnet.errors", "callnet.model"}
 REACTOR: Final = "twisted.internet.reactor"

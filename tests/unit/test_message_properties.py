@@ -33,7 +33,7 @@ WORDS = re.compile(
 )
 """Every message that an error may have."""
 
-# What a frame is made of
+# Parts of a frame
 
 texts = st.text(st.characters(exclude_categories=()), max_size=60) | st.sampled_from(
     ["", "*", "13651884967", "tv888", "0" * 32, "f" * 32, "F" * 32, "x" * 32, "x" * 50, "x" * 51, "\n", "\x85", "类型"]

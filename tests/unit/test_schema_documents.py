@@ -179,7 +179,7 @@ class OpenApiTests(SynchronousTestCase):
     def test_check(self) -> None:
         """The tests' check of answers refuses invalid ones."""
         headers, body = {"content-type": "application/json"}, b'{"errorCode":0,"errorCodeName":"x","message":"ok"}'
-        check_answer("GET", "/account/logout", 405, headers, b"")  # of what is no call it says nothing
+        check_answer("GET", "/account/logout", 405, headers, b"")  # it says nothing about other paths
         self.assertRaises(ValidationError, check_answer, "POST", "/account/logout", 200, headers, body)
         self.assertRaises(
             AssertionError, check_answer, "POST", "/account/logout", 200, {"content-type": "text/html"}, body

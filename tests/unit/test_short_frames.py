@@ -79,7 +79,7 @@ def feed(kind: type[ListeningSocket], pieces: list[bytes]) -> End:
     return End(socket.heard, transport.value(), socket.state, transport.disconnecting, transport.ended_by)
 
 
-# What a stream of frames is made of
+# Parts of a stream of frames
 
 IN_A_FRAME = client_frame(TEXT, b"no frame", mask=bytes(4))
 """Bytes that look like a frame but are within one."""

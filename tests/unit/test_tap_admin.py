@@ -71,7 +71,7 @@ class AdminTests(AdminCase):
         os.rename(self.state_dir, f"{self.state_dir}.away")
         os.mkdir(self.state_dir)
         os.mkdir(os.path.join(self.state_dir, "callnet.db"))
-        self.daemon._database.close()  # what is open already goes on to work
+        self.daemon._database.close()  # open connections go on to work
         answer = self.get("/readyz", from_thread=True)
         self.assertEqual(answer.status, 503)
         self.assertEqual(answer.json()["checks"]["database"], {"ok": False, "why": "unable to open database file"})

@@ -153,7 +153,7 @@ class WakerTests(SynchronousTestCase):
         first, second = self.wake(503, 200), self.wake()
         self.assertNoResult(first)
         self.assertNoResult(second)
-        first.addCallback(lambda _: None)  # what one makes of it is nothing to the others
+        first.addCallback(lambda _: None)  # one caller's use of it does not affect the others
         self.wait(1)
         self.assertIs(Fate.TAKEN, self.successResultOf(second))
         self.assertIs(Fate.TAKEN, self.successResultOf(self.wake()))

@@ -84,7 +84,7 @@ def _rules(rules: Iterable[Any], displays: dict[str, str]) -> Iterator[Complaint
 def _at_rule(rule: Any, displays: dict[str, str]) -> Iterator[Complaint]:
     if rule.at_keyword in _RULES_AT:
         yield Complaint(rule.source_line, _since(f"@{rule.at_keyword}", _RULES_AT[rule.at_keyword]))
-    # What stands in @supports is for those who understand it; that flex has gaps cannot be asked for.
+    # Rules in @supports are for browsers that understand them; that flex has gaps cannot be asked for.
     elif rule.at_keyword in _GROUPS and rule.content is not None:
         prelude = tinycss2.serialize(rule.prelude)
         if rule.at_keyword == "media" and _RANGE.search(prelude):

@@ -36,7 +36,7 @@ def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str
         tree = Path(name, "callnet")
         repository.clone(commit, tree)
         environment = _environment(repository.time(commit))
-        # The wheel is built from the sdist: who has that can build it again.
+        # The wheel is built from the sdist: anyone who has the sdist can build it again.
         _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target)], tree, environment)
         if (tree / _SCRIPTS).exists():
             _pack(tree / _SCRIPTS, _version_of(target), target, environment)
