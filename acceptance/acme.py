@@ -148,7 +148,7 @@ def lay_hook(config: Path, files: Path) -> None:
 
 
 def shown(port: int, root: str) -> bytes | None:
-    """The certificate that somebody is shown who asks for the name and believes the authority alone, in DER.
+    """The certificate for a client that asks for the name and trusts only the authority, in DER.
 
     :raises ssl.SSLError: it is not to be believed.
     """

@@ -103,7 +103,7 @@ def into_a_call_of_others(room: str, random: Random) -> Case:
 
 
 async def try_case(port: int, case: Case, token: str) -> str | None:
-    """Send a frame on a connection of its own. Returns what is wrong with the answer, if anything."""
+    """Send a frame on a connection of its own. Returns the fault of the answer, if there is one."""
     got = await _answer_to(port, token, case.sent)
     return None if got in case.right else f"{case.name}: {got}, not {' or '.join(sorted(case.right))}"
 
@@ -124,7 +124,7 @@ async def try_random(port: int, random: Random, token: str) -> str | None:
 
 
 async def try_token(port: int, token: str) -> str | None:
-    """Knock with a token that is none. Returns what is wrong with the answer, if anything."""
+    """Connect with an invalid token. Returns the fault of the answer, if there is one."""
     try:
         socket = await WebSocket.open(port, token)
     except Refused as refused:
@@ -136,7 +136,7 @@ async def try_token(port: int, token: str) -> str | None:
 
 
 async def _answer_to(port: int, token: str, sent: bytes, patience: float = 10) -> str:
-    """What comes first of an answer, the end of the connection, and the answer to the call that is sent after."""
+    """The beginning of an answer, the end of the connection, and the answer to the call that is sent after."""
     socket = await WebSocket.open(port, token)
     try:
         socket.write(sent + PROBE)
@@ -151,6 +151,6 @@ async def _answer_to(port: int, token: str, sent: bytes, patience: float = 10) -
     except ConnectionError:
         return "closed 1006"
     except TimeoutError:
-        return "no answer"  # what was sent last took the call that came after for its own continuation
+        return "no answer"  # the last frame took the next call for its own continuation
     finally:
         socket.drop()

@@ -67,7 +67,7 @@ def _case(name: str, path: str, body: bytes, *codes: int) -> Case:
 
 
 async def try_case(port: int, case: Case) -> str | None:
-    """Send a request. Returns what is wrong with the answer, if anything."""
+    """Send a request. Returns the fault of the answer, if there is one."""
     answer = await exchange(port, case.request)
     try:
         got = (answer.status, answer.json().get("errorCode"))

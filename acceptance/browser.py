@@ -28,7 +28,7 @@ def meet(browsers: Stage, room: str, random: Random) -> tuple[Visitor, Visitor]:
 
 
 def see_each_other(red: Visitor, blue: Visitor, random: Random) -> str | None:
-    """Look at what is painted at random times. Returns what is wrong with it, if anything."""
+    """Look at the painted pictures at random times. Returns their fault, if there is one."""
     red.await_colour(Camera.BLUE)
     blue.await_colour(Camera.RED)
     for _ in range(3):
@@ -40,7 +40,7 @@ def see_each_other(red: Visitor, blue: Visitor, random: Random) -> str | None:
 
 
 def join(browsers: Stage, random: Random) -> str | None:
-    """One meeting, from coming to hanging up. Returns what is wrong with it, if anything."""
+    """One meeting, from coming to hanging up. Returns its fault, if there is one."""
     red, blue = meet(browsers, secrets.token_hex(8), random)
     wrong = see_each_other(red, blue, random)
     if wrong is None and random.random() < 0.3:

@@ -29,15 +29,15 @@ REMEMBERED: Final = 300.0
 LET_GO: Final = 15.0
 """Seconds after which a daemon that everyone has left has let go of everyone."""
 KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
-"""Where calls that are over are remembered for a while."""
+"""The modules that remember ended calls for some time."""
 SHOWN: Final = 5
-"""How many violations of a kind are worth reading."""
+"""The number of violations of a kind that are shown."""
 
 SETTINGS: Final = f"[calls]\nring_time = {RING_TIME}\ngrace = {GRACE}\nunseated_limit = 0\n"
 
 
 def fleet(ports: tuple[int, int], ledger: Ledger, phones: int, random: Random) -> list[Device]:
-    """One to three devices for each of so many phones."""
+    """One to three devices for each of this number of phones."""
     addresses = [
         Address(f"138{number:08d}", f"dev{index}") for number in range(phones) for index in range(random.randint(1, 3))
     ]
@@ -116,7 +116,7 @@ async def run(daemon: CountedDaemon, ledger: Ledger, phones: int, seconds: float
 
 
 def left_over(daemon: CountedDaemon, before: dict[str, int], brief: bool) -> list[str]:
-    """What the daemon holds more than ``before``, once it has had time to forget.
+    """The objects that the daemon holds more than ``before``, once it has had time to forget.
 
     ``brief``: do not wait until it forgets calls that are over, and do not look at what keeps them.
     """

@@ -1,4 +1,4 @@
-"""A daemon that tells on request what it holds: ``python -m acceptance.census FILE OPTIONS-OF-TWISTD…``.
+"""A daemon that counts its objects on request: ``python -m acceptance.census FILE OPTIONS-OF-TWISTD…``.
 
 It is twistd and callnet as they are, with one thing more: at SIGUSR2 it writes to FILE how many objects of
 callnet's classes live, and how much their containers hold. So a proof can see that a daemon, after
@@ -29,11 +29,11 @@ REMEMBERED = frozenset(
         "callnet.storage.enrolling._Known._since",
     }
 )
-"""What is meant to outlive everyone for a while; that it is bounded is tested for each."""
+"""Objects that are meant to outlive everyone for some time; their bounds are tested for each."""
 
 
 def named(thing: object) -> str | None:
-    """What an object of callnet's is called."""
+    """The name of an object of callnet's."""
     kind = type(thing)
     module = kind.__module__
     is_ours = isinstance(module, str) and module.startswith("callnet.")
@@ -41,7 +41,7 @@ def named(thing: object) -> str | None:
 
 
 def remembered(things: Iterable[tuple[str, object]]) -> set[int]:
-    """The identities of what is in containers that are meant to outlive everyone for a while, and of its parts."""
+    """The identities of the objects in containers that are meant to outlive everyone, and of their parts."""
     found: set[int] = set()
     for name, thing in things:
         for attribute, value in getattr(thing, "__dict__", {}).items():
@@ -67,8 +67,8 @@ def held() -> Iterator[tuple[str, int]]:
 
 
 def write_census(path: str) -> None:
-    """Count what is held, and put the result where ``path`` says, at once and whole."""
-    gc.unfreeze()  # what has settled is not shown else
+    """Count the held objects, and write the result to ``path``, at once and whole."""
+    gc.unfreeze()  # settled objects are not shown otherwise
     gc.collect()
     census: collections.Counter[str] = collections.Counter()
     for name, size in held():

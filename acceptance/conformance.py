@@ -42,7 +42,7 @@ def python27() -> str | None:
     """Where there is a Python 2.7 that runs, if there is one."""
     others = map(str, sorted(Path.home().glob(".pyenv/versions/2.7.*/bin/python2.7")))
     for found in (*others, shutil.which("python2.7")):
-        # What lies on the path may be a stand-in for one that is not installed.
+        # A program on the path may be a stand-in for one that is not installed.
         if found and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL, check=False).returncode == 0:
             return found
     return None
@@ -74,7 +74,7 @@ def echo(folder: Path, short_path: str) -> Iterator[int]:
 
 
 def ask(program: Path, folder: Path, short_path: str, excluded: tuple[str, ...]) -> Mapping[str, Mapping[str, object]]:
-    """Have all cases but these tried. Answers with what the test suite says of each."""
+    """Have all cases but these tried. Returns the test suite's verdict on each."""
     with echo(folder, short_path) as port:
         (folder / "spec.json").write_text(
             json.dumps(

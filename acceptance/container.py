@@ -58,7 +58,7 @@ class Engine:
         self.environment: Final = {**os.environ, "CONTAINERS_CONF": str(settings)}
 
     def do(self, *words: str) -> str:
-        """Have it do something. Returns what it printed.
+        """Have it do something. Returns its output.
 
         :raises subprocess.CalledProcessError: it did not; what it said is shown.
         """
@@ -75,7 +75,7 @@ class Engine:
         return done.stdout.decode().strip()
 
     def running(self, container: str, volume: Path, command: Sequence[str]) -> Sequence[str]:
-        """What runs a command in a container."""
+        """The command that runs a command in a container."""
         options = ("--isolation", "chroot", "--volume", f"{volume}:{VOLUME}")
         return (*self._command, "run", *options, container, "--", *command)
 
@@ -87,14 +87,14 @@ def version() -> str:
 
 
 def podman(verb: str) -> Sequence[str]:
-    """What the page has podman do: the words after the verb."""
+    """The page's arguments for podman: the words after the verb."""
     commands = readme.command(PACKAGES, "podman build").replace("\\\n", "").splitlines()
     [words] = [words for words in map(shlex.split, commands) if words[:2] == ["podman", verb]]
     return words[2:]
 
 
 def published(image: Mapping[str, Any]) -> Sequence[str]:
-    """What is wrong with how the page has an image run: its ports, its volume, and its name."""
+    """The faults of the page's command for running an image: its ports, its volume, and its name."""
     *options, name = podman("run")
     given = list(pairwise(options))
     ports = [value.partition(":")[2] for option, value in given if option == "--publish"]
@@ -110,10 +110,10 @@ def published(image: Mapping[str, Any]) -> Sequence[str]:
 
 
 def build(engine: Engine, folder: Path) -> Mapping[str, Any]:
-    """Make the image. Returns what it says of itself."""
+    """Make the image. Returns its metadata."""
     archive = folder / "base.tar"
     with minimal_debian("true") as system:
-        # The recipe installs ca-certificates, which makes the list of what is trusted anew, of these too.
+        # The recipe installs ca-certificates, which rebuilds the list of trusted certificates, of these too.
         trusted = system.root / "usr/local/share/ca-certificates"
         trusted.mkdir(parents=True, exist_ok=True)
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", trusted / "as-here.crt")
@@ -190,7 +190,7 @@ class Life:
                     os.kill(pid, signal.SIGKILL)
             process.wait()
             raise
-        # Of how it ended buildah tells nothing, nor does it hand on the last words: what counts is that it did in time.
+        # buildah reports neither the exit status nor the last output: the check is that it ended in time.
         self._expect(self._check() != 0, "it is still healthy when it has been stopped")
         self._misses += [f"it logged {line}" for line in complaints(log.read_text(errors="replace"))]
 
@@ -206,7 +206,7 @@ class Life:
         await call(SIGNALING_PORT, *self._tokens)
 
     def _is_healthy(self, process: subprocess.Popen[bytes]) -> bool:
-        """What the image's own check says.
+        """The result of the image's own check.
 
         :raises ChildProcessError: the container ended.
         """
@@ -226,7 +226,7 @@ class Life:
         ).returncode
 
     def _do(self, *command: str) -> str:
-        """Run a command in the container. Returns what it printed."""
+        """Run a command in the container. Returns its output."""
         running = self._engine.running(self._container, self._volume, command)
         environment = self._engine.environment
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""The daemon of a proof, which can be asked what it holds, and has no limits unless the proof wants them."""
+"""The daemon of a proof, which can count its objects, and has no limits unless the proof wants them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HONEST: Final = ("acceptance.census",)
 
 
 class CountedDaemon(Daemon):
-    """A daemon that can be asked what it holds (see :mod:`acceptance.census`).
+    """A daemon that can count its objects (see :mod:`acceptance.census`).
 
     :param program: the module that is run, and its first arguments.
     :param before: a command that runs it, such as ``ip netns exec …``.
@@ -59,7 +59,7 @@ class CountedDaemon(Daemon):
         return self.folder / "admin"
 
     def census(self) -> dict[str, int]:
-        """Count what it holds."""
+        """Count its objects."""
         self._census.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR2)
         wait_for(self._census.exists, 10, "the census")

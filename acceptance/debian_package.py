@@ -47,8 +47,8 @@ PACKAGES: Final = ROOT / "docs" / "packages.md"
 AS_A_SCRIPT: Final = (
     "--yes --no-install-recommends --reinstall --option=Dpkg::Options::=--force-confold --option=APT::Output-Version=1"
 )
-"""Said beside what the page says to apt: nobody is asked, nothing else comes along, a package may replace itself, and
-what has come of it is told in the words that do not change."""
+"""Added to the page's options of apt: nobody is asked, nothing else comes along, a package may replace itself, and
+the result is reported in words that do not change."""
 
 ONE_CHANGE: Final = (
     "0 upgraded, 1 newly installed",
@@ -59,13 +59,13 @@ ONE_CHANGE: Final = (
 NAME: Final = "Mum"
 
 NOT_OURS: Final = re.compile(r"(proc|dev|sys|tmp|var/(lib/(dpkg|apt)|cache/(apt|debconf)|log))(/.*)?")
-"""Where dpkg and apt keep their own books, and what is no file of the system."""
+"""The books of dpkg and apt, and places that are no files of the system."""
 STAYS: Final = re.compile(r"etc/(passwd|group|shadow|gshadow)-?|etc/\.pwd\.lock")
-"""What docs/packages.md says of a purge: the user of the service stays."""
+"""The remains of a purge as in docs/packages.md: the user of the service stays."""
 
 
 class Entry(Struct, frozen=True):
-    """What is at a path: its mode, and a digest of a file, or where a link leads."""
+    """An entry at a path: its mode, and a digest of a file, or the target of a link."""
 
     mode: int
     content: str
@@ -90,7 +90,7 @@ def _content(path: Path) -> str:
 
 
 def left_over(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Sequence[str]:
-    """The paths at which a system is not as it was, but for what stays."""
+    """The paths at which a system has changed, except those that stay."""
     differing = (path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     return sorted(path for path in differing if not STAYS.fullmatch(path))
 
@@ -185,7 +185,7 @@ class Life:
         shutil.rmtree(self._root / BACKUPS)
 
     async def _again(self) -> None:
-        """They call with what they were given before, and once they have logged in anew."""
+        """They call with their earlier tokens, and again after a new login."""
         await self._check(self._tokens)
         port = self._ports["account"]
         await self._check((await login(port, *CALLER), await login(port, *CALLEE)))
@@ -206,7 +206,7 @@ class Life:
 
 
 def _field(package: Path, name: str) -> str:
-    """What a package says of itself."""
+    """A field of a package's metadata."""
     command = ("dpkg-deb", "--field", str(package), name)
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -1,4 +1,4 @@
-"""A base client that keeps its books: what it asked, what it is owed, and which call it believes to be in.
+"""A base client that keeps its books: its requests, the answers it is owed, and its present call.
 
 It only knows the protocol. What it may be sent when messages cross on the wire is allowed for; anything
 else is a violation in the ledger.
@@ -74,12 +74,12 @@ class Device:
             asked.at = time.monotonic()
         self.socket = socket
         self._readers.begin(self._read(socket))
-        # What an earlier connection missed comes first, and is not to be taken for an answer to what we say now.
+        # Messages that an earlier connection missed come first, and are not answers to our next frame.
         await asyncio.sleep(0.2)
 
     async def disconnect(self, politely: bool, left: bool) -> None:
         """Close the connection. ``left``: for so long that its call will be over."""
-        # What is sent just before might make the server believe that we have read what we have not.
+        # A frame sent just before might make the server believe that we have read everything.
         await asyncio.sleep(0.3)
         if self.socket is None:
             return
@@ -131,7 +131,7 @@ class Device:
         self.say(call(target))
 
     def answer(self, room: str, accept: bool) -> None:
-        """Accept or refuse what rings."""
+        """Accept or refuse a ringing call."""
         caller = self.pending.pop(room)
         if accept:
             self.room, self.peer = room, caller
@@ -148,7 +148,7 @@ class Device:
         self.say(hang_up(other, room))
 
     def leave(self) -> None:
-        """Wait no more for the answer that is owed: it may cross what we do, and need not come."""
+        """Stop waiting for the owed answer: it may cross our next frame, and need not come."""
         if self.owed is not None:
             self.owed.left = True
             self.owed.at = time.monotonic()
@@ -172,7 +172,7 @@ class Device:
     # Hearing
 
     def hear(self, frame: Frame) -> None:
-        """Enter what the server says into the books."""
+        """Enter a frame of the server into the books."""
         kind = frame.get("type")
         self._heard += 1
         self.note(f"< {json.dumps(frame)}")
@@ -188,7 +188,7 @@ class Device:
 
     @property
     def _just_back(self) -> bool:
-        """Whether this may be told again what an earlier connection was told: one ending, one present call."""
+        """True if this may be told again what an earlier connection was told: one ending, one present call."""
         return self._connections > 1 and self._heard <= 2
 
     def _on_called(self, caller: Address, room: str) -> None:
@@ -256,7 +256,7 @@ class Device:
     # The books
 
     def note(self, what: str) -> None:
-        """Remember what happened, should it turn out to be wrong later."""
+        """Remember an event, should it turn out to be wrong later."""
         self.history.append(f"{time.monotonic():.2f} {what}")
 
     def violated(self, what: str) -> None:

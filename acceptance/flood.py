@@ -60,7 +60,7 @@ class Case(Struct, frozen=True):
     name: str
     plan: Plan
     read_on: bool = False
-    """Whether it must be cut off, and soon."""
+    """True: it must be cut off, and soon."""
 
 
 def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Case]:
@@ -100,7 +100,7 @@ def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Cas
 
 
 class Seen(Struct):
-    """What bystanders see during one flood, in seconds at the most."""
+    """The experience of bystanders during one flood, in seconds at the most."""
 
     ping: float = 0.0
     beat: float = 0.0
@@ -127,18 +127,18 @@ class Bystanders:
         asyncio.get_running_loop().add_reader(self._systemd, self._hear)
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         asyncio.get_running_loop().remove_reader(self._systemd)
         for task in self._tasks:
             task.cancel()
 
     def begin_anew(self) -> None:
-        """Forget what was seen."""
+        """Forget the observations."""
         self._seen = Seen()
         self._beat_at = time.monotonic()
 
     def seen(self) -> Seen:
-        """What was seen. A beat that is overdue counts as if it came now."""
+        """The figures. A beat that is overdue counts as if it came now."""
         if any(task.done() for task in self._tasks):
             raise RuntimeError("a bystander was cut off")
         self._hear_beat(time.monotonic())
@@ -181,7 +181,7 @@ async def give(case: Case, bystanders: Bystanders) -> tuple[Done, Seen]:
 
 
 async def see(daemon: CountedDaemon, systemd: socket.socket, brief: bool) -> tuple[dict[str, object], list[str]]:
-    """All floods, one after the other. Returns what was seen and missed."""
+    """All floods, one after the other. Returns the observations and the misses."""
     counts: dict[str, object] = {}
     misses = []
     ports = dict(daemon.ports)

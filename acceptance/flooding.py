@@ -25,18 +25,18 @@ _QUIET: Final = 0.5
 
 
 class Plan(Struct, frozen=True):
-    """What these clients do."""
+    """The actions of these clients."""
 
     port: int
     count: int
     seconds: float
-    """How long they do it, unless there is nothing left to do before."""
+    """Their duration, unless there is nothing left to do before."""
     again: bytes
-    """What each sends again and again."""
+    """The bytes that each sends again and again."""
     first: bytes = b""
-    """What it sends once, before that."""
+    """The bytes that it sends once, before that."""
     most: int | None = None
-    """How many bytes of ``again``; ``None``: any number."""
+    """The number of bytes of ``again``; ``None``: any number."""
     tls: bool = False
     reads: bool = True
     upgrades: tuple[str, ...] = ()
@@ -45,14 +45,14 @@ class Plan(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """What came of it."""
+    """The result."""
 
     sent: int = 0
     most_sent: int = 0
     """Bytes that one client got rid of."""
     received: int = 0
     cut: int = 0
-    """How many connections the server ended."""
+    """The number of connections that the server ended."""
 
 
 class _Client:
@@ -70,7 +70,7 @@ class _Client:
         return self.is_cut or not (self._left or self._room > 0)
 
     def work(self, events: int) -> bool:
-        """Send and receive what can be; tell whether there was anything."""
+        """Send and receive the pending bytes; tell whether there were any."""
         before = self.sent + self.received
         try:
             if events & selectors.EVENT_READ and self._plan.reads:
@@ -87,7 +87,7 @@ class _Client:
         plan = self._plan
         made: socket.socket = socket.socket()
         made.settimeout(30)
-        # What the system keeps of what was sent says nothing about what was read.
+        # The system's buffers of sent bytes say nothing about read ones.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, plan.most or _SENT_AT_ONCE)
         if not plan.reads:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

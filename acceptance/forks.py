@@ -32,9 +32,9 @@ CALLS: Final = 500
 """Calls on one process, and as many on two nodes."""
 BRIEF: Final = 8
 IN_TIME: Final = 8.0
-"""Seconds in which what must come must have come."""
+"""Seconds in which every due message must have come."""
 SETTLED: Final = 1.0
-"""Seconds after which all nodes know of a device that has connected."""
+"""Seconds after which all nodes have heard of a new connection."""
 SHOWN: Final = 5
 
 
@@ -55,7 +55,7 @@ class Page(Line):
 
     @property
     def states(self) -> list[str]:
-        """How its room was."""
+        """The states of its room."""
         return [frame["state"] for frame in self.heard if frame["type"] == "room"]
 
 
@@ -147,7 +147,7 @@ class House:
         self._counts["calls whose parties met"] += 1
 
     async def _see(self, strangers: Sequence[Page], parties: Sequence[Page], winner: Device) -> None:
-        """Look for what has come through; whatever was on its way has arrived when a later answer has."""
+        """Look for the received messages; all earlier ones have arrived when a later answer has."""
         for page in parties:
             page.say("ping")
         await asyncio.gather(*(page.hears(lambda frame: frame["type"] == "pong") for page in parties))
@@ -180,7 +180,7 @@ def _is_refused(frame: Frame) -> bool:
 
 
 def node(folder: Path, number: int, redis: str) -> CountedDaemon:
-    """One of several daemons that share what they have."""
+    """One of several daemons with a shared store."""
     home = folder / f"node{number}"
     listeners = "".join(
         f'{service} = [{{ endpoint = "tcp:0:interface={HOST}", tls = false }}]\n'
@@ -198,7 +198,7 @@ def node(folder: Path, number: int, redis: str) -> CountedDaemon:
 
 @contextmanager
 def daemons(count: int, redis: str, logged: list[str]) -> Iterator[Sequence[Door]]:
-    """So many daemons; what they complain of is added to ``logged``."""
+    """This number of daemons; their complaints are added to ``logged``."""
     with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name, ExitStack() as running:
         folder = Path(name)
         key = folder / "signing.key"
@@ -211,7 +211,7 @@ def daemons(count: int, redis: str, logged: list[str]) -> Iterator[Sequence[Door
 
 
 async def play(doors: Sequence[Door], calls: int, random: Random, counts: Counter[str]) -> list[str]:
-    """Let all houses live; what went wrong."""
+    """Let all houses live; returns the errors."""
     houses = [House(doors, number, Random(random.getrandbits(64)), counts) for number in range(HOUSES)]
     await asyncio.gather(*(house.live(-(-calls // HOUSES)) for house in houses))
     return [miss for house in houses for miss in house.misses]

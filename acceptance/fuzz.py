@@ -23,14 +23,14 @@ REQUESTS: Final = 8
 ROUNDS: Final = 1250
 BRIEF: Final = 18
 BUSY: Final = 8
-"""How many bad clients are at it at once."""
+"""The number of bad clients that are at it at once."""
 SHOWN: Final = 10
-"""How many wrong answers are worth reading."""
+"""The number of wrong answers that are shown."""
 GROWTH: Final = 64 * 1024
-"""How much more memory the daemon may use after all this, in KiB."""
+"""The growth of the daemon's memory that is allowed after all this, in KiB."""
 
 Trial = Callable[[str], Awaitable[str | None]]
-"""Does something bad with a token; tells what was wrong with the answer, if anything."""
+"""Does something bad with a token; returns the fault of the answer, if there is one."""
 
 
 class Innocents:
@@ -45,7 +45,7 @@ class Innocents:
 
     @property
     def waited(self) -> str:
-        """How long it took until they rang, in words."""
+        """The time until they rang, in words."""
         ordered = sorted(self.rang_after) or [0.0]
         median, p99 = (ordered[int(len(ordered) * part)] * 1000 for part in (0.5, 0.99))
         return f"median {median:.1f}, p99 {p99:.1f}"
@@ -79,7 +79,7 @@ class Innocents:
 
 
 class Attack:
-    """Gives trials to a few bad clients at once and gathers what was answered wrongly."""
+    """Gives trials to a few bad clients at once and gathers wrong answers."""
 
     def __init__(self, daemon: CountedDaemon, ledger: Ledger, random: Random) -> None:
         self._daemon = daemon
@@ -124,7 +124,7 @@ class Attack:
             self.wrong.append(wrong)
 
     async def at_random(self, rounds: int) -> None:
-        """Accidents, so many times :data:`FRAMES` and :data:`REQUESTS`."""
+        """Accidents, this number of times :data:`FRAMES` and :data:`REQUESTS`."""
         http, ws = self._daemon.ports["account"], self._daemon.ports["signaling"]
 
         def request_trial(_token: str) -> Awaitable[str | None]:
@@ -144,7 +144,7 @@ class Attack:
 
 
 async def run(daemon: CountedDaemon, ledger: Ledger, random: Random, rounds: int) -> tuple[list[str], str]:
-    """The innocent call while the others do what they should not. What was wrong, and how they waited."""
+    """The innocent call beside the bad clients. Returns the faults, and the waits."""
     attack = Attack(daemon, ledger, random)
     await attack.begin()
     innocents = Innocents((daemon.ports["account"], daemon.ports["signaling"]), ledger)

@@ -1,4 +1,4 @@
-"""What the people with the devices do, drawn by lot: they call, answer, change their mind, and lose power."""
+"""The random actions of the people with the devices: they call, answer, change their mind, and lose power."""
 
 from __future__ import annotations
 

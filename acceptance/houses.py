@@ -51,7 +51,7 @@ class House:
         self.router: Final = Namespace(f"{tag}-router{number}")
         self.machine: Final = Namespace(f"{tag}-machine{number}")
         self.cable: Final = Cable(f"{tag}o{number}", self.router.name, outside)
-        """To the outside."""
+        """The cable to the outside."""
         self._port = f"{tag}o{number}i"
         self._wire()
 
@@ -88,7 +88,7 @@ class House:
         self._take_inside(f"{self._network}.{last + 1}")
 
     def narrow(self, kilobytes: int) -> None:
-        """Let no more than so much a second out by UDP; the rest is lost."""
+        """Let only this many kilobytes a second out by UDP; the rest is lost."""
         self._filter(_NARROW.replace("RATE", str(kilobytes)))
 
     def widen(self) -> None:
@@ -110,7 +110,7 @@ class House:
 
 
 class Street(Struct, frozen=True):
-    """What there is outside."""
+    """The outside network."""
 
     host: Namespace
     address: str

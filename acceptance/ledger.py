@@ -1,4 +1,4 @@
-"""What a fleet of devices did and saw, and where that breaks the protocol."""
+"""The actions and observations of a fleet of devices, and their violations of the protocol."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Story(Struct):
     """All that was seen of one room."""
 
     callers: set[Address] = field(default_factory=set)
-    """Whom ``called`` frames named."""
+    """The callers that ``called`` frames named."""
     rung: set[Address] = field(default_factory=set)
     accepted: set[Address] = field(default_factory=set)
-    """Who sent ``called_success``."""
+    """The senders of ``called_success``."""
     successes: set[tuple[Address, Address]] = field(default_factory=set)
-    """Who was sent ``call_success``, naming whom."""
+    """The receivers of ``call_success``, and the peers that it named."""
 
 
 class Ledger:
@@ -33,7 +33,7 @@ class Ledger:
         """The phones that each device has ever called."""
 
     def violated(self, who: Address, what: str, history: list[str]) -> None:
-        """Note what must not be, with what led to it."""
+        """Note a violation, with its history."""
         self.violations.append(f"{who.phone}/{who.device_id}: {what}; before that: {' | '.join(history)}")
 
     def disagreements(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a machine does to the daemon: its clock is set, its database hangs, its power fails, nobody reads its log.
+"""Faults of the machine: the clock is set, the database hangs, the power fails, nobody reads the log.
 
 * The clock is set back and forth by hours and days under a call that goes on and one that rings, and systemd's
   watchdog is listened to. The monotonic clock is a true one.
@@ -32,7 +32,7 @@ from harness.postgres import Server
 from harness.wire import HOST, exchange, login, post, request
 
 STEPS: Final = {"-3 d": -259200, "-1 h": -3600, "+1 h": 3600, "+3 d": 259200}
-"""Of the clock, in seconds; it is right again after each."""
+"""Steps of the clock, in seconds; it is right again after each."""
 RINGS: Final = 3.0
 """Seconds."""
 BUSY: Final = 1.5
@@ -50,7 +50,7 @@ OTHER: Final = "13800138000"
 
 
 class Findings:
-    """What was counted, and what was missed."""
+    """The counts, and the misses."""
 
     def __init__(self) -> None:
         self.counts: dict[str, object] = {}
@@ -63,7 +63,7 @@ class Findings:
 
 
 async def rings(caller: Device, callee: Device) -> Frame:
-    """Call; what the other is told."""
+    """Call; returns the frame to the other."""
     caller.call(callee.address)
     return await callee.until("called")
 

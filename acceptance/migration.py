@@ -1,10 +1,10 @@
-"""A hundred thousand accounts of the seed's Go server move to callnet while it runs, and what comes then goes back.
+"""A hundred thousand accounts of the seed's Go server move to callnet while it runs, and later changes go back.
 
 The older server's tables are in a MariaDB, among them some rows that callnet cannot take; its tokens are made as it
 makes them, with its key. A daemon that has keys of its own runs from the start. ``callnet migrate`` is tried, done,
-and done again, each time in a process of its own whose time and memory are taken; then the daemon is told to read its
-keys anew. Devices come with the tokens that they have, read their lists and call each other. Others log in for the
-first time. In the end what has come goes back to the older server, and is compared row by row.
+and done again, each time in a process of its own whose time and memory are taken; then the daemon is told to reload its
+keys. Devices come with the tokens that they have, read their lists and call each other. Others log in for the
+first time. In the end the changes go back to the older server, and are compared row by row.
 
 All of that is done twice: to SQLite, with a key too short to sign, as the seed has it; and to PostgreSQL, with a long
 one, so that the older server takes callnet's tokens too.
@@ -51,7 +51,7 @@ MORE: Final = 16 * 1024
 BAD: Final = 50
 TABLES: Final = {Kind.ACCOUNTS: "account_data", Kind.DEVICES: "account_device", Kind.CONTACTS: "contact_person"}
 SHORT, LONG = b"short", b"a secret of the older server with 42 bytes"
-# The most that a child of it has used: what it has used itself before it became another program would count, too.
+# The most memory of a child: its own before it became another program would count, too.
 _MEASURE: Final = (
     "import resource, subprocess, sys; status = subprocess.call(sys.argv[2:]);"
     "open(sys.argv[1], 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); sys.exit(status)"
@@ -59,7 +59,7 @@ _MEASURE: Final = (
 
 
 class Run(Struct, frozen=True):
-    """How a command went."""
+    """The result of a command."""
 
     status: int
     shown: str
@@ -141,7 +141,7 @@ class Move:
             self.misses.append(f"{name}: status {run.status}, {found} instead of {wanted}, {told} rows told of")
 
     def _good(self) -> Mapping[str, set[tuple[str, ...]]]:
-        """What callnet must have when it has taken over."""
+        """The data that callnet must have after the migration."""
         older = self._older
         return {
             "account_data": {(phone,) for phone in older.phones},
@@ -235,7 +235,7 @@ async def _talk(port: int, caller: tuple[DeviceAddress, str], callee: tuple[Devi
 
 
 def _memory_of_few(random: Random, accounts: int) -> int:
-    """What the command needs for a few accounts, in KiB."""
+    """The memory that the command needs for a few accounts, in KiB."""
     with tempfile.TemporaryDirectory(prefix="callnet-proof-") as name:
         folder = Path(name)
         return Move(OlderServer(random, SHORT, accounts, 0), folder, f"sqlite:///{folder}/callnet.db").command().memory
@@ -248,7 +248,7 @@ def prove(brief: bool, seed: int) -> Outcome:
     few = _memory_of_few(random, FEW)
     counts: dict[str, object] = {"accounts": accounts, f"memory for {FEW} accounts, MiB": round(few / 1024, 1)}
     misses: list[str] = []
-    # Of its own: the one that proofs share ends with the thread of the proof that asked for it first.
+    # Its own: the shared one ends with the thread of the proof that asked for it first.
     with ExitStack() as stack:
         server = postgres.Server()
         stack.callback(server.remove)

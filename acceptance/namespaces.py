@@ -43,7 +43,7 @@ class Switch:
 
 
 class Cable:
-    """What connects a namespace with a switch."""
+    """The connection of a namespace with a switch."""
 
     def __init__(self, name: str, namespace: str, switch: Switch) -> None:
         self.address: Final = switch.next_address()
@@ -73,12 +73,12 @@ class Namespace:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What runs a command in there."""
+        """The command that runs a command in there."""
         return ("ip", "netns", "exec", self.name)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """What is started in this block lives there."""
+        """Processes that are started in this block live there."""
         with _HERE.open("rb") as before, Path(f"/run/netns/{self.name}").open("rb") as there:
             _enter(there.fileno())
             try:

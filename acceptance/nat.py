@@ -41,7 +41,7 @@ ROUNDS: Final = 5
 CUT: Final = 5.0
 """Seconds for which a cable is pulled."""
 SETTLED: Final = 10.0
-"""Seconds after which a page has noticed what has become of its network, if there was anything to notice."""
+"""Seconds after which a page has noticed any change of its network."""
 NARROW: Final = 9
 """Kilobytes a second of packets by UDP: of an audio call over TURN, headers and all, these are 7."""
 NARROW_FOR: Final = 15.0
@@ -77,7 +77,7 @@ class Call:
             visitor.await_movement()
 
     def disturb(self, disturbance: Callable[[], None]) -> tuple[float, str | None]:
-        """Do something to the network. Returns for how long a picture stood still, and what is wrong then."""
+        """Disturb the network. Returns the time for which a picture stood still, and the fault then."""
         for visitor in self.both:
             watch(visitor)
         began = time.monotonic()
@@ -94,7 +94,7 @@ class Call:
         return pause, see_each_other(self.red, self.blue, self._random)
 
     def squeeze(self, house: House, number: int) -> tuple[str, str | None]:
-        """Leave a house a narrow way out, and then a wide one. Returns what came of it, and what is wrong then."""
+        """Leave a house a narrow way out, and then a wide one. Returns the result, and the fault then."""
         inside, outside = self.both[number], self.both[1 - number]
         listen(outside)
         began = time.monotonic()
@@ -121,7 +121,7 @@ class Call:
 
 
 def disturbances(call: Call, house: House) -> dict[str, tuple[Callable[[], None], float]]:
-    """What is done to a house, and how long nothing can pass because of that."""
+    """The disturbances of a house, and the time for which nothing can pass because of each."""
 
     def cut() -> None:
         house.cable.pull()

@@ -1,4 +1,4 @@
-"""A newcomer's first minutes: what README.md says, typed as it stands there, by an ordinary user with an empty home."""
+"""A newcomer's first minutes: the commands of README.md, typed by an ordinary user with an empty home."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PYTHONS: Final = ("python3", "python3.11")
 SERVES_WITHIN: Final = 60.0
 """Seconds from ``make run`` on a fresh clone to the first answer."""
 READY: Final = " is ready."
-"""What the daemon prints when it serves."""
+"""The daemon's output when it serves."""
 README: Final = ROOT / "README.md"
 CLONE: Final = "callnet"
 
@@ -41,7 +41,7 @@ NO_COMPILER: Final = {"CC": "/bin/false", "CXX": "/bin/false"}
 
 
 class Newcomer:
-    """Somebody who sits at a system and does what README.md says."""
+    """A person at a system who follows README.md."""
 
     def __init__(self, system: System, name: str, counts: dict[str, object], misses: list[str], seed: int) -> None:
         self._system = system
@@ -65,7 +65,7 @@ class Newcomer:
         self._misses += [f"{self._name}: the daemon logged {line}" for line in complaints(log)]
 
     def _clone(self) -> None:
-        """Lay a fresh clone into the home. Git refuses to clone what belongs to somebody else, hence the chown."""
+        """Put a fresh clone into the home. Git refuses to clone another user's repository, hence the chown."""
         target = self._system.home / CLONE
         subprocess.run(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], check=True)
         subprocess.run(["chown", "-R", "nobody:nogroup", str(target)], check=True)
@@ -74,7 +74,7 @@ class Newcomer:
         printed = self._log("make").read_text(errors="replace")
         if daemon.poll() is not None:
             raise ChildProcessError(f"make run ended: {printed[-2000:]}")
-        return READY in printed and all(map(_answers, PORTS))  # what answers there may be somebody else's
+        return READY in printed and all(map(_answers, PORTS))  # the server there may be somebody else's
 
     def _curl(self) -> None:
         """The two lines that log in and list contacts."""

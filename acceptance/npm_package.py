@@ -45,9 +45,9 @@ BAD: Final = (
     'new Account({ site: "", phone: "1" });\n',
     "const name: number = device.state; void name;\n",
 )
-"""What makes it wrong, at its end."""
+"""The code that makes it wrong, at its end."""
 OPTIONS: Final = {"strict": True, "noEmit": True, "target": "es2020", "lib": ["es2020", "dom"], "types": []}
-"""What TypeScript is told."""
+"""The options of TypeScript."""
 
 
 class Folder:

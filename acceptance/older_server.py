@@ -1,4 +1,4 @@
-"""The seed's Go server, as far as its database and its tokens go: what it has, and what it would take."""
+"""The seed's Go server, as far as its database and its tokens go: its data, and the data that it would accept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[str, str]
 
 
 class _Claims(Struct):
-    """What it must find in a token."""
+    """The claims that it must find in a token."""
 
     exp: int
     phone: str
@@ -51,7 +51,7 @@ class OlderServer:
         self._put("contact_person", ("phone", "contact_phone"), [*self.contacts, *zip(self.phones, odd, strict=False)])
 
     def _lists(self, random: Random) -> Iterator[Pair]:
-        """Who lists whom: everybody the next one and two others."""
+        """The contact lists: everybody lists the next one and two others."""
         for number, phone in enumerate(self.phones):
             yield phone, self.phones[number - 1]
             for other in random.sample(self.phones, 2):
@@ -72,7 +72,7 @@ class OlderServer:
         return set(self.database.rows(f"SELECT {columns} FROM {table}"))  # noqa: S608
 
     def contacts_of(self, phone: str) -> list[Pair]:
-        """What it answers to ``/getContactPersons``, in callnet's order."""
+        """Its answer to ``/getContactPersons``, in callnet's order."""
         found = self.database.rows(
             "SELECT d.phone, d.device_id FROM contact_person c JOIN account_device d ON c.contact_phone = d.phone"  # noqa: S608
             f" WHERE c.phone = '{phone}'"
@@ -80,7 +80,7 @@ class OlderServer:
         return sorted((phone, name) for phone, name in found if phone[0] == "1" and name != "a\tb")
 
     def token(self, device: DeviceAddress, age: int, old_fashioned: bool) -> str:
-        """A token that it issued to a device so many seconds ago.
+        """A token that it issued to a device at this age in seconds.
 
         :param old_fashioned: as in the seed's sample: it has a user name and nothing else.
         """
@@ -90,7 +90,7 @@ class OlderServer:
         return seed_token({"phone": device.phone, "deviceid": device.device_id, **expires}, self.secret)
 
     def accepts(self, token: str, device: DeviceAddress) -> bool:
-        """Whether it takes a token for one of this device: HS256 with its secret, and not expired."""
+        """True if it takes a token for one of this device: HS256 with its secret, and not expired."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(_decoded(signature), hmac.digest(self.secret, signed.encode(), "sha256")):
             return False
@@ -108,5 +108,5 @@ def _decoded(part: str) -> bytes:
 
 
 def expected_refusals(bad: int) -> Mapping[str, int]:
-    """How many rows of each kind callnet cannot take."""
+    """The number of rows of each kind that callnet cannot take."""
     return {"accounts": bad, "devices": 2 * bad, "contacts": bad}

@@ -33,7 +33,7 @@ async def call(port: int, caller: str, callee: str) -> None:
 
 
 async def _told(device: Device, kind: str) -> Frame:
-    """What it is told next. The end of its last call may be told again, if it left right after that."""
+    """The next message to it. The end of its last call may be repeated, if it left right after that."""
     message = await device.next()
     if message.get("type") == "calling_be_hangup" != kind:
         message = await device.next()

@@ -47,9 +47,9 @@ PEOPLE: Final = "people.json"
 """Tokens by phone."""
 DOCUMENT: Final = "openapi.json"
 COUNTS: Final = "counts.json"
-"""What was counted, once all is over."""
+"""The counts, once all is over."""
 _TELLING: Final = re.compile(r"^_+ [A-Z]+ /|^\s*- |^Error")
-"""The lines in which schemathesis says what is wrong: where, and what."""
+"""The lines in which schemathesis names a fault and its place."""
 _EXECUTABLE: Final = Path(sys.executable).parent / "schemathesis"
 
 
@@ -79,7 +79,7 @@ async def furnish(daemon: CountedDaemon) -> dict[str, str]:
 
 
 def run(daemon: CountedDaemon, folder: Path, examples: int, seed: int) -> tuple[str, Counter[str]]:
-    """Have schemathesis test the daemon. Returns what it says if anything is wrong, and what was counted."""
+    """Have schemathesis test the daemon. Returns its output if anything is wrong, and the counts."""
     server = f"http://127.0.0.1:{daemon.ports['account']}"
     (folder / SERVER).write_text(server)
     (folder / PEOPLE).write_text(json.dumps(asyncio.run(furnish(daemon))))
@@ -104,7 +104,7 @@ def run(daemon: CountedDaemon, folder: Path, examples: int, seed: int) -> tuple[
 
 
 def misses_of(said: str, counts: Counter[str]) -> list[str]:
-    """Where the target was missed, by what schemathesis says and what was counted."""
+    """The misses, by schemathesis's output and the counts."""
     paths = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     reached = {name.partition(": ")[0] for name in counts if name.endswith(": good data, errorCode 0")}
     found = [line.strip("_ -") for line in said.splitlines() if _TELLING.match(line)]

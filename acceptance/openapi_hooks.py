@@ -1,4 +1,4 @@
-"""What schemathesis is told beside the document: whom to be, and how this service refuses bad data.
+"""Hooks of schemathesis beside the document: the devices to be, and this service's refusals of bad data.
 
 Schemathesis loads this module in a process of its own, which :mod:`acceptance.openapi` starts.
 """
@@ -31,7 +31,7 @@ _cursors: Final[dict[str, str]] = {}
 """The last ``next`` that each call has answered."""
 
 _ILL_FORMED: Final = re.compile(r" is missing$| must be |^the body is not ")
-"""What the service says of data that is not of the form that the document asks for."""
+"""The service's error about data that is not of the form that the document asks for."""
 
 
 def _validator(path: str) -> Draft202012Validator:

@@ -1,4 +1,4 @@
-"""What an operator types, as the pages have it, as root in a minimal Debian: from an installation to a restored backup.
+"""An operator's commands, as the pages have them, as root in a minimal Debian: from installation to a restored backup.
 
 A place of somebody's own that a page names (another machine, where the clone comes from, the day of a backup) is given
 one here; nothing else of a block is changed. Everything but the installation happens in a network namespace.
@@ -51,7 +51,7 @@ ACCOUNT, SIGNALING, ADMIN = 8083, 8082, 8084
 
 
 class Operator:
-    """Somebody who does what the pages say."""
+    """A person who follows the pages."""
 
     def __init__(self, system: System, folder: Path, counts: dict[str, object], misses: list[str]) -> None:
         self._system = system
@@ -62,15 +62,15 @@ class Operator:
         self._typed = 0
         self._service: Service | None = None
         self._wanted = False
-        """Whether it was to be started."""
+        """True if it was to be started."""
         self._connected = False
-        """Whether there is a network for it."""
+        """True if there is a network for it."""
         self._orders: list[str] = []
         self._tokens = ("", "")
         self.shell: Final = RootShell(system, self._order)
 
     def install(self) -> None:
-        """The block of the installation, and what systemd has of it. It begins to serve in :meth:`tell`."""
+        """The block of the installation, and its effects on systemd. It begins to serve in :meth:`tell`."""
         source = self._root / SOURCE
         subprocess.run(["git", "clone", "--quiet", "--bare", "--no-local", str(ROOT), str(source)], check=True)
         self._move_to(source, "HEAD~1")
@@ -98,7 +98,7 @@ class Operator:
         self._counts["orders to systemd"] = ", ".join(self._orders)
 
     def type(self, page: Path, beginning: str, places: dict[str, str] | None = None, before: str = "") -> str:
-        """Type the block of a page that begins like this. Returns what it printed.
+        """Type the block of a page that begins like this. Returns its output.
 
         :param places: what is there in place of what the page names.
         :param before: what was typed before, in the same shell.
@@ -111,7 +111,7 @@ class Operator:
         self._typed += 1
         return self.shell.type(before + script)
 
-    # What systemd does
+    # The work of systemd
 
     def _order(self, verb: str, unit: str) -> bool:
         self._orders.append(f"{verb} {unit}")
@@ -149,7 +149,7 @@ class Operator:
         self._stop()
         self.shell.close()
 
-    # What is done
+    # The actions
 
     def _call(self) -> None:
         """Two devices call each other, with the tokens of before if they have some."""
@@ -207,7 +207,7 @@ class Operator:
         self._expect((self._root / "root/turn.secret").stat().st_mode & 0o77 == 0, "others may read the secret")
 
     def _upgrade(self) -> None:
-        """From the commit before to this one."""
+        """Upgrade from the commit before to this one."""
         self._move_to(self._root / SOURCE, "HEAD")
         self.type(DOCS / "upgrading.md", "cd /opt/callnet")
         there = self.shell.type("git -C /opt/callnet rev-parse HEAD").strip()

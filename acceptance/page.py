@@ -1,4 +1,4 @@
-"""How soon the page can be used by whoever opens it, on a machine four times as slow as this one.
+"""The time until a visitor can use the page, on a machine four times as slow as this one.
 
 A short slice says how long it takes and judges nothing: it is run on machines of which nobody knows how fast they are.
 """
@@ -23,7 +23,7 @@ WAYS: Final = {
     "to enter a room": ("", "scene", "idle"),
     "in a room": ("?room_id={room}", "callState", "waiting"),
 }
-"""What is opened, and what the page says of itself when it can be used."""
+"""The ways to open it, and the page's text when it can be used."""
 
 _NOTE: Final = """
     window.usableAfter = 0;
@@ -34,7 +34,7 @@ _NOTE: Final = """
         new MutationObserver(look).observe(document.body, { attributes: true });
     });
 """
-"""Noted in the page: whoever asks a slow browser from outside waits for the answer, too."""
+"""Noted in the page: asking a slow browser from outside would wait for the answer, too."""
 
 
 def measure(browsers: Stage, query: str, name: str, value: str) -> float:
@@ -43,7 +43,7 @@ def measure(browsers: Stage, query: str, name: str, value: str) -> float:
     visitor.page.add_init_script(_NOTE % (name, value))
     session = visitor.page.context.new_cdp_session(visitor.page)
     session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
-    visitor.visit(query.format(room=secrets.token_hex(4)))  # who was there before has a seat for a while
+    visitor.visit(query.format(room=secrets.token_hex(4)))  # the previous visitor keeps a seat for some time
     visitor.await_that("window.usableAfter > 0")
     took = float(visitor.page.evaluate("window.usableAfter"))
     if browser := visitor.page.context.browser:

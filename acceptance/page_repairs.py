@@ -66,7 +66,7 @@ class Server:
         self._complaints += self._daemon.complaints()
 
     def complaints(self) -> list[str]:
-        """What it has logged above info before it was last stopped."""
+        """The log lines above info from before it was last stopped."""
         return self._complaints
 
 
@@ -82,7 +82,7 @@ def serving() -> Iterator[Server]:
 
 
 class Shaken:
-    """Two visitors in a call, and what is wrong with it.
+    """Two visitors in a call, and its faults.
 
     :param limit: seconds that a picture may stand still over a path that is whole.
     """

@@ -1,4 +1,4 @@
-"""What a proof is, and what it writes down."""
+"""A proof, and its report."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from harness import ROOT
 
 
 class Outcome(Struct, frozen=True):
-    """How a proof came out."""
+    """The outcome of a proof."""
 
     counts: Mapping[str, object]
-    """What was done and seen, in the words of the report."""
+    """The figures, in the words of the report."""
     misses: Sequence[str]
     """Where the target was missed, a line each; none: it was met."""
 
@@ -55,7 +55,7 @@ def commit() -> str:
 
 
 def report(proof: Proof, outcome: Outcome, brief: bool, seed: int, seconds: float) -> str:
-    """Write what there is to say about one run of ``proof``."""
+    """Write the report about one run of ``proof``."""
     lines = [
         f"{proof.name}: {'MISSED' if outcome.misses else 'met'}{' (a short slice)' if brief else ''}",
         f"target: {proof.target}",

@@ -21,7 +21,7 @@ class Block(Struct, frozen=True):
     line: int
     """On which it begins, from 1."""
     language: str
-    """What stands after the first fence; empty: none."""
+    """The word after the first fence; empty: none."""
     text: str
     """Without its indentation."""
 

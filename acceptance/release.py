@@ -47,7 +47,7 @@ FROM_THE_SDIST: Final = "tests.rules"
 def fresh_clone(target: Path) -> str:
     """Clone this project, with news in it. Returns the version that its next release may have.
 
-    Of a clone without its history, which a release needs, the history begins anew.
+    In a clone without its history, which a release needs, a new history begins.
     """
     _do(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], target.parent)
     if is_shallow():
@@ -69,7 +69,7 @@ def fresh_clone(target: Path) -> str:
 
 
 def hashes(clone: Path) -> Mapping[str, str]:
-    """What the tool wrote down of the files that it built."""
+    """The tool's record of the hashes of the files that it built."""
     lines = (clone / "dist" / SUMS).read_text().splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
@@ -103,7 +103,7 @@ class Installation:
         _do([str(self._bin / "pip"), "install", *quiet, str(file)], folder)
 
     def faults(self, version: str) -> Sequence[str]:
-        """Say what it does not do as it should."""
+        """The differences from the expected behaviour."""
         found = []
         said = _do([str(self._bin / "callnet"), "--version"], self._folder).strip()
         if said != f"callnet, version {version}":
@@ -129,7 +129,7 @@ async def _call(at: Mapping[str, int]) -> None:
 
 
 def _do(command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None, umask: int = UNMASKED) -> str:
-    """Run a command. Returns what it printed.
+    """Run a command. Returns its output.
 
     :raises subprocess.CalledProcessError: it failed; what it said is shown.
     """
@@ -151,7 +151,7 @@ def _do(command: Sequence[str], folder: Path, variables: Mapping[str, str] | Non
 
 
 def _from_the_sdist(sdist: Path, folder: Path) -> Sequence[str]:
-    """Unpack it, see that nothing is missing of what git has, and run some tests of its own."""
+    """Unpack it, see that no file of git is missing, and run some tests of its own."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     [tree] = folder.iterdir()
@@ -163,7 +163,7 @@ def _from_the_sdist(sdist: Path, folder: Path) -> Sequence[str]:
 
 
 def _tried(wanted: str, file: Path, version: str, folder: Path) -> tuple[str, Sequence[str]]:
-    """Install a file with a Python. Returns what that was, in words, and what was wrong."""
+    """Install a file with a Python. Returns the installation in words, and the faults."""
     kind = "wheel" if file.suffix == ".whl" else "sdist"
     found = python(wanted)
     if found is None:
@@ -174,7 +174,7 @@ def _tried(wanted: str, file: Path, version: str, folder: Path) -> tuple[str, Se
 
 
 def _packed(clone: Path, version: str) -> Sequence[str]:
-    """Say what is wrong with the package of the client in JavaScript: it has the same version, the tree has none."""
+    """The faults of the package of the client in JavaScript: it has the same version, the tree has none."""
     manifest = clone / CLIENT / "package.json"
     told = json.loads(manifest.read_text())
     package = clone / "dist" / f"{told['name']}-{for_npm(version)}.tgz"
@@ -194,7 +194,7 @@ def _packed(clone: Path, version: str) -> Sequence[str]:
 
 
 def _built_again(clone: Path, folder: Path) -> Mapping[str, str]:
-    """Build what a clone is at in another one, as unlike the first time as can be. Returns the hashes."""
+    """Build the commit of a clone in another one, as unlike the first time as can be. Returns the hashes."""
     _do(["git", "clone", "--quiet", str(clone), str(folder)], clone, umask=MASKED)
     _do([*LATER, sys.executable, "-m", "tools.release", "dist"], folder, ELSEWHERE, MASKED)
     return hashes(folder)

@@ -27,7 +27,7 @@ class Revision(Struct, frozen=True):
     name: str
     """As people know it: twelve digits and the first line of its message."""
     command: Sequence[str]
-    """What has to stand before ``python -m …`` so that its code is run."""
+    """The prefix of ``python -m …`` with which its code is run."""
 
 
 def previous() -> str:
@@ -90,7 +90,7 @@ def _see_that_it_is_run(command: Sequence[str], tree: Path) -> None:
 
 
 def _code_of(commit: str) -> str:
-    """What a commit would run, as one word that is the same for the same."""
+    """The code that a commit would run, as one word that is the same for the same."""
     return " ".join(_git("rev-parse", f"{commit}:{what}") for what in ("callnet", "twisted", "requirements.lock"))
 
 

@@ -52,7 +52,7 @@ WAYS: Final = ("revoked", "logged out", "deleted")
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     logouts: int
     """In each of two storms."""
@@ -83,7 +83,7 @@ async def two_nodes() -> AsyncIterator[tuple[Path, Sequence[Node]]]:
 
 
 async def storm(nodes: Sequence[Node], phones: Sequence[str], logouts: int) -> Counter[str]:
-    """Have the devices of these phones log in, refresh and log out; what the answers to the logouts were."""
+    """Have the devices of these phones log in, refresh and log out; returns the answers to the logouts."""
     answers: Counter[str] = Counter()
     numbers = iter(range(logouts))
 
@@ -106,13 +106,13 @@ def longest_event(node: Node, since: float) -> watched.Event:
 
 
 def rows(folder: Path) -> Mapping[str, int]:
-    """How many revocations the table has of each phone."""
+    """The number of revocations of each phone in the table."""
     with closing(sqlite3.connect(folder / "accounts.db")) as database:
         return dict(database.execute("SELECT phone, count(*) FROM revocation GROUP BY phone").fetchall())
 
 
 async def storms(folder: Path, nodes: Sequence[Node], plan: Plan) -> tuple[dict[str, object], list[str]]:
-    """Both storms, one after the other; what was counted, and what was missed."""
+    """Both storms, one after the other; returns the counts, and the misses."""
     counts: dict[str, object] = {}
     misses: list[str] = []
     for who, phones in (("one device", ["13600000000"]), (f"{CROWD} devices", [f"137{n:08}" for n in range(CROWD)])):
@@ -138,7 +138,7 @@ async def storms(folder: Path, nodes: Sequence[Node], plan: Plan) -> tuple[dict[
 
 
 class Thief:
-    """Who has a token of a device, and refreshes it wherever it can."""
+    """A thief who has a token of a device, and refreshes it wherever it can."""
 
     def __init__(self, nodes: Sequence[Node], phone: str, random: Random) -> None:
         self.nodes: Final = nodes
@@ -147,7 +147,7 @@ class Thief:
         self._random = random
 
     async def live(self, way: str, end: Callable[[str, Thief], Awaitable[None]]) -> int:
-        """Go on until the token has been ended in this way for a while; how many tokens are good then."""
+        """Go on until the token has been ended in this way for some time; the number of tokens that are valid then."""
         self.tokens.append(await login(self.nodes[0].door.account, self.phone, "tv"))
         stealing = asyncio.ensure_future(self._steal())
         await asyncio.sleep(self._random.uniform(0.3, 1.3))
@@ -213,7 +213,7 @@ async def thieves(nodes: Sequence[Node], plan: Plan, random: Random) -> tuple[di
 
 
 async def limited(port: int) -> tuple[int, int]:
-    """How many refreshes and logouts the usual limits allow a device at once."""
+    """The number of refreshes and logouts that the usual limits allow a device at once."""
     token = await login(port, "13600000001", "tv")
     allowed = {"refresh": 0, "logout": 0}
     for _ in range(LimitSettings().logins_a_minute_of_a_phone - 2):

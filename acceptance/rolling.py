@@ -43,21 +43,21 @@ RINGS: Final = 0.5, 6.0
 LASTS: Final = 1.0, 15.0
 """A call may outlast the draining of a node, or not."""
 MOVES: Final = 0.5
-"""So many of those in no call go to a node that is back."""
+"""The share of those in no call that go to a node that is back."""
 SHOWN: Final = 5
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     devices: int
     rate: float
     """Calls in a second."""
     drain_deadline: int
     rounds: int
-    """So often both nodes are restarted with the code that is here."""
+    """The number of times that both nodes are restarted with the code that is here."""
     rolls: int
-    """So often they are taken to the previous revision and back."""
+    """The number of times that they are taken to the previous revision and back."""
 
 
 FULL: Final = Plan(300, 8.0, 5, 6, 3)
@@ -65,7 +65,7 @@ BRIEF: Final = Plan(100, 2.5, 2, 0, 1)
 
 
 class Rolled(Shared):
-    """What the nodes have in common: all settings are the usual ones."""
+    """The common parts of the nodes: all settings are the usual ones."""
 
     def __init__(self, folder: Path, drain_deadline: int) -> None:
         super().__init__(folder)
@@ -90,7 +90,7 @@ redis.url = "{redis}"
 
 
 class Rolling:
-    """The restarts, and what is counted of them."""
+    """The restarts, and their counts."""
 
     def __init__(self, nodes: Sequence[Node], crowd: Crowd, random: Random) -> None:
         self._nodes = nodes
@@ -100,7 +100,7 @@ class Rolling:
         self._longest_stop = 0.0
 
     async def roll(self, kind: str, code: Sequence[str]) -> None:
-        """Restart all nodes, one after the other. ``code``: what is before the program then, to run its code."""
+        """Restart all nodes, one after the other. ``code``: the prefix of the program then, to run its code."""
         for node in self._nodes:
             node.before = code
             await self._restart(node)
@@ -127,12 +127,12 @@ class Rolling:
                 device.background(device.connect(node.number))
 
     def counts(self) -> dict[str, object]:
-        """What was done."""
+        """The figures."""
         return {**self._counts, "longest stop, s": round(self._longest_stop, 1)}
 
 
 async def prove_it(plan: Plan, old: Revision, cluster: Cluster, random: Random) -> tuple[dict[str, object], list[str]]:
-    """Everything that happens. Returns what was counted, and where the target was missed."""
+    """The whole proof. Returns the counts, and the misses."""
     seen = Seen()
     doors = [node.door for node in cluster.nodes]
     handsets = [Handset(address_of(number), doors, seen, random, number % 2 == 1) for number in range(plan.devices)]
@@ -162,7 +162,7 @@ async def prove_it(plan: Plan, old: Revision, cluster: Cluster, random: Random) 
 
 
 def pauses(when: str, seen: Seen) -> dict[str, object]:
-    """How long something was missing in the middle of a call."""
+    """The length of interruptions in the middle of a call."""
     return {
         f"{when}: longest that a device in a call was without a socket, s": round(seen.longest_away, 2),
         f"{when}: longest that nothing came from the other side of a call, s": round(seen.longest_gap, 2),

@@ -55,21 +55,21 @@ class RootShell:
         self._asked = os.open(self._root / _ASKED, os.O_RDWR | os.O_NONBLOCK)
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release its resources."""
         os.close(self._asked)
 
     def command(self, script: str) -> list[str]:
-        """What runs a script there, which gives up at the first command that fails."""
+        """The command that runs a script there, which gives up at the first command that fails."""
         return ["chroot", str(self._root), "bash", "-euo", "pipefail", "-c", script]
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What root finds in its environment, and how packages are reached from here."""
+        """The environment of root, and the settings to reach packages from here."""
         passed = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
         return {**passed, **BARE, "PATH": f"/usr/local/bin:{BARE['PATH']}", "LANG": "C.UTF-8"}
 
     def type(self, script: str) -> str:
-        """Type a block. Returns what it printed.
+        """Type a block. Returns its output.
 
         :raises ChildProcessError: a command of it failed.
         :raises TimeoutError: it took too long.

@@ -1,4 +1,4 @@
-"""A thousand nodes in simulated time: what a call costs does not grow with their number, and the dead are seen to."""
+"""A thousand nodes in simulated time: a call's cost does not grow with their number, and dead nodes are handled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.cluster.page import Page
 from tests.cluster.simulated import World
 
 LIMIT: Final = 1.1
-"""What a call costs among many nodes, at most so many times what it costs on one or between two."""
+"""The cost of a call among many nodes, at most, in multiples of that on one or between two."""
 DEVICES: Final = 20
 """On each node."""
 AT_ONCE: Final = 64
@@ -31,17 +31,17 @@ FIGURES: Final[Mapping[str, str]] = {
     "received": "bytes from Redis",
     "records": "records read",
 }
-"""What is counted, and how the report calls it."""
+"""The figures, and their names in the report."""
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     nodes: Sequence[int]
     calls: int
-    """Of each kind that is counted."""
+    """The number of each kind that is counted."""
     seconds: int
-    """Of the cluster's life, while nodes die."""
+    """The seconds of the cluster's life, while nodes die."""
     big: tuple[int, int]
     """Devices of a node that dies, and how many of them are in calls."""
 
@@ -51,7 +51,7 @@ BRIEF: Final = Plan((1, 2, 10, 100), 20, 30, (5_000, 250))
 
 
 class Scale:
-    """The proof, and what was found so far."""
+    """The proof, and its findings so far."""
 
     def __init__(self, server: RedisServer, plan: Plan, random: Random) -> None:
         self._server = server
@@ -62,7 +62,7 @@ class Scale:
         self.misses: Final[list[str]] = []
 
     def grow(self) -> None:
-        """Count what calls and heartbeats cost, on ever more nodes, and again after some of these have died."""
+        """Count the cost of calls and heartbeats, on ever more nodes, and again after some of these have died."""
         for nodes in self._plan.nodes:
             name = f"{nodes} node{'s' if nodes > 1 else ''}"
             crowd = self._crowd(nodes)
@@ -80,7 +80,7 @@ class Scale:
             crowd.world.close()
 
     def weigh(self) -> None:
-        """Measure what Redis computes for connections, calls and heartbeats."""
+        """Measure the computing time of Redis for connections, calls and heartbeats."""
         crowd = self._crowd(10)
         node = crowd.world.nodes[0]
         self._weigh("a heartbeat", crowd, 60, partial(crowd.world.pass_time, 1), len(crowd.world.nodes))
@@ -93,7 +93,7 @@ class Scale:
         self._weigh_pages(crowd, 10 * self._plan.calls)
         crowd.world.redis.ask(b"FLUSHALL")
         known = sum(len(node.copies.devices()) for node in crowd.world.nodes)
-        self._weigh("a device that is announced anew", crowd, 1, partial(crowd.world.pass_time, 2), known)
+        self._weigh("a device that is announced again", crowd, 1, partial(crowd.world.pass_time, 2), known)
         crowd.world.close()
 
     def _weigh_pages(self, crowd: Crowd, count: int) -> None:
@@ -109,7 +109,7 @@ class Scale:
             self._weigh(words, crowd, len(left), partial(_act, crowd, what, left), 1)
 
     def bury(self) -> None:
-        """Let a node die that has so many devices that they cannot be seen to at once."""
+        """Let a node die with too many devices to handle at once."""
         devices, in_calls = self._plan.big
         crowd = Crowd(self._server, 2, 0, self._random, SETTINGS)
         big, other = crowd.world.nodes
@@ -139,7 +139,7 @@ class Scale:
         self.counts[f"{name}: {where}"] = ", ".join(told)
 
     def _weigh(self, what: str, crowd: Crowd, rounds: int, action: Callable[[], object], each: int) -> None:
-        """Do something again and again, which is ``each`` of what is weighed."""
+        """Do something again and again, which is ``each`` of the weighed things."""
         before = _computed(crowd.world)
         for _ in range(rounds):
             action()

@@ -1,4 +1,4 @@
-"""A simulated cluster that lives for a while: calls begin and end between random nodes, and nodes die."""
+"""A simulated cluster that lives for some time: calls begin and end between random nodes, and nodes die."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOST: Final = "calling_be_hangup:connection_lost"
 
 
 class Life:
-    """What happens, and what was seen of it."""
+    """The events, and the observations."""
 
     def __init__(self, crowd: Crowd, random: Random) -> None:
         self._world = crowd.world
@@ -53,7 +53,7 @@ class Life:
             self._pass_second()
 
     def counts(self) -> Mapping[str, object]:
-        """What was done and seen, in the words of the report."""
+        """The figures, in the words of the report."""
         told = sorted(self._told)
         return {
             "nodes that died": len(self._dead),
@@ -64,7 +64,7 @@ class Life:
         }
 
     def misses(self) -> Iterator[str]:
-        """What should not be."""
+        """The violations."""
         if self._left:
             yield f"{len(self._left)} devices were never told that their peer's node had died"
         if self._told and max(self._told) > BOUND:

@@ -1,4 +1,4 @@
-"""A service of systemd's, started without it: by what its unit says, in a system whose root is a folder.
+"""A service of systemd's, started without it: as its unit says, in a system whose root is a folder.
 
 What is done as systemd does it (systemd.exec(5), sd_notify(3)): the command, user and group, the environment, the
 directories with their modes and owners, the umask, no capabilities, and a socket by which the service tells how it is.
@@ -69,7 +69,7 @@ class Service:
         self._unit = unit
         self._log = log
         self.heard: Final[list[str]] = []
-        """What it has told systemd."""
+        """The messages that it has sent to systemd."""
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         place = self._root / NOTIFY_SOCKET
         self._notify.bind(str(place))
@@ -86,7 +86,7 @@ class Service:
             )
 
     def tells(self, assignment: str) -> bool:
-        """Whether it has told this to systemd."""
+        """True if it has told this to systemd."""
         while True:
             try:
                 self.heard.extend(self._notify.recv(4096).decode().splitlines())
@@ -108,7 +108,7 @@ class Service:
         wait_for(is_ready, seconds, "READY=1 of the service")
 
     def stop(self, seconds: float) -> int:
-        """Have it end by SIGTERM; what systemd makes only while a service runs is removed. Returns its status.
+        """Have it end by SIGTERM; files that systemd makes only while a service runs are removed. Returns its status.
 
         :raises subprocess.TimeoutExpired: it had to be killed.
         """
@@ -154,7 +154,7 @@ class Service:
             yield name, value
 
     def _make(self, kind: str, place: str) -> str:
-        """Make a directory as systemd makes it; what configures a service is root's."""
+        """Make a directory as systemd makes it; those for configuration are root's."""
         folder = self._root / place
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(int(self._unit.one(f"{kind}DirectoryMode", "0755"), 8))

@@ -1,4 +1,4 @@
-"""Runs a daemon on a machine whose clock is ahead by what a file says: ``python -m acceptance.set_clock FILE …``."""
+"""Runs a daemon whose clock is ahead by the number in a file: ``python -m acceptance.set_clock FILE …``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 def go_by(file: str) -> None:
-    """Have whoever asks for the time be told so much more. The monotonic clock is a true one."""
+    """Shift the time that programs are told by this much. The monotonic clock is a true one."""
     true_time = time.time
 
     def told() -> float:

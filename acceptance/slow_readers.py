@@ -1,4 +1,4 @@
-"""Devices that never read what they are sent, while others call them, and yet others ping without end.
+"""Devices that never read their messages, while others call them, and yet others ping without end.
 
 Thousands of devices show that they live, and read nothing. They are called and given up again and again, until the
 daemon has cut every one of them, or has nothing more to keep for those that are left. Some more send pings as fast as
@@ -52,9 +52,9 @@ LIVE_EVERY: Final = 8.0
 """Seconds after which a slow reader shows that it lives."""
 AT_ONCE: Final = 16
 NOBODY: Final = "13600000000"
-"""Whoever calls this one is answered at once."""
+"""A caller of this one is answered at once."""
 NO_HISTORY: Final = "[history]\ndays = 0\n"
-"""Eight devices without limits end more calls than one database writes down. Those that wait are not weighed here."""
+"""Eight devices without limits end more calls than one database records. Those that wait are not weighed here."""
 _ALIVE: Final = client_frame(PONG)
 _PING: Final = client_frame(PING, b"x" * 120)
 
@@ -108,7 +108,7 @@ class Silent:
 
 
 class Cost(Struct):
-    """What it has taken at the most, in KiB."""
+    """The most memory that it has taken, in KiB."""
 
     process: int = 0
     sockets: int = 0
@@ -120,7 +120,7 @@ class Cost(Struct):
 
 
 def kernel_memory(port: int) -> int:
-    """What the system has for the server's side of its connections, in KiB: sent and not taken, come and not read."""
+    """The kernel's memory for the server's side of its connections, in KiB: sent and not taken, come and not read."""
     said = subprocess.run(
         ["ss", "--tcp", "--memory", "--numeric", "--no-header", "state", "established", f"sport = :{port}"],
         capture_output=True,
@@ -139,7 +139,7 @@ def kernel_memory(port: int) -> int:
 
 @asynccontextmanager
 async def silent(ports: tuple[int, int], count: int, first: str) -> AsyncIterator[Sequence[Silent]]:
-    """So many devices that do not read; ``first``: what their phones begin with."""
+    """This number of devices that do not read; ``first``: the prefix of their phones."""
     slots = asyncio.Semaphore(AT_ONCE)
     devices: list[Silent] = []
 
@@ -178,7 +178,7 @@ async def bother(caller: WebSocket, phones: Sequence[str]) -> None:
 async def attack(
     daemon: CountedDaemon, count: int, others: int, reads: bool, ledger: Ledger
 ) -> tuple[Cost, dict[str, object]]:
-    """All of it. Returns what it has cost beside idle sockets, and what was counted.
+    """The whole attack. Returns its cost beside idle sockets, and the counts.
 
     :param others: how many ping.
     :param reads: whether they read, as they should.
@@ -227,7 +227,7 @@ async def attack(
 
 
 async def pipeline(daemon: CountedDaemon, seconds: float) -> tuple[dict[str, object], list[str]]:
-    """Requests whose answers nobody reads, plain and over TLS. Returns what they have cost, and what was missed."""
+    """Requests whose answers nobody reads, plain and over TLS. Returns their cost, and the misses."""
     counts: dict[str, object] = {}
     misses = []
     page = b"GET /static/demo/direct_chat.html HTTP/1.1\r\nHost: x\r\n\r\n"

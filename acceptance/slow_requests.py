@@ -34,7 +34,7 @@ KINDS: Final = {
     "headers": (HEADERS, b"X-Slow: " + b"x" * 1000),
     "bodies": (HEADERS + b"Content-Length: 10000\r\n\r\n", b'{"phone": "' + b" " * 1000),
 }
-"""What is sent at once, and what drips in."""
+"""The bytes that are sent at once, and those that drip in."""
 
 
 async def drip(port: int, at_once: bytes, rest: bytes) -> float:
@@ -67,7 +67,7 @@ async def log_in(port: int, until: asyncio.Future[list[float]]) -> Sequence[floa
 
 
 async def attack(port: int, count: int) -> tuple[dict[str, Sequence[float]], Sequence[float]]:
-    """All of it. Returns after how many seconds each slow client was cut off, by kind, and what each login took."""
+    """The whole attack. Returns the seconds until each slow client was cut off, by kind, and each login's time."""
     slow = asyncio.gather(*(drip(port, *what) for what in KINDS.values() for _ in range(count)))
     logins = await log_in(port, slow)
     cut = await slow

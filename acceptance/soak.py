@@ -50,9 +50,9 @@ LASTS: Final = 1.0, 20.0
 AWAY: Final = 0.2, 3.0
 """Seconds for which somebody is gone who is in a call."""
 POLITELY: Final = 0.5
-"""So many of those who leave close their socket in order."""
+"""The share of those leaving that close their socket in order."""
 MORE: Final = 0.1
-"""So many more devices there are than are connected."""
+"""The share of devices beyond those that are connected."""
 GROWTH: Final = 40.0
 """KiB in a minute."""
 SAMPLED_EVERY: Final = 5.0
@@ -63,7 +63,7 @@ FILES_LEFT: Final = 2
 
 
 class Plan(Struct, frozen=True):
-    """How much is done. Seconds."""
+    """The amounts. Seconds."""
 
     sockets: int
     lasts: float
@@ -75,7 +75,7 @@ BRIEF: Final = Plan(500, 20.0, 5.0)
 
 
 class Sample(Struct, frozen=True):
-    """How the daemon was at some time."""
+    """The state of the daemon at some time."""
 
     at: float
     """Seconds since the load began."""
@@ -87,12 +87,12 @@ class Sample(Struct, frozen=True):
 
 
 def growth(samples: Sequence[Sample]) -> float:
-    """By how many KiB memory grows in a minute: the slope of the line that fits the samples best."""
+    """The growth of memory in KiB in a minute: the slope of the line that fits the samples best."""
     return linear_regression([one.at / MINUTE for one in samples], [one.memory for one in samples]).slope
 
 
 class Soak:
-    """The load, and what is measured."""
+    """The load, and the measurements."""
 
     def __init__(self, daemon: CountedDaemon, plan: Plan, random: Random) -> None:
         self._daemon = daemon
@@ -176,7 +176,7 @@ class Soak:
         return [sample for sample in self.samples if sample.at >= self._plan.warm_up]
 
     def counts(self, brief: bool) -> dict[str, object]:
-        """What was done and seen. How memory grows is no figure of a short slice, which is all warm-up."""
+        """The figures. The growth of memory is no figure of a short slice, which is all warm-up."""
         settled = self._settled
         grows = {} if brief else {"memory grows in a minute, KiB": round(growth(settled), 1)}
         return {

@@ -40,7 +40,7 @@ END_FRAMES: Final = {"refused": "call_refuse", "unanswered": "call_failed", "hun
 
 
 class Story(Struct, frozen=True):
-    """What happens to one caller."""
+    """The events of one caller."""
 
     number: int
     end: str
@@ -77,7 +77,7 @@ class Phone:
         self._lines.append(await Device.connect(self._ports, self.address, SOON))
 
     async def leave(self, way: str) -> None:
-        """End the connection, or only read it no more."""
+        """End the connection, or only stop reading it."""
         if way in GOODBYES:
             self.line.say_goodbye(GOODBYES[way])
             await self.line.ended()
@@ -107,7 +107,7 @@ class Phone:
         self.line.answer(await self.expect("called"), accept)
 
     async def silence(self) -> None:
-        """Hear nothing for a while."""
+        """Hear nothing for some time."""
         try:
             async with asyncio.timeout(SILENCE):
                 heard = await self.line.next()
@@ -117,14 +117,14 @@ class Phone:
 
 
 class Unexpected(Exception):
-    """Something else came than what was due."""
+    """Another frame came than the due one."""
 
 
 def stories(aways: Sequence[float], random: Random) -> list[Story]:
     """All ways in which this can go."""
     found: list[Story] = []
     for end, way, is_there, away, calls in product(ENDS, WAYS, (True, False), aways, ("same", "other", "nobody")):
-        # What rings still has not ended yet.
+        # A call that still rings has not ended yet.
         least = RING_TIME + 0.5 if end == "unanswered" and not is_there else 0.0
         found.append(Story(len(found), end, way, is_there, max(away, least), calls, random.choice((0.0, 0.3))))
     return found
@@ -186,7 +186,7 @@ async def play(story: Story, caller: Phone, callee: Phone, other: Phone) -> None
 
 
 async def run(daemon: CountedDaemon, told: Sequence[Story], counts: Counter[str]) -> list[str]:
-    """Play them all side by side; what went wrong."""
+    """Play them all side by side; returns the errors."""
     slots = asyncio.Semaphore(AT_ONCE)
     wrong: list[str] = []
 

@@ -43,7 +43,7 @@ CALM: Final = 1.0
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     devices: int
     calls: int
@@ -56,7 +56,7 @@ BRIEF: Final = Plan(800, 40, 5.0)
 
 
 class Storm:
-    """The devices, and what happens to them."""
+    """The devices, and their events."""
 
     def __init__(self, daemon: CountedDaemon, plan: Plan, random: Random) -> None:
         self._plan = plan
@@ -101,7 +101,7 @@ class Storm:
         await asyncio.wait([comes])
 
     async def _break_down(self, kind: str, silently: bool) -> None:
-        """Cut everybody, and wait until all are back; what becomes of handshakes is counted anew."""
+        """Cut everybody, and wait until all are back; handshakes are counted from zero."""
         seen = self._seen
         seen.answers.clear()
         seen.handshakes.clear()
@@ -131,7 +131,7 @@ class Storm:
         await device.connect()
 
     def _look_at(self, kind: str, talks: Sequence[Talk]) -> None:
-        """Judge what is left afterwards."""
+        """Judge the rest afterwards."""
         self.counts[f"{kind}: calls that went on"] = sum(talk.in_progress for talk in talks)
         gone = sum(not device.connected for device in self._all)
         errors = {name: count for name, count in self._seen.answers.items() if name not in ("101", "429", "503")}

@@ -18,7 +18,7 @@ from tests.unit import test_plain_handshakes, test_short_frames
 from tests.unit.test_short_frames import ListeningSocket, SlowSocket
 
 WHOLE: Final = {"frames": 50_000, "handshakes": 20_000, "servers": 30_000}
-"""How many streams there are of each kind: to one socket, for an upgrade, and to a server with four clients."""
+"""The number of streams of each kind: to one socket, for an upgrade, and to a server with four clients."""
 SLICE: Final = {"frames": 1_000, "handshakes": 500, "servers": 500}
 
 _Seen = Counter[str]
@@ -60,12 +60,12 @@ KINDS: Final[dict[str, tuple[st.SearchStrategy[Any], Callable[[Any, _Seen], None
 
 
 def _say_nothing() -> None:
-    """What a server logs of its own errors is no news here: some streams ask for them."""
+    """Silence the server's log of its own errors: some streams ask for them."""
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
 
 
 def compare(kind: str, count: int, chosen: int) -> tuple[str, _Seen, str]:
-    """Compare so many streams of a kind; answers with what was seen, and with a difference if there was one."""
+    """Compare this number of streams of a kind; returns the observations, and a difference if there was one."""
     strategy, check = KINDS[kind]
     seen: _Seen = Counter()
 
@@ -83,7 +83,7 @@ def compare(kind: str, count: int, chosen: int) -> tuple[str, _Seen, str]:
 
     try:
         run()
-    except Exception as error:  # noqa: BLE001  it is what is looked for
+    except Exception as error:  # noqa: BLE001  the proof looks for any error
         return kind, seen, f"{kind}: {error}".splitlines()[0][:2000]
     return kind, seen, ""
 

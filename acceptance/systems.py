@@ -18,10 +18,10 @@ SUITE: Final = "trixie"
 USER: Final = "nobody:nogroup"
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 BARE: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-"""What root finds in its environment."""
+"""The environment of root."""
 
 PASSED_ON: Final = re.compile(r"PIP_.*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|.*_proxy|.*_PROXY")
-"""What of this machine's environment says how packages are reached from here."""
+"""The variables of this machine's environment that are needed to reach packages from here."""
 OURS_ALONE: Final = ("sources.list.d/older-defaults-of-debian.sources", "preferences.d/installed-versions")
 """Parts of ``/etc/apt`` that name files of this machine, where it has them."""
 
@@ -40,7 +40,7 @@ class System(Struct, frozen=True):
         with log.open("wb") as output:
             return subprocess.Popen(
                 [
-                    # What runs in the background, as a proof may, ignores SIGINT, and so does all that it starts.
+                    # A process in the background, such as a proof, ignores SIGINT, and so do its children.
                     *("env", "--default-signal=INT", "/usr/sbin/chroot", f"--userspec={USER}", str(self.root)),
                     *("sh", "-c", f"cd {inside} && {script}"),
                 ],
@@ -52,7 +52,7 @@ class System(Struct, frozen=True):
             )
 
     def do(self, *command: str) -> str:
-        """Run a command as root. Returns what it printed.
+        """Run a command as root. Returns its output.
 
         :raises subprocess.CalledProcessError: it failed; what it printed is shown.
         """
@@ -117,7 +117,7 @@ def _mirror() -> str:
 
 
 def _configure(root: Path) -> None:
-    """Have the system reach what this machine reaches, in the way that this machine does."""
+    """Have the system reach the hosts that this machine reaches, in the same way."""
     shutil.rmtree(root / "etc" / "apt")
     shutil.copytree("/etc/apt", root / "etc" / "apt", symlinks=True)
     for name in OURS_ALONE:

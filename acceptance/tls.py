@@ -1,4 +1,4 @@
-"""How TLS is spoken, judged by sslyze by Mozilla's profile, and a certificate that is swapped under open connections.
+"""TLS, judged by sslyze by Mozilla's profile, and a certificate that is swapped under open connections.
 
 Many devices hold a WebSocket over TLS while the files of the certificate are replaced, first by two that are no pair
 and then by a good pair. Nobody may be cut off, everybody must go on to be answered, and whoever connects then must be
@@ -60,7 +60,7 @@ class Files:
 
     @property
     def settings(self) -> str:
-        """What names them."""
+        """The settings that name them."""
         return f'tls = {{ certificate = "{self.certificate}", private_key = "{self.key}" }}\n'
 
     def write(self, *, is_pair: bool = True) -> bytes:
@@ -101,7 +101,7 @@ def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKe
 
 
 def judge(port: int, trusted: Path) -> str | None:
-    """Have sslyze judge a server whose certificate is trusted. Returns what is wrong, if anything."""
+    """Have sslyze judge a server whose certificate is trusted. Returns the fault, if there is one."""
     program = installed("sslyze", SSLYZE)
     done = subprocess.run(
         [str(program), "--mozilla_config", PROFILE, "--certinfo_ca_file", str(trusted), f"localhost:{port}"],
@@ -118,7 +118,7 @@ def judge(port: int, trusted: Path) -> str | None:
 
 
 def connect(port: int) -> ssl.SSLSocket:
-    """Connect, whoever the server says it is."""
+    """Connect to any server, whatever its name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     plain = socket.create_connection((HOST, port), 30)
@@ -157,7 +157,7 @@ def shown(port: int) -> bytes | None:
 
 
 def swap(daemon: CountedDaemon, files: Files, old: bytes, count: int) -> tuple[dict[str, object], list[str]]:
-    """Swap the certificate under so many open connections. Returns counts, and what is wrong."""
+    """Swap the certificate under this number of open connections. Returns counts, and the faults."""
     misses = []
     port = daemon.ports["site"]
     tokens = [asyncio.run(login(daemon.ports["account"], f"139{number:08}", "tv")) for number in range(count)]

@@ -1,1 +1,1 @@
-"""What ``make bench`` runs: a load generator, the servers that it measures, and its table."""
+"""The parts of ``make bench``: a load generator, the servers that it measures, and its table."""

@@ -33,7 +33,7 @@ QUICK: Final = Plan(
 )
 
 STALLING: Final = WAYS[:2]
-"""The ways to run callnet of which it is found out how long they keep anybody waiting."""
+"""The ways to run callnet whose longest event is measured."""
 WITH_REDIS, TWO_NODES, TWO_WORKERS = (way.name for way in WAYS[1:])
 NODE: Final = "Node"
 NODE_OVER_TLS: Final = "Node over TLS"

@@ -20,11 +20,11 @@ _BUILT: Final = ROOT / "build" / "bench" / "callload"
 
 
 _OTHERS: Final = "1000000"
-"""The first device of a load that comes after another one: who has called before is told of the end of that again."""
+"""The first device of a load that comes after another one: an earlier caller is told the end of that again."""
 
 
 class Saturated(Struct, frozen=True):
-    """What a server does that never waits for its clients."""
+    """A server under load that never waits for its clients."""
 
     calls: float
     """Whole calls a second."""
@@ -55,7 +55,7 @@ def saturate(program: Path, server: Server, seconds: float) -> Saturated:
 
 
 def storm(program: Path, server: Server, connections: int) -> float:
-    """Open so many connections; the CPU of one, µs.
+    """Open this number of connections; the CPU of one, µs.
 
     :raises LoadError: the server did something that it may not do.
     """

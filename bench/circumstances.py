@@ -1,4 +1,4 @@
-"""Where, when and with what is measured."""
+"""The place, time and conditions of a measurement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def allow_many_files() -> None:
 
 
 def circumstances(how: str) -> str:
-    """The first lines of a report. ``how``: what was done with what was measured."""
+    """The first lines of a report. ``how``: the processing of the measurements."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False

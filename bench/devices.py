@@ -62,7 +62,7 @@ class Client(asyncio.Protocol):
         self.port: Final = port
         self.opened: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self.error: Exception | None = None
-        """What went wrong with it."""
+        """Its error."""
         self._transport: asyncio.Transport
         self._handshake: Handshake | None = None
         self._reader = FrameReader()
@@ -114,7 +114,7 @@ class Client(asyncio.Protocol):
         self._transport.write(self._handshake.request)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the server sends."""
+        """Take the server's bytes."""
         try:
             if self._handshake is None:
                 self._take(data)
@@ -209,7 +209,7 @@ class Caller(Device):
         super().__init__(number, port)
         self.callee: Callee
         self.waited = Waits(0.0, 0.0)
-        """What the last call that was answered had waited."""
+        """The waits of the last call that was answered."""
         self._on_over = on_over
         self._since = self._rung_after = 0.0
 

@@ -1,4 +1,4 @@
-"""The figures of a run, and what is said about them."""
+"""The figures of a run, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Figures(Struct, frozen=True):
-    """What was measured of one server, or what is typical of several times. NaN: that it is not measured.
+    """The figures of one server, or the typical ones of several times. NaN: that it is not measured.
 
     CPU is that of all nodes together, without the store's.
     """
@@ -26,15 +26,15 @@ class Figures(Struct, frozen=True):
     memory: float = nan
     """KiB for each idle socket."""
     p50: float = nan
-    """From ``call`` to ``call_success``, half of the calls, ms."""
+    """The time from ``call`` to ``call_success``, half of the calls, ms."""
     p99: float = nan
     """The same, all but one in a hundred."""
     rung: float = nan
-    """From ``call`` to ``called`` at half of the load that the nodes can bear, all but one in a hundred, ms."""
+    """The time from ``call`` to ``called`` at half of the nodes' capacity, all but one in a hundred, ms."""
     relay: float = nan
-    """CPU of what one page says to the other, µs."""
+    """CPU of one message between the pages, µs."""
     busy: float = nan
-    """From ``call`` to ``call_success`` at a load that keeps the server busy, all but one in a hundred, ms."""
+    """The time from ``call`` to ``call_success`` at a load that keeps the server busy, all but one in a hundred, ms."""
     saturated_calls: float = nan
     """Calls a second of a server that never waits for its clients."""
     saturated_call: float = nan
@@ -52,7 +52,7 @@ class Figures(Struct, frozen=True):
 
 
 WAITS: Final = ("p50", "p99", "rung", "busy")
-"""Figures that whoever else uses the machine only makes worse."""
+"""Figures that other users of the machine only make worse."""
 
 BESIDE_OTHERS: Final = {
     "call": "CPU of a whole call (3 frames in, 3 out), µs",
@@ -68,7 +68,7 @@ BESIDE_OTHERS: Final = {
     "beside_many": "CPU of a call beside {many} idle devices, µs",
     "stall": "longest that one event has kept all others waiting, ms of CPU",
 }
-"""What is compared with other servers."""
+"""The comparisons with other servers."""
 
 OVER_TLS: Final = {
     "call": "CPU of a whole call, µs",
@@ -76,7 +76,7 @@ OVER_TLS: Final = {
     "memory": "memory of an idle socket, KiB",
     "saturated_call": "CPU of a call at saturation, µs (callload)",
 }
-"""What is compared between servers that are reached over TLS."""
+"""The comparisons between servers that are reached over TLS."""
 
 MANY_NODES: Final = {
     "call": "CPU of a whole call, all nodes together, µs",
@@ -88,11 +88,11 @@ MANY_NODES: Final = {
     "store_call": "beside it: CPU of Redis for a call, µs",
     "store_connection": "beside it: CPU of Redis for a connection, µs",
 }
-"""What is compared between ways to run callnet."""
+"""The comparisons between ways to run callnet."""
 
 
 class Limit(Struct, frozen=True):
-    """What a figure of one server may be at most: so much, or so many times a figure of another, or of its own."""
+    """The limit of a figure of one server: a value, or a multiple of a figure of another, or of its own."""
 
     text: str
     figure: str
@@ -100,12 +100,12 @@ class Limit(Struct, frozen=True):
     most: float
     reference: str = ""
     goal: float = nan
-    """What it should be at most."""
+    """The goal, at most."""
     compared: str = ""
     """The figure of the reference, if it is another one."""
 
     def verdict(self, measured: Mapping[str, Figures]) -> str:
-        """Whether it is kept."""
+        """The verdict in words."""
         return f"{self.text}: {self._mark(measured)}"
 
     def _mark(self, measured: Mapping[str, Figures]) -> str:

@@ -1,4 +1,4 @@
-"""What is done to a server: calls, a storm of connections, logins."""
+"""The loads on a server: calls, a storm of connections, logins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a server, and how."""
+"""The measurements of a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CALMING: Final = 0.3
 
 
 class Plan(Struct, frozen=True):
-    """How much is done."""
+    """The amounts."""
 
     rounds: int = 5
     pairs: int = 32
@@ -35,7 +35,7 @@ class Plan(Struct, frozen=True):
     connections: int = 5000
     connections_over_tls: int = 1000
     beside: tuple[int, int] = (1000, 19000)
-    """So many idle devices are there while calls are made, to see whether it makes a difference."""
+    """Numbers of idle devices that are there while calls are made, to see whether they make a difference."""
     busy: int = 6000
     """Calls a second that keep a server busy."""
     logins: int = 2000
@@ -59,13 +59,13 @@ class _Meter:
         self._nodes, self._store = server.cpu(), server.store_cpu()
 
     def cost(self, count: int) -> Cost:
-        """What one of ``count`` things has cost since."""
+        """The cost of one of ``count`` things since."""
         nodes, store = self._server.cpu() - self._nodes, self._server.store_cpu() - self._store
         return Cost(nodes / count * 1e6, store / count * 1e6)
 
 
 async def measure(contender: Contender, plan: Plan, core: int, callload: Path | None = None) -> Figures:
-    """Measure a server once; it is started anew for calls, so that one thing does not spoil the other.
+    """Measure a server once; it is restarted for calls, so that one thing does not spoil the other.
 
     :param callload: the load generator in C, if it is there.
     :raises LoadError: it did something that it may not do.
@@ -96,7 +96,7 @@ def _under_full_load(server: Server, plan: Plan, figures: Figures, callload: Pat
 
 
 async def _beside_idle_devices(server: Server, plan: Plan, figures: Figures) -> Figures:
-    """What a call costs beside few idle devices, and beside many."""
+    """The cost of a call beside few idle devices, and beside many."""
     (port,) = server.ports_of("signaling")
     idle: list[Device] = []
     costs: list[Cost] = []
@@ -160,7 +160,7 @@ async def _connections(server: Server, plan: Plan) -> tuple[Cost, float]:
     ports = cycle(server.ports_of("signaling"))
     count = plan.connections_over_tls if server.tls else plan.connections
     first = [Device(number, next(ports)) for number in range(count, count + 100)]
-    await connect_all(first, server.tls)  # what a server loads or makes only once is not to be counted
+    await connect_all(first, server.tls)  # a server's first use of anything is not to be counted
     await asyncio.sleep(_CALMING)
     meter, memory = _Meter(server), server.memory()
     devices = [Device(number, next(ports)) for number in range(count)]

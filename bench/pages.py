@@ -12,7 +12,7 @@ from bench.load import STALL, connect_all
 from harness.websocket import Handshake
 
 _DATA: Final = '{"candidate":"%s","sdpMid":"0","sdpMLineIndex":0}' % ("candidate " * 20)
-"""As long as what a browser says most often."""
+"""As long as a browser's most frequent message."""
 
 
 class Page(Client):
@@ -62,7 +62,7 @@ class Page(Client):
 
 
 class Rooms:
-    """Rooms with two pages each, of which one connects to the first of ``ports``, the other to the last."""
+    """Rooms with two pages each; one connects to the first of ``ports``, the other to the last."""
 
     def __init__(self, ports: Sequence[int], count: int) -> None:
         self._pages = [page for number in range(count) for page in self._pair(ports, number)]
@@ -82,7 +82,7 @@ class Rooms:
         await asyncio.wait_for(asyncio.gather(*(page.meets for page in self._pages)), STALL)
 
     async def talk(self, seconds: float) -> int:
-        """Have the pages of each room answer each other for a while.
+        """Have the pages of each room answer each other for some time.
 
         :return: how often anything was said and heard.
         :raises LoadError: anything went wrong.

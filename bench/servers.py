@@ -29,7 +29,7 @@ from harness.redis_server import RedisServer
 from harness.websocket import Refused
 
 SETTINGS: Final = ROOT / "bench" / "callnet.toml"
-"""How callnet is run."""
+"""The settings of callnet."""
 
 _QUIET: Final = 5.5
 """Seconds after which nodes believe that they know all that an empty Redis does not."""
@@ -39,7 +39,7 @@ _SHOWN: Final = 4000
 
 
 class Server(Struct, frozen=True):
-    """A server that runs, be it in one process or in many."""
+    """A server that runs, in one process or in many."""
 
     nodes: Sequence[int]
     """The processes that serve."""
@@ -48,11 +48,11 @@ class Server(Struct, frozen=True):
     store: int | None = None
     """The process of Redis."""
     tls: bool = False
-    """Whether devices reach it over TLS."""
+    """True if devices reach it over TLS."""
     settled_at: float = 0.0
     """When rooms that nobody has heard of may be made up, by ``time.monotonic``."""
     folder: Path | None = None
-    """Where callnet has what it needs: ``state``, for one."""
+    """The folder with callnet's files: ``state``, for one."""
 
     def cpu(self) -> float:
         """Seconds of CPU that its nodes have used, all threads together."""
@@ -76,11 +76,11 @@ class Contender(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in the tables."""
+        """Its name in the tables."""
 
     @property
     def tls(self) -> bool:
-        """Whether devices reach it over TLS."""
+        """True if devices reach it over TLS."""
 
     def running(self, core: int) -> AbstractContextManager[Server]:
         """Run it on one core until the block ends.
@@ -128,7 +128,7 @@ class Callnet(Struct, frozen=True):
     redis: bool = False
     tls: bool = False
     program: tuple[str, ...] = ()
-    """What is run in place of twistd, for Python; ``{folder}`` is put in."""
+    """The program in place of twistd, for Python; ``{folder}`` is put in."""
 
     @contextmanager
     def running(self, core: int) -> Iterator[Server]:

@@ -1,4 +1,4 @@
-"""How long one event keeps all others waiting: in a storm of devices, calls, logins, long lists, when all are gone."""
+"""The time that one event keeps all others waiting: storms of devices, calls, logins, long lists, when all are gone."""
 
 from __future__ import annotations
 

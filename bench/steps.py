@@ -1,4 +1,4 @@
-"""``python -m bench.steps``: what each step towards speed is worth: callnet without it, and with all of them.
+"""``python -m bench.steps``: the gain of each step towards speed: callnet without it, and with all of them.
 
 It needs the load generator in C (:mod:`bench.callload`).
 """

@@ -1,8 +1,8 @@
-"""A daemon that writes down what took long: ``python -m bench.watched FILE OPTIONS-OF-TWISTD…``.
+"""A daemon that records long events: ``python -m bench.watched FILE OPTIONS-OF-TWISTD…``.
 
-It is twistd and callnet as they are, with one thing more: of every event of the reactor, be it that something can be
-read, that a time has come or that a thread is done, it finds out how much CPU it took. While one is handled
-nobody else is served; and a noisy neighbour makes no difference to this.
+It is twistd and callnet as they are, with one thing more: it measures the CPU of every event of the reactor, whether
+something can be read, a time has come or a thread is done. While one is handled nobody else is served; and a noisy
+neighbour makes no difference to this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msgspec import Struct
 from twisted.scripts import twistd
 
 NOTABLE: Final = 0.0002
-"""Seconds of CPU; what takes less is not written down."""
+"""Seconds of CPU; shorter events are not recorded."""
 
 
 class Event(Struct, frozen=True):
@@ -33,7 +33,7 @@ class Event(Struct, frozen=True):
 
 
 def read(path: Path) -> list[Event]:
-    """What was written down so far."""
+    """The events recorded so far."""
     words = (line.split(" ", 2) for line in path.read_text().splitlines())
     return [Event(float(at), float(took), name) for at, took, name in words]
 

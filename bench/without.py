@@ -59,11 +59,11 @@ STEPS: Final[Mapping[str, Callable[[], None]]] = {
     "turns": _turns,
     "garbage": _garbage,
 }
-"""What can be taken back, and how."""
+"""The steps that can be taken back, and the functions that do it."""
 
 
 def main() -> None:
-    """Take back what the first argument names, and be twistd with the others."""
+    """Take back the step that the first argument names, and be twistd with the others."""
     STEPS[sys.argv.pop(1)]()
     twistd.run()
 

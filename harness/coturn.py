@@ -27,7 +27,7 @@ SAMPLE: Final = ROOT / "etc" / "turnserver.conf"
 REALM: Final = "turn.example.org"
 """As the sample has it."""
 LOOPBACK: Final = ("127.0.0.0-127.255.255.255", "::1")
-"""As ``peers``: what two clients on this machine need that use nothing but relays."""
+"""As ``peers``: the needs of two clients on this machine that use nothing but relays."""
 
 _SCHEMA: Final = Path("/usr/share/coturn/schema.sql")
 
@@ -102,16 +102,16 @@ class Coturn:
             database.execute("INSERT INTO turn_secret (realm, value) VALUES (?, ?)", (REALM, secret))
 
     def remove_secret(self, secret: str) -> None:
-        """Have it accept one no more, as ``turnadmin --delete-secret`` does."""
+        """Have it stop accepting a secret, as ``turnadmin --delete-secret`` does."""
         with closing(sqlite3.connect(self._database)) as database, database:
             database.execute("DELETE FROM turn_secret WHERE value = ?", (secret,))
 
     def log(self) -> str:
-        """What it has logged."""
+        """Its log."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
     def stop(self) -> None:
-        """Kill it, and wait until it is gone; what it relayed is relayed no more."""
+        """Kill it, and wait until it is gone; nothing is relayed any more."""
         self._process.kill()
         self._process.wait()
 
@@ -142,7 +142,7 @@ class Coturn:
 
 
 def _is_bound(pid: int, address: str, port: int) -> bool:
-    """Whether somebody takes UDP and TCP at an address, in the network that a process is in (proc_pid_net(5))."""
+    """True if a process listens on UDP and TCP at an address, in the network of a process (proc_pid_net(5))."""
     packed = ip_address(address).packed
     words = [packed[at : at + 4][::-1] for at in range(0, len(packed), 4)]
     name = f"{b''.join(words).hex().upper()}:{port:04X} "

@@ -80,7 +80,7 @@ class Daemon:
         self.log_file = self.folder / "log"
         self.environment: Final = dict(environment or {})
         self.urls: Mapping[str, str] = {}
-        """By service, such as ``account``. Empty until it serves."""
+        """The URLs by service, such as ``account``. Empty until it serves."""
         self._settings = settings
         self._command = command
         self._listeners = listeners
@@ -112,7 +112,7 @@ class Daemon:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """By service; without those that listen on a socket in the file system."""
+        """The ports by service; without those that listen on a socket in the file system."""
         found = {service: re.search(r":([0-9]+)", url) for service, url in self.urls.items()}
         return {service: int(port[1]) for service, port in found.items() if port is not None}
 
@@ -215,11 +215,11 @@ class Daemon:
         return ready is not None
 
     def _note(self, ready: re.Match[str]) -> None:
-        """Take its URLs, the first of each service, from what :data:`READY` has found."""
+        """Take its URLs, the first of each service, from a match of :data:`READY`."""
         self.urls = {_SERVICES[name]: url for name, url in reversed(_URL.findall(ready[1]))}
 
     def read_log(self, is_read: bool) -> None:
-        """Take what it writes to its pipe to its log, or leave it in the pipe."""
+        """Move its output from its pipe to its log, or leave it in the pipe."""
         assert self._reader is not None
         self._reader.send_signal(signal.SIGCONT if is_read else signal.SIGSTOP)
 

@@ -1,4 +1,4 @@
-"""A device that is played by hand: it says what it is told to say, and keeps all that it hears.
+"""A device that is played by hand: it sends given messages, and keeps all received ones.
 
 It shares no code with the server, nor with the client that callnet ships.
 """
@@ -88,7 +88,7 @@ class Line:
         self._socket.close()
 
     def fall_silent(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reading.cancel()
 
     def drop(self) -> None:
@@ -117,7 +117,7 @@ class Device(Line):
         self._socket.say(**call(target))
 
     def answer(self, called: Frame, accept: bool = True) -> None:
-        """Accept or refuse what ``called`` told it of."""
+        """Accept or refuse the call that ``called`` announced."""
         self._socket.say(**answer(named(called, "from"), called["room_id"], accept))
 
     def hang_up(self, other: Device, room: str = "") -> None:

@@ -80,7 +80,7 @@ class SeedDatabase:
             connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), given)  # noqa: S608
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What a statement selects."""
+        """The rows that a statement selects."""
         with self._engine.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(statement)]
 
@@ -129,7 +129,7 @@ class Server:
             "innodb-buffer-pool-size": "64M",
             "innodb-flush-log-at-trx-commit": "0",
             "tmpdir": self._directory,
-            "log-warnings": "0",  # what it says after its start nobody reads
+            "log-warnings": "0",  # nobody reads its output after the start
         }
         settings = [f"--{name}={value}" for name, value in options.items()]
         command = [*self._prefix, "mariadbd", "--no-defaults", "--skip-networking", "--skip-name-resolve", *settings]

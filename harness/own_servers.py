@@ -14,7 +14,7 @@ from harness.daemon import START_LIMIT, STOP_LIMIT, wait_for
 
 
 def prefix(directory: Path, user: str, ends_by: str) -> list[str]:
-    """What to put before the command of a server that refuses to run as root, to which the directory is given.
+    """The prefix of a command that refuses to run as root; its user is given the directory.
 
     :param user: who it is to be instead.
     :param ends_by: the name of the signal that it gets when this process ends, however that ends.

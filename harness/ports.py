@@ -17,7 +17,7 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many of them, each another one."""
+    """This number of ports, all different."""
     free = list(itertools.islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
     if len(free) < count:
         raise RuntimeError("every port is taken")

@@ -63,7 +63,7 @@ class Server:
             "UTF8",
             "--no-sync",
         ]
-        # A locale whose order is not that of code points shows what relies on the default collation.
+        # A locale whose order is not that of code points reveals code that relies on the default collation.
         locale = ["--locale-provider=icu", "--icu-locale=und", "--locale=C"]
         subprocess.run([*self._prefix, *initdb, *locale], check=True, stdout=subprocess.DEVNULL, cwd="/")
         self.start()

@@ -26,9 +26,9 @@ Certificate = tuple[str, str]
 
 USER: Final = "callnet"
 PASSWORD: Final = "a+:@%41?#ü"
-"""What a server asks for with ``acl``: much of it is written otherwise in an URL."""
+"""The password of a server with ``acl``: much of it is written otherwise in an URL."""
 _RIGHTS: Final = "resetchannels ~* &* +@all -@dangerous +info"
-"""No more than callnet needs."""
+"""The only rights that callnet needs."""
 
 _shared: dict[Flavour, RedisServer] = {}
 _prefixes = (f"test{number}:" for number in itertools.count())
@@ -43,7 +43,7 @@ def shared(flavour: Flavour) -> RedisServer:
 
 
 def new_prefix() -> str:
-    """What the keys of one test begin with."""
+    """The prefix of the keys of one test."""
     return next(_prefixes)
 
 
@@ -140,7 +140,7 @@ _ADMINISTRATOR: Final = "administrator"
 
 
 def tls_settings(port: int, certificate: Certificate) -> list[tuple[str, str]]:
-    """How a server speaks TLS and nothing else on a port, and to the servers that it connects to itself."""
+    """Settings for a server that speaks only TLS on a port, and to the servers that it connects to itself."""
     file, key = certificate
     return [
         ("port", "0"),

@@ -55,7 +55,7 @@ class Sentinels:
         return int(self._sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE).split()[1])
 
     def told(self) -> str:
-        """What each says of the master and of its replicas, for people to read."""
+        """The Sentinels' view of the master and of its replicas, for people to read."""
         asked = (("SENTINEL", subject, SERVICE) for subject in ("MASTER", "REPLICAS"))
         return "\n\n".join(one.cli(*words) for words in asked for one in self._sentinels)
 
@@ -74,7 +74,7 @@ class Sentinels:
         self._sentinels[which].restart()
 
     def close(self) -> None:
-        """Kill all of them and remove what they wrote."""
+        """Kill all of them and remove their files."""
         for sentinel in self._sentinels:
             sentinel.close()
         for server in self.servers:

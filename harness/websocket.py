@@ -66,7 +66,7 @@ def _length_field(length: int) -> bytes:
 
 
 class FrameReader:
-    """Incremental reader of what a server sends. Our servers never send a message in parts."""
+    """Incremental reader of a server's frames. Our servers never send a message in parts."""
 
     def __init__(self) -> None:
         self._stream = StreamReader()
@@ -110,7 +110,7 @@ class Handshake:
         """The bytes to send."""
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what the server sends. Returns ``None`` until the answer is whole, then what came after it.
+        """Take the server's bytes. Returns ``None`` until the answer is whole, then the bytes after it.
 
         :param data: ``b""`` if the connection has ended.
         :raises Refused: the answer is not 101.

@@ -128,7 +128,7 @@ class WebSocket:
         self._incoming = FrameReader()
         self._frames: deque[Frame] = deque()
         self.frames = 0
-        """How many frames came, pongs too."""
+        """The number of received frames, pongs too."""
         self.close_code = 0
         """The code with which it was closed, once iterating over it has ended."""
 

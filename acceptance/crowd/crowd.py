@@ -17,7 +17,7 @@ from bench.devices import KEY
 from bench.load import IN_FLIGHT
 
 LOOKED_AT: Final = 50
-"""Out of so many somebody is picked who is free."""
+"""A free one is picked out of this number."""
 AS_USUAL: Final = f'[tokens]\nsigning_key = "{KEY.decode()}"\n'
 """The settings of a daemon, in TOML, that runs as an operator would run it, and takes the tokens of handsets."""
 Span = tuple[float, float]
@@ -43,7 +43,7 @@ class Crowd:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, rate: float, until: asyncio.Event) -> None:
-        """Have calls begin at random, so many a second, until told to stop; and wait until all have come to an end."""
+        """Have calls begin at random, ``rate`` a second, until told to stop; and wait until all have ended."""
         due = time.monotonic()
         while not until.is_set():
             due += self._random.expovariate(rate)
@@ -98,7 +98,7 @@ async def come(handsets: Iterable[Handset]) -> None:
 
 
 async def leave(handsets: Iterable[Handset]) -> None:
-    """Have them all go, and give what they have said the time to arrive."""
+    """Have them all go, and give their last frames the time to arrive."""
     for handset in handsets:
         handset.leave()
     await asyncio.sleep(1.0)

@@ -26,9 +26,9 @@ BACK_IN: Final = 0.05, 0.5
 SHUNNED: Final = 1.0
 """For so long a device does not go where its connection was closed, in seconds; unless there is nothing else."""
 LATER: Final = frozenset({429, 503})
-"""Who is refused with one of these comes again when the answer says so."""
+"""A client that is refused with one of these comes again when the answer says so."""
 REMEMBERED: Final = 8
-"""Of so many calls a device knows that they are over: it may be told again."""
+"""The number of ended calls that a device remembers: it may be told of these again."""
 
 
 class Party(Protocol):
@@ -36,13 +36,13 @@ class Party(Protocol):
 
     @property
     def is_talked_in(self) -> bool:
-        """Whether both are in it."""
+        """True if both are in it."""
 
     def hear(self, device: Handset, frame: Frame) -> None:
-        """Take what one of the two is told."""
+        """Take a message to one of the two."""
 
     def came_back(self, device: Handset, away: float) -> None:
-        """One of the two has a new connection, and was away for so many seconds."""
+        """One of the two has a new connection, and was away for this number of seconds."""
 
 
 class Link(Client):
@@ -64,11 +64,11 @@ class Link(Client):
         self._handset.hear(self, frame)
 
     def fall_silent(self) -> None:
-        """Read no more, and say no more. The connection goes when the server ends it."""
+        """Stop reading and sending. The connection goes when the server ends it."""
         self._is_silent = True
 
     def data_received(self, data: bytes) -> None:
-        """Take what the server sends."""
+        """Take the server's bytes."""
         if not self._is_silent:
             super().data_received(data)
 
@@ -109,12 +109,12 @@ class Handset:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection."""
+        """True if there is a connection."""
         return self.link is not None and self.link.opened.done() and self.link.error is None
 
     @property
     def is_free(self) -> bool:
-        """Whether it is connected, and in no call."""
+        """True if it is connected, and in no call."""
         return self.connected and self.talk is None
 
     @property
@@ -215,7 +215,7 @@ class Handset:
         self.away_since = time.monotonic()
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside. What goes wrong in it counts."""
+        """Do something in the background. An error in it counts."""
         self._errands.begin(work)
 
     # Saying and hearing

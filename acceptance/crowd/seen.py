@@ -1,4 +1,4 @@
-"""What the devices of a crowd have seen."""
+"""The observations of the devices of a crowd."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Seen:
 
     def __init__(self) -> None:
         self.answers: Final[Counter[str]] = Counter()
-        """What came of handshakes: the status, or what went wrong in place of one."""
+        """The results of handshakes: the status, or the error in place of one."""
         self.handshakes: Final[list[float]] = []
-        """How long those took that opened a socket, from the first packet on."""
+        """The duration of those that opened a socket, from the first packet on."""
         self.closed: Final[Counter[int]] = Counter()
         """Sockets that the server closed, by code; 1006: without any."""
         self.refused: Final[Counter[str]] = Counter()
@@ -24,20 +24,20 @@ class Seen:
         self.placed = self.ended = 0
         """Calls that rang, and calls that came to the end that one of the two wanted."""
         self.rang: Final[list[float]] = []
-        """From a call until it rang."""
+        """The seconds from a call until it rang."""
         self.answered: Final[list[float]] = []
-        """From the answer until the caller was told."""
+        """The seconds from the answer until the caller was told."""
         self.longest_away = 0.0
         """The longest that a device was without a socket in the middle of a call."""
         self.longest_gap = 0.0
         """The longest that nothing came from the other side of a call, where both say something all the time."""
         self.lost: Final[list[str]] = []
-        """Calls that went wrong, each with what was seen of it."""
+        """Calls that went wrong, each with its observations."""
         self.wrong: Final[list[str]] = []
-        """What devices were told and should not have been."""
+        """Messages that devices got and should not have got."""
 
     def counts(self) -> dict[str, object]:
-        """What there is to say of calls."""
+        """The figures of calls."""
         return {
             "calls that rang": self.placed,
             "calls that one of the two ended": self.ended,
@@ -46,13 +46,13 @@ class Seen:
         }
 
     def handshake_counts(self) -> dict[str, object]:
-        """What there is to say of handshakes."""
+        """The figures of handshakes."""
         return {f"handshakes answered {answer}": count for answer, count in sorted(self.answers.items())} | {
             "longest handshake, s": round(max(self.handshakes, default=0.0), 2)
         }
 
     def misses(self, shown: int = 5) -> list[str]:
-        """What must not be: some of each."""
+        """Violations: some of each."""
         lost = [f"a call was lost: {what}" for what in self.lost[:shown]]
         return [*lost, *(f"a device was told what is not so: {what}" for what in self.wrong[:shown])]
 

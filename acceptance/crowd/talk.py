@@ -19,13 +19,13 @@ from harness.base_protocol import Frame, answer, call, hang_up, named
 TOLD: Final = 40.0
 """Seconds within which whatever was said must be known to the other side, were it away meanwhile."""
 MISSED_FIRST: Final = 0.2
-"""Seconds after which a device that is back has been told what it missed."""
+"""Seconds after which a device that is back has been told the missed messages."""
 AGAIN: Final = 0.3, 0.8
 """Seconds after which a call is placed again that was to be tried later."""
 LATER: Final = frozenset({"shutting_down", "unavailable"})
 """Reasons for which a call is to be tried again."""
 ON_THE_WAY: Final = 1.5
-"""Whoever has had no connection within so many seconds may be said to be offline."""
+"""A party that was without a connection within this number of seconds may be reported as offline."""
 SIGNAL_EVERY: Final = 0.25
 """Seconds between two things that each side of a call says, if both speak ``callnet.v2``."""
 NOTES: Final = 40
@@ -59,12 +59,12 @@ class Talk:
 
     @property
     def in_progress(self) -> bool:
-        """Whether it rings, or is talked in, and nobody has ended it."""
+        """True if it rings, or is talked in, and nobody has ended it."""
         return bool(self.room) and self.ended_by is None and not self.is_lost
 
     @property
     def is_talked_in(self) -> bool:
-        """Whether both are in it: the caller knows that it was answered."""
+        """True if both are in it: the caller knows that it was answered."""
         return self.in_progress and self._answered.done()
 
     async def begin(self) -> bool:
@@ -123,10 +123,10 @@ class Talk:
                 device.say({"type": "signal", "room_id": self.room, "data": 0})
             await asyncio.sleep(SIGNAL_EVERY)
 
-    # What becomes of connections
+    # Connections
 
     def came_back(self, device: Handset, away: float) -> None:
-        """Say again what may not have been heard."""
+        """Repeat messages that may not have been heard."""
         self._note(f"{device.address.phone} is back after {away:.2f} s, on {device.node}")
         if self.in_progress:
             self._seen.longest_away = max(self._seen.longest_away, away)
@@ -142,7 +142,7 @@ class Talk:
     # Hearing
 
     def hear(self, device: Handset, frame: Frame) -> None:
-        """Take what one of the two is told."""
+        """Take a message to one of the two."""
         kind, is_caller = frame["type"], device is self.caller
         if kind == "signal":
             self._look_at_gap(device)

@@ -22,7 +22,7 @@ _LIBRARIES: Final = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"
 
 
 def wrong_clock() -> tuple[str, ...]:
-    """What runs a command with a clock that is wrong. ``faketime`` itself would stand between us and its signals.
+    """The command that runs a command with a wrong clock. ``faketime`` itself would stand between us and its signals.
 
     :raises FileNotFoundError: Debian's package faketime is not installed.
     """

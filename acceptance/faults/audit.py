@@ -1,4 +1,4 @@
-"""What went wrong with a call, read off the books: every problem, whether a fault excuses it or not.
+"""The problems of a call, read off the books: every problem, whether a fault excuses it or not.
 
 A problem says since when the cause must have been, until when it lasted, and for how long it would have
 been in order. Who is to blame is asked later (:mod:`acceptance.faults.excuses`).
@@ -18,13 +18,13 @@ from acceptance.faults.bounds import CLEARLY_AWAY, GRACE, LOST_WITH_NODE, RING_T
 from harness.base_protocol import Address
 
 MARGIN: Final = 1.0
-"""Two devices may see what happens at one time so far apart."""
+"""The time by which two devices' views of one event may differ."""
 OWN_DOING: Final = frozenset({"hang up", "called another", "away", "undone"})
 """Ends of a part in a call that need no other cause."""
 
 
 class Wrong(StrEnum):
-    """What can be wrong with a call."""
+    """The possible problems of a call."""
 
     FAILED = "failed without a cause"
     UNANSWERED = "was not answered in time"
@@ -57,7 +57,7 @@ class Problem(Struct, frozen=True):
     """The caller first, if it is a call."""
     what: str
     settled: float = inf
-    """Of an active call: when all its parties knew of it."""
+    """The time at which all parties of an active call knew of it."""
     left: bool = False
     """Its caller left the node that it had called at before the answer came."""
     placed: float = -inf
@@ -65,7 +65,7 @@ class Problem(Struct, frozen=True):
 
 
 def problems(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
-    """All that is wrong with one call. ``now``: the end of what the books know."""
+    """All problems of one call. ``now``: the end of the books' time."""
     yield from _answer(attempt, books, now)
     for story in attempt.stories:
         if story.caller == attempt.caller:  # the caller of a glare's other half tells of the same story

@@ -1,4 +1,4 @@
-"""What the devices of a cluster asked for, heard and believed, and when: facts, no judgement.
+"""The requests, messages and beliefs of the devices of a cluster, with their times: facts, no judgement.
 
 All times are seconds on the monotonic clock of the harness. A node is named by its number.
 """
@@ -16,7 +16,7 @@ from acceptance.faults.bounds import GRACE, OLD_END, REMEMBERED
 from harness.base_protocol import EVERY, Address
 
 NOTES: Final = 120
-"""So much is remembered of what each device said and heard."""
+"""The number of messages of each device that are remembered."""
 UNKNOWN: Final = 0.1
 """A connection that its node lost so soon, in seconds, died with it before anybody was told of it."""
 
@@ -32,7 +32,7 @@ class Spell(Struct):
 
 
 class Answer(Struct, frozen=True):
-    """What a caller was told of its call."""
+    """The answer that a caller got."""
 
     kind: Literal["call_success", "call_refuse", "call_failed"]
     reason: str
@@ -56,17 +56,17 @@ class Ring(Struct):
     start: float
     end: float = inf
     how: str = ""
-    """What stopped it: what the device did, or ``told`` and the reason."""
+    """Its end: the action of the device, or ``told`` and the reason."""
 
 
 class Part(Struct):
-    """How long a device believed to be in a call."""
+    """The period in which a device believed to be in a call."""
 
     start: float
     end: float = inf
     how: str = ""
-    """How it ended: ``hang up``, ``called another``, ``away``, ``undone`` (its accept never arrived), or
-    ``told`` and the reason."""
+    """Its end: ``hang up``, ``called another``, ``away``, ``undone`` (its accept never arrived), or ``told`` and the
+    reason."""
     instead: Attempt | None = None
     """The call to another by which it ended."""
 
@@ -152,7 +152,7 @@ class Books:
         self._last: dict[tuple[Address, str], Attempt] = {}
         self._engaged: Final[defaultdict[Address, list[Attempt]]] = defaultdict(list)
 
-    # What devices write down
+    # Recording
 
     def place(self, caller: Address, target: Address, at: float) -> Attempt:
         """``caller`` sends a call."""
@@ -214,7 +214,7 @@ class Books:
         self.sights.append(Sight(kind, who, at if since is None else since, at, what, bound, others))
 
     def unheard(self, who: Address, other: Address, at: float, what: str) -> None:
-        """``who`` is told of the end of a call with ``other`` that it never heard of.
+        """``who`` is told the end of an unknown call with ``other``.
 
         Only the node where it was placed may have known of it, and was the last to be in touch again. So the cause may
         lie as far back as that, if it is not so long ago that the call must be another one. It may be ``who`` that
@@ -225,15 +225,15 @@ class Books:
         self.seen("unheard", who, at, what, since=since, bound=at - since, others=(other,))
 
     def note(self, who: Address, at: float, what: str) -> None:
-        """Remember what was said and heard, should it turn out to be wrong later."""
+        """Remember a message, should it turn out to be wrong later."""
         self._notes[who].append((at, what))
 
     def notes(self, who: Address, since: float, until: float) -> list[str]:
-        """What a device said and heard in between, as far as it is remembered."""
+        """The messages that a device sent and got in between, as far as they are remembered."""
         return [f"{at:.2f} {what}" for at, what in self._notes[who] if since <= at <= until]
 
     def who_names(self, room: str) -> list[Address]:
-        """Who said or heard anything of a room lately."""
+        """The devices that recently sent or got a message about a room."""
         return [who for who, notes in self._notes.items() if any(room in what for _, what in notes)]
 
     def _story(self, room: str, caller: Address, device: Address) -> Story | None:
@@ -258,7 +258,7 @@ class Books:
         if attempt not in self._engaged[device][-3:]:
             self._engaged[device].append(attempt)
 
-    # What a judge asks
+    # Questions of a judge
 
     def nodes(self, device: Address, since: float, until: float) -> frozenset[int]:
         """The nodes that ``device`` was at, or tried, at some time in between."""
@@ -270,7 +270,7 @@ class Books:
         return before[-1].node if before and before[-1].end <= at < before[-1].end + GRACE else None
 
     def away(self, device: Address, since: float, until: float) -> float:
-        """The longest time in between for which ``device`` had no connection that others may know of, in seconds."""
+        """The longest time in between without a connection of ``device`` that others may see, in seconds."""
         latest, longest = since, 0.0
         for spell in self._connections(device):
             if spell.end < since or (spell.code is not None and spell.end - spell.start < UNKNOWN):
@@ -313,5 +313,5 @@ class Books:
 
 
 def _may_be(call: Attempt, callee: Address, at: float) -> bool:
-    """Tell whether it can be this call of which its caller or ``callee`` is told."""
+    """Tell whether its caller or ``callee`` can have been told of this call."""
     return call.covers(callee) and at - REMEMBERED <= call.at < at

@@ -1,4 +1,4 @@
-"""What the injector did, and which problem a fault of its kind excuses: its own node, link or Redis, in its window.
+"""The injector's faults, and the problems that each kind excuses: of its own node, link or Redis, in its window.
 
 Everything that no fault excuses is lost. So is whoever is stuck for too long after the last fault that concerns it.
 """
@@ -19,7 +19,7 @@ from acceptance.faults.bounds import ANNOUNCED, COMMAND, GRACE, QUIET, RING_TIME
 SEVERING: Final = GRACE - 0.3
 """A node out of reach for longer may be dead to the others: its devices are gone since its last sign of life."""
 JUST_BEFORE: Final = COMMAND + 0.5
-"""What was written so shortly before a loss may be lost: it may not have been carried out yet."""
+"""Writes this shortly before a loss may be lost: they may not have been carried out yet."""
 
 
 class Kind(StrEnum):
@@ -99,7 +99,7 @@ class Fault(Struct):
     start: float
     end: float = inf
     unsettled_from: float = inf
-    """What was written since then may be lost; with a fault that loses nothing, never."""
+    """Writes since then may be lost; with a fault that loses nothing, never."""
 
     def over(self) -> float:
         """When its consequences must be over."""
@@ -112,7 +112,7 @@ class Fault(Struct):
 
 def judge(problem: Problem, faults: Sequence[Fault], books: Books) -> Fault | None:
     """The fault that excuses ``problem``; ``None``: it is lost."""
-    # Of a long run most faults are long over: to ask where everyone was then takes so long that the harness is late.
+    # Most faults of a long run are long over: asking where everyone was then makes the harness late.
     near = [fault for fault in faults if fault.end + STUCK >= problem.since and _hit(fault, problem, faults, books)]
     if problem.wrong in LASTING and problem.until > _last_moment(problem, near, books):
         return None
@@ -129,7 +129,7 @@ def _hit(fault: Fault, problem: Problem, faults: Iterable[Fault], books: Books) 
         return True
     since = min(fault.start, problem.since) - JUST_BEFORE
     left = [since] + [
-        # Who leaves a node that stands still has left it, for all that it knows, when it goes on.
+        # A device that leaves a node that stands still has left it, as far as it knows, when the node goes on.
         stop.start
         for stop in faults
         if stop.kind in STOPPED and stop.node == fault.node and stop.start < since <= stop.end
@@ -149,12 +149,12 @@ def _last_moment(problem: Problem, faults: Sequence[Fault], books: Books) -> flo
 
 
 def _takes(problem: Problem, fault: Fault, books: Books) -> float:
-    """How long after ``fault`` everybody must have been told, in seconds."""
+    """The time after ``fault`` within which everybody must have been told, in seconds."""
     if fault.kind in LOSING or problem.left:
-        return STUCK  # what nobody has written down cannot be told by another node
+        return STUCK  # another node cannot report an unrecorded call
     usual = RECOVERY[fault.kind] + SLACK
     if fault.kind in STOPPED and fault.start <= problem.placed <= fault.end:
-        # What is said to a node that stands still is heard when it goes on: the call rings from then on.
+        # A frame to a node that stands still is handled when it goes on: the call rings from then on.
         stood_still = fault.node in books.nodes(problem.who[0], problem.placed, problem.placed)
         return max(usual, RING_TIME + TOLD) if stood_still else usual
     return usual
@@ -178,7 +178,7 @@ def _unheard(problem: Problem, fault: Fault, books: Books) -> bool:
 
 
 def _ended(problem: Problem, fault: Fault, books: Books) -> bool:
-    """Tell whether ``fault`` may have ended an active call: what is known to both nodes survives nearly everything.
+    """Tell whether ``fault`` may have ended an active call: facts known to both nodes survive nearly everything.
 
     It does not survive when its node is out of reach for longer than lease and grace, or when a party
     moves while nobody can be told of it.

@@ -21,16 +21,16 @@ from harness.base_protocol import Address
 PAUSE: Final = 1.0
 """A person does something about as often, in seconds."""
 SLOW: Final = 0.2
-"""So many devices take longer than the grace to come back when their node dies."""
+"""The share of devices that take longer than the grace to come back when their node dies."""
 LOOKING: Final = 0.5
-"""So many devices see by themselves that their node does not answer."""
+"""The share of devices that see by themselves that their node does not answer."""
 SETTLED: Final = 16.0
 """A call is judged when nobody has been concerned with it for so long: then every window that it may be in is known."""
 JUDGED_EVERY: Final = 5.0
 BACK: Final = 45.0
 """Everyone is back within this, even who takes long to come back, in seconds."""
 AT_ONCE: Final = 10
-"""How many devices log in at a time."""
+"""The number of devices that log in at a time."""
 LATE_BY: Final = 0.5
 """A harness that is later than this measures wrongly, in seconds."""
 
@@ -45,7 +45,7 @@ class Fleet:
         self._random = random
         self._over = asyncio.Event()
         self.latest = 0.0
-        """By how much the harness itself was late at worst."""
+        """The longest delay of the harness itself."""
         addresses: list[Address] = []
         while len(addresses) < size:
             number = f"138{len(addresses):08d}"
@@ -103,7 +103,7 @@ class Fleet:
             now = time.monotonic()
             for _ in self.tally.judging(now - SETTLED, now, self._say):
                 await asyncio.sleep(0)
-            gc.freeze()  # what is in the books stays there: a look for garbage among it would make everyone late
+            gc.freeze()  # the books are never garbage: collecting them would make everyone late
 
     async def prove_free(self) -> None:
         """Have each device call the next one, and be answered: nobody may be left busy, deaf or in a call."""
@@ -148,7 +148,7 @@ class Fleet:
         self.books.seen("quiet", phone.address, time.monotonic(), what)
 
     async def leave(self) -> None:
-        """Have everyone leave, and judge what is left to judge."""
+        """Have everyone leave, and judge the rest."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

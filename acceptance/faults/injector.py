@@ -1,4 +1,4 @@
-"""Does what goes wrong in this world, on purpose, and writes down what and when."""
+"""Injects faults, and records them with their times."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LONGER: Final = (LEASE + GRACE + 1.0, STANDS_STILL)
 DEAF: Final = (0.3, 4.0)
 REDIS_AWAY: Final = (0.5, 4.0)
 HELD_BACK: Final = (0.2, 3.0)
-"""What was written in so long before a failover is lost."""
+"""Writes within this time before a failover are lost."""
 
 During = Callable[[Fault], Awaitable[None]]
-"""What is tried while a fault lasts."""
+"""The check that runs while a fault lasts."""
 
 
 async def nothing(_fault: Fault) -> None:

@@ -1,4 +1,4 @@
-"""What is left when everyone has gone: in Redis what is to stay, in a process what was there before, and no more."""
+"""The rest when everyone has gone: in Redis the permanent keys, in a process the earlier objects, and no more."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ REMEMBERED: Final = 120.0
 FORGOTTEN: Final = GRACE + 2 * REMEMBERED
 LET_GO: Final = GRACE + LEASE + 2.0 + SLACK
 PERMANENT: Final = frozenset({"meta"})
-"""What documents itself as staying."""
+"""The keys that are documented as permanent."""
 OF_THE_LIVING: Final = frozenset({"nodes"})
-"""What the nodes that live are named in."""
+"""The keys that name the live nodes."""
 KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
-"""Classes of what is remembered for a while of those who have gone."""
+"""Classes that are remembered for some time after everyone has gone."""
 COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.")
-"""What only counts, a number for each reason that there is; and the database, to which a few connections are kept."""
+"""Modules that only count, a number for each known reason; and the database, which keeps a few connections."""
 
 
 async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) -> list[str]:
-    """What Redis holds that it should not, once it has had time to forget.
+    """Keys that Redis should not hold, once it has had time to forget.
 
     ``brief``: do not wait until it has forgotten what it remembers for a while; that may still be there.
     """
@@ -41,7 +41,7 @@ async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) ->
 
 
 async def is_left(server: RedisServer, key: str, prefix: str, nodes: int, brief: bool) -> str | None:
-    """Say what is wrong with a key that is still there, if anything is."""
+    """Describe the fault of a key that is still there, if there is one."""
     name = key.removeprefix(prefix)
     if name in PERMANENT:
         return None
@@ -65,7 +65,7 @@ async def _goes_with_its_call(server: RedisServer, alias: str, prefix: str) -> b
 
 
 async def in_processes(nodes: Sequence[Node], before: Mapping[str, int], brief: bool) -> list[str]:
-    """What the nodes hold more than before anyone came.
+    """The objects that the nodes hold more than before anyone came.
 
     ``before``: the census of a node that nobody had come to yet.
     """

@@ -1,4 +1,4 @@
-"""How a device stays connected to a cluster: it comes back by itself, on another node if need be."""
+"""The connection of a device to a cluster: it comes back by itself, on another node if necessary."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from harness.websocket import Refused
 from harness.wire import HOST, WebSocket, login
 
 QUIET: Final = 0.3
-"""So long before a device leaves it says nothing, or the server would believe it has read what it has not."""
+"""The time for which a device says nothing before it leaves, or the server would believe it has read everything."""
 DIAL: Final = 1.5
 """A node that does not let a device in within this is given up, in seconds."""
 DEAF: Final = 2.5
 """A node that does not answer pings for so long is given up by devices that look."""
 SLOWER: Final = 3
-"""Who takes long to come back to a dead node takes so much longer than who goes away for long."""
+"""The factor by which a slow return to a dead node takes longer than a long absence."""
 TRY_AGAIN: Final = 1011
 ARRIVING: Final = 3.0
 """A node that cannot take a device in says so within this, in seconds."""
@@ -43,7 +43,7 @@ class Door(Struct):
 
 
 class Line:
-    """The connection of one device. What it means is for the subclass to say."""
+    """The connection of one device. Its meaning is for the subclass."""
 
     def __init__(self, address: Address, doors: Sequence[Door], books: Books, random: Random, looks: bool) -> None:
         self.address: Final = address
@@ -199,7 +199,7 @@ class Line:
             socket.drop()
 
     def _broken(self, code: int) -> None:
-        """The server, or what is between, closed the present connection."""
+        """The server, or the network, closed the present connection."""
         now, spell = time.monotonic(), self.spell
         self.note(f"is disconnected with {code}")
         self._gone(code, broke=True)
@@ -216,7 +216,7 @@ class Line:
         await self.connect(node)
 
     def slow(self) -> float:
-        """How long a device stays away that comes back too late, in seconds."""
+        """The absence of a device that comes back too late, in seconds."""
         raise NotImplementedError
 
     def _gone(self, code: int | None, broke: bool = False) -> WebSocket:
@@ -256,9 +256,9 @@ class Line:
 
     @property
     def settled(self) -> bool:
-        """Whether there is a connection, and no other is being made."""
+        """True if there is a connection, and no other is being made."""
         return self.socket is not None and not self._busy
 
     def note(self, what: str) -> None:
-        """Remember what happened, should it turn out to be wrong later."""
+        """Remember an event, should it turn out to be wrong later."""
         self.books.note(self.address, time.monotonic(), what)

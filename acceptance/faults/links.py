@@ -83,7 +83,7 @@ class Link:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Carry no more."""
+        """Stop carrying."""
         self.heal()
         if self._server is not None:
             self._server.close()
@@ -91,7 +91,7 @@ class Link:
             connection.cut()
 
     def kinds(self) -> list[str]:
-        """What it carries at present."""
+        """The kinds of connections that it carries at present."""
         return sorted(connection.kind for connection in self._connections)
 
     def cut(self, kinds: Collection[str] = BOTH) -> None:
@@ -102,7 +102,7 @@ class Link:
                 connection.cut()
 
     def freeze(self, kinds: Collection[str] = BOTH) -> None:
-        """Carry nothing on connections of these kinds until healed; what was sent meanwhile arrives then."""
+        """Carry nothing on connections of these kinds until healed; bytes from meanwhile arrive then."""
         self._frozen = frozenset(kinds)
         self._thawed.clear()
 

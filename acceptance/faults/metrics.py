@@ -1,4 +1,4 @@
-"""What the servers counted, against what the devices know: as exact as it can be.
+"""The servers' counts, against the knowledge of the devices: as exact as it can be.
 
 Some calls the devices cannot be sure of: who cancels does not learn whether it still rang, who changes its
 connection may be told by another node, and a node that is killed takes its last second with it. So for each
@@ -23,11 +23,11 @@ ANSWERED: Final = "callnet_calls_answered_total"
 FAILED: Final = "callnet_calls_failed_total"
 SCRAPED_EVERY: Final = 1.0
 DIED_WITH: Final = 2 * SCRAPED_EVERY
-"""What a node counted so shortly before it was killed may not have been read, in seconds."""
+"""Counts of a node this shortly before it was killed may not have been read, in seconds."""
 
 
 class Expected:
-    """What the numbers of all nodes together must be."""
+    """The required sums of all nodes."""
 
     def __init__(self, books: Books, faults: Sequence[Fault]) -> None:
         self._books = books
@@ -59,14 +59,14 @@ class Expected:
         (self._sure if sure else self._maybe)[name] += 1
 
     def _died(self, at: float) -> bool:
-        """Tell whether what was counted at this time may have died with its node."""
+        """Tell whether counts of this time may have died with their node."""
         return any(
             fault.kind is Kind.NODE_KILLED and fault.start - DIED_WITH <= at <= fault.start + SCRAPED_EVERY
             for fault in self._faults
         )
 
     def disagreements(self, counted: Mapping[str, float]) -> list[str]:
-        """Where the servers' numbers are not what the devices know."""
+        """The differences between the servers' numbers and the knowledge of the devices."""
         wrong = []
         for name in (PLACED, ANSWERED):
             least, most = self._sure[name], self._sure[name] + self._maybe[name]
@@ -112,7 +112,7 @@ class Scraper:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
         self._read: Final[dict[tuple[int, int], Mapping[str, float]]] = {}
-        """By node and life."""
+        """The values by node and life."""
         self.longest = 0.0
         """The longest that a node let us wait, in seconds, but for those that were stopped or killed meanwhile."""
 

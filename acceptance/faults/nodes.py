@@ -18,7 +18,7 @@ from harness.wire import HOST
 
 
 class Shared:
-    """What all nodes have in common: accounts, the key that signs tokens, and their settings."""
+    """The common parts of all nodes: accounts, the key that signs tokens, and their settings."""
 
     drain_deadline = 0
     """Seconds that they give calls when they are stopped."""
@@ -62,9 +62,9 @@ class Node:
         self.lives: Final[list[CountedDaemon]] = []
         self.running = False
         self.undisturbed_since = inf
-        """Since then it was neither stopped nor killed."""
+        """The time since which it was neither stopped nor killed."""
         self.before = before
-        """What runs the program of its next life."""
+        """The prefix of the program in its next life."""
         self._shared = shared
         self._settings = shared.settings(number, redis, host)
 
@@ -118,5 +118,5 @@ class Node:
             await asyncio.to_thread(self.life.stop, STOP_LIMIT + self._shared.drain_deadline)
 
     def logs(self) -> str:
-        """What it has logged in all its lives."""
+        """The log of all its lives."""
         return "".join(life.log for life in self.lives)

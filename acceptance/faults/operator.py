@@ -1,4 +1,4 @@
-"""What an operator sees of a node: its admin listener, on a socket file."""
+"""An operator's view of a node: its admin listener, on a socket file."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ async def ask(admin: Path, path: str) -> tuple[int, str]:
 
 
 def series(text: str) -> dict[str, float]:
-    """What ``/metrics`` says, by name and labels."""
+    """The values of ``/metrics``, by name and labels."""
     lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
     return {name: float(value) for name, _, value in lines}

@@ -19,9 +19,9 @@ from harness.websocket import Refused
 from harness.wire import Closed, WebSocket
 
 SEATED: Final = 0x20
-"""So many of 256 calls have pages."""
+"""The number of calls of 256 that have pages."""
 WITHOUT_IT: Final = frozenset({"undone", "told answered_elsewhere"})
-"""A device that accepted in vain is told so, and the call of the room may go on: its page is told nothing."""
+"""A device whose accept failed is told so, and the call of the room may go on: its page is told nothing."""
 LOOKED_AT_EVERY: Final = 0.25
 PINGED_EVERY: Final = 2.0
 
@@ -101,7 +101,7 @@ class Page:
 
 
 class Pages:
-    """Opens pages for some calls, and looks whether they are told what happens."""
+    """Opens pages for some calls, and checks the messages to them."""
 
     def __init__(self, phones: Sequence[Phone], doors: Sequence[Door], books: Books, random: Random) -> None:
         self.opened = 0

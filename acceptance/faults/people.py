@@ -1,4 +1,4 @@
-"""What the people with the devices do, drawn by lot: somebody is always in a call, and somebody always on the way."""
+"""The random actions of the people with the devices: somebody is always in a call, and somebody always on the way."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.base_protocol import EVERY, Address
 APART: Final = 25.0
 """Two devices do not call each other again so soon, in seconds: so it is always clear which call an answer is for."""
 LOOKED_AT: Final = 8
-"""Out of so many a caller picks somebody who is free."""
+"""A caller picks a free callee out of this number."""
 
 
 class Society:
-    """Who may call whom just now."""
+    """The people who may call each other now."""
 
     def __init__(self, phones: Sequence[Phone], random: Random) -> None:
         self.phones: Final = phones
@@ -52,7 +52,7 @@ class Society:
         self._met[frozenset((one, other))] = time.monotonic()
 
     def free(self) -> int:
-        """How many devices have nothing to do."""
+        """The number of devices that have nothing to do."""
         return sum(phone.free for phone in self.phones)
 
 

@@ -1,4 +1,4 @@
-"""A base client that writes down what it asks, hears and believes (:mod:`acceptance.faults.books`)."""
+"""A base client that records its requests, messages and beliefs (:mod:`acceptance.faults.books`)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from acceptance.faults.line import Line
 from harness.base_protocol import EVERY, Address, Frame, answer, call, hang_up, named
 
 IN_DOUBT: Final = 2.0
-"""What was said so shortly before the connection broke may not have been heard, in seconds."""
+"""A message sent this shortly before the connection broke may not have arrived, in seconds."""
 CROSSING: Final = STANDS_STILL + SLACK
-"""What was under way when the device called somebody comes within this, in seconds: its node may stand still."""
+"""Messages in flight when the device placed a call come within this, in seconds: its node may stand still."""
 REMEMBERED: Final = 40
-"""Of so many rooms a device knows that it has heard of them, or left them."""
+"""The number of rooms that a device remembers to have heard of, or left."""
 LEAVING: Final = ("hang up", "called another", "away")
 """Ends of a part in a call that the others have to hear of."""
 
 
 class Phone(Line):
-    """One device, and what it believes."""
+    """One device, and its beliefs."""
 
     attempt: Attempt | None = None
     """The call that it waits for the answer to."""
@@ -47,7 +47,7 @@ class Phone(Line):
     # Saying
 
     def call(self, target: Address) -> None:
-        """Place a call, leaving everything else; a call to whoever rings this device answers that."""
+        """Place a call, leaving everything else; a call to the caller that rings this device answers that."""
         now = time.monotonic()
         self._left_call = None if self.attempt is None else (self.attempt.target, "")
         if self.room is not None and self.peer is not None:
@@ -65,7 +65,7 @@ class Phone(Line):
         self.say(call(target))
 
     def answer(self, room: str, accept: bool) -> None:
-        """Accept or refuse what rings."""
+        """Accept or refuse a ringing call."""
         now, caller = time.monotonic(), self.rings[room][1]
         self._stop(room, "accepted" if accept else "refused", now)
         if accept:
@@ -91,7 +91,7 @@ class Phone(Line):
     # Believing
 
     def give_up(self, how: Literal["cancelled", "replaced", "away", "cut off", "ended"], at: float) -> None:
-        """Wait no more for the answer to a call."""
+        """Stop waiting for the answer to a call."""
         if self.attempt is not None:
             self.attempt.withdrawal = Withdrawal(how, at)
             self.attempt = None
@@ -114,7 +114,7 @@ class Phone(Line):
     # Coming and going
 
     def moving(self) -> None:
-        """What rings on the old connection rings there no more."""
+        """Calls that ring on the old connection ring there no more."""
         now = time.monotonic()
         for room in list(self.rings):
             self._stop(room, "away", now)
@@ -123,7 +123,7 @@ class Phone(Line):
             self.background(self._see_whether_it_rings(self.attempt, RING_TIME + TOLD))
 
     def came_back(self) -> None:
-        """Say again what may not have been heard, and leave what must be over."""
+        """Repeat messages that may not have been heard, and leave calls that must be over."""
         if self.lost_at is None:
             return
         now = time.monotonic()
@@ -144,7 +144,7 @@ class Phone(Line):
             self.give_up("away", at)
 
     async def _say_hang_up_again(self, other: Address, room: str) -> None:
-        await asyncio.sleep(0.2)  # what we missed comes first
+        await asyncio.sleep(0.2)  # missed messages come first
         if room or self.attempt is None:
             self.say(hang_up(other, room))
 
@@ -189,7 +189,7 @@ class Phone(Line):
         if ring is None:
             self._strange(f"is rung by {caller}, who did not call", at)
         elif self.attempt is not None and at - self.attempt.at < CROSSING:
-            # It crossed our call, by which we leave what rings, or answer it.
+            # It crossed our call, which leaves or answers the ringing one.
             ring.end, ring.how = at, "accepted" if self.attempt.target == caller else "called another"
         elif room not in self.rings:
             self.rings[room] = (ring, caller)
@@ -205,7 +205,7 @@ class Phone(Line):
         if room in self._done_with:
             self.say(hang_up(callee, room))  # it was not heard
         elif attempt is None:
-            self._strange(f"is given {callee}, whom it did not call", at)
+            self._strange(f"is given {callee}, which it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
             self.rings.pop(room, None)
@@ -224,7 +224,7 @@ class Phone(Line):
     def _on_no(self, kind: Literal["call_refuse", "call_failed"], target: Address, reason: str, at: float) -> None:
         attempt = self._asked.get(target)
         if attempt is None:
-            self._strange(f"is told {kind} {reason} of {target}, whom it did not call", at)
+            self._strange(f"is told {kind} {reason} of {target}, which it did not call", at)
         elif attempt is self.attempt:
             self.attempt = None
             attempt.answer = Answer(kind, reason, at)
@@ -252,7 +252,7 @@ class Phone(Line):
 
     @property
     def _just_back(self) -> bool:
-        """Whether this may be told of what an earlier connection missed, or heard already."""
+        """True if this may be told of events that an earlier connection missed, or heard already."""
         return self.connections > 1 and self.heard_here <= 2
 
     def _know(self, room: str) -> None:
@@ -260,7 +260,7 @@ class Phone(Line):
 
     @property
     def free(self) -> bool:
-        """Whether this device is connected and has nothing to do with any call."""
+        """True if this device is connected and has nothing to do with any call."""
         return self.settled and self.attempt is None and self.room is None and not self.rings
 
 

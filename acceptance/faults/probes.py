@@ -1,4 +1,4 @@
-"""Devices that stay where they are and call each other while something is wrong: what is promised must hold at once."""
+"""Devices that stay where they are and call each other during faults: promises must hold at once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from acceptance.faults.tally import Say
 from harness.base_protocol import Address
 
 AT_EACH: Final = 3
-"""So many probes stay at each node."""
+"""The number of probes that stay at each node."""
 NOTICED: Final = COMMAND + SLACK
 """After so long a node knows that it cannot reach Redis."""
 SUCCESS: Final = "success"
 
 
 class Promises:
-    """What was promised, how often it was tried, and when it did not hold."""
+    """The promises, the number of trials, and the failures."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -80,7 +80,7 @@ class Probes:
         await asyncio.gather(*(phone.connect() for phone in self.phones))
 
     async def call(self, caller: Phone, callee: Phone) -> str:
-        """Call, accept, hang up. Returns ``success`` or what came instead."""
+        """Call, accept, hang up. Returns ``success`` or the other outcome."""
         try:
             if not (caller.free and callee.free):
                 return "not free"

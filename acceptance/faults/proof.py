@@ -17,11 +17,11 @@ from acceptance.proof import Outcome, Proof
 DEVICES: Final = 200
 FEWER: Final = 120
 EACH: Final = 20
-"""So often every fault is done."""
+"""The number of times that every fault is done."""
 SUBSCRIBERS_KILLED: Final = 100
 IN_A_SLICE: Final = 6
 SHOWN: Final = 20
-"""How many misses are worth reading."""
+"""The number of misses that are shown."""
 NEVER: Final = 2**31 - 1
 """Collections of the middle generation before a full one. A full one walks the books of all calls, and makes the
 harness late by half a second."""
@@ -34,7 +34,7 @@ MUST_FAIL: Final[Mapping[str, Sequence[Kind]]] = {
 }
 """The safeguards that are taken out, with the faults that they are for."""
 TRIES: Final = 12
-"""So many faults a suite has to find that a safeguard is missing."""
+"""The number of faults in which a suite has to find that a safeguard is missing."""
 
 
 def kinds(random: Random, brief: bool) -> list[Kind]:
@@ -54,7 +54,7 @@ def without(safeguard: str) -> Plan:
 
 
 def plans(random: Random, brief: bool) -> dict[str, tuple[Plan, AbstractAsyncContextManager[Cluster]]]:
-    """What is to be run and must be met, and on what, by what it is called."""
+    """The plans, their requirements and their clusters, by name."""
     if brief:
         return {"a slice": (Plan(FEWER, kinds(random, brief), calm=8, forgets=False), linked())}
     return {

@@ -1,4 +1,4 @@
-"""One run: a cluster, its devices and probes, faults in random order, and what is left when all have gone."""
+"""One run: a cluster, its devices and probes, faults in random order, and the rest when all have gone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness import ROOT
 from harness.leaks import errors
 
 GAP: Final = (0.5, 3.0)
-"""Between the end of what is seen of one fault and the next one, in seconds."""
+"""The time between the visible end of one fault and the next one, in seconds."""
 AWAY: Final = frozenset(
     {
         Kind.REDIS_KILLED,
@@ -37,32 +37,32 @@ AWAY: Final = frozenset(
         Kind.FAILOVER,
     }
 )
-"""Faults during which a node may be without Redis for long enough to try what works then."""
+"""Faults during which a node may be without Redis for long enough to try the promises for that."""
 PREFIX: Final = "callnet:"
 SHOWN: Final = 10
-"""How many lines of a kind are worth reading."""
+"""The number of lines of a kind that are shown."""
 LOGS: Final = ROOT / "build" / "acceptance" / "nodes"
 """Where the logs of the last run are kept."""
 AT_ONCE: Final = frozenset({Kind.SUBSCRIBERS_KILLED})
-"""Faults of which nothing is to be seen, so that nothing need be waited for."""
+"""Faults without a visible effect, so that nothing need be waited for."""
 
 
 class Plan(Struct, frozen=True):
-    """What is to be done in a run."""
+    """The plan of a run."""
 
     devices: int
     kinds: Sequence[Kind]
     """The faults, in their order."""
     calm: float
-    """So long nothing goes wrong at first, in seconds."""
+    """The time without faults at first, in seconds."""
     forgets: bool
-    """Whether to wait until Redis has forgotten the calls that are over."""
+    """True: wait until Redis has forgotten the calls that are over."""
     shown: bool = True
-    """Whether to print what is done and lost as it happens."""
+    """True: print actions and losses as they happen."""
 
 
 class Came(Struct):
-    """What came of a run."""
+    """The result of a run."""
 
     counts: dict[str, object] = field(default_factory=dict)
     misses: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Run:
         return came
 
     async def _left(self, before: Mapping[str, int]) -> list[str]:
-        """What is there still when everyone has left."""
+        """The rest when everyone has left."""
         brief, nodes = not self._plan.forgets, self._cluster.nodes
         in_redis = await leftover.in_redis(self._cluster.store.server, PREFIX, len(nodes), brief)
         in_processes = await leftover.in_processes(nodes, before, brief)
@@ -121,7 +121,7 @@ class Run:
         ]
 
     async def _live(self) -> None:
-        """From the first device's coming to the last one's leaving."""
+        """The life from the first device's coming to the last one's leaving."""
         began = time.monotonic()
         await self._fleet.come()
         await self._probes.come()
@@ -149,6 +149,6 @@ class Run:
 
 
 async def run(plan: Plan, seed: int, cluster: AbstractAsyncContextManager[Cluster]) -> Came:
-    """Have the cluster made, and do what the plan says."""
+    """Have the cluster made, and carry out the plan."""
     async with cluster as made:
         return await Run(plan, made, Random(seed)).go()

@@ -18,7 +18,7 @@ EPOCH_CHECKS: Final = (
     ("    return lease and lease > now\n", "    return true\n"),
     ("local keeps = knows_run == '1' and lease and lease > now\n", "local keeps = true\n"),
 )
-"""Where Redis looks whether a node may have been taken for dead, and what stands there without that."""
+"""The places where Redis checks that a node was not taken for dead, and their text without the check."""
 
 
 def take_out_epoch() -> None:
@@ -37,7 +37,7 @@ def take_out_epoch() -> None:
 
 
 def take_out_reread() -> None:
-    """Nobody looks for what was published while nobody listened."""
+    """Remove the reading of messages that were published while nobody listened."""
 
     async def compare(self: Announcer) -> bool:  # noqa: ARG001
         return True
@@ -46,7 +46,7 @@ def take_out_reread() -> None:
 
 
 def take_out_sweep() -> None:
-    """Nobody looks at what nobody else looks at."""
+    """Remove the sweep, which finds everything that nothing else finds."""
 
     def take_swept(self: Member) -> list[object]:
         self._swept.clear()

@@ -30,7 +30,7 @@ async def keys(server: RedisServer) -> Sequence[str]:
 
 
 async def held_for(server: RedisServer, key: str) -> float | None:
-    """How long a key is held yet, in seconds; ``None``: for ever."""
+    """The remaining lifetime of a key, in seconds; ``None``: for ever."""
     left = int(await ask(server, "PTTL", key))
     return None if left == -1 else max(left, 0) / 1000
 
@@ -79,7 +79,7 @@ class Watched:
         self.sentinels.close()
 
     async def hold_back(self) -> None:
-        """Let the replica hear nothing more of what is written."""
+        """Let the replica receive no further writes."""
         if await self._is_named():  # they have failed over by themselves: a busy machine is slow to answer
             self._master, self._replica = self._replica, self._master
         await ask(self._replica, "REPLICAOF", *NOWHERE)

@@ -1,4 +1,4 @@
-"""What came of every call: completed, failed for a reason, excused by a fault, or lost."""
+"""The outcome of every call: completed, failed for a reason, excused by a fault, or lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from acceptance.faults.excuses import Fault, judge
 from acceptance.faults.metrics import Expected
 
 Say = Callable[[str], None]
-"""Shows a line to whoever watches the run."""
+"""Shows a line to the person watching the run."""
 
 SIGHTS: Final = {
     "disconnected": Wrong.DISCONNECTED,
@@ -25,14 +25,14 @@ SIGHTS: Final = {
     "page": Wrong.PAGE,
     "old connection": Wrong.LATE,
 }
-"""What is wrong when a device has seen such a thing; anything else is strange."""
+"""The problem that each sight of a device stands for; anything else is strange."""
 
 
 LOST: Final = "lost"
 EXCUSED: Final = "excused by a fault"
 BEFORE: Final = 60.0
 AFTER: Final = 3.0
-"""What devices said and heard so long before and after a problem is worth reading, in seconds."""
+"""The messages that devices sent and got this long before and after a problem are shown, in seconds."""
 _ROOM: Final = re.compile("[0-9a-f]{32}")
 
 
@@ -43,7 +43,7 @@ class Tally:
         self._books = books
         self._faults = faults
         self.expected: Final = Expected(books, faults)
-        """What the servers must have counted."""
+        """The required counts of the servers."""
         self._came_to: Final[dict[int, str]] = {}
         self._seen = 0
         self.lost: Final[list[str]] = []
@@ -54,7 +54,7 @@ class Tally:
         """Other things that a fault excuses."""
 
     def judge(self, before: float, now: float, say: Say) -> None:
-        """Judge all calls that nobody has been concerned with since ``before``, and say what was lost anew."""
+        """Judge all calls that nobody has been concerned with since ``before``, and report newly lost ones."""
         for _ in self.judging(before, now, say):
             pass
 
@@ -105,7 +105,7 @@ class Tally:
         sums = Counter(self._came_to.values())
         lines: dict[str, object] = {"calls started": self._books.placed, "calls completed": sums.pop("completed", 0)}
         excused, lost = sums.pop(EXCUSED, 0), sums.pop(LOST, 0)
-        lines |= {f"calls that came to nothing, {how}": count for how, count in sorted(sums.items())}
+        lines |= {f"calls not completed, {how}": count for how, count in sorted(sums.items())}
         lines["calls excused by a fault"] = excused
         lines |= {f"  {kind}": count for kind, count in sorted(self.excused.items())}
         lines |= {f"devices excused by a fault, {what}": count for what, count in sorted(self.sights.items())}
@@ -115,7 +115,7 @@ class Tally:
 
 
 def _came_to(attempt: Attempt) -> str:
-    """What came of a call that nothing was wrong with."""
+    """The outcome of a call without problems."""
     if attempt.answer is None:
         return attempt.withdrawal.how if attempt.withdrawal is not None else "never ended"
     if attempt.answer.kind == "call_success":

@@ -52,7 +52,7 @@ class Asking:
     def measure(
         self, rounds: int, program: Sequence[str], settings: str = ""
     ) -> tuple[Sequence[Compared], Sequence[str]]:
-        """Start daemons so often, and ask: what it came to, and what they logged above info.
+        """Start daemons this number of times, and ask: returns the results, and the log lines above info.
 
         :param program: what is run; see :meth:`Stage.running`.
         :param settings: in TOML.

@@ -18,7 +18,7 @@ ZONE: Final = "Asia/Shanghai"
 AT_ONCE: Final = 16
 """Accounts that are made at the same time."""
 HALF_A_DAY: Final = timedelta(hours=6)
-"""From so long ago until so long from now it is quiet where it is."""
+"""The time before and after now in which it is quiet where it is."""
 
 
 class Kind(Struct, frozen=True):
@@ -64,7 +64,7 @@ def phone_of(kind: Kind, number: int) -> str:
 
 
 async def make(port: int, each: int) -> Sequence[Callee]:
-    """Make so many of each kind, by the account service at ``port``."""
+    """Make this number of each kind, by the account service at ``port``."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def make_one(kind: Kind, phone: str) -> Callee:

@@ -22,7 +22,7 @@ class Compared(Struct, frozen=True):
     earliest: float
     middle: float
     off: float
-    """By how much the median is more than that of all."""
+    """The difference of the median from that of all."""
 
     def __str__(self) -> str:
         return f"{self.earliest:.2f} ms at the least, median {self.middle:.2f} ms ({self.off:+.2f} ms)"
@@ -37,7 +37,7 @@ def compare(times: Times) -> Sequence[Compared]:
 def misses(compared: Sequence[Compared], tolerance: float) -> list[str]:
     """The differences that tell the kinds from each other, in words.
 
-    :param tolerance: by so many milliseconds a median may be off.
+    :param tolerance: the most that a median may be off, in milliseconds.
     """
     early = [f"{one.kind}: an answer came after {one.earliest:.2f} ms" for one in compared if one.earliest < DELAY]
     return early + [f"{one.kind}: the median is {one.off:+.2f} ms off" for one in compared if abs(one.off) > tolerance]

@@ -20,23 +20,23 @@ from acceptance.timing.stage import Stage
 SLOW: Final = "blocked"
 """The kind that the daemons take longer to refuse ..."""
 SLOWER: Final = 5
-"""... by so many milliseconds."""
+"""... by this number of milliseconds."""
 SLOWED: Final = ("acceptance.timing.slowed", str(SLOWER))
 AT_ONCE: Final = "calls.offline_after = 0\n"
 SHOWN: Final = 10
 STAGES: Final[Mapping[str, int]] = {"one process": 1, "two nodes": 2}
-"""How many daemons there are; the caller is on the first, the callees are on the last."""
+"""The number of daemons; the caller is on the first, the callees are on the last."""
 
 
 class Plan(Struct, frozen=True):
-    """How much is asked."""
+    """The number of requests."""
 
     each: int
     """Callees of each kind."""
     rounds: int
     """Times that daemons are started; each callee is called once."""
     tolerance: float
-    """By so many milliseconds the median of a kind may be off that of all."""
+    """The most that the median of a kind may be off that of all, in milliseconds."""
 
 
 WHOLE: Final = Plan(300, 5, 1.0)

@@ -10,7 +10,7 @@ from callnet.calls.records import Policy
 
 
 def slow_down(milliseconds: int) -> None:
-    """Have it take so much longer to refuse whoever is blocked."""
+    """Have it take this much longer to refuse a blocked caller."""
     allows = Policy.allows
 
     def allows_slowly(self: Policy, phone: str, date: float) -> bool:

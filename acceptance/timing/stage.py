@@ -14,7 +14,7 @@ from acceptance.daemon import HONEST, WITHOUT_LIMITS, CountedDaemon
 from harness.redis_server import RedisServer, new_prefix
 
 ANNOUNCED: Final = 8.0
-"""Seconds after which a new cluster knows who is there."""
+"""Seconds after which a new cluster knows the present devices."""
 
 
 @contextmanager
@@ -80,11 +80,11 @@ class Stage:
         return True
 
     def complaints(self) -> Sequence[str]:
-        """What they logged above info when they ran last."""
+        """The log lines above info from when they ran last."""
         return [line for node in self._nodes for line in node.complaints()]
 
     def close(self) -> None:
-        """End what they have in common."""
+        """End the shared servers."""
         self._gateway.close()
         if self._redis is not None:
             self._redis.close()

@@ -47,7 +47,7 @@ class Line:
         self._raw.sendall(data)
 
     def live(self) -> None:
-        """Show that the device lives, so that it need not be asked; forget what came."""
+        """Show that the device lives, so that it need not be asked; forget earlier messages."""
         self.say(_ALIVE)
         try:
             while self._raw.recv(65536):

@@ -21,7 +21,7 @@ from callnet.client import Call, CallEvent, ClientError, Device, Event, SignalEv
 
 
 class Agent(LineReceiver):
-    """What an agent sees and does."""
+    """The view and the actions of an agent."""
 
     delimiter = b"\n"
 
@@ -66,7 +66,7 @@ class Agent(LineReceiver):
 
 
 def is_of_desk(call: Call) -> bool:
-    """Whether this is the desk that rings, and not a caller that rings all devices of its phone."""
+    """True if this is the desk that rings, and not a caller that rings all devices of its phone."""
     return call.is_incoming and call.peer == (os.environ["QUEUE_PHONE"], BELL)
 
 

@@ -34,7 +34,7 @@ LINES = int(os.environ.get("QUEUE_LINES", "10"))
 RINGS_FOR = float(os.environ.get("QUEUE_RINGS_FOR", "20"))
 """Seconds that an agent is rung, and has to take the call over; then it is somebody else's turn."""
 LOOKS_EVERY = 1.0
-"""Seconds between two looks at who is free, while somebody waits."""
+"""Seconds between two looks for a free agent, while somebody waits."""
 
 
 class Desk:
@@ -53,7 +53,7 @@ class Desk:
             device.listen(partial(self._heard, device))
 
     def waiting(self) -> list[Call]:
-        """The callers that wait, the first first. That is known again when this program was started anew."""
+        """The waiting callers in order, which is kept when this program is restarted."""
         calls = [line.call for line in self._lines if line.call is not None and line.call.is_incoming]
         return sorted((call for call in calls if call.state == "active"), key=lambda call: call.answered_at or 0)
 
@@ -69,7 +69,7 @@ class Desk:
         elif event.state == "ringing" and call.peer not in {each.peer for each in self.waiting()}:
             call.accept()  # a call to all devices of the phone rings all lines: one is enough
         elif call.is_forgotten:
-            call.hang_up()  # callnet was started anew, and with it the caller
+            call.hang_up()  # callnet was restarted, and the caller with it
         elif event.state in ("active", "over"):
             print(f"{len(self.waiting())} waiting", flush=True)
 
@@ -86,7 +86,7 @@ class Desk:
             await deferLater(self._reactor, LOOKS_EVERY)
 
     async def _free_agent(self) -> str | None:
-        """The agent who is free, and had its last turn before all others that are."""
+        """The free agent whose last turn is the oldest."""
         asked = {"phone": PHONE, "limit": 500}
         response = await treq.post(
             f"{ADMIN}/api/devices", json=asked, headers=shown_key(), timeout=10, persistent=False
@@ -97,7 +97,7 @@ class Desk:
         return min(agents, key=lambda agent: self._last_turn.get(agent, 0), default=None)
 
     async def _offer(self, caller: Call, agent: str) -> bool:
-        """Ring an agent, and have it take a caller's call over; whether that caller waits no more."""
+        """Ring an agent, and have it take a caller's call over; returns True if that caller does not wait any more."""
         self._last_turn[agent] = self._reactor.seconds()
         ring = self._bell.place(PHONE, agent)
         if ring is None:  # not online just now
@@ -115,7 +115,7 @@ class Desk:
 
 
 def shown_key() -> Headers:
-    """What shows the operator's key, as it now is."""
+    """The header with the operator's key, as it now is."""
     return Headers({"Authorization": [f"Bearer {KEY_FILE.read_text(encoding='ascii').strip()}"]})
 
 

@@ -21,7 +21,7 @@ from callnet.client import Account, Call, Credentials, Device, Server, certifica
 BELL = "bell"
 """The device that rings agents."""
 AGENT = "agent-"
-"""What the ids of the agents' devices begin with."""
+"""The prefix of the ids of the agents' devices."""
 LINES_TAKE = 3.0
 """Seconds in which a line has certainly accepted a call to all devices of the phone, if one is free."""
 

@@ -1,4 +1,4 @@
-"""A camera at a door: it answers by itself whom its owner has listed, and is in the room of the call without a browser.
+"""A camera at a door: it answers listed callers by itself, and is in the room of the call without a browser.
 
 Its settings come by the environment:
 
@@ -59,7 +59,7 @@ class Eye:
     """
 
     def __init__(self, camera: str, sound: str | None) -> None:
-        self._relay = MediaRelay()  # a connection that is made anew gets what the one before it had
+        self._relay = MediaRelay()  # a new connection gets the tracks of the one before it
         is_film = not camera.startswith("/dev/")
         seen = MediaPlayer(camera, loop=True) if is_film else MediaPlayer(camera, "v4l2", {"framerate": "30"})
         self._sources = seen.audio if sound is None else MediaPlayer(sound, "alsa").audio, seen.video
@@ -76,7 +76,7 @@ class Eye:
 
 
 class Door:
-    """What is done at a ring, and at what follows."""
+    """The actions at a ring, and at the events that follow."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -85,7 +85,7 @@ class Door:
         self._visit: Visit | None = None
 
     def heard(self, event: Event) -> None:
-        """Act on what the device tells.
+        """Act on an event of the device.
 
         :raises ClientError: there is nothing more to come.
         """
@@ -113,7 +113,7 @@ class Door:
         return succeed(None) if visit is None else visit.leave(farewell=False)
 
     def _enter(self, call: Call) -> None:
-        """Be in the room of a call: a new one, or the one that this was in before it was started anew."""
+        """Be in the room of a call: a new one, or the one that this was in before a restart."""
         self.leave()
         self._call = call
         server, address = self._device.account.server, self._device.account.address
@@ -153,8 +153,8 @@ def device_at(reactor: Any) -> Device:
 
 async def serve() -> None:
     """Be this device until it is stopped."""
-    # What a browser says can upset aiortc in tasks of its own, of which asyncio would write tracebacks; the connection
-    # is made anew all the same.
+    # A browser's messages can raise errors in aiortc's own tasks, and asyncio would write tracebacks; the connection is
+    # restored all the same.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     async with aio.running() as reactor:
         device = device_at(reactor)

@@ -32,7 +32,7 @@ GONE_AT_MOST = 0.2
 """The share of all pairs that a run takes out without ``--anyway``: a directory may have come as half a file."""
 
 Pairs = Mapping[tuple[str, str], str]
-"""What somebody calls somebody: the name by (owner, contact)."""
+"""The names on contact lists, by (owner, contact)."""
 
 
 def wanted(directory: Path) -> Pairs:
@@ -72,7 +72,7 @@ def written(pairs: Pairs) -> str:
 
 
 def callnet(*arguments: str) -> str:
-    """Have callnet do something; what it says. It finds its settings by CALLNET_CONFIG."""
+    """Run callnet; returns its output. It finds its settings by CALLNET_CONFIG."""
     done = subprocess.run([CALLNET, "contact", *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         sys.exit(f"callnet contact {arguments[0]}: {done.stderr.strip()}")
@@ -99,13 +99,13 @@ def remember(state: Path, pairs: Pairs) -> None:
 
 
 def show(sign: str, pairs: Iterable[tuple[str, str]], names: Pairs) -> None:
-    """Say what is changed. Whoever reads the mail need not see whole numbers."""
+    """Print the changes. The reader of the mail need not see whole numbers."""
     for owner, contact in sorted(pairs):
         print(f"{sign} {owner[:3]}****{owner[-4:]}: {names[owner, contact]} ({contact[:3]}****{contact[-4:]})")
 
 
 def sync(directory: Path, state: Path, dry_run: bool, anyway: bool) -> None:
-    """Change what is to be changed."""
+    """Make the changes."""
     want = wanted(directory)
     before = pairs_of(state.read_text(encoding="utf-8")) if state.exists() else {}
     have = pairs_of(callnet("export"))

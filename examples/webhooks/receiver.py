@@ -1,4 +1,4 @@
-"""Takes what callnet tells of calls (docs/webhooks.md), and keeps a list of missed ones.
+"""Takes callnet's events of calls (docs/webhooks.md), and keeps a list of missed ones.
 
 Whatever comes must be signed by callnet, and of these minutes; what comes twice counts once. Its settings come by the
 environment:
@@ -52,7 +52,7 @@ class Calls:
             database.executescript(TABLES)
 
     def take(self, event: dict[str, Any]) -> None:
-        """Take an event, unless it was taken before. What comes of it is written down in the same step.
+        """Take an event, unless it was taken before. Its effects are recorded in the same step.
 
         :raises sqlite3.Error: it was not taken.
         """
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
-        """Tell of what was refused, without the URL: that may hold a secret."""
+        """Log refusals, without the URL: that may hold a secret."""
         if str(code) != "204":
             print(f"answered {int(code)} to {self.client_address[0]}", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Asks axe-core, which is kept in ``vendor/``, what of a page is hard to use for whoever sees, hears or moves badly."""
+"""Asks axe-core, which is kept in ``vendor/``, for parts of a page that are hard to use for people with impairments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _axe() -> str:
 
 
 def violations(page: Page) -> Sequence[str]:
-    """What axe-core finds in the present state of the page, by all its rules. It does not look into frames."""
+    """All violations that axe-core finds in the present state of the page. It does not look into frames."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(_axe())
     found: Sequence[str] = page.evaluate(_RUN)

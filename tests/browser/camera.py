@@ -1,4 +1,4 @@
-"""What the cameras of the browsers in the tests see: one is red, one is blue, and something moves before them."""
+"""The pictures of the test browsers' cameras: one is red, one is blue, and something moves before them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Camera(Enum):
         return directory / f"{self.name.lower()}.y4m"
 
     def record(self, directory: Path, rate: int = 10) -> Path:
-        """Write what this camera sees, at ``rate`` pictures a second."""
+        """Record the picture of this camera, at ``rate`` pictures a second."""
         path = self.file(directory)
         header = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{rate}:1 Ip A1:1 C420jpeg\n"
         samples = WIDTH * HEIGHT // 4

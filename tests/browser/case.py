@@ -20,7 +20,7 @@ reactor: Any = installed
 
 
 def in_reactor(function: Callable[[], Any]) -> Any:
-    """Call ``function`` in the reactor's thread, from a story, and wait for what it comes to."""
+    """Call ``function`` in the reactor's thread, from a story, and wait for its result."""
     return blockingCallFromThread(reactor, function)
 
 
@@ -41,7 +41,7 @@ class BrowserCase(TestCase):
         self.daemon = await shared_daemon(self, self.settings)
 
     def play(self, story: Callable[[Stage], None]) -> Deferred[None]:
-        """Play a story with browsers. No page may throw, or want what the site's policy refuses."""
+        """Play a story with browsers. No page may throw, or request anything that the site's policy refuses."""
 
         def watched(stage: Stage) -> None:
             try:

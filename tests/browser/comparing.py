@@ -1,4 +1,4 @@
-"""What a person sees of the code that two people compare (docs/verification.md)."""
+"""The code that two people compare, as it is shown to a person (docs/verification.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIGNS_IN_ORDER: Final = [emoji.sign for emoji in EMOJI]
 
 
 class Comparing:
-    """What a person sees of the code."""
+    """The code as shown to a person."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor
@@ -26,7 +26,7 @@ class Comparing:
 
     @property
     def is_open(self) -> bool:
-        """Whether the panel is."""
+        """True if the panel is open."""
         return self.visitor.is_visible("verification-drawer")
 
     @property
@@ -37,10 +37,10 @@ class Comparing:
 
     @property
     def names(self) -> list[str]:
-        """What stands below them."""
+        """The names below the emoji."""
         return self.visitor.page.locator("#verification-code .name").all_inner_texts()
 
     @property
     def text(self) -> str:
-        """What it says of them."""
+        """The panel's text about them."""
         return self.visitor.text("verification-text")

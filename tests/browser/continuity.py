@@ -77,7 +77,7 @@ def longest_pause(visitor: Visitor) -> float:
 
 
 def since_movement(visitor: Visitor) -> float:
-    """How many seconds ago the picture has last moved."""
+    """Seconds since the picture last moved."""
     return float(visitor.page.evaluate("performance.now() - watched.movedAt")) / 1_000
 
 
@@ -92,7 +92,7 @@ def longest_silence(visitor: Visitor) -> float:
 
 
 def negotiated(visitor: Visitor) -> Sequence[str]:
-    """What names the present agreement of the two sides, new after each ICE restart; empty while they negotiate."""
+    """Identifies the present agreement of the two sides: new after each ICE restart, empty while they negotiate."""
     names: Sequence[str] = visitor.page.evaluate(_NEGOTIATED)
     return names
 
@@ -104,7 +104,7 @@ def path(visitor: Visitor) -> Sequence[str]:
 
 
 def connections(visitor: Visitor) -> int:
-    """How many RTCPeerConnections this load of the page has made."""
+    """The number of RTCPeerConnections that this load of the page has made."""
     return int(visitor.page.evaluate("window.connections.length"))
 
 
@@ -136,7 +136,7 @@ def restart_both(visitors: Sequence[Visitor]) -> None:
 
 
 def sockets(visitor: Visitor) -> int:
-    """How many room sockets this load of the page has had."""
+    """The number of room sockets that this load of the page has had."""
     return int(visitor.page.evaluate("window.sockets.length"))
 
 

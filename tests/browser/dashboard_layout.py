@@ -125,7 +125,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
 
 def extreme_faults(page: Page) -> Sequence[str]:
-    """What would be wrong with it, were numbers, phones, names and addresses as long or as short as they may be.
+    """Layout faults with numbers, phones, names and addresses of extreme length.
 
     Also what would move when a number changes.
     """

@@ -1,4 +1,4 @@
-"""What the daemon has counted of pages in browsers."""
+"""The daemon's counts of pages in browsers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATHS: Final[tuple[str, ...]] = get_args(MediaPath)
 
 
 def await_set_up(daemon: Daemon, visitor: Visitor) -> str:
-    """Wait until the daemon was told by two pages, and no more, how they came to be connected: how media goes."""
+    """Wait until exactly two pages have told the daemon how they became connected; returns how media goes."""
     for _ in range(100):
         numbers = Running(daemon.admin_url).numbers()
         told = {path: numbers["callnet_media_setup_seconds_count", path] for path in _PATHS}
@@ -28,5 +28,5 @@ def await_set_up(daemon: Daemon, visitor: Visitor) -> str:
 
 
 def failed_set_ups(daemon: Daemon) -> float:
-    """How often two pages that were to be connected never were, as the daemon was told."""
+    """The number of failed connections between two pages that were reported to the daemon."""
     return Running(daemon.admin_url).numbers()["callnet_media_setup_failed_total", ""]

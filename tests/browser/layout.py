@@ -1,4 +1,4 @@
-"""Looks at a page as an eye would: everything is to be in view, whole, and free of what lies over it."""
+"""Checks a page as an eye would: everything is to be in view, whole, and not covered."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
 
 def word_faults(page: Page) -> Sequence[str]:
-    """What would be wrong with any words that the page has for a state such as the present one.
+    """Layout faults with each text that the page has for a state such as the present one.
 
     Connected these are its notices, before a call what stands in for one's own picture, and where it does not go on
     all its messages; in other states nothing is looked at.
@@ -189,7 +189,7 @@ def word_faults(page: Page) -> Sequence[str]:
 
 
 def settle(page: Page) -> None:
-    """Wait until a page has painted what it is to show, and whatever fades or moves in it has come to rest."""
+    """Wait until a page has painted its state, and everything that fades or moves in it has come to rest."""
     page.evaluate(_PAINTED)
     for frame in page.frames:
         try:

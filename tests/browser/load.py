@@ -22,7 +22,7 @@ BUSY, CALLED_AGAIN, UNLUCKY = (DeviceAddress(f"139000004{number:02}", "desk") fo
 ALL: Final = (FIRST, SECOND, *RINGING, *ANSWERING, *CALLERS, BUSY, CALLED_AGAIN, UNLUCKY)
 NOBODY: Final = DeviceAddress("13999999999", "tv")
 IN_VAIN: Final = (NOBODY, SECOND, RINGING[1], NOBODY, LONG)
-"""Whom nobody reaches."""
+"""Callees that nobody reaches."""
 
 
 class Load:

@@ -14,7 +14,7 @@ from tests.browser.visitor import Visitor
 from tests.support.daemon import Daemon
 
 NO_ANSWER: Final = "Failed to load resource"
-"""What Chromium says of each answer that is an error, and of none."""
+"""Chromium's console message for each answer that is an error, and for no other."""
 
 
 class Operator(Visitor):
@@ -57,7 +57,7 @@ class Operator(Visitor):
         return [re.sub(r"\s+", " ", text) for text in self.page.locator(f"#{table}-rows tr").all_inner_texts()]
 
     def await_rows(self, table: Literal["calls", "devices", "failures"], number: int) -> None:
-        """Wait until a table has so many."""
+        """Wait until a table has this number of rows."""
         self.await_that(f"document.querySelectorAll('#{table}-rows tr').length === {number}")
 
     def press_in(self, row: str, button: str) -> None:
@@ -65,7 +65,7 @@ class Operator(Visitor):
         self.page.click(f"{row} button:text-is({json.dumps(button, ensure_ascii=False)})")
 
     def agree(self) -> None:
-        """Say yes to what the page asks, and wait until it is done."""
+        """Confirm the page's question, and wait until it is done."""
         self.press("question-yes")
         self.await_hidden("question")
 

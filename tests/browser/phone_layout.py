@@ -1,4 +1,4 @@
-"""Looks at the web phone as an eye would: all is whole, in view or to be scrolled to, and what matters most is free."""
+"""Checks the web phone as an eye would: all is whole, in view or scrollable to, and nothing covers the main parts."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
 
 def word_faults(page: Page) -> Sequence[str]:
-    """What would be wrong with any sentence that the phone has for a scene such as the present one.
+    """Layout faults with each sentence that the phone has for a scene such as the present one.
 
     It must be the home with a notice, or the form to log in.
     """

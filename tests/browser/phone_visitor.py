@@ -75,7 +75,7 @@ class PhoneVisitor(Visitor):
 
     @property
     def shown(self) -> str:
-        """What the phone shows, in a word."""
+        """The phone's state, in a word."""
         return self.page.get_attribute("body", "data-scene") or ""
 
     def log_in(self, phone: str, device_id: str) -> None:
@@ -114,7 +114,7 @@ class PhoneVisitor(Visitor):
         self.page.wait_for_selector(f"#{element_id}:has-text({json.dumps(text, ensure_ascii=False)})")
 
     def past(self) -> list[str]:
-        """What the past calls say, the newest first, each in one line."""
+        """The past calls, the newest first, each in one line."""
         return [" ".join(text.split()) for text in self.page.locator("#past .card .who").all_inner_texts()]
 
     @property

@@ -1,4 +1,4 @@
-"""Takes pictures of a page on every screen, and notes what is wrong with it there."""
+"""Takes pictures of a page on every screen, and notes its faults there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXAMINED: Final = {"laptop", "phone"}
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
 
 Check = Callable[[Page], Iterable[str]]
-"""What is wrong with a page, in words."""
+"""Finds faults of a page and describes them."""
 
 
 class Photographer:

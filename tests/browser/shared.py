@@ -59,5 +59,5 @@ _thread = cache(_BrowserThread)
 
 
 def play(site_url: str, story: Callable[[Stage], None]) -> Deferred[None]:
-    """Play a story with the browsers that this process shares. Fires with what the story raises, if it does."""
+    """Play a story with the browsers that this process shares. Fails with the story's exception, if there is one."""
     return _thread().play(site_url, story)

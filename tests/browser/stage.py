@@ -77,7 +77,7 @@ class Browsers:
         return browser
 
     def start(self, camera: Camera | None, cameras: int, program: str = "", flags: Sequence[str] = ()) -> Browser:
-        """Start Chromium, for whoever asks for it alone."""
+        """Start Chromium, for a single user."""
         given = [*_FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras},fps={RATE}", *flags]
         if camera is not None:
             given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory, RATE)}")
@@ -192,7 +192,7 @@ class Stage:
         return "\n".join(visitor.report() for visitor in self._visitors)
 
     def complaints(self) -> Sequence[str]:
-        """What went wrong in any page."""
+        """Errors in any page."""
         return [complaint for visitor in self._visitors for complaint in visitor.complaints]
 
 

@@ -114,7 +114,7 @@ class Tampering:
         self._change = change
         self._sockets: Final[dict[str, WebSocketRoute]] = {}
         self.sessions: Final[dict[str, str]] = {}
-        """Of the pages: the one with the greater session offers (docs/room.md)."""
+        """The sessions of the pages: the one with the greater session offers (docs/room.md)."""
 
     def stand_before(self, name: str, visitor: Visitor) -> None:
         """Take over the room socket of a visitor who is about to come."""

@@ -43,7 +43,7 @@ class CallTests(BrowserCase):
         self.assertGreater(visitor.audio_packets(), before)
 
     def test_picture_and_sound(self) -> Deferred[None]:
-        """Whoever opens the page with the same room sees and hears the other, and one hangs up for both."""
+        """A visitor who opens the page with the same room sees and hears the other, and one hangs up for both."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -153,7 +153,7 @@ class CallTests(BrowserCase):
         return self.play(story)
 
     def test_broken_connection(self) -> Deferred[None]:
-        """A connection that breaks is built anew by the side that offers, whichever side it broke on."""
+        """The offering side restores a broken connection, whichever side it broke on."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -167,7 +167,7 @@ class CallTests(BrowserCase):
         return self.play(story)
 
     def test_sleep(self) -> Deferred[None]:
-        """A machine that slept for a while comes back to the same connection."""
+        """A machine that slept comes back to the same connection."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -204,7 +204,7 @@ class ServerAwayTests(OwnDaemonCase):
     """Two visitors of one room, and a server that goes away."""
 
     def test_server_away(self) -> Deferred[None]:
-        """While the server is away the call goes on, and whoever hangs up ends it for both."""
+        """While the server is away the call goes on, and either side can end it for both."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -226,7 +226,7 @@ class PermissionTests(BrowserCase):
     """Visitors who are not allowed to use the camera, or have none."""
 
     def test_refused(self) -> Deferred[None]:
-        """Whoever refuses the camera reads what to do, and may go on without: they see and hear the other."""
+        """A visitor who refuses the camera reads what to do, and may go on without: they see and hear the other."""
 
         def story(stage: Stage) -> None:
             shy = stage.visitor(stage.browser(None), refuse=True)

@@ -21,7 +21,7 @@ def write(visitor: Visitor, text: str) -> None:
 
 
 def texts(visitor: Visitor, side: str) -> list[str]:
-    """What one side has written, as the visitor reads it."""
+    """The messages of one side, as the visitor reads them."""
     return visitor.page.locator(f"#log .{side} p").all_inner_texts()
 
 
@@ -29,7 +29,7 @@ class ChatTests(BrowserCase):
     """Two who write to each other."""
 
     def test_both_ways(self) -> Deferred[None]:
-        """What one writes the other reads as it was written, and nothing in it is a link or markup."""
+        """Messages arrive as they were written, and nothing in them becomes a link or markup."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -49,7 +49,7 @@ class ChatTests(BrowserCase):
         return self.play(story)
 
     def test_unread(self) -> Deferred[None]:
-        """What came while the chat was closed is counted and announced, until it is opened."""
+        """Messages that arrive while the chat is closed are counted and announced until it is opened."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -67,7 +67,7 @@ class ChatTests(BrowserCase):
         return self.play(story)
 
     def test_not_connected(self) -> Deferred[None]:
-        """What cannot be sent is said to be so, and stays where it was written."""
+        """A message that cannot be sent is reported, and stays in the input field."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))

@@ -33,7 +33,7 @@ PLAYED: Final = (
     "pulled",
     "signals",
 )
-"""What depends on the browser: its requests, its sockets, how they are lost, and how each tells."""
+"""The stories that depend on the browser: its requests, its sockets, how they are lost, and how each tells."""
 
 _PLAY: Final = """async ([story, protocol, gates]) => {
     const { play } = await import("/tests/javascript/story.mjs");
@@ -49,7 +49,7 @@ reactor: Any = installed
 
 
 def serve(route: Route) -> None:
-    """Give a page what is not on the site: the player of stories, and what it imports, from where they are."""
+    """Give a page the files that are not on the site: the player of stories, and its imports."""
     path = ROOT / urlsplit(route.request.url).path.removeprefix("/")
     route.fulfill(body=path.read_text(encoding="utf-8"), content_type="text/javascript")
 
@@ -77,7 +77,7 @@ class Gates:
             self._gates[device].is_shut = value
 
     async def close(self) -> None:
-        """Cut all connections, and take no more."""
+        """Cut all connections, and accept no others."""
         for device, port in self._ports.items():
             await port.stopListening()
             self._gates[device].cut()

@@ -1,4 +1,4 @@
-"""The page's connection alone: two of them in one page, which hand each other what they say."""
+"""The page's connection alone: two of them in one page, which exchange their messages."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class ConnectionTests(BrowserCase):
         return self.play(story)
 
     def test_tracks_of_a_new_connection(self) -> Deferred[None]:
-        """What a side sends it also sends over the RTCPeerConnection that replaces a broken one."""
+        """Tracks of a broken RTCPeerConnection are also sent over its replacement."""
 
         def story(stage: Stage) -> None:
             visitor = self.connect(stage)
@@ -129,7 +129,7 @@ class ConnectionTests(BrowserCase):
         return self.play(story)
 
     def test_notes(self) -> Deferred[None]:
-        """A note arrives as it was told, and what is none is dropped."""
+        """A note arrives unchanged, and an invalid one is dropped."""
 
         def story(stage: Stage) -> None:
             visitor = self.connect(stage)
@@ -143,7 +143,7 @@ class ConnectionTests(BrowserCase):
         return self.play(story)
 
     def test_stats(self) -> Deferred[None]:
-        """Both sides measure what goes and comes."""
+        """Both sides measure sent and received media."""
 
         def story(stage: Stage) -> None:
             visitor = self.connect(stage)

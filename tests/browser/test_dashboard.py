@@ -29,7 +29,7 @@ from tests.support.processes import stopped
 OTHERS: Final = {"desk": (1440, 900), "tablet": (820, 1180), "smallest": (320, 568)}
 """These are looked at, too, and have no sheet."""
 ROUNDS: Final = 25
-"""How often one more call is answered and one more fails: about as many seconds."""
+"""The number of rounds with one more answered and one more failed call each: about as many seconds."""
 LATENESS: Final = 2.0
 """Seconds that a machine that is busy with other tests may add."""
 SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
@@ -46,7 +46,7 @@ def fail(caller: Member, phone: str) -> Deferred[CallState]:
 
 
 class DashboardCase(OwnDaemonCase):
-    """Two workers, and what an operator sees of them."""
+    """Two workers, and an operator's view of them."""
 
     timeout = 300
     maxDiff = None
@@ -70,7 +70,7 @@ class DashboardCase(OwnDaemonCase):
 
 
 class DashboardUnderLoadTests(DashboardCase):
-    """How the dashboard looks, and what it shows."""
+    """Appearance and content of the dashboard."""
 
     def test_scenes(self) -> Deferred[None]:
         """Whatever the dashboard shows is whole and in its place on every screen, and no number moves anything."""
@@ -119,10 +119,10 @@ class DashboardUnderLoadTests(DashboardCase):
 
 
 class DashboardDoingTests(DashboardCase):
-    """What the operator does there."""
+    """The operator's actions on the dashboard."""
 
     def test_doing(self) -> Deferred[None]:
-        """What is done on the page is done to calls and devices, at whichever worker they are."""
+        """Actions on the page reach calls and devices at whichever worker they are."""
 
         def story(stage: Stage) -> None:
             load = self.begin()
@@ -212,7 +212,7 @@ class DashboardAloneTests(OwnDaemonCase):
         return self.play(story)
 
     def test_away(self) -> Deferred[None]:
-        """While callnet is away the page says so and shows what it knew; it comes back by itself."""
+        """While callnet is away the page says so and shows the last known state; it recovers by itself."""
 
         def story(stage: Stage) -> None:
             visitor = operator(stage, stage.browser(None), self.daemon)
@@ -282,7 +282,7 @@ class DashboardAloneTests(OwnDaemonCase):
             visitor.open()
             visitor.await_state("ready")
             visitor.page.evaluate(_SEEN, "hidden")
-            visitor.wait(500)  # what was under way is answered
+            visitor.wait(500)  # pending requests are answered
             before = len(asked)
             visitor.wait(5_000)
             self.assertEqual(len(asked), before)
@@ -293,7 +293,7 @@ class DashboardAloneTests(OwnDaemonCase):
         return self.play(story)
 
     def test_faults_are_seen(self) -> Deferred[None]:
-        """What is cut, leaves the screen, overlaps or moves is found."""
+        """The check finds elements that are cut off, off the screen, overlapping or moving."""
         wrongs = {
             "title.style = 'position: relative; left: 3000px'": "#health-title leaves the screen",
             "title.style.whiteSpace = 'nowrap'; title.style.width = '1rem'": "the text of #health-title does not fit",

@@ -14,11 +14,11 @@ from tests.browser.test_native import DRAW
 from tests.browser.visitor import Visitor
 
 FIRST: Final = (0, 255)
-"""With what the session of the page in Firefox begins: it answers, and it offers."""
+"""First byte of the session of the page in Firefox: with one it answers, with the other it offers."""
 
 
 class FirefoxTests(BrowserCase):
-    """Two people, one of whom has Firefox."""
+    """Two people, one of them with Firefox."""
 
     def meet(self, stage: Stage, first: int) -> tuple[Visitor, Visitor]:
         """Let both see each other."""
@@ -30,7 +30,7 @@ class FirefoxTests(BrowserCase):
         return fox, red
 
     def assert_see_each_other(self, fox: Visitor, red: Visitor) -> None:
-        """What each paints moves, and Firefox paints what the other's camera sees."""
+        """Assert that both pictures move, and that Firefox paints the picture of the other's camera."""
         for visitor in (fox, red):
             visitor.await_state("connected")
         fox.await_colour(Camera.RED)
@@ -38,7 +38,7 @@ class FirefoxTests(BrowserCase):
             visitor.await_movement()
 
     def test_call(self) -> Deferred[None]:
-        """They see each other and compare the same code, whoever offers, and either may load the page again."""
+        """They see each other and compare the same code, whichever side offers, and either may load the page again."""
 
         def story(stage: Stage) -> None:
             for first in FIRST:

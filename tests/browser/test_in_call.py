@@ -1,4 +1,4 @@
-"""What can be done in a call beside talking: sharing a screen, switching cameras, other windows, figures."""
+"""The features of a call besides talking: sharing a screen, switching cameras, other windows, figures."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ _STOP_IN_THE_BROWSER: Final = """() => {
     track.stop();
     track.dispatchEvent(new Event('ended'));
 }"""
-"""What the browser's own bar does: the track ends without the page having stopped it."""
+"""Acts as the browser's own bar: the track ends without the page having stopped it."""
 
 
 def await_change(visitor: Visitor) -> None:
-    """Wait until what is painted of the other side has changed twice: little moves before Chromium's own cameras."""
+    """Wait until the other side's painted picture has changed twice: little moves before Chromium's cameras."""
     for _ in range(2):
         visitor.await_that(f"({_CHECKSUM})() !== {visitor.page.evaluate(_CHECKSUM)}")
 
 
 def area(visitor: Visitor, video: str) -> float:
-    """How much of the page a picture takes, 0 to 1."""
+    """The share of the page that a picture takes, 0 to 1."""
     return float(visitor.page.evaluate(_AREA, video))
 
 
@@ -71,7 +71,7 @@ class ScreenTests(BrowserCase):
     """One shows a screen to the other."""
 
     def share(self, stage: Stage) -> tuple[Visitor, Visitor]:
-        """Two in a call, the first of whom shares a screen, and remembers it."""
+        """Two visitors in a call; the first shares a screen, and keeps its tracks for the test."""
         red, blue = stage.pair()
         red.page.add_init_script(_KEEP_SCREENS)
         red.enter(stage.room)
@@ -160,7 +160,7 @@ class CameraTests(BrowserCase):
         return self.play(story)
 
     def test_a_picture_that_waits(self) -> Deferred[None]:
-        """Who sees no picture because the connection is weak reads that, and not that a camera is off."""
+        """Without a picture because of a weak connection, the page says so, and does not report a camera as off."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -218,7 +218,7 @@ class CameraTests(BrowserCase):
 
 
 class WindowTests(BrowserCase):
-    """Larger, smaller, and what steps back."""
+    """Larger, smaller, and hidden windows."""
 
     def test_full_screen(self) -> Deferred[None]:
         """The page takes the whole screen and gives it back."""
@@ -283,7 +283,7 @@ class WindowTests(BrowserCase):
 
 
 class PanelTests(BrowserCase):
-    """What opens beside the call."""
+    """Panels beside the call."""
 
     def test_statistics(self) -> Deferred[None]:
         """``s`` opens and closes the figures of the connection, except while somebody types."""
@@ -303,7 +303,7 @@ class PanelTests(BrowserCase):
         return self.play(story)
 
     def test_keys(self) -> Deferred[None]:
-        """Arrows move within what is open, and Escape or the way back lead to where one came from."""
+        """Arrows move within the open panel, and Escape or the way back return to the place before."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))

@@ -1,4 +1,4 @@
-"""How somebody else is invited into a call: by its link, or its QR code."""
+"""Inviting somebody else into a call: by its link, or its QR code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.browser.visitor import PAGE, Visitor
 
 
 class InviteTests(BrowserCase):
-    """How the other one is invited."""
+    """Inviting the other party."""
 
     def link(self, stage: Stage, visitor: Visitor) -> str:
-        """Enter a room with a name that needs quoting, ask for its link, and return what it should be."""
+        """Enter a room with a name that needs quoting, ask for its link, and return the expected one."""
         query = urlencode({"room_id": f"{stage.room} häuser&"})
         visitor.visit(f"?{query}&lang=en")
         visitor.await_state("waiting")
@@ -26,7 +26,7 @@ class InviteTests(BrowserCase):
         return f"{stage.site_url}{PAGE}?{query}"
 
     def test_copy(self) -> Deferred[None]:
-        """The link of the room is copied, and whoever opens it is in the room."""
+        """The link of the room is copied, and opens the room."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)

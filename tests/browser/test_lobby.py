@@ -1,4 +1,4 @@
-"""Before a call: how one looks and sounds, with which devices, and what one reads if something is missing."""
+"""The lobby before a call: preview, choice of devices, and messages if something is missing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_asked_for_a_room(self) -> Deferred[None]:
-        """Who is asked for a room sees themselves meanwhile, and the camera is off again when the call has ended."""
+        """The page asks for a room and shows a preview meanwhile; the camera is off again when the call has ended."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(Camera.BLUE))
@@ -101,7 +101,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_switched_off_before(self) -> Deferred[None]:
-        """Who joins muted and without picture is so in the call, from its first moment."""
+        """A visitor who joins muted and without picture is so in the call, from its first moment."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -162,7 +162,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_without(self) -> Deferred[None]:
-        """Without a camera or a microphone one reads what remains, and joins with that."""
+        """Without a camera or a microphone the visitor reads what remains, and joins with that."""
         missing = {
             "['video']": ("No camera was found", "The other person hears you."),
             "['audio']": ("No microphone was found", "The other person sees you."),
@@ -190,7 +190,7 @@ class LobbyTests(BrowserCase):
         return self.play(story)
 
     def test_refused(self) -> Deferred[None]:
-        """Who has refused both reads so before joining, and is not told again."""
+        """A visitor who has refused both permissions is told so before joining, and not again."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None), refuse=True)

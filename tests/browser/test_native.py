@@ -26,16 +26,16 @@ DRAW: Final = """
     const draw = crypto.getRandomValues.bind(crypto);
     crypto.getRandomValues = (array) => (array.length === 16 ? draw(array).fill(%d, 0, 4) : draw(array));
 """
-"""Makes the page's session greater, or less, than that of whoever else is in the room."""
+"""Makes the page's session greater, or less, than that of the other page in the room."""
 
 
 def is_blue(look: Look) -> bool:
-    """Whether a test picture has less red in it than grey, and far more blue."""
+    """True if a test picture has less red in it than grey, and far more blue."""
     return look.blue >= 180 and look.red <= 128
 
 
 class NativeTests(BrowserCase):
-    """A television without a browser, and whoever calls it opens the page in Chromium."""
+    """A television without a browser; its caller opens the page in Chromium."""
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
         """Start the daemon, in a network of its own."""
@@ -95,7 +95,7 @@ class NativeTests(BrowserCase):
         return red, phone, tv
 
     def assert_see_each_other(self, red: Visitor, tv: DeviceProcess, connections: int) -> None:
-        """Chromium paints what the television sends, and the television gets pictures and sound."""
+        """Assert that Chromium paints the television's picture, and that the television gets pictures and sound."""
         red.await_colour(Camera.BLUE)
         red.await_movement()
         self.await_shown(tv, f"(?s)(?:{SEEING}.*?){{{connections}}}")
@@ -124,7 +124,7 @@ class NativeTests(BrowserCase):
         return self.play(story)
 
     def test_picture_and_sound(self) -> Deferred[None]:
-        """Each sees and hears the other, whoever offers; when the page hangs up the call is over for both."""
+        """Each sees and hears the other, whichever side offers; when the page hangs up the call is over for both."""
 
         def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
             before = red.audio_packets()
@@ -174,7 +174,7 @@ class NativeTests(BrowserCase):
         return self.play_both(act)
 
     def test_restart(self) -> Deferred[None]:
-        """When the television stands still for a while the page wants to restart ICE; both get a new connection."""
+        """When the television stops responding for seconds the page restarts ICE; both get a new connection."""
 
         def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
             pid = tv.transport.pid

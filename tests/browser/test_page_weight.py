@@ -1,4 +1,4 @@
-"""What the page costs whoever opens it: how much is loaded, and from where."""
+"""The cost of opening the page: the amount that is loaded, and from where."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class StoryTests(OwnDaemonCase):
         return self.play(story)
 
     def test_hanging_up_in_the_page(self) -> Deferred[None]:
-        """Who hangs up in the call's page has hung up in the phone, and the other one is told so."""
+        """Hanging up in the call's page hangs up in the phone, and the other party is told."""
 
         def story(stage: Stage) -> None:
             alice, bob = in_browsers_of_their_own(stage)
@@ -91,7 +91,7 @@ class StoryTests(OwnDaemonCase):
         return self.play(story)
 
     def test_a_reload(self) -> Deferred[None]:
-        """A phone that is reloaded comes back into its call, whichever side it is, and to whoever rings or is rung."""
+        """A phone that is reloaded comes back into its call, whichever side it is, and to a ringing one."""
 
         def story(stage: Stage) -> None:
             alice, bob = in_browsers_of_their_own(stage)
@@ -112,7 +112,7 @@ class StoryTests(OwnDaemonCase):
         return self.play(story)
 
     def test_nobody_there(self) -> Deferred[None]:
-        """Who is offline, or in another call, cannot be called, and the phone says why; who leaves is seen to leave."""
+        """An offline or busy callee cannot be called, and the phone says why; a party who leaves is shown as gone."""
 
         def story(stage: Stage) -> None:
             alice, bob = in_browsers_of_their_own(stage)
@@ -152,7 +152,7 @@ class StoryTests(OwnDaemonCase):
         self.fail("it does not show")
 
     def test_quiet_hours(self) -> Deferred[None]:
-        """Who does not want to be disturbed is offline for others, until they do."""
+        """A person who does not want to be disturbed is offline for others until they change that."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)

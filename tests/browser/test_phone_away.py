@@ -56,7 +56,7 @@ class TabsTests(OwnDaemonCase):
         return self.play(story)
 
     def test_a_new_tab_stays_who_it_is(self) -> Deferred[None]:
-        """A new tab that is the last device again stays it over a reload, whoever has logged in elsewhere since."""
+        """A new tab that is the last device again stays it over a reload, even after another login elsewhere."""
 
         def story(stage: Stage) -> None:
             profile = stage.profile(stage.browser(None))
@@ -75,7 +75,7 @@ class TabsTests(OwnDaemonCase):
         return self.play(story)
 
     def test_the_same_device_twice(self) -> Deferred[None]:
-        """Of two tabs that are the same device the older one says so and stays away, until it is wanted there."""
+        """If two tabs are the same device the older one says so and stays away, until it is wanted there."""
 
         def story(stage: Stage) -> None:
             profile = stage.profile(stage.browser(None))
@@ -134,7 +134,7 @@ class RestartTests(OwnDaemonCase):
         return self.play(story)
 
     def test_a_restart_in_a_call(self) -> Deferred[None]:
-        """The picture goes on while the server restarts and has forgotten the call, and whoever hangs up ends it."""
+        """The picture goes on while the server restarts and has forgotten the call, and either side can end it."""
 
         def story(stage: Stage) -> None:
             alice, bob = in_browsers_of_their_own(stage)

@@ -1,4 +1,4 @@
-"""What a person does wrong at the web phone, and how they read and press."""
+"""Mistakes that people make at the web phone, and reading and pressing as they do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PersonTests(OwnDaemonCase):
         await account.login()
 
     def test_wrong_entries(self) -> Deferred[None]:
-        """What cannot be is answered by a plain sentence, and can be put right."""
+        """Invalid entries are answered by a plain sentence, and can be corrected."""
 
         def story(stage: Stage) -> None:
             in_reactor(lambda: Deferred.fromCoroutine(self.claim()))
@@ -128,7 +128,7 @@ class PersonTests(OwnDaemonCase):
             bob.page.keyboard.press("ArrowLeft")
             self.assertEqual(bob.page.evaluate(focused), "refuse")
             bob.page.keyboard.press("ArrowRight")
-            bob.wait(700)  # who was just typing does not mean to accept
+            bob.wait(700)  # a person who was just typing does not mean to accept
             bob.page.keyboard.press("Enter")
             for visitor in (alice, bob):
                 visitor.await_scene("call")

@@ -46,12 +46,12 @@ reactor: Any = installed
 
 
 class PhoneScreenTests(OwnDaemonCase):
-    """How the phone looks."""
+    """Appearance of the phone."""
 
     timeout = 300
 
     async def provision(self) -> None:
-        """Make friends, of whom nobody is online."""
+        """Add contacts, all of them offline."""
         service = service_of(self.daemon)
         for number, _, device_ids in FRIENDS:
             for device_id in device_ids:
@@ -76,7 +76,7 @@ class PhoneScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_languages(self) -> Deferred[None]:
-        """What is said in one language is said in the other."""
+        """Each text exists in both languages."""
 
         def story(stage: Stage) -> None:
             visitor = phone(stage, stage.browser(None))
@@ -87,7 +87,7 @@ class PhoneScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_faults_are_seen(self) -> Deferred[None]:
-        """What is cut, covered, hidden or off the screen is found."""
+        """The check finds elements that are cut off, covered, hidden or off the screen."""
         element = "const [title, form, submit] = ['login-title', 'login-form', 'login-submit']"
         element += ".map((id) => document.getElementById(id)); "
         wrongs = {
@@ -164,7 +164,7 @@ class PhoneScreenTests(OwnDaemonCase):
             one.page.close()
 
     def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
-        """Be the same device in a second tab, and in a third one somebody whom nobody knows."""
+        """Be the same device in a second tab, and in a third one somebody who has no contacts."""
         profile = visitor.page.context
         kept = visitor.page.evaluate("Object.entries(sessionStorage)")
         twin = tab(stage, profile)

@@ -80,7 +80,7 @@ class RelayTests(OwnDaemonCase):
         return self.play(story)
 
     def test_new_secret(self) -> Deferred[None]:
-        """That the secret is changed cuts no call, and what is negotiated from then on is so by the new one."""
+        """A new secret cuts no call, and is used for everything that is negotiated from then on."""
 
         def story(stage: Stage) -> None:
             red, blue = self.meet(stage)
@@ -110,7 +110,7 @@ class NoRelayTests(OwnDaemonCase):
     """A daemon that knows no TURN server."""
 
     def test_no_relay(self) -> Deferred[None]:
-        """Who asks for a relay where there is none reads so, and connects directly only if they want to."""
+        """Without a relay the page says so when one is asked for, and connects directly only if the visitor agrees."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -134,7 +134,7 @@ class NoRelayTests(OwnDaemonCase):
 
 
 def _knows(visitor: Visitor, secret: str) -> bool:
-    """Whether the page would use credentials that were made with this secret (coturn's ``use-auth-secret``)."""
+    """True if the page would use credentials made with this secret (coturn's ``use-auth-secret``)."""
     server = visitor.page.evaluate(_TURN_SERVER)
     if server is None:
         return False

@@ -1,4 +1,4 @@
-"""What happens to a call's network and to its server, while the picture is watched from within both pages."""
+"""Faults of a call's network and of its server, while the picture is watched from within both pages."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class RepairTests(OwnDaemonCase):
         return self.play(story)
 
     def test_restart_from_both(self) -> Deferred[None]:
-        """That both pages ask for a new path at the same moment makes one, and nobody sees anything of it."""
+        """If both pages ask for a new path at the same moment they make one, and nobody notices."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -138,7 +138,7 @@ class RepairTests(OwnDaemonCase):
             for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
                 visitor.await_state("connected")
                 visitor.await_colour(colour)
-            # What was lost had been set up: it is no failure of that.
+            # The lost connection had been set up: it is no failure of that.
             self.assertEqual(failed_set_ups(self.daemon), 0)
 
         return self.play(story)

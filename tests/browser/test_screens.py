@@ -22,7 +22,7 @@ from tests.browser.visitor import Visitor
 SIDEWAYS: Final = (844, 390)
 """A phone on its side is looked at, too, and has no sheet."""
 NARROWEST: Final = (320, 640)
-"""So is the smallest phone, and so is a page in a frame of another one."""
+"""The size of the smallest phone, and of a page in a frame of another one."""
 FRAME: Final = (1024, 700)
 OTHERS: Final = {"sideways": SIDEWAYS, "narrowest": NARROWEST, "frame": FRAME}
 LANGUAGES: Final = ("en-US", "zh-CN")
@@ -57,7 +57,7 @@ _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
 
 
 class ScreenTests(OwnDaemonCase):
-    """How the page looks."""
+    """Appearance of the page."""
 
     timeout = 400
 
@@ -78,7 +78,7 @@ class ScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_languages(self) -> Deferred[None]:
-        """What is said in one language is said in the other."""
+        """Each text exists in both languages."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
@@ -89,7 +89,7 @@ class ScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_faults_are_seen(self) -> Deferred[None]:
-        """What is cut, covered, hidden or off the screen is found."""
+        """The check finds elements that are cut off, covered, hidden or off the screen."""
         wrongs = {
             "title.style.marginLeft = '3000px'": "#title leaves the screen",
             "title.style.whiteSpace = 'nowrap'; title.style.width = '3rem'": "the text of #title does not fit",

@@ -73,7 +73,7 @@ class StoryTests(OwnDaemonCase):
         return self.play(story)
 
     def test_hang_up_on_the_page(self) -> Deferred[None]:
-        """Who hangs up on a page that meets the other one ends the call, and the devices are told."""
+        """Hanging up on a page in which both parties are ends the call, and the devices are told."""
 
         def story(stage: Stage) -> None:
             called, call = in_reactor(lambda: Deferred.fromCoroutine(self.ring()))

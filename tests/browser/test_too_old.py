@@ -28,7 +28,7 @@ _WATCH: Final = """
 
 
 class TooOldTests(BrowserCase):
-    """What people read."""
+    """The notice for people with a browser that is too old."""
 
     def assert_told(self, visitor: Visitor) -> None:
         """Nothing is to be seen of the page but one sentence, in both languages."""
@@ -36,7 +36,7 @@ class TooOldTests(BrowserCase):
         self.assert_sentence(visitor)
 
     def assert_sentence(self, visitor: Visitor) -> None:
-        """That is all that there is to be seen."""
+        """Assert that the page shows this sentence and nothing else."""
         visitor.page.wait_for_selector("#too-old")
         text = visitor.text("too-old")
         self.assertIn("This browser is too old for this page", text)
@@ -45,7 +45,7 @@ class TooOldTests(BrowserCase):
         visitor.complaints.clear()  # of the page that did not start
 
     def test_a_script_that_does_not_parse(self) -> Deferred[None]:
-        """Where a module has syntax that the browser does not know, or is missing, a sentence says what to do."""
+        """Where a module has syntax that the browser does not know, or is missing, a sentence says how to continue."""
 
         def answer(route: Route) -> None:
             route.fulfill(body="export const newer = 1 ||||= 2;", content_type="text/javascript")
@@ -60,7 +60,7 @@ class TooOldTests(BrowserCase):
         return self.play(story)
 
     def test_the_phone(self) -> Deferred[None]:
-        """So it does where the phone cannot start."""
+        """The notice is also shown where the phone cannot start."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
@@ -79,7 +79,7 @@ class TooOldTests(BrowserCase):
         return self.play(story)
 
     def test_a_module_that_fails(self) -> Deferred[None]:
-        """So it does where a module uses what the browser does not have."""
+        """The notice is also shown where a module uses a feature that the browser does not have."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
@@ -89,7 +89,7 @@ class TooOldTests(BrowserCase):
         return self.play(story)
 
     def test_no_modules(self) -> Deferred[None]:
-        """So it does in a browser that knows no modules."""
+        """The notice is also shown in a browser that knows no modules."""
         page = (STATIC / PAGE.removeprefix("/static/")).read_text(encoding="utf-8")
 
         def story(stage: Stage) -> None:

@@ -50,7 +50,7 @@ class TypedIn(ProcessProtocol):
         self.ended: Deferred[int | None] = Deferred()
 
     def shows(self, pattern: str) -> Deferred[re.Match[str]]:
-        """Fires when it has shown something like this, after what was asked for before."""
+        """Fires when it has printed a match, after the one that was waited for before."""
         shown: Deferred[re.Match[str]] = Deferred()
         self._wanted.append((pattern, shown))
         self._look()
@@ -68,12 +68,12 @@ class TypedIn(ProcessProtocol):
         return self.ended
 
     def outReceived(self, data: bytes) -> None:
-        """Take what it shows."""
+        """Record its output."""
         self.output += data.decode()
         self._look()
 
     def errReceived(self, data: bytes) -> None:
-        """Take what it complains of."""
+        """Record its errors."""
         self.outReceived(data)
 
     def processEnded(self, reason: Failure) -> None:
@@ -93,10 +93,10 @@ class TypedIn(ProcessProtocol):
 
 
 class PythonTests(OwnDaemonCase):
-    """What the television of the tutorial in Python does."""
+    """The television of the tutorial in Python."""
 
     def television(self) -> TypedIn:
-        """Type it in, and run it. What opens its pages writes down where they are."""
+        """Type it in, and run it. The program that stands for a browser records the addresses of its pages."""
         directory = Path(self.mktemp()).absolute()
         directory.mkdir(parents=True)
         (directory / FILE).write_text(program(), encoding="utf-8")
@@ -111,7 +111,7 @@ class PythonTests(OwnDaemonCase):
         return process
 
     def test_length(self) -> None:
-        """The program has no more than 100 lines."""
+        """The program has at most 100 lines."""
         self.assertLessEqual(len(program().splitlines()), MOST_LINES)
 
     def test_calls(self) -> Deferred[None]:
@@ -144,7 +144,7 @@ class PythonTests(OwnDaemonCase):
         return self.play(story)
 
     def test_comes_back(self) -> Deferred[None]:
-        """When the daemon is gone it says so, and is back when that is; then it calls whom it has in its list."""
+        """It says that the daemon is gone, is back when the daemon is, and then calls the first of its list."""
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))

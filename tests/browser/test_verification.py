@@ -122,7 +122,7 @@ def hexed(fingerprints: Fingerprints) -> dict[str, str]:
 
 
 class RuleTests(BrowserCase):
-    """What the page's script computes, and what it makes of notes: the same as callnet/client/verification.py."""
+    """The rules of the page's script and its reading of notes: the same as callnet/client/verification.py."""
 
     def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Play one side of a run for each case. Nothing may break loudly."""
@@ -157,7 +157,7 @@ class RuleTests(BrowserCase):
         return self.play(story)
 
     def test_order(self) -> Deferred[None]:
-        """Of all orders of up to four notes the right one alone comes to a code; what comes later is not heard."""
+        """Only the right order of up to four notes leads to a code; later notes are ignored."""
         first, second = b"1" * 32, b"2" * 32
         notes = {
             "commit": note("commit", commitment(OURS, first).hex()),
@@ -230,7 +230,7 @@ class RuleTests(BrowserCase):
 
 
 def pair(stage: Stage) -> tuple[Comparing, Comparing]:
-    """Two people who are connected, one of whom reads English and one Chinese."""
+    """Two people who are connected; one reads English and one Chinese."""
     red = stage.visitor(stage.browser(Camera.RED), "en-US")
     blue = stage.visitor(stage.browser(Camera.BLUE), "zh-CN")
     for visitor in (red, blue):
@@ -298,7 +298,7 @@ class ComparingTests(BrowserCase):
         return self.play(story)
 
     def test_late_description(self) -> Deferred[None]:
-        """A connection that stands before the page knows of the answer is no reason for a warning."""
+        """A connection that is there before the page has the answer is no reason for a warning."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -319,7 +319,7 @@ class ComparingTests(BrowserCase):
             red, blue = pair(stage)
             page = red.visitor.page
             red.open()
-            page.keyboard.press("Enter")  # what has the focus closes it
+            page.keyboard.press("Enter")  # the focused element closes it
             self.assertFalse(red.is_open)
             self.assertEqual("more", red.visitor.focused)
             page.keyboard.press("Enter")

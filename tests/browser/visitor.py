@@ -67,7 +67,7 @@ _MOVES: Final = f"""(seconds) => new Promise((resolve) => {{
     video.requestVideoFrameCallback(look);
     setTimeout(() => resolve(false), 1000 * seconds);
 }})"""
-"""Whether four pictures that are painted differ from those before them."""
+"""True if four pictures that are painted differ from those before them."""
 
 _AUDIO_PACKETS: Final = """async () => {
     const reports = Array.from(await window.connections.at(-1).getStats()).map(([, report]) => report);
@@ -81,7 +81,7 @@ class Visitor:
     def __init__(self, page: Page, site_url: str) -> None:
         self.page = page
         self.complaints: list[str] = []
-        """What the page threw and what the browser's policy refused it."""
+        """Errors that the page threw, and requests that the browser's policy refused it."""
         self._frames: deque[str] = deque(maxlen=_FRAMES_SHOWN)
         self._site_url = site_url
         self._url = site_url + PAGE
@@ -98,7 +98,7 @@ class Visitor:
         self.complaints.append(re.sub(r"\?\S*", "?…", text))
 
     def _ask(self, url: str) -> None:
-        """Complain of what the page wants of another host."""
+        """Report a request of the page to another host."""
         if not url.startswith((self._site_url, "data:", "blob:")):
             self.complaints.append(f"a request to {url}")
 
@@ -128,7 +128,7 @@ class Visitor:
         self._frames.append(f"{time.monotonic():.1f} {direction.name} {frame.get('type')} {frame.get('online', '')}")
 
     def report(self) -> str:
-        """Where the page stands, for whoever looks for the cause of a failure."""
+        """The state of the page, for finding the cause of a failure."""
         try:
             shown = self.page.evaluate("JSON.stringify(document.body.dataset)")
         except Error as error:
@@ -154,7 +154,7 @@ class Visitor:
 
     @contextmanager
     def passing(self, state: str) -> Iterator[None]:
-        """What happens in this block takes the page through a state, which may be over before anybody looks."""
+        """Assert that this block takes the page through a state, which may be over before anybody looks."""
         self.page.evaluate("window.states.length = 0")
         yield
         self.await_that(f"window.states.includes({json.dumps(state)})")
@@ -166,15 +166,15 @@ class Visitor:
 
     @property
     def shown(self) -> str:
-        """What is shown, in a word."""
+        """The page's state, in a word."""
         return self.state
 
     def text(self, element_id: str) -> str:
-        """What is to be read there."""
+        """The text of an element."""
         return self.page.inner_text(f"#{element_id}")
 
     def is_visible(self, element_id: str) -> bool:
-        """Whether that is to be seen."""
+        """True if the element is visible."""
         return self.page.is_visible(f"#{element_id}")
 
     def await_shown(self, element_id: str, text: str = "") -> None:
@@ -195,7 +195,7 @@ class Visitor:
 
     @property
     def focused(self) -> str:
-        """The id of what has the focus."""
+        """The id of the element that has the focus."""
         return str(self.page.evaluate("document.activeElement.id"))
 
     def wait(self, milliseconds: float) -> None:
@@ -207,7 +207,7 @@ class Visitor:
         self.wait(random.uniform(50, 600))  # noqa: S311
 
     def colour_seen(self, video: str = "remote") -> Camera | None:
-        """Whose camera is painted in a video; ``None``: neither's."""
+        """The camera whose picture is painted in a video; ``None``: neither's."""
         red, _, blue = self._mean(self._pixels(video))
         if abs(red - blue) < 25:
             return None
@@ -227,16 +227,16 @@ class Visitor:
         self.await_colour(colour, "preview")
 
     def sees_movement(self, seconds: float = 3) -> bool:
-        """Whether what is painted changes within this time."""
+        """True if the painted picture changes within this time."""
         return bool(self.page.evaluate(_MOVES, seconds))
 
     def await_movement(self) -> None:
-        """Wait until what is painted changes again: what piled up in a pause is sorted out first."""
+        """Wait until the painted picture changes again: frames that piled up in a pause are discarded first."""
         if not self.sees_movement(PATIENCE / 1_000):
             raise AssertionError("the picture stands still")
 
     def audio_packets(self) -> int:
-        """How many packets of sound have come over the present connection."""
+        """The number of sound packets that have come over the present connection."""
         return int(self.page.evaluate(_AUDIO_PACKETS))
 
     def _pixels(self, video: str) -> Sequence[int]:

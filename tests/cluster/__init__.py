@@ -1,1 +1,1 @@
-"""Several nodes over a real Redis: what devices see when parts of the cluster die."""
+"""Several nodes over a real Redis: events at devices when parts of the cluster die."""

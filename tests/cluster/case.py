@@ -48,7 +48,7 @@ class AnyNode(Protocol):
 
     @property
     def is_joined(self) -> bool:
-        """Whether it can be reached by other nodes."""
+        """True if other nodes can reach it."""
 
 
 N = TypeVar("N", bound=AnyNode)
@@ -70,7 +70,7 @@ class Node:
 
     @property
     def is_joined(self) -> bool:
-        """Whether it can be reached by other nodes."""
+        """True if other nodes can reach it."""
         return self.member.why_away() is None
 
     async def die(self) -> None:
@@ -101,7 +101,7 @@ class Phone:
             self.session = Session(address, node.rooms, self, node.clock, ANY_NUMBER)
         self.session.opened()
 
-    # What the session calls
+    # Calls of the session
 
     def send(self, payload: bytes) -> None:
         """Remember a frame."""
@@ -117,7 +117,7 @@ class Phone:
         """Just now."""
         return float(self._clock.seconds())
 
-    # What the test does
+    # Actions of the test
 
     def goes(self) -> None:
         """Have the socket close."""
@@ -152,7 +152,7 @@ class Phone:
         """End a call."""
         self.says(type="calling_hangup", notified_phone="1", notified_device_id="1", room_id=room)
 
-    # What the test asks
+    # Questions of the test
 
     @property
     def told(self) -> list[str]:
@@ -225,7 +225,7 @@ class NodesCase(SharedNodes, Generic[N]):
 
 
 class ClusterCase(NodesCase[Node]):
-    """A test on the wall clock: it is about connections, or about what happens at the same time."""
+    """A test on the wall clock: it is about connections, or about concurrent events."""
 
     def setUp(self) -> None:
         """Begin with one that is not new."""

@@ -1,4 +1,4 @@
-"""What each thing that happens costs the shared store: counted by Redis, and on the wire."""
+"""The cost of each event to the shared store: counted by Redis, and on the wire."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MANY: Final = 2000
 
 
 class Cost(Struct, frozen=True):
-    """What something cost."""
+    """The cost of an action."""
 
     scripts: Mapping[str, int]
-    """How often each was run: each run is a round trip."""
+    """The number of runs of each script: each run is a round trip."""
     commands: int
     """Commands that these gave in Redis."""
     messages: int
-    """What was published."""
+    """The number of published messages."""
     sent: int
     """Bytes to Redis."""
     received: int
@@ -65,7 +65,7 @@ class Cost(Struct, frozen=True):
 
 
 def spent(world: World) -> Cost:
-    """What everything has cost so far, but for what the world itself asks Redis."""
+    """The cost of everything so far, without the requests of the world itself."""
     commands = dict(_commands(world.redis.ask(b"INFO", b"commandstats").decode()))
     given = {**world.redis.given, "evalsha": sum(world.round_trips.values())}
     return Cost(
@@ -86,7 +86,7 @@ def _commands(stats: str) -> Iterator[tuple[str, int]]:
 
 
 def cost_of(world: World, action: Callable[[], object]) -> Cost:
-    """What an action costs, with everything that comes of it at once."""
+    """The cost of an action and of all its immediate consequences."""
     before = spent(world)
     action()
     world.settle()
@@ -94,7 +94,7 @@ def cost_of(world: World, action: Callable[[], object]) -> Cost:
 
 
 def cost_of_time(world: World, seconds: float, begin: Callable[[], object]) -> Cost:
-    """What some time costs after something was begun, without heartbeats."""
+    """The cost of a period after something was begun, without heartbeats."""
     idle = cost_of(world, lambda: world.pass_time(seconds))
     begin()
     world.settle()
@@ -102,7 +102,7 @@ def cost_of_time(world: World, seconds: float, begin: Callable[[], object]) -> C
 
 
 def new_world(server: RedisServer, nodes: int) -> World:
-    """A world with so many nodes, and nothing else."""
+    """A world with this number of nodes, and nothing else."""
     world = World(server, PREFIX, SETTINGS)
     world.start(nodes)
     world.pass_time(3)  # one of them sweeps
@@ -110,7 +110,7 @@ def new_world(server: RedisServer, nodes: int) -> World:
 
 
 def costs(server: RedisServer) -> Mapping[str, Cost]:
-    """What everything costs that the document lists, by its words there."""
+    """The cost of each event that the document lists, by its words there."""
     found: dict[str, Cost] = {}
     for count in (of_beats, of_connections, of_calls, of_ended, of_limits, of_seats):
         server.flush()
@@ -125,7 +125,7 @@ def of_beats(server: RedisServer) -> Mapping[str, Cost]:
     world.phones(world.nodes[0], [DeviceAddress(f"{13600000000 + number}", "phone") for number in range(MANY)])
     with_devices = cost_of(world, lambda: world.pass_time(1))
     world.start(1)
-    world.pass_time(2)  # it looks at what nobody has seen to only when it has been there for a while
+    world.pass_time(2)  # it looks at unhandled records only when they have been there for some time
     both = cost_of(world, lambda: world.pass_time(1))
     world.close()
     return {
@@ -185,7 +185,7 @@ def calls_between(world: World, ann: Phone, tv: Phone) -> Mapping[str, Cost]:
 
 
 def of_ended(server: RedisServer) -> Mapping[str, Cost]:
-    """What is over is written down."""
+    """The cost of recording an ended call."""
     world = new_world(server, 1)
     [node] = world.nodes
     questions = node.member.questions
@@ -212,7 +212,7 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
 
 
 def of_limits(server: RedisServer) -> Mapping[str, Cost]:
-    """Logins, and what nodes tell each other of everything else that is limited."""
+    """Logins, and the messages between nodes about all other limits."""
     world = new_world(server, 1)
     questions = world.nodes[0].member.questions
 
@@ -247,7 +247,7 @@ def of_seats(server: RedisServer) -> Mapping[str, Cost]:
 
 
 def bytes_held(server: RedisServer) -> Mapping[str, float]:
-    """What Redis needs for one of each, on average of many."""
+    """The memory of Redis for one of each, on average of many."""
     server.flush()
     world = new_world(server, 2)
     addresses = [DeviceAddress(f"{13600000000 + number}", "phone") for number in range(2 * MANY)]

@@ -15,7 +15,7 @@ from tests.cluster.costs import Cost, cost_of
 from tests.cluster.simulated import SimulatedNode, World
 
 Pair: TypeAlias = tuple[Phone, Phone]
-"""Who calls, and who is called."""
+"""Caller and callee."""
 
 PREFIX: Final = "callnet:"
 MINUTES: Final = 600.0
@@ -77,7 +77,7 @@ class Crowd:
         self.hang_up(pairs)
 
     def cost_of_calls(self, count: int, across: bool) -> Sequence[Cost]:
-        """What whole calls cost, one after the other, inside nodes or across.
+        """The cost of whole calls, one after the other, inside nodes or across.
 
         They are the first of their devices: a call that a device had just before is read with it.
         """

@@ -1,4 +1,4 @@
-"""A page's socket at a node, and what it was told."""
+"""A page's socket at a node, and the messages that it got."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Page:
         self._key = f"{number:032x}"
         self._room = room
 
-    # What the session calls
+    # Calls of the session
 
     def send(self, payload: bytes) -> None:
         """Remember a frame."""
@@ -38,7 +38,7 @@ class Page:
         """Nobody asks."""
         raise NotImplementedError
 
-    # What the test does
+    # Actions of the test
 
     def says(self, kind: str, **frame: object) -> None:
         """Send a frame."""
@@ -57,7 +57,7 @@ class Page:
         """Have the socket close."""
         self._session.closed()
 
-    # What it has seen
+    # Observations
 
     @property
     def servers(self) -> list[dict[str, Any]]:
@@ -66,5 +66,5 @@ class Page:
 
     @property
     def states(self) -> list[str]:
-        """How its room was, in order."""
+        """The states of its room, in order."""
         return [frame["state"] for frame in self.frames if frame["type"] == "room"]

@@ -1,6 +1,6 @@
 """Base devices that call each other at random while nodes lose Redis, die and come back, in simulated time.
 
-``python -m tests.cluster.random_faults FIRST COUNT [loses]`` runs the worlds of so many seeds, and prints of each that
+``python -m tests.cluster.random_faults FIRST COUNT [loses]`` runs the worlds of COUNT seeds, and prints of each that
 is wrong in the end everything that its devices said and heard.
 """
 
@@ -53,7 +53,7 @@ class Socket(Phone):
 
 
 class Person:
-    """Whoever holds a device, and believes what it was told."""
+    """A person who holds a device, and believes what it was told."""
 
     def __init__(self, address: DeviceAddress, random: Random) -> None:
         self.address = address
@@ -85,7 +85,7 @@ class Person:
         self.phone = None
 
     def looks(self) -> None:
-        """Take in what the device was told."""
+        """Take in the messages of the device."""
         if self.phone is None:
             return
         frames = self.phone.frames[self._read :]
@@ -144,7 +144,7 @@ class Person:
 
 
 class Crowd:
-    """Three nodes, eight devices, and what goes wrong.
+    """Three nodes, eight devices, and their faults.
 
     :param loses: whether Redis may lose what was written last, too. Then one world of 500 is wrong in the end: what two
         nodes have said of a call is lost with the node that could say it again.
@@ -164,7 +164,7 @@ class Crowd:
         self.world.start(count, lambda: self._random.uniform(0, MINUTES))
 
     def run(self) -> list[str]:
-        """Let it all happen. What is wrong in the end, a line for each device."""
+        """Let it all happen. Returns the faults in the end, a line for each device."""
         while self.world.passed < BUSY:
             self._step(can_act=True)
             if self._random.random() < 0.06:
@@ -220,7 +220,7 @@ class Crowd:
         self._faults.append((until, node))
 
     def _fails_over(self) -> None:
-        """Have a replica of Redis take over, which lacks what was written last."""
+        """Have a replica of Redis take over, which lacks the last writes."""
         redis = self.world.restart_redis()
         for key, (lives, value) in self._replica.items():
             if key != META:  # that has the time

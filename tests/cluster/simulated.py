@@ -50,7 +50,7 @@ STEP: Final = 0.25
 _STANDS_STILL: Final = 0.02
 """Seconds that time may pass by itself at most."""
 _AT_ONCE: Final = 20_000
-"""So often nodes may have something to do at once; more often is for ever."""
+"""The number of tasks that nodes may have at once; more would never end."""
 _MOMENT: Final = 0.05
 """Seconds that a test waits for anything at least, so that nothing that it does after something else is as late."""
 
@@ -64,11 +64,11 @@ class BlockingRedis:
 
     def __init__(self, server: RedisServer) -> None:
         self.messages: Final[deque[tuple[bytes, bytes]]] = deque()
-        """What was published: channel and message."""
+        """Published messages: channel and message."""
         self.given: Final[Counter[str]] = Counter()
         """Commands that :meth:`ask` gave, by their name."""
         self.sent = self.received = self.published = 0
-        """Bytes of what :meth:`run` said, of what it was answered, and of messages."""
+        """Bytes of the requests of :meth:`run`, of the answers, and of messages."""
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(server.socket_url().removeprefix("unix://"))
         self._reader = Reader(notEnoughData=BlockingRedis)
@@ -113,7 +113,7 @@ class BlockingRedis:
         return reply
 
     def follow(self, channel: bytes, listens: bool = True) -> None:
-        """Listen to a channel, or no more."""
+        """Listen to a channel, or stop listening."""
         # The answer to these is a message, which would come before that to the next command.
         self._socket.sendall(pack((b"SUBSCRIBE" if listens else b"UNSUBSCRIBE", channel)))
         self.ask(b"PING")
@@ -147,7 +147,7 @@ class SimulatedWire:
         self._listens = self._is_deaf = self._is_silent = False
         self._unanswered: dict[Deferred[Any], None] = {}
         self._held: list[tuple[Deferred[Any], str, Sequence[bytes]]] = []
-        """What the node has asked since this is silent,"""
+        """Requests of the node since this is silent."""
         self._held_back: list[bytes] = []
         """and what was published for it."""
         self.up = False
@@ -221,7 +221,7 @@ class SimulatedWire:
             self.subscribed()
 
     def receive(self, message: bytes) -> None:
-        """Take what was published."""
+        """Receive a published message."""
         if self._is_silent:
             self._held_back.append(message)
         elif self._listens:
@@ -234,10 +234,10 @@ class SimulatedWire:
             self._world.listen_no_more(self, self._channel)
         self.unsubscribed()
 
-    # What a test does
+    # Actions of a test
 
     def cut(self) -> None:
-        """Break both, with what they held back."""
+        """Break both directions, with the bytes held back."""
         self._is_silent = False
         self._held.clear()
         self._lose()
@@ -253,7 +253,7 @@ class SimulatedWire:
         self._is_silent = True
 
     def heal(self) -> None:
-        """Carry again. What was said meanwhile comes late, though nobody waits for the answer any more."""
+        """Carry again. Bytes from the time between come late, though nobody waits for the answer any more."""
         was_deaf = self._is_deaf
         self._is_deaf = self._is_silent = False
         held, self._held = self._held, []
@@ -307,7 +307,7 @@ class SimulatedNode:
 
     @property
     def is_joined(self) -> bool:
-        """Whether it can be reached by other nodes."""
+        """True if other nodes can reach it."""
         return self.member.why_away() is None
 
     def die(self) -> None:
@@ -320,7 +320,7 @@ class World:
     """Redis, the nodes, and the time, which only passes when told to.
 
     :param server: one that no other test uses while this lasts.
-    :param roster: who lists whom, as all nodes know.
+    :param roster: the contact list of each phone, known to all nodes.
     :param wake: wakes devices for all of them.
     """
 
@@ -355,7 +355,7 @@ class World:
 
     @property
     def run_id(self) -> str:
-        """By what nodes know this run of Redis."""
+        """The name of this run of Redis among nodes."""
         info: list[str] = self.redis.ask(b"INFO", b"server").decode().splitlines()
         return next(line[7:] for line in info if line.startswith("run_id:"))
 
@@ -416,7 +416,7 @@ class World:
         shift = self._began + self.passed - self._set_at
         self.redis.ask(b"HSET", f"{self.prefix}meta".encode(), b"shift", f"{shift:.6f}".encode())
 
-    # What the nodes' lines need
+    # Needs of the nodes' lines
 
     def soon(self, node: SimulatedNode) -> None:
         """Take note that a node has something to do."""
@@ -443,7 +443,7 @@ class World:
             self._listeners[name][wire] = None
 
     def listen_no_more(self, wire: SimulatedWire, channel: str) -> None:
-        """Have it listen to them no more, if it does."""
+        """Have it stop listening to them, if it does."""
         for name in (channel.encode(), self._everyone):
             if self._listeners[name].pop(wire, True) is None and not self._listeners[name]:
                 self.redis.follow(name, listens=False)

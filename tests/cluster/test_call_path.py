@@ -13,14 +13,14 @@ FUNCTIONS: Final = 200
 FUNCTIONS_APART: Final = 280
 """The same if its devices are on two nodes."""
 DEPTH: Final = 12
-"""Of them, so many may be on the stack at once."""
+"""The most of them that may be on the stack at once."""
 
 
 class CallPathTests(SimulatedCase):
     """Calls between two base devices."""
 
     def path(self, nodes: int) -> CallPath:
-        """The way of a call on so many nodes."""
+        """The path of a call on this number of nodes."""
         here, *_, there = [*self.world.start(nodes)] * 2  # one node is both
         [ann], [tv] = self.world.phones(here, [ANN]), self.world.phones(there, [TV])
 
@@ -36,7 +36,7 @@ class CallPathTests(SimulatedCase):
         return CallPath(call)
 
     def test_one_node(self) -> None:
-        """On one node it takes no more functions than it did, and none is nested deeper."""
+        """On one node it takes no more function calls than before, and none is nested deeper."""
         path = self.path(1)
         self.assertLessEqual(path.functions, FUNCTIONS, path.most)
         self.assertLessEqual(path.deepest, DEPTH)

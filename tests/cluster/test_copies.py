@@ -1,4 +1,4 @@
-"""What a node knows by itself is not taken from it by those who had lost sight of it."""
+"""A node keeps its own facts when nodes that had lost sight of it announce others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SocketsTests(SynchronousTestCase):
         self.copies.apply(Changes(devices=[DEVICE], seats=[SEATS]))
 
     def read(self, *devices: DeviceRecord, seats: SeatsRecord) -> None:
-        """Take over what the store says."""
+        """Take over the records of the store."""
         found = {device.address.phone: {device.address.device_id: device} for device in devices}
         self.copies.see(Records(found, {}, {seats.room: seats}), list(found), [])
 
@@ -70,7 +70,7 @@ class SocketsTests(SynchronousTestCase):
         self.assertEqual((left, None), self.seats())
 
     def test_devices(self) -> None:
-        """So it is with devices."""
+        """The same holds for devices."""
         self.read(replace(DEVICE, version=4, connected=False, lost_at=5.0), seats=SEATS)
         self.assertEqual(replace(DEVICE, version=4), self.copies.records.device(ANN))
         self.read(replace(DEVICE, version=5, generation=7001, connected=False, lost_at=5.0), seats=SEATS)
@@ -116,7 +116,7 @@ class AliasTests(SynchronousTestCase):
 
 
 class NewsTests(SynchronousTestCase):
-    """What this node's own are to look at."""
+    """Notices for the devices and pages of this node."""
 
     def setUp(self) -> None:
         """A page here, and one elsewhere, are in the room of a call of others."""
@@ -126,7 +126,7 @@ class NewsTests(SynchronousTestCase):
         self.copies.apply(Changes(calls=[self.call], seats=[SEATS]))
 
     def test_last_page_left(self) -> None:
-        """The call is no affair of this node any more when its last page has left, whoever wrote that down."""
+        """The call no longer concerns this node when its last page has left, whichever node recorded that."""
         left = replace(SEATS, version=4, seats=(None, THERE))
         self.copies.apply(Changes(seats=[left], unchanged=[self.call]))
         self.assertEqual(({}, {}), (self.copies.records.calls, self.copies.records.seats))
@@ -172,7 +172,7 @@ class MessagesTests(SynchronousTestCase):
     """A message may have been under way for long."""
 
     def test_late(self) -> None:
-        """What is later than the message is known already: it counts for nothing."""
+        """A message older than the known state is ignored."""
         copies = Copies("here")
         call = CallRecord(RoomId("1" * 32), 2, Active(TV, 2.0), ANN, TV, (TV,), 1.0)
         copies.apply(Changes(devices=[replace(DEVICE, room=call.room)], calls=[call]))
@@ -185,7 +185,7 @@ class MessagesTests(SynchronousTestCase):
 
 
 class OldTests(SynchronousTestCase):
-    """Rooms of which this node has found out that others know better."""
+    """Rooms about which other nodes turned out to know more than this one."""
 
     def test_for_as_long_as_they_are_known(self) -> None:
         """Nothing is kept of one that this node does not know, or not any more."""
@@ -211,7 +211,7 @@ class CallsTests(SynchronousTestCase):
         self.copies.hear(Notice(PAD, self.rings))
 
     def test_policies(self) -> None:
-        """Of the phones that were asked for the policies are taken over, and of no others."""
+        """The policies of the requested phones are taken over, and of no others."""
         found, other = Policy(frozenset("12")), Policy(frozenset("34"))
         of_phone = {PAD.phone: dict(self.copies.records.devices[PAD.phone])}
         for phones, policies in (([], {}), ([PAD.phone], {PAD.phone: found})):

@@ -1,4 +1,4 @@
-"""What calls, connections and heartbeats cost Redis is what docs/scaling.md says."""
+"""The costs in Redis of calls, connections and heartbeats are those of docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
 TOLERANCE: Final = 0.1
-"""What is measured in bytes may be off by so much of what the document says."""
+"""Relative tolerance of figures in bytes against the document."""
 MEMORY_TOLERANCE: Final = 0.25
-"""What Redis needs for one of many depends on how full its tables happen to be."""
+"""The memory of Redis for one of many depends on how full its tables happen to be."""
 PLACES: Final = ("", ", across nodes")
 
 
@@ -39,18 +39,18 @@ def rows(document: str) -> dict[str, list[str]]:
 
 
 def is_near(told: str, measured: float, tolerance: float = TOLERANCE) -> bool:
-    """Tell whether a number of bytes is about what the document says."""
+    """Tell whether a number of bytes is about that of the document."""
     return abs(int(told) - measured) <= tolerance * measured
 
 
 @cache
 def counted(flavour: Flavour) -> Mapping[str, Cost]:
-    """What everything costs, counted once."""
+    """The cost of everything, counted once."""
     return costs(shared(flavour))
 
 
 class RedisCostsTests(SynchronousTestCase):
-    """What is counted with nobody racing."""
+    """Costs without races."""
 
     flavour: Flavour = "redis"
 
@@ -73,7 +73,7 @@ class RedisCostsTests(SynchronousTestCase):
                 self.assertEqual({"commit": 1}, self.found[f"call is {what}{where}"].scripts)
 
     def test_messages(self) -> None:
-        """A commit publishes what other nodes must know, once; inside a node nothing is published."""
+        """A commit publishes the facts that other nodes need, once; inside a node nothing is published."""
         for what, cost in self.found.items():
             if what.startswith("call is"):
                 self.assertEqual(int(what.endswith(PLACES[1])), cost.messages, what)
@@ -94,14 +94,14 @@ class RedisCostsTests(SynchronousTestCase):
         self.assertLess(many.sent / AT_ONCE, 0.6 * one.sent)
 
     def test_relay(self) -> None:
-        """What pages say to each other costs nothing inside a node, and one message across."""
+        """A message between pages costs nothing inside a node, and one published message across nodes."""
         inside, across = (self.found[f"page says something to the other{where}"] for where in PLACES)
         self.assertEqual(Cost({}, 0, 0, 0, 0, 0), inside)
         self.assertEqual({"publish": 1}, across.scripts)
         self.assertEqual(1, across.messages)
 
     def test_document(self) -> None:
-        """The table of the document is what is counted."""
+        """The table of the document has the counted costs."""
         told, counted = rows(DOCUMENT.read_text()), rows(table(self.found))
         for what, cells in counted.items():
             self.assertEqual(told.get(what, [])[:3], cells[:3], f"{what}: the table should be\n{table(self.found)}")
@@ -117,11 +117,11 @@ class ValkeyCostsTests(RedisCostsTests):
 
 
 class MemoryTests(SynchronousTestCase):
-    """What Redis holds."""
+    """Memory of Redis."""
 
     def test_record(self) -> None:
-        """The record of a device with a usual name is short enough for Redis to keep it in little, however often its
-        node has announced itself anew.
+        """The record of a device with a usual name is short enough for Redis to store it compactly, however often
+        its node has re-announced itself.
         """
         node = f"{secrets.token_hex(NAME_BYTES)}.999"
         generation = int(time.time() * 1000)
@@ -158,14 +158,14 @@ class RealNodesTests(ClusterCase):
 
     def reported(self, monitor: socket.socket) -> Sequence[str]:
         """The commands up to now."""
-        self.server.cli("ECHO", "that is all")
+        self.server.cli("ECHO", "the end")
         text = b""
-        while b'"that is all"' not in text:
+        while b'"the end"' not in text:
             text += monitor.recv(1 << 16)
         return text.decode().splitlines()
 
     def scripts_run(self, report: Sequence[str]) -> Counter[str]:
-        """Which scripts nodes ran, but for those that a clock starts: heartbeats, and exchanges of what was counted."""
+        """The scripts that nodes ran, except those that a clock starts: heartbeats, and exchanges of counts."""
         names = {sha.decode(): name for name, sha in Scripts(scripts.load()).hashes.items()}
         run = Counter(names[found[1]] for line in report if (found := re.search(r'"EVALSHA" "(\w+)"', line)))
         for periodic in ("beat", "exchange"):

@@ -1,4 +1,4 @@
-"""What devices see while a node is cut off from the others and comes back, perhaps by a new name."""
+"""Events at devices while a node is cut off from the others and comes back, perhaps by a new name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(tv, "calling_be_hangup:hangup")
 
     async def test_one_thing_cannot_be_announced(self) -> None:
-        """What cannot be announced, since the store is damaged there, keeps nothing else away."""
+        """A device that cannot be announced, since the store is damaged there, does not keep others from it."""
         here, there = await self.start(), await self.start()
         ann, tv, pad = [await self.phone(device, here) for device in (ANN, TV, PAD)]
         room = await self.talk(ann, tv)
@@ -105,7 +105,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "calling_be_hangup:hangup")
 
     async def test_hung_up_elsewhere(self) -> None:
-        """A device that left a node that is cut off, in a call that only that node knows of, may hang up at another."""
+        """A device that left a cut-off node, in a call that only that node has, may hang up at another."""
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.cut_off(there)
@@ -119,7 +119,7 @@ class CutOffTests(SimulatedCase):
         self.assertEqual([[], [CloseCode.DISPLACED]], [moved.told, ann.closed])
 
     async def test_cancelled_elsewhere(self) -> None:
-        """So may one that does not know that it was answered, without the room; it is told that the call is over."""
+        """Nor need a device know that it was answered to hang up there; it is told that the call is over."""
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.cut_off(there)
@@ -135,7 +135,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "calling_be_hangup:hangup")
 
     async def test_heard_of_it_before(self) -> None:
-        """A node that hears, before it has said what it knows, that a device went elsewhere says it all the same."""
+        """A node that hears that a device went elsewhere, before it has announced itself, announces it all the same."""
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, there), await self.phone(TV, there)
         await self.cut_off(there)
@@ -150,8 +150,8 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "call_refuse:refused")
 
     async def accepted_in_vain(self, there: SimulatedNode) -> None:
-        """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store has
-        lost what it was told last.
+        """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store
+        has lost its last writes.
         """
         carol, tv, pad = [await self.phone(device, there) for device in (CAROL, TV, PAD)]
         self.copy_all(self.prefix, "copy:")
@@ -169,7 +169,7 @@ class CutOffTests(SimulatedCase):
         self.copy_all(f"copy:{self.prefix}", "")
 
     def copy_all(self, prefix: str, put_before: str) -> None:
-        """Copy what the store holds under a prefix; without anything to be put before it that is taken away."""
+        """Copy all keys under a prefix; without ``put_before`` the prefix is removed."""
         script = """
             for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
                 redis.call('COPY', key, ARGV[2] ~= '' and ARGV[2] .. key or string.sub(key, 6), 'REPLACE')
@@ -205,7 +205,7 @@ class CutOffTests(SimulatedCase):
         await self.hears(back, "call_success")
 
     async def check_who_came_before(self, pause: float) -> None:
-        """Let a device whose accept came to nothing be elsewhere for so long, before what its node knows is known."""
+        """Let a device whose accept failed be elsewhere for this time, before the facts of its node are known."""
         here, there = await self.start(), await self.start()
         await self.accepted_in_vain(there)
         await self.pass_time(pause)
@@ -214,11 +214,11 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "calling_be_hangup:answered_elsewhere")
 
     async def test_accepted_in_vain(self) -> None:
-        """A device whose accept came to nothing, and that was not told, is told where it has gone."""
+        """A device whose accept failed, and that was not told, is told which device answered."""
         await self.check_who_came_before(0)
 
     async def test_accepted_in_vain_and_given_up(self) -> None:
-        """So is one whose accept its node has given up to try."""
+        """So is a device whose accept its node has given up."""
         await self.check_who_came_before(1.5)
 
     async def test_accepted_in_vain_and_came_afterwards(self) -> None:
@@ -235,8 +235,8 @@ class GraceTests(SimulatedCase):
     """The wire of one node is cut until the grace of a device, or of the node, is over."""
 
     async def test_for_too_long(self) -> None:
-        """A node that is cut off for longer than lease and grace is dead to the others; on its return its
-        devices are told which calls are over, and can be called again without connecting anew.
+        """A node that is cut off for longer than lease and grace is dead to the others; on its return its devices
+        are told which calls are over, and can be called again without a reconnect.
         """
         _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
@@ -268,7 +268,7 @@ class GraceTests(SimulatedCase):
 
 
 class NewNameTests(SimulatedCase):
-    """A node that was taken for dead goes by a new name, and whoever comes before it has noticed is known by that."""
+    """A node taken for dead gets a new name, and a device that connects before it has noticed is known by that."""
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Begin with two nodes."""

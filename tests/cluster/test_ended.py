@@ -1,4 +1,4 @@
-"""Calls that are over are kept in Redis until somebody has written them down, whoever that is."""
+"""Ended calls are kept in Redis until any process has recorded them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class EndedTests(SimulatedCase):
         self.assertEqual("0", self.do("return redis.call('EXISTS', KEYS[1])"))
 
     async def test_never_written_down(self) -> None:
-        """If whoever was handed it does not write it down, it is another's after a while."""
+        """A call that was handed out but is not recorded is handed to another after some time."""
         room = await self.ended_call()
         await self.taken(self.here)
         self.here.die()
@@ -60,13 +60,13 @@ class EndedTests(SimulatedCase):
         self.assertEqual([room], await self.taken(self.there))
 
     async def test_order(self) -> None:
-        """The oldest come first, and no more than asked for."""
+        """The oldest come first, and at most the requested number."""
         rooms = [await self.ended_call(), await self.another(), await self.another()]
         self.assertEqual(rooms[:2], await self.taken(self.here, 2))
         self.assertEqual(rooms[2:], await self.taken(self.there, 2))
 
     async def test_too_many(self) -> None:
-        """Of too many the oldest are dropped, one node counts them, and the log says so."""
+        """If there are too many the oldest are dropped, one node counts them, and the log says so."""
         rooms = [await self.ended_call(), *[await self.another() for _ in range(3)]]
         handed_out = self.here.store.now() + 30
         self.do(f"for i = 1, {KEPT_MAX - 2} do redis.call('ZADD', KEYS[1], {handed_out}, i) end")
@@ -106,7 +106,7 @@ class EndedTests(SimulatedCase):
         self.assertEqual({room}, set(await self.taken(node)))
 
     async def test_more_here_than_asked_for(self) -> None:
-        """What this node alone knows of comes first."""
+        """Facts that only this node knows come first."""
         room = await self.ended_call()
         rooms = [RoomId(f"{number:032x}") for number in range(3)]
         calls = [unreached(ANN, TV, one, Reason.OFFLINE, 1.0) for one in rooms]

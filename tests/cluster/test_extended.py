@@ -20,7 +20,7 @@ class ExtendedCase(SimulatedCase):
         return await self.phone(ANN, self.here, extended=True), await self.phone(TV, self.there, extended=True)
 
     async def peer_state(self, phone: Phone, state: str) -> dict[str, Any]:
-        """Wait until a device was told what has become of the other party; the frame."""
+        """Wait until a device was told the state of the other party; returns the frame."""
         found: list[dict[str, Any]] = []
 
         def told() -> bool:
@@ -81,7 +81,7 @@ class ExtendedTests(ExtendedCase):
         await self.hears(tv, "calling_be_hangup:hangup")
 
     async def test_welcome(self) -> None:
-        """Who comes back on another node is shown the call that it is in."""
+        """A device that reconnects to another node is shown the call that it is in."""
         ann, tv = await self.two()
         room = await self.talk(ann, tv)
         again = await self.phone(ANN, self.there, extended=True)
@@ -102,7 +102,7 @@ class PresenceTests(ExtendedCase):
         await self.until(lambda: [f["online"] for f in phone.frames if f["type"] == "presence"] == list(expected))
 
     async def test_elsewhere(self) -> None:
-        """A device that comes and goes on another node is told of."""
+        """A device that comes and goes on another node is reported."""
         ann, tv = await self.two()
         await self.shown(ann, True)
         tv.goes()
@@ -111,7 +111,7 @@ class PresenceTests(ExtendedCase):
         await self.shown(ann, True, False, True)
 
     async def test_killed_node(self) -> None:
-        """So is one whose node has died."""
+        """So is a device whose node has died."""
         ann, _ = await self.two()
         await self.shown(ann, True)
         self.there.die()

@@ -1,4 +1,4 @@
-"""What devices see while nodes, wires and Redis die and come back."""
+"""Events at devices while nodes, wires and Redis die and come back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class LostMessagesTests(SimulatedCase):
     """A message that was published and did not come is no loss: the records are read again."""
 
     async def test_gone_before_it_was_told(self) -> None:
-        """A device that its node could not tell of something, and that is gone when it can, is told on its return."""
+        """A device that its node could not notify, and that is gone when it can, is notified on its return."""
         here, _, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
         await self.hears(tv, "called")
@@ -94,7 +94,7 @@ class LostMessagesTests(SimulatedCase):
         await self.hears(again, "calling_be_hangup:hangup")
 
     async def test_unreadable(self) -> None:
-        """A message that cannot be read is as good as lost: what it may have been about is looked up."""
+        """A message that cannot be read counts as lost: the records that it may have been about are read."""
         _, there, ann, tv = await self.ann_and_tv()
         channel = f"{self.prefix}node:{there.store.node}"
         for garbage in ("", "x", "\x91\x01", '{"type":"called"}'):
@@ -107,7 +107,7 @@ class WallClockTests(ClusterCase):
     """The same with real connections, on the wall clock."""
 
     async def test_peer_is_told(self) -> None:
-        """Who was in a call with a device of the dead node is told within the grace and five seconds."""
+        """The peer of a device of the dead node is told within the grace and five seconds."""
         _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         died = reactor.seconds()
@@ -198,7 +198,7 @@ class RedisAwayTests(ClusterCase):
         await self.hears(ann, "calling_be_hangup:hangup")
 
     async def test_ended_while_away(self) -> None:
-        """Who hangs up while Redis is away has hung up: the other is told when it is back."""
+        """A device that hangs up while Redis is away has hung up: the other is told when Redis is back."""
         here, there, ann, tv, room = await self.with_a_call()
         self.server.kill()
         await self.until(lambda: not here.is_joined and not there.is_joined)
@@ -224,7 +224,7 @@ class RedisAwayTests(ClusterCase):
         self.assertEqual([[], []], [ann.closed, tv.closed])
 
     async def test_hangs(self) -> None:
-        """Redis stands still for a while: the same, and what was asked of it meanwhile is not done late."""
+        """Redis hangs for some time: the same, and requests from that time are not carried out late."""
         here, there, ann, tv, room = await self.with_a_call()
         carol = await self.phone(CAROL, there)
         self.server.stop()

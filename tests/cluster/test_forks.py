@@ -93,16 +93,16 @@ class ForkTests(SimulatedCase):
         await self.hears(self.pad, "calling_be_hangup:hangup")
 
     def kept_for(self, kind: str, room: str) -> int:
-        """How long Redis keeps a key yet, in milliseconds; -2: it is not there."""
+        """Milliseconds that Redis will keep a key yet; -2: it is not there."""
         return int(self.server.cli("PTTL", f"{self.prefix}{kind}:{room}"))
 
     async def test_what_is_left(self) -> None:
-        """What leads from an id to its call goes by itself, even if an older node ends the call."""
+        """Keys that lead from an id to its call expire by themselves, even if an older node ends the call."""
         for room in self.ids:
             self.assertLess(0, self.kept_for("r", room))
 
     async def test_left_of_an_ended_call(self) -> None:
-        """What leads from an id to a call that is over goes when the call is forgotten, and not later."""
+        """Keys that lead from an id to an ended call go when the call is forgotten, and not later."""
         self.ann.hangs_up(await self.answered(self.pad))
         await self.hears(self.pad, "calling_be_hangup:hangup")
         room = self.server.cli("GET", f"{self.prefix}r:{self.ids[1]}").strip()

@@ -22,7 +22,7 @@ from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.turn_case import TURN
 
 SOON = 2.5 * EXCHANGE_EVERY
-"""Seconds after which every node has heard of what another let through."""
+"""Seconds after which every node has heard of another's admissions."""
 ADDRESS = "192.0.2.77"
 
 
@@ -33,7 +33,7 @@ class From:
     host: str = ADDRESS
 
     def getPeer(self) -> IPv4Address:
-        """Who it is."""
+        """The address."""
         return IPv4Address("TCP", self.host, 7)
 
 
@@ -41,7 +41,7 @@ class LimitsCase(SimulatedCase):
     """Two nodes."""
 
     async def start(self) -> SimulatedNode:
-        """Start one that tells the others what it lets through."""
+        """Start one that tells the others of its admissions."""
         node = await super().start()
         node.limits.start()
         return node
@@ -60,12 +60,12 @@ class LimitsCase(SimulatedCase):
 
 
 class GateTests(LimitsCase):
-    """What may wait for Redis: logins and codes."""
+    """Requests that may wait for Redis: logins and codes."""
 
     limits = (("from", 4, 60.0), ("of", 3, 60.0))
 
     async def test_used_up(self) -> None:
-        """What was let through by one node is counted on every other, at once."""
+        """A use admitted by one node is counted on every other, at once."""
         one, other = [node.limits.gate(self.limits) for node in await self.start_two()]
         self.assertTrue(await self.enters(one, ADDRESS, "1"))
         self.assertTrue(await self.enters(other, ADDRESS, "1"))
@@ -113,7 +113,7 @@ class GateTests(LimitsCase):
 
 
 class LimiterTests(LimitsCase):
-    """What does not wait: calls and displacements."""
+    """Requests that do not wait: calls and displacements."""
 
     async def start_limiters(self, count: int, seconds: float = 60.0) -> tuple[ILimiter, ILimiter]:
         """The same limit on two nodes."""
@@ -121,7 +121,7 @@ class LimiterTests(LimitsCase):
         return one.limits.limiter("calls", count, seconds), other.limits.limiter("calls", count, seconds)
 
     async def test_used_up(self) -> None:
-        """What one node has used up is used up on a node that has never counted it."""
+        """A limit that is used up on one node is used up on a node that has never counted it."""
         one, other = await self.start_limiters(20)
         self.assertEqual({0.0}, {one.wait("a") for _ in range(20)})
         await self.until(lambda: other.would_wait("a"))
@@ -129,13 +129,13 @@ class LimiterTests(LimitsCase):
         self.assertEqual(0, other.wait("b"))
 
     async def test_both(self) -> None:
-        """What two nodes have let through is added up, be none of it much."""
+        """Uses on two nodes are added up, even if each has few."""
         one, other = await self.start_limiters(20)
         self.assertEqual({0.0}, {limiter.wait("a") for limiter in (one, other) for _ in range(10)})
         await self.until(lambda: one.would_wait("a") and other.would_wait("a"))
 
     async def test_average(self) -> None:
-        """What was let through before nodes heard of each other is made up for."""
+        """Uses from before the nodes heard of each other are made up for."""
         one, other = await self.start_limiters(10, 5.0)
         let_through, until = 0, self.world.passed + 6.0
         while self.world.passed < until:
@@ -145,7 +145,7 @@ class LimiterTests(LimitsCase):
         self.assertGreaterEqual(let_through, 20)
 
     async def test_seldom(self) -> None:
-        """Of what is far below its limit nothing is told, until a tenth of it has come."""
+        """A use far below its limit is not reported, until a tenth of the limit has been reached."""
         one, _ = await self.start_limiters(30)
         for _ in range(2):
             one.wait("a")
@@ -157,7 +157,7 @@ class LimiterTests(LimitsCase):
         self.assertTrue(0 < int(self.server.cli("PTTL", self.prefix + name)) <= 6000)
 
     async def test_away(self) -> None:
-        """What was let through while Redis was away is told when it is back."""
+        """Uses while Redis was away are reported when it is back."""
         one, other = await self.start_two()
         limiters = [node.limits.limiter("calls", 5, 60.0) for node in (one, other)]
         await self.cut_off(one)
@@ -253,7 +253,7 @@ class CrowdsTests(LimitsCase):
         await self.until(lambda: here.is_too_large(ADDRESS))
 
     async def test_small(self) -> None:
-        """Of addresses that few come from nothing is told."""
+        """Addresses with few clients are not reported."""
         _, here, _ = await self.start_crowds(300)
         for _ in range(2):
             here.join(From())

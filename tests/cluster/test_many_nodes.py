@@ -1,4 +1,4 @@
-"""A hundred nodes in simulated time: a call costs what it costs between two, and the dead are seen to."""
+"""A hundred nodes in simulated time: a call costs the same as between two, and dead nodes are handled."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class ManyNodesCase(SynchronousTestCase):
         return crowd
 
     def keys(self) -> list[str]:
-        """What Redis holds."""
+        """All keys in Redis."""
         return self.server.cli("KEYS", f"{PREFIX}*").split()
 
 
 class CostTests(ManyNodesCase):
-    """What something costs does not depend on how many nodes there are."""
+    """Costs do not depend on the number of nodes."""
 
     def test_call(self) -> None:
         """A whole call costs the same among a hundred nodes as among two, inside a node and across."""
@@ -89,7 +89,7 @@ class DeadNodesTests(ManyNodesCase):
         self.assertEqual("95", self.server.cli("ZCARD", f"{PREFIX}nodes"))
 
     def test_big_node(self) -> None:
-        """One dies that has so many devices that they cannot be seen to at once; a tenth of them are in calls."""
+        """A node dies with too many devices to handle at once; a tenth of them are in calls."""
         crowd = self.crowd(2)
         big, other = crowd.world.nodes
         peers = crowd.connect(other, 500)
@@ -97,7 +97,7 @@ class DeadNodesTests(ManyNodesCase):
         self.assertLess(crowd.time_to_tell([big], peers)[-1], BOUND)
 
     def test_calls_elsewhere(self) -> None:
-        """Meanwhile calls between others cost what they always cost."""
+        """Meanwhile calls between others cost the same as always."""
         crowd = self.crowd(100, 5)
         costs = list(crowd.cost_of_calls(5, across=True))
         for node in crowd.world.nodes[:5]:
@@ -109,7 +109,7 @@ class DeadNodesTests(ManyNodesCase):
 
 
 class EmptiedTests(ManyNodesCase):
-    """Redis forgets everything, as when it is started anew."""
+    """Redis loses all data, as after a restart."""
 
     def test_everything_is_announced(self) -> None:
         """Within two heartbeats all nodes have announced their devices and calls, and nobody noticed."""

@@ -1,4 +1,4 @@
-"""Records, between nodes of this release and of the one before: both read what the other writes."""
+"""Records, between nodes of this release and of the one before: both read the other's."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class OlderRecordsTests(SynchronousTestCase):
     """A device that has gone."""
 
     def test_read_by_an_older_node(self) -> None:
-        """An older node sends it what was decided of late: it does not know what the device has shown to know."""
+        """An older node does not send the confirmations of a device: they are unknown."""
         gone = DeviceRecord(TV, 3, "here", 7, False, None, 9.0, ROOM, OTHER_ROOM, 39.0, known=(Known(ROOM, True),))
         read = Decoder(OlderRecord).decode(encode(gone))
         self.assertEqual((None, ROOM, 39.0, Policy()), (read.heard, read.room, read.due, read.policy))
 
     def test_written_by_an_older_node(self) -> None:
-        """What an older node would tell a device above all says nothing here: nothing is known, and all is sent."""
+        """Confirmations written by an older node are ignored: nothing is known, and everything is sent."""
         for heard in (None, 8.5, (OTHER_ROOM, 7.5, 8.5)):
             gone = OlderRecord(TV, 3, "here", 7, False, heard, 9.0, ROOM, OTHER_ROOM, 39.0, Policy())
             read = Decoder(DeviceRecord).decode(encode(gone))
@@ -51,10 +51,10 @@ class OlderRecordsTests(SynchronousTestCase):
 
 
 class OlderRoomsTests(SynchronousTestCase):
-    """A call that rings two devices, and a page of it: the release before knows of no room ids of devices."""
+    """A call that rings two devices, and a page of it: the release before has no room ids of devices."""
 
     def by_an_older_node(self, written: bytes, known: int) -> bytes:
-        """A record as an older node writes it, which knows so many of its fields, when it has read it."""
+        """A record rewritten by an older node, which knows only the first ``known`` of its fields."""
         return encode(Decoder(list[Any]).decode(written)[:known])
 
     def test_call(self) -> None:
@@ -70,7 +70,7 @@ class OlderRoomsTests(SynchronousTestCase):
         self.assertEqual([ROOM, ROOM], [read.room_for(device) for device in both])
 
     def test_seat(self) -> None:
-        """So has one that changes the seats."""
+        """An older node that changes the seats has everybody go by the room of the call, too."""
         seat = Seat("red", "page", "here", 7, None, OTHER_ROOM)
         read = Decoder(Seat).decode(self.by_an_older_node(encode(seat), 5))
         self.assertEqual(replace(seat, came_by=None), read)

@@ -1,4 +1,4 @@
-"""What pages see while nodes, wires and Redis die and come back, wherever the devices of their call are."""
+"""Events at pages while nodes, wires and Redis die and come back, wherever the devices of their call are."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PagesElsewhereTests(SimulatedCase):
             self.assertLess(abs(until - answered_at - self.settings.longest), 5)
 
     async def back(self, *nodes: SimulatedNode) -> None:
-        """These nodes reach Redis again, one after the other, and announce what they know."""
+        """These nodes reach Redis again, one after the other, and announce their state."""
         for node in nodes:
             await self.let_back(node)
 
@@ -68,7 +68,7 @@ class PagesElsewhereTests(SimulatedCase):
         self.assertEqual(1, one.states.count("ended"))
 
     async def test_ended_while_away(self) -> None:
-        """Whoever hung up while Redis was away has ended the call for the pages, whoever is back first."""
+        """A hangup while Redis was away has ended the call for the pages, whichever node is back first."""
         await self.ended_while_away(self.there, self.here, self.third)
 
     async def test_ended_while_away_pages_first(self) -> None:
@@ -80,7 +80,7 @@ class PagesElsewhereTests(SimulatedCase):
         await self.ended_while_away(self.here, self.third, self.there)
 
     async def test_heard_of_before_announcing(self) -> None:
-        """So has it for pages whose node hears of the end before it has told the store, which is empty, of them."""
+        """So it has for pages whose node hears of the end before it has told them to the store, which is empty."""
         room = await self.talk(self.ann, self.tv)
         page = Page(self.here, room, 1)
         page.joins()
@@ -119,7 +119,7 @@ class PagesElsewhereTests(SimulatedCase):
         name = self.third.store.node
         self.server.cli("FLUSHALL")
         for node in (self.there, self.here):
-            await self.result_of(node.store.read([ANN.phone], ()))  # it notices, and announces what it knows
+            await self.result_of(node.store.read([ANN.phone], ()))  # it notices, and announces its state
         await self.until(lambda: self.third.store.node != name and self.third.is_joined)
         await self.until(lambda: other.frames[-1]["peer"]["present"])
         self.tv.hangs_up(room)

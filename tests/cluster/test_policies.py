@@ -1,4 +1,4 @@
-"""Who may call a phone, on two nodes: policies that name many phones are kept once for their phone."""
+"""Policies of phones on two nodes: policies that name many phones are kept once for their phone."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class PolicyTests(SimulatedCase):
         return [await self.phone(device, nodes[number % len(nodes)]) for number, device in enumerate(devices)]
 
     async def prefers(self, policy: Policy, *nodes: SimulatedNode) -> None:
-        """Let nodes hear what its owner wants."""
+        """Let nodes hear the owner's preferences."""
         for node in nodes:
             node.rooms.orders.update_policy(TV.phone, Preferences(policy))
         await self.pass_time(0.3)
 
     def held(self) -> int:
-        """Bytes that Redis holds of the phone: its devices, and what is kept once."""
+        """The bytes that Redis holds of the phone: its devices, and the part that is kept once."""
         keys = [f"{self.prefix}{kind}:{TV.phone}" for kind in "po"]
         records, kept_once = "table.concat(redis.call('HVALS', KEYS[1]))", "(redis.call('GET', KEYS[2]) or '')"
         return int(self.server.cli("EVAL", f"return #({records} .. {kept_once})", "2", *keys))
 
     async def test_size(self) -> None:
-        """What is kept of it does not grow by the policy with each device."""
+        """The records do not grow by the policy with each device."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(20, here, there)
         await self.prefers(BLOCKS, here, there)
         self.assertLess(self.held(), 20_000)
 
     async def test_blocked(self) -> None:
-        """Whoever is blocked is told `offline`, on either node, and may call again when unblocked."""
+        """A blocked caller is told `offline`, on either node, and may call again when unblocked."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(2, here, there)
         callers = [await self.phone(ANN, here), await self.phone(CAROL, there)]
@@ -56,7 +56,7 @@ class PolicyTests(SimulatedCase):
         await self.until(lambda: len([key for key in self.keys() if key.startswith("c:")]) == 2)
 
     async def test_redis_forgets(self) -> None:
-        """When Redis has lost its memory it is told of it again, whichever node had the devices."""
+        """When Redis has lost its memory the policy is written again, whichever node had the devices."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(2, here, there)
         ann = await self.phone(ANN, here)
@@ -67,7 +67,7 @@ class PolicyTests(SimulatedCase):
         await self.hears(ann, "call_failed:offline")
 
     async def test_changed_while_redis_is_away(self) -> None:
-        """What changes meanwhile holds on the node, and is told to the others when it is back."""
+        """A change made meanwhile holds on the node, and reaches the others when Redis is back."""
         here, there = await self.start(), await self.start()
         await self.of_one_phone(1, here)
         ann, carol = await self.phone(ANN, here), await self.phone(CAROL, there)
@@ -92,7 +92,7 @@ class PolicyTests(SimulatedCase):
         await self.until(lambda: not [key for key in self.keys() if key[:2] in ("o:", "p:")])
 
     async def test_read_once(self) -> None:
-        """Whoever reads the phone gets it once, for all its devices."""
+        """A reader of the phone gets it once, for all its devices."""
         here = await self.start()
         await self.of_one_phone(3, here)
         await self.prefers(BLOCKS, here)

@@ -16,7 +16,7 @@ class RandomFaultsTests(SynchronousTestCase):
     """Three nodes and eight devices in simulated time."""
 
     def test_nobody_is_left_wrong(self) -> None:
-        """Half a minute after the last fault every device believes what is so."""
+        """Half a minute after the last fault every device has the right state."""
         for seed in range(WORLDS):
             crowd = Crowd(shared("redis"), seed, loses=False)
             self.addCleanup(crowd.world.close)

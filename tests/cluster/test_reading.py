@@ -1,4 +1,4 @@
-"""What nodes read of many phones: in parts, and once for all who ask at the same time."""
+"""Reads of many phones: in parts, and once for all who ask at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReadingTests(ClusterCase):
         return 0 if found is None else int(found[1])
 
     async def test_long_list(self) -> None:
-        """Who of a thousand phones is there is looked up in parts, so that others are answered between them."""
+        """The presence of a thousand phones is read in parts, so that others are answered between them."""
         node = await self.start()
         await self.phone(TV, node)
         phones = [TV, *(DeviceAddress(f"139{number:08d}", "phone") for number in range(999))]

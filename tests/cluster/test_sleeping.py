@@ -22,7 +22,7 @@ class SleepingTests(SimulatedCase):
         return World(self.server, self.prefix, self.settings, wake=self.wake)
 
     def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG002
-        """Take note of whom to wake."""
+        """Record the devices to wake."""
         self.woken.append(device)
         return succeed(self.fate)
 
@@ -39,7 +39,7 @@ class SleepingTests(SimulatedCase):
         return here, there
 
     async def test_in_its_grace_and_after(self) -> None:
-        """It is woken, be it that it has just gone or long ago, and rings when it comes, wherever that is."""
+        """It is woken, whether it left just now or long ago, and rings when it connects, wherever that is."""
         here, there = await self.asleep()
         ann = await self.phone(ANN, here)
         for node in (there, here):
@@ -58,7 +58,7 @@ class SleepingTests(SimulatedCase):
             await self.pass_time(GRACE + 0.5)
 
     async def test_blocked_meanwhile(self) -> None:
-        """Whoever its owner blocks while it sleeps, held by no node, does not wake it, and is told `offline`."""
+        """A caller blocked while the device sleeps, held by no node, does not wake it, and is told `offline`."""
         self.woken, self.fate = [], Fate.TAKEN
         here = await self.start()
         await self.made_known(here)

@@ -30,7 +30,7 @@ class TwoNodesTests(ClusterCase):
         await self.hears(ann, "call_refuse:refused")
 
     async def test_busy(self) -> None:
-        """Of two callers on two nodes exactly one gets through."""
+        """Exactly one of two callers on two nodes gets through."""
         here, there = await self.start(), await self.start()
         ann, carol = await self.phone(ANN, here), await self.phone(CAROL, there)
         tv = await self.phone(TV, there)
@@ -119,7 +119,7 @@ class InTimeTests(SimulatedCase):
         await self.hears(tv, "calling_be_hangup:no_answer")
 
     async def test_lost(self) -> None:
-        """Who does not come back within the grace has its call ended for the other."""
+        """The call of a device that does not come back within the grace is ended for the other."""
         *_, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         tv.goes()

@@ -15,7 +15,7 @@ reactor: Any = installed
 
 
 class Wire(Factory):
-    """Listens on a free port, and carries what comes there to the socket of a server."""
+    """Listens on a free port, and carries its connections to the socket of a server."""
 
     noisy = False
 
@@ -57,13 +57,13 @@ class Wire(Factory):
             end.pause()
 
     def heal(self) -> None:
-        """Carry again; connections that said nothing meanwhile go on with what they have to say."""
+        """Carry again; connections that were silent meanwhile continue with their pending bytes."""
         self._is_cut = self._is_silent = self._is_deaf = False
         for end in self._ends:
             end.resume()
 
     def close(self) -> Deferred[Any]:
-        """Break everything, and listen no more. Fires when nothing is left of it."""
+        """Break everything, and stop listening. Fires when nothing is left of it."""
         gone: Deferred[None] = Deferred()
         self._waiting.append(gone)
         self.cut()

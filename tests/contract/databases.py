@@ -29,7 +29,7 @@ else:
 
 
 OFFER = b"o" * 32
-"""What new devices are offered."""
+"""The secret that new devices are offered."""
 
 
 class DatabaseCase(_Base):
@@ -62,7 +62,7 @@ class DatabaseCase(_Base):
         return self.make_copy()
 
     def make_run(self) -> Run:
-        """What runs the database's functions."""
+        """Makes the runner of the database's functions."""
         return run_at_once
 
     def _note(self, *args: object) -> None:

@@ -28,7 +28,7 @@ class Samples:
         self.start: Final = start
 
     def at(self, seconds: float | None) -> float | None:
-        """So long after the start."""
+        """This time after the start."""
         return None if seconds is None else self.start + seconds
 
     def device(
@@ -95,7 +95,7 @@ class Samples:
 
 
 class Receiver:
-    """Keeps what came over a bus. Whatever is sent may take its time."""
+    """Keeps the messages of a bus. They may take their time."""
 
     def __init__(self) -> None:
         self._messages: list[BusMessage] = []
@@ -107,7 +107,7 @@ class Receiver:
         self._look()
 
     def first(self, number: int) -> Deferred[list[BusMessage]]:
-        """All that has come, as soon as it is at least so many."""
+        """All messages so far, as soon as there are at least this number."""
         wanted: Deferred[list[BusMessage]] = Deferred()
         self._wanted = (number, wanted)
         self._look()

@@ -1,4 +1,4 @@
-"""What all tests of stores of calls have in common, and the stores in memory that they run against."""
+"""Common parts of all tests of stores of calls, and the stores in memory that they run against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every database must do for accounts and contacts."""
+"""The contract of every database for accounts and contacts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AccountsContract(DatabaseCase):
         return self.check(test)
 
     def test_known_device_does_not_write(self) -> Deferred[None]:
-        """A login of a known device asks for nothing, or after a while for what is there, and never writes."""
+        """A login of a known device reads nothing, or after some time the present state, and never writes."""
 
         async def test() -> None:
             await self.enrolled(TV)
@@ -147,7 +147,7 @@ class AccountsContract(DatabaseCase):
         self.assertEqual(contacts.accounts(self.database), [])
 
     def test_errors_show_no_phones(self) -> None:
-        """What the log says of a failed statement does not hold its parameters."""
+        """Logged errors of failed statements do not contain parameters."""
         with self.assertRaises(StatementError) as caught, self.database.write() as connection:
             connection.execute(contact.insert(), {"owner": PHONE, "contact": PHONE, "name": 1j})
         self.assertNotIn(PHONE, str(caught.exception))
@@ -191,7 +191,7 @@ class AccountsInFile(InFile, SharedAccountsContract, TestCase):
     """On SQLite in a file."""
 
     def test_locked_database_is_unavailable(self) -> None:
-        """Whoever cannot get at the database in time is told that it is worth trying again."""
+        """A transaction that cannot get at the database in time fails as unavailable, to be tried again."""
         other = Database(str(self.database._url))
         self.addCleanup(other.close)
         with other.write() as writing, self.database.read() as reading:
@@ -208,7 +208,7 @@ class AccountsInFile(InFile, SharedAccountsContract, TestCase):
                 self.assertEqual(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar(), value)
 
     def test_other_machines_cannot_use_it(self) -> None:
-        """Other machines cannot use it, and a start that needs that says what to use instead."""
+        """Other machines cannot use it, and a start that needs that names the alternative."""
         error = self.assertRaises(StartError, self.database.refuse_many_machines)
         self.assertEqual(
             str(error), "database.url: SQLite works on one machine only, but redis.url names another; use PostgreSQL"

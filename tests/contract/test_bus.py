@@ -1,4 +1,4 @@
-"""What every bus must do: one contract, run against each."""
+"""The contract of every bus, run against each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BusContract(_Base):
         raise NotImplementedError
 
     async def test_everything_comes(self) -> None:
-        """What is published comes to this node as it was, in order."""
+        """Published messages come to this node unchanged and in order."""
         bus, node = await self.make_bus()
         verifyObject(IBus, bus)
         receiver = Receiver()
@@ -72,7 +72,7 @@ class BusContract(_Base):
 
 
 class SharedBusContract(BusContract):
-    """What holds besides if there are more nodes than one."""
+    """The contract of a bus with more than one node."""
 
     async def make_buses(self) -> tuple[tuple[IBus, str], tuple[IBus, str]]:
         """Make the buses of two nodes, and tell the nodes' names."""

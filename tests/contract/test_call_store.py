@@ -1,4 +1,4 @@
-"""What every store of calls must do: one contract, run against each. What is due: ``test_due_records``."""
+"""The contract of every store of calls, run against each. Due records: ``test_due_records``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CallStoreContract(StoreCase):
         self.assertIsNone((await store.read([ANN.phone], [])).device(ANN))
 
     async def test_all_of_it(self) -> None:
-        """What was committed is read again, every field of it."""
+        """A committed call is read back with every field."""
         store, of = await self.start()
         for record in (of.device(ANN), of.gone(TV), of.gone(PAD)):
             await self.assert_commits(store, Changes(devices=[record]))
@@ -90,14 +90,14 @@ class CallStoreContract(StoreCase):
         self.assertIsNone((await store.read((), [third], fresh=True)).call(third))
 
     async def test_phone(self) -> None:
-        """To read a phone is to read all its devices."""
+        """Reading a phone reads all its devices."""
         store, of = await self.start()
         await self.assert_commits(store, Changes(devices=[of.device(TV), of.device(ANN), of.device(PAD)]))
         records = await store.read([TV.phone], [])
         self.assertEqual({"pad": of.device(PAD), "tv": of.device(TV)}, dict(records.devices[TV.phone]))
 
     async def test_policies(self) -> None:
-        """What is kept once for a phone is read with its devices, as it was committed last, and goes with the last."""
+        """Data kept once for a phone is read with its devices, as last committed, and goes with the last device."""
         store, of = await self.start()
         for number, policy in enumerate((Policy(OTHERS, quiet=QuietHours(1, 2, "UTC")), Policy(only=OTHERS)), 1):
             devices = [of.device(one, number, policy=policy.in_record_of(one.device_id)) for one in (TV, PAD)]
@@ -117,7 +117,7 @@ class CallStoreContract(StoreCase):
         self.assertEqual(NOBODY, records.policy_of(records.devices[TV.phone][TV.device_id]))
 
     async def test_rooms_that_devices_name(self) -> None:
-        """With a phone come the calls and seats of every room that one of its devices names."""
+        """A phone is read with the calls and seats of every room that one of its devices names."""
         store, of = await self.start()
         calls = [of.ringing(1), of.ringing(2), of.ringing(3)]
         of_tv, of_pad = of.gone(TV), of.device(PAD, room=room_number(3))
@@ -175,7 +175,7 @@ class CallStoreContract(StoreCase):
         await self.assert_refuses(store, Changes(calls=[of.over(1, version=3)]))
 
     async def test_two_at_once(self) -> None:
-        """Of two who decided on the same records exactly one commits."""
+        """Exactly one of two transactions that are based on the same records commits."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(TV)]))
         both = [store.commit(Changes([of.device(TV, 2, room=room_number(n))], [of.ringing(n)])) for n in (1, 2)]
@@ -185,7 +185,7 @@ class CallStoreContract(StoreCase):
         self.assertEqual([of.ringing(winner)], await self.read(store, rooms=[room_number(1), room_number(2)]))
 
     async def test_two_accept_at_once(self) -> None:
-        """Of two devices that accept on the same records one is put through, and the other learns that it is late."""
+        """One of two devices that accept on the same records is put through, and the other learns that it is late."""
         store, of = await self.start()
         room, settings = room_number(1), CallSettings()
         rung = [of.device(device, room=room) for device in (ANN, TV, PAD)]
@@ -215,7 +215,7 @@ class CallStoreContract(StoreCase):
         self.assertEqual([of.over(1)], await self.read(store, rooms=[room_number(1)]))
 
     async def test_rooms_are_whole(self) -> None:
-        """Who changes a call and knows of no seats, or seats and knows of no call, is right, or is refused."""
+        """A transaction that reads a call without its seats, or seats without their call, is consistent or refused."""
         store, of = await self.start()
         await self.assert_commits(store, Changes(calls=[of.ringing(1)]))
         await self.assert_refuses(store, Changes([of.device(PAD)], seats=[of.seats(1)]))
@@ -249,7 +249,7 @@ class CallStoreContract(StoreCase):
         await self.assert_commits(store, Changes([of.device(ANN), of.gone(TV)], [of.ringing(1)], notices=notices))
 
     async def test_record_before_the_notice(self) -> None:
-        """Who is told can read what it is told of."""
+        """A notified node can read the record that the notice is about."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(TV)]))
         await self.assert_commits(store, Changes(calls=[of.ringing(1)], notices=[Notice(TV, of.ringing(1))]))
@@ -269,7 +269,7 @@ class NodeStoreTests(OfSeveralNodes, CallStoreContract, TestCase):
     """The tests' own store of several nodes."""
 
     async def test_node_that_cannot_be_told(self) -> None:
-        """It is said who is connected and could not be told, since nobody listens for its node."""
+        """Connected devices that could not be told, since nobody listens for their node, are named."""
         store, of = await self.start()
         there = Samples("there", of.start)
         devices = [of.device(ANN), there.device(TV), there.gone(PAD)]

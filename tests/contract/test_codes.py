@@ -1,4 +1,4 @@
-"""What every database must do for one-time codes."""
+"""The contract of every database for one-time codes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CodesContract(DatabaseCase):
         return self.check(test)
 
     def test_tries(self) -> Deferred[None]:
-        """Each look counts, on whichever node; with a new code they begin anew."""
+        """Each attempt counts, on whichever node; a new code resets the count."""
 
         async def test() -> None:
             await self.put()
@@ -53,7 +53,7 @@ class CodesContract(DatabaseCase):
         return self.check(test)
 
     def test_spend(self) -> Deferred[None]:
-        """Of many who show the same code at once one gets in."""
+        """Only one of many devices that show the same code at once gets in."""
 
         async def test() -> None:
             await self.put()
@@ -74,7 +74,7 @@ class CodesContract(DatabaseCase):
             )
 
     def test_at_once(self) -> Deferred[None]:
-        """Of many first requests at the same time no more are kept than of as many one after the other."""
+        """Many concurrent first requests get no more codes than as many sequential ones."""
 
         async def test() -> None:
             for phone in map(str, range(20)):
@@ -94,7 +94,7 @@ class CodesContract(DatabaseCase):
         return self.check(test)
 
     def test_an_hour(self) -> Deferred[None]:
-        """So many codes are kept in an hour, spent or not; each phone has an hour of its own."""
+        """The number of codes in an hour is limited, spent or not; each phone has an hour of its own."""
 
         async def test() -> None:
             self.assertEqual([True, True, False], [await self.put(most=2) for _ in range(3)])

@@ -1,4 +1,4 @@
-"""What every database must do for lists that devices change."""
+"""The contract of every database for lists that devices change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_add_again(self) -> Deferred[None]:
-        """A name that is given replaces the old one, be it empty; none leaves it."""
+        """A given name replaces the old one, even if empty; without one the old name stays."""
 
         async def test() -> None:
             for given, is_then in (("old", "old"), (None, "old"), ("new", "new"), ("", ""), (None, "")):
@@ -57,7 +57,7 @@ class ContactsContract(DatabaseCase):
         self.assertEqual(self.pairs(), [Pair(PHONE, OTHER), Pair(FRIEND, PHONE)])
 
     def test_remove(self) -> Deferred[None]:
-        """A contact is taken out of one list; to take out what is not there is no error."""
+        """A contact is removed from one list; removing a missing one is no error."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(PHONE, FRIEND), Pair(PHONE, OTHER), Pair(FRIEND, PHONE)], 1.0)
@@ -112,7 +112,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_order(self) -> None:
-        """What is blocked is shown by owner, then by phone, in the order of code points."""
+        """Blocked numbers are shown by owner, then by phone, in the order of code points."""
         for owner, phone in (("b", "a"), ("B", "é"), ("a", "z"), ("B", "z")):
             contacts.block(self.database, owner, phone, 1.0)
         blocks = [Block("B", "z"), Block("B", "é"), Block("a", "z"), Block("b", "a")]
@@ -120,7 +120,7 @@ class ContactsContract(DatabaseCase):
         self.assertEqual(contacts.blocks_of(self.database, "B"), blocks[:2])
 
     def test_changes(self) -> Deferred[None]:
-        """Nodes learn whose list has changed, and about which contact; what is so already writes nothing."""
+        """Nodes learn the owner of a changed list, and the contact; a change without effect writes nothing."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
@@ -145,7 +145,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_changes_by_the_operator(self) -> Deferred[None]:
-        """Nodes learn of what the command line does, too: of each owner whose list it changes, and of the contacts."""
+        """Nodes learn of changes by the command line, too: each owner of a changed list, and the contacts."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
@@ -161,7 +161,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_full_list_of_contacts(self) -> Deferred[None]:
-        """A full list takes no more, but new names; with room again it does, and other lists do anyway."""
+        """A full list takes new names only; with room again it takes contacts, and other lists do anyway."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(PHONE, str(number)) for number in range(CONTACTS_MAX - 1)], 1.0)
@@ -192,7 +192,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_full_block_list(self) -> Deferred[None]:
-        """So many phones can be blocked and no more, by the command line neither; with room again they can."""
+        """The block list has a maximum length, for the command line too; with room again it takes more."""
 
         async def test() -> None:
             self.fill_block_list(BLOCKED_MAX - 1)
@@ -211,7 +211,7 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def test_last_place(self) -> Deferred[None]:
-        """Of many who want the last place of a list at once, one gets it."""
+        """One of many concurrent additions gets the last place of a list."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(PHONE, str(number)) for number in range(CONTACTS_MAX - 1)], 1.0)
@@ -243,12 +243,12 @@ class ContactsContract(DatabaseCase):
         return self.check(test)
 
     def fill_block_list(self, length: int) -> None:
-        """Have the phone block so many others."""
+        """Fill the phone's block list to this length."""
         with self.database.write() as connection:
             connection.execute(blocked.insert(), [{"owner": PHONE, "phone": str(number)} for number in range(length)])
 
     async def one_succeeds(self, change: Callable[[str], Deferred[None]]) -> None:
-        """Of many such changes at once one succeeds, and the list is full for the others."""
+        """One of many such concurrent changes succeeds, and the list is full for the others."""
         outcomes = await DeferredList([change(f"new {number}") for number in range(12)], consumeErrors=True)
         failures = [outcome for is_done, outcome in outcomes if not is_done]
         self.assertEqual(len(failures), 11)

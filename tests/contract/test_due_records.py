@@ -1,4 +1,4 @@
-"""What every store of calls must do with time: what is due, what is forgotten, who is connected just now."""
+"""The contract of every store of calls for time: due records, forgotten records, present connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.contract.store_case import NOBODY, OfOneProcess, OfSeveralNodes, Stor
 
 
 class DueContract(StoreCase):
-    """Names what is due, and forgets what is to be forgotten."""
+    """Names due records, and forgets those that are to be forgotten."""
 
     # Forgetting
 
@@ -42,7 +42,7 @@ class DueContract(StoreCase):
         await self.assert_commits(store, new)
 
     async def test_forget_one_of_a_phone(self) -> None:
-        """To forget one device of a phone leaves the others."""
+        """Forgetting one device of a phone leaves the others."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(TV), of.device(PAD)]))
         old = (await store.read([TV.phone], [])).device(TV)
@@ -51,7 +51,7 @@ class DueContract(StoreCase):
         self.assertEqual([of.device(PAD)], await self.read(store, [TV.phone]))
 
     async def test_forget_what_has_changed(self) -> None:
-        """A record that has changed since it was read is not forgotten, nor is one that is gone already."""
+        """Forgetting a record that has changed since it was read, or that is gone already, is refused."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.device(ANN)], [of.ringing(1)], [of.seats(1)]))
         old = await self.read(store, [ANN.phone], [room_number(1)])
@@ -62,10 +62,10 @@ class DueContract(StoreCase):
         await self.assert_commits(store, Changes(forgotten=now))
         await self.assert_refuses(store, Changes(forgotten=now[:1]))
 
-    # What is due
+    # Due records
 
     async def due(self, store: ICallStore, now: float) -> set[object]:
-        """What is due so many seconds after the start, each once."""
+        """The records due at this number of seconds after the start, each once."""
         found = list(await store.due(self.of.start + now))
         self.assertEqual(len(found), len(set(found)))
         return set(found)
@@ -110,7 +110,7 @@ class DueContract(StoreCase):
         self.assertEqual({gone, ringing}, await self.due(store, 60.0))
 
     async def test_never_due(self) -> None:
-        """A newer version may not be due at all, and what is forgotten never is."""
+        """A newer version may not be due at all, and a forgotten record never is."""
         store, of = await self.start()
         await self.assert_commits(store, Changes([of.gone(ANN), of.gone(TV)], [of.ringing(1)], [of.seats(1, due=0.0)]))
         self.assertEqual(4, len(await self.due(store, 1000.0)))
@@ -124,7 +124,7 @@ class DueContract(StoreCase):
 
 
 class PresenceContract(StoreCase):
-    """Knows who is connected just now."""
+    """Knows the devices that are connected now."""
 
     async def make_presence(self) -> tuple[IPresence, ICallStore]:
         """Make presence, and the store of the devices that it speaks of."""

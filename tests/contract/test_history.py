@@ -1,4 +1,4 @@
-"""What every database must do for the history of calls."""
+"""The contract of every database for the history of calls."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def call(number: int = 1, started_at: float = 1000.25, **fields: Any) -> PastCal
 
 
 def whole(side: PastCall, **other: Any) -> Sides:
-    """A call of which one side is this; ``other``: what the other one sees otherwise."""
+    """A call with this as one side; ``other``: the fields of the other side that differ."""
     back = replace(
         side,
         phone=side.peer.phone,
@@ -70,11 +70,11 @@ class HistoryContract(DatabaseCase):
         return list(await self.history.past_calls(TV.phone, cursor, limit))
 
     async def write(self, *sides: PastCall) -> None:
-        """Write calls down of which these are one side."""
+        """Record calls that have these as one side."""
         await self.history.write([whole(side) for side in sides])
 
     def test_written(self) -> Deferred[None]:
-        """What was written is read again, every field of it, by the phone that it belongs to."""
+        """An entry is read back with every field, by the phone that it belongs to."""
 
         async def test() -> None:
             one = call()
@@ -85,7 +85,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_again(self) -> Deferred[None]:
-        """What is written again, or as another node saw it, changes nothing."""
+        """Writing an entry again, or as another node saw it, changes nothing."""
 
         async def test() -> None:
             await self.write(call(1), call(2))
@@ -97,7 +97,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_too_many(self) -> Deferred[None]:
-        """Of each phone the newest are kept: once in a while, by the room of a call, the others are removed."""
+        """The newest calls of each phone are kept: now and then, by the room of a call, the others are removed."""
 
         async def test() -> None:
             numbers = range(1, 2 * ROWS)
@@ -140,7 +140,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_forget(self) -> Deferred[None]:
-        """What began before a time is removed, however much it is."""
+        """All entries from before a time are removed, whatever their number."""
 
         async def test() -> None:
             self.patch(storage, "_FORGOTTEN_AT_ONCE", 4)
@@ -153,7 +153,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_one_row(self) -> Deferred[None]:
-        """A call is one row, from which each of its phones sees what it knows of the call."""
+        """A call is one row, and each of its phones sees its own side."""
 
         async def test() -> None:
             called = call(device_id="pad", outcome="refused", answered_at=None)
@@ -171,7 +171,7 @@ class HistoryContract(DatabaseCase):
             return len(connection.execute(select(past_call)).all())
 
     def test_deleted(self) -> Deferred[None]:
-        """Of a phone that is deleted its own history goes, and nobody else's; the row goes with the last of them."""
+        """When a phone is deleted its own history goes, and nobody else's; the row goes with the last of them."""
 
         async def test() -> None:
             for first, second in ((TV, ANN), (ANN, TV)):
@@ -187,7 +187,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def test_release_before(self) -> Deferred[None]:
-        """What the release before has written is seen as it was, also what it writes after the upgrade."""
+        """Entries of the previous release are read unchanged, also those that it writes after the upgrade."""
 
         async def test() -> None:
             database = Database(self.make_url())
@@ -211,7 +211,7 @@ class HistoryContract(DatabaseCase):
         return self.check(test)
 
     def write_as_before(self, database: Database, sides: Sequence[PastCall]) -> None:
-        """Write down as the release before does: a row for each side."""
+        """Write as the release before does: a row for each side."""
         rows = [
             {
                 **{name: value for name, value in asdict(side).items() if name in call_history.c},
@@ -242,7 +242,7 @@ class HistoryContract(DatabaseCase):
         return call(number, device_id=device_id, outcome="missed", rang=False, **fields)
 
     def test_unreached(self) -> Deferred[None]:
-        """A call that reached nobody is written down for a device that there is, or with ``*`` for an account."""
+        """A call that reached nobody is recorded for an existing device, or with ``*`` for an account."""
 
         async def test() -> None:
             await self.write(self.missed(), self.missed("*", 2))
@@ -263,7 +263,7 @@ class HistoryContract(DatabaseCase):
             contacts.add(self.database, [Pair(TV.phone, ANN.phone)], 1.0)
 
     def test_unwanted(self) -> Deferred[None]:
-        """The calls of whoever may not call are not written down for the phone; those of its own devices are."""
+        """Calls of a rejected caller are not recorded for the phone; those of its own devices are."""
 
         async def test() -> None:
             await self.enrolled(TV, ANN)
@@ -294,7 +294,7 @@ class ContactsOnlyContract(HistoryContract):
     contacts_only = True
 
     def test_no_contact(self) -> Deferred[None]:
-        """Whom the phone does not list has not called it, for all that it is told."""
+        """A missed call from a phone that is not a contact is not in the callee's history."""
 
         async def test() -> None:
             await self.enrolled(TV, ANN)

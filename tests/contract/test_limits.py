@@ -1,4 +1,4 @@
-"""What is true of limits, be there one node or many."""
+"""The contract of limits, with one node or many."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LimitsContract(_Base):
         return [None if too_many is None else too_many.which for too_many in found]
 
     async def test_limiter(self) -> None:
-        """So many may come at once, then one after each part of the time; each key for itself."""
+        """A burst is allowed, then one after each interval; each key has its own count."""
         limits = await self.make_limits()
         verifyObject(ILimits, limits)
         limiter = limits.limiter("calls", 3, WINDOW)
@@ -62,7 +62,7 @@ class LimitsContract(_Base):
         self.assertEqual([None] * 50, await self.ways(gate, ["a"], 50))
 
     async def test_gate(self) -> None:
-        """A gate lets through what is too much for none of its limits, and says when to come again."""
+        """A gate admits a use that exceeds none of its limits, and says when to come again."""
         gate = (await self.make_limits()).gate([("from", 3, WINDOW), ("of", 2, WINDOW)])
         verifyObject(IGate, gate)
         self.assertEqual([None, None, 1], await self.ways(gate, ["a", "b"], 3))
@@ -75,7 +75,7 @@ class LimitsContract(_Base):
         self.assertEqual([None], await self.ways(gate, ["a", "c"], 1))
 
     async def test_what_follows_is_not_counted(self) -> None:
-        """What comes after the one that was too much is not counted."""
+        """Attempts after the refused one are not counted."""
         gate = (await self.make_limits()).gate([("from", 1, 60.0), ("of", 2, 60.0)])
         self.assertEqual([None, 0, 0, 0], await self.ways(gate, ["a", "b"], 4))
         self.assertEqual([None, 1], await self.ways(gate, [None, "b"], 2))

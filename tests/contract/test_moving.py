@@ -1,4 +1,4 @@
-"""What every database must do for rows that come by the thousand."""
+"""The contract of every database for bulk rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MovingContract(DatabaseCase):
         return [key for page in found for key in page]
 
     def test_added(self) -> Deferred[None]:
-        """What is added is there, in order; what was there already stays as it was, and no program is told."""
+        """Added rows are there, in order; existing rows stay unchanged, and no program is notified."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(A, B, "朋友")], 1.0)
@@ -44,7 +44,7 @@ class MovingContract(DatabaseCase):
         return self.check(test)
 
     def test_missing(self) -> Deferred[None]:
-        """What is not there yet is told apart, character by character, in the order in which it was asked."""
+        """Missing rows are found, compared character by character, in the order of the request."""
 
         async def test() -> None:
             for what, there, others in (
@@ -71,7 +71,7 @@ class MovingContract(DatabaseCase):
         return self.check(test)
 
     def test_nodes_look_at_lists_again(self) -> Deferred[None]:
-        """Nodes look again at whoever's list has grown, and at whoever was added: each may see the other now."""
+        """Nodes look again at owners of lists that have grown, and at added phones: each may see the other now."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)

@@ -1,4 +1,4 @@
-"""What every database must do for events that are to be sent."""
+"""The contract of every database for events that are to be sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def event(number: int = 1, **fields: Any) -> OutboxEvent:
 
 
 def missed(number: int = 1, peer: DeviceAddress = ANN, device: DeviceAddress = TV) -> OutboxEvent:
-    """That a call was missed which reached nobody."""
+    """The event of a missed call that reached nobody."""
     room = RoomId(f"{number:032x}")
     call = PastCall(device.phone, 1000.0, room, True, device.device_id, peer, None, 1000.0, "missed", False, rang=False)
     return event(number, event="call_missed", unreached=call)
@@ -57,7 +57,7 @@ class OutboxContract(DatabaseCase):
         return list(await self.outbox.take(most, now, now + MINUTE))
 
     def rows(self) -> list[Any]:
-        """What is there, by id."""
+        """All rows, by id."""
         with self.database.read() as connection:
             return list(connection.execute(select(outbox).order_by(outbox.c.id)))
 
@@ -74,7 +74,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_order(self) -> Deferred[None]:
-        """Those that have been due for longest come first, no more than asked for."""
+        """Those that have been due for longest come first, at most the requested number."""
 
         async def test() -> None:
             for now, some in ((3.0, [5, 4]), (2.0, [3]), (1.0, [1, 2])):
@@ -84,7 +84,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_again(self) -> Deferred[None]:
-        """What is written again changes nothing, in whatever state it is: it is not sent anew."""
+        """Writing an event again changes nothing, in whatever state it is: it is not sent again."""
 
         async def test() -> None:
             await self.outbox.write([event(1), event(1), event(2)], 1.0)
@@ -95,7 +95,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_done(self) -> Deferred[None]:
-        """Of what was taken nothing is kept but its id, for a while."""
+        """Of a delivered event only its id is kept, for some time."""
 
         async def test() -> None:
             await self.outbox.write([event(1), event(2)], 1.0)
@@ -110,7 +110,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_put_off(self) -> Deferred[None]:
-        """What was not taken is handed out again when it is due."""
+        """A postponed event is handed out again when it is due."""
 
         async def test() -> None:
             await self.outbox.write([event()], 1.0)
@@ -123,7 +123,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_dead(self) -> Deferred[None]:
-        """A dead letter is handed out no more; it is counted, and removed when it is old."""
+        """A dead letter is not handed out any more; it is counted, and removed when it is old."""
 
         async def test() -> None:
             await self.outbox.write([event(number) for number in range(5)], 1.0)
@@ -139,7 +139,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_late(self) -> Deferred[None]:
-        """Who comes back late, when another has taken the event, is only heard if it was taken by its receiver."""
+        """A late result, when another sender has taken the event, counts only if the receiver took it."""
 
         async def test() -> None:
             await self.outbox.write([event()], 1.0)
@@ -156,7 +156,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_many_who_take(self) -> Deferred[None]:
-        """Of many who ask at once no two are handed the same event, and all are handed out."""
+        """No two of many concurrent senders are handed the same event, and all are handed out."""
 
         async def test() -> None:
             await self.outbox.write([event(number) for number in range(60)], 1.0)
@@ -181,7 +181,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_nothing_is_due(self) -> Deferred[None]:
-        """To look when nothing is due costs one statement, which only reads."""
+        """Looking when nothing is due costs one statement, which only reads."""
 
         async def test() -> None:
             await self.outbox.write([event()], 100.0)
@@ -193,7 +193,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_forget_many(self) -> Deferred[None]:
-        """What is old is removed, however much it is."""
+        """Old events are removed, whatever their number."""
 
         async def test() -> None:
             self.patch(storage, "_FORGOTTEN_AT_ONCE", 3)
@@ -205,7 +205,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_unreached(self) -> Deferred[None]:
-        """That a call was missed which reached nobody is told if the history of the phone has it."""
+        """A missed call that reached nobody is reported if the history of the phone has it."""
 
         async def test() -> None:
             await self.outbox.write([missed(1)], 1.0)
@@ -222,7 +222,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_enrolled(self) -> Deferred[None]:
-        """A device that is made is told of in the transaction that makes it, once, whoever makes it."""
+        """A new device is reported in the transaction that makes it, once, whoever makes it."""
 
         async def test() -> None:
             accounts = SqlAccounts(
@@ -243,7 +243,7 @@ class OutboxContract(DatabaseCase):
         return self.check(test)
 
     def test_letters(self) -> Deferred[None]:
-        """The operator is shown dead letters, and on request what waits; can have them sent anew, or never."""
+        """The operator can list dead letters, and on request waiting events; can have them sent again, or never."""
 
         async def test() -> None:
             await self.outbox.write([event(number) for number in range(4)], 1.0)
@@ -272,7 +272,7 @@ class OutboxContract(DatabaseCase):
         return [(int(letter.id, 16), letter.failure, letter.is_dead) for letter in found]
 
     def test_deleted(self) -> Deferred[None]:
-        """A phone whose data is removed is in no event any more; what was not sent to anybody is not sent."""
+        """A phone whose data is removed is in no event any more; an event that was not delivered is not sent."""
 
         async def test() -> None:
             await self.outbox.write(

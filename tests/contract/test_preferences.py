@@ -1,4 +1,4 @@
-"""What every database must tell of what the owners of phones want."""
+"""The contract of every database for the preferences of phones' owners."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NIGHT = QuietHours(22 * 60, 7 * 60, "Europe/Berlin")
 
 
 def policies(read: Mapping[str, Preferences]) -> dict[str, Policy]:
-    """Who may call each phone."""
+    """The policy of each phone."""
     return {phone: wanted.policy for phone, wanted in read.items()}
 
 

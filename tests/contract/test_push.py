@@ -1,4 +1,4 @@
-"""What every database must do for how devices are woken."""
+"""The contract of every database for waking devices."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ class PushContract(DatabaseCase):
             self.assertTrue(await self.registrations.put(each, nothing_revoked))
 
     async def revoke(self, device: DeviceAddress) -> None:
-        """Revoke what was issued for a device."""
+        """Revoke everything that was issued for a device."""
         await self.revocations.revoke_all(device)
 
     def test_interface(self) -> None:
-        """It is what it says it is."""
+        """It implements its interface."""
         self.assertTrue(verifyObject(IPushRegistrations, self.registrations))
 
     def test_kept(self) -> Deferred[None]:
-        """What a device has registered is found by it, and by its phone, in the order of device ids."""
+        """A registration is found by its device, and by its phone, in the order of device ids."""
 
         async def test() -> None:
             web = PushRegistration(PAD, PushKind.WEBPUSH, "码" * PUSH_TARGET_MAX, 1.5)
@@ -112,7 +112,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_revoked(self) -> Deferred[None]:
-        """A device is not woken any more of which a token is revoked; nor is any of a phone, if that is revoked."""
+        """A device with a revoked token is not woken any more; nor is any of a phone, if that is revoked."""
 
         async def test() -> None:
             everybody = [registration(PAD), registration(TV), registration(OTHER)]
@@ -127,7 +127,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_with_a_revoked_token(self) -> Deferred[None]:
-        """Who registers with a token that is revoked is not registered, and what was there stays."""
+        """A registration with a revoked token is refused, and the existing one stays."""
 
         async def test() -> None:
             await self.revoke(OTHER)
@@ -143,7 +143,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_revoked_at_once(self) -> Deferred[None]:
-        """Of a device that registers while its tokens are revoked no registration is left."""
+        """A device that registers while its tokens are revoked has no registration left."""
 
         async def test() -> None:
             for _ in range(10):
@@ -160,7 +160,7 @@ class PushContract(DatabaseCase):
         return self.check(test)
 
     def test_deleted_at_once(self) -> Deferred[None]:
-        """Of a device that registers while its account is deleted no registration is left, and nobody is in the way."""
+        """A device that registers while its account is deleted has no registration left, and blocks nobody."""
 
         async def test() -> None:
             for _ in range(10):

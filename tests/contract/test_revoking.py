@@ -1,4 +1,4 @@
-"""What every database must do for secrets, revoked tokens and changes."""
+"""The contract of every database for secrets, revoked tokens and changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SecretsContract(DatabaseCase):
     """The secrets of devices."""
 
     def test_offer(self) -> Deferred[None]:
-        """Of many that enrol one device at once, on two nodes, all learn of the one offer that counts."""
+        """Many concurrent enrolments of one device, on two nodes, all learn of the one offer that counts."""
 
         async def test() -> None:
             other = SqlAccounts(self.database, self.run_there, self.clock)
@@ -52,7 +52,7 @@ class SecretsContract(DatabaseCase):
         return self.check(test)
 
     def test_claim(self) -> Deferred[None]:
-        """What was offered can be bound once, and nothing else can."""
+        """An offered secret can be bound once, and nothing else can."""
 
         async def test() -> None:
             await self.accounts.enrol(TV, OFFER)
@@ -64,7 +64,7 @@ class SecretsContract(DatabaseCase):
         return self.check(test)
 
     def test_provisioned(self) -> Deferred[None]:
-        """What the operator makes is there, and its secret is what the operator says."""
+        """A device provisioned by the operator exists and has the operator's secret."""
 
         async def test() -> None:
             devices.provision(self.database, PHONE, ["tv"], 1.0)
@@ -93,7 +93,7 @@ class RevocationsContract(DatabaseCase):
         return Revocation(device, expires_at, sid=sid)
 
     def test_revoke(self) -> Deferred[None]:
-        """What was revoked is found by phone, exactly as it was, until it has expired."""
+        """A revocation is found by phone, unchanged, until it has expired."""
 
         async def test() -> None:
             self.clock.advance(10.0)
@@ -116,7 +116,7 @@ class RevocationsContract(DatabaseCase):
             return set(connection.exec_driver_sql("SELECT jti FROM revocation").scalars())
 
     def test_revoke_all(self) -> Deferred[None]:
-        """What a device got until now is revoked by one row, be it revoked again and again, and later each time."""
+        """One row revokes all tokens of a device until now; it can be revoked again, each time until a later moment."""
 
         async def test() -> None:
             await self.store.revoke(self.session(TV, "a"))
@@ -134,7 +134,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_too_many(self) -> Deferred[None]:
-        """Of a phone at most a hundred are kept: more are one revocation of the device that has most of them."""
+        """At most a hundred revocations of a phone are kept: more become one for the device with most of them."""
 
         async def test() -> None:
             await self.store.revoke(self.session(PAD, "b"))
@@ -176,7 +176,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_very_many_phones(self) -> Deferred[None]:
-        """What is revoked can be asked about as many phones as an import of contacts changes at once."""
+        """Revocations can be read for as many phones as an import of contacts changes at once."""
 
         async def test() -> None:
             revoked = self.session(TV, "a")
@@ -189,7 +189,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_changes(self) -> Deferred[None]:
-        """Every node sees each change once, whoever made it, and a new one those of the last minutes."""
+        """Every node sees each change once, of whatever origin, and a new one those of the last minutes."""
 
         async def test() -> None:
             first, second = (
@@ -207,7 +207,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_old_changes(self) -> Deferred[None]:
-        """They are forgotten after a while, and a change that comes then is seen all the same."""
+        """They are forgotten after some time, and a change that comes then is seen all the same."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
@@ -221,13 +221,13 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def write(self, rows: Mapping[int, str]) -> None:
-        """Have changes of phones been written down, by their ids."""
+        """Have changes of phones recorded, by their ids."""
         with self.database.write() as connection:
             connection.execute(insert(change), [{"id": one, "phone": phone, "at": 4e9} for one, phone in rows.items()])
 
     def test_too_long_ago(self) -> Deferred[None]:
-        """Who looks at once is told that all may have changed, and who has looked lately is not; who looks again when
-        changes may have been forgotten meanwhile is, once.
+        """A first reader is told that everything may have changed; one that has read lately is not; one that returns
+        after changes may have been forgotten is told so, once.
         """
 
         async def test() -> None:
@@ -241,7 +241,7 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_forgotten_unseen(self) -> Deferred[None]:
-        """So is who finds that changes are gone that were not seen, or another database in the place of the last."""
+        """So is a reader that finds that unseen changes are gone, or that the database is another one."""
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)

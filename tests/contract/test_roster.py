@@ -1,4 +1,4 @@
-"""What every database must tell extended devices of others."""
+"""The contract of every database for telling extended devices of others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RosterContract(DatabaseCase):
         self.roster = SqlRoster(self.database, self.run_there)
 
     async def comes(self, now: float, device: DeviceAddress = TV) -> list[int]:
-        """Let a device come and hear of what it is told; the numbers of the calls."""
+        """Let a device come and take its messages; returns the numbers of the calls."""
         found = await self.roster.met([device], now)
         if found[device].missed:
             await self.roster.heard({device: found[device].missed_until})
@@ -41,7 +41,7 @@ class RosterContract(DatabaseCase):
         await self.history.write([whole(missed)])
 
     def test_contacts(self) -> Deferred[None]:
-        """Those whom the phone lists."""
+        """The contacts of the phone."""
 
         async def test() -> None:
             contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
@@ -92,7 +92,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_written_late(self) -> Deferred[None]:
-        """A call that is not written down yet when the device comes is told of when it comes the next time."""
+        """A call that is not recorded yet when the device comes is reported when it comes the next time."""
 
         async def test() -> None:
             await self.comes(1000.0)
@@ -103,7 +103,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_not_told(self) -> Deferred[None]:
-        """Who was not told is told the next time, and nobody forgets what it has heard of."""
+        """A device that was not told is told the next time, and nothing that it was told is forgotten."""
 
         async def test() -> None:
             await self.comes(1000.0)
@@ -128,7 +128,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_each_device(self) -> Deferred[None]:
-        """What one device of the phone has heard another one has not."""
+        """Each device of the phone has its own state."""
 
         async def test() -> None:
             pad = DeviceAddress(TV.phone, "pad")
@@ -141,7 +141,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_many(self) -> Deferred[None]:
-        """Of very many it is told the latest."""
+        """If there are very many it is told the latest."""
 
         async def test() -> None:
             await self.comes(1000.0)
@@ -152,7 +152,7 @@ class RosterContract(DatabaseCase):
         return self.check(test)
 
     def test_together(self) -> Deferred[None]:
-        """Many devices are looked up, and written down, at once."""
+        """Many devices are looked up, and recorded, at once."""
 
         async def test() -> None:
             self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.roster.met([TV, ANN], 1000.0))

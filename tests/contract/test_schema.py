@@ -41,7 +41,7 @@ class SchemaContract(DatabaseCase):
         self.assertEqual([s for s in self.writes() if s.startswith(("CREATE", "INSERT", "UPDATE", "ALTER"))], [])
 
     def test_empty_database_is_told_apart(self) -> None:
-        """A check of a new database says what to run, and does not do it."""
+        """A check of a new database names the command to run, and does not run it."""
         database = Database(self.make_url())
         self.addCleanup(database.close)
         for _ in range(2):
@@ -98,7 +98,7 @@ class SchemaContract(DatabaseCase):
         return database
 
     def described(self, connection: Connection) -> list[object]:
-        """Of each table what would make it, what would make its indexes, and its rows."""
+        """The statements that would make each table and its indexes, and its rows."""
         found = MetaData()
         found.reflect(connection)
         return [

@@ -1,4 +1,4 @@
-"""What every database must do for the settings of phones."""
+"""The contract of every database for the settings of phones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALWAYS = QuietHours(0, 0, "Asia/Shanghai")
 
 
 class SettingsContract(DatabaseCase):
-    """Quiet hours, and who is answered without anybody touching the device."""
+    """Quiet hours, and the callers that are answered automatically."""
 
     def test_nothing_set(self) -> Deferred[None]:
         """A phone that nobody knows has nothing set; to look changes nothing."""
@@ -29,7 +29,7 @@ class SettingsContract(DatabaseCase):
         return self.check(test)
 
     def test_set(self) -> Deferred[None]:
-        """What is named is set, for one phone, and the rest stays."""
+        """The named settings are set, for one phone, and the rest stays."""
 
         async def test() -> None:
             await self.settings.change(FRIEND, ALWAYS, [PHONE], 1.0)
@@ -60,7 +60,7 @@ class SettingsContract(DatabaseCase):
         return self.check(test)
 
     def test_at_once(self) -> Deferred[None]:
-        """Of two devices that set something at once one is the last, as a whole."""
+        """If two devices set something at once one is the last, as a whole."""
 
         async def test() -> None:
             both = [(NIGHT, [FRIEND]), (ALWAYS, [FRIEND, OTHER])]

@@ -37,10 +37,10 @@ FAR: Final = (f"203.0.113.{number}" for number in cycle(range(1, 255)))
 """Addresses of clients, each new, as a balancer before the balancer says: limits do not count loopback addresses."""
 MODULES: Final = "/usr/lib/nginx/modules"
 LOGINS: Final = 20
-"""So many are let in a minute from such an address."""
+"""The number of logins a minute from such an address."""
 
 Replacements = Iterable[tuple[str, str]]
-"""Patterns that must be in a file of examples/, and what to put in their place."""
+"""Patterns that must be in a file of examples/, and their replacements."""
 
 reactor: Any = installed
 
@@ -71,7 +71,7 @@ class Balancer(Program):
     schemes: ClassVar[Mapping[str, str]]
     reloaded_by: ClassVar[int]
     reloaded: ClassVar[str]
-    """What it says when it has taken up its settings anew."""
+    """Its log line after it has reloaded its settings."""
 
     def __init__(
         self, command: Sequence[str], folder: str, ports: Mapping[str, int], descriptors: Sequence[int] = ()
@@ -91,7 +91,7 @@ class Balancer(Program):
 
 
 class Haproxy(Balancer):
-    """HAProxy. What it listens on is open before it starts.
+    """HAProxy. The sockets that it listens on are open before it starts.
 
     :param nodes: by the addresses that they have in the example.
     :param is_second: whether another balancer stands before it, which tells who the client is.
@@ -201,7 +201,7 @@ class BehindTestCase(TestCase):
     balancer: Balancer
     nodes: Sequence[Daemon]
     certificate: bytes
-    """That the site shows."""
+    """The certificate of the site."""
 
     def setUp(self) -> None:
         """Have two numbers."""
@@ -221,7 +221,7 @@ class BehindTestCase(TestCase):
         )
 
     async def device(self, device_id: str) -> Member:
-        """A device that is connected, and accepts whoever calls."""
+        """A connected device that accepts every call."""
         return await member(self, self.service(), self.phone, device_id, answers=True)
 
     async def assert_comes_through(self) -> None:
@@ -238,19 +238,19 @@ class BehindTestCase(TestCase):
             await node.said(rf"{CLIENT} GET {PAGE} 200 ")
 
     async def assert_reload_loses_nothing(self) -> None:
-        """After a reload who was connected is so still, and calls who has come since then."""
+        """Assert that after a reload connected devices are still connected, and can call those that have come since."""
         members = [await self.device(f"tv{number}") for number in range(8)]
         states: list[Event] = []
         for each in members:
             each.device.listen(lambda event: states.append(event) if isinstance(event, StateEvent) else None)
         await self.balancer.reload()
         await members[0].talks_to(await self.device("new"))
-        for each in members[1:]:  # whoever is answered is connected
+        for each in members[1:]:  # a client with an answer is connected
             await each.calls(self.phone, "nobody").until("over")
         self.assertEqual(states, [])
 
     async def assert_limits_go_by_clients(self) -> None:
-        """So many logins are let in from an address, told by a balancer before this one; others are let in."""
+        """Assert that the limit of logins applies to the address told by a balancer; others are admitted."""
         url = self.balancer.url("account")
         one, other = next(FAR), next(FAR)
         taken = [await deferToThread(login_from, url, one, self.phone) for _ in range(LOGINS + 1)]

@@ -35,7 +35,7 @@ class Program(ProcessProtocol):
         self, command: Sequence[str], folder: str, environ: Mapping[str, str], descriptors: Sequence[int] = ()
     ) -> None:
         self.said = b""
-        """What it has written, to either of its outputs."""
+        """Its output, of both streams."""
         self.has_ended: Deferred[int | None] = Deferred()
         """Fires with its exit status."""
         self._command = command
@@ -79,12 +79,12 @@ class Program(ProcessProtocol):
         return wanted.addTimeout(PATIENCE, reactor)
 
     def outReceived(self, data: bytes) -> None:
-        """Note what it says."""
+        """Record its output."""
         self.said += data
         self._look()
 
     def errReceived(self, data: bytes) -> None:
-        """Note what it says."""
+        """Record its errors."""
         self.outReceived(data)
 
     def processEnded(self, reason: Failure) -> None:

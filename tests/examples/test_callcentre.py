@@ -34,7 +34,7 @@ LINES: Final = 3
 RINGS_FOR: Final = 4
 """Seconds that an agent is rung here."""
 OPENED: Final = r"opened \S+/static/demo/direct_chat\.html\?room_id=([0-9a-f]{32})\n"
-"""What the agents' browser says here."""
+"""The line that stands for the agents' browser here."""
 
 reactor: Any = installed
 
@@ -119,7 +119,7 @@ class QueueTests(TestCase):
         return await self.start("agent.py", "online", name)
 
     async def call(self, phone: str, device_id: str = "*") -> Call:
-        """Ring the queue's number with a base device, until it is known what comes of it."""
+        """Ring the queue's number with a base device, until the outcome is known."""
         if phone not in self.callers:
             self.callers[phone] = await member(self, service_of(self.daemon), phone, "tv")
         call = self.callers[phone].calls(self.queue, device_id)
@@ -154,7 +154,7 @@ class QueueTests(TestCase):
         self.assertEqual(second.state, "active")
 
     async def test_agents_take_turns(self) -> None:
-        """Of those who are free it is the turn of who was given a call before all others."""
+        """The free agent whose last call is the oldest is next."""
         mei = await self.agent("mei")
         call = await self.call(self.phones[0])
         await self.meet(await self.taken(mei), call)
@@ -168,7 +168,7 @@ class QueueTests(TestCase):
             await agent.says("The call is over")
 
     async def test_an_agent_who_does_not_answer(self) -> None:
-        """An agent who does not answer in time keeps nobody waiting: it is the turn of another."""
+        """An agent who does not answer in time delays nobody: another one is next."""
         call = await self.call(self.phones[0])
         mei = await self.agent("mei")
         await mei.says("Enter takes the call")
@@ -186,7 +186,7 @@ class QueueTests(TestCase):
         await self.desk.says("0 waiting")
 
     async def test_a_full_queue(self) -> None:
-        """Who comes when all lines are taken is refused soon; a line that was left takes the next."""
+        """A caller who comes when all lines are taken is refused soon; a line that becomes free takes the next."""
         calls = [await self.call(phone) for phone in self.phones[:LINES]]
         self.assertEqual([call.state for call in calls], ["active"] * LINES)
         self.assertEqual((await self.call(self.phones[LINES])).reason, "refused")
@@ -198,7 +198,7 @@ class QueueTests(TestCase):
         self.assertEqual((call.state, call.reason), ("active", ""))
 
     async def test_a_new_start(self) -> None:
-        """Who waits when the desk is started anew waits on, in the same order."""
+        """A caller waiting during a restart of the desk keeps its place in the queue."""
         first, second = [await self.call(phone) for phone in self.phones[:2]]
         await self.desk.stop()
         self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")

@@ -34,7 +34,7 @@ class CameraTests(MediaCase):
     """A camera, and who rings it."""
 
     async def make_as_on_the_page(self) -> None:
-        """Make the device as the page says, with whom it is to answer."""
+        """Make the device as the page says, with the phones that it is to answer."""
         [commands, _] = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
         self.assertIn(f"--auto-answer {PHONE[0]}", commands)
         commands = commands.replace(DOOR, self.door[0]).replace(PHONE[0], self.phone[0])
@@ -77,7 +77,7 @@ class CameraTests(MediaCase):
         return camera
 
     async def test_who_is_listed(self) -> None:
-        """Who is listed is answered, sees and hears the door; when that is over the camera is there for the next."""
+        """A listed caller is answered, sees and hears the door; after the call the camera is free for the next."""
         await self.make_as_on_the_page()
         camera = await self.begin()
         for _ in range(2):
@@ -97,7 +97,7 @@ class CameraTests(MediaCase):
         self.assertIn("refused the call", stranger.output)
 
     async def test_a_film(self) -> None:
-        """What a film shows is sent, over and over; it is opened for a call, and closed when that is over."""
+        """A film is sent, over and over; it is opened for a call, and closed when the call is over."""
         film = Camera.RED.record(self.directory)
         camera = await self.begin(DOOR_CAMERA=str(film))
         phone = self.device(self.phone, "--call", *self.door)
@@ -117,7 +117,7 @@ class CameraTests(MediaCase):
             camera.said = b""
 
     async def test_a_new_start(self) -> None:
-        """Killed and started anew it is back in its call."""
+        """Killed and restarted it is back in its call."""
         camera = await self.begin()
         phone = self.device(self.phone, "--call", *self.door)
         await phone.shows(SEEING)
@@ -127,6 +127,6 @@ class CameraTests(MediaCase):
         await phone.shows(f"(?s){SEEING}.*{SEEING}")
 
     def opened(self, camera: Script, file: Path) -> int:
-        """How often a program has a file open."""
+        """The number of times that a program has a file open."""
         folder = Path(f"/proc/{camera.pid}/fd")
         return [os.readlink(each) for each in folder.iterdir() if each.exists()].count(str(file))

@@ -41,7 +41,7 @@ class SyncTests(SynchronousTestCase):
         self.database.upgrade()
 
     def run_(self, *options: str, callnet: str = f"{BIN}/callnet") -> tuple[int, str, str]:
-        """Run it: its exit status, and what it wrote."""
+        """Run it: its exit status, and its output."""
         environ = {"CALLNET": callnet, "CALLNET_CONFIG": str(self.folder / "callnet.toml"), "PATH": "/bin"}
         command = [sys.executable, str(FOLDER / "sync.py"), *options, str(self.directory), str(self.state)]
         done = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False)
@@ -65,7 +65,7 @@ class SyncTests(SynchronousTestCase):
         return [(pair.owner, pair.contact, pair.name) for pair in contacts.pairs_of(self.database, None)]
 
     def test_the_first_run(self) -> None:
-        """Whoever shares a group has the others in the list by their names; each change is told, without numbers."""
+        """Members of a group have each other in the list by their names; each change is told, without numbers."""
         status, told, error = self.run_()
         self.assertEqual((status, error), (0, ""))
         names = {LI: "李伟", WANG: "王芳", ZHANG: "Zhang Min", MEI: "Mei Lin"}
@@ -84,13 +84,13 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.lists(), before)
 
     def test_a_dry_run(self) -> None:
-        """A dry run says what would be changed, and changes nothing."""
+        """A dry run prints the changes, and changes nothing."""
         status, told, _ = self.run_("--dry-run")
         self.assertEqual((status, len(told.splitlines())), (0, 8))
         self.assertEqual((self.lists(), self.state.exists()), ([], False))
 
     def test_changes(self) -> None:
-        """Who leaves a group goes from its lists, a new name is taken; what people have added themselves stays."""
+        """A person who leaves a group goes from its lists, and a new name is taken; entries that people added stay."""
         contacts.add(self.database, [Pair(LI, OTHER, "Mum"), Pair(OTHER, LI, "Son")], 1.0)
         people = [f"{13_700_000_000 + number},P{number},Office" for number in range(5)]
         self.write(f"{LI},Li,Sales", f"{WANG},Wang,Sales", *people)
@@ -132,7 +132,7 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.run_(), (0, "", ""))
 
     def test_a_run_that_was_cut_off(self) -> None:
-        """What a run has put in that did not come to its end is taken out by a later one, if it is to go."""
+        """Entries of an interrupted run are removed by a later one if they are to go."""
         killing = self.folder / "killing"
         killing.write_text(f'#!/bin/sh\n{BIN}/callnet "$@"\n[ "$2" = export ] || kill -9 $PPID\n', encoding="utf-8")
         killing.chmod(0o700)

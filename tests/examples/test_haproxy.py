@@ -121,7 +121,7 @@ class NodesTests(BehindTestCase):
         await self.assert_comes_through()
 
     async def test_a_reload(self) -> None:
-        """A reload closes no connection of a device, and whoever comes after it is served."""
+        """A reload closes no connection of a device, and later clients are served."""
         await self.begin()
         await self.assert_reload_loses_nothing()
 
@@ -144,7 +144,7 @@ class NodesTests(BehindTestCase):
         await gatherResults([each.device.until("online").addTimeout(PATIENCE, reactor) for each in members])
 
     async def test_a_node_hangs(self) -> None:
-        """A node that hangs gets no more clients."""
+        """A hanging node gets no further clients."""
         await self.begin()
         os.kill(self.nodes[0].pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.nodes[0].pid, signal.SIGCONT)
@@ -153,10 +153,10 @@ class NodesTests(BehindTestCase):
             await self.device(f"tv{number}")
 
     async def test_no_node_is_ready(self) -> None:
-        """When no node is ready, all that live are sent clients; who is connected stays so."""
+        """When no node is ready, clients are sent to all that live; connected ones stay connected."""
         await self.begin_with_own_nodes()
         members = [await self.device(f"tv{number}") for number in range(2)]
-        # Whoever is answered is known.
+        # A client with an answer is known.
         await gatherResults([each.calls(self.phone, "nobody").until("over") for each in members])
         self.redis.kill()
         await gatherResults([self.balancer.says(f"Server ready/{name} is DOWN") for name in NODES])

@@ -20,7 +20,7 @@ from tests.examples.balancers import LOGINS, BehindTestCase, Nginx
 from tests.support.shared_daemon import shared_daemon
 
 SOCKETS: Final = re.compile(r"^#     (\[listeners\]\n(?:#     .*\n)+)", re.MULTILINE)
-"""What the example shows of callnet's settings."""
+"""The example's settings of callnet."""
 ADMIN: Final = '[{ endpoint = "tcp:0:interface=127.0.0.1" }]'
 
 reactor: Any = installed
@@ -79,13 +79,13 @@ class NginxTests(BehindTestCase):
         await self.assert_comes_through()
 
     async def test_who_may_connect(self) -> None:
-        """Of the users of the machine only those of callnet's group come to it past nginx."""
+        """Only users of callnet's group can connect to it past nginx on this machine."""
         await self.begin()
         modes = {each.stat().st_mode & 0o777 for each in Path(self.sockets).iterdir() if each.is_socket()}
         self.assertEqual(modes, {0o660})
 
     async def test_a_reload(self) -> None:
-        """A reload closes no connection of a device, and whoever comes after it is served."""
+        """A reload closes no connection of a device, and later clients are served."""
         await self.begin()
         await self.assert_reload_loses_nothing()
 
@@ -95,7 +95,7 @@ class NginxTests(BehindTestCase):
         await self.assert_limits_go_by_clients()
 
     async def test_who_comes_without_tls(self) -> None:
-        """Who asks for a page without TLS is sent to the site, and nothing of what was asked goes along."""
+        """A page requested without TLS is redirected to the site, without anything of the request."""
         await self.begin()
         url = f"{self.balancer.url('web')}/socket.io?token=secret"
         response = await Agent(reactor).request(b"GET", url.encode())

@@ -1,4 +1,4 @@
-"""The receiver of examples/webhooks, which a real daemon tells of calls."""
+"""The receiver of examples/webhooks, which gets the events of a real daemon."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class ReceiverTests(TestCase):
         return int(response.code)
 
     def missed(self) -> list[tuple[str, str, int]]:
-        """The calls that it has written down."""
+        """The calls that it has recorded."""
         with closing(sqlite3.connect(self.folder / "calls.db")) as database:
             return list(database.execute("SELECT phone, caller, rang FROM missed"))
 
     async def test_a_daemon(self) -> None:
-        """A daemon tells it of a call that was missed, and of others; the missed one is written down, once."""
+        """A daemon sends it a missed call, and others; the missed one is recorded, once."""
         settings = f'webhooks = {{ url = "{self.url}", secret = "{SECRET}" }}'
         daemon = Daemon(self.mktemp(), settings)
         self.addCleanup(daemon.stop)
@@ -92,7 +92,7 @@ class ReceiverTests(TestCase):
         self.assertNotIn(PHONE.encode(), self.receiver.said)
 
     async def test_again(self) -> None:
-        """What comes twice is taken, and counts once, also if it was started anew in between."""
+        """A repeated event is accepted and counts once, also after a restart in between."""
         self.assertEqual([await self.post(BODY, signed(BODY)) for _ in range(2)], [204, 204])
         await self.receiver.stop()
         await self.start()
@@ -100,7 +100,7 @@ class ReceiverTests(TestCase):
         self.assertEqual(self.missed(), [(FRIEND, PHONE, 1)])
 
     async def test_others(self) -> None:
-        """What callnet has not signed, or not of late, is refused, whatever the signature looks like."""
+        """An event without a recent signature of callnet is refused, whatever the signature looks like."""
         refused = [
             signed(BODY, secret="x" * 36),
             signed(BODY + b" "),
@@ -113,7 +113,7 @@ class ReceiverTests(TestCase):
         self.assertEqual(self.missed(), [])
 
     async def test_nowhere_to_write(self) -> None:
-        """What cannot be written down is not taken: callnet is to send it again, and then it is."""
+        """An event that cannot be stored is refused; callnet sends it again, and then it is accepted."""
         with closing(sqlite3.connect(self.folder / "calls.db")) as database:
             database.execute("ALTER TABLE missed RENAME TO away")
             self.assertEqual(await self.post(BODY, signed(BODY)), 503)

@@ -1,4 +1,4 @@
-"""The rules and the dashboard in etc/, and what the daemon counts, as Prometheus' own tool reads them."""
+"""The rules and the dashboard in etc/, and the daemon's metrics, as Prometheus' own tool reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.test_tap_admin import AdminCase
 RULES: Final = ROOT / "etc" / "callnet-alerts.yml"
 DASHBOARD: Final = ROOT / "etc" / "callnet-grafana.json"
 WIDTH: Final = 24
-"""Of Grafana's grid."""
+"""The width of Grafana's grid."""
 STORIES: Final = Path(__file__).parent / "alerts.yml"
 
 
@@ -25,7 +25,7 @@ class AlertTests(AdminCase):
     """``promtool``."""
 
     def promtool(self, *words: str, given: bytes = b"") -> str:
-        """What it says, if it finds nothing wrong."""
+        """Its output, if it finds no fault."""
         done = subprocess.run(["promtool", *words], input=given, capture_output=True, check=False)
         self.assertEqual(0, done.returncode, (done.stdout + done.stderr).decode())
         return (done.stdout + done.stderr).decode()
@@ -36,7 +36,7 @@ class AlertTests(AdminCase):
         return self.get("/metrics").body + as_text(more)
 
     def test_metrics(self) -> None:
-        """What is counted has the form and the names that Prometheus wants."""
+        """The metrics have the format and the names that Prometheus wants."""
         self.assertEqual("", self.promtool("check", "metrics", given=self.counted()))
 
     def test_rules(self) -> None:
@@ -49,7 +49,7 @@ class AlertTests(AdminCase):
         self.promtool("test", "rules", str(folder / STORIES.name))
 
     def asked(self, file: Path) -> set[str]:
-        """The names of what a file asks for."""
+        """The names of the metrics that a file uses."""
         return {re.sub("_(bucket|count)$", "", name) for name in re.findall(r"\bcallnet_[a-z_]+", file.read_text())}
 
     def test_names(self) -> None:
@@ -59,7 +59,7 @@ class AlertTests(AdminCase):
         self.assertEqual(known, self.asked(DASHBOARD))
 
     def test_questions_of_the_dashboard(self) -> None:
-        """What the dashboard asks is understood by Prometheus, once Grafana has put its values in."""
+        """Prometheus accepts the dashboard's queries, once Grafana has filled in its values."""
         rules = []
         for panel in json.loads(DASHBOARD.read_text())["panels"]:
             for target in panel["targets"]:

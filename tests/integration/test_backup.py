@@ -19,7 +19,7 @@ CONTACT = "13651884968"
 
 
 class BackupTests(TestCase):
-    """One daemon, of which a backup is made."""
+    """One daemon, and a backup of it."""
 
     async def run_(self, daemon: Daemon, *arguments: str) -> None:
         """Run a command that must succeed."""

@@ -1,4 +1,4 @@
-"""The client in Python plays each story of tests/client_stories, and tells what it is to tell."""
+"""The client in Python plays each story of tests/client_stories, and reports the expected events."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def frames(kind: str, optional: dict[str, st.SearchStrategy[Any]], **fields: st.
 
 
 def reasons(*words: str) -> dict[str, st.SearchStrategy[Any]]:
-    """What an older server leaves out."""
+    """The optional fields, which an older server leaves out."""
     return {"reason": st.sampled_from(words), "id": IDS}
 
 
@@ -81,7 +81,7 @@ STEPS: Final = st.one_of(
 
 
 def python(steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """What the client in Python makes of steps."""
+    """The result of the steps in the Python client."""
     said: list[Any] = []
     told: list[Any] = []
     made: list[Call] = []
@@ -157,7 +157,7 @@ class AlikeTests(SynchronousTestCase):
         self.addCleanup(self.node.communicate)
 
     def javascript(self, steps: Sequence[Sequence[Any]]) -> Any:
-        """What the client in JavaScript makes of steps."""
+        """The result of the steps in the JavaScript client."""
         assert self.node.stdin is not None
         assert self.node.stdout is not None
         self.node.stdin.write(f"{json.dumps(steps)}\n")

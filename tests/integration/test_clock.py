@@ -21,7 +21,7 @@ HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 RING_TIME: Final = 3.0
 BUSY: Final = 2.5
-"""Seconds that a busy machine may take beside what is measured."""
+"""Seconds that a busy machine may take beside the measured time."""
 
 _SET_BY_A_FILE: Final = """
 import os, sys, time
@@ -33,7 +33,7 @@ time.time = told
 from twisted.scripts.twistd import run
 run()
 """
-"""Runs twistd on a machine whose clock is ahead by what a file says."""
+"""Runs twistd on a machine whose clock is ahead by the number in a file."""
 
 reactor: Any = installed
 
@@ -63,7 +63,7 @@ class SetClockTests(TestCase):
         os.replace(fresh, self.clock)
 
     def wait(self, seconds: float) -> Deferred[None]:
-        """Fires after so many seconds."""
+        """Fires after this number of seconds."""
         return deferLater(reactor, seconds, lambda: None)
 
     async def rings_for_its_time(self, step: float) -> None:

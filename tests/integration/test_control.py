@@ -42,7 +42,7 @@ class OperatorMixin:
 
 
 class WorkersTests(OperatorMixin, TestCase):
-    """What the operator sees is of all workers, and an order finds the one that it is for."""
+    """The operator sees all workers, and an order finds the one that it is for."""
 
     async def begin(self, settings: str = "# of the operator, who sees everybody") -> None:
         """Have a daemon on which nobody is any more, and the devices."""
@@ -59,7 +59,7 @@ class WorkersTests(OperatorMixin, TestCase):
             call.hang_up()
 
     async def begin_call(self) -> None:
-        """A device on each worker, one of which calls the other."""
+        """A device on each worker; one calls the other."""
         self.phone = new_phone()
         service = service_of(self.daemon)
         one, other = workers_of(self.daemon)
@@ -109,7 +109,7 @@ class WorkersTests(OperatorMixin, TestCase):
         self.assertTrue(all(0 < node["lease"] <= 3 for node in nodes), nodes)
 
     async def test_a_dead_worker(self) -> None:
-        """While a worker does not answer it is said that something may be missing, and the others do what they can."""
+        """While a worker does not answer the result is marked incomplete, and the others do their part."""
         await self.begin("# of which a worker stands still: its devices may be remembered for a while")
         one, _ = workers_of(self.daemon)
         with stopped(one):

@@ -56,7 +56,7 @@ class ForkingDaemon(Daemon):
         return self._pid
 
     def start(self) -> Deferred[None]:  # type: ignore[override]
-        """Start it; fires when `twistd` has gone into the background, and what it left there serves."""
+        """Start it; fires when `twistd` has gone into the background, and the daemon serves."""
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:

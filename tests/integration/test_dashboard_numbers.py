@@ -1,4 +1,4 @@
-"""What the dashboard makes of what callnet counts: its modules that need no browser, run by Node.js."""
+"""The dashboard's reading of callnet's metrics: its modules that need no browser, run by Node.js."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def counted(
     lag: Iterable[float] = (),
     frames: int = 0,
 ) -> bytes:
-    """What ``/metrics`` shows of so much."""
+    """The page ``/metrics`` with these counts."""
     took = Histogram()
     for seconds in lag:
         took.count(seconds)
@@ -82,7 +82,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(samples["callnet_loop_lag_seconds_count"], [[{}, "1"]])
 
     def test_what_others_may_write(self) -> None:
-        """Escapes, exponents, infinities and times are read; comments and what is no sample are passed over."""
+        """Escapes, exponents, infinities and times are read; comments and invalid samples are skipped."""
         lines = (
             *("# HELP a What it is.", "", 'a{b="x\\"y\\\\n\\nz",c="}"} 1.5e3 1700000000', "a +Inf", "<html>", "e NaN"),
             "f -Inf",
@@ -92,7 +92,7 @@ class ReadingTests(SynchronousTestCase):
 
 
 class FigureTests(SynchronousTestCase):
-    """What came about of late."""
+    """Recent figures."""
 
     def look(self, *looks: tuple[float, bytes]) -> dict[str, Any]:
         """The figures after looks at these times, in seconds."""
@@ -101,7 +101,7 @@ class FigureTests(SynchronousTestCase):
         return figures
 
     def test_the_first_look(self) -> None:
-        """A single look tells what there is, and of rates and times nothing."""
+        """A single look shows the present state, and neither rates nor times."""
         figures = self.look((0, counted(100, 50, {"busy": 9}, [0.003] * 5)))
         self.assertEqual((figures["devices"], figures["pages"]), (12, 3))
         self.assertEqual((figures["unfinished"], figures["ringing"], figures["active"]), (7, 2, 5))
@@ -110,7 +110,7 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual((figures["reasons"], figures["closed"], figures["hasRedis"]), ([], [], False))
 
     def test_rates(self) -> None:
-        """Rates tell of what came about between two looks, as much as a minute of it would be."""
+        """Rates are those between two looks, scaled to a minute."""
         figures = self.look(
             (0, counted(100, 50, {"busy": 9})), (2, counted(101, 51, {"busy": 10, "offline": 4}, frames=30))
         )
@@ -120,21 +120,21 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual(figures["closed"], [["4408", 1]])
 
     def test_the_last_minute(self) -> None:
-        """Rates tell of the last minute, answers of the last five, and nothing of what was before."""
+        """Rates are of the last minute, answers of the last five, and nothing is of the time before."""
         looks = [(at, counted(placed=at, answered=at // 2)) for at in range(0, 601, 20)]
         figures = self.look(*looks, (620, counted(placed=720, answered=300)))
         self.assertEqual(figures["calls"], 40 + 120)
         self.assertEqual((figures["rang"], figures["answered"]), (280 + 120, 140 / 400))
 
     def test_the_past(self) -> None:
-        """What is drawn are the last five minutes, the oldest first."""
+        """The last five minutes are drawn, the oldest first."""
         looks = [(at, counted(placed=at * 2)) for at in range(0, 601, 20)]
         past: Sequence[tuple[float, float]] = self.look(*looks)["past"]
         self.assertEqual([ago for ago, _ in past], list(range(280, -1, -20)))
         self.assertEqual({value for _, value in past}, {120})
 
     def test_a_restart(self) -> None:
-        """When a counter falls callnet has begun anew, and nothing is told of before."""
+        """A counter that falls means that callnet was restarted; earlier values are not used."""
         figures = self.look((0, counted(100)), (2, counted(101)), (4, counted(1)), (6, counted(2)))
         self.assertEqual((figures["calls"], figures["rang"]), (30, 1))
         self.assertIsNone(self.look((0, counted(100)), (2, counted(1)))["calls"])
@@ -150,16 +150,16 @@ class FigureTests(SynchronousTestCase):
         self.assertAlmostEqual(figures["lag"], 0.025 + 0.025 * 9 / 10)
 
     def test_no_times(self) -> None:
-        """Of nothing there is no time, and what is greater than all bounds is as great as the last of them."""
+        """Without calls there is no time, and a time above all bounds counts as the last of them."""
         self.assertIsNone(self.look((0, counted(lag=[1])), (2, counted(lag=[1])))["lag"])
         self.assertEqual(self.look((0, counted()), (2, counted(lag=[70])))["lag"], 5)
 
 
 class WordTests(SynchronousTestCase):
-    """How numbers and times are written."""
+    """The format of numbers and times."""
 
     def say(self, name: str, *values: float | None) -> list[str]:
-        """What a function of ``format.js`` makes of values."""
+        """The results of a function of ``format.js`` for these values."""
         said: list[str] = run(MODULES / "format.js", _SAY, [name, values])
         return said
 
@@ -186,11 +186,11 @@ class ListTests(SynchronousTestCase):
         return keys
 
     def test_rows_stay_where_they_are(self) -> None:
-        """What is shown keeps its order, whatever the workers' clocks say; newcomers come first."""
+        """Rows keep their order, whatever the workers' clocks say; new ones come first."""
         self.assertEqual(self.order(["c", "a", "b"], ["new", "a", "b"]), ["new", "a", "b"])
         self.assertEqual(self.order(["b", "a"], ["a", "b"]), ["b", "a"])
 
     def test_a_hundred_rows(self) -> None:
-        """No more than a hundred are shown."""
+        """At most a hundred are shown."""
         many = [str(number) for number in range(150)]
         self.assertEqual(self.order([], many), many[:100])

@@ -1,4 +1,4 @@
-"""PostgreSQL is away, or hangs: who is logged in goes on, and who wants to log in is told to try again."""
+"""PostgreSQL is away, or hangs: logged-in devices go on, and new logins are told to try again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.devices import log_in, member, service_of
 from tests.support.shared_daemon import new_phone, shared_daemon
 
 BUSY = 3.0
-"""Seconds that a busy machine may take beside what is measured."""
+"""Seconds that a busy machine may take beside the measured time."""
 
 reactor: Any = installed
 
@@ -56,7 +56,7 @@ class AwayTests(TestCase):
         self.assertLess(reactor.seconds() - begin, BUSY)
 
     async def refused(self, longest: float) -> None:
-        """A new device is told to try again, within so many seconds."""
+        """A new device is told to try again, within this number of seconds."""
         begin = reactor.seconds()
         response = await treq.post(
             f"{self.daemon.account_url}/account/login",
@@ -76,7 +76,7 @@ class AwayTests(TestCase):
         return int(response.code)
 
     def threads(self) -> int:
-        """How many threads the daemon has."""
+        """The number of threads of the daemon."""
         return len(list(Path(f"/proc/{self.daemon.pid}/task").iterdir()))
 
     async def test_it_crashes_and_comes_back(self) -> None:
@@ -113,7 +113,7 @@ class AwayTests(TestCase):
         self.assertNotIn("Traceback", self.daemon.log)
 
     async def test_it_hangs_and_the_daemon_is_stopped(self) -> None:
-        """A daemon that waits for it, and has a call to write down and devices connected, ends in time."""
+        """A daemon that waits for it, and has a call to record and devices connected, ends in time."""
         await self.begin()
         callee, caller = [
             await member(self, self.service, self.phone, name, token=token, extended=True)
@@ -138,7 +138,7 @@ class LockedTests(TestCase):
     """A daemon with SQLite, and another process that does not let it write."""
 
     async def test_the_daemon_is_stopped(self) -> None:
-        """A daemon that has something to write down ends in time."""
+        """A daemon that has something to record ends in time."""
         daemon = await shared_daemon(self)
         service = service_of(daemon)
         phone = new_phone()

@@ -71,12 +71,12 @@ class DeviceProcess(ProcessProtocol):
         return self._ended
 
     def outReceived(self, data: bytes) -> None:
-        """Take what it shows."""
+        """Record its output."""
         self.output += data.decode()
         self._look()
 
     def errReceived(self, data: bytes) -> None:
-        """Take what it complains of."""
+        """Record its errors."""
         self.errors += data.decode()
 
     def processEnded(self, reason: Failure) -> None:
@@ -166,7 +166,7 @@ class DeviceCommandTests(TestCase):
         await tv.shows(r"stopped ringing \(cancelled\)")
 
     async def test_everything_at_the_site(self) -> None:
-        """One address serves everything, over TLS, to whoever trusts its certificate."""
+        """One address serves everything, over TLS, to clients that trust its certificate."""
         there = (*self.phone, "--call", *self.tv, f"--server={self.daemon.site_url}")
         for option in ("--insecure", f"--certificate={self.daemon.certificate}"):
             process = DeviceProcess(self.daemon, *there, option)

@@ -36,7 +36,7 @@ def shared_network() -> Network:
 
 
 def times(count: int, pattern: str) -> str:
-    """What was shown so many times."""
+    """This pattern, repeated."""
     return f"(?s)(?:{pattern}.*?){{{count}}}"
 
 
@@ -115,7 +115,7 @@ class MediaTests(MediaCase):
     """Two devices."""
 
     async def test_see_and_hear(self) -> None:
-        """Each sees the other's picture, hears its tone and has its code; the caller hangs up, and both know of it."""
+        """Each sees the other's picture, hears its tone and has its code; the caller hangs up, and both are told."""
         looks: set[Look] = {look_of(DeviceAddress(*address)) for address in (self.phone, self.tv)}
         self.assertEqual(2, len(looks))
         phones, of_phone = self.recording("phone")
@@ -151,7 +151,7 @@ class MediaTests(MediaCase):
         self.assert_quiet(phone, again, tv)
 
     async def test_killed(self) -> None:
-        """One is killed and started anew, first the caller, then the callee: each comes back into the call."""
+        """One is killed and restarted, first the caller, then the callee: each comes back into the call."""
         phone, tv = await self.pair()
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         await self.kill(phone)
@@ -168,7 +168,7 @@ class MediaTests(MediaCase):
         self.assert_is_of(path, self.phone)
 
     async def test_path_breaks(self) -> None:
-        """When the path breaks both notice, and when it is whole again they are connected anew, without anybody."""
+        """When the path breaks both notice, and when it is restored they reconnect, without anybody's help."""
         phone, tv = await self.pair()
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
         self.network.block_media()
@@ -220,7 +220,7 @@ class RelayTests(MediaCase):
     """A network in which no datagram passes from device to device."""
 
     async def find_daemon(self) -> None:
-        """Start coturn, and a daemon that knows of it."""
+        """Start coturn, and a daemon that is set up for it."""
         self.network = Network()
         self.addCleanup(self.network.remove)
         secret, ports = "relay" * 8, (("min-port", "61000"), ("max-port", "65535"))  # none that others are given

@@ -25,7 +25,7 @@ reactor: Any = installed
 
 
 def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[bytes, bytes, int]]:
-    """Run a command with the settings of a daemon: what it writes, and its exit status."""
+    """Run a command with the settings of a daemon; returns its output, and its exit status."""
     ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
         os.path.join(BIN, "callnet"), arguments, dict(daemon.environ), reactor=reactor
     )
@@ -33,10 +33,10 @@ def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[bytes, bytes, int
 
 
 class DoctorTestCase(TestCase):
-    """Commands, and what they show."""
+    """Commands, and their output."""
 
     async def run_(self, daemon: Daemon, *arguments: str, status: int = 0) -> str:
-        """Run a command that ends with this exit status; what it shows."""
+        """Run a command that ends with this exit status; returns its output."""
         shown, complaints, code = await callnet(daemon, *arguments)
         self.assertEqual((code, complaints), (status, b""), shown.decode())
         return shown.decode()
@@ -64,7 +64,7 @@ class RunningTests(DoctorTestCase):
         self.daemon = await shared_workers(self, turn_of(shared_coturn()))
 
     def found(self, shown: str) -> Mapping[str, list[str]]:
-        """How bad each thing is."""
+        """The severity of each finding."""
         of: dict[str, list[str]] = {}
         for line in shown.splitlines():
             word, _, rest = line.partition(" ")
@@ -73,7 +73,7 @@ class RunningTests(DoctorTestCase):
         return of
 
     async def test_all_is_well(self) -> None:
-        """All is well: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
+        """Everything is right: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
         found = self.found(await self.run_(self.daemon, "doctor"))
         self.assertEqual((["ok"], ["ok"]), (found["database"], found["redis"]))
         self.assertEqual((["ok", "ok"], ["ok"]), (found["turn"], found["stun"]))
@@ -91,7 +91,7 @@ class RunningTests(DoctorTestCase):
         self.assertNotIn(SECRET, shown)
 
     async def test_status(self) -> None:
-        """The status tells of each worker, and of what was counted."""
+        """The status shows each worker, and the counts."""
         shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url)
         lines = [line.split(maxsplit=1) for line in shown.splitlines()]
         self.assertEqual("callnet is ready.", shown.splitlines()[0])
@@ -107,7 +107,7 @@ class RunningTests(DoctorTestCase):
         self.assertRegex(shown, r"^callnet is not ready: worker \d: no answer within 1 s\n")
 
     async def test_top(self) -> None:
-        """What it does is shown again and again."""
+        """It shows the state again and again."""
         shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
         self.assertEqual(2, shown.count("callnet is ready."))
 
@@ -116,7 +116,7 @@ class StoppedTests(DoctorTestCase):
     """No daemon."""
 
     async def test_nobody_answers(self) -> None:
-        """That nobody answers is said in a line."""
+        """If nobody answers one line says so."""
         daemon = Daemon(self.mktemp(), listeners='listeners.admin = [{ endpoint = "unix:/run/nobody/admin" }]')
         daemon.write_settings()
         for command in ("status", "top"):

@@ -20,7 +20,7 @@ reactor: Any = installed
 
 
 class DrainingMixin:
-    """What happens to a call at a stop."""
+    """Calls during a stop."""
 
     def make(self, directory: str) -> Daemon:
         """The daemon to test, which gives calls a minute."""

@@ -1,4 +1,4 @@
-"""Who may log in, on a real daemon: by the command line, and by codes that a program of the operator's is sent."""
+"""Admission to login, on a real daemon: by the command line, and by codes that go to a program of the operator."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class KnownTests(EnrolmentTestCase):
     """Enrolment ``known``."""
 
     async def test_by_the_command_line(self) -> None:
-        """Whoever the operator adds is let in, with the secret that the operator has given it, if any."""
+        """A device that the operator adds is admitted, with the operator's secret for it, if any."""
         service = await self.start('accounts.enrolment = "known"')
         await self.assert_refused(3, service, phone=PHONE, device_id="tv")
         await self.run_command("account", "add", PHONE, "tv", "--no-secret")
@@ -69,7 +69,7 @@ class KnownTests(EnrolmentTestCase):
 
 
 class Sender(Resource):
-    """Takes what is to be sent to phones."""
+    """Takes messages that are to be sent to phones."""
 
     isLeaf = True  # noqa: N815  Twisted's name
 
@@ -92,7 +92,7 @@ class CodesTests(EnrolmentTestCase):
     """Enrolment ``otp``."""
 
     async def test_by_code(self) -> None:
-        """A new device is let in with the code that was sent to its phone, of which the log knows nothing."""
+        """A new device is admitted with the code that was sent to its phone, and that is not logged."""
         sender = Sender()
         port = reactor.listenTCP(0, Site(sender), interface="127.0.0.1")
         self.addCleanup(port.stopListening)

@@ -37,7 +37,7 @@ class ExtendedTests(WorkersTestCase):
         return device
 
     async def base(self, phone: str, device_id: str, elsewhere: int) -> Member:
-        """Connect a base device likewise."""
+        """Connect a base device."""
         token = await self.token(phone, device_id)
         with stopped(elsewhere):
             return await member(self, self.service, phone, device_id, token=token)
@@ -82,7 +82,7 @@ class ExtendedTests(WorkersTestCase):
         await ann.hears("peer_state", state="back")
 
     async def test_presence_and_missed_calls(self) -> None:
-        """Ann sees Bert come and go; what rang while her device was away she is told of when it is back."""
+        """Ann sees Bert come and go; a call missed while her device was away is reported when it is back."""
         token = await self.token(self.ann, "phone")
         await self.service.post("/contacts/add", {"token": token, "contact_phone": self.bert, "name": "Bert"})
         ann = await self.extended(self.ann, "phone", self.other, token)

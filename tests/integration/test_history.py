@@ -1,4 +1,4 @@
-"""The history of calls, on real daemons: what has ended is written down, whatever becomes of the process."""
+"""The history of calls, on real daemons: ended calls are recorded, whatever happens to the process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def killed_after_a_call(case: TestCase, daemon: Daemon, phone: str, friend
         caller = await member(case, service, phone, "phone")
     call = await caller.talks_to(tv)
     while caller.over.pending:
-        await caller.over.get()  # what failed before the other worker knew of the television
+        await caller.over.get()  # failures before the other worker knew of the television
     call.hang_up()
     await caller.over.get()
     os.kill(other, signal.SIGKILL)
@@ -50,7 +50,7 @@ class OneProcessTests(TestCase):
     """One process, and SQLite."""
 
     async def test_stopped(self) -> None:
-        """What ends just before the daemon is stopped is there when it is started again."""
+        """A call that ends just before the daemon is stopped is there when it is started again."""
         daemon = await shared_daemon(self)
         service = service_of(daemon)
         phones = new_phone(), new_phone()
@@ -68,7 +68,7 @@ class KilledTests(WorkersTestCase):
     """Two workers that meet over Redis."""
 
     async def test_killed(self) -> None:
-        """What has ended on a worker that is killed the moment after is written down by another."""
+        """A call that ended on a worker that is killed the moment after is recorded by another."""
         await self.become_ready()
         phones = new_phone(), new_phone()
         room = await killed_after_a_call(self, self.daemon, *phones)

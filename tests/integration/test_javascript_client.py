@@ -1,4 +1,4 @@
-"""The client in JavaScript (callnet/static/client): its rules, its types, and what its package is made of."""
+"""The client in JavaScript (callnet/static/client): its rules, its types, and its package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ declare module "ws" {
     export default WebSocket;
 }
 """
-"""What an example may take for granted."""
+"""The declarations that an example relies on."""
 OF_NODE: Final = """
 const WebSocket = /** @type {new (url: string, options: object) => import("callnet-client").Socket} */ (
     /** @type {unknown} */ (globalThis.WebSocket)
@@ -49,7 +49,7 @@ OPTIONS: Final = {
     "paths": {"callnet-client": [str(CLIENT / "types" / "index.d.ts")]},
 }
 ALWAYS: Final = {"package.json", "README.md", "LICENSE"}
-"""What npm puts into every package that has it."""
+"""Files that npm puts into every package that has them."""
 
 IMPORTED: Final = re.compile(r'^(?:import|export) .*"(.+)";$|\bimport\("(.+?)"\)', re.MULTILINE)
 
@@ -64,7 +64,7 @@ class ClientCase(SynchronousTestCase):
     """Programs that judge it."""
 
     def ran(self, *command: str) -> str:
-        """What a program prints that has to succeed."""
+        """The output of a program that has to succeed."""
         done = subprocess.run(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -88,7 +88,7 @@ class ClientTests(ClientCase):
 
 
 class ExamplesTests(ClientCase):
-    """What README and guide show."""
+    """The examples of README and guide."""
 
     def test_examples(self) -> None:
         """TypeScript finds nothing wrong with any of it."""
@@ -104,7 +104,7 @@ class ExamplesTests(ClientCase):
         self.assertEqual("", self.ran("tsc", "--pretty", "false", "--project", str(folder)))
 
     def test_origin(self) -> None:
-        """What the guide says of the Origin is what is done where a program without a page enters a room."""
+        """A program without a page enters a room with the Origin that the guide says."""
         program = (ROOT / "tests" / "javascript" / "over_tls.mjs").read_text(encoding="utf-8")
         guide = (ROOT / "docs" / "javascript-client.md").read_text(encoding="utf-8")
         for shown in ("super(url, { protocols, headers: { Origin: site } });", "(url, protocols, { origin: site })"):
@@ -116,11 +116,11 @@ class PackageTests(SynchronousTestCase):
     """The package, as ``npm pack`` makes it of package.json."""
 
     def setUp(self) -> None:
-        """Read what it says of itself."""
+        """Read the manifest."""
         self.manifest: dict[str, Any] = json.loads((CLIENT / "package.json").read_text())
 
     def test_contents(self) -> None:
-        """All that is in the folder is in the package, and what it names is there."""
+        """All files of the folder are in the package, and the files that it names exist."""
         names = packed(self.manifest)
         self.assertEqual({path.relative_to(CLIENT).as_posix() for path in CLIENT.rglob("*") if path.is_file()}, names)
         entry = self.manifest["exports"]["."]
@@ -128,7 +128,7 @@ class PackageTests(SynchronousTestCase):
             self.assertIn(name.removeprefix("./"), names)
 
     def test_imports(self) -> None:
-        """No module imports what is not in the package: it depends on nothing."""
+        """No module imports a file outside the package: it depends on nothing."""
         self.assertFalse({"dependencies", "peerDependencies", "scripts"} & self.manifest.keys())
         names = packed(self.manifest)
         for module in CLIENT.glob("*.js"):

@@ -27,10 +27,10 @@ reactor: Any = installed
 
 
 class KeysMixin:
-    """What an operator does with keys, on one process or several."""
+    """The operator's key management, on one process or several."""
 
     processes = 1
-    """How many read the keys."""
+    """The number of processes that read the keys."""
 
     async def find_daemon(self) -> Daemon:
         """One with one key, as each test leaves it."""
@@ -48,7 +48,7 @@ class KeysMixin:
         [self.token, *_] = await self.logins()
 
     async def command(self, *arguments: str) -> str:
-        """What ``callnet key`` shows."""
+        """The output of ``callnet key``."""
         out, error, status = await getProcessOutputAndValue(
             os.path.join(BIN, "callnet"), ["key", *arguments], self.daemon.environ
         )
@@ -56,7 +56,7 @@ class KeysMixin:
         return str(out, "ascii").strip()
 
     async def reload(self, count: int, kid: str) -> None:
-        """Send SIGHUP; every process then says that it has so many keys, and which signs."""
+        """Send SIGHUP; every process then logs its number of keys, and which one signs."""
         os.kill(self.daemon.pid, signal.SIGHUP)
         for _ in range(self.processes):
             await self.daemon.said(rf"reloaded the signing keys: {count} in use, {kid} signs")
@@ -96,7 +96,7 @@ class KeysMixin:
         case.assertNotIn(secrets[0], self.daemon.log)
 
     async def test_wrong_file(self) -> None:
-        """A file that is no good changes nothing, and one line says so."""
+        """An invalid file changes nothing, and one line says so."""
         case: Any = self
         await self.begin()
         new = await self.command("add")

@@ -1,4 +1,4 @@
-"""Limits, on real daemons: two workers let no more through than one."""
+"""Limits, on real daemons: two workers admit no more than one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
 
 HEARD = 3.0
-"""Seconds after which a worker has heard of what another let through."""
+"""Seconds after which a worker has heard of another's admissions."""
 
 reactor: Any = installed
 
@@ -41,7 +41,7 @@ class LoginsTests(LimitsTestCase):
         return response.code, code, retry_after[0] if retry_after else None
 
     async def test_used_up(self) -> None:
-        """What one worker has used up is answered 429 by the other, at once; other phones log in."""
+        """A limit used up at one worker is answered 429 by the other, at once; other phones log in."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
         phone = new_phone()
@@ -65,14 +65,14 @@ class CallsTests(LimitsTestCase):
         return call.reason
 
     async def test_used_up(self) -> None:
-        """What a device has used up at one worker it has used up at the other, when it connects there."""
+        """A limit that a device used up at one worker is used up at the other, when it connects there."""
         await self.become_ready()
         one, other = workers_of(self.daemon)
         phone = new_phone()
         token = await log_in(self.service, phone, "tv")
         with stopped(one):
             device = await member(self, self.service, phone, "tv", token=token)
-        # A cluster that has just begun does not know yet who is offline.
+        # A new cluster does not know yet which devices are offline.
         self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(4)])
         self.assertEqual("rate_limited", await self.fails(device))
         await deferLater(reactor, HEARD)

@@ -49,7 +49,7 @@ PATIENCE = 60
 
 
 class Side:
-    """One side of a connection, which hands what it says to the other."""
+    """One side of a connection, which hands its messages to the other."""
 
     def __init__(self, offers: bool, name: str) -> None:
         self.clock = Clock()
@@ -70,7 +70,7 @@ class Side:
         return self.peers[-1]
 
     def line(self, line: str) -> None:
-        """Keep what is shown."""
+        """Keep the shown lines."""
         self.lines.append(line)
         self.noted.set()
 
@@ -93,7 +93,7 @@ class Side:
         self.noted.set()
 
     def described(self) -> None:
-        """That is looked at when it is over."""
+        """The description is checked when it is over."""
 
     def report(self, what: str) -> None:
         """Keep it."""
@@ -107,7 +107,7 @@ class Side:
 
 
 def future(deferred: Deferred[Any]) -> asyncio.Future[Any]:
-    """What asyncio can wait for."""
+    """A future for asyncio."""
     return deferred.asFuture(asyncio.get_running_loop())
 
 
@@ -178,7 +178,7 @@ class PeerTests(PeerCase):
         self.play(story)
 
     def test_never_connected(self) -> None:
-        """What has found no way is closed all the same."""
+        """A connection that found no path is closed all the same."""
 
         async def story() -> None:
             side = Side(True, "a")

@@ -20,7 +20,7 @@ WRITTEN_OTHERWISE = "the older server already has it in another spelling"
 
 
 class StoreMixin(_Base):
-    """What holds for both kinds of databases that callnet has."""
+    """The common tests for both kinds of databases that callnet has."""
 
     def database(self) -> Database:
         """Callnet's own."""
@@ -53,7 +53,7 @@ class StoreMixin(_Base):
         self.assertEqual(self.devices(), before)
 
     def test_again(self) -> None:
-        """Done again, it takes over what is new, and leaves what callnet has, and what was added here, as it is."""
+        """Done again, it takes over new rows, and leaves those of callnet, and those added here, unchanged."""
         self.migrate()
         contacts.add(self.database(), [Pair(A, B, "Mum"), Pair(C, A)], 1.0)
         self.put_devices((B, "new"))
@@ -108,7 +108,7 @@ class StoreMixin(_Base):
         self.assertIn(("13600000001",), self.here()["account"])
 
     def test_given_back(self) -> None:
-        """What has come since goes back, and nothing else is changed there."""
+        """New data are given back, and nothing else is changed there."""
         self.migrate()
         self.run_("account", "add", A, "new tv")
         self.run_("account", "add", "13600000001", "x")
@@ -141,7 +141,7 @@ class PostgresqlTests(StoreMixin, MigrateCase):
 
 
 class BackTests(MigrateCase):
-    """What the older server cannot take back."""
+    """Data that the older server cannot take back."""
 
     def test_refused_there(self) -> None:
         """Each row that the older server refuses is named with the reason, the others go back, and the status is 1."""
@@ -164,7 +164,7 @@ class BackTests(MigrateCase):
         self.assertIn((A, "tv9"), self.devices())
 
     def test_rights(self) -> None:
-        """To take over, to read is enough; to give back, one must be allowed to add."""
+        """Migrating takes the right to read; giving back takes the right to add."""
         name = f"reader_{self.seed.name}"
         self.seed.run(f"CREATE USER {name}@localhost IDENTIFIED BY 'pa:ss@5ec3e7'")
         self.seed.run(f"GRANT SELECT ON {self.seed.name}.* TO {name}@localhost")

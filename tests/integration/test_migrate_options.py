@@ -1,4 +1,4 @@
-"""What ``callnet migrate`` is told: the older server's key, where its database is, and what its tables are called."""
+"""The options of ``callnet migrate``: the older server's key, where its database is, and the names of its tables."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class KeyTests(MigrateCase):
 
 
 class SourceTests(MigrateCase):
-    """Where the older server's database is, and what is in it."""
+    """The place of the older server's database, and its content."""
 
     def test_url_in_a_file(self) -> None:
         """The URL may be in a file, which nobody else may read."""
@@ -99,7 +99,7 @@ class SourceTests(MigrateCase):
         self.assert_one_line(self.fail_("migrate"), "no table account_data", "account_device", "users", "--mapping")
 
     def test_one_moment(self) -> None:
-        """What comes while it is read is not seen, in no table: all of them are as they were at one moment."""
+        """Rows written while it reads are not seen, in any table: all tables are as they were at one moment."""
         with OlderDatabase(self.seed.url(), Mapping()).reading() as snapshot:
             accounts = snapshot.batches(Kind.ACCOUNTS, 1)
             self.assertEqual([row.place for row in next(accounts)], ["id 1"])
@@ -109,7 +109,7 @@ class SourceTests(MigrateCase):
             self.assertEqual([len(rows) for rows in snapshot.batches(Kind.DEVICES, 3)], [3, 1])
 
     def test_no_driver(self) -> None:
-        """Without the driver, which is an extra, one line says what to install."""
+        """Without the driver, which is an extra, one line names the package to install."""
         program = "import sys; sys.modules['pymysql'] = None; from callnet.cli.main import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", program, "--config", self.config, "migrate"],

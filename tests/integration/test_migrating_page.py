@@ -1,4 +1,4 @@
-"""What docs/migrating.md tells an operator to type, from the first block to the last, typed as it stands there.
+"""The commands of docs/migrating.md, from the first block to the last, typed as they stand there.
 
 Where it names a place or a user that only a machine has to itself, the test's own stands in; ``systemctl`` and
 ``apt-get`` only write down what they were told.
@@ -47,7 +47,7 @@ class PageTests(MigrateCase):
         file.chmod(0o755)
 
     def type(self, block: str) -> str:
-        """Type a block into a shell that gives up at the first command that fails; what it shows."""
+        """Type a block into a shell that gives up at the first command that fails; returns its output."""
         for theirs, ours in (
             ("/etc/callnet", str(self.directory)),
             ("/opt/callnet-migrate", f"{self.directory}/driver"),
@@ -65,7 +65,7 @@ class PageTests(MigrateCase):
         return done.stdout
 
     def test_there_and_back(self) -> None:
-        """Everything moves, and what has come since goes back."""
+        """Everything moves, and later changes go back."""
         grant, row = blocks("sql")
         self.type(readme.command(MIGRATING, "apt-get install"))
         self.seed.run(*filter(str.strip, grant.replace("live_server", self.seed.name).split(";")))

@@ -64,17 +64,17 @@ class Shell(ProcessProtocol):
         reactor.spawnProcess(self, command[0], command, environment, folder)
 
     def connectionMade(self) -> None:
-        """Type what it asks for."""
+        """Type the answer to its prompt."""
         assert self.transport is not None
         self.transport.write(self._typed)
         self.transport.closeStdin()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """Take what it prints."""
+        """Record its output."""
         self._output[childFD] += data
 
     def processEnded(self, reason: Failure) -> None:
-        """Tell what it printed, or that it failed."""
+        """Fire with its output, or fail."""
         if reason.check(ProcessDone):
             self.done.callback(self._output[1].decode())
         else:
@@ -92,7 +92,7 @@ class CommandCase(TestCase):
         self.folder.mkdir(parents=True)
 
     def type(self, script: str, typed: str = "", **variables: str) -> Deferred[str]:
-        """Type a block; fires with what it prints."""
+        """Type a block; fires with its output."""
         return Shell(script, str(self.folder), variables, typed).done.addTimeout(START_LIMIT, reactor)
 
     def read(self, page: str, beginning: str) -> str:
@@ -101,7 +101,7 @@ class CommandCase(TestCase):
 
 
 class DatabaseTests(CommandCase):
-    """What the operator does to contacts, accounts and events."""
+    """The operator's commands for contacts, accounts and events."""
 
     async def test_contacts(self) -> None:
         """Contacts are added, imported, blocked and listed."""
@@ -111,7 +111,7 @@ class DatabaseTests(CommandCase):
             self.assertRegex(said, rf"{phone}\W+{name}")
 
     async def test_settings(self) -> None:
-        """A phone's quiet hours, and who is answered by itself, are set and shown."""
+        """A phone's quiet hours, and the callers that are answered automatically, are set and shown."""
         said = await self.type(self.read("operating.md", "callnet account settings"))
         for word in ("22:30", "07:00", "Europe/Berlin", "13800138000"):
             self.assertIn(word, said.splitlines()[-2] + said.splitlines()[-1])
@@ -156,7 +156,7 @@ class DatabaseTests(CommandCase):
 
 
 class SecretTests(CommandCase):
-    """What is made for many machines."""
+    """The commands for many machines."""
 
     async def test_signing_key(self) -> None:
         """The line that is printed is one for the secrets, and callnet takes it."""
@@ -177,7 +177,7 @@ class SecretTests(CommandCase):
 
 
 class DaemonTests(CommandCase):
-    """What is asked of a daemon."""
+    """The commands that ask a daemon."""
 
     async def test_orders(self) -> None:
         """The operator's API is asked with the key, which no process shows."""
@@ -196,7 +196,7 @@ class MediaCommandTests(MediaCase):
     """A device to test against."""
 
     async def test_devices(self) -> None:
-        """One answers; the other calls it, sends a film, and records what it sees."""
+        """One answers; the other calls it, sends a film, and records the incoming picture."""
         Camera.RED.record(self.directory).rename(self.daemon.folder / "clip.mp4")
         text = readme.command(DOCS / "operating.md", "callnet device 13651884967 tv888 --media")
         site = f"{self.daemon.site_url} --certificate {self.daemon.certificate}"
@@ -222,7 +222,7 @@ class PythonTests(SynchronousTestCase):
     """Blocks of Python."""
 
     def run_block(self, page: str) -> dict[str, Any]:
-        """Run the one of a page, in docs/. Returns what it has defined."""
+        """Run the only block of a page in docs/. Returns its definitions."""
         [block] = [block for block in readme.blocks(DOCS / page) if block.language == "python"]
         names: dict[str, Any] = {}
         before = os.getcwd()
@@ -238,7 +238,7 @@ class PythonTests(SynchronousTestCase):
         self.assertIn("call", self.run_block("schemas.md"))
 
     def test_webhooks(self) -> None:
-        """What callnet has signed is known, and nothing else."""
+        """A signature of callnet is accepted, and nothing else."""
         is_from_callnet = self.run_block("webhooks.md")["is_from_callnet"]
         now, body = int(time.time()), b"{}"
         signed = hmac.new(b"secret", f"{now}.".encode() + body, hashlib.sha256).hexdigest()

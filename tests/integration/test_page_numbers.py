@@ -1,4 +1,4 @@
-"""What the page makes of numbers and of notes: its modules that need no browser, run by Node.js."""
+"""The page's handling of numbers and of notes: its modules that need no browser, run by Node.js."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EASY: Final[Mapping[str, Any]] = {
     "rtt": 40,
     "isReceiving": True,
 }
-"""What is measured of a good path."""
+"""Measurements of a good path."""
 NARROW: Final = {**EASY, "available": 100_000, "isLimited": True}
 LOSSY: Final = {**EASY, "lossOut": 20}
 
@@ -51,10 +51,10 @@ DIGITS: Final = "0f" * 32
 
 
 class LinkTests(SynchronousTestCase):
-    """How much picture goes over a path, and what a person is told of it."""
+    """The picture's bit rate over a path, and the quality that is shown."""
 
     def follow(self, *parts: tuple[Mapping[str, Any], int]) -> Sequence[tuple[int, str, int]]:
-        """Level, quality and for how many seconds, after so many seconds of each of these numbers."""
+        """Level, quality and their duration in seconds, after each of these numbers for its number of seconds."""
         seconds = [numbers for numbers, count in parts for _ in range(count)]
         links = itertools.groupby(map(tuple, run(MODULES / "link.js", _FOLLOW, seconds)))
         return [(*link, len(list(same))) for link, same in links]
@@ -65,7 +65,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(self.follow(({}, 60)), [(0, "good", 60)])
 
     def test_beginning(self) -> None:
-        """That a browser begins with little is no reason for less picture."""
+        """A browser that begins with little does not lower the picture."""
         self.assertEqual(self.follow((NARROW, 5), (EASY, 20)), [(0, "good", 25)])
 
     def test_narrow_path(self) -> None:
@@ -93,7 +93,7 @@ class LinkTests(SynchronousTestCase):
         self.assertGreaterEqual(without[1], 2 * 10)
 
     def test_short_trouble(self) -> None:
-        """A second of trouble changes nothing; two seconds are told, and a while later that it is over."""
+        """A second of trouble changes nothing; two seconds are shown, and so is the end, some seconds later."""
         self.assertEqual(self.follow((EASY, 10), (LOSSY, 1), (EASY, 10)), [(0, "good", 21)])
         self.assertEqual(
             self.follow((EASY, 10), (LOSSY, 2), (EASY, 10)), [(0, "good", 11), (0, "bad", 4), (0, "good", 7)]
@@ -172,7 +172,7 @@ class MeasureTests(SynchronousTestCase):
         self.assertIsNone(numbers.get("codecAudio"))
 
     def test_older_browsers(self) -> None:
-        """What a browser keeps elsewhere is found there, and what it does not tell is unknown."""
+        """Values that a browser keeps elsewhere are found there, and missing values are unknown."""
         now = {
             "in": {
                 "type": "inbound-rtp",
@@ -190,7 +190,7 @@ class MeasureTests(SynchronousTestCase):
         self.assertEqual((numbers.get("path"), numbers.get("pathRemote"), numbers.get("rtt")), ("host", None, None))
 
     def test_screen(self) -> None:
-        """Of two pictures that come in, the numbers are those of the one that carries more."""
+        """The numbers are those of the incoming picture that carries more."""
         lines = {"camera": (640, 1_000), "screen": (1_920, 90_000)}
         now = {
             name: {"type": "inbound-rtp", "kind": "video", "bytesReceived": count, "frameWidth": width}
@@ -201,12 +201,12 @@ class MeasureTests(SynchronousTestCase):
 
 
 class SetUpTests(SynchronousTestCase):
-    """What the server is told of how a page came to be connected."""
+    """The report to the server on how a page became connected."""
 
     def told(
         self, *cases: tuple[int | None, int | None, Mapping[str, str | None]]
     ) -> Sequence[tuple[str, float] | None]:
-        """What it is told: milliseconds until media flowed, or until it was given up; and what was measured."""
+        """The reports: milliseconds until media flowed, or until it was given up; and the measured path."""
         return [media and (media["path"], media["seconds"]) for media in run(MODULES / "setup.js", _SET_UP, cases)]
 
     def test_path(self) -> None:
@@ -223,7 +223,7 @@ class SetUpTests(SynchronousTestCase):
             self.assertEqual(self.told((840, None, {"path": path, "pathRemote": remote})), [(told, 0.84)])
 
     def test_when(self) -> None:
-        """It is told when the path was measured, and nothing is told before, nor while neither has come of it."""
+        """The report is sent when the path was measured, and not before, nor while neither has come of it."""
         self.assertEqual(self.told((840, None, {}), (None, None, {}), (None, None, {"path": "host"})), [None] * 3)
 
     def test_given_up(self) -> None:
@@ -234,7 +234,7 @@ class SetUpTests(SynchronousTestCase):
         )
 
     def test_longest(self) -> None:
-        """What took longer than the server takes is told as the most that it takes."""
+        """A time longer than the server accepts is reported as the longest that it accepts."""
         self.assertEqual(
             self.told((None, 7_200_000, {}), (121_000, None, {"path": "host"})), [("none", 120), ("host", 120)]
         )
@@ -244,7 +244,7 @@ class WatchdogTests(SynchronousTestCase):
     """When a connection is repaired, and how. Times are milliseconds."""
 
     def guard(self, *steps: tuple[object, ...]) -> Sequence[str]:
-        """What the watchdog says to each look."""
+        """The watchdog's answer to each look."""
         said: Sequence[str] = run(MODULES / "watchdog.js", _GUARD, steps)
         return said
 
@@ -256,7 +256,7 @@ class WatchdogTests(SynchronousTestCase):
         self.assertEqual(healed, [""])
 
     def test_failed(self) -> None:
-        """What has failed is restarted at once, and what was closed is replaced."""
+        """A failed connection is restarted at once, and a closed one is replaced."""
         said = self.guard(("look", 0, {"isFailed": True}), ("look", 0, {"isClosed": True}))
         self.assertEqual(said, ["restart", "renew"])
 
@@ -272,7 +272,7 @@ class WatchdogTests(SynchronousTestCase):
         self.assertEqual(said, ["", "renew", "", "renew", "", "renew"])
 
     def test_nothing_yet(self) -> None:
-        """Who has no connection yet asks for one every two seconds."""
+        """A page without a connection asks for one every two seconds."""
         missing = {"isMissing": True}
         said = self.guard(("begin", "renew", 0), ("look", 1_999, missing), ("look", 2_000, missing))
         self.assertEqual(said, ["", "renew"])
@@ -287,7 +287,7 @@ class WatchdogTests(SynchronousTestCase):
 
 
 class NoteTests(SynchronousTestCase):
-    """What is taken for a note of the other page."""
+    """The notes that are accepted from the other page."""
 
     def test_notes(self) -> None:
         """Notes of the known kinds come through with their fields."""

@@ -33,13 +33,13 @@ class Program(ProcessProtocol):
         self._wanted = wanted
 
     def outReceived(self, data: bytes) -> None:
-        """Take what it shows."""
+        """Record its output."""
         self.output += data.decode()
         if self._wanted in self.output and not self.shown.called:
             self.shown.callback(None)
 
     def errReceived(self, data: bytes) -> None:
-        """Take what it complains of."""
+        """Record its errors."""
         self.outReceived(data)
 
     def processEnded(self, reason: Failure) -> None:

@@ -1,4 +1,4 @@
-"""The link of a node to a real Redis and a real Valkey: what commands answer, and how it comes back."""
+"""The link of a node to a real Redis and a real Valkey: answers of commands, and reconnects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Commands(_Base):
         return link
 
     async def test_it_names_the_run_of_redis(self) -> None:
-        """The first thing that is told of a connection is which run of Redis it leads to."""
+        """The first fact reported about a connection is the run of Redis that it leads to."""
         link = self.link(shared(self.flavour).url())
         self.assertFalse(link.up)
         run = await link.runs.get()
@@ -63,7 +63,7 @@ class Commands(_Base):
         self.assertEqual(await link.run("kinds"), [7, -1, None, b"text", [1, [b"deep"]], []])
 
     async def test_bytes_stay_as_they_are(self) -> None:
-        """A phone keeps its plus and its zeros; what is no UTF-8, or looks like a line of the protocol, passes too."""
+        """A phone keeps its plus and its zeros; invalid UTF-8, or bytes like a line of the protocol, pass too."""
         link = await self.connected()
         args = [
             b"+8613651884967",
@@ -107,7 +107,7 @@ class Commands(_Base):
         self.assertEqual(await link.run("list", self.key), [b"1", b"2", b"3"])
 
     async def test_a_killed_connection_comes_back(self) -> None:
-        """It is made anew at once, to the same run of Redis."""
+        """The connection is restored at once, to the same run of Redis."""
         link = self.link(shared(self.flavour).url())
         run = await link.runs.get()
         number = await link.run("echo", b"here")
@@ -143,7 +143,7 @@ class ValkeyCommandsTests(Commands, RedisCase):
 
 
 class Faults(_Base):
-    """What happens to a link when its server does not do well; a class below says which server."""
+    """Faults of a server and their effect on a link; a class below says which server."""
 
     async def test_a_redis_that_stands_still_is_noticed(self) -> None:
         """Commands fail when the first of them has waited for 1.5 s, and all goes on when Redis does."""
@@ -164,7 +164,7 @@ class Faults(_Base):
         self.assertEqual(await link.run("echo", b"again"), [b"again"])
 
     async def test_a_redis_that_was_killed_comes_back_as_another(self) -> None:
-        """Its run has another name, since it knows nothing of what was."""
+        """Its run has another name, since it has lost all data."""
         server = self.server()
         link = self.link(server.url())
         run = await link.runs.get()
@@ -189,7 +189,7 @@ class Faults(_Base):
         self.assertEqual(await link.run("append", b"key", b"2"), 1)
 
     async def test_a_redis_without_memory_left_refuses_and_stays(self) -> None:
-        """What it refuses fails as what is unavailable; the connection holds."""
+        """A refused command fails as unavailable; the connection holds."""
         server = self.server()
         link = self.link(server.url())
         await link.runs.get()
@@ -230,7 +230,7 @@ class StopTests(RedisCase):
     """A link that is stopped leaves nothing in the reactor, which each test here ends with (trial looks)."""
 
     async def test_commands_under_way_fail(self) -> None:
-        """Nobody waits for an answer that will not come, and nobody is told of a loss that was wanted."""
+        """Nobody waits for an answer that will not come, and a wanted loss is not reported."""
         server = self.server()
         link = self.link(server.url())
         await link.runs.get()
@@ -286,5 +286,5 @@ class StopTests(RedisCase):
         await Link(target(shared(self.flavour).url())).stop()
 
     async def turn(self) -> None:
-        """Let the reactor do what it has to do now."""
+        """Let the reactor do its pending work."""
         await deferLater(reactor, 0)

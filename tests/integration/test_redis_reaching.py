@@ -1,4 +1,4 @@
-"""The ways to a Redis, and what stands in them: each is tried by the look before a start, and by the link."""
+"""The ways to a Redis, and their obstacles: each is tried by the look before a start, and by the link."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OpenWayTests(RedisCase):
             await self.assert_reached(server.url(host))
 
     async def test_with_user_and_password(self) -> None:
-        """The user needs few rights: what is dangerous is not needed, but for INFO."""
+        """The user needs few rights: no dangerous ones, except INFO."""
         for flavour in ("redis", "valkey"):
             server = RedisServer(flavour, tcp=True, acl=True)
             self.addCleanup(server.close)
@@ -54,7 +54,7 @@ class OpenWayTests(RedisCase):
         await self.assert_reached(f"redis://:secret@127.0.0.1:{server.port}")
 
     async def test_to_a_database_with_a_number(self) -> None:
-        """What scripts write is written there."""
+        """Scripts write to the database with this number."""
         server = self.server(tcp=True)
         for number, url in ((3, f"{server.url()}/3"), (4, f"{server.socket_url()}?db=4")):
             self.assertIsNone(reachable(target(url)))
@@ -65,7 +65,7 @@ class OpenWayTests(RedisCase):
         self.assertEqual(server.cli("DBSIZE"), "0")
 
     async def test_over_tls(self) -> None:
-        """The certificate is signed by whom ``redis.ca`` names, and is for the name or the address in the URL."""
+        """The certificate is signed by the CA in ``redis.ca``, and is for the name or address in the URL."""
         certificate = self.certificate("localhost", "127.0.0.1", "::1")
         server = self.server(certificate=certificate)
         for host in ("127.0.0.1", "[::1]", "localhost"):
@@ -78,7 +78,7 @@ class ClosedWayTests(RedisCase):
     """Something stands in the way. The link tries again and again, and is there when it has gone."""
 
     async def assert_stuck(self, url: str, look: str, log: str, ca: str = "") -> Link:
-        """Both the look and the link say what is wrong, and not the password; answers with the link."""
+        """Assert that both the look and the link name the error, and not the password; returns the link."""
         where = target(url, ca)
         said = await deferToThread(reachable, where)
         self.assertIn(f"{where}: ", said or "")
@@ -107,7 +107,7 @@ class ClosedWayTests(RedisCase):
         await self.assert_stuck(f"unix:///nowhere/{path}", "No such file or directory", "No such file or directory")
 
     async def test_the_password_is_wrong(self) -> None:
-        """Whoever mends it in Redis need not start callnet again."""
+        """After a fix in Redis callnet need not be restarted."""
         server = self.server(tcp=True, settings=[("requirepass", "secret")])
         url = f"redis://:{WRONG_PASSWORD}@127.0.0.1:{server.port}"
         link = await self.assert_stuck(url, "wrong user or password", "refused: WRONGPASS")
@@ -144,7 +144,7 @@ class ClosedWayTests(RedisCase):
         await link.runs.get()
 
     async def test_redis_stands_still(self) -> None:
-        """It takes connections and answers nothing: whoever wants to start is told so within 2 seconds."""
+        """It takes connections and answers nothing: a start is told so within 2 seconds."""
         server = self.server(tcp=True)
         server.stop()
         link = await self.assert_stuck(server.url(), "no answer in 2 s", "no answer in time")
@@ -180,7 +180,7 @@ class ClosedWayTests(RedisCase):
             await self.assert_stuck(server.url(), said, "TLS: certificate verify failed", ca)
 
     async def test_the_certificate_is_for_another_host(self) -> None:
-        """It is signed by whom we trust, and yet not meant for this server."""
+        """The certificate is signed by a trusted CA, but is not for this server."""
         certificate = self.certificate("redis.example.org")
         server = self.server(certificate=certificate)
         said = "untrusted certificate: IP address mismatch, certificate is not valid for '127.0.0.1'."

@@ -1,4 +1,4 @@
-"""The subscription of a node, at a real Redis and a real Valkey: what comes in, and when one must look again."""
+"""The subscription of a node, at a real Redis and a real Valkey: received messages, and the cases for a fresh look."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATEST: Final = PING_EVERY + REPLY_TIME + 2
 
 
 class Messages(_Base):
-    """What is published comes in; a class below says at which server."""
+    """Delivery of published messages; a class below says at which server."""
 
     def setUp(self) -> None:
         """Names of channels that no other test has."""
@@ -57,29 +57,29 @@ class Messages(_Base):
             self.assertEqual(await subscription.messages.get(), b"message %d" % number)
 
     async def test_it_goes_over_to_another_channel(self) -> None:
-        """From the confirmation on, that alone is listened to, also after a new connection."""
+        """After the confirmation only the new channel is subscribed to, also after a reconnect."""
         subscription = self.subscription(self.url, self.channel)
         await subscription.confirmed.get()
         subscription.follow(self.other)
         await subscription.confirmed.get()
         for _ in range(2):
-            self.publish(self.channel, "for whom I was")
-            self.publish(self.other, "for whom I am")
-            self.assertEqual(await subscription.messages.get(), b"for whom I am")
+            self.publish(self.channel, "for the old channel")
+            self.publish(self.other, "for the new channel")
+            self.assertEqual(await subscription.messages.get(), b"for the new channel")
             self.assertEqual(subscription.messages.pending, [])
             shared(self.flavour).cli("CLIENT", "KILL", "TYPE", "pubsub")
             await subscription.losses.get()
             await subscription.confirmed.get()
 
     async def test_it_goes_over_before_it_is_connected(self) -> None:
-        """The channel of the moment is what counts."""
+        """The present channel counts."""
         subscription = self.subscription(self.url, self.channel)
         subscription.follow(self.other)
         await subscription.confirmed.get()
         self.assertEqual([self.publish(name, "x") for name in (self.channel, self.other)], ["0", "1"])
 
     async def test_following_the_same_channel_is_confirmed_again(self) -> None:
-        """Who asks for the channel that is listened to already loses nothing."""
+        """Subscribing again to the present channel loses nothing."""
         subscription = self.subscription(self.url, self.channel)
         await subscription.confirmed.get()
         subscription.follow(self.channel)
@@ -113,7 +113,7 @@ class Messages(_Base):
         await subscription.confirmed.get()
 
     async def test_stopping_leaves_nothing(self) -> None:
-        """And nobody is told of a loss that was wanted."""
+        """A wanted loss is not reported."""
         subscription = self.subscription(self.url, self.channel)
         await subscription.confirmed.get()
         await subscription.stop()

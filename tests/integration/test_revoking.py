@@ -1,4 +1,4 @@
-"""Tokens that are revoked, on real processes that know of each other only by the database and Redis."""
+"""Revoked tokens, on real processes that share only the database and Redis."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RevokingTests(WorkersTestCase):
         call = await self.phone.talks_to(self.tv)
         self.room = call.room_id
         while self.phone.over.pending:
-            await self.phone.over.get()  # what failed before the other worker knew of the television
+            await self.phone.over.get()  # failures before the other worker knew of the television
         self.lost = self.tv.lost()
 
     async def assert_over(self) -> None:
@@ -52,7 +52,7 @@ class RevokingTests(WorkersTestCase):
                 await self.assertFailure(self.service.connect(self.token, lambda _: None), UpgradeRefused)
 
     async def refused(self) -> None:
-        """Ask until the worker that answers has looked at what is revoked."""
+        """Ask until the answering worker has read the revocations."""
         with self.assertRaises(AccountError) as raised:
             while True:
                 await self.service.post("/getContactPersons", {"phone": self.number, "token": self.token})
@@ -64,7 +64,7 @@ class RevokingTests(WorkersTestCase):
         await self.assert_over()
 
     async def test_operator(self) -> None:
-        """So is one whose tokens the operator revokes on the command line."""
+        """So is a device whose tokens the operator revokes on the command line."""
         command = os.path.join(BIN, "callnet")
         _, error, status = await getProcessOutputAndValue(
             command, ["account", "revoke", self.number, "tv"], self.daemon.environ

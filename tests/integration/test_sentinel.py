@@ -42,7 +42,7 @@ class Node:
 
 
 class Failovers(_Base):
-    """What a node sees of a failover; a class below says of which servers."""
+    """A failover as a node sees it; a class below says of which servers."""
 
     tls = False
 
@@ -65,7 +65,7 @@ class Failovers(_Base):
         self.assertEqual(await node.subscription.messages.get(), b"after")
 
     async def test_the_master_is_killed(self) -> None:
-        """As soon as the Sentinels know of another one it is used."""
+        """As soon as the Sentinels have another one it is used."""
         node = await self.connected()
         node.sentinels.servers[0].kill()
         await self.assert_goes_over(node)
@@ -150,7 +150,7 @@ class RedisFailoverTests(Failovers, RedisCase):
         self.assertIn("no Sentinel knows the master of callnet: NOAUTH", await line)
 
     async def test_stopping_leaves_nothing(self) -> None:
-        """Whether or not it is connected just now, and while the Sentinels are asked (trial looks)."""
+        """A stop leaves nothing, connected or not, and while the Sentinels are asked (trial looks)."""
         node = await self.connected()
         await node.link.stop()
         node.sentinels.stop(0, 1, 2)

@@ -22,7 +22,7 @@ LIMIT = 30
 
 
 class Systemd(DatagramProtocol):
-    """What systemd hears."""
+    """The notifications to systemd."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -71,9 +71,9 @@ class ToldTests(TestCase):
         self.assertNotIn("READY=1", systemd.heard)
 
     async def test_one_process(self) -> None:
-        """One process tells of itself."""
+        """A single process notifies for itself."""
         await self.check(Daemon(self.mktemp()))
 
     async def test_workers(self) -> None:
-        """The parent tells of its workers, who tell nothing themselves."""
+        """The parent notifies for its workers, who notify nothing themselves."""
         await self.check(with_workers(self.mktemp()))

@@ -28,7 +28,7 @@ class SettingsMixin:
         raise NotImplementedError
 
     async def test_a_limit_is_changed(self) -> None:
-        """After SIGHUP the new limit holds; what is no good changes nothing, and the log says what is wrong."""
+        """After SIGHUP the new limit holds; an invalid file changes nothing, and the log says why."""
         case: Any = self
         daemon = self.make(case.mktemp(), f"{LIMIT} = 0")
         case.addCleanup(daemon.stop)

@@ -19,7 +19,7 @@ class TwoDaemonsTests(TestCase):
         self.first = await shared_daemon(self)
 
     def say(self, *command: str, **environment: str) -> tuple[int, str]:
-        """The exit status of a command with the same settings, unless the environment names others; what it says."""
+        """The exit status and output of a command with the same settings, unless the environment names others."""
         done = subprocess.run(
             command,
             env={**self.first.environ, **environment},
@@ -36,7 +36,7 @@ class TwoDaemonsTests(TestCase):
         self.assertEqual((1, f"callnet: state_dir: {why}\n"), self.say(*TWISTD))
 
     def test_restore(self) -> None:
-        """Nor is a backup put in its place while it runs, wherever it listens."""
+        """A backup cannot be put in its place either while it runs, wherever it listens."""
         file, settings = self.mktemp(), os.path.abspath(self.mktemp())
         callnet = os.path.join(BIN, "callnet")
         self.assertEqual(0, self.say(callnet, "backup", file)[0])

@@ -1,4 +1,4 @@
-"""The sample of etc/ for coturn, with the real one: whom it serves, what it relays to, and callnet's credentials."""
+"""The sample of etc/ for coturn, with the real one: its users, its peers, and callnet's credentials."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class CoturnCase(SynchronousTestCase):
 
 
 class CredentialsTests(CoturnCase):
-    """Whom it serves."""
+    """The users that it serves."""
 
     def setUp(self) -> None:
         """A server that accepts two secrets."""
@@ -114,7 +114,7 @@ class CredentialsTests(CoturnCase):
         return self.client(self.server, server).allocate()
 
     def test_what_callnet_hands_out(self) -> None:
-        """What callnet gives to a device, and to the page of a call, is good."""
+        """The credentials that callnet gives to a device, and to the page of a call, are valid."""
         path = self.mktemp()
         urls = ", ".join(f'"{url}"' for url in self.server.urls)
         Path(path).write_text(f'turn.urls = [{urls}]\nturn.secret = "{SECRET}"', encoding="utf-8")
@@ -131,7 +131,7 @@ class CredentialsTests(CoturnCase):
             self.assertEqual(0, self.allocates(self.credentials(secret)))
 
     def test_wrong(self) -> None:
-        """Credentials by another secret are not, nor those with another time or name, nor none."""
+        """Credentials by another secret, with another time or name, or none, are refused."""
         good = self.credentials()
         at, _, name = good.username.partition(":")
         for server in (
@@ -152,7 +152,7 @@ class CredentialsTests(CoturnCase):
             self.assertEqual(UNAUTHORIZED, self.allocates(self.credentials(good_for=good_for)))
 
     def test_expired_in_use(self) -> None:
-        """What was given for them before goes on when they expire."""
+        """Allocations made with credentials go on when these expire."""
         server = self.credentials(good_for=3)
         client = self.client(self.server, server)
         self.assertEqual(0, client.allocate())
@@ -161,7 +161,7 @@ class CredentialsTests(CoturnCase):
         self.assertEqual((0, 0), (client.refresh(), client.permit(OUTSIDE[0])))
 
     def test_rotation(self) -> None:
-        """A secret comes and one goes while the server runs: what was allocated with the old one stays."""
+        """A secret comes and one goes while the server runs: allocations with the old one stay."""
         old = self.credentials(OTHER)
         client = self.client(self.server, old)
         self.assertEqual(0, client.allocate())
@@ -175,11 +175,11 @@ class CredentialsTests(CoturnCase):
         self.assertEqual((0, 0), (client.refresh(), client.permit(OUTSIDE[0])))
 
     def test_stun(self) -> None:
-        """Anybody may ask what their address is."""
+        """Anybody may ask for their address."""
         self.assertIsNotNone(self.client(self.server, IceServer(())).bind())
 
     def test_log(self) -> None:
-        """It logs whom it refuses, and no user else, and nothing secret."""
+        """It logs refused users, and no others, and nothing secret."""
         good, bad = self.credentials(), self.credentials("z" * 32, name="y")
         self.allocates(good), self.allocates(bad)
         for secret in (good.username, good.credential, bad.credential, SECRET, OTHER):
@@ -203,10 +203,10 @@ class CredentialsTests(CoturnCase):
 
 
 class PeersTests(CoturnCase):
-    """What it relays to."""
+    """The peers that it relays to."""
 
     def test_inside(self) -> None:
-        """Nothing is relayed to an address that is not out in the world, be it IPv4 or IPv6."""
+        """Nothing is relayed to an address that is not global, IPv4 or IPv6."""
         server = self.begin(Coturn(SECRET, addresses=("127.0.0.1", "::1")))
         client = self.client(server, self.credentials())
         self.assertEqual(0, client.allocate())
@@ -226,17 +226,17 @@ class PeersTests(CoturnCase):
 
 
 class QuotaTests(CoturnCase):
-    """How much it serves."""
+    """The quotas."""
 
     def test_user(self) -> None:
-        """One user has so many allocations; another one has its own."""
+        """The number of allocations of a user is limited; another one has its own."""
         server = self.begin(Coturn(SECRET, settings=[("user-quota", "3")]))
         codes = [self.client(server, self.credentials()).allocate() for _ in range(5)]
         self.assertEqual([0, 0, 0, QUOTA_REACHED, QUOTA_REACHED], codes)
         self.assertEqual(0, self.client(server, self.credentials(name="y")).allocate())
 
     def test_all(self) -> None:
-        """All users have so many together."""
+        """The number of allocations of all users together is limited."""
         server = self.begin(Coturn(SECRET, settings=[("total-quota", "3")]))
         codes = [self.client(server, self.credentials(name=str(number))).allocate() for number in range(5)]
         self.assertEqual([0, 0, 0, QUOTA_REACHED, QUOTA_REACHED], codes)

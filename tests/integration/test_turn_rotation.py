@@ -40,7 +40,7 @@ def shared_coturn() -> Coturn:
 
 @cache
 def shared_file() -> Path:
-    """The file with the secrets of the daemon, the first of which coturn knows."""
+    """The file with the daemon's secrets; coturn knows the first."""
     [secret] = shared_coturn().secrets
     file = Path(mkdtemp(prefix="callnet-turn-"), "secret")
     atexit.register(rmtree, file.parent)
@@ -85,7 +85,7 @@ class RotationTests(TestCase):
         return found
 
     async def test_rotation(self) -> None:
-        """At every step whoever asks gets credentials that are good, and nothing that is relayed is cut."""
+        """At every step the credentials that are handed out are valid, and no relayed connection is cut."""
         before = await self.clients()
         self.assertEqual([0, 0], [client.allocate() for client in before])
 

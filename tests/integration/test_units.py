@@ -26,7 +26,7 @@ def value(unit: str, key: str) -> str:
 
 
 class VerifyTests(SynchronousTestCase):
-    """What ``systemd-analyze`` says of them."""
+    """The verdict of ``systemd-analyze``."""
 
     def test_systemd_understands_all_of_it(self) -> None:
         """The units are understood, and nothing is to be said about them."""
@@ -107,5 +107,5 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(one, many)
 
     def test_the_command_is_a_program_of_the_project(self) -> None:
-        """What they run is what the documentation installs."""
+        """The units run the command that the documentation installs."""
         self.assertEqual(value("callnet.service", "ExecStart"), "/opt/callnet/.venv/bin/twistd -n --pidfile= callnet")

@@ -1,4 +1,4 @@
-"""Nobody reads what the daemon logs."""
+"""Nobody reads the log of the daemon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUESTS = 1000
 """Some 180 bytes of log each: far more than a pipe holds."""
 CONNECTIONS = 10
 BUSY = 3.0
-"""Seconds that a busy machine may take beside what is measured."""
+"""Seconds that a busy machine may take beside the measured time."""
 
 reactor: Any = installed
 

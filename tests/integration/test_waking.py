@@ -24,7 +24,7 @@ reactor: Any = installed
 
 
 class Gateway(Resource):
-    """Is told whom to wake."""
+    """Receives the requests to wake devices."""
 
     isLeaf = True  # noqa: N815  Twisted's name
 
@@ -103,7 +103,7 @@ class WakingTests(WorkersTestCase):
         self.assertEqual((self.bert, "tv"), call.peer)
 
     async def test_after_a_restart(self) -> None:
-        """A daemon that has started anew knows who sleeps, though nobody has connected since."""
+        """A restarted daemon knows the sleeping devices, though nobody has connected since."""
         await self.daemon.stop()
         await self.daemon.start()
         self.service = service_of(self.daemon)
@@ -124,7 +124,7 @@ class WakingTests(WorkersTestCase):
         self.assertEqual(1, len(self.gateway.woken))
 
     async def test_refused_first(self) -> None:
-        """Whom Bert blocks wakes nobody."""
+        """A caller that Bert blocks wakes nobody."""
         await self.service.post("/contacts/block", {"token": self.tv_token, "contact_phone": self.ann})
         await self.sleeps()
         phone = await self.telephone()

@@ -1,4 +1,4 @@
-"""Web Push over real sockets and real TLS: a push service that reads what it gets, and others that mean harm."""
+"""Web Push over real sockets and real TLS: a push service that reads its requests, and others that mean harm."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ANN: Final = "13651884968"
 SUBJECT: Final = "mailto:ops@example.org"
 HOST, OTHER_HOST = HOSTS = ("push.test", "other.test")
 OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"
-"""Two addresses of this machine, of which a test takes one for one of the world's."""
+"""Two addresses of this machine; a test takes one for a global one."""
 PAIR: Final = sign([HOST], [], datetime.now(UTC))
 SERVER_TLS: Final = CertificateOptions(
     privateKey=crypto.PKey.from_cryptography_key(PAIR.key), certificate=crypto.X509.from_cryptography(PAIR.chain[0])
@@ -78,11 +78,11 @@ class WebPushTests(TestCase):
         self.addCleanup(self.check_log)
 
     def log(self, event: LogEvent) -> None:
-        """Note what is logged."""
+        """Keep the logged events."""
         self.logged.append(f"{formatEvent(event)} {event.get('log_failure', '')}")
 
     def check_log(self) -> None:
-        """Nothing that is logged says who is woken, for whom, or where."""
+        """The log does not say which device is woken, by which caller, or where."""
         for line in self.logged:
             for secret in (*HOSTS, "/send/", TV.phone, ANN):
                 self.assertNotIn(secret, line)
@@ -126,7 +126,7 @@ class WebPushTests(TestCase):
         clock: IReactorTime | None = None,
         authority: Certificate | None = AUTHORITY,
     ) -> Waker:
-        """What wakes it; its time stands still, unless a test says otherwise."""
+        """The waker of the device; its time stands still, unless a test says otherwise."""
         tls = optionsForClientTLS if authority is None else partial(optionsForClientTLS, trustRoot=authority)
         outside = Outside(reactor, self.names, tls, is_allowed)
         hosts = PushHosts([f"{host}:{self.port}" for host in HOSTS])
@@ -140,7 +140,7 @@ class WebPushTests(TestCase):
         return self.waker(**options).wake(TV, ANN, "安", lasts)
 
     def kept(self) -> int:
-        """How many registrations there are."""
+        """The number of registrations."""
         return len(self.successResultOf(self.registrations.of(TV)))
 
     async def check_woken(self) -> None:
@@ -173,7 +173,7 @@ class WebPushTests(TestCase):
         self.assertEqual([HOST], self.names.asked)
 
     def test_woken(self) -> Deferred[None]:
-        """The push service is told how urgent it is, for how long, and by whom; the browser alone can read what."""
+        """The push service is told the urgency, the lifetime and the sender; only the browser can read the content."""
         return Deferred.fromCoroutine(self.check_woken())
 
     async def check_gone(self) -> None:
@@ -214,7 +214,7 @@ class WebPushTests(TestCase):
         self.assertEqual(1, self.kept())
 
     def test_inside(self) -> Deferred[None]:
-        """By the real rule no address of this machine is connected to, nor a private one."""
+        """The real rule allows no connection to an address of this machine, nor to a private one."""
         return Deferred.fromCoroutine(self.check_inside())
 
     async def check_rebinding(self) -> None:
@@ -248,7 +248,7 @@ class WebPushTests(TestCase):
             await door.left()
 
     def test_endless(self) -> Deferred[None]:
-        """Of an answer without end 4 KiB are read, be it the body or the headers; then the connection is closed."""
+        """Only 4 KiB of an endless answer are read, in the body or the headers; then the connection is closed."""
         return Deferred.fromCoroutine(self.check_endless())
 
     async def check_silent(self) -> None:

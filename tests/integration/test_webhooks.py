@@ -1,4 +1,4 @@
-"""What a program of the operator's is told, by real daemons: all that happens, whatever becomes of either."""
+"""Delivery of all events to a program of the operator, by real daemons, whatever happens to either."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Told(Resource):
         return list({event["id"]: event for event, status in self.sent if status == 200}.values())
 
     def kinds(self) -> list[str]:
-        """What they are, in alphabetical order: they may come in any."""
+        """The kinds of events, in alphabetical order: they may come in any."""
         return sorted(event["event"] for event in self.taken)
 
     def of(self, kind: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class WebhooksTestCase(TestCase):
         return str(out.decode().strip())
 
     def assert_nothing_logged(self, *rooms: str) -> None:
-        """The log tells neither whom nor where to, and there is no traceback."""
+        """Assert that the log has neither phones nor addresses nor rooms, and no traceback."""
         for secret in (self.phone, self.friend, SECRET, "for=callnet", "Traceback", *rooms):
             self.assertNotIn(secret, self.daemon.log)
 
@@ -149,7 +149,7 @@ class StoryTests(WebhooksTestCase):
         self.assert_nothing_logged(call.room_id)
 
     async def test_again(self) -> None:
-        """What was not taken is sent again, by the process that comes after one that was stopped or killed."""
+        """An event that was not accepted is sent again, by the process after one that was stopped or killed."""
         await self.begin()
         self.told.answers[:] = [500] * 1000
         await log_in(self.service, self.phone, "tv")
@@ -169,7 +169,7 @@ class StoryTests(WebhooksTestCase):
         self.assert_nothing_logged()
 
     async def test_dead_letter(self) -> None:
-        """What is refused for good is listed, and sent when the operator wants it."""
+        """An event that is refused for good is listed, and sent again when the operator wants it."""
         await self.begin()
         self.told.answers[:] = [410]
         await log_in(self.service, self.phone, "tv")
@@ -188,7 +188,7 @@ class WorkersTests(WebhooksTestCase):
     """Two workers that meet over Redis."""
 
     async def test_killed(self) -> None:
-        """Of a call that rings on a worker that is killed, all is told, each event by one worker."""
+        """A call that rings on a worker that is killed is reported completely, each event by one worker."""
         self.daemon = await shared_workers(self, self.settings)
         room = await killed_after_a_call(self, self.daemon, self.phone, self.friend)
         await self.until(lambda: len(self.told.taken) == 5)

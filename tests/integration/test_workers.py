@@ -37,7 +37,7 @@ reactor: Any = installed
 
 
 async def get(url: str) -> tuple[int, bytes]:
-    """Status and body of what is there."""
+    """Status and body at a URL."""
     response = await Agent(reactor).request(b"GET", url.encode("ascii"))
     return response.code, await readBody(response)
 
@@ -98,7 +98,7 @@ class WorkersTestCase(TestCase):
         self.service = service_of(self.daemon)
 
     async def readiness(self) -> tuple[int, dict[str, Any]]:
-        """What the operator is told."""
+        """Status and body of ``/readyz``."""
         status, body = await get(f"{self.daemon.admin_url}/readyz")
         return status, json.loads(body)
 
@@ -109,7 +109,7 @@ class WorkersTestCase(TestCase):
 
 
 class ServingTests(WorkersTestCase):
-    """What they do for devices and operators."""
+    """The service of the workers to devices and operators."""
 
     async def test_those_of_different_workers_call_each_other(self) -> None:
         """Devices of different workers call each other."""
@@ -130,7 +130,7 @@ class ServingTests(WorkersTestCase):
         self.assertEqual(await closed, [1001, 1001])
 
     async def test_the_log_has_a_line_of_each(self) -> None:
-        """What a worker logs stands in the log of the parent, with its number and its level."""
+        """A worker's log lines are in the log of the parent, with its number and their level."""
         await log_in(self.service, new_phone(), "tv")
         await self.daemon.said(r"\[callnet\.web\.http\.CappedSite#info\] worker [12]: \S+ POST /account/login 200")
 
@@ -142,7 +142,7 @@ class ServingTests(WorkersTestCase):
 
 
 class DeathTests(WorkersTestCase):
-    """What comes of it when one of the processes dies."""
+    """The death of one of the processes."""
 
     async def test_who_is_killed_is_back(self) -> None:
         """Killed workers are back; meanwhile connections wait, and the operator is told."""
@@ -170,7 +170,7 @@ class DeathTests(WorkersTestCase):
         await self.daemon.said(r"worker 1 was killed by SIGKILL; restarting in 0\.2 s")
 
     async def test_who_does_not_answer_is_told(self) -> None:
-        """The operator is told of a worker that does not answer, and the other goes on serving."""
+        """A worker that does not answer is reported to the operator, and the other goes on serving."""
         await self.become_ready()
         with stopped(workers_of(self.daemon)[0]):
             status, report = await self.readiness()
@@ -247,7 +247,7 @@ class CertificateMixin:
         return await deferToThread(look)
 
     async def test_the_certificate_is_renewed(self) -> None:
-        """After SIGHUP, or a while, new connections are shown the new certificate; a wrong pair changes nothing."""
+        """After SIGHUP, or some time, new connections are shown the new certificate; a wrong pair changes nothing."""
         case: Any = self
         self.files = os.path.abspath(case.mktemp())
         os.mkdir(self.files)

@@ -109,7 +109,7 @@ def seat(key: str, node: str = BEFORE, **fields: Any) -> Seat:
 
 
 def read_for(tables: Tables, mine: Mine, complete: bool) -> Records:
-    """No more than what a node reads before it announces."""
+    """Only the records that a node reads before it announces."""
     devices = {phone: dict(of_phone) for phone in mine.phones() if (of_phone := tables.devices.get(phone))}
     rooms = {*mine.rooms()}
     for of_phone in devices.values():
@@ -145,7 +145,7 @@ class AnnouncingCase(SynchronousTestCase):
         calls: Iterable[CallRecord] = (),
         seats: Iterable[SeatsRecord] = (),
     ) -> Changes:
-        """Announce what the node knows. To do so again changes nothing."""
+        """Announce the node's state. A second time changes nothing."""
         mine = Mine([BEFORE, NODE], list(devices), list(calls), list(seats))
         changes = self.once(mine)
         self.tables.apply(changes)
@@ -153,11 +153,11 @@ class AnnouncingCase(SynchronousTestCase):
         return changes
 
     def once(self, mine: Mine) -> Changes:
-        """What the store would be told."""
+        """The changes that the store would get."""
         return announce(read_for(self.tables, mine, not self.lost_its_memory), mine, NODE, NOW, self.settings)
 
     def device(self, address: DeviceAddress) -> DeviceRecord:
-        """What the store now says of a device."""
+        """The present record of a device in the store."""
         record = self.tables.records.device(address)
         assert record is not None
         return record

@@ -12,7 +12,7 @@ Frame = dict[str, object]
 
 
 class Addressed(Protocol):
-    """Whoever has an address."""
+    """Anything with an address."""
 
     @property
     def address(self) -> DeviceAddress:
@@ -40,7 +40,7 @@ def called(caller: Addressed, room: RoomId, expires_in: int = 45) -> Frame:
 
 
 def call_success(callee: Addressed, room: RoomId) -> Frame:
-    """The frame that tells a caller who has accepted."""
+    """The frame that tells a caller the accepting device."""
     page = f"/static/demo/direct_chat.html?room_id={room}"
     return {"type": "call_success", **_to(callee.address), "room_id": room, "page": page}
 

@@ -55,7 +55,7 @@ class SeatsTests(RulesTestCase):
         self.assert_abandoned_after(120)
 
     def test_last_page_goes_late(self) -> None:
-        """With one seat empty for almost 2 min, the other's going gives the call no more than the 2 min."""
+        """With one seat empty for almost 2 min, the other's going gives the call only the 2 min."""
         self.page.comes()
         self.other.comes()
         self.page.goes()

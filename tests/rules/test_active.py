@@ -11,7 +11,7 @@ from tests.rules.world import RulesTestCase
 
 
 class FramesTests(RulesTestCase):
-    """What the parties may say."""
+    """The frames of the parties."""
 
     def test_answers(self) -> None:
         """Accept and refuse by a rung device, or by the caller: no effect."""
@@ -40,7 +40,7 @@ class FramesTests(RulesTestCase):
         self.assert_silence()
 
     def test_signal(self) -> None:
-        """A v2 `signal` of a party is noted in the record once, and nobody is told of that."""
+        """A v2 `signal` of a party is noted in the record once, and nobody is notified."""
         room = self.active(self.ann, self.tv)
         answered = self.world.calls[room]
         self.carol.signals(room)
@@ -143,7 +143,7 @@ class PlacingTests(RulesTestCase):
             self.carol.hears()
 
     def test_the_caller_calls_again(self) -> None:
-        """The caller sends the same `call` again: the old call is replaced, and the callee rings anew."""
+        """The caller sends the same `call` again: the old call is replaced, and the callee's phone rings again."""
         room = self.active(self.ann, self.tv)
         second = self.ann.calls(self.tv)
         assert second is not None
@@ -163,7 +163,7 @@ class PlacingTests(RulesTestCase):
 
 
 class OthersTests(RulesTestCase):
-    """What else may end an active call."""
+    """Other events that may end an active call."""
 
     def test_a_party_is_revoked(self) -> None:
         """A party's token is revoked, it logs out or is removed: OVER `revoked`; other told."""

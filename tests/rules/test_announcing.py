@@ -1,4 +1,4 @@
-"""What a node says when it comes back to a store that knows less than the node, or more (see ``announcing``)."""
+"""Announcements of a node that comes back to a store that knows less than the node, or more (see ``announcing``)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from tests.rules.announcing_case import (
 
 
 class EmptyStoreTests(AnnouncingCase):
-    """The store has lost everything: what the node knows is written as it is, and nobody notices."""
+    """The store has lost everything: the node's records are written unchanged, and nobody notices."""
 
     def test_live_call(self) -> None:
         """A call and its devices, by the node's new name."""
@@ -57,7 +57,7 @@ class EmptyStoreTests(AnnouncingCase):
         self.assertEqual([], list(changes.notices))
 
     def test_policy(self) -> None:
-        """The policy of a phone that is kept once is kept again, and what the node knows goes before what is there."""
+        """A policy that is kept once for a phone is kept again, and the node's goes before the stored one."""
         many = Policy(frozenset(map(str, range(100))))
         short = many.in_record_of(TV.device_id)
         for stored in (None, Policy(frozenset(map(str, range(50, 100))))):
@@ -82,7 +82,7 @@ class EmptyStoreTests(AnnouncingCase):
         self.assert_told(changes, (ANN, FIRST))
 
     def test_who_came_after(self) -> None:
-        """Who came to this node when its call was over, which it was not known to be in, is told of the end."""
+        """A device that came to this node after its call had ended, not known to be in it, is told of the end."""
         call = over(FIRST, TV, ANN, ended_at=NOW - 9)
         for generation, room, told in (
             (NOW * 1000 - 8000, None, [(ANN, FIRST)]),
@@ -102,7 +102,7 @@ class EmptyStoreTests(AnnouncingCase):
             self.assertEqual(told, {notice.to for notice in changes.notices if isinstance(notice, Notice)})
 
     def test_who_went_elsewhere(self) -> None:
-        """Who was gone when its call ended on this node, and came back to another one, is told there."""
+        """A device that was gone when its call ended on this node, and came back to another one, is told there."""
         call = over(FIRST, ANN, TV, reason=Reason.NO_ANSWER, answered_at=None)
         for known, told in (((), [(ANN, FIRST)]), ((Known(FIRST, True),), [])):
             self.setUp()
@@ -111,7 +111,7 @@ class EmptyStoreTests(AnnouncingCase):
             self.assert_told(self.announce([ann, device(TV, room=FIRST)], [call]), *told)
 
     def test_who_is_nowhere(self) -> None:
-        """Who was on another node when a call of its had ended on this one is told when it is back."""
+        """A device that was on another node when its call ended on this one is told when it is back."""
         ended = over(FIRST, ANN, TV, ended_at=NOW - 4)
         for room, known, told in ((FIRST, (), True), (FIRST, (Known(FIRST, True),), False), (None, (), False)):
             for stored in ([active(FIRST, ANN, TV)], []):
@@ -124,7 +124,7 @@ class EmptyStoreTests(AnnouncingCase):
                 self.assertEqual(self.tables.calls[FIRST] if told else None, back.reply.missed.ended)
 
     def test_devices_that_are_gone(self) -> None:
-        """Who is in the grace is waited for still; who was gone for longer is forgotten."""
+        """A device within its grace is still waited for; one that was gone for longer is forgotten."""
         self.announce([gone(ANN, NOW - 20), gone(TV, NOW - 30)])
         ann = self.device(ANN)
         self.assertEqual((False, NOW - 20, NOW + 60), (ann.connected, ann.lost_at, ann.due))
@@ -137,14 +137,14 @@ class EmptyStoreTests(AnnouncingCase):
         self.assertEqual(expected, self.device(TV))
 
     def test_calls_of_others(self) -> None:
-        """A call that others of the same phone are in is none of the node's business, whoever its parties are."""
+        """A call that other devices of the same phone are in does not concern the node, whoever its parties are."""
         carol, pad = device(CAROL, node=THERE, room=FIRST), device(PAD, node=THERE, room=FIRST)
         self.stored(carol, pad, active(FIRST, CAROL, PAD))
         changes = self.announce([device(TV)])
         self.assertEqual([device(TV, node=NODE)], list(changes.devices))
 
     def test_who_was_rung(self) -> None:
-        """The same goes for whoever still rings, and for nobody else."""
+        """The same goes for a device that still rings, and for no other."""
         self.announce([device(ANN, room=FIRST)], [ringing(FIRST, ANN, TV, PAD, state=Ringing((PAD,)))])
         self.assertEqual({"pad"}, set(self.tables.devices[TV.phone]))
 
@@ -179,7 +179,7 @@ class CallTests(AnnouncingCase):
     """The store and the node both know a call."""
 
     def believed(self, stored: CallRecord, mine: CallRecord) -> CallRecord:
-        """What the store holds after the node has announced."""
+        """The call in the store after the node has announced."""
         self.stored(device(ANN, node=NODE, room=FIRST), device(TV, node=THERE, room=FIRST), stored)
         changes = self.announce([device(ANN, room=FIRST)], [mine])
         believed = self.tables.calls[FIRST]
@@ -187,13 +187,13 @@ class CallTests(AnnouncingCase):
         return believed
 
     def test_stored_is_over(self) -> None:
-        """OVER beats all: what is over in the store stays so, whatever the versions."""
+        """OVER beats all: an ended call in the store stays ended, whatever the versions."""
         stored = over(FIRST, ANN, TV)
         for mine in (active(FIRST, ANN, TV, version=9), over(FIRST, ANN, TV, version=9, reason=Reason.TOO_LONG)):
             self.assertIs(stored, self.believed(stored, mine))
 
     def test_mine_is_over(self) -> None:
-        """So it is the other way about."""
+        """The same holds the other way about."""
         mine = over(FIRST, ANN, TV)
         self.assertEqual(mine, self.believed(active(FIRST, ANN, TV), mine))
         self.assertEqual(replace(mine, version=10), self.believed(active(FIRST, ANN, TV, version=9), mine))
@@ -208,11 +208,11 @@ class CallTests(AnnouncingCase):
         self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
 
     def ended_here(self, reason: Reason, ended_by: DeviceAddress | None = None) -> CallRecord:
-        """What a node knows that had neither caller nor callee, but another device that was rung."""
+        """A call of a node that had neither caller nor callee, but another device that was rung."""
         return over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by, answered_at=None)
 
     def test_ended_where_the_caller_was_not(self) -> None:
-        """That nobody answered, or somebody refused, on a node that could not tell the caller: it comes too late."""
+        """A call unanswered or refused on a node that could not tell the caller: its end comes too late."""
         for mine in (self.ended_here(Reason.NO_ANSWER), self.ended_here(Reason.REFUSED, PAD)):
             answered = active(FIRST, ANN, TV)
             self.setUp()
@@ -221,7 +221,7 @@ class CallTests(AnnouncingCase):
             self.assertEqual(answered, self.tables.calls[FIRST])
 
     def test_ended_when_the_caller_was_gone(self) -> None:
-        """So does what a node decided on when its caller had left it, who may have been answered elsewhere."""
+        """So does a decision of a node after its caller had left it, as the caller may have been answered elsewhere."""
         for lost_at, state in ((NOW - 2, Active), (NOW - 0.5, Over)):
             self.setUp()
             answered = active(FIRST, ANN, TV)
@@ -232,11 +232,11 @@ class CallTests(AnnouncingCase):
             self.assertIsInstance(self.tables.calls[FIRST].state, state)
 
     def lost_here(self) -> CallRecord:
-        """What a node made of an answered call when the grace of a party was over that had left it."""
+        """An answered call at a node, after the grace of a party that had left."""
         return over(FIRST, ANN, TV, version=4, reason=Reason.CONNECTION_LOST)  # a second ago
 
     def test_taken_for_gone(self) -> None:
-        """So does that a party was gone for too long, if no party was there to be told: it may have come elsewhere."""
+        """So does the end of a party's grace, if no party was there to be told: the party may have come elsewhere."""
         answered = active(FIRST, ANN, TV)
         for ann in ([], [gone(ANN, NOW - 2, room=FIRST)]):
             self.setUp()
@@ -302,7 +302,7 @@ class CallTests(AnnouncingCase):
         self.assertIs(stored, self.believed(stored, replace(stored, due=None)))
 
     def test_two_answers(self) -> None:
-        """Of two answers, each of which one side has heard of, the first counts, and everybody is told."""
+        """If both sides have heard of different answers the first counts, and everybody is told."""
         fork = ringing(FIRST, ANN, TV, PAD, version=2)
         first = replace(fork, state=Active(TV, NOW - 3), due=NOW + 597)
         second = replace(fork, state=Active(PAD, NOW - 2))
@@ -318,13 +318,13 @@ class DeviceTests(AnnouncingCase):
     """The store and the node both know a device."""
 
     def believed(self, stored: DeviceRecord, mine: DeviceRecord) -> DeviceRecord:
-        """What the store holds after the node has announced."""
+        """The device in the store after the node has announced."""
         self.stored(stored)
         self.changes = self.announce([mine])
         return self.device(ANN)
 
     def test_younger_there(self) -> None:
-        """Of two connections the younger one is the device's: the store's."""
+        """The younger of two connections is the device's: the store's."""
         stored = device(ANN, node=THERE, generation=7001)
         self.assertIs(stored, self.believed(stored, device(ANN)))
         self.assertIs(NOTHING, self.changes)
@@ -351,7 +351,7 @@ class DeviceTests(AnnouncingCase):
         self.assertEqual(device(ANN, node=NODE, version=5), self.device(ANN))
 
     def test_lost_meanwhile(self) -> None:
-        """One that went away while the store was away is gone since then, be it in its grace or not."""
+        """A device that disconnected while the store was away is gone since then, within its grace or not."""
         for ago in (10, 40):
             self.believed(device(ANN), gone(ANN, NOW - ago))
             self.assertEqual((False, NOW - ago), (self.device(ANN).connected, self.device(ANN).lost_at))

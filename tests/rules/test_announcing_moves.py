@@ -1,4 +1,4 @@
-"""What devices are told that went from one node to another while these were apart (see ``unheard``)."""
+"""Messages to devices that went from one node to another while these were apart (see ``unheard``)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.rules.announcing_case import (
 
 
 class WentElsewhereTests(AnnouncingCase):
-    """A device left this node for another one, which does not know what calls it was in here."""
+    """A device left this node for another one, which does not know its calls here."""
 
     def went(self, *calls: CallRecord) -> Changes:
         """Announce it; these calls were here."""
@@ -43,7 +43,7 @@ class WentElsewhereTests(AnnouncingCase):
         return self.announce([device(ANN, room=FIRST), device(TV, room=FIRST)], calls)
 
     def test_ended(self) -> None:
-        """It is told of their end, whoever is first to say so."""
+        """It is told of their end, whichever node is first to say so."""
         call = over(FIRST, TV, ANN)
         self.assert_told(self.went(call), (ANN, FIRST))
         self.setUp()
@@ -52,7 +52,7 @@ class WentElsewhereTests(AnnouncingCase):
         self.assertEqual(FIRST, self.device(ANN).room)
 
     def test_answered_elsewhere_afterwards(self) -> None:
-        """... and if it was answered since, it is told to ring no more."""
+        """... and if it was answered since, it is told to stop ringing."""
         fork = replace(active(FIRST, CAROL, TV, answered_at=NOW + 1), targets=(ANN, TV))
         self.assert_told(self.went(fork), (ANN, FIRST))
 
@@ -71,8 +71,8 @@ class WentElsewhereTests(AnnouncingCase):
         self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous_room))
 
     def away_again(self, newer: CallRecord, *known: Known) -> events.Connected:
-        """A device left this node, on which its call with the television ended then; another one knows a newer call of
-        it, and what it has shown there that it knows. It is nowhere when that is announced; its next arrival.
+        """A device left this node, on which its call with the television ended then; another one has a newer call of
+        it, and its confirmations there. It is nowhere when that is announced; its next connect.
         """
         self.setUp()
         theirs = {"node": THERE, "generation": int(NOW * 1000) - 4000, "room": SECOND, "known": known}
@@ -88,8 +88,8 @@ class WentElsewhereTests(AnnouncingCase):
         return None if reply.missed.ended is None else reply.missed.ended.room
 
     def test_away_again(self) -> None:
-        """A device that is nowhere when it is known that its call was over is told of that one when it is back, though
-        it has been rung since, and has heard of the end of that.
+        """A device that is nowhere when its call turns out to be over is told of that one when it is back, though it
+        has been rung since, and has heard of the end of that.
         """
         rang = ended(ringing(SECOND, CAROL, ANN, placed_at=NOW - 3.5), Reason.CANCELLED, NOW - 2, CAROL, version=2)
         self.assertEqual(FIRST, self.missed(self.away_again(rang, Known(SECOND, True))))
@@ -100,7 +100,7 @@ class WentElsewhereTests(AnnouncingCase):
         self.assertEqual(SECOND, self.missed(self.away_again(newer)))
 
     def test_left_for_a_newer_call(self) -> None:
-        """A call that it has left for one of its own is told of by nobody, though others find that out only now: it is
+        """A call that it has left for one of its own is not reported, though others find that out only now: it is
         told of the end of the newer one.
         """
         left = active(FIRST, ANN, TV, placed_at=NOW - 20, answered_at=NOW - 15)
@@ -112,7 +112,7 @@ class WentElsewhereTests(AnnouncingCase):
         self.assertEqual(SECOND, self.missed(events.Connected(ANN, THERE, None, NOW + 2)))
 
     def test_ended_since(self) -> None:
-        """... and of what ends later still it is told instead."""
+        """... and of a later end it is told instead."""
         rings = ringing(SECOND, ANN, CAROL, placed_at=NOW - 30)
         back = self.away_again(rings)
         self.tables.put_call(ended(rings, Reason.NO_ANSWER, NOW + 1))
@@ -133,7 +133,7 @@ class CameUnknownTests(AnnouncingCase):
     lost_its_memory = False
 
     def came(self, room: RoomId, *calls: CallRecord, opened: float = NOW - 3) -> Changes:
-        """Announce it; ``room`` is what the store says that it was put in."""
+        """Announce it; ``room`` is the room in its stored record."""
         self.stored(device(ANN, node=THERE, room=room), device(TV, node=THERE, room=room), *calls)
         return self.announce([device(ANN, generation=int(opened * 1000))])
 
@@ -154,7 +154,7 @@ class CameUnknownTests(AnnouncingCase):
         self.assertEqual([Notice(ANN, first), Notice(ANN, second)], changes.notices[:2])
 
     def test_beside(self) -> None:
-        """What the node knows of its other calls counts, though it announces them another time."""
+        """The node's other calls count, though it announces them another time."""
         self.stored(device(ANN, node=THERE, room=FIRST), active(FIRST, ANN, TV))
         mine = Mine(
             [BEFORE, NODE],
@@ -192,8 +192,8 @@ class ToldBeforeTests(AnnouncingCase):
     """A node ended a call, and had nobody there to tell; another one made the same end, and told the parties."""
 
     def test_nobody_is_told_again(self) -> None:
-        """When that one announces it, after it was apart for a moment, nobody is told once more what was known before
-        that: a caller would take it for the end of a newer call.
+        """When that one announces it, after it was apart for a moment, nobody is told a second time: a caller would
+        take it for the end of a newer call.
         """
         ended_at = NOW - 10
         rings = ringing(FIRST, ANN, TV, PAD, placed_at=ended_at - 45, version=4)

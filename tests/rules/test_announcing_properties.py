@@ -1,4 +1,4 @@
-"""What holds of announcing whatever happened: two nodes were apart, the store has lost something, both come back."""
+"""Properties of announcing after any history: two nodes were apart, the store has lost data, both come back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ times = st.sampled_from((SOON, LATE))
 
 
 class Story:
-    """What happens to the devices, as one who holds these records would have it."""
+    """The history of the devices as a holder of these records knows it."""
 
     def __init__(self, prefix: str, now: float = 1000.0) -> None:
         self.tables: Final = Tables()
@@ -55,7 +55,7 @@ class Story:
         self._rooms = 0
 
     def goes_on(self, story: Sequence[Step], own: str = "") -> None:
-        """Let more happen: if a node is named, only what it may decide alone."""
+        """Let more happen: if a node is named, only its own decisions."""
         for step in story:
             self._now += 0.25
             event = self._event(step)
@@ -91,7 +91,7 @@ class Story:
         return all(HELD[address] == node for address in (*devices, *(one for call in calls for one in everyone(call))))
 
     def copy(self, prefix: str = "", node: str = "") -> Story:
-        """The same records; if a node is named, only what that one holds."""
+        """The same records; if a node is named, only those of that one."""
         other = Story(prefix or self._prefix, self._now)
         for of_phone in self.tables.devices.values():
             for device in of_phone.values():
@@ -103,13 +103,13 @@ class Story:
         return other
 
     def mine(self, node: str) -> Mine:
-        """What the node whose copies these are announces."""
+        """The announcement of the node that has these copies."""
         devices = [device for of_phone in self.tables.devices.values() for device in of_phone.values()]
         return Mine([node], devices, list(self.tables.calls.values()), [])
 
 
 def apart(stored: Sequence[Step], before: Sequence[Step], after: Sequence[Step], alone: Sequence[Step]) -> list[Story]:
-    """What the store was left with, and what each of two nodes knows."""
+    """The state left in the store, and the knowledge of each of two nodes."""
     story = Story("c")
     story.goes_on([("connect", number, 0) for number in range(4)])
     story.goes_on(stored)
@@ -124,7 +124,7 @@ def apart(stored: Sequence[Step], before: Sequence[Step], after: Sequence[Step],
 
 
 def comes_back(store: Story, node: Story, name: str, now: float, complete: bool = False) -> None:
-    """Let a node announce what it knows, and check what always holds then."""
+    """Let a node announce its state, and check the invariants."""
     known = store.tables
     before = Records({**known.devices}, {**known.calls}, {}, complete)
     mine = node.mine(name)
@@ -146,12 +146,12 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
 
 
 def is_over(call: CallRecord) -> bool:
-    """Whether a call is over."""
+    """True if a call is over."""
     return call.end is not None
 
 
 def told_caller(mine: Mine, call: CallRecord) -> bool:
-    """Whether the node that knows this told the caller of the end of a call: it had not gone before."""
+    """True if the node that knows this told the caller of the end of a call: it had not gone before."""
     assert call.end is not None
     caller = next((device for device in mine.devices if device.address == call.caller), None)
     was_here = caller is not None and (caller.lost_at is None or caller.lost_at > call.end.at)
@@ -159,7 +159,7 @@ def told_caller(mine: Mine, call: CallRecord) -> bool:
 
 
 def check_versions(before: Records, mine: Mine, changes: Changes) -> None:
-    """What is written is newer than what was stored, and not older than what was known."""
+    """Assert that written versions are newer than the stored ones, and not older than the known ones."""
     known = {call.room: call.version for call in mine.calls}
     for call in changes.calls:
         stored = before.calls.get(call.room)

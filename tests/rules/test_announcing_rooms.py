@@ -1,4 +1,4 @@
-"""Calls that contradict each other, and the seats of rooms, when a node announces what it knows."""
+"""Calls that contradict each other, and the seats of rooms, when a node announces its state."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RoomsOfDevicesTests(AnnouncingCase):
         )
 
     def test_newest(self) -> None:
-        """Of those that are over the newest go first; what is not known any more goes last."""
+        """The newest of the ended calls go first; calls that are not known any more go last."""
         calls = [over(FIRST, ANN, TV, ended_at=NOW - 3), over(SECOND, ANN, TV, ended_at=NOW - 1)]
         found = self.rooms(device(ANN, room=FIRST, previous_room=THIRD), device(ANN, room=SECOND), *calls)
         self.assertEqual((SECOND, FIRST), found)
@@ -68,7 +68,7 @@ class RoomsOfDevicesTests(AnnouncingCase):
         self.assertEqual((FIRST, THIRD), found)
 
     def test_none(self) -> None:
-        """Who was in no call names none."""
+        """A device that was in no call names none."""
         self.assertEqual((None, None), self.rooms(device(ANN), device(ANN)))
 
     def test_came_back_elsewhere(self) -> None:
@@ -96,17 +96,17 @@ class RoomsOfDevicesTests(AnnouncingCase):
         self.assertEqual(FIRST, self.device(ANN).room)
 
     def test_gone_elsewhere(self) -> None:
-        """So is one that was there and is gone again."""
+        """So is a page that was there and is gone again."""
         self.stored(gone(TV, NOW - 1, node=THERE, generation=8000))
         self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
         self.assertEqual((FIRST, NOW + 29), (self.device(TV).room, self.device(TV).due))
 
 
 class ContradictionTests(AnnouncingCase):
-    """A device is in two calls: the node and the store did not know of each other."""
+    """A device is in two calls: the node and the store did not know each other's."""
 
     def clash(self, stored: CallRecord, mine: CallRecord) -> Changes:
-        """The television is in a call that the store knows, and in one with Ann, who is on this node."""
+        """The television is in a stored call, and in one with Ann, who is on this node."""
         self.stored(
             device(TV, node=THERE, room=SECOND, generation=8000), device(CAROL, node=THERE, room=SECOND), stored
         )
@@ -159,7 +159,7 @@ class ContradictionTests(AnnouncingCase):
         return self.tables.calls[FIRST]
 
     def test_left_by_calling_somebody_who_refused(self) -> None:
-        """So it has if the newer call is over: the older one stays left whatever follows."""
+        """The same holds if the newer call is over: the older one stays left whatever follows."""
         left = self.left_by_calling(Reason.REFUSED, CAROL).end
         self.assertIs(Reason.REPLACED, left and left.reason)
 
@@ -169,7 +169,7 @@ class ContradictionTests(AnnouncingCase):
         self.assertEqual((FIRST, SECOND), (self.device(TV).room, self.device(TV).previous_room))
 
     def test_called_unknown_to_its_own_node(self) -> None:
-        """Nor has it if its own node does not know of that call: the device was told that it could not be placed."""
+        """Nor has it if its own node does not have that call: the device was told that it could not be placed."""
         self.stored(device(TV, node=THERE, room=FIRST), device(ANN, node=THERE, room=FIRST))
         self.stored(active(FIRST, ANN, TV, placed_at=NOW - 9, answered_at=NOW - 5))
         rang = ringing(SECOND, TV, CAROL, placed_at=NOW - 4, version=2, due=NOW + 119)
@@ -185,7 +185,7 @@ class ContradictionTests(AnnouncingCase):
         self.assert_ended(FIRST, Reason.BUSY, version=2)
 
     def test_newer_beats_older(self) -> None:
-        """Of two answered ones the one that was placed later stays; the other ends as `replaced`."""
+        """The later placed of two answered calls stays; the other ends as `replaced`."""
         self.clash(active(SECOND, CAROL, TV, placed_at=NOW - 20), active(FIRST, ANN, TV))
         self.assert_ended(SECOND, Reason.REPLACED, version=3)
         self.setUp()
@@ -215,7 +215,7 @@ class SeatsTests(AnnouncingCase):
     """The store and the node both know a room."""
 
     def believed(self, stored: tuple[Seat | None, Seat | None], mine: tuple[Seat | None, Seat | None]) -> SeatsRecord:
-        """What the store holds after the node has announced."""
+        """The seats in the store after the node has announced."""
         self.stored(SeatsRecord(FIRST, 5, stored, None))
         self.announce(seats=[SeatsRecord(FIRST, 7, mine, None)])
         return self.tables.seats[FIRST]
@@ -225,7 +225,7 @@ class SeatsTests(AnnouncingCase):
         self.assertEqual(seats, record.seats)
 
     def test_same_socket(self) -> None:
-        """What the store shows as empty since the node was taken for dead is taken still."""
+        """A seat that the store shows as empty since the node was taken for dead is still taken."""
         record = self.believed((seat("red", empty_since=NOW - 5), None), (seat("red"), None))
         self.assert_seats(record, seat("red", NODE), None)
         self.assertEqual(8, record.version)
@@ -236,7 +236,7 @@ class SeatsTests(AnnouncingCase):
         self.assert_seats(record, seat("red", NODE, empty_since=0.0), None)
 
     def test_newer_there(self) -> None:
-        """Of two sockets of one seat the newer one has it: the store's."""
+        """The newer of two sockets of one seat has it: the store's."""
         stored = seat("red", THERE, generation=7001)
         record = self.believed((stored, None), (seat("red"), None))
         self.assertEqual(SeatsRecord(FIRST, 8, (stored, None), None), record)
@@ -250,7 +250,7 @@ class SeatsTests(AnnouncingCase):
         self.assert_seats(record, seat("red", NODE), seat("blue", THERE, generation=7001))
 
     def test_others_know_better(self) -> None:
-        """What this node remembers of others' seats counts for nothing, but what pages are told next must be newer."""
+        """This node's memory of others' seats does not count, but the next message to pages must be newer."""
         stored = (seat("red", THERE, empty_since=NOW - 1), None)
         record = self.believed(stored, (seat("red", THERE), seat("blue", THERE)))
         self.assertEqual(SeatsRecord(FIRST, 8, stored, NOW - 1 + SEAT_KEPT), record)

@@ -46,7 +46,7 @@ class WhoRingsTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(self.tv.everywhere(), "offline"))
 
     def test_only_oneself_online(self) -> None:
-        """Of one's own phone, with no other device online: `offline`."""
+        """A call to one's own phone, with no other device online: `offline`."""
         self.ann.calls(self.ann.everywhere())
         self.assert_heard(self.ann, call_failed(self.ann.everywhere(), "offline"))
 
@@ -66,7 +66,7 @@ class WhoRingsTests(RulesTestCase):
 
 
 class OutcomeTests(RulesTestCase):
-    """How a fork comes out."""
+    """The outcomes of a fork."""
 
     def test_first_to_accept_wins(self) -> None:
         """The first to accept wins, and `call_success` names it; a second acceptance changes nothing."""
@@ -111,7 +111,7 @@ class OutcomeTests(RulesTestCase):
         self.assert_silence()
 
     def test_one_left(self) -> None:
-        """A device that left the ringing hears nothing of how it came out, nor when it connects anew."""
+        """A device that left the ringing is not told the outcome, nor when it reconnects."""
         for end in (self.pad.accepts, self.pad.refuses):
             room = self.ringing(self.ann, self.tv.everywhere())
             second = self.tv.calls(self.carol)
@@ -127,7 +127,7 @@ class OutcomeTests(RulesTestCase):
             self.forget_heard()
 
     def test_ring_time(self) -> None:
-        """The last that still rings ends with the ring time, and whoever left hears nothing of it."""
+        """The last device that still rings ends with the ring time, and devices that left are not told."""
         room = self.ringing(self.ann, self.tv.everywhere())
         second = self.tv.calls(self.carol)
         assert second is not None

@@ -1,4 +1,4 @@
-"""What the histories of both phones say of a call (protocol §1, §2.4)."""
+"""The entries of a call in the histories of both phones (protocol §1, §2.4)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HistoryTests(RulesTestCase):
         return sides(call)
 
     def assert_sides(self, room: RoomId, went_out: str, came_in: str, device: Device, device_id: str) -> None:
-        """Ann called, and this is what became of it; ``device_id``: whose row it is at the called phone."""
+        """Assert the sides of Ann's call; ``device_id``: the device of the row at the called phone."""
         out, in_ = self.both(room)
         ann = self.ann.address
         self.assertEqual((*ann, False, went_out), (out.phone, out.device_id, out.incoming, out.outcome))
@@ -96,14 +96,14 @@ class HistoryTests(RulesTestCase):
         self.assert_sides(room, "busy", "refused", self.tv, "tv")
 
     def test_glare(self) -> None:
-        """Of two devices that called each other one call is left, and that was answered."""
+        """One call is left of two devices that called each other, and it was answered."""
         room = self.ringing(self.ann, self.tv)
         self.tv.calls(self.ann)
         self.tv.hangs_up(room)
         self.assert_sides(room, "answered", "answered", self.tv, "tv")
 
     def test_answered_by_itself(self) -> None:
-        """That the device answered without anybody touching it is in both histories; only an answer counts."""
+        """An automatic answer of the device is marked in both histories; only an answer counts."""
         device = self.tv.address
         by_itself: Final = partial(events.Accept, by_itself=True)
         for answer, written in ((by_itself, True), (events.Accept, False), (events.Refuse, False)):

@@ -1,4 +1,4 @@
-"""Records that are not complete: what only other nodes can know is not decided, and nothing changes."""
+"""Incomplete records: decisions that need other nodes' records are not made, and nothing changes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class PlacingTests(IncompleteCase):
         self.assert_unavailable(self.place(self.ann, self.tv.address))
 
     def test_every_device(self) -> None:
-        """Of all devices of a phone those that are known ring."""
+        """A call to all devices of a phone rings those that are known."""
         self.tv.loses_socket()
         room = self.ann.calls(self.tv.everywhere())
         assert room is not None
@@ -88,7 +88,7 @@ class PlacingTests(IncompleteCase):
         self.assert_unavailable(self.place(self.carol, STRANGER))
 
     def test_own_call(self) -> None:
-        """What concerns the sender's own call needs nobody else: the same call again, a second tap, glare."""
+        """Frames about the sender's own call need nobody else: the same call again, a second tap, glare."""
         room = self.ringing(self.ann, self.tv)
         self.tv.loses_socket()
         self.assertIsNone(self.ann.calls(self.tv))
@@ -114,7 +114,7 @@ class ComingTests(IncompleteCase):
     """A device that comes from a node that cannot be asked is in the calls that this node knows it to be in."""
 
     def comes_from_elsewhere(self, device: Device) -> list[Frame]:
-        """Let it come from a node that alone knew of it; what it is sent first."""
+        """Let it come from a node that alone had its records; returns the first frames to it."""
         self.world.wait(1)
         del self.world.devices[device.address.phone][device.address.device_id]
         self.forget_heard()
@@ -127,7 +127,7 @@ class ComingTests(IncompleteCase):
         self.assertEqual([be_hangup(self.tv, room, "hangup")], self.comes_from_elsewhere(self.ann))
 
     def test_its_call_goes_on(self) -> None:
-        """It is told of the call that it is in, and can end it."""
+        """It is told its present call, and can end it."""
         room = self.active(self.ann, self.tv)
         self.assertEqual([call_success(self.tv, room)], self.comes_from_elsewhere(self.ann))
         self.ann.hangs_up(room)
@@ -139,7 +139,7 @@ class ComingTests(IncompleteCase):
         self.assertEqual([called(self.ann, room, expires_in=44)], self.comes_from_elsewhere(self.tv))
 
     def test_a_newer_call(self) -> None:
-        """What this node knew of the device before counts for less than the call that it is in."""
+        """This node's older facts about the device count for less than the call that it is in."""
         old = self.active(self.ann, self.tv)
         self.ann.hangs_up(old)
         self.world.wait(1)
@@ -151,7 +151,7 @@ class ComingTests(IncompleteCase):
         self.assertEqual(record.address, self.ann.record.address)
 
     def test_a_stranger(self) -> None:
-        """A device that has no call here is connected, and that is all."""
+        """A device without a call here is connected, and nothing else happens."""
         self.active(self.ann, self.tv)
         self.assertEqual([], self.comes_from_elsewhere(self.carol))
         self.assert_silence()
@@ -162,7 +162,7 @@ class RoomTests(IncompleteCase):
     """Frames and pages that name a room."""
 
     def test_unknown_room(self) -> None:
-        """Who answers or hangs up there may be in a call that only others know."""
+        """A device that answers or hangs up there may be in a call that only others know."""
         for event in (
             events.Accept(UNKNOWN, self.tv.address),
             events.Refuse(UNKNOWN, self.tv.address),
@@ -182,7 +182,7 @@ class RoomTests(IncompleteCase):
         self.assertEqual(TooLate(Reason.HANGUP), self.tv.accepts(room))
 
     def test_known_seats(self) -> None:
-        """So it does in a made-up room of which the seats are known."""
+        """It does the same in a made-up room with known seats."""
         red, blue = Page(self.world, UNKNOWN, "red"), Page(self.world, UNKNOWN, "blue")
         self.world.complete = True
         red.comes()
@@ -190,12 +190,12 @@ class RoomTests(IncompleteCase):
         self.assertIsInstance(blue.comes(), Seated)
 
     def cancels(self, sent_at: float) -> object:
-        """Let Ann cancel what she placed to the television until then. Returns the reply of the rules."""
+        """Let Ann cancel the call that she placed to the television until then. Returns the reply of the rules."""
         event = events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation, sent_at)
         return self.world.happen(event)
 
     def test_cancel(self) -> None:
-        """Who cancels a call that is not known is answered by silence; if it has just come, it may be known soon."""
+        """The cancel of an unknown call is ignored; a call that has just been placed may be known soon."""
         self.assertEqual(NoSuchCall(), self.cancels(self.world.now))
         self.world.wait(self.settings.grace + 1)
         self.assertIsNone(self.cancels(self.world.now))
@@ -242,7 +242,7 @@ class DisplacedTests(RulesTestCase):
 
 
 class GaveUpTests(RulesTestCase):
-    """A device was told that what it asked for cannot be done: it takes no part in the call any more."""
+    """A device was told that its request cannot be done: it takes no part in the call any more."""
 
     def gives_up(self, device: Device, room: RoomId) -> None:
         """Let it be so."""
@@ -256,7 +256,7 @@ class GaveUpTests(RulesTestCase):
         self.assert_silence(self.tv)
 
     def test_rung_device(self) -> None:
-        """It leaves the ringing; the last to leave is a refusal, of which it may have heard nothing."""
+        """It leaves the ringing; the last to leave is a refusal, and may have been told nothing."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.gives_up(self.tv, room)
         self.assert_call(room, Ringing)
@@ -275,7 +275,7 @@ class GaveUpTests(RulesTestCase):
             self.assert_heard(self.tv, be_hangup(self.ann, room, "connection_lost"))
 
     def test_stranger(self) -> None:
-        """Who is not in the call has no part in it to give up."""
+        """A device outside the call cannot give up a part in it."""
         room = self.ringing(self.ann, self.tv)
         self.gives_up(self.carol, room)
         self.gives_up(self.carol, UNKNOWN)
@@ -299,7 +299,7 @@ class UnreachedTests(RulesTestCase):
         self.assert_silence()
 
     def test_fails(self) -> None:
-        """In vain: the call has failed; whoever hears of it late hears that it is over."""
+        """The callee is unreachable: the call has failed; a device that rings late is told that it is over."""
         room = self.ringing(self.ann, self.tv)
         self.happens(events.Unreachable, room)
         self.assert_call(room, Over, Reason.UNAVAILABLE)
@@ -315,7 +315,7 @@ class UnreachedTests(RulesTestCase):
         self.assert_silence()
 
     def test_changed(self) -> None:
-        """So has one that a device has left."""
+        """So has a call that a device has left."""
         room = self.ringing(self.ann, self.tv.everywhere())
         self.tv.calls(self.carol)
         self.forget_heard()

@@ -28,13 +28,13 @@ class OverTests(LateFramesTestCase):
     """The frame names a call that is over."""
 
     def test_parties(self) -> None:
-        """Of either party: `called_success` is answered with the reason, the other two with silence."""
+        """From either party: `called_success` is answered with the reason, the other two with silence."""
         room = self.over(self.ann, self.tv)
         for device in (self.ann, self.tv):
             self.assert_harmless(device, room, accept=TooLate(Reason.HANGUP))
 
     def test_strangers(self) -> None:
-        """Of a device that had no part in it: the same, with the call's reason."""
+        """From a device that had no part in it: the same, with the call's reason."""
         room = self.over(self.ann, self.tv)
         self.assert_harmless(self.carol, room, accept=TooLate(Reason.HANGUP))
 
@@ -91,7 +91,7 @@ class NoLongerRungTests(LateFramesTestCase):
 
 
 class OthersTests(LateFramesTestCase):
-    """The frame names what is none of the sender's."""
+    """The frame names a call or device that does not concern the sender."""
 
     def test_unknown_room(self) -> None:
         """A well-formed room that is not known: `expired` for an acceptance, silence for the rest."""
@@ -139,7 +139,7 @@ class CancellingTests(RulesTestCase):
         self.assert_silence()
 
     def test_accepted_by_calling_meanwhile(self) -> None:
-        """Who called and so accepted the other's call is a caller as well, and may cancel before it has heard."""
+        """A device that accepted by calling is a caller as well, and may cancel before it has heard."""
         room = self.ringing(self.ann, self.tv)
         self.tv.calls(self.ann)
         self.forget_heard()
@@ -149,7 +149,7 @@ class CancellingTests(RulesTestCase):
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
 
     def test_no_such_call(self) -> None:
-        """No such call: silence, be it of another phone, of nobody, over, or one that the sender did not place."""
+        """No such call: silence, if it is of another phone, of nobody, over, or not placed by the sender."""
         over = self.over(self.ann, self.tv)
         room = self.ringing(self.ann, self.tv)
         before = dict(self.world.calls)

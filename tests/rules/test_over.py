@@ -104,7 +104,7 @@ class DeviceGoneTests(RulesTestCase):
 
 
 class EarlyTests(RulesTestCase):
-    """A look at what is not due yet."""
+    """A look at a record that is not due yet."""
 
     def test_ringing(self) -> None:
         """Looking too early at a call, its parties or its seats changes nothing: another node may have been faster."""

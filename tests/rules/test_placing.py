@@ -1,4 +1,4 @@
-"""In which order a `call` is judged (protocol §2.4), and whom it rings."""
+"""The order in which a `call` is judged (protocol §2.4), and the devices that it rings."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class GlareTests(RulesTestCase):
         self.assert_heard(self.tv, called(self.ann, second))
 
     def test_caller_calls_its_callee_everywhere(self) -> None:
-        """Glare is for the rung: the caller of a ringing call that calls `*` instead begins anew."""
+        """Glare is for the rung: the caller of a ringing call that calls `*` instead starts a new call."""
         room = self.ringing(self.ann, self.tv)
         second = self.ann.calls(self.tv.everywhere())
         assert second is not None
@@ -140,7 +140,7 @@ class LeavingTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(NOBODY, "offline"))
 
     def test_ringing_is_left_for_nobody(self) -> None:
-        """So is a ringing call of the sender, and a ringing that it was part of."""
+        """So is a ringing call of the sender, and a ringing that the sender was part of."""
         room = self.ringing(self.ann, self.tv)
         self.ann.calls(NOBODY)
         self.assert_call(room, Over, Reason.CANCELLED)
@@ -149,14 +149,14 @@ class LeavingTests(RulesTestCase):
         self.assert_call(room, Over, Reason.BUSY)
 
     def test_device_is_never_stuck(self) -> None:
-        """Whoever was left or has left can be called, and can call, at once."""
+        """A device that was left or has left can be called, and can call, at once."""
         self.active(self.ann, self.tv)
         self.ann.calls(NOBODY)
         self.assertIsNotNone(self.carol.calls(self.ann))
         self.assertIsNotNone(self.tv.calls(self.pad))
 
     def test_old_call_before_the_new(self) -> None:
-        """It, or its peer, is told of the old call before the new one."""
+        """The end of the old call comes before the new one, for the device or its peer."""
         self.active(self.ann, self.tv)
         room = next(iter(self.world.calls))
         second = self.ann.calls(self.tv.everywhere())
@@ -187,7 +187,7 @@ class BusyTests(RulesTestCase):
         self.assert_heard(self.carol, call_failed(self.tv, "busy"))
 
     def test_two_callers_at_once(self) -> None:
-        """Of two callers at once exactly one gets through."""
+        """Exactly one of two concurrent callers gets through."""
         room = self.ann.calls(self.tv)
         assert room is not None
         self.carol.calls(self.tv)

@@ -1,4 +1,4 @@
-"""Who may not call a phone (protocol §2.4, step 5)."""
+"""Callers that a phone's policy rejects (protocol §2.4, step 5)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.rules.world import Device, RulesTestCase
 
 
 class PolicyTests(RulesTestCase):
-    """Who may not call is told `offline`, and cannot tell it from the truth."""
+    """A rejected caller is told `offline`, and cannot tell it from the truth."""
 
     def block(self, device: Device, *phones: str) -> None:
         """Let these phones not call a device's phone."""
@@ -22,7 +22,7 @@ class PolicyTests(RulesTestCase):
         self.assertEqual({policy}, {record.policy for record in self.world.devices[device.address.phone].values()})
 
     def test_blocked(self) -> None:
-        """A device that is free, busy, or one of several: whom its phone has blocked is told `offline`."""
+        """A blocked caller is told `offline`, whether the device is free, busy, or one of several."""
         self.block(self.tv, self.ann.address.phone)
         self.active(self.carol, self.pad)
         for target in (self.tv, self.pad):
@@ -41,7 +41,7 @@ class PolicyTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(self.tv, "offline"))
 
     def test_glare(self) -> None:
-        """To call whoever rings one is to accept, whatever the policies."""
+        """Calling the caller that rings one accepts, whatever the policies."""
         room = self.ringing(self.tv, self.ann)
         self.block(self.tv, self.ann.address.phone)
         self.ann.calls(self.tv)
@@ -57,7 +57,7 @@ class PolicyTests(RulesTestCase):
         self.assert_heard(self.ann, call_failed(self.tv, "offline"))
 
     def test_a_new_connection(self) -> None:
-        """With each connection it is said anew who may call."""
+        """Each connection sets the policy again."""
         self.block(self.tv, self.ann.address.phone)
         self.tv.connects()
         self.assertIsNotNone(self.ann.calls(self.tv))
@@ -78,7 +78,7 @@ class PolicyTests(RulesTestCase):
         self.assertIsNotNone(self.ann.calls(self.tv.everywhere()))
 
     def test_few_again(self) -> None:
-        """When it names few phones the records have it again, and go before what was kept."""
+        """When it names few phones it is in the records again, and goes before the kept one."""
         many = Policy(frozenset(f"139{number:08d}" for number in range(1000)))
         self.world.happen(events.PolicyChanged(self.tv.everywhere(), many))
         self.block(self.tv, self.ann.address.phone)

@@ -17,7 +17,7 @@ class PullingCase(RulesTestCase):
     """Ann talks to Bob's television, and Bob has a pad."""
 
     def setUp(self) -> None:
-        """Let them talk for a while."""
+        """Let them talk for some time."""
         super().setUp()
         self.room = self.talking(self.ann, self.tv)
         self.world.wait(10)
@@ -48,7 +48,7 @@ class PullTests(PullingCase):
     """The call changes hands."""
 
     def test_callee(self) -> None:
-        """The pad takes the call: it is told whom it talks to, the television that the call has moved, Ann nothing."""
+        """The pad takes the call: it is told its peer, the television that the call has moved, Ann nothing."""
         self.assertEqual(Accepted(self.room, self.ann.address), self.pulls(self.pad))
         self.assertEqual([be_hangup(self.ann, self.room, "moved")], self.tv.hears())
         self.assertEqual([], self.ann.hears())
@@ -57,7 +57,7 @@ class PullTests(PullingCase):
         self.assertEqual(self.pad.address, call.callee)
 
     def test_caller(self) -> None:
-        """The side that called is taken over likewise."""
+        """The side that called is taken over in the same way."""
         room = self.talking(self.pad, self.carol)
         self.tv.hears()
         self.assertEqual(Accepted(room, self.carol.address), self.pulls(self.tv, room))
@@ -104,13 +104,13 @@ class PullTests(PullingCase):
         self.assertEqual([be_hangup(self.pad, other, "replaced")], self.carol.hears())
 
     def test_own_ringing_first(self) -> None:
-        """So does one that is being rung."""
+        """A device that is being rung leaves that call first, too."""
         self.ringing(self.carol, self.pad)
         self.pulls(self.pad)
         self.assertEqual("busy", self.carol.hears()[0]["reason"])
 
     def test_its_own_call(self) -> None:
-        """Who is in the call already is told again whom it talks to, and nothing changes."""
+        """A device that is in the call already is told its peer again, and nothing changes."""
         version = self.world.calls[self.room].version
         self.assertEqual(Accepted(self.room, self.ann.address), self.pulls(self.tv))
         self.assertEqual(version, self.world.calls[self.room].version)
@@ -164,7 +164,7 @@ class NotToBeHadTests(PullingCase):
         self.assert_refused(self.pad, room, None)
 
     def test_older_connection(self) -> None:
-        """A device that has connected anew does not take it over on its older connection."""
+        """A device that has reconnected does not take it over on its older connection."""
         older = self.pad.generation
         self.pad.connects()
         self.assertIsNone(self.world.happen(events.Pulled(self.pad.address, self.room, older)))
@@ -172,7 +172,7 @@ class NotToBeHadTests(PullingCase):
 
 
 class AfterwardsTests(PullingCase):
-    """What comes late, and who comes back."""
+    """Late frames, and devices that come back."""
 
     def setUp(self) -> None:
         """The pad has the call."""
@@ -246,7 +246,7 @@ class DialectTests(RulesTestCase):
     """A device comes back with another client."""
 
     def test_changes(self) -> None:
-        """What it speaks now is what counts."""
+        """The protocol of the present connection counts."""
         room = self.ringing(self.ann, self.tv)
         self.tv.accepts(room)
         for extended in (True, True, False, True):

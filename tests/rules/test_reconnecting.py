@@ -1,4 +1,4 @@
-"""Newest connection wins, and what a new connection is sent first (protocol §2.4)."""
+"""The newest connection wins, and the first frames on a new connection (protocol §2.4)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class EndingTests(RulesTestCase):
     """The newest message that ended a call of the device."""
 
     def test_idle_device(self) -> None:
-        """Nothing else is sent: who has missed nothing hears nothing."""
+        """Nothing else is sent: a device that has missed nothing hears nothing."""
         self.tv.loses_socket()
         self.assertEqual([], self.tv.connects())
         self.assertEqual([], self.tv.connects(displaces=True))
@@ -132,7 +132,7 @@ class EndingTests(RulesTestCase):
             self.assertEqual([be_hangup(ending, room, "hangup")], missing.connects())
 
     def test_call_refuse(self) -> None:
-        """So does a `call_refuse`."""
+        """So does a `call_refuse` that a party may have missed."""
         room = self.ringing(self.ann, self.tv)
         self.ann.loses_socket()
         self.world.wait(1)
@@ -140,7 +140,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([call_refuse(self.tv, room)], self.ann.connects())
 
     def test_call_failed(self) -> None:
-        """So does a `call_failed`."""
+        """So does a `call_failed` that a party may have missed."""
         self.ringing(self.ann, self.tv)
         self.world.wait(20)
         self.ann.last_heard = self.world.now
@@ -149,7 +149,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([call_failed(self.tv, "no_answer")], self.ann.connects())
 
     def test_dead_socket(self) -> None:
-        """What was written to a socket that was dead already, though it seemed to live, may have been missed."""
+        """Frames written to a dead socket that seemed alive may have been missed."""
         room = self.active(self.ann, self.tv)
         self.world.wait(1)
         self.ann.hangs_up(room)
@@ -157,7 +157,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([be_hangup(self.ann, room, "hangup")], self.tv.connects(displaces=True))
 
     def test_heard_since(self) -> None:
-        """Who was heard of 2 s or more after it was told knows, however often it comes again."""
+        """A device heard of 2 s or more after it was told has received the message, however often it comes again."""
         for seconds, told in ((0.0, True), (1.9, True), (2.0, False)):
             room = self.active(self.ann, self.tv)
             self.ann.hangs_up(room)
@@ -169,7 +169,7 @@ class EndingTests(RulesTestCase):
                 self.assertEqual([be_hangup(self.ann, room, "hangup")] * told, self.tv.connects())
 
     def test_not_twice(self) -> None:
-        """Who shows on a later connection that it knows is not told again."""
+        """A device that shows on a later connection that it knows is not told again."""
         room = self.active(self.ann, self.tv)
         self.tv.loses_socket()
         self.world.wait(1)
@@ -184,7 +184,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([], self.tv.connects())
 
     def test_goodbye(self) -> None:
-        """A device that closed its last connection with a close frame knows what it was told before, and no more."""
+        """A device that closed its last connection with a close frame knows the messages before it, and no others."""
         for told in (True, False):
             room = self.active(self.ann, self.tv)
             if told:
@@ -197,7 +197,7 @@ class EndingTests(RulesTestCase):
                 self.assertEqual(missed, self.tv.connects(displaces=displaces))
 
     def test_node_died(self) -> None:
-        """What a device had shown to a node that died nobody knows, and it is told."""
+        """The confirmations of a device to a node that died are lost, and it is told."""
         room = self.active(self.ann, self.tv)
         self.ann.hangs_up(room)
         self.tv.says_goodbye()
@@ -229,7 +229,7 @@ class EndingTests(RulesTestCase):
         self.assertEqual([be_hangup(self.carol, second, "cancelled")], told)
 
     def test_own_ending(self) -> None:
-        """Who hung up or refused has not missed it, though it was decided after the frame that said so came."""
+        """A device that hung up or refused has not missed the end, though it was decided after its frame."""
         for rung in (True, False):
             room = self.ringing(self.ann, self.tv) if rung else self.active(self.ann, self.tv)
             self.world.wait(1)

@@ -200,7 +200,7 @@ class PlacingTests(RulesTestCase):
 
 
 class OthersTests(RulesTestCase):
-    """What else may happen to a ringing call."""
+    """Other events of a ringing call."""
 
     settings = CallSettings(longest=20.0, unseated_limit=10.0)
 

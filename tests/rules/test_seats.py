@@ -1,4 +1,4 @@
-"""The two seats of a page's room: whom they are given to, and what their pages see (protocol §3)."""
+"""The two seats of a page's room: the pages that get them, and the state shown to both (protocol §3)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TypedRoomTests(SeatsTestCase):
         self.assert_meets(self.red, "b3")
 
     def test_seat_is_kept(self) -> None:
-        """A seat whose socket went away is kept for its key for 10 s; after that whoever comes may take it."""
+        """A seat whose socket went away is kept for its key for 10 s; after that any page may take it."""
         self.red.comes("r")
         self.blue.comes("b")
         self.blue.goes()
@@ -81,7 +81,7 @@ class TypedRoomTests(SeatsTestCase):
         self.assertEqual(NoSeat("full"), self.blue.comes("b"))
 
     def test_who_is_told(self) -> None:
-        """Whoever is gone is not told of the room, and each socket of a seat has a greater generation."""
+        """A page that is gone is not told of the room, and each socket of a seat has a greater generation."""
         generations = [page.comes().generation for page in (self.red, self.blue, self.red, self.blue)]
         self.assertEqual(sorted(set(generations)), generations)
         self.world.wait(1)
@@ -112,7 +112,7 @@ class TypedRoomTests(SeatsTestCase):
             self.assertEqual(RoomView("ended", "hangup", None), page.view)
 
     def test_ended_room_begins_anew(self) -> None:
-        """A meeting that was ended is forgotten when both have left; whoever comes before that begins anew."""
+        """A meeting that was ended is forgotten when both have left; a page that comes before that starts a new one."""
         self.red.comes("r")
         self.blue.comes("b")
         self.red.hangs_up()
@@ -126,7 +126,7 @@ class TypedRoomTests(SeatsTestCase):
         self.assertEqual({}, self.world.seats)
 
     def test_strangers_to_the_room(self) -> None:
-        """Who has no seat can neither leave nor end the room."""
+        """A page without a seat can neither leave nor end the room."""
         self.red.comes("r")
         before = dict(self.world.seats)
         self.green.hangs_up()
@@ -202,7 +202,7 @@ class CallRoomTests(SeatsTestCase):
             self.assertEqual(RoomView("ended", "hangup", None), page.view)
 
     def test_button_of_a_stranger(self) -> None:
-        """Who has no seat in the room ends nothing."""
+        """A page without a seat in the room ends nothing."""
         self.tv.accepts(self.room)
         self.green.hangs_up()
         self.assert_call(self.room, Active)
@@ -219,7 +219,7 @@ class CallRoomTests(SeatsTestCase):
         self.assertIsInstance(self.green.comes("g"), Seated)
 
     def test_seat_outlives_its_page(self) -> None:
-        """A seat of a call is not given up by itself, but after 10 s to whoever comes."""
+        """A seat of a call is not given up by itself, but after 10 s to any page."""
         self.tv.accepts(self.room)
         self.blue.goes()
         self.world.wait(9.9)

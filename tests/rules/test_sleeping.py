@@ -59,7 +59,7 @@ class FallingAsleepTests(SleepingCase):
         self.assertEqual((self.tv.address,), self.ringing_there().asleep)
 
     def test_many_blocked(self) -> None:
-        """So it is, however many phones its phone has blocked; the record names no other device."""
+        """The same holds however many phones its phone has blocked; the record names no other device."""
         policy = Policy(frozenset(f"139{number:08d}" for number in range(1000)), wakes=frozenset(["tv", "radio"]))
         self.prefers(policy)
         self.assertEqual(frozenset(["tv"]), self.tv.record.policy.wakes)
@@ -103,7 +103,7 @@ class WakingTests(SleepingCase):
         self.assertEqual([call_success(self.tv, reply.room)], self.ann.hears())
 
     def test_incomplete(self) -> None:
-        """It is known where it is, be it that other nodes know more."""
+        """Its place is known, even if other nodes know more."""
         self.world.complete = False
         self.assertEqual((self.tv.address,), self.ringing_there().asleep)
 
@@ -120,7 +120,7 @@ class WakingTests(SleepingCase):
         self.assertEqual([be_hangup(self.ann, room, "no_answer")], self.tv.connects())
 
     def test_cancelled(self) -> None:
-        """So it is when the caller has thought better of it."""
+        """The same holds when the caller has cancelled."""
         room = self.ringing_there().room
         self.ann.cancels(self.tv)
         self.assertEqual([be_hangup(self.ann, room, "cancelled")], self.tv.connects())
@@ -132,7 +132,7 @@ class WakingTests(SleepingCase):
         self.assertEqual([call_failed(self.tv, "busy")], self.carol.hears())
 
     def test_refused_first(self) -> None:
-        """Who may not call it is told `offline`, and it is not woken."""
+        """A caller that may not call it is told `offline`, and it is not woken."""
         self.prefers(Policy(blocked=frozenset([self.ann.address.phone]), wakes=frozenset(["tv"])))
         self.assertEqual(Failed(self.tv.address, Reason.OFFLINE), self.places())
 
@@ -205,7 +205,7 @@ class NotWokenTests(SleepingCase):
         self.assertEqual(version, self.world.calls[room].version)
 
     def test_glare(self) -> None:
-        """Who sleeps and is called may call back as soon as it is awake: that is its acceptance."""
+        """A sleeping callee may call back as soon as it is awake: that is its acceptance."""
         room = self.ringing_there().room
         self.tv.connects()
         place = events.Place(

@@ -36,7 +36,7 @@ class TableTests(SynchronousTestCase):
             self.assertTrue(why.endswith("."), why)
 
     def test_told_apart(self) -> None:
-        """A transition says of one state what happens then, and is called with the tx, the call and the event."""
+        """A transition is for one state, and is called with the tx, the call and the event."""
         for (state, event), transition in TABLE.items():
             self.assertTrue(inspect.getdoc(transition), transition)
             tx, call, happened = inspect.signature(transition).parameters.values()
@@ -45,7 +45,7 @@ class TableTests(SynchronousTestCase):
             self.assertIn(event.__name__, happened.annotation)
 
     def test_events(self) -> None:
-        """Every event leads to a machine, or is what one of the others brings about in a call."""
+        """Every event leads to a machine, or follows from another event in a call."""
         self.assertEqual(kinds(Event), rules._MACHINES.keys() | OF_CALLS)
         in_calls = {event for event, machine in rules._MACHINES.items() if machine is in_room}
         self.assertEqual(in_calls, in_calls & OF_CALLS)

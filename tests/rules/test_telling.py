@@ -13,7 +13,7 @@ from tests.rules.world import RulesTestCase
 
 
 class TellingTests(RulesTestCase):
-    """What a record says to whom."""
+    """The messages that follow from a record."""
 
     def test_seconds_left(self) -> None:
         """`expires_in` counts whole seconds of ringing left; when there is none, nobody is rung any more.
@@ -55,7 +55,7 @@ class TellingTests(RulesTestCase):
             self.assertEqual(be_hangup(other, room, "shutting_down"), on_wire(message))
 
     def test_who_hung_up(self) -> None:
-        """Who hung up is told nothing of it."""
+        """The device that hung up is not told of it."""
         room = self.active(self.ann, self.tv)
         self.tv.hangs_up(room)
         self.assertIsNone(news(self.world.calls[room], self.tv.address, self.world.now, 45.0))
@@ -91,7 +91,7 @@ class TellingTests(RulesTestCase):
             self.assertEqual(expected, json.loads(encode(message)))
 
     def test_outcomes(self) -> None:
-        """The outcome of a call is read off its record, and stays what it was when an answered call ends."""
+        """The outcome of a call is read off its record, and stays unchanged when an answered call ends."""
         room = self.ringing(self.ann, self.tv)
         self.assertIsNone(outcome_of(self.world.calls[room]))
         self.tv.accepts(room)

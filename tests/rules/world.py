@@ -39,7 +39,7 @@ AnyRecord = DeviceRecord | CallRecord | SeatsRecord
 
 
 class World:
-    """What the rules decide is done at once, and told to the devices that are connected."""
+    """A world in which decisions of the rules take effect at once, and connected devices are told."""
 
     def __init__(self, settings: CallSettings) -> None:
         self.settings: Final = settings
@@ -54,9 +54,9 @@ class World:
         """The room of each alias there ever was."""
         self.displaced: list[Displaced] = []
         self.complete = True
-        """Whether nobody knows more than these records."""
+        """True if nobody knows more than these records."""
         self.alone = False
-        """Whether the node cannot reach the shared store."""
+        """True if the node cannot reach the shared store."""
         self._rooms = 0
 
     def new_room(self) -> RoomId:
@@ -65,7 +65,7 @@ class World:
         return RoomId(f"{self._rooms:032x}")
 
     def happen(self, event: events.Event) -> Any:
-        """Let the rules decide on an event, do what they say, and return the reply."""
+        """Let the rules decide on an event, carry out the decisions, and return the reply."""
         aliases = {alias: room for alias, room in self.aliases.items() if room in self.calls}
         records = Records(self.devices, self.calls, self.seats, self.complete, self.policies, aliases, self.alone)
         decision = decide(records, event, self.now, self.settings)
@@ -153,17 +153,17 @@ class Device:
 
     @property
     def record(self) -> DeviceRecord:
-        """What the store remembers of this device."""
+        """The record of this device in the store."""
         return self._world.devices[self.address.phone][self.address.device_id]
 
     def everywhere(self) -> DeviceAddress:
         """The address that rings every device of this phone."""
         return DeviceAddress(self.address.phone, EVERY_DEVICE)
 
-    # What it does
+    # Actions
 
     def connects(self, node: str = "here", displaces: bool = False) -> list[Frame]:
-        """Open a socket; what the device is sent first.
+        """Open a socket; returns the first frames to the device.
 
         :param displaces: there is an older one on this node.
         """
@@ -181,7 +181,7 @@ class Device:
         return self.hears()
 
     def known(self) -> tuple[Known, ...]:
-        """What the device has shown that it knows."""
+        """The confirmations of the device."""
         return tuple(one for one, told_at in self._told.items() if told_at <= self.last_heard - KNOWN_AFTER)
 
     def loses_socket(self) -> None:
@@ -189,7 +189,7 @@ class Device:
         self._world.happen(events.Disconnected(self.address, self.record.generation, self.known()))
 
     def says_goodbye(self) -> None:
-        """Have the device close the socket: what it was told it knows."""
+        """Have the device close the socket: it knows all messages so far."""
         self._world.happen(events.Disconnected(self.address, self.record.generation, tuple(self._told)))
 
     def calls(self, target: Device | DeviceAddress) -> RoomId | None:
@@ -236,7 +236,7 @@ class Device:
         """Have the device's token revoked."""
         self._world.happen(events.Revoked(self.address, self.generation))
 
-    # What it hears
+    # Messages
 
     def hears(self) -> list[Frame]:
         """The frames that it was sent since the last time."""
@@ -339,12 +339,12 @@ class RulesTestCase(SynchronousTestCase):
         return room
 
     def forget_heard(self) -> None:
-        """Let what was heard so far be out of the way."""
+        """Forget the messages so far."""
         for device in self.world.people.values():
             device.hears()
 
     def assert_heard(self, device: Device, *frames: Frame) -> None:
-        """``device`` heard these frames, in this order, and no more."""
+        """Assert that ``device`` heard these frames, in this order, and no others."""
         self.assertEqual(list(frames), device.hears())
 
     def assert_silence(self, *but: Device) -> None:
@@ -361,7 +361,7 @@ class RulesTestCase(SynchronousTestCase):
 
 
 def due_event(record: AnyRecord) -> events.Event:
-    """What happens when the time of a record has come."""
+    """The event when a record is due."""
     if isinstance(record, DeviceRecord):
         return events.DeviceDue(record.address)
     return events.CallDue(record.room) if isinstance(record, CallRecord) else events.SeatsDue(record.room)

@@ -1,4 +1,4 @@
-"""The contracts of databases on a real PostgreSQL, and what is true of PostgreSQL alone."""
+"""The contracts of databases on a real PostgreSQL, and properties of PostgreSQL alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
     """Accounts and contacts."""
 
     def test_locked_database_is_unavailable(self) -> None:
-        """Whoever cannot get at the database in time is told that it is worth trying again."""
+        """A transaction that cannot get at the database in time fails as unavailable, to be tried again."""
         other = Database(self.database._url.render_as_string(hide_password=False))
         self.addCleanup(other.close)
         with other.write() as locking:
@@ -89,7 +89,7 @@ class CodesOnPostgresql(OnPostgresql, CodesContract, TestCase):
 
 
 class CompanyOnPostgresql(OnPostgresql, RosterContract, TestCase):
-    """Who is there for a phone."""
+    """The roster of a phone."""
 
 
 class ContactsOnPostgresql(OnPostgresql, ContactsContract, TestCase):
@@ -113,7 +113,7 @@ class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
 
 
 class PreferencesOnPostgresql(OnPostgresql, PreferencesContract, TestCase):
-    """What the owners of phones want."""
+    """The preferences of phones' owners."""
 
 
 class PushOnPostgresql(OnPostgresql, PushContract, TestCase):
@@ -154,7 +154,7 @@ class SchemaOnPostgresql(OnPostgresql, SharedSchemaContract, TestCase):
         return self.check(test)
 
     def hold_lock(self, database: Database, locked: Callable[[], object]) -> None:
-        """Hold the lock of an upgrade for a while."""
+        """Hold the lock of an upgrade for some time."""
         with database.write() as connection:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.ADVISORY_LOCK})

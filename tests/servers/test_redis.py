@@ -1,4 +1,4 @@
-"""The contracts of stores, buses and limits on what nodes share, over a real Redis and a real Valkey."""
+"""The contracts of stores, buses and limits of the shared store, over a real Redis and a real Valkey."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class ValkeyCallStoreTests(OfANode, CallStoreContract):
 
 
 class RedisDueTests(OfANode, DueContract, PresenceContract):
-    """What is due, and who is there, on Redis."""
+    """Due and present records, on Redis."""
 
 
 class ValkeyDueTests(OfANode, DueContract, PresenceContract):
-    """What is due, and who is there, on Valkey."""
+    """Due and present records, on Valkey."""
 
     flavour = "valkey"
 

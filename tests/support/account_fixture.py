@@ -86,7 +86,7 @@ class ServiceFixture:
             self.database, run_at_once, self.clock, Newcomers(self.clock.seconds, lambda: 20, UNUSED_FOR, is_told=False)
         )
         self.closed: list[str] = []
-        """The phones of which sockets were to be closed."""
+        """The phones whose sockets were to be closed."""
         self.left: list[DeviceAddress] = []
         """The devices that were to leave their calls."""
         self.registered: list[DeviceAddress] = []

@@ -16,7 +16,7 @@ _DOCUMENT: Final = openapi.document()
 
 @cache
 def _responses(path: str, method: str) -> Mapping[str, Any]:
-    """What a call may be answered with, by status: the headers that it must have, and what checks the body."""
+    """The possible answers to a call, by status: the headers that it must have, and the validator of the body."""
     found = {}
     for status, response in _DOCUMENT["paths"][path][method]["responses"].items():
         if "$ref" in response:
@@ -28,7 +28,7 @@ def _responses(path: str, method: str) -> Mapping[str, Any]:
 
 
 def check_answer(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Make sure that an answer is as the document says, if what is answered is a call of the account service.
+    """Make sure that an answer is as the document says, if the path is a call of the account service.
 
     :param headers: with names in lower case.
     """

@@ -1,4 +1,4 @@
-"""Tests of the account service over HTTP: what holds for every answer."""
+"""Tests of the account service over HTTP: the properties of every answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLOCK = "/contacts/block"
 UNBLOCK = "/contacts/unblock"
 CHANGES = (ADD, REMOVE, BLOCK, UNBLOCK)
 MARK = "s3cret-m4rk"
-"""What no answer and no line of the log may repeat."""
+"""A mark that no answer and no line of the log may repeat."""
 
 NAMES = {
     0: "ERROR_CODE_NONE",
@@ -59,7 +59,7 @@ class ApiTestCase(SynchronousTestCase):
         )
 
     def post(self, path: str, body: bytes | dict[str, Any], *headers: str) -> Answer:
-        """Ask, and check what holds for every answer."""
+        """Ask, and check the properties of every answer."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         with capturedLogs() as events:
             answer = self.wire.request("POST", path, data, *headers)

@@ -18,7 +18,7 @@ _SCHEMAS: Final = str(Path(callnet.__file__).parent / "schemas")
 
 
 class CallPath:
-    """What a call takes, on average of some.
+    """The cost of a call, on average of some.
 
     :param call: makes a whole one.
     """
@@ -26,8 +26,8 @@ class CallPath:
     def __init__(self, call: Callable[[], object]) -> None:
         self._counts: Counter[str] = Counter()
         self._depth = self.deepest = 0
-        """So many functions were on the stack at once."""
-        call()  # what is made at the first call counts no more
+        """Functions on the stack at once: now, and at most."""
+        call()  # objects made at the first call are no longer counted
         sys.setprofile(self._note)
         try:
             for _ in range(_CALLS):

@@ -1,4 +1,4 @@
-"""The rules of :mod:`callnet.client.calls`, alone: what is said to them, and what they say."""
+"""The rules of :mod:`callnet.client.calls`, alone: their input and output."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class CallsCase(SynchronousTestCase):
         self.addCleanup(self.calls.left)
 
     def say(self, request: Request) -> None:
-        """Remember what is sent, without its id."""
+        """Remember a sent request, without its id."""
         self.sent.append({name: value for name, value in msgspec.to_builtins(request).items() if name != "id"})
         self.request_id = request.id
 
     def hear_of(self, event: CallEvent) -> None:
-        """Remember what is told."""
+        """Remember an event."""
         reason = f" {event.call.reason}" if event.state == "over" else ""
         self.told.append(f"{event.call.direction} {event.state}{reason}")
         self.react(event)
@@ -86,12 +86,12 @@ class CallsCase(SynchronousTestCase):
         return call
 
     def take_sent(self) -> list[dict[str, Any]]:
-        """What it has sent since this was last asked."""
+        """The frames that it has sent since the last call."""
         sent, self.sent = self.sent, []
         return sent
 
     def take_told(self) -> list[str]:
-        """What it has told since this was last asked."""
+        """The events that it has reported since the last call."""
         told, self.told = self.told, []
         return told
 
@@ -113,5 +113,5 @@ def hang_up(room: str = ROOM, of: DeviceAddress = FRIEND) -> dict[str, str]:
 
 
 def view(direction: str, state: str, room: str = ROOM, peer: DeviceAddress = FRIEND) -> PresentCall:
-    """What a welcome says of the present call."""
+    """The present call in a welcome."""
     return PresentCall(room, state, direction, *peer, page="/page", answered_at=1.0 if state == "active" else None)

@@ -12,13 +12,13 @@ log = Logger()
 
 
 def checked(extended: bool = False) -> Watch:
-    """What a client is to be watched by. A frame that is not as the schemas say fails the test."""
+    """A watch for a client. A frame that is not as the schemas say fails the test."""
     received, sent = (TO_EXTENDED, FROM_EXTENDED) if extended else (TO_DEVICE, FROM_DEVICE)
     return lambda payload, is_sent: look(sent if is_sent else received, payload)
 
 
 def look(direction: Direction, payload: bytes) -> None:
-    """Check a frame. What is raised here would get lost in a socket; what is logged fails a test of trial."""
+    """Check a frame. An exception here would get lost in a socket; a logged one fails a test of trial."""
     try:
         check(direction, payload)
     except AssertionError:

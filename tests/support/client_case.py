@@ -24,7 +24,7 @@ NEVER: Final = 1e9
 
 
 class ScriptedServer(WebSocketServerFactory):
-    """A signaling service that does what a test tells it to."""
+    """A signaling service with scripted answers."""
 
     def __init__(self) -> None:
         WebSocketServerFactory.__init__(self)
@@ -33,9 +33,9 @@ class ScriptedServer(WebSocketServerFactory):
         self.refusal = 0
         """The HTTP status that refuses the next upgrade."""
         self.retry_after: str | None = None
-        """What a refusal says in ``Retry-After``."""
+        """The header ``Retry-After`` of a refusal."""
         self.subprotocol: str | None = None
-        """What it chooses of what the client offers."""
+        """The subprotocol that it chooses from the client's offer."""
         self.answers_close = True
         self.answers_pings = True
         self.requests: list[ConnectionRequest] = []
@@ -113,7 +113,7 @@ class ClientCase(SynchronousTestCase):
         return connected
 
     def arrive(self) -> None:
-        """Let whoever wants to connect do so."""
+        """Let every waiting client connect."""
         pump = ConnectionCompleter(self.reactor).succeedOnce()
         assert pump is not None
         self.pumps.append(pump)

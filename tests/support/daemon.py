@@ -43,7 +43,7 @@ class Daemon(daemon.Daemon):
         return deferToThread(self.wait)
 
     def said(self, pattern: str) -> Deferred[re.Match[str]]:
-        """Fires when its log has something like this, after its URLs and what was asked for before."""
+        """Fires when its log has a match, after its URLs and the match that was waited for before."""
 
         def look_on(match: re.Match[str]) -> re.Match[str]:
             self._looked_at = match.end()

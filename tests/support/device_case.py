@@ -1,4 +1,4 @@
-"""A device of the client's and a server that does what the test says, over wires in memory."""
+"""A device of the client's and a scripted server, over wires in memory."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class DeviceCase(ClientCase):
         self.settle()
 
     def heard(self) -> list[str]:
-        """The types of what the server has heard since this was last asked."""
+        """The types of the frames that the server has received since the last call."""
         self.settle()
         heard, self.server.heard = self.server.heard, []
         return [json.loads(payload)["type"] for payload in heard]
@@ -87,7 +87,7 @@ class DeviceCase(ClientCase):
         return [event.state for event in self.events if isinstance(event, StateEvent)]
 
     def is_trying(self) -> bool:
-        """Whether it wants to reach the server just now."""
+        """True if it wants to reach the server now."""
         return len(self.reactor.tcpClients) > 0
 
     def wait(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Devices of tests over real sockets: those of the client, every frame of which is checked against the schemas."""
+"""Devices of tests over real sockets: those of the client; each frame is checked against the schemas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.checked_client import checked
 from tests.support.daemon import Daemon
 
 FOREVER: Final = 1e12
-"""When a token expires of which that is not known."""
+"""The expiry of a token if it is not known."""
 
 reactor: Any = installed
 
@@ -36,7 +36,7 @@ def log_in(service: Server, phone: str, device_id: str) -> Deferred[str]:
 
 
 class Member:
-    """A device, and what has rung and ended for it.
+    """A device, and the calls that have rung and ended for it.
 
     :param token: what it has, if it is not to log in.
     :param answers: whether it accepts whatever rings it.
@@ -100,7 +100,7 @@ class Member:
         return self.lost().addCallback(leave)
 
     def reaches(self, callee: Member) -> Deferred[Call]:
-        """Call somebody until it rings there: it may be connected a moment before other nodes know of it.
+        """Call somebody until it rings there: other nodes may learn of the connection a moment later.
 
         Fires with the call as the other has it.
         """

@@ -1,4 +1,4 @@
-"""Devices of which some speak ``callnet.v2``, over wires in memory."""
+"""Devices, some with ``callnet.v2``, over wires in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOB = DeviceAddress("13651884966", "phone")
 
 @implementer(IRoster)
 class Lists:
-    """Who lists whom, and what was missed, as the test says."""
+    """Rosters and missed calls, as the test says."""
 
     def __init__(self) -> None:
         self.lists: dict[str, frozenset[str]] = {}
@@ -40,10 +40,10 @@ class Lists:
 
 
 class ExtendedCase(QuietTestCase):
-    """Devices of which some are extended."""
+    """Devices; some are extended."""
 
     def extended(self, address: DeviceAddress, claimed: bool = False) -> Device:
-        """Connect an extended device, which is welcomed before it is told anything else."""
+        """Connect an extended device, which is welcomed first."""
         device = self.world.extended(*address, claimed=claimed)
         self.welcome, *_ = device.heard()
         self.assertEqual("welcome", self.welcome["type"])

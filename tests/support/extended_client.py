@@ -16,7 +16,7 @@ PATIENCE = 30
 
 
 class ExtendedDevice:
-    """A device. It keeps what it is told."""
+    """A device that keeps its messages."""
 
     connection: Connection
 
@@ -48,7 +48,7 @@ class ExtendedDevice:
         return self.connection.abort()
 
     def received(self, payload: bytes) -> None:
-        """Keep a frame, and tell whoever waits for one."""
+        """Keep a frame, and tell those that wait for one."""
         frame = json.loads(payload)
         self.frames.append(frame)
         for is_it, heard in list(self._wanted):

@@ -8,12 +8,12 @@ from zope.interface import implementer
 
 @implementer(ILogObserver)
 class FailureWatcher:
-    """Keeps what is logged as a failure."""
+    """Keeps logged failures."""
 
     def __init__(self) -> None:
         self.failures: list[LogEvent] = []
 
     def __call__(self, event: LogEvent) -> None:
-        """Look at what is logged."""
+        """Look at a logged event."""
         if "log_failure" in event:
             self.failures.append(event)

@@ -15,7 +15,7 @@ from callnet.schemas.structs import reference
 
 @cache
 def validators(direction: Direction) -> Mapping[str, Draft7Validator]:
-    """What checks a frame, by its tag. AsyncAPI reads its schemas as draft 7 has it."""
+    """The validators of frames, by tag. AsyncAPI reads its schemas as draft 7 has it."""
     components = {"schemas": direction.schemas()}
     return {
         tag: Draft7Validator({"allOf": [reference(name)], "components": components})
@@ -24,7 +24,7 @@ def validators(direction: Direction) -> Mapping[str, Draft7Validator]:
 
 
 def complaint(direction: Direction, frame: Any) -> str | None:
-    """What is wrong with a decoded frame; ``None``: nothing."""
+    """The fault of a decoded frame; ``None``: there is none."""
     validator = validators(direction).get(str(frame.get(direction.tag_field))) if isinstance(frame, dict) else None
     if validator is None:
         return "it has no type that is known"

@@ -1,4 +1,4 @@
-"""A handset at a server that does what the test says."""
+"""A handset at a scripted server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOM, ROOM_2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba987654
 
 
 class HandsetCase(ClientCase):
-    """A handset at a server that does what the test says."""
+    """A handset at a scripted server."""
 
     def setUp(self) -> None:
         """Listen."""

@@ -43,7 +43,7 @@ class HttpWire:
 
     @property
     def closed(self) -> bool:
-        """Whether the server has closed the connection."""
+        """True if the server has closed the connection."""
         return not self._transport.connected
 
     def send(self, data: bytes) -> None:

@@ -30,13 +30,13 @@ class LateCallStore:
         self._bus = bus
         self._next_turn = next_turn
         self.before_commit: deque[Callable[[], object]] = deque()
-        """What happens just before the next commits, one for each."""
+        """Actions just before the next commits, one for each."""
         self.lost_commands: deque[bool] = deque()
         """For each of the next commands, whether it is lost on its way."""
         self.lost_answers: deque[bool] = deque()
         """For each of the next commands that came through, whether its answer is lost."""
         self.is_away = False
-        """Whether every command is lost."""
+        """True if every command is lost."""
 
     @property
     def node(self) -> str:

@@ -1,4 +1,4 @@
-"""What is there at once or later, as a Deferred, which trial's own assertions know."""
+"""Values that are there at once or later, as a Deferred, which trial's own assertions know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for aiortc in tests of the rules of a connection, and one side of such a connection."""
+"""A substitute for aiortc in tests of the rules of a connection, and one side of such a connection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from callnet.client.relayed import IceCandidate, Relayed
 from callnet.media.connection import LOOK_EVERY, Connection
 
 OURS, THEIRS = (f"a=fingerprint:sha-256 {':'.join([byte] * 32)}\r\n" for byte in ("AA", "BB"))
-"""What is read of the descriptions of both sides."""
+"""The relevant line of the descriptions of both sides."""
 
 
 class Wire:
-    """Stands for aiortc: a connection that does what a test wants."""
+    """Stands for aiortc: a scripted connection."""
 
     descriptions = OURS, THEIRS
 
@@ -102,7 +102,7 @@ class ConnectionCase(SynchronousTestCase):
         return self.wires[-1]
 
     def say(self, message: Relayed) -> None:
-        """Remember what it says."""
+        """Remember a message."""
         self.said.append(message)
 
     def flowed(self, is_flowing: bool) -> None:
@@ -126,7 +126,7 @@ class ConnectionCase(SynchronousTestCase):
         self.reports.append(what)
 
     def take_said(self) -> list[Relayed]:
-        """What it has said since this was last asked."""
+        """The messages that it has sent since the last call."""
         said, self.said = self.said, []
         return said
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def run(module: Path, function: str, argument: object) -> Any:
-    """What a JavaScript function makes of a module and an argument."""
+    """The result of a JavaScript function for a module and an argument."""
     program = f"""
         import * as module from {json.dumps(module.as_uri())};
         console.log(JSON.stringify((await ({function})(module, {json.dumps(argument)})) ?? null));

@@ -27,16 +27,16 @@ from callnet.store.tables import Record, Tables
 
 
 class Cluster:
-    """What nodes share: the records, a clock, and who listens under which name."""
+    """The shared part of nodes: the records, a clock, and the listeners by name."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self.tables: Final = Tables()
         self.clock: Final = clock
         self.shift = 0.0
-        """How far the clock of the store is ahead of that of the nodes, in seconds."""
+        """The lead of the store's clock over that of the nodes, in seconds."""
         self.listening: Final[dict[str, list[Callable[[BusMessage], None]]]] = {}
         self.failed: Final[list[CallRecord]] = []
-        """Calls that came to nothing and have no record."""
+        """Failed calls that have no record."""
         self.displaced: Final[list[Displaced]] = []
         """Those whose nodes could not be told."""
 
@@ -86,7 +86,7 @@ class NodeStore:
             self._cut_off = CutOff(self._cluster, self.node)
 
     def is_back(self) -> None:
-        """Let the node be one of many again: everyone is told of what they missed."""
+        """Let the node be one of many again: everyone is told the missed changes."""
         if self._cut_off is not None:
             cut_off, self._cut_off = self._cut_off, None
             cut_off.ends()
@@ -159,7 +159,7 @@ class NodeStore:
 
 
 class CutOff:
-    """The time in which a node is alone. What it does is written down at once, but nobody is told."""
+    """The time in which a node is alone. Its commits are written at once, but nobody is told."""
 
     def __init__(self, cluster: Cluster, node: str) -> None:
         self._cluster = cluster
@@ -213,7 +213,7 @@ class CutOff:
             ear(message)
 
     def ends(self) -> None:
-        """Tell everybody what has changed meanwhile."""
+        """Tell everybody the changes of that time."""
         tables = self._cluster.tables
         self._cluster.listening[self._node] = self._ears
         for displaced in self._cluster.displaced:

@@ -1,4 +1,4 @@
-"""A server whose devices log in, and go by what the owners of their phones want."""
+"""A server whose devices log in, with the preferences of their phones' owners."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PeopleCase(QuietTestCase):
     contacts_only = False
 
     def make_world(self) -> World:
-        """A server that goes by what is in a database."""
+        """A server with a database."""
         self.database = migrated.in_memory()
         self.addCleanup(self.database.close)
         clock = Clock()
@@ -52,7 +52,7 @@ class PeopleCase(QuietTestCase):
         self.world.advance(1.5)
 
     def calls(self, caller: Device, target: DeviceAddress) -> dict[str, object]:
-        """What a caller is told at once, if anything."""
+        """The first answer to a caller, if any."""
         caller.say("call", to_phone=target.phone, to_device_id=target.device_id)
         return next(iter(caller.heard()), {})
 

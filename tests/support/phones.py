@@ -1,4 +1,4 @@
-"""Devices for tests of the heart: real sessions whose sockets only remember what was sent on them."""
+"""Devices for tests of the heart: real sessions whose sockets only remember sent frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTCOMES: Final = ("call_success", "call_refuse", "call_failed")
 
 
 class Sent(Struct, frozen=True):
-    """A frame that a device sent after so many frames that it was sent."""
+    """A frame that a device sent after it had received a number of frames."""
 
     after: int
     frame: Frame
@@ -44,9 +44,9 @@ class Connection:
     def __init__(self, address: DeviceAddress, rooms: RoomManager, clock: Clock, extended: bool = False) -> None:
         self.address: Final = address
         self.frames: list[Frame] = []
-        """What the device was sent."""
+        """The frames that the device received."""
         self.sent: list[Sent] = []
-        """What it sent."""
+        """The frames that it sent."""
         self.is_open = True
         self._clock = clock
         self._last_heard = clock.seconds()
@@ -78,7 +78,7 @@ class Connection:
         self.is_open = False
         self.session.closed(said_goodbye)
 
-    # What the device sends
+    # Frames of the device
 
     def calls(self, target: DeviceAddress) -> None:
         """Send ``call``."""
@@ -106,10 +106,10 @@ class Connection:
         self.sent.append(Sent(len(self.frames), frame))
         self.session.received(json.dumps(frame).encode())
 
-    # What can be said of it afterwards
+    # Facts about it afterwards
 
     def rooms_left_open(self) -> list[object]:
-        """Rooms that it was called to or put through to, and of which it neither heard nor made the end."""
+        """Rooms of its calls and rings whose end it neither heard nor made."""
         return [
             frame["room_id"]
             for index, frame in enumerate(self.frames)
@@ -122,7 +122,7 @@ class Connection:
         return told or any(s.concerns(room) and (s.after > index or s.frame.get("room_id") == room) for s in self.sent)
 
     def outcomes(self) -> list[tuple[int, bool]]:
-        """For each call that it sent: how many outcomes it got, and whether it did anything else after it.
+        """For each call that it sent: the number of outcomes, and whether it did anything else after it.
 
         A call to oneself is no call and leaves everything as it was, so it and its failure do not count.
         """
@@ -137,5 +137,5 @@ class Connection:
         return found
 
     def _is_idle(self, frame: Frame) -> bool:
-        """Tell whether a frame leaves whoever sent it in the call that it placed."""
+        """Tell whether a frame leaves its sender in the call that it placed."""
         return frame["type"] == "called_success" or self.address == (frame.get("to_phone"), frame.get("to_device_id"))

@@ -1,4 +1,4 @@
-"""Sequence diagrams of the manual, played: what devices say in them is said to a server, what they hear is compared.
+"""Sequence diagrams of the manual, played: the messages of devices go to a server, and the answers are compared.
 
 A participant ``Page`` or ``Other page`` is the page of a room, one that ends with ``(v2)`` an extended client, every
 other one but ``callnet`` a base client.
@@ -73,7 +73,7 @@ class Player:
         self._sockets[name].say(step.text, **self._fields(name, step))
 
     def _fields(self, name: str, step: Arrow) -> dict[str, Any]:
-        """What is in a message, as far as the diagram says it or it follows from what went before."""
+        """The fields of a message, as far as the diagram has them or they follow from earlier messages."""
         number = str(1 + _PAGES.index(name)) if name in _PAGES else ""
         other = self._address(next(each for each in self._inboxes if each != name))
         if step.text == "call":

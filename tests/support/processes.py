@@ -1,4 +1,4 @@
-"""Processes that are no children of the tests: what they do is read off the system."""
+"""Processes that are no children of the tests: their state is read off the system."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ProcessEnd(FileDescriptor):
         self.startReading()
 
     def fileno(self) -> int:
-        """What is readable when the process has ended."""
+        """A descriptor that is readable when the process has ended."""
         return self._descriptor
 
     def doRead(self) -> None:

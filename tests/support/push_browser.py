@@ -1,4 +1,4 @@
-"""A browser that subscribes to Web Push, and reads what it is sent by an implementation of its own.
+"""A browser that subscribes to Web Push, and reads its messages by an implementation of its own.
 
 The curve, the derivation of keys (RFC 5869) and GCM are written out here; of ``cryptography`` only AES on one block is
 used, and the check of a signature.
@@ -49,7 +49,7 @@ class Browser:
         self.public: Final = _encoded(_times(self._private, _G))
 
     def subscription(self, endpoint: str) -> dict[str, Any]:
-        """What ``PushSubscription.toJSON`` gives."""
+        """The value of ``PushSubscription.toJSON``."""
         keys = {"p256dh": base64url(self.public), "auth": base64url(self.auth)}
         return {"endpoint": endpoint, "expirationTime": None, "keys": keys}
 
@@ -58,7 +58,7 @@ class Browser:
         return json.dumps(self.subscription(endpoint))
 
     def read(self, body: bytes) -> bytes:
-        """What a push message says (RFC 8291 §3, RFC 8188 §2)."""
+        """The content of a push message (RFC 8291 §3, RFC 8188 §2)."""
         assert len(body) <= 4096
         salt, size, length = body[:16], int.from_bytes(body[16:20], "big"), body[20]
         sender, sealed = body[21 : 21 + length], body[21 + length :]
@@ -74,7 +74,7 @@ class Browser:
 
 
 def claims_of(authorization: str) -> tuple[dict[str, Any], str]:
-    """What a sender says of itself, by a signature that is right, and its key (RFC 8292 §3)."""
+    """The claims of a sender, with a correct signature, and its key (RFC 8292 §3)."""
     scheme, _, parameters = authorization.partition(" ")
     assert scheme == "vapid"
     given = dict(one.strip().split("=", 1) for one in parameters.split(","))

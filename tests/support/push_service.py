@@ -1,4 +1,4 @@
-"""Push services to test with: one that takes what it gets, and one that answers without end."""
+"""Push services to test with: one that takes its requests, and one that answers without end."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Endless(Protocol):
 
 
 class Door(WrappingFactory[ProtocolWrapper]):
-    """Counts who comes in."""
+    """Counts its connections."""
 
     noisy = False
 
@@ -79,7 +79,7 @@ class Door(WrappingFactory[ProtocolWrapper]):
         return super().buildProtocol(addr)
 
     def unregisterProtocol(self, protocol: ProtocolWrapper) -> None:
-        """See who has left."""
+        """Note a closed connection."""
         super().unregisterProtocol(protocol)  # type: ignore[no-untyped-call]
         while self._empty and not self.protocols:
             self._empty.pop().callback(None)
@@ -95,7 +95,7 @@ class Door(WrappingFactory[ProtocolWrapper]):
 
 
 def served_by(make: Callable[[], Protocol]) -> Factory:
-    """What serves every connection by a protocol of its own."""
+    """A factory that serves every connection by a protocol of its own."""
     factory = Factory()
     factory.noisy = False
     factory.protocol = make

@@ -18,7 +18,7 @@ class QuietTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Watch the log; start a server."""
         self.secrets: list[str] = []
-        """What no line of the log may hold."""
+        """Secrets that no line of the log may hold."""
         self._expected: tuple[type[Exception], ...] = ()
         self._events = EventLoggingObserver()
         globalLogPublisher.addObserver(self._events)
@@ -32,7 +32,7 @@ class QuietTestCase(SynchronousTestCase):
         return World()
 
     def expect_error(self, kind: type[Exception]) -> None:
-        """There must be one error of this kind in the log: what a test brought about is not held against it."""
+        """Expect one error of this kind in the log; it does not fail the test."""
         self.assertEqual(len(self.flushLoggedErrors(kind)), 1)
         self._expected += (kind,)
 

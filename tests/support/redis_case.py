@@ -34,7 +34,7 @@ SCRIPTS: Final = {
 
 
 class RedisCase(TestCase):
-    """Tests against real servers. What they start is stopped, and nothing of it is left in the reactor."""
+    """Tests against real servers. The started servers are stopped, and nothing of them is left in the reactor."""
 
     timeout = 60
     flavour: Flavour = "redis"
@@ -115,5 +115,5 @@ class Subscription(RedisSubscription):
 
 
 def target(url: str, ca: str = "") -> RedisTarget:
-    """What the settings name."""
+    """The target that the settings name."""
     return parse(RedisSettings(url=url, ca=ca))

@@ -1,4 +1,4 @@
-"""A room manager on a clock, and sessions that only remember what they were told."""
+"""A room manager on a clock, and sessions that only remember their messages."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class RecordedSession:
         self.generation = 0
         self.preferences = PLAIN
         self.calls: list[CallRecord] = []
-        """What it was told to look at."""
+        """Calls that it was told to look at."""
         self.outcomes: list[Outcome] = []
-        """Of calls that were placed on earlier connections."""
+        """The outcomes of calls that were placed on earlier connections."""
         self.closed = 0
-        """How often it was told that it is displaced."""
+        """The number of times that it was told that it is displaced."""
         self.knew: tuple[Known, ...] = ()
-        """What the device has shown that it knows."""
+        """The confirmations of the device."""
         self._rooms = rooms
         self.attached: Final[Deferred[None]] = later(rooms.attach(self))
 
@@ -88,7 +88,7 @@ class RecordedSession:
         self.closed += 1
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Remember its number, and what the device knew before."""
+        """Remember its number, and the confirmations of the device."""
         self.generation = generation
         self.knew = known
 
@@ -118,7 +118,7 @@ class RecordedPage:
         self.waited += 1
 
     def relayed(self, sender: str, data: bytes) -> None:
-        """Remember what the other page said."""
+        """Remember the other page's message."""
         self.relays.append((sender, data))
 
     def displaced(self) -> None:
@@ -214,7 +214,7 @@ class RoomsCase(SynchronousTestCase):
         return outcome
 
     def reply(self, ask: Callable[..., None], *asked: object) -> Deferred[Any]:
-        """Answer or hang up, and wait for what the device is to be told."""
+        """Answer or hang up, and wait for the reply to the device."""
         reply: Deferred[Any] = Deferred()
         ask(*asked, then=reply.callback)
         return reply

@@ -30,11 +30,11 @@ _OTHERS: Mapping[str, tuple[Any, ...]] = {
     "array": (None, "[]", 7, {}),
     "object": ("{}", 7, []),
 }
-"""What a value of a type is not."""
+"""Invalid values of a type."""
 
 
 def values(schema: Schema, schemas: Schemas) -> st.SearchStrategy[Any]:
-    """What a schema allows; of objects, fields that it names.
+    """Values that a schema allows; of objects, fields that it names.
 
     :param schemas: what it may refer to.
     """

@@ -1,4 +1,4 @@
-"""Daemons that many tests share, one for each settings: a start takes far longer than what most tests do with it.
+"""Daemons that many tests share, one for each settings: a start takes far longer than most tests.
 
 A test that has one leaves its settings as they are, and uses phone numbers and rooms of its own. It may stop it: it is
 started again for the next.
@@ -17,12 +17,12 @@ from harness.leaks import check
 from tests.support.daemon import Daemon
 
 _daemons: dict[tuple[Any, ...], SharedDaemon] = {}
-"""By settings and options."""
+"""The daemons by settings and options."""
 _numbers = count(1)
 
 
 class SharedDaemon(Daemon):
-    """A daemon whose log is, for a test, what it has logged since the test took it."""
+    """A daemon whose log is, for a test, the part since the test took it."""
 
     _taken_at = 0
 
@@ -33,7 +33,7 @@ class SharedDaemon(Daemon):
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """True if it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     def launch(self) -> None:
@@ -55,7 +55,7 @@ def new_phone() -> str:
 
 
 async def shared_daemon(case: TestCase, settings: str = "", **options: Any) -> SharedDaemon:
-    """The daemon with these settings, started for who asks first. If a test's log of it holds a secret the test fails.
+    """The daemon with these settings, started for the first test. If a test's log of it holds a secret the test fails.
 
     :param options: of :class:`harness.daemon.Daemon`, hashable.
     """

@@ -62,6 +62,6 @@ class SharedNodes(TestCase):
             await deferLater(reactor, 0.01)
 
     def keys(self) -> list[str]:
-        """What Redis holds, but for what is known of the cluster as such."""
+        """All keys in Redis, except those of the cluster as such."""
         found = self.server.cli("KEYS", f"{self.prefix}*").split()
         return sorted(key.removeprefix(self.prefix) for key in found if key != f"{self.prefix}meta")

@@ -24,10 +24,10 @@ class StillReactor(MemoryReactorClock):
         self._from_threads.put(lambda: callable(*args, **kwargs))
 
     def take_thread(self) -> None:
-        """Wait for what one thread has to say."""
+        """Wait for the result of one thread."""
         self._from_threads.get(timeout=THREAD_TIME)()
 
     def take_threads(self) -> None:
-        """Hear what threads have said so far."""
+        """Take the results of threads so far."""
         while not self._from_threads.empty():
             self.take_thread()

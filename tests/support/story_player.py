@@ -1,4 +1,4 @@
-"""Plays the stories of tests/client_stories with the client in Python; their README says what is in them."""
+"""Plays the stories of tests/client_stories with the client in Python; their README describes the stories."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read(name: str, run: int = 0) -> Mapping[str, Any]:
 
 
 def expected(name: str, protocol: str, run: int = 0) -> str:
-    """What is to come of it."""
+    """The expected result."""
     return _numbered((STORIES / f"{name}.{protocol}.log").read_text(), run)
 
 
@@ -104,7 +104,7 @@ class Gate(ProxyFactory):
         return passing
 
     def cut(self) -> None:
-        """Cut what passes."""
+        """Cut all connections."""
         for passing in list(self.passing):
             passing.cut()
 
@@ -126,7 +126,7 @@ class _Passing(ProxyServer):
 
 
 class Log:
-    """What one device told, and who waits for it."""
+    """The log of one device, and those that wait for its lines."""
 
     def __init__(self, device: str) -> None:
         self.entries: list[Entry] = []
@@ -141,7 +141,7 @@ class Log:
         self._look()
 
     def note_call(self, call: Call, state: str) -> None:
-        """Write down how a call is, unless it is as it was."""
+        """Record the state of a call, unless it is the same as before."""
         entry = call_entry(call, state)
         if self._calls.get(call) != entry:
             self._calls[call] = entry

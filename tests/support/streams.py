@@ -1,4 +1,4 @@
-"""Random streams of frames from two devices and two pages, and what a whole server makes of them.
+"""Random streams of frames from two devices and two pages, and a whole server's reactions.
 
 A stream is made before anybody knows the room ids that the server will draw, so that it can be played twice:
 to a server with its short paths, and to one that leaves everything to its libraries.
@@ -39,7 +39,7 @@ class Frame(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """What one client sends in one go: frames, or whatever else, cut into pieces where the network likes."""
+    """The data that one client sends in one go: frames, or anything else, cut into pieces where the network likes."""
 
     who: int
     """0 and 1: the devices, 2 and 3: the pages."""
@@ -54,16 +54,16 @@ class Told(Struct):
     """Everything that a server did."""
 
     written: list[bytes]
-    """To each client, the room ids by the order in which they were named first."""
+    """The messages to each client, with room ids by the order in which they were named first."""
     ended: list[object]
-    """How each connection came to its end, if it did."""
+    """The end of each connection, if it ended."""
     counts: dict[str, Any]
-    """What became of calls."""
+    """The outcomes of calls."""
     left: tuple[int, int, int]
-    """How many devices, calls and rooms with seats are remembered."""
+    """The number of devices, calls and rooms with seats that are remembered."""
 
 
-# What frames are made of
+# Parts of frames
 
 ODD_TEXTS: Final = (
     b"\xff",
@@ -111,7 +111,7 @@ def _message(who: int, kind: bytes, room: bytes, odd: tuple[int, bytes] | None, 
 
 
 def messages(who: int, odd: bool) -> st.SearchStrategy[bytes]:
-    """What a device may say: the first mostly calls, the second mostly answers."""
+    """Messages of a device: the first mostly calls, the second mostly answers."""
     mostly = [b"call", b"call", b"calling_hangup"] if who == 0 else [b"called_success"] * 3
     kinds = st.sampled_from([*mostly, b"call", b"called_success", b"called_refuse", b"calling_hangup"])
     plain = st.builds(_message, st.just(who), kinds, st.just(THE_ROOM), st.none(), st.just(b""))
@@ -125,7 +125,7 @@ def messages(who: int, odd: bool) -> st.SearchStrategy[bytes]:
 
 
 def page_messages(who: int, odd: bool) -> st.SearchStrategy[bytes]:
-    """What a page may say."""
+    """Messages of a page."""
     mine, theirs = who - 2, 3 - who
     join = st.builds(
         lambda room: b'{"type":"join","room_id":"%b","key":"%b","session":"%b"}' % (room, KEYS[mine], SESSIONS[mine]),
@@ -142,7 +142,7 @@ masks = st.just(bytes(4)) | st.binary(min_size=4, max_size=4)
 
 
 def frames(payloads: st.SearchStrategy[bytes], odd: bool) -> st.SearchStrategy[tuple[Frame | bytes, ...]]:
-    """One message, whole or in parts, or a control frame; if it may be odd, what no client should send."""
+    """One message, whole or in parts, or a control frame; if ``odd``, possibly one that no client should send."""
     whole = st.builds(lambda payload, mask: (Frame(TEXT, payload, True, mask),), payloads, masks)
     parts = st.builds(
         lambda payload, cut, mask: (
@@ -172,7 +172,7 @@ waits = st.sampled_from([0.0] * 20 + [0.25, 2.0, 16.0, 46.0])
 
 
 def steps_of(who: int, odd: bool) -> st.SearchStrategy[Step]:
-    """What one client sends in one go."""
+    """The data that one client sends in one go."""
     payloads = messages(who, odd) if who < 2 else page_messages(who, odd)
     several = st.lists(frames(payloads, odd), min_size=1, max_size=3)
     return st.builds(Step, st.just(who), several.map(lambda some: tuple(chain.from_iterable(some))), cuts, waits)
@@ -188,7 +188,7 @@ streams = (
 )
 
 
-# What a server makes of them
+# A server's reactions
 
 
 def play(steps: Sequence[Step], short: bool) -> Told:
@@ -230,7 +230,7 @@ def _connect(world: World, who: int) -> Wire:
 
 
 class _Player:
-    """Remembers what was written to each client, and the room that was named last."""
+    """Remembers the bytes to each client, and the room that was named last."""
 
     def __init__(self, wires: Sequence[Wire]) -> None:
         self._wires = wires

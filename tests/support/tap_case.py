@@ -47,12 +47,12 @@ class DaemonTestCase(SynchronousTestCase):
         return str(refused.code).removeprefix("callnet: ")
 
     def factory(self, port: int) -> Any:
-        """What serves a port, inside of the TLS if there is any."""
+        """The factory that serves a port, inside of the TLS if there is any."""
         [factory] = [factory for at, factory, _, _ in self.reactor.tcpServers if at == port]
         return factory.wrappedFactory if isinstance(factory, TLSMemoryBIOFactory) else factory
 
     def begin(self, daemon: Daemon) -> Daemon:
-        """Start a daemon, and let it find out what it must know before devices are sent to it."""
+        """Start a daemon, and let it read everything that it needs before devices are sent to it."""
         daemon.startService()
         self.addCleanup(self.end, daemon)
         while not daemon.news.begun.called:

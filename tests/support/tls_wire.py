@@ -47,7 +47,7 @@ class TlsWire:
 
     @property
     def closed(self) -> bool:
-        """Whether the server has closed the connection below TLS."""
+        """True if the server has closed the connection below TLS."""
         return self.transport.ended_by is not None
 
     def send(self, data: bytes) -> None:
@@ -69,7 +69,7 @@ class TlsWire:
             self.transport.protocol.connectionLost(Failure(ConnectionLost()))
 
     def _exchange(self) -> None:
-        """Carry what is under way. The client does not answer the end of TLS."""
+        """Carry the pending bytes. The client does not answer the end of TLS."""
         with suppress(SSL.WantReadError):
             while not self.closed:
                 self.transport.protocol.dataReceived(self._tls.bio_read(65536))

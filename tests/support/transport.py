@@ -21,7 +21,7 @@ class Transport(StringTransport):
         """Nothing waits here."""
 
     def write(self, data: bytes) -> None:
-        """Take bytes for the client; if it does not read, tell whoever produces them."""
+        """Take bytes for the client; if it does not read, tell their producer."""
         if self.ended_by is ConnectionAborted:
             return
         super().write(data)  # type: ignore[no-untyped-call]
@@ -57,5 +57,5 @@ class Transport(StringTransport):
         self.producerState = "producing"
 
     def pauseProducing(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
         self.producerState = "paused"

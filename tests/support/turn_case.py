@@ -1,4 +1,4 @@
-"""Servers that clients are told of, to test with, and how to read what they were told."""
+"""Servers for clients to test with, and reading the servers of an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TURN_URIS: Final = ("turn:turn.example.org:3478?transport=udp", "turns:turn.exam
 HOUR: Final = 3600
 TURN: Final = TurnSettings(urls=TURN_URIS, stun=(STUN_URI,), secret=SECRET, lifetime=HOUR)
 STUN: Final = [{"urls": [STUN_URI]}]
-"""What whoever gets no credentials is told."""
+"""The servers for a client that gets no credentials."""
 
 
 def expiry(servers: list[dict[str, Any]], secret: str = SECRET) -> int | None:
@@ -34,5 +34,5 @@ def expiry(servers: list[dict[str, Any]], secret: str = SECRET) -> int | None:
 
 
 def password(username: str, secret: str = SECRET) -> str:
-    """What a TURN server with this secret expects of a user."""
+    """The password that a TURN server with this secret expects of a user."""
     return base64.b64encode(hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()).decode()

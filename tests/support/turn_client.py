@@ -1,4 +1,4 @@
-"""A client of TURN over UDP, to ask a server whom it serves and what it relays (RFC 8656)."""
+"""A client of TURN over UDP, to test the users that a server accepts and the peers that it relays to (RFC 8656)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRIES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class TurnClient(StunClient):
-    """One client, from a port of its own, which is what a server knows an allocation by.
+    """One client, from a port of its own, by which a server identifies an allocation.
 
     :param server: the address and port of the server.
     """
@@ -35,7 +35,7 @@ class TurnClient(StunClient):
         return self.request(REFRESH, lambda: [(LIFETIME, struct.pack("!I", 600))])
 
     def permit(self, peer: str) -> int:
-        """Ask that what comes from a peer, and goes to it, be relayed."""
+        """Ask that bytes from and to a peer be relayed."""
         return self.request(PERMIT, lambda: [(_PEER, self._masked(peer))])
 
     def _masked(self, peer: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What is in a recording: whose picture, and whose tone."""
+"""The content of a recording: the camera of its picture, and the source of its tone."""
 
 from __future__ import annotations
 

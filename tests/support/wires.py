@@ -40,7 +40,7 @@ from tests.support.transport import Transport
 from tests.support.unlimited import NO_TURN, UNLIMITED
 
 ANSWERED: Final = 512
-"""No message to a base client has so many bytes (protocol §2)."""
+"""All messages to a base client are shorter than this, in bytes (protocol §2)."""
 
 _PEER: Final = IPv4Address("TCP", "192.0.2.7", 4711)
 _STEP: Final = 0.25
@@ -49,7 +49,7 @@ AT_ONCE: Final = CallSettings(offline_after=0.0)
 
 
 class ServerFactory(Protocol):
-    """What takes connections."""
+    """A factory that accepts connections."""
 
     def buildProtocol(self, addr: IAddress, /) -> Any:
         """Make the protocol of one connection."""
@@ -84,7 +84,7 @@ class Wire:
 
     @property
     def open(self) -> bool:
-        """Whether the server has upgraded the connection and not begun to close it."""
+        """True if the server has upgraded the connection and not begun to close it."""
         return self.status == 101 and self.close_code is None and not self.lost
 
     def send(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class Wire:
         self.send(client_frame(opcode, payload, fin))
 
     def take_unsent(self) -> bytes:
-        """Take back what has not gone out yet, to send it in another way."""
+        """Take back the bytes that have not gone out yet, to send them in another way."""
         data, self._unsent = self._unsent, b""
         return data
 
@@ -127,7 +127,7 @@ class Wire:
             self.transport.protocol.connectionLost(Failure(reason or ConnectionLost()))
 
     def move(self) -> bool:
-        """Carry what is under way; tell whether there was anything."""
+        """Carry the pending bytes; tell whether there were any."""
         if self.lost:
             return False
         moved = self._deliver() | self._take()

@@ -1,4 +1,4 @@
-"""The parent of two workers, on a clock of its own, with processes that do what a test says."""
+"""The parent of two workers, on a clock of its own, with scripted processes."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Process:
 
     @property
     def start(self) -> Start:
-        """How it was told to serve."""
+        """The order to start serving."""
         return messages.decode_start(self._orders[0])
 
     @property
     def orders(self) -> list[Any]:
-        """What else it was told."""
+        """The other orders."""
         return [messages.decode_order(line) for line in self._orders[1:]]
 
     def say(self, message: Serving | Answer | LogLine) -> None:
@@ -64,7 +64,7 @@ class Process:
         self._protocol.childDataReceived(descriptor, data)
 
     def answer(self, **answer: Any) -> None:
-        """Answer what was asked last."""
+        """Answer the last question."""
         self.say(Answer(self.orders[-1].number, **answer))
 
     def end(self, signal: int | None = None, status: int = 0) -> None:

@@ -1,1 +1,1 @@
-"""Tests of what builds, measures and judges: tools, bench, acceptance."""
+"""Tests of the tools that build, measure and judge: tools, bench, acceptance."""

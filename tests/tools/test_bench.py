@@ -1,4 +1,4 @@
-"""The load generator: its tokens, and what it makes of its figures."""
+"""The load generator: its tokens, and its figures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TokenTests(SynchronousTestCase):
 
 
 class FiguresTests(SynchronousTestCase):
-    """What is made of the figures."""
+    """Calculations from the figures."""
 
     def test_percentile_is_the_nearest_rank(self) -> None:
         """The percentile is a value that was measured, whatever their order."""
@@ -52,7 +52,7 @@ class FiguresTests(SynchronousTestCase):
         self.assertTrue(math.isnan(typical([REFERENCE]).login))
 
     def test_table_sets_servers_side_by_side(self) -> None:
-        """Every figure has a row, with the ratios that are asked for; what is not known is a dash."""
+        """Every figure has a row, with the requested ratios; an unknown value is a dash."""
         labels = {"call": "CPU of a call", "login": "CPU of a login"}
         ratios = [("callnet", "Autobahn"), ("callnet", "Node")]
         lines = table({"callnet": GOOD, "Autobahn": REFERENCE}, labels, ratios).splitlines()
@@ -64,7 +64,7 @@ class FiguresTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """Whether limits are kept."""
+    """The check of limits."""
 
     def test_figure(self) -> None:
         """A limit of one figure is met or loudly missed, with the figure."""
@@ -110,7 +110,7 @@ class LimitTests(SynchronousTestCase):
 
 
 class FakeReactor:
-    """Has what is watched of a reactor; everything happens at once."""
+    """Has the watched parts of a reactor; everything happens at once."""
 
     def __init__(self) -> None:
         self.handled: list[object] = []
@@ -137,10 +137,10 @@ def busy(seconds: float) -> float:
 
 
 class WatchedTests(SynchronousTestCase):
-    """What took long is written down."""
+    """Recording of long events."""
 
     def test_events(self) -> None:
-        """Every kind of event is measured, does what it did, and is named if it took long."""
+        """Every kind of event is measured, does its work, and is named if it took long."""
         reactor: Any = FakeReactor()
         path = Path(self.mktemp())
         with path.open("w", buffering=1) as file:

@@ -46,7 +46,7 @@ class Line(asyncio.Transport):
         device.data_received(b"".join(self._server.data_to_send()))
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take what the device sends."""
+        """Take bytes of the device."""
         self.written.append(bytes(data))
 
     def abort(self) -> None:
@@ -70,7 +70,7 @@ class Line(asyncio.Transport):
         ]
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the device has said since this was last asked."""
+        """The frames that the device has sent since the last call."""
         return [json.loads(payload) for _, payload in self.frames()]
 
 
@@ -78,7 +78,7 @@ class PairCase(SynchronousTestCase):
     """A caller and a callee that are connected."""
 
     def with_pair(self, test: Callable[[Caller, Line, Line], None]) -> list[Exception | None]:
-        """Run a test; what became of each call."""
+        """Run a test; returns the outcome of each call."""
         ends: list[Exception | None] = []
 
         async def run() -> None:
@@ -170,7 +170,7 @@ class ConnectionTests(SynchronousTestCase):
     """One connection."""
 
     def test_refused_upgrade(self) -> None:
-        """A device that is not let in says so to whoever opens it."""
+        """A device whose upgrade is refused reports that to its opener."""
 
         async def open_it() -> None:
             device = Device(0, 8082)
@@ -223,7 +223,7 @@ class PageTests(SynchronousTestCase):
     """The two pages of a room."""
 
     def with_page(self, test: Callable[[Page, Line], None]) -> list[Exception | None]:
-        """Run a test with a page that has met the other one; what it heard."""
+        """Run a test with a page that has met the other one; returns its messages."""
         heard: list[Exception | None] = []
 
         async def run() -> None:
@@ -242,7 +242,7 @@ class PageTests(SynchronousTestCase):
         return heard
 
     def test_meeting(self) -> None:
-        """A page speaks to the other by its name, and hears what that one says."""
+        """A page speaks to the other by its name, and hears its messages."""
 
         def talk(page: Page, line: Line) -> None:
             page.speak()
@@ -253,7 +253,7 @@ class PageTests(SynchronousTestCase):
         self.assertEqual([None], self.with_page(talk))
 
     def test_frames_that_should_not_come(self) -> None:
-        """What a stranger says, a room that has ended, a refusal: each is an error."""
+        """A frame from a stranger, a room that has ended, and a refusal are errors."""
         for frame in (
             {"type": "relay", "from": "c" * 32, "data": {}},
             {"type": "room", "state": "ended", "reason": "expired", "peer": None},

@@ -1,4 +1,4 @@
-"""What ``make bench`` does, in a few moments for each way to run callnet."""
+"""``make bench``, in a few moments for each way to run callnet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOMENT = Plan(
 
 BESIDE = ("beside_few", "beside_many", "stall")
 BY_CALLLOAD = ("busy", "saturated_calls", "saturated_call")
-"""What only the generator in C can find out."""
+"""Figures that need the generator in C."""
 
 
 class RunTests(SynchronousTestCase):
@@ -58,7 +58,7 @@ class RunTests(SynchronousTestCase):
         self.assert_measured(self.measured("callnet"), "stall", *BY_CALLLOAD, "store_call", "store_connection")
 
     def test_without_a_step(self) -> None:
-        """So does callnet without any one of the steps that make it fast."""
+        """Callnet also works without any one of the steps that make it fast."""
         for step in STEPS:
             way = replace(ALONE, program=("-m", "bench.without", step))
             with way.running(min(os.sched_getaffinity(0))) as server:
@@ -72,7 +72,7 @@ class RunTests(SynchronousTestCase):
         pairs.close()
 
     def test_stalls(self) -> None:
-        """What one event takes is known, with Redis as well."""
+        """The length of one event is measured, with Redis as well."""
         for way in WAYS[:2]:
             self.assertLess(0, asyncio.run(longest_event(way, MOMENT, min(os.sched_getaffinity(0)))))
 

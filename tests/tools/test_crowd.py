@@ -1,4 +1,4 @@
-"""The devices of the proofs under load: what they do when connections end, and which calls they take for lost."""
+"""The devices of the proofs under load: their reaction to lost connections, and the calls they take for lost."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Two:
 
 
 async def _turn() -> None:
-    """Let what is due be done."""
+    """Let due work be done."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -64,7 +64,7 @@ class TalkTests(SynchronousTestCase):
     """The judge of a call."""
 
     def with_two(self, test: Callable[[Two], Awaitable[None]], extended: bool = False) -> Seen:
-        """Run a test; what the two have seen."""
+        """Run a test; returns the observations of the two."""
 
         async def run() -> Seen:
             two = Two(extended)
@@ -136,7 +136,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual(1, len(self.with_two(lambda two: said(two, True)).lost))
 
     def test_answer_not_heard(self) -> None:
-        """Who is rung again when it is back says again that it accepts."""
+        """A callee that is rung again when it is back accepts again."""
 
         async def test(two: Two) -> None:
             begins = await two.ring()
@@ -161,7 +161,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual(1, len(self.with_two(lambda two: test(two, None), extended=True).lost))
 
     def test_told_of_nothing(self) -> None:
-        """A device that is in no call, and is told of one, is told what is not so."""
+        """A message about a call to a device without one is a fault."""
 
         async def test(two: Two) -> None:
             two.talk.close()
@@ -171,7 +171,7 @@ class TalkTests(SynchronousTestCase):
 
 
 class FigureTests(SynchronousTestCase):
-    """What is read off."""
+    """The figures that are read."""
 
     def test_retry_after(self) -> None:
         """A refusal has its status, and when one may come again if it says so."""
@@ -180,6 +180,6 @@ class FigureTests(SynchronousTestCase):
         self.assertIsNone(Refused(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0").retry_after)
 
     def test_growth(self) -> None:
-        """How memory grows is the slope of the line that fits best, in KiB in a minute."""
+        """The growth of memory is the slope of the line that fits best, in KiB in a minute."""
         samples = [Sample(5.0 * number, 50_000 + 10 * number + (-1) ** number, 9, 0) for number in range(100)]
         self.assertAlmostEqual(120.0, growth(samples), places=1)

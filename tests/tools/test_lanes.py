@@ -59,6 +59,6 @@ class LanesTests(SynchronousTestCase):
         self.assertEqual((1, ["FAILED (failures=1)", "PASSED (successes=1)"]), self.run_lanes("self.fail()", "pass"))
 
     def test_secret_in_log(self) -> None:
-        """So is a room id in the log of a lane whose tests pass."""
+        """A room id in the log of a lane whose tests pass is a failure of the whole, too."""
         status, shown = self.run_lanes("pass", f"log.msg('{token_hex(16)}')")
         self.assertEqual((1, ["PASSED (successes=1)"] * 2), (status, shown))

@@ -1,4 +1,4 @@
-"""The books that the devices of the soak keep: they let pass what may happen, and notice what may not."""
+"""The books that the devices of the soak keep: they accept valid events, and notice invalid ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def over(address: Address, room: str = ROOM) -> dict[str, Any]:
 
 
 class DeviceTests(SynchronousTestCase):
-    """One device's own books. It has no connection; what it says goes nowhere."""
+    """One device's own books. It has no connection; its messages go nowhere."""
 
     def setUp(self) -> None:
         """One device, and the books of its fleet."""
@@ -52,7 +52,7 @@ class DeviceTests(SynchronousTestCase):
             self.device.hear(frame)
 
     def assert_violations(self, *beginnings: str) -> None:
-        """So many things were noticed that must not be, and these."""
+        """Assert that these violations were noticed, and no others."""
         self.assertEqual(len(beginnings), len(self.ledger.violations), self.ledger.violations)
         for beginning, violation in zip(beginnings, self.ledger.violations, strict=True):
             self.assertIn(beginning, violation)
@@ -130,7 +130,7 @@ class DeviceTests(SynchronousTestCase):
         self.assert_violations("was rung twice", "who never called it")
 
     def test_the_end_of_an_unknown_call(self) -> None:
-        """The end of a call of which the device never heard is noticed."""
+        """The end of a call that the device does not know is noticed."""
         self.hear(over(BERT))
         self.assert_violations("of which it never heard")
 
@@ -157,13 +157,13 @@ class DisagreementTests(SynchronousTestCase):
         self.story.callers.add(ANNE)
 
     def test_a_call(self) -> None:
-        """That the caller is given the one who accepted is in order."""
+        """A caller may be given the callee that accepted."""
         self.story.accepted.add(BERT)
         self.story.successes.add((ANNE, BERT))
         self.assertEqual([], self.ledger.disagreements())
 
     def test_glare(self) -> None:
-        """So is that a callee who called its caller is given the caller."""
+        """A callee that called its caller may be given the caller."""
         self.ledger.called_phones[BERT].add(ANNE.phone)
         self.story.successes |= {(ANNE, BERT), (BERT, ANNE)}
         self.assertEqual([], self.ledger.disagreements())

@@ -15,11 +15,11 @@ from tests.unit.test_config import EXAMPLE, setting_paths
 from tools.manual import commands, roff, settings
 
 MEANT: Final = re.compile(r"\.(TH|SH|SS|TP|TQ|PP|IP|RS|RE|EX|EE|B|BR|I|IR|br)\b.*")
-"""What lines of a page may begin with, if they begin with a dot."""
+"""The requests with which a line of a page may begin, if it begins with a dot."""
 
 
 def shown(line: str) -> str:
-    """What a line of a page looks like."""
+    """The visible text of a line of a page."""
     line = re.sub(r"\\f[BR]|\\&", "", line)
     for written, character in (("\\-", "-"), ("\\(ti", "~"), ("\\(ga", "`"), ("\\e", "\\")):
         line = line.replace(written, character)
@@ -27,7 +27,7 @@ def shown(line: str) -> str:
 
 
 def below(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Each command in a group, with what is typed for it."""
+    """Each command in a group, with the words to type for it."""
     context = click.Context(command, info_name="callnet")
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -54,7 +54,7 @@ class CommandsTests(SynchronousTestCase):
                 self.assertTrue([line for line in text if option.opts[0] in line.split()], f"{path} {option.opts}")
 
     def test_options_of_all(self) -> None:
-        """So are the options before a command."""
+        """The options before a command are there as well."""
         for option in ("--config PATH", "--version", "--help"):
             self.assertIn(option, map(shown, commands.page(main, "1")))
 
@@ -73,7 +73,7 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(sorted(found), sorted(setting_paths(Settings())))
 
     def test_each_comment_is_there_once(self) -> None:
-        """What the settings' file says in comments is there, line by line."""
+        """Every comment of the settings' file is there once, line by line."""
         text = EXAMPLE.read_text(encoding="utf-8")
         lines = [shown(line) for line in settings.page(text, "1")]
         said = re.findall(r"^# +(.*)", text, re.MULTILINE)
@@ -81,7 +81,7 @@ class SettingsTests(SynchronousTestCase):
 
 
 class RoffTests(SynchronousTestCase):
-    """What text could do to a page."""
+    """Text that could act as markup of a page."""
 
     def test_text_is_no_macro(self) -> None:
         """Whatever text begins with or has in it, it is shown as it is."""
@@ -100,7 +100,7 @@ class RoffTests(SynchronousTestCase):
         self.assertEqual(list(roff.paragraphs(text)), ["Such as", ".IP", ".EX", "a", "b", ".EE", ".IP", "or not."])
 
     def test_nothing_else_is_a_macro(self) -> None:
-        """In both pages only what is meant begins with a dot."""
+        """In both pages only intended lines begin with a dot."""
         pages = (*commands.page(main, "1"), *settings.page(EXAMPLE.read_text(encoding="utf-8"), "1"))
         for line in pages:
             self.assertTrue(line[0] not in ".'" or MEANT.fullmatch(line), line)

@@ -68,7 +68,7 @@ _FAULTS: Final = """(smallest) => {
 
 
 class ManualScreenTests(TestCase):
-    """How the manual looks."""
+    """Appearance of the manual."""
 
     timeout = 600
 
@@ -93,7 +93,7 @@ class ManualScreenTests(TestCase):
         self.assertEqual("\n".join(found), "")
 
     def _pictures(self, browser: Browser, site: Path, screen: str, found: list[str]) -> Iterator[tuple[str, bytes]]:
-        """Look at every page, and take pictures of some; what is wrong goes into ``found``."""
+        """Look at every page, and take pictures of some; faults go into ``found``."""
         names = sorted(str(path.relative_to(site).with_suffix("")) for path in site.rglob("*.html"))
         shown = [*ON_SHEET, *(name for name in names if name not in ON_SHEET and not name.startswith("_"))]
         schemes: tuple[tuple[Scheme, tuple[str, ...]], ...] = (("light", tuple(shown)), ("dark", IN_THE_DARK))
@@ -111,7 +111,7 @@ class ManualScreenTests(TestCase):
 
 
 def _page(browser: Browser, screen: str, scheme: Scheme, found: list[str]) -> Page:
-    """A new page, of which what it fetches and what fails in it is noted."""
+    """A new page whose requests and errors are recorded."""
 
     def note(request: Request) -> None:
         if not request.url.startswith(("file:", "data:")):

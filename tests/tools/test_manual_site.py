@@ -19,7 +19,7 @@ RECIPE: Final = re.compile(r"^\t@build/manual/bin/python (-m sphinx .*) docs bui
 
 
 class Loaded(HTMLParser):
-    """What a page has a browser fetch, without being asked."""
+    """The resources that a page has a browser fetch, without being asked."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Loaded(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what is loaded."""
+        """Note the loaded resources."""
         found = dict(attrs)
         if tag == "html":
             self.language = found.get("lang")

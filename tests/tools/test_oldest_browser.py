@@ -1,4 +1,4 @@
-"""What ``make lint`` finds in the page that the oldest browser served does not understand (tools/oldest_browser)."""
+"""The faults that ``make lint`` finds in the page for the oldest browser served (tools/oldest_browser)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ScriptTests(SynchronousTestCase):
     """Scripts."""
 
     def found(self, source: str) -> list[Complaint]:
-        """What is too new in a script."""
+        """The complaints about a script."""
         return list(scripts.check(source.encode()))
 
     def test_too_new(self) -> None:
@@ -48,7 +48,7 @@ class ScriptTests(SynchronousTestCase):
             self.assertIn(f"Chromium {version}", complaint.what)
 
     def test_calls(self) -> None:
-        """Calls of what Chromium 80 does not have are named, unless they do without it."""
+        """Calls that Chromium 80 does not have are named, unless they do without it."""
         for source, version in (
             ('a.replaceAll("b", "c");', 85),
             ("a.b.at(-1);", 92),
@@ -72,7 +72,7 @@ class ScriptTests(SynchronousTestCase):
             self.assertEqual([], self.found(source), source)
 
     def test_what_chromium_80_parses(self) -> None:
-        """What it has is no matter of complaint."""
+        """Everything that Chromium 80 parses is accepted."""
         for source in (
             "class A { #x = 1; y = 2; static #z = 3; get x() { return this.#x; } static m() {} }",
             "const a = b?.c?.[d]?.(e) ?? f;",
@@ -93,7 +93,7 @@ class ScriptTests(SynchronousTestCase):
             self.assertEqual([], self.found(source), source)
 
     def test_what_is_no_javascript(self) -> None:
-        """What does not parse at all is named, too."""
+        """A script that does not parse at all is named, too."""
         for source in ("const = 5;", "a ||||= b;", "f(;", "const a = <div>b</div>;", "class A {", "@b class A {}"):
             self.assertTrue(self.found(source), source)
 
@@ -119,11 +119,11 @@ class SheetTests(SynchronousTestCase):
     """Style sheets."""
 
     def found(self, source: str) -> list[Complaint]:
-        """What is too new in a style sheet."""
+        """The complaints about a style sheet."""
         return list(sheets.check(source.encode()))
 
     def test_too_new(self) -> None:
-        """What Chromium 80 passes over is named, if nothing older stands beside it."""
+        """Anything that Chromium 80 ignores is named, if nothing older stands beside it."""
         for source, what, version in (
             ("a { inset: 0; }", "inset", 87),
             ("a { aspect-ratio: 16 / 9; }", "aspect-ratio", 88),
@@ -155,7 +155,7 @@ class SheetTests(SynchronousTestCase):
             self.assertIn(f"Chromium {version}", complaints[0].what)
 
     def test_with_something_older_beside_it(self) -> None:
-        """What older browsers do instead may stand before it, and what is asked for first is for those who have it."""
+        """A fallback for older browsers may come first, and ``@supports`` may guard newer properties."""
         for source in (
             "a { top: 0; right: 0; bottom: 0; left: 0; inset: 0; }",
             "a { height: 5rem; aspect-ratio: 1; }",
@@ -168,7 +168,7 @@ class SheetTests(SynchronousTestCase):
         self.assertTrue(self.found("@supports (gap: 1px) { a { display: flex; gap: 1px; } }"))
 
     def test_what_chromium_80_knows(self) -> None:
-        """What it has is no matter of complaint."""
+        """Everything that Chromium 80 knows is accepted."""
         for source in (
             "a { display: grid; gap: 1rem; } @media (max-width: 5px) { a { column-gap: 0; } }",
             "a:focus-visible { outline: none; } a:focus-visible .b, b:focus-visible { color: red; }",
@@ -183,7 +183,7 @@ class SheetTests(SynchronousTestCase):
             self.assertEqual([], self.found(source), source)
 
     def test_what_is_no_css(self) -> None:
-        """What does not parse at all is named, too."""
+        """A style sheet that does not parse at all is named, too."""
         for source in ("a { color }", "a { : red; }", "}"):
             self.assertTrue(self.found(source), source)
 

@@ -1,4 +1,4 @@
-"""What the proofs of ``make acceptance`` write, and what they read off this project."""
+"""The reports of the proofs of ``make acceptance``, and the data that they read from this project."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ReportTests(SynchronousTestCase):
         return report(Proof("calls", "everyone is answered", lambda _brief, _seed: outcome), outcome, True, 7, 61)
 
     def test_met(self) -> None:
-        """It has the target, the date, the commit, the seed, the machine and what was counted."""
+        """It has the target, the date, the commit, the seed, the machine and the counts."""
         text = self.report()
         self.assertTrue(text.startswith("calls: met (a short slice)\ntarget: everyone is answered\ndate: 20"))
         for line in ("\ncommit: ", "\nseed: 7\n", "\nmachine: ", "\ntook: 61 s\n", "\ncalls: 3\n"):
@@ -72,10 +72,10 @@ class ReadmeTests(SynchronousTestCase):
 
 
 class OpenApiTests(SynchronousTestCase):
-    """What the proof of the OpenAPI document makes of what schemathesis says."""
+    """The reading of schemathesis's output by the proof of the OpenAPI document."""
 
     def test_misses(self) -> None:
-        """It names the call and what was wrong with it, and every call that never succeeded."""
+        """It names the call and its fault, and every call that never succeeded."""
         done = Counter(f"{path}: good data, errorCode 0" for path in document()["paths"])
         self.assertEqual([], openapi.misses_of("", done))
         said = "==== FAILURES ====\n____ POST /contacts/add ____\n1. Test Case ID: k94bay\n\n- Server error\n"
@@ -86,7 +86,7 @@ class OpenApiTests(SynchronousTestCase):
 
 
 class ReleaseTests(SynchronousTestCase):
-    """What the proof of a release finds."""
+    """The findings of the proof of a release."""
 
     def test_pythons(self) -> None:
         """A Python is found by its version, and only if it is of that version and there."""
@@ -110,7 +110,7 @@ class ReleaseTests(SynchronousTestCase):
 
 
 class BadInputTests(SynchronousTestCase):
-    """What the fuzz sends."""
+    """The input that the fuzz sends."""
 
     def test_every_case_has_a_name_of_its_own(self) -> None:
         """A wrong answer is found again by the name of its case."""
@@ -120,7 +120,7 @@ class BadInputTests(SynchronousTestCase):
             self.assertEqual([], [name for name, count in names.items() if count > 1])
 
     def test_accidents_are_the_same_for_one_seed(self) -> None:
-        """What is sent depends on the seed alone."""
+        """The input depends on the seed alone."""
         good = b'{"type": "call", "to_phone": "13800000001"}'
         one, other = Random(5), Random(5)  # noqa: S311
         self.assertEqual([mutated(good, one) for _ in range(99)], [mutated(good, other) for _ in range(99)])

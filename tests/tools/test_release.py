@@ -1,4 +1,4 @@
-"""What tools/release makes of a repository: git, towncrier and hatchling do their real work on a small project.
+"""tools/release on a repository: git, towncrier and hatchling do their real work on a small project.
 
 It has callnet's own ``pyproject.toml``, and next to nothing else.
 """
@@ -61,7 +61,7 @@ class ReleaseCase(SynchronousTestCase):
         return folder
 
     def git(self, *words: str) -> str:
-        """What git says."""
+        """The output of git."""
         command = ("git", "-C", str(self.root), *words)
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -91,7 +91,7 @@ class ReleaseCase(SynchronousTestCase):
         return dict(build(repository or self.repository, self.repository.commit(), self.target))
 
     def version(self, folder: Path) -> str:
-        """The version of what is in a folder."""
+        """The version of the tree in a folder."""
         command = (sys.executable, "-m", "hatchling", "version")
         return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -184,7 +184,7 @@ class MakingTests(ReleaseCase):
         self.assertTrue((self.root / "changes" / "1.feature.md").exists())
 
     def test_what_is_another_each_time(self) -> None:
-        """So they are if two builds differ."""
+        """The same holds if two builds differ."""
         hook = '\n[tool.hatch.build.targets.wheel.hooks.custom]\npath = "hook.py"\n'
         self.write("pyproject.toml", (self.root / "pyproject.toml").read_text() + hook)
         self.write("hook.py", EACH_TIME_ANOTHER)
@@ -207,7 +207,7 @@ class BuildingTests(ReleaseCase):
         self.assertEqual(list(here.values()), digests)
 
     def test_what_is_not_in_them(self) -> None:
-        """What is not committed is not in them, and does not change their version."""
+        """Uncommitted changes are not in the files, and do not change their version."""
         before = self.built()
         self.write("callnet/new.py", "")
         self.write("README.md", "changed\n")
@@ -220,7 +220,7 @@ class BuildingTests(ReleaseCase):
         self.assertEqual([], [name for name in self.built() if "9.9.9" in name])
 
     def test_sdist(self) -> None:
-        """What git has is in the sdist, by which the version is known wherever that is unpacked."""
+        """The sdist has all files of git, and its version is known wherever it is unpacked."""
         self.git("tag", "v1.2.3")
         self.built()
         with tarfile.open(self.target / "callnet-1.2.3.tar.gz") as archive:
@@ -232,7 +232,7 @@ class BuildingTests(ReleaseCase):
 
 
 class VersionTests(ReleaseCase):
-    """The version of what is not a release."""
+    """The version of a tree that is not a release."""
 
     def test_without_a_tag(self) -> None:
         """Without a tag the commits are counted, in a shallow clone those that are there."""
@@ -245,14 +245,14 @@ class VersionTests(ReleaseCase):
         self.assertIn(f"callnet-0.1.0.dev1+g{self.repository.commit()[:9]}.tar.gz", hashes)
 
     def exported(self, *words: str) -> Path:
-        """What ``git archive`` writes."""
+        """The tree that ``git archive`` writes."""
         folder = self.empty()
         archive = subprocess.run(["git", "-C", str(self.root), "archive", *words], check=True, capture_output=True)
         subprocess.run(["tar", "--extract", "--directory", str(folder)], check=True, input=archive.stdout)
         return folder
 
     def test_exported(self) -> None:
-        """An archive that git has written knows its version, of a release and of what comes after it."""
+        """An archive that git has written knows its version, of a release and of the commits after it."""
         self.git("tag", "--annotate", "v1.2.3", "--message", "it")
         self.assertEqual("1.2.3", self.version(self.exported("v1.2.3")))
         self.go_on()

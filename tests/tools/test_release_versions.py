@@ -23,11 +23,11 @@ RELEASES = some.builds(
 
 
 class VersionTests(SynchronousTestCase):
-    """What a release may be called."""
+    """Valid versions of a release."""
 
     @given(RELEASES)
     def test_releases(self, text: str) -> None:
-        """Three numbers, and what may come before a release: read, it is written as it was."""
+        """Three numbers, and a pre-release part: parsing and formatting return the same text."""
         self.assertEqual(text, str(parse(text)))
         self.assertEqual(f"v{text}", tag_of(parse(text)))
 
@@ -53,7 +53,7 @@ class VersionTests(SynchronousTestCase):
             self.assertRaises(Refused, parse, text)
 
     def test_newest(self) -> None:
-        """Of several tags the newest release is found; others count for nothing."""
+        """The newest release is found among several tags; others count for nothing."""
         self.assertEqual(Version("1.10.0"), newest(["v1.9.0", "v1.10.0", "v1.10.0rc1", "v2", "1.11.0", "van", ""]))
         self.assertIsNone(newest(["latest"]))
 

@@ -1,4 +1,4 @@
-"""The manual's sequence diagrams: how they are read, what is drawn, and that they are true."""
+"""The manual's sequence diagrams: their syntax, the drawing, and that they are true."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def diagrams(page: Path) -> list[Diagram]:
 
 
 class ReadingTests(SynchronousTestCase):
-    """What a text means."""
+    """The meaning of a text."""
 
     def test_steps(self) -> None:
         """Messages, answers, notes and time that goes by, in order."""
@@ -64,7 +64,7 @@ class ReadingTests(SynchronousTestCase):
 
 
 class DrawingTests(SynchronousTestCase):
-    """What is seen."""
+    """The drawing."""
 
     def test_it_is_a_picture_with_words(self) -> None:
         """The picture is well formed, has a name for those who do not see it, and every word of the text."""
@@ -78,7 +78,7 @@ class DrawingTests(SynchronousTestCase):
         )
 
     def test_labels_have_room(self) -> None:
-        """What is written on an arrow has room between the two lines that it joins, in every diagram of the manual."""
+        """Each label of an arrow has room between the two lines that it joins, in every diagram of the manual."""
         for page in PAGES:
             for diagram in diagrams(page):
                 at = columns(diagram)
@@ -112,7 +112,7 @@ class DrawingTests(SynchronousTestCase):
 
 
 class TruthTests(QuietTestCase):
-    """What diagrams say is so."""
+    """The diagrams are true."""
 
     def test_messages_are_messages(self) -> None:
         """Whatever is said to callnet or by it is a message of the protocol, or a request that is served."""
@@ -132,7 +132,7 @@ class TruthTests(QuietTestCase):
                         self.assertIn(step.text, spoken[tail == SERVER], page)
 
     def test_they_are_played(self) -> None:
-        """Devices and pages that say what they say in a diagram hear what they hear in it, and nothing else."""
+        """Devices and pages with the messages of a diagram hear the answers in it, and nothing else."""
         stories = diagrams(STORIES)
         played = 0
         for diagram in stories:

@@ -1,4 +1,4 @@
-"""What is made of lock files, bills of materials, licences and reports of an audit (tools/supply_chain)."""
+"""Reading lock files, bills of materials, licences and reports of an audit (tools/supply_chain)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def named(name: str) -> Mapping[str, Any]:
 
 
 class LockTests(SynchronousTestCase):
-    """What is read of lock files."""
+    """Reading lock files."""
 
     def test_pins(self) -> None:
         """Every package has its version and its hashes, whatever the platform that it is for."""
@@ -75,7 +75,7 @@ class LockTests(SynchronousTestCase):
         self.assertEqual(found, sorted({pin[:2] for purpose in LOCKS for pin in locked(purpose)}))
 
     def test_installations(self) -> None:
-        """Whatever make and CI install must have a hash, but for callnet itself and what writes the lock files."""
+        """Everything that make and CI install has a hash, except callnet itself and the writer of the lock files."""
         files = [ROOT / "Makefile", *(ROOT / ".ci").iterdir()]
         lines = [line for file in files for line in file.read_text().splitlines() if re.search("pip.* install", line)]
         without = [line for line in lines if "--require-hashes" not in line]
@@ -85,17 +85,17 @@ class LockTests(SynchronousTestCase):
 
 
 class LicenceTests(SynchronousTestCase):
-    """What is found out about licences."""
+    """Finding the licences."""
 
     def faults(self, installed: Mapping[str, Mapping[str, Any]], **stated: str) -> Sequence[str]:
-        """What is wrong with the packages that are installed, each in version 1, and with what is stated."""
+        """The faults of the installed packages, each in version 1, and of the stated licences."""
         found = {(name, "1"): component for name, component in installed.items()}
         names = {*installed, *stated} - {"gone"}
         wanted = [Pin(name, "1", frozenset()) for name in sorted(names)]
         return list(Licences(found, Rules(frozenset(("MIT", "BSD-3-Clause")), stated)).faults(wanted))
 
     def test_declared(self) -> None:
-        """A word or an expression of SPDX counts first, then what a classifier means; else it is what was said."""
+        """A word or an expression of SPDX counts first, then a classifier's meaning; else the declared text."""
         apache = "License :: OSI Approved :: Apache Software License"
         for licences, found in (
             ((spdx("MIT"),), "MIT"),
@@ -121,7 +121,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertEqual([], self.faults({"a": component(spdx("MIT"))}, elsewhere="BSD-3-Clause"))
 
     def test_clarified(self) -> None:
-        """Of a package that declares several, what is clarified counts, if we take that and it is not stated too."""
+        """If a package declares several licences the clarified one counts, if we take that and it is not stated too."""
         several = {("a", "1"): component(named("Public"), named("GPL"))}
         pins = [Pin("a", "1", frozenset())]
         for clarified, stated, fault in (
@@ -135,7 +135,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertIn("a licence is stated for gone, which is not locked", licences.faults(pins))
 
     def test_none(self) -> None:
-        """A package without a licence fails, and one that is not installed and of which none is stated."""
+        """A package without a licence fails, and one that is not installed and has no stated licence."""
         self.assertEqual(["a 1 declares no licence"], self.faults({"a": component()}))
         licences = Licences({}, Rules(frozenset(("MIT",)), {}))
         self.assertEqual(
@@ -143,7 +143,7 @@ class LicenceTests(SynchronousTestCase):
         )
 
     def test_another(self) -> None:
-        """So does one with a licence that we do not take, or do not know, declared or stated."""
+        """So does a package with a licence that we do not take, or do not know, declared or stated."""
         for licence in (spdx("AGPL-3.0-only"), named("Do as I say")):
             [fault] = self.faults({"a": component(licence)})
             self.assertIn("none of those that we take", fault)
@@ -151,12 +151,12 @@ class LicenceTests(SynchronousTestCase):
         self.assertIn("elsewhere 1 has the licence 'AGPL-3.0-only'", fault)
 
     def test_another_version(self) -> None:
-        """What another version of a package declares does not count for this one."""
+        """The declaration of another version of a package does not count for this one."""
         licences = Licences({("three", "3.0"): component(spdx("MIT"))}, Rules(frozenset(("MIT",)), {}))
         self.assertEqual(1, len(list(licences.faults(PINS[1:]))))
 
     def test_stated_in_vain(self) -> None:
-        """What is stated must be of something that is locked, and agree with what a package declares that is here."""
+        """A stated licence must be of a locked package, and agree with the declaration of one that is installed."""
         mit = {"a": component(spdx("MIT"))}
         self.assertEqual(["a licence is stated for gone, which is not locked"], self.faults(mit, gone="MIT"))
         self.assertEqual(["a 1 declares MIT, and BSD-3-Clause is stated for it"], self.faults(mit, a="BSD-3-Clause"))
@@ -179,7 +179,7 @@ class LicenceTests(SynchronousTestCase):
         self.assertEqual("", path.read_text())
 
     def test_ours(self) -> None:
-        """The page that is kept has what is locked and the scripts of others, each with a licence that we take."""
+        """The kept page has all locked packages and the scripts of others, each with a licence that we take."""
         text = TABLE.read_text()
         found = read_table(text)
         self.assertEqual(text, table(found))
@@ -192,7 +192,7 @@ class LicenceTests(SynchronousTestCase):
 
 
 class BillTests(SynchronousTestCase):
-    """What a bill of materials must have."""
+    """The required parts of a bill of materials."""
 
     def setUp(self) -> None:
         """One that is complete."""
@@ -219,7 +219,7 @@ class BillTests(SynchronousTestCase):
         self.assertEqual(list(faults), list(sbom.faults(self.bill, PINS, [SCRIPT])))
 
     def test_complete(self) -> None:
-        """It lists what is locked and the scripts of others, with licences and hashes."""
+        """It lists all locked packages and the scripts of others, with licences and hashes."""
         self.assert_fault()
         self.assertEqual(4, len(self.bill["components"]))
         self.assertEqual(
@@ -232,7 +232,7 @@ class BillTests(SynchronousTestCase):
         self.assert_fault("pkg:pypi/three@2.0.post1 is missing")
 
     def test_too_many(self) -> None:
-        """So is one that is not locked."""
+        """So is a package that is not locked."""
         self.bill["components"].append({"name": "four", "licenses": [spdx("MIT")]})
         self.assert_fault("four is not locked")
 
@@ -251,13 +251,13 @@ class BillTests(SynchronousTestCase):
         self.assert_fault("pkg:pypi/one-two@1.0 has no licence")
 
     def test_what_changes(self) -> None:
-        """What would be another each time is found."""
+        """Anything that would differ each time is found."""
         self.bill["serialNumber"] = self.bill["metadata"]["timestamp"] = "now"
         self.assert_fault("serialNumber would be another each time", "timestamp would be another each time")
 
 
 class AuditTests(SynchronousTestCase):
-    """What is made of pip-audit's reports."""
+    """Reading the reports of pip-audit."""
 
     def report(self, *found: Pin) -> dict[str, Any]:
         """One without vulnerabilities, as pip-audit writes it."""
@@ -267,7 +267,7 @@ class AuditTests(SynchronousTestCase):
         }
 
     def faults(self, report: Mapping[str, Any]) -> Sequence[str]:
-        """What is wrong if this is what it writes."""
+        """The faults in this report."""
         return list(audit.faults(PINS, report))
 
     def test_all_is_well(self) -> None:
@@ -301,10 +301,10 @@ class AuditTests(SynchronousTestCase):
 
 
 class ToldTests(SynchronousTestCase):
-    """What is told, and by which exit status."""
+    """The messages, and the exit status."""
 
     def told_of(self, error: Exception) -> tuple[int, Sequence[str]]:
-        """What is told if this becomes of an audit."""
+        """The message and status after this result of an audit."""
 
         def fail() -> str:
             raise error
@@ -312,7 +312,7 @@ class ToldTests(SynchronousTestCase):
         return told("audit", fail)
 
     def test_well(self) -> None:
-        """What is well is told in a line, with status 0."""
+        """Success is reported in a line, with status 0."""
         self.assertEqual((0, ["audit: 3 packages"]), told("audit", lambda: "3 packages"))
 
     def test_failed(self) -> None:
@@ -320,7 +320,7 @@ class ToldTests(SynchronousTestCase):
         self.assertEqual((1, ["audit: FAILED, a", "audit: FAILED, b"]), self.told_of(Failed("a", "b")))
 
     def test_not_run(self) -> None:
-        """What could not be found out is no pass, and is told in words that nobody takes for one."""
+        """An audit that could not be done does not pass, and its message cannot be taken for success."""
         status, [line] = self.told_of(audit.NotRun("no answer"))
         self.assertEqual((2, "audit: NOT RUN, the database cannot be asked: no answer"), (status, line))
         self.assertIn("'^audit: NOT RUN'", (ROOT / ".ci" / "run").read_text())

@@ -1,4 +1,4 @@
-"""The programs of others that look at what callnet is made of, as ``make sbom``, ``licences`` and ``audit`` run them.
+"""The third-party programs that look at callnet's components, as ``make sbom``, ``licences`` and ``audit`` run them.
 
 The database of vulnerabilities is one of this test's, on loopback, that answers as OSV does.
 """
@@ -33,7 +33,7 @@ PINS: Final = tuple(Pin(*of, frozenset()) for of in (("one-two", "1.0"), ("three
 
 
 class Database(Resource):
-    """One that knows of what is wrong with some versions of some packages."""
+    """A database with vulnerabilities of some versions of some packages."""
 
     isLeaf = True  # noqa: N815  # the name that Twisted looks for
 
@@ -77,7 +77,7 @@ class AuditTests(TestCase):
         return deferToThread(audit.audit, pins, self.url, Path(self.mktemp()))
 
     async def failure(self, pins: tuple[Pin, ...] = PINS) -> Failed | audit.NotRun:
-        """Ask it in vain."""
+        """The failure of an audit that must fail."""
         try:
             await self.ask(pins)
         except (Failed, audit.NotRun) as error:
@@ -90,13 +90,13 @@ class AuditTests(TestCase):
         self.assertEqual({pin[:2] for pin in PINS}, self.database.target)
 
     async def test_everything(self) -> None:
-        """So is all that is locked, for whatever platform: nothing is skipped."""
+        """All locked packages pass, for whatever platform: nothing is skipped."""
         pins = tuple(everything())
         await self.ask(pins)
         self.assertEqual({pin[:2] for pin in pins}, self.database.target)
 
     async def test_vulnerable(self) -> None:
-        """What is known to be wrong fails, and is named with the version that repairs it."""
+        """A known vulnerability fails the audit, and is named with the version that fixes it."""
         self.database.known.add(("three", "3.0"))
         self.assertEqual(Failed("three 3.0: X-1, repaired in 9.9").args, (await self.failure()).args)
 
@@ -111,14 +111,14 @@ class AuditTests(TestCase):
         self.assertIsInstance(await self.failure(), audit.NotRun)
 
     async def test_what_cannot_be_asked(self) -> None:
-        """What pip-audit does not understand is no question of the database: it has failed."""
+        """A package that pip-audit does not understand is not looked up: the audit has failed."""
         failed = await self.failure((Pin("three", "none", frozenset()),))
         self.assertIsInstance(failed, Failed)
         self.assertIn("pip-audit gave no report", str(failed))
 
 
 class HereTests(SynchronousTestCase):
-    """What is installed here."""
+    """The packages installed here."""
 
     def test_here(self) -> None:
         """Every licence is one that we take, and the page has it; the bill is whole, the same each time, and valid."""

@@ -1,4 +1,4 @@
-"""The judge of the proof that the time of an answer tells nothing, and what its callees say."""
+"""The judge of the proof that the time of an answer tells nothing, and the answers of its callees."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def answer(**fields: str) -> Frame:
 
 
 class JudgeTests(SynchronousTestCase):
-    """What is found out."""
+    """The findings of the judge."""
 
     def test_the_same(self) -> None:
         """Those that differ by chance alone are not told from each other, neither by many nor by a few."""
@@ -57,7 +57,7 @@ class JudgeTests(SynchronousTestCase):
 
 
 class CalleesTests(SynchronousTestCase):
-    """Who is called, and how that is answered."""
+    """The callees, and their answers."""
 
     def test_phones(self) -> None:
         """All phones are other ones, and of one length, and so are the calls."""
@@ -67,7 +67,7 @@ class CalleesTests(SynchronousTestCase):
         self.assertEqual(1, len({len(call(phone)) for phone in phones}))
 
     def test_answer(self) -> None:
-        """Nothing but what says ``offline`` is taken for the answer."""
+        """Only ``offline`` is taken for the answer."""
         self.assertEqual("1", phone_told(answer(type="call_failed", reason="offline", to_phone="1")))
         for bad in (
             answer(type="call_failed", reason="busy", to_phone="1"),

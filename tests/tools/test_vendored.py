@@ -21,7 +21,7 @@ LICENCE: Final = b"Do with it what you like.\n"
 
 
 def entry(content: bytes, name: str) -> dict[str, str]:
-    """What a manifest says of a file."""
+    """The manifest's entry of a file."""
     return {"from": name, "sha256": sha256(content).hexdigest()}
 
 
@@ -29,7 +29,7 @@ class VendoredTests(SynchronousTestCase):
     """A folder with one package."""
 
     def setUp(self) -> None:
-        """All is well."""
+        """Make a folder without faults."""
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         (self.folder / "answer.js").write_bytes(CODE)
@@ -46,7 +46,7 @@ class VendoredTests(SynchronousTestCase):
         }
 
     def check(self) -> tuple[int, str]:
-        """The exit status of the tool, and what it says."""
+        """The exit status of the tool, and its output."""
         (self.folder / "MANIFEST.json").write_text(json.dumps({"packages": [self.package]}))
         done = subprocess.run(
             [sys.executable, TOOL, self.folder], capture_output=True, text=True, check=False, timeout=60
@@ -61,7 +61,7 @@ class VendoredTests(SynchronousTestCase):
         self.assertIn(fault, said)
 
     def test_all_is_well(self) -> None:
-        """What is as the manifest says passes without a word."""
+        """Files as in the manifest pass without output."""
         self.assertEqual(self.check(), (0, ""))
 
     def test_changed(self) -> None:

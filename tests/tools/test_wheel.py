@@ -22,10 +22,10 @@ def tracked(folder: str) -> set[str]:
 
 
 class WheelTests(SynchronousTestCase):
-    """What is in the wheel."""
+    """The content of the wheel."""
 
     def setUp(self) -> None:
-        """Build it, with what is installed here."""
+        """Build it, with the packages that are installed here."""
         target = Path(self.mktemp()).absolute()
         command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT))
         built = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -40,7 +40,7 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(tracked("callnet") | tracked("twisted"), held)
 
     def test_metadata(self) -> None:
-        """What it says of itself is well-formed, describes the project by README.md, and has its licence."""
+        """The metadata are well-formed, describe the project by README.md, and have its licence."""
         names = {name.partition(".dist-info/")[2]: name for name in self.archive.namelist()}
         metadata = Metadata.from_email(self.archive.read(names["METADATA"]), validate=True)
         self.assertEqual((ROOT / "README.md").read_text(), metadata.description)

@@ -52,7 +52,7 @@ class AccountTests(CommandTestCase):
         self.assertIsNotNone(self.kept("tv").secret)
 
     def kept(self, device_id: str) -> Enrolled:
-        """What is kept of a device."""
+        """The stored state of a device."""
         database = Database(self.url)
         self.addCleanup(database.close)
         accounts = SqlAccounts(database, run_at_once, Clock())
@@ -102,7 +102,7 @@ class AccountTests(CommandTestCase):
         self.assertTrue(self.successResultOf(self.registrations().put(registration, lambda _: False)))
 
     def registrations(self) -> SqlPushRegistrations:
-        """How devices are woken."""
+        """The registrations that wake devices."""
         database = Database(self.url)
         self.addCleanup(database.close)
         return SqlPushRegistrations(database, run_at_once)
@@ -165,7 +165,7 @@ class AccountTests(CommandTestCase):
         )
 
     def test_settings(self) -> None:
-        """When a phone is quiet, and whom its devices may answer by themselves: what is named is set, and all shown."""
+        """Quiet hours, and the callers that are answered automatically: named settings are set, and all shown."""
         self.assertEqual("", self.run_("account", "settings", A))
         quiet, listed = (
             "quiet from 22:30 to 07:00, Europe/Berlin\n",
@@ -181,7 +181,7 @@ class AccountTests(CommandTestCase):
             self.assertEqual(shown, self.run_("account", "settings", A, *arguments))
 
     def test_wrong_settings(self) -> None:
-        """What cannot be set is refused in one line, and nothing is set."""
+        """An invalid setting is refused in one line, and nothing is set."""
         for arguments, why in (
             (["--do-not-disturb", "22:30", "24:00", "UTC"], "24:00"),
             (["--do-not-disturb", "22:30", "07:00", "Nowhere"], "Nowhere"),

@@ -1,4 +1,4 @@
-"""What the account service does, without HTTP."""
+"""The account service without HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LoginTests(SynchronousTestCase):
         self.logins, self.lists = self.fixture.logins, self.fixture.lists
 
     def accounts(self) -> list[Account]:
-        """What is in the database."""
+        """All accounts in the database."""
         return list(contacts.accounts(self.fixture.database))
 
     def test_first_login(self) -> None:
@@ -42,7 +42,7 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(self.accounts(), [Account(PHONE, 1)])
 
     def test_bad_phone(self) -> None:
-        """A phone that is no acceptable number is refused before anything else is looked at."""
+        """An unacceptable phone number is refused before anything else is looked at."""
         for phone in ("", "1", "+8613651884967", PHONE + "\n", "1365188496\0", "\ud800", "1" * 10_000_000):
             self.failureResultOf(self.logins.login(phone, ""), PhoneInvalid)
         self.assertEqual(self.accounts(), [])
@@ -54,7 +54,7 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(self.accounts(), [])
 
     def test_database_is_away(self) -> None:
-        """While the database cannot be used, a login fails with what says that it is worth trying again."""
+        """While the database cannot be used, a login fails with an error that says that it is worth trying again."""
         with self.fixture.database.write() as connection:
             connection.exec_driver_sql("DROP TABLE account_device")
         self.failureResultOf(self.logins.login(PHONE, "tv888"), Unavailable)
@@ -64,7 +64,7 @@ class ContactsTests(SynchronousTestCase):
     """Listing contacts."""
 
     def setUp(self) -> None:
-        """A phone with two contacts, of which one has three devices and the other none."""
+        """A phone with two contacts, one with three devices and one without any."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
         self.logins, self.lists = self.fixture.logins, self.fixture.lists
@@ -114,7 +114,7 @@ class ContactsTests(SynchronousTestCase):
         self.assertEqual([row.device_id for row in rest.contacts], ["pad", "tv"])
 
     def test_bad_cursor(self) -> None:
-        """What is no cursor of an earlier answer is refused."""
+        """A cursor that is not from an earlier answer is refused."""
         for cursor in ("", "x", "é", "\0", "W10=", "WyIxIiwiXHUwMDAwIl0=", "bnVsbA==", "W" * 10_000_000, "\ud800"):
             self.failureResultOf(self.lists.contacts(PHONE, self.token, 1, cursor), DataInvalid)
 
@@ -132,7 +132,7 @@ class ContactsTests(SynchronousTestCase):
 
 
 class CursorProperties(SynchronousTestCase):
-    """What holds for any cursor."""
+    """Properties of any cursor."""
 
     @given(st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9_=-]{0,40}", fullmatch=True))
     def test_any_text(self, cursor: str) -> None:

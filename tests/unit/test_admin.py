@@ -58,7 +58,7 @@ class ReadinessTests(AdminTestCase):
     """``/readyz``."""
 
     def test_ready(self) -> None:
-        """When all is well it is answered with 200."""
+        """When every check passes the answer is 200."""
         answer = self.get("/readyz")
         self.assertEqual((answer.status, answer.json()), (200, {"ready": True, "checks": {"database": {"ok": True}}}))
 
@@ -92,7 +92,7 @@ class MetricsTests(AdminTestCase):
 
 
 class OtherTests(AdminTestCase):
-    """What there is not."""
+    """Requests for paths that do not exist."""
 
     def test_other_paths(self) -> None:
         """Other paths are answered with 404 in JSON."""
@@ -116,20 +116,20 @@ class OtherTests(AdminTestCase):
 
 
 class LogTests(AdminTestCase):
-    """What is logged of it."""
+    """The log of the administration."""
 
     def logged(self, path: str) -> list[str]:
-        """What is logged of one request."""
+        """The log of one request."""
         with capturedLogs() as events:
             self.get(path)
         return [str(formatEvent(event)) for event in events]
 
     def test_probes_leave_no_line(self) -> None:
-        """Probes, which come every few seconds, leave no line while all is well."""
+        """Probes, which come every few seconds, leave no line while they pass."""
         self.assertEqual([self.logged(path) for path in ("/healthz", "/readyz", "/metrics")], [[], [], []])
 
     def test_what_is_not_well_does(self) -> None:
-        """What is not well does."""
+        """A probe that fails leaves a line."""
         self.report = succeed(ILL)
         [line] = self.logged("/readyz")
         self.assertIn("GET /readyz 503", line)

@@ -18,7 +18,7 @@ class AlarmTests(SynchronousTestCase):
         self.alarm = Alarm(self.clock, lambda: self.rings.append(self.clock.seconds()))
 
     def test_earliest(self) -> None:
-        """Of several times the earliest counts, in whatever order they came; then it is unset."""
+        """The earliest of several times counts, in whatever order they came; then it is unset."""
         for pause in (3.0, 1.0, 2.0):
             self.alarm.set_in(pause)
         self.clock.pump([0.5] * 10)
@@ -37,7 +37,7 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual([1.0, 3.0, 5.0], self.rings)
 
     def test_unset(self) -> None:
-        """What is unset does not go off, and can be set again; unsetting what is not set does nothing."""
+        """An unset alarm does not go off, and can be set again; unsetting it twice does nothing."""
         self.alarm.unset()
         self.alarm.set_in(1.0)
         self.alarm.unset()
@@ -47,7 +47,7 @@ class AlarmTests(SynchronousTestCase):
         self.assertEqual([2.0], self.rings)
 
     def test_stop(self) -> None:
-        """What is stopped never goes off again, whatever it is set to."""
+        """A stopped alarm never goes off again, whatever it is set to."""
         self.alarm.set_in(1.0)
         self.alarm.stop()
         self.alarm.set_in(1.0)

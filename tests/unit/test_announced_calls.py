@@ -1,4 +1,4 @@
-"""How callers are announced to a phone whose owner wants something of calls to it (protocol §2.2), and when not."""
+"""Announcement of callers to phones whose owners have preferences for calls (protocol §2.2), and to others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AnnouncedTests(PeopleCase):
         self.world.advance(1.5)
 
     def called(self, caller: Device, device: Device, target: DeviceAddress) -> dict[str, Any]:
-        """What a device is told that is called, but for the addresses; the caller goes away again."""
+        """The announcement to a called device, without the addresses; the caller goes away again."""
         self.assertEqual({}, self.calls(caller, target))
         message = device.hears()
         caller.say("calling_hangup", notified_phone=target.phone, notified_device_id=target.device_id, room_id="")
@@ -42,7 +42,7 @@ class AnnouncedTests(PeopleCase):
         return message
 
     def test_name(self) -> None:
-        """A caller for whom the owner has a name is announced by it, on every device of the phone; others are not."""
+        """A caller for which the owner has a name is announced by it, on every device of the phone; others are not."""
         self.assertEqual({}, self.called(self.ann, self.tv, TV))
         self.name(TV.phone, ANN.phone, "Ännchen 📺")
         self.name(ANN.phone, TV.phone, "Grandmother")
@@ -53,7 +53,7 @@ class AnnouncedTests(PeopleCase):
         self.assertEqual({}, self.called(self.ann, self.tv, TV))
 
     def test_name_that_was_there(self) -> None:
-        """So it is on a new connection, be it that of a device which is being rung."""
+        """The same holds on a new connection, including that of a device which is being rung."""
         self.name(TV.phone, ANN.phone, "Ann")
         self.tv.leave()
         self.tv = self.connected(TV)
@@ -78,7 +78,7 @@ class AnnouncedTests(PeopleCase):
                 self.tv.hears()
 
     def test_auto_answer(self) -> None:
-        """Whom the owner wants to be answered without anybody touching the device is announced so."""
+        """A caller that the owner wants to be answered automatically is announced so."""
         self.set_(TV.phone, answered=[ANN.phone])
         self.assertEqual({"auto_answer": True}, self.called(self.ann, self.tv, TV))
         self.assertEqual({}, self.called(self.connected(CAROL), self.tv, TV))
@@ -113,7 +113,7 @@ class AnnouncedTests(PeopleCase):
         self.assertEqual("no_answer", self.ann.hears()["reason"], room)
 
     def test_nothing_named(self) -> None:
-        """What is not named stays as it is."""
+        """Settings that are not named stay as they are."""
         self.set_(TV.phone, quiet=QuietHours(0, 0, "UTC"))
         self.set_(TV.phone, quiet=UNSET)
         self.assertEqual("offline", self.calls(self.ann, TV)["reason"])

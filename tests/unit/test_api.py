@@ -32,7 +32,7 @@ from tests.support.plain_preferences import OPEN
 
 
 class CallsTests(ApiTestCase):
-    """What the two calls answer."""
+    """The answers of the two calls."""
 
     def test_login(self) -> None:
         """A login answers a token and how long it is valid, and may not be cached."""
@@ -46,7 +46,7 @@ class CallsTests(ApiTestCase):
         self.assertEqual(answer.headers["cache-control"], "no-store")
 
     def test_secret(self) -> None:
-        """The login that makes a device offers a secret; who has used it once must show it from then on."""
+        """The login that makes a device offers a secret; once used it must be shown from then on."""
         body = {"phone": PHONE, "device_id": "tv888"}
         secret = self.post(LOGIN, body).json()["device_secret"]
         self.assertGreaterEqual(len(secret), 32)
@@ -81,7 +81,7 @@ class CallsTests(ApiTestCase):
         self.assertEqual(200, self.post(LOGIN, {"phone": PHONE, "device_id": "tv888"}).status)
 
     def test_logout(self) -> None:
-        """A token that was logged out is no good for anything, and the device's other tokens are."""
+        """A token that was logged out is invalid everywhere, and the device's other tokens stay valid."""
         token, other = self.login(), self.login()
         self.assert_error(0, LOGOUT, {"token": token})
         for path in (REFRESH, LOGOUT):
@@ -113,7 +113,7 @@ class CallsTests(ApiTestCase):
         self.assert_error(0, LOGIN, {"phone": PHONE, "device_id": "tv", "y": 1, "z": None, "x": [{}]})
 
     def test_last_duplicate_counts(self) -> None:
-        """Of duplicate keys the last counts."""
+        """The last of duplicate keys counts."""
         self.assert_error(0, LOGIN, f'{{"phone":1,"device_id":"*","phone":"{PHONE}","device_id":"tv"}}'.encode())
         self.assert_error(5, LOGIN, f'{{"device_id":"tv","phone":"{PHONE}","device_id":"*"}}'.encode())
         token = self.login()
@@ -121,7 +121,7 @@ class CallsTests(ApiTestCase):
         self.assert_error(2, CONTACTS, f'{{"token":"{token}","phone":"{PHONE}","token":null}}'.encode())
 
     def test_contacts(self) -> None:
-        """The list has one row for each device of each contact, and says who is online."""
+        """The list has one row for each device of each contact, with its presence."""
         token = self.login()
         contacts.add(self.fixture.database, [Pair(PHONE, FRIEND, "朋友")], 0.0)
         self.assertEqual(self.post(CONTACTS, {"phone": PHONE, "token": token}).json()["contacts"], [])
@@ -139,7 +139,7 @@ class CallsTests(ApiTestCase):
         self.assertNotIn("next", fields)
 
     def test_pages(self) -> None:
-        """With ``limit`` an answer has so many rows and a cursor to go on from, until the last."""
+        """With ``limit`` an answer has at most this number of rows and a cursor to go on from, until the last."""
         token = self.login()
         contacts.add(self.fixture.database, [Pair(PHONE, FRIEND)], 0.0)
         for name in "abc":
@@ -227,7 +227,7 @@ class ErrorTests(ApiTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_internal_error(self) -> None:
-        """What goes wrong in the server is logged with its traceback and not described to the client."""
+        """An internal error is logged with its traceback and not described to the client."""
         self.serve_accounts(_BrokenAccounts(fail(RuntimeError(MARK))))
         answer = self.post(LOGIN, {"phone": PHONE, "device_id": "tv"})
         self.assertEqual((answer.status, answer.json()["message"]), (500, "internal error"))

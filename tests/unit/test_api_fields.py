@@ -37,7 +37,7 @@ LONE_SURROGATES = ("\\ud800", "\\udfff", "\\ud800\\u0041", "\\udc00\\ud800")
 
 
 def with_field(fields: dict[str, str], name: str, value: str | bytes) -> bytes:
-    """A body with these fields, of which one is what ``value`` writes in JSON, or in what is no JSON."""
+    """A body with these fields, one of them being ``value`` in JSON, or in invalid JSON."""
     parts = [f"{json.dumps(key)}:{json.dumps(text)}".encode() for key, text in fields.items() if key != name]
     raw = value if isinstance(value, bytes) else value.encode()
     return b"{" + b",".join([*parts, f'"{name}":'.encode() + raw]) + b"}"
@@ -180,7 +180,7 @@ class FieldTests(ApiTestCase):
 
 
 class BodyProperties(SynchronousTestCase):
-    """What holds for any body."""
+    """Properties of any body."""
 
     def assert_decoded(self, body: bytes, kind: type[msgspec.Struct]) -> None:
         """The body is such a request, or is refused with a short line."""
@@ -206,5 +206,5 @@ class BodyProperties(SynchronousTestCase):
         st.sampled_from(REQUESTS),
     )
     def test_any_fields(self, fields: dict[str, Any], kind: type[msgspec.Struct]) -> None:
-        """No fields are, and what is accepted has the fields as they were sent."""
+        """No fields are an exception, and an accepted body has the fields as they were sent."""
         self.assert_decoded(json.dumps(fields).encode(), kind)

@@ -1,4 +1,4 @@
-"""Writing at once: what arrives is what the transport's own ``write`` would have sent, however slowly it is read."""
+"""Writing at once: the bytes are those that the transport's own ``write`` would have sent, at any speed of reading."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Side(Protocol):
         self.gone.callback(None)
 
     def when_received(self, count: int) -> Deferred[None]:
-        """Fires when so many bytes are there."""
+        """Fires when this number of bytes has arrived."""
         wanted: Deferred[None] = Deferred()
         self.wanted = count, wanted
         if len(self.received) >= count:
@@ -150,7 +150,7 @@ class SocketTests(TestCase):
         self.assertTrue(self.here.paused)
 
     async def test_after_closing(self) -> None:
-        """After the connection was told to close what is written goes the general way."""
+        """After the connection was told to close, writes go the general way."""
         self.write(self.here.transport, b"a")
         self.here.transport.loseConnection()
         self.write(self.here.transport, b"b")
@@ -174,7 +174,7 @@ class SocketTests(TestCase):
         self.write(self.here.transport, b"nobody")
 
     def turn(self) -> Deferred[None]:
-        """Let the reactor do what it has to do."""
+        """Let the reactor do its pending work."""
         passed: Deferred[None] = Deferred()
         reactor.callLater(0, passed.callback, None)
         return passed
@@ -210,7 +210,7 @@ class TlsTests(SocketTests):
 
 
 class GeneralSocketTests(SocketTests):
-    """What holds of any way to write holds of the general one."""
+    """The general writer passes the tests of any writer."""
 
     write = staticmethod(direct_write.choose("26.10.0", False))
 

@@ -46,13 +46,13 @@ class BackupTestCase(CommandTestCase):
         self.file = self.directory / "backup.tar.gz"
 
     def move(self) -> Path:
-        """From now on, commands are for another state directory, where there is nothing yet."""
+        """Use another state directory from now on, an empty one."""
         other = self.directory / "other"
         self.config.write_text(f'state_dir = "{other}"\n{self.admin}')
         return other
 
     def content(self) -> Mapping[str, bytes]:
-        """What is in the backup."""
+        """The content of the backup."""
         with tarfile.open(self.file) as archive:
             return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
 
@@ -83,7 +83,7 @@ class RoundTripTests(BackupTestCase):
             self.assertEqual(0, stat.S_IMODE(path.stat().st_mode) & 0o077, path)
 
     def test_in_place_of_another(self) -> None:
-        """What is there already is replaced only if that is asked for, and then nothing of it is left."""
+        """Existing data are replaced only on request, and then nothing of them is left."""
         self.run_("backup", str(self.file))
         self.run_("contact", "add", B, A)
         self.assert_one_line(self.fail_("restore", str(self.file)), "already exists; use --replace")
@@ -126,7 +126,7 @@ class RoundTripTests(BackupTestCase):
             self.assertEqual(1, len({words[2] for words in listed if words[1] in ("one", "other")}))
 
     def test_what_is_no_key(self) -> None:
-        """What lies beside the keys and is none, such as one that is just being written, is not in it."""
+        """A file beside the keys that is no key, such as one that is just being written, is not in it."""
         (self.directory / "signing.key.d" / "0123abcd.draft").write_text("half of a key")
         self.assertIn("2 key files", self.run_("backup", str(self.file)))
         other = self.move()
@@ -141,7 +141,7 @@ class RoundTripTests(BackupTestCase):
         self.assertEqual([], [path for path in self.directory.iterdir() if path.name.startswith(".callnet")])
 
     def test_nowhere(self) -> None:
-        """A folder that is not there is told of, and so is a database that was never made."""
+        """A missing folder is reported, and so is a database that was never made."""
         self.assert_one_line(self.fail_("backup", "/nowhere/backup.tar.gz"), "No such file")
         self.move()
         self.assert_one_line(self.fail_("backup", str(self.file)), "callnet was never started with these settings")
@@ -160,7 +160,7 @@ class RoundTripTests(BackupTestCase):
         self.assertEqual((True, False), (retired.kid in there, since.kid in there))
 
     def test_full_disk(self) -> None:
-        """A disk that is full is told of in one line, and nothing is left there."""
+        """A full disk is reported in one line, and nothing is left there."""
         program = (
             "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536));"
@@ -173,7 +173,7 @@ class RoundTripTests(BackupTestCase):
         self.assertFalse(self.file.exists())
 
     def test_postgresql(self) -> None:
-        """Of a database that is a server's only the keys are kept, and that is said."""
+        """Of a database on a server only the keys are kept, and that is said."""
         self.config.write_text(f'state_dir = "{self.directory}"\ndatabase.url = "postgresql://db.example.org/x"\n')
         self.assertIn("use pg_dump", self.run_("backup", str(self.file)))
         self.config.write_text(f'state_dir = "{self.directory / "other"}"\ndatabase.url = "postgresql://localhost/x"\n')
@@ -182,7 +182,7 @@ class RoundTripTests(BackupTestCase):
 
 
 class RefusalTests(BackupTestCase):
-    """What is not brought back. Nothing is changed then."""
+    """Backups that are not restored. Nothing is changed then."""
 
     def setUp(self) -> None:
         """A backup, and another place."""
@@ -222,7 +222,7 @@ class RefusalTests(BackupTestCase):
             self.refused(str(self.file))
 
     def test_missing(self) -> None:
-        """So is one that lacks something, or is not there at all."""
+        """So is a backup that lacks something, or does not exist."""
         content = dict(self.content())
         for name in content:
             self.write({each: data for each, data in content.items() if each != name})
@@ -231,7 +231,7 @@ class RefusalTests(BackupTestCase):
         self.refused("No such file")
 
     def test_of_something_else(self) -> None:
-        """So is one with something else in it: nothing leaves its place."""
+        """So is a backup with something else in it: nothing leaves its place."""
         for name in ("../../etc/passwd", "/etc/passwd", "keys/../../x", "keys/signing.key.d/../../x", "other"):
             self.write({**self.content(), name: b"x"})
             self.refused("not a callnet backup")
@@ -239,7 +239,7 @@ class RefusalTests(BackupTestCase):
         self.refused("not a callnet backup")
 
     def test_links(self) -> None:
-        """So is one with links in it."""
+        """So is a backup with links in it."""
         with tarfile.open(self.file, "w:gz") as archive:
             member = tarfile.TarInfo("callnet.db")
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -247,7 +247,7 @@ class RefusalTests(BackupTestCase):
         self.refused("not a callnet backup")
 
     def test_damaged_database(self) -> None:
-        """So is one whose database is damaged."""
+        """So is a backup whose database is damaged."""
         content = dict(self.content())
         data = bytearray(content["callnet.db"])
         data[4096 + 100 : 4096 * 4] = os.urandom(4096 * 3 - 100)
@@ -256,7 +256,7 @@ class RefusalTests(BackupTestCase):
             self.refused(str(self.file), "its database is damaged")
 
     def test_database_of_newer_code(self) -> None:
-        """So is one with a database that needs newer code than this."""
+        """So is a backup with a database that needs newer code than this."""
         with closing(Database(self.url)) as database, database.write() as connection:
             connection.exec_driver_sql("UPDATE schema_info SET oldest_code = 1000")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '1000'")

@@ -59,7 +59,7 @@ class BadInputCase(QuietTestCase):
         return room
 
     def again(self) -> None:
-        """Connect anew: too many bad frames would close the socket."""
+        """Reconnect: too many bad frames would close the socket."""
         self.bad.leave()
         self.bad = self.world.device(*TV)
 
@@ -71,7 +71,7 @@ class BadInputCase(QuietTestCase):
         )
 
     def assert_complaint(self, kind: str, field: str, complaint: str, frame: dict[str, Any]) -> None:
-        """The device is told what is wrong: by ``call_failed`` for a call, else by an error."""
+        """Assert that the device is told the error: by ``call_failed`` for a call, else by an error."""
         if kind != "call":
             self.assert_error(f"{kind}: {field} {complaint}")
             return
@@ -175,7 +175,7 @@ class FrameTests(BadInputCase):
     """Something is wrong with the frame as a whole."""
 
     def test_no_json(self) -> None:
-        """What is no JSON is an error."""
+        """A frame that is not JSON is an error."""
         for payload in (
             b"",
             b" ",
@@ -228,7 +228,7 @@ class FrameTests(BadInputCase):
             self.assertIn(self.bad.hears()["type"], ("error", "call_failed") if b"call" in payload else ("error",))
 
     def test_duplicate_keys(self) -> None:
-        """Of duplicate keys the last counts."""
+        """The last of duplicate keys counts."""
         self.bad.say_raw(b'{"type":"call","to_phone":7,"to_phone":"13651884968","to_device_id":"x","to_device_id":"y"}')
         answer = self.bad.hears()
         self.assertEqual((answer["reason"], answer["to_phone"], answer["to_device_id"]), ("offline", PHONE.phone, "y"))
@@ -247,7 +247,7 @@ class FrameTests(BadInputCase):
             self.assert_error('duplicate key "type"')
 
     def test_invalid_utf8(self) -> None:
-        """What is no UTF-8 closes the socket with 1007, also in a field that nobody reads."""
+        """Invalid UTF-8 closes the socket with 1007, also in a field that nobody reads."""
         self.bad.say_raw(b'{"type":"call","to_phone":"13651884968","to_device_id":"x","y":"\xc0\xaf"}')
         self.assertEqual(self.bad.close_code, 1007)
         self.assertEqual(self.bad.heard(), [])
@@ -274,7 +274,7 @@ class RoomOfOthersTests(BadInputCase):
             self.assert_error(f"{kind}: room_id is of another's call")
 
     def test_ringing_call_of_others(self) -> None:
-        """Nor can one that still rings."""
+        """A call that still rings can be neither answered nor ended either."""
         caller, callee = self.world.device(*PHONE), self.world.device(*PAD)
         caller.say("call", to_phone=PAD.phone, to_device_id=PAD.device_id)
         room = callee.hears()["room_id"]
@@ -290,7 +290,7 @@ class RoomOfOthersTests(BadInputCase):
         self.assertEqual(self.bad.close_code, 4400)
 
     def test_after_hanging_up(self) -> None:
-        """What is said of a call after its end has no effect; only an acceptance is answered, as often as it comes."""
+        """Frames about a call after its end have no effect; only an acceptance is answered, as often as it comes."""
         phone = self.world.device(*PHONE)
         room = self.talk(self.bad, phone, TV, PHONE)
         self.bad.say("calling_hangup", **{**FRAMES["calling_hangup"], "room_id": room})

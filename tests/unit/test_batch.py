@@ -1,4 +1,4 @@
-"""Many small questions go to Redis in one command, of which none is too long."""
+"""Many small questions go to Redis in one command, none too long."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Commands:
         return answer
 
     def questions(self) -> list[list[bytes]]:
-        """What was asked in each command."""
+        """The requests of each command."""
         return [list(args[2:]) for args, _ in self.given]
 
 
@@ -50,7 +50,7 @@ class BatchTests(SynchronousTestCase):
         self.decoded: list[bytes] = []
 
     def batch(self, merges: bool = True) -> Batch[str]:
-        """Make one, which takes note of what it decodes."""
+        """Make one, which records its decoding."""
 
         def decode(data: bytes) -> str:
             self.decoded.append(data)
@@ -80,7 +80,7 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual(([b"1"], 0), (self.decoded, batch.unanswered))
 
     def test_on_its_way(self) -> None:
-        """One that is on its way is asked again: what it will be answered may be old by now."""
+        """One that is on its way is asked again: its answer may be old by now."""
         batch = self.batch()
         batch.ask((b"a",))
         self.clock.advance(0)
@@ -110,7 +110,7 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual([[b"a", b"b"], [b"c"], [b"d"], [b"e"]], self.link.questions())
 
     def test_number(self) -> None:
-        """No more than 64 go together."""
+        """At most 64 go together."""
         batch = self.batch()
         for number in range(100):
             batch.ask((b"%d" % number,))
@@ -119,7 +119,7 @@ class BatchTests(SynchronousTestCase):
         self.assertEqual([64, 36], [*map(len, self.link.questions())])
 
     def test_no_answer(self) -> None:
-        """If there is no answer all who ask are told so; what cannot be read is nobody else's failure."""
+        """Without an answer all who ask are told so; an undecodable one is nobody else's failure."""
         batch = self.batch()
         answers = [batch.ask((text,)) for text in (b"a", b"a", b"b")]
         self.clock.advance(0)

@@ -1,4 +1,4 @@
-"""Who may not call a phone is told that it is offline, and sees that it is (protocol §1, §2.1)."""
+"""A blocked caller is told that the phone is offline, and sees that it is (protocol §1, §2.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BlockedTests(PeopleCase):
     """A whole server, where anyone may call."""
 
     def test_blocked(self) -> None:
-        """Whom a phone has blocked is told the same as of a device that is not there, by whichever name it calls."""
+        """A blocked caller is told the same as of a device that does not exist, by whichever name it calls."""
         gone = self.calls(self.ann, TV._replace(device_id="nowhere"))
         self.block(TV.phone, ANN.phone)
         for device_id in ("tv", "pad", "*"):
@@ -24,7 +24,7 @@ class BlockedTests(PeopleCase):
         self.assertEqual(set(), self.sees(ANN.phone))
 
     def test_the_other_way(self) -> None:
-        """Who has blocked somebody may still call them."""
+        """A phone may call the numbers that it has blocked."""
         self.block(TV.phone, ANN.phone)
         self.assertEqual({}, self.calls(self.tv, ANN))
         self.assertEqual("called", self.ann.hears()["type"])
@@ -36,7 +36,7 @@ class BlockedTests(PeopleCase):
         self.assertEqual({"tv", "pad"}, self.sees(TV.phone))
 
     def test_unblocked(self) -> None:
-        """Whom a phone has blocked no more may call it again."""
+        """A caller that is unblocked may call again."""
         self.block(TV.phone, ANN.phone)
         contacts.unblock(self.database, TV.phone, ANN.phone, self.world.clock.seconds())
         self.world.advance(1.5)
@@ -52,7 +52,7 @@ class BlockedTests(PeopleCase):
         self.assertEqual("call_success", self.calls(self.ann, TV)["type"])
 
     def test_a_new_connection(self) -> None:
-        """What was changed while nobody was connected holds for whoever comes."""
+        """A change made while nobody was connected holds for the next connection."""
         for device in (self.tv, self.pad):
             device.leave()
         self.world.advance(61)
@@ -76,7 +76,7 @@ class BlockedTests(PeopleCase):
         self.assertEqual([], statements)
 
     def test_busy(self) -> None:
-        """A device that is in a call is offline, too, for whom it has blocked."""
+        """A device that is in a call is offline, too, for a blocked caller."""
         carol = self.connected(CAROL)
         self.assertEqual({}, self.calls(carol, TV))
         self.block(TV.phone, ANN.phone)
@@ -97,7 +97,7 @@ class ContactsOnlyTests(BlockedTests):
         self.world.advance(1.5)
 
     def test_no_contact(self) -> None:
-        """Who is not listed is told that the device is offline, and sees that."""
+        """A caller that is not listed is told that the device is offline, and sees that."""
         contacts.remove(self.database, TV.phone, ANN.phone, self.world.clock.seconds())
         self.world.advance(1.5)
         self.assertEqual("offline", self.calls(self.ann, TV)["reason"])
@@ -109,13 +109,13 @@ class AwayTests(BlockedTests):
     """The database is away."""
 
     def make_world(self) -> World:
-        """A server that has not read yet whom Carol has blocked."""
+        """A server that has not yet read the numbers that Carol blocks."""
         world = super().make_world()
         contacts.block(self.database, CAROL.phone, "13651884960", 0.0)
         return world
 
     def test_known(self) -> None:
-        """What was read last holds."""
+        """The policy that was last read holds."""
         self.block(TV.phone, ANN.phone)
         self.take_away()
         self.tv.leave()
@@ -124,7 +124,7 @@ class AwayTests(BlockedTests):
         self.assertEqual({}, self.calls(self.tv, ANN))
 
     def test_never_read(self) -> None:
-        """Who has blocked somebody, and was never read, nobody may call until the database is back."""
+        """A phone with blocked numbers, whose policy was never read, cannot be called until the database is back."""
         self.take_away()
         device = Device(self.world, self.world.ask(f"/socket.io?token={self.world.tokens.issue(CAROL)}"), ANSWERED)
         self.assertEqual("offline", self.calls(self.ann, CAROL)["reason"])

@@ -49,7 +49,7 @@ class CallCodecTests(SynchronousTestCase):
 
     @given(calls)
     def test_call(self, call: CallRecord) -> None:
-        """What is written is read again as it was, and has the 26 fields that nodes of the revision before know."""
+        """A call is read back unchanged, and has the 26 fields that nodes of the revision before know."""
         written = encode_call(call)
         self.assertEqual(call, decode_call(written))
         self.assertEqual((26, call.state.word), (len(flat := Decoder(list[object]).decode(written)), flat[2]))
@@ -60,6 +60,6 @@ class CallCodecTests(SynchronousTestCase):
 
     @given(calls, devices)
     def test_notice(self, call: CallRecord, to: DeviceAddress) -> None:
-        """So it is with what a node tells another."""
+        """The same holds for a node's notice to another."""
         notice = Notice(to, call)
         self.assertEqual([notice], decode_messages(b"\x91" + encode_message(notice)))  # a list of one, in msgpack

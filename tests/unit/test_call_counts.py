@@ -1,4 +1,4 @@
-"""What a node counts of calls."""
+"""A node's counts of calls."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class CountsTests(RoomsCase):
         self.tv = self.connect(TV, self.others)
 
     def counted(self) -> list[tuple[int, int, dict[Reason, int], dict[Reason, int]]]:
-        """What either node has counted: placed, answered, failed, ended."""
+        """The counts of either node: placed, answered, failed, ended."""
         both = (self.rooms.counts, self.others.counts)
         return [(counts.placed, counts.answered, counts.failed, counts.ended) for counts in both]
 
     def test_nothing(self) -> None:
-        """Who only comes and goes counts for nothing."""
+        """A device that only connects and disconnects is not counted."""
         self.assertEqual([(0, 0, {}, {})] * 2, self.counted())
 
     def test_recent_failures(self) -> None:
-        """Calls that came to nothing are remembered where they were placed: so many of them, the last ones."""
+        """Failed calls are remembered where they were placed, the last ones up to a maximum."""
         for number in range(REMEMBERED + 7):
             self.call(ANN, DeviceAddress(f"139{number:08}", "nobody"))
         recent = self.rooms.counts.recent
@@ -63,7 +63,7 @@ class CountsTests(RoomsCase):
         self.assertEqual([(1, 0, {}, {Reason.HANGUP: 1}), (0, 1, {}, {})], self.counted())
 
     def test_times(self) -> None:
-        """How long a call rang counts where it is answered, in the bounds of what people take."""
+        """The ringing time of a call counts where it is answered, in buckets of the times that people take."""
         self.call(ANN, TV)
         self.wait(7)
         answer(self.others, self.tv, self.room_of(self.tv), True)
@@ -82,7 +82,7 @@ class CountsTests(RoomsCase):
         self.assertEqual([("here", "ringing"), ("there", "active")], self.noticed)
 
     def test_unfinished(self) -> None:
-        """Of each call that goes on the node of its caller says so, also when that is away for a moment."""
+        """Each call in progress is reported by the node of its caller, also when that is away for a moment."""
 
         def go_on() -> list[dict[str, int]]:
             return [rooms.local_calls.placed_here() for rooms in (self.rooms, self.others)]
@@ -110,7 +110,7 @@ class CountsTests(RoomsCase):
         )
 
     def test_cancelled(self) -> None:
-        """Who ends its own ringing is told of no failure."""
+        """A caller that cancels its own call is told of no failure."""
         self.call(ANN, TV)
         cancel(self.rooms, self.ann, TV.phone)
         self.assertEqual((1, 0, {}, {Reason.CANCELLED: 1}), self.counted()[0])
@@ -137,7 +137,7 @@ class CountsTests(RoomsCase):
         self.assertEqual(1, sum(ended))
 
     def test_media(self) -> None:
-        """How long it took until media flowed counts by how it goes, and who gave up counts apart."""
+        """The time until media flowed counts by path, and those who gave up count apart."""
         counts = self.rooms.counts
         setups = (
             MediaSetup("host", 0.1),
@@ -155,7 +155,7 @@ class CountsTests(RoomsCase):
         self.assertEqual([0] * 12, buckets["srflx"])
 
     def test_shutting_down(self) -> None:
-        """So does a call that a node refused since it stops."""
+        """So does a call that a node refused because it stops."""
         self.rooms.refuse_calls()
         self.call(ANN, TV)
         self.assertEqual((0, 0, {Reason.SHUTTING_DOWN: 1}, {}), self.counted()[0])

@@ -1,4 +1,4 @@
-"""What is told of a call, as far as it has come."""
+"""The events of a call, as far as it has come."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CallEventsTests(SynchronousTestCase):
     """Ann calls the television."""
 
     def bodies(self, call: CallRecord, *told: WebhookEvent) -> list[dict[str, Any]]:
-        """What is told, but ids, which are the same when it is told again."""
+        """The events without ids, which are the same when they are sent again."""
         first, second = list(events_of(call, told or EVERY)), list(events_of(call, told or EVERY))
         self.assertEqual(first, second)
         bodies = [json.loads(event.body) for event in first]
@@ -54,7 +54,7 @@ class CallEventsTests(SynchronousTestCase):
         return [body["event"] for body in self.bodies(call, *told)]
 
     def test_started(self) -> None:
-        """A call that rings has started: who calls whom, as the caller asked for it."""
+        """A call that rings has started: caller and callee, as the caller named it."""
         common = {"caller": party(ANN), "called": party(TV)}
         self.assertEqual([{"event": "call_started", "at": 10.0, **common}], self.bodies(RINGING))
         [started] = self.bodies(replace(RINGING, target=TV._replace(device_id="*"), targets=(TV, PAD)))
@@ -111,7 +111,7 @@ class CallEventsTests(SynchronousTestCase):
         self.assertEqual([], self.kinds(call, "device_enrolled"))
 
     def test_the_same_id(self) -> None:
-        """An event has the same id whoever tells it and when, and another in every call."""
+        """An event has the same id in every report, and another in every call."""
         [started] = events_of(RINGING, EVERY)
         self.assertIn(started, list(events_of(over(ACTIVE, Reason.HANGUP), EVERY)))
         [other] = events_of(replace(RINGING, room=RoomId("0" * 32)), EVERY)

@@ -1,4 +1,4 @@
-"""What holds of calls whatever breaks: the store is away at any moment, commands are lost, a node is cut off."""
+"""Properties of calls under any fault: the store is away at any moment, commands are lost, a node is cut off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.test_call_properties import Calls, LateCalls, check_total
 
 
 class LossyCalls(LateCalls):
-    """Commands of the first node are lost, or their answers, or its store is away for a while."""
+    """Commands of the first node are lost, or their answers, or its store is away for some time."""
 
     def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
@@ -57,14 +57,14 @@ class CutOffCalls(Calls):
             self.first.is_back()
 
     def check_rooms(self, connection: Connection) -> None:
-        """Nobody rings or talks still, be it that it heard of that or that it was told so when it asked."""
+        """Assert that no device still rings or talks: it heard of the end, or was told when it asked."""
         live = {call.room for call in self.tables.calls.values() if call.end is None}
         assert not live.intersection(connection.rooms_left_open())
         if connection.address not in self.callers:
             super().check_rooms(connection)
 
     def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
-        """Who is cut off hears of an outcome when it is back."""
+        """Assert that the device that was cut off hears of an outcome when it is back."""
         check_total(outcomes)
 
     def teardown(self) -> None:

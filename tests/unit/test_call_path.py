@@ -12,7 +12,7 @@ from tests.support.wires import World
 FUNCTIONS: Final = 131
 """Functions of ours that a whole call may take: three frames in, three out."""
 DEPTH: Final = 13
-"""Of them, so many may be on the stack at once."""
+"""The most of them that may be on the stack at once."""
 
 
 class CallPathTests(SynchronousTestCase):
@@ -37,7 +37,7 @@ class CallPathTests(SynchronousTestCase):
         self.assertEqual("calling_be_hangup", self.tv.hears()["type"])
 
     def test_functions(self) -> None:
-        """A call takes no more functions than it did, and none is nested deeper."""
+        """A call takes no more function calls than before, and none is nested deeper."""
         path = CallPath(self.call)
         self.assertLessEqual(path.functions, FUNCTIONS, path.most)
         self.assertLessEqual(path.deepest, DEPTH)

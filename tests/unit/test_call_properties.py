@@ -1,4 +1,4 @@
-"""What holds of calls whatever happens: several devices on two nodes, at random."""
+"""Properties of calls under any events: several devices on two nodes, at random."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPa
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
 TICK: Final = 0.25
 MOMENT: Final = 2**-20
-"""Seconds between two frames of a device, and in which a store takes a step: a call is later than what its caller has
-ended before."""
+"""Seconds between two frames of a device, and in which a store takes a step: a call is later than the one that its
+caller has ended before."""
 EVERYONE: Final = (ANN, TV, PAD, CAROL)
 EXTENDED: Final = (PAD, CAROL)
 """Those that speak ``callnet.v2``."""
@@ -47,7 +47,7 @@ choices = st.integers(0, 1_000_000)
 
 
 def unless_unavailable(failure: Failure) -> None:
-    """What a page's socket is closed for, to try again."""
+    """Ignore the failure that closes a page's socket so that it tries again."""
     failure.trap(Unavailable)
 
 
@@ -89,7 +89,7 @@ class Calls(RuleBasedStateMachine):
         rooms = [*self.known, *aliases, RoomId("f" * 32)]
         return rooms[choice % len(rooms)]
 
-    # What happens
+    # Events
 
     @rule(address=devices, node=st.integers(0, 1))
     def connect(self, address: DeviceAddress, node: int) -> None:
@@ -191,7 +191,7 @@ class Calls(RuleBasedStateMachine):
             step()
             self.versions_rise()
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def everyone_is_in_one_call(self) -> None:
@@ -250,7 +250,7 @@ class Calls(RuleBasedStateMachine):
 
     @invariant()
     def base_clients_know_the_seed_only(self) -> None:
-        """A base client is sent nothing that the seed does not have, and keeps talking to whom it knows."""
+        """A base client is sent only messages of the seed, and keeps talking to the device that it knows."""
         for connection in self.connections:
             if connection.address not in EXTENDED:
                 assert {str(frame["type"]) for frame in connection.frames} <= SEED
@@ -321,7 +321,7 @@ class LateCalls(Calls):
         return LateCallStore(store, NodeBus(self.cluster, store.node), self.on_next_turn)
 
     def check_rooms(self, connection: Connection) -> None:
-        """The same, for whoever never called: its call may cross the ring that it leaves by that."""
+        """The same, for a device that never called: its call may cross the ring that it leaves by that."""
         if connection.address not in self.callers:
             super().check_rooms(connection)
 
@@ -337,7 +337,7 @@ class LateCalls(Calls):
 
 
 def check_total(outcomes: list[tuple[int, bool]]) -> None:
-    """There are no more outcomes than calls, apart from one that an earlier connection left to this one.
+    """Assert that there are no more outcomes than calls, apart from one that an earlier connection left to this one.
 
     The last call has an outcome if its caller did nothing else.
     """

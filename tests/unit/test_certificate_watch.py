@@ -62,11 +62,11 @@ class ChangeTests(WatchTestCase):
     """Files that change."""
 
     def looks(self, count: int) -> None:
-        """Let time go by for so many looks."""
+        """Let the time of this number of looks pass."""
         self.clock.pump([LOOK_EVERY] * count)
 
     def test_unchanged(self) -> None:
-        """What stays as it was is not read again."""
+        """A file that has not changed is not read again."""
         self.looks(10)
         self.assertEqual([], self.renewed)
 
@@ -104,7 +104,7 @@ class ChangeTests(WatchTestCase):
         self.assertEqual(1, len(self.renewed))
 
     def test_read_meanwhile(self) -> None:
-        """What has been read since it changed, when the operator asked for it, is not read again."""
+        """A file that was read since it changed, when the operator asked for it, is not read again."""
         self.looks(1)
         self.files[0].write_text("new")
         self.assertTrue(self.watch.renew())
@@ -161,7 +161,7 @@ class OwnTests(WatchTestCase):
         return super().renew()
 
     def test_made_anew(self) -> None:
-        """It is made anew once, 30 days before its end, without a warning."""
+        """It is renewed once, 30 days before its end, without a warning."""
         self.pass_to(LIFETIME - timedelta(days=31))
         self.assertEqual([], self.renewed)
         self.assertEqual([], self.pass_to(LIFETIME - timedelta(days=29)))

@@ -67,7 +67,7 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(addresses[:2], [IPv4Address("127.0.0.1"), IPv6Address("::1")])
 
     def test_it_vouches_for_nobody_else(self) -> None:
-        """Who imports it trusts its key for the names of this host, and for no others."""
+        """A client that imports it trusts its key for the names of this host, and for no others."""
         certificate = self_signed(self.state_dir, NOW).chain[0]
         limits = certificate.extensions.get_extension_for_class(x509.NameConstraints)
         self.assertTrue(limits.critical)
@@ -91,7 +91,7 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(again.chain, first.chain)
 
     def test_it_is_made_anew_when_it_is_about_to_expire(self) -> None:
-        """It is made anew when it is about to expire."""
+        """It is renewed when it is about to expire."""
         first = self_signed(self.state_dir, NOW)
         later = NOW + timedelta(days=810)
         again = self_signed(self.state_dir, later)
@@ -99,7 +99,7 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertEqual(self_signed(self.state_dir, later).chain, again.chain)
 
     def test_it_is_made_anew_when_it_is_damaged(self) -> None:
-        """Of two files that do not belong together, or of which one is gone, nothing is kept."""
+        """If two files do not belong together, or one is missing, nothing is kept."""
         first = self_signed(self.state_dir, NOW)
         Path(self.state_dir, "self-signed.key").unlink()
         second = self_signed(self.state_dir, NOW)
@@ -138,7 +138,7 @@ class ConfiguredTests(SynchronousTestCase):
         return str(path)
 
     def refusal(self, certificate: str, key: str) -> str:
-        """What is said of these two files."""
+        """The error about these two files."""
         error = self.assertRaises(StartError, configured, TlsSettings(certificate, key))
         self.assertNotIn("\n", str(error))
         return str(error)
@@ -162,7 +162,7 @@ class ConfiguredTests(SynchronousTestCase):
         self.assertEqual(self.refusal(self.certificate, "/"), "tls.private_key: cannot read /: Is a directory")
 
     def test_a_file_that_holds_something_else(self) -> None:
-        """So is a file that holds something else."""
+        """So is a file with other content."""
         nonsense = self.write(b"nonsense")
         self.assertEqual(self.refusal(nonsense, self.key), f"tls.certificate: {nonsense} contains no PEM certificates")
         self.assertEqual(
@@ -222,7 +222,7 @@ class HandshakeTests(SynchronousTestCase):
         raise AssertionError("the handshake does not end")
 
     def test_it_is_what_twisted_asks_for(self) -> None:
-        """It is what twisted asks for."""
+        """It provides the interface that Twisted needs."""
         verifyObject(IOpenSSLServerConnectionCreator, self.tls)
         TLSMemoryBIOFactory(self.tls, False, Factory.forProtocol(Protocol))
 
@@ -277,12 +277,12 @@ class HandshakeTests(SynchronousTestCase):
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client(), "example.org")
 
     def test_who_trusts_another_certificate_does_not_trust_this_one(self) -> None:
-        """Who trusts another certificate does not trust this one."""
+        """A client that trusts another certificate does not trust this one."""
         other = sign(["localhost"], [], datetime.now(UTC))
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client(other))
 
     def test_it_may_be_renewed(self) -> None:
-        """Who connects after it was renewed is shown the new one."""
+        """A client that connects after the renewal is shown the new one."""
         new = sign(["localhost"], [], datetime.now(UTC))
         self.tls.renew(new)
         self.shake(self.client(trusted=new))
@@ -322,7 +322,7 @@ class HandshakeTests(SynchronousTestCase):
 
 
 class Transported:
-    """A server's side of one connection, and what goes over the wire."""
+    """A server's side of one connection, and its bytes on the wire."""
 
     def __init__(self, tls: ServerTls) -> None:
         factory = TLSMemoryBIOFactory(tls, False, Factory.forProtocol(Protocol))
@@ -330,7 +330,7 @@ class Transported:
         self._connection.set_accept_state()
 
     def exchange(self, data: bytes) -> bytes:
-        """Take what the client sent; give what the server answers, an alert included."""
+        """Take the client's bytes; return the server's answer, an alert included."""
         if data:
             self._connection.bio_write(data)
         with contextlib.suppress(SSL.Error):

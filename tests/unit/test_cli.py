@@ -40,14 +40,14 @@ class CommandTestCase(SynchronousTestCase):
         return CliRunner().invoke(main, ["--config", str(self.config), *arguments], input=given)
 
     def run_(self, *arguments: str, given: str | bytes = "") -> str:
-        """Run a command that must succeed; what it writes to the standard output."""
+        """Run a command that must succeed; returns its standard output."""
         result = self.invoke(*arguments, given=given)
         self.assertEqual(result.exit_code, 0, result.output)
         self.assertIsNone(result.exception)
         return result.stdout
 
     def fail_(self, *arguments: str, given: str | bytes = "") -> str:
-        """Run a command that must fail with status 1; what it writes to the standard error."""
+        """Run a command that must fail with status 1; returns its standard error."""
         result = self.invoke(*arguments, given=given)
         self.assertEqual(result.exit_code, 1, result.output)
         self.assertIsInstance(result.exception, SystemExit)
@@ -72,7 +72,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list", B), "")
 
     def test_add_says_what_is_missing(self) -> None:
-        """Who adds a contact is told if its number has no account or no device: it is shown once there is one."""
+        """Adding a contact says if its number has no account or no device: it is shown once there is one."""
         self.assertIn(f"{B} has no account yet", self.run_("contact", "add", A, B))
         self.run_("account", "add", B)
         self.assertIn(f"{B} has no device yet", self.run_("contact", "add", A, B))
@@ -96,7 +96,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{A}  {B}  tv\n{B}  {A}\n")
 
     def test_add_again(self) -> None:
-        """To add a contact again is no error; only a name that is given changes the name."""
+        """Adding a contact again is no error; only a name that is given changes the name."""
         self.run_("contact", "add", A, B, "--name", "old")
         self.run_("contact", "add", A, B)
         self.run_("contact", "add", B, A, "--both")
@@ -142,7 +142,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{A}  {C}  new\n{B}  {A}\n")
 
     def test_export_and_import(self) -> None:
-        """What was exported can be imported, here and elsewhere, and is the same again."""
+        """An export can be imported, here and elsewhere, without change."""
         names = ("", "plain", 'a "b", c', "'; DROP TABLE contact; --", "  spaces  ", "电视 📺", "=1+1")
         for phone, name in enumerate(names, int(B)):
             self.run_("contact", "add", A, str(phone), "--name", name)
@@ -189,7 +189,7 @@ class ContactTests(CommandTestCase):
         self.assertIn("and 980 more", error)
 
     def test_import_of_something_else(self) -> None:
-        """What is no such file is refused with one line."""
+        """A file that is no export is refused with one line."""
         head = "owner,contact,name\n"
         for wrong in ("", "\n", f"{A},{B},x\n", "owner;contact;name\n", f'{head}{A},{B},"open', f'{head}"a"b,c,d\n'):
             self.assert_one_line(self.fail_("contact", "import", "-", given=wrong), "line")
@@ -240,7 +240,7 @@ class HelpTests(CommandTestCase):
     """The list of commands in ``callnet --help``."""
 
     def test_commands(self) -> None:
-        """It says of each command what the command says of itself."""
+        """It describes each command with the command's own words."""
         context = click.Context(main)
         commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
         said = {name: command.get_short_help_str(limit=1000) for name, command in commands.items() if command}
@@ -290,7 +290,7 @@ def accept_any(text: str) -> bool:
 
 
 class CsvProperties(SynchronousTestCase):
-    """What holds for any contact list."""
+    """Properties of any contact list."""
 
     @given(
         st.dictionaries(

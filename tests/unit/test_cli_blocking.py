@@ -1,4 +1,4 @@
-"""``callnet contact``: who blocks whom, and that nodes are told of what the command line changes."""
+"""``callnet contact``: blocking, and notices to nodes of changes by the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class BlockTests(CommandTestCase):
     """``callnet contact block`` and ``unblock``."""
 
     def test_block(self) -> None:
-        """What a phone blocks is shown after its list, whether it is in the list or not."""
+        """Blocked numbers are shown after the phone's list, whether they are in the list or not."""
         self.run_("contact", "add", A, B, "--name", "电视", "--both")
         self.assertEqual(self.run_("contact", "block", A, B), "")
         self.run_("contact", "block", A, C)
@@ -27,7 +27,7 @@ class BlockTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), everything)
 
     def test_block_again(self) -> None:
-        """To block a phone again is no error."""
+        """Blocking a phone again is no error."""
         for _ in range(2):
             self.run_("contact", "block", A, B)
         self.assertEqual(self.run_("contact", "list", A), f"{A}  blocks  {B}\n")
@@ -55,7 +55,7 @@ class BlockTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), "")
 
     def test_unblock_what_is_no_phone(self) -> None:
-        """What was blocked under another rule for phones can be unblocked."""
+        """A number that was blocked under another rule for phones can be unblocked."""
         settings = self.config.read_text()
         self.config.write_text(settings + '[accounts]\nphone_format = "[0-9]"\n')
         self.run_("contact", "block", "1", "2")
@@ -74,14 +74,14 @@ class BlockTests(CommandTestCase):
         self.assert_one_line(self.fail_("contact", "block", A, B), "full", "1000")
 
     def test_export(self) -> None:
-        """What is blocked is in no export of contacts."""
+        """An export of contacts has no blocked numbers."""
         self.run_("contact", "add", A, B)
         self.run_("contact", "block", A, B)
         self.assertEqual(self.run_("contact", "export"), f"owner,contact,name\n{A},{B},\n")
 
 
 class ChangesTests(CommandTestCase):
-    """What nodes are told."""
+    """The notices to nodes."""
 
     def test_changes(self) -> None:
         """Nodes are told of each phone that a command puts in a list or takes out of one, and whose list that is."""

@@ -33,7 +33,7 @@ from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 
 
 class _Always(Resource):
-    """Answers everything alike, and remembers what it was asked."""
+    """Answers everything alike, and remembers the requests."""
 
     def __init__(self, status: int, body: bytes, **headers: str) -> None:
         Resource.__init__(self)
@@ -99,7 +99,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(kept.secret, self.kept[-1].secret)
 
     def test_claiming(self) -> None:
-        """The first login has claimed the device: nobody logs in as it but with what was kept."""
+        """The first login has claimed the device: a login as it needs the kept secret."""
         token = self.successResultOf(self.account.login())
         self.assertTrue(self.fixture.tokens.verify(token).claimed)
         again = self.account_of(*TV, kept=self.kept[-1], keep=self.kept.append)
@@ -141,7 +141,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertTrue(self.account.is_logged_in)
 
     def test_renewal_that_is_refused(self) -> None:
-        """Where a token is not renewed any more, as one of a key that signs no more, the device logs in again."""
+        """Where a token cannot be renewed any more, such as one of a retired key, the device logs in again."""
         for _ in range(2):
             self.successResultOf(self.account.login())
         self.fixture.clock.advance(60)
@@ -151,7 +151,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertTrue(token.is_renewable and token.claimed)
 
     def test_nothing_to_renew(self) -> None:
-        """Who is not logged in has nothing to renew."""
+        """A client that is not logged in has nothing to renew."""
         self.successResultOf(self.account.renew())
         self.assertEqual([], self.kept)
 
@@ -166,19 +166,19 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(self.account.logout())
 
     def test_logout_of_what_is_revoked(self) -> None:
-        """To log out with a token that is no good any more is no error."""
+        """A logout with a revoked token is no error."""
         token = self.successResultOf(self.account.login())
         self.successResultOf(self.server.post("/account/logout", {"token": token}))
         self.successResultOf(self.account.logout())
 
     def test_a_token_that_is_no_good(self) -> None:
-        """A request whose token is no good is made once more after a new login."""
+        """A request whose token is invalid is repeated once after a new login."""
         account = self.account_of(*TV, kept=Credentials("a.b.c", 1e12), keep=self.kept.append)
         self.assertEqual([], self.successResultOf(account.contacts()))
         self.assertEqual(account.token, self.kept[-1].token)
 
     def test_contacts(self) -> None:
-        """Phones are put in the list, under a name, and taken off; rows say who is there."""
+        """Phones are put on the list, under a name, and taken off; rows have their presence."""
         self.successResultOf(self.account_of(FRIEND, "phone1").login())
         self.assertEqual([], self.successResultOf(self.account.contacts()))
         self.successResultOf(self.account.add_contact(FRIEND))
@@ -190,7 +190,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual([], self.successResultOf(self.account.contacts()))
 
     def test_settings(self) -> None:
-        """What the owner wants is kept, each thing until it is changed."""
+        """The owner's settings are kept, each until it is changed."""
         self.assertEqual(Settings(None, []), self.successResultOf(self.account.settings()))
         night = {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"}
         self.successResultOf(self.account.settings(do_not_disturb=night))
@@ -211,7 +211,7 @@ class ServiceTests(SynchronousTestCase):
 
 
 class AskedTests(SynchronousTestCase):
-    """What goes out."""
+    """The outgoing requests."""
 
     ANSWER: Mapping[str, Any] = {"errorCode": 0, "token": "t", "calls": [], "next": "n", "contacts": []}
 
@@ -235,7 +235,7 @@ class AskedTests(SynchronousTestCase):
             self.assertEqual(asked, self.resource.target)
 
     def test_requests(self) -> None:
-        """What is asked for is asked for with the words of the protocol."""
+        """The requests have the words of the protocol."""
         self.successResultOf(self.account.request_code())
         self.successResultOf(self.account.block(FRIEND))
         self.successResultOf(self.account.unblock(FRIEND))
@@ -273,7 +273,7 @@ class StrangeAnswerTests(SynchronousTestCase):
         self.assertIsNone(error.code)
 
     def test_when_to_try_again(self) -> None:
-        """Who is asked too often says when to ask again."""
+        """A client that asks too often is told when to ask again."""
         busy = _Always(429, b'{"errorCode": 6}', retry_after="20")
         error = self.failureResultOf(self.login_at(busy), AccountError).value
         self.assertEqual((ErrorCode.RATE_LIMITED, 20.0), (error.code, error.retry_after))
@@ -288,7 +288,7 @@ class StrangeAnswerTests(SynchronousTestCase):
         self.successResultOf(account.renew())
 
     def test_no_answer(self) -> None:
-        """A service that does not answer is given up after a while."""
+        """A service that does not answer is given up after some time."""
         answer = self.login_at(_Never())
         self.clock.advance(TIMEOUT)
         self.failureResultOf(answer, Unreachable)

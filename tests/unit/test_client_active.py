@@ -1,4 +1,4 @@
-"""What frames mean for the call of a device once it is active, or the connection was lost, and who is told of it."""
+"""The effect of frames on a device's active call, or after the connection was lost, and the listeners that are told."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ActiveTests(CallsCase):
         self.assertIsNone(self.calls.present)
 
     def test_the_other_side(self) -> None:
-        """What becomes of the other side's connection is known, and which device it goes on with."""
+        """The state of the other side's connection is known, and the device on which it goes on."""
         call = self.active()
         for state, fields, other_side, device in (
             ("reconnecting", {}, "reconnecting", "phone1"),
@@ -47,7 +47,7 @@ class ActiveTests(CallsCase):
         self.assertEqual("here", call.other_side)
 
     def test_signals(self) -> None:
-        """The other party is told what is said while the call is active, and nothing otherwise."""
+        """Signals go to the other party while the call is active, and nowhere otherwise."""
         call = self.place()
         call.signal("early")
         self.answer("call_success", room_id=ROOM)
@@ -57,7 +57,7 @@ class ActiveTests(CallsCase):
         self.assertEqual([{"type": "signal", "room_id": ROOM, "data": {"offer": 1}}, hang_up()], self.take_sent())
 
     def test_the_page_has_seen_the_end(self) -> None:
-        """What the call's page has seen to end is over, and the server is told."""
+        """A call that its page has seen to end is over, and the server is told."""
         call = self.active()
         self.calls.note_end(call)
         self.calls.note_end(call)
@@ -65,7 +65,7 @@ class ActiveTests(CallsCase):
         self.assert_over(call, "over")
 
     def test_logged_out(self) -> None:
-        """Who logs out has left its call."""
+        """A logout leaves the call."""
         call = self.active()
         self.calls.revoked()
         self.assert_over(call, "revoked", is_own=True)
@@ -85,10 +85,10 @@ class ActiveTests(CallsCase):
 
 
 class WelcomeTests(CallsCase):
-    """What the server says at the beginning of a connection."""
+    """The first messages of the server on a connection."""
 
     def test_goes_on(self) -> None:
-        """A call that both know of goes on."""
+        """A call that both sides have goes on."""
         call = self.active()
         self.calls.welcomed(view("outgoing", "active"))
         self.assertIs(call, self.present())
@@ -102,7 +102,7 @@ class WelcomeTests(CallsCase):
         self.assertEqual(("active", ROOM, 1.0), (call.state, call.room_id, call.answered_at))
 
     def test_answered_by_one_of_several(self) -> None:
-        """Of a call that rang several devices the room may be another one with the answer: that of who accepted."""
+        """The room of a call that rang several devices may change with the answer, to the accepting device's."""
         for is_told_later in (False, True):
             call = self.place()
             self.answer("call_ringing", room_id=ROOM)
@@ -116,7 +116,7 @@ class WelcomeTests(CallsCase):
             call.hang_up()
 
     def test_begun_anew(self) -> None:
-        """Who began anew is in the call that the server knows of."""
+        """A restarted client is in the call of the server."""
         for direction, state in (("incoming", "active"), ("outgoing", "active"), ("outgoing", "ringing")):
             self.calls.welcomed(view(direction, state))
             call = self.present()
@@ -124,21 +124,19 @@ class WelcomeTests(CallsCase):
             self.hear("calling_be_hangup", room_id=ROOM)
 
     def test_being_rung(self) -> None:
-        """What rings is told by ``called``."""
+        """A ringing call is announced by ``called``."""
         self.calls.welcomed(view("incoming", "ringing"))
         self.assertIsNone(self.calls.present)
 
     def test_another_call(self) -> None:
-        """The server's call takes the place of one of which it knows nothing."""
+        """The server's call replaces a call that the server does not know."""
         old = self.active()
         self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER))
         self.assertEqual(("over", "over"), (old.state, old.reason))
         self.assertEqual(ROOM_2, self.present().room_id)
 
     def test_forgotten(self) -> None:
-        """Of a call of which the server knows nothing it may still be told; else it rings no more, and an active one
-        is said to be forgotten.
-        """
+        """The end of a call unknown to the server may still come; else it stops ringing, or is said to be forgotten."""
         call = self.rung()
         self.calls.welcomed(None)
         self.calls.welcomed(None)
@@ -203,7 +201,7 @@ class WaitingTests(CallsCase):
     """Waiting for a call, and being told of it."""
 
     def test_until(self) -> None:
-        """Who waits is told when it is so, or when it is over."""
+        """A waiter is called when the state is reached, or when the call is over."""
         call = self.place()
         ringing, active, over = call.until("ringing"), call.until("active"), call.until("over")
         self.answer("call_ringing", room_id=ROOM)
@@ -214,7 +212,7 @@ class WaitingTests(CallsCase):
         self.assertEqual("over", self.successResultOf(call.until("active")))
 
     def test_cancelled(self) -> None:
-        """Who waits no longer does not."""
+        """A cancelled wait ends."""
         waiting = self.place().until("active")
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
@@ -227,7 +225,7 @@ class WaitingTests(CallsCase):
         self.assertEqual("ringing", self.successResultOf(waiting))
 
     def test_who_is_told_may_act(self) -> None:
-        """What a listener does is told after what it was told of, and nothing of it is lost."""
+        """Actions of a listener are reported after the event that it was called with, and nothing of it is lost."""
         self.react = lambda event: event.state == "over" and len(self.told) < 4 and self.calls.place(OTHER)
         self.place().hang_up()
         self.assertEqual(["outgoing calling", "outgoing over cancelled", "outgoing calling"], self.take_told())
@@ -246,7 +244,7 @@ class WaitingTests(CallsCase):
         self.assertEqual(2, len(self.flushLoggedErrors(ZeroDivisionError)))
 
     def test_what_it_shows_of_itself(self) -> None:
-        """It does not show whom it is about."""
+        """Its ``repr`` does not show phones."""
         call = self.active()
         call.hang_up()
         self.assertEqual("<Call outgoing over hangup>", repr(call))

@@ -30,7 +30,7 @@ class EndTests(SynchronousTestCase):
     """A program ends with its main coroutine, whatever else there is."""
 
     def run_program(self, story: str, after: str = "") -> tuple[int, str]:
-        """Run one that does this with a device, and this when the reactor has stopped: status, and what it says."""
+        """Run a program with a device, and code for after the reactor has stopped; returns status and output."""
         source = PROGRAM.format(story=indent(story, " " * 8), after=indent(after, " " * 4))
         done = subprocess.run(
             [sys.executable, "-c", source],
@@ -72,6 +72,6 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(self.run_program("pass", "await asyncio.sleep(0.05)"), (0, "after\ndone\n"))
 
     def test_an_error(self) -> None:
-        """An error of the program's own is what it ends with."""
+        """It ends with an error of the program's own."""
         status, said = self.run_program("asyncio.create_task(asyncio.sleep(3600))\nraise LookupError('its own')")
         self.assertEqual((status, said.strip().splitlines()[-1]), (1, "LookupError: its own"))

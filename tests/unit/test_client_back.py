@@ -15,7 +15,7 @@ from tests.support.device_case import DeviceCase
 
 
 class ComingBackTests(DeviceCase):
-    """How it comes back."""
+    """Reconnecting."""
 
     def setUp(self) -> None:
         """Let it be online."""
@@ -24,7 +24,7 @@ class ComingBackTests(DeviceCase):
         self.events.clear()
 
     def test_lost(self) -> None:
-        """It is offline, tries again soon, and is online; then it is told of what it missed."""
+        """It is offline, tries again soon, and is online; then it is told the missed calls."""
         self.close(1001, "server going away")
         self.assertEqual((1001, "server going away"), (self.device.loss.code, self.device.loss.reason))
         self.assertFalse(self.is_trying())
@@ -81,7 +81,7 @@ class ComingBackTests(DeviceCase):
         self.assertEqual("online", self.device.state)
 
     def test_token_revoked(self) -> None:
-        """When its token is no good any more it logs in again."""
+        """When its token is invalid it logs in again."""
         self.wait(TOO_SOON)
         self.close(4401)
         self.come()
@@ -128,7 +128,7 @@ class ComingBackTests(DeviceCase):
         self.assertEqual("online", self.device.state)
 
     def test_logged_out(self) -> None:
-        """Who has logged out is off, and so is its call."""
+        """A device that logs out is off, and so is its call."""
         call = self.device.place(*FRIEND)
         assert call is not None
         self.account.forget()
@@ -163,7 +163,7 @@ class ComingBackTests(DeviceCase):
         self.assertIn("ping", self.heard())
 
     def test_what_was_not_said(self) -> None:
-        """What it wanted to say while it was offline it says when it is back, but for signals."""
+        """Messages that it could not send while it was offline it sends when it is back, except signals."""
         call = self.device.place(*FRIEND)
         assert call is not None
         self.say("call_success", to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)

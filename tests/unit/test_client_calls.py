@@ -1,4 +1,4 @@
-"""What frames mean for the call of a device until it is active: the rules of :mod:`callnet.client.calls`."""
+"""The effect of frames on a device's call until it is active: the rules of :mod:`callnet.client.calls`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class OutgoingTests(CallsCase):
             self.assertIsNone(call.duration)
 
     def test_every_device(self) -> None:
-        """Of all devices of a phone that are called the one that accepts is the other side."""
+        """If all devices of a phone are called the one that accepts is the other side."""
         call = self.place(DeviceAddress(FRIEND.phone, "*"))
         self.answer("call_success", room_id=ROOM)
         self.assertEqual((FRIEND, "*"), (call.peer, call.asked))
@@ -64,7 +64,7 @@ class OutgoingTests(CallsCase):
             self.calls.connected(is_extended)
             call = self.place()
             self.answer("call_refuse", room_id=room, reason="refused")
-            if is_extended:  # what it had not heard of before has no id either, and a failure names no room
+            if is_extended:  # an unknown call has no id either, and a failure names no room
                 self.answer("call_refuse", room_id=ROOM_2, reason="refused")
                 self.answer("call_failed", reason="no_answer")
             self.assertEqual("calling", call.state)
@@ -80,7 +80,7 @@ class OutgoingTests(CallsCase):
         self.assert_over(call, "busy")
 
     def test_answers_to_another_call(self) -> None:
-        """What answers an earlier call changes nothing, by its address or by its id."""
+        """An answer to an earlier call changes nothing, by its address or by its id."""
         call = self.place()
         self.answer("call_failed", OTHER, reason="busy")
         self.answer("call_failed", reason="busy", id="call-0")
@@ -89,7 +89,7 @@ class OutgoingTests(CallsCase):
         self.assertEqual("calling", call.state)
 
     def test_no_address(self) -> None:
-        """A call to what is no address fails, though the server does not give that back."""
+        """A call to an invalid address fails, though the server does not return the address."""
         call = self.place(DeviceAddress("x" * 40, "tv"))
         self.answer("call_failed", DeviceAddress("", ""), reason="invalid")
         self.assert_over(call, "invalid")
@@ -113,7 +113,7 @@ class OutgoingTests(CallsCase):
         self.assertEqual(("active", []), (call.state, self.take_sent()))
 
     def test_calling_someone_else(self) -> None:
-        """Who calls someone else has ended the call before, which the server is told first."""
+        """Calling another callee ends the call before, which the server is told first."""
         first = self.active()
         second = self.calls.place(OTHER)
         self.assertEqual(["calling_hangup", "call"], [frame["type"] for frame in self.sent])
@@ -121,7 +121,7 @@ class OutgoingTests(CallsCase):
         self.assertIs(second, self.calls.present)
 
     def test_being_called_meanwhile(self) -> None:
-        """Who calls is not rung: if the two call each other, the server joins them."""
+        """A caller is not rung: if the two call each other, the server joins them."""
         call = self.place()
         self.ring(ROOM_2, FRIEND)
         self.ring(ROOM, OTHER)
@@ -130,7 +130,7 @@ class OutgoingTests(CallsCase):
         self.assertEqual(("active", ROOM_2), (call.state, call.room_id))
 
     def test_a_call_that_it_does_not_know(self) -> None:
-        """Who began anew and is told that its call was accepted is in that call."""
+        """A restarted client that is told that its call was accepted is in that call."""
         self.answer("call_success", room_id=ROOM)
         self.assertEqual(("outgoing", "active", ROOM), (*self.states(), self.present().room_id))
         self.calls.left()
@@ -144,7 +144,7 @@ class IncomingTests(CallsCase):
     """Being called."""
 
     def test_ringing(self) -> None:
-        """It rings, with what the server says of the caller."""
+        """It rings, with the server's data of the caller."""
         self.ring(from_name="Mum", page="/page", auto_answer=True, expires_in=45)
         call = self.present()
         self.assertEqual(("incoming", "ringing", FRIEND, ROOM), (call.direction, call.state, call.peer, call.room_id))
@@ -170,20 +170,20 @@ class IncomingTests(CallsCase):
             self.calls = Calls(self.say, lambda _: None, News(), self.clock)
 
     def test_what_is_no_answer(self) -> None:
-        """Who calls neither accepts nor refuses its own call."""
+        """A caller neither accepts nor refuses its own call."""
         call = self.place()
         call.accept()
         call.refuse()
         self.assertEqual(("calling", []), (call.state, self.take_sent()))
 
     def test_calling_who_rings(self) -> None:
-        """Who calls the phone that rings it accepts."""
+        """Calling the phone that rings it accepts the call."""
         call = self.rung()
         self.assertIs(call, self.calls.place(DeviceAddress(FRIEND.phone, "*")))
         self.assertEqual("active", call.state)
 
     def test_calling_someone_else(self) -> None:
-        """Who calls someone else refuses."""
+        """Calling another callee refuses the call."""
         call = self.rung()
         self.calls.place(OTHER)
         self.assertEqual([refusal(), "call"], [self.sent[0], self.sent[1]["type"]])
@@ -227,7 +227,7 @@ class IncomingTests(CallsCase):
         self.assertIsNone(self.calls.present)
 
     def test_called_by_another(self) -> None:
-        """The server knows better what is over: the new call rings in the place of the old one."""
+        """The server is right about ended calls: the new call rings in the place of the old one."""
         for before in (self.rung, self.active):
             old = before()
             self.ring(ROOM_2, OTHER)

@@ -1,4 +1,4 @@
-"""One WebSocket of the client's against a server that does what the test says, over wires in memory."""
+"""One WebSocket of the client's against a scripted server, over wires in memory."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ConnectTests(ClientCase):
         self.failureResultOf(self.connect("a.b.c"), Unreachable)
 
     def test_silent_server(self) -> None:
-        """A server that never answers the handshake is given up after a while."""
+        """A server that never answers the handshake is given up after some time."""
         self.listen(Factory.forProtocol(Protocol))
         connected = self.connect("a.b.c")
         self.reactor.advance(OPEN_TIMEOUT - 1)
@@ -110,7 +110,7 @@ class FrameTests(ConnectionCase):
         self.assertEqual("", frame.room_id)
 
     def test_sending(self) -> None:
-        """A request is sent as JSON without what it does not say, and any bytes as they are."""
+        """A request is sent as JSON without unset fields, and any bytes are sent unchanged."""
         self.connection.send(frames.Call(to_phone=FRIEND.phone, to_device_id=FRIEND.device_id))
         self.connection.send_raw(b"[]")
         self.settle()
@@ -118,7 +118,7 @@ class FrameTests(ConnectionCase):
         self.assertEqual([call, []], [json.loads(payload) for payload in self.server.heard])
 
     def test_watching(self) -> None:
-        """Whoever asked for it sees each frame in either direction."""
+        """A watcher sees each frame in either direction."""
         self.connection.send_raw(b"[]")
         self.settle()
         self.server.say_raw(b"{}")
@@ -134,12 +134,12 @@ class FrameTests(ConnectionCase):
         self.assertEqual([None], answers)
 
     def test_numbers(self) -> None:
-        """Numbers are seconds: what is none, or negative, is absent, and what no timer holds is a long time."""
+        """Numbers are seconds: invalid or negative ones are absent, and those that no timer holds are a long time."""
         for text, number in (("1", 1.0), ("1.5", 1.5), ("-1", None), ("true", None), ('"1"', None), ("1e300", 1e9)):
             self.assertEqual(number, parse_frame(b'{"n": %s}' % text.encode()).number("n"), text)
 
     def test_frames_that_are_no_messages(self) -> None:
-        """What is not an object with a ``type`` is a frame of no type; nothing breaks."""
+        """A payload that is not an object with a ``type`` is a frame of no type; nothing breaks."""
         for raw in (b"", b"[1]", b"{", b'{"type":1}', b"\xff", b'{"a":' + b"[" * 100000):
             frame = parse_frame(raw)
             self.assertEqual((raw, ""), (frame.raw, frame.type))
@@ -159,7 +159,7 @@ class ClosingTests(ConnectionCase):
         self.assertEqual(self.successResultOf(mourner), self.successResultOf(self.connection.when_closed()))
 
     def test_nothing_can_be_said_on_a_closed_connection(self) -> None:
-        """To speak while it closes, or later, is an error; to close it again is not."""
+        """Sending while it closes, or later, is an error; closing it again is not."""
         self.connection.close()
         with self.assertRaises(ConnectionClosed):
             self.connection.send_raw(b"{}")

@@ -1,4 +1,4 @@
-"""A device of the client's: how it connects, and what it tells."""
+"""A device of the client's: its connection, and its events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.device_case import DeviceCase
 
 
 class ConnectingTests(DeviceCase):
-    """How it connects."""
+    """Connecting."""
 
     def test_extended(self) -> None:
         """It offers the extended protocol, and is online when it is welcomed."""
@@ -28,7 +28,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual([ROOM], [call.room_id for call in self.device.calls_of_phone])
 
     def test_base(self) -> None:
-        """With a server that knows only the base protocol it is online at once, and sends no more than that knows."""
+        """With a server that knows only the base protocol it is online at once, and sends only its messages."""
         self.server.subprotocol = None
         self.device.connect()
         self.arrive()
@@ -50,7 +50,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual(([], "online"), (self.server.requests[0].protocols, self.device.state))
 
     def test_logging_in(self) -> None:
-        """Who is not logged in logs in first."""
+        """A device that is not logged in logs in first."""
         self.account.forget()
         self.device.connect()
         self.come()
@@ -58,7 +58,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual("online", self.device.state)
 
     def test_denied(self) -> None:
-        """Who may not log in with these words tries no more, and says why."""
+        """A device whose login is refused tries no more, and says why."""
         for code in (2, 3, 5, 7):
             self.account.forget()
             self.logins.code = code
@@ -70,7 +70,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual([], self.reactor.getDelayedCalls())
 
     def test_logging_in_later(self) -> None:
-        """Whoever is told to ask later does, not before the time that was named."""
+        """A client that is told to ask later does, not before the time that was named."""
         self.account.forget()
         self.logins.code, self.logins.retry_after = 6, "20"
         self.device.connect()
@@ -91,7 +91,7 @@ class ConnectingTests(DeviceCase):
         self.assertEqual((None, None), (self.device.place(*FRIEND), self.device.pull(ROOM)))
 
     def test_closing(self) -> None:
-        """Who leaves is gone when the socket is, and nothing is left of it."""
+        """A closed device is gone when its socket is, and nothing is left of it."""
         self.connect_device()
         waiting = self.device.until("offline")
         gone = self.device.close()
@@ -101,14 +101,14 @@ class ConnectingTests(DeviceCase):
         self.assertEqual([], self.reactor.getDelayedCalls())
 
     def test_closing_before_it_has_come(self) -> None:
-        """So it is if it had not come yet."""
+        """The same holds if it had not come yet."""
         self.device.connect()
         self.successResultOf(self.device.close())
         self.assertEqual([], self.reactor.getDelayedCalls())
 
 
 class EventTests(DeviceCase):
-    """What it tells."""
+    """The events that it reports."""
 
     def setUp(self) -> None:
         """Let it be online."""
@@ -117,7 +117,7 @@ class EventTests(DeviceCase):
         self.events.clear()
 
     def test_events(self) -> None:
-        """Who comes and goes, what was missed, and what the other side says is told."""
+        """Devices that come and go, missed calls, and signals of the other side are reported."""
         self.say("presence", phone=FRIEND.phone, device_id=FRIEND.device_id, online=True)
         missed = {"room_id": ROOM, "peer_phone": "1", "peer_device_id": "x", "device_id": "*", "started_at": 1.5}
         self.say("missed", calls=[missed, {"odd": 1}])
@@ -134,7 +134,7 @@ class EventTests(DeviceCase):
         self.assertEqual((call, [1]), (said.call, said.data))
 
     def test_listening_no_longer(self) -> None:
-        """Who listens no longer is told nothing any more."""
+        """A removed listener is no longer called."""
         events: list[Event] = []
         stop = self.device.listen(events.append)
         self.device.place(*FRIEND)

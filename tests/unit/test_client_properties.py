@@ -1,4 +1,4 @@
-"""Whatever a server says, in whatever order, and whatever becomes of the connection: what always holds of a device."""
+"""The invariants of a device, whatever a server says, in whatever order, and whatever happens to the connection."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class FakeSocket(ClientSocket):
 
 
 class Site(Server):
-    """A server that does what the story says, without a network."""
+    """A scripted server without a network."""
 
     def __init__(self, clock: IReactorTime, subprotocol: str | None) -> None:
         super().__init__("https://callnet.test", clock)
@@ -181,7 +181,7 @@ class World:
             self.told.setdefault(event.call, []).append(event.state)
 
     def do(self, what: str, one: Any, other: Any) -> None:
-        """Do what the story says."""
+        """Do a step of the story."""
         ways: dict[str, Callable[[], object]] = {
             "frame": lambda: self._hear(json.dumps({"type": one, **(other or {})}).encode()),
             "raw": lambda: self._hear(one),
@@ -239,6 +239,6 @@ class AnythingTests(SynchronousTestCase):
                 self.assertEqual(("over", 1, True), (states[-1], states.count("over"), call.is_over))
                 self.assertNotEqual("", call.reason)
         self.assertEqual([True] * len(world.waiting), [waiting.called for waiting in world.waiting])
-        world.clock.advance(1)  # what was being opened, or logged in, is given up
+        world.clock.advance(1)  # a connection or login in progress is given up
         self.assertEqual([], world.clock.getDelayedCalls())
         self.assertEqual([], self.flushLoggedErrors())

@@ -1,4 +1,4 @@
-"""How sockets end: close codes, keep-alive, stopping, and clients that do not do their part (protocol §2)."""
+"""The end of sockets: close codes, keep-alive, stopping, and clients that do not do their part (protocol §2)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ClosingCase(QuietTestCase):
         return room
 
     def online(self) -> frozenset[DeviceAddress]:
-        """Who is connected."""
+        """The connected devices."""
         return self.successResultOf(self.world.store.online([TV, PHONE]))
 
     def assert_closed(self, device: Device, code: int, rest: int = 1) -> None:
@@ -67,13 +67,13 @@ class CloseCodeTests(ClosingCase):
         self.assert_closed(self.phone, 1009, rest=0)
 
     def back(self, pause: float) -> list[str]:
-        """Connect the television again; what it is told of first, within so many seconds."""
+        """Connect the television again; the first messages to it, within this number of seconds."""
         tv = self.world.device(*TV)
         self.world.advance(pause)
         return [message["type"] for message in tv.heard()]
 
     def test_goodbye(self) -> None:
-        """A device that closes the socket with 1000, 1001 or no code knows what it was told just before; with another
+        """A device that closes the socket with 1000, 1001 or no code knows the messages just before; with another
         code, for an error, or without a close frame it is told again.
         """
         for code in (1000, 1001, None, 1011, 4000, 0):
@@ -100,7 +100,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(["calling_be_hangup"], self.back(1.0))
 
     def test_ten_megabytes(self) -> None:
-        """Of a frame of 10 MB nothing is kept, and the socket is closed at its beginning."""
+        """Nothing of a frame of 10 MB is kept, and the socket is closed at its beginning."""
         data = client_frame(TEXT, b"x" * 10_000_000)
         self.tv.wire.send(data[:100])
         self.world.settle()
@@ -120,7 +120,7 @@ class CloseCodeTests(ClosingCase):
             self.tv = self.world.device(*TV)
 
     def test_no_frames(self) -> None:
-        """What is no frame of RFC 6455 closes the socket with 1002; what follows ends it."""
+        """Bytes that are no frame of RFC 6455 close the socket with 1002; the bytes that follow end it."""
         for data in (
             b"\x81\x02{}",  # not masked
             b"\xc1\x80" + bytes(4),  # a reserved bit
@@ -161,7 +161,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(self.online(), {TV, PHONE})
 
     def test_older_one_never_leaves(self) -> None:
-        """A displaced socket that does not answer its close is cut, and what it still says has no effect."""
+        """A displaced socket that does not answer its close is cut, and its later messages have no effect."""
         self.tv.wire.answers_close = False
         newer = self.world.device(*TV)
         self.assertEqual(self.tv.close_code, 4409)
@@ -174,7 +174,7 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(self.phone.hears()["type"], "called")
 
     def test_many_displacements(self) -> None:
-        """Of any number of connections of one device only the newest stays."""
+        """Only the newest of any number of connections of one device stays."""
         devices = [self.world.device(*TV) for _ in range(20)]
         self.assertEqual([device.close_code for device in devices], [4409] * 19 + [None])
         self.assertEqual(len(self.world.signaling.sockets), 2)
@@ -188,7 +188,7 @@ class CloseCodeTests(ClosingCase):
         self.assertLessEqual(len(pings), 3600 / 15)
 
     def test_no_ping_for_who_speaks(self) -> None:
-        """Who speaks is not pinged."""
+        """A client that sends is not pinged."""
         for _ in range(60):
             self.world.advance(5)
             self.tv.say("heartbeat")
@@ -204,20 +204,20 @@ class CloseCodeTests(ClosingCase):
         self.assertEqual(self.online(), {PHONE})
 
     def test_server_that_stood_still(self) -> None:
-        """Who could not be heard since the server stood still is not taken for silent, whenever that was."""
+        """A client that could not be heard since the server stood still is not taken for silent, whenever that was."""
         for ping_answered in (True, False):
             for before in range(0, 40, 2):
                 self.setUp()
                 self.world.advance(before / 2)
                 if not ping_answered:
                     for _ in range(20):
-                        self.world.clock.advance(0.25)  # what is sent now comes when the server goes on
+                        self.world.clock.advance(0.25)  # bytes sent now come when the server goes on
                 self.world.clock.advance(27)
                 self.world.advance(120)
                 self.assertTrue(self.tv.wire.open, (ping_answered, before))
 
     def test_many(self) -> None:
-        """Of thousands of sockets only some are looked at in one go, and yet each is pinged and closed in time."""
+        """Only some of thousands of sockets are looked at in one go, and yet each is pinged and closed in time."""
         self.patch(factory, "SWEPT_AT_ONCE", 7)
         devices = [self.world.device(f"136{number:08d}", "tv") for number in range(50)]
         for device in devices[::2]:
@@ -231,7 +231,7 @@ class CloseCodeTests(ClosingCase):
         self.assertLessEqual(most, 7)
 
     def test_dead_path(self) -> None:
-        """A socket behind a dead path is cut soon after it was closed in vain."""
+        """A socket behind a dead path is cut soon after it was closed without an answer."""
         self.tv.wire.answers_ping = self.tv.wire.answers_close = False
         self.world.advance(41)
         self.assertTrue(self.tv.wire.lost)
@@ -297,10 +297,10 @@ class StoppingTests(ClosingCase):
 
 
 class ResourceTests(ClosingCase):
-    """Clients that would use up what belongs to all."""
+    """Clients that would use up shared resources."""
 
     def test_pings_that_nobody_reads(self) -> None:
-        """Who pings without reading is not read from any more, which is counted, and is closed for its silence."""
+        """A client that pings without reading is not read from any more, is counted, and closed for its silence."""
         self.assertEqual(0, self.world.signaling.not_reading)
         self.tv.wire.reads = False
         ping = client_frame(PING, b"x" * 125) * 500
@@ -313,7 +313,7 @@ class ResourceTests(ClosingCase):
         self.assertTrue(self.tv.wire.lost)
 
     def test_reading_again(self) -> None:
-        """Who reads again after a while is served as if nothing had been."""
+        """A client that reads again is served as before."""
         self.tv.wire.reads = False
         for _ in range(10):
             self.tv.wire.send(client_frame(PING, b"x" * 125) * 100)
@@ -346,7 +346,7 @@ class ResourceTests(ClosingCase):
             self.tv = self.world.device(*TV)
 
     def test_refused_but_not_gone(self) -> None:
-        """Who was refused and goes on sending is not listened to."""
+        """A refused client that goes on sending is ignored."""
         wire = self.world.ask("/")
         socket = wire.transport.protocol
         for _ in range(100):

@@ -38,7 +38,7 @@ class CodesTests(SynchronousTestCase):
         return self.successResultOf(self.logins.login(*address, secret, code))
 
     def assert_refused(self, code: str | None, address: DeviceAddress = TV) -> None:
-        """The device is not let in."""
+        """Assert that the device is refused."""
         self.failureResultOf(self.logins.login(*address, None, code), CodeInvalid)
 
     def test_new_device(self) -> None:
@@ -82,7 +82,7 @@ class CodesTests(SynchronousTestCase):
         self.login(second)
 
     def test_five_tries(self) -> None:
-        """After five wrong guesses the right one is refused, too; a new code begins anew."""
+        """After five wrong guesses the right one is refused, too; a new code resets the count."""
         code = self.code()
         wrong = f"{(int(code) + 1) % 1_000_000:06}"
         for _ in range(4):
@@ -96,7 +96,7 @@ class CodesTests(SynchronousTestCase):
         self.login(self.code())
 
     def test_what_is_no_code_is_no_guess(self) -> None:
-        """What cannot be a code does not count as a guess."""
+        """A text that cannot be a code does not count as a guess."""
         code = self.code()
         for _ in range(10):
             self.assert_refused("x")
@@ -143,7 +143,7 @@ class CodesTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(other.logins.login(*TV)).device_secret)
 
     def test_bad_phone(self) -> None:
-        """Nothing is sent to what is no phone number."""
+        """Nothing is sent to an invalid phone number."""
         for phone in ("", "1", PHONE + "\n", "\ud800"):
             self.failureResultOf(self.logins.send_code(phone), PhoneInvalid)
         self.assertEqual([], self.fixture.sent)
@@ -157,7 +157,7 @@ class CodesTests(SynchronousTestCase):
             self.successResultOf(other.logins.login(*TV, None, "000000"))
 
     def test_database_is_away(self) -> None:
-        """Without the database nothing is sent, and who asks is told that it is worth trying again."""
+        """Without the database nothing is sent, and the answer says that it is worth trying again."""
         with self.fixture.database.write() as connection:
             connection.exec_driver_sql("DROP TABLE one_time_code")
         self.failureResultOf(self.logins.send_code(PHONE), Unavailable)
@@ -165,7 +165,7 @@ class CodesTests(SynchronousTestCase):
         self.assertEqual([], self.fixture.sent)
 
     def test_nothing_is_known_in_clear(self) -> None:
-        """The database does not know the code, nor a hash that could be reversed without the secret."""
+        """The database has neither the code, nor a hash that could be reversed without the secret."""
         code = self.code()
         with self.fixture.database.read() as connection:
             kept: Any = connection.exec_driver_sql("SELECT digest FROM one_time_code").scalar()
@@ -175,7 +175,7 @@ class CodesTests(SynchronousTestCase):
 
 
 class CodeProperties(SynchronousTestCase):
-    """What holds for any code."""
+    """Properties of any code."""
 
     @given(st.text(max_size=12))
     def test_any_text(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The settings: what may be set, what holds when nothing is, and how a mistake is told."""
+"""The settings: the valid ones, the defaults, and the messages about mistakes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FileTestCase(SynchronousTestCase):
     """Reads settings from a file."""
 
     def setUp(self) -> None:
-        """Begin with what every test here needs."""
+        """Begin with the settings that every test here needs."""
         self.path = self.mktemp()
 
     def load(self, text: str, environ: dict[str, str] = ENVIRON) -> Settings:
@@ -42,7 +42,7 @@ class FileTestCase(SynchronousTestCase):
         return load(self.path, environ)
 
     def refusal(self, text: str) -> str:
-        """What is said of ``text``, without the file's name, which comes first."""
+        """The error about ``text``, without the file's name, which comes first."""
         error = str(self.assertRaises(StartError, self.load, text))
         self.assertNotIn("\n", error)
         file, _, rest = error.partition(": ")
@@ -62,7 +62,7 @@ class ExampleTests(FileTestCase):
         self.assertEqual(self.load(EXAMPLE.read_text(encoding="utf-8")), load(None, ENVIRON))
 
     def test_what_it_shows_are_the_defaults(self) -> None:
-        """What it shows are the defaults."""
+        """It shows the defaults."""
         self.assertEqual(self.load(self.uncommented()), load(None, ENVIRON))
 
     def test_it_shows_every_setting(self) -> None:
@@ -77,7 +77,7 @@ class ExampleTests(FileTestCase):
 
 
 class DefaultTests(SynchronousTestCase):
-    """What holds when nothing is set."""
+    """The defaults."""
 
     def test_it_listens_on_loopback_alone(self) -> None:
         """It listens on loopback alone."""
@@ -177,7 +177,7 @@ class SourceTests(FileTestCase):
 
 
 class MistakeTests(FileTestCase):
-    """A mistake is told in one line: the file, the key, and what is allowed there."""
+    """A mistake is reported in one line: the file, the key, and the allowed values."""
 
     def test_an_unknown_key(self) -> None:
         """An unknown key is told with those that are known there."""
@@ -214,7 +214,7 @@ class MistakeTests(FileTestCase):
             self.assertEqual(self.refusal(text), answer)
 
     def test_a_number_out_of_range(self) -> None:
-        """A number out of range is told with the range, and what is no number is out of every range."""
+        """A number out of range is reported with the range, and a value that is no number is out of every range."""
         for value in ("0", "-1", "2678401", "inf", "nan"):
             self.assertEqual(self.refusal(f"calls.grace = {value}"), "calls.grace must be a number from 0.1 to 2678400")
 
@@ -232,7 +232,7 @@ class MistakeTests(FileTestCase):
             self.assertIn("https://", self.refusal(f'accounts.otp.url = "{wrong}"'))
 
     def test_a_webhook_without_a_secret(self) -> None:
-        """Whoever is to be told needs a secret, and is told of all there is unless some of it is named."""
+        """A webhook needs a secret, and gets all events unless some of them are named."""
         url = 'webhooks.url = "https://hooks.example.org/"\n'
         for secret in ("", "x" * 31):
             self.assertIn("webhooks.secret must have at least 32", self.refusal(f'{url}webhooks.secret = "{secret}"'))
@@ -262,7 +262,7 @@ class MistakeTests(FileTestCase):
         self.assertRegex(self.refusal("a = " + "[" * 5000), r"^not TOML: ")
 
     def test_what_is_no_utf_8(self) -> None:
-        """Nor is TOML what is no UTF-8."""
+        """Invalid UTF-8 is not TOML either."""
         Path(self.path).write_bytes(b"state_dir = '\xff'")
         error = self.assertRaises(StartError, load, self.path, {})
         self.assertRegex(str(error), r": not TOML: 'utf-8' codec")

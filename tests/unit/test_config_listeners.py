@@ -1,4 +1,4 @@
-"""Which listeners may be set, and what may not be opened to the network by mistake."""
+"""Valid listeners, and listeners that may not be opened to the network by mistake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class ListenerTests(FileTestCase):
     """Which listeners are taken."""
 
     def refused(self, endpoint: str) -> str:
-        """What is said of an endpoint of the site."""
+        """The error about an endpoint of the site."""
         refusal = self.refusal(f"listeners.site = [{{ endpoint = '{endpoint}' }}]")
         self.assertTrue(refusal.startswith("listeners.site[0].endpoint "), refusal)
         return refusal
@@ -28,7 +28,7 @@ class ListenerTests(FileTestCase):
             self.assertEqual(settings.listeners.site[0].endpoint, endpoint)
 
     def test_with_open_enrolment_no_other_is_taken(self) -> None:
-        """With open enrolment no other is taken, nor one of which that is not known."""
+        """With open enrolment no other is taken, nor one that may be reachable from elsewhere."""
         for endpoint in (
             "tcp:8080",
             "tcp:8080:interface=0.0.0.0",
@@ -54,7 +54,7 @@ class ListenerTests(FileTestCase):
         self.assertIn("in proxy_protocol beside", self.refused("haproxy:tcp:8080"))
 
     def test_what_is_no_endpoint_is_refused(self) -> None:
-        """What is no endpoint is refused."""
+        """An invalid endpoint is refused."""
         for endpoint in ("", "8080", "tcp", "tcp:", "udp:8080", "stdio:"):
             self.assertIn("must be an endpoint such as", self.refused(endpoint))
 
@@ -79,7 +79,7 @@ class AdminTests(FileTestCase):
         )
 
     def test_only_this_machine_reaches_it(self) -> None:
-        """Only this machine reaches it, whoever may enrol."""
+        """Only this machine reaches it, whatever the enrolment."""
         for endpoint in ("tcp:8084:interface=127.0.0.1", "unix:/run/callnet/admin", "systemd:domain=UNIX:name=admin"):
             self.load(self.admin(endpoint))
         for endpoint in ("tcp:8084", "tcp:8084:interface=10.0.0.5", "tcp6:8084", "systemd:domain=INET:name=admin"):
@@ -103,7 +103,7 @@ class AdminTests(FileTestCase):
 
 
 class ProxyTests(FileTestCase):
-    """From where a PROXY header is believed."""
+    """The peers whose PROXY header is believed."""
 
     open = "accounts.open_enrolment_on_network = true\n"
 
@@ -113,7 +113,7 @@ class ProxyTests(FileTestCase):
         return f"listeners.signaling = [{first}, {{ endpoint = '{endpoint}', proxy_protocol = {peers} }}]"
 
     def refused(self, endpoint: str, peers: str) -> str:
-        """What is said of the networks of that listener, after their key."""
+        """The error about the networks of that listener, after their key."""
         key, _, said = self.refusal(self.open + self.listener(endpoint, peers)).partition(" must be ")
         self.assertEqual(key, "listeners.signaling[1].proxy_protocol[1]")
         return said
@@ -136,7 +136,7 @@ class ProxyTests(FileTestCase):
         )
 
     def test_whoever_reaches_a_unix_socket(self) -> None:
-        """Beside a UNIX socket stands one word for whoever can reach it, since they have no addresses."""
+        """For a UNIX socket one word stands for every peer, since they have no addresses."""
         for endpoint in ("unix:/run/callnet/signaling", "systemd:domain=UNIX:name=signaling"):
             self.load(self.open + self.listener(endpoint, '["unix"]'))
             self.assertEqual(
@@ -145,7 +145,7 @@ class ProxyTests(FileTestCase):
             )
 
     def test_with_open_enrolment_the_operator_must_say_so(self) -> None:
-        """What comes through a proxy comes from the network, which the operator must have meant."""
+        """Connections through a proxy come from the network, and the operator must have meant that."""
         for endpoint, peers in (("tcp:8082:interface=127.0.0.1", '["127.0.0.1"]'), ("unix:/s", '["unix"]')):
             self.assertRegex(
                 self.refusal(self.listener(endpoint, peers)),

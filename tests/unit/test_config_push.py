@@ -1,4 +1,4 @@
-"""The settings of how devices are woken, and what a daemon makes of them."""
+"""The settings for waking devices, and a daemon that has them."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ class PushDaemonTests(DaemonTestCase):
         self.assertEqual(key, Path(path).read_bytes())
 
     def test_bad_key(self) -> None:
-        """A key that is no good stops the start."""
+        """An invalid key stops the start."""
         self.compose()
         Path(self.state_dir, "vapid.key").write_bytes(b"x")
         os.chmod(os.path.join(self.state_dir, "vapid.key"), 0o600)
         self.assertIn("push.vapid_key_file", self.refusal(HOSTS + SUBJECT))
 
     def test_served(self) -> None:
-        """Devices register at the account service and at the site; what became of wakes is counted."""
+        """Devices register at the account service and at the site; the results of wakes are counted."""
         daemon = self.begin(self.compose(GATEWAY + SECRET))
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         for port in (8083, 8080):
@@ -120,7 +120,7 @@ class PushDaemonTests(DaemonTestCase):
         self.assertEqual(["callnet_wakes"], [family.name for family in families if "wake" in family.name])
 
     def test_not_offered(self) -> None:
-        """What the operator has not set up a device cannot register for."""
+        """A device cannot register for a service that the operator has not set up."""
         self.begin(self.compose())
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         for kind, missing in (("webhook", "no push gateway"), ("webpush", "Web Push is off")):

@@ -1,4 +1,4 @@
-"""The settings of STUN and TURN servers, and what a daemon makes of them, also at SIGHUP."""
+"""The settings of STUN and TURN servers, and a daemon that has them, also at SIGHUP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TurnSettingsTests(FileTestCase):
         self.assertEqual((STUN_URI,), self.load(f'turn.stun = ["{STUN_URI}"]').turn.stun)
 
     def test_wrong_uris(self) -> None:
-        """What is no URI of such a server is told with its place and what is allowed."""
+        """An invalid URI is reported with its place and the allowed ones."""
         for uri in ("turn.example.org", "stun:turn.example.org", "turn://a", "turn:a:70000", "turn:a?transport=x", ""):
             self.assertEqual(
                 'turn.urls[1] must be a URI such as "turn:turn.example.org:3478?transport=udp" or'
@@ -72,7 +72,7 @@ class TurnSettingsTests(FileTestCase):
             )
 
     def test_limit(self) -> None:
-        """How many credentials an address gets is no negative number."""
+        """The number of credentials for an address is not negative."""
         self.assertIn(
             "limits.turn_credentials_a_minute_from_an_address must be a whole number of at least 0",
             self.refusal("limits.turn_credentials_a_minute_from_an_address = -1"),
@@ -83,7 +83,7 @@ class TurnDaemonTests(DaemonTestCase):
     """A daemon with TURN servers."""
 
     def servers(self, port: int = 8083) -> list[dict[str, Any]]:
-        """What it tells a device."""
+        """The servers that a device is told."""
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         answer = self.post(port, "/ice", token=token)
         self.assertEqual(0, answer["errorCode"], answer)
@@ -92,12 +92,12 @@ class TurnDaemonTests(DaemonTestCase):
         return servers
 
     def families(self, daemon: Daemon) -> dict[str, Family]:
-        """What it has counted of credentials."""
+        """Its counts of credentials."""
         found = self.successResultOf(daemon.observed.families())
         return {family.name: family for family in found if "turn" in family.name}
 
     def test_served(self) -> None:
-        """Devices ask at the account service and at the site, and what was handed out is counted."""
+        """Devices ask at the account service and at the site, and the credentials handed out are counted."""
         daemon = self.begin(self.compose(URLS + INLINE))
         for port in (8083, 8080):
             self.assertIsNotNone(expiry(self.servers(port)))
@@ -108,7 +108,7 @@ class TurnDaemonTests(DaemonTestCase):
         self.assertEqual({"device": 2, "page": 0}, {sample.label: sample.value for sample in given.samples})
 
     def test_stun_alone(self) -> None:
-        """Without TURN servers everybody is told of STUN."""
+        """Without TURN servers everybody gets STUN."""
         self.begin(self.compose(f'turn.stun = ["{STUN_URI}"]\nturn.secret_file = "/nowhere"'))
         self.assertEqual(STUN, self.servers())
 
@@ -129,7 +129,7 @@ class SecretFileTests(TurnDaemonTests):
         self.file.chmod(mode)
 
     def reload(self, daemon: Daemon) -> str:
-        """Have everything read again; what the log says of the secret."""
+        """Have everything read again; returns the log lines about the secret."""
         with capturedLogs() as events:
             daemon.reload(daemon.renewals)
         lines = [f"{event['log_level'].name}: {formatEvent(event)}" for event in events]
@@ -152,7 +152,7 @@ class SecretFileTests(TurnDaemonTests):
         self.assertIsNotNone(expiry(self.servers(), OTHER))
 
     def test_bad_file(self) -> None:
-        """A file that is no good stops a start with one line, and changes nothing at a reload."""
+        """An invalid file stops a start with one line, and changes nothing at a reload."""
         daemon = self.begin(self.compose(self.settings))
         wrong = f"{self.file} must have one or two lines, each of 32 to 127 ASCII characters without spaces"
         for content, mode, said in (

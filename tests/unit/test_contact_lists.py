@@ -1,4 +1,4 @@
-"""What devices may change in the lists of their phone, without HTTP."""
+"""Changes by devices to the lists of their phone, without HTTP."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ContactListsTests(SynchronousTestCase):
         return contacts.pairs_of(self.fixture.database, None)
 
     def blocked(self) -> frozenset[str]:
-        """What the phone blocks."""
+        """The numbers that the phone blocks."""
         return self.successResultOf(self.fixture.contacts.blocked_by(PHONE))
 
     def do(self, *changes: Deferred[None]) -> None:
@@ -48,7 +48,7 @@ class ContactListsTests(SynchronousTestCase):
             self.assertIsNone(self.successResultOf(change))
 
     def assert_untouched(self) -> None:
-        """Nothing is in any list, and no node is told of anything."""
+        """Assert that no list has changed, and that no node is told anything."""
         self.assertEqual((self.pairs(), self.blocked()), ([], frozenset()))
         self.assertEqual(self.changed(), [])
 
@@ -67,7 +67,7 @@ class ContactListsTests(SynchronousTestCase):
         self.assertEqual(self.pairs(), [])
 
     def test_contact_is_listed(self) -> None:
-        """What was added is in the list that its owner reads, with its devices."""
+        """An added contact is in the list that its owner reads, with its devices."""
         self.successResultOf(self.fixture.logins.login(FRIEND, "tv"))
         self.do(self.lists.add(self.token, FRIEND, "x"))
         (row,) = self.successResultOf(self.lists.contacts(PHONE, self.token)).contacts
@@ -95,11 +95,11 @@ class ContactListsTests(SynchronousTestCase):
             self.do(call(self.fixture.tokens.issue(TV), FRIEND))
         with self.fixture.database.read() as connection:
             rows = connection.exec_driver_sql("SELECT phone, at FROM change").all()
-        both = [(PHONE, 1000.0), (FRIEND, 1000.0)]  # who is listed may be shown more of who lists them
+        both = [(PHONE, 1000.0), (FRIEND, 1000.0)]  # a listed phone may be shown more of those that list it
         self.assertEqual([tuple(row) for row in rows], [*both, *both, both[0], both[0]])
 
     def test_oneself(self) -> None:
-        """Nobody adds or blocks oneself; what an operator has put in all the same can be taken out."""
+        """Nobody adds or blocks oneself; an entry that an operator has made all the same can be removed."""
         for call in (self.lists.add, self.lists.block):
             failure = self.failureResultOf(call(self.token, PHONE), PhoneInvalid)
             self.assertIn("own number", str(failure.value))
@@ -153,7 +153,7 @@ class ContactListsTests(SynchronousTestCase):
                 self.do(call(self.token, phone))
 
     def test_database_is_away(self) -> None:
-        """While the database cannot be used, a change fails with what says that it is worth trying again."""
+        """While the database cannot be used, a change fails with an error that says that it is worth trying again."""
         with self.fixture.database.write() as connection:
             for table in ("contact", "blocked"):
                 connection.exec_driver_sql(f"DROP TABLE {table}")

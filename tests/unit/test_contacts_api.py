@@ -29,7 +29,7 @@ class ChangesTests(ApiTestCase):
         return list(contacts.pairs_of(self.fixture.database, None))
 
     def blocked(self) -> frozenset[str]:
-        """What the phone blocks."""
+        """The numbers that the phone blocks."""
         return self.successResultOf(self.fixture.contacts.blocked_by(PHONE))
 
     def do(self, path: str, body: dict[str, Any], *headers: str) -> None:
@@ -59,7 +59,7 @@ class ChangesTests(ApiTestCase):
             self.assertEqual(self.post(CONTACTS, {"phone": PHONE, "token": self.token}).json()["contacts"], rows)
 
     def test_again(self) -> None:
-        """To do what was done already succeeds, be it that it never was different."""
+        """A repeated change succeeds, also if it never changed anything."""
         for path, in_list, is_blocked in (
             (REMOVE, False, False),
             (UNBLOCK, False, False),
@@ -115,7 +115,7 @@ class ChangesTests(ApiTestCase):
         self.assertEqual(self.blocked(), {FRIEND})
 
     def test_oneself(self) -> None:
-        """To add or block oneself is errorCode 3, with a message that says so."""
+        """Adding or blocking oneself is errorCode 3, with a message that says so."""
         for path in (ADD, BLOCK):
             answer = self.message(path, self.body | {"contact_phone": PHONE})
             self.assertEqual(answer, (3, "contact_phone is the caller's own number"))
@@ -123,7 +123,7 @@ class ChangesTests(ApiTestCase):
             self.do(path, self.body | {"contact_phone": PHONE})
 
     def test_accounts_make_no_difference(self) -> None:
-        """Whether the other phone has an account is not seen in any answer."""
+        """No answer shows if the other phone has an account."""
         self.login(FRIEND)
         for path in CHANGES:
             with_account, without = (
@@ -150,7 +150,7 @@ class ChangesTests(ApiTestCase):
         self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "名" * 64)])
 
     def test_names_of_the_other_calls(self) -> None:
-        """The other calls have no name: what a body says of one is ignored."""
+        """The other calls have no name: one in the body is ignored."""
         for path in (REMOVE, BLOCK, UNBLOCK):
             for name in (1, "\0", ["x"], "x" * 10_000):
                 self.do(path, self.body | {"name": name})
@@ -168,7 +168,7 @@ class ChangesTests(ApiTestCase):
             self.do(path, self.body)
 
     def test_last_duplicate_counts(self) -> None:
-        """Of duplicate keys the last counts."""
+        """The last of duplicate keys counts."""
         twice = f'{{"name":1,"contact_phone":[],"token":"{self.token}","contact_phone":"{FRIEND}","name":"b"}}'
         self.assert_error(0, ADD, twice.encode())
         self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "b")])
@@ -186,7 +186,7 @@ class ChangesTests(ApiTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_database_is_away(self) -> None:
-        """While the database is away the answer is a 503, and the log says why, and of whom it does not."""
+        """While the database is away the answer is a 503, and the log gives the reason without phones."""
         token = self.fixture.tokens.issue(TV)
         with self.fixture.database.write() as connection:
             for table in ("contact", "blocked"):

@@ -18,7 +18,7 @@ SETTINGS: Final = "etc/callnet.container.toml"
 
 
 def instructions(word: str) -> list[str]:
-    """What stands after a word at the beginning of a line."""
+    """The rest of each line that begins with a word."""
     return re.findall(rf"^{word} (.*)$", RECIPE, re.MULTILINE)
 
 
@@ -44,7 +44,7 @@ class ContainerTests(SynchronousTestCase):
         self.assertIn(f"urlopen('{places(self.settings().listeners)[0]}/healthz'", command[-1])
 
     def test_what_is_copied(self) -> None:
-        """What the recipe copies is there, and is let through to where an image is built."""
+        """All files that the recipe copies exist, and are in the build context."""
         let_through = re.findall(r"^!(\S+)$", (ROOT / ".containerignore").read_text(), re.MULTILINE)
         copied = [name for words in instructions("COPY") if "--from" not in words for name in words.split()[:-1]]
         self.assertIn(SETTINGS, copied)

@@ -1,4 +1,4 @@
-"""What the operator sees and orders over HTTP, without a socket."""
+"""The operator's view and orders over HTTP, without a socket."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ControlTestCase(SynchronousTestCase):
         self.addCleanup(threshold.choose, "info")
 
     def report(self) -> Deferred[Report]:
-        """How it is."""
+        """The report."""
         return succeed(
             Report(not self.draining, {"listeners": Check(not self.draining, "draining" if self.draining else "")})
         )
@@ -86,10 +86,10 @@ class ControlTestCase(SynchronousTestCase):
 
 
 class KeyTests(ControlTestCase):
-    """Who may."""
+    """Access by the key."""
 
     def test_without_the_key(self) -> None:
-        """Without the key nothing is seen, nothing is done, and it is said what is missing."""
+        """Without the key nothing is seen, nothing is done, and the answer names the missing key."""
         for path in ("/api/calls", "/api/calls/end", "/api/drain", "/api/nothing"):
             for key in (None, "", "wrong", KEY[:-1], f"{KEY}k"):
                 answer = self.post(path, key=key)
@@ -108,7 +108,7 @@ class KeyTests(ControlTestCase):
 
 
 class OrderTests(ControlTestCase):
-    """What is handed on, and what is answered."""
+    """The orders that are handed on, and their answers."""
 
     def test_calls(self) -> None:
         """Calls are named as in the log, without their rooms."""
@@ -153,7 +153,7 @@ class OrderTests(ControlTestCase):
         self.assertEqual(self.orders, [ListNodes()])
 
     def test_no_more_than_asked_for(self) -> None:
-        """Of what workers name together no more is shown than was asked for."""
+        """No more of the workers' rows are shown than were asked for."""
         device = DeviceShown("13651884967", "tv", False, 7.0, "192.0.2.7", None)
         self.outcome = succeed(Outcome(devices=[device] * 4))
         self.assertEqual(len(self.post("/api/devices", {"limit": 3}).json()["devices"]), 3)
@@ -171,7 +171,7 @@ class OrderTests(ControlTestCase):
             self.assertEqual(self.orders[-1], order)
 
     def test_nothing_of_the_kind(self) -> None:
-        """What is not there is answered with 404."""
+        """An unknown target is answered with 404."""
         self.outcome = succeed(Outcome())
         for path, body in (
             ("/api/calls/end", {"call": "0123456789ab"}),
@@ -181,7 +181,7 @@ class OrderTests(ControlTestCase):
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2))
 
     def test_bad_bodies(self) -> None:
-        """What was not understood is said by the name of the field, and nothing is done."""
+        """A bad body is answered with the name of the field, and nothing is done."""
         for path, body, field in (
             ("/api/calls", {"limit": 0}, "limit"),
             ("/api/calls", {"limit": 501}, "limit"),
@@ -216,10 +216,10 @@ class OrderTests(ControlTestCase):
 
 
 class SiteTests(ControlTestCase):
-    """Who may ask, and what is said of it."""
+    """Access to the site, and the log of it."""
 
     def test_by_another_name(self) -> None:
-        """Who asks by a name that is not ours, as a page after DNS rebinding, is told nothing at all."""
+        """A request by another name than ours, as from a page after DNS rebinding, is told nothing at all."""
         for path in ("/", "/metrics", "/readyz", "/api/calls", "/dashboard/dashboard.js"):
             self.wire.send(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode())
             answer = self.wire.answers()[-1]
@@ -245,30 +245,30 @@ class SiteTests(ControlTestCase):
         self.assertEqual(self.wire.answers()[-1].status, 421)
 
     def test_methods_that_a_path_does_not_take(self) -> None:
-        """Other methods are answered with 405 in JSON, by the dashboard and by what probes ask."""
+        """Other methods are answered with 405 in JSON, by the dashboard and by the paths for probes."""
         for path in ("/", "/dashboard/dashboard.js", "/healthz", "/metrics"):
             for method in ("TRACE", "PUT", "BREW"):
                 answer = self.wire.request(method, path)
                 self.assertEqual((answer.status, answer.json()["errorCode"]), (405, 2), (method, path))
 
     def logged(self, path: str, asked: object = None) -> list[str]:
-        """What is logged of one request."""
+        """The log of one request."""
         with capturedLogs() as events:
             self.post(path, asked)
         return [str(formatEvent(event)) for event in events]
 
     def test_looks_leave_no_line(self) -> None:
-        """To look leaves no line in the log: a dashboard looks every two seconds."""
+        """Looking leaves no line in the log: a dashboard looks every two seconds."""
         self.assertEqual([self.logged(f"/api/{what}") for what in ("calls", "devices", "failures", "nodes")], 4 * [[]])
 
     def test_orders_do(self) -> None:
-        """Orders leave one, without whom they are about."""
+        """Orders leave a log line, without phones."""
         [line] = self.logged("/api/devices/revoke", {"phone": "13651884967"})
         self.assertIn("POST /api/devices/revoke 200", line)
         self.assertNotIn("13651884967", line)
 
     def test_so_do_wrong_keys(self) -> None:
-        """So do wrong keys, which do not stand there."""
+        """Wrong keys leave a line, too, which does not contain them."""
         with capturedLogs() as events:
             self.post("/api/calls", key="wrong-key")
         [line] = [str(formatEvent(event)) for event in events]

@@ -16,7 +16,7 @@ ANN, TV = DeviceAddress("13651884967", "phone"), DeviceAddress("13800138000", "t
 
 
 def call(placed_at: float) -> CallRecord[Over]:
-    """A call that came to nothing."""
+    """A failed call."""
     return unreached(ANN, TV, RoomId("0" * 32), Reason.OFFLINE, placed_at)
 
 
@@ -46,7 +46,7 @@ class DatesTests(SynchronousTestCase):
         self.assertEqual(1_800_000_020.0, self.dates.of(20))
 
     def test_ended_call(self) -> None:
-        """What is written down of a call goes by the clock as it is then."""
+        """An ended call is recorded by the clock as it is then."""
         store = MemoryCallStore(self.steady, self.wall)
         store.failed(call(30.0))
         self.ahead -= 3 * 86400

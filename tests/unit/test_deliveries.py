@@ -1,4 +1,4 @@
-"""What is to be told is told until it is taken, over real HTTP and a wire in memory."""
+"""Events are sent until they are accepted, over real HTTP and a wire in memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.addCleanup(self.stop)
 
     def run_unless_away(self, *arguments: Any, **named: Any) -> Deferred[Any]:
-        """What the database is asked."""
+        """Runs a function of the database, unless it is away."""
         return fail(Unavailable("away")) if self.is_away else run_at_once(*arguments, **named)
 
     def start(self, outbox: SqlOutbox | None = None) -> Deliveries:
@@ -62,7 +62,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def flush(self) -> None:
-        """Let what is on the wire arrive."""
+        """Let the pending bytes arrive."""
         for _ in range(20):
             self.agent.flush()
 
@@ -84,7 +84,7 @@ class DeliveriesTests(SynchronousTestCase):
         return [int(request.getHeader("callnet-event") or "", 16) for request in requests]
 
     def waiting(self) -> int:
-        """How many were not taken yet."""
+        """The number of events that were not accepted yet."""
         return len([letter for letter in letters(self.database, with_waiting=True) if not letter.is_dead])
 
     def dead(self) -> list[tuple[int, int, str]]:
@@ -93,7 +93,7 @@ class DeliveriesTests(SynchronousTestCase):
         return [(int(letter.id, 16), letter.tries, letter.failure) for letter in found]
 
     def test_told(self) -> None:
-        """What happens is told within a second or two, once, as it was written down."""
+        """An event is sent within a second or two, once, as it was recorded."""
         self.write(1, 2)
         self.wait()
         self.assertEqual({b'{"n":1}', b'{"n":2}'}, {body for _, body in self.receiver.taken})
@@ -103,7 +103,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual(([], 0, []), (self.taken(), self.waiting(), self.dead()))
 
     def test_again(self) -> None:
-        """What is not taken is sent again after pauses that grow from a second to an hour, for about a day."""
+        """An event that is not accepted is sent again after pauses from a second to an hour, for about a day."""
         self.receiver.answers[:] = [500] * 1000
         self.write(1)
         sent: list[float] = []
@@ -134,7 +134,7 @@ class DeliveriesTests(SynchronousTestCase):
             self.assertAlmostEqual(shortest * 3600, node._pause(30))
 
     def test_taken_later(self) -> None:
-        """What was taken at last is not sent again, and the log says that it goes on."""
+        """An event accepted at last is not sent again, and the log says that delivery goes on."""
         self.receiver.answers[:] = [500, 429, None]
         self.write(1)
         with capturedLogs() as events:
@@ -145,7 +145,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertIn("accepts events again", formatEvent(events[-1]))
 
     def test_refused(self) -> None:
-        """What is refused for good is a dead letter at once."""
+        """An event that is refused for good is a dead letter at once."""
         for number, status in enumerate((400, 401, 404, 410, 302)):
             self.receiver.answers[:] = [status]
             self.write(number)
@@ -162,7 +162,7 @@ class DeliveriesTests(SynchronousTestCase):
         )
 
     def test_many(self) -> None:
-        """Only so many are under way at the same time, the oldest first; the rest follows at once."""
+        """The number of concurrent deliveries is limited, the oldest first; the rest follows at once."""
         self.receiver.answers[:] = [None] * AT_ONCE
         self.write(*range(10))
         self.wait()
@@ -174,7 +174,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual([*range(10, 40), *range(AT_ONCE)], sorted(self.taken(), key=lambda n: (n < AT_ONCE, n)))
 
     def test_two_nodes(self) -> None:
-        """What one node sends no other sends at the same time; when the one dies another does, after a while."""
+        """An event that one node sends no other sends at the same time; when the one dies another sends it later."""
         self.receiver.answers[:] = [None] * 2
         self.write(1, 2)
         self.wait()
@@ -190,7 +190,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual(([1, 2], 0), (self.taken(), self.waiting()))
 
     def test_stop(self) -> None:
-        """What is under way when a node stops, and what it has taken in hand, is sent by the next, at once."""
+        """The deliveries of a node that stops, and the events that it has leased, are sent by the next, at once."""
         self.receiver.answers[:] = [None] * AT_ONCE
         self.write(*range(TAKEN))
         self.wait()
@@ -217,7 +217,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual(([1], 0), (self.taken(), self.waiting()))
 
     def test_a_fault(self) -> None:
-        """What goes wrong here is logged, and keeps nothing from going on."""
+        """An internal error is logged, and delivery continues."""
         self.patch(self.outbox, "settle", lambda *_: fail(KeyError("ours")))
         self.write(1)
         self.wait()
@@ -228,7 +228,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual([1, 2], self.taken())
 
     def test_counted(self) -> None:
-        """What was not taken is counted now and then."""
+        """Events that were not accepted are counted now and then."""
         self.receiver.answers[:] = [404, *[500] * 3]
         self.write(1, 2, 3)
         for _ in range(16):
@@ -236,7 +236,7 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual(of_events(0, 1), self.node.counted())
 
     def test_forget(self) -> None:
-        """The ids of what was taken are kept for as long as they are needed."""
+        """The ids of delivered events are kept for as long as they are needed."""
         self.write(1)
         self.wait()
         self.wait(DAY - 10)
@@ -255,10 +255,10 @@ class DeliveriesTests(SynchronousTestCase):
         self.assertEqual([], self.dead())
 
     def ids(self) -> list[str]:
-        """What is in the table."""
+        """The ids in the table."""
         with self.database.read() as connection:
             return list(connection.scalars(select(outbox.c.id)))
 
     def test_lease(self) -> None:
-        """What was taken in hand is back before others take it, be every answer late."""
+        """Leased events are back before others take them, even if every answer is late."""
         self.assertGreater(deliveries.LEASE, ANSWER_TIME * TAKEN / AT_ONCE)

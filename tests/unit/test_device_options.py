@@ -1,4 +1,4 @@
-"""What ``callnet device`` says of ``--media`` where that cannot be had."""
+"""The error of ``callnet device`` where ``--media`` is not available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from callnet.cli.main import main
 
 
 class MediaOptionTests(SynchronousTestCase):
-    """``--media`` and what goes with it."""
+    """``--media`` and its further options."""
 
     def device(self, *options: str) -> tuple[int, str]:
         """The exit status and the last line."""

@@ -1,4 +1,4 @@
-"""What README.md, CONTRIBUTING.md and docs/ say is true of the project as it is."""
+"""README.md, CONTRIBUTING.md and docs/ are true of the project as it is."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class SecurityTests(SynchronousTestCase):
         return [block for block in found[1:] if not block.startswith(("#", "```")) and not block.endswith((":", ","))]
 
     def test_everything_is_shown(self) -> None:
-        """Each paragraph, list and row names what shows it; a row of which nothing holds says that nothing does."""
+        """Each paragraph, list and row names its test; a row that does not apply says that none does."""
         blocks = self.blocks()
         self.assertGreater(len(blocks), 80)
         for block in blocks:
@@ -170,7 +170,7 @@ class RequirementsTests(SynchronousTestCase):
                     self.assertTrue(allowed & requirement_names(brought.get(package, [])), f"{path}: {imported}")
 
     def test_extras_are_tested(self) -> None:
-        """What an extra requires, development requires as well."""
+        """Requirements of an extra are requirements of development as well."""
         project = tomllib.loads(text_of("pyproject.toml"))
         for extra in project["project"]["optional-dependencies"].values():
             self.assertLessEqual(set(extra), {str(entry) for entry in project["dependency-groups"]["dev"]})

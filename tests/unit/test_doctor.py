@@ -32,12 +32,12 @@ admin = []
 
 
 def levels(found: Iterable[Finding]) -> list[tuple[str, Level]]:
-    """What was looked at, and how bad each is."""
+    """The checks and their levels."""
     return [(each.about, each.level) for each in found]
 
 
 class DoctorTestCase(CommandTestCase):
-    """Settings, and what is found by them."""
+    """Settings, and the findings about them."""
 
     def settings(self, text: str = "") -> Settings:
         """Settings with this beside the state directory."""
@@ -72,7 +72,7 @@ class CommandTests(DoctorTestCase):
         self.assertIn("fail  settings:", result.stdout)
 
     def test_something_is_bad(self) -> None:
-        """If anything is bad, it is shown with what to do, all else is looked at too, and the exit status is 1."""
+        """If anything is bad, it is shown with the remedy, all else is looked at too, and the exit status is 1."""
         self.settings(f'redis.url = "redis://127.0.0.1:{self.free_port()}"\n{PORTS}')
         result = self.invoke("doctor")
         self.assertEqual(1, result.exit_code)
@@ -85,7 +85,7 @@ class MachineTests(DoctorTestCase):
     """The machine."""
 
     def of(self, about: str) -> list[Level]:
-        """How bad one thing is."""
+        """The level of one check."""
         found = machine.examine(self.settings())
         return [each.level for each in found if each.about == about]
 
@@ -149,7 +149,7 @@ class ListenerTests(DoctorTestCase):
     """Ports and certificates."""
 
     def found(self, endpoint: str, runs: bool = False, tls: str = "") -> list[Finding]:
-        """What is found of one listener."""
+        """The findings of one listener."""
         settings = self.settings(
             f"{tls}\n[listeners]\nsignaling = []\nadmin = []\nsite = []\n"
             f'account = [{{ endpoint = "{endpoint}", tls = {str(bool(tls)).lower()} }}]'
@@ -210,11 +210,11 @@ class ServiceTests(DoctorTestCase):
     """The database, Redis, STUN and TURN."""
 
     def of(self, **settings: object) -> list[tuple[str, Level]]:
-        """How bad each is."""
+        """The level of each."""
         return levels(services.examine(Settings(**settings)))  # type: ignore[arg-type]
 
     def database(self, **settings: object) -> list[Level]:
-        """How bad the database is."""
+        """The level of the database."""
         of = self.of(database=DatabaseSettings(self.url, **settings))  # type: ignore[arg-type]
         return [level for about, level in of if about == "database"]
 
@@ -250,7 +250,7 @@ class ServiceTests(DoctorTestCase):
         self.assertEqual([("turn", Level.BAD)] * 2 + [("stun", Level.BAD)], found[1:])
 
     def test_another_service(self) -> None:
-        """Who answers otherwise than a TURN server does is none."""
+        """A service that does not answer as a TURN server is none."""
         with closing(socket.create_server(("127.0.0.1", 0))) as server:
             place = f"127.0.0.1:{server.getsockname()[1]}"
             closes = os.fork()

@@ -1,4 +1,4 @@
-"""How a process parts with its sockets when it is told to stop."""
+"""Closing the sockets of a process that is told to stop."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class IdleTests(DrainingCase):
         self.assertTrue(1 <= told["reconnect_in"] <= 10)
 
     def test_newcomers(self) -> None:
-        """Nobody is let in any more: they are told to come later."""
+        """Nobody is admitted any more: new clients are told to come later."""
         self.talk()
         self.drain()
         for wire in (
@@ -118,7 +118,7 @@ class IdleTests(DrainingCase):
             self.assertIn("Retry-After: 5\r\n", wire.head)
 
     def crowd(self, count: int) -> Sequence[Device]:
-        """Connect so many devices."""
+        """Connect this number of devices."""
         wires = [self.world.connect() for _ in range(count)]
         for number, wire in enumerate(wires):
             token = self.world.tokens.issue(DeviceAddress(f"1365{number:07}", "a"))
@@ -133,7 +133,7 @@ class IdleTests(DrainingCase):
         self.world.settle()
 
     def closed_in_each_second(self, devices: Sequence[Device], seconds: int) -> Sequence[int]:
-        """How many of them are closed in each of so many seconds; it may not be done after that."""
+        """The number of devices closed in each of these seconds; closing may take longer."""
         found, before = [], 0
         for _ in range(seconds - 1):
             self.pass_time(1)
@@ -188,7 +188,7 @@ class CallTests(DrainingCase):
         self.assert_closed(ann, self.tv)
 
     def test_ringing(self) -> None:
-        """So are those in a call that rings, which may be accepted."""
+        """Those in a ringing call, which may be accepted, are told as well."""
         room = self.ring()
         self.drain()
         self.world.advance(5)
@@ -199,7 +199,7 @@ class CallTests(DrainingCase):
         self.assert_open(self.ann, self.tv)
 
     def test_deadline(self) -> None:
-        """At the deadline nobody is waited for any more; who is left is for the factories to close."""
+        """At the deadline nobody is waited for any more; the remaining sockets are for the factories to close."""
         self.talk()
         with capturedLogs() as events:
             drained = self.drain()
@@ -244,7 +244,7 @@ class CallTests(DrainingCase):
         self.successResultOf(drained)
 
     def test_silent(self) -> None:
-        """Keep-alive goes on: who is silent is closed for that."""
+        """Keep-alive goes on: a silent client is closed for that."""
         self.talk()
         self.drain(600.0)
         self.tv.wire.answers_ping = False
@@ -268,7 +268,7 @@ class PageTests(DrainingCase):
         self.assert_closed(red, blue, self.ann, self.tv)
 
     def test_alone(self) -> None:
-        """So is one that waits for the other there."""
+        """A page that waits for the other in its seat is left alone, too."""
         page = self.join(0, self.talk())
         self.drain()
         self.world.advance(5)
@@ -287,7 +287,7 @@ class PageTests(DrainingCase):
         self.assert_closed(blue)
 
     def test_without_a_seat(self) -> None:
-        """One that found no seat in a room is no part of what goes on there."""
+        """A page that found no seat in a room is no part of the room's call."""
         self.join(0, "kitchen")
         self.join(1, "kitchen")
         silent = self.world.page()

@@ -1,4 +1,4 @@
-"""The index of what is due."""
+"""The index of due records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = st.lists(
     ),
     max_size=40,
 )
-"""So much later, this key is due in so many seconds from then on (before now: it is late already)."""
+"""Steps: the time that passes, and a key with its time from then on in seconds (negative: it is late already)."""
 
 
 class DueIndexTests(SynchronousTestCase):
@@ -41,7 +41,7 @@ class DueIndexTests(SynchronousTestCase):
             self.check(index, plain, now + later)
 
     def check(self, index: DueIndex[str], plain: dict[str, float | None], now: float) -> None:
-        """The index names what the table says, once each."""
+        """Assert that the index names the records of the table, once each."""
         named = index.until(now)
         self.assertEqual(len(named), len(set(named)))
         for key, due in plain.items():

@@ -1,4 +1,4 @@
-"""A power failure: what was promised is on the disk."""
+"""A power failure: acknowledged data is on the disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DurabilityTests(SynchronousTestCase):
         self.addCleanup(self.database.close)
 
     def level(self, may_be_lost: bool = False) -> int:
-        """How far a transaction goes before it is done."""
+        """The durability of a transaction when it is done."""
         with self.database.write(may_be_lost) as connection:
             return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
 
@@ -37,10 +37,10 @@ class DurabilityTests(SynchronousTestCase):
 
 
 class PingTests(SynchronousTestCase):
-    """Whether a database can be used."""
+    """Checking that a database can be used."""
 
     def test_damaged(self) -> None:
-        """A file that was damaged while it is used is known to be, and what is asked of it is to be asked again."""
+        """A file that was damaged while it is used is detected, and requests of it are to be repeated."""
         path = os.path.abspath(self.mktemp())
         database = Database(f"sqlite:///{path}")
         self.addCleanup(database.close)

@@ -1,4 +1,4 @@
-"""Devices that log in at once are looked up and written together, and for a while not again."""
+"""Devices that log in at once are looked up and written together, and for some time not again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Later:
     def __init__(self) -> None:
         self.steps: list[Callable[[], object]] = []
         self.troubles: list[Exception] = []
-        """What the next steps end with, though they may have been done."""
+        """The errors of the next steps, which may have been done all the same."""
 
     def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
         """See :class:`callnet.storage.sql.Run`."""
@@ -83,7 +83,7 @@ class EnrollingTests(SynchronousTestCase):
         self.assertEqual(1000, len(contacts.accounts(self.database)))
 
     def test_nothing_is_held(self) -> None:
-        """When everybody has been answered nothing is held of those who asked, or of what changed meanwhile."""
+        """When everybody has been answered nothing is kept of the requests, or of the changes meanwhile."""
         self.enrol(TV, *MANY[:3])
         self.accounts.forget([TV.phone])
         while self.later.steps:
@@ -104,7 +104,7 @@ class EnrollingTests(SynchronousTestCase):
         self.assertEqual([Account(TV.phone, 1)], contacts.accounts(self.database))
 
     def test_away(self) -> None:
-        """If the database is away everyone who waits is told so, and whoever comes next asks anew."""
+        """If the database is away every waiting device is told so, and the next one asks again."""
         asked = self.enrol(*MANY[:3])
         self.later.troubles.append(Unavailable("away"))
         self.later.step()
@@ -124,7 +124,7 @@ class EnrollingTests(SynchronousTestCase):
             self.failureResultOf(one, Unavailable)
 
     def test_one_that_cannot_be_written(self) -> None:
-        """What is wrong with one of them is not told to the others."""
+        """An error of one of them is not reported to the others."""
         first, *asked = self.enrol(*MANY[:4])
         self.later.step()
         self.successResultOf(first)
@@ -137,7 +137,7 @@ class EnrollingTests(SynchronousTestCase):
         self.assertEqual([], self.later.steps)
 
     def test_known(self) -> None:
-        """Who was enrolled is known for five minutes, but not if nobody knows whether it was written."""
+        """An enrolled device is known for five minutes, but not if nobody knows whether it was recorded."""
         self.later.troubles.append(Unavailable("away"))
         self.enrol(TV)[0].addErrback(lambda _: None)
         self.later.step()
@@ -150,7 +150,7 @@ class EnrollingTests(SynchronousTestCase):
         self.assertNoResult(self.accounts.enrol(TV, OFFER))
 
     def test_not_too_many(self) -> None:
-        """Only so many are remembered: the newest."""
+        """The number of remembered devices is limited: the newest."""
         self.patch(enrolling, "_KNOWN", 10)
         self.enrol(*MANY[:12])
         while self.later.steps:

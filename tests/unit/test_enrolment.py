@@ -17,7 +17,7 @@ class PhoneRuleTests(SynchronousTestCase):
     """The setting ``phone_format``."""
 
     def assert_rule(self, phone_format: str, good: list[str], bad: list[str]) -> None:
-        """The rule takes what is good, and nothing that is bad."""
+        """Assert that the rule takes all valid numbers, and no invalid ones."""
         rule = phone_rule(phone_format)
         self.assertEqual([phone for phone in good if not rule(phone)], [])
         self.assertEqual([phone for phone in bad if rule(phone)], [])
@@ -51,7 +51,7 @@ class PhoneRuleTests(SynchronousTestCase):
         self.assert_rule(".*", ["1", "é" * 32], ["", "1" * 33])
 
     def test_wrong_regular_expression(self) -> None:
-        """What is no regular expression stops the start with one line that names the setting."""
+        """An invalid regular expression stops the start with one line that names the setting."""
         for wrong in ("(", "[", "*", "(?P<x", "a{99999999999}", "(?<=a+)b"):
             error = self.assertRaises(StartError, phone_rule, wrong)
             self.assertTrue(str(error).startswith("accounts.phone_format: "), str(error))
@@ -59,13 +59,13 @@ class PhoneRuleTests(SynchronousTestCase):
 
     @given(st.text(max_size=40), st.sampled_from(["cn-mobile", "e164", "[0-9]+", ".*"]))
     def test_any_text(self, text: str, phone_format: str) -> None:
-        """No text is an exception to any rule, and what it takes can be stored."""
+        """No text is an exception to any rule, and an accepted one can be stored."""
         if phone_rule(phone_format)(text):
             self.assertTrue(text.encode() and len(text) <= 32 and "\0" not in text)
 
 
 class DeviceIdTests(SynchronousTestCase):
-    """What a device may be called."""
+    """Valid device ids."""
 
     def test_good(self) -> None:
         """A device id is any text of 1 to 50 characters."""

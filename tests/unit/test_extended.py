@@ -9,7 +9,7 @@ from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase
 
 
 class HandshakeTests(ExtendedCase):
-    """Who is extended."""
+    """The choice of the extended protocol."""
 
     def offer(self, offered: str, token: str | None = None) -> str:
         """The head of the answer to a handshake that offers subprotocols."""
@@ -17,24 +17,24 @@ class HandshakeTests(ExtendedCase):
         return self.world.ask(f"/socket.io?token={token}", {"Sec-WebSocket-Protocol": offered}).head
 
     def test_chosen(self) -> None:
-        """Whoever offers `callnet.v2`, be it among others, is answered with it."""
+        """A client that offers `callnet.v2`, alone or among others, is answered with it."""
         for offered in ("callnet.v2", "chat, callnet.v2", "callnet.v2,callnet.v1"):
             self.assertIn("Sec-WebSocket-Protocol: callnet.v2\r\n", self.offer(offered))
 
     def test_not_chosen(self) -> None:
-        """Whoever offers something else is a base client."""
+        """A client that offers something else is a base client."""
         for offered in ("callnet.v1", "callnet.v22", "chat"):
             head = self.offer(offered)
             self.assertIn("101", head)
             self.assertNotIn("Sec-WebSocket-Protocol", head)
 
     def test_bad_token(self) -> None:
-        """A client with a bad token is let in and closed with 4401: a browser cannot see a status."""
+        """A client with a bad token is admitted and closed with 4401: a browser cannot see a status."""
         wire = self.world.ask("/socket.io?token=none", {"Sec-WebSocket-Protocol": "callnet.v2"})
         self.assertEqual((101, 4401), (wire.status, wire.close_code))
 
     def test_bad_token_that_talks(self) -> None:
-        """What such a client says before it is closed is not looked at."""
+        """Messages of such a client before it is closed are ignored."""
         wire = self.world.connect()
         wire.handshake("/socket.io?token=none", {"Sec-WebSocket-Protocol": "callnet.v2"})
         wire.frame(1, b'{"type":"ping"}')
@@ -100,7 +100,7 @@ class WelcomeTests(ExtendedCase):
 
 
 class IdTests(ExtendedCase):
-    """What answers a request carries its `id`."""
+    """The answer to a request carries its `id`."""
 
     def setUp(self) -> None:
         """Ann is extended."""
@@ -108,7 +108,7 @@ class IdTests(ExtendedCase):
         self.ann = self.extended(ANN)
 
     def test_outcomes(self) -> None:
-        """So does the outcome of a call."""
+        """The outcome of a call carries the `id` as well."""
         self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id, id="a")
         self.assertEqual(("call_failed", "a"), (self.ann.hears()["type"], "a"))
         tv = self.world.device(*TV)
@@ -118,7 +118,7 @@ class IdTests(ExtendedCase):
             self.assertEqual((kind, kind), (self.ann.heard()[-1]["type"], kind))
 
     def test_errors(self) -> None:
-        """So do errors, as far as it can be read."""
+        """Errors carry it as well, as far as it can be read."""
         for fields in (
             {"type": "what", "id": "7"},
             {"id": "7"},
@@ -130,7 +130,7 @@ class IdTests(ExtendedCase):
             self.assertEqual("7", self.ann.hears()["id"], fields)
 
     def test_late_answers(self) -> None:
-        """So does what a late answer is told."""
+        """The outcome that a late answer is told carries it as well."""
         self.ann.say("called_success", from_phone="1", from_device_id="2", room_id="0" * 32, id="late")
         answer = self.ann.hears()
         self.assertEqual(("calling_be_hangup", "late"), (answer["type"], answer["id"]))
@@ -144,7 +144,7 @@ class IdTests(ExtendedCase):
             self.assertNotIn("id", answer)
 
     def test_base_clients(self) -> None:
-        """Of a base client it is a field that nobody knows."""
+        """From a base client it is an unknown field."""
         tv = self.world.device(*TV)
         for anything in ("a", 7, None):
             tv.say("call", to_phone=DOB.phone, to_device_id=DOB.device_id, id=anything)
@@ -155,7 +155,7 @@ class PingTests(ExtendedCase):
     """Pings in text."""
 
     def test_echo(self) -> None:
-        """`pong` has what `ping` had."""
+        """`pong` repeats the fields of `ping`."""
         ann = self.extended(ANN)
         times: tuple[float | str, ...] = (1, 2.5, "now")
         for t in times:
@@ -204,7 +204,7 @@ class GoingAwayTests(ExtendedCase):
         self.assertEqual({1001}, {device.close_code for device in [*devices, base]})
 
     def test_in_a_call(self) -> None:
-        """Who is in a call is to come again within half a second: there is somebody on the other side."""
+        """A device in a call is to reconnect within half a second: there is a peer on the other side."""
         ann, tv = devices = self.extended(ANN), self.extended(TV)
         self.talk(ann, tv)
         self.world.signaling.shut_down()

@@ -29,7 +29,7 @@ class RingingTests(ExtendedCase):
         self.assertEqual("called", pad.hears()["type"])
 
     def test_cancelling_by_room(self) -> None:
-        """So an extended caller can end the ringing by its room."""
+        """An extended caller can end this ringing by its room."""
         ann, tv = self.extended(ANN), self.world.device(*TV)
         room = self.rings(ann, tv)
         ann.say("calling_hangup", notified_phone="", notified_device_id="", room_id=room)
@@ -43,7 +43,7 @@ class RingingTests(ExtendedCase):
 
 
 class SignalTests(ExtendedCase):
-    """What two extended clients say to each other."""
+    """Signals between two extended clients."""
 
     def setUp(self) -> None:
         """Ann and the television talk."""
@@ -123,10 +123,10 @@ class SignalTests(ExtendedCase):
 
 
 class PeerStateTests(ExtendedCase):
-    """What becomes of the other party's socket."""
+    """The state of the other party's socket."""
 
     def setUp(self) -> None:
-        """Ann, who is extended, and a base client talk."""
+        """Ann, an extended device, and a base device talk."""
         super().setUp()
         self.ann, self.tv = self.extended(ANN), self.world.device(*TV)
         self.room = self.talk(self.ann, self.tv)
@@ -151,7 +151,7 @@ class PeerStateTests(ExtendedCase):
         self.assertEqual(["peer_state", "calling_be_hangup"], [message["type"] for message in self.ann.heard()])
 
     def test_both_gone(self) -> None:
-        """Whoever comes back first is told that the other one is not there, and then that it is."""
+        """The first to come back is told that the other one is not there, and then that it is."""
         self.ann.leave()
         self.tv.leave()
         ann = self.world.extended(*ANN)
@@ -229,7 +229,7 @@ class PullTests(ExtendedCase):
         self.assertEqual(("calling_be_hangup", "hangup"), (over["type"], over["reason"]))
 
     def test_seat_passes_on(self) -> None:
-        """The pad's page gets the seat of the television's, be it that this one is still about to go."""
+        """The pad's page gets the seat of the television's, even if that page has not left yet."""
         ann_page, tv_page = self.page("a"), self.page("b")
         self.pad.say("pull", room_id=self.room)
         pad_page = self.page("c", self.pad.hears()["room_id"])
@@ -241,7 +241,7 @@ class PullTests(ExtendedCase):
         self.assertEqual("c" * 32, ann_page.heard()[-1]["peer"]["session"])
 
     def test_seat_does_not_pass_on(self) -> None:
-        """If both pages stay, a third one is refused after a while."""
+        """If both pages stay, a third one is refused after some time."""
         self.page("a"), self.page("b")
         self.pad.say("pull", room_id=self.room)
         third = self.page("c", self.pad.hears()["room_id"])

@@ -1,4 +1,4 @@
-"""What holds for any bytes that an extended device may send (protocol §2.5)."""
+"""Properties of any bytes that an extended device may send (protocol §2.5)."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def extended(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def is_id(value: object) -> bool:
-    """Whether this may be an id."""
+    """True if this may be an id."""
     if not isinstance(value, str) or len(value) > 64:
         return False
     return not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value)
 
 
 def is_good(fields: dict[str, Any]) -> bool:
-    """Whether a frame keeps to the protocol: the same rules, written naively."""
+    """True if a frame conforms to the protocol: the same rules, written naively."""
     kind, room, t = fields["type"], fields.get("room_id"), fields.get("t")
     if "id" in fields and not is_id(fields["id"]):
         return False

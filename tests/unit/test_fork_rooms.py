@@ -20,7 +20,7 @@ class RoomCase(ExtendedCase):
         return page
 
     def state(self, page: Device) -> str:
-        """How the page was told last that its room is, or that it has no seat."""
+        """The last state of the room that the page was told, or that it has no seat."""
         last = page.heard()[-1]
         return str(last.get("state", last["type"]))
 
@@ -87,7 +87,7 @@ class ForkTests(RoomCase):
         self.assertEqual(["meeting", "meeting"], [self.state(page) for page in pages])
 
     def test_losers_frames(self) -> None:
-        """What a device that lost says of its own id is late, and has no effect."""
+        """A frame of a losing device about its own id is late, and has no effect."""
         self.answered()
         self.ann.heard(), self.tv.heard(), self.pad.heard()
         self.hangs_up(self.pad, self.ids[1])
@@ -258,7 +258,7 @@ class MovedTests(RoomCase):
         self.assertEqual("refused", self.state(page))
 
     def test_moved_twice(self) -> None:
-        """What the pad knew opens nothing when the radio has taken the call from it, though its page stays."""
+        """The pad's room opens nothing when the radio has taken the call from it, though its page stays."""
         ann, tv = self.page(self.old, "a"), self.page(self.old, "b")
         tv.leave()
         second = self.pull()
@@ -296,7 +296,7 @@ class MovedTests(RoomCase):
 
 
 class ToldOfMovesTests(RoomCase):
-    """What parties are told of a call that has moved."""
+    """The messages to parties about a call that has moved."""
 
     def test_hung_up_and_pulled(self) -> None:
         """A device that lost the fork, hung up and then took the call over is told its end."""
@@ -312,7 +312,7 @@ class ToldOfMovesTests(RoomCase):
         self.assertEqual(["calling_be_hangup"], [message["type"] for message in pad.heard()])
 
     def test_moved_away_and_back(self) -> None:
-        """So is one that was moved away, hung up, and took it back."""
+        """So is a device that was moved away, hung up, and took the call back."""
         ann, tv, pad = self.world.device(*ANN), self.extended(TV, claimed=True), self.extended(PAD, claimed=True)
         room = self.talk(ann, tv)
         pad.say("pull", room_id=room)

@@ -38,7 +38,7 @@ reactor: Any = installed
 
 
 class GarbageTests(SynchronousTestCase):
-    """What Python is told."""
+    """The instructions to Python."""
 
     def setUp(self) -> None:
         """Begin, with nobody connected."""
@@ -53,7 +53,7 @@ class GarbageTests(SynchronousTestCase):
         self.addCleanup(self.garbage.end)
 
     def settled(self) -> int:
-        """Make and keep so many objects that Python looks at the young ones; how many have settled since."""
+        """Make enough objects that Python looks at the young ones; returns the number that have settled since."""
         before = gc.get_freeze_count()
         self.kept += [[number] for number in range(2 * YOUNG)]
         return gc.get_freeze_count() - before
@@ -82,7 +82,7 @@ class GarbageTests(SynchronousTestCase):
         self.assertEqual([-4, -11, -16], looked)
 
     def test_never_calm(self) -> None:
-        """Who comes and goes all the time puts it off for half an hour at the most."""
+        """A client that comes and goes all the time puts it off for half an hour at the most."""
         looked: list[int] = []
 
         def note(phase: str, found: dict[str, int]) -> None:
@@ -97,7 +97,7 @@ class GarbageTests(SynchronousTestCase):
         self.assertEqual([LONGEST, 2 * LONGEST], looked)
 
     def test_growth(self) -> None:
-        """What there is settles whenever some hundred devices more than ever are connected, and at no other time."""
+        """Objects settle whenever some hundred devices more than ever are connected, and at no other time."""
         self.assertEqual(0, self.settled())
         self.living = SETTLES
         self.assertGreaterEqual(self.settled(), YOUNG)
@@ -110,7 +110,7 @@ class GarbageTests(SynchronousTestCase):
         self.assertGreaterEqual(self.settled(), YOUNG)
 
     def test_end(self) -> None:
-        """A daemon that has ended watches no more."""
+        """A daemon that has ended stops watching."""
         other = Garbage(lambda: 10**6, self.clock)
         other.begin()
         other.end()
@@ -144,11 +144,11 @@ class SocketTests(TestCase):
         return port
 
     def served(self, factory: ServerSocketFactory) -> Any:
-        """What takes the connections."""
+        """The listener for these connections."""
         return factory
 
     def client(self, endpoint: TCP4ClientEndpoint) -> Any:
-        """What makes them."""
+        """The maker of these connections."""
         return endpoint
 
     async def connect(self, factory: ServerSocketFactory, target: str, *frames: bytes) -> Side:
@@ -196,7 +196,7 @@ class SocketTests(TestCase):
             if side.reason is None:
                 await side.gone
         await self.all_gone()
-        gc.collect()  # of an end that was no good one an error knows where it was found
+        gc.collect()  # the error of an unclean end holds its traceback
         self.assertEqual([], [ref() for ref in refs if ref() is not None])
 
     def end(self, side: Side, how: int) -> None:

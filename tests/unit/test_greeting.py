@@ -1,4 +1,4 @@
-"""What a start tells: where everything is, and what to try next."""
+"""The messages of a start: all addresses, and the next things to try."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertIn("\n  admin      http://127.0.0.1:8084/readyz\n", text)
 
     def test_the_phone_comes_first(self) -> None:
-        """The phone comes first: it is what a person tries, and the first that is proposed to be tried."""
+        """The phone comes first: it is the first thing that a person tries, and the first proposal."""
         text = self.greet(*DEFAULTS)
         self.assertIn("is ready.\n  phone      https://127.0.0.1:8080/\n", text)
         self.assertIn("Try it: open the phone", text)
@@ -94,7 +94,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertNotIn("phone      ", self.greet(*DEFAULTS[:2]))
 
     def test_so_has_every_further_listener(self) -> None:
-        """So has every further listener of a service."""
+        """Every further listener of a service is named, too."""
         self.assertEqual(self.greet(*DEFAULTS, at("account", "::1", 1)).count("accounts "), 2)
 
     def test_the_devices_to_try_need_no_options(self) -> None:
@@ -110,7 +110,7 @@ class GreetingTests(SynchronousTestCase):
             self.assertIn(f"\n  {folder}/callnet device", self.greet(*DEFAULTS, program=f"{folder}/twistd"))
 
     def test_what_devices_do_not_look_for_is_no_option(self) -> None:
-        """The operator's listener is none of what devices must be told."""
+        """The operator's listener is not among those for devices."""
         self.assertIn("--answer accept\n", self.greet(*DEFAULTS, at("admin", "127.0.0.1", 1)))
 
     def test_elsewhere_they_are_told_where(self) -> None:
@@ -123,7 +123,7 @@ class GreetingTests(SynchronousTestCase):
         self.assertNotIn("callnet device", self.greet(DEFAULTS[2]))
 
     def test_a_certificate_of_its_own_is_named(self) -> None:
-        """A certificate that callnet signed is named, for whoever wants to trust it."""
+        """A certificate that callnet signed is named, so that clients can trust it."""
         self.assertIn("/state/self-signed.crt", self.greet(*DEFAULTS, self_signed="/state/self-signed.crt"))
 
     def test_devices_without_a_secret_are_warned_of(self) -> None:

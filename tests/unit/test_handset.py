@@ -1,4 +1,4 @@
-"""What ``callnet device`` shows and does, state by state: the table of :mod:`callnet.cli.handset`."""
+"""The output and actions of ``callnet device``, state by state: the table of :mod:`callnet.cli.handset`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class CallingTests(HandsetCase):
     """Its own call is not answered yet."""
 
     def test_called(self) -> None:
-        """Whoever is calling answers nobody: if the two call each other, the server joins them."""
+        """A caller answers nobody: if the two call each other, the server joins them."""
         self.start_calling()
         self.ring()
         self.ring(OTHER, ROOM_2)
@@ -191,7 +191,7 @@ class RungTests(HandsetCase):
         self.assert_done(0)
 
     def test_connection_lost(self) -> None:
-        """What is answered meanwhile is said when it is back."""
+        """An answer given meanwhile is sent when it is back."""
         self.start_rung()
         self.server.socket.sendCloseFrame(1001, b"")
         self.settle()
@@ -205,7 +205,7 @@ class TalkingTests(HandsetCase):
     """A call is on."""
 
     def test_called(self) -> None:
-        """The server knows better what is over: the new call rings."""
+        """The server is right about ended calls: the new call rings."""
         self.start_talking()
         self.ring(OTHER, ROOM_2)
         self.assert_shown("13651884969 pad is calling")
@@ -256,7 +256,7 @@ class TalkingTests(HandsetCase):
         self.assert_done(0)
 
     def test_interrupted_while_the_connection_closes(self) -> None:
-        """What cannot be said any more is not said, and nothing breaks."""
+        """A message that cannot be sent any more is dropped, and nothing breaks."""
         self.start_talking()
         self.server.answers_close = False
         self.server.socket.sendClose(4409, "connected elsewhere")
@@ -280,7 +280,7 @@ class TalkingTests(HandsetCase):
 
 
 class ShownTests(HandsetCase):
-    """What is shown of frames."""
+    """The display of frames."""
 
     def test_frames_are_shown_with_time_and_direction(self) -> None:
         """Each frame is one line: the time, an arrow, and the JSON as it was sent."""

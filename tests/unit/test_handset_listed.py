@@ -1,4 +1,4 @@
-"""``callnet device --answer listed``: whom the phone's owner has listed is answered after a countdown."""
+"""``callnet device --answer listed``: listed callers are answered after a countdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ListedTests(HandsetCase):
     """A listed caller calls."""
 
     def start_counting(self) -> None:
-        """Turn the handset on; the friend calls, who is listed."""
+        """Turn the handset on; the listed friend calls."""
         self.start("listed")
         self.ring_listed()
 
@@ -64,7 +64,7 @@ class ListedTests(HandsetCase):
         self.assert_said()
 
     def test_stopped(self) -> None:
-        """A call that stops ringing is not answered; one that rings in its place begins anew."""
+        """A call that stops ringing is not answered; one that rings in its place has a new countdown."""
         self.start_counting()
         self.wait(COUNTDOWN - 1)
         self.be_hung_up(reason="cancelled")
@@ -80,7 +80,7 @@ class ListedTests(HandsetCase):
         self.assertEqual(ROOM_2, answer["room_id"])
 
     def test_not_listed(self) -> None:
-        """Of anybody else the person is asked, and so it is where the server says something else than true."""
+        """For any other caller the person is asked, and also if the server's value is not true."""
         self.start("listed")
         self.ring(OTHER)
         self.assert_shown("\a13651884969 pad is calling: accept? [y/n]")

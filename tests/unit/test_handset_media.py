@@ -1,4 +1,4 @@
-"""What a handset with ``--media`` does beside the table of :mod:`callnet.cli.handset`."""
+"""A handset with ``--media``, beside the table of :mod:`callnet.cli.handset`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class WelcomeTests(HandsetCase):
         self.say("welcome", **({} if peer is None and not fields else {"call": call | fields}))
 
     def test_idle(self) -> None:
-        """Whoever is in no call waits for one, as soon as it is welcome."""
+        """A handset without a call waits for one, as soon as it is welcome."""
         self.start(media=self.rooms)
         self.assertEqual([], [line for line in self.lines if "waiting" in line])
         self.welcome()
@@ -91,7 +91,7 @@ class WelcomeTests(HandsetCase):
         self.assert_said("call")
 
     def test_started_anew_in_a_call(self) -> None:
-        """Whoever was started anew in a call goes on with it, be it called or calling."""
+        """A handset restarted in a call continues it, as caller or callee."""
         for callee in (None, FRIEND, DeviceAddress(FRIEND.phone, "*")):
             self.rooms = Rooms()
             self.start(callee=callee, media=self.rooms)
@@ -111,7 +111,7 @@ class WelcomeTests(HandsetCase):
         self.assertEqual([], self.rooms.events)
 
     def test_started_anew_while_it_rings(self) -> None:
-        """A call that rings is announced anew by ``called``."""
+        """A ringing call is announced again by ``called``."""
         self.start("accept", media=self.rooms)
         self.welcome(FRIEND, state="ringing")
         self.assert_said()

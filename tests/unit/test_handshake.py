@@ -1,4 +1,4 @@
-"""How a device's socket is opened, and who may open one (protocol §2)."""
+"""Opening a device's socket, and the devices that may open one (protocol §2)."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class HandshakeCase(QuietTestCase):
         self.assert_says_little(wire)
 
     def assert_says_little(self, wire: Wire) -> None:
-        """The answer does not tell what the server is made of."""
+        """Assert that the answer does not name the server's software."""
         for word in ("server:", "autobahn", "twisted"):
             self.assertNotIn(word, wire.head.lower())
 
 
 class HandshakeTests(HandshakeCase):
-    """Who may open a socket."""
+    """Admission to a socket."""
 
     def test_accepted(self) -> None:
         """A good token opens a socket by either spelling of the path."""
@@ -118,7 +118,7 @@ class HandshakeTests(HandshakeCase):
         self.assertIn("\r\nRetry-After: ", wire.head)
 
     def test_first_look(self) -> None:
-        """So does one that does not know yet which tokens are revoked, whatever the client speaks."""
+        """So does a server that has not read the revoked tokens yet, whatever the client speaks."""
         self.world.revocations.as_of = None
         for offered in ({}, {"Sec-WebSocket-Protocol": "callnet.v2"}):
             wire = self.ask(**offered)
@@ -128,7 +128,7 @@ class HandshakeTests(HandshakeCase):
         self.assertEqual(self.ask().status, 101)
 
     def test_no_websocket(self) -> None:
-        """What asks for no WebSocket of version 13 is refused by a status."""
+        """A request that is not for a WebSocket of version 13 is refused by a status."""
         self.assert_refused(self.ask(Upgrade=None), 426)
         self.assert_refused(self.ask(Upgrade="h2c"), 400)
         self.assert_refused(self.ask(Connection="close"), 400)
@@ -149,7 +149,7 @@ class HandshakeTests(HandshakeCase):
         self.assertIn("\r\nSec-WebSocket-Version: 13", wire.head)
 
     def test_no_http(self) -> None:
-        """What is no HTTP at all is refused without a word of it in the log."""
+        """Bytes that are not HTTP are refused, and none of them is logged."""
         for text in ("\r\n", "x", "GET / HTTP/1.0", "GET http://[ HTTP/1.1\r\nHost: x", "GET / HTTP/1.1\r\n\xff: \x00"):
             wire = self.world.connect()
             wire.send(text.encode("latin-1") + b"\r\n\r\n")
@@ -173,7 +173,7 @@ class HandshakeTests(HandshakeCase):
         self.assertNotIn("Sec-WebSocket-Protocol", wire.head)
 
     def test_too_long(self) -> None:
-        """A handshake of more than 8 KiB is refused, at once or bit by bit; what follows is not kept."""
+        """A handshake of more than 8 KiB is refused, at once or bit by bit; later bytes are not kept."""
         self.assert_refused(self.ask(Cookie="x" * 8192), 431)
         wire = self.world.connect()
         for _ in range(10):
@@ -201,7 +201,7 @@ class HandshakeTests(HandshakeCase):
 
 
 class OriginTests(HandshakeCase):
-    """From which web pages a socket may be opened."""
+    """Web pages that may open a socket."""
 
     def make_world(self) -> World:
         """Start a server whose operator allows two origins."""

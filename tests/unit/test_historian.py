@@ -1,4 +1,4 @@
-"""What has ended is written down, once a second."""
+"""Ended calls are recorded, once a second."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SlowHistory:
         return succeed(None)
 
     def answer(self) -> int:
-        """Write what was to be written; how many calls that were."""
+        """Write the pending calls; returns their number."""
         calls, answer = self.target.pop(0)
         self.written += [placed.room for placed, _ in calls]
         answer.callback(None)
@@ -136,7 +136,7 @@ class HistorianTests(SynchronousTestCase):
             self.ended.add(ended_call(number))
 
     def rooms(self) -> list[int]:
-        """The calls that were written down."""
+        """The calls that were recorded."""
         return [int(room, 16) for room in self.history.written]
 
     def test_written(self) -> None:
@@ -151,7 +151,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual(([1, 2, 3], []), (self.rooms(), self.history.target))
 
     def test_ended_meanwhile(self) -> None:
-        """What ends while the database is at work waits for its turn."""
+        """Calls that end while the database is at work wait for their turn."""
         self.end(1)
         self.clock.advance(history.WRITE_EVERY)
         self.end(2)
@@ -163,7 +163,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([1, 2], self.rooms())
 
     def test_many(self) -> None:
-        """So many are written together; the rest follows at once."""
+        """The number of calls in one write is limited; the rest follows at once."""
         self.patch(history, "AT_ONCE", 3)
         self.end(*range(7))
         self.clock.advance(history.WRITE_EVERY)
@@ -171,7 +171,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual((list(range(7)), []), (self.rooms(), self.history.target))
 
     def test_away_in_the_end(self) -> None:
-        """If the database is away when the daemon stops, it says that the last calls are not written down."""
+        """If the database is away when the daemon stops, it says that the last calls are not recorded."""
         self.end(1)
         stopped = self.historian.stop()
         with capturedLogs() as events:
@@ -192,7 +192,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([1, 2, 3], self.rooms())
 
     def test_too_many(self) -> None:
-        """Of too many the oldest are lost, which the log says once; none is written twice."""
+        """If there are too many the oldest are lost, which the log says once; none is written twice."""
         self.patch(ended, "KEPT_MAX", 3)
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)
@@ -236,7 +236,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([2], self.rooms())
 
     def test_stop(self) -> None:
-        """Before the end what has ended until then is written down."""
+        """Before the end all calls that have ended until then are recorded."""
         self.end(1)
         self.clock.advance(history.WRITE_EVERY)
         self.end(2)
@@ -250,7 +250,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_forget(self) -> None:
-        """What is older than it may be is removed at the start, and each hour."""
+        """Entries beyond their maximum age are removed at the start, and each hour."""
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual([910 * DAY], self.history.forgotten)
         for _ in range(3605):
@@ -258,7 +258,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual(2, len(self.history.forgotten))
 
     def test_none(self) -> None:
-        """Where no history is kept nothing is written down, nor kept in memory, nor removed."""
+        """Without a history nothing is recorded, nor kept in memory, nor removed."""
         self.historian.stop()
         self.history.forgotten.clear()
         self.begin(days=0)
@@ -268,7 +268,7 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_nobody_is_told(self) -> None:
-        """Where nobody is told nothing is kept of calls that go on, and nothing written down to be told."""
+        """Without receivers nothing is kept of calls in progress, and no event is recorded."""
         self.begin_again_telling_nobody()
         self.events.notice(ringing_call(1))
         self.assertEqual([], self.events.take_noticed(10))
@@ -278,20 +278,20 @@ class HistorianTests(SynchronousTestCase):
         self.assertEqual([], self.outbox.written)
 
     def begin_again_telling_nobody(self) -> None:
-        """Begin to look anew."""
+        """Start looking again."""
         self.historian.stop()
         HistorianTests.begin(self, 90)
 
 
 class EventsTests(HistorianTests):
-    """The same, and what is to be told is written down besides."""
+    """The same, and events are recorded besides."""
 
     def begin(self, days: int, *told: WebhookEvent) -> None:
         """Begin to look."""
         super().begin(days, *(told or WebhookSettings().events))
 
     def events_written(self) -> list[str]:
-        """The events that were written down since this was asked."""
+        """The events that were recorded since the last call."""
         written, self.outbox.written = self.outbox.written, []
         return [event for event, _ in written]
 
@@ -301,7 +301,7 @@ class EventsTests(HistorianTests):
             self.events.notice(ringing_call(number))
 
     def test_told(self) -> None:
-        """A call that rings is told within a second; its end is told with what was not told before."""
+        """A ringing call is reported within a second; its end is reported with everything not reported before."""
         self.notice(1)
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(["call_started"], self.events_written())
@@ -321,7 +321,7 @@ class EventsTests(HistorianTests):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_away_for_what_is_told(self) -> None:
-        """While the database is away nothing is lost, neither of calls that go on nor of those that have ended."""
+        """While the database is away nothing is lost, neither of calls in progress nor of ended ones."""
         self.outbox.error = Unavailable("away")
         self.notice(1, 2)
         self.clock.advance(history.WRITE_EVERY)
@@ -334,7 +334,7 @@ class EventsTests(HistorianTests):
         self.assertEqual(3 + 3, len(self.events_written()))
 
     def test_ended_and_away(self) -> None:
-        """What has ended is done with when both its history and what is told of it are written down."""
+        """An ended call is finished when both its history and its events are recorded."""
         self.end(1)
         self.clock.advance(history.WRITE_EVERY)
         self.outbox.error = Unavailable("away")
@@ -346,7 +346,7 @@ class EventsTests(HistorianTests):
         self.assertEqual(([], 3), (self.history.target, len(self.events_written())))
 
     def test_a_fault_of_what_is_told(self) -> None:
-        """What cannot be told for another reason keeps nothing else from being written down."""
+        """An event that cannot be recorded for another reason does not keep anything else from it."""
         self.outbox.error = KeyError("ours")
         self.notice(1)
         self.end(2)
@@ -356,7 +356,7 @@ class EventsTests(HistorianTests):
         self.assertEqual([], self.successResultOf(self.ended.take(10)))
 
     def test_too_many_that_go_on(self) -> None:
-        """Of too many calls that go on the oldest are told when they end; so many are kept, whatever comes."""
+        """The oldest of too many calls in progress are reported when they end; the number kept is limited."""
         self.patch(call_events, "NOTICED_MAX", 3)
         self.historian.stop()
         self.begin(0)

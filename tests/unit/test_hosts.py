@@ -47,7 +47,7 @@ class HostTests(SynchronousTestCase):
             self.assertFalse(is_ours(host, NAMES), host)
 
     def test_none(self) -> None:
-        """Who names no host is no browser."""
+        """A client that names no host is no browser."""
         self.assertTrue(is_ours(None, NAMES))
 
     @given(st.text(max_size=60))
@@ -118,7 +118,7 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.login("10.1.2.3:8083", "https://evil.example"), (403, 2))
 
     def test_names(self) -> None:
-        """With names it is asked by these, by ``localhost`` and by addresses alone: by a rebound name it is not."""
+        """With names it accepts these, ``localhost`` and addresses only, and no rebound name."""
         self.serve(NAMES)
         for host in ("callnet.example.org:8083", "localhost:8083", "10.1.2.3:8083"):
             self.assertEqual(self.login(host), (200, 0), host)

@@ -31,7 +31,7 @@ LIMITS = HttpSettings(body_bytes=LIMIT, request_time=15, idle_time=60)
 
 
 class Mirror(Resource):
-    """Answers with the length of the request's body, or with so many bytes; under ``wait`` when it is told to."""
+    """Answers with the length of the request's body, or with this number of bytes; on request under ``wait``."""
 
     isLeaf = True  # noqa: N815  Twisted's name
 
@@ -54,7 +54,7 @@ class Turns(Clock):
     """A clock by which the turns of a reactor can be told apart."""
 
     def turn(self) -> None:
-        """Call what is due, and not yet what that asks for."""
+        """Call all due functions, and none that these schedule."""
         for call in [call for call in self.calls if call.getTime() <= self.seconds()]:
             self.calls.remove(call)
             call.called = 1
@@ -98,13 +98,13 @@ class BodyTests(HttpTestCase):
         self.assertEqual(self.wire.answers()[0].headers["connection"], "close")
 
     def test_ten_megabytes(self) -> None:
-        """Of a body of 10 MB no more than 256 KiB are read, none of which is kept; then the connection is aborted."""
+        """No more than 256 KiB of a body of 10 MB are read, none of which is kept; then the connection is aborted."""
         self.wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
         self.assert_goes_on_for_256_kib()
         self.assert_too_large()
 
     def assert_goes_on_for_256_kib(self) -> None:
-        """So much more is read, so that the client sees its answer, and not more."""
+        """Assert that another 256 KiB are read, so that the client sees its answer, and not more."""
         taken = 0
         while not self.wire.closed:
             self.wire.send(b"x" * 8192)
@@ -136,7 +136,7 @@ class BodyTests(HttpTestCase):
         self.assertEqual([answer.status for answer in self.wire.answers()], [413, 200])
 
     def test_refused_and_silent(self) -> None:
-        """Who is refused and sends no more is cut off after the time of a request."""
+        """A refused client that sends no more is cut off after the time of a request."""
         self.wire.request("POST", "/", b"x" * (LIMIT + 1))
         self.clock.advance(LIMITS.request_time - 1)
         self.assertFalse(self.wire.closed)
@@ -179,7 +179,7 @@ class BodyTests(HttpTestCase):
             wire.leave()
 
     def test_unknown_transfer_encoding(self) -> None:
-        """A transfer encoding that is not ``chunked`` leaves open where the body ends: 400, and that is all."""
+        """A transfer encoding other than ``chunked`` does not show where the body ends: 400, and nothing else."""
         for value in (b"identity", b"Identity", b"gzip", b"chunked, identity", b""):
             wire = HttpWire(self.site)
             head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + value + b"\r\nX: y\r\n\r\n"
@@ -243,7 +243,7 @@ class PipelineTests(HttpTestCase):
         self.assertEqual(self.site.answers, {200: 1})
 
     def test_later_answer(self) -> None:
-        """What is sent while an answer is awaited is answered after it."""
+        """A request that is sent while an answer is awaited is answered after it."""
         self.wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 2)
         self.wire.send(GET)
         self.assertEqual(self.wire.answers(), [])
@@ -271,7 +271,7 @@ class UnreadTests(HttpTestCase):
         super().tearDown()
 
     def send(self, data: bytes) -> None:
-        """Send what the server reads of it."""
+        """Send the part that the server reads."""
         for place in range(0, len(data), 8192):
             if self.transport.producerState == "producing" and not self.transport.ended_by:
                 self.channel.dataReceived(data[place : place + 8192])
@@ -286,7 +286,7 @@ class UnreadTests(HttpTestCase):
         self.assertLess(len(self.channel._buffer), 2 * 8192)
 
     def test_reads_again(self) -> None:
-        """When it reads, what it has sent is answered, all of it and in order."""
+        """When it reads, its earlier requests are answered, all of them and in order."""
         self.send(GET * 100)
         received = b""
         while True:
@@ -300,7 +300,7 @@ class UnreadTests(HttpTestCase):
         self.assertEqual(self.transport.producerState, "producing")
 
     def test_too_much(self) -> None:
-        """An answer of many pieces, of which more than 256 KiB wait, is cut off."""
+        """An answer of many pieces is cut off when more than 256 KiB wait."""
         self.channel.dataReceived(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         for _ in range(5):
             self.assertIsNone(self.transport.ended_by)
@@ -365,7 +365,7 @@ class DeadlineTests(HttpTestCase):
         self.assertTrue(self.wire.closed)
 
     def test_idle(self) -> None:
-        """A connection that asks nothing is closed after a while, whether it ever asked or not."""
+        """A connection without requests is closed after some time, whether it ever had one or not."""
         self.wire.request("GET", "/")
         for wire in (self.wire, HttpWire(self.site)):
             start = self.clock.seconds()
@@ -393,7 +393,7 @@ class CrowdTests(HttpTestCase):
         self.site = CappedSite(self.mirror, self.clock, LIMITS, None, self.limits)
 
     def statuses(self, count: int) -> list[int]:
-        """The answers to so many connections that stay open until all have theirs."""
+        """The answers to this number of connections that stay open until all have theirs."""
         wires = [HttpWire(self.site) for _ in range(count)]
         for wire in wires:
             wire.send(GET)
@@ -411,7 +411,7 @@ class CrowdTests(HttpTestCase):
         self.assertEqual(self.statuses(3), [200] * 3)
 
     def test_of_all(self) -> None:
-        """In all it is 503, whoever is asking."""
+        """The limit of all connections is answered 503, for every client."""
         self.limit(connections_of_a_process=2, connections_of_an_address=0)
         self.assertEqual(self.statuses(3), [200, 200, 503])
         self.assertEqual(self.site.refused, {503: 1})
@@ -430,7 +430,7 @@ class CrowdTests(HttpTestCase):
         self.assertEqual(self.statuses(2), [200, 429])
 
     def test_loopback(self) -> None:
-        """Who comes from this machine itself is not counted by address."""
+        """Clients on this machine itself are not counted by address."""
         self.limit(connections_of_an_address=1, requests_a_minute_from_an_address=1)
         transports = []
         for _ in range(3):
@@ -480,7 +480,7 @@ class LogTests(HttpTestCase):
     """The log has one line for each answer, and no secrets."""
 
     def lines(self, *requests: tuple[str, str]) -> list[str]:
-        """What is logged of these requests."""
+        """The log of these requests."""
         with capturedLogs() as events:
             for method, path in requests:
                 self.wire.request(method, path, b"", "Referer: https://x/?room_id=s3cret", "User-Agent: s3cret")
@@ -500,7 +500,7 @@ class LogTests(HttpTestCase):
         self.assertEqual(3, len(set(ids)))
 
     def test_no_control_characters(self) -> None:
-        """What a client sends cannot make up lines of the log, nor fill it."""
+        """A client's request cannot forge lines of the log, nor fill it."""
         (line,) = self.lines(("GET", "/\x7f\xb0" + "x" * 5000))
         self.assertTrue(line.isprintable())
         self.assertLess(len(line), 200)
@@ -535,7 +535,7 @@ class WebSocketTests(SynchronousTestCase):
         self.open(b"")
 
     def open(self, before: bytes) -> None:
-        """Send a handshake after what comes before it, and let much time go by."""
+        """Send a handshake after the bytes before it, and let much time go by."""
         clock = Clock()
         received = []
 

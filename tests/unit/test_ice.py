@@ -24,12 +24,12 @@ SITE: Final = "192.0.2.7"
 
 
 def as_told(servers: object) -> Any:
-    """What a client reads."""
+    """The servers as a client reads them."""
     return msgspec.json.decode(msgspec.json.encode(servers))
 
 
 class CredentialTests(SynchronousTestCase):
-    """What a TURN server asks for."""
+    """The credentials that a TURN server accepts."""
 
     def test_vector(self) -> None:
         """The user name is the time of expiry and a name, the password its HMAC-SHA1 (this one as OpenSSL makes it)."""
@@ -44,7 +44,7 @@ class CredentialTests(SynchronousTestCase):
         st.from_regex("[!-~]{32,127}", fullmatch=True),
     )
     def test_any(self, expires_at: int, name: str, secret: str) -> None:
-        """Whatever they are made of: the time is what stands before the first colon."""
+        """Whatever the input: the time is before the first colon."""
         server = turn_server(TURN_URIS, secret, expires_at, name)
         self.assertEqual((str(expires_at), ":", name), server.username.partition(":"))
         self.assertEqual(password(server.username, secret), server.credential)
@@ -138,7 +138,7 @@ class UriTests(SynchronousTestCase):
 
 
 class IceServersTests(SynchronousTestCase):
-    """Who is told of which servers. An address gets two credentials a minute."""
+    """The servers for each client. An address gets two credentials a minute."""
 
     def setUp(self) -> None:
         """Begin at some time."""
@@ -148,12 +148,12 @@ class IceServersTests(SynchronousTestCase):
         self.ice = self.servers(TURN)
 
     def servers(self, settings: TurnSettings) -> IceServers:
-        """What hands them out by these settings."""
+        """The source of servers with these settings."""
         limits = LimitSettings(turn_credentials_a_minute_from_an_address=2)
         return IceServers(settings, self.secret, limits, LimitsAlone(self.clock.seconds), self.clock.seconds)
 
     def expiry(self, servers: object, secret: str = SECRET) -> int | None:
-        """Until when what was handed out is good."""
+        """The expiry of the credentials."""
         return expiry(as_told(servers), secret)
 
     def test_device(self) -> None:
@@ -204,7 +204,7 @@ class IceServersTests(SynchronousTestCase):
         self.assertEqual((int(NOW) + HOUR, HOUR / 2), (self.expiry(told.servers), told.good_for))
 
     def test_limit(self) -> None:
-        """An address that had too many is told when to ask again, or of STUN alone, whoever asks there."""
+        """An address that had too many is told when to ask again, or of STUN alone, for every client there."""
         self.ice.for_device(SITE)
         self.ice.for_call(SITE, 100.0)
         self.assertEqual(30, self.assertRaises(RateLimited, self.ice.for_device, SITE).retry_after)
@@ -219,12 +219,12 @@ class IceServersTests(SynchronousTestCase):
         self.assertIsNotNone(self.expiry(self.ice.for_call(SITE, 100.0).servers))
 
     def test_another_secret(self) -> None:
-        """When there is another secret, it makes what is given from then on."""
+        """A new secret makes all later credentials."""
         self.secret.value = "y" * 40
         self.assertIsNotNone(self.expiry(self.ice.for_newcomer(SITE), "y" * 40))
 
     def test_no_turn(self) -> None:
-        """Where there is no TURN server nothing is counted, and everybody is told of STUN, if there is that."""
+        """Without a TURN server nothing is counted, and everybody gets STUN, if there is that."""
         for stun in ((), TURN.stun):
             ice = self.servers(TurnSettings(stun=stun, adhoc=True))
             for _ in range(5):

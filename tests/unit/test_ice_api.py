@@ -1,4 +1,4 @@
-"""What devices are told of STUN and TURN servers: ``POST /ice``, and ``welcome`` of ``callnet.v2``."""
+"""STUN and TURN servers for devices: ``POST /ice``, and ``welcome`` of ``callnet.v2``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class IceApiTests(ApiTestCase):
         self.assertEqual(HOUR, expiry(said["ice_servers"]))
 
     def test_token(self) -> None:
-        """Without a token it is errorCode 2, with one that is no good errorCode 4, and nobody's share is used up."""
+        """Without a token it is errorCode 2, with an invalid one errorCode 4, and nobody's share is used up."""
         for _ in range(3):
             self.assert_error(2, ICE, {})
             self.assert_error(2, ICE, {"token": 7})
@@ -74,13 +74,13 @@ class IceApiTests(ApiTestCase):
         self.assert_error(4, ICE, {"token": self.token})
 
     def test_what_is_no_request(self) -> None:
-        """What is no JSON object is errorCode 2; there is nothing to look at with ``GET``."""
+        """A body that is not a JSON object is errorCode 2; there is no ``GET``."""
         for body in (b"", b"[]", b"\xff", b"{"):
             self.assert_error(2, ICE, body)
         self.assertEqual(405, self.wire.request("GET", ICE).status)
 
     def test_too_many(self) -> None:
-        """Of too many from one address each is answered 429 with errorCode 6 and when to ask again; then it works."""
+        """Too many requests from one address are answered 429 with errorCode 6 and when to ask again; then it works."""
         for _ in range(2):
             self.assertEqual(0, self.ask().json()["errorCode"])
         answer = self.ask()
@@ -96,7 +96,7 @@ class StunAloneTests(IceApiTests):
     turn = TurnSettings(stun=TURN.stun, lifetime=HOUR)
 
     def test_servers(self) -> None:
-        """A device is told of it, however often it asks."""
+        """A device is told them, however often it asks."""
         for _ in range(5):
             said = self.ask().json()
             self.assertEqual((STUN, HOUR), (said["ice_servers"], said["expires_in"]))
@@ -121,19 +121,19 @@ class WelcomeTests(ExtendedCase):
         return World(turn=TURN, limits=TWO)
 
     def told(self) -> list[dict[str, Any]]:
-        """What a device is told that connects."""
+        """The servers that a connecting device is told."""
         self.extended(ANN)
         servers = self.welcome["ice_servers"]
         assert isinstance(servers, list)
         return servers
 
     def test_servers(self) -> None:
-        """It has what ``/ice`` would answer."""
+        """It has the answer of ``/ice``."""
         self.world.clock.advance(7)
         self.assertEqual(7 + HOUR, expiry(self.told()))
 
     def test_too_many(self) -> None:
-        """Whoever comes from an address that had too many credentials is told of STUN alone, and let in."""
+        """A device from an address that had too many credentials is told of STUN alone, and admitted."""
         self.assertEqual([HOUR, HOUR, None], [expiry(self.told()) for _ in range(3)])
         self.assertEqual((2, 1), (self.world.ice.given["device"], self.world.ice.refused["device"]))
 

@@ -1,4 +1,4 @@
-"""What a device that connects is told of what its owner wants, when that comes late or has just changed."""
+"""The policy and settings that a connecting device is told, when these come late or have just changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class IntroductionTests(QuietTestCase):
     """The television connects."""
 
     def make_world(self) -> World:
-        """A server that knows of no names yet."""
+        """A server that has not read any names yet."""
         self.late = LatePreferences()
         return World(preferences=self.late)
 
@@ -53,7 +53,7 @@ class IntroductionTests(QuietTestCase):
         self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
 
     def policy(self) -> Policy:
-        """Who may call the television, as it is written."""
+        """The policy of the television in its record."""
         found = self.world.store.known().device(TV)
         assert found is not None
         return found.policy
@@ -74,7 +74,7 @@ class IntroductionTests(QuietTestCase):
         return str(room)
 
     def test_policy_that_has_changed(self) -> None:
-        """Whom the owner has blocked while the device connected may not call it."""
+        """A caller that the owner blocked while the device connected may not call it."""
         self.world.device(*TV)
         self.late.target.pop().callback(BLOCKED)
         self.assertEqual(BLOCKED.policy, self.policy())
@@ -82,7 +82,7 @@ class IntroductionTests(QuietTestCase):
         self.assertEqual("offline", self.ann.hears()["reason"])
 
     def test_unreadable(self) -> None:
-        """That the rest cannot be read just now changes nothing of what is known."""
+        """If the rest cannot be read now the known part does not change."""
         tv = self.world.device(*TV)
         self.late.target.pop().callback(UNREADABLE)
         self.assertEqual(ANYONE, self.policy())
@@ -101,7 +101,7 @@ class IntroductionTests(QuietTestCase):
         self.assertEqual("Ann", tv.hears()["from_name"])
 
     def test_gone(self) -> None:
-        """What comes when the device is gone, or its store forgets it, does no harm."""
+        """A policy that comes when the device is gone, or its store forgets it, does no harm."""
         tv = self.world.device(*TV)
         tv.leave()
         self.late.target.pop().callback(BLOCKED)

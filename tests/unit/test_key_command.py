@@ -23,7 +23,7 @@ class KeyTests(CommandTestCase):
         self.first = first
 
     def listed(self) -> list[list[str]]:
-        """What ``callnet key list`` shows."""
+        """The output of ``callnet key list``."""
         return [line.split(maxsplit=2) for line in self.run_("key", "list").splitlines()]
 
     def add(self, *options: str) -> str:
@@ -78,7 +78,7 @@ class KeyTests(CommandTestCase):
         self.assertEqual(len(self.listed()), 2)
 
     def test_retire_what_is_not_there(self) -> None:
-        """What is no key's id is said to be none; a path is never followed."""
+        """An unknown key id is reported as such; a path is never followed."""
         self.add()
         for kid in ("00000000", "", "../signing.key", self.first.kid[:7], "x" * 10_000):
             self.assert_one_line(self.fail_("key", "retire", kid), "no such key")

@@ -106,7 +106,7 @@ class FirstKeyTests(KeysTestCase):
         self.assert_refused("not a secret")
 
     def test_unreadable(self) -> None:
-        """What is no file, or cannot be made, is refused."""
+        """A path that is no file, or cannot be created, is refused."""
         self.path.mkdir()
         self.assert_refused("directory")
         self.path = self.directory / "missing" / "signing.key"
@@ -201,7 +201,7 @@ class FurtherKeysTests(KeysTestCase):
         self.assertEqual(len(load_keys(self.path).keys), 3)
 
     def test_garbage(self) -> None:
-        """What is no key is refused, and nothing of it is repeated."""
+        """A file that is no key is refused, and none of it is repeated."""
         secret = "5ec3e7" * 11
         for content in (
             "",
@@ -234,7 +234,7 @@ class FurtherKeysTests(KeysTestCase):
         self.assert_refused(self.older.kid, file=file)
 
     def test_unreadable(self) -> None:
-        """What cannot be read or made is named."""
+        """A file that cannot be read or created is named."""
         (self.folder / ("0" * 8)).mkdir()
         self.assert_refused("Is a directory", file=self.folder / ("0" * 8))
         self.path = self.directory / "other"

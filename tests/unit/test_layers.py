@@ -44,7 +44,7 @@ CALLS_MAY_USE: Final = {
     "twisted.internet.defer",
     "twisted.internet.interfaces",
     "twisted.logger",
-    "twisted.python.failure",  # what a Deferred fails with
+    "twisted.python.failure",  # the failure of a Deferred
 }
 CLIENT_MAY_USE: Final = {"callnet.client", "callnet.errors", "callnet.model"}
 REACTOR: Final = "twisted.internet.reactor"
@@ -118,13 +118,13 @@ class LayersTests(SynchronousTestCase):
                     self.assertTrue(is_within(imported, CALLS_MAY_USE), f"{name_of(path)} imports {imported}")
 
     def test_calls_do_not_operate(self) -> None:
-        """Nor does it know of what the operator needs."""
+        """It does not import the operator's parts either."""
         for path in modules_under("callnet/calls"):
             for imported in imports_of(path):
                 self.assertFalse(is_within(imported, {"callnet.ops"}), f"{name_of(path)} imports {imported}")
 
     def test_client_stands_alone(self) -> None:
-        """The client shares nouns and the root of the errors with the server, and no more."""
+        """The client shares only nouns and the root of the errors with the server."""
         for path in modules_under("callnet/client"):
             for imported in imports_of(path):
                 if is_within(imported, {"callnet"}):
@@ -146,7 +146,7 @@ class LayersTests(SynchronousTestCase):
                 )
 
     def test_reactor_is_an_argument(self) -> None:
-        """Whoever is run as a program picks the reactor, and hands it to everyone else."""
+        """Code that is run as a program picks the reactor, and hands it to everyone else."""
         for path in modules_under("callnet"):
             if REACTOR in imports_of(path):
                 programs = {"callnet.tap", "callnet.worker", "callnet.cli"}

@@ -1,4 +1,4 @@
-"""The search for what no log may hold."""
+"""The search for secrets that no log may hold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LeaksTests(SynchronousTestCase):
                     )
 
     def test_phone_numbers_are_found_above_debug(self) -> None:
-        """A phone number is found above debug, and in what has no level; a masked one is none."""
+        """A phone number is found above debug, and in events without a level; a masked one is none."""
         for number in (PHONE, f"+86{PHONE}"):
             event = LINE.format(level="info", what=f"calls {number}")
             self.assertEqual(leaks(event), [event])
@@ -46,7 +46,7 @@ class LeaksTests(SynchronousTestCase):
             self.assertEqual(leaks(LINE.format(level="info", what=what)), [])
 
     def test_what_is_found_fails_a_test_and_a_proof(self) -> None:
-        """What is found fails a test, stands among the complaints of a proof, and ends the run of all tests badly."""
+        """A leak fails a test, is among the complaints of a proof, and makes the run of all tests fail."""
         log = LINE.format(level="info", what=ROOM)
         self.assertRaises(AssertionError, check, log)
         self.assertEqual(complaints(log), [f"a secret: {log}"])

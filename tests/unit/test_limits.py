@@ -1,4 +1,4 @@
-"""How often something may be done."""
+"""Rate limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LimiterTests(SynchronousTestCase):
         self.limiter = Limiter(3, 6.0, self.clock.seconds)
 
     def test_at_once(self) -> None:
-        """So many may come at once, and then one after each part of the time."""
+        """A burst is allowed, and then one after each interval."""
         self.assertEqual([0, 0, 0, 2], [self.limiter.wait("a") for _ in range(4)])
         self.clock.advance(1.5)
         self.assertEqual(0.5, self.limiter.wait("a"))
@@ -54,7 +54,7 @@ class LimiterTests(SynchronousTestCase):
         self.assertEqual({0.0}, {unlimited.wait("a") for _ in range(1000)})
 
     def test_forgetting(self) -> None:
-        """Of a key that is as good as new nothing is kept."""
+        """Nothing is kept of a key whose limit is full again."""
         for number in range(1000):
             self.assertEqual(0.0, self.limiter.wait(str(number)))
             self.clock.advance(1)
@@ -92,10 +92,10 @@ class LimiterTests(SynchronousTestCase):
 
 
 class SiteTests(SynchronousTestCase):
-    """Whose address is whose."""
+    """The client address of a request."""
 
     def test_sites(self) -> None:
-        """An IPv4 address is one client, the /64 of an IPv6 address too; what tells nothing of a client is none."""
+        """An IPv4 address is one client, as is the /64 of an IPv6 address; addresses that identify nobody are none."""
         for host, site in (
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
@@ -140,20 +140,20 @@ class LoginLimitsTests(SynchronousTestCase):
         return int(error.retry_after)
 
     def test_from_an_address(self) -> None:
-        """An address has so many logins, of whatever phones."""
+        """The number of logins from an address is limited, of whatever phones."""
         for phone in "123":
             self.login("192.0.2.1", phone)
         self.assertEqual(20, self.assert_limited(self.limits.login("192.0.2.1", "4")))
         self.login("192.0.2.2", "4")
 
     def test_of_a_phone(self) -> None:
-        """A phone has so many logins, from whatever addresses, those of this machine included."""
+        """The number of logins of a phone is limited, from whatever addresses, those of this machine included."""
         for host in ("192.0.2.1", "127.0.0.1"):
             self.login(host, "1")
         self.assertEqual(30, self.assert_limited(self.limits.login("", "1")))
 
     def test_codes(self) -> None:
-        """An address may ask for so many codes."""
+        """The number of requests for codes from an address is limited."""
         self.code("192.0.2.1")
         self.assertEqual(3600, self.assert_limited(self.limits.code("192.0.2.1")))
         self.code("192.0.2.2")
@@ -161,7 +161,7 @@ class LoginLimitsTests(SynchronousTestCase):
             self.code("127.0.0.1")
 
     def test_requests(self) -> None:
-        """A device has so many requests that carry a token, and its phone has, whichever device it is."""
+        """The number of requests with a token is limited for a device, and for its phone, whichever device it is."""
         settings = LimitSettings(account_requests_a_minute_of_a_device=2, account_requests_a_minute_of_a_phone=3)
         limits = LoginLimits(settings, LimitsAlone(self.clock.seconds))
         tv, pad, other = DeviceAddress("1", "tv"), DeviceAddress("1", "pad"), DeviceAddress("2", "tv")
@@ -207,7 +207,7 @@ class LimitedApiTests(ApiTestCase):
         self.login()
 
     def test_tokens(self) -> None:
-        """So are too many refreshes, and too many logouts, of a device; a token that is no good is not counted."""
+        """So are refreshes and logouts of a device; an invalid token is not counted."""
         settings = LimitSettings(refreshes_an_hour_of_a_device=1, logouts_an_hour_of_a_device=1)
         self.fixture.limits = LoginLimits(settings, LimitsAlone(self.fixture.clock.seconds))
         self.serve(self.fixture.logins, self.fixture.lists)
@@ -230,7 +230,7 @@ class LimitedApiTests(ApiTestCase):
         self.assertEqual(1, len(self.fixture.sent))
 
     def test_requests(self) -> None:
-        """Of every request that carries a token too many are answered so; of one with a bad token nobody is charged."""
+        """Too many requests that carry a token are answered so; a request with a bad token is charged to nobody."""
         token = self.login()
         contact = {"token": token, "contact_phone": FRIEND}
         requests: tuple[tuple[str, dict[str, Any]], ...] = (

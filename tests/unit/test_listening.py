@@ -1,4 +1,4 @@
-"""Opening the listeners: on the real reactor, since it alone knows what is busy."""
+"""Opening the listeners: on the real reactor, since it alone knows busy ports."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class SharedTests(ListeningTestCase):
         return client
 
     async def greeting_of(self, client: socket.socket) -> bytes:
-        """What a connection is sent."""
+        """The bytes that a connection is sent first."""
         return cast(bytes, await deferToThread(client.recv, 5))
 
     async def check_life(self, endpoint: str) -> None:
@@ -124,7 +124,7 @@ class SharedTests(ListeningTestCase):
         await close_all(again)
 
     async def test_tcp(self) -> None:
-        """Connections wait while nobody takes them, and whoever comes to take them does."""
+        """Connections wait while nobody accepts them, and any process that accepts gets them."""
         await self.check_life(FREE)
 
     async def test_unix(self) -> None:
@@ -203,5 +203,5 @@ class RefusalTests(ListeningTestCase):
             )
 
     def test_what_twisted_does_not_understand(self) -> None:
-        """So is what Twisted does not understand."""
+        """So is an endpoint that Twisted does not understand."""
         self.assertIn("color", self.refusal("tcp:0:interface=127.0.0.1:color=red"))

@@ -47,7 +47,7 @@ class LogQueueTests(SynchronousTestCase):
         return list(map(json.loads, data.splitlines()))
 
     def test_nobody_reads(self) -> None:
-        """Who logs does not wait. What was kept comes when the log is read again, in its order."""
+        """Logging never waits. Kept lines are written when the log is read again, in order."""
         begin = time.monotonic()
         for number in range(1000):
             self.log.info("line {number}", number=number)
@@ -64,7 +64,7 @@ class LogQueueTests(SynchronousTestCase):
         self.assertEqual(dropped, self.queue.dropped)
 
     def test_settled_at_once(self) -> None:
-        """An event says what was so when it was logged, whatever has become of it when it is written."""
+        """An event shows the state when it was logged, whatever has changed when it is written."""
         about = ["so"]
         self.log.info("it is {about}", about=about)
         about[0] = "otherwise"
@@ -79,7 +79,7 @@ class LogQueueTests(SynchronousTestCase):
         self.assertIn("broken", line["traceback"])
 
     def test_end(self) -> None:
-        """A stop writes all that there is; what follows is written at once again."""
+        """A stop writes all events; later ones are written at once again."""
         for number in range(10):
             self.log.info("line {number}", number=number)
         self.queue.end()
@@ -88,7 +88,7 @@ class LogQueueTests(SynchronousTestCase):
         self.assertEqual([*(f"line {number}" for number in range(10)), "the end"], [line["text"] for line in lines])
 
     def test_end_unread(self) -> None:
-        """A stop does not wait for long if nobody reads, nor does what is logged then."""
+        """A stop does not wait for long if nobody reads, nor do later events."""
         for number in range(100):
             self.log.info("line {number}", number=number)
         begin = time.monotonic()

@@ -22,7 +22,7 @@ class _Kept:
 
 
 class LevelTests(SynchronousTestCase):
-    """What is logged at which level."""
+    """The levels of log lines."""
 
     def setUp(self) -> None:
         """A logger."""
@@ -32,14 +32,14 @@ class LevelTests(SynchronousTestCase):
         self.addCleanup(threshold.choose, "info")
 
     def said(self) -> list[str]:
-        """The levels of what is logged if something is said at each."""
+        """The levels of the logged events if there is one at each."""
         self.events.clear()
         for level in LEVELS.values():
             self.log.emit(level, "something")
         return [event["log_level"].name for event in self.events]
 
     def test_from_the_level_on(self) -> None:
-        """What is below the level is left out; at first that is ``debug``."""
+        """Lines below the level are left out; at first that is ``debug``."""
         self.assertEqual(self.said(), ["info", "warn", "error"])
         for number, name in enumerate(LEVELS):
             threshold.choose(name)

@@ -1,4 +1,4 @@
-"""Login sessions: what a refresh carries over, what it is refused for, and what ends all of a session at once."""
+"""Login sessions: the contents of a refresh, the reasons to refuse one, and the end of a whole session at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OWN = Key.of(b"k" * 32)
 
 
 class RefreshTests(LoginsTestCase):
-    """Which tokens are refreshed, and what the new one says."""
+    """The tokens that are refreshed, and the content of the new one."""
 
     def refresh(self, token: str) -> str:
         """The token that a refresh answers with."""
@@ -48,7 +48,7 @@ class RefreshTests(LoginsTestCase):
         self.refused(token)
 
     def test_no_key_named(self) -> None:
-        """Nor is a token refreshed that names no key, though it is checked against one that signs."""
+        """A token without a key id is not refreshed either, though it is checked against a key that signs."""
         token = forge({"phone": PHONE, "deviceid": "tv888", "exp": 3600, "claimed": True}, OWN.secret)
         self.assertFalse(self.fixture.tokens.verify(token).claimed)
         self.refused(token)
@@ -123,7 +123,7 @@ class SessionTests(LoginsTestCase):
         self.assert_over(self.token, stolen)
 
     def test_deleted(self) -> None:
-        """So is one of a phone that was deleted."""
+        """So is a token of a phone that was deleted."""
         devices.delete(self.fixture.database, PHONE, self.fixture.clock.seconds)
         self.other.clock.rightNow += 0.9
         stolen = self.stolen()
@@ -137,7 +137,7 @@ class SessionTests(LoginsTestCase):
         self.assert_over(self.token, *before, stolen)
 
     def test_logout_of_a_copy(self) -> None:
-        """So does a logout with a token that was refreshed; another login of the device stays good."""
+        """So does a logout with a token that was refreshed; another login of the device stays valid."""
         other = self.login().token
         self.successResultOf(self.fixture.logins.logout(self.stolen()))
         self.assert_over(self.token)
@@ -145,7 +145,7 @@ class SessionTests(LoginsTestCase):
             node.tokens.verify(other)
 
     def test_login_afterwards(self) -> None:
-        """Who logs in right after a revocation is let in, where it is known; where it is not, it holds for them too."""
+        """A login right after a revocation is valid where that is known; elsewhere the revocation covers it too."""
         early = self.login(node=self.other).token
         devices.revoke(self.fixture.database, DeviceAddress(PHONE, EVERY_DEVICE), self.fixture.clock.seconds)
         ignorant = self.login(node=self.other).token
@@ -155,7 +155,7 @@ class SessionTests(LoginsTestCase):
             node.tokens.verify(self.fixture.logins.refresh(late).token)
 
     def test_cut_off(self) -> None:
-        """A node that hears nothing until changes are forgotten reads everything again, and forgets what it knew."""
+        """A node that hears nothing until changes are forgotten reads everything again, and drops its old state."""
         self.login(node=self.other)
         self.fixture.clock.advance(1)
         devices.revoke(self.fixture.database, TV, self.fixture.clock.seconds)
@@ -179,7 +179,7 @@ class Unreadable(SqlRevocations):
 
 
 class FirstLookTests(SynchronousTestCase):
-    """A node that has not looked yet at what is revoked."""
+    """A node that has not read the revocations yet."""
 
     def setUp(self) -> None:
         """It has a token of before."""
@@ -216,7 +216,7 @@ class ManyTests(SynchronousTestCase):
         self.revocations.know(self.all)
 
     def of_phone(self, phone: str, count: int) -> list[Revocation]:
-        """So many logouts."""
+        """This number of logouts."""
         return [Revocation(DeviceAddress(phone, "tv"), 1e9 + number, sid=str(number)) for number in range(count)]
 
     def token(self, phone: str, sid: str, auth_time: float = 10.0) -> Token:

@@ -1,4 +1,4 @@
-"""Who may be which device: secrets, what was provisioned, and tokens that are revoked."""
+"""The login of a device: secrets, provisioned devices, and revoked tokens."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class LoginsTestCase(SynchronousTestCase):
         return self.successResultOf((node or self.fixture).logins.login(*address, secret))
 
     def assert_kept_out(self, secret: str | None = None, node: ServiceFixture | None = None) -> None:
-        """The device is not let in."""
+        """Assert that the device is refused."""
         self.failureResultOf((node or self.fixture).logins.login(*TV, secret), DeviceInvalid)
 
     def pass_time(self, seconds: float) -> None:
-        """Let both nodes look at what is new."""
+        """Let both nodes read the changes."""
         for node in (self.fixture, self.other):
             node.clock.advance(seconds)
 
@@ -62,14 +62,14 @@ class SecretTests(LoginsTestCase):
         self.assertIsNone(self.login(node=self.other).device_secret)
 
     def test_unclaimed(self) -> None:
-        """A device that never shows its secret goes on without; what it shows instead does not matter."""
+        """A device that never shows its secret goes on without; any other value does not matter."""
         self.login()
         for shown in (None, "", "wrong", "\ud800"):
             self.login(shown)
             self.login(shown, self.other)
 
     def test_claimed(self) -> None:
-        """Who has logged in with the secret needs it from then on, on every node."""
+        """A device that has logged in with the secret needs it from then on, on every node."""
         secret = self.login().device_secret
         self.login(node=self.other)
         self.login(secret)
@@ -120,7 +120,7 @@ class KnownTests(LoginsTestCase):
         devices.provision(self.fixture.database, PHONE, ["tv888"], 0)
 
     def test_known(self) -> None:
-        """A device that was provisioned is let in, and is offered no secret: the operator gives it one."""
+        """A provisioned device is admitted, and is offered no secret: the operator gives it one."""
         self.assertIsNone(self.login().device_secret)
 
     def test_unknown(self) -> None:
@@ -130,7 +130,7 @@ class KnownTests(LoginsTestCase):
         self.assertEqual([contacts.Account(PHONE, 1)], contacts.accounts(self.fixture.database))
 
     def test_provisioned_later(self) -> None:
-        """Who was refused is let in as soon as it is provisioned."""
+        """A refused device is admitted as soon as it is provisioned."""
         self.failureResultOf(self.fixture.logins.login(FRIEND, "tv888"), PhoneInvalid)
         devices.provision(self.fixture.database, FRIEND, ["tv888"], 0)
         self.login(address=DeviceAddress(FRIEND, "tv888"))
@@ -206,7 +206,7 @@ class RevocationTests(LoginsTestCase):
         self.assert_valid(friend)
 
     def test_login_in_the_same_second(self) -> None:
-        """Who logs in right after that is let in: the new token counts as issued after it."""
+        """A login right after that is admitted: the new token counts as issued after it."""
         self.pass_time(100.25)
         self.revoke(TV)
         self.assert_valid(self.login().token)
@@ -221,7 +221,7 @@ class RevocationTests(LoginsTestCase):
             (self.assert_refused if is_refused else self.assert_valid)(token)
 
     def test_forgotten_when_expired(self) -> None:
-        """What concerns only tokens that have expired is forgotten, in memory and in the database."""
+        """Revocations that concern only expired tokens are forgotten, in memory and in the database."""
         self.successResultOf(self.fixture.logins.logout(self.login().token))
         self.pass_time(1)
         self.assertEqual({PHONE}, self.other.revocations.phones)
@@ -233,7 +233,7 @@ class RevocationTests(LoginsTestCase):
             self.assertEqual(1, len(connection.exec_driver_sql("SELECT * FROM revocation").all()))
 
     def test_a_node_that_starts(self) -> None:
-        """A node knows when it starts what was revoked before, and has nobody leave a call for it."""
+        """A node knows the earlier revocations when it starts, and has nobody leave a call for them."""
         token = self.login().token
         self.successResultOf(self.fixture.logins.logout(token))
         self.pass_time(700)

@@ -25,11 +25,11 @@ class JsonLinesTests(SynchronousTestCase):
         self.log = Logger("callnet.web", observer=self.observer)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What was written."""
+        """The lines that were written."""
         return [json.loads(line) for line in self.file.getvalue().splitlines()]
 
     def test_event(self) -> None:
-        """A line has the time, the level, where it comes from, the text, and what it is about."""
+        """A line has the time, the level, the source, the text, and its fields."""
         self.log.info("{peer} GET {path} {status}", peer="192.0.2.7", path="/a", status=200)
         [line] = self.lines()
         self.assertRegex(line.pop("time"), r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$")
@@ -46,21 +46,21 @@ class JsonLinesTests(SynchronousTestCase):
         )
 
     def test_one_line_each(self) -> None:
-        """Whatever is in it, an event is one line; what has no simple form is in the text alone."""
+        """Any event is one line; a value without a simple form is in the text alone."""
         self.log.warn("it\nburns {what}", what=["a\nb"])
         [line] = self.lines()
         self.assertEqual(("warn", "it\nburns ['a\\nb']"), (line["level"], line["text"]))
         self.assertNotIn("what", line)
 
     def test_nothing_is_pretended(self) -> None:
-        """What an event is about cannot stand for its time, level, place or text."""
+        """An event's fields cannot replace its time, level, place or text."""
         self.log.error("it {text}", text="burns", time="never", system="nowhere")
         [line] = self.lines()
         self.assertEqual(("it burns", "error", "callnet.web"), (line["text"], line["level"], line["system"]))
         self.assertTrue(line["time"].startswith("20"))
 
     def test_of_another_process(self) -> None:
-        """What a worker has said of an event is there as if it were the parent's own."""
+        """A worker's event is logged with its own fields as if it were the parent's."""
         self.log.emit(LogLevel.info, "{worker}: {text}", worker="worker 2", text="ok", **{FIELDS: {"status": 200}})
         [line] = self.lines()
         self.assertEqual(("worker 2: ok", "worker 2", 200), (line["text"], line["worker"], line["status"]))
@@ -73,7 +73,7 @@ class JsonLinesTests(SynchronousTestCase):
         self.assertIn("broken", line["traceback"])
 
     def test_old_events(self) -> None:
-        """What is logged in the old way of Twisted is a line too, without the marks of that way."""
+        """An event logged in the old way of Twisted is a line too, without the marks of that way."""
         publisher = old_log.LogPublisher(publishPublisher=_Into(self.observer))
         publisher.msg("something", number=7)
         [line] = self.lines()

@@ -1,4 +1,4 @@
-"""How many devices logins make of one phone (docs/security.md), and which of them are forgotten."""
+"""The number of devices that logins make of one phone (docs/security.md), and the ones that are forgotten."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ManyDevicesTests(SynchronousTestCase):
         self.assertEqual(1, self.fixture.accounts.refused)
 
     def test_together(self) -> None:
-        """So it is if they all ask at the same time."""
+        """The same holds if they all ask at the same time."""
         logins = [self.fixture.logins.login(PHONE, str(number)) for number in range(MOST + 5)]
         for number, login in enumerate(logins):
             if number < MOST:
@@ -103,7 +103,7 @@ class DaemonTests(DaemonTestCase):
     """A whole daemon."""
 
     def test_connected(self) -> None:
-        """A device that holds a socket is used; what was refused is counted; the setting may be changed."""
+        """A device that holds a socket is used; refusals are counted; the setting may be changed."""
         daemon = self.compose("limits.devices_of_a_phone = 2")
         self.begin(daemon)
         wire = self.device(8082, "tv")

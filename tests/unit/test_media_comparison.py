@@ -1,4 +1,4 @@
-"""Whether somebody is between a device without a browser and the other side (docs/verification.md)."""
+"""Verification that nobody is between a device without a browser and the other side (docs/verification.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAILED = "media: verification failed: the call may be intercepted"
 
 
 class ComparisonTests(VisitCase):
-    """What is said of it, and what the person is shown."""
+    """The result of a comparison, and its display."""
 
     def meet_as(self, session: str, connection: str = KEYS[0]) -> Wire:
         """Let media flow with the other side, which has this session: the greater one offers."""
@@ -50,7 +50,7 @@ class ComparisonTests(VisitCase):
         return other
 
     def test_same_code(self) -> None:
-        """Both sides have the same code, whoever offers, and it is shown with its names."""
+        """Both sides have the same code, whichever offers, and it is shown with its names."""
         for session in (LESS, GREATER):
             other = self.verify(session)
             code = " ".join(f"{emoji.sign} {emoji.english}" for emoji in other.emoji)
@@ -59,7 +59,7 @@ class ComparisonTests(VisitCase):
             )
 
     def test_somebody_in_between(self) -> None:
-        """Whoever answers finds out that a certificate was swapped, if notes are passed on."""
+        """The answering side finds out that a certificate was swapped, if notes are passed on."""
         swapped = THEIRS.replace("BB", "CC")
         self.assertIs(State.BROKEN, self.verify(LESS, swapped).state)
         self.verify(GREATER, swapped)
@@ -91,7 +91,7 @@ class ComparisonTests(VisitCase):
         self.assertEqual(1, self.lines.count(FAILED))
 
     def test_another_connection(self) -> None:
-        """Another connection is verified anew, and by itself."""
+        """Another connection is verified again, and by itself."""
         self.verify(GREATER)
         wire = self.meet_as(GREATER, KEYS[1])
         wire.descriptions = OURS, THEIRS.replace("BB", "CC")

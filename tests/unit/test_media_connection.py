@@ -1,4 +1,4 @@
-"""Who offers and what repairs a connection: the table of :mod:`callnet.media.connection`, without aiortc."""
+"""The offering side and the repair of a connection: the table of :mod:`callnet.media.connection`, without aiortc."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OfferingTests(ConnectionCase):
         self.assertTrue(self.wires[0].is_closed)
 
     def test_asked_again_at_once(self) -> None:
-        """What was just begun is what the other side asks for: it may not have heard of it, if it has not answered."""
+        """An attempt just begun serves the other side's request, which may have been sent before it arrived."""
         name = self.asked()
         for message in (Negotiate(), Restart(name)):
             self.connection.hear(message)
@@ -86,7 +86,7 @@ class OfferingTests(ConnectionCase):
         self.assertEqual((["offer"], []), (self.log, self.take_said()))
 
     def test_candidates(self) -> None:
-        """Candidates of the present connection are tried, after what is being done with it."""
+        """Candidates of the present connection are tried, after its pending steps."""
         name = self.asked()
         self.wire.is_slow = True
         self.connection.hear(Answer(name, 1, "sdp"))
@@ -97,7 +97,7 @@ class OfferingTests(ConnectionCase):
         self.assertEqual(["offer", ("take", "sdp"), ("add", ADDRESS)], self.log)
 
     def test_lost(self) -> None:
-        """A connection that is lost is begun anew, as soon as the room reaches the other side."""
+        """A lost connection is restarted, as soon as the room reaches the other side."""
         self.asked()
         self.wire.become(True)
         self.connection.reach(False)
@@ -109,7 +109,7 @@ class OfferingTests(ConnectionCase):
         self.assertEqual([True, False], self.flows)
 
     def test_nothing_comes_of_it(self) -> None:
-        """An attempt is given up, with ever more patience, and made anew."""
+        """An attempt is given up, with ever more patience, and repeated."""
         self.asked()
         patience = FIRST_PATIENCE
         for _ in range(5):
@@ -121,7 +121,7 @@ class OfferingTests(ConnectionCase):
             patience = min(LONGEST_PATIENCE, patience * 1.5)
 
     def test_what_is_bad(self) -> None:
-        """What cannot be used is reported by its kind, never by its words, and later steps are done all the same."""
+        """Unusable input is reported by its kind, never by its words, and later steps are done all the same."""
         name = self.asked()
         self.wire.is_bad = True
         self.connection.hear(Answer(name, 1, "sdp"))
@@ -144,7 +144,7 @@ class OfferingTests(ConnectionCase):
         self.assertEqual([], self.take_said())
 
     def test_old_wire(self) -> None:
-        """What an older connection notes is nobody's business."""
+        """Events of an older connection are ignored."""
         self.asked()
         old = self.wire
         self.wait(FRESH_FOR)
@@ -212,7 +212,7 @@ class AnsweringTests(ConnectionCase):
         self.assertEqual([], self.take_said())
 
     def test_asked(self) -> None:
-        """It offers nothing, whoever asks."""
+        """It offers nothing, whichever side asks."""
         self.offered()
         self.take_said()
         self.connection.hear(Negotiate())

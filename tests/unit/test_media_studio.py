@@ -1,4 +1,4 @@
-"""What is sent and what is recorded: pictures, tones and files."""
+"""Sent and recorded media: pictures, tones and files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StudioCase(SynchronousTestCase):
         self.directory.mkdir(parents=True)
 
     def record(self, story: Callable[[Recording], Coroutine[Any, Any, None]]) -> Path:
-        """Record what a story has; the file."""
+        """Record a story; returns the file."""
         path = self.directory / "a.webm"
 
         async def whole() -> None:
@@ -49,10 +49,10 @@ class StudioCase(SynchronousTestCase):
 
 
 class StudioTests(StudioCase):
-    """What is sent."""
+    """Sending."""
 
     def test_looks(self) -> None:
-        """A device always has the same look, and there are twelve, no two of which are alike."""
+        """A device always has the same look, and there are twelve, all different."""
         looks = {look_of(DeviceAddress("1", str(number))) for number in range(500)}
         self.assertEqual((12, 12), (len(looks), len({look.pitch for look in looks})))
         self.assertEqual(look_of(TV), look_of(DeviceAddress(*TV)))
@@ -112,7 +112,7 @@ class StudioTests(StudioCase):
         asyncio.run(story())
 
     def test_what_is_no_file(self) -> None:
-        """What holds neither sound nor pictures is refused."""
+        """A file with neither sound nor pictures is refused."""
         for content in (b"", b"not a film at all"):
             path = self.directory / "a.txt"
             path.write_bytes(content)
@@ -120,7 +120,7 @@ class StudioTests(StudioCase):
 
 
 class RecordingTests(StudioCase):
-    """What is recorded."""
+    """Recording."""
 
     def test_sizes(self) -> None:
         """The first picture says how large all are, as long as there is one soon."""
@@ -134,7 +134,7 @@ class RecordingTests(StudioCase):
         self.assertEqual((3, (320, 180)), (seen.number, seen.size))
 
     def test_sound_alone(self) -> None:
-        """If there is none, the sound is recorded all the same, after a while."""
+        """If there is none, the sound is recorded all the same, after some time."""
 
         async def story(recording: Recording) -> None:
             sound, _picture, _screen = PatternStudio(look_of(TV)).tracks()
@@ -165,7 +165,7 @@ class RecordingTests(StudioCase):
         asyncio.run(story(Recording(path)))
 
     def test_nowhere(self) -> None:
-        """What cannot be written is refused."""
+        """A path that cannot be written is refused."""
         self.assertRaises(NoRecording, Recording, self.directory / "nowhere" / "a.webm")
 
     def test_full_disk(self) -> None:

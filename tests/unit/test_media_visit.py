@@ -1,4 +1,4 @@
-"""A visit to a room without a page, from joining to the end: what is said, shown and ignored (docs/room.md)."""
+"""A visit to a room without a page, from joining to the end: messages sent, shown and ignored (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class VisitCase(ClientCase):
         self.say({"type": "relay", "from": session, "data": data})
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the server has heard since this was last asked, each as the schemas say."""
+        """The frames that the server has received since the last call, each as the schemas say."""
         self.settle()
         payloads, self.server.heard = self.server.heard, []
         frames = [json.loads(payload) for payload in payloads]
@@ -95,7 +95,7 @@ class VisitCase(ClientCase):
         return [frame for frame in frames if frame["type"] != "ping"]
 
     def pings(self) -> list[dict[str, Any]]:
-        """The pings among what the server has heard, each as the schemas say."""
+        """The pings among the received frames, each as the schemas say."""
         for payload in self.server.heard:
             check(FROM_PAGE, payload)
         return [frame for frame in map(json.loads, self.server.heard) if frame["type"] == "ping"]
@@ -110,7 +110,7 @@ class VisitCase(ClientCase):
 
 
 class VisitTests(VisitCase):
-    """What it does."""
+    """The actions of a visit."""
 
     def test_who_offers(self) -> None:
         """The greater session offers: this one waits to be asked, or asks."""
@@ -133,7 +133,7 @@ class VisitTests(VisitCase):
         self.assertEqual(["newer"], [server.username for server in self.ice_servers])
 
     def test_said_early(self) -> None:
-        """What the other side says before the room tells of it is not lost; what others say is."""
+        """Messages of the other side before the room tells of it are not lost; messages of others are."""
         self.relay(GREATER, OFFER)
         self.assertEqual([], self.wires)
         self.say(meeting(GREATER))
@@ -142,7 +142,7 @@ class VisitTests(VisitCase):
         self.assertEqual(1, len(self.wires))
 
     def test_state(self) -> None:
-        """What it sends is told when the channel opens, and what the other side tells is shown."""
+        """Its state is sent when the channel opens, and the state of the other side is shown."""
         wire = self.meet()
         wire.connection.opened(wire)
         name, note = self.log[-1]
@@ -157,13 +157,13 @@ class VisitTests(VisitCase):
             self.assertEqual(f"media: the other side sends {shown}", self.lines[-1])
 
     def test_chat(self) -> None:
-        """What a person writes is shown, and does nothing to the terminal."""
+        """A chat message is shown, and does nothing to the terminal."""
         wire = self.meet()
         wire.connection.heard(wire, json.dumps({"kind": "chat", "text": "你好\n\x1b[2J"}))
         self.assertEqual("media: chat: 你好\\n\\x1b[2J", self.lines[-1])
 
     def test_media_setup(self) -> None:
-        """How long it took until media flowed is told to the server: the first time it does, and once."""
+        """The time until media flowed is reported to the server: the first time, and once."""
         self.say(meeting(GREATER))
         self.reactor.advance(0.75)
         self.relay(GREATER, OFFER)
@@ -175,7 +175,7 @@ class VisitTests(VisitCase):
         self.assertEqual([{"type": "ping", "media": {"path": "unknown", "seconds": 0.75}}], self.pings())
 
     def test_bye(self) -> None:
-        """Who says goodbye may have lost the server: it is told for them, and the visit is over."""
+        """A peer that says goodbye may have lost the server: it is told for them, and the visit is over."""
         wire = self.meet()
         wire.connection.heard(wire, '{"kind":"bye"}')
         self.assertEqual([{"type": "hangup"}], self.heard())
@@ -190,7 +190,7 @@ class VisitTests(VisitCase):
         self.assertEqual("media: the room has ended (hangup)", self.lines[-1])
 
     def test_leave(self) -> None:
-        """Who leaves a call that is over says goodbye, and is gone when that has had its time."""
+        """A visitor who leaves an ended call says goodbye, and is gone when that has had its time."""
         self.meet()
         left = self.visit.leave(farewell=True)
         self.assertEqual(("send", b'{"kind":"bye"}'), self.log[-1])
@@ -264,7 +264,7 @@ class AnythingTests(VisitCase):
         )
     )
     def test_anything(self, said: list[tuple[str, Any]]) -> None:
-        """What comes from the server, through the relay or over the channel raises nothing, whatever it is."""
+        """No message from the server, through the relay or over the channel raises anything."""
         self.end()
         self.begin()
         self.say(meeting(GREATER))
@@ -286,7 +286,7 @@ class AnythingTests(VisitCase):
 
 
 class NotesTests(ClientCase):
-    """What is read of notes."""
+    """Reading notes."""
 
     @given(good_frames(NOTE))
     def test_notes(self, note: dict[str, Any]) -> None:
@@ -295,6 +295,6 @@ class NotesTests(ClientCase):
 
     @given(bad_frames(NOTE))
     def test_what_is_wrong(self, seen: tuple[str, dict[str, Any]]) -> None:
-        """What is wrong in one thing is not, nor what is too long as a whole."""
+        """An invalid field is ignored, and so is a note that is too long as a whole."""
         self.assertIsNone(parse_note(written(seen[1])))
         self.assertIsNone(parse_note(b'{"kind":"bye"' + b" " * 16_384 + b"}"))

@@ -1,4 +1,4 @@
-"""What holds for any bytes that a device or a page may send."""
+"""Properties of any bytes that a device or a page may send."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WORDS = re.compile(
 )
 """Every message that an error may have."""
 
-# What a frame is made of
+# Parts of a frame
 
 texts = st.text(st.characters(exclude_categories=()), max_size=60) | st.sampled_from(
     ["", "*", "13651884967", "tv888", "0" * 32, "f" * 32, "F" * 32, "x" * 32, "x" * 50, "x" * 51, "\n", "\x85", "类型"]
@@ -96,14 +96,14 @@ def refuse(constant: str) -> None:
 
 
 def is_name(value: object, name: str) -> bool:
-    """Whether this may be a phone or a device id, or nothing."""
+    """True if this may be a phone or a device id, or nothing."""
     if not isinstance(value, str) or len(value) > LONGEST.get(name, 50):
         return False
     return not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value)
 
 
 def model(payload: bytes) -> dict[str, Any] | str:
-    """What a frame says, or how it is answered: ``call_failed`` or ``error``."""
+    """The meaning of a frame, or the answer to it: ``call_failed`` or ``error``."""
     try:
         pairs = json.loads(payload.decode(), object_pairs_hook=Pairs, parse_constant=refuse)
         str(pairs).encode()
@@ -129,7 +129,7 @@ def model(payload: bytes) -> dict[str, Any] | str:
 
 
 def read(payload: bytes) -> Request | BadFrame:
-    """Decode a frame, or answer what was wrong with it."""
+    """Decode a frame, or return its fault."""
     try:
         return BASE.decode(payload)
     except BadFrame as bad:
@@ -189,7 +189,7 @@ class DecodePageProperties(SynchronousTestCase):
     @settings(max_examples=500, deadline=None)
     @given(page_payloads)
     def test_any_bytes(self, payload: bytes) -> None:
-        """Any bytes are a frame or a bad frame; what is relayed is the JSON that came."""
+        """Any bytes are a frame or a bad frame; the relayed data is the JSON that came."""
         try:
             frame = decode_page(payload)
         except BadPageFrame:

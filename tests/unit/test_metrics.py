@@ -1,4 +1,4 @@
-"""What is counted: as Prometheus reads it, and the sums of several nodes."""
+"""The metrics: as Prometheus reads them, and the sums of several nodes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from callnet.util.histogram import Histogram
 
 
 class Counts(Struct):
-    """What has happened to calls."""
+    """The counts of calls."""
 
     placed: int
     answered: int
@@ -74,7 +74,7 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(read(as_text(total([first, next_]))), both)
 
     def test_turn(self) -> None:
-        """Credentials are counted by whom they were for, and so are those that nobody got."""
+        """Credentials are counted by kind of client, and so are those that nobody got."""
         self.assertEqual(
             read(as_text(of_turn({"device": 3, "page": 2}, {"device": 0, "page": 1}))),
             {
@@ -134,13 +134,13 @@ class TextTests(SynchronousTestCase):
         self.assertIn(f'{name}_bucket{{le="0.5",path="host"}} 2.0\n'.encode(), text)
 
     def test_labels_have_names(self) -> None:
-        """What tells numbers of one name apart has a name itself."""
+        """A label that tells numbers of one name apart has a name itself."""
         text = as_text(ONE).decode()
         self.assertIn('callnet_calls_failed_total{reason="busy"} 2.0\n', text)
         self.assertIn('callnet_sockets{kind="device"} 5.0\n', text)
 
     def test_what_only_grows_is_a_counter(self) -> None:
-        """What only grows is a counter, and what comes and goes a gauge."""
+        """A value that only grows is a counter, and any other a gauge."""
         text = as_text(ONE).decode()
         self.assertIn("# TYPE callnet_calls_placed_total counter\n", text)
         self.assertIn("# TYPE callnet_sockets gauge\n", text)
@@ -150,7 +150,7 @@ class SumTests(SynchronousTestCase):
     """The sums of several nodes."""
 
     def test_numbers_with_the_same_label_are_added(self) -> None:
-        """Numbers with the same name and label are added; what only one node has is kept."""
+        """Numbers with the same name and label are added; those of only one node are kept."""
         self.assertEqual(
             read(as_text(total([ONE, OTHER]))),
             {
@@ -165,17 +165,17 @@ class SumTests(SynchronousTestCase):
         )
 
     def test_a_family_stays_what_it_is(self) -> None:
-        """A sum is of the same kind as what was added, which may be nothing."""
+        """A sum is of the same kind as its parts, of which there may be none."""
         self.assertEqual(total([ONE]), ONE)
         self.assertEqual(total([]), [])
         self.assertEqual(total([ONE, []]), ONE)
 
     def test_counters_can_be_told_from_the_rest(self) -> None:
-        """What only grows can be told from the rest: it counts even if the node is gone."""
+        """Counters can be told from the rest: they count even if the node is gone."""
         gauge, counter = Family("g", "", [Sample("", 1)], kind="gauge"), Family("c", "", [Sample("", 1)])
         self.assertEqual(counters([gauge, counter]), [counter])
 
     def test_shared(self) -> None:
-        """What all nodes share is not added up: the greatest number that one of them shows is shown."""
+        """A value that all nodes share is not added up: the greatest of them is shown."""
         [summed] = total([[of_events(3, 1)], [of_events(2, 4)], []])
         self.assertEqual(of_events(3, 4).samples, sorted(summed.samples, key=lambda sample: sample.label != "waiting"))

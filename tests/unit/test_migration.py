@@ -1,4 +1,4 @@
-"""What is taken of an older server's rows, and what is told of them (callnet/migration)."""
+"""Reading an older server's rows, and the report of it (callnet/migration)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ A, B = "13651884967", "13800138000"
 
 
 def judged(kind: Kind, *rows: tuple[object, ...]) -> list[object]:
-    """What becomes of rows, one after the other: their key, or why they are refused."""
+    """The verdicts on rows, one after the other: their key, or why they are refused."""
     judge = Judge(kind, is_cn_mobile)
     verdicts = [judge.judge(Row("row", row, True)) for row in rows]
     return [verdict.reason if isinstance(verdict, Refused) else verdict for verdict in verdicts]
@@ -31,7 +31,7 @@ class JudgeTests(SynchronousTestCase):
     """Which rows callnet can take."""
 
     def test_acceptable(self) -> None:
-        """What callnet would take from a device is taken, also if the column is a number or has bytes."""
+        """Values that callnet would accept from a device are accepted, also if the column is a number or has bytes."""
         self.assertEqual(judged(Kind.ACCOUNTS, (A,), (int(B),)), [(A,), (B,)])
         self.assertEqual(judged(Kind.DEVICES, (A, "tv 1"), (A, "电视".encode())), [(A, "tv 1"), (A, "电视")])
         self.assertEqual(judged(Kind.CONTACTS, (A, B), (B, A), (A, A)), [(A, B), (B, A), (A, A)])
@@ -46,7 +46,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertIn("the contact's phone is", str(second))
 
     def test_device_ids(self) -> None:
-        """So is a device id that callnet gives to no device; the reason says what is wrong with it."""
+        """So is a device id that callnet gives to no device; the reason says why."""
         for bad, reason in (
             ("", "is empty"),
             ("*", "is *"),
@@ -59,7 +59,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertEqual(judged(Kind.DEVICES, (A, "x" * 50)), [(A, "x" * 50)])
 
     def test_no_text(self) -> None:
-        """So is NULL, and what is no UTF-8."""
+        """So is NULL, and invalid UTF-8."""
         for bad in (None, b"\xff"):
             for row in ((A, bad), (bad, A)):
                 self.assertEqual(judged(Kind.CONTACTS, row), ["a field is empty (NULL) or not UTF-8"])
@@ -78,10 +78,10 @@ class JudgeTests(SynchronousTestCase):
 
 
 class ShownTests(SynchronousTestCase):
-    """How a row is named in a report."""
+    """The name of a row in a report."""
 
     def test_phones_are_masked(self) -> None:
-        """Of a phone the ends are shown, and of what is too short for that nothing."""
+        """The ends of a phone are shown, and nothing of a text too short for that."""
         self.assertEqual(shown(Kind.ACCOUNTS, (A,)), "136****4967")
         self.assertEqual(shown(Kind.CONTACTS, (A, B)), "136****4967 138****8000")
         self.assertEqual(shown(Kind.CONTACTS, ("1234", "")), "**** ''")
@@ -102,10 +102,10 @@ class ShownTests(SynchronousTestCase):
 
 
 class ReportTests(SynchronousTestCase):
-    """What is told of a migration."""
+    """The report of a migration."""
 
     def test_counts(self) -> None:
-        """Each row that stays behind is told of at once; in the end they are counted, and nothing is left out."""
+        """Each row that stays behind is reported at once; in the end they are counted, and nothing is left out."""
         told: list[str] = []
         report = Report(told.append)
         self.assertTrue(report.is_complete)
@@ -133,19 +133,19 @@ class MappingTests(SynchronousTestCase):
     """The names of tables and columns."""
 
     def load(self, text: str) -> Mapping:
-        """What a file says."""
+        """The mapping in a file."""
         path = Path(self.mktemp())
         path.write_text(text, encoding="utf-8")
         return mapping.load(path)
 
     def test_usual(self) -> None:
-        """Without a file they are those of the seed; a file says what is different."""
+        """Without a file they are those of the seed; a file has only the differences."""
         self.assertEqual(mapping.load(None), Mapping())
         found = self.load('[account_data]\ntable = "users"\nid = ""\n[account_device]\ndevice_id = "device"\n')
         self.assertEqual(found, Mapping(AccountTable("users", id=""), DeviceTable(device_id="device")))
 
     def test_mistakes(self) -> None:
-        """What is wrong in a file is named in one line."""
+        """A mistake in a file is named in one line."""
         for text, words in (
             ("[account]\n", "unknown key account"),
             ('[account_data]\nname = "x"\n', "unknown key account_data.name"),
@@ -160,7 +160,7 @@ class UrlTests(SynchronousTestCase):
     """Where the older server's database is."""
 
     def test_what_is_no_url(self) -> None:
-        """What names no database of MySQL or MariaDB is refused, and never repeated."""
+        """A URL that is not of a MySQL or MariaDB database is refused, and never repeated."""
         for url in (
             "",
             "secret",

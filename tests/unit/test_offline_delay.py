@@ -41,7 +41,7 @@ class OfflineDelayTests(QuietTestCase):
         self.world.settle()
 
     def test_whatever_the_cause(self) -> None:
-        """It comes at the same time for who is not there, not known, or not to be called, by whichever name."""
+        """It comes at the same time for a callee that is away, unknown, or not to be called, by whichever name."""
         self.world.device(*PAD).leave()
         for target in (TV, PAD, DeviceAddress("13651884900", "none"), TV._replace(device_id="*")):
             self.call(self.ann, target)
@@ -51,7 +51,7 @@ class OfflineDelayTests(QuietTestCase):
             self.assertEqual("offline", self.ann.hears()["reason"])
 
     def test_another_call(self) -> None:
-        """Who calls another meanwhile hears no more of the first, as if that had rung; nothing waits for its answer."""
+        """A caller that calls another meanwhile is not told of the first; nothing waits for its answer."""
         carol = self.world.device(*CAROL)
         self.call(self.ann, TV)
         self.pass_time(0.1)
@@ -85,7 +85,7 @@ class OfflineDelayTests(QuietTestCase):
         self.assertEqual("busy", self.ann.hears()["reason"])
 
     def test_gone_before_the_answer(self) -> None:
-        """Who leaves before it is told nothing, and nothing is left of it."""
+        """A caller that leaves earlier is told nothing, and nothing is left of it."""
         self.call(self.ann, TV)
         self.ann.leave()
         self.pass_time(DELAY)

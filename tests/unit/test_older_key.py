@@ -43,18 +43,18 @@ class TokensTests(QuietTestCase):
         self.tokens = self.made(KeyRing.of(OWN, [NEW], OlderServer(SHORT, NOW + 3600)))
 
     def made(self, ring: KeyRing) -> Tokens:
-        """What goes by these keys."""
+        """Tokens with these keys."""
         return Tokens(ring, 7200, self.clock.seconds, split_user_name=True)
 
     def accepted(self, key: Key, expires_in: int = 3600, **header: object) -> DeviceAddress | None:
-        """Whose a token is that another server has made."""
+        """The device of a token that another server has made."""
         try:
             return self.tokens.verify(forge({**CLAIMS, "exp": NOW + expires_in}, key.secret, **header)).device
         except TokenInvalid:
             return None
 
     def test_its_tokens(self) -> None:
-        """A token that names no key is checked against the older server's, be it short, and not against the first."""
+        """A token without a key id is checked against the older server's key, even a short one, not the first."""
         self.assertEqual(self.accepted(SHORT), TV)
         self.assertIsNone(self.accepted(OWN))
         self.assertIsNone(self.accepted(NEW))
@@ -94,7 +94,7 @@ class TokensTests(QuietTestCase):
         self.assertEqual(self.made(KeyRing.of(None, [NEW])).verify(self.tokens.issue(TV)).device, TV)
 
     def test_long_key_signs(self) -> None:
-        """A key that may sign is one of callnet's own as well: what it has signed here has no such end."""
+        """A key that may sign is one of callnet's own as well: its tokens from here have no such end."""
         signing = Key.of(LONG.secret, NOW)
         self.tokens = self.made(KeyRing.of(OWN, [NEW, signing], OlderServer(LONG, NOW + 3600)))
         self.assertEqual(self.tokens.verify(self.tokens.issue(TV)).device, TV)
@@ -131,7 +131,7 @@ class FilesTests(KeysTestCase):
         self.assertTrue(self.path.exists())
 
     def test_garbage(self) -> None:
-        """What is no such key stops a start, and nothing of it is repeated."""
+        """An invalid key stops a start, and none of it is repeated."""
         self.file.parent.mkdir(0o700)
         for content in ("", "x", 'secret = "5ec3e7"', 'secret = "5ec3e7x"\nuntil = 1', 'secret = "5ec3e7"\nuntil = 0'):
             self.file.write_text(content)
@@ -146,7 +146,7 @@ class FilesTests(KeysTestCase):
         return TokenSettings(signing_key_file=str(self.path), signing_key=signing_key)
 
     def test_whose_tokens_are_issued(self) -> None:
-        """Where it is not known which key the older server has, it is said which signs here, be it in the settings."""
+        """If the older server's key is unknown the signing key is named, even if it comes from the settings."""
         for settings, kid in ((self.settings(), self.first.kid), (self.settings("o" * 32), OWN.kid)):
             self.assertIn(f"the key {kid} signs; if", migration.about_tokens(settings, NOW))
         self.path.unlink()
@@ -163,7 +163,7 @@ class FilesTests(KeysTestCase):
         self.assertIn("refuses", migration.about_tokens(self.settings(), NOW + 1))
 
     def test_long_key_is_taken_over(self) -> None:
-        """A long key signs from now on, after all that callnet had, so that the older server accepts what it signs."""
+        """A long key signs from now on, after all keys of callnet, so that the older server accepts the tokens."""
         others = [add_key(self.path, NOW - 100), add_key(self.path, NOW - 200)]
         self.take(LONG)
         signing = Key(LONG.kid, LONG.secret, NOW)
@@ -173,7 +173,7 @@ class FilesTests(KeysTestCase):
         self.assertIn("accepts tokens", migration.about_tokens(self.settings(), NOW + 1))
 
     def test_taken_over_again(self) -> None:
-        """To take it over again moves the end alone: what the older server has issued since is accepted, too."""
+        """Taking it over again moves only the end: tokens that the older server has issued since are accepted, too."""
         self.take(LONG)
         before = load_keys(self.path)
         newer = add_key(self.path, NOW + 50)
@@ -215,7 +215,7 @@ class CommandTests(CommandTestCase):
         take_over(self.path, OlderServer(SHORT, self.until))
 
     def listed(self) -> list[str]:
-        """What ``callnet key list`` shows."""
+        """The output of ``callnet key list``."""
         return self.run_("key", "list").splitlines()
 
     def test_list(self) -> None:
@@ -224,7 +224,7 @@ class CommandTests(CommandTestCase):
         self.assertEqual(self.listed()[1], f"{SHORT.kid}  older server          verifies until {end}")
 
     def test_retire(self) -> None:
-        """To retire it refuses its tokens; no other key is needed for that, and none goes with it."""
+        """Retiring it refuses its tokens; no other key is needed for that, and none goes with it."""
         self.run_("key", "retire", SHORT.kid)
         self.assertEqual(load_keys(self.path), KeyRing((self.first,), self.first))
 

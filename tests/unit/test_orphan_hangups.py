@@ -1,4 +1,4 @@
-"""Ends of calls that nobody knows of are tried again for a while."""
+"""Ends of unknown calls are tried again for some time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLUE, RED = RoomId("b" * 32), RoomId("e" * 32)
 
 
 class UnknownCallsTests(SynchronousTestCase):
-    """A clock, and a store that comes to know of a call when the test says so."""
+    """A clock, and a store that gets a call when the test says so."""
 
     def setUp(self) -> None:
         """Nothing is known."""
@@ -36,7 +36,7 @@ class UnknownCallsTests(SynchronousTestCase):
         return self.reply
 
     def wait(self, seconds: int) -> list[End]:
-        """Let time pass; what was tried meanwhile."""
+        """Let time pass; returns the attempts meanwhile."""
         self.tried.clear()
         self.clock.pump([0.25] * (4 * seconds))
         return list(self.tried)
@@ -47,7 +47,7 @@ class UnknownCallsTests(SynchronousTestCase):
         self.assertEqual({}, self.unknown._ends)
 
     def test_until_it_is_known(self) -> None:
-        """Whether the store is away meanwhile or not."""
+        """It waits for the call, with or without a store meanwhile."""
         self.unknown.keep(events.HangUp(BLUE, ANN))
         self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(2))
         self.is_away = True
@@ -63,7 +63,7 @@ class UnknownCallsTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_newest(self) -> None:
-        """Of each device the newest is tried, however many it names."""
+        """The newest of each device is tried, however many it names."""
         for room in (BLUE, BLUE, RED):
             self.unknown.keep(events.HangUp(room, ANN))
         self.unknown.keep(events.HangUp(BLUE, TV))

@@ -1,4 +1,4 @@
-"""What clients get to see, and operators to read, when something is wrong on our side."""
+"""The messages for clients, and the log for operators, on internal errors."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class FaultTests(QuietTestCase):
         return ServerSocketFactory(kind, self.world.clock, 1000)
 
     def test_admitting(self) -> None:
-        """While a handshake is looked at: the answer is 500 and says no more."""
+        """During a handshake: the answer is 500 and says no more."""
         factory = self.factory("admit")
         wire = self.world.ask("/", factory=factory)
         self.assertEqual(wire.status, 500)
@@ -214,7 +214,7 @@ class FaultTests(QuietTestCase):
         self.expect_error(ZeroDivisionError)
 
     def test_receiving(self) -> None:
-        """When a frame has come: the socket is closed with 1011, and what came with it is not looked at."""
+        """After a frame: the socket is closed with 1011, and the bytes after it are not looked at."""
         factory = self.factory("received")
         wire = self.world.ask("/", factory=factory)
         wire.frame(TEXT, b"{}")

@@ -40,7 +40,7 @@ def exact(components: Mapping[str, Schema]) -> dict[str, Schema]:
 
 
 def validators() -> Iterator[Draft202012Validator]:
-    """What checks a block: a frame of any direction, a request or an answer of any call, or one as in the seed."""
+    """The validators of a block: a frame of any direction, a request or an answer of any call, or the seed's."""
     for direction in DIRECTIONS:
         found = schema_of(direction)
         yield Draft202012Validator({**found, "components": {"schemas": exact(found["components"]["schemas"])}})
@@ -57,12 +57,12 @@ VALIDATORS: Final = list(validators())
 
 
 def is_valid(value: Any) -> bool:
-    """Whether this is a frame, a request or an answer, or what a program of the operator's is told."""
+    """True if this is a frame, a request or an answer, or an event of a webhook."""
     return is_event(value) or any(validator.is_valid(value) for validator in VALIDATORS)
 
 
 def is_event(value: Any) -> bool:
-    """Whether this is an event of a webhook, with all its fields and no others."""
+    """True if this is an event of a webhook, with all its fields and no others."""
     try:
         event = msgspec.convert(value, EVENT)
     except msgspec.ValidationError:
@@ -104,10 +104,10 @@ class PlaceTests(SynchronousTestCase):
 
 
 class BlockTests(SynchronousTestCase):
-    """What stands in blocks."""
+    """The content of blocks."""
 
     def test_no_block_hides(self) -> None:
-        """What is shell, JSON or TOML is called so, by the one name under which it is looked for."""
+        """A block of shell, JSON or TOML is named so, by the one name under which it is looked for."""
         hiding = {"bash", "shell", "console", "shell-session", "zsh", "json5", "jsonc", "ini"}
         for page in EVERYWHERE:
             for block in blocks(page):
@@ -139,7 +139,7 @@ class ReferenceTests(SynchronousTestCase):
     """docs/protocol.md and docs/zh/protocol.md."""
 
     def test_they_are_what_the_structs_say(self) -> None:
-        """Both are as they would be made now. ``make schemas`` makes them anew."""
+        """Both are as they would be made now. ``make schemas`` updates them."""
         for language, place in handbook.PAGES.items():
             kept = (ROOT / place).read_text()
             self.assertEqual(kept, handbook.page(language), f"{place} is not what the structs say; run: make schemas")
@@ -177,7 +177,7 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()})
 
     def test_what_the_seed_names_is_there(self) -> None:
-        """Every field that the seed names is one of ours, always there but for what a hang-up may leave out."""
+        """Every field of the seed is one of ours, always present except those that a hang-up may leave out."""
         for name, fields in seed.FRAMES.items():
             optional = {"room_id"} if name == "from_device.CallingHangup" else set()
             self.assertLessEqual(set(fields) - optional, set(_FRAMES[name]["required"]), name)
@@ -213,7 +213,7 @@ class FiguresTests(SynchronousTestCase):
 
 
 def figures(text: str) -> dict[str, float]:
-    """What a run of ``make bench`` measured, by the words of docs/sizing.md; of more than one process the most."""
+    """The figures of a run of ``make bench``, by the words of docs/sizing.md; of more than one process the most."""
     alone, tls, shared = (
         text.split("callnet : Autobahn")[1],
         text.split("Node over TLS\n")[1],
@@ -251,7 +251,7 @@ class IncidentTests(SynchronousTestCase):
     """docs/incidents.md."""
 
     def test_every_alert_has_its_paragraph(self) -> None:
-        """Whoever is told by Prometheus that something is wrong reads there what to do."""
+        """Each alert has a paragraph that says what to do."""
         alerts = set(re.findall(r"alert: (\w+)", (ROOT / "etc" / "callnet-alerts.yml").read_text()))
         named = set(re.findall(r"^## .*\(`(\w+)`\)$", (DOCS / "incidents.md").read_text(), re.MULTILINE))
         self.assertEqual(alerts, named)

@@ -26,7 +26,7 @@ class PastCallsCase(PeopleCase):
     """A server with a history."""
 
     def setUp(self) -> None:
-        """Begin to write down; one device has logged in and not connected."""
+        """Begin to record; one device has logged in and not connected."""
         super().setUp()
         self.http = HttpWire(CappedSite(self.fixture.api(), Clock()))
         self.successResultOf(self.fixture.logins.login(*SLEEPER))
@@ -34,7 +34,7 @@ class PastCallsCase(PeopleCase):
         self.addCleanup(self.fixture.historian.stop)
 
     def ask(self, phone: str, **fields: Any) -> dict[str, Any]:
-        """What a phone is answered that asks for its history."""
+        """The answer to a phone that asks for its history."""
         token = self.world.tokens.issue(DeviceAddress(phone, "other"))
         body = json.dumps({"token": token, **fields}).encode()
         answer: dict[str, Any] = self.http.request("POST", HISTORY, body).json()
@@ -49,7 +49,7 @@ class PastCallsCase(PeopleCase):
         return calls
 
     def outcomes(self, phone: str) -> list[tuple[str, str]]:
-        """How the calls of a phone came out, the newest first."""
+        """The outcomes of a phone's calls, the newest first."""
         return [(one["direction"], one["outcome"]) for one in self.calls_of(phone)]
 
     def answer(self, device: Device, kind: str = "called_success", **fields: Any) -> str:
@@ -64,7 +64,7 @@ class PastCallsCase(PeopleCase):
 
 
 class WholeCallsTests(PastCallsCase):
-    """What happens on sockets is in the histories a moment later."""
+    """Calls on sockets are in the histories a moment later."""
 
     def test_answered(self) -> None:
         """A call that was talked in, as both phones see it."""
@@ -101,7 +101,7 @@ class WholeCallsTests(PastCallsCase):
         self.assertEqual([], self.calls_of(CAROL.phone))
 
     def test_by_itself(self) -> None:
-        """That a device answered without anybody touching it is seen by both."""
+        """Both see that a device answered automatically."""
         self.calls(self.ann, TV)
         self.hang_up(self.answer(self.tv, auto_answer=True))
         for phone in (ANN.phone, TV.phone):
@@ -153,7 +153,7 @@ class WholeCallsTests(PastCallsCase):
         self.assertEqual([], self.outcomes(CAROL.phone))
 
     def test_blocked(self) -> None:
-        """Whom a phone has blocked leaves no trace in its history, and sees in its own what it was told."""
+        """A blocked caller leaves no trace in the phone's history, and sees in its own the answer that it was given."""
         self.block(TV.phone, ANN.phone)
         for device_id in ("tv", "asleep", "*"):
             self.calls(self.ann, TV._replace(device_id=device_id))

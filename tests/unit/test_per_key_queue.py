@@ -12,7 +12,7 @@ from tests.support.later import later
 
 
 class PerKeyQueueTests(SynchronousTestCase):
-    """What one owner asks for is done in order; the work of others does not wait for it."""
+    """The tasks of one owner are done in order; the tasks of others do not wait for them."""
 
     def setUp(self) -> None:
         """Nobody waits."""
@@ -59,7 +59,7 @@ class PerKeyQueueTests(SynchronousTestCase):
         self.assertEqual("b", self.successResultOf(self.submit("b", succeed(None), owner="another")))
 
     def test_failure(self) -> None:
-        """Work that fails says so to whoever asked for it, and the next goes on."""
+        """Failing work reports that to its requester, and the next goes on."""
         first: Deferred[None] = Deferred()
         failed = self.submit("a", first)
         after = self.submit("b", succeed(None))
@@ -68,7 +68,7 @@ class PerKeyQueueTests(SynchronousTestCase):
         self.assertEqual("b", self.successResultOf(after))
 
     def test_work_brings_work(self) -> None:
-        """Work that is brought when another's end is known comes after what waits already."""
+        """Work that is submitted when another's end is known comes after the waiting work."""
         first: Deferred[None] = Deferred()
         self.submit("a", first).addCallback(lambda _: self.submit("c", succeed(None)))
         self.submit("b", succeed(None))
@@ -102,13 +102,13 @@ class RunTests(SynchronousTestCase):
         self.turns.run("owner", work, name)
 
     def test_without_waiting(self) -> None:
-        """What need not wait is done at once, and leaves nothing behind."""
+        """A task that need not wait is done at once, and leaves nothing behind."""
         self.run_one("a", None)
         self.run_one("b", succeed(None))
         self.assertEqual((["a", "b"], {}), (self.log, self.turns._waiting))
 
     def test_order(self) -> None:
-        """It is done after what waits, in turn with work that answers."""
+        """It is done after the waiting work, in turn with work that answers."""
         first, second = Deferred[None](), Deferred[None]()
         self.run_one("a", first)
         self.run_one("b", second)

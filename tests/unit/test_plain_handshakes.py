@@ -27,13 +27,13 @@ USUAL = {
 
 
 class AskedSocket(ServerSocket):
-    """Remembers what was asked for, and what it heard."""
+    """Remembers its requests, and its messages."""
 
     opening: Opening | None = None
     heard: list[bytes]
 
     def admit(self, opening: Opening) -> None:
-        """Let everybody in but who asks for what is not there."""
+        """Admit every client except one for a path that does not exist."""
         self.session = self
         self.opening = opening
         if opening.path == "/nowhere":
@@ -59,7 +59,7 @@ class SlowSocket(AskedSocket):
 
 
 class Came(Struct):
-    """What came of a handshake."""
+    """The result of a handshake."""
 
     asked: tuple[str, dict[str, list[str]], dict[str, str]] | None
     written: bytes
@@ -133,7 +133,7 @@ changes = st.lists(st.sampled_from([(name, value) for name, values in VALUES.ite
 
 @st.composite
 def handshakes(draw: st.DrawFn) -> bytes:
-    """Handshakes of which most are in order, and some differ in one thing or another from those."""
+    """Handshakes; most are in order, and some differ in one thing or another from those."""
     headers = USUAL | dict(draw(changes))
     for name in draw(st.lists(st.sampled_from(list(headers)), max_size=1)):
         if draw(st.booleans()):
@@ -147,7 +147,7 @@ def handshakes(draw: st.DrawFn) -> bytes:
 
 
 class PlainHandshakeTests(SynchronousTestCase):
-    """Two sockets, of which one lets Autobahn read every handshake."""
+    """Two sockets; one lets Autobahn read every handshake."""
 
     @settings(max_examples=600, deadline=None)
     @given(handshakes(), st.sampled_from([b"", client_frame(TEXT, b"hello"), b"\x81", b"\r\n"]), st.booleans())
@@ -158,7 +158,7 @@ class PlainHandshakeTests(SynchronousTestCase):
         self.assertEqual(shake(SlowSocket, *pieces), shake(AskedSocket, *pieces))
 
     def test_usual_handshakes_are_plain(self) -> None:
-        """What devices and browsers send is read in one go."""
+        """The usual requests of devices and browsers are read in one go."""
         browser = {**USUAL, "Origin": "https://callnet.example", "Connection": "keep-alive, Upgrade"}
         browser["Sec-WebSocket-Extensions"] = "permessage-deflate; client_max_window_bits"
         for headers in (USUAL, browser, {**USUAL, "Authorization": "Bearer a.b.c"}):

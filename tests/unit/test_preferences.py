@@ -1,4 +1,4 @@
-"""What the owners of phones want, as a node remembers it."""
+"""The preferences of phones' owners in a node's memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SlowRecords:
         return answer
 
     def answer(self) -> list[str]:
-        """Answer what was asked first; which phones these were."""
+        """Answer the first question; returns its phones."""
         phones, answer = self.asked.pop(0)
         answer.callback({phone: self.kept.get(phone, Preferences()) for phone in phones})
         return phones
@@ -82,13 +82,13 @@ class PreferencesTests(SynchronousTestCase):
         return Ready(None)
 
     def known(self, phone: str) -> Preferences:
-        """What is known of a phone without waiting."""
+        """The preferences of a phone that are known without waiting."""
         found = self.preferences.of(phone)
         assert isinstance(found, Ready)
         return found.value
 
     def asked(self, phone: str) -> Deferred[Preferences]:
-        """Ask for what is not known."""
+        """Ask for a policy that is not known."""
         waiting = self.preferences.of(phone)
         assert isinstance(waiting, Deferred)
         return waiting
@@ -101,13 +101,13 @@ class PreferencesTests(SynchronousTestCase):
             self.records.answer()
 
     def begin(self) -> None:
-        """Read everything, with what is kept now."""
+        """Read everything, with the present rows."""
         begun = self.preferences.begin()
         self.records.asked_for_all.pop(0).callback(list(self.records.kept))
         self.successResultOf(begun)
 
     def test_read_all_again(self) -> None:
-        """Who reads everything again forgets what was known, reads what is in use, and tells of what is new."""
+        """Reading everything again forgets the old preferences, reads those in use, and reports the changed ones."""
         self.records.kept[ANN] = NAMES_TV
         self.begin()
         self.learn(ANN)
@@ -137,14 +137,14 @@ class PreferencesTests(SynchronousTestCase):
             self.assertEqual(PLAIN, self.successResultOf(one))
 
     def answered(self) -> list[list[str]]:
-        """Answer everything; what was asked together."""
+        """Answer everything; returns the phones of each question."""
         answers = []
         while self.records.asked:
             answers.append(self.records.answer())
         return answers
 
     def test_changed(self) -> None:
-        """What has changed is read again, and told if it is another; what nobody asked for is not read."""
+        """A changed preference is read again, and reported if it differs; one that nobody asked for is not read."""
         self.learn(ANN, TV)
         self.records.kept[ANN] = BLOCKS_TV
         self.preferences.look_again([ANN, TV, "13600000003"])
@@ -155,7 +155,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual([], self.records.asked)
 
     def test_changed_while_it_is_read(self) -> None:
-        """What changes while it is being read is read once more."""
+        """A preference that changes while it is being read is read once more."""
         waiting = self.asked(ANN)
         self.preferences.look_again([ANN])
         self.records.answer()
@@ -165,13 +165,13 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
 
     def know_who_is_restricted(self) -> None:
-        """Find out who has blocked anybody."""
+        """Find out the phones that have blocked anybody."""
         begun = self.preferences.begin()
         self.records.asked_for_all.pop(0).callback(list(self.records.kept))
         self.successResultOf(begun)
 
     def test_those_that_anybody_may_call(self) -> None:
-        """When it is known who has blocked anybody nobody waits for the others."""
+        """When the phones that block anybody are known nobody waits for the others."""
         self.records.kept[ANN] = BLOCKS_TV
         self.know_who_is_restricted()
         self.assertEqual(PLAIN, self.known(TV))
@@ -180,7 +180,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(BLOCKS_TV, self.successResultOf(waiting))
 
     def test_one_of_these_blocks_somebody(self) -> None:
-        """... and no more; what has changed of any of them is read again."""
+        """... and no others; a changed one of them is read again."""
         self.know_who_is_restricted()
         self.records.kept[ANN] = BLOCKS_TV
         self.preferences.look_again([ANN, TV])
@@ -192,7 +192,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(((ANN, PLAIN), PLAIN), (self.changes[-1], self.known(ANN)))
 
     def test_names(self) -> None:
-        """Nobody waits for names to connect, but who asks for all that is wanted does."""
+        """Nobody waits for names to connect, but a request for all preferences does."""
         self.records.kept[ANN] = NAMES_TV
         self.records.with_names = [ANN]
         begun = self.preferences.begin()
@@ -209,13 +209,13 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(([(TV, NAMES_TV)], NAMES_TV), (self.changes, self.known(TV)))
 
     def policy_known(self, phone: str) -> Policy:
-        """Who may call a phone, as is known without waiting."""
+        """The policy of a phone that is known without waiting."""
         found = self.preferences.policy_of(phone)
         assert isinstance(found, Ready)
         return found.value
 
     def test_policy(self) -> None:
-        """Of whom it is not known that everybody may call them, it is waited for who may."""
+        """The policy of a phone is waited for, unless it is known that everybody may call it."""
         self.records.kept[ANN] = BLOCKS_TV
         waiting = self.preferences.policy_of(ANN)
         assert isinstance(waiting, Deferred)
@@ -224,7 +224,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual(BLOCKS_TV.policy, self.policy_known(ANN))
 
     def test_in_use(self) -> None:
-        """What a session goes by is known for as long as it does, however many others are read meanwhile."""
+        """Preferences used by a session stay known, however many others are read meanwhile."""
         self.patch(preferences, "KNOWN_MAX", 3)
         self.records.kept[ANN] = Preferences(Policy(frozenset([TV])))
         self.learn(ANN)
@@ -253,7 +253,7 @@ class PreferencesTests(SynchronousTestCase):
         self.records.answer()
 
     def test_away(self) -> None:
-        """While the database is away what is known holds; whoever was never read nobody may call, until it is."""
+        """While the database is away known policies hold; a phone that was never read cannot be called until it is."""
         self.learn(ANN)
         self.preferences.look_again([ANN])
         waiting = self.asked(TV)
@@ -270,7 +270,7 @@ class PreferencesTests(SynchronousTestCase):
         self.assertEqual([], self.records.asked)
 
     def test_slow(self) -> None:
-        """Nobody waits for longer than half a second; what comes then is told as a change."""
+        """Nobody waits for longer than half a second; a later result is reported as a change."""
         self.records.kept[ANN] = BLOCKS_TV
         waiting = self.asked(ANN)
         self.clock.advance(preferences.PATIENCE)
@@ -287,7 +287,7 @@ class PreferencesTests(SynchronousTestCase):
         self.records.fail()
 
     def test_memory(self) -> None:
-        """So many phones are known, the last that were read."""
+        """The number of known phones is limited: the last that were read."""
         self.patch(preferences, "KNOWN_MAX", 3)
         self.learn("1", "2", "3", "4")
         for phone in "234":
@@ -297,10 +297,10 @@ class PreferencesTests(SynchronousTestCase):
 
 
 class PolicyTests(SynchronousTestCase):
-    """What a policy says."""
+    """The rules of a policy."""
 
     def test_allows(self) -> None:
-        """Who is blocked may not call, nor who is not listed where only contacts may."""
+        """A blocked caller may not call, nor one that is not listed where only contacts may."""
         for policy, allowed in (
             (ANYONE, [ANN, TV]),
             (NOBODY, []),

@@ -21,7 +21,7 @@ _IMPORT: Final = re.compile(r'(?:^import|\bfrom) "([^"]+)";$', re.MULTILINE)
 
 
 class _Names(HTMLParser):
-    """What a page says of its scripts."""
+    """The scripts that a page names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class PreloadTests(SynchronousTestCase):
     """The pages."""
 
     def test_all_are_named(self) -> None:
-        """Each names what its script is made of, and nothing else, each once."""
+        """Each names the modules of its script, and nothing else, each once."""
         for page in PAGES:
             names = _Names()
             names.feed(page.read_text(encoding="utf-8"))

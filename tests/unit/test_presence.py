@@ -1,4 +1,4 @@
-"""Who comes and goes, and what was missed, as extended devices are told (protocol §2.5)."""
+"""Presence and missed calls, as extended devices are told (protocol §2.5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.wires import Device, World
 
 
 def presence(device: DeviceAddress, online: bool) -> dict[str, Any]:
-    """What is said of a device."""
+    """The presence message of a device."""
     return {"type": "presence", "phone": device.phone, "device_id": device.device_id, "online": online}
 
 
@@ -28,7 +28,7 @@ class PresenceCase(ExtendedCase):
         return World(roster=self.lists)
 
     def comes(self) -> Device:
-        """Connect Ann, who is told who is there."""
+        """Connect Ann, who is told the present devices."""
         ann = self.extended(ANN)
         self.world.advance(2.25)
         return ann
@@ -43,7 +43,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([presence(TV, True)], self.comes().heard())
 
     def test_left_before_it_was_looked_at(self) -> None:
-        """Who lists its contacts and is told of them a moment later is told of those that went between, too."""
+        """A device whose contacts are looked up a moment later is told of those that left between, too."""
         tv = self.world.device(*TV)
         ann = self.extended(ANN)
         self.lists.lists[ANN.phone] = frozenset([TV.phone, DOB.phone])
@@ -66,7 +66,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([], self.comes().heard())
 
     def test_coming_and_going(self) -> None:
-        """Each is told of within some seconds."""
+        """Each is reported within some seconds."""
         ann = self.comes()
         tv, _ = self.world.device(*TV), self.world.extended(*PAD)
         self.world.advance(4.25)
@@ -76,7 +76,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([presence(TV, False)], ann.heard())
 
     def test_at_most_once(self) -> None:
-        """A device that comes and goes all the time is told of at most once every two seconds."""
+        """A device that comes and goes all the time is reported at most once every two seconds."""
         ann = self.comes()
         for _ in range(40):
             self.world.device(*TV).leave()
@@ -86,7 +86,7 @@ class PresenceTests(PresenceCase):
         self.assertLessEqual(len(ann.heard()), 11)
 
     def test_nothing_new(self) -> None:
-        """A device that connects anew while it is there is no news."""
+        """A reconnect of a device that is there is not reported."""
         self.world.device(*TV)
         ann = self.comes()
         ann.heard()
@@ -109,7 +109,7 @@ class PresenceTests(PresenceCase):
         self.assertEqual([], ann.heard())
 
     def test_list_changes(self) -> None:
-        """A phone that is put in the list is told of from then on, one that is taken out no more."""
+        """A phone that is put on the list is reported from then on, one that is taken off is not any more."""
         self.world.device(*TV)
         dob = self.world.device(*DOB)
         ann = self.comes()
@@ -136,7 +136,7 @@ class PresenceTests(PresenceCase):
 
 
 class PolicyTests(PresenceCase):
-    """Who may not call sees no change, ever."""
+    """A caller that may not call sees no change, ever."""
 
     def prefer(self, policy: Policy) -> None:
         """Let the owner of the television want this."""

@@ -1,4 +1,4 @@
-"""The PROXY header that load balancers begin a connection with: what is one, and what it says."""
+"""The PROXY header that load balancers begin a connection with: its forms, and its content."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def binary(
 
 
 def binary_of(command: int, family: int, content: bytes) -> bytes:
-    """A header of version 2 that says what it likes."""
+    """A header of version 2 with any content."""
     return SIGNATURE + struct.pack("!BBH", command, family, len(content)) + content
 
 
 class HeaderTests(SynchronousTestCase):
-    """What is read of a header."""
+    """Reading a header."""
 
     def client(self, header: bytes) -> IAddress | None:
-        """Whom a header names, wherever it is cut and whatever follows it."""
+        """The client that a header names, wherever it is cut and whatever follows it."""
         for cut in range(1, len(header)):
             self.assertIsNone(read_header(header[:cut]))
         for after in (b"", b"\r\n", b"GET / HTTP/1.1\r\n\r\n", LINE):
@@ -57,7 +57,7 @@ class HeaderTests(SynchronousTestCase):
         )
 
     def test_binary_headers_name_the_client(self) -> None:
-        """So does one of version 2, whatever it says beside."""
+        """So does a header of version 2, whatever else it contains."""
         for transport in (0, 1, 2):
             self.assertEqual(self.client(binary(transport=transport)), CLIENT)
         self.assertEqual(self.client(binary("2001:db8::7", 1)), IPv6Address("TCP", "2001:db8::7", 1))
@@ -81,7 +81,7 @@ class HeaderTests(SynchronousTestCase):
             self.assertIsNone(self.client(header), header)
 
     def test_what_is_no_header(self) -> None:
-        """What is no header is told as soon as that can be seen."""
+        """Bytes that are no header are reported as soon as that can be seen."""
         for data in (
             b"GET / HTTP/1.1\r\n\r\n",
             b"\x16\x03\x01\x02\x00",

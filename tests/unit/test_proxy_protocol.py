@@ -21,7 +21,7 @@ BALANCER: Final = IPv4Address("TCP", "10.0.0.4", 40000)
 
 
 class Listening(Protocol):
-    """Notes what it sees."""
+    """Records its connections."""
 
     def __init__(self) -> None:
         self.peers: list[IAddress] = []
@@ -29,12 +29,12 @@ class Listening(Protocol):
         self.lost: list[Failure] = []
 
     def connectionMade(self) -> None:
-        """Note who is there."""
+        """Record the client."""
         assert self.transport is not None
         self.peers.append(self.transport.getPeer())
 
     def dataReceived(self, data: bytes) -> None:
-        """Note what was said."""
+        """Record the bytes."""
         self.heard += data
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -43,7 +43,7 @@ class Listening(Protocol):
 
 
 class _Factory(Factory):
-    """Makes them, and notes for whom."""
+    """Makes protocols, and records the address of each."""
 
     def __init__(self) -> None:
         self.made: list[Listening] = []
@@ -57,7 +57,7 @@ class _Factory(Factory):
 
 
 class ProxiedTestCase(SynchronousTestCase):
-    """A listener with something behind it that notes what it sees."""
+    """A listener with something behind it that records its connections."""
 
     def setUp(self) -> None:
         """Begin."""
@@ -78,7 +78,7 @@ class ProxiedTestCase(SynchronousTestCase):
         return protocol
 
     def is_closed(self, protocol: Any) -> bool:
-        """Whether the listener has closed a connection."""
+        """True if the listener has closed a connection."""
         return not protocol.transport.connected
 
     def leave(self, protocol: Any) -> None:
@@ -87,7 +87,7 @@ class ProxiedTestCase(SynchronousTestCase):
 
 
 class PlaceTests(ProxiedTestCase):
-    """From where a header is believed."""
+    """The peers whose header is believed."""
 
     def test_from_the_networks(self) -> None:
         """It is believed from the networks and the addresses that are listed."""
@@ -98,7 +98,7 @@ class PlaceTests(ProxiedTestCase):
             self.leave(protocol)
 
     def test_from_elsewhere_the_connection_is_closed(self) -> None:
-        """From elsewhere the connection is closed at once, before anything is read of it."""
+        """A connection from elsewhere is closed at once, before anything is read of it."""
         for peer in (
             IPv4Address("TCP", "10.0.1.0", 1),
             IPv6Address("TCP", "fd00::2", 1),
@@ -110,7 +110,7 @@ class PlaceTests(ProxiedTestCase):
         self.assertEqual(self.behind.made, [])
 
     def test_from_whoever_reaches_a_unix_socket(self) -> None:
-        """Of a UNIX socket it is believed if that was said, and from nowhere else then."""
+        """The header of a UNIX socket is believed if the settings say so, and from nowhere else then."""
         self.listener = Proxied(self.behind, ["unix"], self.clock)
         protocol = self.connect(UNIXAddress(None))
         protocol.dataReceived(LINE)
@@ -128,7 +128,7 @@ class ConnectionTests(ProxiedTestCase):
         yield binary()
 
     def test_nothing_begins_before_the_header(self) -> None:
-        """Nothing begins before the header is there; what follows it is handed on."""
+        """Nothing begins before the header is there; later bytes are handed on."""
         for header in self.headers():
             protocol = self.connect()
             for byte in header[:-1]:
@@ -183,7 +183,7 @@ class ConnectionTests(ProxiedTestCase):
         self.leave(protocol)
 
     def test_who_leaves_is_gone(self) -> None:
-        """Who leaves is gone, once, and before the header nobody behind hears of it."""
+        """A client that leaves is gone, once, and before the header nobody behind hears of it."""
         self.leave(self.connect())
         self.assertEqual(self.behind.made, [])
         protocol = self.connect()
@@ -192,7 +192,7 @@ class ConnectionTests(ProxiedTestCase):
         self.assertEqual(len(self.behind.made[0].lost), 1)
 
     def test_a_listener_that_closes_waits_for_no_header(self) -> None:
-        """A listener that closes waits for no more headers, and leaves alone who is through."""
+        """A listener that closes does not wait for headers any more, and leaves established clients alone."""
         waiting, through = self.connect(), self.connect()
         through.dataReceived(LINE)
         self.listener.doStop()
@@ -200,7 +200,7 @@ class ConnectionTests(ProxiedTestCase):
         self.leave(through)
 
     def test_who_is_refused_is_told_to_the_log(self) -> None:
-        """The log names who is to be a load balancer or is not, so that the settings can be put right."""
+        """The log names a refused peer and the reason, so that the settings can be corrected."""
         with capturedLogs() as events:
             self.connect(IPv4Address("TCP", "198.51.100.9", 1))
             self.connect().dataReceived(b"GET /socket.io?token=x HTTP/1.1")
@@ -213,7 +213,7 @@ class ConnectionTests(ProxiedTestCase):
         )
 
     def test_behind_it_a_connection_may_be_refused(self) -> None:
-        """What is behind may refuse a client."""
+        """The server behind it may refuse a client."""
         self.listener = Proxied(_Refusing(), ["10.0.0.4"], self.clock)
         protocol = self.connect()
         protocol.dataReceived(LINE)

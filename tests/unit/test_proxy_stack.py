@@ -87,7 +87,7 @@ class PlainTests(ProxiedSiteCase):
             wire.leave()
 
     def test_devices_on_the_site(self) -> None:
-        """So does one that the site has upgraded, which still answers and can be closed."""
+        """So does the socket that the site has upgraded, which still answers and can be closed."""
         wire = self.shake_hands(self.site)
         self.assertTrue(wire.open, wire.head)
         self.assert_client_is_seen()
@@ -98,7 +98,7 @@ class PlainTests(ProxiedSiteCase):
         self.assertEqual(wire.close_code, 1001)
 
     def test_a_device_that_does_not_read(self) -> None:
-        """The limits for who does not read hold behind a load balancer too."""
+        """The limits for clients that do not read hold behind a load balancer too."""
         wire = self.shake_hands(self.world.signaling)
         wire.reads = False
         for _ in range(50):
@@ -133,7 +133,7 @@ class PlainTests(ProxiedSiteCase):
             wire.leave()
 
     def test_without_a_header_nobody_is_served(self) -> None:
-        """Who sends no header is not served, on any listener."""
+        """A client that sends no header is not served, on any listener."""
         for factory in (self.site, self.world.signaling):
             wire = self.shake_hands(factory, b"")
             self.assertEqual((wire.status, wire.lost), (None, True))
@@ -144,7 +144,7 @@ class TlsTests(ProxiedSiteCase):
     """With TLS: the header comes before it."""
 
     def ask(self, request: bytes) -> bytes:
-        """Send a request over TLS, through a load balancer; what is answered."""
+        """Send a request over TLS, through a load balancer; returns the answer."""
         tls = ServerTls(sign(["localhost"], [], datetime.now(UTC)))
         listener = self.proxied(TLSMemoryBIOFactory(tls, False, self.site, self.world.clock))
         client = _Speaking(request)

@@ -88,7 +88,7 @@ class AddressesTests(SynchronousTestCase):
 
     @given(st.integers(0, 2**32 - 1))
     def test_any_ipv4(self, number: int) -> None:
-        """What Python does not take for global is not allowed, be it as IPv4 or in IPv6."""
+        """An address that Python does not take for global is not allowed, as IPv4 or within IPv6."""
         address = IPv4Address(number)
         if not address.is_global or address.is_multicast or address.is_reserved:
             self.assertFalse(is_global(address))
@@ -98,6 +98,6 @@ class AddressesTests(SynchronousTestCase):
 
     @given(st.ip_addresses(v=6))
     def test_any_ipv6(self, address: IPv6Address) -> None:
-        """What Python does not take for global is not allowed."""
+        """An address that Python does not take for global is not allowed."""
         if not address.is_global or address.is_multicast or address.is_reserved or address.ipv4_mapped:
             self.assertTrue(address in NAT64 or not is_global(address), address)

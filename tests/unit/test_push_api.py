@@ -57,12 +57,12 @@ class PushTests(ApiTestCase):
         self.assert_error(0, PUSH, self.body | fields)
 
     def refusal(self, **fields: object) -> tuple[int, str]:
-        """The errorCode and the message of what is refused."""
+        """The errorCode and the message of a refusal."""
         answer = self.post(PUSH, self.body | fields).json()
         return answer["errorCode"], answer["message"]
 
     def kept(self, device: DeviceAddress = TV) -> list[PushRegistration]:
-        """What is kept of a device."""
+        """The registrations of a device."""
         found: Sequence[PushRegistration] = self.successResultOf(self.fixture.registrations.of(device))
         return list(found)
 
@@ -74,7 +74,7 @@ class PushTests(ApiTestCase):
         self.assertEqual(["x" * PUSH_TARGET_MAX], [one.target for one in self.kept()])
 
     def test_webpush(self) -> None:
-        """For Web Push it gives what its browser has made, of which no more is kept than is needed."""
+        """For Web Push it gives its browser's subscription; only the needed part is kept."""
         self.register(kind="webpush", target=self.target)
         (kept,) = self.kept()
         self.assertIs(PushKind.WEBPUSH, kept.kind)
@@ -83,7 +83,7 @@ class PushTests(ApiTestCase):
         self.assertEqual(fields, json.loads(kept.target))
 
     def test_none(self) -> None:
-        """With ``none`` it is not woken any more; of each device there is one registration."""
+        """With ``none`` it is not woken any more; each device has one registration."""
         self.register(**BOX)
         self.register(kind="webpush", target=self.target)
         self.assertEqual([PushKind.WEBPUSH], [one.kind for one in self.kept()])
@@ -98,7 +98,7 @@ class PushTests(ApiTestCase):
         self.assertEqual(1, len(self.kept()))
 
     def test_token(self) -> None:
-        """Without a token it is errorCode 2, with one that is no good errorCode 4, and nothing is kept."""
+        """Without a token it is errorCode 2, with an invalid one errorCode 4, and nothing is stored."""
         self.assert_error(2, PUSH, dict(BOX))
         self.assert_error(4, PUSH, BOX | {"token": "x"})
         self.assert_error(0, LOGOUT, self.body)
@@ -154,7 +154,7 @@ class PushTests(ApiTestCase):
                 self.assertIn(answer["errorCode"], (0, 2), (name, value))
 
     def test_key(self) -> None:
-        """Whoever subscribes is told the key of the sender."""
+        """A subscriber is told the key of the sender."""
         answer = self.wire.request("GET", KEY)
         self.assert_envelope(answer)
         self.assertEqual(self.web_push.vapid.public_key, answer.json()["application_server_key"])
@@ -166,7 +166,7 @@ class NoWebPushTests(ApiTestCase):
     """Where there is a gateway alone."""
 
     def test_no_web_push(self) -> None:
-        """There is no key, and what a browser gives is not taken."""
+        """There is no key, and a browser's subscription is refused."""
         self.assertIsNone(self.wire.request("GET", KEY).json()["application_server_key"])
         body = {"token": self.login(), "kind": "webpush", "target": Browser().target(ENDPOINT)}
         self.assertEqual("kind: Web Push is off on this server", self.post(PUSH, body).json()["message"])

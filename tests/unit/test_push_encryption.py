@@ -1,4 +1,4 @@
-"""What a browser is sent is what it alone can read (RFC 8291, RFC 8188)."""
+"""A push message can be read by its browser alone (RFC 8291, RFC 8188)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class EncryptionTests(SynchronousTestCase):
         self.assertEqual(plain, browser.read(sealed(plain, subscription_of(browser), 512)))
 
     def test_longest(self) -> None:
-        """The longest message fits in what every push service takes."""
+        """The longest message fits in the size that every push service accepts."""
         browser = Browser()
         body = sealed(b"x" * PLAIN_MAX, subscription_of(browser), 512)
         self.assertEqual(4096, len(body))

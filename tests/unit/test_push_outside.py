@@ -1,4 +1,4 @@
-"""Whom callnet connects to if a client has named a host, on a reactor in memory."""
+"""Connections to a host that a client has named, on a reactor in memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Names:
             self.answer(self.answers.pop(0))
 
     def answer(self, addresses: Sequence[str]) -> None:
-        """Answer what was asked first."""
+        """Answer the first question."""
         receiver = self._waiting.pop(0)
         for address in addresses:
             kind = IPv6Address if ":" in address else IPv4Address
@@ -121,7 +121,7 @@ class OutsideTests(SynchronousTestCase):
         self.assertEqual([], self.connected())
 
     def test_cancelled(self) -> None:
-        """Who does not want to wait for a name or a connection any more does not; what comes later is ignored."""
+        """A cancelled lookup or connection ends; a late result is ignored."""
         looking = self.outside.post(URL, {}, b"x")
         looking.cancel()
         self.failureResultOf(looking, CancelledError)
@@ -140,10 +140,10 @@ class OutsideTests(SynchronousTestCase):
 
 
 class CapTests(SynchronousTestCase):
-    """How much of an answer is taken."""
+    """The limit of an answer."""
 
     def test_four_kibibytes(self) -> None:
-        """What comes after 4 KiB is not seen, and the connection is cut, in whatever pieces it came."""
+        """Bytes after 4 KiB are not seen, and the connection is cut, in whatever pieces they came."""
         for pieces in ([b"x" * ANSWER_MAX], [b"x" * 3 * ANSWER_MAX], [b"x" * 1000] * 9, [b"x"] * (ANSWER_MAX + 5)):
             seen: list[bytes] = []
             capped = _Capped(_CappedFactory(None), _Sink(seen))

@@ -1,4 +1,4 @@
-"""What a client may give as its subscription to Web Push: it says where callnet connects to."""
+"""Valid subscriptions of a client to Web Push, which name the host that callnet connects to."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class SubscriptionTests(SynchronousTestCase):
         self.browser = Browser()
 
     def fields(self, **changed: object) -> dict[str, Any]:
-        """What the browser gives, but for something."""
+        """The subscription of the browser, with some changes."""
         fields = self.browser.subscription(URL)
         fields["keys"] |= {name: value for name, value in changed.items() if name in fields["keys"]}
         return fields | {name: value for name, value in changed.items() if name not in fields["keys"]}
 
     def refusal(self, target: str) -> str:
-        """Why it is refused; what it was is not repeated."""
+        """The reason of a refusal; the target is not repeated."""
         error = self.assertRaises(DataInvalid, read_subscription, target, HOSTS)
         self.assertNotIn(MARK, str(error))
         self.assertLess(len(str(error)), 100)
         return str(error)
 
     def test_as_browsers_give_it(self) -> None:
-        """It is taken as browsers give it, and kept without what is not needed."""
+        """It is accepted in the browsers' form, and stored without unneeded parts."""
         read = read_subscription(json.dumps(self.fields(more=MARK)), HOSTS)
         self.assertEqual((URL, "push.test", 443), (read.url, read.host, read.port))
         self.assertEqual((self.browser.public, self.browser.auth), (read.browser_key, read.auth))
@@ -78,7 +78,7 @@ class SubscriptionTests(SynchronousTestCase):
             self.assertIn("no push service", self.refusal(json.dumps(self.fields(endpoint=f"https://{host}/x"))), host)
 
     def test_addresses(self) -> None:
-        """Of URLs only the plain form is taken, which nobody can read in another way."""
+        """Only the plain form of URLs is taken, which nobody can read in another way."""
         for url in (
             "",
             MARK,
@@ -137,7 +137,7 @@ class SubscriptionTests(SynchronousTestCase):
             self.assertIn("keys.auth", self.refusal(json.dumps(self.fields(auth=text))), text)
 
     def test_what_is_none(self) -> None:
-        """Anything else is refused with a word about what it must be."""
+        """Anything else is refused with the expected form."""
         fields = self.fields()
         wrongs: tuple[object, ...] = (
             [],
@@ -175,7 +175,7 @@ class SubscriptionTests(SynchronousTestCase):
         )
     )
     def test_any_address(self, url: str) -> None:
-        """What is taken begins with https and a host that is allowed, and nothing can be read otherwise."""
+        """An accepted address begins with https and an allowed host, and cannot be read otherwise."""
         try:
             read = read_subscription(json.dumps(self.fields(endpoint=url)), HOSTS)
         except DataInvalid:

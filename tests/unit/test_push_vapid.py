@@ -1,4 +1,4 @@
-"""How callnet tells push services who it is (RFC 8292)."""
+"""The identification of callnet to push services (RFC 8292)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pem_of(
 
 
 class VapidTests(SynchronousTestCase):
-    """What push services are told."""
+    """The claims that push services get."""
 
     def test_claims(self) -> None:
         """Each is told who sends, for itself alone, and not for longer than a day."""
@@ -57,7 +57,7 @@ class KeyFileTests(SynchronousTestCase):
         self.path = os.path.abspath(self.mktemp())
 
     def refusal(self, content: bytes, mode: int = 0o600) -> str:
-        """Why a file is no good; it is told in one line, which does not repeat it."""
+        """The error about an invalid file, in one line, which does not repeat it."""
         Path(self.path).write_bytes(content)
         os.chmod(self.path, mode)
         error = str(self.assertRaises(StartError, load_or_make_key, self.path))

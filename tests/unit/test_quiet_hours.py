@@ -58,7 +58,7 @@ class QuietHoursTests(SynchronousTestCase):
 
     @given(st.integers(0, DAY - 1), st.integers(0, DAY - 1), st.sampled_from(ZONES), st.integers(0, 2**32))
     def test_the_rest_of_the_day(self, begins: int, ends: int, zone: str, now: int) -> None:
-        """Of two parts that make up the day each moment is in exactly one."""
+        """Each moment is in exactly one of two parts that make up the day."""
         if begins != ends:
             parts = QuietHours(begins, ends, zone), QuietHours(ends, begins, zone)
             self.assertEqual(1, sum(part.cover(now) for part in parts))

@@ -1,4 +1,4 @@
-"""Whether devices may be sent here: what is asked, how often, and what is said when nothing is answered."""
+"""Readiness for devices: the questions, their frequency, and the result without an answer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ReadinessTestCase(SynchronousTestCase):
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
 
     def readiness(self, **questions: Question) -> Readiness:
-        """Something that takes connections and needs what these ask for."""
+        """A check of readiness with these questions."""
         readiness = Readiness(questions, self.clock)
         readiness.open()
         return readiness
 
     def check(self, question: Question) -> Check:
-        """What comes of one question."""
+        """The result of one question."""
         return self.successResultOf(self.readiness(it=question).report()).checks["it"]
 
 
@@ -33,7 +33,7 @@ class ReportTests(ReadinessTestCase):
     """A report."""
 
     def test_all_is_well(self) -> None:
-        """It is ready if all is well, whether that is known or must be waited for."""
+        """It is ready if every check passes, whether that is known or must be waited for."""
         report = self.successResultOf(self.readiness(redis=lambda: None, database=lambda: succeed(None)).report())
         well = Check(True)
         self.assertEqual(report, Report(True, {"listeners": well, "redis": well, "database": well}))
@@ -73,7 +73,7 @@ class ReportTests(ReadinessTestCase):
         self.assertEqual(self.successResultOf(report).checks["database"], Check(False, "no answer within 0.8 s"))
 
     def test_what_cannot_be_reached_says_why(self) -> None:
-        """Of something that cannot be reached it tells the first line of the cause."""
+        """If something cannot be reached it tells the first line of the cause."""
         error = Unavailable("the database cannot be reached")
         error.__cause__ = OSError("connection refused\nis it running?")
         self.assertEqual(self.check(lambda: fail(error)), Check(False, "connection refused"))

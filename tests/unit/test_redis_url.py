@@ -1,4 +1,4 @@
-"""What ``redis.url`` may say, and what is wrong with it otherwise."""
+"""Valid values of ``redis.url``, and the errors of others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RedisUrlTests(SynchronousTestCase):
         self.assert_means("redis://127.0.0.1/15", RedisTarget(address=HERE, database=15))
 
     def test_login(self) -> None:
-        """A user and a password, or a password alone; what an URL cannot hold is written as %XX."""
+        """A user and a password, or a password alone; characters that an URL cannot hold are written as %XX."""
         for text, login in (
             (f"callnet:{SECRET}", Login("callnet", SECRET)),
             (f":{SECRET}", Login("", SECRET)),
@@ -54,7 +54,7 @@ class RedisUrlTests(SynchronousTestCase):
         self.assert_means("rediss://127.0.0.1", RedisTarget(address=HERE, tls=True))
 
     def test_socket(self) -> None:
-        """A path from the root; what else there is to say is said after a question mark."""
+        """A path from the root; options follow a question mark."""
         for url, target in (
             ("unix:///run/redis/redis.sock", RedisTarget(path="/run/redis/redis.sock")),
             ("unix:///run/a%20b", RedisTarget(path="/run/a b")),
@@ -94,7 +94,7 @@ class RedisUrlTests(SynchronousTestCase):
             self.assertFalse(parse(RedisSettings(url=url)).is_local, url)
 
     def test_no_secret_is_shown(self) -> None:
-        """What is written to a log says where Redis is, and that there is a password."""
+        """A log line has the address of Redis, and only that there is a password."""
         for url, where in (
             (f"redis://u:{SECRET}@127.0.0.1:7000/1", "127.0.0.1:7000"),
             (f"redis://:{SECRET}@[::1]", "[::1]:6379"),

@@ -1,4 +1,4 @@
-"""What a daemon reads again, and what comes of it."""
+"""The files that a daemon reads again, and the effects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PHONE = "13651884967"
 
 
 class ReloadCase(DaemonTestCase):
-    """A daemon that reads again what it goes by."""
+    """A daemon that reloads its files."""
 
     settings = ""
 
@@ -35,7 +35,7 @@ class ReloadCase(DaemonTestCase):
         return str(self.post(8083, "/account/login", phone=PHONE, device_id="tv")["token"])
 
     def error_code(self, token: str) -> int:
-        """What a token is answered with."""
+        """The errorCode for a token."""
         return int(self.post(8083, "/getContactPersons", phone=PHONE, token=token)["errorCode"])
 
     def kid(self, token: str) -> str:
@@ -53,7 +53,7 @@ class ReloadTests(ReloadCase):
     """A daemon whose files change."""
 
     def test_nothing_has_changed(self) -> None:
-        """The log says what was read, how many keys there are, and which of them signs."""
+        """The log names the files, the number of keys, and the one that signs."""
         self.assertEqual(
             self.reload(),
             [
@@ -79,7 +79,7 @@ class ReloadTests(ReloadCase):
         self.assertEqual((self.error_code(self.token), self.error_code(token)), (4, 0))
 
     def test_wrong_keys(self) -> None:
-        """If one of the files is no good, one line says which and why, and all keys stay as they were."""
+        """If one of the files is invalid, one line says which and why, and all keys stay as they were."""
         add_key(self.path, time.time())
         self.path.chmod(0o644)
         [*_, said] = self.reload()
@@ -99,7 +99,7 @@ class ReloadTests(ReloadCase):
         self.assertEqual(self.error_code(self.token), 0)
 
     def test_wrong_certificate(self) -> None:
-        """A certificate that is no good keeps no key from being read."""
+        """An invalid certificate keeps no key from being read."""
         new = add_key(self.path, time.time())
         Path(self.state_dir, "self-signed.crt").unlink()
         Path(self.state_dir, "self-signed.crt").mkdir()
@@ -126,17 +126,17 @@ class SettingsTests(ReloadCase):
     settings = "[limits]\nlogins_a_minute_of_a_phone = 3\n"
 
     def change(self, settings: str) -> list[str]:
-        """Write other settings and have everything read again; what the log says of them."""
+        """Write other settings and reload; returns the log lines about them."""
         self.write_settings(settings)
         return [line for line in self.reload() if "the certificate" not in line and "signing keys" not in line]
 
     def logins(self) -> int:
-        """How many logins of a phone are let through, of ten."""
+        """The number of a phone's logins that are admitted, of ten."""
         codes = [self.post(8083, "/account/login", phone="13600000001", device_id="x")["errorCode"] for _ in range(10)]
         return codes.count(0)
 
     def test_a_limit(self) -> None:
-        """A limit holds from then on, by what came before; the log names what has changed, and not to what."""
+        """A limit holds from then on, with the earlier uses; the log names the changed settings without values."""
         self.assertEqual(3, self.logins())
         self.assertEqual(
             ["info: reloaded the settings; changed: limits.logins_a_minute_of_a_phone"],
@@ -149,7 +149,7 @@ class SettingsTests(ReloadCase):
         self.assertEqual(10, self.logins())
 
     def test_what_takes_a_restart(self) -> None:
-        """What takes a restart is named in a warning, and the rest holds all the same."""
+        """A setting that takes a restart is named in a warning, and the rest holds all the same."""
         changed = "drain_deadline, limits.logins_a_minute_of_a_phone, calls.ring_time"
         said = self.change('drain_deadline = 5\nworkers = 2\nredis.url = "redis://127.0.0.1"\n[calls]\nring_time = 7\n')
         self.assertEqual(
@@ -163,7 +163,7 @@ class SettingsTests(ReloadCase):
         self.assertEqual((5, 1, 7), (in_force.drain_deadline, in_force.workers, in_force.calls.ring_time))
 
     def test_wrong(self) -> None:
-        """If anything is wrong one line says what, and all stay as they were."""
+        """If anything is wrong one line says so, and all stay as they were."""
         for settings, said in (
             ("[limits]\nlogins_a_minute_of_a_phone = -1\n", "limits.logins_a_minute_of_a_phone must be"),
             ("[limits\n", "line"),
@@ -177,7 +177,7 @@ class SettingsTests(ReloadCase):
         self.assertIn("No such file", line)
 
     def test_calls(self) -> None:
-        """How long calls ring is told by the settings as they then are."""
+        """The ringing time of calls follows the present settings."""
         self.change("[calls]\nring_time = 7\n")
         caller, callee = self.ring()
         [called] = [json.loads(frame.payload) for frame in callee.frames]
@@ -185,7 +185,7 @@ class SettingsTests(ReloadCase):
         self.assertTrue(caller.open)
 
     def test_every_live_setting_is_one(self) -> None:
-        """What is said to be live exists, and a section that is can be changed."""
+        """Every live setting exists, and a section that has one can be changed."""
         names = Settings.__struct_fields__
         self.assertEqual([], [name for name in LIVE if name not in names])
         for name in LIVE:

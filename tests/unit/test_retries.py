@@ -1,4 +1,4 @@
-"""What could not be done is done as soon as that is possible."""
+"""Failed operations are done as soon as that is possible."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RetriesTests(SynchronousTestCase):
             await self.answer
 
     def wait(self, seconds: float) -> list[events.Event]:
-        """Let time pass; what was tried meanwhile."""
+        """Let time pass; returns the attempts meanwhile."""
         self.tried.clear()
         for _ in range(int(seconds * 4)):
             self.clock.advance(0.25)
@@ -48,7 +48,7 @@ class RetriesTests(SynchronousTestCase):
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_until_it_is_done(self) -> None:
-        """What is kept is tried every half a second until the store has answered."""
+        """A kept operation is tried every half a second until the store has answered."""
         self.retries.keep(FIRST)
         self.assertEqual([], self.wait(0.25))
         self.assertEqual([FIRST] * 4, self.wait(2))
@@ -57,7 +57,7 @@ class RetriesTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_many_pauses(self) -> None:
-        """Any number of pauses take one timer, which is set anew when one ends and not when one begins."""
+        """Any number of pauses take one timer, which is set again when one ends and not when one begins."""
         set_at: list[float] = []
 
         class Counting(Clock):
@@ -87,7 +87,7 @@ class RetriesTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_keys(self) -> None:
-        """What is kept under one key is kept in the place of what was there before."""
+        """An operation kept under a key replaces the earlier one."""
         self.retries.keep(FIRST, "key")
         self.assertTrue(self.retries.keeps("key", FIRST))
         self.retries.keep(SECOND, "key")
@@ -101,7 +101,7 @@ class RetriesTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_replaced_meanwhile(self) -> None:
-        """What was kept while the one before it was being tried is tried too."""
+        """An operation that was kept while the one before it was being tried is tried too."""
         answered: Deferred[None] = Deferred()
         self.answer = answered
         self.retries.keep(FIRST, "key")
@@ -114,7 +114,7 @@ class RetriesTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_fault(self) -> None:
-        """What meets a fault is logged, and not tried again."""
+        """An operation that meets a fault is logged, and not tried again."""
         self.answer = ZeroDivisionError()
         self.retries.keep(FIRST)
         self.assertEqual([FIRST], self.wait(5))
@@ -139,7 +139,7 @@ class RetriesTests(SynchronousTestCase):
         return [number for number, pause in enumerate(pauses) if pause.called and not before[number]]
 
     def test_stop(self) -> None:
-        """Who stops tries nothing any more, and whoever waits is told."""
+        """After a stop nothing is tried any more, and every waiter is told."""
         self.retries.keep(FIRST)
         paused = self.retries.pause(1.0)
         self.retries.stop()
@@ -151,7 +151,7 @@ class RetriesTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_stop_while_trying(self) -> None:
-        """What is being tried then is not tried again."""
+        """The operation being tried then is not tried again."""
         self.answer = Deferred()
         self.retries.keep(FIRST)
         self.wait(0.5)

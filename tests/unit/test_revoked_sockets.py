@@ -33,7 +33,7 @@ class RevokedSocketTests(QuietTestCase):
         return Device(self.world, wire, ANSWERED), token
 
     def log_out(self, token: str) -> None:
-        """Have a token revoked by whoever has it."""
+        """Have a token revoked by its holder."""
         self.successResultOf(self.fixture.logins.logout(token))
         self.world.settle()
 
@@ -52,7 +52,7 @@ class RevokedSocketTests(QuietTestCase):
         return ann, tv, room, token
 
     def test_logout(self) -> None:
-        """Who logs out is disconnected, and a new socket with that token is refused."""
+        """A device that logs out is disconnected, and a new socket with that token is refused."""
         tv, token = self.connected(TV)
         self.log_out(token)
         self.assertEqual(4401, tv.close_code)
@@ -75,7 +75,7 @@ class RevokedSocketTests(QuietTestCase):
         self.assertEqual((room, "revoked"), (message["room_id"], message["reason"]))
 
     def test_while_it_is_waited_for(self) -> None:
-        """So does one that has no socket just now."""
+        """So does a party that has no socket just now."""
         ann, tv, room, token = self.talk()
         tv.leave()
         self.log_out(token)
@@ -83,7 +83,7 @@ class RevokedSocketTests(QuietTestCase):
         self.assertEqual((room, "revoked"), (message["room_id"], message["reason"]))
 
     def test_ringing(self) -> None:
-        """A caller whose token is revoked rings no more; a callee whose token is revoked refuses."""
+        """A caller whose token is revoked stops ringing; a callee whose token is revoked refuses."""
         (ann, token), (tv, other) = self.connected(ANN), self.connected(TV)
         ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
         tv.hears()
@@ -106,7 +106,7 @@ class RevokedSocketTests(QuietTestCase):
         self.assertEqual((4401, 4401), (tv.close_code, pad.close_code))
 
     def test_deleted(self) -> None:
-        """So is everything that is kept of a phone removed: its devices are disconnected, and may come back as new."""
+        """Removing a phone's data does the same: its devices are disconnected, and may come back as new."""
         ann, tv, room, token = self.talk()
         devices.delete(self.fixture.database, TV.phone, self.world.clock.seconds)
         self.world.advance(1.5)

@@ -1,4 +1,4 @@
-"""Which key signs, which are accepted, and what changes while tokens are issued."""
+"""The key that signs, the keys that are accepted, and changes while tokens are issued."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RingTests(SynchronousTestCase):
         self.assertEqual((ring.next_change(0), ring.next_change(NOW)), (inf, inf))
 
     def test_the_newest_whose_time_has_come(self) -> None:
-        """Of the keys whose time has come the newest signs, from that very moment on."""
+        """The newest of the keys whose time has come signs, from that very moment on."""
         ring = KeyRing.of(FIRST, [THIRD, SECOND])
         for now, key, change in (
             (NOW - 101, FIRST, NOW - 100),
@@ -49,13 +49,13 @@ class RingTests(SynchronousTestCase):
         self.assertEqual((ring.signing(NOW), ring.next_change(NOW)), (THIRD, inf))
 
     def test_at_the_same_time(self) -> None:
-        """Of two keys that sign from the same moment, all nodes choose the same."""
+        """If two keys sign from the same moment, all nodes choose the same."""
         one, other = Key.of(b"a" * 32, NOW), Key.of(b"b" * 32, NOW)
         self.assertEqual(KeyRing.of(FIRST, [one, other]), KeyRing.of(FIRST, [other, one]))
 
     @given(st.lists(st.integers(1, 20), min_size=1), st.booleans(), st.integers(0, 25))
     def test_any_ring(self, times: list[int], has_first: bool, now: int) -> None:
-        """Who asks only when the next change has come always has the key that signs."""
+        """A reader that asks only when the next change has come always has the key that signs."""
         others = [Key.of(bytes([number]) * 32, time) for number, time in enumerate(times)]
         ring = KeyRing.of(FIRST if has_first else None, others)
         signing, change = ring.signing(now), ring.next_change(now)
@@ -84,7 +84,7 @@ class ChangingTests(SynchronousTestCase):
         return token
 
     def accepted(self, token: str) -> DeviceAddress | None:
-        """Whose token it is."""
+        """The device of a token."""
         try:
             return self.tokens.verify(token).device
         except TokenInvalid:
@@ -118,7 +118,7 @@ class ChangingTests(SynchronousTestCase):
             self.assertIsNone(self.accepted(forge(CLAIMS, SECOND.secret, **header)))
 
     def test_first_key_retired(self) -> None:
-        """Without the first key neither its tokens are accepted nor any that names no key."""
+        """Without the first key neither its tokens are accepted nor any without a key id."""
         tokens = [self.issue(FIRST), *(forge(CLAIMS, FIRST.secret, **header) for header in ({}, {"x": 1}))]
         self.assertEqual([self.accepted(token) for token in tokens], [TV] * 3)
         self.tokens.use(KeyRing.of(None, [SECOND]))

@@ -1,4 +1,4 @@
-"""A seat in a room, as a client without a page has it: against a server that does what the test says (docs/room.md)."""
+"""A seat in a room, as a client without a page has it: against a scripted server (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JOIN = Join("living room", KEYS[0], SESSIONS[0])
 
 
 class Guest:
-    """A visitor who remembers what happened."""
+    """A visitor who remembers the events."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -48,7 +48,7 @@ class Guest:
         self.events.append(reason)
 
     def take(self) -> list[Any]:
-        """What has happened since this was last asked."""
+        """The events since the last call."""
         events, self.events = self.events, []
         return events
 
@@ -85,7 +85,7 @@ class RoomSocketTests(ClientCase):
         self.settle()
 
     def heard(self) -> list[dict[str, Any]]:
-        """What the server has heard since this was last asked, each a frame as the schemas say."""
+        """The frames that the server has received since the last call, each as the schemas say."""
         self.settle()
         payloads, self.server.heard = self.server.heard, []
         for payload in payloads:
@@ -99,7 +99,7 @@ class RoomSocketTests(ClientCase):
             self.settle()
 
     def is_trying(self) -> bool:
-        """Whether it wants to reach the server just now."""
+        """True if it wants to reach the server now."""
         return bool(self.reactor.tcpClients)
 
     def test_join(self) -> None:
@@ -148,7 +148,7 @@ class RoomSocketTests(ClientCase):
         )
 
     def test_relay(self) -> None:
-        """What the visitors say goes to the session that it is for, and comes from the one that said it."""
+        """A visitor's message goes to the session that it is for, and comes from its sender."""
         self.heard()
         self.seat.relay(SESSIONS[1], Negotiate())
         self.seat.relay(SESSIONS[1], Restart(KEYS[2]))
@@ -170,7 +170,7 @@ class RoomSocketTests(ClientCase):
         self.assertEqual([True, "waiting"], self.guest.take())
 
     def test_connected(self) -> None:
-        """How long it took until media flowed goes along with a ping, and is never more than the server takes."""
+        """The time until media flowed goes along with a ping, and is never more than the server accepts."""
         self.heard()
         for seconds in (0.5, 500.0):
             self.seat.connected(seconds)
@@ -222,7 +222,7 @@ class RoomSocketTests(ClientCase):
         self.assertFalse(self.is_trying())
 
     def test_taken_or_broken(self) -> None:
-        """So is one in which somebody has taken the seat over, or whose server does not understand."""
+        """So is a room whose seat somebody has taken over, or whose server does not understand."""
         self.server.socket.sendClose(4409)
         self.settle()
         self.assertEqual([False, "taken"], self.guest.take())
@@ -230,7 +230,7 @@ class RoomSocketTests(ClientCase):
         self.assertFalse(self.is_trying())
 
     def test_hang_up_and_leave(self) -> None:
-        """It hangs up, and leaves in form; what comes afterwards it does not hear."""
+        """It hangs up, and leaves in form; it ignores all later messages."""
         self.say(WAITING)
         self.heard()
         self.guest.take()
@@ -249,7 +249,7 @@ class RoomSocketTests(ClientCase):
         self.assertEqual([], self.guest.take())
 
     def test_nonsense(self) -> None:
-        """What it does not understand it ignores: a later server may say more."""
+        """A message that it does not understand is ignored: a later server may say more."""
         for payload in (b"", b"[]", b"[" * 5000, b'{"type":"later"}', b'{"type":"room"}', b'{"type":7}'):
             self.server.say_raw(payload)
         self.settle()
@@ -259,7 +259,7 @@ class RoomSocketTests(ClientCase):
 
 
 class ReadingTests(ClientCase):
-    """The client reads what the schemas take."""
+    """The client reads everything that the schemas accept."""
 
     @given(good_frames(TO_PAGE))
     def test_what_a_client_is_told(self, frame: dict[str, Any]) -> None:
@@ -273,11 +273,11 @@ class ReadingTests(ClientCase):
 
     @given(bad_frames(RELAYED))
     def test_what_clients_do_not_say(self, seen: tuple[str, dict[str, Any]]) -> None:
-        """What is wrong in one thing is not."""
+        """An invalid field is ignored."""
         self.assertIsNone(parse_relayed(written(seen[1])))
 
     @given(st.binary(max_size=200))
     def test_anything(self, payload: bytes) -> None:
-        """What is nothing at all raises nothing."""
+        """No payload raises anything."""
         self.assertIsNone(parse_relayed(payload))
         self.assertIsNone(parse_message(payload))

@@ -1,4 +1,4 @@
-"""Who may open the page's room socket, and what closes it (docs/room.md)."""
+"""Admission to the page's room socket, and the reasons to close it (docs/room.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bad_media() -> Iterator[object]:
 
 
 class EdgeTests(RoomCase):
-    """Who may open the socket, and what closes it."""
+    """Admission to the socket, and the reasons to close it."""
 
     def test_origin(self) -> None:
         """Only a page of the site itself may open it, whatever port and case its name has."""
@@ -120,7 +120,7 @@ class EdgeTests(RoomCase):
         self.assertEqual(second.close_code, 1003)
 
     def test_page_that_does_not_read(self) -> None:
-        """A page that does not read what the other says is closed; what waits for it stays within bounds."""
+        """A page that does not read the other's messages is closed; the waiting bytes stay within bounds."""
         first, second = self.join(0), self.join(1)
         second.wire.reads = False
         for _ in range(20):

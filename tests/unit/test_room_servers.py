@@ -105,7 +105,7 @@ class CallRoomTests(ServersCase):
         return self.join(0), self.join(1)
 
     def test_ringing(self) -> None:
-        """While the call rings nobody is told of a server."""
+        """While the call rings nobody is told a server."""
         first, second = self.join(0), self.join(1)
         self.assertEqual([("waiting", [])], self.told(first))
         self.assertEqual([("waiting", [])], self.told(second))
@@ -125,7 +125,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual(2, self.world.ice.given["page"])
 
     def test_alone(self) -> None:
-        """Whoever is the first in the room of an active call is told when the other comes."""
+        """The first in the room of an active call is told when the other comes."""
         self.accept()
         first = self.join(0)
         self.assertEqual([("waiting", [])], self.told(first))
@@ -133,7 +133,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual(HOUR, expiry(self.servers(first)))
 
     def test_ended(self) -> None:
-        """When the call is over nobody is told of a server, be it a page that was there or one that comes."""
+        """After the call no page is told of a server, neither a present nor a new one."""
         first, second = self.meet()
         self.told(first)
         second.say("hangup")
@@ -141,7 +141,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual([("ended", [])], self.told(self.join(2)))
 
     def test_full(self) -> None:
-        """A third visitor gets no seat and is told of no server."""
+        """A third visitor gets no seat and no server."""
         self.meet()
         self.assertEqual([{"type": "refused", "reason": "full"}], self.join(2).heard())
         self.assertEqual(2, self.world.ice.given["page"])
@@ -167,7 +167,7 @@ class CallRoomTests(ServersCase):
         self.assertEqual(3, self.world.ice.given["page"])
 
     def test_renewed_in_time(self) -> None:
-        """When half of their time is over a page that is there is told of others, unless they last until the end."""
+        """When half of their time is over a page is told new ones, unless they last until the end."""
         first, second = self.meet()
         self.told(first)
         self.pass_time(HOUR / 2 - 10, first, second, *self.devices)
@@ -193,14 +193,14 @@ class LimitTests(CallRoomTests):
     limits = LimitSettings(turn_credentials_a_minute_from_an_address=2, frames_a_minute_of_a_page=0)
 
     def test_the_same_as_before(self) -> None:
-        """What a page has it is told again without a new one."""
+        """A page is told its servers again without a new one."""
         first, second = self.meet()
         servers = self.servers(first)
         second.leave()
         self.assertEqual(servers, self.servers(first))
 
     def test_too_many(self) -> None:
-        """A page from an address that had too many is told of STUN alone, and of TURN as soon as it may."""
+        """A page from an address that had too many gets STUN alone, and TURN as soon as it may."""
         first, second = self.meet()
         self.told(first)
         second.leave()

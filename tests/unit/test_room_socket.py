@@ -1,4 +1,4 @@
-"""The page's room socket: who sits in a room, and what they hear (protocol §3, docs/room.md)."""
+"""The page's room socket: the visitors in a room, and their messages (protocol §3, docs/room.md)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class MeetingTests(RoomCase):
         self.assertEqual(self.first.hears()["data"], 1)
 
     def test_relay_to_nobody(self) -> None:
-        """What is for another session than the other page's is dropped: that page load is over."""
+        """A message for another session than the other page's is dropped: that page load is over."""
         self.meet()
         for to in (SESSIONS[0], SESSIONS[2]):
             self.first.say("relay", to=to, data="x")
@@ -125,7 +125,7 @@ class MeetingTests(RoomCase):
         self.assertEqual(newer.hears()["data"], "x")
 
     def test_hang_up(self) -> None:
-        """Whoever hangs up ends the meeting for both; the sockets stay open, and nothing is relayed any more."""
+        """Hanging up ends the meeting for both; the sockets stay open, and nothing is relayed any more."""
         self.meet()
         self.second.say("hangup")
         self.assertEqual(self.first.hears(), ended("hangup"))
@@ -150,10 +150,10 @@ class MeetingTests(RoomCase):
 
 
 class MediaSetupTests(RoomCase):
-    """What pages tell of how they came to be connected."""
+    """The reports of pages on their connection."""
 
     def counted(self) -> tuple[dict[str, tuple[int, float]], int]:
-        """How many pages of each path there were, and their seconds; and how many gave up."""
+        """The number of pages of each path, and their seconds; and the number that gave up."""
         counts = self.world.rooms.counts
         took = {path: (list(times.buckets())[-1][1], times.sum) for path, times in counts.media_setup.items()}
         return {path: seen for path, seen in took.items() if seen[0]}, counts.media_failed
@@ -183,7 +183,7 @@ class MediaSetupTests(RoomCase):
         self.assertEqual(({"srflx": (1, 1.0)}, 0), self.counted())
 
     def test_alone(self) -> None:
-        """Who has nobody to be connected with counts for nothing."""
+        """A page without a peer is not counted."""
         first = self.join(0)
         first.say("ping", media={"path": "host", "seconds": 1})
         self.assertEqual(({}, 0), self.counted())
@@ -240,7 +240,7 @@ class CallRoomTests(RoomCase):
         self.assertEqual(self.join(2).hears()["reason"], "full")
 
     def test_end_by_signaling(self) -> None:
-        """When the call ends by signaling, both pages are told, and meet no more."""
+        """When the call ends by signaling, both pages are told, and do not meet any more."""
         self.accept()
         first, second = self.join(0), self.join(1)
         first.heard(), second.heard()

@@ -46,7 +46,7 @@ class OutcomeTests(RoomsCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_at_once(self) -> None:
-        """What fails at once has failed when the Deferred is handed out."""
+        """An operation that fails at once has failed when the Deferred is handed out."""
         self.call(ANN, TV)
         nobody, carol = DeviceAddress("13600000009", "tv"), self.newest(CAROL)
         self.assertEqual(Failed(TV, Reason.BUSY), self.successResultOf(self.place(carol, TV)))
@@ -98,7 +98,7 @@ class OutcomeTests(RoomsCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_calls_nobody(self) -> None:
-        """So does one whose next call fails at once."""
+        """So does a caller whose next call fails at once."""
         first = self.call(ANN, TV)
         self.call(ANN, PAD)
         self.assertEqual([Withdrawn()], first)
@@ -115,7 +115,7 @@ class OutcomeTests(RoomsCase):
         self.assertEqual([Accepted(room, TV)], first)
 
     def test_glare(self) -> None:
-        """Who calls the one that rings it has both wait no longer."""
+        """Calling the caller that rings ends the wait of both."""
         first = self.call(ANN, TV)
         second = self.call(TV, ANN)
         room = self.room_of(self.tv)
@@ -123,7 +123,7 @@ class OutcomeTests(RoomsCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_late_frames(self) -> None:
-        """Answers and hang-ups fire with what their sender is to be told."""
+        """Answers and hang-ups fire with the reply to their sender."""
         self.call(ANN, TV)
         room = self.room_of(self.tv)
         carol = self.newest(CAROL)
@@ -232,7 +232,7 @@ class ConnectionTests(RoomsCase):
 
 
 class TwoNodesTests(RoomsCase):
-    """What one node commits reaches the sessions of the other."""
+    """The commits of one node reach the sessions of the other."""
 
     def setUp(self) -> None:
         """Ann is here, and the television there."""
@@ -250,7 +250,7 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
     def test_hint_was_lost(self) -> None:
-        """Who hears only of the end of an answered call learns of the answer by it."""
+        """A party that hears only of the end of an answered call learns of the answer by it."""
         outcomes = self.call(ANN, TV)
         room = self.room_of(self.tv)
         ended = replace(self.tables.calls[room], version=3, state=Over(Active(TV, 0.0), Reason.HANGUP, 0.0))
@@ -269,7 +269,7 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual(f"call {sha256(room.encode()).hexdigest()[:12]} timed out: no_answer", said)
 
     def test_one_node_stops(self) -> None:
-        """Any node acts on what is due, whoever began it."""
+        """Any node handles due records, whichever created them."""
         self.call(ANN, TV)
         self.rooms.stop()
         self.wait(45.25)
@@ -277,7 +277,7 @@ class TwoNodesTests(RoomsCase):
 
 
 class ManyDeadlinesTests(RoomsCase):
-    """What is due when thousands are gone at once."""
+    """The deadlines of thousands that leave at once."""
 
     def test_in_parts(self) -> None:
         """Only some of it is done before others have their turn, and all of it in the same second."""

@@ -1,4 +1,4 @@
-"""The room manager over a store that is away for a while: nothing is lost, and nobody is rung by a ghost."""
+"""The room manager over a store that is away for some time: nothing is lost, and nobody is rung by a ghost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.rooms_case import ANN, CAROL, TV, RecordedSession, answer, ca
 
 
 class SaidTests(AwayCase):
-    """What a device has said itself holds on its node, though nobody knows whether the store has heard of it."""
+    """The frames of a device hold on its node, though nobody knows whether the store has heard of them."""
 
     def active(self) -> RoomId:
         """Ann's call, which the television has just accepted."""
@@ -32,7 +32,7 @@ class SaidTests(AwayCase):
         self.assertIsInstance(self.tables.calls[self.room_of(callee)].state, Ringing)
 
     def test_hung_up(self) -> None:
-        """Who hung up and calls the same other again is not put through to the call that it has left."""
+        """A party that hung up and calls the same other again is not put through to the call that it has left."""
         for end in (self.lose_command, self.lose_answer):
             for left, other in ((ANN, TV), (TV, ANN)):
                 room = self.active()
@@ -43,7 +43,7 @@ class SaidTests(AwayCase):
                 self.setUp()
 
     def test_refused(self) -> None:
-        """Who refused and calls its caller has not accepted by that."""
+        """A callee that refused and calls its caller has not accepted by that."""
         _, room = self.ringing()
 
         def lose() -> None:
@@ -60,14 +60,14 @@ class SaidTests(AwayCase):
         self.assertIsInstance(end and end.was, Ringing)
 
     def test_told_that_it_failed(self) -> None:
-        """Who was told that a call failed, though it rings, and calls the same again rings anew."""
+        """A caller that was told that a call failed, though it rings, and calls the same again places a new call."""
         self.ann, self.tv = self.connect(ANN), self.connect(TV)
         self.lose_answer()
         self.assert_fails(self.place(self.ann, TV))
         self.assert_rings(self.ann, self.tv, self.room_of(self.tv), Reason.CANCELLED)
 
     def test_cancelled(self) -> None:
-        """Who cancelled and calls the same again rings anew."""
+        """A caller that cancelled and calls the same again places a new call."""
         _, room = self.ringing()
         self.lose_command()
         cancel(self.rooms, self.ann, TV.phone)
@@ -90,7 +90,7 @@ class CallTests(AwayCase):
         self.assertEqual("ringing", tv.rooms[-1][1])
 
     def test_commit_that_is_lost(self) -> None:
-        """So it is if its commit never came through, though that is not known at once."""
+        """The same holds if its commit never came through, though that is not known at once."""
         self.connect(ANN)
         tv = self.connect(TV)
         self.lose_command()
@@ -114,7 +114,7 @@ class CallTests(AwayCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_ghost_that_is_answered(self) -> None:
-        """If it is answered before that its caller, who was told that it failed, hears nothing of the answer."""
+        """If it is answered before that its caller, who was told that it failed, is not told of the answer."""
         ann, tv = self.connect(ANN), self.connect(TV, self.others)
         self.lose_answer()
         self.assert_fails(self.place(self.newest(ANN), TV))
@@ -155,7 +155,7 @@ class CallTests(AwayCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_order_goes_on(self) -> None:
-        """What was asked for after something that failed is done all the same."""
+        """Requests after one that failed are done all the same."""
         self.connect(ANN)
         carol = self.connect(CAROL)
         self.late.lost_commands.append(True)
@@ -201,7 +201,7 @@ class AnswerTests(AwayCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_something_else(self) -> None:
-        """Who asks for something else meanwhile does not wait so long for that: it leaves the call that it answered."""
+        """A device that requests something else meanwhile waits less for that: it leaves the answered call."""
         outcomes, room = self.ringing()
         self.goes_away()
         answered = self.reply(answer, self.rooms, self.tv, room, True)
@@ -213,7 +213,7 @@ class AnswerTests(AwayCase):
         self.assertEqual([Refused(room, TV, Reason.BUSY)], outcomes)
 
     def test_refusal(self) -> None:
-        """Who refused need not be told."""
+        """A callee that refused need not be told."""
         outcomes, room = self.ringing()
         self.goes_away()
         answered = self.reply(answer, self.rooms, self.tv, room, False)
@@ -236,7 +236,7 @@ class AnswerTests(AwayCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_changes_too_fast(self) -> None:
-        """Who is overtaken again and again tries again."""
+        """A transaction that is overtaken again and again is repeated."""
         outcomes, room = self.ringing()
 
         def touch() -> None:

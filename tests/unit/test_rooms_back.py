@@ -1,4 +1,4 @@
-"""The room manager over a store that was away: who came and went meanwhile, and what was due."""
+"""The room manager over a store that was away: arrivals and departures meanwhile, and due records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, Recorded
 
 
 class EndingTests(AwayCase):
-    """What takes somebody out of a call or a seat is done when the store is back."""
+    """Requests that leave a call or a seat are done when the store is back."""
 
     def test_hang_up(self) -> None:
         """A hang-up."""
@@ -100,7 +100,7 @@ class EndingTests(AwayCase):
         self.assertEqual((room, Reason.CONNECTION_LOST), self.ann.rooms[-1])
 
     def test_page_goes(self) -> None:
-        """So is a page."""
+        """So is a page that goes away."""
         page = RecordedPage()
         self.rooms.take_seat(RoomId("r"), "red", "one", page)
         self.pass_turns()
@@ -111,16 +111,16 @@ class EndingTests(AwayCase):
         self.assertEqual({}, self.tables.seats)
 
     def result_of(self, asked: Deferred[Any]) -> object:
-        """What came of it, though the store is away."""
+        """The result, though the store is away."""
         self.pass_turns()
         return self.successResultOf(asked)
 
 
 class ArrivalTests(AwayCase):
-    """Who comes is told that it must come again."""
+    """A device that connects is told to come again."""
 
     def test_device(self) -> None:
-        """A connection that cannot be made known is told so, and the older one hears what came meanwhile."""
+        """A connection that cannot be announced is told so, and the older one gets the messages from meanwhile."""
         _, room = self.ringing()
         self.late.lost_commands.extend([True] * 3)
         new = RecordedSession(self.rooms, TV)
@@ -146,7 +146,7 @@ class ArrivalTests(AwayCase):
             self.assertEqual((True, new.generation), (record.connected, record.generation))
 
     def test_device_that_is_tried_for_long(self) -> None:
-        """It does not take what its own earlier tries have written for a younger connection."""
+        """It does not take the writes of its own earlier tries for a younger connection."""
         self.connect(TV).goes()
         self.wait(1)
         for lost in (1, 2):
@@ -187,7 +187,7 @@ class ArrivalTests(AwayCase):
         self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
 
     def test_frames_of_one_that_failed(self) -> None:
-        """What it asks for meanwhile is not done."""
+        """Its requests meanwhile are not done."""
         self.connect(TV)
         self.connect(ANN).goes()
         self.pass_turns()
@@ -198,7 +198,7 @@ class ArrivalTests(AwayCase):
         self.assertEqual(Withdrawn(), self.successResultOf(outcome))
 
     def test_seat(self) -> None:
-        """So it is with a seat."""
+        """The same holds for a seat."""
         page = RecordedPage()
         self.late.lost_commands.append(True)
         self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "red", "one", page)))
@@ -211,7 +211,7 @@ class ArrivalTests(AwayCase):
         self.assertEqual([], page.seen)
 
     def test_seat_in_doubt(self) -> None:
-        """A seat of which it is not known whether it was taken is left by the page that had it, too."""
+        """A seat that was taken or not, nobody knows, is left by the page that had it, too."""
         older, page = RecordedPage(), RecordedPage()
         self.rooms.take_seat(RoomId("r"), "red", "one", older)
         self.pass_turns()
@@ -235,10 +235,10 @@ class ArrivalTests(AwayCase):
 
 
 class DeadlineTests(AwayCase):
-    """What is due while the store is away."""
+    """Deadlines while the store is away."""
 
     def test_deadlines(self) -> None:
-        """What was due while the store was away is done when it is back; one loss does not hold up the others."""
+        """Deadlines passed while the store was away are handled when it is back; one loss delays no other."""
         self.others.stop()
         for address in (ANN, TV, CAROL, PAD):
             self.connect(address)

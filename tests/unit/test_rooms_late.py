@@ -1,4 +1,4 @@
-"""The room manager over a store that takes its time: order, races, and what is lost on the way."""
+"""The room manager over a store that takes its time: order, races, and lost messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OrderTests(LateCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_cancelled_while_it_is_placed(self) -> None:
-        """So does one that is cancelled while the store takes its time to place it."""
+        """So does a call that is cancelled while the store takes its time to place it."""
         self.connect(ANN)
         tv = self.connect(TV)
         outcome = self.place(self.newest(ANN), TV)
@@ -41,7 +41,7 @@ class OrderTests(LateCase):
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
 
     def test_cancelled_while_it_connects(self) -> None:
-        """So does one of a device that asks for all of it before its arrival is known."""
+        """So does one of a device that places and cancels before its connect is committed."""
         tv = self.connect(TV)
         ann = RecordedSession(self.rooms, ANN)
         outcome = self.place(ann, TV)
@@ -51,7 +51,7 @@ class OrderTests(LateCase):
         self.assertEqual(Reason.CANCELLED, tv.rooms[-1][1])
 
     def test_many_calls(self) -> None:
-        """Of many calls in a row the last one rings."""
+        """The last of many calls in a row rings."""
         self.connect(ANN)
         tv, carol = self.connect(TV), self.connect(CAROL)
         targets = [TV, CAROL] * 5
@@ -71,7 +71,7 @@ class OrderTests(LateCase):
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
 
     def test_socket_that_opens_and_closes(self) -> None:
-        """A socket that closes before the store knows of it leaves a device that is gone."""
+        """A socket that closes before the store has it leaves a device that is gone."""
         session = RecordedSession(self.rooms, TV)
         session.goes()
         self.pass_turns()
@@ -119,7 +119,7 @@ class RaceTests(LateCase):
         self.assertEqual((True, self.elsewhere_too.generation), (record.connected, record.generation))
 
     def test_cancelled_before_the_answer(self) -> None:
-        """The caller cancels: the answer is decided anew and comes too late."""
+        """The caller cancels: the answer is decided again and comes too late."""
         _, room = self.ringing()
         self.meanwhile(lambda: self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST)))
         answered = self.reply(answer, self.rooms, self.newest(TV), room, True)
@@ -128,7 +128,7 @@ class RaceTests(LateCase):
         self.assertIsInstance(self.tables.calls[room].state, Over)
 
     def test_two_callers(self) -> None:
-        """Of two callers at once exactly one gets through."""
+        """Exactly one of two concurrent callers gets through."""
         self.connect(ANN)
         tv = self.connect(TV)
         self.connect(CAROL, self.others)
@@ -151,7 +151,7 @@ class RaceTests(LateCase):
         self.assertEqual([], tv.calls)
 
     def test_caller_that_goes_on_elsewhere(self) -> None:
-        """A caller that has connected to another node before its call is known to ring is waited for no more here."""
+        """A caller that connects to another node before its call is known to ring is no longer waited for here."""
         ann, _ = self.connect(ANN), self.connect(TV)
         outcome = self.place(ann, TV)
         for _ in range(3):
@@ -212,7 +212,7 @@ class OvertakingTests(LateCase):
         return new
 
     def test_ring_during_an_arrival(self) -> None:
-        """What comes for a device while its arrival is being committed is handed to the new session, after the rest."""
+        """Messages for a device while its connect is being committed are handed to the new session, after the rest."""
         _, room = self.ringing()
         new = self.arriving(TV)
         self.elsewhere(events.Cancel(ANN, TV.phone, NEWEST))
@@ -230,7 +230,7 @@ class OvertakingTests(LateCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_before_an_arrival(self) -> None:
-        """What happens before its arrival is committed is a part of what it missed."""
+        """Events before its connect is committed are among those that it missed."""
         _, room = self.ringing()
         self.late.before_commit.append(lambda: self.elsewhere(events.Refuse(room, TV)))
         self.assertEqual({(room, Reason.REFUSED)}, set(self.connect(ANN).rooms))
@@ -240,7 +240,7 @@ class OvertakingTests(LateCase):
         self.assert_nothing_waits(self.rooms)
 
     def test_seat(self) -> None:
-        """What comes for a page while its seat is being taken is handed to it, after the rest."""
+        """Messages for a page while its seat is being taken are handed to it, after the rest."""
         page, other = RecordedPage(), RecordedPage()
         taken = later(self.rooms.take_seat(RoomId("r"), "red", "one", page))
         for _ in range(3):

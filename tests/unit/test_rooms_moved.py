@@ -44,8 +44,8 @@ class MovingTests(RoomsCase):
         self.assertEqual(1, newer.closed)
 
     def test_said_before_it_moved(self) -> None:
-        """What a device had said to a node that stood still, before it went elsewhere, is heard when the node goes on,
-        though it hears first where the device is.
+        """A frame to a node that stood still, from before the device went elsewhere, is handled when the node goes
+        on, though it hears first where the device is.
         """
         self.call(ANN, TV)
         room = self.room_of(self.tv)
@@ -58,7 +58,7 @@ class MovingTests(RoomsCase):
         hang_up(self.rooms, self.ann, room)
 
     def test_many(self) -> None:
-        """Of thousands who have gone not all connections are closed at once, and all in the end."""
+        """The connections of thousands that left are not closed all at once, and all in the end."""
         sessions = [self.connect(DeviceAddress(f"136{number:08}", "x")) for number in range(120)]
         for session in sessions:
             self.cluster.send("here", Displaced(session.address, "here", session.generation + 1))

@@ -19,11 +19,11 @@ class SeatsTests(RoomsCase):
         return page
 
     def sessions(self, page: RecordedPage) -> list[str]:
-        """Who sits in the room, as the page knows it."""
+        """The sessions in the room, as the page knows it."""
         return [seat.session for seat in page.seen[-1][0].seats if seat is not None and seat.empty_since is None]
 
     def test_two_pages(self) -> None:
-        """Each is told of the room when it comes, and whenever it changes."""
+        """Each is told the room when it comes, and whenever it changes."""
         red = self.take(RoomId("r"), "red", "one")
         self.assertEqual(["one"], self.sessions(red))
         blue = self.take(RoomId("r"), "blue", "two")
@@ -33,7 +33,7 @@ class SeatsTests(RoomsCase):
         self.assertEqual(["one"], self.sessions(red))
 
     def test_no_seat(self) -> None:
-        """Who gets no seat is told of nothing."""
+        """A page that gets no seat is told nothing."""
         for key in ("red", "blue"):
             self.take(RoomId("r"), key)
         third = RecordedPage()
@@ -44,7 +44,7 @@ class SeatsTests(RoomsCase):
         self.rooms.leave_seat("green", third)
 
     def test_relay(self) -> None:
-        """What one page says goes to the seat it is for."""
+        """A page's message goes to the seat it is for."""
         red, blue = self.take(RoomId("r"), "red"), self.take(RoomId("r"), "blue")
         self.rooms.relay(Relay(RoomId("r"), "here", "red", "b", b"{}"))
         self.rooms.relay(Relay(RoomId("r"), "here", "green", "b", b"{}"))

@@ -32,7 +32,7 @@ class UnreachedTests(RoomsCase):
         self.ears = self.cluster.listening.pop("there")
 
     def listens_again(self) -> None:
-        """Let it listen again; nobody repeats what it missed."""
+        """Let it listen again; nobody repeats missed messages."""
         self.cluster.listening["there"] = self.ears
 
     def test_fails_soon(self) -> None:
@@ -131,7 +131,7 @@ class ClockTests(RoomsCase):
 
 
 class NewestConnectionTests(RoomsCase):
-    """What is asked for on a connection that is not the newest is not done."""
+    """Requests on a connection that is not the newest are not done."""
 
     def test_on_this_node(self) -> None:
         """... though its socket is open still: no call, no answer, no end."""
@@ -167,7 +167,7 @@ class RestartedNodeTests(RoomsCase):
     """A node goes by another name from now on."""
 
     def test_name(self) -> None:
-        """Whoever comes is noted under it."""
+        """Each new device is recorded under it."""
         store = NodeStore(self.cluster, "here")
         rooms = self.make_rooms(store)
         self.addCleanup(rooms.stop)

@@ -1,4 +1,4 @@
-"""What extended devices are told of others is looked up together, and later if the database is away."""
+"""The roster of extended devices is read for several at once, and later if the database is away."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(2, len(self.records.target))
 
     def test_away(self) -> None:
-        """While the database is away they wait; who goes meanwhile is known to have been here, and is told nothing."""
+        """While the database is away they wait; a device that leaves meanwhile counts as seen, and is told nothing."""
         self.records.is_away = True
         ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)
@@ -87,7 +87,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(([ANN, TV], []), (self.records.target[-1], self.records.wrote))
 
     def test_leaving(self) -> None:
-        """Who leaves is written down with those who leave soon after, or before it is looked up when it comes back."""
+        """A leaving device is recorded with those that leave soon after, or before its next lookup if it comes back."""
         self.roster.went(ANN)
         self.roster.went(TV)
         self.clock.advance(GATHERED / 2)
@@ -98,7 +98,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(([heard], [[ANN]]), (self.records.wrote, self.records.target))
 
     def test_told(self) -> None:
-        """Who was told of missed calls has heard of them, and who left before the answer came has not."""
+        """A device that was told of missed calls has heard of them, and one that left before the answer has not."""
         self.records.answer, self.records.late = A_CALL, Deferred()
         ann, tv = self.roster.came(ANN), self.roster.came(TV)
         self.clock.advance(0)
@@ -109,7 +109,7 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual([{ANN: A_CALL.missed_until}], self.records.wrote)
 
     def test_stopping(self) -> None:
-        """At a stop those who have left are written down."""
+        """At a stop those who have left are recorded."""
         self.roster.went(ANN)
         self.successResultOf(self.roster.stop())
         self.assertEqual([{ANN: 100.0 - WRITTEN_LATE}], self.records.wrote)

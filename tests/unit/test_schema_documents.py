@@ -53,7 +53,7 @@ def reached(document: Any, reference: str) -> Iterator[Any]:
 
 
 def resolve(document: Any, reference: str) -> Any:
-    """What stands at a reference within a document."""
+    """The value at a reference within a document."""
     assert reference.startswith("#/"), reference
     for part in reference[2:].split("/"):
         document = document[part.replace("~1", "/").replace("~0", "~")]
@@ -61,10 +61,10 @@ def resolve(document: Any, reference: str) -> Any:
 
 
 class DocumentsTests(SynchronousTestCase):
-    """What all documents have in common."""
+    """The common properties of all documents."""
 
     def test_docs_are_up_to_date(self) -> None:
-        """``docs/`` has what the code says. ``make schemas`` writes it anew."""
+        """``docs/`` matches the code. ``make schemas`` updates it."""
         for name, document in DOCUMENTS.items():
             kept = json.loads((DOCS / f"{name}.json").read_text())
             self.assertEqual(document, kept, f"docs/{name}.json is not what the code says; run: make schemas")
@@ -76,7 +76,7 @@ class DocumentsTests(SynchronousTestCase):
             self.assertEqual((document, 0), (json.loads(printed.output), printed.exit_code))
 
     def test_references(self) -> None:
-        """Nothing refers to what is not there, and no schema stands there for nothing."""
+        """No reference has a missing target, and no schema is unused."""
         for document in DOCUMENTS.values():
             named = set(references(document))
             for reference in named:
@@ -96,7 +96,7 @@ class DocumentsTests(SynchronousTestCase):
                 self.assert_references_stand_alone(schema)
 
     def assert_references_stand_alone(self, node: Any) -> None:
-        """In draft 7, what stands beside a reference does not count, unless it is there for people."""
+        """Assert that in draft 7 only text for people is beside a reference, since nothing else counts."""
         if isinstance(node, dict):
             self.assertTrue("$ref" not in node or node.keys() <= {"$ref", "description", "default"}, node)
             node = list(node.values())
@@ -141,7 +141,7 @@ class AsyncApiTests(SynchronousTestCase):
         return message
 
     def test_fields(self) -> None:
-        """What is said of a field in the source is said in its schema."""
+        """The description of a field in the source is in its schema."""
         called = ASYNC["components"]["schemas"]["to_device.Called"]["properties"]
         self.assertEqual("Seconds of ringing left.", called["expires_in"]["description"])
 
@@ -177,9 +177,9 @@ class OpenApiTests(SynchronousTestCase):
                     HTTPStatus(int(status))
 
     def test_check(self) -> None:
-        """What tests check answers with refuses what is not as it says."""
+        """The tests' check of answers refuses invalid ones."""
         headers, body = {"content-type": "application/json"}, b'{"errorCode":0,"errorCodeName":"x","message":"ok"}'
-        check_answer("GET", "/account/logout", 405, headers, b"")  # of what is no call it says nothing
+        check_answer("GET", "/account/logout", 405, headers, b"")  # it says nothing about other paths
         self.assertRaises(ValidationError, check_answer, "POST", "/account/logout", 200, headers, body)
         self.assertRaises(
             AssertionError, check_answer, "POST", "/account/logout", 200, {"content-type": "text/html"}, body

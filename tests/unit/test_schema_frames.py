@@ -1,4 +1,4 @@
-"""The schemas of frames: what they take, what they refuse, and that the server takes and refuses the same."""
+"""The schemas of frames: accepted and refused frames, and that the server agrees."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ GRAMMARS: Final[dict[str, tuple[Direction, Callable[[bytes], Any]]]] = {
     "seed": (FROM_DEVICE, decode.BASE.decode),
     "extended": (FROM_EXTENDED, EXTENDED.decode),
 }
-"""Who reads what devices say."""
+"""The readers of messages of devices."""
 IGNORED: Final = ("auto_answer",)
-"""Fields of devices that are not looked at if they are not what they should be."""
+"""Fields of devices that are ignored if they are invalid."""
 
 
 @cache
@@ -65,7 +65,7 @@ def written(frame: Any) -> bytes:
 
 
 class SchemaTests(SynchronousTestCase):
-    """What the schemas of each direction take and refuse."""
+    """The frames that the schemas of each direction accept and refuse."""
 
     @given(st.data(), st.sampled_from(DIRECTIONS))
     def test_good_frames(self, data: st.DataObject, direction: Direction) -> None:
@@ -83,26 +83,26 @@ class SchemaTests(SynchronousTestCase):
         self.assertFalse(WHOLE[direction.name].is_valid(frame), frame)
 
     def test_what_is_no_frame(self) -> None:
-        """So is what is no object, or of a type that the other side may say."""
+        """So is a frame that is no object, or of a type for the other direction."""
         frames: tuple[Any, ...] = ([], None, 1, "call", {}, {"type": None}, {"type": "called"})
         for frame in frames:
             self.assertIsNotNone(complaint(FROM_DEVICE, frame))
 
     def test_further_fields(self) -> None:
-        """Fields that are not known are ignored in what the server reads, and never in what it writes."""
+        """Unknown fields are ignored in the server's input, and never in its output."""
         for direction in DIRECTIONS:
             frames = direction.schemas()[next(iter(direction.frames().values()))]
             self.assertEqual(direction.by_server, frames.get("additionalProperties") is False)
 
     def test_check(self) -> None:
-        """What tests check frames with names what is wrong."""
+        """The tests' check of frames names the faults."""
         check(TO_PAGE, b'{"type":"pong"}')
         with self.assertRaisesRegex(AssertionError, r"to_device: .*: room_id: "):
             check(TO_DEVICE, b'{"type":"call_success","to_phone":"1","to_device_id":"a","room_id":"x","page":""}')
 
 
 class SeenTests(QuietTestCase):
-    """What the tests' clients see is looked at."""
+    """The frames that the tests' clients see are checked."""
 
     def test_in_memory(self) -> None:
         """A device of :mod:`tests.support.wires` that is told nonsense fails its test."""
@@ -111,7 +111,7 @@ class SeenTests(QuietTestCase):
         self.assertRaises(AssertionError, self.world.settle)
 
     def test_over_sockets(self) -> None:
-        """So does the client that integration tests use, whoever says it."""
+        """So does the client that integration tests use, in either direction."""
         for direction in (FROM_DEVICE, TO_DEVICE):
             checked_client.look(direction, b'{"type":"called"}')
             self.expect_error(AssertionError)
@@ -122,7 +122,7 @@ class ServerTests(SynchronousTestCase):
 
     @given(st.data(), st.sampled_from(sorted(GRAMMARS)))
     def test_it_reads_what_a_device_may_say(self, data: st.DataObject, name: str) -> None:
-        """What a device may say is no bad frame, and is read as it stands."""
+        """Every valid message of a device is a good frame, and is read unchanged."""
         direction, decode = GRAMMARS[name]
         frame = data.draw(good_frames(direction))
         request = decode(written(frame))
@@ -130,7 +130,7 @@ class ServerTests(SynchronousTestCase):
 
     @given(st.data(), st.sampled_from(sorted(GRAMMARS)))
     def test_it_refuses_what_a_device_may_not_say(self, data: st.DataObject, grammar_name: str) -> None:
-        """Anything else is, but for a field that is ours and ignored if it makes no sense."""
+        """Any other frame is bad, except for a field that is ours and ignored if it makes no sense."""
         direction, decode = GRAMMARS[grammar_name]
         name, frame = data.draw(bad_frames(direction))
         if name in IGNORED:
@@ -152,22 +152,22 @@ class ServerTests(SynchronousTestCase):
 
     @given(good_frames(TO_DEVICE))
     def test_it_writes_what_a_device_may_be_told(self, frame: dict[str, Any]) -> None:
-        """What devices are told is written as the schemas say, also where it had to be cut."""
+        """Every message to devices is written as the schemas say, also where it had to be cut."""
         check(TO_DEVICE, encode(struct_of(TO_DEVICE, frame)))
 
     @given(good_frames(TO_EXTENDED))
     def test_it_writes_what_an_extended_device_may_be_told(self, frame: dict[str, Any]) -> None:
-        """So is what extended devices are told."""
+        """So is every message to extended devices."""
         check(TO_EXTENDED, msgspec.json.encode(struct_of(TO_EXTENDED, frame)))
 
     @given(good_frames(TO_PAGE))
     def test_it_writes_what_the_page_is_told(self, frame: dict[str, Any]) -> None:
-        """So is what the page is told."""
+        """So is every message to the page."""
         check(TO_PAGE, msgspec.json.encode(struct_of(TO_PAGE, frame)))
 
 
 def fields_of(request: Struct, frame: dict[str, Any]) -> dict[str, Any]:
-    """What was read of the fields of a frame."""
+    """The fields that were read from a frame."""
     found = {name: getattr(request, name) for name in frame if name != "type"}
     raw = {name: json.loads(bytes(value)) for name, value in found.items() if isinstance(value, msgspec.Raw)}
     return found | raw

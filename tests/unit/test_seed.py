@@ -1,4 +1,4 @@
-"""The seed's interface description, section by section and frame by frame: what devices in the field rely on.
+"""The seed's interface description, section by section and frame by frame: the contract for devices in the field.
 
 Answers may have more fields than the seed names, never fewer, and never a type that it does not name.
 """

@@ -1,4 +1,4 @@
-"""What systemd is told, over a real socket of the kind that it listens on."""
+"""The notifications to systemd, over a real socket of the kind that it listens on."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class ManagerTestCase(SynchronousTestCase):
         return manager
 
     def families(self) -> Deferred[Sequence[Family]]:
-        """What was counted."""
+        """The metrics."""
         return succeed([of_sockets({"device": 12, "page": 3})])
 
     def told(self) -> list[list[str]]:
-        """What systemd was told since this was last asked, message by message."""
+        """The notifications to systemd since the last call, message by message."""
         found = []
         while True:
             try:
@@ -121,7 +121,7 @@ class TellingTests(ManagerTestCase):
         self.assertEqual([], self.clock.getDelayedCalls())
 
     def test_stopping_while_it_asks(self) -> None:
-        """What is found out when all is over is not told any more."""
+        """A result that comes after the end is not reported any more."""
         asked = Deferred[Report]()
         manager = ServiceManager({"NOTIFY_SOCKET": self.address}, self.clock)
         manager.start(looked_at(lambda: asked, self.families))
@@ -138,7 +138,7 @@ class TellingTests(ManagerTestCase):
         self.assertEqual(1, len(self.told()))
 
     def test_nobody_listens(self) -> None:
-        """That nobody listens any more, or does not read, disturbs nothing."""
+        """A listener that is gone, or does not read, disturbs nothing."""
         self.begin()
         self.clock.pump([LOOK_EVERY] * 1000)
         self.systemd.close()

@@ -28,7 +28,7 @@ class SaidOnceTests(RoomsCase):
         return next(reversed(self.tables.calls.values()))
 
     def look_again(self, call: CallRecord, newer: int = 1) -> None:
-        """Have everyone look at a call of which there is a newer version that says the same."""
+        """Have everyone look at a newer version of a call with the same content."""
         for address in (ANN, TV, PAD):
             self.cluster.send("here", Notice(address, replace(call, version=call.version + newer)))
 
@@ -54,7 +54,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(2, [number for _, number in self.rooms.counts.rang_after.buckets()][-1])
 
     def test_forgotten(self) -> None:
-        """What it has heard is known of the last three calls that it named or was told of."""
+        """The confirmations are known of the last three calls that it named or was told of."""
         for number in range(6):
             self.tv.hangs_up("", f"{number:032x}")
         self.assertEqual([f"{number:032x}" for number in (3, 4, 5)], list(self.tv.session._heard or ()))
@@ -67,7 +67,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called"], self.kinds(self.tv))
 
     def test_after_the_end(self) -> None:
-        """After the end of a call nothing more is told of it, though others may have ended it in other words."""
+        """After the end of a call nothing more is sent about it, though others may have ended it in other words."""
         call = self.ring()
         ended = replace(call, state=over(call.state, Reason.NO_ANSWER, 1.0))
         self.look_again(ended)
@@ -93,7 +93,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
     def test_answered_before_the_call(self) -> None:
-        """Who has placed a call is not told any more that an older one was answered: it would be taken for this one."""
+        """A device that has placed a call is not told of an older answered one: it would be taken for this one."""
         self.clock.advance(5)
         self.ann.calls(TV)
         older = CallRecord(RoomId("b" * 32), 2, Active(PAD, 1.0), ANN, PAD, (PAD,), 0.0)
@@ -109,7 +109,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual([], self.kinds(self.tv))
 
     def test_hung_up_here(self) -> None:
-        """Who has hung up on this connection is told nothing of it."""
+        """A device that has hung up on this connection is not told of it."""
         room = self.ring().room
         self.tv.answers(room, True)
         self.tv.hangs_up("", room)
@@ -117,7 +117,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called"], self.kinds(self.tv))
 
     def test_call_success(self) -> None:
-        """So it is with `call_success`, and with the end of the ringing for who was too late."""
+        """The same holds for `call_success`, and for the end of the ringing for a device that was too late."""
         room = self.ring().room
         self.tv.answers(room, True)
         for newer in (0, 1):
@@ -128,7 +128,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success", "call_success"], self.kinds(self.ann))
 
     def test_glare(self) -> None:
-        """So it is for one that accepted by calling."""
+        """The same holds for a device that accepted by calling."""
         room = self.ring().room
         self.tv.calls(ANN)
         self.look_again(self.tables.calls[room])
@@ -136,7 +136,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success"], self.kinds(self.ann))
 
     def test_call_failed(self) -> None:
-        """So it is with a call that failed or was refused, whose frame might be taken for that of the next call."""
+        """The same holds for a failed or refused call, whose frame might be taken for that of the next call."""
         for accepted in (None, False):
             room = self.ring().room
             if accepted is None:
@@ -148,8 +148,8 @@ class SaidOnceTests(RoomsCase):
             self.assertEqual(before, len(self.ann.frames))
 
     def test_old_end(self) -> None:
-        """Of a call that was over before a device placed or accepted another one it hears nothing on a connection that
-        does not know it: a base device would take it for what comes of the newer one (§2.4).
+        """A call that was over before a device placed or accepted another one is not reported on a connection that
+        does not know it: a base device would take it for the outcome of the newer one (§2.4).
         """
         room = self.ring().room
         self.clock.advance(1)
@@ -171,7 +171,7 @@ class SaidOnceTests(RoomsCase):
         again.answers(RoomId(str(again.frames[-1]["room_id"])), True)
 
     def test_later_end(self) -> None:
-        """One that ended after that is told of."""
+        """An end after that is reported."""
         room = self.ring().room
         call = self.tables.calls[room]
         again = Connection(ANN, self.rooms, self.clock)
@@ -188,7 +188,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
 
     def test_hung_up(self) -> None:
-        """Who hung up is told nothing more of that call, though others may have ended it in other words."""
+        """A device that hung up is told nothing more of that call, though others may have ended it in other words."""
         room = self.ring().room
         self.tv.answers(room, True)
         self.ann.hangs_up(TV.phone, room)
@@ -205,7 +205,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["call_success", "calling_be_hangup"], self.kinds(self.ann))
 
     def test_too_late(self) -> None:
-        """Who was answered that it is too late is not told so again."""
+        """A device that was answered that it is too late is not told so again."""
         call = self.ring()
         self.ann.hangs_up(TV.phone)
         del self.tv.frames[:]

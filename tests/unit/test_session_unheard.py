@@ -1,4 +1,4 @@
-"""What a device was told and has not shown that it knows, it is told again on its next connection (§2.4)."""
+"""Messages that a device has not confirmed are sent again on its next connection (§2.4)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class UnheardTests(RoomsCase):
         return next(reversed(self.tables.calls))
 
     def back(self, old: Connection, said_goodbye: bool = False) -> list[tuple[object, object]]:
-        """End a connection, and open the next one of that device; what is sent first on that."""
+        """End a connection, and open the next one of that device; returns the first messages on that."""
         old.ended(said_goodbye)
         self.wait(1)
         new = Connection(old.address, self.rooms, self.clock)
@@ -79,7 +79,7 @@ class UnheardTests(RoomsCase):
         self.assertEqual([], self.back(self.tv))
 
     def test_crossing(self) -> None:
-        """What is received right after that may have been sent before it came: it is told again.
+        """A frame that is received right after that may have been sent before it came: the message is repeated.
 
         What comes 2 s later was not, and a frame that names the room, or a close frame, shows at once that it is known.
         """
@@ -97,7 +97,7 @@ class UnheardTests(RoomsCase):
                 self.setUp()
 
     def test_told_after_the_goodbye(self) -> None:
-        """What comes when the device has said goodbye it has not been sent."""
+        """A message after the device's goodbye has not been sent."""
         room = self.ring()
         self.tv.answers(room, True)
         self.wait(2)
@@ -112,7 +112,7 @@ class UnheardTests(RoomsCase):
         self.assertEqual([HUNG_UP], ends(tv))
 
     def test_told_late(self) -> None:
-        """An end that comes from another node later than what was received last, be the socket open still or not."""
+        """An end that comes from another node later than the last received frame, with the socket still open or not."""
         for is_open in (True, False):
             room = self.ring()
             self.tv.answers(room, True)
@@ -127,7 +127,7 @@ class UnheardTests(RoomsCase):
             self.setUp()
 
     def test_connects_again_and_again(self) -> None:
-        """What a device knows of a call is noted once, however often it connects anew."""
+        """A device's confirmations of a call are recorded once, however often it reconnects."""
         for _ in range(2):
             self.ring()
             self.wait(2)
@@ -141,7 +141,7 @@ class UnheardTests(RoomsCase):
         self.assertEqual(1, len(known))
 
     def test_outcome(self) -> None:
-        """So it is with the outcome of a call, for its caller."""
+        """The same holds for the outcome of a call, for its caller."""
         outcomes: dict[str, CallState] = {
             "call_refuse": Over(Ringing(()), Reason.REFUSED, 1.0, TV),
             "call_success": Active(TV, 1.0),
@@ -188,7 +188,7 @@ class OldEndTests(RoomsCase):
         self.assertIn(("call_refuse", "refused"), ends(self.back(extended=True)))
 
     def test_calls_again(self) -> None:
-        """One that has placed a call by then is never told, neither now nor when it comes again."""
+        """A device that has placed a call by then is never told, neither now nor when it comes again."""
         for target in (TV, PAD):
             ann = self.back()
             self.wait(0.75)
@@ -256,7 +256,7 @@ class AwayTests(AwayCase):
         self.assertEqual([("calling_be_hangup", "cancelled")], ends(again))
 
     def test_other_ended_meanwhile(self) -> None:
-        """If another call rang and ended since, it is told of that: the newest end that it may not know."""
+        """If another call rang and ended since, that is reported: the newest end that it may not know."""
         for pauses in ((0.0, 0.0), (1.5, 0.25), (0.0, 3.0)):
             for device in (ANN, PAD, CAROL):
                 self.connect(device, self.others)

@@ -23,13 +23,13 @@ class SettingsTests(ApiTestCase):
         self.body: dict[str, Any] = {"token": self.login()}
 
     def settings(self, **wanted: object) -> dict[str, Any]:
-        """Set something; what is set then."""
+        """Set something; returns the present settings."""
         answer = self.post(SETTINGS, self.body | wanted).json()
         self.assertEqual(0, answer["errorCode"], answer)
         return {name: answer[name] for name in NOTHING}
 
     def message(self, **wanted: object) -> tuple[int, str]:
-        """The errorCode and the message of what is refused."""
+        """The errorCode and the message of a refusal."""
         fields = self.post(SETTINGS, self.body | wanted).json()
         return fields["errorCode"], fields["message"]
 
@@ -82,7 +82,7 @@ class SettingsTests(ApiTestCase):
         self.assert_error(0, LOGOUT, self.body)
 
     def test_wrong_hours(self) -> None:
-        """Hours that are none are errorCode 2, with a message that says what they must be, and change nothing."""
+        """Invalid hours are errorCode 2, with a message about the valid form, and change nothing."""
         self.settings(do_not_disturb=NIGHT)
         expected = 'do_not_disturb must be null, or an object with "from" and "to", such as "22:30", and "time_zone"'
         wrongs: tuple[object, ...] = (

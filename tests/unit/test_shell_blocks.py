@@ -67,7 +67,7 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "docs/upgrading.md": {"cd /opt/callnet": OPERATOR},
     "docs/webhooks.md": {"callnet webhook list": HERE},
 }
-"""By page and by how a block begins: the module that types it."""
+"""The module that types each block, by page and by the beginning of the block."""
 
 
 def same_as_elsewhere() -> set[str]:
@@ -76,7 +76,7 @@ def same_as_elsewhere() -> set[str]:
 
 
 def types(module: str, page: str, beginning: str) -> bool:
-    """Whether a module takes this block from this page: it gives both to what looks for them, by their names."""
+    """True if a module types this block of this page: it passes both by name to the function that finds them."""
     tree = ast.parse((ROOT / Path(*module.split("."))).with_suffix(".py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 1]
     return any(
@@ -91,7 +91,7 @@ class ShellBlocksTests(SynchronousTestCase):
     """Pages, tests and proofs."""
 
     def test_every_block_is_run(self) -> None:
-        """Each block of shell is one that is listed, or README's own; what is new and not listed fails."""
+        """Each block of shell is listed, or README's own; a new one that is not listed fails."""
         known = same_as_elsewhere()
         for page in EVERYWHERE:
             name = str(page.relative_to(ROOT))

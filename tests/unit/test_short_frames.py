@@ -24,7 +24,7 @@ FAIL = b"fail"
 
 
 class ListeningSocket(ServerSocket):
-    """Says what it hears; ends when it is told to, in one way or the other."""
+    """Records its messages; ends when it is told to, in one way or the other."""
 
     heard: list[bytes]
 
@@ -79,10 +79,10 @@ def feed(kind: type[ListeningSocket], pieces: list[bytes]) -> End:
     return End(socket.heard, transport.value(), socket.state, transport.disconnecting, transport.ended_by)
 
 
-# What a stream of frames is made of
+# Parts of a stream of frames
 
 IN_A_FRAME = client_frame(TEXT, b"no frame", mask=bytes(4))
-"""What looks like a frame if one forgets that it is within one."""
+"""Bytes that look like a frame but are within one."""
 ODD = (
     *(client_frame(CLOSE, payload) for payload in (b"", b"\x03\xe8", b"\x03", b"\x0f\xa0\xff")),
     *(client_frame(TEXT, payload) for payload in (b"\xed\xa0\x80", b"\xc0\xaf", b"x" * (LIMIT + 1), b"x" * 70000)),
@@ -95,7 +95,7 @@ ODD = (
     b"\x81\xff" + (300).to_bytes(8, "big") + bytes(304),
     b"\x81\xff" + b"\xff" * 8 + bytes(4),
 )
-"""What ends a socket."""
+"""Frames that end a socket."""
 
 lengths = st.sampled_from([0, 1, 2, 3, 5, 124, 125, 126, 127, 128, 4095, 4096, 4097, LIMIT])
 texts = (
@@ -125,7 +125,7 @@ harmful = st.sampled_from(ODD) | st.builds(client_frame, kinds, st.binary(max_si
 
 @st.composite
 def cut_streams(draw: st.DrawFn) -> list[bytes]:
-    """Some frames, of which one may be anything, as the network cuts them: between two or within one."""
+    """Some frames, one of them possibly invalid, as the network cuts them: between two or within one."""
     frames = [frame for some in draw(st.lists(harmless, max_size=6)) for frame in some]
     if draw(st.booleans()):
         frames.insert(draw(st.integers(0, len(frames))), draw(harmful | st.binary(max_size=9)))
@@ -138,7 +138,7 @@ def cut_streams(draw: st.DrawFn) -> list[bytes]:
 
 
 class ShortFrameTests(SynchronousTestCase):
-    """Two sockets, of which one lets Autobahn read every frame."""
+    """Two sockets; one lets Autobahn read every frame."""
 
     @settings(max_examples=400, deadline=None)
     @given(cut_streams())
@@ -183,6 +183,6 @@ class ShortFrameTests(SynchronousTestCase):
             self.assertIsNone(take_text(stream, 0, 4096))
 
     def test_nothing_after_the_end(self) -> None:
-        """What comes with the frame that made the server close the socket is not heard any more."""
+        """Bytes after the frame that made the server close the socket are ignored."""
         stream = b"".join(client_frame(TEXT, text) for text in (b"one", HANG_UP, b"two"))
         self.assertEqual(feed(ListeningSocket, [stream]).heard, [b"one", HANG_UP])

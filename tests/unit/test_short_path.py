@@ -9,7 +9,7 @@ from tests.support.streams import Step, play, streams
 
 
 class ShortPathTests(SynchronousTestCase):
-    """Two servers, of which one leaves everything to its libraries."""
+    """Two servers; one leaves everything to its libraries."""
 
     @settings(max_examples=300, deadline=None)
     @given(streams)

@@ -1,4 +1,4 @@
-"""How often devices and pages may do what they do on their sockets (protocol §2, §2.1)."""
+"""Rate limits of devices and pages on their sockets (protocol §2, §2.1)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FramesTests(LimitedCase):
             device.say("calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id, room_id="")
 
     def test_too_many(self) -> None:
-        """So many may come at once; one more closes the connection with 4429, and is not looked at."""
+        """A burst is allowed; one more closes the connection with 4429, and is not looked at."""
         ann = self.world.device(*ANN)
         tv = self.world.device(*TV)
         self.send(ann, 10)
@@ -99,7 +99,7 @@ class FramesTests(LimitedCase):
                 client.leave()
 
     def test_fragments(self) -> None:
-        """So do the parts of a message, empty ones too, of which there could be any number."""
+        """The parts of a message count as well, empty ones too, as there could be any number."""
         for client, most in ((self.world.device(*ANN), 10), (self.world.page(), 5)):
             client.wire.frame(TEXT, b"", fin=False)
             for _ in range(most - 1):
@@ -170,7 +170,7 @@ class CallsTests(LimitedCase):
         self.assertEqual("offline", self.calls(self.ann, "13651884901"))
 
     def test_between_phones(self) -> None:
-        """So do those from one phone to another, from whichever device to whichever; others may call it."""
+        """Calls from one phone to another are limited as well, for all their devices; others may call it."""
         other = self.world.device(ANN.phone, "other")
         made = [self.calls(device, TV.phone, name) for device, name in ((self.ann, "a"), (other, "b")) for _ in "12"]
         self.assertEqual(["offline"] * 4, made)
@@ -192,7 +192,7 @@ class CallsTests(LimitedCase):
         self.assertEqual("offline", self.calls(devices[2], "13651884901"))
 
     def test_a_new_connection(self) -> None:
-        """To connect anew does not help."""
+        """A reconnect does not help."""
         for number in range(6):
             self.calls(self.ann, f"1365188490{number}")
         self.ann = self.world.device(*ANN)
@@ -205,7 +205,7 @@ class DisplacementTests(LimitedCase):
     limits = replace(UNLIMITED, displacements_a_minute=5)
 
     def test_fight(self) -> None:
-        """After so many displacements in a minute the next connection is refused, and who is there stays."""
+        """After too many displacements in a minute the next connection is refused, and the present one stays."""
         wires = [self.handshake() for _ in range(6)]
         self.assertEqual([4409] * 5, [wire.close_code for wire in wires[:5]])
         self.assert_refused(self.handshake())
@@ -215,7 +215,7 @@ class DisplacementTests(LimitedCase):
         self.assertTrue(self.handshake().open)
 
     def test_reconnecting(self) -> None:
-        """Who leaves before coming again may do so any number of times."""
+        """A device that disconnects before it comes again may do so any number of times."""
         for _ in range(20):
             self.handshake().leave()
             self.world.settle()
@@ -229,7 +229,7 @@ class From:
     address: object
 
     def getPeer(self) -> object:
-        """Who it is."""
+        """The address."""
         return self.address
 
 
@@ -254,14 +254,14 @@ class CrowdsTests(SynchronousTestCase):
         self.assertFalse(self.crowds.is_too_large(sites[1]))
 
     def test_networks(self) -> None:
-        """Of IPv6 the /64 counts; an IPv4 address in IPv6 is that address."""
+        """The /64 of IPv6 counts; an IPv4 address in IPv6 is that address."""
         for hosts in (["2001:db8::1", "2001:db8::2:3", "2001:db8:0:0:ffff::"], ["192.0.2.9", "::ffff:192.0.2.9"] * 2):
             sites = {self.join(host) for host in hosts}
             self.assertEqual(1, len(sites))
             self.assertTrue(self.crowds.is_too_large(sites.pop()))
 
     def test_nobody(self) -> None:
-        """Loopback addresses and sockets in files tell nothing of a client; nor does anything where all may come."""
+        """Loopback addresses and sockets in files do not identify a client; nor does any address where all may come."""
         for host in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
             self.assertIsNone(self.join(host))
         self.assertIsNone(self.crowds.join(From(UNIXAddress("/run/x"))))
@@ -309,7 +309,7 @@ class CrowdedTests(LimitedCase):
     limits = replace(UNLIMITED, sockets_of_an_address=2)
 
     def test_too_many(self) -> None:
-        """One more than may be there is refused, whoever it is, before anybody looks at its token."""
+        """One more than may be there is refused, before its token is looked at."""
         first, *_ = [self.handshake(), self.handshake(TV)]
         self.assert_refused(self.handshake(PAD))
         self.assert_refused(self.world.ask("/socket.io?token=none"))
@@ -340,7 +340,7 @@ class PhoneSocketsTests(LimitedCase):
         self.assertTrue(self.handshake(third).open)
 
     def test_nothing_is_remembered(self) -> None:
-        """Of who has left nothing is kept."""
+        """Nothing is kept of a client that has left."""
         for wire in [self.handshake(TV), self.handshake(PAD), self.handshake(ANN)]:
             wire.leave()
         self.world.settle()
@@ -353,7 +353,7 @@ class AllSocketsTests(LimitedCase):
     limits = replace(UNLIMITED, sockets_of_a_process=2)
 
     def test_too_many(self) -> None:
-        """One more than there may be is answered 503, and when to come again; who is there is not disturbed."""
+        """One more than there may be is answered 503, and when to come again; present ones are not disturbed."""
         first, second = self.handshake(TV), self.handshake(PAD)
         third = self.handshake(ANN)
         self.assertEqual((503, False), (third.status, third.open))
@@ -379,7 +379,7 @@ class PaceTests(SynchronousTestCase):
 
     @given(st.integers(1, 100), st.lists(st.floats(0, 100), max_size=300))
     def test_any_pace(self, a_minute: int, pauses: list[float]) -> None:
-        """What is allowed is never more than twice the limit in a minute, and never less than the limit."""
+        """The number allowed is never more than twice the limit in a minute, and never less than the limit."""
         pace, until, now = Pace(a_minute), 0.0, 1000.0
         allowed: list[float] = []
         for pause in pauses:

@@ -1,4 +1,4 @@
-"""How the session of a device speaks (protocol §2, §2.6)."""
+"""The messages of a device's session (protocol §2, §2.6)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOM = "0" * 32
 
 
 class SessionTests(QuietTestCase):
-    """How the session of a device answers."""
+    """The answers of a device's session."""
 
     def setUp(self) -> None:
         """Connect a television and a phone."""

@@ -15,7 +15,7 @@ from callnet.ops.signals import on_another_stop, on_hangup
 
 
 class Reactor:
-    """Keeps what it is to do for :meth:`turn`."""
+    """Keeps its calls for :meth:`turn`."""
 
     def __init__(self) -> None:
         self._calls: list[Callable[[], object]] = []
@@ -25,14 +25,14 @@ class Reactor:
         self._calls.append(call)
 
     def turn(self) -> None:
-        """Do what was kept."""
+        """Make the kept calls."""
         calls, self._calls = self._calls, []
         for call in calls:
             call()
 
 
 class HangupTests(SynchronousTestCase):
-    """What SIGHUP does."""
+    """The effect of SIGHUP."""
 
     def setUp(self) -> None:
         """Whatever a test changes of this process is changed back."""
@@ -60,7 +60,7 @@ class HangupTests(SynchronousTestCase):
         self.assertEqual(self.seen, ["acted", "acted"])
 
     def test_in_the_end_all_is_as_before(self) -> None:
-        """In the end it does again what it did before."""
+        """In the end it behaves as before."""
         leave = self.listen(os.open(os.devnull, os.O_RDONLY))
         leave()
         os.kill(os.getpid(), signal.SIGHUP)
@@ -80,7 +80,7 @@ class HangupTests(SynchronousTestCase):
 
 
 class StopTests(SynchronousTestCase):
-    """What further signals do that tell a process to stop."""
+    """The effect of further signals that tell a process to stop."""
 
     def test_each_is_acted_on_in_the_reactor(self) -> None:
         """Each is acted on in the reactor, and none complains that it is stopping already."""

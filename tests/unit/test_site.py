@@ -1,4 +1,4 @@
-"""The site: what is served where, and the headers that every answer carries."""
+"""The site: its paths, and the headers that every answer carries."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SiteTestCase(SynchronousTestCase):
 
 
 class PlacesTests(SiteTestCase):
-    """What is served where."""
+    """The paths of the site."""
 
     def test_the_phone_is_at_the_root(self) -> None:
         """The phone is at the root, whatever its query, and a browser is to ask each time whether it is the same."""
@@ -107,7 +107,7 @@ class PlacesTests(SiteTestCase):
             self.assertNotEqual(answer.status, 404, rule.rule)
 
     def test_what_the_account_service_does_not_know_is_answered_in_its_form(self) -> None:
-        """What the account service does not know is answered in its form."""
+        """A path that the account service does not know is answered in its form."""
         for path in (
             "/account",
             "/account/",
@@ -213,7 +213,7 @@ class StaticTests(SiteTestCase):
         self.assertEqual((again.status, again.body), (200, PAGE.upper().encode()))
 
     def test_head_answers_as_get_without_the_file(self) -> None:
-        """HEAD answers like GET, `Content-Length` included, without the body: files, services, and what is missing."""
+        """HEAD answers like GET, `Content-Length` included, without the body: files, services, and missing paths."""
         for path, status, length in (
             (f"{self.PATH}?room_id={ROOM}", 200, len(PAGE)),
             ("/?lang=zh", 200, len(PHONE)),

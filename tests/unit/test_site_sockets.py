@@ -49,7 +49,7 @@ class SiteTests(SiteCase):
         self.assertEqual(tv.hears()["room_id"], room)
 
     def test_newest_wins_on_either_port(self) -> None:
-        """Of two connections of one device the newer one stays, whichever ports they are on."""
+        """The newer of two connections of one device stays, whichever ports they are on."""
         first = self.world.device(*TV, self.site)
         second = self.world.device(*TV)
         self.assertEqual(first.close_code, 4409)
@@ -73,7 +73,7 @@ class SiteTests(SiteCase):
         self.assertTrue(tv.wire.open)
 
     def test_refused(self) -> None:
-        """What is refused is refused with the same statuses, and the connection ends."""
+        """Refused requests have the same statuses, and the connection ends."""
         origin = {"Origin": "https://callnet.test"}
         for path, headers, status in (
             ("/socket.io", {}, 401),
@@ -103,7 +103,7 @@ class SiteTests(SiteCase):
         self.assertEqual((self.world.signaling.refused[505], self.world.pages.refused[505]), (1, 1))
 
     def test_bodies(self) -> None:
-        """A handshake with a body is refused: what follows it could be read as frames by one and not by another."""
+        """A handshake with a body is refused: the bytes after it could be read as frames by one and not by another."""
         frame = client_frame(PING, b"x")
         for factory in (self.site, self.world.signaling):
             for header, body, status in (
@@ -144,7 +144,7 @@ class SiteTests(SiteCase):
         self.assertTrue(wire.open)
 
     def test_who_does_not_read(self) -> None:
-        """Who pings without reading is not read from any more, here too."""
+        """A client that pings without reading is not read from any more, here too."""
         tv = self.world.device(*TV, self.site)
         tv.wire.reads = False
         for _ in range(50):
@@ -192,10 +192,10 @@ class Client(WebSocketClientProtocol):
 
 
 class AutobahnTests(QuietTestCase):
-    """A client library that others made agrees with what the wires of these tests say."""
+    """A third-party client library agrees with the wires of these tests."""
 
     def connect(self) -> tuple[Any, IOPump]:
-        """Connect a client made with Autobahn; answer it and what moves its bytes."""
+        """Connect a client made with Autobahn; returns it and the pump that moves its bytes."""
         token = self.world.tokens.issue(TV)
         factory = WebSocketClientFactory(f"ws://callnet.test/socket.io?token={token}", reactor=self.world.clock)
         factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0, serverConnectionDropTimeout=0)

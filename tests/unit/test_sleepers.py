@@ -22,7 +22,7 @@ from callnet.util.deferreds import Ready, Soon
 
 @implementer(IPreferenceRecords)
 class Records:
-    """A database with so many phones, each of which has two devices that can be woken."""
+    """A database with this number of phones, each of which has two devices that can be woken."""
 
     def __init__(self, count: int) -> None:
         self.phones = [f"136{number:08d}" for number in range(count)]
@@ -51,7 +51,7 @@ class SleepersTests(SynchronousTestCase):
     """At a start."""
 
     def begin(self, count: int) -> Sleepers:
-        """Begin with so many phones."""
+        """Begin with this number of phones."""
         self.clock, self.records = Clock(), Records(count)
         self.known: list[DeviceAddress] = []
         self.store_is_away = False
@@ -87,7 +87,7 @@ class SleepersTests(SynchronousTestCase):
             self.successResultOf(made.stop())
 
     def test_very_many(self) -> None:
-        """Of very many those are made known that come first; the others are when they connect."""
+        """If there are very many the first are made known; the others are when they connect."""
         self.patch(sleepers, "SLEEPERS_MAX", 200)
         made = self.begin(500)
         made.start()
@@ -111,7 +111,7 @@ class SleepersTests(SynchronousTestCase):
         self.assertEqual([DeviceAddress(phone, "tv")], self.known)
 
     def test_registered_while_away(self) -> None:
-        """While the store is away whoever registers is told to try again."""
+        """While the store is away a registration is told to try again."""
         made = self.begin(1)
         self.store_is_away = True
         self.failureResultOf(made.registered(DeviceAddress(self.records.phones[0], "tv")), Unavailable)

@@ -1,4 +1,4 @@
-"""What one WebSocket may take of time and memory is set, and counted when it is too much."""
+"""Limits on one WebSocket's time and memory, and the counts of their violations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SetTests(SynchronousTestCase):
         self.assertEqual(self.world.signaling.refused, {408: 1})
 
     def test_silence(self) -> None:
-        """Who is silent is pinged, and closed, after other times."""
+        """A silent client is pinged, and closed, after the times of the settings."""
         tv = self.world.device(*TV)
         tv.wire.answers_ping = False
         self.world.advance(10.5)
@@ -49,7 +49,7 @@ class SetTests(SynchronousTestCase):
         self.assertEqual(tv.wire.close_code, 4408)
 
     def test_a_device_that_does_not_read(self) -> None:
-        """A device that does not read is cut off (4413) when so many bytes wait for it."""
+        """A device that does not read is cut off (4413) when this number of bytes waits for it."""
         tv, phone = self.world.device(*TV), self.world.device(*PHONE)
         tv.wire.reads = False
         producer = tv.wire.transport.producer

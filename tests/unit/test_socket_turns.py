@@ -124,7 +124,7 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(wire.transport.value()[-4:], b"\x88\x02\x03\xe8")
 
     def test_more_while_waiting(self) -> None:
-        """What TLS had read before is kept, in its order."""
+        """Bytes that TLS had read before are kept, in order."""
         wire, socket = self.open()
         wire.send(client_frame(TEXT, b"1") * 6)
         wire.move()
@@ -134,7 +134,7 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(socket.heard, [b"1"] * 6 + [b"2"])
 
     def test_gone_while_waiting(self) -> None:
-        """What waits of a client that is gone is not handled any more."""
+        """Waiting bytes of a client that is gone are not handled any more."""
         wire, socket = self.open()
         wire.send(client_frame(TEXT, b"1") * HOW_MANY)
         wire.move()

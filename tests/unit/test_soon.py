@@ -1,4 +1,4 @@
-"""What is there already, or comes later."""
+"""Values that are there already, or come later."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class BeginTests(SynchronousTestCase):
     """Running a coroutine."""
 
     def value_of(self, soon: Soon[int]) -> int:
-        """What is there at once."""
+        """The value that is there at once."""
         assert isinstance(soon, Ready)
         return soon.value
 
     def test_ready(self) -> None:
-        """What waits for nothing is there at once, without a Deferred."""
+        """A coroutine that waits for nothing has its value at once, without a Deferred."""
         self.assertEqual(0, self.value_of(begin(sum_of())))
         self.assertEqual(3, self.value_of(begin(sum_of(Ready(1), Ready(2)))))
 
     def test_later(self) -> None:
-        """What waits comes when that is there for which it waits, one after the other."""
+        """A waiting coroutine goes on when its awaited values are there, one after the other."""
         first, second = Deferred[int](), Deferred[int]()
         soon = later(begin(sum_of(Ready(1), first, Ready(2), second)))
         second.callback(30)
@@ -57,7 +57,7 @@ class BeginTests(SynchronousTestCase):
         self.assertEqual(3, self.successResultOf(later(begin(sum_of(succeed(1), succeed(2))))))
 
     def test_failure(self) -> None:
-        """What a Deferred fails with is raised where it is awaited, and what a coroutine raises is a failure."""
+        """A Deferred's failure is raised where it is awaited, and an exception of a coroutine is a failure."""
         late = Deferred[int]()
         soon = later(begin(first_that_comes(fail(ZeroDivisionError()), late, Ready(5))))
         late.errback(ZeroDivisionError())
@@ -66,7 +66,7 @@ class BeginTests(SynchronousTestCase):
         self.failureResultOf(later(begin(first_that_comes(fail(ZeroDivisionError())))), LookupError)
 
     def test_or_else(self) -> None:
-        """A failure is handed over, now or later; what succeeds is nobody's business."""
+        """A failure is handed over, now or later; a success is not."""
         failures: list[Failure] = []
         or_else(begin(sum_of(Ready(1))), failures.append)
         or_else(begin(sum_of(succeed(1))), failures.append)

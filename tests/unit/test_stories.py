@@ -1,4 +1,4 @@
-"""Base clients beside extended ones: whatever happens, they are told what they would be told among themselves.
+"""Base clients beside extended ones: in any story, they get the same messages as among themselves.
 
 Each story is told once by base clients alone, and again with every choice of those who are extended. What a base
 client hears is the same each time, word for word, and nothing that the seed does not have.
@@ -32,7 +32,7 @@ EVERYONE: Final = (ANN, TV, PAD, DOB)
 
 
 class Stage:
-    """A server, devices of which some are extended, and what each of them heard."""
+    """A server, some extended devices and some others, and the messages that each of them got."""
 
     def __init__(self, extended: frozenset[DeviceAddress]) -> None:
         self.world = World()
@@ -46,7 +46,7 @@ class Stage:
             self.comes(address)
 
     def comes(self, address: DeviceAddress) -> None:
-        """Let a device connect, be it connected already or not."""
+        """Let a device connect, connected already or not."""
         self._listen()
         is_extended = address in self._extended
         self._devices[address] = (
@@ -241,7 +241,7 @@ def does_not_come_back(stage: Stage) -> None:
 
 
 def newer_connection(stage: Stage) -> None:
-    """A device connects anew while it talks."""
+    """A device reconnects while it talks."""
     stage.talk()
     stage.waits(3)
     stage.comes(TV)
@@ -322,7 +322,7 @@ class StoriesTests(QuietTestCase):
                     self.assertEqual(alone[address], heard[address], (story, address, extended))
 
     def test_seed_only(self) -> None:
-        """What they hear has the types and the fields that this page of the contract has, and no others."""
+        """Their messages have the types and the fields that this page of the contract has, and no others."""
         for story in STORIES:
             for messages in self.told(story, frozenset()).heard.values():
                 for message in messages:

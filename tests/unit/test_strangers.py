@@ -74,7 +74,7 @@ class StrangersTests(DaemonTestCase):
         return [frame for frame in frames if frame["type"] == kind]
 
     def test_takes_no_call_over(self) -> None:
-        """Who logs in as an unclaimed device of a phone is shown no call of that phone, and takes none over."""
+        """A login as an unclaimed device of a phone is shown no call of that phone, and takes none over."""
         self.start()
         friend, handset = self.connect(FRIEND, "phone"), self.connect(VICTIM, "handset")
         self.say(friend, "call", to_phone=VICTIM, to_device_id="*")
@@ -90,14 +90,14 @@ class StrangersTests(DaemonTestCase):
         self.assertEqual([], self.heard(stranger, "call_success") + self.heard(handset, "calling_be_hangup"))
 
     def look(self) -> None:
-        """Let the daemon look at what has changed, and at who comes and goes."""
+        """Let the daemon read the changes, and the presence."""
         for _ in range(6):
             self.reactor.advance(1)
             self.rows(FRIEND, "phone")  # the database answers one after the other
             self.carry(*self.wires)
 
     def rows(self, phone: str, device_id: str) -> list[tuple[str, str]]:
-        """What the list of a phone shows one of its devices."""
+        """The list of a phone that one of its devices is shown."""
         token = self.post(8083, "/account/login", phone=phone, device_id=device_id)["token"]
         answer = self.post(8083, "/getContactPersons", phone=phone, token=token)
         return [(row["phone"], row["device_id"]) for row in answer["contacts"]]
@@ -108,7 +108,7 @@ class StrangersTests(DaemonTestCase):
         self.assertEqual(0, self.post(8083, "/contacts/add", token=token, contact_phone=phone)["errorCode"])
 
     def test_sees_no_devices(self) -> None:
-        """Who lists a phone is shown its devices once that phone lists it, too, and may call the phone before."""
+        """A phone on a list is shown with its devices once it lists the reader, too, and may be called before."""
         self.start()
         self.list_(FRIEND, "phone", VICTIM)
         friend, handset = self.connect(FRIEND, "phone", extended=True), self.connect(VICTIM, "handset")
@@ -122,7 +122,7 @@ class StrangersTests(DaemonTestCase):
         self.assertEqual(["handset"], [seen["device_id"] for seen in self.heard(friend, "presence")])
 
     def test_sees_devices(self) -> None:
-        """Where the operator says so, devices are shown to whoever lists their phone."""
+        """If the operator allows it, devices are shown to everyone who lists their phone."""
         self.start("accounts.devices_shown_to_anyone = true")
         self.list_(FRIEND, "phone", VICTIM)
         self.assertEqual([(VICTIM, "handset"), (VICTIM, "mytv")], self.rows(FRIEND, "phone"))

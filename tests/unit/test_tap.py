@@ -72,7 +72,7 @@ class RunningTests(DaemonTestCase):
         self.assertEqual(HttpWire(self.factory(8080)).request("GET", PAGE).status, 200)
 
     def test_the_log_says_where_everything_is_and_what_to_try(self) -> None:
-        """The log says where everything is and what to try."""
+        """The log has all addresses and the next things to try."""
         for text in (
             "is ready.",
             ":8083\n",
@@ -135,7 +135,7 @@ class RunningTests(DaemonTestCase):
 
 
 class StateTests(DaemonTestCase):
-    """What a start makes, and finds again."""
+    """The files that a start creates, and finds again."""
 
     def mode(self, *path: str) -> int:
         """The permissions of something in the state directory."""
@@ -149,7 +149,7 @@ class StateTests(DaemonTestCase):
             self.assertEqual(self.mode(name), 0o600, name)
 
     def test_open_to_others(self) -> None:
-        """A state directory that others may look into is told of."""
+        """A state directory that others may look into is reported."""
         os.makedirs(self.state_dir, mode=0o755)
         with capturedLogs() as events:
             self.compose()
@@ -194,7 +194,7 @@ class StateTests(DaemonTestCase):
 
 
 class RefusalTests(DaemonTestCase):
-    """What stops a start, and what is said of it."""
+    """Errors that stop a start, and their messages."""
 
     def test_a_wrong_key(self) -> None:
         """A wrong key of the settings stops it, and is named."""
@@ -231,7 +231,7 @@ class RefusalTests(DaemonTestCase):
         self.assertRegex(self.refusal('tokens.signing_key = "short"'), r"^tokens\.signing_key: .*at least 32$")
 
     def test_a_phone_format_that_is_none(self) -> None:
-        """So does a phone format that is none."""
+        """So does an invalid phone format."""
         self.assertRegex(self.refusal('accounts.phone_format = "("'), r"^accounts\.phone_format: ")
 
     def test_a_certificate_that_cannot_be_read(self) -> None:
@@ -266,7 +266,7 @@ class RefusalTests(DaemonTestCase):
         )
 
     def test_an_endpoint_that_is_none(self) -> None:
-        """So does an endpoint that is none after all."""
+        """So does an endpoint that is invalid after all."""
         refusal = self.refusal('listeners.site = [{endpoint = "tcp:8080:interface=127.0.0.1:color=red"}]')
         self.assertRegex(refusal, r"^listeners\.site\[0\]\.endpoint 'tcp:8080:interface=127.0.0.1:color=red': ")
 
@@ -295,7 +295,7 @@ class CommandTests(DaemonTestCase):
         self.assertEqual(IService(service).name, "callnet")
 
     def test_what_stops_the_start_is_one_line_and_exit_status_1(self) -> None:
-        """What stops the start is one line and exit status 1."""
+        """An error that stops the start is one line and exit status 1."""
         options = self.options("--config", "/nowhere")
         refusal = self.assertRaises(SystemExit, makeService, options, self.reactor)
         self.assertEqual(refusal.code, "callnet: /nowhere: cannot read the settings: No such file or directory")

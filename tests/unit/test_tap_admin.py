@@ -54,7 +54,7 @@ class AdminCase(DaemonTestCase):
 
 
 class AdminTests(AdminCase):
-    """What the operator is told."""
+    """The pages for the operator."""
 
     def test_health(self) -> None:
         """It is well."""
@@ -71,7 +71,7 @@ class AdminTests(AdminCase):
         os.rename(self.state_dir, f"{self.state_dir}.away")
         os.mkdir(self.state_dir)
         os.mkdir(os.path.join(self.state_dir, "callnet.db"))
-        self.daemon._database.close()  # what is open already goes on to work
+        self.daemon._database.close()  # open connections go on to work
         answer = self.get("/readyz", from_thread=True)
         self.assertEqual(answer.status, 503)
         self.assertEqual(answer.json()["checks"]["database"], {"ok": False, "why": "unable to open database file"})
@@ -91,7 +91,7 @@ class AdminTests(AdminCase):
         self.assertIn(version("callnet"), CliRunner().invoke(main, ["--version"]).output)
 
     def test_limits(self) -> None:
-        """What is asked is as short as anything that is asked of the other listeners."""
+        """Requests have the same limits of length as those of the other listeners."""
         self.end(self.daemon)
         del self.reactor.tcpServers[:]
         self.daemon = self.begin(self.compose("[http]\nheader_bytes = 2048\n"))
@@ -137,7 +137,7 @@ class AdminTests(AdminCase):
         self.assertTrue(caller.open)
 
     def test_media(self) -> None:
-        """How pages came to be connected is counted as they tell it."""
+        """The connection paths of pages are counted as they report them."""
         self.assertIn('callnet_media_setup_seconds_count{path="relay"} 0.0\n', self.get("/metrics").body.decode())
         pages = [Wire(self.factory(8080)) for _ in KEYS[:2]]
         for page, key, session in zip(pages, KEYS, SESSIONS, strict=False):
@@ -159,7 +159,7 @@ class AdminTests(AdminCase):
             self.assertIn(f"\n{line}\n", text)
 
     def test_times(self) -> None:
-        """How late the event loop is, and how long the database takes, is shown; and Redis where there is one."""
+        """The lag of the event loop and the latency of the database are shown; and Redis where there is one."""
         self.get("/readyz", from_thread=True)
         self.reactor.advance(3)
         text = self.get("/metrics").body.decode()
@@ -168,7 +168,7 @@ class AdminTests(AdminCase):
         self.assertNotIn("callnet_redis_seconds", text)
 
     def test_metrics_of_the_webhook(self) -> None:
-        """What a program of the operator's has not taken is counted if there is one, and only then."""
+        """Events that a program of the operator has not accepted are counted if there is one, and only then."""
         self.assertNotIn("callnet_webhook_events", self.get("/metrics").body.decode())
         self.end(self.daemon)
         self.reactor.tcpServers.clear()

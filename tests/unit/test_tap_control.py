@@ -1,4 +1,4 @@
-"""What an operator sees of a whole daemon, and has it do, in memory."""
+"""The operator's view of a whole daemon, and orders to it, in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ControlCase(AdminCase):
         return answer
 
     def told(self, path: str, **asked: Any) -> dict[str, Any]:
-        """What is answered."""
+        """The answer."""
         answer = self.order(path, **asked)
         self.assertEqual(answer.status, 200, answer.body)
         found: dict[str, Any] = answer.json()
@@ -51,7 +51,7 @@ class ControlCase(AdminCase):
 
 
 class SeenTests(ControlCase):
-    """What is seen."""
+    """The operator's view."""
 
     def test_nobody(self) -> None:
         """When nobody is there nothing is shown."""
@@ -92,7 +92,7 @@ class SeenTests(ControlCase):
         self.assertEqual(self.told("/api/devices", phone="13651884968")["devices"], [])
 
     def test_failures(self) -> None:
-        """Calls that came to nothing are shown, the newest first; those that people ended are not."""
+        """Failed calls are shown, the newest first; those that people ended are not."""
         caller, _ = self.ring()
         self.reactor.advance(46)
         self.carry(caller)
@@ -106,7 +106,7 @@ class SeenTests(ControlCase):
 
 
 class DoneTests(ControlCase):
-    """What is done."""
+    """The operator's orders."""
 
     def test_a_call_is_ended(self) -> None:
         """A call is ended by its name in the log; both are told, and it is done once."""
@@ -139,7 +139,7 @@ class DoneTests(ControlCase):
         self.assertEqual(phone.close_code, 4401)
 
     def test_the_log_says_more(self) -> None:
-        """At level debug the log tells of each step of a call, by its name; at warn not even of requests."""
+        """At level debug the log has each step of a call, by its name; at warn not even requests."""
         self.told("/api/log-level", level="debug")
         with capturedLogs() as events:
             self.ring()

@@ -51,7 +51,7 @@ class ThreadsTests(SynchronousTestCase):
             self.threads.stop()
 
     def wait(self, name: str) -> str:
-        """What the thread is to do: wait until the test says so."""
+        """The thread's task: wait until the test says so."""
         self.begun.set()
         assert self.end.wait(PATIENCE)
         self.done.append(name)
@@ -68,7 +68,7 @@ class ThreadsTests(SynchronousTestCase):
         self.reactor.from_threads.get(timeout=PATIENCE)()
 
     def test_what_it_returns(self) -> None:
-        """Who asked is told what the function returned."""
+        """The caller gets the value that the function returned."""
         first, second = self.hold(), self.threads.run(self.wait, name="second")
         self.assertNoResult(first)
         self.end.set()
@@ -77,7 +77,7 @@ class ThreadsTests(SynchronousTestCase):
         self.assertEqual((self.successResultOf(first), self.successResultOf(second)), ("first", "second"))
 
     def test_what_it_raises(self) -> None:
-        """Or what it raised."""
+        """The caller gets the exception that the function raised."""
 
         def fail() -> None:
             raise ZeroDivisionError
@@ -87,7 +87,7 @@ class ThreadsTests(SynchronousTestCase):
         self.failureResultOf(failed, ZeroDivisionError)
 
     def test_nobody_waits_long(self) -> None:
-        """Who asked is told after 5 s that it is worth trying again, whether or not it has begun."""
+        """The caller is told after 5 s that it is worth trying again, whether or not the function has started."""
         asked = [self.hold(), self.threads.run(self.wait, "second")]
         self.reactor.advance(LIMIT - 0.1)
         for each in asked:
@@ -97,7 +97,7 @@ class ThreadsTests(SynchronousTestCase):
             self.failureResultOf(each, Unavailable)
 
     def test_what_nobody_waits_for_is_not_begun(self) -> None:
-        """What nobody waits for any more is not begun, so the next need not wait for it."""
+        """A function that nobody waits for any more is not started, so the next need not wait for it."""
         asked = [self.hold(), *(self.threads.run(self.wait, "late") for _ in range(3))]
         self.reactor.advance(LIMIT)
         for each in asked:
@@ -109,7 +109,7 @@ class ThreadsTests(SynchronousTestCase):
         self.assertEqual((self.successResultOf(last), self.done), ("last", ["first", "last"]))
 
     def test_the_end_waits_for_what_has_begun_alone(self) -> None:
-        """In the end only what has begun is waited for, and is to hurry; the others are to try again."""
+        """In the end only started functions are waited for, and are to hurry; the others are to try again."""
         first, second = self.hold(), self.threads.run(self.wait, "second")
         self.stop()
         third = self.threads.run(self.wait, "third")
@@ -120,7 +120,7 @@ class ThreadsTests(SynchronousTestCase):
             self.failureResultOf(each, Unavailable)
 
     def test_nobody_waits_long_in_the_end(self) -> None:
-        """All that is under way when the daemon stops has 2 s together; what hangs then is left alone."""
+        """All running functions when the daemon stops have 2 s together; one that hangs then is left alone."""
         self.threads = Threads(cast(IThreadsReactor, self.reactor), 1, lambda: None)
         self.threads.start()
         asked = [self.hold(), self.threads.run(self.wait, "second")]

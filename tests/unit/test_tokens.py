@@ -1,4 +1,4 @@
-"""Tokens: what is issued, and what is accepted as one."""
+"""Tokens: issuing and accepting them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class TokensTests(SynchronousTestCase):
             self.assert_refused(forge(CLAIMS, kid=kid))
 
     def test_algorithm_is_pinned(self) -> None:
-        """What the token says of its algorithm is never followed."""
+        """The algorithm that the token names is never followed."""
         for algorithm in ("none", "HS384", "RS256", ["HS256"], *ANY_TYPE):
             self.assert_refused(forge(CLAIMS, alg=algorithm))
             self.assert_refused(forge(CLAIMS, alg=algorithm, kid=self.key.kid))
@@ -222,7 +222,7 @@ class TokensTests(SynchronousTestCase):
             self.assert_refused(forge({"userName": name, "exp": NOW + 60}), self.splitting)
 
     def test_user_name_beside_others(self) -> None:
-        """With ``phone`` or ``deviceid`` in it, a token's ``userName`` counts for nothing."""
+        """With ``phone`` or ``deviceid`` in it, a token's ``userName`` is ignored."""
         claims = {"userName": "13651884968x", "exp": NOW + 60}
         self.assertEqual(self.splitting.verify(forge({**claims, "phone": TV.phone, "deviceid": "tv888"})).device, TV)
         self.assert_refused(forge({**claims, "phone": TV.phone}), self.splitting)
@@ -230,7 +230,7 @@ class TokensTests(SynchronousTestCase):
 
 
 class TokenProperties(SynchronousTestCase):
-    """What holds for any text."""
+    """Properties of any text."""
 
     tokens = Tokens(KeyRing.of(Key.of(SECRET)), 3600, lambda: NOW, split_user_name=True)
 
@@ -276,7 +276,7 @@ class TokenProperties(SynchronousTestCase):
 
 
 class GeneralTokens(Tokens):
-    """Tokens of which PyJWT reads every one."""
+    """Tokens that are all read by PyJWT."""
 
     def __init__(self, ring: KeyRing) -> None:
         super().__init__(ring, 3600, lambda: NOW)
@@ -287,7 +287,7 @@ class LibraryTests(SynchronousTestCase):
     """Tokens with a header of ours are checked as PyJWT would have checked them."""
 
     def setUp(self) -> None:
-        """Two who go by the same keys, of whom one leaves everything to PyJWT."""
+        """Two readers with the same keys; one leaves everything to PyJWT."""
         first, other = Key.of(SECRET), Key.of(OLD_SECRET, NOW)
         ring = KeyRing.of(first, [other])
         self.tokens, self.library = Tokens(ring, 3600, lambda: NOW), GeneralTokens(ring)
@@ -301,14 +301,14 @@ class LibraryTests(SynchronousTestCase):
         self.made = [self.tokens.issue(TV), Tokens(KeyRing.of(first), 3600, lambda: NOW).issue(TV), *seeds]
 
     def verdict(self, tokens: Tokens, token: str) -> DeviceAddress | None:
-        """Whose it is, if it is accepted."""
+        """The device of a token, if it is accepted."""
         try:
             return tokens.verify(token).device
         except TokenInvalid:
             return None
 
     def test_made_tokens(self) -> None:
-        """They agree on every token that was made by somebody, and on what is issued."""
+        """They agree on every made-up token, and on issued ones."""
         for token in self.made:
             self.assertEqual(self.verdict(self.library, token), self.verdict(self.tokens, token), token)
         self.assertEqual(TV, self.library.verify(self.tokens.issue(TV)).device)

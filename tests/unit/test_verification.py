@@ -57,7 +57,7 @@ def pair(of_offerer: Fingerprints, of_answerer: Fingerprints) -> tuple[Verificat
 
 
 def run(offerer: Verification, answerer: Verification) -> Sequence[str | None]:
-    """Carry the notes of a whole run; what was said."""
+    """Carry the notes of a whole run; returns the results."""
     commit = offerer.begin()
     nonce = answerer.hear(commit or "")
     reveal = offerer.hear(nonce or "")
@@ -65,7 +65,7 @@ def run(offerer: Verification, answerer: Verification) -> Sequence[str | None]:
 
 
 class CodeTests(SynchronousTestCase):
-    """What is computed."""
+    """The computation."""
 
     def test_vectors(self) -> None:
         """Commitments and codes are those that the page computes, too."""
@@ -92,7 +92,7 @@ class CodeTests(SynchronousTestCase):
 
     @given(FINGERPRINTS, VALUES, VALUES)
     def test_form(self, fingerprints: Fingerprints, first: bytes, second: bytes) -> None:
-        """A code is six numbers, each of which has an emoji."""
+        """A code is six numbers, each with an emoji."""
         code = code_of(fingerprints, first, second)
         self.assertEqual(SIGNS, len(code))
         for number in code:
@@ -166,7 +166,7 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(SIGNS, len(offerer.emoji))
 
     def test_the_code_is_of_both_nonces(self) -> None:
-        """What is shown is computed from what was said."""
+        """The code is computed from the exchanged nonces."""
         offerer, answerer = pair(OURS, OURS)
         _, commit, nonce, reveal, _ = run(offerer, answerer)
         first, second = (bytes.fromhex(said(text)["nonce"]) for text in (reveal, nonce))
@@ -216,7 +216,7 @@ class RunTests(SynchronousTestCase):
             self.assert_broken(answerer)
 
     def test_order(self) -> None:
-        """Of all orders of up to four notes the right one alone comes to a code; what comes later is not heard."""
+        """Only the right order of up to four notes leads to a code; later notes are ignored."""
         first, second = b"1" * 32, b"2" * 32
         notes = {
             "commit": note("commit", commitment(OURS, first)),
@@ -266,7 +266,7 @@ class RunTests(SynchronousTestCase):
             self.assert_broken(answerer)
 
     def test_other_notes(self) -> None:
-        """What is no note of these kinds has nothing to do with it."""
+        """Notes of other kinds are ignored."""
         others = ("", "null", "[]", "{}", "x", '"commit"', '{"kind":1}', '{"kind":"bye"}', '{"kind":"chat","text":"x"}')
         for text in (*others, "[" * 100_000, b"\xff", '{"kind":"\\ud800"}'):
             for offers in (True, False):

@@ -79,11 +79,11 @@ class WakerTests(SynchronousTestCase):
             self.agent.flush()
 
     def target(self) -> list[str]:
-        """What is kept of the television."""
+        """The targets that the television has registered."""
         return [one.target for one in self.successResultOf(self.registrations.of(TV))]
 
     def test_what_the_gateway_gets(self) -> None:
-        """The gateway is told which device to wake, as the device named itself, for whom, and until when."""
+        """The gateway is told the device to wake, as the device named itself, the calling phone, and the time limit."""
         self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(202)))
         ((request, body),) = self.receiver.taken
         self.assertEqual(
@@ -102,13 +102,13 @@ class WakerTests(SynchronousTestCase):
         self.assertIsNotNone(request.getHeader("callnet-signature"))
 
     def test_nobody_to_wake(self) -> None:
-        """Who has not registered, or not for what there is here, is not woken."""
+        """A device that has not registered, or not for a service that is there, is not woken."""
         for device in (PAD, DeviceAddress(ANN, "tv")):
             self.assertIs(Fate.GONE, self.successResultOf(self.wake(device=device)))
         self.assertEqual([], self.receiver.taken)
 
     def test_gone(self) -> None:
-        """What the gateway does not know any more is dropped; a device that registers anew is woken at once."""
+        """A target that the gateway does not know is dropped; a device that registers again is woken at once."""
         for status in (404, 410):
             self.assertIs(Fate.GONE, self.successResultOf(self.wake(status)))
             self.assertEqual([], self.target())
@@ -125,7 +125,7 @@ class WakerTests(SynchronousTestCase):
         self.assertEqual(["newer"], self.target())
 
     def test_failed(self) -> None:
-        """What a gateway refuses otherwise drops nothing."""
+        """Any other refusal of a gateway drops nothing."""
         for status in (400, 401, 403, 302):
             self.assertIs(Fate.FAILED, self.successResultOf(self.wake(status)))
             self.assertEqual([TARGET], self.target())
@@ -140,7 +140,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.TAKEN, self.successResultOf(waking))
 
     def test_too_late(self) -> None:
-        """When nothing rings any more it is tried no more, nor waited for."""
+        """When nothing rings any more it is not tried any more, nor waited for."""
         self.assertIs(Fate.FAILED, self.successResultOf(self.wake(503, lasts=1.0)))
         self.wait(AGAIN)
         waiting = self.wake(None, lasts=3.0)
@@ -149,11 +149,11 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.FAILED, self.successResultOf(waiting))
 
     def test_not_twice(self) -> None:
-        """For a few seconds a device is not woken again, and whoever wants it is told the same, at the same time."""
+        """For a few seconds a device is not woken again; every caller gets the same result at the same time."""
         first, second = self.wake(503, 200), self.wake()
         self.assertNoResult(first)
         self.assertNoResult(second)
-        first.addCallback(lambda _: None)  # what one makes of it is nothing to the others
+        first.addCallback(lambda _: None)  # one caller's use of it does not affect the others
         self.wait(1)
         self.assertIs(Fate.TAKEN, self.successResultOf(second))
         self.assertIs(Fate.TAKEN, self.successResultOf(self.wake()))
@@ -173,7 +173,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.FAILED, self.successResultOf(waiting))
 
     def test_one_who_waits_no_more(self) -> None:
-        """Whoever does not want to wait any more cancels nothing for others."""
+        """A caller that does not want to wait any more cancels nothing for others."""
         first, second = self.wake(503, 200), self.wake()
         first.cancel()
         self.failureResultOf(first)
@@ -181,7 +181,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.TAKEN, self.successResultOf(second))
 
     def test_many_at_once(self) -> None:
-        """So many are woken at once, and more are not."""
+        """The number of concurrent requests is limited."""
         devices = [DeviceAddress("13651884967", str(number)) for number in range(AT_ONCE + 1)]
         for device in devices:
             self.register(device)
@@ -217,7 +217,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(Fate.FAILED, self.successResultOf(pausing))
 
     def test_counts(self) -> None:
-        """What became of them is counted, once for each that was to be woken."""
+        """The results are counted, once for each device that was to be woken."""
         self.wake(200)
         self.wake()
         self.wait(AGAIN)
@@ -233,7 +233,7 @@ class WakerTests(SynchronousTestCase):
                 self.assertNotIn(secret, formatEvent(event))
 
     def test_log(self) -> None:
-        """The log says what went wrong, and nothing of whom it was for."""
+        """The log has the error, and neither device nor phone."""
         with capturedLogs() as events:
             self.wake(400)
             self.wait(AGAIN)
@@ -244,7 +244,7 @@ class WakerTests(SynchronousTestCase):
         self.assert_quiet(events)
 
     def test_memory(self) -> None:
-        """Of devices that were woken a while ago nothing is remembered."""
+        """Nothing is remembered of devices that were woken some time ago."""
         self.wake(200)
         self.wait(AGAIN)
         self.wake(device=PAD)

@@ -48,7 +48,7 @@ class WakingTests(QuietTestCase):
         self.ann = self.world.device(*ANN)
 
     def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:
-        """Remember whom to wake."""
+        """Record the device to wake."""
         self.woken.append((device, phone, name, lasts))
         self.waiting.append(Deferred())
         return self.waiting[-1]
@@ -78,7 +78,7 @@ class WakingTests(QuietTestCase):
         self.assertEqual("offline", self.ann.hears()["reason"])
 
     def test_gateway_takes_long(self) -> None:
-        """Nobody waits for whoever wakes it: it may come before that has answered."""
+        """Nobody waits for the gateway: the device may come before it has answered."""
         self.call()
         tv = self.world.device(*TV)
         called = tv.hears()
@@ -94,7 +94,7 @@ class WakingTests(QuietTestCase):
         self.assertEqual([], self.woken)
 
     def test_busy(self) -> None:
-        """Nor is one that rings already, however often it is called."""
+        """A device that rings already is not woken either, however often it is called."""
         self.call()
         self.world.device("13600000009", "phone").say("call", to_phone=TV.phone, to_device_id=TV.device_id)
         self.assertEqual(1, len(self.woken))

@@ -1,4 +1,4 @@
-"""``callnet webhook``: what a program of the operator's did not take."""
+"""``callnet webhook``: events that a program of the operator did not accept."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class WebhookCommandTests(CommandTestCase):
         self.successResultOf(self.outbox.write(events[2:], 1.0))
 
     def due(self, now: float) -> list[DueEvent]:
-        """What is due."""
+        """The events that are due."""
         due: Sequence[DueEvent] = self.successResultOf(self.outbox.take(9, now, now + 60))
         return list(due)
 
     def test_list(self) -> None:
-        """Dead letters are listed, and on request what waits; nobody is named."""
+        """Dead letters are listed, and on request waiting events; nobody is named."""
         dead = f"{DEAD}  call_ended       1970-01-01T00:00:00Z  dead      1  status 404\n"
         self.assertEqual(dead, self.run_("webhook", "list"))
         waiting = [
@@ -50,18 +50,18 @@ class WebhookCommandTests(CommandTestCase):
         self.assertEqual(dead + "".join(waiting), self.run_("webhook", "list", "--waiting"))
 
     def test_retry(self) -> None:
-        """What is named is due again."""
+        """A named event is due again."""
         self.assertEqual("1\n", self.run_("webhook", "retry", DEAD))
         self.assertEqual("", self.run_("webhook", "list"))
         self.assertEqual(2, len(self.due(8e9)))
 
     def test_retry_all(self) -> None:
-        """All dead letters are due again, and what was put off."""
+        """All dead letters are due again, and postponed events."""
         self.assertEqual("2\n", self.run_("webhook", "retry", "--all"))
         self.assertEqual(3, len(self.due(8e9)))
 
     def test_drop(self) -> None:
-        """What is dropped is not sent."""
+        """A dropped event is not sent."""
         self.assertEqual("2\n", self.run_("webhook", "drop", DEAD, NEW))
         self.assertEqual(1, len(self.run_("webhook", "list", "--waiting").splitlines()))
         self.assertEqual("1\n", self.run_("webhook", "drop", "--all"))
@@ -88,7 +88,7 @@ class WebhookCommandTests(CommandTestCase):
         self.assertTrue(re.fullmatch("[0-9a-f]{32}", told.id))
 
     def test_export_and_delete(self) -> None:
-        """What is still to be told of a phone is part of what is kept of it, and is not told when that is removed."""
+        """A phone's waiting events are part of its stored data, and are not sent when these are removed."""
         exported = json.loads(self.run_("account", "export", B))
         self.assertEqual([{}, {}, {}], exported["untold"])
         self.run_("account", "delete", B, "--yes")

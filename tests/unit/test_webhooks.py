@@ -1,4 +1,4 @@
-"""What the operator's programs are sent, over real HTTP and a wire in memory."""
+"""The requests to the operator's programs, over real HTTP and a wire in memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Receiver(Resource):
 
 
 class WebhookTests(SynchronousTestCase):
-    """A receiver, and what sends to it."""
+    """A receiver, and the sender."""
 
     def setUp(self) -> None:
         """Both, on a clock."""
@@ -92,14 +92,14 @@ class WebhookTests(SynchronousTestCase):
             self.assertEqual("application/json", request.getHeader("content-type"))
 
     def test_signature(self) -> None:
-        """Who knows the secret can check that it is callnet's, and when it was sent."""
+        """A receiver with the secret can check that the request is callnet's, and when it was sent."""
         self.successResultOf(self.send(200, code="123456"))
         request, body = self.receiver.taken.pop()
         signature = hmac.digest(SECRET.encode(), b"1600000000." + body, hashlib.sha256).hex()
         self.assertEqual(f"t=1600000000,v1={signature}", request.getHeader("callnet-signature"))
 
     def test_again(self) -> None:
-        """What was not taken is sent again, with the same id and body and a new signature, after a while."""
+        """An event that was not accepted is sent again later, with the same id and body and a new signature."""
         for again in (500, 503, 599, 429):
             sending = self.send(again, again, 200)
             self.assertNoResult(sending)
@@ -116,7 +116,7 @@ class WebhookTests(SynchronousTestCase):
             self.receiver.taken.clear()
 
     def test_given_up(self) -> None:
-        """After the last try it is given up; the log says why, and nothing of what was to be sent, nor where to."""
+        """After the last try it is given up; the log has the reason, and neither content nor address."""
         with capturedLogs() as events:
             sending = self.send(500, 500, 503, code="123456", phone="13651884967")
             self.wait(1)
@@ -128,7 +128,7 @@ class WebhookTests(SynchronousTestCase):
             self.assertNotIn(secret, line)
 
     def test_refused(self) -> None:
-        """What is refused for good is not sent again; a redirect is not followed."""
+        """A request that is refused for good is not sent again; a redirect is not followed."""
         for status in (400, 401, 404, 410, 302):
             became = Fate.GONE if status in (404, 410) else Fate.FAILED
             self.assertIs(became, self.successResultOf(self.send(status)))
@@ -155,7 +155,7 @@ class WebhookTests(SynchronousTestCase):
         self.assertIn("ConnectionRefusedError", formatEvent(events[-1]))
 
     def test_too_late(self) -> None:
-        """What is of no use any more is neither sent again nor waited for."""
+        """A request that is of no use any more is neither sent again nor waited for."""
         self.receiver.answers[:] = [500, None]
         sending = self.webhook.send("code", {}, lasts=3.5)
         self.wait(0)

@@ -1,4 +1,4 @@
-"""The framing of tests, bench and acceptance: what it writes and reads on the wire (RFC 6455 §5.2)."""
+"""The framing of tests, bench and acceptance: its bytes on the wire (RFC 6455 §5.2)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(b"x" * 300, client_frame(TEXT, b"x" * 300, mask=bytes(4))[8:])
 
     def test_against_the_protocol(self) -> None:
-        """A client's frame may be what no client may send: in parts, unknown, a control frame that is too long."""
+        """A client's frame may be one that no client may send: in parts, unknown, a control frame that is too long."""
         self.assertEqual(b"\x01\x82", client_frame(TEXT, b"hi", fin=False)[:2])
         self.assertEqual(b"\x8b\x80", client_frame(11)[:2])
         self.assertEqual(b"\x09\xfe\x00\x7e", client_frame(PING, b"x" * 126, fin=False)[:4])
@@ -84,7 +84,7 @@ class HandshakeTests(SynchronousTestCase):
     """The opening of a WebSocket."""
 
     def test_request(self) -> None:
-        """It names the path as it is, the host, and what the client offers or is."""
+        """It has the path unchanged, the host, and the client's offers."""
         request = Handshake("/socket.io?token=a%2Fb", "h:1", "https://o", "callnet.v2").request.decode()
         self.assertTrue(request.startswith("GET /socket.io?token=a%2Fb HTTP/1.1\r\nHost: h:1\r\n"), request)
         self.assertIn("\r\nOrigin: https://o\r\n", request)

@@ -14,7 +14,7 @@ from tests.support.workers_case import SETTINGS, WorkersTestCase
 
 
 class StartTests(WorkersTestCase):
-    """How workers are started."""
+    """Starting workers."""
 
     def test_each_is_told_how_to_serve(self) -> None:
         """Each is told the settings as the parent has them, and where the listening sockets are."""
@@ -27,7 +27,7 @@ class StartTests(WorkersTestCase):
         self.assertEqual(self.first.arguments[1:], ("-P", "-m", "callnet.worker"))
 
     def answer(self, ready: bool) -> None:
-        """Have both workers answer what they were asked."""
+        """Have both workers answer their questions."""
         for process in self.reactor.processes:
             process.answer(report=Report(ready, {}))
 
@@ -63,10 +63,10 @@ class StartTests(WorkersTestCase):
 
 
 class RestartTests(WorkersTestCase):
-    """What comes after a worker that died."""
+    """Restarting a worker that died."""
 
     def pauses(self, lived: float, times: int) -> list[float]:
-        """The pauses after each of so many processes that lived so many seconds."""
+        """The pauses after each of this number of processes, with this lifetime in seconds."""
         found = []
         for _ in range(times):
             self.reactor.advance(lived)
@@ -89,7 +89,7 @@ class RestartTests(WorkersTestCase):
         self.assertEqual(self.second.signals, [])
 
     def test_how_it_died_is_logged_in_one_line(self) -> None:
-        """How it died is logged, in one line for each."""
+        """The cause of death is logged, in one line for each."""
         for end, words in (
             ({"signal": 9}, "worker 1 was killed by SIGKILL; restarting in 0.1 s"),
             ({"status": 3}, "worker 1 exited with status 3; restarting in 0.2 s"),
@@ -121,7 +121,7 @@ class RestartTests(WorkersTestCase):
 
 
 class StopTests(WorkersTestCase):
-    """How they come to an end."""
+    """Stopping workers."""
 
     def test_all_are_told_and_waited_for(self) -> None:
         """All are sent SIGTERM, and waited for; none is started again."""
@@ -164,7 +164,7 @@ class StopTests(WorkersTestCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_who_has_just_died_is_no_error(self) -> None:
-        """One that has died, though what it wrote was not yet read to the end, is waited for."""
+        """A worker that has died is waited for, though its output was not yet read to the end."""
         self.second.reaped = True
         stopped = self.workers.stop()
         self.first.end()
@@ -174,24 +174,24 @@ class StopTests(WorkersTestCase):
 
 
 class ReloadTests(WorkersTestCase):
-    """What SIGHUP comes to."""
+    """The effect of SIGHUP."""
 
     def test_all_are_told(self) -> None:
-        """All are told what to read again, those that are starting too."""
+        """All are told which files to reload, those that are starting too."""
         self.first.say(Serving())
         self.assertTrue(self.workers.renew("certificate", lambda: True))
         for process in self.reactor.processes:
             self.assertEqual(process.orders, [messages.Reload("certificate")])
 
     def test_settings_go_with_it(self) -> None:
-        """Settings are not read by the workers: they are told what the parent has read."""
+        """Settings are not read by the workers: they get the parent's."""
         self.first.say(Serving())
         self.assertTrue(self.workers.renew("settings", lambda: True))
         for process in self.reactor.processes:
             self.assertEqual(process.orders, [messages.Reload("settings", SETTINGS)])
 
     def test_what_is_no_good_is_not_passed_on(self) -> None:
-        """Nobody is told of what was no good for the parent."""
+        """Settings that are invalid for the parent are not passed on."""
         self.assertFalse(self.workers.renew("certificate", lambda: False))
         self.assertEqual([process.orders for process in self.reactor.processes], [[], []])
 

@@ -1,4 +1,4 @@
-"""What the parent of workers says of them, and takes over from their log."""
+"""The parent's report on workers, and the lines that it takes over from their log."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ ILL = Report(False, {"redis": Check(False, "no answer")})
 
 
 class LookTests(WorkersTestCase):
-    """What the parent says of its workers."""
+    """The parent's report on its workers."""
 
     def report(self, *answers: Report | None) -> Report:
-        """What it says, if those that serve answer this, or nothing."""
+        """Its report, if the serving workers answer this, or nothing."""
         asked = self.workers.observed.report()
         for process, report in zip(self.reactor.processes, answers, strict=False):
             if report is not None:
@@ -49,7 +49,7 @@ class LookTests(WorkersTestCase):
         return self.successResultOf(asked)
 
     def test_ready_if_all_are(self) -> None:
-        """It is ready if all of them are, and shows what each of them says."""
+        """It is ready if all of them are, and shows the report of each."""
         self.serve()
         well = Check(True)
         self.assertEqual(
@@ -93,7 +93,7 @@ class LookTests(WorkersTestCase):
         self.assertFalse(self.successResultOf(asked).checks["worker 2"].ok)
 
     def test_one_that_is_about_to_be_dead_is_told_nothing(self) -> None:
-        """A worker whose pipe is closed is written to no more."""
+        """A worker whose pipe is closed is not written to any more."""
         self.serve()
         cast(Any, self.second)._protocol.childConnectionLost(ORDERS)
         self.assertFalse(self.report(WELL, None).ready)
@@ -107,7 +107,7 @@ class LookTests(WorkersTestCase):
 
 
 class MetricsTests(WorkersTestCase):
-    """What the workers counted."""
+    """The counts of the workers."""
 
     def counted(self, *answers: int | None) -> dict[str, float]:
         """The sums, if those that serve have counted so much, or do not answer."""
@@ -120,12 +120,12 @@ class MetricsTests(WorkersTestCase):
         return {family.name: family.samples[0].value for family in self.successResultOf(asked)}
 
     def test_they_are_the_sums(self) -> None:
-        """They are the sums of what the workers counted."""
+        """They are the sums of the workers' counts."""
         self.serve()
         self.assertEqual(self.counted(3, 4), {"calls": 7, "sockets": 7})
 
     def test_what_the_dead_counted_stays(self) -> None:
-        """What only grows does not shrink when a worker dies, or does not answer."""
+        """A counter does not shrink when a worker dies, or does not answer."""
         self.serve()
         self.counted(3, 4)
         self.assertEqual(self.counted(5, None), {"calls": 9, "sockets": 5})
@@ -142,7 +142,7 @@ class MetricsTests(WorkersTestCase):
 
 
 class OrderTests(WorkersTestCase):
-    """What the operator has them do."""
+    """The operator's orders to workers."""
 
     def setUp(self) -> None:
         """Both serve."""
@@ -151,7 +151,7 @@ class OrderTests(WorkersTestCase):
         self.addCleanup(threshold.choose, "info")
 
     def outcome(self, order: Order, *answers: Outcome | None) -> Outcome:
-        """What comes of an order, if those that serve answer this, or not at all."""
+        """The outcome of an order, if the serving workers answer this, or not at all."""
         asked = self.workers.observed.obey(order)
         for process, outcome in zip(self.reactor.processes, answers, strict=False):
             if outcome is not None:
@@ -161,7 +161,7 @@ class OrderTests(WorkersTestCase):
         return self.successResultOf(asked)
 
     def test_all_are_asked(self) -> None:
-        """All are asked, and what they name is put together; a call that two of them know is one."""
+        """All are asked, and their rows are merged; a call that two of them have is one."""
         here, there = Named("1", "tv"), Named("2", "tv")
         both, own = (CallShown(name, "active", here, there, 9, 8) for name in ("aa", "bb"))
         failures = [FailureShown(None, ago, here, there, "offline") for ago in (5.0, 1.0, 3.0)]
@@ -183,18 +183,18 @@ class OrderTests(WorkersTestCase):
         )
 
     def test_who_does_not_answer(self) -> None:
-        """It is told how many do not answer: what they know is missing."""
+        """It shows how many do not answer: their rows are missing."""
         found = self.outcome(ListCalls(9), None, Outcome())
         self.assertEqual((found.silent, found.done), (1, 0))
         self.second.end(signal=9)
         self.assertEqual(self.outcome(ListCalls(9), Outcome()).silent, 1)
 
     def test_an_action_finds_its_worker(self) -> None:
-        """What only one of them can do is done by that one."""
+        """An action that only one of them can do is done by that one."""
         self.assertEqual(self.outcome(EndCall("aa"), Outcome(), Outcome(done=1)).done, 1)
 
     def test_what_is_in_the_database(self) -> None:
-        """What is in the database is changed by one of those that serve."""
+        """A row of the database is changed by one of the serving workers."""
         self.first.end(signal=9)
         asked = self.workers.observed.obey(Revoke("1"))
         self.second.answer(outcome=Outcome(done=1))
@@ -223,10 +223,10 @@ class OrderTests(WorkersTestCase):
 
 
 class LogTests(WorkersTestCase):
-    """What workers write."""
+    """The output of workers."""
 
     def logged(self, descriptor: int, *pieces: bytes) -> list[tuple[Any, str, str]]:
-        """Level, system and text of what is logged when the first worker writes this."""
+        """Level, system and text of the log when the first worker writes this."""
         with capturedLogs() as events:
             for piece in pieces:
                 self.first.write(descriptor, piece)
@@ -240,7 +240,7 @@ class LogTests(WorkersTestCase):
         )
 
     def test_what_it_is_about_is_taken_over(self) -> None:
-        """What an event is about is there for a log that machines read."""
+        """An event's fields are there for a log that machines read."""
         with capturedLogs() as events:
             self.first.write(LOG, messages.encode(LogLine("info", "callnet.web", "done", {"status": 200})))
         [line] = [json.loads(line_of(event)) for event in events]
@@ -254,7 +254,7 @@ class LogTests(WorkersTestCase):
         self.assertEqual([text for _, _, text in self.logged(LOG, b"\n")], ["worker 1: one"])
 
     def test_what_is_no_line_of_a_log_is_taken_over_too(self) -> None:
-        """What Python or a library writes past the log is taken over as a warning, line by line."""
+        """Output of Python or a library past the log is taken over as a warning, line by line."""
         for descriptor in (LOG, COMPLAINTS):
             logged = self.logged(descriptor, b"Fatal Python error: \xff\n  Segmentation fault\n")
             self.assertEqual(

@@ -1,1 +1,1 @@
-"""What the manual is built with beside Sphinx: diagrams from text, and the protocol's reference from the structs."""
+"""The parts of the manual beside Sphinx: diagrams from text, and the protocol's reference from the structs."""

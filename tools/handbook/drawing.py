@@ -16,11 +16,11 @@ _EM: Final = 14.0
 """The size of the letters, in the units of the picture: pixels, where it has room."""
 _SMALL: Final = 12.0
 _LETTER: Final = 0.62
-"""How wide a Latin letter of a monospaced face is, in its size; one of Chinese is 1."""
+"""The width of a Latin letter of a monospaced face, in its size; one of Chinese is 1."""
 _NARROWEST: Final = 96.0
 """Between two participants."""
 _SMALLEST: Final = 0.78
-"""How much smaller it may be shown, so that its small letters can be read: what does not fit then is scrolled to."""
+"""The smallest scale at which small letters can be read: anything that does not fit then is scrolled to."""
 _HEAD: Final = 30.0
 _GAP: Final = 12.0
 _EDGE: Final = 6.0
@@ -35,7 +35,7 @@ class _Row(Struct, frozen=True):
 
 
 def width_of(text: str, size: float = _EM) -> float:
-    """How wide a text is at most."""
+    """The largest width of a text."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return size * (wide + _LETTER * (len(text) - wide))
 
@@ -90,14 +90,14 @@ def _span(step: Step) -> int:
 
 
 def _needs(step: Step) -> float:
-    """How much room a step needs from one side to the other."""
+    """The room that a step needs from one side to the other."""
     more = step.more if isinstance(step, Arrow) else ""
     size = _EM if isinstance(step, Arrow) else _SMALL
     return max(width_of(step.text, size), width_of(more, _SMALL)) + 2 * _GAP
 
 
 def _last_half(diagram: Diagram) -> float:
-    """What is to the right of the last line."""
+    """The width to the right of the last line."""
     last = len(diagram.participants) - 1
     notes = (_needs(step) / 2 for step in diagram.steps if isinstance(step, Note) and step.first == step.last == last)
     return max([width_of(diagram.participants[-1]) / 2 + _GAP, *notes])

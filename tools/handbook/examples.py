@@ -1,4 +1,4 @@
-"""Examples of frames and bodies, made of what stands for each field, for the reference. The tests validate them."""
+"""Examples of frames and bodies, made of a sample for each field, for the reference. The tests validate them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callnet adds to Sphinx.
+"""The additions of callnet to Sphinx.
 
 Blocks of ``sequence`` become diagrams, Chinese pages say that they are Chinese, and types in signatures need not be on
 a page.
@@ -35,7 +35,7 @@ def _tell_language(_app: Any, name: str, _template: str, context: dict[str, Any]
 
 
 def _leave_types(_app: Any, _environment: Any, reference: nodes.Element, content: nodes.Node) -> nodes.Node | None:
-    """Leave a type in a signature as it stands if it is not on any page; what a docstring refers to must be there."""
+    """Leave a type in a signature unchanged if it is not on any page; the targets of a docstring must be there."""
     is_of_signature = reference.get("refdomain") == "py" and not isinstance(content, nodes.literal)
     return content if is_of_signature else None
 

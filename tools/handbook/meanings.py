@@ -1,4 +1,4 @@
-"""What fields mean whose structs do not say so themselves, by the name of the field."""
+"""The meaning of fields whose structs do not say so themselves, by the name of the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a JSON Schema says of a field's type, in words."""
+"""A JSON Schema's type of a field, in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROOM: Final = "[0-9a-f]{32}"
 
 
 def type_of(schema: Schema, say: Callable[[str], str]) -> str:
-    """What may stand in a field."""
+    """The type of a field."""
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:

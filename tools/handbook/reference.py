@@ -1,4 +1,4 @@
-"""The protocol's reference: a template in Markdown, filled with what is read off the structs, in English and Chinese.
+"""The protocol's reference: a template in Markdown, filled from the structs, in English and Chinese.
 
 Every string of it goes through one function, ``say``: in English it is as it stands, in Chinese what the table has for
 it. A string that the table does not have is an error, and the tests find one of the table that nobody asks for; so the
@@ -37,7 +37,7 @@ _MARKED: Final = re.compile(r"(#+ |\* |\d+\. )")
 _NAME: Final = re.compile(r"([\d.]+ )?((GET|POST) /\S+|[a-z_]+)")
 """A heading that is the name of something is the same in every language."""
 _SECTION: Final = re.compile(r" \((?:protocol )?§[\d.]+\)")
-"""What docstrings say of where in this very page something is."""
+"""References of docstrings to a section of this very page."""
 
 
 class Untranslated(LookupError):
@@ -45,7 +45,7 @@ class Untranslated(LookupError):
 
 
 class Table:
-    """The words of another language; what was asked for is noted.
+    """The words of another language; requested texts are recorded.
 
     :param words: by what they are in English.
     """
@@ -55,7 +55,7 @@ class Table:
         self.asked: Final[set[str]] = set()
 
     def __call__(self, text: str) -> str:
-        """What a string is there.
+        """The text of a string there.
 
         :raises Untranslated: nobody has said it.
         """
@@ -107,7 +107,7 @@ def _row(line: str, say: Say) -> str:
 
 
 def _cell(text: str, say: Say) -> str:
-    """What has no letters outside of code is the same in every language."""
+    """Text without letters outside of code is the same in every language."""
     return say(text) if re.search(r"[A-Za-z]", re.sub(r"`[^`]*`", "", text)) else text
 
 
@@ -116,7 +116,7 @@ def _cells(cells: Sequence[str]) -> str:
 
 
 class Reference:
-    """What fills the holes of the template."""
+    """The text that fills the holes of the template."""
 
     def __init__(self, say: Say) -> None:
         self.say: Final = say
@@ -203,7 +203,7 @@ class Reference:
         return ELSEWHERE.get(own) or _SECTION.sub("", str(schema.get("description", ""))) or MEANINGS[field]
 
     def _parts(self, name: str, components: Mapping[str, Schema]) -> Iterator[str]:
-        """Tables of what is in a schema."""
+        """Tables of the parts of a schema."""
         for field, what in components[name]["properties"].items():
             for part in _references(what):
                 yield from ("", self.say("In `{field}`:").format(field=field), "")
@@ -237,7 +237,7 @@ class Reference:
             yield _cells([f"`{reason.value}`", self.say(_REASONS[of][reason.value])])
 
     def _transitions(self) -> Iterator[str]:
-        """The table of the machine of a call, without what is known only by its absence."""
+        """The table of the machine of a call, without entries that only show by their absence."""
         yield _cells([self.say(head) for head in ("event", "RINGING", "ACTIVE")])
         yield _cells(["---"] * 3)
         for event, name in _HAPPENINGS.items():
@@ -288,7 +288,7 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def write(root: Path) -> None:
-    """Write both pages anew."""
+    """Write both pages."""
     for language, place in PAGES.items():
         (root / place).write_text(page(language), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What the seed's interface description names: the messages of the devices that were there before callnet.
+"""The content of the seed's interface description: the messages of the devices that were there before callnet.
 
 It describes two calls over HTTP, eight messages on the WebSocket and a page, and of each the fields. This is all of it;
 whatever else the reference shows is callnet's own.
@@ -15,19 +15,19 @@ REQUESTS: Final[Mapping[str, Sequence[str]]] = {
     "/account/login": ("phone", "device_id"),
     "/getContactPersons": ("phone", "token"),
 }
-"""The fields of what is asked over HTTP."""
+"""The fields of HTTP requests."""
 ANSWERS: Final[Mapping[str, Sequence[str]]] = {
     "/account/login": ("errorCode", "errorCodeName", "message", "token"),
     "/getContactPersons": ("errorCode", "errorCodeName", "message", "contacts"),
 }
-"""The fields of what is answered."""
+"""The fields of HTTP answers."""
 BODIES: Final[Mapping[str, tuple[str, str]]] = {
     "/account/login": ("LoginRequest", "LoginAnswer"),
     "/getContactPersons": ("ContactsRequest", "ContactPageAnswer"),
 }
 """The names of callnet's schemas for them."""
 PARTS: Final[Mapping[str, Sequence[str]]] = {"ContactRow": ("phone", "device_id")}
-"""The fields of what is in an answer."""
+"""The fields of the parts of an answer."""
 ERROR_CODES: Final = (1, 2, 3, 4, 5)
 """Besides 0."""
 FRAMES: Final[Mapping[str, Sequence[str]]] = {
@@ -45,7 +45,7 @@ FRAMES: Final[Mapping[str, Sequence[str]]] = {
 
 
 def parts(components: Mapping[str, Schema]) -> Mapping[str, Schema]:
-    """Schemas in which what is in an answer has the seed's fields alone."""
+    """Schemas in which the parts of an answer have the seed's fields alone."""
     return {name: _cut(schema, PARTS[name]) if name in PARTS else schema for name, schema in components.items()}
 
 
@@ -55,7 +55,7 @@ def _cut(schema: Schema, fields: Sequence[str]) -> Schema:
 
 
 def schemas(frames: Mapping[str, Schema], bodies: Mapping[str, Schema]) -> Mapping[str, Schema]:
-    """The schemas of the seed's messages: callnet's own with the seed's fields, all of them and no more."""
+    """The schemas of the seed's messages: callnet's own with exactly the seed's fields."""
     cut_bodies = parts(bodies)
     found = {name: _cut(frames[name], fields) for name, fields in FRAMES.items()}
     for path, (asked, answered) in BODIES.items():

@@ -43,7 +43,7 @@ class Arrow(Struct, frozen=True):
 
 
 class Note(Struct, frozen=True):
-    """What is so at a participant, or from one to another."""
+    """A note at a participant, or from one to another."""
 
     first: int
     last: int
@@ -60,7 +60,7 @@ Step: TypeAlias = Arrow | Note | Break
 
 
 class Diagram(Struct, frozen=True):
-    """Who takes part, and what happens, in order."""
+    """The participants, and the events in order."""
 
     participants: Sequence[str]
     steps: Sequence[Step]

@@ -76,7 +76,7 @@ def _help(command: click.Command, between: str) -> Iterator[str]:
 
 
 def _options(context: click.Context) -> Iterator[str]:
-    """The options of a command. Each has ``--help``, which is told of the first alone."""
+    """The options of a command. Each has ``--help``, which is described for the first alone."""
     command = context.command
     for parameter in command.params if context.parent else command.get_params(context):
         record = parameter.get_help_record(context)

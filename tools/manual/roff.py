@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 _EXAMPLE: Final = "    "
-"""What lines begin with that are to be shown as they stand."""
+"""Lines that begin with that are to be shown unchanged."""
 _CHARACTERS: Final = str.maketrans({"\\": "\\e", "-": "\\-", "^": "\\(ha", "~": "\\(ti", "`": "\\(ga"})
 
 

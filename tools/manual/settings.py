@@ -1,4 +1,4 @@
-"""callnet.toml(5): what ``etc/callnet.toml`` says of each setting."""
+"""callnet.toml(5): the description of each setting in ``etc/callnet.toml``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.manual import roff
 _SETTING: Final = re.compile(r"#(\w+ = .*)")
 _SECTION: Final = re.compile(r"\[[\w.]+\]")
 _DEFAULT: Final = re.compile(r'(""|\[\]|0): ')
-"""Begins a line that tells what an empty value means."""
+"""Begins a line about the meaning of an empty value."""
 _END: Final = """
 .SH "SEE ALSO"
 .BR callnet (1),

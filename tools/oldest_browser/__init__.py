@@ -1,4 +1,4 @@
-"""Finds in scripts and style sheets what the oldest browser that callnet serves does not understand.
+"""Finds parts of scripts and style sheets that the oldest browser that callnet serves does not understand.
 
 That is Chromium 80, of early 2020, on televisions of 2021.
 

@@ -35,7 +35,7 @@ def classic_scripts(folder: Path) -> set[Path]:
 
 
 def complaints_in(folder: Path) -> Iterator[tuple[Path, Complaint]]:
-    """What is too new in a folder, file by file."""
+    """The complaints about a folder, file by file."""
     classic = classic_scripts(folder)
     for path in sorted(folder.rglob("*.js")):
         check = scripts.check_classic if path.resolve() in classic else scripts.check
@@ -47,7 +47,7 @@ def complaints_in(folder: Path) -> Iterator[tuple[Path, Complaint]]:
 
 
 def main(folders: Sequence[str]) -> int:
-    """Print what is too new. Returns the exit status."""
+    """Print the complaints. Returns the exit status."""
     status = 0
     for folder in folders:
         for path, (line, what) in complaints_in(Path(folder)):

@@ -1,4 +1,4 @@
-"""Scripts: syntax that Chromium 80 does not parse, and calls of what it does not have.
+"""Scripts: syntax that Chromium 80 does not parse, and calls that it does not have.
 
 tree-sitter parses all of today's JavaScript, and goes on after an error. It is no judge of early errors (a ``let``
 twice, a ``break`` outside a loop): these every browser reports, the ones in the tests too.
@@ -47,7 +47,7 @@ _CALLS: Final[dict[str, tuple[str | None, int]]] = {
     "toSpliced": ("", 110),
     "withResolvers": ("Promise", 119),
 }
-"""Of whom (empty: whoever; ``None``: of nobody), and since when. A call by ``?.()`` is meant for those who have it."""
+"""The object of each call (empty: any; ``None``: none), and its first version. ``?.()`` may be newer."""
 
 _NEWER_THAN_ES5: Final = {
     "array_pattern",
@@ -73,7 +73,7 @@ _NEWER_THAN_ES5: Final = {
 
 
 def check(source: bytes) -> Iterator[Complaint]:
-    """What of a script is too new."""
+    """The parts of a script that are too new."""
     for node in _nodes(source):
         rule = _wrong if node.is_missing else _RULES.get(node.type)
         found = rule(node) if rule else None
@@ -82,7 +82,7 @@ def check(source: bytes) -> Iterator[Complaint]:
 
 
 def check_classic(source: bytes) -> Iterator[Complaint]:
-    """What of a script is newer than ES5, in which alone a browser of any age can be told that it is too old."""
+    """The parts of a script newer than ES5, in which alone a browser of any age can be told that it is too old."""
     yield from check(source)
     for node in _nodes(source):
         if node.type in _NEWER_THAN_ES5:

@@ -1,4 +1,4 @@
-"""Style sheets: what Chromium 80 passes over, where nothing else says what it is to do instead.
+"""Style sheets: rules that Chromium 80 ignores, without a fallback.
 
 A browser drops a declaration that it does not understand and goes by an earlier one. So what is too new may stand after
 its older counterpart in the same block, or within ``@supports``. A selector that is not understood takes its whole rule
@@ -50,13 +50,13 @@ _FUNCTIONS: Final = {
 _SELECTORS: Final = {"is": 88, "where": 88, "has": 105}
 _RULES_AT: Final = {"layer": 99, "container": 105, "property": 85, "scope": 118, "starting-style": 117}
 _SIGNS: Final[Sequence[Sequence[str]]] = ([], ["."], [":"])
-"""What stands before the last token of a simple selector."""
+"""The tokens before the last one of a simple selector."""
 _GROUPS: Final = {"media", "supports"}
 _RANGE: Final = re.compile(r"[<>=]")
 
 
 def check(source: bytes) -> Iterator[Complaint]:
-    """What of a style sheet is too new and has nothing beside it."""
+    """The parts of a style sheet that are too new and have no fallback."""
     rules, _ = tinycss2.parse_stylesheet_bytes(source, skip_comments=True, skip_whitespace=True)
     displays: dict[str, str] = {}
     yield from _rules(rules, displays)
@@ -84,7 +84,7 @@ def _rules(rules: Iterable[Any], displays: dict[str, str]) -> Iterator[Complaint
 def _at_rule(rule: Any, displays: dict[str, str]) -> Iterator[Complaint]:
     if rule.at_keyword in _RULES_AT:
         yield Complaint(rule.source_line, _since(f"@{rule.at_keyword}", _RULES_AT[rule.at_keyword]))
-    # What stands in @supports is for those who understand it; that flex has gaps cannot be asked for.
+    # Rules in @supports are for browsers that understand them; that flex has gaps cannot be asked for.
     elif rule.at_keyword in _GROUPS and rule.content is not None:
         prelude = tinycss2.serialize(rule.prelude)
         if rule.at_keyword == "media" and _RANGE.search(prelude):
@@ -158,7 +158,7 @@ def _property(item: Any, before: Mapping[str, bool], displays: Sequence[str]) ->
 
 
 def _value(tokens: Iterable[Any]) -> str | None:
-    """What of a value is too new."""
+    """The part of a value that is too new."""
     for token in tokens:
         if token.type == "dimension" and _UNITS.fullmatch(token.lower_unit):
             return _since(f"the unit {token.unit}", 105 if token.lower_unit.startswith("cq") else 108)

@@ -1,4 +1,4 @@
-"""Wheel, sdist and the package for JavaScript, the same each time they are built; and what else makes a release.
+"""Wheel, sdist and the package for JavaScript, the same each time they are built; and the other parts of a release.
 
 docs/releases.md is for whoever makes one.
 """

@@ -20,9 +20,9 @@ from tools.release.versions import for_npm
 SUMS: Final = "SHA256SUMS"
 """The file with the hashes, as ``sha256sum --check`` reads it."""
 _SCRIPTS: Final = Path("callnet", "static", "client", "package.json")
-"""What makes the client in JavaScript a package, if it is one."""
+"""The file that makes the client in JavaScript a package, if it is one."""
 _TELL_ANOTHER: Final = re.compile("(SETUPTOOLS_SCM|VCS_VERSIONING)_.*")
-"""What in the environment would give a build another version than git does."""
+"""Variables that would give a build another version than git does."""
 
 
 def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str]:
@@ -36,7 +36,7 @@ def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str
         tree = Path(name, "callnet")
         repository.clone(commit, tree)
         environment = _environment(repository.time(commit))
-        # The wheel is built from the sdist: who has that can build it again.
+        # The wheel is built from the sdist: anyone who has the sdist can build it again.
         _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target)], tree, environment)
         if (tree / _SCRIPTS).exists():
             _pack(tree / _SCRIPTS, _version_of(target), target, environment)
@@ -63,7 +63,7 @@ def sums(hashes: Mapping[str, str]) -> str:
 
 
 def deliver(source: Path, hashes: Mapping[str, str], target: Path) -> None:
-    """Move what was built to where it is looked for, and write :data:`SUMS` there."""
+    """Move the built files to their place, and write :data:`SUMS` there."""
     target.mkdir(exist_ok=True)
     for name in hashes:
         (target / name).write_bytes((source / name).read_bytes())

@@ -23,7 +23,7 @@ _SHOWN: Final = 5
 
 
 def make(repository: Repository, wanted: str) -> Mapping[str, str]:
-    """Make the release ``wanted`` of what is checked out. Returns the SHA-256 of its files, which are in ``dist/``.
+    """Make the release ``wanted`` of the checked-out commit. Returns the SHA-256 of its files, which are in ``dist/``.
 
     If anything fails, the clone is left as it was.
 

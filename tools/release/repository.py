@@ -1,4 +1,4 @@
-"""What git knows of a clone, and does in it."""
+"""Reading a clone, and changing it, with git."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ class Repository:
         return self._lines("tag", "--list")
 
     def tags_before(self) -> Sequence[str]:
-        """The tags of what is checked out and of what it comes from."""
+        """The tags of the checked-out commit and of its ancestors."""
         return self._lines("tag", "--list", "--merged", "HEAD")
 
     def commit_all(self, message: str) -> None:
-        """Commit what has been changed."""
+        """Commit all changes."""
         self._git("commit", "--quiet", "--all", "--message", message)
 
     def tag(self, name: str, message: str) -> None:
-        """Make an annotated tag of what is checked out."""
+        """Make an annotated tag of the checked-out commit."""
         self._git("tag", "--annotate", name, "--message", message)
 
     def back_to(self, commit: str, without: str) -> None:
-        """Undo what came after a commit, and a tag, if it is there."""
+        """Undo everything after a commit, and a tag, if it is there."""
         if without in self.tags():
             self._git("tag", "--delete", without)
         self._git("reset", "--quiet", "--hard", commit)
 
     def clone(self, commit: str, target: Path) -> None:
-        """Put a commit into a folder, with all that git knows of it."""
+        """Put a commit into a folder, with the whole history of git."""
         self._git("clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(target))
         _git(target, "checkout", "--quiet", "--detach", commit)
 

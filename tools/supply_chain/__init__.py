@@ -1,4 +1,4 @@
-"""What callnet is made of by others: the list of it, its licences, and what is known to be wrong with it.
+"""The third-party components of callnet: the list, their licences, and their known vulnerabilities.
 
 The lock files say what is installed, and nothing else is looked at. docs/supply-chain.md is for whoever runs this.
 """
@@ -14,7 +14,7 @@ TOOLS: Final = BUILD / "supply-chain" / "bin"
 """The programs of others that do the work; ``make`` installs them from a lock file of their own."""
 
 MANUAL: Final = BUILD / "manual" / "bin"
-"""What the manual is built with."""
+"""The environment that the manual is built with."""
 
 
 class Failed(Exception):

@@ -1,4 +1,4 @@
-"""Whether anything is known to be wrong with what is locked. What was not asked about is not taken as well.
+"""Known vulnerabilities of the locked packages. A package that was not looked up does not pass.
 
 pip-audit asks a database of vulnerabilities. It goes on when it has to skip a package, and its exit status tells
 neither that nor a database that is away from a vulnerability. What counts is what its report says of each package.
@@ -22,7 +22,7 @@ CACHE: Final = BUILD / "supply-chain" / "cache"
 _UNREACHED: Final = re.compile(
     r"^([\w.]+\.)?(ConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|ServiceError)\b", re.MULTILINE
 )
-"""What pip-audit ends with when it gets no answer, or one of an error."""
+"""The last line of pip-audit when it gets no answer, or one of an error."""
 
 
 class NotRun(Exception):
@@ -40,7 +40,7 @@ def pylock(pins: Iterable[Pin]) -> str:
 
 
 def faults(pins: Sequence[Pin], report: Mapping[str, Any]) -> Iterator[str]:
-    """Say what a report of pip-audit knows to be wrong, and of which locked packages it says nothing."""
+    """The vulnerabilities in a report of pip-audit, and the locked packages that it omits."""
     audited: set[tuple[str, str]] = set()
     for found in report["dependencies"]:
         if "skip_reason" in found:

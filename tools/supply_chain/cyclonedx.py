@@ -1,4 +1,4 @@
-"""What CycloneDX's own program for Python tells: of a lock file, and of what is installed."""
+"""The output of CycloneDX's own program for Python: of a lock file, and of the installed packages."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from tools.supply_chain.locks import LOCKS, SCRIPTS, Pin, locked, scripts
 
 TABLE: Final = ROOT / "docs" / "licences.md"
 UNNUMBERED: Final = "BSD"
-"""What is not a word of SPDX: one of the licences of that name, but it is not said which."""
+"""Not an SPDX identifier: one of the licences of that name, but it is not said which."""
 _CLASSIFIERS: Final = {
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "License :: OSI Approved :: BSD License": UNNUMBERED,
     "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-"""What the metadata of older packages says instead of a word of SPDX."""
+"""The classifiers of older packages that stand for an SPDX identifier."""
 _HEAD: Final = """# Licences
 
 Licences of everything in the lock files, and of the scripts for the page, as declared by the packages themselves.
@@ -33,14 +33,14 @@ Licences of everything in the lock files, and of the scripts for the page, as de
 
 
 class Rules(NamedTuple):
-    """What ``pyproject.toml`` says of licences."""
+    """The rules of ``pyproject.toml`` about licences."""
 
     allowed: frozenset[str]
     """The words of SPDX that we take."""
     stated: Mapping[str, str]
     """The licences of packages that are locked for other platforms and Pythons, so that nobody here can look."""
     clarified: Mapping[str, str] = {}
-    """The licences of packages that declare several, without saying which is of what."""
+    """The licences of packages that declare several, without saying which part each is for."""
 
 
 class Row(NamedTuple):
@@ -59,7 +59,7 @@ def rules() -> Rules:
 
 
 def declared(component: Mapping[str, Any]) -> str | None:
-    """What a component of CycloneDX declares as its licence; ``None``: nothing.
+    """The licence that a component of CycloneDX declares; ``None``: none.
 
     An expression or words of SPDX, if there are some; else what its classifiers mean, or whatever it says.
     """
@@ -76,7 +76,7 @@ def is_allowed(licence: str, allowed: frozenset[str]) -> bool:
 
 
 class Licences:
-    """The licences of what is installed and stated.
+    """The licences of installed packages, and the stated ones.
 
     :param installed: components of CycloneDX by name and version.
     """
@@ -93,7 +93,7 @@ class Licences:
         return self._rules.stated.get(pin.name) if component is None else declared(component)
 
     def faults(self, pins: Sequence[Pin]) -> Iterator[str]:
-        """Say what is wrong with the licences of packages, and with what is stated of them."""
+        """The faults of the licences of packages, and of the stated licences."""
         for pin in pins:
             licence = self.of(pin)
             stated = self._rules.stated.get(pin.name)
@@ -114,14 +114,14 @@ class Licences:
 
 
 def here() -> Licences:
-    """The licences of what is installed in the environment that this runs in, in the tools', and in the manual's."""
+    """The licences of the packages in the environment that this runs in, in the tools', and in the manual's."""
     environments = (Path(sys.executable), TOOLS / "python", MANUAL / "python")
     installed = {at: component for python in environments for at, component in cyclonedx.installed(python).items()}
     return Licences(installed, rules())
 
 
 def rows(licences: Licences) -> Sequence[Row]:
-    """Every package, for what it is needed first, and its licence."""
+    """Every package, with its first use and its licence."""
     found: dict[tuple[str, str], Row] = {}
     for purpose in LOCKS:
         for pin in locked(purpose):

@@ -18,9 +18,9 @@ LOCKS: Final = {
     "manual": "requirements-manual.lock",
     "supply chain": "requirements-supply-chain.lock",
 }
-"""The lock files, by what they are for."""
+"""The lock files, by their use."""
 SCRIPTS: Final = {"page": "callnet/static/vendor", "development": "tests/browser/vendor"}
-"""The folders with scripts of others, by what they are for (tools/check-vendored)."""
+"""The folders with scripts of others, by their use (tools/check-vendored)."""
 
 
 class Pin(NamedTuple):

@@ -1,4 +1,4 @@
-"""The software bill of materials of what whoever installs callnet gets: CycloneDX, the same for the same lock file."""
+"""The software bill of materials of an installation of callnet: CycloneDX, the same for the same lock file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.supply_chain.locks import LOCKS, Pin, Script, locked, scripts
 
 FILE: Final = BUILD / "sbom.json"
 _CHANGING: Final = ("serialNumber", "timestamp")
-"""What would be another each time."""
+"""The fields that would be another each time."""
 
 
 def completed(bill: dict[str, Any], licences: Licences, kept: Sequence[Script]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _licence(licence: str | None) -> dict[str, Any]:
 
 
 def faults(bill: dict[str, Any], pins: Sequence[Pin], kept: Sequence[Script]) -> Iterator[str]:
-    """Say what a bill lacks of what is locked and kept, and what it has besides."""
+    """The packages and files that a bill lacks, and those that it has besides."""
     wanted = {f"pkg:pypi/{pin.name}@{pin.version}": pin.hashes for pin in pins}
     wanted |= {_purl(script): script.hashes for script in kept}
     listed = {component.get("purl", component["name"]): component for component in bill["components"]}

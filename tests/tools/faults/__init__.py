@@ -1,1 +1,1 @@
-"""The judge of the fault suite is judged: what it must find, and what it must let pass."""
+"""The judge of the fault suite is tested: the problems that it must find, and those that it must let pass."""

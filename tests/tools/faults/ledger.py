@@ -66,5 +66,5 @@ class Writer:
         return attempt
 
     def problems(self, attempt: Attempt) -> list[Problem]:
-        """What is wrong with a call."""
+        """The problems of a call."""
         return list(problems(attempt, self.books, END))

@@ -1,4 +1,4 @@
-"""What is wrong with a call is read off the books of its devices."""
+"""Finding the problems of a call in the books of its devices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.UNANSWERED)
 
     def test_cancelled(self) -> None:
-        """Who cancels is owed no answer; who rings then is told within a moment."""
+        """A caller that cancels is owed no answer; a device that rings then is told within a moment."""
         attempt = self.writer.call(10)
         attempt.withdrawal = Withdrawal("cancelled", 12)
         ring = self.writer.ring(10, 12 + TOLD - 0.1)
@@ -63,7 +63,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.GHOST)
 
     def test_an_accept_that_was_given_up(self) -> None:
-        """Who accepts by calling, and cancels before it knows, has accepted."""
+        """A device that accepts by calling, and cancels before it knows, has accepted."""
         attempt = self.writer.call(10)
         self.writer.ring(10, 11, "accepted")
         self.writer.books.succeeded(attempt, BERT, ROOM, 11)
@@ -110,7 +110,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.FAILED)
 
     def test_other_failures(self) -> None:
-        """Any other failure has no cause that the devices could know of; unavailable comes at once, or is slow."""
+        """Any other failure has no cause that the devices could know; unavailable comes at once, or is slow."""
         self.assert_wrong(self.writer.failed(30, "internal"), Wrong.FAILED)
         self.assert_wrong(self.writer.failed(60, "unavailable"), Wrong.FAILED)
         self.assert_wrong(self.writer.failed(90, "unavailable", 4), Wrong.SLOW, Wrong.FAILED)
@@ -133,7 +133,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.LATE)
 
     def test_an_accept_that_did_not_arrive(self) -> None:
-        """Who accepts a call that is over already is told so within a moment."""
+        """A device that accepts a call that is over already is told so within a moment."""
         attempt = self.writer.call(10)
         attempt.withdrawal = Withdrawal("cancelled", 12)
         self.writer.ring(10, 12.1, "accepted")
@@ -160,7 +160,7 @@ class AuditTests(SynchronousTestCase):
             self.assert_wrong(attempt, *wrong)
 
     def test_the_end_while_one_is_away(self) -> None:
-        """Who is away when the other hangs up, and stays away, cannot be told."""
+        """A device that is away when the other hangs up, and stays away, cannot be told."""
         attempt = self.writer.talk(10, 20, "hang up", "away")
         self.writer.gone(BERT, 19)
         bert = self.writer.books.stories[ROOM].parts[BERT][0]
@@ -170,7 +170,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.LATE)
 
     def test_the_end_before_one_is_back(self) -> None:
-        """Who is back after a moment is told at once: the time without a connection does not count."""
+        """A device that is back after a moment is told at once: the time without a connection does not count."""
         for gone_at, wrong in ((20 + TOLD - 1, []), (20 + TOLD + 0.1, [Wrong.LATE])):
             self.setUp()
             attempt = self.writer.talk(10, 20)
@@ -179,7 +179,7 @@ class AuditTests(SynchronousTestCase):
             self.assert_wrong(attempt, *wrong)
 
     def test_the_end_when_one_is_back_for_a_moment(self) -> None:
-        """Who is back for less than the second after which an old end is told is told the next time."""
+        """A device that is back for less than the second after which an old end is told is told the next time."""
         for stays, wrong in ((0.9, []), (3.5, [Wrong.LATE])):
             self.setUp()
             attempt = self.writer.talk(10, 20)
@@ -189,7 +189,7 @@ class AuditTests(SynchronousTestCase):
             self.assert_wrong(attempt, *wrong)
 
     def test_a_peer_that_is_lost(self) -> None:
-        """Who stays away is gone when the grace is over: the peer is told then, or within some seconds."""
+        """A device that stays away is gone when the grace is over: the peer is told then, or within some seconds."""
         attempt = self.writer.talk(10, 20, "told connection_lost", "away")
         self.writer.gone(BERT, 20 - GRACE)
         anne = self.writer.books.stories[ROOM].parts[ANNE][0]
@@ -216,7 +216,7 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.GHOST)
 
     def test_left_while_talking_by_a_call_that_nobody_heard_of(self) -> None:
-        """Who leaves a call by one that was cut off has left it when it says so."""
+        """A device that leaves a call by one that was cut off has left it when it says so."""
         attempt = self.writer.talk(10, 20, "called another")
         anne, bert = (self.writer.books.stories[ROOM].parts[who][0] for who in (ANNE, BERT))
         bert.end = 30.0

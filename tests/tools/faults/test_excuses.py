@@ -27,17 +27,17 @@ class JudgeTests(SynchronousTestCase):
         self.writer = Writer()
 
     def excused(self, wrong: Problem, *faults: Fault) -> bool:
-        """Whether one of the faults excuses a problem."""
+        """True if one of the faults excuses a problem."""
         return judge(wrong, faults, self.writer.books) is not None
 
     def test_its_own_node(self) -> None:
-        """A fault of a node excuses what concerns a device of that node, and no other."""
+        """A fault of a node excuses a problem of a device of that node, and no other."""
         for node, excuses in ((0, True), (1, True), (2, False), (None, True)):
             fault = Fault(Kind.LINK_CUT_LONG, node, 10, 14)
             self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, 12), fault), node)
 
     def test_its_window(self) -> None:
-        """It excuses what happens from its beginning until its consequences must be over."""
+        """It excuses problems from its beginning until its consequences must be over."""
         fault = Fault(Kind.LINK_CUT_LONG, 0, 10, 14)
         for at, excuses in ((9, False), (10, True), (14 + ANNOUNCED, True), (14.1 + ANNOUNCED, False)):
             self.assertEqual(excuses, self.excused(problem(Wrong.FAILED, at), fault), at)
@@ -67,13 +67,13 @@ class JudgeTests(SynchronousTestCase):
         self.assertFalse(self.excused(problem(Wrong.FAILED, 11.5), Fault(Kind.LINK_CUT_LONG, 0, 11, 14)))
 
     def test_nothing_excuses_it(self) -> None:
-        """No fault excuses a second ring on one connection, nor a message that the protocol does not know."""
+        """No fault excuses a second ring on one connection, nor an unknown message."""
         for wrong in (Wrong.TWICE, Wrong.STRANGE):
             for kind in Kind:
                 self.assertFalse(self.excused(problem(wrong, 12), Fault(kind, None, 10, 14)), (wrong, kind))
 
     def test_left_before_the_answer(self) -> None:
-        """Who left a node before its call was written down may wait for as long as it may be stuck."""
+        """A device that left a node before its call was recorded may wait for as long as it may be stuck."""
         fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
         for left, until, excuses in (
             (False, 14.1 + ANNOUNCED + SLACK, False),
@@ -101,7 +101,7 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.TWO_ENDS, 12), Fault(kind, None, 10, 14)), kind)
 
     def test_given_late(self) -> None:
-        """A call is given to who was told that it had failed only where a node could not hear of the answer."""
+        """A caller that was told of a failure is given the call only where a node could not hear of the answer."""
         for kind, excuses in ((Kind.LINK_CUT_LONG, True), (Kind.NODE_STOPPED_LONG, True), (Kind.REDIS_KILLED, False)):
             self.assertEqual(excuses, self.excused(problem(Wrong.GIVEN_LATE, 12), Fault(kind, 0, 10, 14)), kind)
 
@@ -122,7 +122,7 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.GHOST, since), fault), (node, since))
 
     def test_an_end_that_is_not_heard_of(self) -> None:
-        """A node that is cut off before it must have heard of the end of a call rings who comes to it."""
+        """A node that is cut off before it must have heard of the end of a call rings devices that connect to it."""
         attempt = self.writer.call(10)
         attempt.withdrawal = Withdrawal("cancelled", 11)
         self.writer.ring(10, 12)
@@ -161,25 +161,25 @@ class JudgeTests(SynchronousTestCase):
             self.assertEqual(excuses, self.excused(problem(Wrong.ENDED, 12, settled=5), fault), seconds)
 
     def test_an_active_call_whose_party_moves(self) -> None:
-        """Nor need it survive when a party moves to another node of which nobody can be told."""
+        """Nor need it survive when a party moves to another node and nobody can be told."""
         self.writer.gone(ANNE, 11, 11.5)
         fault = Fault(Kind.REDIS_STOPPED, None, 10, 14)
         self.assertTrue(self.excused(problem(Wrong.ENDED, 16, settled=5), fault))
 
     def test_a_failover_that_loses_the_last_writes(self) -> None:
-        """What was written since the replica heard nothing more may be lost, and no sooner."""
+        """Writes after the replica lost its connection may be lost, and no earlier ones."""
         fault = Fault(Kind.FAILOVER, None, 12, 16, unsettled_from=10)
         self.assertTrue(self.excused(problem(Wrong.FAILED, 10.5), fault))
         self.assertFalse(self.excused(problem(Wrong.ENDED, 14, settled=5), fault))
 
     def test_every_kind_has_a_time_to_recover(self) -> None:
-        """For each fault it is said when its consequences are over, and for each problem what may excuse it."""
+        """Each fault has a time when its consequences are over, and each problem has its possible excuses."""
         self.assertEqual(set(Kind), set(RECOVERY))
         self.assertEqual(set(Wrong), set(EXCUSES))
 
 
 class TallyTests(SynchronousTestCase):
-    """What came of all calls."""
+    """The outcome of all calls."""
 
     def setUp(self) -> None:
         """No faults yet."""
@@ -194,14 +194,14 @@ class TallyTests(SynchronousTestCase):
         return self.tally.counts()
 
     def test_completed(self) -> None:
-        """A call that nothing is wrong with is completed, or came to nothing for its reason."""
+        """A call without problems is completed, or failed for its reason."""
         self.writer.talk(10, 20)
         self.writer.books.place(BERT, ANNE, 40).answer = Answer("call_failed", "busy", 40.1)
         self.writer.call(39).answer = Answer("call_failed", "no_answer", 45)
         self.writer.ring(39, 45, "told no_answer", "another room")
         counted = self.counted()
         self.assertEqual((3, 1, 0), (counted["calls started"], counted["calls completed"], counted["calls lost"]))
-        self.assertEqual(1, counted["calls that came to nothing, call_failed busy"])
+        self.assertEqual(1, counted["calls not completed, call_failed busy"])
 
     def test_lost_or_excused(self) -> None:
         """A call that went wrong is lost, unless a fault excuses it."""
@@ -214,7 +214,7 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual(1, len(self.said))
 
     def test_what_a_device_saw(self) -> None:
-        """What must not be and is no call's is lost too."""
+        """Violations that belong to no call count as lost, too."""
         self.writer.books.seen("strange", ANNE, 10, "was sent an error")
         self.writer.books.seen("disconnected", ANNE, 10, "1006 by node 0")
         self.faults.append(Fault(Kind.NODE_KILLED, 0, 10, 10))
@@ -252,7 +252,7 @@ class TallyTests(SynchronousTestCase):
             self.assertEqual(lost, sum("never heard of" in line for line in self.said), (target, start))
 
     def test_an_end_of_no_call(self) -> None:
-        """The end of a call that nobody placed is excused by what happens just then alone."""
+        """The end of a call that nobody placed is excused only by a fault at the same time."""
         for target, start, lost in ((CARL, 5, 1), (BERT, 5, 1), (CARL, 38, 0)):
             self.setUp()
             self.writer.call(10 if target is CARL else 41, target)

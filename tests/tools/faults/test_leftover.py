@@ -1,4 +1,4 @@
-"""What Redis may hold when everyone has gone, while the calls that are over are still remembered."""
+"""The keys that Redis may hold when all have gone, while the ended calls are still remembered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness import redis_server
 
 
 class InRedisTests(SynchronousTestCase):
-    """Calls that are over, and what leads to them."""
+    """Ended calls, and the keys that lead to them."""
 
     def setUp(self) -> None:
         """A call that is over and is remembered for a minute yet."""
@@ -24,7 +24,7 @@ class InRedisTests(SynchronousTestCase):
         self.server.cli("SET", self.prefix + key, value, *(() if milliseconds is None else ("PX", milliseconds)))
 
     def left(self, key: str, brief: bool = True) -> str | None:
-        """Say what is wrong with a key."""
+        """Describe the fault of a key."""
         return asyncio.run(is_left(self.server, self.prefix + key, self.prefix, 0, brief))
 
     def test_alias(self) -> None:

@@ -1,4 +1,4 @@
-"""What a device of the fault proof makes of what it is told."""
+"""The reactions of a device of the fault proof to messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOM = "1e35fbd7b72eb68bb72fecdaf98f8894"
 
 
 class Recorded(Phone):
-    """A device that keeps what it says."""
+    """A device that keeps its messages."""
 
     def __init__(self) -> None:
         super().__init__(ME, [], Books(), Random(1), False)  # noqa: S311  nothing is drawn
@@ -72,7 +72,7 @@ class GivenTests(SynchronousTestCase):
         self.assertEqual(phone.books.sights, [])
 
     def test_a_call_that_it_left_for_one_that_was_cut_off(self) -> None:
-        """Who has left a call by another, of which nobody heard, says so of both."""
+        """A device that has left a call by another, which reached nobody, says so of both."""
         phone = self.phone = Recorded()
         phone.call(OTHER)
         self.give()
