@@ -1,4 +1,4 @@
-"""The client of callnet for programs in Python, on Twisted; :mod:`callnet.client.aio` leads there from asyncio.
+"""A client of callnet for Python programs, on Twisted; :mod:`callnet.client.aio` adapts it to asyncio.
 
 ::
 
@@ -11,10 +11,10 @@
     call = device.place("13800000002")
     await call.until("active")
 
-An :class:`Account` asks the account service, a :class:`Device` calls and is called, and comes back by itself when its
-connection is lost. What waits answers with a Deferred, and whatever goes wrong is a :class:`ClientError`.
-docs/python-client.md is a guide. Below are :meth:`Server.post` and :meth:`Server.connect`, for whoever wants to see and
-send requests and frames as they are.
+An :class:`Account` sends requests to the account service. A :class:`Device` places and receives calls, and reconnects
+automatically when its connection is lost. Methods that wait return a Deferred, and all errors are
+:class:`ClientError`. docs/python-client.md is a guide. For raw requests and frames there are :meth:`Server.post` and
+:meth:`Server.connect`.
 
 The client in JavaScript (``static/client``) has the same model, with the same words.
 """

@@ -54,7 +54,7 @@ class ContactRow(Struct, frozen=True):
 
 
 class PastCall(Struct, frozen=True):
-    """A call of the past. Times are seconds since 1970."""
+    """A past call. Times are seconds since 1970."""
 
     room_id: str
     direction: str
@@ -64,12 +64,12 @@ class PastCall(Struct, frozen=True):
     started_at: float
     ended_at: float
     outcome: str
-    """``answered``, ``refused`` or ``missed``; of a call that went out why it failed."""
+    """``answered``, ``refused`` or ``missed``; for an outgoing call the reason why it failed."""
     answered_at: float | None = None
 
 
 class PastCalls(Struct, frozen=True):
-    """A page of them, the newest first. ``next`` leads to the page after it; ``None``: there is none."""
+    """A page of past calls, newest first. ``next`` is the cursor of the next page; ``None``: there is none."""
 
     calls: Sequence[PastCall]
     next: str | None = None
@@ -81,17 +81,16 @@ class Settings(Struct, frozen=True):
     do_not_disturb: Mapping[str, str] | None
     """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
     auto_answer: Sequence[str]
-    """Phones whose calls are to be answered without anybody touching a device."""
+    """Phones whose calls are answered automatically."""
 
 
 class Account:
-    """One device at a server. Whatever asks the server answers with a Deferred, which may fail with a
-    :class:`ClientError`: with :class:`AccountError` if the server refused, else with :class:`Unreachable`.
+    """One device at a server. Requests return a Deferred, which may fail with a :class:`ClientError`: with
+    :class:`AccountError` if the server refused, otherwise with :class:`Unreachable`.
 
-    :param kept: what ``keep`` was given last for this device.
-    :param keep: is called with the credentials whenever they change. The first login claims the device
-        with the secret that it is offered: then nobody logs in without it, so it must not get lost. Where nobody
-        keeps it, it is never shown.
+    :param kept: the credentials that ``keep`` last received for this device.
+    :param keep: called with the credentials whenever they change. The first login claims the device with the secret
+        that it is offered: later logins need it, so it must not get lost. Without ``keep`` the device is not claimed.
     """
 
     def __init__(
@@ -119,9 +118,9 @@ class Account:
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
-        """Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
+        """Log in. A secret that is offered is shown at once if ``keep`` is given, which claims the device.
 
-        :param code: the one-time code that the phone was sent, where one is asked for.
+        :param code: the one-time code that the phone was sent, if one is required.
         :return: a Deferred with the token.
         """
         return Deferred.fromCoroutine(self._login(code))
@@ -146,17 +145,15 @@ class Account:
         return self.server.post("/account/code", {"phone": self.address.phone}).addCallback(_nothing)
 
     def renew(self) -> Deferred[None]:
-        """See to it that the token is good for another day; to be called now and then, as a Device does."""
+        """Renew the token if it expires within a day. Call it regularly, as a Device does."""
         return Deferred.fromCoroutine(self._renew())
 
     def logout(self) -> Deferred[None]:
-        """Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come
-        back.
-        """
+        """Revoke the token, which ends the device's call and connection. The secret is kept for the next login."""
         return Deferred.fromCoroutine(self._logout())
 
     def forget(self) -> None:
-        """Keep the token no longer."""
+        """Forget the token."""
         self._keep_now(Credentials(secret=self.credentials.secret))
 
     def contacts(self) -> Deferred[Sequence[ContactRow]]:
@@ -165,24 +162,24 @@ class Account:
         return asked.addCallback(_field, "contacts", list[ContactRow])
 
     def add_contact(self, phone: str, name: str = "") -> Deferred[None]:
-        """Put a phone in the contact list, or give it another name there."""
+        """Add a phone to the contact list, or change its name there."""
         named = {"name": name} if name else {}
         return self.ask("/contacts/add", contact_phone=phone, **named).addCallback(_nothing)
 
     def remove_contact(self, phone: str) -> Deferred[None]:
-        """Take a phone off the contact list."""
+        """Remove a phone from the contact list."""
         return self.ask("/contacts/remove", contact_phone=phone).addCallback(_nothing)
 
     def block(self, phone: str) -> Deferred[None]:
-        """Take no calls from a phone any more."""
+        """Block a phone."""
         return self.ask("/contacts/block", contact_phone=phone).addCallback(_nothing)
 
     def unblock(self, phone: str) -> Deferred[None]:
-        """Take calls from it again."""
+        """Unblock a phone."""
         return self.ask("/contacts/unblock", contact_phone=phone).addCallback(_nothing)
 
     def history(self, limit: int | None = None, after: str | None = None) -> Deferred[PastCalls]:
-        """The phone's past calls, the newest first.
+        """The phone's past calls, newest first.
 
         :param limit: 1 to 500 of them.
         :param after: the ``next`` of an earlier page.
@@ -198,7 +195,7 @@ class Account:
         return self.ask("/account/settings", **changes).addCallback(_read, Settings)
 
     def ask(self, path: str, **fields: Any) -> Deferred[Mapping[str, Any]]:
-        """Send any other request of the account service that wants a token (docs/openapi.json).
+        """Send any other request to the account service that needs a token (docs/openapi.json).
 
         :return: a Deferred with the whole answer.
         """
@@ -245,7 +242,7 @@ class Account:
 
 
 def _nothing(_answer: object) -> None:
-    """Nothing is said in the answer."""
+    """Ignore an answer without content."""
 
 
 def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:

@@ -1,7 +1,6 @@
-"""The client in a program of asyncio's.
+"""The client in an asyncio program.
 
-Twisted brings a reactor that runs on an event loop of asyncio's, TLS included, so there is nothing here but what leads
-from one to the other::
+Twisted has a reactor that runs on an asyncio event loop, TLS included, so this module only converts between the two::
 
     from callnet.client import Account, Device, Server, aio
 
@@ -45,11 +44,11 @@ class _Reactor(AsyncioSelectorReactor):
 
 @asynccontextmanager
 async def running() -> AsyncIterator[AsyncioSelectorReactor]:
-    """The reactor of this process, on the event loop that runs. At the end it is stopped; close devices before.
+    """The reactor of this process, on the running event loop. It is stopped at the end; close devices before.
 
-    The event loop goes on after it.
+    The event loop continues after it.
 
-    Parts of Twisted, TLS among them, find the reactor by themselves, so there is one for a process, and once.
+    Parts of Twisted, TLS among them, look up the reactor themselves, so a process can have one only once.
 
     :raises twisted.internet.error.ReactorAlreadyInstalledError: there is another one already.
     """
@@ -66,7 +65,7 @@ async def running() -> AsyncIterator[AsyncioSelectorReactor]:
 
 
 def wait(deferred: Deferred[T]) -> asyncio.Future[T]:
-    """Something that asyncio can wait for. If it is cancelled, so is what it waits for."""
+    """An awaitable for asyncio. Cancelling it cancels the Deferred."""
     return deferred.asFuture(asyncio.get_running_loop())
 
 

@@ -5,8 +5,8 @@
     outgoing:  calling ──▶ ringing ──▶ active ──▶ over
     incoming:              ringing ──▶ active ──▶ over
 
-``calling`` becomes ``ringing`` when a device of the other side is known to ring, which only the extended protocol
-tells. Any state may be followed by ``over``, and nothing follows that.
+``calling`` becomes ``ringing`` when a device of the other side rings, which only the extended protocol reports. Any
+state may be followed by ``over``, which is final.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Answers(Protocol):
 
 
 class Call:
-    """A call of a :class:`~callnet.client.Device`, which makes it. What it says of itself is to be read only."""
+    """A call, created by a :class:`~callnet.client.Device`. Its attributes are read-only."""
 
     def __init__(self, direction: Direction, peer: DeviceAddress, answers: Answers) -> None:
         self.direction: Final = direction
@@ -47,10 +47,10 @@ class Call:
         """The other party. Its device id is ``*`` while all devices of that phone are called; of a call that this
         device pulls it is empty until it has it."""
         self.asked: Final = peer.device_id if direction == "outgoing" else EVERY_DEVICE
-        """Which device, or ``*``, to call to try it again."""
+        """The device, or ``*``, to call to try again."""
         self.state: CallState = "ringing"
         self.room_id = ""
-        """Empty until it is known. Whoever knows it can enter the room."""
+        """The room id, empty until it is known. Anyone who knows it can enter the room."""
         self.page = ""
         """The address of the call's page on the server's site, without the origin; :meth:`Server.page_of` has all."""
         self.name = ""
@@ -60,9 +60,9 @@ class Call:
         self.other_side: Literal["here", "reconnecting"] = "here"
         """The state of the other side's connection while the call is active."""
         self.reason = ""
-        """Why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` and ``failed`` where the server
-        names no reason, ``over`` where it went on with another call, ``forgotten`` where it knows of none; empty
-        before."""
+        """The reason why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` or ``failed`` if the
+        server names none, ``over`` if the device went on to another call, ``forgotten`` if the server has lost it;
+        empty before."""
         self.is_own_end = False
         """True if this device ended it."""
         self.is_forgotten = False
@@ -93,27 +93,27 @@ class Call:
         return None if self.answered_at is None or self.ended_at is None else self.ended_at - self.answered_at
 
     def accept(self, by_itself: bool = False) -> None:
-        """Accept a call that comes in; any other is left as it is.
+        """Accept an incoming call; has no effect on others.
 
-        :param by_itself: nobody has touched the device, whose owner wants it so for this caller (:attr:`auto_answer`).
+        :param by_itself: answered automatically, as the owner allows for this caller (:attr:`auto_answer`).
         """
         self._answers.accept(self, by_itself)
 
     def refuse(self) -> None:
-        """Refuse a call that comes in; any other is left as it is."""
+        """Refuse an incoming call; has no effect on others."""
         self._answers.refuse(self)
 
     def hang_up(self) -> None:
-        """End it, whatever state it is in: hang up, cancel, or refuse."""
+        """End it in any state: hang up, cancel, or refuse."""
         self._answers.hang_up(self)
 
     def signal(self, data: Any) -> None:
-        """Say something to the other party, which is told by a :class:`~callnet.client.SignalEvent`.
+        """Send a message to the other party, which receives a :class:`~callnet.client.SignalEvent`.
 
-        It goes from an extended device to an extended device while the call is active, and is lost otherwise; after
-        ``other_side`` was ``reconnecting`` begin anew (docs/extended-protocol.md).
+        It is delivered between extended devices while the call is active, and lost otherwise; after ``other_side`` was
+        ``reconnecting`` start again (docs/extended-protocol.md).
 
-        :param data: whatever JSON can say, in less than 64 KiB and 64 levels.
+        :param data: any JSON value of less than 64 KiB and 64 levels.
         """
         self._answers.signal(self, data)
 

@@ -1,7 +1,7 @@
 """One device on the signaling socket: reachable for calls while it is connected, and reconnecting automatically.
 
-It offers the extended protocol (docs/extended-protocol.md) and makes do with the base protocol, on which nobody
-says who comes and goes, and a device that restarts in a call that it accepted is not told of it.
+It offers the extended protocol (docs/extended-protocol.md) and falls back to the base protocol, which has no presence,
+and does not tell a device that restarts in a call it accepted of that call.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ RESTING: Final[Sequence[DeviceState]] = ("off", "elsewhere", "denied")
 
 
 class Device:
-    """A device, which is to be told to :meth:`connect`.
+    """A device, offline until :meth:`connect` is called.
 
     :param extended: whether to offer the extended protocol.
-    :param watch: is told of every frame, as it is, and whether it was sent (else it was received).
+    :param watch: called with every raw frame, and True if it was sent, False if it was received.
     """
 
     def __init__(self, account: Account, *, extended: bool = True, watch: Watch | None = None) -> None:
@@ -59,15 +59,15 @@ class Device:
     def state(self) -> DeviceState:
         """The state of its connection.
 
-        ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it comes back by itself ·
-        ``elsewhere``: the same device has connected somewhere else, and this one stays away · ``denied``: the device
-        may not log in any more, :attr:`denial` says why.
+        ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it reconnects automatically ·
+        ``elsewhere``: the same device has connected elsewhere, and this one stays disconnected · ``denied``: the device
+        may no longer log in, see :attr:`denial`.
         """
         return self._attendance.state
 
     @property
     def denial(self) -> AccountError | None:
-        """Why it is ``denied``."""
+        """The reason for ``denied``."""
         return self._attendance.denial
 
     @property
@@ -86,19 +86,19 @@ class Device:
         return self._calls.present
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Have every event told to somebody.
+        """Add a listener for all events.
 
-        :return: ends it.
+        :return: a function that removes it.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def connect(self) -> None:
-        """Connect, or come back from elsewhere; who has not logged in does so."""
+        """Connect, also after ``elsewhere``. Logs in first if necessary."""
         self._attendance.connect()
 
     def close(self) -> Deferred[None]:
-        """Leave. A call goes on for the time that the server allows.
+        """Disconnect. A call continues for the time that the server allows.
 
         :return: a Deferred that fires when the connection is gone.
         """
@@ -107,7 +107,7 @@ class Device:
         return gone
 
     def check(self) -> None:
-        """Find out now whether the server still answers: the person is back, or the machine has slept."""
+        """Check now whether the server still answers, for example when the person is back or the machine has slept."""
         self._attendance.check()
 
     def until(self, *states: DeviceState) -> Deferred[DeviceState]:
@@ -119,8 +119,8 @@ class Device:
         return self._waiting.until(self.state, (*states, *RESTING))
 
     def place(self, phone: str, device_id: str = EVERY_DEVICE) -> Call | None:
-        """Call a device of a phone, or with ``*`` all of them. It leaves the call it is in; if it is just being rung
-        by that phone it accepts.
+        """Call a device of a phone, or all of them with ``*``. Leaves the present call; if that phone is calling this
+        device, accepts its call.
 
         :return: the call; ``None`` if it is not online: nothing was done.
         """
@@ -135,13 +135,13 @@ class Device:
         return self._calls.pull(room_id) if self.state == "online" and self.is_extended else None
 
     def resume(self, call: PresentCall) -> Call:
-        """Be in a call that was remembered while its program began anew, and that may be over by now. On the extended
-        protocol the server tells of it anyway.
+        """Resume a call that was remembered while its program restarted, and that may be over by now. On the extended
+        protocol the server reports it anyway.
         """
         return self._calls.resume(call)
 
     def note_end(self, call: Call) -> None:
-        """Take note that the page of a call has seen its end."""
+        """Note that the page of a call has seen its end."""
         self._calls.note_end(call)
 
     def _ask_now(self) -> float:

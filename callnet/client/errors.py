@@ -18,14 +18,14 @@ from callnet.errors import CallnetError
 
 
 class ClientError(CallnetError):
-    """The server refused, went away, or answered with something that is not the protocol."""
+    """The server refused, went away, or broke the protocol."""
 
 
 class AccountError(ClientError):
     """The account service answered with an error (protocol §1).
 
     ``code`` is the ``errorCode``, or ``None`` if the answer was not in the protocol's envelope. ``retry_after``:
-    seconds after which the server wants to be asked again, or ``None`` if it named none.
+    seconds after which to try again, or ``None`` if the server named none.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class UpgradeRefused(ClientError):
 
 
 class Unreachable(ClientError):
-    """There is no way to the server: its name, its port, its certificate, or its silence.
+    """The server cannot be reached: its name, its port, its certificate, or its silence.
 
-    ``is_untrusted``: it is the certificate.
+    ``is_untrusted``: the cause is the certificate.
     """
 
     def __init__(self, cause: BaseException | None) -> None:
@@ -82,7 +82,7 @@ _NETWORK: Final = (
 
 
 def retry_after(header: str | None) -> float | None:
-    """The seconds that a header ``Retry-After`` names; a date, which our servers never say, is not looked at."""
+    """The seconds that a header ``Retry-After`` names; a date, which our servers never send, is ignored."""
     return float(header) if header is not None and re.fullmatch("[0-9]{1,6}", header.strip()) else None
 
 
