@@ -1,4 +1,4 @@
-"""The Python client of callnet, on Twisted; for asyncio see :mod:`callnet.client.aio`.
+"""A client of callnet for Python programs, on Twisted; :mod:`callnet.client.aio` adapts it to asyncio.
 
 ::
 
@@ -11,9 +11,10 @@
     call = device.place("13800000002")
     await call.until("active")
 
-An :class:`Account` sends requests to the account service. A :class:`Device` makes and receives calls, and reconnects
-automatically. Methods that wait return a Deferred, and every failure is a :class:`ClientError`.
-docs/python-client.md is a guide. :meth:`Server.post` and :meth:`Server.connect` give access to raw requests and frames.
+An :class:`Account` sends requests to the account service. A :class:`Device` places and receives calls, and reconnects
+automatically when its connection is lost. Methods that wait return a Deferred, and all errors are
+:class:`ClientError`. docs/python-client.md is a guide. For raw requests and frames there are :meth:`Server.post` and
+:meth:`Server.connect`.
 
 The JavaScript client (``static/client``) has the same model and the same names.
 """

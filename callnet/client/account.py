@@ -64,12 +64,12 @@ class PastCall(Struct, frozen=True):
     started_at: float
     ended_at: float
     outcome: str
-    """``answered``, ``refused`` or ``missed``; for an outgoing call that failed, the reason."""
+    """``answered``, ``refused`` or ``missed``; for an outgoing call the reason why it failed."""
     answered_at: float | None = None
 
 
 class PastCalls(Struct, frozen=True):
-    """A page of past calls, the newest first. ``next`` leads to the next page; ``None``: this is the last one."""
+    """A page of past calls, newest first. ``next`` is the cursor of the next page; ``None``: there is none."""
 
     calls: Sequence[PastCall]
     next: str | None = None
@@ -81,17 +81,16 @@ class Settings(Struct, frozen=True):
     do_not_disturb: Mapping[str, str] | None
     """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
     auto_answer: Sequence[str]
-    """Phones whose calls its devices answer automatically."""
+    """Phones whose calls are answered automatically."""
 
 
 class Account:
-    """One device's account at a server. Its requests return Deferreds, which may fail with a :class:`ClientError`: with
+    """One device at a server. Requests return a Deferred, which may fail with a :class:`ClientError`: with
     :class:`AccountError` if the server refused, otherwise with :class:`Unreachable`.
 
-    :param kept: the last value given to ``keep`` for this device.
-    :param keep: called with the credentials whenever they change. The first login claims the device
-        with the secret that it is offered: then nobody logs in without it, so it must not get lost. Without ``keep``
-        the secret is not used.
+    :param kept: the credentials that ``keep`` last received for this device.
+    :param keep: called with the credentials whenever they change. The first login claims the device with the secret
+        that it is offered: later logins need it, so it must not get lost. Without ``keep`` the device is not claimed.
     """
 
     def __init__(
@@ -119,9 +118,9 @@ class Account:
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
-        """Log in. If ``keep`` is set, an offered secret is used at once, which claims the device.
+        """Log in. A secret that is offered is shown at once if ``keep`` is given, which claims the device.
 
-        :param code: the one-time code sent to the phone, where one is required.
+        :param code: the one-time code that the phone was sent, if one is required.
         :return: a Deferred with the token.
         """
         return Deferred.fromCoroutine(self._login(code))
@@ -146,7 +145,7 @@ class Account:
         return self.server.post("/account/code", {"phone": self.address.phone}).addCallback(_nothing)
 
     def renew(self) -> Deferred[None]:
-        """Renew the token if it expires within a day. Call this from time to time, as a Device does."""
+        """Renew the token if it expires within a day. Call it regularly, as a Device does."""
         return Deferred.fromCoroutine(self._renew())
 
     def logout(self) -> Deferred[None]:
@@ -154,7 +153,7 @@ class Account:
         return Deferred.fromCoroutine(self._logout())
 
     def forget(self) -> None:
-        """Discard the token."""
+        """Forget the token."""
         self._keep_now(Credentials(secret=self.credentials.secret))
 
     def contacts(self) -> Deferred[Sequence[ContactRow]]:
@@ -163,7 +162,7 @@ class Account:
         return asked.addCallback(_field, "contacts", list[ContactRow])
 
     def add_contact(self, phone: str, name: str = "") -> Deferred[None]:
-        """Add a phone to the contact list, or rename it there."""
+        """Add a phone to the contact list, or change its name there."""
         named = {"name": name} if name else {}
         return self.ask("/contacts/add", contact_phone=phone, **named).addCallback(_nothing)
 
@@ -172,7 +171,7 @@ class Account:
         return self.ask("/contacts/remove", contact_phone=phone).addCallback(_nothing)
 
     def block(self, phone: str) -> Deferred[None]:
-        """Block calls from a phone."""
+        """Block a phone."""
         return self.ask("/contacts/block", contact_phone=phone).addCallback(_nothing)
 
     def unblock(self, phone: str) -> Deferred[None]:
@@ -180,7 +179,7 @@ class Account:
         return self.ask("/contacts/unblock", contact_phone=phone).addCallback(_nothing)
 
     def history(self, limit: int | None = None, after: str | None = None) -> Deferred[PastCalls]:
-        """The phone's past calls, the newest first.
+        """The phone's past calls, newest first.
 
         :param limit: the maximum number, from 1 to 500.
         :param after: the ``next`` of an earlier page.
@@ -196,7 +195,7 @@ class Account:
         return self.ask("/account/settings", **changes).addCallback(_read, Settings)
 
     def ask(self, path: str, **fields: Any) -> Deferred[Mapping[str, Any]]:
-        """Send any other request of the account service that requires a token (docs/openapi.json).
+        """Send any other request to the account service that needs a token (docs/openapi.json).
 
         :return: a Deferred with the whole answer.
         """
@@ -243,7 +242,7 @@ class Account:
 
 
 def _nothing(_answer: object) -> None:
-    """Discard the answer."""
+    """Ignore an answer without content."""
 
 
 def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The client for asyncio programs.
+"""The client in an asyncio program.
 
-Twisted has a reactor that runs on an asyncio event loop, with TLS, so this module only converts between the two::
+Twisted has a reactor that runs on an asyncio event loop, TLS included, so this module only converts between the two::
 
     from callnet.client import Account, Device, Server, aio
 
@@ -48,7 +48,7 @@ async def running() -> AsyncIterator[AsyncioSelectorReactor]:
 
     The event loop continues after it.
 
-    Parts of Twisted, TLS among them, find the reactor by themselves, so a process can have only one, and only once.
+    Parts of Twisted, TLS among them, look up the reactor themselves, so a process can have one only once.
 
     :raises twisted.internet.error.ReactorAlreadyInstalledError: there is another one already.
     """
@@ -65,7 +65,7 @@ async def running() -> AsyncIterator[AsyncioSelectorReactor]:
 
 
 def wait(deferred: Deferred[T]) -> asyncio.Future[T]:
-    """Convert a Deferred to a future of asyncio. Cancelling it cancels the Deferred."""
+    """An awaitable for asyncio. Cancelling it cancels the Deferred."""
     return deferred.asFuture(asyncio.get_running_loop())
 
 

@@ -5,8 +5,8 @@
     outgoing:  calling ──▶ ringing ──▶ active ──▶ over
     incoming:              ringing ──▶ active ──▶ over
 
-``calling`` becomes ``ringing`` when a device of the other party is known to ring, which only the extended protocol
-reports. Any state may be followed by ``over``, and nothing follows that.
+``calling`` becomes ``ringing`` when a device of the other side rings, which only the extended protocol reports. Any
+state may be followed by ``over``, which is final.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Answers(Protocol):
 
 
 class Call:
-    """A call of a :class:`~callnet.client.Device`, which makes it. Its attributes are read only."""
+    """A call, created by a :class:`~callnet.client.Device`. Its attributes are read-only."""
 
     def __init__(self, direction: Direction, peer: DeviceAddress, answers: Answers) -> None:
         self.direction: Final = direction
@@ -47,10 +47,10 @@ class Call:
         """The other party. Its device id is ``*`` while all devices of that phone are called; while this device pulls a
         call, it is empty until it has the call."""
         self.asked: Final = peer.device_id if direction == "outgoing" else EVERY_DEVICE
-        """The device id for another attempt, possibly ``*``."""
+        """The device, or ``*``, to call to try again."""
         self.state: CallState = "ringing"
         self.room_id = ""
-        """Empty until it is known. It admits anyone to the room."""
+        """The room id, empty until it is known. Anyone who knows it can enter the room."""
         self.page = ""
         """The path of the call's page on the server's site; :meth:`Server.page_of` returns the whole URL."""
         self.name = ""
@@ -60,9 +60,9 @@ class Call:
         self.other_side: Literal["here", "reconnecting"] = "here"
         """The state of the other party's connection while the call is active."""
         self.reason = ""
-        """The reason of the end, in the terms of the protocol (§2.1, §2.3), or ``refused`` and ``failed`` if the server
-        names no reason, ``over`` if the device went on with another call, ``forgotten`` if the server knows of none;
-        empty before the end."""
+        """The reason why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` or ``failed`` if the
+        server names none, ``over`` if the device went on to another call, ``forgotten`` if the server has lost it;
+        empty before."""
         self.is_own_end = False
         """True if this device ended it."""
         self.is_forgotten = False
@@ -93,14 +93,14 @@ class Call:
         return None if self.answered_at is None or self.ended_at is None else self.ended_at - self.answered_at
 
     def accept(self, by_itself: bool = False) -> None:
-        """Accept an incoming ringing call; any other is left as it is.
+        """Accept an incoming call; has no effect on others.
 
-        :param by_itself: the call is answered automatically, as the owner allows for this caller (:attr:`auto_answer`).
+        :param by_itself: answered automatically, as the owner allows for this caller (:attr:`auto_answer`).
         """
         self._answers.accept(self, by_itself)
 
     def refuse(self) -> None:
-        """Refuse an incoming ringing call; any other is left as it is."""
+        """Refuse an incoming call; has no effect on others."""
         self._answers.refuse(self)
 
     def hang_up(self) -> None:
@@ -108,10 +108,10 @@ class Call:
         self._answers.hang_up(self)
 
     def signal(self, data: Any) -> None:
-        """Send a signal to the other party, which receives a :class:`~callnet.client.SignalEvent`.
+        """Send a message to the other party, which receives a :class:`~callnet.client.SignalEvent`.
 
-        It is delivered between extended devices while the call is active, and is lost otherwise; after ``other_side``
-        was ``reconnecting`` start over (docs/extended-protocol.md).
+        It is delivered between extended devices while the call is active, and lost otherwise; after ``other_side`` was
+        ``reconnecting`` start again (docs/extended-protocol.md).
 
         :param data: any JSON value of less than 64 KiB and 64 levels.
         """

@@ -1,7 +1,7 @@
 """One device on the signaling socket: it can call and be called while it is connected, and reconnects automatically.
 
 It offers the extended protocol (docs/extended-protocol.md) and falls back to the base protocol, which has no presence,
-and does not tell a restarted device of a call that it accepted before.
+and does not tell a device that restarts in a call it accepted of that call.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ RESTING: Final[Sequence[DeviceState]] = ("off", "elsewhere", "denied")
 
 
 class Device:
-    """A device. It is off until :meth:`connect` is called.
+    """A device, offline until :meth:`connect` is called.
 
-    :param extended: true to offer the extended protocol.
-    :param watch: called with every raw frame, and whether it was sent (otherwise it was received).
+    :param extended: whether to offer the extended protocol.
+    :param watch: called with every raw frame, and True if it was sent, False if it was received.
     """
 
     def __init__(self, account: Account, *, extended: bool = True, watch: Watch | None = None) -> None:
@@ -60,14 +60,14 @@ class Device:
         """The state of the connection.
 
         ``off`` · ``connecting`` before the first connection · ``online`` · ``offline``: it reconnects automatically ·
-        ``elsewhere``: the same device has connected somewhere else, and this one stays away · ``denied``: the device
-        may not log in any more, for the reason in :attr:`denial`.
+        ``elsewhere``: the same device has connected elsewhere, and this one stays disconnected · ``denied``: the device
+        may no longer log in, see :attr:`denial`.
         """
         return self._attendance.state
 
     @property
     def denial(self) -> AccountError | None:
-        """The reason why it is ``denied``."""
+        """The reason for ``denied``."""
         return self._attendance.denial
 
     @property
@@ -86,19 +86,19 @@ class Device:
         return self._calls.present
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with every event.
+        """Add a listener for all events.
 
-        :return: a function that ends it.
+        :return: a function that removes it.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def connect(self) -> None:
-        """Connect, also from ``elsewhere``, after a login if necessary."""
+        """Connect, also after ``elsewhere``. Logs in first if necessary."""
         self._attendance.connect()
 
     def close(self) -> Deferred[None]:
-        """Disconnect. A call continues for the server's grace period.
+        """Disconnect. A call continues for the time that the server allows.
 
         :return: a Deferred that fires when the connection is closed.
         """
@@ -107,7 +107,7 @@ class Device:
         return gone
 
     def check(self) -> None:
-        """Check now that the server still answers, such as after the machine was suspended."""
+        """Check now whether the server still answers, for example when the person is back or the machine has slept."""
         self._attendance.check()
 
     def until(self, *states: DeviceState) -> Deferred[DeviceState]:
@@ -119,8 +119,8 @@ class Device:
         return self._waiting.until(self.state, (*states, *RESTING))
 
     def place(self, phone: str, device_id: str = EVERY_DEVICE) -> Call | None:
-        """Call a device of a phone, or with ``*`` all of them. It leaves its current call; if that phone is just
-        ringing it, it accepts.
+        """Call a device of a phone, or all of them with ``*``. Leaves the present call; if that phone is calling this
+        device, accepts its call.
 
         :return: the call; ``None`` if it is not online: nothing was done.
         """
@@ -135,13 +135,13 @@ class Device:
         return self._calls.pull(room_id) if self.state == "online" and self.is_extended else None
 
     def resume(self, call: PresentCall) -> Call:
-        """Resume a call from before a restart of the program. It may be over by now. With the extended protocol the
-        server reports it anyway.
+        """Resume a call that was remembered while its program restarted, and that may be over by now. On the extended
+        protocol the server reports it anyway.
         """
         return self._calls.resume(call)
 
     def note_end(self, call: Call) -> None:
-        """Record that the page of a call has seen its end."""
+        """Note that the page of a call has seen its end."""
         self._calls.note_end(call)
 
     def _ask_now(self) -> float:

@@ -25,7 +25,7 @@ class AccountError(ClientError):
     """The account service answered with an error (protocol §1).
 
     ``code`` is the ``errorCode``, or ``None`` if the answer was not in the protocol's envelope. ``retry_after``:
-    seconds to wait before the next attempt, or ``None`` if the server named none.
+    seconds after which to try again, or ``None`` if the server named none.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class UpgradeRefused(ClientError):
 
 
 class Unreachable(ClientError):
-    """The server is unreachable, because of its name, port or certificate, or a timeout.
+    """The server cannot be reached: its name, its port, its certificate, or its silence.
 
-    ``is_untrusted``: the certificate is not trusted.
+    ``is_untrusted``: the cause is the certificate.
     """
 
     def __init__(self, cause: BaseException | None) -> None:
@@ -82,7 +82,7 @@ _NETWORK: Final = (
 
 
 def retry_after(header: str | None) -> float | None:
-    """The seconds in a header ``Retry-After``; a date, which callnet never sends, is ignored."""
+    """The seconds that a header ``Retry-After`` names; a date, which our servers never send, is ignored."""
     return float(header) if header is not None and re.fullmatch("[0-9]{1,6}", header.strip()) else None
 
 

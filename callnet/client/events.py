@@ -21,27 +21,27 @@ class StateEvent(Struct, frozen=True):
 
 
 class CallEvent(Struct, frozen=True):
-    """A call has begun or has changed. ``state`` is its state at that moment."""
+    """A call has started or changed. ``state`` is its state at that time."""
 
     call: Call
     state: CallState
 
 
 class PresenceEvent(Struct, frozen=True):
-    """A device of a contact has come or gone. Extended protocol only."""
+    """A device of a contact has come online or gone offline. Extended protocol only."""
 
     peer: DeviceAddress
     online: bool
 
 
 class MissedEvent(Struct, frozen=True):
-    """Calls that nobody answered while the device was away, the latest first. Extended protocol only."""
+    """Calls missed while the device was away, latest first. Extended protocol only."""
 
     calls: Sequence[MissedCall]
 
 
 class SignalEvent(Struct, frozen=True):
-    """A signal of the other party of a call (:meth:`Call.signal`)."""
+    """A message from the other party of a call (:meth:`Call.signal`)."""
 
     call: Call
     data: Any

@@ -12,17 +12,17 @@ from zope.interface import implementer
 
 
 def public_trust() -> IPolicyForHTTPS:
-    """Trust the authorities of this machine."""
+    """Trust the authorities that this machine trusts."""
     return BrowserLikePolicyForHTTPS()
 
 
 def certificate_trust(pem: bytes) -> IPolicyForHTTPS:
-    """Trust this certificate, and certificates that it has signed, and nothing else. Names must still match."""
+    """Trust only this certificate, or those that it has signed. Names must still match."""
     return BrowserLikePolicyForHTTPS(trustRoot=Certificate.loadPEM(pem))
 
 
 def no_trust() -> IPolicyForHTTPS:
-    """Trust any server: encrypted, but open to anyone in between."""
+    """Trust any certificate: encrypted, but open to interception."""
     return _NoTrust()
 
 

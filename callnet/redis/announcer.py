@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, islice
 from math import inf
 from typing import Final
@@ -31,6 +31,8 @@ _AT_ONCE: Final = 50
 """Devices in one commit."""
 _COMPARED_AT_ONCE: Final = 500
 _TRIES: Final = 20
+_MASKED_FROM: Final = 11
+"""Shorter phones are not shown at all: their ends would be all of them."""
 _LOOK_AGAIN: Final = 60.0
 """Seconds until a device is processed again that could not be forgotten without the shared store."""
 
@@ -112,17 +114,15 @@ class Announcer:
             self._one_by_one = len(devices) + len(rooms)
 
     @staticmethod
-    def _log_failure(devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
-        for device in devices:
-            address = f"{device.phone[:3]}****{device.phone[-4:]} {device.device_id}"
-            log.error(
-                "gave up re-publishing device {address} to Redis after {tries} conflicts", address=address, tries=_TRIES
-            )
-            return
-        for room in rooms:
-            log.error(
-                "gave up re-publishing call {call} to Redis after {tries} conflicts", call=log_name(room), tries=_TRIES
-            )
+    def _log_failure(devices: Sequence[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        """Log the device, with its phone masked, or else the room by the name of its call."""
+        if devices:
+            phone, device_id = devices[0]
+            masked = f"{phone[:3]}****{phone[-4:]}" if len(phone) >= _MASKED_FROM else "****"
+            text, what = "device {address}", {"address": f"{masked} {device_id}"}
+        else:
+            text, what = "call {call}", {"call": ", ".join(map(log_name, rooms))}
+        log.error(f"gave up re-publishing {text} to Redis after {{tries}} conflicts", tries=_TRIES, **what)
 
     def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
         self._devices = dict.fromkeys(devices) | self._devices
