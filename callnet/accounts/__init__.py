@@ -1,1 +1,1 @@
-"""Who a device is: phones, devices, tokens, contacts."""
+"""Phones, devices, tokens and contacts."""

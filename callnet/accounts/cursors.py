@@ -1,4 +1,4 @@
-"""Where a page of a list begins, as clients hand it back: opaque to them, and checked when it comes."""
+"""Cursors of pages, opaque to clients, and checked when they come back."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import msgspec
 from callnet.errors import DataInvalid
 
 LONGEST: Final = 512
-"""The longest cursor that is looked at, in characters."""
+"""The maximum length of a cursor, in characters."""
 WRONG: Final = "after is not a cursor of an earlier answer"
 
 _Place = TypeVar("_Place")
 
 
 def encode(last: Any) -> str:
-    """Write down what the next page comes after."""
+    """Encode the position of the next page."""
     return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode("ascii")
 
 
 def decode(cursor: str, kind: type[_Place]) -> _Place:
-    """Read it again.
+    """Decode a cursor.
 
     :raises DataInvalid: it is no cursor of this kind.
     """
