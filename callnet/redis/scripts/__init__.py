@@ -1,4 +1,4 @@
-"""What Redis does for the shared store, in Lua. No rule of the protocol is among it."""
+"""The Lua scripts of the shared store. They contain no rules of the protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 COMMON: Final = "common"
-"""What every script begins with."""
+"""The common head of all scripts."""
 
 
 def load() -> Mapping[str, str]:
