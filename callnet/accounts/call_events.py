@@ -58,7 +58,7 @@ class CallAnswered(_CallEvent, frozen=True, tag="call_answered", kw_only=True):
 
 
 class CallEnded(_CallEvent, frozen=True, tag="call_ended", kw_only=True):
-    """A call that rang has ended."""
+    """A call ended after ringing."""
 
     started_at: float
     answered_at: float | None
@@ -141,7 +141,7 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
 
 
 def _missed(call: CallRecord[Over]) -> PastCall | None:
-    """A call in its called phone's history, if that phone has missed it."""
+    """A missed call in its called phone's history, or ``None``."""
     called = sides(call)[1]
     return called if called.outcome == "missed" else None
 
@@ -156,7 +156,7 @@ def _derived(room: RoomId, what: str) -> str:
 
 
 class CallEvents:
-    """Collects calls that ring or are answered, and writes their events.
+    """Collects ringing and answered calls, and writes their events.
 
     :param told: the kinds of events to write; if there are none, nothing is done.
     :param now: the time, in seconds since 1970.
@@ -179,12 +179,12 @@ class CallEvents:
         return [self._noticed.popleft() for _ in range(min(most, len(self._noticed)))]
 
     def put_back(self, calls: Sequence[CallRecord]) -> None:
-        """Return calls that were taken, as far as there is room."""
+        """Put taken calls back, as far as there is room."""
         room = NOTICED_MAX - len(self._noticed)
         self._noticed.extendleft(reversed(calls[:room]))
 
     def write(self, calls: Sequence[CallRecord]) -> Deferred[None]:
-        """Write the events of calls until now, except those that are written already.
+        """Write the events of calls until now, except those already written.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

@@ -1,4 +1,4 @@
-"""One-time codes with which the owner of a phone admits a device (protocol §1, enrolment ``otp``)."""
+"""One-time codes for the owner of a phone to admit a device (protocol §1, enrolment ``otp``)."""
 
 from __future__ import annotations
 

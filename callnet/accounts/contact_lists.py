@@ -130,7 +130,7 @@ class ContactLists:
         await self._contacts.unblock(self._owner(token, phone), phone, self._tokens.now())
 
     def _owner(self, token: str, phone: str) -> str:
-        """Return the phone of a token, whose lists it may change, and check the other phone."""
+        """Return the phone of a token, the owner of the lists, and check the other phone."""
         owner = self._tokens.verify(token).device.phone
         if not self._is_phone(phone):
             raise PhoneInvalid("contact_phone is not an acceptable number")

@@ -1,4 +1,4 @@
-"""The phones and device ids that may log in (protocol §1, errorCodes 3 and 5)."""
+"""The valid phones and device ids (protocol §1, errorCodes 3 and 5)."""
 
 from __future__ import annotations
 

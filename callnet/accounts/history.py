@@ -62,7 +62,7 @@ class Historian:
         self._rounds.start()
 
     def stop(self) -> Deferred[None]:
-        """Write the calls that have ended until now, if possible, and stop. Fires when that is done."""
+        """Write the calls ended until now, if possible, and stop. Fires when that is done."""
         return self._rounds.stop().addCallback(lambda _: self._write_the_rest())
 
     def _write_the_rest(self) -> Deferred[None]:

@@ -50,7 +50,7 @@ class IHistory(Interface):
     """The past calls of each phone."""
 
     def write(calls: Sequence[Sides]) -> Deferred[None]:
-        """Write calls, except those that are there already.
+        """Write calls, except those already there.
 
         A phone that was not reached sees a call only if it concerns it: the called device, or for ``*`` the account,
         must exist, and the caller must be allowed to call at some time. Otherwise only the caller's phone sees the
@@ -67,7 +67,7 @@ class IHistory(Interface):
         """
 
     def forget(before: float) -> Deferred[None]:
-        """Remove calls that began before a time.
+        """Remove the calls from before a time.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -91,7 +91,7 @@ class OutboxEvent(Struct, frozen=True, gc=False):
 
 
 class DueEvent(Struct, frozen=True, gc=False):
-    """An event that was taken to be sent."""
+    """An event taken for sending."""
 
     id: str
     body: bytes
@@ -116,10 +116,10 @@ class IOutbox(Interface):
     """
 
     def write(events: Sequence[OutboxEvent], now: float) -> Deferred[None]:
-        """Write events that are due now, except those whose ids are there already, sent or not."""
+        """Write events, due now, except those with ids already there, sent or not."""
 
     def take(most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
-        """Take the events that have been due for longest, and reserve them until ``until``."""
+        """Take the events due for longest, and reserve them until ``until``."""
 
     def settle(tried: Sequence[Tried], now: float) -> Deferred[None]:
         """Write the results of attempts. Those of an event that was taken again since are ignored."""

@@ -89,7 +89,7 @@ def add_key(path: str | os.PathLike[str], signs_from: float, secret: bytes = b""
 
 
 def take_over(path: str | os.PathLike[str], older: OlderServer) -> None:
-    """Accept tokens that name no key if the key of another server has signed them. It replaces an earlier such key.
+    """Accept tokens of another server, without a key id, by its key. It replaces an earlier such key.
 
     :raises StartError: the file cannot be made.
     """
@@ -120,7 +120,7 @@ def remove_older(path: str | os.PathLike[str]) -> None:
 
 
 def load_older(path: str | os.PathLike[str]) -> OlderServer | None:
-    """Read the key of the server that callnet took over from, if there is one.
+    """Read the older server's key, if there is one.
 
     :raises StartError: the file cannot be read, is open to others, or holds no key.
     """

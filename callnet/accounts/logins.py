@@ -192,7 +192,7 @@ class Logins:
         return Deferred.fromCoroutine(self._logout(token))
 
     async def revoke(self, address: DeviceAddress) -> None:
-        """Revoke all tokens that a device, or with ``*`` any device of a phone, got until now.
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone.
 
         :raises Unavailable: the database cannot be reached.
         """

@@ -1,4 +1,4 @@
-"""The settings of a phone that its devices may change, without HTTP (protocol §1)."""
+"""The settings of a phone by its devices, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Enrolled(Struct, frozen=True):
 
 
 class IAccounts(Interface):
-    """The phones and devices that callnet knows."""
+    """The known phones and devices."""
 
     def enrol(address: DeviceAddress, offer: bytes) -> Deferred[Enrolled]:
         """Create the account of this phone and this device of it, unless they exist.
@@ -77,7 +77,7 @@ class IAccounts(Interface):
 
 
 class Revocation(Struct, frozen=True):
-    """Revoked tokens that have not expired. Times are seconds since 1970."""
+    """Revoked, unexpired tokens. Times are seconds since 1970."""
 
     device: DeviceAddress
     """The device of the tokens; ``*``: every device of the phone."""
@@ -102,13 +102,13 @@ class IRevocations(Interface):
         """
 
     def revoke_all(device: DeviceAddress) -> Deferred[None]:
-        """Revoke all tokens that a device, or with ``*`` any device of a phone, has until now, and notify every node.
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def revoked(phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
-        """Revocations of tokens that have not expired, by phone.
+        """Revocations of unexpired tokens, by phone.
 
         :param phones: of these alone, each of which is in the answer; ``None``: of all.
         :raises callnet.errors.Unavailable: the database cannot be reached.
@@ -149,7 +149,7 @@ class IPreferenceRecords(Interface):
         """
 
     def wakeful(after: str, most: int) -> Deferred[Sequence[str]]:
-        """At most so many of the phones that have devices which can be woken, in order.
+        """The first phones with wakeable devices, in order, at most ``most``.
 
         :param after: only those that come after this one.
         :raises callnet.errors.Unavailable: the database cannot be reached.
@@ -181,7 +181,7 @@ class Changed(Struct, frozen=True):
 
 
 class IChanges(Interface):
-    """Changes in the database, by any process, of data that nodes cache."""
+    """Changes of cached data in the database, by any process."""
 
     def new() -> Deferred[Changed]:
         """Read the new changes.
@@ -267,7 +267,7 @@ class IPhoneSettings(Interface):
 
 
 class PushKind(StrEnum):
-    """The service that wakes a device, by its name on the wire (protocol §1)."""
+    """The waking service of a device, by its name on the wire (protocol §1)."""
 
     WEBHOOK = "webhook"
     """The operator's gateway."""

@@ -1,4 +1,4 @@
-"""A cache of owners' preferences, so that no call queries the database (protocol §2.4, step 5)."""
+"""A cache of owners' preferences, to spare calls database queries (protocol §2.4, step 5)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class KnownPreferences:
         return waiting
 
     def look_again(self, phones: Collection[str]) -> None:
-        """Read these again if they are cached, and all phones that could not be read before."""
+        """Read these again if they are cached, and all phones after failed reads."""
         changed = (phone for phone in phones if self._known_of(phone) is not None or phone in self._waiting)
         self._to_read.update(dict.fromkeys((*changed, *self._owed)))
         self._read()

@@ -1,4 +1,4 @@
-"""This node's copy of the revoked tokens that have not expired (protocol §1)."""
+"""This node's copy of the revoked, unexpired tokens (protocol §1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signing keys of tokens, and the time at which each begins to sign."""
+"""The signing keys of tokens, and their first signing times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Key(Struct, frozen=True):
 
 
 class OlderServer(Struct, frozen=True):
-    """The key of the server that callnet took over from. Its tokens name no key."""
+    """The key of the older server before callnet. Its tokens name no key."""
 
     key: Key
     """It may be too short to sign with."""
@@ -68,10 +68,10 @@ class KeyRing(Struct, frozen=True):
         return self.keys[max(self._come(now) - 1, 0)]
 
     def next_change(self, now: float) -> float:
-        """The next time at which another key begins to sign; infinity: never."""
+        """The next change of the signing key; infinity: never."""
         at = max(self._come(now), 1)
         return self.keys[at].signs_from if at < len(self.keys) else inf
 
     def _come(self, now: float) -> int:
-        """The number of keys whose time has come."""
+        """The number of keys with a past start time."""
         return bisect_right(self.keys, now, key=lambda key: key.signs_from)

@@ -35,7 +35,7 @@ def in_room(tx: Transaction, event: events.RoomEvent) -> Any:
 
 
 def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
-    """Decide on a call, in the order of §2.4; ``unavailable`` is decided where it makes a difference.
+    """Decide on a placed call, in the order of §2.4, but on ``unavailable`` only if it makes a difference.
 
     Earlier requests of the caller are applied first, since the store may not have them.
     """
@@ -57,7 +57,7 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
 
 
 def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
-    """End a device's call to a phone, if that is the call that it is in and has placed."""
+    """End a device's own call to a phone, if it is the current one."""
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None

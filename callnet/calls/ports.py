@@ -41,14 +41,14 @@ class IPresence(Interface):
     """The presence of devices on all nodes."""
 
     def online(addresses: Collection[DeviceAddress], asker: str | None = None) -> Deferred[frozenset[DeviceAddress]]:
-        """Return those of ``addresses`` that hold a live socket.
+        """Return the connected devices of ``addresses``.
 
         :param asker: only those that this phone may call; ``None``: all.
         """
 
 
 class Roster(Struct, frozen=True):
-    """The contacts and missed calls that an extended device is told of when it has connected."""
+    """The contacts and missed calls of an extended device at its connection."""
 
     contacts: frozenset[str]
     """The contacts of its phone."""
@@ -125,20 +125,20 @@ class CallLimits(Protocol):
         """Count a call; return whether it is within the limit."""
 
     def displaced(self, device: DeviceAddress) -> None:
-        """Count a connection that was closed for a newer one of its device."""
+        """Count a connection closed for a newer one of its device."""
 
 
 class Servers(Protocol):
     """The ICE servers of clients (docs/turn.md), as they are offered to a site."""
 
     def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
-        """The servers for a device that connects."""
+        """The servers for a new connection of a device."""
 
     def for_call(self, site: str | None, seconds: float) -> PageServers:
-        """The servers for a page of a call that may last ``seconds`` more."""
+        """The servers for a page of a call of at most ``seconds`` more."""
 
     def for_made_up_room(self, site: str | None) -> PageServers:
-        """The servers for a page of a room that belongs to no call."""
+        """The servers for a page of a made-up room."""
 
 
 class TooMany(Struct, frozen=True):
@@ -164,7 +164,7 @@ class ILimiter(Interface):
 
 
 class IGate(Interface):
-    """Several limits that a request must pass together."""
+    """Several limits of one request."""
 
     def enter(keys: Sequence[str | None]) -> Soon[TooMany | None]:
         """Count one use for each limit in order, up to the first that is exceeded: that and the following are not
@@ -178,7 +178,7 @@ class IGate(Interface):
 
 
 class ILimits(Interface):
-    """Makes rate limits that are shared by all nodes.
+    """Makes rate limits shared by all nodes.
 
     A name stands for the same limit on every node. A limit of 0 allows any number.
     """
@@ -224,10 +224,10 @@ class Asked(Protocol):
     guess: ClassVar[bool]
 
     def phones(self) -> Collection[str]:
-        """Phones whose devices are read, with the calls that they name."""
+        """The phones to read, with their devices and the calls named there."""
 
     def rooms(self) -> Collection[RoomId]:
-        """Rooms whose calls and seats are read."""
+        """The rooms to read, with their calls and seats."""
 
 
 class ICallStore(Interface):
@@ -294,10 +294,10 @@ class ICallStore(Interface):
         """
 
     def failed(call: CallRecord[Over]) -> None:
-        """Record a failed call that has no record, for :class:`IEndedCalls`."""
+        """Record a failed call without a record, for :class:`IEndedCalls`."""
 
     def due(now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
-        """Records for this node to process whose ``due`` is not after ``now``.
+        """The records for this node to process with a ``due`` of at most ``now``.
 
         There may be very many: each is read only when the iteration gets to it.
 
@@ -323,13 +323,13 @@ class IEndedCalls(Interface):
     dropped: int = Attribute("""The number of those that were dropped here because too many waited.""")
 
     def take(most: int) -> Deferred[Sequence[Ended]]:
-        """Take so many of those that no other writer has taken, the oldest first.
+        """Take at most ``most`` calls not taken by another writer, the oldest first.
 
         :raises callnet.errors.Unavailable: the store could not be queried.
         """
 
     def done(ended: Sequence[Ended]) -> Deferred[None]:
-        """Remove the calls that were taken last.
+        """Remove the calls taken last.
 
         :raises callnet.errors.Unavailable: they may be handed out again.
         """
@@ -340,13 +340,13 @@ EVERY_NODE: Final = "*"
 
 
 class IBus(Interface):
-    """Carries messages to the node that holds a device or a page, at most once each."""
+    """Carries messages to the node of a device or a page, at most once each."""
 
     def subscribe(receiver: Callable[[BusMessage], None]) -> None:
         """Have ``receiver`` called with the messages for this node. It must not raise."""
 
     def publish(node: str, message: BusMessage) -> None:
-        """Send a message to a node, which may be this one; or to :data:`EVERY_NODE`, this one included."""
+        """Send a message to a node, possibly this one; or to :data:`EVERY_NODE`, this one included."""
 
 
 class IPeer(Interface):

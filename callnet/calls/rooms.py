@@ -134,7 +134,7 @@ class RoomManager:
     # Devices come and go
 
     def attach(self, session: DeviceSession) -> Soon[None]:
-        """Make ``session`` the newest connection of its device, and send the messages that the device may have missed.
+        """Make ``session`` the newest connection of its device, and send possibly missed messages.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
@@ -363,7 +363,7 @@ class RoomManager:
             self._pages.receive(message)
 
     def _displace(self, message: Displaced) -> None:
-        """Close a connection of a device that has connected elsewhere; its further requests here are ignored."""
+        """Close a displaced connection; its further requests here are ignored."""
         session = self._devices.get(message.to)
         if session is not None and session.generation < message.generation:
             del self._devices[message.to]

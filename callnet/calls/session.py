@@ -90,7 +90,7 @@ BASE: Final = Dialect(decode.BASE.decode, bad_frames_a_minute=120, unknown_types
 
 
 class Session:
-    """A device on its newest connection, or on one that is about to be closed for a newer one."""
+    """A device on its newest connection, or on a displaced one about to be closed."""
 
     dialect: ClassVar[Dialect] = BASE
     extended: ClassVar[bool] = False
@@ -247,7 +247,7 @@ class Session:
         """Do nothing: base clients do not know signals."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of a call that the device has placed.
+        """Report the outcome of the device's own call.
 
         :param call: its record, if the record says exactly this.
         :param asked: the id of the request, if it has one.
@@ -279,7 +279,7 @@ class Session:
         return self._rooms.local_calls.has(self.address)
 
     def known(self) -> tuple[Known, ...]:
-        """The outcomes of its calls that the device has shown to know (protocol §2.4).
+        """The device's confirmed knowledge of the outcomes of its calls (protocol §2.4).
 
         These were sent before the device closed the connection, or some time before anything was received from it: a
         frame received right after may have been sent before.
@@ -367,7 +367,7 @@ class Session:
                 heard[room] = replace(one, at=-inf)
 
     def _room_of(self, room_id: str) -> RoomId:
-        """The room of a room id on the wire, which may be an alias."""
+        """The room of a room id or alias on the wire."""
         room = RoomId(room_id)
         return self._rooms.known.aliases.get(room, room)
 

@@ -30,7 +30,7 @@ UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
 
 
 class Rings(Struct, frozen=True):
-    """The reply to a call that rings: its outcome follows."""
+    """The reply to a ringing call: its outcome follows."""
 
     room: RoomId
     asleep: tuple[DeviceAddress, ...] = ()
@@ -38,21 +38,21 @@ class Rings(Struct, frozen=True):
 
 
 class TooLate(Struct, frozen=True):
-    """The reply to an acceptance of a call that is over for its sender (§2.3)."""
+    """The reply to an acceptance after the call's end for its sender (§2.3)."""
 
     reason: Reason
 
 
 class NotYours(Struct, frozen=True):
-    """The reply to a frame that names a live call of other devices (§2.3)."""
+    """The reply to a frame about a live call of other devices (§2.3)."""
 
 
 class NoSuchCall(Struct, frozen=True):
-    """The reply to the end of an unknown call, which may still become known."""
+    """The reply to the end of a call unknown so far."""
 
 
 class NotToBeHad(Struct, frozen=True):
-    """The reply to a device that cannot take over a call (§2.5)."""
+    """The reply to a failed takeover of a call (§2.5)."""
 
     reason: Reason | None
     """The reason of its end; ``None``: it still rings, or is no call of its phone."""
@@ -95,7 +95,7 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
-    """Step 4: the caller leaves the call that it is in."""
+    """Step 4: the caller leaves its current call."""
     if not tx.records.complete:
         _require_known(tx, event.target)
     goes_on(tx, call, event.caller)
@@ -167,7 +167,7 @@ def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[Dev
 def unreached(
     caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float
 ) -> CallRecord[Over]:
-    """The record of a call that rang no device, for the history alone."""
+    """The record of a call without any ringing, for the history alone."""
     return CallRecord(room, 0, Over(Ringing(()), reason, now), caller, asked, (), now)
 
 
@@ -175,7 +175,7 @@ def unreached(
 
 
 def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
-    """The reply to a frame that names a call its sender is not in; ``None`` if the sender is in it."""
+    """The reply to a frame about a call of others; ``None`` if the sender is in it."""
     if device in call.parties:
         return None
     if isinstance(call.state, Over) or device in call.targets or device in call.transferred_from:
@@ -278,7 +278,7 @@ def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAdd
 
 
 def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
-    """End it for its caller, which is notified too, so that it waits no longer, though it is sent nothing."""
+    """End it for its caller. That is notified too, to stop waiting, though it is sent nothing."""
     tx.end(call, Reason.CANCELLED, *call.state.devices, call.caller, by=by)
 
 

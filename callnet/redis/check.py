@@ -56,7 +56,7 @@ def reachable(target: RedisTarget) -> str | None:
 
 
 def _master(target: RedisTarget, until: float) -> Address:
-    """The master's address, from the first Sentinel that answers."""
+    """The master's address, from the first answering Sentinel."""
     failure: Exception = _Unusable("no Sentinel is named")
     share = (until - time.monotonic()) / 2 / len(target.sentinels)
     for sentinel in target.sentinels:
