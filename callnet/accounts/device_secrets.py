@@ -7,7 +7,7 @@ import secrets
 from typing import Final
 
 _SECRET_BYTES: Final = 24
-"""Random bytes in the secret of a device."""
+"""The size of a device's secret, in random bytes."""
 
 
 def new_secret() -> str:

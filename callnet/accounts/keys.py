@@ -102,7 +102,7 @@ def remove_key(path: str | os.PathLike[str], key: Key) -> None:
     :raises StartError: it cannot be removed.
     """
     first = Path(path)
-    file = _folder(first) / key.kid if key.signs_from else first  # the others all begin to sign later than 1970
+    file = _folder(first) / key.kid if key.signs_from else first  # all others begin to sign after 1970
     with _explained(file):
         file.unlink()
         files.sync_directory(file)

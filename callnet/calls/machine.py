@@ -1,6 +1,6 @@
 """The machine of a call: its table of states and events (protocol §2.3 to §2.5). Pure.
 
-:data:`TABLE` has one transition for each state and event that go together; :data:`IGNORED` says why the others do not.
+:data:`TABLE` has the transitions by state and event; :data:`IGNORED` has the reasons for the missing pairs.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ class RoomManager:
 
     def _not_placed(self, event: events.Place, told: Told, failure: Failure) -> None:
         if not self._waiters.not_placed(event.room):
-            return  # the outcome came, though the commit of the call was never answered
+            return  # the outcome came, though the commit of the call got no answer
         if failure.check(InDoubt):
             self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
         _log_unless_unavailable(failure)

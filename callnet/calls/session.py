@@ -219,7 +219,7 @@ class Session:
         end_effective_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
         if is_unheard_of and end_effective_at < self._went_on_at:
             return  # it could be taken for the outcome of the newer call (§2.4)
-        # A caller that was told that nobody answered may have been put through on another connection.
+        # A caller that was told ``no_answer`` may have been connected on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         goes_on = heard.said is not None and not heard.is_over
         rings_for = self._rooms.settings.ring_time
@@ -334,7 +334,7 @@ class Session:
         of_rooms = self._heard
         if of_rooms is None:
             of_rooms = self._heard = {}
-        of_rooms.pop(room, None)  # the newest stands last
+        of_rooms.pop(room, None)  # the newest is last
         of_rooms[room] = heard
         if len(of_rooms) > _KEPT:
             del of_rooms[next(iter(of_rooms))]

@@ -62,7 +62,7 @@ class NotToBeHad(Struct, frozen=True):
 
 
 def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
-    """RINGING: ``called`` to the devices that are rung; or ``call_failed`` to the caller."""
+    """RINGING: ``called`` to the rung devices; or ``call_failed`` to the caller."""
     if not tx.records.complete:
         _require_known(tx, event.target)
     rung = _free_devices(tx, event)
@@ -310,7 +310,7 @@ def ringing_cancelled(tx: Transaction, call: CallRecord[Ringing], event: events.
 
 
 def active_cancelled(tx: Transaction, call: CallRecord[Active], event: events.Cancel) -> None:
-    """The party that has called the other: OVER ``hangup``, both are told."""
+    """A party that called the other: OVER ``hangup``, both are told."""
     if event.device == call.caller:
         is_meant = call.target.phone == event.phone
     else:
@@ -379,7 +379,7 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
 
 
 def ringing_due(tx: Transaction, call: CallRecord[Ringing], event: events.CallDue) -> None:
-    """OVER ``no_answer`` after 45 s, ``offline`` if a party that had been dropped is not back: all are told."""
+    """OVER ``no_answer`` after 45 s, ``offline`` if a dropped party has not reconnected: all are told."""
     if call.due is None or call.due > tx.now:
         return
     awaited_until = call.state.awaited_until
@@ -412,7 +412,7 @@ def active_due(tx: Transaction, call: CallRecord[Active], event: events.CallDue)
 
 
 def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.RangInVain) -> None:
-    """It rings them once more."""
+    """They are rung once more."""
     if call.version == event.version:
         tx.put_call(call, call.state, *call.state.devices)
 
@@ -424,7 +424,7 @@ def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: event
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
-    """It rings the others; if there are none OVER ``offline``."""
+    """The others ring on; if there are none OVER ``offline``."""
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return

@@ -146,7 +146,7 @@ class Commands(Conversation):
         self._forgotten: list[_Asked] = []
         """Commands whose script Redis has forgotten. They are run again when all others are answered,"""
         self._later: list[_Asked] = []
-        """and then those that were given meanwhile."""
+        """and then the commands given since."""
 
     def run(self, script: str, args: Sequence[bytes]) -> Deferred[Any]:
         """Run a script."""
