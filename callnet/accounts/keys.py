@@ -1,9 +1,9 @@
 """The key files for the signing of tokens.
 
 The *first* key is in the file that the setting names. The others are in the folder beside it that is named after it,
-``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as
-:func:`add_key` makes it. Files with other names, such as one that is being written, are ignored; but
-``older``, as :func:`take_over` makes it, has the key of the server that callnet took over from.
+``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as :func:`add_key` makes it. Files with
+other names, such as one that is being written, are ignored; but ``older``, as :func:`take_over` makes it, has the key
+of the server that callnet took over from.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Orders:
         self._here = here
 
     def revoke(self, session: DeviceSession) -> Soon[None]:
-        """Remove a device from its call after the revocation of this connection's token. The caller closes it."""
+        """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
         return self._queue.submit(device, lambda: self._settle(events.Revoked(device, session.generation)))
 

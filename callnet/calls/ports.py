@@ -89,7 +89,7 @@ class IRosterRecords(Interface):
         """
 
     def heard(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Record that these devices know all calls that ended until ``until``, in seconds since 1970.
+        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -115,7 +115,7 @@ class Fate(Enum):
     FAILED = "failed"
     """It was not accepted, or the result is unknown."""
     GONE = "gone"
-    """The receiver does not know the addressee, or no longer."""
+    """The addressee is unknown there, or no longer known."""
 
 
 class CallLimits(Protocol):
@@ -135,7 +135,7 @@ class Servers(Protocol):
         """The servers for a new connection of a device."""
 
     def for_call(self, site: str | None, seconds: float) -> PageServers:
-        """The servers for a page of a call of at most ``seconds`` more."""
+        """The servers for a page of a call with at most ``seconds`` left."""
 
     def for_made_up_room(self, site: str | None) -> PageServers:
         """The servers for a page of a made-up room."""
@@ -266,11 +266,9 @@ class ICallStore(Interface):
         A device or page whose node is dead is shown as gone since then.
 
         :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last read them; a
-            commit
-            detects stale ones.
+            commit detects stale ones.
         :param guess: the answer may be, without a query, that nothing is known of these phones; a commit detects a
-            wrong
-            guess.
+            wrong guess.
         """
 
     def known() -> Records:
@@ -289,8 +287,7 @@ class ICallStore(Interface):
         """Write all of ``changes`` and publish its notices to other nodes, in order, if every version still holds.
 
         :raises callnet.errors.Unavailable: the result is unknown; or the store is out of reach and this cannot do
-            without
-            it, and nothing was written.
+            without it, and nothing was written.
         """
 
     def failed(call: CallRecord[Over]) -> None:

@@ -27,8 +27,7 @@ class Waking:
     """Wakes devices without waiting for them: a woken device connects, or does not.
 
     :param wake: tells a device to connect, with the caller's phone, the owner's name for it, and the seconds of
-        ringing.
-        Fires with the result; it does not fail.
+        ringing. Fires with the result; it does not fail.
     """
 
     def __init__(self, decisions: Transactions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
