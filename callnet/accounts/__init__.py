@@ -1,1 +1,1 @@
-"""Accounts: phones, devices, tokens, contacts."""
+"""Phones, devices, tokens and contacts."""

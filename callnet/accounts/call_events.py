@@ -1,7 +1,7 @@
 """Webhook events of calls and devices (docs/webhooks.md).
 
-The ids of a call's events are made of its room, so that writing one of them again writes the same; and as one who
-knows a room may enter it, they do not tell which room it is.
+The ids of a call's events are derived from its room, so that they are the same if an event is written again; and as a
+room's id admits anyone to the room, they do not reveal it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from callnet.config.schema import WebhookEvent
 from callnet.model import DeviceAddress, RoomId
 
 NOTICED_MAX: Final = 10_000
-"""So many calls that were placed or answered are kept until they are written down. The rest is told when they end."""
+"""The maximum of placed or answered calls that wait to be written. The events of others follow at their end."""
 
 
 class Party(Struct, frozen=True):
@@ -52,13 +52,13 @@ class CallStarted(_CallEvent, frozen=True, tag="call_started"):
 
 
 class CallAnswered(_CallEvent, frozen=True, tag="call_answered", kw_only=True):
-    """It was accepted by the called device that is named."""
+    """The named device accepted the call."""
 
     auto_answer: bool
 
 
 class CallEnded(_CallEvent, frozen=True, tag="call_ended", kw_only=True):
-    """A call that rang is over."""
+    """A call ended after ringing."""
 
     started_at: float
     answered_at: float | None
@@ -66,27 +66,27 @@ class CallEnded(_CallEvent, frozen=True, tag="call_ended", kw_only=True):
 
 
 class CallMissed(_CallEvent, frozen=True, tag="call_missed", kw_only=True):
-    """A call that the called phone has missed."""
+    """The called phone has missed a call."""
 
     started_at: float
     rang: bool
 
 
 class DeviceEnrolled(_Event, frozen=True, tag="device_enrolled", kw_only=True):
-    """A device was made that there was not."""
+    """A new device was created."""
 
     phone: str
     device_id: str
 
 
 def enrolled(device: DeviceAddress, now: float) -> OutboxEvent:
-    """The event of a device that was just created."""
+    """The event of a new device."""
     event = DeviceEnrolled(id=secrets.token_hex(16), at=now, phone=device.phone, device_id=device.device_id)
     return OutboxEvent(event.id, "device_enrolled", now, msgspec.json.encode(event), device.phone)
 
 
 def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[OutboxEvent]:
-    """All events of a call until now, of the kinds that are told."""
+    """All events of a call until now, of the kinds in ``told``."""
     for event in _events_of(call):
         kind: WebhookEvent = event.__struct_config__.tag  # type: ignore[assignment]
         if kind in told:
@@ -141,7 +141,7 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
 
 
 def _missed(call: CallRecord[Over]) -> PastCall | None:
-    """A call as its called phone's history has it, if that has missed it."""
+    """A missed call in its called phone's history, or ``None``."""
     called = sides(call)[1]
     return called if called.outcome == "missed" else None
 
@@ -151,14 +151,14 @@ def _party(device: DeviceAddress) -> Party:
 
 
 def _derived(room: RoomId, what: str) -> str:
-    """A name that is made of a room and does not tell it: a room has 128 random bits."""
+    """An id derived from a room without revealing it: a room has 128 random bits."""
     return hashlib.sha256(f"{room} {what}".encode()).hexdigest()[:32]
 
 
 class CallEvents:
-    """Takes notice of what becomes of calls, and writes down what is to be told of it.
+    """Collects ringing and answered calls, and writes their events.
 
-    :param told: the events that are told; if there are none, nothing here does anything.
+    :param told: the kinds of events to write; if there are none, nothing is done.
     :param now: the time, in seconds since 1970.
     """
 
@@ -170,21 +170,21 @@ class CallEvents:
         self._noticed: deque[CallRecord] = deque(maxlen=NOTICED_MAX)
 
     def notice(self, call: CallRecord) -> None:
-        """Take notice that a call rings, or was answered."""
+        """Record that a call rings, or was answered."""
         if self._tells_what_goes_on:
             self._noticed.append(call)
 
     def take_noticed(self, most: int) -> Sequence[CallRecord]:
-        """So many calls that were noticed, the first first."""
+        """Take at most ``most`` recorded calls, the oldest first."""
         return [self._noticed.popleft() for _ in range(min(most, len(self._noticed)))]
 
     def put_back(self, calls: Sequence[CallRecord]) -> None:
-        """Have calls that were taken be taken again, but those that there is no room for."""
+        """Put taken calls back, as far as there is room."""
         room = NOTICED_MAX - len(self._noticed)
         self._noticed.extendleft(reversed(calls[:room]))
 
     def write(self, calls: Sequence[CallRecord]) -> Deferred[None]:
-        """Write down what is to be told of calls until now, but what was written already.
+        """Write the events of calls until now, except those already written.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

@@ -1,4 +1,4 @@
-"""One-time codes that admit a device to a phone (protocol §1, enrolment ``otp``)."""
+"""One-time codes for the owner of a phone to admit a device (protocol §1, enrolment ``otp``)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from twisted.internet.defer import Deferred
 from callnet.accounts.ports import ICodes
 
 VALID_FOR: Final = 300.0
-"""Seconds for which a code is good."""
+"""Seconds for which a code is valid."""
 TRIES: Final = 5
-"""So often a code may be guessed at."""
+"""The number of guesses for a code."""
 SENT_AN_HOUR: Final = 5
-"""So many codes are sent to a phone in an hour: more would be a nuisance, and more guesses."""
+"""The number of codes sent to a phone in an hour: more would be a nuisance, and allow more guesses."""
 
 _CODE: Final = re.compile(r"[0-9]{6}")
 
 
 class Codes:
-    """Sends codes, and takes each of them once.
+    """Sends codes, and accepts each of them once.
 
-    :param send: hands an event to whoever sends the codes on; it does not wait, and does not raise.
-    :param text: what the phone is to be sent; ``{code}`` stands for the code.
-    :param secret: makes what is kept of a code useless to who reads the database.
+    :param send: passes an event to the sender of codes; it does not wait, and does not raise.
+    :param text: the text for the phone; ``{code}`` stands for the code.
+    :param secret: the key of the stored digests, without which a reader of the database cannot use them.
     :param now: the time, in seconds since 1970.
     """
 
@@ -47,7 +47,7 @@ class Codes:
         self._now = now
 
     def request(self, phone: str) -> Deferred[None]:
-        """Send a code to a phone, in the place of the one before. If it had too many, nothing is sent.
+        """Send a new code to a phone. Over the limit, nothing is sent.
 
         :raises Unavailable: the database cannot be reached.
         """
@@ -60,7 +60,7 @@ class Codes:
             self._send("code", {"phone": phone, "code": code, "text": text, "valid_for": int(VALID_FOR)})
 
     def take(self, phone: str, code: str) -> Deferred[bool]:
-        """Tell whether this is the code that the phone was sent last. It is spent then, and so is a try if not.
+        """Return whether this is the code that the phone was sent last. It is spent then; otherwise one try is.
 
         :raises Unavailable: the database cannot be reached.
         """

@@ -27,7 +27,7 @@ class ContactRow(Struct, frozen=True):
 
 
 class ContactPage(Struct, frozen=True, omit_defaults=True):
-    """Some rows of a contact list, in its order, and where the next ones begin if there are more."""
+    """A page of a contact list, in its order, and the cursor of the next one if there is more."""
 
     contacts: list[ContactRow]
     next: str | None = None
@@ -35,9 +35,9 @@ class ContactPage(Struct, frozen=True, omit_defaults=True):
 
 
 class ContactLists:
-    """Shows devices the contacts of their phone, and lets them change its lists.
+    """Shows devices the contacts of their phone, and changes its lists for them.
 
-    The other phone is not told, and no answer tells whether it has an account.
+    The other phone is not told, and no answer reveals whether it has an account.
     """
 
     def __init__(self, contacts: IContacts, presence: IPresence, tokens: Tokens, phone_rule: PhoneRule) -> None:
@@ -52,7 +52,7 @@ class ContactLists:
         """The devices of the contacts of ``phone``, by phone, then by device id.
 
         :param limit: the maximum number of rows; ``None``: all.
-        :param after: the ``next`` of an earlier page; the rows that follow it.
+        :param after: the ``next`` of an earlier page.
         :raises TokenInvalid: the token is not valid, or is another phone's.
         :raises DataInvalid: ``after`` is not such a cursor.
         :raises Unavailable: the database cannot be reached.
@@ -73,9 +73,9 @@ class ContactLists:
         return ContactPage(rows, cursors.encode(_address(page[-1])) if len(found) > len(page) else None)
 
     def add(self, token: str, phone: str, name: str | None = None) -> Deferred[None]:
-        """Put a phone in the list of the token's phone.
+        """Add a phone to the list of the token's phone.
 
-        :param name: what the contact is called from now on; ``None``: as before, or nothing.
+        :param name: the new name of the contact; ``None``: unchanged.
         :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
         :raises DataInvalid: the name is not acceptable, or the list is full.
@@ -91,7 +91,7 @@ class ContactLists:
         await self._contacts.add(owner, phone, name, self._tokens.now())
 
     def remove(self, token: str, phone: str) -> Deferred[None]:
-        """Take a phone out of the list of the token's phone, if it is there. It stays blocked if it is.
+        """Remove a phone from the list of the token's phone, if it is there. A blocked phone stays blocked.
 
         :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable.
@@ -103,11 +103,11 @@ class ContactLists:
         await self._contacts.remove(self._owner(token, phone), phone, self._tokens.now())
 
     def block(self, token: str, phone: str) -> Deferred[None]:
-        """Have the token's phone block another. That stays in the list if it is there.
+        """Block a phone for the token's phone. A contact stays in the list.
 
         :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
-        :raises DataInvalid: as many phones are blocked as may be.
+        :raises DataInvalid: the maximum number of phones is blocked.
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._block(token, phone))
@@ -118,7 +118,7 @@ class ContactLists:
         await self._contacts.block(owner, phone, self._tokens.now())
 
     def unblock(self, token: str, phone: str) -> Deferred[None]:
-        """Have the token's phone block another no more, if it does.
+        """Unblock a phone for the token's phone, if it is blocked.
 
         :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable.
@@ -130,7 +130,7 @@ class ContactLists:
         await self._contacts.unblock(self._owner(token, phone), phone, self._tokens.now())
 
     def _owner(self, token: str, phone: str) -> str:
-        """The phone whose lists a token may change, with a phone that may be in them."""
+        """Return the phone of a token, the owner of the lists, and check the other phone."""
         owner = self._tokens.verify(token).device.phone
         if not self._is_phone(phone):
             raise PhoneInvalid("contact_phone is not a valid number")

@@ -1,4 +1,4 @@
-"""Cursors of lists: opaque to clients, and checked when they come back."""
+"""Cursors of pages, opaque to clients, and checked when they come back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _Place = TypeVar("_Place")
 
 
 def encode(last: Any) -> str:
-    """Write down what the next page comes after."""
+    """Encode the position of the next page."""
     return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode("ascii")
 
 
 def decode(cursor: str, kind: type[_Place]) -> _Place:
-    """Read it again.
+    """Decode a cursor.
 
     :raises DataInvalid: not a cursor of this kind.
     """

@@ -1,4 +1,4 @@
-"""Device secrets: random texts, stored as hashes."""
+"""The random secrets of devices. Their hashes are stored."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import secrets
 from typing import Final
 
 _SECRET_BYTES: Final = 24
-"""Random bytes in the secret of a device."""
+"""The size of a device's secret, in random bytes."""
 
 
 def new_secret() -> str:
-    """Draw the secret of a device."""
+    """Generate the secret of a device."""
     return secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def secret_hash(secret: str) -> bytes:
-    """The hash that is stored of a secret. A secret is random and long enough for SHA-256 to suffice."""
+    """The stored hash of a secret. A secret is random and long enough for SHA-256 to suffice."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

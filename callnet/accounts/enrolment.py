@@ -1,4 +1,4 @@
-"""The phones and device ids that may log in (protocol §1, errorCodes 3 and 5)."""
+"""The valid phones and device ids (protocol §1, errorCodes 3 and 5)."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from callnet.errors import StartError
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_plain_text
 
 PhoneRule: TypeAlias = Callable[[str], bool]
-"""Tells whether a text is an acceptable phone number. It takes any text, and never raises."""
+"""Returns whether a text is an acceptable phone number. It accepts any text, and never raises."""
 
 _CN_MOBILE = re.compile(r"1[0-9]{10}")
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 
 
 def is_device_id(text: str) -> bool:
-    """Tell whether ``text`` may name a device."""
+    """Return whether ``text`` is a valid device id."""
     return text not in ("", EVERY_DEVICE) and is_plain_text(text, DEVICE_ID_MAX)
 
 
 def is_well_formed_phone(text: str) -> bool:
-    """Tell whether ``text`` may be a phone number by some rule or other."""
+    """Return whether ``text`` may be a phone number under any rule."""
     return text != "" and is_plain_text(text, PHONE_MAX)
 
 
 def is_cn_mobile(text: str) -> bool:
-    """Tell whether ``text`` is 11 digits beginning with 1."""
+    """Return whether ``text`` is 11 digits beginning with 1."""
     return _CN_MOBILE.fullmatch(text) is not None
 
 
 def e164_rule() -> PhoneRule:
     """Make the rule for numbers in E.164's own form: ``+``, country code, number, and no more.
 
-    A number must have a length that its country uses. Whether the range is in use is not asked: ranges
-    are opened faster than the library learns of them.
+    A number must have a length that its country uses. The range is not checked: ranges are opened faster than the
+    library learns of them.
     """
-    import phonenumbers  # takes 25 ms of a start that has another rule
+    import phonenumbers  # takes 25 ms, which a start with another rule saves
 
     def is_e164(text: str) -> bool:
         if _E164.fullmatch(text) is None:
@@ -54,7 +54,7 @@ def e164_rule() -> PhoneRule:
 
 
 def phone_rule(phone_format: str) -> PhoneRule:
-    r"""Make the rule that the setting ``phone_format`` asks for.
+    r"""Make the rule for the setting ``phone_format``.
 
     :param phone_format: ``cn-mobile``, ``e164``, or a regular expression that must match all of the
         number; its classes such as ``\d`` are those of ASCII.

@@ -1,4 +1,4 @@
-"""Records ended calls: in the history of both phones (protocol §1, ``/calls/history``) and for the webhook."""
+"""Writes ended calls to the history of both phones (protocol §1, ``/calls/history``), and their webhook events."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from callnet.util.logger import Logger
 from callnet.util.periodic import Rounds
 
 WRITE_EVERY: Final = 1.0
-"""Seconds."""
+"""Seconds between two writes."""
 AT_ONCE: Final = 500
-"""Calls that are written in one transaction."""
+"""The maximum number of calls in one transaction."""
 _FORGET_EVERY: Final = 3600.0
-"""Seconds after which what is too old is removed."""
+"""Seconds between two removals of expired history."""
 _DAY: Final = 86400.0
 
 C = TypeVar("C", bound=CallRecord)
@@ -32,11 +32,11 @@ log = Logger()
 
 
 class Historian:
-    """Looks every second for what has ended. While the database is away it is kept.
+    """Writes ended calls every second. While the database is away they are kept.
 
-    :param events: what is to be told of calls.
+    :param events: the events of calls.
     :param now: the time, in seconds since 1970.
-    :param days: for how long history is kept; 0: nothing is written down.
+    :param days: the retention of the history; 0: none is written.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class Historian:
         self._forget_at = clock.seconds()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the writes."""
         self._rounds.start()
 
     def stop(self) -> Deferred[None]:
-        """Write down what has ended until now, if that can be, and look no more. Fires when that is done."""
+        """Write the calls ended until now, if possible, and stop. Fires when that is done."""
         return self._rounds.stop().addCallback(lambda _: self._write_the_rest())
 
     def _write_the_rest(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._write()).addErrback(_not_written).addErrback(_failed)
 
     def write(self) -> Deferred[None]:
-        """Write down what has ended. Fires when that is done, or cannot be done now; it does not fail."""
+        """Write ended calls. Fires when that is done or has failed; it does not fail itself."""
         return Deferred.fromCoroutine(self._write()).addErrback(_failed)
 
     async def _write(self) -> None:
@@ -96,9 +96,9 @@ class Historian:
 
 
 async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]], Deferred[None]]) -> None:
-    """Write something down of calls.
+    """Write calls with ``write``.
 
-    :raises Unavailable: not now.
+    :raises Unavailable: the database cannot be reached.
     """
     try:
         await write(calls)

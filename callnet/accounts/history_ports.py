@@ -1,4 +1,4 @@
-"""The contracts of what has happened: the history of calls, and the events that a program of the operator's is told.
+"""The interfaces of past events: the history of calls, and the events for webhooks.
 
 As in :mod:`callnet.calls.ports`; all of this may wait for a database.
 """
@@ -16,30 +16,30 @@ from callnet.model import DeviceAddress, RoomId
 
 
 class PastCall(Struct, frozen=True, gc=False):
-    """A call as one of the two phones sees it that took part. Times are seconds since 1970."""
+    """A call from the side of one of its two phones. Times are seconds since 1970."""
 
     phone: str
     started_at: float
     room: RoomId
     incoming: bool
     device_id: str
-    """The phone's own device; ``*``: it was called as a whole, and none answered or refused."""
+    """The phone's own device; ``*``: the phone was called, and none of its devices answered or refused."""
     peer: DeviceAddress
     answered_at: float | None
     ended_at: float
     outcome: str
-    """``answered``, ``refused`` or ``missed``; of a call that went out why it failed, as its caller was told (§2.1)."""
+    """``answered``, ``refused`` or ``missed``; for a failed outgoing call, the reason sent to its caller (§2.1)."""
     auto_answered: bool
     rang: bool = True
-    """``False``: the phone was not reached, and nobody has looked yet whether there is one that wants to know."""
+    """``False``: the phone was not reached, and it has not been checked that it exists and may be told."""
 
 
 Sides: TypeAlias = tuple[PastCall, PastCall]
-"""One call: as its caller's phone sees it, and as the called one does."""
+"""The two sides of a call: the caller's phone, and the called one."""
 
 
 class CallCursor(Struct, frozen=True, array_like=True):
-    """A place in the history of a phone: that of a call in it."""
+    """The position of a call in the history of a phone."""
 
     started_at: float
     room: RoomId
@@ -50,10 +50,11 @@ class IHistory(Interface):
     """The past calls of each phone."""
 
     def write(calls: Sequence[Sides]) -> Deferred[None]:
-        """Write these down, but those that are there already.
+        """Write calls, except those already there.
 
-        Of a phone that was not reached only what concerns it: the called device, or for ``*`` the account, must be
-        there, and the caller one who may call at some time. Else the caller's phone alone sees the call.
+        A phone that was not reached sees a call only if it concerns it: the called device, or for ``*`` the account,
+        must exist, and the caller must be allowed to call at some time. Otherwise only the caller's phone sees the
+        call.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -66,14 +67,14 @@ class IHistory(Interface):
         """
 
     def forget(before: float) -> Deferred[None]:
-        """Remove calls that began before a time.
+        """Remove the calls from before a time.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
 
 class OutboxEvent(Struct, frozen=True, gc=False):
-    """A webhook event."""
+    """An event for the operator's webhook."""
 
     id: str
     event: str
@@ -82,45 +83,49 @@ class OutboxEvent(Struct, frozen=True, gc=False):
     body: bytes
     """JSON."""
     phone: str
-    """The phone that it names."""
+    """The phones in the event."""
     peer_phone: str | None = None
     unreached: PastCall | None = None
-    """The missed call that it tells of, if that reached nobody: it is told if :meth:`IHistory.write` would write it."""
+    """The missed call of the event, if it reached nobody: it is sent only if :meth:`IHistory.write` would write that
+    call."""
 
 
 class DueEvent(Struct, frozen=True, gc=False):
-    """An event that somebody was handed out to send."""
+    """An event taken for sending."""
 
     id: str
     body: bytes
     tries: int
-    """The number of times it was handed out."""
+    """The number of times it was taken."""
 
 
 class Tried(Struct, frozen=True, gc=False):
-    """The outcome of sending an event."""
+    """The result of an attempt to send an event."""
 
     event: DueEvent
     failure: str = ""
-    """Why it was not taken, in a few words."""
+    """The reason of the failure, in a few words."""
     due_at: float | None = None
-    """The time to send it again; ``None``: never. With a failure it is then a dead letter, else it was accepted."""
+    """The time of the next attempt; ``None``: never. After a failure it is a dead letter then, otherwise it was
+    delivered."""
 
 
 class IOutbox(Interface):
-    """Events until they are sent. All of it raises :class:`callnet.errors.Unavailable` while it cannot be reached."""
+    """Events until they are sent. All methods raise :class:`callnet.errors.Unavailable` if the database cannot be
+    reached.
+    """
 
     def write(events: Sequence[OutboxEvent], now: float) -> Deferred[None]:
-        """Write down events that are due now, but those whose ids are there already, sent or not."""
+        """Write events, due now, except those with ids already there, sent or not."""
 
     def take(most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
-        """So many of those that have been due for longest, which nobody else is handed out ``until`` then."""
+        """Take the events due for longest, and reserve them until ``until``."""
 
     def settle(tried: Sequence[Tried], now: float) -> Deferred[None]:
-        """Write down what came of sending these: nothing if one was not taken, and was handed out again since."""
+        """Write the results of attempts. Those of an event that was taken again since are ignored."""
 
     def count(most: int) -> Deferred[tuple[int, int]]:
-        """The numbers of waiting events and of dead letters, each counted up to ``most``."""
+        """Count the waiting events and the dead letters; of each kind at most ``most`` are counted."""
 
     def forget(done: float, dead: float) -> Deferred[None]:
-        """Remove the ids of what was done with before one time, and the dead letters of before another."""
+        """Remove the ids of events done before one time, and the dead letters from before another."""

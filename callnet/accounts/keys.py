@@ -1,9 +1,9 @@
-"""The files with the keys that sign tokens.
+"""The key files for the signing of tokens.
 
-The *first* key is in the file that the setting names. The others are in the folder beside it that is
-named after it, ``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as
-:func:`add_key` makes it. Whatever has another name there is no key, such as a file that is just being written; but
-``older``, as :func:`take_over` makes it, has the key of the server that callnet took over from.
+The *first* key is in the file that the setting names. The others are in the folder beside it that is named after it,
+``signing.key.d`` beside ``signing.key``: a file each, named by the key's id, as :func:`add_key` makes it. Files with
+other names, such as one that is being written, are ignored; but ``older``, as :func:`take_over` makes it, has the key
+of the server that callnet took over from.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ _Time: TypeAlias = Annotated[float, Meta(gt=0, le=_END_OF_TIME)]
 
 
 class _Stored(Struct, frozen=True):
-    """A key file in the folder, as TOML."""
+    """The content of a file in the folder, in TOML."""
 
     secret: str
-    """In hexadecimal."""
+    """The secret in hexadecimal."""
     signs_from: _Time
 
 
 class _StoredOlder(Struct, frozen=True):
-    """The file of the older server's key, as TOML."""
+    """The content of the file with the older server's key, in TOML."""
 
     secret: str
-    """In hexadecimal."""
+    """The secret in hexadecimal."""
     until: _Time
 
 
 def load_or_make_keys(path: str | os.PathLike[str]) -> KeyRing:
-    """Read the keys; on the first start, which is when there are none, make the first.
+    """Read the keys; if there are none, as at the first start, make the first.
 
-    The whole content of the first key's file is its secret, without one trailing line break, so an operator
-    can put the text secret of an older server there. A key's id follows from its secret.
+    The whole content of the first key's file is its secret, without one trailing line break, so an operator can put the
+    text secret of an older server there. A key's id follows from its secret.
 
     :raises StartError: a file cannot be read or made, is open to others, or holds no key.
     """
@@ -89,7 +89,7 @@ def add_key(path: str | os.PathLike[str], signs_from: float, secret: bytes = b""
 
 
 def take_over(path: str | os.PathLike[str], older: OlderServer) -> None:
-    """Have tokens that name no key checked against the key of another server, in place of the one before.
+    """Accept tokens of another server, without a key id, by its key. It replaces an earlier such key.
 
     :raises StartError: the file cannot be made.
     """
@@ -97,12 +97,12 @@ def take_over(path: str | os.PathLike[str], older: OlderServer) -> None:
 
 
 def remove_key(path: str | os.PathLike[str], key: Key) -> None:
-    """Remove the file of a key. The first, once removed, is not made again as long as there are others.
+    """Remove the file of a key. A removed first key is not made again as long as there are others.
 
     :raises StartError: it cannot be removed.
     """
     first = Path(path)
-    file = _folder(first) / key.kid if key.signs_from else first  # the others all begin to sign later than 1970
+    file = _folder(first) / key.kid if key.signs_from else first  # all others begin to sign after 1970
     with _explained(file):
         file.unlink()
         files.sync_directory(file)
@@ -120,7 +120,7 @@ def remove_older(path: str | os.PathLike[str]) -> None:
 
 
 def load_older(path: str | os.PathLike[str]) -> OlderServer | None:
-    """Read the key of the server that callnet took over from, if there is one.
+    """Read the older server's key, if there is one.
 
     :raises StartError: the file cannot be read, is open to others, or holds no key.
     """
@@ -132,10 +132,10 @@ def load_older(path: str | os.PathLike[str]) -> OlderServer | None:
 
 
 def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
-    """Make a key of a secret that an operator gave.
+    """Make a key from an operator's secret.
 
-    :param origin: how the error, if any, begins: the setting and where its value came from.
-    :raises StartError: the secret is too short for HS256, or not a secret.
+    :param origin: the start of an error text: the setting and the origin of its value.
+    :raises StartError: the secret is too short for HS256, or invalid.
     """
     if len(secret) < SIGNING_KEY_MIN:
         raise StartError(f"{origin}: the secret has {len(secret)} bytes; it needs at least {SIGNING_KEY_MIN}")
@@ -158,7 +158,7 @@ def _store(first: Path, name: str, content: str) -> None:
 
 
 def _ring(first: Path, others: Sequence[Key]) -> KeyRing:
-    """All keys. Without others the first must be there."""
+    """Make the ring of all keys. Without others the first must be there."""
     is_there = not others or os.path.lexists(first)
     return KeyRing.of(_read_first(first) if is_there else None, others, load_older(first))
 
@@ -177,7 +177,7 @@ def _read_first(file: Path) -> Key:
 
 
 def _read_others(first: Path) -> Sequence[Key]:
-    """The other keys."""
+    """Read the other keys."""
     folder = _folder(first)
     if not os.path.lexists(folder):
         return ()
@@ -199,10 +199,10 @@ def _read_stored(file: Path) -> Key:
 
 
 def _decoded(file: Path, kind: type[_T], time: str) -> _T:
-    """The content of a file in the folder."""
+    """Decode a file of the folder."""
     try:
         return msgspec.toml.decode(files.read_private(file, _SETTING), type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat what is in the file
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # their texts may repeat the content of the file
         raise _not_stored(file, time) from None
 
 

@@ -1,4 +1,4 @@
-"""Logins and logouts of devices (protocol §1)."""
+"""Logins of devices, logouts and revocations (protocol §1)."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from callnet.model import DeviceAddress
 from callnet.util.schema_hints import NOT_NEGATIVE
 
 _SKEW: Final = 3600.0
-"""By how much the clocks of nodes may differ, in seconds: for so much longer a session that has ended is remembered."""
+"""The maximum difference of the nodes' clocks, in seconds: ended sessions are remembered for longer by this."""
 
 _NEEDS_CODE: Final = "a code is required; request one with /account/code"
 
 
 class Login(Struct, frozen=True, omit_defaults=True):
-    """A login that succeeded."""
+    """A successful login."""
 
     token: str
     expires_in: Annotated[int, NOT_NEGATIVE]
     """Seconds."""
     device_secret: str | None = None
-    """Offered by the login that makes the device, once: who logs in with it has claimed the device."""
+    """Offered once, by the login that creates the device; logging in with it claims the device."""
 
 
 class Logins:
-    """Lets devices in.
+    """Logs devices in and out.
 
-    :param enrolment: ``open``: a first login makes the account and the device; ``known``: only what was
-        provisioned may log in; ``otp``: whoever has the code that was sent to the phone makes both.
+    :param enrolment: ``open``: a first login creates the account and the device; ``known``: only provisioned devices
+        may log in; ``otp``: a login with the code sent to the phone creates both.
     :param codes: for ``otp``.
-    :param code_without_secret: whether a known device that has no secret needs a code, too, where there are codes.
-    :param look: has everybody on this node look at what is revoked now; fires when they have.
+    :param code_without_secret: true to require a code from a known device without a secret, where there are codes.
+    :param look: makes this node read the revocations now; fires when that is done.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Logins:
         self._look = look
 
     def login(self, phone: str, device_id: str, secret: str | None = None, code: str | None = None) -> Deferred[Login]:
-        """Let a device in and give it a token.
+        """Log a device in and issue a token.
 
         :raises PhoneInvalid: the phone number is not acceptable, or has no account and may not get one.
         :raises DeviceInvalid: the device id is not acceptable, or is not the phone's and may not become so, or
-            its secret is missing or wrong, or the phone has as many devices as it may have.
-        :raises CodeInvalid: the device needs a code, and this is none that is good.
+            its secret is missing or wrong, or the phone has the maximum number of devices.
+        :raises CodeInvalid: the device needs a code, and this one is invalid.
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._login(phone, device_id, secret, code))
@@ -82,7 +82,7 @@ class Logins:
     async def _login(self, phone: str, device_id: str, secret: str | None, code: str | None) -> Login:
         if not self._tokens.is_ready:
             await self._look()
-        self._tokens.require_ready()  # else a secret could be offered that nobody is told
+        self._tokens.require_ready()  # otherwise a secret could be offered that the device never receives
         self._require_phone(phone)
         if not is_device_id(device_id):
             raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
@@ -99,7 +99,7 @@ class Logins:
         return self._logged_in(address, claimed=claimed)
 
     async def _login_by_code(self, codes: Codes, address: DeviceAddress, code: str) -> Login:
-        """Let in whoever can read what the phone was sent, and offer it a secret, be the device new or not."""
+        """Log in with the code sent to the phone, and offer a secret to the new or known device."""
         if not await codes.take(address.phone, code):
             raise CodeInvalid("the code is wrong or already used")
         offer = new_secret()
@@ -112,7 +112,7 @@ class Logins:
         return self._answer(address, self._tokens.issue(address, claimed), secret)
 
     def _answer(self, address: DeviceAddress, token: str, secret: str | None = None) -> Login:
-        self._preferences.of(address.phone)  # so that it is known when the device connects
+        self._preferences.of(address.phone)  # so that they are known when the device connects
         return Login(token, self._tokens.lifetime, secret)
 
     def _require_phone(self, phone: str) -> None:
@@ -135,15 +135,16 @@ class Logins:
         raise CodeInvalid(_NEEDS_CODE)
 
     async def _let_in(self, address: DeviceAddress, device: Enrolled, secret: str | None) -> bool:
-        """Make sure that the device has shown its secret, or needs none. The first time binds what was offered.
+        """Check that the device has shown its secret, or needs none. The first use of an offered secret claims the
+        device.
 
-        Answers with whether it has one.
+        Returns whether it has one.
         """
         shown = None if secret is None else secret_hash(secret)
         if shown is not None and device.offered is not None and hmac.compare_digest(shown, device.offered):
             if await self._accounts.claim(address, device.offered, self._tokens.now()):
                 return True
-            device = await self._accounts.find(address) or device  # somebody else was faster
+            device = await self._accounts.find(address) or device  # another login was faster
         if device.secret is not None and (shown is None or not hmac.compare_digest(shown, device.secret)):
             raise DeviceInvalid("the device secret is missing or wrong")
         if device.secret is None and self._codes is not None and self._code_without_secret:
@@ -151,10 +152,10 @@ class Logins:
         return device.secret is not None
 
     def send_code(self, phone: str) -> Deferred[None]:
-        """Send a one-time code to a phone. What comes of it does not tell whether that has an account.
+        """Send a one-time code to a phone. The result does not reveal whether it has an account.
 
         :raises PhoneInvalid: the phone number is not acceptable.
-        :raises DataInvalid: nobody needs a code here.
+        :raises DataInvalid: codes are not in use.
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._send_code(phone))
@@ -166,7 +167,7 @@ class Logins:
         await self._codes.request(phone)
 
     def device(self, token: str) -> DeviceAddress:
-        """Tell whose a token is.
+        """Return the device of a token.
 
         :raises TokenInvalid: the token is not valid.
         :raises Unavailable: it is not known yet which tokens are revoked.
@@ -174,7 +175,7 @@ class Logins:
         return self._tokens.verify(token).device
 
     def refresh(self, token: str) -> Login:
-        """Give the device of a token another one of the same login session. The old one goes on to be valid.
+        """Issue another token of the same login session. The old one stays valid.
 
         :raises TokenInvalid: the token is not valid, or a new login is needed.
         :raises Unavailable: it is not known yet which tokens are revoked.
@@ -191,7 +192,7 @@ class Logins:
         return Deferred.fromCoroutine(self._logout(token))
 
     async def revoke(self, address: DeviceAddress) -> None:
-        """Refuse from now on all tokens that a device, or with ``*`` any device of a phone, got until now.
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone.
 
         :raises Unavailable: the database cannot be reached.
         """
@@ -200,7 +201,7 @@ class Logins:
 
     async def _logout(self, text: str) -> None:
         token = self._tokens.verify(text)
-        # Until all nodes have heard of it, copies of the session may be made that live as long as any token.
+        # Until all nodes know of it, tokens of the session may be renewed that live as long as any token.
         expires_at = max(token.expires_at, self._tokens.now() + self._tokens.lifetime) + _SKEW
         before = nextafter(token.auth_time, inf) if token.sid is None else None
         await self._revocations.revoke(Revocation(token.device, expires_at, before, token.sid))

@@ -1,4 +1,4 @@
-"""Checks the database for changes every second, and applies them to this node."""
+"""Reads changes in the database every second, and applies them to this node."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from callnet.util.deferreds import Soon, or_else
 from callnet.util.logger import Logger
 
 LOOK_EVERY: Final = 1.0
-"""Seconds."""
+"""Seconds between two reads."""
 _AT_ONCE: Final = 500
-"""Phones of which revocations are taken over in one go, so that nobody waits for it."""
+"""Phones whose revocations are applied in one turn of the reactor, so that nothing else has to wait."""
 
 log = Logger()
 
 
 class News:
-    """The changes in the database that this node has applied. While the database is away it uses what it knows.
+    """Applies changes by any node to this one. While the database is away the known state holds.
 
-    :param forget: called with phones about which something has changed; ``None``: with any.
-    :param preferences: have these phones looked at again, even if there are none.
-    :param close: has the sockets of these phones closed that were opened with tokens which are revoked.
-    :param leave: has a device that is not connected leave its call; ``*``: all such devices of a phone.
-    :param lists_changed: has what these phones, or with ``None`` all, list looked at again.
+    :param forget: called with phones that have changed; ``None``: any may have.
+    :param preferences: read again for changed phones, and for phones that could not be read before.
+    :param close: closes the sockets of these phones that were opened with revoked tokens.
+    :param leave: removes a device that is not connected from its call; ``*``: all such devices of a phone.
+    :param lists_changed: rereads the contacts of these phones, or with ``None`` of all.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class News:
         self._next: IDelayedCall | None = None
         self._goes_on = False
         self.begun: Final[Deferred[None]] = Deferred()
-        """Fires when revocations and policies are loaded."""
+        """Fires when revocations and policies are known."""
         self._unread: set[str] = set()
-        """Phones that have changed, and could not be read since."""
+        """Changed phones that could not be read since."""
         self._must_read_all = False
         """Anything may have changed, and could not be read since."""
         self._close = close
@@ -70,12 +70,12 @@ class News:
         self._lists_changed = lists_changed
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the reads."""
         self._goes_on = True
         self._look_again()
 
     def stop(self) -> None:
-        """Look no more, nor wait for what is being looked at."""
+        """Stop the reads, and cancel the present one."""
         self._goes_on = False
         self._looking.cancel()
         if self._next is not None:
@@ -91,7 +91,7 @@ class News:
             self._next = self._clock.callLater(LOOK_EVERY, self._look_again)
 
     def look(self) -> Deferred[None]:
-        """Look now. Fires when this node acts on all that was there to see; it does not fail."""
+        """Read now. Fires when this node has applied the changes, or failed to; it does not fail itself."""
         looked: Deferred[None] = self._one_look.run(self._begin_look)
         return looked.addErrback(_failed)
 
@@ -113,7 +113,7 @@ class News:
             self.begun.callback(None)
 
     async def _read_all(self) -> None:
-        """Believe nothing of what is known."""
+        """Read everything again."""
         await self._preferences.begin()
         revoked = await self._revoked.revoked()
         self._must_read_all = False

@@ -1,4 +1,4 @@
-"""Past calls as their phones see them, and the history, without HTTP (protocol §1)."""
+"""Ended calls from the side of each phone, and their history, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from callnet.model import Reason, is_room_id
 from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 
 PAGE: Final = 50
-"""Calls in an answer, unless another number is asked for."""
+"""The default number of calls in an answer."""
 _DECLINED: Final = (Reason.REFUSED, Reason.BUSY)
-"""The reasons of ended calls that a called device declined."""
+"""Reasons for which a rung device declined the call."""
 
 
 class PastCallRow(Struct, frozen=True):
-    """A call as the phone that asks sees it. Times are seconds since 1970."""
+    """A call from the side of the requesting phone. Times are seconds since 1970."""
 
     room_id: Annotated[str, ROOM]
     direction: Literal["incoming", "outgoing"]
@@ -35,11 +35,11 @@ class PastCallRow(Struct, frozen=True):
     ended_at: float
     outcome: Annotated[str, one_of(("answered", "missed", *Reason))]
     auto_answer: bool
-    """The called device answered without anybody touching it."""
+    """The called device answered automatically."""
 
 
 class PastCallPage(Struct, frozen=True, omit_defaults=True):
-    """Some calls, the newest first, and where the older ones begin if there are any."""
+    """A page of calls, the newest first, and the cursor of the older ones if there are any."""
 
     calls: list[PastCallRow]
     next: str | None = None
@@ -57,7 +57,7 @@ class PastCalls:
         """The calls of the token's phone.
 
         :param limit: the maximum number; ``None``: :data:`PAGE`.
-        :param after: the ``next`` of an earlier page; the calls that follow it.
+        :param after: the ``next`` of an earlier page.
         :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: ``after`` is not such a cursor.
         :raises Unavailable: the database cannot be reached.
@@ -79,7 +79,7 @@ class PastCalls:
 
 
 def row_of(call: PastCall) -> PastCallRow:
-    """A call as its phone sees it."""
+    """The row of a call for its phone."""
     return PastCallRow(
         call.room,
         "incoming" if call.incoming else "outgoing",
@@ -95,9 +95,9 @@ def row_of(call: PastCall) -> PastCallRow:
 
 
 def sides(call: CallRecord[Over]) -> Sides:
-    """Both views of a call that is over.
+    """Both sides of an ended call.
 
-    A ring that nobody answered was missed, and so was a call that found nobody free, or nobody there.
+    An unanswered ring was missed, and so was a call that found every device busy or offline.
     """
     answer, end = call.answer, call.state
     callee = None if answer is None else answer.callee

@@ -1,4 +1,4 @@
-"""The settings of a phone, without HTTP (protocol §1)."""
+"""The settings of a phone by its devices, without HTTP (protocol §1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from callnet.model import AUTO_ANSWER_MAX
 
 
 class SettingsOfPhones:
-    """Lets devices see and change the settings of their phone."""
+    """Shows devices the settings of their phone, and changes them."""
 
     def __init__(self, settings: IPhoneSettings, tokens: Tokens, phone_rule: PhoneRule) -> None:
         self._settings = settings
@@ -29,10 +29,10 @@ class SettingsOfPhones:
         quiet: QuietHours | UnsetType | None = UNSET,
         answered: Collection[str] | UnsetType = UNSET,
     ) -> Deferred[PhoneSettings]:
-        """Set some of it for the token's phone, and tell what is set now.
+        """Change settings of the token's phone, and return all.
 
-        :param quiet: when the phone does not ring, but for its own devices; ``None``: it rings at all times.
-        :param answered: the phones whose calls its devices may answer by themselves.
+        :param quiet: the hours in which the phone rings for its own devices only; ``None``: there are none.
+        :param answered: the phones whose calls its devices may answer automatically.
         :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: the time zone is not known, or too many phones are named.
         :raises PhoneInvalid: one of them is not acceptable, or the token's own.

@@ -1,4 +1,4 @@
-"""Interfaces of durable state: accounts, lists, settings and revocations, one for each noun.
+"""The interfaces of lasting records: accounts, lists, settings and revocations, one for each noun.
 
 As in :mod:`callnet.calls.ports`; all of this may wait for a database.
 """
@@ -18,7 +18,7 @@ from callnet.model import DeviceAddress
 
 
 class Contact(Struct, frozen=True):
-    """One device of a contact. ``name`` is what the owner of the list calls the contact."""
+    """One device of a contact. ``name`` is the contact's name in the list."""
 
     phone: str
     device_id: str
@@ -26,89 +26,89 @@ class Contact(Struct, frozen=True):
 
 
 class Enrolled(Struct, frozen=True):
-    """A device that callnet knows."""
+    """A known device."""
 
     secret: bytes | None = None
-    """SHA-256 of the secret without which it may not log in, if it has one."""
+    """SHA-256 of the secret that its logins require, if it has one."""
     offered: bytes | None = None
-    """SHA-256 of the secret that it was offered when it was made, and has not used yet."""
+    """SHA-256 of the secret that it was offered when it was created, and has not used yet."""
     is_unused: bool = False
-    """A login made it, and nothing has been done with it since."""
+    """True if it was created by a login, and has not been used since."""
 
 
 class IAccounts(Interface):
-    """The phones and devices that callnet knows."""
+    """The known phones and devices."""
 
     def enrol(address: DeviceAddress, offer: bytes) -> Deferred[Enrolled]:
-        """Make sure that the account of this phone and this device of it exist.
+        """Create the account of this phone and this device of it, unless they exist.
 
-        Nothing is written for a device that is known.
+        Nothing is written for a known device.
 
-        :param offer: what a device that is made now is offered. If the answer names it, it was made by this call.
-        :raises callnet.errors.DeviceInvalid: the phone has as many devices that logins have made as it may have.
+        :param offer: the offer to a new device. If the answer names it, the device was created by this call.
+        :raises callnet.errors.DeviceInvalid: the phone has the maximum number of devices created by logins.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def find(address: DeviceAddress) -> Deferred[Enrolled | None]:
         """Look for a device.
 
-        :raises callnet.errors.PhoneInvalid: nor is the phone known.
+        :raises callnet.errors.PhoneInvalid: the phone is not known either.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def used(address: DeviceAddress) -> None:
-        """Take note that a device is used: it has connected, or logged in again.
+        """Record that a device is used: it has connected, or logged in again.
 
-        Devices that logins have made, and that were never used, are forgotten. Nobody waits for it, and if it cannot
-        be written down it is the next time.
+        Devices created by logins and never used are forgotten. This does not wait, and a failed write is repeated at
+        the next use.
         """
 
     def offer(address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:
-        """Offer another secret to a device that is there; the one that it has is good until this one is used.
+        """Offer another secret to a known device; its current one is valid until this one is used.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def claim(address: DeviceAddress, offered: bytes, now: float) -> Deferred[bool]:
-        """Let a device need from now on the secret that it was offered. Tells whether that was so still.
+        """Require the offered secret of a device from now on. Return whether it was still offered.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
 
 class Revocation(Struct, frozen=True):
-    """Tokens that are refused though they have not expired. Times are seconds since 1970."""
+    """Revoked, unexpired tokens. Times are seconds since 1970."""
 
     device: DeviceAddress
-    """The owner of the tokens; ``*``: every device of the phone."""
+    """The device of the tokens; ``*``: every device of the phone."""
     expires_at: float
-    """From then on all of them have expired."""
+    """The time at which all of them have expired."""
     before: float | None = None
-    """Those of logins that were earlier, by the clock of :class:`IChanges`."""
+    """Tokens of earlier logins are revoked, by the clock of :class:`IChanges`."""
     sid: str | None = None
-    """Those of the login session with this id."""
+    """Tokens of the login session with this id are revoked."""
 
 
 class IRevocations(Interface):
-    """Tokens that were revoked, on any node: of each phone at most :data:`callnet.model.REVOCATIONS_MAX`.
+    """Revoked tokens, on all nodes: of each phone at most :data:`callnet.model.REVOCATIONS_MAX`.
 
-    Instead of more, the device that has most of them is made to log in again.
+    Over the limit, the device that has most of them must log in again.
     """
 
     def revoke(revoked: Revocation) -> Deferred[None]:
-        """Revoke tokens, and let every node know.
+        """Revoke tokens, and notify every node.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def revoke_all(device: DeviceAddress) -> Deferred[None]:
-        """Revoke all tokens that a device, or with ``*`` any device of a phone, has until now, and let every node know.
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def revoked(phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
-        """The revocations that have not expired, by phone.
+        """Revocations of unexpired tokens, by phone.
 
         :param phones: of these alone, each of which is in the answer; ``None``: of all.
         :raises callnet.errors.Unavailable: the database cannot be reached.
@@ -116,84 +116,84 @@ class IRevocations(Interface):
 
 
 class ICodes(Interface):
-    """The newest one-time code of each phone, and how often it was guessed at. Times are seconds since 1970."""
+    """The newest one-time code of each phone, and its number of guesses. Times are seconds since 1970."""
 
     def put(phone: str, digest: bytes, now: float, valid_for: float, most: int) -> Deferred[bool]:
-        """Keep a code in the place of the one before; tell whether that may be.
+        """Store a code in the place of the previous one; return whether that is within the limit.
 
         :param most: the maximum number of codes for a phone in an hour.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def try_(phone: str, now: float, most: int) -> Deferred[bytes | None]:
-        """Count a guess, and answer with what is kept; ``None``: nothing that is valid, or it had enough of them.
+        """Count a guess, and return the stored code; ``None``: there is no valid one, or it had the maximum of guesses.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def spend(phone: str, digest: bytes) -> Deferred[bool]:
-        """Let a code be good no more; tell whether it was until now.
+        """Invalidate a code; return whether it was valid until now.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
 
 class IPreferenceRecords(Interface):
-    """The stored preferences of phones' owners."""
+    """The stored preferences of phones for calls to them."""
 
     def restricted(most: int) -> Deferred[Collection[str] | None]:
-        """The phones that not everybody may call at all times, or of which devices can be woken; ``None``: there are
-        more than ``most``, or all are.
+        """The phones with restricted callers or hours, or with devices that can be woken; ``None``: there are more than
+        ``most``, or all are.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def wakeful(after: str, most: int) -> Deferred[Sequence[str]]:
-        """So many of the phones that have devices which can be woken, in order.
+        """The first phones with wakeable devices, in order, at most ``most``.
 
         :param after: only those that come after this one.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def announced(most: int) -> Deferred[Collection[str] | None]:
-        """The phones that have names for others, or answer some by themselves; ``None``: there are more than ``most``.
+        """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def read(phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
-        """The preferences of the owners of these phones.
+        """The preferences of each of these phones.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
 
 class Changed(Struct, frozen=True):
-    """The changes since the last look."""
+    """The changes since the last read."""
 
     phones: Collection[str]
-    """The phones about which something has changed."""
+    """The changed phones."""
     time: float
-    """The time of the look, in seconds since 1970: that of the database's clock, which all nodes have in common. Of a
-    file of SQLite that is the machine's."""
+    """The time of the read, in seconds since 1970, by the database's clock, which all nodes share. Of a file of SQLite
+    that is the machine's."""
     is_all: bool = False
-    """Anything else may have changed as well: it was the first look, or the last was too long ago."""
+    """True if anything else may have changed as well: it was the first read, or the last was too long ago."""
 
 
 class IChanges(Interface):
-    """Changes in the database of data that nodes cache, whoever made them."""
+    """Changes of cached data in the database, by any process."""
 
     def new() -> Deferred[Changed]:
-        """Look at it.
+        """Read the new changes.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
 
 class IContacts(Interface):
-    """The contact list and the blocked phones of each phone. Either may exist without the other.
+    """The contacts and blocked phones of each phone. A phone may be one without the other.
 
-    What changes a list lets every node know; what is so already changes nothing. Times are seconds since 1970.
+    A change of a list notifies every node; one without effect does not. Times are seconds since 1970.
     """
 
     def contacts_of(
@@ -210,34 +210,34 @@ class IContacts(Interface):
         """
 
     def add(owner: str, phone: str, name: str | None, now: float) -> Deferred[None]:
-        """Put a phone in the list of ``owner``.
+        """Add a phone to the list of ``owner``.
 
-        :param name: what the owner calls it; ``None``: what it did before, or nothing.
+        :param name: the owner's name for it; ``None``: unchanged.
         :raises callnet.errors.DataInvalid: it is not there, and :data:`callnet.model.CONTACTS_MAX` others are.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def remove(owner: str, phone: str, now: float) -> Deferred[None]:
-        """Take a phone out of the list of ``owner``. It stays blocked if it is.
+        """Remove a phone from the list of ``owner``. A blocked phone stays blocked.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def block(owner: str, phone: str, now: float) -> Deferred[None]:
-        """Have ``owner`` block a phone. It stays in the list if it is there.
+        """Block a phone for ``owner``. A contact stays in the list.
 
         :raises callnet.errors.DataInvalid: it is not blocked, and :data:`callnet.model.BLOCKED_MAX` others are.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def unblock(owner: str, phone: str, now: float) -> Deferred[None]:
-        """Have ``owner`` block a phone no more.
+        """Unblock a phone for ``owner``.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
     def blocked_by(phone: str) -> Deferred[frozenset[str]]:
-        """The phones that this phone blocks.
+        """The phones blocked by this phone.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -248,16 +248,16 @@ class PhoneSettings(Struct, frozen=True):
 
     quiet: QuietHours | None
     auto_answer: Sequence[str]
-    """Phones whose calls its devices may answer by themselves, in order."""
+    """Phones whose calls its devices may answer automatically, in order."""
 
 
 class IPhoneSettings(Interface):
-    """The settings of phones. Every change is announced to every node."""
+    """The settings of each phone. A change notifies every node."""
 
     def change(
         phone: str, quiet: QuietHours | UnsetType | None, answered: Collection[str] | UnsetType, now: float
     ) -> Deferred[PhoneSettings]:
-        """Set some of it, and tell what is set now.
+        """Change some settings, and return all.
 
         :param quiet: ``None``: the phone rings at all times.
         :param answered: each of them once.
@@ -267,7 +267,7 @@ class IPhoneSettings(Interface):
 
 
 class PushKind(StrEnum):
-    """The kind of a push registration, as on the wire (protocol §1)."""
+    """The waking service of a device, by its name on the wire (protocol §1)."""
 
     WEBHOOK = "webhook"
     """The operator's gateway."""
@@ -276,24 +276,26 @@ class PushKind(StrEnum):
 
 
 class PushRegistration(Struct, frozen=True):
-    """The push registration of a device."""
+    """A device's registration to be woken."""
 
     device: DeviceAddress
     kind: PushKind
     target: str
-    """At most :data:`callnet.model.PUSH_TARGET_MAX` characters. It means something only to who wakes the device."""
+    """At most :data:`callnet.model.PUSH_TARGET_MAX` characters, for the service that wakes the device."""
     created_at: float
     """Seconds since 1970."""
 
 
 class IPushRegistrations(Interface):
-    """Push registrations, at most one for each device. Revoking a device's tokens removes it."""
+    """The registrations of devices to be woken, at most one for each. A revocation of a device's tokens removes its
+    own.
+    """
 
     def put(registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
-        """Keep a registration in the place of the device's last one; tell whether that was done.
+        """Store a registration in the place of the device's last one; return whether that was done.
 
-        :param is_revoked: given all that is revoked of the phone, in another thread, it tells whether the token is that
-            the registration came with. If so nothing is done: of a revocation at the same time none is left.
+        :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
+            request is revoked. If so nothing is done: a revocation at the same time leaves no registration.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
 
@@ -304,7 +306,7 @@ class IPushRegistrations(Interface):
         """
 
     def forget(device: DeviceAddress, now: float) -> Deferred[None]:
-        """Wake a device no more.
+        """Remove the registration of a device.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """

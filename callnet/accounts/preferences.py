@@ -1,4 +1,4 @@
-"""The preferences of phones' owners, cached so that no call asks the database (protocol §2.4, step 5)."""
+"""A cache of owners' preferences, to spare calls database queries (protocol §2.4, step 5)."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from callnet.util.deferreds import Ready, Soon, or_else
 from callnet.util.logger import Logger
 
 KNOWN_MAX: Final = 100_000
-"""Phones that are remembered: more than a process has devices."""
+"""The maximum number of cached phones: more than a process has devices."""
 PARTICULAR_MAX: Final = 200_000
-"""If not more phones than these want anything of a kind, it is known which, so that others need not be asked for."""
+"""The maximum number of phones with preferences of a kind that are listed, so that the others need no query."""
 PATIENCE: Final = 0.5
-"""Seconds that a device waits, when it connects, until it is known who may call it."""
+"""Seconds that a connecting device waits for the policy of its phone."""
 _TOGETHER: Final = 500
-"""Phones that are read together."""
+"""The maximum number of phones in one query."""
 
 log = Logger()
 
 
 class Particular(Struct, frozen=True):
-    """The phones whose owners want anything; ``None``: it is not known of all of them that they are."""
+    """The phones with preferences; ``None``: the list is not complete."""
 
     restricted: set[str] | None = None
-    """Not everybody may call them, at all times."""
+    """Phones with restricted callers or hours, or with devices that can be woken."""
     announced: set[str] | None = None
-    """They have names for others, or answer some by themselves."""
+    """Phones with names for others, or with automatic answers."""
 
 
 @implementer(IPreferences)
 class KnownPreferences:
-    """Preferences that are loaded when a device logs in or connects, and reloaded when they change.
+    """Preferences, read when a device logs in or connects, and again after changes.
 
-    While the database is away what was read last holds. A phone that was never read nobody may call, until it can
-    be read.
+    While the database is away the cached ones hold. A phone whose preferences have never been read receives no calls
+    until they are.
     """
 
     def __init__(self, records: IPreferenceRecords, clock: IReactorTime) -> None:
@@ -56,13 +56,13 @@ class KnownPreferences:
         self._clock = clock
         self._known: OrderedDict[str, Preferences] = OrderedDict()
         self._in_use: WeakValueDictionary[str, Preferences] = WeakValueDictionary()
-        """The cached preferences, regardless of their age."""
+        """The preferences in use by sessions, of any age."""
         self._waiting: dict[str, list[Deferred[Preferences]]] = {}
         self._to_read: dict[str, None] = {}
         self._is_reading = False
         self._particular = Particular()
         self._owed: set[str] = set()
-        """Phones of which nobody may call them since they could not be read."""
+        """Phones that receive no calls, since they could not be read."""
         self._patience: IDelayedCall | None = None
         self._receivers: list[Callable[[str, Preferences], Soon[None]]] = []
 
@@ -105,13 +105,13 @@ class KnownPreferences:
         return waiting
 
     def look_again(self, phones: Collection[str]) -> None:
-        """Read these again, if anybody here knows something of them, and all that could not be read before."""
+        """Read these again if they are cached, and all phones after failed reads."""
         changed = (phone for phone in phones if self._known_of(phone) is not None or phone in self._waiting)
         self._to_read.update(dict.fromkeys((*changed, *self._owed)))
         self._read()
 
     def begin(self) -> Deferred[None]:
-        """Find out whose owners want anything at all, and forget what was known; what is in use is read again.
+        """Read the list of phones with preferences, and clear the cache; entries in use are read again.
 
         :raises Unavailable: the database cannot be reached.
         """
@@ -123,12 +123,12 @@ class KnownPreferences:
         before, self._particular = self._particular, Particular(_as_set(restricted), _as_set(announced))
         self._known.clear()
         for phone in _added(before.restricted, restricted) | _added(before.announced, announced):
-            self._known[phone] = PLAIN  # as it was held to be; that it is not is news
+            self._known[phone] = PLAIN  # the value assumed until now, so that the read reports a change
         self._to_read.update(dict.fromkeys((*self._known, *self._in_use, *self._owed)))
         self._read()
 
     def stop(self) -> None:
-        """Let nobody wait any more."""
+        """Answer all waiting queries."""
         if self._patience is not None:
             self._patience.cancel()
             self._lose_patience()
@@ -146,7 +146,7 @@ class KnownPreferences:
         for waiting in self._waiting.pop(phone, ()):
             waiting.callback(found)
 
-    # Reading, all that is to be read together
+    # Reads of several phones together
 
     def _read(self) -> None:
         if self._is_reading or not self._to_read:

@@ -1,4 +1,4 @@
-"""Revoked tokens that have not expired, as this node knows them (protocol §1)."""
+"""This node's copy of the revoked, unexpired tokens (protocol §1)."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress
 
 _SWEPT_AT_ONCE: Final = 50
-"""Phones that are looked at in one go for what has expired."""
+"""The number of phones that are checked for expired revocations in one go."""
 
 
 class Revocations:
-    """The revocations that this node knows, all in memory: every token that is shown is looked up here.
+    """All revocations, in memory: every presented token is checked here.
 
     :param as_of: see :attr:`as_of`.
     """
 
     def __init__(self, as_of: float | None = None) -> None:
         self.as_of = as_of
-        """All that was revoked until then is known; ``None``: nothing is known yet. Seconds since 1970, by the clock
-        that revocations go by (see ``IChanges``)."""
+        """All revocations until this time are known; ``None``: none are yet. Seconds since 1970, by the clock of
+        revocations (see ``IChanges``)."""
         self.count = 0
-        """The number of revocations that are known."""
+        """The number of revocations."""
         self._by_phone: OrderedDict[str, frozenset[Revocation]] = OrderedDict()
         self._sessions: set[tuple[DeviceAddress, str]] = set()
         self._before: dict[DeviceAddress, float] = {}
 
     @property
     def phones(self) -> Collection[str]:
-        """The phones of which tokens are revoked."""
+        """The phones with revoked tokens."""
         return self._by_phone.keys()
 
     def known_at(self) -> float:
@@ -48,41 +48,41 @@ class Revocations:
         return self.as_of
 
     def know(self, revoked: Mapping[str, Collection[Revocation]]) -> Collection[Revocation]:
-        """Take over all that is revoked of these phones; what of it was not known yet."""
+        """Replace the revocations of these phones; return the new ones."""
         new: list[Revocation] = []
         for phone, of_phone in revoked.items():
             new += self._replace(phone, frozenset(of_phone))
         return new
 
     def forget_expired(self, now: float) -> None:
-        """Look at some phones, others each time, and forget what only concerns tokens that have expired."""
+        """Check some phones, different ones each time, and forget revocations of expired tokens."""
         for phone in list(islice(self._by_phone, _SWEPT_AT_ONCE)):
             known = self._by_phone[phone]
             self._by_phone.move_to_end(phone)
             self._replace(phone, frozenset(one for one in known if one.expires_at >= now))
 
     def cover(self, token: Token) -> bool:
-        """Tell whether a token is revoked."""
+        """Return whether a token is revoked."""
         device = token.device
         return device.phone in self._by_phone and (
             token.auth_time < self._begins(device) or (token.sid is not None and (device, token.sid) in self._sessions)
         )
 
     def login_time(self, device: DeviceAddress) -> float:
-        """The time of a login of this device now: all that the login went by was known then, and no revocation that is
-        known covers it. One that is not known yet does.
+        """The time of a login of this device now: everything that the login relied on was known then, and no known
+        revocation covers it. A later one does.
 
         :raises Unavailable: nothing is known yet.
         """
         return max(self.known_at(), self._begins(device))
 
     def _begins(self, device: DeviceAddress) -> float:
-        """Since when logins of this device count."""
+        """The time from which logins of this device are valid."""
         every = DeviceAddress(device.phone, EVERY_DEVICE)
         return max(self._before.get(device, -inf), self._before.get(every, -inf))
 
     def _replace(self, phone: str, new: frozenset[Revocation]) -> Collection[Revocation]:
-        """Know this, and nothing else, of a phone; what of it was not known yet."""
+        """Replace the revocations of a phone; return the new ones."""
         old = self._by_phone.get(phone, frozenset())
         if new == old:
             return ()
@@ -104,7 +104,7 @@ class Revocations:
 
 
 def covers(revoked: Revocation, token: Token) -> bool:
-    """Tell whether a token is one of those that are revoked."""
+    """Return whether a revocation covers a token."""
     if not revoked.device.covers(token.device):
         return False
     if revoked.before is not None and token.auth_time < revoked.before:

@@ -1,4 +1,4 @@
-"""The keys that sign tokens, and their times."""
+"""The signing keys of tokens, and their first signing times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Key(Struct, frozen=True):
-    """A secret that tokens are signed with, and the id that tells it from others in their header."""
+    """A signing key, and its id in the header of tokens."""
 
     kid: str
     secret: bytes
@@ -29,27 +29,27 @@ class Key(Struct, frozen=True):
 
 
 class OlderServer(Struct, frozen=True):
-    """The key of the server from which callnet took over. Its tokens name no key."""
+    """The key of the older server before callnet. Its tokens name no key."""
 
     key: Key
     """It may be too short to sign with."""
     until: float
-    """Seconds since 1970: all tokens that this server issued have expired by then."""
+    """Seconds since 1970: all tokens of that server have expired by then."""
 
 
 class KeyRing(Struct, frozen=True):
-    """All keys whose tokens are accepted: one at least. See :meth:`of`.
+    """All keys of accepted tokens: one at least. See :meth:`of`.
 
-    The key that signs is the newest of those whose time has come. While the time of none has come it is the
-    one whose time comes first: there is always a key that signs, and nodes with the same keys agree on it.
+    The signing key is the newest of those whose time has come. While the time of none has come it is the one whose time
+    comes first: there is always a signing key, and nodes with the same keys agree on it.
     """
 
     keys: tuple[Key, ...]
-    """In the order in which they come to sign."""
+    """The keys in the order in which they begin to sign."""
     without_kid: Key | None
-    """The key for tokens that name none; ``None``: no such token is accepted."""
+    """The secret for tokens that name no key; ``None``: no such token is accepted."""
     without_kid_until: float = inf
-    """Such a token must expire by then, in seconds since 1970."""
+    """The latest expiry of such a token, in seconds since 1970."""
 
     @classmethod
     def of(cls, first: Key | None, others: Iterable[Key] = (), older: OlderServer | None = None) -> KeyRing:
@@ -64,14 +64,14 @@ class KeyRing(Struct, frozen=True):
         return cls(in_order, first) if older is None else cls(in_order, older.key, older.until)
 
     def signing(self, now: float) -> Key:
-        """The key that signs at this time, in seconds since 1970."""
+        """The signing key at this time, in seconds since 1970."""
         return self.keys[max(self._come(now) - 1, 0)]
 
     def next_change(self, now: float) -> float:
-        """The next time after this one at which another key begins to sign; infinity: never."""
+        """The next change of the signing key; infinity: never."""
         at = max(self._come(now), 1)
         return self.keys[at].signs_from if at < len(self.keys) else inf
 
     def _come(self, now: float) -> int:
-        """The number of keys whose time has come."""
+        """The number of keys with a past start time."""
         return bisect_right(self.keys, now, key=lambda key: key.signs_from)

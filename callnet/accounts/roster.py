@@ -1,4 +1,4 @@
-"""Presence for extended devices, looked up in batches."""
+"""The contacts and missed calls of extended devices, read for several new connections together."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from callnet.util.logger import Logger
 from callnet.util.timer import Alarm
 
 AGAIN: Final = 5.0
-"""Seconds until the database is asked again when it was away."""
+"""Seconds until the database is tried again."""
 GATHERED: Final = 1.0
-"""Seconds in which those who have left are written down together."""
+"""Seconds for which departures are collected before they are written."""
 WRITTEN_LATE: Final = 3.0
-"""Seconds that may go by from the end of a call until the history has it."""
+"""The maximum delay in seconds from the end of a call to its entry in the history."""
 _TOGETHER: Final = 200
 
 log = Logger()
@@ -29,7 +29,7 @@ log = Logger()
 
 @implementer(IRoster)
 class CachedRoster:
-    """Asks the database. While that is away devices are told later, unless they have gone meanwhile.
+    """The roster from the database. While that is away devices are told later, unless they have gone by then.
 
     :param now: the time, in seconds since 1970.
     """
@@ -57,16 +57,16 @@ class CachedRoster:
     def went(self, device: DeviceAddress) -> None:
         """See :meth:`IRoster.went`."""
         if device in self._waiting:
-            self._waiting[device] = []  # nobody is there to be told; that it was there is written down all the same
+            self._waiting[device] = []  # it is not told any more, but its visit is recorded
         else:
             self._has_heard(device, self._now() - WRITTEN_LATE)
         self._ask_in(GATHERED)
 
     def start(self) -> None:
-        """Nothing is done before somebody comes."""
+        """Do nothing: the first device starts the reads."""
 
     def stop(self) -> Deferred[None]:
-        """Write down who has left, if that can be, and look nothing up any more. Fires when that is done."""
+        """Write the departures, if possible, and stop. Fires when that is done."""
         self._alarm.stop()
         self._waiting = {}
         self._asking.addCallback(lambda _: self._tidy_up())

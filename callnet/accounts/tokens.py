@@ -1,4 +1,4 @@
-"""The tokens of logins: JWT with HS256 only (RFC 7519, protocol §1)."""
+"""The tokens of logins: JWT, HS256 and nothing else (RFC 7519, protocol §1)."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress
 
 TOKEN_MAX: Final = 2048
-"""The longest token that is looked at, in characters; ours have about 300."""
+"""The maximum length of a token, in characters; ours have about 300."""
 
 _CLOCK_SKEW = 3600.0
-"""The tolerated lead of the clock of the node that issued a token, in seconds."""
+"""Seconds by which the clock of the issuing node may be ahead of ours."""
 
 _CN_MOBILE_LENGTH = 11
 
 _SID_MAX: Final = 255
-"""The longest id by which a login session can be revoked, in characters."""
+"""The maximum length of the id of a login session in a revocation, in characters."""
 
 _ALGORITHM = "HS256"
 
 _SEED_HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
-"""``{"alg":"HS256","typ":"JWT"}``, with which every token of the seed begins."""
+"""``{"alg":"HS256","typ":"JWT"}``, the header of every token of the seed."""
 
 
 class _Claims(Struct):
-    """The claims that matter, of the types that they must have."""
+    """The required claims, with their types."""
 
     exp: float
     iat: float | None = None
@@ -56,7 +56,7 @@ class _Claims(Struct):
 
 
 def _to_base64(data: bytes) -> str:
-    """As RFC 7515 §2 has it: safe for URLs, without padding."""
+    """Encode as in RFC 7515 §2: safe for URLs, without padding."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
@@ -65,7 +65,7 @@ def _signature(signed: str, key: Key) -> str:
 
 
 class _Signed(NamedTuple):
-    """The payload of a token that one of our keys signed, and its header."""
+    """The payload of a token signed by one of our keys, and its header."""
 
     payload: bytes
     kid: str | None
@@ -73,19 +73,19 @@ class _Signed(NamedTuple):
 
 
 class _OfAnyKey(HMACAlgorithm):
-    """HS256. How long a key must be is not decided here: that of an older server may be short."""
+    """HS256 without a minimum length of the key, since that of an older server may be short."""
 
     def check_key_length(self, key: bytes) -> None:
-        """Do not complain of it."""
+        """Accept any length."""
 
 
 class Tokens:
     """Issues and verifies tokens.
 
-    :param ring: the keys to begin with.
-    :param lifetime: how long a token is valid, in seconds.
+    :param ring: the initial keys.
+    :param lifetime: the lifetime of a token, in seconds.
     :param now: the time, in seconds since 1970.
-    :param revocations: what is refused though it has not expired; ``None``: nothing.
+    :param revocations: the revoked tokens; ``None``: there are none.
     :param split_user_name: accept ``userName`` alone and split it after 11 characters, which only
         the phone rule ``cn-mobile`` allows.
     :param session_lifetime: seconds after a login for which its tokens are renewed.
@@ -111,11 +111,11 @@ class Tokens:
         self.use(ring)
 
     def use(self, ring: KeyRing) -> None:
-        """Go by these keys from now on. A token of a key that is not among them is no longer accepted."""
+        """Use these keys from now on. A token of a key that is not among them is no longer accepted."""
         self._ring = ring
         self._keys = {key.kid: key for key in ring.keys}
-        # The header of our own tokens, and of the seed's, is always the same text: no need to parse it. PyJWT,
-        # which takes five times as long, makes it, and reads tokens with any other.
+        # The header of our own tokens, and of the seed's, is always the same text: no need to parse it. PyJWT, which
+        # takes five times as long, makes it, and reads tokens with any other.
         self._headers = {self._header_of(key): key for key in ring.keys}
         if ring.without_kid is not None:
             self._headers[_SEED_HEADER] = ring.without_kid
@@ -123,18 +123,18 @@ class Tokens:
 
     @property
     def is_ready(self) -> bool:
-        """True if the revocations are loaded."""
+        """True if the revocations are known."""
         return self._revocations.as_of is not None
 
     def require_ready(self) -> None:
-        """Make sure that it is known which tokens are revoked.
+        """Check that the revocations are known.
 
         :raises Unavailable: not yet.
         """
         self._revocations.known_at()
 
     def issue(self, address: DeviceAddress, claimed: bool = False) -> str:
-        """Make the first token of a new login session. ``claimed``: the device has shown its secret.
+        """Issue the first token of a new login session. ``claimed``: the device has shown its secret.
 
         :raises Unavailable: it is not known yet which tokens are revoked.
         """
@@ -142,9 +142,9 @@ class Tokens:
         return self._sign(address, sid, sid, self._revocations.login_time(address), claimed)
 
     def renew(self, token: Token) -> str:
-        """Make another token of the same login session.
+        """Issue another token of the same login session.
 
-        :raises TokenInvalid: that takes a new login.
+        :raises TokenInvalid: a new login is needed.
         """
         if not token.is_renewable:
             raise TokenInvalid("the key of the token no longer signs; log in again")
@@ -154,13 +154,13 @@ class Tokens:
         return self._sign(token.device, jti, token.sid or jti, token.auth_time, token.claimed)
 
     def verify(self, token: str) -> Token:
-        """Tell whose token this is.
+        """Return the content of a token.
 
-        :raises TokenInvalid: it is malformed, forged, expired, revoked, or says nothing of a device.
+        :raises TokenInvalid: it is malformed, forged, expired, revoked, or names no device.
         :raises Unavailable: it is not known yet which tokens are revoked.
         """
         self.require_ready()
-        if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would take padding
+        if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:  # PyJWT would accept padding
             raise TokenInvalid("the token is malformed")
         try:
             signed = self._signed(token)
@@ -176,8 +176,8 @@ class Tokens:
         return verified
 
     def _token(self, claims: _Claims, kid: str | None) -> Token:
-        """The token in the claims. If it names no key, only the seed's claims are believed: someone who has found out
-        a short key of an older server may have made it.
+        """The token of these claims. Of a token that names no key only the claims of the seed are used: an attacker who
+        has found a short key of an older server may have made it.
         """
         auth_time, sid = claims.auth_time, claims.sid or claims.jti
         if auth_time is None or kid is None:
@@ -214,7 +214,7 @@ class Tokens:
         return self._signing
 
     def _choose(self, now: float) -> None:
-        """Sign with the key whose turn it is."""
+        """Choose the key to sign with."""
         self._signing = self._ring.signing(now)
         self._own_header = self._header_of(self._signing)
         self._signs_until = self._ring.next_change(now)

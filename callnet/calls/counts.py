@@ -39,7 +39,7 @@ log = Logger()
 
 
 class FailedCall(Struct, frozen=True):
-    """A call that failed or ended unintentionally."""
+    """A failed or unintentionally ended call."""
 
     at: float
     """The time on the store's clock."""
@@ -123,7 +123,7 @@ class CallCounts:
             self.media_setup[media.path].count(media.seconds)
 
     def told_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
-        """Count the outcome of a call that never rang."""
+        """Count the outcome of a call without any ringing."""
         self.told(outcome)
         if isinstance(outcome, Failed):
             self.recent.append(FailedCall(now, caller, outcome.target, outcome.reason))
@@ -136,17 +136,17 @@ class LocalCalls:
         self._store = store
 
     def calls(self) -> Iterator[CallRecord]:
-        """The calls that ring or include devices of this node."""
+        """The calls with ringing or connected parties on this node."""
         return (call for call in self._store.known().calls.values() if call.end is None)
 
     def placed_here(self) -> Counter[str]:
-        """Live calls by state whose caller is, or was last, at this node, so that one node counts each call."""
+        """Live calls by state, counted only at the current or last node of the caller."""
         known = self._store.known()
         callers = ((call.state.word, known.device(call.caller)) for call in self.calls())
         return Counter(state for state, caller in callers if caller is not None and caller.node == self._store.node)
 
     def of(self, device: DeviceAddress) -> CallRecord | None:
-        """The call that rings or includes a device of this node."""
+        """The call of a device of this node, ringing or active."""
         known = self._store.known()
         record = known.device(device)
         call = None if record is None or record.room is None else known.calls.get(record.room)

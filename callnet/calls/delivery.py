@@ -35,7 +35,7 @@ Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
 
 
 class OutcomeWaiters:
-    """The callers that wait for an outcome: at most one waiter for each call and for each caller."""
+    """The waiters for outcomes: at most one for each call and for each caller."""
 
     def __init__(self, counts: CallCounts) -> None:
         self._counts = counts
@@ -51,7 +51,7 @@ class OutcomeWaiters:
             self._placed[caller] = room
 
     def not_placed(self, room: RoomId) -> bool:
-        """Drop the waiter of a call that was not placed. Return whether there was one."""
+        """Drop the waiter of a failed placement. Return whether there was one."""
         return self.waiting.pop(room, None) is not None
 
     def tell(self, call: CallRecord, session: DeviceSession | None) -> None:
@@ -67,7 +67,7 @@ class OutcomeWaiters:
             session.told(call)
 
     def withdraw(self, caller: DeviceAddress) -> None:
-        """Withdraw the waiter for the call that ``caller`` placed."""
+        """Withdraw the waiter for the call of ``caller``."""
         room = self._placed.pop(caller, None)
         told = None if room is None else self.waiting.pop(room, None)
         if told is not None:
@@ -113,7 +113,7 @@ M = TypeVar("M")
 
 
 class ArrivalBuffers(Generic[M]):
-    """Buffers messages for addressees whose arrival is being committed.
+    """Buffers of messages for addressees during the commit of their arrival.
 
     :param receive: takes the kept messages after the arrival was committed or failed.
     """
@@ -175,7 +175,7 @@ class Registrar:
         policy: Policy,
         extended: bool,
     ) -> Attached | Overtaken:
-        """Register a connection that opened at ``opened_at`` by the clock of this node.
+        """Register a connection, opened at ``opened_at`` by the clock of this node.
 
         :param known: see :class:`callnet.calls.events.Connected`.
         :raises Unavailable: it was not registered, or (:class:`ConnectedInDoubt`) it may have been.

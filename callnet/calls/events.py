@@ -26,11 +26,11 @@ class Event(Struct, frozen=True, gc=False):
     """True if others may see devices of its phone come or go."""
 
     def phones(self) -> Collection[str]:
-        """Phones whose devices must be read, with the calls that they name."""
+        """The phones to read, with their devices and the calls named there."""
         return ()
 
     def rooms(self) -> Collection[RoomId]:
-        """Rooms whose call and seats must be read."""
+        """The rooms to read, with their calls and seats."""
         return ()
 
 
@@ -129,7 +129,7 @@ class Cancel(_DeviceEvent, frozen=True):
 
 
 class Connected(_DeviceEvent, frozen=True):
-    """``device`` has a new socket on ``node``, which opened at ``opened_at``.
+    """``device`` has a new socket on ``node``, opened at ``opened_at``.
 
     ``known``: the outcomes that the device has shown to know on the socket that it displaces on this node; ``None`` if
     there is none. ``tried``: the generation of an earlier attempt that may have been committed. ``policy``: the policy
@@ -169,7 +169,7 @@ class Sleeps(_DeviceEvent, frozen=True):
 
 
 class NotWoken(RoomEvent, frozen=True):
-    """``device``, which the call rings, could not be woken."""
+    """The rung ``device`` could not be woken."""
 
     device: DeviceAddress
 
@@ -188,7 +188,7 @@ class GaveUp(RoomEvent, frozen=True):
 
 
 class RangInVain(RoomEvent, frozen=True):
-    """No node of a device that the call rings could be notified when the call had that ``version``."""
+    """No node of a rung device could be notified of that ``version`` of the call."""
 
     version: int
 
@@ -209,13 +209,13 @@ class Revoked(_DeviceEvent, frozen=True):
 
 
 class Announced(RoomEvent, frozen=True):
-    """``device``, which the call rings, was notified on a live socket."""
+    """The rung ``device`` was notified on a live socket."""
 
     device: DeviceAddress
 
 
 class Pulled(_DeviceEvent, frozen=True):
-    """``device``, which speaks ``callnet.v2``, takes over the call in ``room`` from another device of its phone (§2.5).
+    """The extended ``device`` takes over the call in ``room`` from another device of its phone (§2.5).
 
     If a newer connection of it than that of ``generation`` is open, nothing happens.
     """
@@ -249,18 +249,18 @@ class LostToken(_DeviceEvent, frozen=True):
 
 
 class LostDevice(_DeviceEvent, frozen=True):
-    """``device``, which is in the call, has lost its socket."""
+    """The party ``device`` has lost its socket."""
 
 
 class DeviceBack(_DeviceEvent, frozen=True):
-    """``device``, which is in the call, has a new socket."""
+    """The party ``device`` has a new socket."""
 
     extended: bool
     """The device speaks ``callnet.v2``."""
 
 
 class GraceOver(_DeviceEvent, frozen=True):
-    """``device``, which is in the call, has been gone for longer than the grace period."""
+    """The party ``device`` has been lost for longer than the grace period."""
 
 
 class MeetingOver(Event, frozen=True):
@@ -284,7 +284,7 @@ class SeatsDue(RoomEvent, frozen=True):
 
 
 class SeatTaken(RoomEvent, frozen=True):
-    """A page on ``node`` wants a seat: page load ``session``, which shows ``key`` (docs/room.md).
+    """A page on ``node`` wants a seat: page load ``session``, with the seat key ``key`` (docs/room.md).
 
     Only fresh records can show that a room is full.
     """

@@ -44,7 +44,7 @@ NO_ROSTER: Final = NoRoster()
 
 
 class Extensions:
-    """Requests of extended devices, each device's in the order in which it sends them.
+    """Requests of extended devices, each device's in their order.
 
     :param here: the newest connections of devices on this node.
     """
@@ -78,7 +78,7 @@ class Extensions:
             self._presence.watch(session, found.contacts)
 
     def went(self, session: DeviceSession) -> None:
-        """Stop telling a device that is gone or is connected elsewhere."""
+        """Stop telling a lost or displaced device."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
             self._roster.went(session.address)

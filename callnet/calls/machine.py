@@ -1,6 +1,6 @@
 """The machine of a call: its table of states and events (protocol §2.3 to §2.5). Pure.
 
-:data:`TABLE` has one transition for each state and event that go together; :data:`IGNORED` says why the others do not.
+:data:`TABLE` has the transitions by state and event; :data:`IGNORED` has the reasons for the missing pairs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def in_room(tx: Transaction, event: events.RoomEvent) -> Any:
 
 
 def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
-    """Decide on a call, in the order of §2.4; ``unavailable`` is decided where it makes a difference.
+    """Decide on a placed call, in the order of §2.4, but on ``unavailable`` only if it makes a difference.
 
     Earlier requests of the caller are applied first, since the store may not have them.
     """
@@ -57,7 +57,7 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
 
 
 def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
-    """End a device's call to a phone, if that is the call that it is in and has placed."""
+    """End a device's own call to a phone, if it is the current one."""
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None

@@ -40,7 +40,7 @@ class Orders:
         self._here = here
 
     def revoke(self, session: DeviceSession) -> Soon[None]:
-        """Remove a device from its call: the token of this connection, which will be closed, was revoked."""
+        """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
         return self._queue.submit(device, lambda: self._settle(events.Revoked(device, session.generation)))
 

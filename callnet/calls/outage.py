@@ -1,4 +1,4 @@
-"""Requests that failed because the store was away or nobody could be notified, and their retries.
+"""Retries of requests after an outage of the store or a failed notification.
 
 A device may leave a node that was cut off, with a call that only that node knew of, and hang up or cancel it at another
 node. The first node announces the call when it is back, and then the call ends.
@@ -63,7 +63,7 @@ class Retries:
         self._try_again()
 
     def keep_failed(self, event: events.Event, failure: Failure, key: Hashable | None = None) -> None:
-        """Retry an event that failed because the store was away; log any other failure."""
+        """Retry an event after an outage of the store; log any other failure."""
         if not _is_hopeless(failure):
             self.keep(event, key)
 
@@ -73,7 +73,7 @@ class Retries:
         return kept is not None and event in (None, kept)
 
     def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
-        """The kept events of a device that hung up, cancelled or answered a call, or was told that it failed."""
+        """The kept hangup, cancellation, answer and failed call of a device."""
         keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Accept, events.Place))
         return tuple(self.kept[key] for key in keys if key in self.kept)
 
@@ -83,7 +83,7 @@ class Retries:
             del self.kept[key]
 
     def pause(self, seconds: float) -> Deferred[None]:
-        """Fires after so many seconds; fails with ``Unavailable`` if this is stopped before."""
+        """Fires after ``seconds``; fails with ``Unavailable`` if this is stopped before."""
         paused: Deferred[None] = Deferred()
         if self._stopped:
             paused.errback(Unavailable("this node is stopping"))
@@ -209,7 +209,7 @@ class Redelivery:
         self._retries = retries
 
     def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
-        """Handle the addressees that a commit could not notify."""
+        """Handle the unreached addressees of a commit."""
         for call in changes.calls:
             if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
                 if call.version == 1:

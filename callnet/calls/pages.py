@@ -21,7 +21,7 @@ _LOOK_AGAIN: Final = 0.25
 
 
 class Pages:
-    """The pages in seats, and those that wait for one."""
+    """The seated and the waiting pages."""
 
     def __init__(self, store: ICallStore, decisions: Transactions, retries: Retries, queue: PerKeyQueue) -> None:
         self._store = store

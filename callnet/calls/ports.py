@@ -41,14 +41,14 @@ class IPresence(Interface):
     """The presence of devices on all nodes."""
 
     def online(addresses: Collection[DeviceAddress], asker: str | None = None) -> Deferred[frozenset[DeviceAddress]]:
-        """Return those of ``addresses`` that hold a live socket.
+        """Return the connected devices of ``addresses``.
 
         :param asker: only those that this phone may call; ``None``: all.
         """
 
 
 class Roster(Struct, frozen=True):
-    """The contacts and missed calls that an extended device is told of when it has connected."""
+    """The contacts and missed calls of an extended device at its connection."""
 
     contacts: frozenset[str]
     """The contacts of its phone."""
@@ -89,7 +89,7 @@ class IRosterRecords(Interface):
         """
 
     def heard(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Record that these devices know all calls that ended until ``until``, in seconds since 1970.
+        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
@@ -115,7 +115,7 @@ class Fate(Enum):
     FAILED = "failed"
     """It was not accepted, or the result is unknown."""
     GONE = "gone"
-    """The receiver does not know the addressee, or no longer."""
+    """The addressee is unknown there, or no longer known."""
 
 
 class CallLimits(Protocol):
@@ -125,20 +125,20 @@ class CallLimits(Protocol):
         """Count a call; return whether it is within the limit."""
 
     def displaced(self, device: DeviceAddress) -> None:
-        """Count a connection that was closed for a newer one of its device."""
+        """Count a connection closed for a newer one of its device."""
 
 
 class Servers(Protocol):
     """The ICE servers of clients (docs/turn.md), as they are offered to a site."""
 
     def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
-        """The servers for a device that connects."""
+        """The servers for a new connection of a device."""
 
     def for_call(self, site: str | None, seconds: float) -> PageServers:
-        """The servers for a page of a call that may last ``seconds`` more."""
+        """The servers for a page of a call with at most ``seconds`` left."""
 
     def for_made_up_room(self, site: str | None) -> PageServers:
-        """The servers for a page of a room that belongs to no call."""
+        """The servers for a page of a made-up room."""
 
 
 class TooMany(Struct, frozen=True):
@@ -164,7 +164,7 @@ class ILimiter(Interface):
 
 
 class IGate(Interface):
-    """Several limits that a request must pass together."""
+    """Several limits of one request."""
 
     def enter(keys: Sequence[str | None]) -> Soon[TooMany | None]:
         """Count one use for each limit in order, up to the first that is exceeded: that and the following are not
@@ -178,7 +178,7 @@ class IGate(Interface):
 
 
 class ILimits(Interface):
-    """Makes rate limits that are shared by all nodes.
+    """Makes rate limits shared by all nodes.
 
     A name stands for the same limit on every node. A limit of 0 allows any number.
     """
@@ -224,10 +224,10 @@ class Asked(Protocol):
     guess: ClassVar[bool]
 
     def phones(self) -> Collection[str]:
-        """Phones whose devices are read, with the calls that they name."""
+        """The phones to read, with their devices and the calls named there."""
 
     def rooms(self) -> Collection[RoomId]:
-        """Rooms whose calls and seats are read."""
+        """The rooms to read, with their calls and seats."""
 
 
 class ICallStore(Interface):
@@ -266,11 +266,9 @@ class ICallStore(Interface):
         A device or page whose node is dead is shown as gone since then.
 
         :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last read them; a
-            commit
-            detects stale ones.
+            commit detects stale ones.
         :param guess: the answer may be, without a query, that nothing is known of these phones; a commit detects a
-            wrong
-            guess.
+            wrong guess.
         """
 
     def known() -> Records:
@@ -289,15 +287,14 @@ class ICallStore(Interface):
         """Write all of ``changes`` and publish its notices to other nodes, in order, if every version still holds.
 
         :raises callnet.errors.Unavailable: the result is unknown; or the store is out of reach and this cannot do
-            without
-            it, and nothing was written.
+            without it, and nothing was written.
         """
 
     def failed(call: CallRecord[Over]) -> None:
-        """Record a failed call that has no record, for :class:`IEndedCalls`."""
+        """Record a failed call without a record, for :class:`IEndedCalls`."""
 
     def due(now: float) -> Deferred[Iterable[DeviceRecord | CallRecord | SeatsRecord]]:
-        """Records for this node to process whose ``due`` is not after ``now``.
+        """The records for this node to process with a ``due`` of at most ``now``.
 
         There may be very many: each is read only when the iteration gets to it.
 
@@ -323,13 +320,13 @@ class IEndedCalls(Interface):
     dropped: int = Attribute("""The number of those that were dropped here because too many waited.""")
 
     def take(most: int) -> Deferred[Sequence[Ended]]:
-        """Take so many of those that no other writer has taken, the oldest first.
+        """Take at most ``most`` calls not taken by another writer, the oldest first.
 
         :raises callnet.errors.Unavailable: the store could not be queried.
         """
 
     def done(ended: Sequence[Ended]) -> Deferred[None]:
-        """Remove the calls that were taken last.
+        """Remove the calls taken last.
 
         :raises callnet.errors.Unavailable: they may be handed out again.
         """
@@ -340,13 +337,13 @@ EVERY_NODE: Final = "*"
 
 
 class IBus(Interface):
-    """Carries messages to the node that holds a device or a page, at most once each."""
+    """Carries messages to the node of a device or a page, at most once each."""
 
     def subscribe(receiver: Callable[[BusMessage], None]) -> None:
         """Have ``receiver`` called with the messages for this node. It must not raise."""
 
     def publish(node: str, message: BusMessage) -> None:
-        """Send a message to a node, which may be this one; or to :data:`EVERY_NODE`, this one included."""
+        """Send a message to a node, possibly this one; or to :data:`EVERY_NODE`, this one included."""
 
 
 class IPeer(Interface):

@@ -1,4 +1,4 @@
-"""Tells extended devices which devices of their contacts come and go (protocol §2.5, ``presence``).
+"""Reports coming and going devices of contacts to extended devices (protocol §2.5, ``presence``).
 
 Every two seconds each node tells the others which phones had devices that came or went, and reads the records of those
 that its own devices list: a device that goes and comes back in between is not reported. A change without such a
@@ -37,7 +37,7 @@ log = Logger()
 
 
 class _Watch(Struct):
-    """The phones that an onlooker watches, and the devices reported online to it."""
+    """An onlooker's watched phones, and the devices reported online to it."""
 
     phones: frozenset[str]
     new: set[str]

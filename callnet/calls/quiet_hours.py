@@ -1,4 +1,4 @@
-"""Quiet hours: the part of each day in which a phone does not ring."""
+"""Quiet hours: the silent part of each day for a phone."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _time_of(minute: int) -> str:
 
 @lru_cache(1024)
 def _minutes_ahead(zone: str, quarter: int) -> int:
-    """Minutes by which the clocks of a zone are ahead of UTC in a quarter of an hour, counted from 1970."""
+    """The UTC offset of a zone in minutes, in a quarter of an hour counted from 1970."""
     there = datetime.fromtimestamp(quarter * _STEADY, time_zone(zone) or UTC)
     offset = there.utcoffset()
     return 0 if offset is None else int(offset.total_seconds()) // 60

@@ -71,12 +71,12 @@ class Mine(Struct, frozen=True):
     """The policies of its devices, by phone."""
 
     def phones(self) -> set[str]:
-        """Phones whose devices must be read before this is announced, with the rooms that they name."""
+        """The phones to read before the announcement, with their devices and the rooms named there."""
         had_to_do = (address for call in self.calls for address in everyone(call))
         return {device.address.phone for device in self.devices} | {address.phone for address in had_to_do}
 
     def rooms(self) -> set[RoomId]:
-        """Other rooms whose calls and seats must be read."""
+        """The other rooms to read, with their calls and seats."""
         named = (room for device in self.devices for room in (device.room, device.previous_room) if room is not None)
         return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
 
@@ -188,7 +188,7 @@ def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices:
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
-    """Return whether a call changed anything for its caller, of which these are the records.
+    """Return whether a call changed anything for its caller, given the caller's records.
 
     If it is over and none of them names it, the caller's own node does not know of it: the device was told that it
     failed as ``unavailable``, which changes nothing. Nor do all nodes come across such a call when they announce.
@@ -200,7 +200,7 @@ def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
 
 
 def _end_if_left(tx: Transaction, stored: DeviceRecord | None, device: DeviceRecord) -> None:
-    """End the call of a device whose grace period is over, unless it is elsewhere."""
+    """End the call of a device after its grace period, unless it is elsewhere."""
     if stored is not None and stored.generation > device.generation:
         return
     call = tx.call(newest_rooms(tx.call, stored, device)[0])
@@ -264,7 +264,7 @@ _Seats = tuple[Seat | None, Seat | None]
 
 
 def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
-    """The record to store of a call that both know; ``None``: no change.
+    """The record to store of a call known to both; ``None``: no change.
 
     Where both have the same version and differ, a device has to be told: the version is raised.
 
@@ -289,13 +289,13 @@ def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecor
 
 
 def is_doubtful_end(call: CallRecord) -> bool:
-    """Return whether a call ended because of a missing party that may have been elsewhere."""
+    """Return whether a call ended because of a missing party, possibly connected elsewhere."""
     end = call.end
     return end is not None and (isinstance(end.was, Ringing) or end.reason is Reason.CONNECTION_LOST)
 
 
 def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """The parties that make a doubtful end certain once they are told of it: they have acted on it."""
+    """The parties to confirm a doubtful end: once told of it, they have acted on it."""
     return (call.caller,) if call.callee is None else (call.caller, call.callee)
 
 
@@ -308,7 +308,7 @@ def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) ->
 
 
 def _ended_though_answered(ended: CallRecord, end: Over, answer: Active, version: int) -> CallRecord:
-    """The record of a call that one node ended unanswered and another had answered: over, with both parties in it."""
+    """The record of a call ended unanswered on one node and answered on another: over, with both parties in it."""
     return replace(ended, version=version, state=replace(end, was=answer, by=None))
 
 
@@ -318,7 +318,7 @@ def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[Devic
 
 
 def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecord | None:
-    """The record to store of a device whose newest connection this node has; ``None``: no change."""
+    """The record to store of a device with its newest connection here; ``None``: no change."""
     if stored is None:
         return mine
     if replace(mine, version=stored.version, due=stored.due) == stored:
@@ -371,7 +371,7 @@ def _newer_seat(stored: Seat | None, held: list[Seat | None], own: list[Seat]) -
 
 
 def _free_seat(seats: list[Seat | None]) -> int | None:
-    """The index of a free seat, preferably one that no page has left."""
+    """The index of a free seat, preferably a never used one."""
     empty = [(seat is not None, i) for i, seat in enumerate(seats) if seat is None or seat.empty_since is not None]
     return min(empty)[1] if empty else None
 
@@ -383,7 +383,7 @@ def _free_seat(seats: list[Seat | None]) -> int | None:
 def unaware(
     records: Records, devices: Iterable[DeviceRecord], call: CallRecord, since: float
 ) -> Iterator[DeviceAddress]:
-    """The node's devices that may have missed the end of a call that only this node knew of.
+    """The node's devices without knowledge of the end of a call known to this node only.
 
     :param since: they know of earlier ends.
     """
@@ -397,7 +397,7 @@ def unaware(
 
 
 def tell_what_it_missed(tx: Transaction, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
-    """Tell a device that has been at two nodes, which were apart, the changes that only one of them knew.
+    """Tell a device of two separated nodes the changes known to only one of them.
 
     :param stored: the store's record; if that is the younger connection the device is told elsewhere.
     """
@@ -410,7 +410,7 @@ def tell_what_it_missed(tx: Transaction, stored: DeviceRecord | None, mine: Devi
 
 
 def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
-    """Tell a device that came here while the store was away the changes that it missed (§2.4)."""
+    """Tell a device its missed changes after it came here during an outage of the store (§2.4)."""
     calls = filter(None, map(tx.call, (stored.previous_room, stored.room)))
     since = tx.now - REMEMBERED
     moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
@@ -424,7 +424,7 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
 
 
 def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
-    """Add the calls of a device that went elsewhere to its record, and have it told of them there."""
+    """Add a departed device's calls here to its record, and have it told of them elsewhere."""
     room, previous = newest_rooms(tx.call, stored, mine)
     calls = filter(None, map(tx.call, (mine.previous_room, mine.room)))
     missed = [call for call in calls if _is_missed(tx, call, stored, mine)]
@@ -439,7 +439,7 @@ def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
 
 
 def _is_missed(tx: Transaction, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
-    """Return whether a device that went elsewhere must be told there of a call that it was in here."""
+    """Return whether a device must be told elsewhere of its call here."""
     if call.room in (stored.room, stored.previous_room):
         return False
     since = tx.now - REMEMBERED
@@ -447,7 +447,7 @@ def _is_missed(tx: Transaction, call: CallRecord, stored: DeviceRecord, mine: De
 
 
 def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
-    """Return whether a device connected when its call was over, and no node knew that the call was the device's."""
+    """Return whether a device connected after the end of its call, which its record does not name."""
     moment = end_effective_at(call, device.address) if device.address in everyone(call) else None
     if moment is None or not device.connected or call.room in (device.room, device.previous_room):
         return False
@@ -455,7 +455,7 @@ def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
 
 
 def _missed_at(call: CallRecord, older: DeviceRecord, newer: int, since: float) -> float | None:
-    """The time of a call's end that the device may have missed; ``None``: it has not.
+    """The time of a possibly missed end of a call; ``None``: it was not missed.
 
     :param older: the connection that the end was told to, or would have been.
     :param newer: the generation of the next one, whose node did not know of the end.

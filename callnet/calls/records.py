@@ -64,7 +64,7 @@ NOBODY: Final = Policy(only=frozenset())
 
 
 class Known(NamedTuple):
-    """A call whose outcome a device has shown to know (protocol §2.4)."""
+    """A device's confirmed knowledge of a call's outcome (protocol §2.4)."""
 
     room: RoomId
     is_over: bool
@@ -72,7 +72,7 @@ class Known(NamedTuple):
 
 
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
-    """A device that is connected, was lost recently, or can be woken."""
+    """A connected, recently lost or wakeable device."""
 
     address: DeviceAddress
     version: int
@@ -107,7 +107,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Ringing(Struct, frozen=True, gc=False):
-    """A call that rings."""
+    """A ringing call."""
 
     word: ClassVar[Literal["ringing"]] = "ringing"
     """Its name in Redis and in metrics."""
@@ -122,7 +122,7 @@ class Ringing(Struct, frozen=True, gc=False):
 
 
 class Active(Struct, frozen=True, gc=False):
-    """A call that was answered."""
+    """An answered call."""
 
     word: ClassVar[Literal["active"]] = "active"
     stage: ClassVar[int] = 1
@@ -140,7 +140,7 @@ class Active(Struct, frozen=True, gc=False):
     absent: tuple[DeviceAddress, ...] = ()
     """Parties without a socket whose other party is extended."""
     transferred_from: tuple[DeviceAddress, ...] = ()
-    """Devices that have left the call by a transfer to another device of their phone."""
+    """Former devices of the call, replaced by transfers to another device of their phone."""
     moved_at: float | None = None
     """The time of the last transfer."""
     original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
@@ -148,7 +148,7 @@ class Active(Struct, frozen=True, gc=False):
 
 
 class Over(Struct, frozen=True, gc=False):
-    """A call that has ended."""
+    """An ended call."""
 
     word: ClassVar[Literal["over"]] = "over"
     stage: ClassVar[int] = 2
@@ -225,13 +225,13 @@ class CallRecord(Struct, Generic[S], frozen=True):
 
     @property
     def transferred_from(self) -> tuple[DeviceAddress, ...]:
-        """Devices that have left the call by a transfer to another device of their phone."""
+        """Former devices of the call, replaced by transfers to another device of their phone."""
         answer = self.answer
         return () if answer is None else answer.transferred_from
 
     @property
     def parties(self) -> tuple[DeviceAddress, ...]:
-        """The current parties: the caller, and the devices that ring or the one that has answered."""
+        """The current parties: the caller, and the ringing devices or the answering one."""
         state = self.state
         if isinstance(state, Ringing):
             return (self.caller, *state.devices)
@@ -303,7 +303,7 @@ class Records(Struct, frozen=True):
     """True while the shared store is out of reach: decisions on these records reach other nodes later."""
 
     def call(self, room: RoomId) -> CallRecord | None:
-        """The call of a room, which may go by an alias."""
+        """The call of a room or an alias."""
         return self.calls.get(self.aliases.get(room, room))
 
     def device(self, address: DeviceAddress) -> DeviceRecord | None:

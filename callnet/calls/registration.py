@@ -39,11 +39,11 @@ class Attached(Struct, frozen=True):
 
 
 class Overtaken(Struct, frozen=True):
-    """The reply to a connection whose registration was delayed: a younger one has been registered first."""
+    """The reply to a connection with a delayed registration: a younger one has been registered first."""
 
 
 def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
-    """Register a connection, if it is the device's youngest, and find the messages that it must receive first."""
+    """Register a connection, if it is the device's youngest, and find its first messages."""
     old = tx.device(event.device)
     is_late = tx.now - event.opened_at > _AT_ONCE
     if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
@@ -80,7 +80,7 @@ def _attached(
 
 
 def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceRecord | None:
-    """The record of a device that only other nodes knew, made from its calls with devices of this node."""
+    """The record of a device from another node, made from its calls with devices of this one."""
     rooms = newest_two(tx.call, event.device, tx.rooms_with(event.device))
     if rooms[0] is None:
         return None
@@ -88,7 +88,7 @@ def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceReco
 
 
 def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
-    """The newest end that the device may have missed, and its present call if the device must be told of it (§2.4)."""
+    """The newest possibly missed end, and the present call if the device must be told of it (§2.4)."""
     address, present = device.address, tx.call_of(device.address)
     if present is not None and isinstance(present.state, Active):
         return Missed(None, present if _may_not_know_answer(tx, present, address, known) else None)
@@ -108,7 +108,7 @@ def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> 
 
 
 def _was_left(call: CallRecord, placed: CallRecord, moment: float) -> bool:
-    """Return whether a device left a call for the one that it placed last, and needs no further news of it.
+    """Return whether a device left a call for its last placed one, and needs no further news of it.
 
     :param moment: the time of the decision that ended the call. It counts for nothing if the call was replaced by the
         other one, which may be found out much later.
@@ -134,7 +134,7 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
 
 
 def due(tx: Transaction, event: events.DeviceDue) -> None:
-    """End the call of a device that is lost for longer than the grace period; then forget it, or let it sleep."""
+    """End the call of a device after its grace period; then forget the device, or let it sleep."""
     device = tx.device(event.device)
     if device is None or device.due is None or device.due > tx.now:
         return
@@ -162,7 +162,7 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
 
 
 def _fall_asleep(tx: Transaction, device: DeviceRecord) -> None:
-    """Mark a device as asleep that has been lost for longer than the grace period."""
+    """Mark a device as asleep after its grace period."""
     tx.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous_room=None, due=None, known=())
 
 

@@ -134,7 +134,7 @@ class RoomManager:
     # Devices come and go
 
     def attach(self, session: DeviceSession) -> Soon[None]:
-        """Make ``session`` the newest connection of its device, and send the messages that the device may have missed.
+        """Make ``session`` the newest connection of its device, and send possibly missed messages.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
@@ -242,7 +242,7 @@ class RoomManager:
 
     def _not_placed(self, event: events.Place, told: Told, failure: Failure) -> None:
         if not self._waiters.not_placed(event.room):
-            return  # the outcome came, though the commit of the call was never answered
+            return  # the outcome came, though the commit of the call got no answer
         if failure.check(InDoubt):
             self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
         _log_unless_unavailable(failure)
@@ -363,7 +363,7 @@ class RoomManager:
             self._pages.receive(message)
 
     def _displace(self, message: Displaced) -> None:
-        """Close a connection of a device that has connected elsewhere; its further requests here are ignored."""
+        """Close a displaced connection; its further requests here are ignored."""
         session = self._devices.get(message.to)
         if session is not None and session.generation < message.generation:
             del self._devices[message.to]

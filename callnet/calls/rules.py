@@ -35,7 +35,7 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
 
 
 def _late_answer(tx: Transaction, event: events.LateAnswer) -> Any:
-    """Apply an answer, unless its sender is on a newer connection, where it is rung again."""
+    """Apply an answer; a sender on a newer connection is rung again there instead."""
     answer = event.answer
     device = tx.device(answer.device)
     if device is not None and device.generation <= event.generation:

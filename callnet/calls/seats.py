@@ -32,7 +32,7 @@ UNKNOWN_ROOM: Final = "unknown_room"
 
 
 class Seated(Struct, frozen=True):
-    """The reply to a page that got a seat."""
+    """The reply with a seat."""
 
     generation: int
     seats: SeatsRecord
@@ -42,7 +42,7 @@ class Seated(Struct, frozen=True):
 
 
 class NoSeat(Struct, frozen=True):
-    """The reply to a page that got no seat."""
+    """The reply without a seat."""
 
     reason: SeatRefusal
     may_wait: bool = False
@@ -51,7 +51,7 @@ class NoSeat(Struct, frozen=True):
 
 
 class RoomOver(Struct, frozen=True):
-    """The reply to a page that comes to a room whose call is over."""
+    """The reply to a page in the room of an ended call."""
 
     reason: Reason
 
@@ -97,7 +97,7 @@ def _came_by(seat: Seat, call: CallRecord) -> RoomId:
 
 
 def take(tx: Transaction, event: SeatTaken) -> SeatReply:
-    """Give a page its own seat back, a free one, or one that has been empty long enough."""
+    """Give a page its own seat back, a free one, or a stale one."""
     call = tx.call(event.room)
     if call is not None and isinstance(call.state, Over):
         return RoomOver(ending_reason(call, call.caller))
@@ -146,7 +146,7 @@ def _choose(seats: tuple[Seat | None, Seat | None], key: str, now: float) -> int
 
 
 def _in_common(call: CallRecord, active: Active) -> RoomId | None:
-    """The common room id of both parties before the first of them moved: the device that left still knows it."""
+    """The common room id of both parties before the first transfer, still known to the device that left."""
     callee = active.original_parties and active.original_parties[1]
     return next((alias for device, alias in call.aliases if device == callee), None)
 
@@ -159,7 +159,7 @@ def _choose_after_move(
     now: float,
     kept_for: float,
 ) -> int | None:
-    """The index of a seat when each party has a room id of its own, which admits to one seat."""
+    """The index of a seat after a transfer: each party has its own room id for one seat."""
     admitted, both = _admitted(call), list(enumerate(seats))
     free = [index for index, seat in both if seat is None or _came_by(seat, call) not in admitted]
     same = [(index, seat) for index, seat in both if seat is not None and _came_by(seat, call) == event.room]
@@ -175,7 +175,7 @@ def _choose_after_move(
 
 
 def empty(tx: Transaction, event: SeatEmptied) -> None:
-    """Mark a seat as empty whose page's socket has closed; it is kept for its key."""
+    """Mark a seat as empty after the close of its page's socket; it is kept for its key."""
     record = tx.seats(event.room)
     if record is None:
         return
@@ -207,7 +207,7 @@ def hang_up(tx: Transaction, event: PageHungUp) -> None:
 
 
 def due(tx: Transaction, event: SeatsDue) -> None:
-    """Free stale seats in a made-up room; end an active call whose seats are empty."""
+    """Free stale seats in a made-up room; end an active call with empty seats."""
     record = tx.seats(event.room)
     if record is None or record.due is None or record.due > tx.now:
         return

@@ -90,7 +90,7 @@ BASE: Final = Dialect(decode.BASE.decode, bad_frames_a_minute=120, unknown_types
 
 
 class Session:
-    """A device on its newest connection, or on one that is about to be closed for a newer one."""
+    """A device on its newest connection, or on a displaced one about to be closed."""
 
     dialect: ClassVar[Dialect] = BASE
     extended: ClassVar[bool] = False
@@ -219,7 +219,7 @@ class Session:
         end_effective_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
         if is_unheard_of and end_effective_at < self._went_on_at:
             return  # it could be taken for the outcome of the newer call (§2.4)
-        # A caller that was told that nobody answered may have been put through on another connection.
+        # A caller that was told ``no_answer`` may have been connected on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         goes_on = heard.said is not None and not heard.is_over
         rings_for = self._rooms.settings.ring_time
@@ -247,7 +247,7 @@ class Session:
         """Do nothing: base clients do not know signals."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of a call that the device has placed.
+        """Report the outcome of the device's own call.
 
         :param call: its record, if the record says exactly this.
         :param asked: the id of the request, if it has one.
@@ -279,7 +279,7 @@ class Session:
         return self._rooms.local_calls.has(self.address)
 
     def known(self) -> tuple[Known, ...]:
-        """The outcomes of its calls that the device has shown to know (protocol §2.4).
+        """The device's confirmed knowledge of the outcomes of its calls (protocol §2.4).
 
         These were sent before the device closed the connection, or some time before anything was received from it: a
         frame received right after may have been sent before.
@@ -334,7 +334,7 @@ class Session:
         of_rooms = self._heard
         if of_rooms is None:
             of_rooms = self._heard = {}
-        of_rooms.pop(room, None)  # the newest stands last
+        of_rooms.pop(room, None)  # the newest is last
         of_rooms[room] = heard
         if len(of_rooms) > _KEPT:
             del of_rooms[next(iter(of_rooms))]
@@ -367,7 +367,7 @@ class Session:
                 heard[room] = replace(one, at=-inf)
 
     def _room_of(self, room_id: str) -> RoomId:
-        """The room of a room id on the wire, which may be an alias."""
+        """The room of a room id or alias on the wire."""
         room = RoomId(room_id)
         return self._rooms.known.aliases.get(room, room)
 

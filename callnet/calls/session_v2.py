@@ -1,4 +1,4 @@
-"""The session of a connected device that speaks ``callnet.v2`` (protocol §2.5)."""
+"""The session of a connected extended device, with ``callnet.v2`` (protocol §2.5)."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class ExtendedSession(Session):
     # From the room manager
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Send the device its address, its call, and the calls that it may take over."""
+        """Send the device its address, its call, and the calls to take over."""
         pullable = [self._of_phone(call) for call in of_phone] if self._may_pull else []
         view = None if present is None else self._present(present)
         servers = self._ice.for_newcomer(self._site)
@@ -179,7 +179,7 @@ class ExtendedSession(Session):
         self._look_at_other(call)
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of a call that the device has placed, and changes of its other party."""
+        """Report the outcome of the device's own call, and changes of its other party."""
         super().answered(outcome, call, asked)
         if call is not None:
             self._look_at_other(call)
@@ -189,7 +189,7 @@ class ExtendedSession(Session):
         self._say(SignalFrom(room, Raw(data)))
 
     def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Send the calls that the phone has missed while the device was away."""
+        """Send the phone's missed calls."""
         self._say(MissedCalls(calls))
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:

@@ -41,13 +41,13 @@ class DeviceSession(Protocol):
         """Tell the device of a change of a call."""
 
     def told_later(self, call: CallRecord) -> None:
-        """Tell the device, which has just connected, of a call that was over before."""
+        """Tell a newly connected device of a call ended before."""
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
         """Record that the connection is the device's newest, and the knowledge of the device before it."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:
-        """Tell the device the outcome of a call that it has placed, possibly on an earlier connection.
+        """Tell the device the outcome of its own call, possibly from an earlier connection.
 
         :param call: its record, if the record says exactly this.
         """
@@ -56,11 +56,11 @@ class DeviceSession(Protocol):
         """Handle a newer connection of the device."""
 
     def known(self) -> tuple[Known, ...]:
-        """The outcomes of its calls that the device has shown to know."""
+        """The device's confirmed knowledge of the outcomes of its calls."""
 
 
 class Onlooker(Protocol):
-    """A connected device that is told of presence changes."""
+    """A connected receiver of presence changes."""
 
     @property
     def address(self) -> DeviceAddress:

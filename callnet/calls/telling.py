@@ -34,7 +34,7 @@ _CLOCKS_DIFFER = 0.1
 
 
 class Missed(Struct, frozen=True):
-    """The messages that a device may have missed while it was away (protocol §2.4)."""
+    """A device's possibly missed messages (protocol §2.4)."""
 
     ended: CallRecord | None
     """The call whose end it must be told first."""
@@ -78,7 +78,7 @@ def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
 
 
 def hangup_frame(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHangup:
-    """The frame that stops the ringing and ends calls (§2.3); ``fire``: the other party."""
+    """The frame for the end of ringing and calls (§2.3); ``fire``: the other party."""
     return CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
 
@@ -114,7 +114,7 @@ def news(
 
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
-    """The other party, by the name that ``device`` knows: for a base client it does not move."""
+    """The other party, by its name for ``device``: for a base client it does not move."""
     if isinstance(state, Ringing):
         return call.target if device == call.caller else call.caller
     if state.original_parties is not None and device not in call.extended:
@@ -146,7 +146,7 @@ def began_at(call: CallRecord) -> float:
 
 
 def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """The time of the decision that ended ``call`` for ``device``; ``None`` if there is nothing to tell it."""
+    """The time of the decision to end ``call`` for ``device``; ``None`` if there is nothing to tell it."""
     answered, end = call.answer, call.end
     if answered is not None and device in answered.transferred_from:
         return answered.moved_at
@@ -163,7 +163,7 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
 
 
 def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """The time of the decision that :func:`news` reports; ``None`` if there is nothing that must be delivered."""
+    """The time of the decision behind :func:`news`; ``None`` if nothing must be delivered."""
     state = call.state
     if not isinstance(state, Active) or device in state.transferred_from:
         return end_effective_at(call, device)

@@ -46,14 +46,14 @@ def call_due(state: CallState, placed_at: float, seats: SeatsRecord | None, sett
 
 
 def unseated_at(state: Active, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
-    """The time at which an active call is abandoned because nobody came to its room, if ever."""
+    """The time of an active call's abandonment because nobody came to its room, if any."""
     if state.signalled or seats is not None or not settings.unseated_limit:
         return None
     return state.since + settings.unseated_limit
 
 
 def device_due(device: DeviceRecord, in_call: bool, now: float, settings: CallSettings) -> float | None:
-    """The time at which a lost device loses its call, or is processed to be forgotten, which is not urgent."""
+    """The time for a lost device to lose its call, or to be forgotten, which is not urgent."""
     if device.lost_at is None:
         return None
     grace_ends = device.lost_at + settings.grace
@@ -61,7 +61,7 @@ def device_due(device: DeviceRecord, in_call: bool, now: float, settings: CallSe
 
 
 def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
-    """The time at which the seats of a room must be processed: to free one, or to end a call that was left."""
+    """The due time of a room's seats: to free one, or to end an abandoned call."""
     if call is None:
         emptied = [seat.empty_since for seat in seats.seats if seat is not None and seat.empty_since is not None]
         return min(emptied) + SEAT_KEPT if emptied else None
@@ -69,7 +69,7 @@ def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
 
 
 def abandoned_at(seats: SeatsRecord, call: Active) -> float | None:
-    """The time at which an active call ends because its seats are empty (§2.4), if they are."""
+    """The end of an active call with empty seats (§2.4), if they are empty."""
     taken = [seat for seat in seats.seats if seat is not None]
     emptied = [max(seat.empty_since, call.since) for seat in taken if seat.empty_since is not None]
     limits = []

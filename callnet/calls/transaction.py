@@ -33,13 +33,13 @@ T = TypeVar("T", bound=CallState)
 
 
 def everyone(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """All devices that were involved in a call, each once."""
+    """All present and former devices of a call, each once."""
     callee = () if call.callee is None else (call.callee,)
     return tuple(dict.fromkeys((call.caller, *call.targets, *callee, *call.transferred_from)))
 
 
 def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddress, ...]:
-    """The devices for which a call may have changed from the records in ``known``.
+    """The devices concerned by a call's changes from the records in ``known``.
 
     For devices that rang for it the call was over when it was answered, and they were told of that.
     """
@@ -65,7 +65,7 @@ def other_in(call: CallRecord, answer: Active, device: DeviceAddress) -> DeviceA
 
 
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
-    """The other party before either moved: of ``device``, or of the device whose place it has taken."""
+    """The other party before any transfer, for ``device`` or its predecessor."""
     answer = call.answer
     if answer is None or answer.original_parties is None:
         return other_party(call, device)
@@ -115,7 +115,7 @@ class Transaction(Struct):
         return [self._devices.get(r.address, r) for _, r in sorted(self.records.devices.get(phone, {}).items())]
 
     def call(self, room: RoomId | None) -> CallRecord | None:
-        """The current call of a room, which may go by an alias."""
+        """The current call of a room or an alias."""
         if room is None:
             return None
         room = self.records.aliases.get(room, room)
@@ -131,7 +131,7 @@ class Transaction(Struct):
         return self._seats.get(room) or self.records.seats.get(room)
 
     def call_of(self, address: DeviceAddress, device: DeviceRecord | None = None) -> CallRecord | None:
-        """The call that a device is in, ringing or active. ``device``: its record, if it is at hand."""
+        """The call of a device, ringing or active. ``device``: its record, if it is at hand."""
         device = device or self.device(address)
         if device is None or device.room is None:
             return None
@@ -141,7 +141,7 @@ class Transaction(Struct):
         return call if address in call.parties else None
 
     def rooms_with(self, address: DeviceAddress) -> list[RoomId]:
-        """The rooms of all calls that a device was involved in. This looks at every call that was read."""
+        """The rooms of all calls of a device, present and former. This searches every call in the records."""
         return [
             call.room
             for call in self.records.calls.values()
@@ -149,7 +149,7 @@ class Transaction(Struct):
         ]
 
     def next_generation(self, older: int, opened_at: float) -> int:
-        """The generation of a connection that opened at ``opened_at`` (:attr:`DeviceRecord.generation`)."""
+        """The generation of a connection opened at ``opened_at`` (:attr:`DeviceRecord.generation`)."""
         return max(older + 1, int(opened_at * 1000))
 
     def put_device(self, device: DeviceRecord, **changed: Any) -> DeviceRecord:
@@ -214,11 +214,11 @@ class Transaction(Struct):
             self._told.append((device, call.room))
 
     def require_unchanged(self, *rooms: RoomId | None) -> None:
-        """Commit only if the calls of these rooms, where there are any, are as they were read."""
+        """Commit only if any calls of these rooms are unchanged."""
         self._relied.extend(room for room in rooms if room is not None and room in self.records.calls)
 
     def displace(self, older: DeviceRecord, newer: DeviceRecord) -> None:
-        """Have the socket of ``older`` closed, on the node that holds it."""
+        """Have the socket of ``older`` closed, on its node."""
         self._displaced.append(Displaced(newer.address, older.node, newer.generation))
 
     def build(self) -> Changes:
@@ -261,7 +261,7 @@ class Transaction(Struct):
         return finished
 
     def _relied_on(self) -> list[CallRecord]:
-        """Unchanged calls on which the decision relies."""
+        """The unchanged calls behind the decision."""
         forgotten = (record.room for record in self._forgotten if isinstance(record, SeatsRecord))
         rooms = {*self._seats, *forgotten, *self._relied} - self._calls.keys()
         return [call for room in rooms if (call := self.records.calls.get(room)) is not None]

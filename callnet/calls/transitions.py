@@ -30,7 +30,7 @@ UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
 
 
 class Rings(Struct, frozen=True):
-    """The reply to a call that rings: its outcome follows."""
+    """The reply to a ringing call: its outcome follows."""
 
     room: RoomId
     asleep: tuple[DeviceAddress, ...] = ()
@@ -38,21 +38,21 @@ class Rings(Struct, frozen=True):
 
 
 class TooLate(Struct, frozen=True):
-    """The reply to an acceptance of a call that is over for its sender (§2.3)."""
+    """The reply to an acceptance after the call's end for its sender (§2.3)."""
 
     reason: Reason
 
 
 class NotYours(Struct, frozen=True):
-    """The reply to a frame that names a live call of other devices (§2.3)."""
+    """The reply to a frame about a live call of other devices (§2.3)."""
 
 
 class NoSuchCall(Struct, frozen=True):
-    """The reply to the end of an unknown call, which may still become known."""
+    """The reply to the end of a call unknown so far."""
 
 
 class NotToBeHad(Struct, frozen=True):
-    """The reply to a device that cannot take over a call (§2.5)."""
+    """The reply to a failed takeover of a call (§2.5)."""
 
     reason: Reason | None
     """The reason of its end; ``None``: it still rings, or is no call of its phone."""
@@ -62,7 +62,7 @@ class NotToBeHad(Struct, frozen=True):
 
 
 def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
-    """RINGING: ``called`` to the devices that are rung; or ``call_failed`` to the caller."""
+    """RINGING: ``called`` to the rung devices; or ``call_failed`` to the caller."""
     if not tx.records.complete:
         _require_known(tx, event.target)
     rung = _free_devices(tx, event)
@@ -95,7 +95,7 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
-    """Step 4: the caller leaves the call that it is in."""
+    """Step 4: the caller leaves its current call."""
     if not tx.records.complete:
         _require_known(tx, event.target)
     goes_on(tx, call, event.caller)
@@ -167,7 +167,7 @@ def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[Dev
 def unreached(
     caller: DeviceAddress, asked: DeviceAddress, room: RoomId, reason: Reason, now: float
 ) -> CallRecord[Over]:
-    """The record of a call that rang no device, for the history alone."""
+    """The record of a call without any ringing, for the history alone."""
     return CallRecord(room, 0, Over(Ringing(()), reason, now), caller, asked, (), now)
 
 
@@ -175,7 +175,7 @@ def unreached(
 
 
 def late(call: CallRecord, device: DeviceAddress) -> TooLate | NotYours | None:
-    """The reply to a frame that names a call its sender is not in; ``None`` if the sender is in it."""
+    """The reply to a frame about a call of others; ``None`` if the sender is in it."""
     if device in call.parties:
         return None
     if isinstance(call.state, Over) or device in call.targets or device in call.transferred_from:
@@ -278,7 +278,7 @@ def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAdd
 
 
 def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
-    """End it for its caller, which is notified too, so that it waits no longer, though it is sent nothing."""
+    """End it for its caller. That is notified too, to stop waiting, though it is sent nothing."""
     tx.end(call, Reason.CANCELLED, *call.state.devices, call.caller, by=by)
 
 
@@ -310,7 +310,7 @@ def ringing_cancelled(tx: Transaction, call: CallRecord[Ringing], event: events.
 
 
 def active_cancelled(tx: Transaction, call: CallRecord[Active], event: events.Cancel) -> None:
-    """The party that has called the other: OVER ``hangup``, both are told."""
+    """A party that called the other: OVER ``hangup``, both are told."""
     if event.device == call.caller:
         is_meant = call.target.phone == event.phone
     else:
@@ -379,7 +379,7 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
 
 
 def ringing_due(tx: Transaction, call: CallRecord[Ringing], event: events.CallDue) -> None:
-    """OVER ``no_answer`` after 45 s, ``offline`` if a party that had been dropped is not back: all are told."""
+    """OVER ``no_answer`` after 45 s, ``offline`` if a dropped party has not reconnected: all are told."""
     if call.due is None or call.due > tx.now:
         return
     awaited_until = call.state.awaited_until
@@ -412,7 +412,7 @@ def active_due(tx: Transaction, call: CallRecord[Active], event: events.CallDue)
 
 
 def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.RangInVain) -> None:
-    """It rings them once more."""
+    """They are rung once more."""
     if call.version == event.version:
         tx.put_call(call, call.state, *call.state.devices)
 
@@ -424,7 +424,7 @@ def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: event
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
-    """It rings the others; if there are none OVER ``offline``."""
+    """The others ring on; if there are none OVER ``offline``."""
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return

@@ -1,4 +1,4 @@
-"""Wakes called devices that are asleep, and ends calls that could wake none."""
+"""Wakes sleeping called devices, and ends calls if none can be woken."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Waking:
     """Wakes devices without waiting for them: a woken device connects, or does not.
 
     :param wake: tells a device to connect, with the caller's phone, the owner's name for it, and the seconds of
-        ringing.
-        Fires with the result; it does not fail.
+        ringing. Fires with the result; it does not fail.
     """
 
     def __init__(self, decisions: Transactions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
@@ -38,7 +37,7 @@ class Waking:
         self._tell = wake
 
     def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
-        """Wake the sleeping devices that a call rings."""
+        """Wake the sleeping rung devices of a call."""
         for device in devices:
             or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
 
@@ -48,7 +47,7 @@ class Waking:
             await self._transactions.reply_to(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
-        """Register a device that can be woken, if it is unknown.
+        """Register a wakeable device, if it is unknown.
 
         :raises Unavailable: the store cannot be reached.
         """

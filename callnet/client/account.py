@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class ErrorCode(IntEnum):
-    """``errorCode`` of an answer (protocol §1): the codes that a client distinguishes."""
+    """``errorCode`` of an answer (protocol §1): the codes distinguished by a client."""
 
     INTERNAL = 1
     DATA = 2
@@ -114,7 +114,7 @@ class Account:
 
     @property
     def is_logged_in(self) -> bool:
-        """True if there is a token that has not expired."""
+        """True if there is an unexpired token."""
         return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
@@ -149,7 +149,7 @@ class Account:
         return Deferred.fromCoroutine(self._renew())
 
     def logout(self) -> Deferred[None]:
-        """Revoke the token, which ends the device's call and connection. The secret is kept for the next login."""
+        """Revoke the token. This ends the device's call and connection. The secret is kept for the next login."""
         return Deferred.fromCoroutine(self._logout())
 
     def forget(self) -> None:
@@ -195,7 +195,7 @@ class Account:
         return self.ask("/account/settings", **changes).addCallback(_read, Settings)
 
     def ask(self, path: str, **fields: Any) -> Deferred[Mapping[str, Any]]:
-        """Send any other request to the account service that needs a token (docs/openapi.json).
+        """Send any other request of the account service with the token (docs/openapi.json).
 
         :return: a Deferred with the whole answer.
         """

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class _Reactor(AsyncioSelectorReactor):
-    """A reactor that stops without its event loop, which asyncio still needs for tasks, generators and threads."""
+    """A reactor with an independent event loop: asyncio still needs it for tasks, generators and threads."""
 
     def crash(self) -> None:
         """Stop the reactor alone."""

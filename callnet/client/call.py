@@ -39,7 +39,7 @@ class Answers(Protocol):
 
 
 class Call:
-    """A call, created by a :class:`~callnet.client.Device`. Its attributes are read-only."""
+    """A call of a :class:`~callnet.client.Device`. Only devices make calls. Attributes are read only."""
 
     def __init__(self, direction: Direction, peer: DeviceAddress, answers: Answers) -> None:
         self.direction: Final = direction
@@ -108,7 +108,7 @@ class Call:
         self._answers.hang_up(self)
 
     def signal(self, data: Any) -> None:
-        """Send a message to the other party, which receives a :class:`~callnet.client.SignalEvent`.
+        """Send a signal to the other party. It receives a :class:`~callnet.client.SignalEvent`.
 
         It is delivered between extended devices while the call is active, and lost otherwise; after ``other_side`` was
         ``reconnecting`` start again (docs/extended-protocol.md).

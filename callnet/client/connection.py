@@ -50,7 +50,7 @@ class Connection:
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that the server has chosen, if any."""
+        """The subprotocol chosen by the server, if any."""
         return self._socket.subprotocol
 
     def send(self, request: msgspec.Struct) -> None:
@@ -75,7 +75,7 @@ class Connection:
         self._socket.ask(answered)
 
     def when_closed(self) -> Deferred[CloseReason]:
-        """A new Deferred that fires when the connection is closed."""
+        """A new Deferred for the close of the connection."""
         if self._close is not None:
             return succeed(self._close)
         closed = Deferred[CloseReason](lambda _: self._mourners.remove(closed))

@@ -1,4 +1,4 @@
-"""The ended calls of a device, and those that it ended itself."""
+"""The ended calls of a device, with the device's own ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ REMEMBERED: Final = 50
 
 
 class Ended:
-    """The rooms of the last calls that it ended, and the phone of a call that it cancelled before it had a room."""
+    """The rooms of the last own ends, and the phone of a call cancelled before it had a room."""
 
     def __init__(self) -> None:
         self._rooms: list[str] = []
@@ -36,5 +36,5 @@ class Ended:
         self._withdrawn = ""
 
     def has(self, room_id: str, phone: str = "") -> bool:
-        """Return whether it has ended the call of that room, possibly the one to ``phone`` that it cancelled."""
+        """Return whether it has ended the call of that room, possibly its cancelled one to ``phone``."""
         return room_id in self._rooms or bool(phone and phone == self._withdrawn)

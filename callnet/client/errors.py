@@ -39,7 +39,7 @@ class AccountError(ClientError):
 
 
 class UpgradeRefused(ClientError):
-    """The server did not open the WebSocket. ``status`` is that of its HTTP answer; ``retry_after`` as above."""
+    """The server did not open the WebSocket. ``status`` is the HTTP status; ``retry_after`` as above."""
 
     def __init__(self, status: int, text: str, retry_after: float | None = None) -> None:
         super().__init__(f"the signaling service refused the connection: {text}")

@@ -35,7 +35,7 @@ class PresenceEvent(Struct, frozen=True):
 
 
 class MissedEvent(Struct, frozen=True):
-    """Calls missed while the device was away, latest first. Extended protocol only."""
+    """Unanswered calls while the device was away, the latest first. Extended protocol only."""
 
     calls: Sequence[MissedCall]
 

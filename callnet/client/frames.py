@@ -125,7 +125,7 @@ class PresentCall(Struct, frozen=True):
 
 
 class CallOfPhone(Struct, frozen=True):
-    """An active call of another device of the same phone, which may be pulled (docs/extended-protocol.md)."""
+    """An active call of another device of the same phone, for a pull (docs/extended-protocol.md)."""
 
     room_id: str
     device_id: str

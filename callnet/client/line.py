@@ -50,10 +50,10 @@ class Owner(Protocol):
         """Seconds between two pings."""
 
     def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
-        """Open a socket that passes its messages to ``received``."""
+        """Open a socket with ``received`` as the receiver of its messages."""
 
     def question(self) -> Struct | None:
-        """A request that the server answers with any message; ``None``: use a WebSocket ping."""
+        """A request to check the connection by any answer; ``None``: use a WebSocket ping."""
 
     def opened(self, connection: Connection) -> None:
         """Handle the open connection."""

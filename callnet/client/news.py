@@ -1,4 +1,4 @@
-"""A queue of events that are delivered at the end of an operation."""
+"""A queue of events for delivery at the end of an operation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class News:
         self._depth = 0
 
     def add(self, tell: Callable[[], object]) -> None:
-        """Add an event, which is delivered at once if no operation is in progress."""
+        """Add an event. It is delivered at once if no operation is in progress."""
         with self:
             self._untold.append(tell)
 

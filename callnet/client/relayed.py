@@ -26,7 +26,7 @@ class Negotiate(_Message, frozen=True, tag="negotiate"):
 
 
 class Restart(_Message, frozen=True, tag="restart"):
-    """The answerer requests an offer that restarts ICE on a connection (RFC 8445 §9)."""
+    """The answerer requests an offer with an ICE restart on a connection (RFC 8445 §9)."""
 
     connection: _Id
 

@@ -149,7 +149,7 @@ class _Factory(WebSocketClientFactory):
         WebSocketClientFactory.__init__(
             self, way.url, origin=way.origin, protocols=list(way.subprotocols), reactor=socket.reactor
         )
-        # Autobahn's timers run on a clock of its own: the two that are needed are in ClientSocket, on ours.
+        # Autobahn's timers use a clock of their own: ClientSocket has the two needed ones on ours.
         self.setProtocolOptions(
             maxMessagePayloadSize=LARGEST_MESSAGE,
             failByDrop=False,

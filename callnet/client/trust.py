@@ -1,4 +1,4 @@
-"""The certificates that a client trusts. Each function makes a policy for both HTTPS and wss."""
+"""The trusted certificates of a client. Each function makes a policy for both HTTPS and wss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def public_trust() -> IPolicyForHTTPS:
 
 
 def certificate_trust(pem: bytes) -> IPolicyForHTTPS:
-    """Trust only this certificate, or those that it has signed. Names must still match."""
+    """Trust this certificate, and certificates signed by it, and nothing else. Names must still match."""
     return BrowserLikePolicyForHTTPS(trustRoot=Certificate.loadPEM(pem))
 
 

@@ -1,4 +1,4 @@
-"""The verification code that two people compare to exclude a man in the middle (docs/verification.md).
+"""The verification code, compared by two people to exclude a man in the middle (docs/verification.md).
 
 One run for each WebRTC connection, over the notes of its data channel, a JSON object each. The offerer commits itself
 to a nonce, the answerer replies with its own, and the offerer reveals. The expected notes in each state; all other
@@ -96,7 +96,7 @@ class _Kind(Struct, frozen=True):
 
 
 class _Unexpected(CallnetError):
-    """A note that breaks a run."""
+    """An unexpected note: the run is broken."""
 
 
 def fingerprint_of(sdp: str) -> bytes:

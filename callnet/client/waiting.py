@@ -28,7 +28,7 @@ class Waiting(Generic[State]):
         del self._waiting[waiting]
 
     def tell(self, state: State, everyone: bool = False) -> None:
-        """Report the new state to callers that wait for it, or as the last one to all."""
+        """Report the new state to the callers waiting for it, or as the last one to all."""
         for waiting in [waiting for waiting, wanted in self._waiting.items() if everyone or state in wanted]:
             if self._waiting.pop(waiting, None) is not None:  # otherwise another callback has just cancelled it
                 waiting.callback(state)

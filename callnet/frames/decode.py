@@ -64,7 +64,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class Grammar(Generic[T]):
-    """All frames that one kind of client may send.
+    """All frames of one kind of client.
 
     :param requests: the structs, as a union.
     :param fields: by ``type``.

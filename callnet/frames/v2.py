@@ -72,7 +72,7 @@ class ExtendedCallingHangup(CallingHangup, frozen=True, tag="calling_hangup"):
 
 
 class Signal(Frame, frozen=True, tag="signal"):
-    """A message for the other party of an active call, for clients that do not use the page."""
+    """A message for the other party of an active call, for clients without the page."""
 
     room_id: Annotated[str, ROOM]
     data: Raw
@@ -103,7 +103,7 @@ ExtendedRequest: TypeAlias = (
 
 
 class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The call that a device is in."""
+    """The current call of a device."""
 
     room_id: Annotated[RoomId, ROOM]
     state: Literal["ringing", "active"]
@@ -118,7 +118,7 @@ class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class CallOfPhone(Struct, frozen=True, gc=False):
-    """An active call of another device of the same phone, which may be pulled."""
+    """An active call of another device of the same phone, for a pull."""
 
     room_id: Annotated[RoomId, ROOM]
     device_id: Annotated[str, DEVICE_ID]
@@ -174,7 +174,7 @@ class PresenceOf(Frame, frozen=True, tag="presence"):
 
 
 class MissedCalls(Frame, frozen=True, tag="missed"):
-    """Calls that nobody answered while the device was away, the latest first."""
+    """Unanswered calls while the device was away, the latest first."""
 
     calls: Sequence[MissedCall]
 

@@ -1,4 +1,4 @@
-"""The verification code of a connection, which two people compare (docs/verification.md)."""
+"""The verification code of a connection, compared by two people (docs/verification.md)."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def look_of(address: DeviceAddress) -> Look:
 
 
 class PatternStudio:
-    """A bar that crosses a wall in the colour of the device, and a tone in its pitch."""
+    """A moving bar on a wall in the colour of the device, and a tone in its pitch."""
 
     has_sound = has_picture = True
 

@@ -106,7 +106,7 @@ class Visit:
             self._note(f"media: the room has ended ({printable(room.reason.encode())})")
             self._disconnect()
         elif room.peer is None:
-            # The other side may have lost the server for good, and nothing else.
+            # The other side may have lost the server permanently, but not this side.
             if self._connection is None or not self._connection.is_flowing:
                 self._disconnect()
         else:

@@ -41,7 +41,7 @@ log = Logger()
 
 
 class Announcer:
-    """Collects the changes that this node made without the shared store, and announces them.
+    """Collects this node's changes without the shared store, and announces them.
 
     :param deliver: takes the messages for the devices and pages of this node.
     """
@@ -68,7 +68,7 @@ class Announcer:
     # The changes to announce
 
     def commit_alone(self, changes: Changes) -> None:
-        """Apply changes that the shared store does not have yet."""
+        """Apply changes unknown to the shared store."""
         devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
         rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
         # A device that is forgotten could not be announced as lost.
@@ -170,7 +170,7 @@ class Announcer:
         return False
 
     def _believed(self, mine: Mine, records: Records) -> Records:
-        """Drop calls that are live in the store though they are over here; return the same records."""
+        """Drop calls ended here but live in the store; return the same records."""
         for call in mine.calls:
             now = records.calls.get(call.room)
             if now is not None and now.age < call.age:
@@ -207,7 +207,7 @@ class Announcer:
         return True
 
     def _adopt(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> None:
-        """Apply records that were read or announced, and tell this node's sessions of changes.
+        """Apply read or announced records, and tell this node's sessions of changes.
 
         Records with unannounced changes of this node are kept.
         """

@@ -348,7 +348,7 @@ def _encode_rarer(
 
 
 def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, bool, Sequence[str]]:
-    """The time at which seats are due, whether they are over with their call, and the nodes that hold them."""
+    """The due time of seats, a flag for the end of their call, and their nodes."""
     for call in (*changes.calls, *changes.unchanged):
         if call.room == seats.room and call.end is not None:
             return call.due, True, ()

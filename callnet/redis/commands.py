@@ -26,7 +26,7 @@ _CLOSE_ENOUGH: Final = 0.002
 
 
 class Differences(Struct, frozen=True):
-    """Records that differ from those of this node: all of these phones and rooms."""
+    """Records different from those of this node: all of these phones and rooms."""
 
     phones: Sequence[str]
     rooms: Sequence[RoomId]
@@ -154,7 +154,7 @@ class Questions:
         return Differences(codec.decode_names(phones), names, codec.decode_view(view))
 
     def take_ended(self, most: int, kept_max: int) -> Deferred[tuple[int, Sequence[Ended]]]:
-        """Fires with at most ``most`` ended calls that no other node has taken.
+        """Fires with at most ``most`` ended calls not taken by other nodes.
 
         They follow the number of calls that were dropped because more than ``kept_max`` were kept.
         """

@@ -38,7 +38,7 @@ _NOT_NOW: Final = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY"})
 
 
 class ScriptFailed(CallnetError):
-    """A script failed: a bug in it, or a command that it may not run."""
+    """A script failed: it has a bug, or runs a forbidden command."""
 
 
 class _Asked(Struct, frozen=True):
@@ -135,7 +135,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
 
 
 class Commands(Conversation):
-    """The connection that runs scripts."""
+    """The connection for scripts."""
 
     run_id = ""
 
@@ -146,7 +146,7 @@ class Commands(Conversation):
         self._forgotten: list[_Asked] = []
         """Commands whose script Redis has forgotten. They are run again when all others are answered,"""
         self._later: list[_Asked] = []
-        """and then those that were given meanwhile."""
+        """and then the commands given since."""
 
     def run(self, script: str, args: Sequence[bytes]) -> Deferred[Any]:
         """Run a script."""
@@ -287,7 +287,7 @@ def way_to(target: RedisTarget, reactor: Reactor) -> Way:
 
 
 def _away(cause: str) -> Unavailable:
-    """The failure of commands that cannot be sent or are not answered; the cause is for the log."""
+    """The failure of unsent or unanswered commands; the cause is for the log."""
     error = Unavailable("Redis cannot be reached")
     error.__cause__ = NotUsable(cause)
     return error

@@ -15,7 +15,7 @@ from callnet.util.logger import Logger
 _RETRY: Final = (0.2, 0.4)
 """The minimum and maximum seconds between two attempts, random so that nodes do not reconnect together."""
 _SETTLED: Final = 1.0
-"""A connection that was up for so many seconds is replaced without a delay."""
+"""Seconds of uptime after which a lost connection is replaced without a delay."""
 TICK: Final = 0.25
 """Seconds between two checks of a connection."""
 
@@ -152,4 +152,4 @@ class Keeper(Generic[L]):
 
 
 def _ignore(cause: str) -> None:
-    """Ignore the end of a connection that was stopped."""
+    """Ignore the end of a stopped connection."""

@@ -1,4 +1,4 @@
-"""Ended calls of all nodes that are not in the history yet."""
+"""Ended calls of all nodes not yet in the history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
 
 @implementer(IEndedCalls)
 class EndedAnywhere:
-    """The ended calls of all nodes, in Redis, and those that this node could not put there."""
+    """The ended calls of all nodes, in Redis, and the rest of this node."""
 
     def __init__(self, member: Member, here: EndedHere) -> None:
         self._member = member

@@ -87,7 +87,7 @@ class SharedLimiter(Limiter):
 
 @implementer(IGate)
 class SharedGate:
-    """A gate that queries Redis. See :class:`callnet.calls.ports.IGate`."""
+    """A gate with queries to Redis. See :class:`callnet.calls.ports.IGate`."""
 
     def __init__(self, limits: Sequence[tuple[str, int, float]], member: Member, clock: IReactorTime) -> None:
         self._limits = limits

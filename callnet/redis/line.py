@@ -39,15 +39,15 @@ _IS_MASTER: Final = re.compile(rb"^role:master", re.MULTILINE)
 
 
 class NotUsable(CallnetError):
-    """The server is not a Redis that callnet can use."""
+    """The server is not a usable Redis."""
 
 
 class Refused(NotUsable):
-    """The server answered with an error, which is the text."""
+    """The server answered with an error: the text."""
 
 
 class Line(Protocol):
-    """A connection to Redis or a Sentinel, which answers in the order of the commands."""
+    """A connection to Redis or a Sentinel. Answers come in the order of the commands."""
 
     closed: Callable[[str], None]
     """Called once, with the cause, when the connection is lost or aborted."""
@@ -82,7 +82,7 @@ class Way(Protocol):
         """
 
     def look(self, line: Line, now: float) -> None:
-        """Abort a connection to a server that is no longer the right one. Called repeatedly."""
+        """Abort a connection to an outdated address. Called repeatedly."""
 
     def stop(self) -> Deferred[None]:
         """Close the connections of this lookup. Fires when they are closed."""
@@ -169,7 +169,7 @@ async def greet(line: Line, target: RedisTarget) -> str:
 
 
 def code_of(error: Refused) -> str:
-    """The first word of an error, which is its code."""
+    """The code of an error: its first word."""
     return str(error).partition(" ")[0]
 
 

@@ -75,7 +75,7 @@ class Copies:
         return device is not None and room in (device.room, device.previous_room)
 
     def know_better(self, message: BusMessage) -> bool:
-        """Return whether a copy is later than a message that was delayed."""
+        """Return whether a copy is later than a delayed message."""
         known = self.records.calls.get(message.call.room) if isinstance(message, Notice) else None
         return known is not None and isinstance(message, Notice) and known.is_later_than(message.call)
 
@@ -105,7 +105,7 @@ class Copies:
     # Changes
 
     def holds(self, changes: Changes) -> bool:
-        """Return whether the copies are in the state that ``changes`` were decided on."""
+        """Return whether the copies are unchanged since the decision on ``changes``."""
         return self._tables.holds(changes)
 
     def apply(self, changes: Changes, pages_know: bool = True) -> None:
@@ -170,7 +170,7 @@ class Copies:
         return news
 
     def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
-        """The phones and calls whose records differ from the copies. Most often there are none.
+        """The phones and calls with changed records. Most often there are none.
 
         For a call with pages it is checked again whether it is wanted.
         """
@@ -191,7 +191,7 @@ class Copies:
             self._put_device(self._with_its_socket(device))
 
     def _news(self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]) -> Iterator[BusMessage]:
-        """Messages for published changes that were lost or are still under way."""
+        """Messages for lost or delayed changes."""
         for phone in phones:
             for mine in self.records.devices.get(phone, {}).values():
                 now = records.device(mine.address)
@@ -234,14 +234,14 @@ class Copies:
         return [notice for seats in rooms for notice in self._news_of_seats(seats, seats, calls.get(seats.room))]
 
     def _with_its_socket(self, read: DeviceRecord) -> DeviceRecord:
-        """The record of a device that others took for lost, corrected if its socket is here."""
+        """A device's record, corrected if others took it for lost though its socket is here."""
         known = self.records.device(read.address)
         if read.connected or known is None or not known.connected or known.generation != read.generation:
             return read
         return replace(read, node=known.node, connected=True, unheard=None, known=(), lost_at=None, due=None)
 
     def _with_its_pages(self, read: SeatsRecord) -> SeatsRecord:
-        """The seats of pages that others took for lost, corrected if their sockets are here."""
+        """A room's seats, corrected if others took pages for lost though their sockets are here."""
         known = self.records.seats.get(read.room)
         if known is None:
             return read

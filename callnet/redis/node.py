@@ -232,7 +232,7 @@ class Member:
         await self._compare()
 
     async def _compare(self) -> None:
-        """Fetch changes that were published while this node was not subscribed."""
+        """Fetch changes from before the subscription."""
         if not await self._announcer.compare():
             self.is_unknown()
 
@@ -263,7 +263,7 @@ class Member:
             self.has_missed_something()
 
     def has_missed_something(self) -> None:
-        """Fetch changes whose messages were lost."""
+        """Fetch changes after a loss of messages."""
         if self.joined:
             comparing = Deferred.fromCoroutine(self._compare())
             comparing.addErrback(self._cannot_join, self._attempt)

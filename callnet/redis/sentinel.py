@@ -149,5 +149,5 @@ class _Sentinel:
 
 
 def _epoch(state: Sequence[bytes]) -> int:
-    """The number of the failover that promoted the master."""
+    """The number of the master's failover."""
     return int(dict(zip(state[::2], state[1::2], strict=True))[b"config-epoch"])

@@ -85,18 +85,18 @@ class SharedBus:
         self.tell_pages()
 
     def tell_pages(self) -> None:
-        """Notify pages of changes of their calls that nobody has told them of."""
+        """Notify pages of unreported changes of their calls."""
         for notice in self._copies.news_of_pages():
             self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
-        """Return whether a device that is elsewhere now may have unannounced changes here, above all calls."""
+        """Return whether displaced devices may have unannounced changes here, above all calls."""
         return self._member is not None and not self._member.joined
 
 
 @implementer(ICallStore, IPresence)
 class SharedCallStore:
-    """Records in Redis, and local copies of those that concern this node."""
+    """Records in Redis, and local copies of this node's ones."""
 
     def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
         self.now: Final = member.time.now

@@ -1,4 +1,4 @@
-"""An index of due times, for many keys whose times mostly change before they come."""
+"""An index of due times, for many keys with frequent changes of their times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DueIndex(Generic[K]):
             bucket[key] = new
 
     def until(self, now: float) -> list[K]:
-        """Keys that are due at ``now``."""
+        """The keys due at ``now``."""
         end = int(now) + 1
         if end - self._to_come > len(self._buckets):
             seconds = [number for number in self._buckets if self._to_come <= number < end]

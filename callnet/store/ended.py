@@ -1,4 +1,4 @@
-"""Ended calls of this process that are not in the history yet."""
+"""Ended calls of this process not yet in the history."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Tables:
         self._seats_due: DueIndex[RoomId] = DueIndex()
 
     def holds(self, changes: Changes) -> bool:
-        """Return whether every record is still in the state that ``changes`` were decided on."""
+        """Return whether every record is unchanged since the decision on ``changes``."""
         for device in changes.devices:
             if _version(self.records.device(device.address)) != device.version - 1:
                 return False
@@ -50,7 +50,7 @@ class Tables:
         )
 
     def _whole(self, changes: Changes) -> bool:
-        """Return whether rooms in ``changes`` have no record that the decision did not see."""
+        """Return whether rooms in ``changes`` have no record unseen by the decision."""
         for call in changes.calls:
             if call.room in self.seats and not _names(call.room, changes.seats, changes.forgotten):
                 return False
@@ -172,6 +172,6 @@ def _names(room: RoomId, *records: object) -> bool:
 def seen_online(
     records: Records, addresses: Collection[DeviceAddress], asker: str | None, date: float
 ) -> frozenset[DeviceAddress]:
-    """Those of these devices that hold a live socket, as visible to ``asker`` (:class:`IPresence`)."""
+    """The connected ones of these devices, as visible to ``asker`` (:class:`IPresence`)."""
     found = (device for device in map(records.device, addresses) if device is not None and device.connected)
     return frozenset(device.address for device in found if asker is None or records.may_call(asker, device, date))

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 COMMON: Final = "common"
-"""The head of every script."""
+"""The common head of all scripts."""
 
 
 def load() -> Mapping[str, str]:

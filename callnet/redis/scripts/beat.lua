@@ -1,7 +1,7 @@
--- Renews a node's lease. ARGV: prefix, node, how much of what is due the node would look at, if anything.
--- Answers with nothing if the node is not known or its lease is over, else with the time and what it is to
--- look at: '' or {members, view} in msgpack. That is what no other has seen to for a second, which any node
--- may take, and what dead nodes held, which one node at a time does; nothing in the quiet time.
+-- Renews a node's lease. ARGV: prefix, node, the maximum number of orphaned records for it, or 0.
+-- Returns nothing if the node is not known or its lease is over; otherwise the time, and the records for it to
+-- process: '' or {members, view} in msgpack. These are records overdue for a second, which any node may take, and
+-- the records of dead nodes, which one node at a time takes; nothing in the quiet time.
 local node, most = ARGV[2], tonumber(ARGV[3])
 if not is_known(node) then
     return {}
@@ -24,8 +24,8 @@ local function is_remembered(room)
     return room and redis.call('EXISTS', P .. 'c:' .. room) == 1
 end
 
--- Tells whether anybody need look at what a dead node held. Of a device that names no call nothing is known
--- but that it was connected, and it is forgotten here: of a big node most are so.
+-- Returns whether a record of a dead node must be processed. A device that names no call needs no processing and is
+-- forgotten here: most devices of a large node are such.
 local function is_left(dead, member)
     if string.sub(member, 1, 1) ~= 'd' then
         local seats = redis.call('GET', P .. 's:' .. string.sub(member, 2))
@@ -67,7 +67,7 @@ local function is_there(member)
     return redis.call('EXISTS', P .. kind .. ':' .. name) == 1
 end
 
--- Takes what nobody has acted on for a second: whoever takes it has two before it is another's.
+-- Takes records overdue for a second. The node has two seconds before another one takes them.
 local function take_due()
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now - 1, 'LIMIT', 0, most)) do
         if is_there(member) then

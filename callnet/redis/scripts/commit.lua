@@ -1,19 +1,19 @@
--- Commits sets of records, each set whole or not at all. ARGV: prefix, node, the time after which this does nothing,
--- then of each set {count, devices, rooms, notices, phones} in msgpack, and as many words as make the count, the values:
---   device:  {phone, device id, version it must have, due or nil, holder or nil}, and its value
---   room:    {'c' or 's', room, version it must have, true, due or nil, whether it is over, aliases of a call or
---            holders of seats}, and its value; or {'c' or 's', room, version it must have, false} if it stays
---   notice:  {phone, device id, place of its call among the rooms} for wherever the device is; or
+-- Commits sets of records, each set atomically. ARGV: prefix, node, the time after which this does nothing, then for
+-- each set {count, devices, rooms, notices, phones} in msgpack, and its values; count is the number of words of both:
+--   device:  {phone, device id, required version, due or nil, holder or nil}, and its value
+--   room:    {'c' or 's', room, required version, true, due or nil, true if it is over, aliases of a call or
+--            holders of seats}, and its value; or {'c' or 's', room, required version, false} if it is unchanged
+--   notice:  {phone, device id, index of its call in rooms} to the device, on any node; or
 --            {phone, device id} or {node}, and the message
---   phone:   what its owner wants is the value, and is kept as long as the phone has devices
--- A version is 0 if there must be no record; a value is '' if the record is to be forgotten.
--- What is over is forgotten by itself when it is due.
--- Answers each set with '+' and a letter for each notice: l: it is for this node; 1: sent; 0: sent, and
--- nobody was there; -: the device is not connected. Or with: overtaken, late, stale.
+--   phone:   the value is its policy, which is kept as long as the phone has devices
+-- A version is 0 if there must be no record; a value is '' to forget the record.
+-- An ended call and its seats are forgotten when they are due.
+-- Returns for each set '+' and a letter for each notice: l: it is for this node; 1: sent; 0: sent, and not
+-- received; -: the device is not connected. Or one of: overtaken, late, stale.
 local node = ARGV[2]
 local known, is_late = is_known(node), now > tonumber(ARGV[3])
 local outbox = {}
--- For so long, in milliseconds, the aliases of a call that lives outlast the time at which it is due.
+-- Milliseconds for which the aliases of a live call outlast its due time.
 local ALIAS_KEPT = 600000
 
 local function hold(holder, member, held)
@@ -50,7 +50,7 @@ local function write_aliases(room, aliases, due, over, old)
     for _, pair in ipairs(old and unpacked(old)[26] or {}) do
         redis.call('DEL', P .. 'r:' .. pair[2])
     end
-    -- An older node may end the call and know of no aliases: they go by themselves.
+    -- An older node may end the call without knowing aliases, so they expire.
     local kept = math.max(1, math.ceil((due - now) * 1000)) + (over and 0 or ALIAS_KEPT)
     for _, pair in ipairs(aliases) do
         redis.call('SET', P .. 'r:' .. pair[2], room, 'PX', kept)
@@ -101,12 +101,12 @@ local function place_of(notice)
     return device and holder_of(unpacked(device))
 end
 
--- A notice of a call in msgpack, as callnet/redis/codec.py reads it.
+-- A notice of a call in msgpack, in the form of callnet/redis/codec.py.
 local function notice_of(notice, call)
     return '\147\166Notice' .. cmsgpack.pack({ notice[1], notice[2] }) .. string.sub(call, 5)
 end
 
--- Commits the set of which ARGV[at] says what it is.
+-- Commits the set described in ARGV[at].
 local function commit(set, at)
     if not known then
         return 'stale'

@@ -1,18 +1,18 @@
--- What every script begins with. ARGV[1] is the prefix of all keys.
+-- The common head of all scripts. ARGV[1] is the prefix of all keys.
 --
 -- p:<phone>  HASH   device id -> record of the device      c:<room>  STRING  record of a call
--- o:<phone>  STRING what its owner wants, if that is long
--- n:<node>   SET    what a node holds                      s:<room>  STRING  record of a room's seats
--- r:<alias>  STRING the room that it is an alias of
--- nodes      ZSET   node -> end of its lease               due       ZSET    what is due -> when
--- meta       HASH   run, shift, quiet, sweeper, sweeps     ended     ZSET    record of a call -> when to hand it out
--- l:<limit>  STRING  when it is as good as new         usedup    ZSET    those near their end -> the same
--- a:<kind>:<address> HASH  node -> how many sockets it has from there, and until when that holds
+-- o:<phone>  STRING its policy, if that is long
+-- n:<node>   SET    records of a node                      s:<room>  STRING  record of a room's seats
+-- r:<alias>  STRING the room of the alias
+-- nodes      ZSET   node -> end of its lease               due       ZSET    record -> due time
+-- meta       HASH   run, shift, quiet, sweeper, sweeps     ended     ZSET    record of a call -> next handout
+-- l:<limit>  STRING  time of its full recovery          usedup    ZSET    limits near exhaustion -> the same
+-- a:<kind>:<address> HASH  node -> number of its sockets, and expiry
 -- node:<node>       channel of a node
 --
--- A record is its version in four bytes, then the record in msgpack, as callnet/calls/records.py lists its fields.
--- What a node holds and what is due are named 'd<phone>\n<device id>', 'c<room>' and 's<room>'.
--- Times are seconds on the clock of the store: Redis' own, and a shift that lets it go on after a failover.
+-- A record is its version in four bytes, then its fields in msgpack, in the order of callnet/calls/records.py.
+-- Members of n:<node> and due are named 'd<phone>\n<device id>', 'c<room>' and 's<room>'.
+-- Times are seconds on the clock of the store: Redis' own, plus a shift that keeps it continuous after a failover.
 local P = ARGV[1]
 local LEASE, BEAT = 3, 1
 
@@ -27,7 +27,7 @@ end
 
 local now = redis_time() + seconds_of('shift')
 
--- Whether a node may decide: whose lease is over may have been taken for dead, and must make itself known first.
+-- Returns whether a node may decide: after its lease it may have been taken for dead, and must register first.
 local function is_known(node)
     local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', node))
     return lease and lease > now
@@ -47,14 +47,14 @@ local function holder_of(device)
     return device[5] and device[3] or nil
 end
 
--- Whether what the owner of a device wants is too long for its record, and is kept once for the phone
+-- Returns whether the policy of a device is too long for its record, and is kept once for the phone
 -- (KEPT_ONCE in callnet/calls/records.py).
 local function is_kept_once(device)
     local only = device[11] and device[11][2]
     return only and only[1] == ''
 end
 
--- Forgets a device, and what is kept of its phone when it was the last one.
+-- Forgets a device, and the policy of its phone when it was the last one.
 local function forget_device(phone, id)
     redis.call('HDEL', P .. 'p:' .. phone, id)
     if redis.call('EXISTS', P .. 'p:' .. phone) == 0 then
@@ -74,7 +74,7 @@ local function holders_of(seats)
     return holders
 end
 
--- The head of what follows in msgpack: many values, or half as many pairs of a map.
+-- The msgpack header of an array of n values, or of a map of n pairs.
 local function head(n, short, long)
     if n < 16 then
         return string.char(short + n)
@@ -82,18 +82,18 @@ local function head(n, short, long)
     return string.char(long, 0, math.floor(n / 65536) % 256, math.floor(n / 256) % 256, n % 256)
 end
 
--- A msgpack array of values that are msgpack already.
+-- A msgpack array of encoded values.
 local function array(values)
     return head(#values, 0x90, 0xdd) .. table.concat(values)
 end
 
--- A msgpack map of keys and values, one after the other, that are msgpack already.
+-- A msgpack map of alternating encoded keys and values.
 local function map(pairs)
     return head(#pairs / 2, 0x80, 0xdf) .. table.concat(pairs)
 end
 
--- The records of these phones and rooms, which of the nodes named there are dead since when, and what is kept once
--- for a phone.
+-- The records of these phones and rooms, the dead nodes named there with the time of their death, and the policies
+-- kept once for a phone.
 local function view(phones, rooms)
     local devices, calls, seats, dead, wanted, seen, asked = {}, {}, {}, {}, {}, {}, {}
 

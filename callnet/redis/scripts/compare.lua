@@ -1,7 +1,7 @@
--- Compares what a node knows. ARGV: prefix, node, {devices, rooms} in msgpack.
+-- Compares a node's copies with the records. ARGV: prefix, node, {devices, rooms} in msgpack.
 --   device:  {phone, device id, version}      room:  {room, version of the call, version of the seats}
--- Answers with a view of the phones and rooms of which any version differs, or with nothing if the node is
--- not known here. A version is 0 if the node knows of none.
+-- Returns a view of the phones and rooms with a different version, or nothing if the node is not known here.
+-- A version is 0 if the node has no record.
 if not is_known(ARGV[2]) then
     return {}
 end

@@ -1,7 +1,7 @@
--- Hands out calls that are over and have not been written down, and forgets those that have.
--- ARGV: prefix, how many are asked for, how many may be kept, then those to forget, as they were handed out.
--- Answers with how many were dropped because more were kept, the oldest of those that nobody is about to write down
--- first, and with what is handed out. Who is handed one has some seconds to write it down before it is another's.
+-- Hands out ended calls that are not in the history yet, and forgets those that are.
+-- ARGV: prefix, the maximum to hand out, the maximum to keep, then those to forget, as they were handed out.
+-- Returns the number dropped over the maximum, the oldest of those not handed out first, and the calls handed out.
+-- A node has WRITING seconds to write a call before it is handed out again.
 local WRITING, DROPPED_AT_ONCE = 30, 10000
 
 for i = 4, #ARGV do

@@ -1,9 +1,9 @@
--- Tells what a node has let through, and what all have. ARGV: prefix, name of the node, {counted, sockets} in msgpack.
---   counted:  {key, for how many seconds that many may not come again, from how many on all nodes should know}
---   sockets:  {key, how many the node has}
--- Answers in msgpack with {ahead, sockets, used up}: how many seconds each key is ahead, how many sockets the other
--- nodes have for each, and {key, seconds} of those that all should know, those furthest ahead first.
--- What a node said of its sockets holds for some seconds, so that it does not outlive the node.
+-- Exchanges the counts of rate limits. ARGV: prefix, name of the node, {counted, sockets} in msgpack.
+--   counted:  {key, its uses as seconds of the limit's rate, the seconds from which all nodes are told}
+--   sockets:  {key, number of the node's sockets}
+-- Returns in msgpack {ahead, sockets, used up}: the seconds by which each key is ahead, the number of sockets of the
+-- other nodes for each, and {key, seconds} of the keys for all nodes, those furthest ahead first.
+-- A node's number of sockets expires after SAID seconds, so that it does not outlive the node.
 local SAID, KNOWN_TO_ALL, KEPT = 6, 500, 10000
 local node, said = ARGV[2], cmsgpack.unpack(ARGV[3])
 

@@ -1,9 +1,9 @@
--- Lets a node be known. ARGV: prefix, its present name, its next name, Redis' run id, whether the node knows
--- this run ('1' or ''), the time that it expects ('' if it has no idea).
--- Answers with the time, and whether it may keep its present name ('1' or '').
+-- Registers a node. ARGV: prefix, its present name, its next name, Redis' run id, '1' if the node knows this run
+-- or '', the time that it expects ('' if unknown).
+-- Returns the time, and '1' if it keeps its present name or ''.
 local old, new, run, knows_run, expected = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 if redis.call('HGET', P .. 'meta', 'run') ~= run then
-    -- Redis was started anew, or is another one that may lack the last writes, or has been emptied.
+    -- Redis was restarted, or is another one that may lack the last writes, or has been emptied.
     if expected ~= '' then
         redis.call('HSET', P .. 'meta', 'shift', expected - redis_time())
         now = tonumber(expected)

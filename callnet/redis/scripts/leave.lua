@@ -1,4 +1,4 @@
--- Lets a node be gone. ARGV: prefix, node. What it still holds is seen to by others.
+-- Ends a node's lease. ARGV: prefix, node. Other nodes process its remaining records.
 if redis.call('EXISTS', P .. 'n:' .. ARGV[2]) == 1 then
     redis.call('ZADD', P .. 'nodes', 'XX', now, ARGV[2])
 else

@@ -1,5 +1,5 @@
--- Names the nodes that are known, a thousand at the most. ARGV: prefix.
--- Of each: its name, for how many seconds its lease holds (less than 0: it is over), and how many records it holds.
+-- Lists the known nodes, at most a thousand. ARGV: prefix.
+-- Returns for each its name, the seconds left of its lease (less than 0: it is over), and the number of its records.
 local found = {}
 local nodes = redis.call('ZRANGE', P .. 'nodes', 0, 999, 'WITHSCORES')
 for i = 1, #nodes, 2 do

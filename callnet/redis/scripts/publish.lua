@@ -1,3 +1,3 @@
--- Hands a message to a node. ARGV: prefix, node, message in msgpack.
+-- Sends a message to a node. ARGV: prefix, node, message in msgpack.
 redis.call('PUBLISH', P .. 'node:' .. ARGV[2], array({ ARGV[3] }))
 return {}

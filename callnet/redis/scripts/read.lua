@@ -1,5 +1,5 @@
--- Reads records. ARGV: prefix, node, then for each question {phones, rooms} in msgpack.
--- Answers each with a view, or all with nothing if the node is not known here.
+-- Reads records. ARGV: prefix, node, then for each query {phones, rooms} in msgpack.
+-- Returns a view for each, or nothing at all if the node is not known here.
 if not is_known(ARGV[2]) then
     return {}
 end

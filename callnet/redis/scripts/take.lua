@@ -1,6 +1,6 @@
--- Counts one more for each of these limits, until one has too many. ARGV: prefix, then of each its key, after how
--- many seconds one more may come, and in how many seconds as many as may come at once.
--- Answers with nothing, or with the place of the one that has too many and how many seconds it is ahead.
+-- Counts one use for each of these limits, up to the first that is exceeded. ARGV: prefix, then for each its key,
+-- the seconds between two uses, and those of a burst.
+-- Returns nothing, or the index of the exceeded limit and the seconds by which it is ahead.
 for i = 2, #ARGV, 3 do
     local key, spacing, window = P .. 'l:' .. ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
     local ahead = math.max((tonumber(redis.call('GET', key)) or 0) - now, 0)
