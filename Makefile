@@ -130,7 +130,7 @@ lint: $(DEVELOPMENT)
 	@$(BIN)/mypy
 	@tools/check-scripts
 	@$(BIN)/python tools/check-vendored callnet/static/vendor tests/browser/vendor
-	@$(BIN)/python tools/check_language.py tests/browser tests/client_stories tests/cluster tests/contract tests/examples tests/integration tests/javascript tests/rules tests/servers tests/support tests/tools harness acceptance bench tools examples changes twisted
+	@$(BIN)/python tools/check_language.py *.md callnet docs etc tests harness acceptance bench tools examples changes twisted
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff check --fix .

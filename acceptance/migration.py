@@ -32,7 +32,7 @@ from acceptance.daemon import CountedDaemon, running
 from acceptance.older_server import OlderServer, expected_refusals
 from acceptance.proof import Outcome, Proof
 from callnet.cli.migrate import URL
-from callnet.migration.rows import MOVED, Kind
+from callnet.migration.older import MOVED, Kind
 from callnet.model import DeviceAddress
 from callnet.storage import moving
 from callnet.storage.database import Database

@@ -139,7 +139,7 @@ class Accepted(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The call was refused; ``asked`` is the address as the caller gave it."""
+    """The call was refused; ``target`` is the address as the caller gave it."""
 
     room: RoomId
     target: DeviceAddress
@@ -147,7 +147,7 @@ class Refused(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """The call came to nothing; ``asked`` is the address as the caller gave it."""
+    """The call failed; ``target`` is the address as the caller gave it."""
 
     target: DeviceAddress
     reason: Reason

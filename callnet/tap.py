@@ -24,9 +24,8 @@ from twisted.python import usage
 import callnet
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.keys import key_from_secret, load_or_make_keys
+from callnet.accounts.keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.revocations import Revocations
-from callnet.accounts.ring import KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
@@ -41,23 +40,19 @@ from callnet.config.reload import LiveSettings
 from callnet.config.schema import DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
 from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
-from callnet.ops.certificate_watch import CertificateWatch
-from callnet.ops.certificates import ServerTls, self_signed_files
-from callnet.ops.ice_offers import IceOffers
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
+from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
 from callnet.ops.lag import Lag
 from callnet.ops.listening import ADMIN, OpenListener, open_all
-from callnet.ops.log_queue import log_queue
-from callnet.ops.metrics import of_log
-from callnet.ops.observed import Observed
+from callnet.ops.logs import log_queue
+from callnet.ops.metrics import Observed, of_log
 from callnet.ops.rate_limits import LoginLimits
 from callnet.ops.readiness import Question, Readiness, Remembered
 from callnet.ops.signals import on_another_stop, stop_as_told
-from callnet.ops.signing_secrets import read_signing_secrets
 from callnet.ops.startup_banner import greeting
 from callnet.ops.systemd import ServiceManager
-from callnet.ops.turn_secret import TurnSecret, read_turn_secret
-from callnet.push.vapid import Vapid, load_or_make_key
+from callnet.ops.webhooks import read_signing_secrets
+from callnet.push.webpush import Vapid, load_or_make_key
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
 from callnet.storage.database import Database
@@ -66,8 +61,7 @@ from callnet.storage.threads import Threads
 from callnet.store.dates import dated
 from callnet.store.membership import Membership
 from callnet.store.memory import open_alone
-from callnet.supervision.supervisor import Supervisor, Workers
-from callnet.supervision.worker import IParentReactor
+from callnet.supervision.supervisor import IParentReactor, Supervisor, Workers
 from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
@@ -75,7 +69,7 @@ from callnet.web import admin, site
 from callnet.web.api import AccountApi
 from callnet.web.hosts import HostGuard
 from callnet.web.http import CappedSite
-from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 
 _log = Logger()

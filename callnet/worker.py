@@ -23,8 +23,7 @@ from zope.interface import provider
 from callnet.app.service import Daemon
 from callnet.errors import StartError, Unavailable
 from callnet.ops.admin_commands import Outcome
-from callnet.ops.log_queue import log_queue
-from callnet.ops.logs import fields_of
+from callnet.ops.logs import fields_of, log_queue
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
 from callnet.tap import compose_worker, steady_reactor

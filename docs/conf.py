@@ -1,4 +1,4 @@
-"""How Sphinx makes the manual of these pages: ``make manual``."""
+"""The Sphinx configuration of the manual: ``make manual``."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
-from callnet.accounts.history_ports import IOutbox, OutboxEvent, PastCall
 from callnet.accounts.past_calls import sides
+from callnet.accounts.ports import IOutbox, OutboxEvent, PastCall
 from callnet.calls.records import CallRecord, Over, is_over
 from callnet.config.schema import WebhookEvent
 from callnet.model import DeviceAddress, RoomId

@@ -1,13 +1,29 @@
-"""The valid phones and device ids (protocol §1, errorCodes 3 and 5)."""
+"""Enrolment: who may become a device."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from callnet.errors import StartError
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_plain_text
+
+_SECRET_BYTES: Final = 24
+"""The size of a device's secret, in random bytes."""
+
+
+def new_secret() -> str:
+    """Generate the secret of a device."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def secret_hash(secret: str) -> bytes:
+    """The stored hash of a secret. A secret is random and long enough for SHA-256 to suffice."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
 
 PhoneRule: TypeAlias = Callable[[str], bool]
 """Returns whether a text is an acceptable phone number. It accepts any text, and never raises."""

@@ -10,13 +10,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.accounts.call_events import CallEvents
-from callnet.accounts.history_ports import IHistory
 from callnet.accounts.past_calls import sides
+from callnet.accounts.ports import IHistory
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import Unavailable
 from callnet.util.logger import Logger
-from callnet.util.periodic import Rounds
+from callnet.util.timers import Rounds
 
 WRITE_EVERY: Final = 1.0
 """Seconds between two writes."""

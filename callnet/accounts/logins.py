@@ -11,8 +11,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.codes import Codes
-from callnet.accounts.device_secrets import new_secret, secret_hash
-from callnet.accounts.enrolment import PhoneRule, is_device_id
+from callnet.accounts.enrolment import PhoneRule, is_device_id, new_secret, secret_hash
 from callnet.accounts.ports import Enrolled, IAccounts, IRevocations, Revocation
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPreferences

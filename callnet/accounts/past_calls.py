@@ -8,7 +8,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
-from callnet.accounts.history_ports import CallCursor, IHistory, PastCall, Sides
+from callnet.accounts.ports import CallCursor, IHistory, PastCall, Sides
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import DataInvalid

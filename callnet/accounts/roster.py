@@ -14,7 +14,7 @@ from callnet.calls.ports import IRoster, IRosterRecords, Roster
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
-from callnet.util.timer import Alarm
+from callnet.util.timers import Alarm
 
 AGAIN: Final = 5.0
 """Seconds until the database is tried again."""

@@ -26,18 +26,12 @@ from callnet.accounts.roster import CachedRoster
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import AccountSettings, PushSettings, Settings
-from callnet.ops.deliveries import Deliveries
-from callnet.ops.posted import ANSWER_TIME
-from callnet.ops.signed_posts import SignedPosts
-from callnet.ops.webhooks import Webhook
+from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
 from callnet.push.addresses import is_global
 from callnet.push.outside import IOutsideReactor, Outside
-from callnet.push.registry import WaysToWake
-from callnet.push.sleepers import Sleepers
-from callnet.push.subscription import PushHosts
-from callnet.push.vapid import Vapid
-from callnet.push.waker import Waker
-from callnet.push.ways import PAUSES, Gateway, Way, WebPush
+from callnet.push.registry import Sleepers, WaysToWake
+from callnet.push.sender import PAUSES, Gateway, Waker, Way, WebPush
+from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
@@ -45,12 +39,11 @@ from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage.preferences import SqlPreferences
+from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.roster import SqlRoster
-from callnet.storage.settings import SqlPhoneSettings
-from callnet.storage.sql import Run
+from callnet.storage.tables import Run
 from callnet.storage.threads import IThreadsReactor
 from callnet.store.membership import Membership
 

@@ -31,8 +31,7 @@ from callnet.ops.admin_commands import (
     Revoke,
 )
 from callnet.util.logger import Logger, threshold
-from callnet.ws.device_factory import SignalingFactory
-from callnet.ws.device_socket import Peer
+from callnet.ws.device_socket import Peer, SignalingFactory
 
 _DONE: Final = Outcome(done=1)
 _NOT_DONE: Final = Outcome()

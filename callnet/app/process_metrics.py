@@ -13,10 +13,9 @@ from callnet.accounts.revocations import Revocations
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.rooms import RoomManager
 from callnet.ops.certificates import ServerTls
-from callnet.ops.deliveries import Deliveries
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers
 from callnet.ops.lag import Lag
-from callnet.ops.log_queue import log_queue
+from callnet.ops.logs import log_queue
 from callnet.ops.metrics import (
     Family,
     Sample,
@@ -35,7 +34,8 @@ from callnet.ops.metrics import (
     of_unfinished,
     of_wakes,
 )
-from callnet.push.waker import Waker
+from callnet.ops.webhooks import Deliveries
+from callnet.push.sender import Waker
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.threads import Threads
 from callnet.util.histogram import Histogram

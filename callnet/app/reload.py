@@ -14,7 +14,7 @@ from callnet.errors import StartError
 from callnet.ops import certificates
 from callnet.ops.admin_key import AdminKey, load_admin_key
 from callnet.ops.certificates import ServerTls
-from callnet.ops.turn_secret import TurnSecret, read_turn_secret
+from callnet.ops.ice import TurnSecret, read_turn_secret
 from callnet.util.logger import Logger
 
 _log = Logger()

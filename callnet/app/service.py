@@ -14,7 +14,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.reload import LiveSettings
 from callnet.ops.garbage import Garbage
 from callnet.ops.listening import ADMIN, OpenListener, close_all
-from callnet.ops.observed import Observed
+from callnet.ops.metrics import Observed
 from callnet.ops.readiness import Readiness
 from callnet.ops.signals import Renewals, on_hangup
 from callnet.ops.systemd import ServiceManager
@@ -23,8 +23,8 @@ from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.store.membership import Membership
 from callnet.util import direct_write, short_path
 from callnet.util.logger import Logger
-from callnet.util.periodic import Chore
 from callnet.util.reactor_turns import shorten
+from callnet.util.timers import Chore
 from callnet.ws import ServerSocketFactory
 from callnet.ws.drain import Draining
 

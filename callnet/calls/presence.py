@@ -22,7 +22,7 @@ from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
-from callnet.util.timer import Alarm
+from callnet.util.timers import Alarm
 
 EVERY: Final = 2.0
 """Seconds between two reads."""

@@ -30,9 +30,9 @@ from callnet.calls.delivery import (
     Told,
 )
 from callnet.calls.extensions import NO_ROSTER, Extensions
-from callnet.calls.orders import Orders
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
 from callnet.calls.pages import Pages
+from callnet.calls.policies import Orders, Wake, Waking, nobody_can
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
 from callnet.calls.presence import Presence
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
@@ -42,7 +42,6 @@ from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
-from callnet.calls.waking import Wake, Waking, nobody_can
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
@@ -62,7 +61,7 @@ class RoomManager:
     """The entry point for every change of calls and seats on this node.
 
     :param roster: the contacts and missed calls of extended devices.
-    :param wake: see :class:`callnet.calls.waking.Waking`.
+    :param wake: see :class:`callnet.calls.policies.Waking`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
     """
 

@@ -9,14 +9,13 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from callnet.accounts.device_secrets import new_secret, secret_hash
-from callnet.accounts.enrolment import is_device_id
+from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, require_phones, settings_of
 from callnet.cli.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices
-from callnet.storage.settings import change
+from callnet.storage.preferences import change
 
 
 @click.group()

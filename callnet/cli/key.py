@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from callnet.accounts import keys
-from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.keys import Key, KeyRing
 from callnet.cli.common import CommandError, settings_of
 from callnet.config.schema import Settings
 

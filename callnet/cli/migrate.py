@@ -12,15 +12,15 @@ from typing import Final
 import click
 
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.ring import Key
+from callnet.accounts.keys import Key
 from callnet.cli.common import CommandError, settings_of
 from callnet.cli.databases import opened, reached
 from callnet.cli.key import file_of, shown_time
 from callnet.config.schema import Settings
 from callnet.migration import key as older_key
 from callnet.migration import mapping, moves
+from callnet.migration.moves import Report
 from callnet.migration.older import OlderDatabase
-from callnet.migration.report import Report
 from callnet.storage.database import Database
 from callnet.util import files
 

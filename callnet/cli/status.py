@@ -1,4 +1,4 @@
-"""``callnet status``: the status of the running daemon."""
+"""``callnet status``: the state of a running daemon."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ from datetime import UTC, datetime
 
 import click
 
-from callnet.cli.running_daemon import running_of
-from callnet.ops.admin_client import Numbers
+from callnet.cli.common import CommandError, settings_of
+from callnet.ops.admin_client import Numbers, Running, places
 from callnet.ops.readiness import Report
+
+
+def running_of(context: click.Context, place: str | None) -> Running:
+    """The daemon at ``place``, or where the settings say.
+
+    :raises StartError: the file with the settings cannot be read, or a setting is wrong.
+    :raises CommandError: the settings name no address of the operator's listener.
+    """
+    if place is None:
+        found = places(settings_of(context).listeners)
+        if not found:
+            raise CommandError("no usable address in listeners.admin: give one with --at")
+        place = found[0]
+    return Running(place)
 
 
 @click.command()

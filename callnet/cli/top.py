@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from callnet.cli.running_daemon import running_of
-from callnet.cli.status import lines
+from callnet.cli.status import lines, running_of
 from callnet.ops.admin_client import Numbers
 from callnet.ops.readiness import Report
 

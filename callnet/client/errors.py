@@ -99,6 +99,6 @@ def unreachable(failure: Failure) -> Failure:
 
 
 def in_time(answer: Deferred[T], seconds: float, reactor: IReactorTime) -> Deferred[T]:
-    """Let ``answer`` fail with :class:`Unreachable` after so many seconds."""
+    """Let ``answer`` fail with :class:`Unreachable` after ``seconds``."""
     late = Unreachable(defer.TimeoutError(f"no answer within {seconds:g} s"))
     return answer.addTimeout(seconds, reactor, lambda _result, _seconds: Failure(late))

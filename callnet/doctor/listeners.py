@@ -15,8 +15,7 @@ from callnet.config import endpoints
 from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
-from callnet.ops.certificate_watch import WARN_BEFORE
-from callnet.ops.certificates import Pair, ServerTls, configured
+from callnet.ops.certificates import WARN_BEFORE, Pair, ServerTls, configured
 
 _PRIVILEGED: Final = 1024
 

@@ -13,7 +13,7 @@ from callnet.config import toml
 from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
-from callnet.ops.signing_secrets import read_signing_secrets
+from callnet.ops.webhooks import read_signing_secrets
 
 _ABOUT: Final = "secrets"
 

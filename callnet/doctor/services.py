@@ -11,7 +11,7 @@ from callnet.doctor import stun
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.frames.ice import turn_server
-from callnet.ops.turn_secret import read_turn_secret
+from callnet.ops.ice import read_turn_secret
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
 from callnet.storage.database import Database

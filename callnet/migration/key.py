@@ -6,9 +6,9 @@ import os
 from typing import Final
 
 from callnet.accounts import keys
-from callnet.accounts.ring import Key, OlderServer
+from callnet.accounts.keys import Key, OlderServer
 from callnet.config.schema import SIGNING_KEY_MIN, TokenSettings
-from callnet.migration.errors import MigrationError
+from callnet.migration.mapping import MigrationError
 from callnet.util import files
 
 SETTING: Final = "the older server's key"

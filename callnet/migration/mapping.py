@@ -1,4 +1,4 @@
-"""The names of the older server's tables and columns, where they differ from its program's."""
+"""The tables of the older server, by the names that a file gives them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from callnet.config import toml
-from callnet.migration.errors import MigrationError
+from callnet.errors import CallnetError
+
+
+class MigrationError(CallnetError):
+    """The migration cannot go on; the message is shown to who asked. It may be run again."""
+
 
 _Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 _NameOrNone: TypeAlias = Annotated[str, Meta(max_length=64)]

@@ -140,7 +140,7 @@ class Outcome(Struct, frozen=True):
     nodes: Sequence[NodeShown] = ()
     done: int = 0
     silent: int = 0
-    """So many workers have not answered."""
+    """The number of workers that have not answered."""
 
 
 SILENT: Final = Outcome(silent=1)

@@ -22,11 +22,11 @@ from twisted.internet.task import LoopingCall
 YOUNG: Final = 3000
 """Objects more than were freed, after which the young ones are looked at."""
 _MIDDLE: Final = 2
-"""So many times that, the middle-aged ones too."""
+"""After this multiple of it, the middle generation too."""
 _NEVER: Final = 1_000_000_000
 
 SETTLES: Final = 100
-"""So many devices and pages more than ever before, and what there is has settled."""
+"""The growth of devices and pages beyond their maximum after which the live objects count as settled."""
 MINUTE: Final = 60.0
 CALM: Final = 500
 """Not more devices and pages than that come or go in a calm minute."""

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.util.histogram import Histogram
-from callnet.util.periodic import Rounds
+from callnet.util.timers import Rounds
 
 EVERY = 0.5
 """Seconds between two looks."""

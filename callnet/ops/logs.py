@@ -1,20 +1,100 @@
-"""The log for machines: one JSON object a line (RFC 8259). For people there is Twisted's own.
-
-``twistd --logger=callnet.ops.logs.json_lines`` writes it to the standard output. Beside ``time``, ``level``,
-``system`` and ``text`` an object has what the event is about, such as ``status`` and ``request`` of an HTTP answer, or
-``worker``; and ``traceback`` for what should not have happened.
-"""
+"""The log: formats, levels, and a bounded queue to whoever reads it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import IO, Any, TypeAlias
+from queue import SimpleQueue
+from threading import RLock, Thread
+from typing import IO, Any, Final, TypeAlias
 
 import msgspec
-from twisted.logger import ILogObserver, LogEvent, formatEvent
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import ILogObserver, LogEvent, LogPublisher, formatEvent, globalLogPublisher
 from zope.interface import implementer
+
+from callnet.util.logger import Logger
+
+MOST: Final = 16 * 2**20
+"""The bytes of events that may wait to be written, roughly. Events beyond it are dropped."""
+_EACH: Final = 1024
+"""Bytes of an event beside its text, about."""
+PATIENCE: Final = 1.0
+"""Seconds that a stop waits until all is written."""
+
+
+@implementer(ILogObserver)
+class LogQueue:
+    """Takes the place of the observers of a log, and hands them its events from a thread.
+
+    :param most: see :data:`MOST`.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.dropped = 0
+        """Events that were never written."""
+        self._told_of = 0
+        self._most = most
+        self._waiting: SimpleQueue[LogEvent | None] = SimpleQueue()
+        self._size = 0
+        self._counting = RLock()  # a handler of a signal may log
+        self._log = Logger(observer=self)
+        self._publisher: LogPublisher | None = None
+        self._observers: list[ILogObserver] = []
+        self._thread: Thread | None = None
+
+    def serve(self, reactor: IReactorCore) -> None:
+        """Write the log of this process while the reactor runs."""
+        reactor.callWhenRunning(self.begin, globalLogPublisher)
+        reactor.addSystemEventTrigger("after", "shutdown", self.end)
+
+    def begin(self, publisher: LogPublisher) -> None:
+        """Stand between a log and those who write it now. A process that is to become a daemon must have done so."""
+        self._publisher = publisher
+        self._observers = list(publisher._observers)  # noqa: SLF001  twistd does not tell which it has made
+        publisher.addObserver(self)
+        for observer in self._observers:
+            publisher.removeObserver(observer)
+        self._thread = Thread(target=self._write, args=(LogPublisher(*self._observers),), name="log", daemon=True)
+        self._thread.start()
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event. What it says is settled now: what it is about may change before it is written."""
+        text = formatEvent(event)
+        with self._counting:
+            if self._size >= self._most:
+                self.dropped += 1
+                return
+            self._size += len(text) + _EACH
+        self._waiting.put({**event, "log_format": "{log_text}", "log_text": text})
+
+    def end(self) -> None:
+        """Write what is left. If that cannot be done in time it is dropped, with all that follows."""
+        publisher, thread = self._publisher, self._thread
+        if publisher is None or thread is None:
+            return
+        self._publisher = self._thread = None
+        publisher.removeObserver(self)
+        self._waiting.put(None)
+        thread.join(PATIENCE)
+        if not thread.is_alive():
+            for observer in self._observers:
+                publisher.addObserver(observer)
+
+    def _write(self, observers: LogPublisher) -> None:
+        while (event := self._waiting.get()) is not None:
+            observers(event)
+            with self._counting:
+                self._size -= len(event["log_text"]) + _EACH
+            if self.dropped > self._told_of:
+                count, self._told_of = self.dropped - self._told_of, self.dropped
+                self._log.warn("dropped {count} log lines: the reader is stopped or too slow", count=count)
+
+
+log_queue: Final = LogQueue()
+"""The queue of this process, which has one log."""
+
 
 Fields: TypeAlias = Mapping[str, str | int | float | bool]
 

@@ -1,8 +1,8 @@
-"""Metrics, as numbers that workers can send to their parent, and in the format of Prometheus."""
+"""Metrics in the text format of Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred
 
 from callnet.calls.ports import Fate
 from callnet.calls.records import Active, Ringing
 from callnet.model import Reason
-from callnet.ops.ice_servers import Recipient
+from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.ice import Recipient
+from callnet.ops.readiness import Report
 from callnet.util.histogram import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -258,3 +261,16 @@ def _histogram(family: Family) -> Metric:
         buckets = [("+Inf" if bound == "inf" else bound, values[bound]) for bound in bounds]
         metric.add_metric([label] if family.label else [], buckets, total)
     return metric
+
+
+class Observed(Struct, frozen=True):
+    """Something to look at, whose Deferreds never fail then."""
+
+    report: Callable[[], Deferred[Report]]
+    """The readiness."""
+    families: Callable[[], Deferred[Sequence[Family]]]
+    """The metrics."""
+    obey: Callable[[Order], Deferred[Outcome]]
+    """Carries out an order. It fails with :class:`callnet.errors.Unavailable` if that cannot be done now."""
+    stop: Callable[[], None]
+    """Have it stop as SIGTERM does."""

@@ -62,8 +62,9 @@ class Limiter:
         return self._free_at.get(key, 0.0) + self._spacing - self._now() > self._count * self._spacing + _FRACTIONS
 
     def learn(self, key: str, ahead: float) -> None:
-        """Take note that others have let so much through for a key that it would be as good as new after so many
-        seconds.
+        """Take over what others have let through for a key.
+
+        :param ahead: seconds until the key would be as good as new.
         """
         now = self._now()
         until = now + ahead

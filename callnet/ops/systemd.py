@@ -14,8 +14,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from callnet.ops.metrics import SOCKETS, Family
-from callnet.ops.observed import Observed
+from callnet.ops.metrics import SOCKETS, Family, Observed
 from callnet.ops.readiness import Report
 
 LOOK_EVERY: Final = 10.0

@@ -43,7 +43,7 @@ ANSWER_MAX: Final = 4096
 CONNECT_TIME: Final = 3.0
 """Seconds until another address is tried."""
 _ADDRESSES: Final = 3
-"""So many addresses of a name are tried."""
+"""The number of addresses of a name that are tried."""
 
 
 class _Abortable(Protocol):

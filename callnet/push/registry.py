@@ -1,19 +1,26 @@
-"""Push registrations of devices, without HTTP (protocol §1)."""
+"""The registrations of devices that can be woken."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
-from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration, Revocation
+from callnet.accounts.ports import IPreferenceRecords, IPushRegistrations, PushKind, PushRegistration, Revocation
 from callnet.accounts.revocations import covers
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
-from callnet.errors import DataInvalid, TokenInvalid
+from callnet.calls.records import Policy
+from callnet.errors import DataInvalid, TokenInvalid, Unavailable
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress, is_plain_text
-from callnet.push.subscription import read_subscription
-from callnet.push.ways import WebPush
+from callnet.push.sender import WebPush
+from callnet.push.webpush import read_subscription
+from callnet.util.deferreds import Soon
+from callnet.util.logger import Logger
+from callnet.util.timers import pause
 
 
 class WaysToWake:
@@ -78,3 +85,68 @@ class WaysToWake:
 
 def _is_revoked(token: Token, revoked: Sequence[Revocation]) -> bool:
     return any(covers(one, token) for one in revoked)
+
+
+AGAIN: Final = 5.0
+"""Seconds until this is tried again while something is away."""
+SLEEPERS_MAX: Final = 100_000
+"""Phones with devices that can be woken: of more than these it is known when they connect."""
+_TOGETHER: Final = 200
+
+log = Logger()
+
+
+class Sleepers:
+    """Goes through all of them once, in the background.
+
+    :param sleeps: lets it be known that a device can be woken.
+    """
+
+    def __init__(
+        self, records: IPreferenceRecords, clock: IReactorTime, sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._going: Deferred[None] = succeed(None)
+        self._sleeps = sleeps
+
+    def start(self) -> None:
+        """Begin."""
+        self._going = Deferred.fromCoroutine(self._go()).addErrback(_failed)
+
+    def stop(self) -> Deferred[None]:
+        """End. Fires when that is so."""
+        self._going.cancel()
+        return self._going
+
+    def registered(self, device: DeviceAddress) -> Deferred[None]:
+        """Make one device known, if it can be woken. One that is connected, or sleeps, is known already.
+
+        :raises Unavailable: the database or the store cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._registered(device))
+
+    async def _registered(self, device: DeviceAddress) -> None:
+        policy = (await self._records.read([device.phone]))[device.phone].policy
+        if device.device_id in policy.wakes:
+            await self._sleeps(device, policy)
+
+    async def _go(self) -> None:
+        after, count = "", 0
+        while count < SLEEPERS_MAX:
+            try:
+                phones = await self._records.wakeful(after, _TOGETHER)
+                if not phones:
+                    return
+                for phone, wanted in (await self._records.read(phones)).items():
+                    for device_id in sorted(wanted.policy.wakes):
+                        await self._sleeps(DeviceAddress(phone, device_id), wanted.policy)
+            except Unavailable:
+                await pause(self._clock, AGAIN)
+            else:
+                after, count = phones[-1], count + len(phones)
+
+
+def _failed(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        log.failure("failed to load devices with push registrations", failure)

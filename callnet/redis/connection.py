@@ -19,8 +19,7 @@ from twisted.python.failure import Failure
 from txredisapi import HiredisProtocol, InvalidData, RedisError
 
 from callnet.errors import CallnetError, Unavailable
-from callnet.redis.dial import Keeper
-from callnet.redis.line import NotUsable, Reactor, Refused, Way, answers, cause_of, code_of, greet, pack
+from callnet.redis.line import Keeper, NotUsable, Reactor, Refused, Way, answers, cause_of, code_of, greet, pack
 from callnet.redis.sentinel import BySentinels, Direct
 from callnet.redis.url import RedisTarget
 from callnet.util.direct_write import write

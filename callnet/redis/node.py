@@ -30,8 +30,7 @@ from callnet.calls.records import Changes
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.redis.announcer import Announcer
-from callnet.redis.batch import Link
-from callnet.redis.commands import SWEPT_AT_ONCE, Questions, SharedClock
+from callnet.redis.commands import SWEPT_AT_ONCE, Link, Questions, SharedClock
 from callnet.redis.local_cache import Copies
 from callnet.store.tables import Record
 from callnet.util.logger import Logger

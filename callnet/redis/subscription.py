@@ -8,8 +8,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from callnet.redis.connection import REPLY_TIME, Conversation, way_to
-from callnet.redis.dial import Keeper
-from callnet.redis.line import Reactor, greet, pack
+from callnet.redis.line import Keeper, Reactor, greet, pack
 from callnet.redis.url import RedisTarget
 
 PING_EVERY: Final = 1.0

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from callnet.schemas.frames import (
+from callnet.schemas.structs import (
     FROM_DEVICE,
     FROM_EXTENDED,
     FROM_PAGE,
@@ -15,8 +15,10 @@ from callnet.schemas.frames import (
     TO_EXTENDED,
     TO_PAGE,
     Direction,
+    Schema,
+    plain,
+    reference,
 )
-from callnet.schemas.structs import Schema, plain, reference
 
 _DESCRIPTION: Final = """The WebSockets of a callnet server, plain RFC 6455. Frames are text, one JSON object each.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from callnet.schemas.frames import FROM_PAGE, NOTE, RELAYED, TO_PAGE, Direction
-from callnet.schemas.structs import Schema, reference
+from callnet.schemas.structs import FROM_PAGE, NOTE, RELAYED, TO_PAGE, Direction, Schema, reference
 
 _DESCRIPTION: Final = """For clients that are in a room without the page (docs/room.md).
 

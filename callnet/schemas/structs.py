@@ -1,8 +1,4 @@
-"""JSON Schemas of structs, limited to keywords that mean the same in draft 7 (AsyncAPI) and 2020-12 (OpenAPI 3.1).
-
-Of what the server reads they say what it must be, and nothing of fields that it ignores. Of what the server writes
-they are exact: every field is there that it always writes, and no other.
-"""
+"""JSON Schema of structs and frames."""
 
 from __future__ import annotations
 
@@ -11,12 +7,14 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
 
+from callnet.client import notes, relayed
+from callnet.frames import base, page, v2
 from callnet.util.schema_hints import END
 
 Schema: TypeAlias = dict[str, Any]
@@ -124,3 +122,55 @@ def _make_exact(schema: Schema, struct: StructType) -> None:
         may_be_unset = field.default is NODEFAULT and field.default_factory is NODEFAULT
         if not leaves_out and not may_be_unset:
             schema["required"].append(field.encode_name)
+
+
+class Direction(Struct, frozen=True):
+    """The messages of one side to the other in one place. Each ``type`` (or ``kind``) has one struct."""
+
+    name: str
+    """Also the first part of the names of its schemas."""
+    kinds: tuple[type[Struct], ...]
+    by_server: bool
+    summary: str
+
+    def schemas(self) -> dict[str, Schema]:
+        """The schemas of its frames, and of what is in them, by name."""
+        return schemas(self.kinds, f"{self.name}.", exact=self.by_server)
+
+    @property
+    def tag_field(self) -> str:
+        """The field by which its frames say what they are."""
+        return str(self.kinds[0].__struct_config__.tag_field)
+
+    def frames(self) -> dict[str, str]:
+        """The names of the schemas of its frames, by their tags."""
+        return {str(kind.__struct_config__.tag): f"{self.name}.{kind.__name__}" for kind in self.kinds}
+
+
+FROM_DEVICE: Final = Direction("from_device", get_args(base.Request), False, "The frames that a device may send.")
+TO_DEVICE: Final = Direction("to_device", get_args(base.Message), True, "The frames that a device receives.")
+FROM_EXTENDED: Final = Direction(
+    "from_extended", get_args(v2.ExtendedRequest), False, "The frames that a device may send with callnet.v2."
+)
+TO_EXTENDED: Final = Direction(
+    "to_extended", get_args(v2.ExtendedMessage), True, "The frames that a device receives with callnet.v2."
+)
+FROM_PAGE: Final = Direction("from_page", get_args(page.PageRequest), False, "The messages that the page sends.")
+TO_PAGE: Final = Direction("to_page", get_args(page.PageMessage), True, "The messages that the page receives.")
+RELAYED: Final = Direction(
+    "relayed", get_args(relayed.Relayed), False, "The messages of the two clients of a room in `relay`."
+)
+NOTE: Final = Direction(
+    "note", get_args(notes.Note), False, "The messages of the two clients of a room on their data channel."
+)
+
+DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED, FROM_PAGE, TO_PAGE, RELAYED, NOTE)
+
+
+def schema_of(direction: Direction) -> dict[str, Any]:
+    """One JSON Schema (2020-12) that all frames of a direction satisfy, and nothing else does."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "oneOf": [reference(name) for name in direction.frames().values()],
+        "components": {"schemas": direction.schemas()},
+    }

@@ -17,8 +17,7 @@ from zope.interface import implementer
 
 from callnet.accounts.ports import Changed, IChanges
 from callnet.storage.database import Database
-from callnet.storage.sql import Run, shared_time
-from callnet.storage.tables import change
+from callnet.storage.tables import Run, change, shared_time
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""

@@ -10,8 +10,7 @@ from zope.interface import implementer
 
 from callnet.accounts.ports import ICodes
 from callnet.storage.database import Database
-from callnet.storage.sql import Run, shared_time
-from callnet.storage.tables import one_time_code
+from callnet.storage.tables import Run, one_time_code, shared_time
 
 _HOUR: Final = 3600.0
 

@@ -1,22 +1,22 @@
-"""Accounts and devices for the command line. Everything here blocks."""
+"""Devices in the database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
+from callnet.accounts.call_events import enrolled
 from callnet.accounts.past_calls import PastCallRow, row_of
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
 from callnet.storage.history import drop, past_calls
-from callnet.storage.making import make
+from callnet.storage.preferences import NOTHING_SET, settings_of
 from callnet.storage.push import registrations
-from callnet.storage.settings import NOTHING_SET, settings_of
 from callnet.storage.tables import (
     account,
     account_device,
@@ -28,6 +28,30 @@ from callnet.storage.tables import (
     push_registration,
     quiet_hours,
 )
+
+
+def make(
+    database: Database,
+    connection: Connection,
+    phones: Iterable[str],
+    devices: Iterable[Mapping[str, Any]],
+    told_at: float | None,
+) -> None:
+    """Make sure, within a transaction, that these are there. What is there already is left as it is.
+
+    :param devices: rows of devices of these phones.
+    :param told_at: the time, if a program of the operator's is to be told of devices that are made.
+    """
+    connection.execute(database.insert_missing(account), [{"phone": phone} for phone in phones])
+    rows = list(devices)
+    if not rows:
+        return
+    insert, row = database.insert_missing(account_device), account_device.c
+    if told_at is None:
+        connection.execute(insert, rows)
+        return
+    made = connection.execute(insert.returning(row.phone, row.device_id), rows)
+    outbox.put(database, connection, [enrolled(DeviceAddress(*device), told_at) for device in made], told_at)
 
 
 def provision(

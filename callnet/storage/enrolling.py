@@ -22,9 +22,8 @@ from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.making import make
-from callnet.storage.sql import Run
-from callnet.storage.tables import account, account_device
+from callnet.storage.devices import make
+from callnet.storage.tables import Run, account, account_device
 from callnet.util.logger import Logger
 
 log = Logger()
@@ -61,7 +60,7 @@ class _Found(Struct):
     refused: Collection[DeviceAddress] = ()
     """Devices that were not made: their phones have enough."""
     forgotten: int = 0
-    """So many devices were forgotten, since they were never used."""
+    """The number of devices that were forgotten, since they were never used."""
 
 
 class Newcomers(Struct, frozen=True):
@@ -70,7 +69,7 @@ class Newcomers(Struct, frozen=True):
     now: Callable[[], float]
     """The time, in seconds since 1970."""
     most: Callable[[], int]
-    """So many of them a phone may have; 0: any number."""
+    """The most that a phone may have; 0: any number."""
     unused_for: float
     """Seconds after which one is forgotten that was never used; no token of it is valid any more then."""
     is_told: bool

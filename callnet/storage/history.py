@@ -25,11 +25,10 @@ from sqlalchemy import (
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.accounts.history_ports import CallCursor, IHistory, PastCall, Sides
+from callnet.accounts.ports import CallCursor, IHistory, PastCall, Sides
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.storage.database import Database
-from callnet.storage.sql import Run, insert_rows
-from callnet.storage.tables import account, account_device, blocked, call_history, contact, past_call
+from callnet.storage.tables import Run, account, account_device, blocked, call_history, contact, insert_rows, past_call
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""
@@ -99,7 +98,7 @@ class SqlHistory:
     """The history, for the daemon.
 
     :param contacts_only: whether nobody but contacts may call.
-    :param rows_max: of each phone about so many calls are kept, the newest; 0: any number.
+    :param rows_max: the approximate number of calls kept for each phone, the newest; 0: any number.
     """
 
     def __init__(self, database: Database, run: Run, contacts_only: bool, rows_max: int) -> None:

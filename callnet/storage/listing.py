@@ -12,8 +12,7 @@ from callnet.accounts.ports import Contact, IContacts
 from callnet.model import CONTACTS_MAX, DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.database import Database
-from callnet.storage.sql import Run
-from callnet.storage.tables import account_device, blocked, contact
+from callnet.storage.tables import Run, account_device, blocked, contact
 
 
 @implementer(IContacts)

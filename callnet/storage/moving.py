@@ -14,7 +14,7 @@ from sqlalchemy import Column, Table, select, tuple_
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from callnet.storage.making import make
+from callnet.storage.devices import make
 from callnet.storage.tables import account, account_device, contact
 
 Key: TypeAlias = tuple[str, ...]

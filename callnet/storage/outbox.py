@@ -14,11 +14,10 @@ from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, liter
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from callnet.accounts.history_ports import DueEvent, IOutbox, OutboxEvent, Tried
+from callnet.accounts.ports import DueEvent, IOutbox, OutboxEvent, Tried
 from callnet.storage.database import Database
 from callnet.storage.history import unwanted
-from callnet.storage.sql import Run
-from callnet.storage.tables import FAILURE_MAX, outbox
+from callnet.storage.tables import FAILURE_MAX, Run, outbox
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""

@@ -13,8 +13,7 @@ from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistratio
 from callnet.model import DeviceAddress
 from callnet.storage import changes, revoking
 from callnet.storage.database import Database
-from callnet.storage.sql import Run
-from callnet.storage.tables import account_device, covered_by, push_registration
+from callnet.storage.tables import Run, account_device, covered_by, push_registration
 
 _row = push_registration.c
 

@@ -15,8 +15,7 @@ from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.sql import Run, shared_time
-from callnet.storage.tables import covered_by, push_registration, revocation
+from callnet.storage.tables import Run, covered_by, push_registration, revocation, shared_time
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""

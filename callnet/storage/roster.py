@@ -15,11 +15,10 @@ from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.history import missed_calls
-from callnet.storage.sql import Run
-from callnet.storage.tables import contact, heard_until
+from callnet.storage.tables import Run, contact, heard_until
 
 MISSED_MAX: Final = 50
-"""So many missed calls a device is told of; the history has all of them."""
+"""The most missed calls that a device is told of; the history has all of them."""
 
 _heard = heard_until.c
 

@@ -1,31 +1,71 @@
-"""The tables, as the newest migration leaves them.
-
-Text is compared and ordered by code point in both databases: SQLite does so by itself, PostgreSQL in
-the collation ``C``.
-"""
+"""The tables, and the SQL that both databases understand."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Connection,
     Double,
     ForeignKey,
     Index,
+    Insert,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    cast,
+    extract,
+    func,
+    literal,
     text,
 )
+from twisted.internet.defer import Deferred
 
 from callnet.calls.quiet_hours import TIME_ZONE_MAX
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, PUSH_TARGET_MAX, DeviceAddress
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Run(Protocol):
+    """Runs a function that blocks: in a thread, or in unit tests at once."""
+
+    def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """Call ``function``; the Deferred fires with what it returns or raises."""
+
+
+def insert_rows(connection: Connection, insert: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows with the driver's own ``executemany`` (PEP 249).
+
+    SQLAlchemy's own looks at each value of each row, which takes as long as the database does, and the interpreter's
+    lock.
+
+    :param rows: their values by the names of the columns, as the driver takes them; all have the same.
+    """
+    compiled = insert.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    places = compiled.positiontup
+    values: Any = rows if places is None else list(map(itemgetter(*places), rows))
+    connection.exec_driver_sql(str(compiled), values)
+
+
+def shared_time(connection: Connection, now: float) -> ColumnElement[float]:
+    """The time by the clock that all who use a database have in common, in seconds since 1970.
+
+    :param now: the time of this machine, by which a file of SQLite goes; PostgreSQL goes by its server's.
+    """
+    if connection.dialect.name == "postgresql":
+        return cast(extract("epoch", func.clock_timestamp()), Double)
+    return literal(now, Double)
+
 
 JTI_MAX: Final = 255
 """The longest id of a token that can be revoked, in characters."""

@@ -16,8 +16,8 @@ _IS_IPV4: Final = re.compile(r"[1-9][0-9]*(?:\.[0-9]+){3}")
 def site_of(host: str) -> str | None:
     """The site of an address: itself, or the network of an IPv6 address; ``None`` if it identifies no client.
 
-    So it is with loopback addresses: whoever comes from there is on this machine, or behind a proxy on it that
-    does not say for whom it asks.
+    A loopback address identifies none: its client is on this machine, or behind a proxy on it that does not say whose
+    request it forwards.
     """
     if _IS_IPV4.fullmatch(host):
         return None if host.startswith("127.") else host

@@ -18,14 +18,11 @@ from twisted.web.server import Request
 from callnet.config.schema import HttpSettings
 from callnet.errors import Misdirected
 from callnet.ops.admin_key import AdminKey
-from callnet.ops.metrics import CONTENT_TYPE, as_text
-from callnet.ops.observed import Observed
+from callnet.ops.metrics import CONTENT_TYPE, Observed, as_text
 from callnet.web.control import LOOKS, ControlApi
-from callnet.web.envelope import write_error
-from callnet.web.failing import answer_failure
 from callnet.web.hosts import is_ours
-from callnet.web.http import CappedSite, header_of
-from callnet.web.paths import WholePath
+from callnet.web.http import CappedSite, WholePath, answer_failure, header_of
+from callnet.web.schemas import write_error
 from callnet.web.site import StaticFile, StaticFiles
 
 _HEADERS: Final = {

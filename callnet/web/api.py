@@ -15,23 +15,25 @@ from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.ports import PushKind
 from callnet.errors import DataInvalid
-from callnet.ops.ice_offers import IceOffers
-from callnet.ops.ice_servers import IceOffer
+from callnet.ops.ice import IceOffer, IceOffers
 from callnet.ops.rate_limits import LoginLimits
 from callnet.push.registry import WaysToWake
-from callnet.web.answers import DONE, Done, PushKey, QuietHoursAnswered, SettingsAnswer
 from callnet.web.calls import call, look
-from callnet.web.failing import answer_failure
-from callnet.web.paths import WholePath
-from callnet.web.requests import (
+from callnet.web.http import WholePath, answer_failure
+from callnet.web.schemas import (
+    DONE,
     AddContactRequest,
     CodeRequest,
     ContactRequest,
     ContactsRequest,
+    Done,
     HistoryRequest,
     LoginRequest,
+    PushKey,
     PushRequest,
+    QuietHoursAnswered,
     QuietHoursFields,
+    SettingsAnswer,
     SettingsRequest,
     TokenRequest,
     bearer_token,

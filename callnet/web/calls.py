@@ -10,8 +10,7 @@ from klein import Klein
 from msgspec import Struct
 from twisted.web.iweb import IRequest
 
-from callnet.web.envelope import write_success
-from callnet.web.requests import decode_body
+from callnet.web.schemas import decode_body, write_success
 
 Method: TypeAlias = Callable[[Any, IRequest, Any], Awaitable[Struct]]
 Look: TypeAlias = Callable[[Any], Struct]

@@ -33,14 +33,11 @@ from callnet.ops.admin_commands import (
     Revoke,
 )
 from callnet.ops.admin_key import AdminKey
-from callnet.ops.observed import Observed
+from callnet.ops.metrics import Observed
 from callnet.util.logger import threshold
-from callnet.web.answers import DONE, Done
 from callnet.web.calls import call
-from callnet.web.envelope import write_error
-from callnet.web.failing import answer_failure
-from callnet.web.paths import WholePath
-from callnet.web.requests import bearer_token
+from callnet.web.http import WholePath, answer_failure
+from callnet.web.schemas import DONE, Done, bearer_token, write_error
 
 _Limit: TypeAlias = Annotated[int, Meta(ge=1, le=SHOWN_MAX)]
 _Phone: TypeAlias = Annotated[str, Meta(min_length=1, max_length=PHONE_MAX)]

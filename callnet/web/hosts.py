@@ -17,8 +17,8 @@ from twisted.web.server import Request
 
 from callnet.config.schema import SignalingSettings
 from callnet.errors import Misdirected, OriginRefused
-from callnet.web.envelope import write_error
 from callnet.web.http import header_of
+from callnet.web.schemas import write_error
 
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
 

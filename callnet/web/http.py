@@ -1,17 +1,4 @@
-"""HTTP hardened for the network: bodies with a limit, requests with a deadline, logs without secrets.
-
-:class:`CappedSite` serves every listener that speaks HTTP. Against what `twisted.web` does by itself:
-
-* A body or header over its limit is not kept. It is answered 413 or 431 as soon as that is known. Then no more than
-  :data:`PASSED_OVER` bytes are read, so that the client sees the answer, and the connection is aborted.
-* One request of a connection is answered in a turn of the reactor, and none while the client does not read the answers
-  before it. Meanwhile it is not read from.
-* Connections and requests are counted, by where the client is.
-* A request must be whole within ``request_time``, however steadily its bytes drip in.
-* A connection that asks nothing is closed after ``idle_time``. One that became a WebSocket is left alone.
-* The log has one line for each answer, without the query, where tokens are, but with the id that the answer has in
-  ``X-Request-Id``.
-"""
+"""HTTP: limits, deadlines, error answers and the access log."""
 
 from __future__ import annotations
 
@@ -31,20 +18,70 @@ from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HTTPRequest
+from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
+from werkzeug import exceptions
 from zope.interface import implementer
 
 from callnet.config.schema import HttpSettings, LimitSettings
-from callnet.errors import BodyTooLarge, MethodNotAllowed, RateLimited, ServiceError
+from callnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, RateLimited, ServiceError, Unavailable, root_cause
 from callnet.ops.connection_limits import Crowds
 from callnet.ops.rate_limits import Limiter
 from callnet.util.logger import Logger
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
-from callnet.web.envelope import write_error
+from callnet.web.schemas import write_error
 from callnet.ws.buffers import keep_little
 from callnet.ws.refusals import refusal
+
+_log = Logger(namespace="callnet.web")
+
+
+def answer_failure(request: IRequest, failure: Failure, what: str) -> bytes:
+    """Answer with the error that a request came to.
+
+    :param what: the kind of request, for the log.
+    """
+    error = failure.value
+    if isinstance(error, exceptions.MethodNotAllowed):
+        request.setHeader(b"allow", ", ".join(error.valid_methods or ()).encode("ascii"))
+        return write_error(request, MethodNotAllowed("this path does not support this method"))
+    if isinstance(error, exceptions.HTTPException):
+        return write_error(request, NotFound("no such path"))
+    if isinstance(error, Unavailable):
+        cause = root_cause(error)
+        _log.warn(
+            "failed {what} {request}: {error}: {cause}", what=what, error=error, cause=cause, request=id_of(request)
+        )
+    if isinstance(error, ServiceError):
+        return write_error(request, error)
+    _log.failure("failed {what} {request}", failure, what=what, request=id_of(request))
+    return write_error(request, ServiceError("internal error"))
+
+
+class WholePath(Resource):
+    """A Klein resource that looks at the whole path of a request, wherever it was put among others."""
+
+    isLeaf = True
+
+    def __init__(self, klein: IResource) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._klein = klein
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer, or have Klein answer later."""
+        segments = [*(request.prepath or ()), *(request.postpath or ())]
+        try:
+            b"/".join(segments).decode("utf-8")
+        except UnicodeDecodeError:
+            return write_error(request, NotFound("no such path"))  # Klein would log a traceback
+        request.prepath, request.postpath = [], segments
+        # No route depends on the host, and some that a client can name are an exception to Klein.
+        request.requestHeaders.setRawHeaders(b"host", [b"callnet"])
+        rendered: bytes | int = self._klein.render(request)
+        return rendered
+
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress

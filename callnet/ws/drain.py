@@ -15,7 +15,7 @@ from callnet.ws.factory import ServerSocketFactory
 from callnet.ws.protocol import ServerSocket
 
 A_SECOND: Final = 500
-"""So many sockets are closed in a second: those who held them come to other processes, or back to the next of this."""
+"""Sockets closed each second: their clients reconnect to other processes, or to the next one here."""
 _PAUSE: Final = 0.05, 0.15
 """Seconds between two batches, at the least and at the most."""
 _LOOK_EVERY: Final = 1.0

@@ -12,7 +12,7 @@ from callnet.calls.page_session import PageSession
 from callnet.calls.ports import IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import LimitSettings, SocketSettings
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
 from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory

@@ -21,8 +21,17 @@ from callnet.model import CloseCode
 from callnet.util.direct_write import write
 from callnet.util.logger import Logger
 from callnet.ws.buffers import keep_little
-from callnet.ws.frames import CLOSE, HEADERS, OPCODE_BITS, OPCODE_OF_DATA, SHORT, take_text, text_header
-from callnet.ws.handshake import Opening, read_plain
+from callnet.ws.fast_paths import (
+    CLOSE,
+    HEADERS,
+    OPCODE_BITS,
+    OPCODE_OF_DATA,
+    SHORT,
+    Opening,
+    read_plain,
+    take_text,
+    text_header,
+)
 from callnet.ws.refusals import Refused, refusal
 from callnet.ws.slim_autobahn import LeanProtocol
 

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from callnet.calls.page_session import PageSession
 from callnet.calls.ports import IPeer
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers
 from tests.cluster.case import AnyNode
 from tests.support.unlimited import NO_SERVERS
 

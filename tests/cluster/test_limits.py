@@ -12,9 +12,8 @@ from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.ops.connection_limits import Crowds
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.rate_limits import SignalLimits
-from callnet.ops.turn_secret import TurnSecret
 from callnet.redis import limits
 from callnet.redis.limits import EXCHANGE_EVERY, TAKE_TIME
 from tests.cluster.case import ANN, TV

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 
 from callnet.calls.records import Notice
 from callnet.model import RoomId
-from callnet.ops.ice_servers import IceServers
-from callnet.ops.turn_secret import TurnSecret
+from callnet.ops.ice import IceServers, TurnSecret
 from callnet.redis import announcer
 from callnet.redis.codec import encode_message
 from tests.cluster.case import ANN, CAROL, TV

@@ -16,8 +16,8 @@ from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.listing import SqlContacts
-from callnet.storage.settings import SqlPhoneSettings
-from callnet.storage.sql import Run
+from callnet.storage.preferences import SqlPhoneSettings
+from callnet.storage.tables import Run
 from callnet.storage.threads import IThreadsReactor, Threads
 from tests.support import migrated
 from tests.support.immediate import run_at_once

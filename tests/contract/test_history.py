@@ -10,7 +10,7 @@ from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.history_ports import CallCursor, PastCall, Sides
+from callnet.accounts.ports import CallCursor, PastCall, Sides
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts, schema
 from callnet.storage import history as storage

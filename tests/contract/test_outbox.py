@@ -10,7 +10,7 @@ from sqlalchemy import select
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.history_ports import DueEvent, OutboxEvent, PastCall, Tried
+from callnet.accounts.ports import DueEvent, OutboxEvent, PastCall, Tried
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts, devices
 from callnet.storage import outbox as storage

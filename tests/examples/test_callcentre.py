@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.device_secrets import secret_hash
+from callnet.accounts.enrolment import secret_hash
 from callnet.client import Call, certificate_trust
 from callnet.client.room import RoomSocket
 from callnet.client.room_frames import Join, Room

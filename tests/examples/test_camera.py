@@ -13,11 +13,11 @@ from typing import Final
 from msgspec import UNSET
 from twisted.internet.utils import getProcessOutputAndValue
 
-from callnet.accounts.device_secrets import secret_hash
+from callnet.accounts.enrolment import secret_hash
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
-from callnet.storage.settings import change
+from callnet.storage.preferences import change
 from harness.daemon import BIN
 from tests.browser.camera import Camera
 from tests.examples.programs import EXAMPLES, Script

@@ -31,7 +31,7 @@ class AlertTests(AdminCase):
         return (done.stdout + done.stderr).decode()
 
     def counted(self) -> bytes:
-        """What a daemon counts, with Redis and a webhook."""
+        """The metrics of a daemon with Redis and a webhook."""
         more = [of_events(0, 0), of_times("callnet_redis_seconds", "Time until Redis answered.", Histogram())]
         return self.get("/metrics").body + as_text(more)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from callnet.accounts.keys import load_keys, load_older
 from callnet.cli.migrate import URL
 from callnet.migration.mapping import Mapping
-from callnet.migration.older import OlderDatabase
-from callnet.migration.rows import Kind
+from callnet.migration.older import Kind, OlderDatabase
 from tests.support.migrate_case import TAKEN, A, C, MigrateCase
 
 

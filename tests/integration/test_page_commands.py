@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from acceptance import readme
-from callnet.accounts.history_ports import OutboxEvent, Tried
+from callnet.accounts.ports import OutboxEvent, Tried
 from callnet.config.load import load
 from callnet.storage import devices
 from callnet.storage.database import Database

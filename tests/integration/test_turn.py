@@ -13,9 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.config.load import load
 from callnet.config.schema import LimitSettings
 from callnet.frames.ice import IceServer, turn_server
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.rate_limits import LimitsAlone
-from callnet.ops.turn_secret import TurnSecret
 from harness.coturn import LOOPBACK, SAMPLE, Coturn
 from tests.support.turn_case import SECRET
 from tests.support.turn_client import TurnClient

@@ -26,13 +26,11 @@ from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.calls.ports import Fate
 from callnet.model import DeviceAddress
 from callnet.ops.certificates import sign
-from callnet.ops.posted import ANSWER_TIME
+from callnet.ops.webhooks import ANSWER_TIME
 from callnet.push.addresses import IPAddress, is_global
 from callnet.push.outside import Outside
-from callnet.push.subscription import PushHosts
-from callnet.push.vapid import Vapid
-from callnet.push.waker import Waker
-from callnet.push.ways import WebPush
+from callnet.push.sender import Waker, WebPush
+from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.push import SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once

@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from callnet.ops.deliveries import LEASE
+from callnet.ops.webhooks import LEASE
 from harness.daemon import BIN
 from tests.integration.test_history import killed_after_a_call
 from tests.integration.test_workers import shared_workers

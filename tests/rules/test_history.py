@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from callnet.accounts.history_ports import PastCall
 from callnet.accounts.past_calls import sides
+from callnet.accounts.ports import PastCall
 from callnet.calls import events
 from callnet.calls.events import Stopped
 from callnet.calls.records import is_over

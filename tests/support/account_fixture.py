@@ -14,21 +14,21 @@ from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
+from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
-from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress
-from callnet.ops.ice_offers import IceOffers
+from callnet.ops.ice import IceOffers
 from callnet.ops.rate_limits import LimitsAlone, LoginLimits
 from callnet.push.registry import WaysToWake
-from callnet.push.ways import WebPush
+from callnet.push.sender import WebPush
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
@@ -36,10 +36,9 @@ from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage.preferences import SqlPreferences
+from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
-from callnet.storage.settings import SqlPhoneSettings
 from callnet.store.memory import MemoryCallStore
 from callnet.util.deferreds import Ready, Soon
 from callnet.web.api import AccountApi

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from callnet.client import Watch
-from callnet.schemas.frames import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
+from callnet.schemas.structs import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.support.frame_schemas import check
 
 log = Logger()

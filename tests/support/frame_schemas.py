@@ -9,8 +9,7 @@ from typing import Any
 
 from jsonschema_rs import Draft7Validator, ValidationError
 
-from callnet.schemas.frames import Direction
-from callnet.schemas.structs import reference
+from callnet.schemas.structs import Direction, reference
 
 
 @cache

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred, fail, succeed
 
 from callnet.ops.admin_commands import Order, Outcome
-from callnet.ops.metrics import Family
-from callnet.ops.observed import Observed
+from callnet.ops.metrics import Family, Observed
 from callnet.ops.readiness import Report
 
 

@@ -6,9 +6,8 @@ from time import monotonic
 from typing import Final
 
 from callnet.config.schema import LimitSettings, TurnSettings
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.rate_limits import LimitsAlone, SignalLimits
-from callnet.ops.turn_secret import TurnSecret
 
 UNLIMITED: Final = LimitSettings(**dict.fromkeys(LimitSettings.__struct_fields__, 0))
 ALONE: Final = LimitsAlone(monotonic)

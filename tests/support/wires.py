@@ -16,21 +16,20 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.revocations import Revocations
-from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.extensions import NO_ROSTER
+from callnet.calls.policies import Wake, nobody_can
 from callnet.calls.ports import IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
-from callnet.calls.waking import Wake, nobody_can
 from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
 from callnet.model import DeviceAddress
-from callnet.ops.ice_servers import IceServers
+from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.rate_limits import LimitsAlone
-from callnet.ops.turn_secret import TurnSecret
-from callnet.schemas.frames import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
+from callnet.schemas.structs import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
 from callnet.store.memory import MemoryBus, MemoryCallStore
-from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.factory import NO_SETTINGS
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, PING, PONG, TEXT, Frame, FrameReader, client_frame

@@ -15,8 +15,7 @@ from zope.interface import implementer
 from callnet.config.schema import CallSettings, Settings
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, Answer, LogLine, Serving, Start
-from callnet.supervision.supervisor import Workers
-from callnet.supervision.worker import IParentReactor
+from callnet.supervision.supervisor import IParentReactor, Workers
 
 SETTINGS = Settings(calls=CallSettings(ring_time=7))
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import blocks
 from callnet.schemas import openapi
-from callnet.schemas.frames import DIRECTIONS
+from callnet.schemas.structs import DIRECTIONS
 from harness import ROOT
 from tests.support.played import SERVER, Player
 from tests.support.quiet import QuietTestCase

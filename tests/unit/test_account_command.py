@@ -6,9 +6,8 @@ import json
 
 from twisted.internet.task import Clock
 
-from callnet.accounts.device_secrets import secret_hash
-from callnet.accounts.history_ports import PastCall
-from callnet.accounts.ports import Enrolled, PushKind, PushRegistration
+from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.ports import Enrolled, PastCall, PushKind, PushRegistration
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.util.timer import Alarm
+from callnet.util.timers import Alarm
 
 
 class AlarmTests(SynchronousTestCase):

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import DataInvalid
 from callnet.storage import contacts
-from callnet.web.requests import AddContactRequest, ContactRequest, ContactsRequest, LoginRequest, decode_body
+from callnet.web.schemas import AddContactRequest, ContactRequest, ContactsRequest, LoginRequest, decode_body
 from tests.support.account_fixture import FRIEND, PHONE
 from tests.support.api_case import CHANGES, CONTACTS, LOGIN, MARK, ApiTestCase
 

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
-from callnet.redis.batch import SIZE_MAX, Batch
+from callnet.redis.commands import SIZE_MAX, Batch
 
 
 class Commands:

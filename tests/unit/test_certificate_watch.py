@@ -12,8 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ops.certificate_watch import LOOK_EVERY, WARN_EVERY, CertificateWatch
-from callnet.ops.certificates import ServerTls, sign
+from callnet.ops.certificates import LOOK_EVERY, WARN_EVERY, CertificateWatch, ServerTls, sign
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 LIFETIME: Final = timedelta(days=824)

@@ -257,7 +257,7 @@ class MistakeTests(FileTestCase):
         )
 
     def test_what_is_no_toml(self) -> None:
-        """What is no TOML is told with the place."""
+        """An error in the TOML names its place."""
         self.assertRegex(self.refusal("calls.grace = = 7"), r"^not TOML: .*\(at line 1, column 15\)$")
         self.assertRegex(self.refusal("a = " + "[" * 5000), r"^not TOML: ")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from callnet.calls.ports import Fate
 from callnet.config.schema import PushSettings
 from callnet.model import DeviceAddress
-from callnet.push.waker import AGAIN, Waker
+from callnet.push.sender import AGAIN, Waker
 from tests.support.push_browser import Browser
 from tests.support.tap_case import DaemonTestCase
 from tests.unit.test_config import ENVIRON, FileTestCase
@@ -72,7 +72,7 @@ class PushSettingsTests(FileTestCase):
             )
 
     def test_subject(self) -> None:
-        """Web Push needs somebody whom push services may write to."""
+        """Web Push needs a contact for push services."""
         self.assertIn("push.subject must be set", self.refusal(HOSTS))
         for subject in ("mailto:ops@example.org", "https://example.org/contact"):
             self.assertEqual(subject, self.load(f'{HOSTS}push.subject = "{subject}"').push.subject)

@@ -30,7 +30,7 @@ from callnet.ops.admin_commands import (
     Revoke,
 )
 from callnet.ops.admin_key import AdminKey
-from callnet.ops.observed import Observed
+from callnet.ops.metrics import Observed
 from callnet.ops.readiness import Check, Report
 from callnet.util.logger import threshold
 from callnet.web import admin

@@ -12,13 +12,11 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.history_ports import OutboxEvent
+from callnet.accounts.ports import OutboxEvent
 from callnet.errors import Unavailable
-from callnet.ops import deliveries
-from callnet.ops.deliveries import AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries
+from callnet.ops import webhooks
 from callnet.ops.metrics import of_events
-from callnet.ops.posted import ANSWER_TIME
-from callnet.ops.signed_posts import SignedPosts
+from callnet.ops.webhooks import ANSWER_TIME, AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries, SignedPosts
 from callnet.storage.outbox import SqlOutbox, letters
 from callnet.storage.tables import outbox
 from tests.support import migrated
@@ -261,4 +259,4 @@ class DeliveriesTests(SynchronousTestCase):
 
     def test_lease(self) -> None:
         """Leased events are back before others take them, even if every answer is late."""
-        self.assertGreater(deliveries.LEASE, ANSWER_TIME * TAKEN / AT_ONCE)
+        self.assertGreater(webhooks.LEASE, ANSWER_TIME * TAKEN / AT_ONCE)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.store.due import DueIndex
+from callnet.store.tables import DueIndex
 
 Step = tuple[float, str, float | None]
 

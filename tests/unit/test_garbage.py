@@ -17,7 +17,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import SignalingSettings
@@ -26,7 +26,7 @@ from callnet.ops.certificates import sign
 from callnet.ops.garbage import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
 from callnet.store.memory import MemoryBus, MemoryCallStore
 from callnet.ws import ServerSocketFactory
-from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, TEXT, client_frame
 from tests.support.plain_preferences import OPEN

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.config.schema import SignalingSettings
 from callnet.model import DeviceAddress
-from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import SignalingFactory
 from tests.support.quiet import QuietTestCase
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
 from tests.support.wires import Wire, World

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from callnet.accounts import call_events, history
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.history import Historian
-from callnet.accounts.history_ports import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
+from callnet.accounts.ports import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
 from callnet.calls.records import CallRecord, Over, Ringing
 from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
@@ -140,7 +140,7 @@ class HistorianTests(SynchronousTestCase):
         return [int(room, 16) for room in self.history.written]
 
     def test_written(self) -> None:
-        """What has ended is written down within a second, both sides, and once."""
+        """An ended call is written within a second, both sides, and once."""
         self.end(1, 2)
         self.clock.advance(history.WRITE_EVERY)
         self.assertEqual(2, self.history.answer())

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.keys import add_key, load_keys, load_or_make_keys, remove_key
-from callnet.accounts.ring import Key, KeyRing
+from callnet.accounts.keys import Key, KeyRing, add_key, load_keys, load_or_make_keys, remove_key
 from callnet.errors import StartError
 
 BENCH_KEY = b"bench-key-bench-key-bench-key-00"

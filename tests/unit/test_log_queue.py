@@ -14,8 +14,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ops.log_queue import PATIENCE, LogQueue
-from callnet.ops.logs import JsonLines
+from callnet.ops.logs import PATIENCE, JsonLines, LogQueue
 
 
 class LogQueueTests(SynchronousTestCase):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.device_secrets import secret_hash
+from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.logins import Login
-from callnet.accounts.ring import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DeviceInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import EVERY_DEVICE, DeviceAddress

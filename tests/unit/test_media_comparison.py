@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callnet.client.verification import Fingerprints, State, Verification, fingerprint_of
-from callnet.schemas.frames import NOTE
+from callnet.schemas.structs import NOTE
 from tests.support.frame_schemas import check
 from tests.support.media_wire import OURS, THEIRS, Wire
 from tests.support.room_case import KEYS, meeting

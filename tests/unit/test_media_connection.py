@@ -16,7 +16,7 @@ from callnet.media.connection import (
     LONGEST_PATIENCE,
     LOOK_EVERY,
 )
-from callnet.schemas.frames import RELAYED
+from callnet.schemas.structs import RELAYED
 from tests.support.media_wire import ConnectionCase
 from tests.unit.test_schema_frames import good_frames, written
 

@@ -18,7 +18,7 @@ from callnet.client.room_frames import IceServer, Join
 from callnet.media.connection import FAREWELL, Connection
 from callnet.media.visit import Visit, seat_key
 from callnet.model import DeviceAddress
-from callnet.schemas.frames import FROM_PAGE, NOTE, RELAYED, TO_PAGE
+from callnet.schemas.structs import FROM_PAGE, NOTE, RELAYED, TO_PAGE
 from tests.support.client_case import PORT, ClientCase, ScriptedServer
 from tests.support.frame_schemas import check
 from tests.support.media_wire import Wire

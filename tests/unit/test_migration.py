@@ -11,11 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.accounts.enrolment import is_cn_mobile, is_device_id
 from callnet.errors import StartError
 from callnet.migration import mapping
-from callnet.migration.errors import MigrationError
-from callnet.migration.mapping import AccountTable, DeviceTable, Mapping
-from callnet.migration.older import OlderDatabase
-from callnet.migration.report import Report
-from callnet.migration.rows import Judge, Kind, Refused, Row, shown
+from callnet.migration.mapping import AccountTable, DeviceTable, Mapping, MigrationError
+from callnet.migration.moves import Report
+from callnet.migration.older import Judge, Kind, OlderDatabase, Refused, Row, shown
 
 A, B = "13651884967", "13800138000"
 

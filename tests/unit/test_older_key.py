@@ -8,15 +8,24 @@ from datetime import UTC, datetime
 
 from twisted.internet.task import Clock
 
-from callnet.accounts.keys import add_key, load_keys, load_older, load_or_make_keys, remove_older, take_over
-from callnet.accounts.ring import Key, KeyRing, OlderServer
+from callnet.accounts.keys import (
+    Key,
+    KeyRing,
+    OlderServer,
+    add_key,
+    load_keys,
+    load_older,
+    load_or_make_keys,
+    remove_older,
+    take_over,
+)
 from callnet.accounts.tokens import Tokens
 from callnet.config.schema import TokenSettings
 from callnet.doctor.findings import Level
 from callnet.doctor.machine import examine
 from callnet.errors import StartError, TokenInvalid
 from callnet.migration import key as migration
-from callnet.migration.errors import MigrationError
+from callnet.migration.mapping import MigrationError
 from callnet.model import DeviceAddress
 from harness.seed_token import seed_token
 from tests.support.quiet import QuietTestCase

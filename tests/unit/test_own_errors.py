@@ -15,7 +15,7 @@ from callnet.config.schema import SignalingSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.ws import Opening, ServerSocket, ServerSocketFactory
-from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import TEXT
 from tests.support.plain_preferences import OPEN

@@ -16,8 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from acceptance.readme import Block, blocks
 from callnet.accounts.call_events import CallAnswered, CallEnded, CallMissed, CallStarted, DeviceEnrolled
 from callnet.schemas import asyncapi, openapi
-from callnet.schemas.frames import DIRECTIONS, schema_of
-from callnet.schemas.structs import Schema, reference
+from callnet.schemas.structs import DIRECTIONS, Schema, reference, schema_of
 from harness import ROOT
 from tools.handbook import reference as handbook
 from tools.handbook import seed

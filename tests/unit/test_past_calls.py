@@ -9,8 +9,8 @@ from msgspec import UNSET
 from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
-from callnet.accounts.history_ports import CallCursor
 from callnet.accounts.past_calls import PAGE
+from callnet.accounts.ports import CallCursor
 from callnet.calls.quiet_hours import QuietHours
 from callnet.model import DeviceAddress
 from callnet.web.http import CappedSite

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.ws.handshake import read_plain
+from callnet.ws.fast_paths import read_plain
 from harness.websocket import TEXT, client_frame
 from tests.support.wires import Wire
 

@@ -16,9 +16,8 @@ from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.push.addresses import is_global
 from callnet.push.outside import Outside
-from callnet.push.subscription import PushHosts
-from callnet.push.vapid import Vapid
-from callnet.push.ways import WebPush
+from callnet.push.sender import WebPush
+from callnet.push.webpush import PushHosts, Vapid
 from tests.support.account_fixture import PHONE, TV, ServiceFixture
 from tests.support.api_case import LOGOUT, MARK, ApiTestCase
 from tests.support.push_browser import Browser

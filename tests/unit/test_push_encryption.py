@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.push.encryption import PLAIN_MAX, encrypt, sealed
-from callnet.push.subscription import PushHosts, Subscription, read_subscription
+from callnet.push.webpush import PLAIN_MAX, PushHosts, Subscription, encrypt, read_subscription, sealed
 from tests.support.push_browser import Browser, base64url, from_base64url
 
 URL = "https://push.test/send/1"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import DataInvalid
-from callnet.push.subscription import PushHosts, read_subscription
+from callnet.push.webpush import PushHosts, read_subscription
 from tests.support.push_browser import Browser, base64url
 
 HOSTS = PushHosts(["push.test", "*.notify.test", "other.test:8443"])

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import StartError
-from callnet.push.vapid import Vapid, load_or_make_key
+from callnet.push.webpush import Vapid, load_or_make_key
 from tests.support.push_browser import claims_of, from_base64url
 
 

@@ -16,7 +16,7 @@ from callnet.client.line import DEAD_AFTER
 from callnet.client.relayed import Negotiate, Restart, parse_relayed
 from callnet.client.room import FULL_AGAIN_AFTER, LONGEST_DELAY, PING_EVERY, RoomSocket
 from callnet.client.room_frames import Join, Room, parse_message
-from callnet.schemas.frames import FROM_PAGE, RELAYED, TO_PAGE
+from callnet.schemas.structs import FROM_PAGE, RELAYED, TO_PAGE
 from tests.support.client_case import PORT, ClientCase, ScriptedServer
 from tests.support.frame_schemas import check
 from tests.support.room_case import KEYS, SESSIONS, WAITING, ended, meeting

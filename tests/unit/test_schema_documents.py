@@ -20,7 +20,7 @@ from callnet.errors import DataInvalid
 from callnet.frames import base, page
 from callnet.schemas import asyncapi, openapi, room
 from callnet.web.api import AccountApi
-from callnet.web.requests import decode_body
+from callnet.web.schemas import decode_body
 from harness import ROOT
 from tests.support.answer_schemas import check_answer
 from tests.support.schema_strategies import spoilt, values

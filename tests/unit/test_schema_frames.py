@@ -19,7 +19,7 @@ from callnet.frames.base import encode
 from callnet.frames.decode import BadFrame
 from callnet.frames.page import BadPageFrame, decode_page
 from callnet.frames.v2 import EXTENDED
-from callnet.schemas.frames import (
+from callnet.schemas.structs import (
     DIRECTIONS,
     FROM_DEVICE,
     FROM_EXTENDED,
@@ -30,7 +30,7 @@ from callnet.schemas.frames import (
     Direction,
     schema_of,
 )
-from callnet.ws.frames import text_header
+from callnet.ws.fast_paths import text_header
 from tests.support import checked_client
 from tests.support.frame_schemas import check, complaint
 from tests.support.quiet import QuietTestCase

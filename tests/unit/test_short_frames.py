@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.ws import Opening, ServerSocket, ServerSocketFactory
-from callnet.ws.frames import take_text
+from callnet.ws.fast_paths import take_text
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.transport import Transport
 from tests.support.wires import Wire

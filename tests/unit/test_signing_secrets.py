@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.config.load import load
 from callnet.config.schema import GatewaySettings, OtpSettings, Settings, WebhookSettings
 from callnet.errors import StartError
-from callnet.ops.signing_secrets import read_signing_secrets
+from callnet.ops.webhooks import read_signing_secrets
 from tests.support.tap_case import DaemonTestCase
 
 SECRET = "known to callnet and to this program alone"

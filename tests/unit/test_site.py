@@ -15,7 +15,7 @@ from callnet.config.schema import SignalingSettings
 from callnet.store.memory import MemoryBus
 from callnet.web import site
 from callnet.web.api import AccountApi
-from callnet.ws.device_factory import SignalingFactory
+from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from tests.support.account_fixture import TV, ServiceFixture
 from tests.support.http_wire import Answer, HttpWire

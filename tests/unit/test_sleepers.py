@@ -15,8 +15,8 @@ from callnet.calls.preferences import Preferences
 from callnet.calls.records import Policy
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.push import sleepers
-from callnet.push.sleepers import AGAIN, Sleepers
+from callnet.push import registry
+from callnet.push.registry import AGAIN, Sleepers
 from callnet.util.deferreds import Ready, Soon
 
 
@@ -88,7 +88,7 @@ class SleepersTests(SynchronousTestCase):
 
     def test_very_many(self) -> None:
         """If there are very many the first are made known; the others are when they connect."""
-        self.patch(sleepers, "SLEEPERS_MAX", 200)
+        self.patch(registry, "SLEEPERS_MAX", 200)
         made = self.begin(500)
         made.start()
         self.assertEqual(400, len(self.known))

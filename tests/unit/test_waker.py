@@ -16,10 +16,8 @@ from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.calls.ports import Fate
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.ops.signed_posts import SignedPosts
-from callnet.ops.webhooks import Webhook
-from callnet.push.waker import AGAIN, AT_ONCE, Waker
-from callnet.push.ways import PAUSES, Gateway
+from callnet.ops.webhooks import SignedPosts, Webhook
+from callnet.push.sender import AGAIN, AT_ONCE, PAUSES, Gateway, Waker
 from callnet.storage.push import SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once

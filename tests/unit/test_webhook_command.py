@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from callnet.accounts.history_ports import DueEvent, OutboxEvent, Tried
+from callnet.accounts.ports import DueEvent, OutboxEvent, Tried
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.outbox import SqlOutbox

@@ -19,8 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from callnet.calls.ports import Fate
-from callnet.ops.signed_posts import SignedPosts
-from callnet.ops.webhooks import Webhook
+from callnet.ops.webhooks import SignedPosts, Webhook
 
 SECRET = "s3cret-" * 6
 URL = "https://user:passw0rd@hooks.test/callnet?x=1"

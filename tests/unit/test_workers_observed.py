@@ -28,7 +28,7 @@ from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
 from callnet.supervision import messages
 from callnet.supervision.messages import COMPLAINTS, LOG, ORDERS, LogLine, Serving
-from callnet.supervision.worker import FIRST_PAUSE
+from callnet.supervision.supervisor import FIRST_PAUSE
 from callnet.util.logger import threshold
 from tests.support.workers_case import WorkersTestCase
 

@@ -1,4 +1,4 @@
-"""The STUN and TURN servers for clients, with credentials that expire, limited by address."""
+"""The STUN and TURN servers that clients are told of, and their credentials."""
 
 from __future__ import annotations
 
@@ -9,12 +9,45 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import ILimits
 from callnet.config.schema import LimitSettings, TurnSettings
-from callnet.errors import RateLimited
-from callnet.frames.ice import IceServer, PageServers, turn_server
-from callnet.ops.turn_secret import TurnSecret
-from callnet.util.net import hidden
+from callnet.errors import RateLimited, StartError
+from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
+from callnet.util import files
+from callnet.util.net import hidden, site_of
+
+_SETTING: Final = "turn.secret_file"
+_MOST_LINES: Final = 2
+
+
+class TurnSecret:
+    """The secret that credentials are made with from now on. It may be changed at any time."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+
+def read_turn_secret(settings: TurnSettings) -> str:
+    """Read the secret; it is empty if there is no TURN server.
+
+    Of two lines in the file the first is it. The other is for people: what the servers still accept.
+
+    :raises StartError: the file cannot be read, is open to others, or holds no secret.
+    """
+    if not settings.urls or not settings.secret_file:
+        return settings.secret
+    content = files.read_private(settings.secret_file, _SETTING)
+    lines = content.decode("latin-1").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not 1 <= len(lines) <= _MOST_LINES or not all(map(is_secret, lines)):
+        raise StartError(
+            f"{_SETTING}: {settings.secret_file} must have one or two lines, each of {SECRET_MIN} to {SECRET_MAX}"
+            " ASCII characters without spaces"
+        )
+    return lines[0]
+
 
 Recipient: TypeAlias = Literal["device", "page"]
 
@@ -78,7 +111,7 @@ class IceServers:
         return self._stun if self._wait("device", site) else self._servers(self._settings.lifetime)
 
     def for_call(self, site: str | None, seconds: float) -> PageServers:
-        """The servers for a page in a call that may last no longer than so many seconds; credentials do not, either.
+        """The servers for a page in a call that may last at most this many seconds; credentials last no longer.
 
         They are STUN alone if credentials have gone there too often.
         """
@@ -118,3 +151,21 @@ class IceServers:
 def _stun(settings: TurnSettings) -> Sequence[IceServer]:
     """The servers for all clients."""
     return (IceServer(settings.stun),) if settings.stun else ()
+
+
+class IceOffers:
+    """For devices that are logged in."""
+
+    def __init__(self, servers: IceServers, tokens: Tokens) -> None:
+        self._servers = servers
+        self._tokens = tokens
+
+    def offer(self, token: str, host: str) -> IceOffer:
+        """The servers for the device of a token.
+
+        :param host: the address that it asks from, if that is known.
+        :raises TokenInvalid: the token is not valid.
+        :raises RateLimited: credentials were asked for from there too often.
+        """
+        self._tokens.verify(token)
+        return self._servers.for_device(site_of(host))

@@ -1,16 +1,56 @@
-"""The bodies of the account service's calls, decoded once into frozen values."""
+"""The requests and answers of the account service, as structs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import Encoder
 from twisted.web.iweb import IRequest
 
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of
-from callnet.errors import DataInvalid
+from callnet.errors import DataInvalid, ServiceError
+from callnet.util.schema_hints import PHONE
+
+_encode = Encoder().encode
+
+
+class Envelope(Struct, frozen=True, rename="camel"):
+    """The fields of every answer."""
+
+    error_code: int
+    error_code_name: str
+    message: str
+
+
+SUCCESS: Final = Envelope(0, "ERROR_CODE_NONE", "ok")
+"""The fields of the answer to a successful call, before the call's own."""
+
+_SUCCESS: Final = _encode(SUCCESS)[:-1]
+
+
+def write_success(request: IRequest, fields: Struct) -> bytes:
+    """The body of an answer to a call that succeeded; status and headers are set on ``request``."""
+    own = _encode(fields)
+    return _write(request, 200, b"%b%b%b" % (_SUCCESS, b"" if own == b"{}" else b",", own[1:]))
+
+
+def write_error(request: IRequest, error: ServiceError) -> bytes:
+    """The body of an answer that is an error; status and headers are set on ``request``."""
+    if error.retry_after is not None:
+        request.setHeader(b"retry-after", b"%d" % error.retry_after)
+    return _write(request, error.status, _encode(Envelope(error.error_code, error.error_name, str(error))))
+
+
+def _write(request: IRequest, status: int, body: bytes) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"x-content-type-options", b"nosniff")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    return body
 
 
 class LoginRequest(Struct, frozen=True):
@@ -93,7 +133,7 @@ class PushRequest(Struct, frozen=True):
     """``POST /devices/push``; the token may be in the header."""
 
     kind: Literal["webhook", "webpush", "none"]
-    """Who wakes the device: the operator's gateway, the push service of its browser, or nobody."""
+    """The way to wake the device: the operator's gateway, the push service of its browser, or none."""
     token: str | None = None
     target: str = ""
     """By what the gateway knows the device, or what the browser gave, as JSON; of ``none`` it is not looked at."""
@@ -161,3 +201,35 @@ def _convert(fields: dict[str, Any], kind: type[_Body]) -> _Body:
         except msgspec.ValidationError:
             raise DataInvalid(f"{name} must be {_EXPECTED.get(name, 'a string')}") from None
     return msgspec.convert(fields, kind)
+
+
+class Done(Struct, frozen=True):
+    """It was done; there is no more to say."""
+
+
+DONE: Final = Done()
+
+
+class PushKey(Struct, frozen=True):
+    """The data that a browser needs to subscribe to Web Push."""
+
+    application_server_key: str | None
+    """A point on P-256, uncompressed, in base64url (RFC 8292 §3.2); ``null``: there is no Web Push here."""
+
+
+# A type of its own: in a request there may be other fields besides, in an answer there are none.
+class QuietHoursAnswered(QuietHoursFields, frozen=True):
+    """The part of each day in which a phone does not ring: ``HH:MM`` in a time zone."""
+
+    @classmethod
+    def of(cls, hours: QuietHours) -> Self:
+        """These hours, as people read them."""
+        return msgspec.convert(hours.fields(), cls)
+
+
+class SettingsAnswer(Struct, frozen=True):
+    """The settings of a phone for calls to it."""
+
+    do_not_disturb: QuietHoursAnswered | None
+    auto_answer: Sequence[Annotated[str, PHONE]]
+    """The phones whose calls its devices may answer by themselves."""

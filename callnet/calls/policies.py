@@ -1,20 +1,25 @@
-"""Decisions about devices from outside of calls: revoked tokens, ended calls, and policies of owners."""
+"""Policies of devices: attached, updated and revoked; waking of devices that sleep."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from typing import TypeAlias
+
+from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
-from callnet.calls.ports import ICallStore, IPreferences
+from callnet.calls.ports import Fate, ICallStore, IPreferences
 from callnet.calls.preferences import UNREADABLE, Preferences
 from callnet.calls.records import Policy
 from callnet.calls.sessions import DeviceSession
 from callnet.calls.switchboard import PerKeyQueue, Transactions
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
-from callnet.util.deferreds import Ready, Soon, begin
+from callnet.util.deferreds import Ready, Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.logger import Logger
 
 
 class Orders:
@@ -95,3 +100,46 @@ class Orders:
             await self._transactions.reply_to(event)
         except Unavailable:
             self._retries.keep(event)
+
+
+log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
+
+
+Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[Fate]]
+
+
+class Waking:
+    """Wakes devices without waiting for them: a woken device connects, or does not.
+
+    :param wake: tells a device to connect, with the caller's phone, the owner's name for it, and the seconds of
+        ringing. Fires with the result; it does not fail.
+    """
+
+    def __init__(self, decisions: Transactions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
+        self._transactions = decisions
+        self._preferences = preferences
+        self._settings = settings
+        self._tell = wake
+
+    def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
+        """Wake the sleeping rung devices of a call."""
+        for device in devices:
+            or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
+
+    async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
+        name = (await self._preferences.of(device.phone)).name_of(caller.phone)
+        if await self._tell(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
+            await self._transactions.reply_to(events.NotWoken(room, device))
+
+    def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
+        """Register a wakeable device, if it is unknown.
+
+        :raises Unavailable: the store cannot be reached.
+        """
+        return begin(self._transactions.reply_to(events.Sleeps(device, policy)))
+
+
+def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
+    """Wake no device."""
+    return succeed(Fate.GONE)
