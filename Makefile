@@ -130,7 +130,7 @@ lint: $(DEVELOPMENT)
 	@$(BIN)/mypy
 	@tools/check-scripts
 	@$(BIN)/python tools/check-vendored callnet/static/vendor tests/browser/vendor
-	@$(BIN)/python tools/check_language.py *.md callnet docs etc tests harness acceptance bench tools examples changes twisted
+	@$(BIN)/python tools/check_language.py README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md callnet docs etc tests harness acceptance bench tools examples changes twisted
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff check --fix .
