@@ -351,11 +351,11 @@ class World:
         self._everyone = channel_of(prefix, EVERY_NODE).encode()
         self._listeners: defaultdict[bytes, dict[SimulatedWire, None]] = defaultdict(dict)
         self._set_clock()
+        self.run_id = self._run_of_redis()
+        """The ``run_id`` of Redis that nodes see when they connect. A test may set another one: that of a replica."""
         self.redis.ask(b"HSET", f"{prefix}meta".encode(), b"run", self.run_id.encode())
 
-    @property
-    def run_id(self) -> str:
-        """The name of this run of Redis among nodes."""
+    def _run_of_redis(self) -> str:
         info: list[str] = self.redis.ask(b"INFO", b"server").decode().splitlines()
         return next(line[7:] for line in info if line.startswith("run_id:"))
 
@@ -403,6 +403,7 @@ class World:
         self.redis.close()
         self._server.restart()
         self.redis = BlockingRedis(self._server)
+        self.run_id = self._run_of_redis()
         self._set_clock()
         return self.redis
 
