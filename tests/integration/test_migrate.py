@@ -115,7 +115,11 @@ class StoreMixin(_Base):
         self.run_("contact", "add", A, "13600000001", "--both")
         trial = self.migrate("--back", "--dry-run").stdout
         before = self.devices()
-        for line in ("accounts: 4 read, 1 to copy back", "devices: 6 read, 2 to copy back", "contacts: 5 read, 2 to copy back"):
+        for line in (
+            "accounts: 4 read, 1 to copy back",
+            "devices: 6 read, 2 to copy back",
+            "contacts: 5 read, 2 to copy back",
+        ):
             self.assertIn(line, trial)
         done = self.migrate("--back").stdout
         self.assertEqual(done.splitlines()[:3], trial.replace("to copy back", "copied back").splitlines()[:3])
