@@ -28,7 +28,7 @@ REMEMBERED: Final = 300.0
 """Seconds after which a daemon that nobody uses has forgotten every call."""
 LET_GO: Final = 15.0
 """Seconds after which a daemon that everyone has left has let go of everyone."""
-KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
+KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.store.", "callnet.model.")
 """The modules that remember ended calls for some time."""
 SHOWN: Final = 5
 """The number of violations of a kind that are shown."""

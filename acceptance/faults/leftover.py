@@ -21,7 +21,7 @@ PERMANENT: Final = frozenset({"meta"})
 """The keys that are documented as permanent."""
 OF_THE_LIVING: Final = frozenset({"nodes"})
 """The keys that name the live nodes."""
-KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.model.")
+KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.store.", "callnet.model.")
 """Classes that are remembered for some time after everyone has gone."""
 COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.")
 """Modules that only count, a number for each known reason; and the database, which keeps a few connections."""
