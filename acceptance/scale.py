@@ -92,7 +92,7 @@ class Scale:
                 self._weigh(f"a call {where}{name}", crowd, rounds, partial(_call_some, crowd, pairs), at_once)
         self._weigh_pages(crowd, 10 * self._plan.calls)
         crowd.world.redis.ask(b"FLUSHALL")
-        known = sum(len(node.copies.devices()) for node in crowd.world.nodes)
+        known = sum(len(node.cache.devices()) for node in crowd.world.nodes)
         self._weigh("a device that is announced again", crowd, 1, partial(crowd.world.pass_time, 2), known)
         crowd.world.close()
 

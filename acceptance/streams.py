@@ -60,7 +60,7 @@ KINDS: Final[dict[str, tuple[st.SearchStrategy[Any], Callable[[Any, _Seen], None
 
 
 def _say_nothing() -> None:
-    """Silence the server's log of its own errors: some streams ask for them."""
+    """NullLogger the server's log of its own errors: some streams ask for them."""
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
 
 

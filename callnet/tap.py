@@ -24,8 +24,8 @@ from twisted.python import usage
 import callnet
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Tokens
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
@@ -58,8 +58,8 @@ from callnet.redis.check import reachable
 from callnet.storage.database import Database
 from callnet.storage.devices import devices_without_secret
 from callnet.storage.threads import Threads
+from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.dates import dated
-from callnet.store.membership import Membership
 from callnet.store.memory import open_alone
 from callnet.supervision.supervisor import IParentReactor, Supervisor, Workers
 from callnet.util import files
@@ -369,7 +369,7 @@ def _devices_open_to_others(settings: Settings) -> int:
 
 
 def _readiness(
-    settings: Settings, cluster: Membership, ping: Callable[[], Deferred[None]], clock: IReactorTime
+    settings: Settings, cluster: ClusterHandle, ping: Callable[[], Deferred[None]], clock: IReactorTime
 ) -> Readiness:
     questions: dict[str, Question] = {"database": Remembered(lambda: ping().addCallback(lambda _: None), clock)}
     if settings.redis.url:
@@ -377,7 +377,7 @@ def _readiness(
     return Readiness(questions, clock)
 
 
-def _cluster(settings: Settings, reactor: IDaemonReactor) -> Membership:
+def _cluster(settings: Settings, reactor: IDaemonReactor) -> ClusterHandle:
     """This node alone, or as one of many that meet over Redis."""
     if not settings.redis.url:
         return open_alone(reactor, time.time)

@@ -22,7 +22,7 @@ from zope.interface import provider
 
 from callnet.app.service import Daemon
 from callnet.errors import StartError, Unavailable
-from callnet.ops.admin_commands import Outcome
+from callnet.ops.admin_commands import AdminResult
 from callnet.ops.logs import fields_of, log_queue
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
@@ -108,7 +108,7 @@ class Orders(LineOnlyReceiver):
         elif ask.what == "families":
             observed.families().addCallback(lambda families: self._say(Answer(ask.number, families=families)))
         else:
-            obeyed: Deferred[Outcome | None] = observed.obey(ask.what).addErrback(_cannot)
+            obeyed: Deferred[AdminResult | None] = observed.obey(ask.what).addErrback(_cannot)
             obeyed.addCallback(lambda outcome: self._say(Answer(ask.number, outcome=outcome)))
 
     def _say(self, message: Serving | Answer) -> None:

@@ -258,7 +258,7 @@ class Books:
         if attempt not in self._engaged[device][-3:]:
             self._engaged[device].append(attempt)
 
-    # Questions of a judge
+    # RedisCommands of a judge
 
     def nodes(self, device: Address, since: float, until: float) -> frozenset[int]:
         """The nodes that ``device`` was at, or tried, at some time in between."""

@@ -12,7 +12,7 @@ from typing import Final
 from acceptance import census
 from callnet.redis import scripts
 from callnet.redis.announcer import Announcer
-from callnet.redis.node import Member
+from callnet.redis.node import NodeLifecycle
 
 EPOCH_CHECKS: Final = (
     ("    return lease and lease > now\n", "    return true\n"),
@@ -48,11 +48,11 @@ def take_out_reread() -> None:
 def take_out_sweep() -> None:
     """Remove the sweep, which finds everything that nothing else finds."""
 
-    def take_swept(self: Member) -> list[object]:
+    def take_swept(self: NodeLifecycle) -> list[object]:
         self._swept.clear()
         return []
 
-    Member.take_swept = take_swept  # type: ignore[method-assign, assignment]
+    NodeLifecycle.take_swept = take_swept  # type: ignore[method-assign, assignment]
 
 
 SAFEGUARDS: Final[Mapping[str, Callable[[], None]]] = {

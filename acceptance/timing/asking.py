@@ -1,4 +1,4 @@
-"""Rounds of calls to everybody, in random order."""
+"""PeriodicRuns of calls to everybody, in random order."""
 
 from __future__ import annotations
 

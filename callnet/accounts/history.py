@@ -16,7 +16,7 @@ from callnet.calls.ports import IEndedCalls
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import Unavailable
 from callnet.util.logger import Logger
-from callnet.util.timers import Rounds
+from callnet.util.timers import PeriodicRuns
 
 WRITE_EVERY: Final = 1.0
 """Seconds between two writes."""
@@ -54,7 +54,7 @@ class Historian:
         self._clock = clock
         self._now = now
         self._days = days
-        self._rounds = Rounds(self.write, clock, WRITE_EVERY)
+        self._rounds = PeriodicRuns(self.write, clock, WRITE_EVERY)
         self._forget_at = clock.seconds()
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ from callnet.calls.ports import IRoster, IRosterRecords, Roster
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
-from callnet.util.timers import Alarm
+from callnet.util.timers import EarliestTimer
 
 AGAIN: Final = 5.0
 """Seconds until the database is tried again."""
@@ -39,7 +39,7 @@ class CachedRoster:
         self._now = now
         self._waiting: dict[DeviceAddress, list[Deferred[Roster]]] = {}
         self._heard: dict[DeviceAddress, float] = {}
-        self._alarm = Alarm(clock, self._ask)
+        self._alarm = EarliestTimer(clock, self._ask)
         self._asking: Deferred[None] = succeed(None)
         self._is_asking = False
 

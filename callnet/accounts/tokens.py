@@ -16,8 +16,8 @@ from jwt.algorithms import HMACAlgorithm
 from msgspec import Struct
 
 from callnet.accounts.enrolment import is_cn_mobile, is_device_id, is_well_formed_phone
-from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.token import Token
 from callnet.config.schema import SESSION_LIFETIME
 from callnet.errors import TokenInvalid

@@ -45,7 +45,7 @@ from callnet.storage.revoking import SqlRevocations
 from callnet.storage.roster import SqlRoster
 from callnet.storage.tables import Run
 from callnet.storage.threads import IThreadsReactor
-from callnet.store.membership import Membership
+from callnet.store.cluster_handle import ClusterHandle
 
 CODE_PAUSES: Final = (1.0, 3.0, 10.0)
 """Seconds before each further try to have a one-time code sent."""
@@ -133,7 +133,7 @@ def compose_people(
     identities: Identities,
     database: Database,
     run: Run,
-    cluster: Membership,
+    cluster: ClusterHandle,
     owners: Owners,
     rooms: RoomManager,
     close: Callable[[Collection[str]], None],

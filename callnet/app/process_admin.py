@@ -14,6 +14,8 @@ from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.model import DeviceAddress, log_name
 from callnet.ops.admin_commands import (
+    AdminCommand,
+    AdminResult,
     CallShown,
     ChooseLevel,
     DeviceShown,
@@ -26,15 +28,13 @@ from callnet.ops.admin_commands import (
     ListNodes,
     Named,
     NodeShown,
-    Order,
-    Outcome,
     Revoke,
 )
 from callnet.util.logger import Logger, threshold
 from callnet.ws.device_socket import Peer, SignalingFactory
 
-_DONE: Final = Outcome(done=1)
-_NOT_DONE: Final = Outcome()
+_DONE: Final = AdminResult(done=1)
+_NOT_DONE: Final = AdminResult()
 
 
 class Administered:
@@ -54,33 +54,33 @@ class Administered:
         self._logins = logins
         self._nodes = nodes
 
-    def obey(self, order: Order) -> Deferred[Outcome]:
+    def obey(self, order: AdminCommand) -> Deferred[AdminResult]:
         """Carry out an order.
 
         :raises callnet.errors.Unavailable: the database is needed, and away.
         """
         return Deferred.fromCoroutine(_WAYS[type(order)](self, order))
 
-    async def list_calls(self, order: ListCalls) -> Outcome:
+    async def list_calls(self, order: ListCalls) -> AdminResult:
         """Name calls that go on."""
         now = self._rooms.now()
-        return Outcome(calls=[_call(call, now) for call in islice(self._rooms.local_calls.calls(), order.limit)])
+        return AdminResult(calls=[_call(call, now) for call in islice(self._rooms.local_calls.calls(), order.limit)])
 
-    async def list_devices(self, order: ListDevices) -> Outcome:
+    async def list_devices(self, order: ListDevices) -> AdminResult:
         """Name devices that are connected."""
-        return Outcome(devices=[self._device(peer) for peer in islice(self._peers(order.phone), order.limit)])
+        return AdminResult(devices=[self._device(peer) for peer in islice(self._peers(order.phone), order.limit)])
 
-    async def list_failures(self, order: ListFailures) -> Outcome:
+    async def list_failures(self, order: ListFailures) -> AdminResult:
         """Name calls that failed, the newest first."""
         now = self._rooms.now()
         newest = islice(reversed(self._rooms.counts.recent), order.limit)
-        return Outcome(failures=[_failure(failed, now) for failed in newest])
+        return AdminResult(failures=[_failure(failed, now) for failed in newest])
 
-    async def list_nodes(self, _order: ListNodes) -> Outcome:
+    async def list_nodes(self, _order: ListNodes) -> AdminResult:
         """Name all nodes."""
-        return Outcome(nodes=await self._nodes())
+        return AdminResult(nodes=await self._nodes())
 
-    async def end_call(self, order: EndCall) -> Outcome:
+    async def end_call(self, order: EndCall) -> AdminResult:
         """End a call."""
         for call in self._rooms.local_calls.calls():
             if log_name(call.room) == order.call:
@@ -89,19 +89,19 @@ class Administered:
                 return _DONE
         return _NOT_DONE
 
-    async def disconnect(self, order: Disconnect) -> Outcome:
+    async def disconnect(self, order: Disconnect) -> AdminResult:
         """Close the sockets of a device."""
         found = [peer for peer in self._peers(order.phone) if peer.token.device.device_id == order.device_id]
         for peer in found:
             peer.go_away()
         return _DONE if found else _NOT_DONE
 
-    async def revoke(self, order: Revoke) -> Outcome:
+    async def revoke(self, order: Revoke) -> AdminResult:
         """Revoke tokens."""
         await self._logins.revoke(DeviceAddress(order.phone, order.device_id))
         return _DONE
 
-    async def choose_level(self, order: ChooseLevel) -> Outcome:
+    async def choose_level(self, order: ChooseLevel) -> AdminResult:
         """Log from another level on."""
         threshold.choose(order.level)
         return _DONE
@@ -140,7 +140,7 @@ def _failure(failed: FailedCall, now: float) -> FailureShown:
     return FailureShown(name, ago, Named(*failed.caller), Named(*failed.target), failed.reason.value)
 
 
-_WAYS: Final[dict[type, Callable[[Administered, Any], Coroutine[Any, Any, Outcome]]]] = {
+_WAYS: Final[dict[type, Callable[[Administered, Any], Coroutine[Any, Any, AdminResult]]]] = {
     ListCalls: Administered.list_calls,
     ListDevices: Administered.list_devices,
     ListFailures: Administered.list_failures,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from callnet.accounts.keys import load_keys
+from callnet.accounts.signing_keys import load_keys
 from callnet.accounts.tokens import Tokens
 from callnet.config.reload import LiveSettings
 from callnet.config.schema import AdminSettings, Settings, TokenSettings, TurnSettings

@@ -20,11 +20,11 @@ from callnet.ops.signals import Renewals, on_hangup
 from callnet.ops.systemd import ServiceManager
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
-from callnet.store.membership import Membership
+from callnet.store.cluster_handle import ClusterHandle
 from callnet.util import direct_write, short_path
 from callnet.util.logger import Logger
 from callnet.util.reactor_turns import shorten
-from callnet.util.timers import Chore
+from callnet.util.timers import PeriodicTask
 from callnet.ws import ServerSocketFactory
 from callnet.ws.drain import Draining
 
@@ -57,11 +57,11 @@ class Daemon(Service):
         listeners: Sequence[OpenListener],
         sockets: Sequence[ServerSocketFactory],
         rooms: RoomManager,
-        cluster: Membership,
+        cluster: ClusterHandle,
         database: Database,
         threads: Threads,
         news: News,
-        chores: Sequence[Chore],
+        chores: Sequence[PeriodicTask],
         impatient: Sequence[Stoppable],
         readiness: Readiness,
         observed: Observed,

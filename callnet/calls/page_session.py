@@ -59,7 +59,7 @@ class PageSession:
         self.is_open = True
         self._joined: Join | None = None
         self._view: RoomView | None = None
-        self._reach: Final = PageReach(ice, site, rooms.settings.longest, rooms.now)
+        self._reach: Final = PageIce(ice, site, rooms.settings.longest, rooms.now)
         self._version = 0, _NONE
         self._has_told_of_media = False
 
@@ -180,7 +180,7 @@ class PageSession:
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
 
 
-class PageReach:
+class PageIce:
     """The ICE servers of one page, offered only while the two pages of the room may meet.
 
     In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which anybody

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
-from callnet.calls.ports import Fate, ICallStore, IPreferences
+from callnet.calls.ports import DeliveryResult, ICallStore, IPreferences
 from callnet.calls.preferences import UNREADABLE, Preferences
 from callnet.calls.records import Policy
 from callnet.calls.sessions import DeviceSession
@@ -106,7 +106,7 @@ log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
 
 
-Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[Fate]]
+Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[DeliveryResult]]
 
 
 class Waking:
@@ -129,7 +129,7 @@ class Waking:
 
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)
-        if await self._tell(device, caller.phone, name, self._settings.ring_time) is not Fate.TAKEN:
+        if await self._tell(device, caller.phone, name, self._settings.ring_time) is not DeliveryResult.TAKEN:
             await self._transactions.reply_to(events.NotWoken(room, device))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
@@ -140,6 +140,6 @@ class Waking:
         return begin(self._transactions.reply_to(events.Sleeps(device, policy)))
 
 
-def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG001
+def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[DeliveryResult]:  # noqa: ARG001
     """Wake no device."""
-    return succeed(Fate.GONE)
+    return succeed(DeliveryResult.GONE)

@@ -108,7 +108,7 @@ class IPreferences(Interface):
         """Have ``changed`` called when an owner's preferences have changed."""
 
 
-class Fate(Enum):
+class DeliveryResult(Enum):
     """The result of a delivery."""
 
     TAKEN = "taken"

@@ -22,7 +22,7 @@ from callnet.calls.sessions import Onlooker
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
-from callnet.util.timers import Alarm
+from callnet.util.timers import EarliestTimer
 
 EVERY: Final = 2.0
 """Seconds between two reads."""
@@ -58,7 +58,7 @@ class Presence:
         self._to_tell: dict[str, None] = {}
         """Changed phones to report to other nodes."""
         self._to_look_at: dict[str, None] = {}
-        self._alarm = Alarm(clock, self._look)
+        self._alarm = EarliestTimer(clock, self._look)
         self._looked_at = -EVERY
         self._everybody_at = -EVERY
         self._wanted_until = -EVERY

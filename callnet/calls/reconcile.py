@@ -52,7 +52,7 @@ NOBODY: Final = ""
 """The node of a device that no node has announced yet."""
 
 
-class Mine(Struct, frozen=True):
+class LocalState(Struct, frozen=True):
     """All or a part of a node's own records."""
 
     names: Collection[str]
@@ -81,7 +81,7 @@ class Mine(Struct, frozen=True):
         return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
 
 
-def announce(records: Records, mine: Mine, node: str, now: float, settings: CallSettings) -> Changes:
+def announce(records: Records, mine: LocalState, node: str, now: float, settings: CallSettings) -> Changes:
     """Merge a node's records into the store's.
 
     The version of a record in the answer is greater than that of ``records`` and not less than that of ``mine``. Where
@@ -126,7 +126,7 @@ def _ended_alike(one: CallRecord, other: CallRecord) -> bool:
     return one.end is not None and other.end is not None and one.callee == other.callee
 
 
-def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
+def _known_besides(records: Records, mine: LocalState) -> Iterator[CallRecord]:
     for call in mine.beside:
         stored = records.calls.get(call.room)
         later = call if stored is None else later_call(stored, call, is_told=True)
@@ -134,7 +134,7 @@ def _known_besides(records: Records, mine: Mine) -> Iterator[CallRecord]:
             yield later
 
 
-def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> CallRecord | None:
+def _believed(records: Records, mine: CallRecord, known: LocalState, now: float) -> CallRecord | None:
     """The call to write, if any."""
     stored = records.calls.get(mine.room)
     held = {device.address for device in known.devices}
@@ -153,7 +153,7 @@ def _believed(records: Records, mine: CallRecord, known: Mine, now: float) -> Ca
 
 def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
     """Return whether a device confirms the end of a call, and was told of it here."""
-    if device.address not in who_makes_it_true(call):
+    if device.address not in witnesses(call):
         return False
     return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
 
@@ -212,7 +212,9 @@ def _is_lost(tx: Transaction, device: DeviceRecord) -> bool:
     return device.lost_at is not None and device.lost_at + tx.settings.grace <= tx.now
 
 
-def _announce_device(tx: Transaction, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine, node: str) -> None:
+def _announce_device(
+    tx: Transaction, stored: DeviceRecord | None, device: DeviceRecord, mine: LocalState, node: str
+) -> None:
     room, previous = newest_rooms(tx.call, stored, device)
     if stored is None and _is_lost(tx, device) and not (tx.call(room) or tx.call(previous)):
         return
@@ -226,7 +228,7 @@ def _announce_device(tx: Transaction, stored: DeviceRecord | None, device: Devic
 
 
 def _announce_policy(
-    tx: Transaction, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: Mine
+    tx: Transaction, records: Records, stored: DeviceRecord | None, device: DeviceRecord, mine: LocalState
 ) -> None:
     """Keep the policy of a phone once if the store may lack it, or has another."""
     phone = device.address.phone
@@ -235,7 +237,7 @@ def _announce_policy(
         tx.keep_policy(phone, policy)
 
 
-def _announce_seats(tx: Transaction, records: Records, mine: Mine, node: str) -> None:
+def _announce_seats(tx: Transaction, records: Records, mine: LocalState, node: str) -> None:
     known = {call.room: call.age for call in mine.calls}
     for seats in mine.seats:
         call = tx.call(seats.room)
@@ -268,7 +270,7 @@ def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecor
 
     Where both have the same version and differ, a device has to be told: the version is raised.
 
-    :param is_told: one of :func:`who_makes_it_true` has been told of the call as ``mine`` has it.
+    :param is_told: one of :func:`witnesses` has been told of the call as ``mine`` has it.
     """
     ended = stored.end
     if ended is not None and ended.untold:
@@ -294,7 +296,7 @@ def is_doubtful_end(call: CallRecord) -> bool:
     return end is not None and (isinstance(end.was, Ringing) or end.reason is Reason.CONNECTION_LOST)
 
 
-def who_makes_it_true(call: CallRecord) -> tuple[DeviceAddress, ...]:
+def witnesses(call: CallRecord) -> tuple[DeviceAddress, ...]:
     """The parties to confirm a doubtful end: once told of it, they have acted on it."""
     return (call.caller,) if call.callee is None else (call.caller, call.callee)
 

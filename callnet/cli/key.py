@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-from callnet.accounts import keys
-from callnet.accounts.keys import Key, KeyRing
+from callnet.accounts import signing_keys
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.cli.common import CommandError, settings_of
 from callnet.config.schema import Settings
 
@@ -32,7 +32,7 @@ def key() -> None:
 @click.pass_context
 def add(context: click.Context, signs_in: int) -> None:
     """Create a key and print its id. Tokens signed with earlier keys remain valid."""
-    click.echo(keys.add_key(file_of(settings_of(context)), time.time() + signs_in).kid)
+    click.echo(signing_keys.add_key(file_of(settings_of(context)), time.time() + signs_in).kid)
 
 
 @key.command("list")
@@ -43,7 +43,7 @@ def list_(context: click.Context) -> None:
     The key of the older server, if one was imported, comes last: its tokens name no key.
     """
     file, now = file_of(settings_of(context)), time.time()
-    ring, older = keys.load_keys(file), keys.load_older(file)
+    ring, older = signing_keys.load_keys(file), signing_keys.load_older(file)
     for found in ring.keys:
         click.echo(f"{found.kid}  {_since(found):20}  {_state(ring, found, now)}")
     if older is not None:
@@ -59,13 +59,13 @@ def retire(context: click.Context, kid: str) -> None:
     Removing the first key, or the key of the older server, also invalidates its tokens that name no key.
     """
     file = file_of(settings_of(context))
-    ring, older = keys.load_keys(file), keys.load_older(file)
+    ring, older = signing_keys.load_keys(file), signing_keys.load_older(file)
     found = next((each for each in ring.keys if each.kid == kid), None)
     is_older = older is not None and older.key.kid == kid
     if found is not None:
         _retire(file, ring, found)
     if is_older:
-        keys.remove_older(file)
+        signing_keys.remove_older(file)
     elif found is None:
         raise CommandError("no such key; see: callnet key list")
 
@@ -75,7 +75,7 @@ def _retire(file: str, ring: KeyRing, found: Key) -> None:
         raise CommandError("this is the only key; create another with: callnet key add")
     if ring.signing(time.time()) is found:
         raise CommandError("this key is signing; create another with: callnet key add")
-    keys.remove_key(file, found)
+    signing_keys.remove_key(file, found)
 
 
 def file_of(settings: Settings) -> str:

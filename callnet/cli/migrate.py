@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.keys import Key
+from callnet.accounts.signing_keys import Key
 from callnet.cli.common import CommandError, settings_of
 from callnet.cli.databases import opened, reached
 from callnet.cli.key import file_of, shown_time

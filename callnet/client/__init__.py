@@ -35,7 +35,7 @@ from callnet.client.events import (
     StateEvent,
 )
 from callnet.client.frames import CallOfPhone, CloseReason, Frame, MissedCall, PresentCall, parse_frame
-from callnet.client.line import Loss
+from callnet.client.reconnecting_socket import Loss
 from callnet.client.server import EXTENDED, Server
 from callnet.client.trust import certificate_trust, no_trust, public_trust
 

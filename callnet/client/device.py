@@ -14,15 +14,15 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from callnet.client.account import Account
-from callnet.client.attendance import Attendance, Told
 from callnet.client.call import Call
 from callnet.client.calls import Calls
 from callnet.client.connection import Watch
 from callnet.client.errors import AccountError
 from callnet.client.events import DeviceState, Event, Listener, MissedEvent, PresenceEvent, SignalEvent, StateEvent
 from callnet.client.frames import CallOfPhone, Frame, MissedCall, PresentCall, Request, Signal, parse_frame
-from callnet.client.line import Loss
 from callnet.client.news import News
+from callnet.client.reconnecting_device import ReconnectingDevice, Told
+from callnet.client.reconnecting_socket import Loss
 from callnet.client.waiting import Waiting
 from callnet.model import EVERY_DEVICE, DeviceAddress
 
@@ -51,7 +51,7 @@ class Device:
         self._calls = Calls(self._say, self._tell, self._news, account.server.reactor)
         self._waiting: Waiting[DeviceState] = Waiting()
         told = Told(self._opened, self._heard, self._became, self._calls.revoked)
-        self._attendance = Attendance(account, extended, watch, self._ask_now, told)
+        self._attendance = ReconnectingDevice(account, extended, watch, self._ask_now, told)
         self._ask_every = ASK_EVERY
         self._unsaid: list[Request] = []
 

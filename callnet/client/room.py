@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.web.iweb import IPolicyForHTTPS
 
 from callnet.client.connection import Connection, open_connection
-from callnet.client.line import Line, Loss
+from callnet.client.reconnecting_socket import Loss, ReconnectingSocket
 from callnet.client.relayed import Relayed
 from callnet.client.room_frames import (
     Hangup,
@@ -88,7 +88,7 @@ class RoomSocket:
         self._visitor = visitor
         self._reactor = reactor
         self._refusal = ""
-        self._line = Line(self, reactor, LONGEST_DELAY)
+        self._line = ReconnectingSocket(self, reactor, LONGEST_DELAY)
         self._line.open()
 
     def relay(self, session: str, message: Relayed) -> None:
@@ -111,23 +111,23 @@ class RoomSocket:
 
     @property
     def ask_every(self) -> float:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         return PING_EVERY
 
     def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         return open_connection(self._way, self._reactor, received)
 
     def question(self) -> Ping:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         return Ping()
 
     def opened(self, connection: Connection) -> None:  # noqa: ARG002
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         self._line.say(self._join)
 
     def heard(self, payload: bytes) -> None:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         match parse_message(payload):
             case Room() as room:
                 self._line.settle()
@@ -142,7 +142,7 @@ class RoomSocket:
                 pass
 
     def lost(self, loss: Loss) -> float | None:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         self._visitor.reached(False)
         if loss.code in (TAKEN, BAD_FRAMES):
             self._line.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from callnet.accounts.keys import load_keys
+from callnet.accounts.signing_keys import load_keys
 from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from callnet.accounts import keys
-from callnet.accounts.keys import Key, OlderServer
+from callnet.accounts import signing_keys
+from callnet.accounts.signing_keys import Key, OlderServer
 from callnet.config.schema import SIGNING_KEY_MIN, TokenSettings
 from callnet.migration.mapping import MigrationError
 from callnet.util import files
@@ -38,13 +38,13 @@ def take_over(path: str, key: Key, now: float, until: float) -> OlderServer | No
     :returns: by which key they are checked now; ``None``: by the first one, which it is, without an end.
     :raises StartError: the keys cannot be read, or not be written.
     """
-    ring = keys.load_or_make_keys(path)
-    if ring.without_kid is not None and ring.without_kid.secret == key.secret and keys.load_older(path) is None:
+    ring = signing_keys.load_or_make_keys(path)
+    if ring.without_kid is not None and ring.without_kid.secret == key.secret and signing_keys.load_older(path) is None:
         return None
     older = OlderServer(key, until)
-    keys.take_over(path, older)
+    signing_keys.take_over(path, older)
     if is_long(key) and all(key.kid != each.kid for each in ring.keys):
-        keys.add_key(path, now, key.secret)
+        signing_keys.add_key(path, now, key.secret)
     return older
 
 
@@ -57,7 +57,7 @@ def about_tokens(settings: TokenSettings, now: float) -> str:
     if settings.signing_key:
         kid, older = Key.of(settings.signing_key.encode()).kid, None
     elif os.path.lexists(path) or os.path.lexists(f"{path}.d"):
-        kid, older = keys.load_keys(path).signing(now).kid, keys.load_older(path)
+        kid, older = signing_keys.load_keys(path).signing(now).kid, signing_keys.load_older(path)
     else:
         return "none were issued here: there is no key"
     if older is None:

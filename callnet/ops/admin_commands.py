@@ -68,7 +68,9 @@ class ChooseLevel(Struct, frozen=True, tag=True):
     level: Level
 
 
-Order: TypeAlias = ListCalls | ListDevices | ListFailures | ListNodes | EndCall | Disconnect | Revoke | ChooseLevel
+AdminCommand: TypeAlias = (
+    ListCalls | ListDevices | ListFailures | ListNodes | EndCall | Disconnect | Revoke | ChooseLevel
+)
 
 
 class Named(Struct, frozen=True):
@@ -131,7 +133,7 @@ class NodeShown(Struct, frozen=True):
     """Devices and pages, and what else it looks after."""
 
 
-class Outcome(Struct, frozen=True):
+class AdminResult(Struct, frozen=True):
     """The outcome of an order: the requested data, and how often it was done."""
 
     calls: Sequence[CallShown] = ()
@@ -143,18 +145,18 @@ class Outcome(Struct, frozen=True):
     """The number of workers that have not answered."""
 
 
-SILENT: Final = Outcome(silent=1)
+SILENT: Final = AdminResult(silent=1)
 """The outcome of an order to a worker that does not answer."""
 
 
-def together(outcomes: Iterable[Outcome]) -> Outcome:
+def together(outcomes: Iterable[AdminResult]) -> AdminResult:
     """The outcome of an order to several workers. A call may have devices on two of them."""
     each = list(outcomes)
     calls = {call.call: call for outcome in each for call in outcome.calls}
     failures = sorted((one for outcome in each for one in outcome.failures), key=lambda failure: failure.seconds)
     nodes = {node.node: node for outcome in each for node in outcome.nodes}
     own = {node.node for outcome in each for node in outcome.nodes if node.here}
-    return Outcome(
+    return AdminResult(
         list(calls.values()),
         [device for outcome in each for device in outcome.devices],
         failures,

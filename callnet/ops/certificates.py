@@ -25,7 +25,7 @@ from callnet.errors import StartError
 from callnet.ops.addresses import IPAddress, host_addresses, host_names
 from callnet.util import files
 from callnet.util.logger import Logger
-from callnet.util.timers import Rounds
+from callnet.util.timers import PeriodicRuns
 
 _SELF_SIGNED: Final = "self-signed.crt"
 _SELF_SIGNED_KEY: Final = "self-signed.key"
@@ -273,7 +273,7 @@ class CertificateWatch:
         self._now = now
         self._seen = self._taken = self._stamps()
         self._warn_at = 0.0
-        self._rounds = Rounds(self._look, clock, LOOK_EVERY)
+        self._rounds = PeriodicRuns(self._look, clock, LOOK_EVERY)
 
     def renew(self) -> bool:
         """Have it read again at once, whether or not its files have changed. Tells whether it was good."""

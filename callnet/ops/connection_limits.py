@@ -10,7 +10,7 @@ from callnet.util.net import site_of
 T = TypeVar("T")
 
 
-class Heads(Generic[T]):
+class PerOwner(Generic[T]):
     """Knows what is there at the same time of each of many.
 
     :param most: so much may there be; 0: any number.
@@ -45,7 +45,7 @@ class Heads(Generic[T]):
         return self._most > 0 and len(self.of(whose)) >= self._most
 
 
-class Crowds:
+class PerAddress:
     """Counts them while they last, handshakes included.
 
     :param most: the maximum number from an address, of IPv6 from a /64; 0: any number.

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.util.histogram import Histogram
-from callnet.util.timers import Rounds
+from callnet.util.timers import PeriodicRuns
 
 EVERY = 0.5
 """Seconds between two looks."""
@@ -19,7 +19,7 @@ class Lag:
         self.took = Histogram()
         """By how many seconds it was late."""
         self._clock = clock
-        self._rounds = Rounds(self._look, clock, EVERY)
+        self._rounds = PeriodicRuns(self._look, clock, EVERY)
 
     def start(self) -> None:
         """Begin."""

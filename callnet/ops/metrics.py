@@ -13,10 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
 
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.calls.records import Active, Ringing
 from callnet.model import Reason
-from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.admin_commands import AdminCommand, AdminResult
 from callnet.ops.ice import Recipient
 from callnet.ops.readiness import Report
 from callnet.util.histogram import Histogram
@@ -131,7 +131,7 @@ def of_events(waiting: int, dead: int) -> Family:
     return Family("callnet_webhook_events", what, samples, "state", kind="gauge", shared=True)
 
 
-def of_wakes(wakes: Mapping[Fate, int]) -> Family:
+def of_wakes(wakes: Mapping[DeliveryResult, int]) -> Family:
     """The outcomes of waking devices."""
     samples = [Sample(became.value, number) for became, number in wakes.items()]
     return Family("callnet_wakes", "Attempts to wake a device for a call, by outcome.", samples, "outcome")
@@ -270,7 +270,7 @@ class Observed(Struct, frozen=True):
     """The readiness."""
     families: Callable[[], Deferred[Sequence[Family]]]
     """The metrics."""
-    obey: Callable[[Order], Deferred[Outcome]]
+    obey: Callable[[AdminCommand], Deferred[AdminResult]]
     """Carries out an order. It fails with :class:`callnet.errors.Unavailable` if that cannot be done now."""
     stop: Callable[[], None]
     """Have it stop as SIGTERM does."""

@@ -24,14 +24,14 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from callnet.accounts.ports import DueEvent, IOutbox, Tried
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.client.body import Body
 from callnet.config.schema import WEBHOOK_SECRET_MIN, GatewaySettings, OtpSettings, Settings, WebhookSettings
 from callnet.errors import StartError, Unavailable
 from callnet.ops.metrics import Family, of_events
 from callnet.util import files
 from callnet.util.logger import Logger
-from callnet.util.timers import Rounds, pause
+from callnet.util.timers import PeriodicRuns, pause
 
 ANSWER_TIME: Final = 10.0
 """Seconds that an answer may take."""
@@ -182,10 +182,10 @@ class Urgent:
     def __init__(self, clock: IReactorTime, pauses: tuple[float, ...]) -> None:
         self._clock = clock
         self._pauses = pauses
-        self._under_way = UnderWay[Fate]()
+        self._under_way = UnderWay[DeliveryResult]()
         self._stopped = False
 
-    def hand_over(self, what: str, post: Post, lasts: float = inf) -> Deferred[Fate]:
+    def hand_over(self, what: str, post: Post, lasts: float = inf) -> Deferred[DeliveryResult]:
         """Send something until the answer is a final one. Fires with what became of it; it does not fail.
 
         :param what: what the log calls it.
@@ -199,7 +199,7 @@ class Urgent:
         self._stopped = True
         self._under_way.cancel()
 
-    async def _hand_over(self, what: str, post: Post, until: float) -> Fate:
+    async def _hand_over(self, what: str, post: Post, until: float) -> DeliveryResult:
         failure = ""
         for wait in (0.0, *self._pauses):
             if self._clock.seconds() + wait >= until:
@@ -209,22 +209,22 @@ class Urgent:
                 await pause(self._clock, wait)
             posted = await post(min(ANSWER_TIME, until - self._clock.seconds()))
             if self._stopped:
-                return Fate.FAILED  # the request was cancelled, which the agent reports as it likes
+                return DeliveryResult.FAILED  # the request was cancelled, which the agent reports as it likes
             if not posted.failure:
-                return Fate.TAKEN
+                return DeliveryResult.TAKEN
             if posted.is_gone:
-                return Fate.GONE
+                return DeliveryResult.GONE
             failure = posted.failure
             if not posted.may_be_taken_later:
                 break
         log.warn("failed to deliver {what}: {failure}", what=what, failure=failure)
-        return Fate.FAILED
+        return DeliveryResult.FAILED
 
 
-def _urgent_failed(failure: Failure) -> Fate:
+def _urgent_failed(failure: Failure) -> DeliveryResult:
     if not failure.check(defer.CancelledError):
         log.failure("failed to send a notification", failure)
-    return Fate.FAILED
+    return DeliveryResult.FAILED
 
 
 class Webhook:
@@ -237,7 +237,7 @@ class Webhook:
         self._posts = posts
         self._urgent = Urgent(clock, pauses)
 
-    def send(self, event: str, fields: Mapping[str, Any], lasts: float = inf) -> Deferred[Fate]:
+    def send(self, event: str, fields: Mapping[str, Any], lasts: float = inf) -> Deferred[DeliveryResult]:
         """Send an event, again if need be. Fires with what became of it; it does not fail.
 
         :param lasts: seconds after which it is of no use any more.
@@ -298,7 +298,7 @@ class Deliveries:
         self._now = now
         self._kept = kept
         self._chance = chance
-        self._rounds = Rounds(self._deliver, clock, LOOK_EVERY)
+        self._rounds = PeriodicRuns(self._deliver, clock, LOOK_EVERY)
         self._under_way = UnderWay[Posted]()
         self._tried: list[Tried] = []
         """Results to write: no more than were taken in hand."""

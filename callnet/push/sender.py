@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.errors import DataInvalid, Unavailable
 from callnet.model import DeviceAddress
 from callnet.ops.webhooks import Posted, UnderWay, Urgent, Webhook, outcome_of
@@ -42,7 +42,7 @@ class Ringing(Struct, frozen=True):
 class Way(Protocol):
     """A way to wake devices."""
 
-    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[Fate]:
+    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[DeliveryResult]:
         """Have a device woken. Fires with what became of it; it does not fail.
 
         :param lasts: seconds that the ringing lasts.
@@ -58,7 +58,7 @@ class Gateway:
     def __init__(self, webhook: Webhook) -> None:
         self._webhook = webhook
 
-    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[Fate]:
+    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[DeliveryResult]:
         """See :meth:`Way.wake`."""
         device = registration.device
         fields = {
@@ -91,7 +91,7 @@ class WebPush:
         self._now = now
         self._urgent = Urgent(clock, PAUSES)
 
-    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[Fate]:
+    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[DeliveryResult]:
         """See :meth:`Way.wake`."""
         until = self._clock.seconds() + lasts
         return self._urgent.hand_over(
@@ -132,7 +132,7 @@ class _Woken(Struct, frozen=True, eq=False):
     """A device that was woken a moment ago."""
 
     at: float
-    became: Deferred[Fate]
+    became: Deferred[DeliveryResult]
 
 
 class Waker:
@@ -154,11 +154,11 @@ class Waker:
         self._clock = clock
         self._now = now
         self._lately: OrderedDict[DeviceAddress, _Woken] = OrderedDict()
-        self._under_way = UnderWay[Fate]()
-        self.counts: Final = dict.fromkeys(Fate, 0)
+        self._under_way = UnderWay[DeliveryResult]()
+        self.counts: Final = dict.fromkeys(DeliveryResult, 0)
         """The outcomes of waking devices since this node started."""
 
-    def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[Fate]:
+    def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[DeliveryResult]:
         """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.
 
         For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration
@@ -173,8 +173,8 @@ class Waker:
         woken = self._lately.get(device)
         if woken is None:
             if len(self._under_way) >= AT_ONCE:
-                self.counts[Fate.FAILED] += 1
-                return succeed(Fate.FAILED)
+                self.counts[DeliveryResult.FAILED] += 1
+                return succeed(DeliveryResult.FAILED)
             ringing = Ringing(from_phone, from_name, int(self._now() + lasts))
             woken = self._lately[device] = _Woken(now, self._begin(device, ringing, now + lasts))
             woken.became.addCallback(self._done, device, woken)
@@ -186,29 +186,29 @@ class Waker:
             way.stop()
         self._under_way.cancel()
 
-    def _begin(self, device: DeviceAddress, ringing: Ringing, until: float) -> Deferred[Fate]:
+    def _begin(self, device: DeviceAddress, ringing: Ringing, until: float) -> Deferred[DeliveryResult]:
         waking = self._under_way.begin(self._wake(device, ringing, until))
         return waking.addErrback(_failed).addCallback(self._counted)
 
-    def _counted(self, became: Fate) -> Fate:
+    def _counted(self, became: DeliveryResult) -> DeliveryResult:
         self.counts[became] += 1
         return became
 
-    def _done(self, became: Fate, device: DeviceAddress, woken: _Woken) -> Fate:
+    def _done(self, became: DeliveryResult, device: DeviceAddress, woken: _Woken) -> DeliveryResult:
         """Let a device that registers again be woken at once."""
-        if became is Fate.GONE and self._lately.get(device) is woken:
+        if became is DeliveryResult.GONE and self._lately.get(device) is woken:
             del self._lately[device]
         return became
 
-    async def _wake(self, device: DeviceAddress, ringing: Ringing, until: float) -> Fate:
+    async def _wake(self, device: DeviceAddress, ringing: Ringing, until: float) -> DeliveryResult:
         for registration in await self._registrations.of(device):
             way = self._ways.get(registration.kind)
             if way is not None:
                 became = await way.wake(registration, ringing, until - self._clock.seconds())
-                if became is Fate.GONE:
+                if became is DeliveryResult.GONE:
                     await self._drop(registration)
                 return became
-        return Fate.GONE
+        return DeliveryResult.GONE
 
     async def _drop(self, registration: PushRegistration) -> None:
         try:
@@ -219,11 +219,11 @@ class Waker:
             log.info("dropped an expired push registration")
 
 
-def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
+def _copy(of: Deferred[DeliveryResult]) -> Deferred[DeliveryResult]:
     """A Deferred of the caller's own."""
-    copy: Deferred[Fate] = Deferred()
+    copy: Deferred[DeliveryResult] = Deferred()
 
-    def tell(became: Fate) -> Fate:
+    def tell(became: DeliveryResult) -> DeliveryResult:
         copy.callback(became)
         return became
 
@@ -231,9 +231,9 @@ def _copy(of: Deferred[Fate]) -> Deferred[Fate]:
     return copy
 
 
-def _failed(failure: Failure) -> Fate:
+def _failed(failure: Failure) -> DeliveryResult:
     if failure.check(Unavailable):
         log.warn("failed to wake a device: the database is unavailable")
     elif not failure.check(CancelledError):
         log.failure("failed to wake a device", failure)
-    return Fate.FAILED
+    return DeliveryResult.FAILED

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from callnet.calls.ports import BusMessage
-from callnet.calls.reconcile import Mine, announce
+from callnet.calls.reconcile import LocalState, announce
 from callnet.calls.records import (
     NOTHING,
     CallRecord,
@@ -23,8 +23,8 @@ from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId, log_name
 from callnet.redis.codec import encode_changes
-from callnet.redis.commands import Questions, SharedClock
-from callnet.redis.local_cache import Copies
+from callnet.redis.commands import RedisCommands, SharedClock
+from callnet.redis.local_cache import LocalCache
 from callnet.util.logger import Logger
 
 _AT_ONCE: Final = 50
@@ -48,14 +48,14 @@ class Announcer:
 
     def __init__(
         self,
-        copies: Copies,
-        questions: Questions,
+        cache: LocalCache,
+        commands: RedisCommands,
         time: SharedClock,
         settings: CallSettings,
         deliver: Callable[[BusMessage], None],
     ) -> None:
-        self._copies = copies
-        self._questions = questions
+        self._cache = cache
+        self._commands = commands
         self._time = time
         self._settings = settings
         self._deliver = deliver
@@ -73,16 +73,16 @@ class Announcer:
         rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
         # A device that is forgotten could not be announced as lost.
         kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
-        self._copies.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
-        of_phones = (self._copies.records.devices.get(phone, {}).values() for phone in changes.policies)
+        self._cache.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
+        of_phones = (self._cache.records.devices.get(phone, {}).values() for phone in changes.policies)
         changed = (*changes.devices, *kept, *chain.from_iterable(of_phones))
         self._devices.update((device.address, None) for device in changed)
         self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
 
     def add_all(self) -> None:
         """Announce every record of this node."""
-        self._devices.update((device.address, None) for device in self._copies.devices())
-        self._rooms.update((room, None) for room in self._copies.rooms())
+        self._devices.update((device.address, None) for device in self._cache.devices())
+        self._rooms.update((room, None) for room in self._cache.rooms())
 
     @property
     def is_done(self) -> bool:
@@ -146,7 +146,7 @@ class Announcer:
         return devices, list(rooms)
 
     def _rooms_of(self, address: DeviceAddress) -> list[RoomId]:
-        device = self._copies.records.device(address)
+        device = self._cache.records.device(address)
         return [] if device is None else [room for room in (device.room, device.previous_room) if room is not None]
 
     async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
@@ -154,13 +154,13 @@ class Announcer:
         for _ in range(_TRIES):
             mine = self._mine(node, devices, rooms)
             phones = mine.phones()
-            records = await self._questions.read(phones, mine.rooms())
+            records = await self._commands.read(phones, mine.rooms())
             if records is None:
                 raise Unavailable("Redis no longer knows this node")
             changes = announce(records, mine, node, self._time.now(), self._settings)
             answer = b"+"
             if changes is not NOTHING:
-                answer = await self._questions.commits.ask(encode_changes(changes, records)) or b""
+                answer = await self._commands.commits.ask(encode_changes(changes, records)) or b""
             if answer.startswith(b"+"):
                 self._adopt(self._believed(mine, _with(records, changes)), phones, mine.rooms())
                 for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
@@ -169,16 +169,16 @@ class Announcer:
                 return True
         return False
 
-    def _believed(self, mine: Mine, records: Records) -> Records:
+    def _believed(self, mine: LocalState, records: Records) -> Records:
         """Drop calls ended here but live in the store; return the same records."""
         for call in mine.calls:
             now = records.calls.get(call.room)
             if now is not None and now.age < call.age:
-                self._copies.drop_room(call.room)
+                self._cache.drop_room(call.room)
         return records
 
-    def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> Mine:
-        known = self._copies.records
+    def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> LocalState:
+        known = self._cache.records
         seats = [record for record in map(known.seats.get, rooms) if record is not None]
         sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
         calls = [call for call in map(known.calls.get, rooms) if call is not None]
@@ -186,9 +186,9 @@ class Announcer:
         held = [device for device in map(known.device, concerned) if device is not None]
         named = {room: None for device in held for room in (device.room, device.previous_room) if room is not None}
         beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
-        names = {node, *filter(self._copies.is_here, sat_in)}
+        names = {node, *filter(self._cache.is_here, sat_in)}
         policies = {device.address.phone: known.policy_of(device) for device in held}
-        return Mine(names, held, calls, seats, beside, self._apart_since, policies)
+        return LocalState(names, held, calls, seats, beside, self._apart_since, policies)
 
     # Changes that this node lacks
 
@@ -197,10 +197,10 @@ class Announcer:
 
         :raises Unavailable: the shared store did not answer.
         """
-        devices, rooms = self._copies.devices(), self._copies.rooms()
+        devices, rooms = self._cache.devices(), self._cache.rooms()
         for start in range(0, max(len(devices), len(rooms)), _COMPARED_AT_ONCE):
             part = slice(start, start + _COMPARED_AT_ONCE)
-            found = await self._questions.compare(devices[part], rooms[part], self._copies.records)
+            found = await self._commands.compare(devices[part], rooms[part], self._cache.records)
             if found is None:
                 return False
             self._adopt(found.records, found.phones, found.rooms)
@@ -216,7 +216,7 @@ class Announcer:
         calls = {room: call for room, call in records.calls.items() if room not in self._rooms}
         seats = {room: record for room, record in records.seats.items() if room not in self._rooms}
         records = replace(records, calls=calls, seats=seats)
-        for message in self._copies.see(records, phones, [room for room in rooms if room not in self._rooms]):
+        for message in self._cache.see(records, phones, [room for room in rooms if room not in self._rooms]):
             self._deliver(message)
 
 

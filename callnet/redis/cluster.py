@@ -16,12 +16,12 @@ from callnet.redis import scripts
 from callnet.redis.connection import RedisLink
 from callnet.redis.ended import EndedAnywhere
 from callnet.redis.limits import SharedLimits
-from callnet.redis.local_cache import Copies
-from callnet.redis.node import Member, channel_of
+from callnet.redis.local_cache import LocalCache
+from callnet.redis.node import NodeLifecycle, channel_of
 from callnet.redis.store import SharedBus, SharedCallStore
 from callnet.redis.subscription import RedisSubscription
 from callnet.redis.url import RedisTarget
-from callnet.store.membership import Membership
+from callnet.store.cluster_handle import ClusterHandle
 from callnet.util.histogram import Histogram
 
 NAME_BYTES: Final = 6
@@ -29,25 +29,25 @@ NAME_BYTES: Final = 6
 records longer than 64 bytes take nearly twice the memory in Redis."""
 
 
-def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> Membership:
+def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> ClusterHandle:
     """Make the store and the bus of a node with a name of its own. It connects when it joins."""
     name: Final = secrets.token_hex(NAME_BYTES)
-    copies = Copies(name)
-    bus, round_trips = SharedBus(copies), Histogram()
-    member = Member(
+    cache = LocalCache(name)
+    bus, round_trips = SharedBus(cache), Histogram()
+    member = NodeLifecycle(
         lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost, round_trips),
         lambda subscribed, lost: RedisSubscription(
             target, clock, bus.received, subscribed, lost, channel_of(prefix, EVERY_NODE)
         ),
         prefix,
-        copies,
+        cache,
         clock,
         settings,
         bus.deliver,
         name,
     )
     bus.go_by(member)
-    store = SharedCallStore(member, copies, bus)
+    store = SharedCallStore(member, cache, bus)
     ended = EndedAnywhere(member, store.ended)
     limits = SharedLimits(member, clock)
 
@@ -60,8 +60,10 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
         return Deferred.fromCoroutine(member.stop())
 
     def nodes() -> Deferred[Sequence[NodeShown]]:
-        return member.questions.nodes().addCallback(
-            lambda seen: [NodeShown(node.name, copies.is_here(node.name), node.lease, node.holds) for node in seen]
+        return member.commands.nodes().addCallback(
+            lambda seen: [NodeShown(node.name, cache.is_here(node.name), node.lease, node.holds) for node in seen]
         )
 
-    return Membership(store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips)
+    return ClusterHandle(
+        store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips
+    )

@@ -205,7 +205,7 @@ class SharedClock:
             self._ahead = ahead
 
 
-class Questions:
+class RedisCommands:
     """The queries to the shared store. Every one may fail with :class:`callnet.errors.Unavailable`.
 
     :param prefix: the prefix of every key and channel.

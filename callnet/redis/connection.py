@@ -19,7 +19,18 @@ from twisted.python.failure import Failure
 from txredisapi import HiredisProtocol, InvalidData, RedisError
 
 from callnet.errors import CallnetError, Unavailable
-from callnet.redis.line import Keeper, NotUsable, Reactor, Refused, Way, answers, cause_of, code_of, greet, pack
+from callnet.redis.line import (
+    Locator,
+    NotUsable,
+    Reactor,
+    ReconnectingConnection,
+    Refused,
+    answers,
+    cause_of,
+    code_of,
+    greet,
+    pack,
+)
 from callnet.redis.sentinel import BySentinels, Direct
 from callnet.redis.url import RedisTarget
 from callnet.util.direct_write import write
@@ -51,7 +62,7 @@ class _Asked(Struct, frozen=True):
 
 
 class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no types
-    """One connection: answers come in the order of the commands. See :class:`callnet.redis.line.Line`."""
+    """One connection: answers come in the order of the commands. See :class:`callnet.redis.line.Connection`."""
 
     def __init__(self, reactor: Reactor) -> None:
         super().__init__(charset=None, convertNumbers=False)
@@ -63,7 +74,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
         self._cause = ""
 
     def ask(self, *words: bytes) -> Deferred[Any]:
-        """Send a command; see :class:`callnet.redis.line.Line`."""
+        """Send a command; see :class:`callnet.redis.line.Connection`."""
         return self._send(pack(words))
 
     def abort(self, cause: str) -> None:
@@ -227,7 +238,7 @@ class RedisLink:
     ) -> None:
         self._target = target
         texts = Scripts(scripts)
-        self._keeper: Keeper[Commands] = Keeper(
+        self._keeper: ReconnectingConnection[Commands] = ReconnectingConnection(
             "link",
             reactor,
             way_to(target, reactor),
@@ -278,7 +289,7 @@ class RedisLink:
         line.run_id, *_ = await answers(greeted, *select, line.load())
 
 
-def way_to(target: RedisTarget, reactor: Reactor) -> Way:
+def way_to(target: RedisTarget, reactor: Reactor) -> Locator:
     """The way to this Redis."""
     if target.sentinels:
         return BySentinels(target, reactor, lambda: Conversation(reactor))

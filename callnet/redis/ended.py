@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from callnet.calls.ports import Ended, IEndedCalls
 from callnet.errors import Unavailable
-from callnet.redis.node import Member
+from callnet.redis.node import NodeLifecycle
 from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
 
 
@@ -17,8 +17,8 @@ from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
 class EndedAnywhere:
     """The ended calls of all nodes, in Redis, and the rest of this node."""
 
-    def __init__(self, member: Member, here: EndedHere) -> None:
-        self._member = member
+    def __init__(self, member: NodeLifecycle, here: EndedHere) -> None:
+        self._lifecycle = member
         self._here = here
         self._dropped = Dropped()
 
@@ -33,10 +33,10 @@ class EndedAnywhere:
 
     async def _take(self, most: int) -> Sequence[Ended]:
         here = await self._here.take(most)
-        if not self._member.joined or len(here) == most:
+        if not self._lifecycle.joined or len(here) == most:
             return here
         try:
-            dropped, elsewhere = await self._member.questions.take_ended(most - len(here), KEPT_MAX)
+            dropped, elsewhere = await self._lifecycle.commands.take_ended(most - len(here), KEPT_MAX)
         except Unavailable:
             return here
         if dropped or len(here) + len(elsewhere) == most:
@@ -53,4 +53,4 @@ class EndedAnywhere:
         await self._here.done(ended)
         keys = [one.key for one in ended if one.key]
         if keys:
-            await self._member.questions.done_with(keys)
+            await self._lifecycle.commands.done_with(keys)

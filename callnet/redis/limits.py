@@ -21,10 +21,10 @@ from zope.interface import implementer
 
 from callnet.calls.ports import IGate, ILimits, TooMany
 from callnet.errors import Unavailable
-from callnet.ops.connection_limits import Crowds
+from callnet.ops.connection_limits import PerAddress
 from callnet.ops.rate_limits import KEYS_MAX, Gate, Limiter
 from callnet.redis.commands import Counted, Exchanged
-from callnet.redis.node import Member
+from callnet.redis.node import NodeLifecycle
 from callnet.util.deferreds import Soon, logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.net import hidden
@@ -89,9 +89,9 @@ class SharedLimiter(Limiter):
 class SharedGate:
     """A gate with queries to Redis. See :class:`callnet.calls.ports.IGate`."""
 
-    def __init__(self, limits: Sequence[tuple[str, int, float]], member: Member, clock: IReactorTime) -> None:
+    def __init__(self, limits: Sequence[tuple[str, int, float]], member: NodeLifecycle, clock: IReactorTime) -> None:
         self._limits = limits
-        self._member = member
+        self._lifecycle = member
         self._clock = clock
         self._here = Gate([(count, seconds) for _, count, seconds in limits], clock.seconds)
 
@@ -109,16 +109,16 @@ class SharedGate:
             for which, ((_, count, _), key) in enumerate(zip(self._limits, keys, strict=True))
             if count and key is not None
         ]
-        if here.value is not None or not asked or not self._member.joined:
+        if here.value is not None or not asked or not self._lifecycle.joined:
             return here
         return Deferred.fromCoroutine(self._ask(asked))
 
     async def _ask(self, asked: Sequence[tuple[int, str]]) -> TooMany | None:
-        questions = []
+        takes = []
         for which, key in asked:
             name, count, seconds = self._limits[which]
-            questions.append((f"{name}:{hidden(key)}", seconds / count, seconds))
-        taking = Deferred.fromCoroutine(self._member.questions.take(questions))
+            takes.append((f"{name}:{hidden(key)}", seconds / count, seconds))
+        taking = Deferred.fromCoroutine(self._lifecycle.commands.take(takes))
         try:
             found = await taking.addTimeout(TAKE_TIME, self._clock)
         except (Unavailable, defer.TimeoutError):
@@ -127,7 +127,7 @@ class SharedGate:
             return None
         place, ahead = found
         which, key = asked[place]
-        _, spacing, window = questions[place]
+        _, spacing, window = takes[place]
         self._here.learn(which, key, ahead)
         return TooMany(which, ahead + spacing - window)
 
@@ -136,8 +136,8 @@ class SharedGate:
 class SharedLimits:
     """The shared limits of a node, with an exchange of counts once a second."""
 
-    def __init__(self, member: Member, clock: IReactorTime) -> None:
-        self._member = member
+    def __init__(self, member: NodeLifecycle, clock: IReactorTime) -> None:
+        self._lifecycle = member
         self._clock = clock
         self._limiters: dict[str, SharedLimiter] = {}
         self._crowds: dict[str, SharedCrowds] = {}
@@ -151,9 +151,9 @@ class SharedLimits:
 
     def gate(self, limits: Sequence[tuple[str, int, float]]) -> SharedGate:
         """See :meth:`callnet.calls.ports.ILimits.gate`."""
-        return SharedGate(limits, self._member, self._clock)
+        return SharedGate(limits, self._lifecycle, self._clock)
 
-    def share(self, kind: str, crowds: Crowds) -> None:
+    def share(self, kind: str, crowds: PerAddress) -> None:
         """Share the counts of sockets with all nodes; ``kind`` is the same on every node."""
         self._crowds[kind] = SharedCrowds(kind, crowds)
 
@@ -169,7 +169,7 @@ class SharedLimits:
 
     def _exchange(self) -> None:
         self._next = self._clock.callLater(EXCHANGE_EVERY, self._exchange)
-        if not self._member.joined:
+        if not self._lifecycle.joined:
             for crowds in self._crowds.values():
                 crowds.forget()
         elif not self._is_asking:
@@ -188,7 +188,7 @@ class SharedLimits:
             counted.extend(limiter.take_counted(MOST - len(counted)))
         now = self._clock.seconds()
         sockets = [(crowds, *said) for crowds in self._crowds.values() for said in crowds.take_said(now, MOST)]
-        exchanged = await self._member.questions.exchange(
+        exchanged = await self._lifecycle.commands.exchange(
             counted, [(f"{crowds.kind}:{hidden(site)}", count) for crowds, site, count in sockets]
         )
         self._hear(counted, exchanged)
@@ -208,7 +208,7 @@ class SharedLimits:
 class SharedCrowds:
     """The shared counts of the sockets of one kind."""
 
-    def __init__(self, kind: str, crowds: Crowds) -> None:
+    def __init__(self, kind: str, crowds: PerAddress) -> None:
         self.kind: Final = kind
         self._crowds = crowds
         self._said: dict[str, tuple[int, float]] = {}

@@ -48,7 +48,7 @@ class Refused(NotUsable):
     """The server answered with an error: the text."""
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """A connection to Redis or a Sentinel. Answers come in the order of the commands."""
 
     closed: Callable[[str], None]
@@ -70,7 +70,7 @@ class Line(Protocol):
         """Abort the connection if it does not answer. Called repeatedly while it is up."""
 
 
-class Way(Protocol):
+class Locator(Protocol):
     """The way to Redis."""
 
     patience: float
@@ -83,14 +83,14 @@ class Way(Protocol):
         :raises NotUsable: it is unknown.
         """
 
-    def look(self, line: Line, now: float) -> None:
+    def look(self, line: Connection, now: float) -> None:
         """Abort a connection to an outdated address. Called repeatedly."""
 
     def stop(self) -> Deferred[None]:
         """Close the connections of this lookup. Fires when they are closed."""
 
 
-L = TypeVar("L", bound=Line)
+L = TypeVar("L", bound=Connection)
 
 
 class _Once(Factory):
@@ -151,7 +151,7 @@ async def answers(*asked: Deferred[Any]) -> list[Any]:
     raise first  # as it is: its cause is for the log
 
 
-async def log_in(line: Line, login: Login) -> None:
+async def log_in(line: Connection, login: Login) -> None:
     """Log in, if credentials are set.
 
     :raises NotUsable: the login was refused.
@@ -163,7 +163,7 @@ async def log_in(line: Line, login: Login) -> None:
             raise NotUsable(f"login refused: {code_of(error)}") from None  # the rest may repeat the password
 
 
-async def greet(line: Line, target: RedisTarget) -> str:
+async def greet(line: Connection, target: RedisTarget) -> str:
     """Log in, and check that this is a master; return its ``run_id``."""
     login = Deferred.fromCoroutine(log_in(line, target.login))
     _, *told = await answers(login, line.ask(b"INFO", b"replication"), line.ask(b"INFO", b"server"))
@@ -207,7 +207,7 @@ TICK: Final = 0.25
 log = Logger()
 
 
-class Keeper(Generic[L]):
+class ReconnectingConnection(Generic[L]):
     """Keeps one connection up.
 
     :param name: its name in the log.
@@ -221,7 +221,7 @@ class Keeper(Generic[L]):
         self,
         name: str,
         reactor: Reactor,
-        way: Way,
+        way: Locator,
         make: Callable[[], L],
         greet: Callable[[L], Coroutine[Deferred[Any], Any, None]],
         opened: Callable[[L], None],

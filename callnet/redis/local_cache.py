@@ -30,8 +30,8 @@ from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Record, Tables
 
 
-class Copies:
-    """Copies of records.
+class LocalCache:
+    """LocalCache of records.
 
     :param name: the constant part of this node's names: they all begin with it and a point.
     """
@@ -43,7 +43,7 @@ class Copies:
         self.changed: dict[RoomId, None] = {}
         """Rooms of this node's pages whose calls have changed; see :meth:`news_of_pages`."""
         self.records: Final = self._tables.records
-        """All copies, live."""
+        """All cache, live."""
         self.alone: Final = replace(self.records, complete=False, alone=True)
         """The same, as records that may be incomplete."""
 

@@ -11,7 +11,7 @@ joined    the shared store is in use; heartbeats are      the connection is lost
           sent                                            not known there any more: joining
 ========  ==============================================  ==========================================
 
-The shared store decides only while the node is joined. Otherwise the node goes on with its copies, and collects changes
+The shared store decides only while the node is joined. Otherwise the node goes on with its cache, and collects changes
 to announce.
 """
 
@@ -30,8 +30,8 @@ from callnet.calls.records import Changes
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.redis.announcer import Announcer
-from callnet.redis.commands import SWEPT_AT_ONCE, Link, Questions, SharedClock
-from callnet.redis.local_cache import Copies
+from callnet.redis.commands import SWEPT_AT_ONCE, Link, RedisCommands, SharedClock
+from callnet.redis.local_cache import LocalCache
 from callnet.store.tables import Record
 from callnet.util.logger import Logger
 
@@ -59,7 +59,7 @@ class Subscription(Protocol):
         """End the subscription."""
 
 
-class Member:
+class NodeLifecycle:
     """A node of the cluster.
 
     :param make_link: makes the connection for commands, from callbacks for its start, with Redis' run id, and for its
@@ -73,7 +73,7 @@ class Member:
         make_link: Callable[[Callable[[str], None], Callable[[], None]], Link],
         make_subscription: Callable[[Callable[[], None], Callable[[], None]], Subscription],
         prefix: str,
-        copies: Copies,
+        cache: LocalCache,
         clock: IReactorTime,
         settings: CallSettings,
         deliver: Callable[[BusMessage], None],
@@ -86,8 +86,8 @@ class Member:
         self._name = name
         self._epoch = 0
         self.time: Final = SharedClock(clock)
-        self.questions: Final = Questions(self._link, prefix, f"{name}.0", clock, self.time)
-        self._announcer = Announcer(copies, self.questions, self.time, settings, deliver)
+        self.commands: Final = RedisCommands(self._link, prefix, f"{name}.0", clock, self.time)
+        self._announcer = Announcer(cache, self.commands, self.time, settings, deliver)
         self.joined = False
         """True if the shared store can be queried."""
         self._is_introduced = False
@@ -107,7 +107,7 @@ class Member:
     @property
     def node(self) -> str:
         """The current name of this node."""
-        return self.questions.node
+        return self.commands.node
 
     def start(self) -> None:
         """Begin to join."""
@@ -130,7 +130,7 @@ class Member:
         try:
             await self._idle()
             if self.joined:
-                await self.questions.leave()
+                await self.commands.leave()
         except Unavailable:
             pass  # the others will notice
         self.joined = self._is_introduced = False
@@ -139,7 +139,7 @@ class Member:
         await self._link.stop()
 
     async def _idle(self) -> None:
-        while self._link.up and self.questions.unanswered:
+        while self._link.up and self.commands.unanswered:
             await self._pause(0.01)
 
     def _pause(self, seconds: float) -> Deferred[None]:
@@ -210,13 +210,13 @@ class Member:
         if run is None:
             return
         new = f"{self._name}.{self._epoch + 1}"
-        keeps = await self.questions.hello(self.node, new, run, run == self._known_run)
+        keeps = await self.commands.hello(self.node, new, run, run == self._known_run)
         if attempt != self._attempt:
             return
         self._known_run = run
         if not keeps:
             self._epoch += 1
-            self.questions.node = new
+            self.commands.node = new
             self._announcer.add_all()
         self._is_introduced = True
         await self._listen()
@@ -287,7 +287,7 @@ class Member:
 
     async def _beat_once(self) -> None:
         asked_at, joined = self.time.now(), self.joined
-        swept = await self.questions.beat(sweeps=joined and asked_at - self._joined_at >= SETTLING)
+        swept = await self.commands.beat(sweeps=joined and asked_at - self._joined_at >= SETTLING)
         if joined and swept is not None:
             self._in_touch_at = asked_at
         if swept is None:

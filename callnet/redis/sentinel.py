@@ -9,7 +9,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from callnet.redis.line import Line, NotUsable, Reactor, answers, cause_of, dialled, endpoint_of, log_in
+from callnet.redis.line import Connection, NotUsable, Reactor, answers, cause_of, dialled, endpoint_of, log_in
 from callnet.redis.url import Address, RedisTarget
 
 _ANSWER_TIME: Final = 0.5
@@ -27,14 +27,14 @@ class Direct:
         self._endpoint = endpoint_of(reactor, target, target.address)
 
     async def endpoint(self) -> IStreamClientEndpoint:
-        """See :meth:`Way.endpoint`."""
+        """See :meth:`Locator.endpoint`."""
         return self._endpoint
 
-    def look(self, line: Line, now: float) -> None:
-        """See :meth:`Way.look`."""
+    def look(self, line: Connection, now: float) -> None:
+        """See :meth:`Locator.look`."""
 
     def stop(self) -> Deferred[None]:
-        """See :meth:`Way.stop`."""
+        """See :meth:`Locator.stop`."""
         return succeed(None)
 
 
@@ -53,7 +53,7 @@ class BySentinels:
 
     patience = 1.0  # after that they may know of another master
 
-    def __init__(self, target: RedisTarget, reactor: Reactor, make: Callable[[], Line]) -> None:
+    def __init__(self, target: RedisTarget, reactor: Reactor, make: Callable[[], Connection]) -> None:
         self._target = target
         self._reactor = reactor
         self._sentinels = [_Sentinel(target, reactor, make, address) for address in target.sentinels]
@@ -62,24 +62,24 @@ class BySentinels:
         self._asked_at = 0.0
 
     async def endpoint(self) -> IStreamClientEndpoint:
-        """See :meth:`Way.endpoint`."""
+        """See :meth:`Locator.endpoint`."""
         self._question.cancel()
         self._master = await self._ask()
         return endpoint_of(self._reactor, self._target, self._master.address)
 
-    def look(self, line: Line, now: float) -> None:
-        """See :meth:`Way.look`."""
+    def look(self, line: Connection, now: float) -> None:
+        """See :meth:`Locator.look`."""
         if now - self._asked_at >= _LOOK_EVERY:  # the previous query was answered, or given up
             self._asked_at = now
             self._question = Deferred.fromCoroutine(self._compare(line))
 
     def stop(self) -> Deferred[None]:
-        """See :meth:`Way.stop`."""
+        """See :meth:`Locator.stop`."""
         self._question.cancel()
         ended = [self._question, *(sentinel.stop() for sentinel in self._sentinels)]
         return gatherResults(ended).addCallback(lambda _: None)
 
-    async def _compare(self, line: Line) -> None:
+    async def _compare(self, line: Connection) -> None:
         try:
             master = await self._ask()
         except NotUsable:
@@ -104,12 +104,12 @@ class BySentinels:
 class _Sentinel:
     """One Sentinel. A connection to it is kept while it answers."""
 
-    def __init__(self, target: RedisTarget, reactor: Reactor, make: Callable[[], Line], address: Address) -> None:
+    def __init__(self, target: RedisTarget, reactor: Reactor, make: Callable[[], Connection], address: Address) -> None:
         self._login = target.sentinel_login
         self._service = target.service.encode()
         self._make = make
         self._endpoint = endpoint_of(reactor, target, address)
-        self._idle: Line | None = None
+        self._idle: Connection | None = None
 
     async def ask(self) -> _Master:
         """Query the address of the master. The caller must set a timeout."""
@@ -136,14 +136,14 @@ class _Sentinel:
         line.abort("stopped")
         return line.gone
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, line: Connection) -> None:
         await log_in(line, self._login)
 
-    def _keep(self, line: Line) -> None:
+    def _keep(self, line: Connection) -> None:
         line.closed = lambda _: self._forget(line)
         self._idle = line
 
-    def _forget(self, line: Line) -> None:
+    def _forget(self, line: Connection) -> None:
         if self._idle is line:
             self._idle = None
 

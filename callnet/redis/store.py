@@ -25,8 +25,8 @@ from callnet.calls.records import CallRecord, Changes, Displaced, Notice, Over, 
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.redis.codec import decode_messages, encode_changes
-from callnet.redis.local_cache import Copies
-from callnet.redis.node import Member
+from callnet.redis.local_cache import LocalCache
+from callnet.redis.node import NodeLifecycle
 from callnet.store.ended import EndedHere
 from callnet.store.tables import Record, seen_online
 from callnet.util.deferreds import logged_unless_unavailable
@@ -42,14 +42,14 @@ _NOTHING_KNOWN: Final = Records({}, {}, {})
 class SharedBus:
     """Carries messages over Redis to other nodes, and directly within this one."""
 
-    def __init__(self, copies: Copies) -> None:
-        self._copies = copies
+    def __init__(self, cache: LocalCache) -> None:
+        self._cache = cache
         self._receivers: list[Callable[[BusMessage], None]] = []
-        self._member: Member | None = None
+        self._lifecycle: NodeLifecycle | None = None
 
-    def go_by(self, member: Member) -> None:
+    def go_by(self, member: NodeLifecycle) -> None:
         """Use this member of the cluster for messages to other nodes."""
-        self._member = member
+        self._lifecycle = member
 
     def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
         """See :meth:`callnet.calls.ports.IBus.subscribe`."""
@@ -57,11 +57,11 @@ class SharedBus:
 
     def publish(self, node: str, message: BusMessage) -> None:
         """See :meth:`callnet.calls.ports.IBus.publish`."""
-        is_here = self._copies.is_here(node)
+        is_here = self._cache.is_here(node)
         if is_here or node == EVERY_NODE:
             self.deliver(message)
-        if not is_here and self._member is not None and self._member.joined:
-            self._member.questions.publish(node, message).addErrback(_log_unless_unavailable)
+        if not is_here and self._lifecycle is not None and self._lifecycle.joined:
+            self._lifecycle.commands.publish(node, message).addErrback(_log_unless_unavailable)
 
     def deliver(self, message: BusMessage) -> None:
         """Deliver a message to the receivers of this node."""
@@ -74,56 +74,56 @@ class SharedBus:
             messages = decode_messages(payload)
         except MsgspecError:
             log.warn("undecodable message from another node; resyncing from Redis")
-            if self._member is not None:
-                self._member.has_missed_something()
+            if self._lifecycle is not None:
+                self._lifecycle.has_missed_something()
             return
         for message in messages:
-            if not self._copies.know_better(message):
+            if not self._cache.know_better(message):
                 if not (isinstance(message, Displaced) and self._has_things_to_say()):
-                    self._copies.hear(message)
+                    self._cache.hear(message)
                 self.deliver(message)
         self.tell_pages()
 
     def tell_pages(self) -> None:
         """Notify pages of unreported changes of their calls."""
-        for notice in self._copies.news_of_pages():
+        for notice in self._cache.news_of_pages():
             self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
         """Return whether displaced devices may have unannounced changes here, above all calls."""
-        return self._member is not None and not self._member.joined
+        return self._lifecycle is not None and not self._lifecycle.joined
 
 
 @implementer(ICallStore, IPresence)
 class SharedCallStore:
     """Records in Redis, and local copies of this node's ones."""
 
-    def __init__(self, member: Member, copies: Copies, bus: SharedBus) -> None:
+    def __init__(self, member: NodeLifecycle, cache: LocalCache, bus: SharedBus) -> None:
         self.now: Final = member.time.now
         """See :meth:`callnet.calls.ports.ICallStore.now`."""
         self.date_of: Final = float
         """See :meth:`callnet.calls.ports.ICallStore.date_of`. Redis' clock shows the date."""
         self.ended: Final = EndedHere(self.date_of)
         """Ended calls that may be forgotten before the shared store has them."""
-        self._member = member
-        self._copies = copies
+        self._lifecycle = member
+        self._cache = cache
         self._bus = bus
 
     @property
     def node(self) -> str:
         """See :attr:`callnet.calls.ports.ICallStore.node`."""
-        return self._member.node
+        return self._lifecycle.node
 
     def view(self, asked: Asked, again: bool = False) -> Records | None:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return self._here(asked.phones(), asked.rooms(), asked.fresh, asked.guess and not again)
 
     def _here(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool) -> Records | None:
-        if self._member.joined:
-            if guess and not any(phone in self._copies.records.devices for phone in phones):
+        if self._lifecycle.joined:
+            if guess and not any(phone in self._cache.records.devices for phone in phones):
                 return _NOTHING_KNOWN
-            return self._copies.records if not phones and not fresh and self._copies.knows(rooms) else None
-        return None if self._member.is_joining else self._copies.alone
+            return self._cache.records if not phones and not fresh and self._cache.knows(rooms) else None
+        return None if self._lifecycle.is_joining else self._cache.alone
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
@@ -132,52 +132,52 @@ class SharedCallStore:
         records = self._here(phones, rooms, fresh, guess)
         if records is not None:
             return succeed(records)
-        if self._member.joined:
-            return self._member.questions.read(phones, rooms).addCallback(self._seen, phones, rooms)
+        if self._lifecycle.joined:
+            return self._lifecycle.commands.read(phones, rooms).addCallback(self._seen, phones, rooms)
         return Deferred.fromCoroutine(self._read_when_joined(phones, rooms))
 
     async def _read_when_joined(self, phones: Collection[str], rooms: Collection[RoomId]) -> Records:
         """Read after this node has joined, with its devices' missed changes, or from the copies if it cannot join."""
         try:
-            await self._member.when_joined()
+            await self._lifecycle.when_joined()
         except Unavailable:
-            if not self._member.time.is_set:
+            if not self._lifecycle.time.is_set:
                 raise
-            return self._copies.alone
+            return self._cache.alone
         return await self.read(phones, rooms, fresh=True)
 
     def _seen(
         self, records: Records | None, phones: Collection[str], rooms: Collection[RoomId]
     ) -> Records | Deferred[Records]:
         if records is None:
-            self._member.is_unknown()
+            self._lifecycle.is_unknown()
             return self.read(phones, rooms)
-        for message in self._copies.see(records, phones, rooms):
+        for message in self._cache.see(records, phones, rooms):
             self._bus.deliver(message)
         return records
 
     def known(self) -> Records:
         """See :meth:`callnet.calls.ports.ICallStore.known`."""
-        return self._copies.records
+        return self._cache.records
 
     def try_commit(self, changes: Changes) -> Commit | None:
         """See :meth:`callnet.calls.ports.ICallStore.try_commit`."""
-        return None if self._member.joined else self._commit_apart(changes)
+        return None if self._lifecycle.joined else self._commit_apart(changes)
 
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.calls.ports.ICallStore.commit`."""
-        if self._member.joined:
-            committing: Deferred[Any] = self._member.questions.commits.ask(encode_changes(changes))
+        if self._lifecycle.joined:
+            committing: Deferred[Any] = self._lifecycle.commands.commits.ask(encode_changes(changes))
             return committing.addCallback(self._answered, changes)
         return execute(self._commit_apart, changes)
 
     def _answered(self, answer: bytes | None, changes: Changes) -> Commit:
         if answer is None or not answer.startswith(b"+"):
             if answer is None or answer == b"stale":
-                self._member.is_unknown()
-            self._copies.distrust(changes)
+                self._lifecycle.is_unknown()
+            self._cache.distrust(changes)
             return OVERTAKEN
-        self._copies.apply(changes)
+        self._cache.apply(changes)
         here: list[BusMessage] = []
         unreached = []
         for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
@@ -185,31 +185,31 @@ class SharedCallStore:
                 here.append(notice)
             elif told == "0" and isinstance(notice, Notice):
                 unreached.append(notice.to)
-        if self._copies.changed:
-            here += self._copies.news_of_pages()
+        if self._cache.changed:
+            here += self._cache.news_of_pages()
         return Commit(True, here, tuple(unreached))
 
     def _commit_apart(self, changes: Changes) -> Commit:
-        if self._member.is_joining:
+        if self._lifecycle.is_joining:
             return OVERTAKEN  # the records may have changed; reading them again waits until that is known
-        if not self._copies.holds(changes):
+        if not self._cache.holds(changes):
             return OVERTAKEN
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
-        if not all(map(self._copies.is_ours, records)):
+        if not all(map(self._cache.is_ours, records)):
             raise Unavailable("state on other nodes unavailable: Redis is down")
-        self._member.commit_alone(changes)
+        self._lifecycle.commit_alone(changes)
         for call in changes.calls:
             if isinstance(call.state, Over):
                 self.ended.add(cast("CallRecord[Over]", call))
-        return Commit(True, [*filter(self._is_here, changes.notices), *self._copies.news_of_pages()])
+        return Commit(True, [*filter(self._is_here, changes.notices), *self._cache.news_of_pages()])
 
     def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
         if isinstance(notice, Notice):
-            return self._copies.was_put_in(notice.to, notice.call.room)
+            return self._cache.was_put_in(notice.to, notice.call.room)
         if isinstance(notice, Displaced):
-            return self._copies.is_here(notice.node)
+            return self._cache.is_here(notice.node)
         return any(
-            seat is not None and seat.key == notice.key and self._copies.is_here(seat.node)
+            seat is not None and seat.key == notice.key and self._cache.is_here(seat.node)
             for seat in notice.seats.seats
         )
 
@@ -219,7 +219,7 @@ class SharedCallStore:
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.calls.ports.ICallStore.due`."""
-        return succeed(chain(self._copies.due(now), self._member.take_swept()))
+        return succeed(chain(self._cache.due(now), self._lifecycle.take_swept()))
 
     def online(
         self, addresses: Collection[DeviceAddress], asker: str | None = None

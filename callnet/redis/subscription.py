@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from callnet.redis.connection import REPLY_TIME, Conversation, way_to
-from callnet.redis.line import Keeper, Reactor, greet, pack
+from callnet.redis.line import Reactor, ReconnectingConnection, greet, pack
 from callnet.redis.url import RedisTarget
 
 PING_EVERY: Final = 1.0
@@ -88,7 +88,7 @@ class RedisSubscription:
     ) -> None:
         self._target = target
         self._channel = b""
-        self._keeper: Keeper[Messages] = Keeper(
+        self._keeper: ReconnectingConnection[Messages] = ReconnectingConnection(
             "subscription",
             reactor,
             way_to(target, reactor),

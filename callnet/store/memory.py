@@ -13,9 +13,9 @@ from callnet.calls.ports import OVERTAKEN, Asked, BusMessage, Commit, IBus, ICal
 from callnet.calls.records import CallRecord, Changes, Over, Records
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.rate_limits import LimitsAlone
+from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.dates import Dates
 from callnet.store.ended import EndedHere
-from callnet.store.membership import Membership
 from callnet.store.tables import Record, Tables, seen_online
 
 NODE: Final = "local"
@@ -102,12 +102,12 @@ class MemoryCallStore:
         return succeed(seen_online(self._tables.records, addresses, asker, self.date_of(self.now())))
 
 
-def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> Membership:
+def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> ClusterHandle:
     """Make the store and the bus of a single node."""
     bus = MemoryBus()
     store = MemoryCallStore(clock, wall)
     limits = LimitsAlone(clock.seconds)
-    return Membership(
+    return ClusterHandle(
         store,
         store,
         bus,

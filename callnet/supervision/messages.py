@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from callnet.config.schema import Settings
-from callnet.ops.admin_commands import Level, Order, Outcome
+from callnet.ops.admin_commands import AdminCommand, AdminResult, Level
 from callnet.ops.logs import Fields
 from callnet.ops.metrics import Family
 from callnet.ops.readiness import Report
@@ -49,7 +49,7 @@ class Ask(Struct, frozen=True, tag=True):
     """Ask for the readiness, or for what was counted; or hand an order of the operator's on."""
 
     number: int
-    what: Literal["report", "families"] | Order
+    what: Literal["report", "families"] | AdminCommand
 
 
 class Reload(Struct, frozen=True, tag=True):
@@ -75,7 +75,7 @@ class Answer(Struct, frozen=True, tag=True):
     number: int
     report: Report | None = None
     families: Sequence[Family] = ()
-    outcome: Outcome | None = None
+    outcome: AdminResult | None = None
     """``None`` if it was an order: that cannot be done now."""
 
 

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError
-from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.admin_commands import AdminCommand, AdminResult
 from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family
 from callnet.ops.readiness import Report
@@ -75,7 +75,7 @@ class WorkerProcess(ProcessProtocol):
         """
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
-    def obey(self, order: Order, clock: IReactorTime) -> Deferred[Outcome | None]:
+    def obey(self, order: AdminCommand, clock: IReactorTime) -> Deferred[AdminResult | None]:
         """Hand an order on; ``None``: it cannot be carried out now.
 
         :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
@@ -115,7 +115,7 @@ class WorkerProcess(ProcessProtocol):
             answer.errback(Gone())
         self._ended(_end(reason))
 
-    def _ask(self, what: Literal["report", "families"] | Order, clock: IReactorTime) -> Deferred[Answer]:
+    def _ask(self, what: Literal["report", "families"] | AdminCommand, clock: IReactorTime) -> Deferred[Answer]:
         self._last_asked = number = self._last_asked + 1
         answer: Deferred[Answer] = Deferred(lambda _: self._forget(number))
         self._asked[number] = answer

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import Unavailable
-from callnet.ops.admin_commands import SILENT, ChooseLevel, Order, Outcome, Revoke, together
+from callnet.ops.admin_commands import SILENT, AdminCommand, AdminResult, ChooseLevel, Revoke, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.metrics import Family, Observed, counters, total
 from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
@@ -23,7 +23,7 @@ from callnet.ops.systemd import ServiceManager
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, SOCKETS, Start
 from callnet.supervision.process import ANSWER_LIMIT, Gone, WorkerProcess
 from callnet.util.logger import Logger, threshold
-from callnet.util.timers import Chore
+from callnet.util.timers import PeriodicTask
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "callnet.worker")
 
@@ -119,7 +119,7 @@ class Worker:
         """True if its process takes connections."""
         return self._process is not None and self._serving
 
-    def obey(self, order: Order) -> Deferred[Outcome | None]:
+    def obey(self, order: AdminCommand) -> Deferred[AdminResult | None]:
         """Have its process carry out an order. ``None``: it cannot, or does not answer."""
         if self._process is None or not self._serving:
             return succeed(None)
@@ -256,10 +256,10 @@ class Workers:
                 reports[str(number)] = report
         return report_of(checks, reports)
 
-    def _obey(self, order: Order) -> Deferred[Outcome]:
+    def _obey(self, order: AdminCommand) -> Deferred[AdminResult]:
         return Deferred.fromCoroutine(self._obey_all(order))
 
-    async def _obey_all(self, order: Order) -> Outcome:
+    async def _obey_all(self, order: AdminCommand) -> AdminResult:
         """Pass an order to the workers concerned: changes in the database need only one of them."""
         if isinstance(order, ChooseLevel):
             threshold.choose(order.level)
@@ -292,7 +292,7 @@ class Supervisor(Service):
         self,
         workers: Workers,
         listeners: Sequence[OpenListener],
-        chores: Sequence[Chore],
+        chores: Sequence[PeriodicTask],
         manager: ServiceManager,
         settings: Settings,
         greeting: Iterable[str],

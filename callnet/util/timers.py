@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
-class Alarm:
+class EarliestTimer:
     """Goes off at the earliest of the times that it was set to, and is unset then.
 
     :param goes_off: called without arguments. It must not raise.
@@ -46,7 +46,7 @@ class Alarm:
         self._goes_off()
 
 
-class Chore(Protocol):
+class PeriodicTask(Protocol):
     """Periodic work."""
 
     def start(self) -> None:
@@ -56,7 +56,7 @@ class Chore(Protocol):
         """Come to an end. Fires when that is so."""
 
 
-class Rounds:
+class PeriodicRuns:
     """Repeats something, with a pause after each time.
 
     :param work: its Deferreds do not fail.

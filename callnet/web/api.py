@@ -18,7 +18,7 @@ from callnet.errors import DataInvalid
 from callnet.ops.ice import IceOffer, IceOffers
 from callnet.ops.rate_limits import LoginLimits
 from callnet.push.registry import WaysToWake
-from callnet.web.calls import call, look
+from callnet.web.endpoint import call, look
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import (
     DONE,

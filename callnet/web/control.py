@@ -35,7 +35,7 @@ from callnet.ops.admin_commands import (
 from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import Observed
 from callnet.util.logger import threshold
-from callnet.web.calls import call
+from callnet.web.endpoint import call
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import DONE, Done, bearer_token, write_error
 

@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from callnet.config.schema import HttpSettings, LimitSettings
 from callnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, RateLimited, ServiceError, Unavailable, root_cause
-from callnet.ops.connection_limits import Crowds
+from callnet.ops.connection_limits import PerAddress
 from callnet.ops.rate_limits import Limiter
 from callnet.util.logger import Logger
 from callnet.util.net import site_of
@@ -422,7 +422,7 @@ class CappedSite(Site):
         self.refused: Final[Counter[int]] = Counter()
         """Connections that were one too many, by status: 429 from an address, 503 in all."""
         self._counts = counts
-        self._crowds = Crowds(counts.connections_of_an_address)
+        self._crowds = PerAddress(counts.connections_of_an_address)
         self._pace = Limiter(counts.requests_a_minute_from_an_address, 60.0, clock.seconds)
 
     def changed(self) -> None:

@@ -20,7 +20,7 @@ from callnet.config.schema import LimitSettings, SignalingSettings, SocketSettin
 from callnet.errors import TokenInvalid, Unavailable
 from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL
 from callnet.model import CloseCode, DeviceAddress
-from callnet.ops.connection_limits import Heads
+from callnet.ops.connection_limits import PerOwner
 from callnet.ops.ice import IceServers
 from callnet.ops.rate_limits import SignalLimits
 from callnet.util.net import site_of
@@ -146,7 +146,7 @@ class SignalingFactory(ServerSocketFactory):
         of_an_address, in_all = settings.sockets_of_an_address, settings.sockets_of_a_process
         pace = Pace(settings.frames_a_minute_of_a_device)
         super().__init__(Peer, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread, pace, budget)
-        self.phones: Final[Heads[Peer]] = Heads(settings.sockets_of_a_phone)
+        self.phones: Final[PerOwner[Peer]] = PerOwner(settings.sockets_of_a_phone)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
         self._ice = ice

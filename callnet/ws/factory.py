@@ -16,7 +16,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from callnet.config.schema import SocketSettings
-from callnet.ops.connection_limits import Crowds
+from callnet.ops.connection_limits import PerAddress
 from callnet.util import short_path
 from callnet.util.turn_budget import TurnBudget
 from callnet.ws.pace import Pace
@@ -83,7 +83,7 @@ class ServerSocketFactory(WebSocketServerFactory):
         self.protocol = bound
         self.clock: Final = clock
         self.sockets: OrderedDict[ServerSocket, None] = OrderedDict()
-        self.crowds: Final = Crowds(of_an_address)
+        self.crowds: Final = PerAddress(of_an_address)
         self.pace: Final = pace or Pace(0)
         self.budget: Final = budget or TurnBudget(clock)
         self.draining = False

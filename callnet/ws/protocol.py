@@ -33,7 +33,7 @@ from callnet.ws.fast_paths import (
     text_header,
 )
 from callnet.ws.refusals import Refused, refusal
-from callnet.ws.slim_autobahn import LeanProtocol
+from callnet.ws.slim_autobahn import SlimProtocol
 
 if TYPE_CHECKING:
     from callnet.ws.factory import ServerSocketFactory
@@ -69,7 +69,7 @@ class Session(Protocol):
         """Take a text frame, which is UTF-8."""
 
 
-class ServerSocket(LeanProtocol):
+class ServerSocket(SlimProtocol):
     """One socket. A subclass says who may open it, and has it get a session."""
 
     factory: ServerSocketFactory

@@ -9,7 +9,7 @@ from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.defer import Deferred
 
 
-class Silence:
+class NullLogger:
     """A log that nothing is written to."""
 
     def debug(self, *_: object, **__: object) -> None:
@@ -18,13 +18,13 @@ class Silence:
     trace = info = warn = error = critical = debug
 
 
-class LeanProtocol(WebSocketServerProtocol):
+class SlimProtocol(WebSocketServerProtocol):
     """A connection that keeps shared state in a subclass which its factory makes (:mod:`callnet.ws.factory`),
     and creates the rest on demand.
     """
 
     CONFIG_ATTRS: list[str] = []  # noqa: RUF012  the factory's options are attributes of that subclass
-    log = Silence()
+    log = NullLogger()
 
     def __init__(self) -> None:
         pass

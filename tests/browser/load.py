@@ -9,7 +9,7 @@ from typing import Final
 from callnet.client import Call
 from callnet.model import DeviceAddress
 from tests.support.daemon import Daemon
-from tests.support.devices import Member, service_of
+from tests.support.devices import NodeLifecycle, service_of
 from tests.support.processes import stopped
 
 LONG: Final = DeviceAddress("123456789012345", "a-device-whose-name-is-as-long-as-any-name-may-be")
@@ -30,10 +30,10 @@ class Load:
 
     def __init__(self, daemon: Daemon) -> None:
         self._service = service_of(daemon)
-        self._members: dict[DeviceAddress, Member] = {}
+        self._members: dict[DeviceAddress, NodeLifecycle] = {}
         self._in_vain = cycle(IN_VAIN)
 
-    def __getitem__(self, address: DeviceAddress) -> Member:
+    def __getitem__(self, address: DeviceAddress) -> NodeLifecycle:
         return self._members[address]
 
     async def begin(self, workers: Sequence[int]) -> None:
@@ -71,5 +71,5 @@ class Load:
 
     async def _come(self, addresses: Sequence[DeviceAddress], *, answers: bool = False, extended: bool = False) -> None:
         for address in addresses:
-            member = Member(self._service, *address, answers=answers, extended=extended)
+            member = NodeLifecycle(self._service, *address, answers=answers, extended=extended)
             self._members[address] = await member.comes()

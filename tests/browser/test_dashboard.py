@@ -23,7 +23,7 @@ from tests.browser.operator import NO_ANSWER, Operator, key_of, operator
 from tests.browser.photographer import Photographer
 from tests.browser.stage import Stage
 from tests.integration.test_workers import workers_of
-from tests.support.devices import Member, member, service_of
+from tests.support.devices import NodeLifecycle, member, service_of
 from tests.support.processes import stopped
 
 OTHERS: Final = {"desk": (1440, 900), "tablet": (820, 1180), "smallest": (320, 568)}
@@ -40,7 +40,7 @@ _SEEN: Final = """(state) => {
 }"""
 
 
-def fail(caller: Member, phone: str) -> Deferred[CallState]:
+def fail(caller: NodeLifecycle, phone: str) -> Deferred[CallState]:
     """Have somebody call a phone that nobody has."""
     return caller.calls(phone, "tv").until("over")
 

@@ -20,7 +20,7 @@ from tests.browser.phone_visitor import (
     talk,
 )
 from tests.browser.stage import Stage
-from tests.support.devices import Member, member, service_of
+from tests.support.devices import NodeLifecycle, member, service_of
 
 reactor: Any = installed
 
@@ -183,7 +183,7 @@ class StoryTests(OwnDaemonCase):
 class BaseTests(OwnDaemonCase):
     """The base protocol, on either side."""
 
-    def television(self) -> Deferred[Member]:
+    def television(self) -> Deferred[NodeLifecycle]:
         """Connect a device that knows only the seed's messages, and accepts when it is called."""
         return Deferred.fromCoroutine(member(self, service_of(self.daemon), *TELEVISION, answers=True))
 

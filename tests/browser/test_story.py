@@ -17,7 +17,7 @@ from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
-from tests.support.devices import Member, member, service_of
+from tests.support.devices import NodeLifecycle, member, service_of
 
 TELEVISION: Final = DeviceAddress("13651884967", "tv888")
 TELEPHONE: Final = DeviceAddress("13651884968", "phone1")
@@ -34,7 +34,7 @@ class StoryTests(OwnDaemonCase):
         self.other = self.daemon
         return started
 
-    def connected(self, daemon: Daemon, address: DeviceAddress) -> Deferred[Member]:
+    def connected(self, daemon: Daemon, address: DeviceAddress) -> Deferred[NodeLifecycle]:
         """Log a device in and connect it."""
         return Deferred.fromCoroutine(member(self, service_of(daemon), *address))
 

@@ -21,7 +21,7 @@ from callnet.config.schema import CallSettings, RedisSettings
 from callnet.model import DeviceAddress
 from callnet.redis.cluster import open_shared
 from callnet.redis.url import parse
-from callnet.store.membership import Membership
+from callnet.store.cluster_handle import ClusterHandle
 from harness.redis_server import RedisServer
 from tests.cluster.wire import Wire
 from tests.support.plain_preferences import OPEN
@@ -62,7 +62,7 @@ class Node:
     def __init__(self, server: RedisServer, prefix: str, settings: CallSettings) -> None:
         self.wire = Wire(parse(RedisSettings(url=server.socket_url())).path)
         target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
-        self.member: Membership = open_shared(target, prefix, reactor, settings)
+        self.member: ClusterHandle = open_shared(target, prefix, reactor, settings)
         self.store = self.member.store
         self.rooms = RoomManager(self.store, self.member.bus, reactor, settings, OPEN)
         self.member.start()
@@ -152,7 +152,7 @@ class Phone:
         """End a call."""
         self.says(type="calling_hangup", notified_phone="1", notified_device_id="1", room_id=room)
 
-    # Questions of the test
+    # RedisCommands of the test
 
     @property
     def told(self) -> list[str]:

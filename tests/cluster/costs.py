@@ -188,9 +188,9 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
     """The cost of recording an ended call."""
     world = new_world(server, 1)
     [node] = world.nodes
-    questions = node.member.questions
+    commands = node.member.commands
     taken: list[bytes] = []
-    found = {"a node asks what is over: nothing": cost_of(world, lambda: questions.take_ended(AT_ONCE, KEPT_MAX))}
+    found = {"a node asks what is over: nothing": cost_of(world, lambda: commands.take_ended(AT_ONCE, KEPT_MAX))}
     ann, tv = world.phones(node, [ANN, TV])
     for _ in range(AT_ONCE):
         ann.calls(tv.address)
@@ -200,10 +200,10 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
     world.pass_time(1)
 
     def write_down() -> None:
-        taking = questions.take_ended(AT_ONCE, KEPT_MAX)
+        taking = commands.take_ended(AT_ONCE, KEPT_MAX)
         taking.addCallback(lambda found: taken.extend(one.key for one in found[1]))
         world.settle()
-        questions.done_with(taken)
+        commands.done_with(taken)
 
     found[f"{AT_ONCE} calls that are over are written down"] = cost_of(world, write_down)
     assert len(taken) == AT_ONCE
@@ -214,10 +214,10 @@ def of_ended(server: RedisServer) -> Mapping[str, Cost]:
 def of_limits(server: RedisServer) -> Mapping[str, Cost]:
     """Logins, and the messages between nodes about all other limits."""
     world = new_world(server, 1)
-    questions = world.nodes[0].member.questions
+    commands = world.nodes[0].member.commands
 
     def exchange(counted: Sequence[Counted], sockets: Sequence[tuple[str, int]]) -> None:
-        Deferred.fromCoroutine(questions.exchange(counted, sockets))
+        Deferred.fromCoroutine(commands.exchange(counted, sockets))
 
     found = {"a node asks what is used up: nothing": cost_of(world, lambda: exchange((), ()))}
     counted = [Counted(f"calls:{number:011}\nphone", 6.0, 30.0) for number in range(AT_ONCE)]
@@ -225,7 +225,7 @@ def of_limits(server: RedisServer) -> Mapping[str, Cost]:
     sockets = [(f"devices:{hidden(str(number))}", 50) for number in range(AT_ONCE)]
     found[f"a node tells of {AT_ONCE} addresses"] = cost_of(world, lambda: exchange((), sockets))
     limits = [(f"{name}:{hidden(name)}", 2.0, 60.0) for name in ("logins-from", "logins-of")]
-    found["device logs in"] = cost_of(world, lambda: Deferred.fromCoroutine(questions.take(limits)))
+    found["device logs in"] = cost_of(world, lambda: Deferred.fromCoroutine(commands.take(limits)))
     world.close()
     return found
 

@@ -33,8 +33,8 @@ from callnet.redis.connection import REPLY_TIME, Scripts
 from callnet.redis.ended import EndedAnywhere
 from callnet.redis.limits import SharedLimits
 from callnet.redis.line import pack
-from callnet.redis.local_cache import Copies
-from callnet.redis.node import Member, channel_of
+from callnet.redis.local_cache import LocalCache
+from callnet.redis.node import NodeLifecycle, channel_of
 from callnet.redis.store import SharedBus, SharedCallStore
 from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone
@@ -281,9 +281,9 @@ class SimulatedNode:
         self._world = world
         self.clock = NodeClock(lambda: world.soon(self))
         self.clock.advance(ahead)
-        self.copies = Copies(name)
+        self.cache = LocalCache(name)
         self.wire = wire = SimulatedWire(world, self.clock)
-        self.bus = bus = SharedBus(self.copies)
+        self.bus = bus = SharedBus(self.cache)
 
         def link(connected: Callable[[str], None], lost: Callable[[], None]) -> SimulatedWire:
             wire.connected, wire.lost = connected, lost
@@ -293,11 +293,11 @@ class SimulatedNode:
             wire.received, wire.subscribed, wire.unsubscribed = bus.received, subscribed, lost
             return wire
 
-        self.member = Member(
-            link, subscription, world.prefix, self.copies, self.clock, world.settings, bus.deliver, name
+        self.member = NodeLifecycle(
+            link, subscription, world.prefix, self.cache, self.clock, world.settings, bus.deliver, name
         )
         bus.go_by(self.member)
-        self.store = SharedCallStore(self.member, self.copies, bus)
+        self.store = SharedCallStore(self.member, self.cache, bus)
         self.ended = EndedAnywhere(self.member, self.store.ended)
         self.limits = SharedLimits(self.member, self.clock)
         """Other nodes hear of them when a test has started this."""

@@ -11,7 +11,7 @@ from callnet.calls.ports import IGate, ILimiter
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
-from callnet.ops.connection_limits import Crowds
+from callnet.ops.connection_limits import PerAddress
 from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.rate_limits import SignalLimits
 from callnet.redis import limits
@@ -207,10 +207,10 @@ class LimiterTests(LimitsCase):
 class CrowdsTests(LimitsCase):
     """Sockets of an address."""
 
-    async def start_crowds(self, most: int) -> tuple[SimulatedNode, Crowds, Crowds]:
+    async def start_crowds(self, most: int) -> tuple[SimulatedNode, PerAddress, PerAddress]:
         """The sockets of two nodes."""
         one, other = await self.start_two()
-        crowds = Crowds(most), Crowds(most)
+        crowds = PerAddress(most), PerAddress(most)
         one.limits.share("devices", crowds[0])
         other.limits.share("devices", crowds[1])
         return one, *crowds

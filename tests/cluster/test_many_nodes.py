@@ -58,12 +58,12 @@ class CostTests(ManyNodesCase):
         self.assertEqual([1, 10, 100], [cost.round_trips for cost in costs])
         self.assertEqual((ten - alone) / 9, (hundred - ten) / 90)
 
-    def test_copies(self) -> None:
+    def test_local_cache(self) -> None:
         """A node knows nothing of calls that are none of its own."""
         crowd = self.crowd(100, 2)
         here, there = crowd.world.nodes[:2]
         crowd.talk([(crowd.phones[here][0], crowd.phones[there][0])])
-        self.assertEqual([1, 1, *[0] * 98], [len(node.copies.records.calls) for node in crowd.world.nodes])
+        self.assertEqual([1, 1, *[0] * 98], [len(node.cache.records.calls) for node in crowd.world.nodes])
 
 
 class DeadNodesTests(ManyNodesCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Preferences
 from callnet.calls.records import Policy
 from callnet.model import DeviceAddress
@@ -21,7 +21,7 @@ class SleepingTests(SimulatedCase):
         """Make one whose nodes can wake devices."""
         return World(self.server, self.prefix, self.settings, wake=self.wake)
 
-    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:  # noqa: ARG002
+    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[DeliveryResult]:  # noqa: ARG002
         """Record the devices to wake."""
         self.woken.append(device)
         return succeed(self.fate)
@@ -29,7 +29,7 @@ class SleepingTests(SimulatedCase):
     async def asleep(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Let the television fall asleep."""
         self.woken: list[DeviceAddress] = []
-        self.fate = Fate.TAKEN
+        self.fate = DeliveryResult.TAKEN
         here, there = await self.start(), await self.start()
         tv = await self.phone(TV, there)
         there.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
@@ -59,7 +59,7 @@ class SleepingTests(SimulatedCase):
 
     async def test_blocked_meanwhile(self) -> None:
         """A caller blocked while the device sleeps, held by no node, does not wake it, and is told `offline`."""
-        self.woken, self.fate = [], Fate.TAKEN
+        self.woken, self.fate = [], DeliveryResult.TAKEN
         here = await self.start()
         await self.made_known(here)
         here.rooms.orders.update_policy(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
@@ -71,7 +71,7 @@ class SleepingTests(SimulatedCase):
 
     async def test_no_longer(self) -> None:
         """A device that is not to be woken any more is going to be forgotten, though no node holds it."""
-        self.woken, self.fate = [], Fate.TAKEN
+        self.woken, self.fate = [], DeliveryResult.TAKEN
         here = await self.start()
         await self.made_known(here)
         self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
@@ -81,14 +81,14 @@ class SleepingTests(SimulatedCase):
     async def test_gone(self) -> None:
         """If it cannot be woken it is offline."""
         here, _ = await self.asleep()
-        self.fate = Fate.GONE
+        self.fate = DeliveryResult.GONE
         ann = await self.phone(ANN, here)
         ann.calls(TV)
         await self.hears(ann, "call_failed:offline")
 
     async def test_both_nodes_start_anew(self) -> None:
         """A node that begins makes it known."""
-        self.woken, self.fate = [], Fate.TAKEN
+        self.woken, self.fate = [], DeliveryResult.TAKEN
         here = await self.start()
         await self.made_known(here)
         ann = await self.phone(ANN, here)

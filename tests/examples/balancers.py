@@ -28,7 +28,7 @@ from callnet.web.site import PAGE
 from harness.ports import free_ports
 from tests.examples.programs import EXAMPLES, PATIENCE, Program
 from tests.support.daemon import Daemon
-from tests.support.devices import Member, log_in, member
+from tests.support.devices import NodeLifecycle, log_in, member
 from tests.support.shared_daemon import new_phone
 
 CLIENT: Final = "127.0.0.7"
@@ -220,7 +220,7 @@ class BehindTestCase(TestCase):
             url("site"), reactor, account_url=url("account"), signaling_url=url("signaling"), agent=self.agent()
         )
 
-    async def device(self, device_id: str) -> Member:
+    async def device(self, device_id: str) -> NodeLifecycle:
         """A connected device that accepts every call."""
         return await member(self, self.service(), self.phone, device_id, answers=True)
 

@@ -25,7 +25,7 @@ from callnet.storage.database import Database
 from harness.daemon import BIN
 from tests.examples.programs import EXAMPLES, PATIENCE, Script
 from tests.support.daemon import Daemon
-from tests.support.devices import Member, member, service_of
+from tests.support.devices import NodeLifecycle, member, service_of
 from tests.support.shared_daemon import new_phone, shared_daemon
 
 QUEUE: Final = "13800138000"
@@ -94,7 +94,7 @@ class QueueTests(TestCase):
             "BROWSER": str(browser),
         }
         self.desk = await self.start("desk.py", rf"ready: {LINES} lines\n")
-        self.callers: dict[str, Member] = {}
+        self.callers: dict[str, NodeLifecycle] = {}
 
     def make_devices(self, *names: str) -> None:
         """Make devices of the queue's phone as README.md does, and one of each caller."""

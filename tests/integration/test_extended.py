@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.support.devices import Member, member
+from tests.support.devices import NodeLifecycle, member
 from tests.support.extended_client import ExtendedDevice, connect_extended, open_extended
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
@@ -36,7 +36,7 @@ class ExtendedTests(WorkersTestCase):
         self.addCleanup(device.leaves)
         return device
 
-    async def base(self, phone: str, device_id: str, elsewhere: int) -> Member:
+    async def base(self, phone: str, device_id: str, elsewhere: int) -> NodeLifecycle:
         """Connect a base device."""
         token = await self.token(phone, device_id)
         with stopped(elsewhere):

@@ -12,7 +12,7 @@ from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.support.devices import Member, log_in, member
+from tests.support.devices import NodeLifecycle, log_in, member
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
 
@@ -58,7 +58,7 @@ class LoginsTests(LimitsTestCase):
 class CallsTests(LimitsTestCase):
     """Calls."""
 
-    async def fails(self, device: Member) -> str:
+    async def fails(self, device: NodeLifecycle) -> str:
         """Call nobody; why that fails."""
         call = device.calls(new_phone(), "nobody")
         await call.until("over")

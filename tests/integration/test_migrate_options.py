@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from callnet.accounts.keys import load_keys, load_older
+from callnet.accounts.signing_keys import load_keys, load_older
 from callnet.cli.migrate import URL
 from callnet.migration.mapping import Mapping
 from callnet.migration.older import Kind, OlderDatabase

@@ -12,7 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.support.devices import Member, log_in, member, service_of
+from tests.support.devices import NodeLifecycle, log_in, member, service_of
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
 from tests.support.shared_port import serve
@@ -72,12 +72,12 @@ class WakingTests(WorkersTestCase):
         await tv.goes()
         await deferLater(reactor, GRACE + 0.5)
 
-    async def telephone(self) -> Member:
+    async def telephone(self) -> NodeLifecycle:
         """Connect Ann's telephone at the other worker."""
         with stopped(self.other):
             return await member(self, self.service, self.ann, "phone", token=self.ann_token)
 
-    async def why_not(self, phone: Member) -> str:
+    async def why_not(self, phone: NodeLifecycle) -> str:
         """Why the television cannot be called. While Redis is new nodes do not know yet that nobody else knows."""
         reason = "unavailable"
         while reason == "unavailable":

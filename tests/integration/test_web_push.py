@@ -23,7 +23,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
 from callnet.accounts.ports import PushKind, PushRegistration
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.model import DeviceAddress
 from callnet.ops.certificates import sign
 from callnet.ops.webhooks import ANSWER_TIME
@@ -132,7 +132,7 @@ class WebPushTests(TestCase):
         way = WebPush(outside, hosts, self.vapid, clock, now)
         return Waker(self.registrations, {PushKind.WEBPUSH: way}, clock, now)
 
-    def wake(self, *answers: Sequence[str], lasts: float = 0.9, **options: Any) -> Deferred[Fate]:
+    def wake(self, *answers: Sequence[str], lasts: float = 0.9, **options: Any) -> Deferred[DeliveryResult]:
         """Wake it for so short a time that it is tried once; each look-up of the name finds these addresses."""
         self.names.answers = list(answers) or [[OUTSIDE]]
         return self.waker(**options).wake(TV, ANN, "安", lasts)
@@ -145,7 +145,7 @@ class WebPushTests(TestCase):
         """See :meth:`test_woken`."""
         self.serve()
         self.register()
-        self.assertIs(Fate.TAKEN, await self.wake(lasts=45.9))
+        self.assertIs(DeliveryResult.TAKEN, await self.wake(lasts=45.9))
         ((request, body),) = self.service.taken
         said = json.loads(self.browser.read(body))
         self.assertEqual(
@@ -177,7 +177,11 @@ class WebPushTests(TestCase):
     async def check_gone(self) -> None:
         """See :meth:`test_gone`."""
         self.serve()
-        for status, became, kept in ((500, Fate.FAILED, 1), (403, Fate.FAILED, 1), (410, Fate.GONE, 0)):
+        for status, became, kept in (
+            (500, DeliveryResult.FAILED, 1),
+            (403, DeliveryResult.FAILED, 1),
+            (410, DeliveryResult.GONE, 0),
+        ):
             self.register()
             self.service.status = status
             self.assertIs(became, await self.wake())
@@ -195,7 +199,7 @@ class WebPushTests(TestCase):
             self.service.status = status
             for host in (f"https://{INSIDE}", "https://inside.test", "http://127.0.0.1"):
                 self.service.location = f"{host}:{self.port}/x"
-                self.assertIs(Fate.FAILED, await self.wake([OUTSIDE], [INSIDE]))
+                self.assertIs(DeliveryResult.FAILED, await self.wake([OUTSIDE], [INSIDE]))
         self.assertEqual({HOST}, set(self.names.asked))
 
     def test_redirect(self) -> Deferred[None]:
@@ -207,7 +211,7 @@ class WebPushTests(TestCase):
         door = self.serve()
         self.register()
         for found in ([OUTSIDE], [INSIDE], ["8.8.8.8", OUTSIDE], ["::1"], ["::ffff:127.0.0.2"], ["10.0.0.1"]):
-            self.assertIs(Fate.FAILED, await self.wake(found, is_allowed=is_global))
+            self.assertIs(DeliveryResult.FAILED, await self.wake(found, is_allowed=is_global))
         self.assertEqual(0, door.came)
         self.assertEqual(1, self.kept())
 
@@ -221,9 +225,9 @@ class WebPushTests(TestCase):
         self.register()
         self.names.answers = [[OUTSIDE], [INSIDE], [INSIDE]]
         waker = self.waker()
-        self.assertIs(Fate.TAKEN, await waker.wake(TV, ANN, "", 0.9))
+        self.assertIs(DeliveryResult.TAKEN, await waker.wake(TV, ANN, "", 0.9))
         self.assertEqual((1, [HOST]), (door.came, self.names.asked))
-        self.assertIs(Fate.FAILED, await self.waker().wake(TV, ANN, "", 0.9))
+        self.assertIs(DeliveryResult.FAILED, await self.waker().wake(TV, ANN, "", 0.9))
         self.assertEqual((1, [HOST] * 2), (door.came, self.names.asked))
 
     def test_rebinding(self) -> Deferred[None]:
@@ -234,11 +238,11 @@ class WebPushTests(TestCase):
         """See :meth:`test_endless`."""
         head = b"HTTP/1.1 201 Created\r\n"
         for begin, more, became in (
-            (head + b"\r\n", b"x" * 1000, Fate.TAKEN),
-            (head + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n", Fate.TAKEN),
-            (head, b"X: " + b"x" * 100 + b"\r\n", Fate.FAILED),
-            (b"HTTP/1.1 201 ", b"x" * 100, Fate.FAILED),
-            (b"", b"HTTP/1.1 102 Processing\r\n\r\n", Fate.FAILED),
+            (head + b"\r\n", b"x" * 1000, DeliveryResult.TAKEN),
+            (head + b"Transfer-Encoding: chunked\r\n\r\n", b"3e8\r\n" + b"x" * 1000 + b"\r\n", DeliveryResult.TAKEN),
+            (head, b"X: " + b"x" * 100 + b"\r\n", DeliveryResult.FAILED),
+            (b"HTTP/1.1 201 ", b"x" * 100, DeliveryResult.FAILED),
+            (b"", b"HTTP/1.1 102 Processing\r\n\r\n", DeliveryResult.FAILED),
         ):
             door = self.listen(served_by(partial(Endless, begin, more)))
             self.register()
@@ -259,7 +263,7 @@ class WebPushTests(TestCase):
         clock.advance(ANSWER_TIME - 0.1)
         self.assertNoResult(waking)
         clock.advance(0.1)
-        self.assertIs(Fate.FAILED, await waking)
+        self.assertIs(DeliveryResult.FAILED, await waking)
         await door.left()
         self.assertEqual([], clock.getDelayedCalls())
 
@@ -271,9 +275,9 @@ class WebPushTests(TestCase):
         """See :meth:`test_certificates`."""
         self.serve()
         self.register()
-        self.assertIs(Fate.FAILED, await self.wake(authority=None))
+        self.assertIs(DeliveryResult.FAILED, await self.wake(authority=None))
         self.register(OTHER_HOST)
-        self.assertIs(Fate.FAILED, await self.wake())
+        self.assertIs(DeliveryResult.FAILED, await self.wake())
         self.assertEqual([], self.service.taken)
 
     def test_certificates(self) -> Deferred[None]:
@@ -284,7 +288,7 @@ class WebPushTests(TestCase):
         """See :meth:`test_allowed_no_more`."""
         door = self.serve()
         self.register("elsewhere.test")
-        self.assertIs(Fate.FAILED, await self.wake())
+        self.assertIs(DeliveryResult.FAILED, await self.wake())
         self.assertEqual((0, []), (door.came, self.names.asked))
 
     def test_allowed_no_more(self) -> Deferred[None]:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.reconcile import Mine, announce
+from callnet.calls.reconcile import LocalState, announce
 from callnet.calls.records import (
     NOTHING,
     Active,
@@ -108,7 +108,7 @@ def seat(key: str, node: str = BEFORE, **fields: Any) -> Seat:
     return Seat(key, node=node, **(given | fields))
 
 
-def read_for(tables: Tables, mine: Mine, complete: bool) -> Records:
+def read_for(tables: Tables, mine: LocalState, complete: bool) -> Records:
     """Only the records that a node reads before it announces."""
     devices = {phone: dict(of_phone) for phone in mine.phones() if (of_phone := tables.devices.get(phone))}
     rooms = {*mine.rooms()}
@@ -146,13 +146,13 @@ class AnnouncingCase(SynchronousTestCase):
         seats: Iterable[SeatsRecord] = (),
     ) -> Changes:
         """Announce the node's state. A second time changes nothing."""
-        mine = Mine([BEFORE, NODE], list(devices), list(calls), list(seats))
+        mine = LocalState([BEFORE, NODE], list(devices), list(calls), list(seats))
         changes = self.once(mine)
         self.tables.apply(changes)
         self.assertIs(NOTHING, self.once(mine))
         return changes
 
-    def once(self, mine: Mine) -> Changes:
+    def once(self, mine: LocalState) -> Changes:
         """The changes that the store would get."""
         return announce(read_for(self.tables, mine, not self.lost_its_memory), mine, NODE, NOW, self.settings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.reconcile import NOBODY, Mine
+from callnet.calls.reconcile import NOBODY, LocalState
 from callnet.calls.records import (
     NOTHING,
     Active,
@@ -63,7 +63,7 @@ class EmptyStoreTests(AnnouncingCase):
         for stored in (None, Policy(frozenset(map(str, range(50, 100))))):
             if stored is not None:
                 self.tables.put_policy(TV.phone, stored)
-            mine = Mine([BEFORE, NODE], [device(TV, policy=short)], [], [], policies={TV.phone: many})
+            mine = LocalState([BEFORE, NODE], [device(TV, policy=short)], [], [], policies={TV.phone: many})
             self.tables.apply(self.once(mine))
             self.assertEqual({TV.phone: many}, self.tables.policies)
             self.assertEqual(many, self.tables.records.policy_of(self.device(TV)))
@@ -98,7 +98,7 @@ class EmptyStoreTests(AnnouncingCase):
         mine = [device(ANN, generation=int(NOW * 1000) - 8000), device(TV, room=FIRST)]
         for apart_since, told in ((NOW - 8.5, set()), (NOW - 9.5, {ANN})):
             call = over(FIRST, TV, ANN, ended_at=NOW - 9)
-            changes = self.once(Mine([NODE], mine, [call], [], apart_since=apart_since))
+            changes = self.once(LocalState([NODE], mine, [call], [], apart_since=apart_since))
             self.assertEqual(told, {notice.to for notice in changes.notices if isinstance(notice, Notice)})
 
     def test_who_went_elsewhere(self) -> None:

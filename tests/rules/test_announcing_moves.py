@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.reconcile import Mine
+from callnet.calls.reconcile import LocalState
 from callnet.calls.records import Active, CallRecord, Changes, Known, Notice, Over
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
@@ -156,7 +156,7 @@ class CameUnknownTests(AnnouncingCase):
     def test_beside(self) -> None:
         """The node's other calls count, though it announces them another time."""
         self.stored(device(ANN, node=THERE, room=FIRST), active(FIRST, ANN, TV))
-        mine = Mine(
+        mine = LocalState(
             [BEFORE, NODE],
             [device(ANN, generation=int(NOW * 1000), room=SECOND, previous_room=FIRST)],
             [],
@@ -201,6 +201,6 @@ class ToldBeforeTests(AnnouncingCase):
         self.announce([device(PAD, room=FIRST)], [end])
         self.assertEqual(untold(end).state, self.tables.calls[FIRST].state)
         devices = [device(each, generation=int(NOW * 1000) - 500, room=FIRST) for each in (ANN, TV)]
-        changes = self.once(Mine([BEFORE, NODE], devices, [end], [], apart_since=NOW - 9))
+        changes = self.once(LocalState([BEFORE, NODE], devices, [end], [], apart_since=NOW - 9))
         self.assertEqual([end.state], [call.state for call in changes.calls])
         self.assertEqual([], [notice for notice in changes.notices if isinstance(notice, Notice)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.reconcile import Mine, announce
+from callnet.calls.reconcile import LocalState, announce
 from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
 from callnet.calls.rules import decide
 from callnet.calls.transaction import everyone
@@ -102,10 +102,10 @@ class Story:
                 other.tables.put_call(call)
         return other
 
-    def mine(self, node: str) -> Mine:
+    def mine(self, node: str) -> LocalState:
         """The announcement of the node that has these copies."""
         devices = [device for of_phone in self.tables.devices.values() for device in of_phone.values()]
-        return Mine([node], devices, list(self.tables.calls.values()), [])
+        return LocalState([node], devices, list(self.tables.calls.values()), [])
 
 
 def apart(stored: Sequence[Step], before: Sequence[Step], after: Sequence[Step], alone: Sequence[Step]) -> list[Story]:
@@ -150,7 +150,7 @@ def is_over(call: CallRecord) -> bool:
     return call.end is not None
 
 
-def told_caller(mine: Mine, call: CallRecord) -> bool:
+def told_caller(mine: LocalState, call: CallRecord) -> bool:
     """True if the node that knows this told the caller of the end of a call: it had not gone before."""
     assert call.end is not None
     caller = next((device for device in mine.devices if device.address == call.caller), None)
@@ -158,7 +158,7 @@ def told_caller(mine: Mine, call: CallRecord) -> bool:
     return was_here or call.end.by == call.caller
 
 
-def check_versions(before: Records, mine: Mine, changes: Changes) -> None:
+def check_versions(before: Records, mine: LocalState, changes: Changes) -> None:
     """Assert that written versions are newer than the stored ones, and not older than the known ones."""
     known = {call.room: call.version for call in mine.calls}
     for call in changes.calls:

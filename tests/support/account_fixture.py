@@ -14,13 +14,13 @@ from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
-from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings

@@ -35,7 +35,7 @@ def log_in(service: Server, phone: str, device_id: str) -> Deferred[str]:
     return Account(service, phone, device_id).login()
 
 
-class Member:
+class NodeLifecycle:
     """A device, and the calls that have rung and ended for it.
 
     :param token: what it has, if it is not to log in.
@@ -69,7 +69,7 @@ class Member:
             case CallEvent(call, "over"):
                 self.over.put(call)
 
-    async def comes(self) -> Member:
+    async def comes(self) -> NodeLifecycle:
         """Connect; if that does not come about at once, it fails."""
         self.device.connect()
         state = await self.device.until("online", "offline")
@@ -99,7 +99,7 @@ class Member:
 
         return self.lost().addCallback(leave)
 
-    def reaches(self, callee: Member) -> Deferred[Call]:
+    def reaches(self, callee: NodeLifecycle) -> Deferred[Call]:
         """Call somebody until it rings there: other nodes may learn of the connection a moment later.
 
         Fires with the call as the other has it.
@@ -114,7 +114,7 @@ class Member:
         again()
         return called
 
-    async def talks_to(self, callee: Member) -> Call:
+    async def talks_to(self, callee: NodeLifecycle) -> Call:
         """Call somebody, who accepts. The call as the other has it."""
         call = await self.reaches(callee)
         call.accept()
@@ -124,8 +124,8 @@ class Member:
         return call
 
 
-async def member(case: Any, service: Server, phone: str, device_id: str, **options: Any) -> Member:
+async def member(case: Any, service: Server, phone: str, device_id: str, **options: Any) -> NodeLifecycle:
     """A device that is connected, and leaves when the test is over."""
-    made = Member(service, phone, device_id, **options)
+    made = NodeLifecycle(service, phone, device_id, **options)
     case.addCleanup(made.goes)
     return await made.comes()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from callnet.ops.admin_commands import Order, Outcome
+from callnet.ops.admin_commands import AdminCommand, AdminResult
 from callnet.ops.metrics import Family, Observed
 from callnet.ops.readiness import Report
 
@@ -16,7 +16,7 @@ def looked_at(
 ) -> Observed:
     """Something that takes no orders."""
 
-    def refuse(order: Order) -> Deferred[Outcome]:
+    def refuse(order: AdminCommand) -> Deferred[AdminResult]:
         return fail(AssertionError(f"was ordered {order}"))
 
     return Observed(report, families, refuse, lambda: None)

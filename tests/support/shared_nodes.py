@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from callnet.config.schema import CallSettings, RedisSettings
 from callnet.redis.cluster import open_shared
 from callnet.redis.url import parse
-from callnet.store.membership import Membership
+from callnet.store.cluster_handle import ClusterHandle
 from harness.redis_server import Flavour, RedisServer, new_prefix, shared
 
 reactor: Any = installed
@@ -32,7 +32,7 @@ class SharedNodes(TestCase):
         """Begin with an empty cluster."""
         self.server: RedisServer = shared(self.flavour)
         self.prefix = new_prefix()
-        self.nodes: list[Membership] = []
+        self.nodes: list[ClusterHandle] = []
         self.addCleanup(self.stop_nodes)
 
     def know_the_run(self) -> None:
@@ -40,7 +40,7 @@ class SharedNodes(TestCase):
         [run] = [line[7:] for line in self.server.cli("INFO", "server").splitlines() if line.startswith("run_id:")]
         self.server.cli("HSET", f"{self.prefix}meta", "run", run)
 
-    async def node(self, settings: CallSettings = CallSettings()) -> Membership:  # noqa: B008
+    async def node(self, settings: CallSettings = CallSettings()) -> ClusterHandle:  # noqa: B008
         """Start a node, which has joined."""
         target = parse(RedisSettings(url=self.server.url(), prefix=self.prefix))
         node = open_shared(target, self.prefix, reactor, settings)

@@ -16,8 +16,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from callnet.accounts.keys import Key, KeyRing
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.extensions import NO_ROSTER
 from callnet.calls.policies import Wake, nobody_can

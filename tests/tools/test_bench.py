@@ -16,7 +16,7 @@ from bench.devices import KEY, address_of, sign_token
 from bench.figures import Figures, Limit, percentile, table, typical
 from bench.servers import OVER_TLS, WAYS
 from bench.watched import read, watch
-from callnet.accounts.keys import Key, KeyRing
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.errors import TokenInvalid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.util.timers import Alarm
+from callnet.util.timers import EarliestTimer
 
 
 class AlarmTests(SynchronousTestCase):
@@ -15,7 +15,7 @@ class AlarmTests(SynchronousTestCase):
         """Nothing is set."""
         self.clock = Clock()
         self.rings: list[float] = []
-        self.alarm = Alarm(self.clock, lambda: self.rings.append(self.clock.seconds()))
+        self.alarm = EarliestTimer(self.clock, lambda: self.rings.append(self.clock.seconds()))
 
     def test_earliest(self) -> None:
         """The earliest of several times counts, in whatever order they came; then it is unset."""
@@ -31,7 +31,7 @@ class AlarmTests(SynchronousTestCase):
             self.rings.append(self.clock.seconds())
             alarm.set_in(2.0)
 
-        alarm = Alarm(self.clock, ring)
+        alarm = EarliestTimer(self.clock, ring)
         alarm.set_in(1.0)
         self.clock.pump([0.5] * 11)
         self.assertEqual([1.0, 3.0, 5.0], self.rings)

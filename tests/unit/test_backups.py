@@ -21,7 +21,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callnet.accounts.keys import add_key, load_keys, load_or_make_keys, remove_key
+from callnet.accounts.signing_keys import add_key, load_keys, load_or_make_keys, remove_key
 from callnet.backups import MANIFEST, BackupError, bring_back
 from callnet.config.load import load
 from callnet.storage.database import Database

@@ -14,7 +14,7 @@ from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from callnet.accounts.keys import Key, KeyRing
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.client import (
     Account,
     AccountError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.config.schema import PushSettings
 from callnet.model import DeviceAddress
 from callnet.push.sender import AGAIN, Waker
@@ -142,7 +142,7 @@ class PushDaemonTests(DaemonTestCase):
         inside = waker.wake(tv, "13651884968", "", 0.9)
         while not inside.called:
             self.reactor.take_thread()
-        self.assertIs(Fate.FAILED, self.successResultOf(inside))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(inside))
         self.assertEqual([], self.reactor.tcpClients)
         self.reactor.advance(AGAIN)
         self.assertNoResult(waker.wake(tv, "13651884968", "", 0.9))

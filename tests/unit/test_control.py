@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
 from callnet.ops.admin_commands import (
+    AdminCommand,
+    AdminResult,
     CallShown,
     ChooseLevel,
     DeviceShown,
@@ -25,8 +27,6 @@ from callnet.ops.admin_commands import (
     ListNodes,
     Named,
     NodeShown,
-    Order,
-    Outcome,
     Revoke,
 )
 from callnet.ops.admin_key import AdminKey
@@ -46,8 +46,8 @@ class ControlTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Something that takes orders, and a connection to give them by."""
-        self.orders: list[Order] = []
-        self.outcome: Deferred[Outcome] = succeed(Outcome(done=1))
+        self.orders: list[AdminCommand] = []
+        self.outcome: Deferred[AdminResult] = succeed(AdminResult(done=1))
         self.stops = 0
         self.draining = False
         dashboard = Path(self.mktemp())
@@ -68,7 +68,7 @@ class ControlTestCase(SynchronousTestCase):
             Report(not self.draining, {"listeners": Check(not self.draining, "draining" if self.draining else "")})
         )
 
-    def obey(self, order: Order) -> Deferred[Outcome]:
+    def obey(self, order: AdminCommand) -> Deferred[AdminResult]:
         """Take an order."""
         self.orders.append(order)
         if isinstance(order, ChooseLevel):
@@ -113,7 +113,7 @@ class OrderTests(ControlTestCase):
     def test_calls(self) -> None:
         """Calls are named as in the log, without their rooms."""
         call = CallShown("0123456789ab", "ringing", ONE, OTHER, 1.5, None)
-        self.outcome = succeed(Outcome(calls=[call], silent=1))
+        self.outcome = succeed(AdminResult(calls=[call], silent=1))
         answer = self.post("/api/calls").json()
         self.assertEqual(
             answer["calls"],
@@ -133,7 +133,7 @@ class OrderTests(ControlTestCase):
     def test_devices(self) -> None:
         """Devices are named, all or those of a phone."""
         device = DeviceShown("13651884967", "tv", False, 7.0, "192.0.2.7", None)
-        self.outcome = succeed(Outcome(devices=[device]))
+        self.outcome = succeed(AdminResult(devices=[device]))
         [shown] = self.post("/api/devices").json()["devices"]
         self.assertEqual((shown["device_id"], shown["address"], shown["extended"]), ("tv", "192.0.2.7", False))
         self.post("/api/devices", {"phone": "13651884967", "limit": 5})
@@ -141,13 +141,13 @@ class OrderTests(ControlTestCase):
 
     def test_failures(self) -> None:
         """Calls that failed are named with the reason."""
-        self.outcome = succeed(Outcome(failures=[FailureShown(None, 3.0, ONE, OTHER, "offline")]))
+        self.outcome = succeed(AdminResult(failures=[FailureShown(None, 3.0, ONE, OTHER, "offline")]))
         [shown] = self.post("/api/failures", {"limit": 7}).json()["failures"]
         self.assertEqual((shown["call"], shown["reason"], self.orders), (None, "offline", [ListFailures(7)]))
 
     def test_nodes(self) -> None:
         """Nodes are named, and how they are."""
-        self.outcome = succeed(Outcome(nodes=[NodeShown("0a.1", True, 2.5, 7)]))
+        self.outcome = succeed(AdminResult(nodes=[NodeShown("0a.1", True, 2.5, 7)]))
         [shown] = self.post("/api/nodes").json()["nodes"]
         self.assertEqual(shown, {"node": "0a.1", "here": True, "lease": 2.5, "holds": 7})
         self.assertEqual(self.orders, [ListNodes()])
@@ -155,12 +155,12 @@ class OrderTests(ControlTestCase):
     def test_no_more_than_asked_for(self) -> None:
         """No more of the workers' rows are shown than were asked for."""
         device = DeviceShown("13651884967", "tv", False, 7.0, "192.0.2.7", None)
-        self.outcome = succeed(Outcome(devices=[device] * 4))
+        self.outcome = succeed(AdminResult(devices=[device] * 4))
         self.assertEqual(len(self.post("/api/devices", {"limit": 3}).json()["devices"]), 3)
 
     def test_orders(self) -> None:
         """Calls are ended, and devices disconnected and revoked."""
-        asked: Sequence[tuple[str, dict[str, str], Order]] = (
+        asked: Sequence[tuple[str, dict[str, str], AdminCommand]] = (
             ("/api/calls/end", {"call": "0123456789ab"}, EndCall("0123456789ab")),
             ("/api/devices/disconnect", {"phone": "1", "device_id": "tv"}, Disconnect("1", "tv")),
             ("/api/devices/revoke", {"phone": "1", "device_id": "tv"}, Revoke("1", "tv")),
@@ -172,7 +172,7 @@ class OrderTests(ControlTestCase):
 
     def test_nothing_of_the_kind(self) -> None:
         """An unknown target is answered with 404."""
-        self.outcome = succeed(Outcome())
+        self.outcome = succeed(AdminResult())
         for path, body in (
             ("/api/calls/end", {"call": "0123456789ab"}),
             ("/api/devices/disconnect", {"phone": "1", "device_id": "tv"}),

@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from callnet.accounts.keys import load_or_make_keys
+from callnet.accounts.signing_keys import load_or_make_keys
 from callnet.config.load import load
 from callnet.config.schema import DatabaseSettings, ListenerSettings, RedisSettings, Settings, TurnSettings
 from callnet.doctor import listeners, machine, secret_places, services

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.accounts.keys import Key, KeyRing
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.config.schema import SignalingSettings
 from callnet.model import DeviceAddress

@@ -6,7 +6,7 @@ import os
 import time
 from datetime import UTC, datetime
 
-from callnet.accounts.keys import add_key, load_keys, load_or_make_keys, remove_key
+from callnet.accounts.signing_keys import add_key, load_keys, load_or_make_keys, remove_key
 from callnet.config.load import load
 from tests.unit.test_cli import CommandTestCase
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.keys import Key, KeyRing, add_key, load_keys, load_or_make_keys, remove_key
+from callnet.accounts.signing_keys import Key, KeyRing, add_key, load_keys, load_or_make_keys, remove_key
 from callnet.errors import StartError
 
 BENCH_KEY = b"bench-key-bench-key-bench-key-00"
@@ -66,7 +66,7 @@ class FirstKeyTests(KeysTestCase):
     def test_two_processes_at_once(self) -> None:
         """Processes that start at once all have the same key."""
         program = (
-            "import sys; from callnet.accounts.keys import load_or_make_keys as load;"
+            "import sys; from callnet.accounts.signing_keys import load_or_make_keys as load;"
             "sys.stdin.readline(); print(load(sys.argv[1]).keys[0].secret)"
         )
         processes = [

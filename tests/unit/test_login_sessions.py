@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.keys import Key, KeyRing, OlderServer
 from callnet.accounts.ports import Revocation
 from callnet.accounts.revocations import Revocations
+from callnet.accounts.signing_keys import Key, KeyRing, OlderServer
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
 from callnet.config.schema import TokenSettings

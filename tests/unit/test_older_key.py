@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from twisted.internet.task import Clock
 
-from callnet.accounts.keys import (
+from callnet.accounts.signing_keys import (
     Key,
     KeyRing,
     OlderServer,

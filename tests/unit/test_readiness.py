@@ -89,7 +89,7 @@ class ReportTests(ReadinessTestCase):
 
 
 class RememberedTests(ReadinessTestCase):
-    """Questions that cost something."""
+    """RedisCommands that cost something."""
 
     def setUp(self) -> None:
         """A question that counts how often it is asked."""

@@ -10,7 +10,7 @@ import jwt
 from msgspec import Struct
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from callnet.accounts.keys import add_key, load_keys, remove_key
+from callnet.accounts.signing_keys import add_key, load_keys, remove_key
 from callnet.config.reload import LIVE
 from callnet.config.schema import Settings
 from tests.support.tap_case import DaemonTestCase

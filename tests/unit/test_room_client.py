@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet.client.line import DEAD_AFTER
+from callnet.client.reconnecting_socket import DEAD_AFTER
 from callnet.client.relayed import Negotiate, Restart, parse_relayed
 from callnet.client.room import FULL_AGAIN_AFTER, LONGEST_DELAY, PING_EVERY, RoomSocket
 from callnet.client.room_frames import Join, Room, parse_message

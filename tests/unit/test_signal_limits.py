@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, Reason
-from callnet.ops.connection_limits import Crowds
+from callnet.ops.connection_limits import PerAddress
 from callnet.web.http import CappedSite
 from callnet.ws.pace import Pace
 from harness.websocket import CONTINUATION, PING, PONG, TEXT, client_frame
@@ -238,7 +238,7 @@ class CrowdsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Two may there be."""
-        self.crowds = Crowds(2)
+        self.crowds = PerAddress(2)
 
     def join(self, host: str) -> str | None:
         """Somebody connects."""
@@ -265,7 +265,7 @@ class CrowdsTests(SynchronousTestCase):
         for host in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
             self.assertIsNone(self.join(host))
         self.assertIsNone(self.crowds.join(From(UNIXAddress("/run/x"))))
-        self.assertIsNone(Crowds(0).join(From(IPv4Address("TCP", "192.0.2.1", 7))))
+        self.assertIsNone(PerAddress(0).join(From(IPv4Address("TCP", "192.0.2.1", 7))))
 
     def test_nothing_is_left(self) -> None:
         """When all are gone nothing is remembered of them."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.keys import Key, KeyRing
+from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import TOKEN_MAX, Tokens
 from callnet.errors import TokenInvalid
 from callnet.model import DEVICE_ID_MAX, DeviceAddress

@@ -13,7 +13,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.ports import PushKind, PushRegistration
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.ops.webhooks import SignedPosts, Webhook
@@ -63,7 +63,7 @@ class WakerTests(SynchronousTestCase):
         """Let a device say how it is woken."""
         self.successResultOf(self.registrations.put(PushRegistration(device, kind, target, 1.0), lambda _: False))
 
-    def wake(self, *answers: int | None, device: DeviceAddress = TV, lasts: float = 45.0) -> Deferred[Fate]:
+    def wake(self, *answers: int | None, device: DeviceAddress = TV, lasts: float = 45.0) -> Deferred[DeliveryResult]:
         """Wake a device; the gateway answers like this."""
         self.receiver.answers.extend(answers)
         waking = self.waker.wake(device, ANN, "安 Ann", lasts)
@@ -82,7 +82,7 @@ class WakerTests(SynchronousTestCase):
 
     def test_what_the_gateway_gets(self) -> None:
         """The gateway is told the device to wake, as the device named itself, the calling phone, and the time limit."""
-        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(202)))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(202)))
         ((request, body),) = self.receiver.taken
         self.assertEqual(
             {
@@ -102,16 +102,16 @@ class WakerTests(SynchronousTestCase):
     def test_nobody_to_wake(self) -> None:
         """A device that has not registered, or not for a service that is there, is not woken."""
         for device in (PAD, DeviceAddress(ANN, "tv")):
-            self.assertIs(Fate.GONE, self.successResultOf(self.wake(device=device)))
+            self.assertIs(DeliveryResult.GONE, self.successResultOf(self.wake(device=device)))
         self.assertEqual([], self.receiver.taken)
 
     def test_gone(self) -> None:
         """A target that the gateway does not know is dropped; a device that registers again is woken at once."""
         for status in (404, 410):
-            self.assertIs(Fate.GONE, self.successResultOf(self.wake(status)))
+            self.assertIs(DeliveryResult.GONE, self.successResultOf(self.wake(status)))
             self.assertEqual([], self.target())
             self.register(TV)
-            self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(200)))
+            self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200)))
             self.wait(AGAIN)
 
     def test_gone_and_back(self) -> None:
@@ -119,13 +119,13 @@ class WakerTests(SynchronousTestCase):
         waking = self.wake(503, 410)
         self.register(TV, target="newer")
         self.wait(1)
-        self.assertIs(Fate.GONE, self.successResultOf(waking))
+        self.assertIs(DeliveryResult.GONE, self.successResultOf(waking))
         self.assertEqual(["newer"], self.target())
 
     def test_failed(self) -> None:
         """Any other refusal of a gateway drops nothing."""
         for status in (400, 401, 403, 302):
-            self.assertIs(Fate.FAILED, self.successResultOf(self.wake(status)))
+            self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.wake(status)))
             self.assertEqual([TARGET], self.target())
             self.wait(AGAIN)
 
@@ -135,16 +135,16 @@ class WakerTests(SynchronousTestCase):
         self.wait(1)
         self.assertNoResult(waking)
         self.wait(3)
-        self.assertIs(Fate.TAKEN, self.successResultOf(waking))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(waking))
 
     def test_too_late(self) -> None:
         """When nothing rings any more it is not tried any more, nor waited for."""
-        self.assertIs(Fate.FAILED, self.successResultOf(self.wake(503, lasts=1.0)))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.wake(503, lasts=1.0)))
         self.wait(AGAIN)
         waiting = self.wake(None, lasts=3.0)
         self.assertNoResult(waiting)
         self.wait(3.0)
-        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting))
 
     def test_not_twice(self) -> None:
         """For a few seconds a device is not woken again; every caller gets the same result at the same time."""
@@ -153,22 +153,22 @@ class WakerTests(SynchronousTestCase):
         self.assertNoResult(second)
         first.addCallback(lambda _: None)  # one caller's use of it does not affect the others
         self.wait(1)
-        self.assertIs(Fate.TAKEN, self.successResultOf(second))
-        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake()))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(second))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake()))
         self.wait(AGAIN - 1.01)
-        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake()))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake()))
         self.assertEqual(2, len(self.receiver.taken))
         self.wait(0.01)
-        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(200)))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200)))
         self.assertEqual(3, len(self.receiver.taken))
 
     def test_each_for_itself(self) -> None:
         """Others are woken meanwhile."""
         self.register(PAD)
         waiting = self.wake(None)
-        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(200, device=PAD)))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200, device=PAD)))
         self.waker.stop()
-        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting))
 
     def test_one_who_waits_no_more(self) -> None:
         """A caller that does not want to wait any more cancels nothing for others."""
@@ -176,7 +176,7 @@ class WakerTests(SynchronousTestCase):
         first.cancel()
         self.failureResultOf(first)
         self.wait(1)
-        self.assertIs(Fate.TAKEN, self.successResultOf(second))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(second))
 
     def test_many_at_once(self) -> None:
         """The number of concurrent requests is limited."""
@@ -186,33 +186,33 @@ class WakerTests(SynchronousTestCase):
         waiting = [self.wake(None, device=device, lasts=3.0) for device in devices]
         for one in waiting[:-1]:
             self.assertNoResult(one)
-        self.assertIs(Fate.FAILED, self.successResultOf(waiting[-1]))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting[-1]))
         self.assertEqual(AT_ONCE, len(self.receiver.taken))
         self.wait(3.0)
         self.receiver.answers.clear()
-        self.assertEqual([Fate.FAILED] * AT_ONCE, [self.successResultOf(one) for one in waiting[:-1]])
-        self.assertIs(Fate.TAKEN, self.successResultOf(self.wake(device=devices[-1])))
+        self.assertEqual([DeliveryResult.FAILED] * AT_ONCE, [self.successResultOf(one) for one in waiting[:-1]])
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(device=devices[-1])))
 
     def test_database_away(self) -> None:
         """While the database is away nobody is woken, and nothing fails."""
         self.is_away = True
         with capturedLogs() as events:
-            self.assertIs(Fate.FAILED, self.successResultOf(self.wake()))
+            self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.wake()))
         self.assert_quiet(events)
         self.is_away = False
         self.wait(AGAIN)
         waking = self.wake(503, 410)
         self.is_away = True
         self.wait(1)
-        self.assertIs(Fate.GONE, self.successResultOf(waking))
+        self.assertIs(DeliveryResult.GONE, self.successResultOf(waking))
 
     def test_stop(self) -> None:
         """When the daemon stops nothing is waited for any more."""
         self.register(PAD)
         waiting, pausing = self.wake(None), self.wake(503, device=PAD)
         self.waker.stop()
-        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
-        self.assertIs(Fate.FAILED, self.successResultOf(pausing))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(pausing))
 
     def test_counts(self) -> None:
         """The results are counted, once for each device that was to be woken."""
@@ -222,7 +222,7 @@ class WakerTests(SynchronousTestCase):
         self.wake(400)
         self.wait(AGAIN)
         self.wake(410)
-        self.assertEqual({Fate.TAKEN: 1, Fate.FAILED: 1, Fate.GONE: 1}, self.waker.counts)
+        self.assertEqual({DeliveryResult.TAKEN: 1, DeliveryResult.FAILED: 1, DeliveryResult.GONE: 1}, self.waker.counts)
 
     def assert_quiet(self, events: Sequence[Any]) -> None:
         """Nothing that was logged names anybody."""

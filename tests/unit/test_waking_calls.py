@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Preferences, encode_names
 from callnet.calls.records import ANYONE, Policy
 from callnet.model import DeviceAddress
@@ -42,12 +42,12 @@ class WakingTests(QuietTestCase):
         """Let it fall asleep."""
         super().setUp()
         self.woken: list[tuple[DeviceAddress, str, str, float]] = []
-        self.waiting: list[Deferred[Fate]] = []
+        self.waiting: list[Deferred[DeliveryResult]] = []
         self.world.device(*TV).leave()
         self.world.advance(100)
         self.ann = self.world.device(*ANN)
 
-    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[Fate]:
+    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[DeliveryResult]:
         """Record the device to wake."""
         self.woken.append((device, phone, name, lasts))
         self.waiting.append(Deferred())
@@ -62,7 +62,7 @@ class WakingTests(QuietTestCase):
         self.call()
         self.assertEqual([(TV, ANN.phone, "Ann", 45.0)], self.woken)
         self.assertEqual([], self.ann.heard())
-        self.waiting[0].callback(Fate.TAKEN)
+        self.waiting[0].callback(DeliveryResult.TAKEN)
         self.world.advance(5)
         tv = self.world.device(*TV)
         called = tv.hears()
@@ -73,7 +73,7 @@ class WakingTests(QuietTestCase):
     def test_not_woken(self) -> None:
         """If it cannot be woken it is offline."""
         self.call()
-        self.waiting[0].callback(Fate.GONE)
+        self.waiting[0].callback(DeliveryResult.GONE)
         self.world.settle()
         self.assertEqual("offline", self.ann.hears()["reason"])
 
@@ -84,7 +84,7 @@ class WakingTests(QuietTestCase):
         called = tv.hears()
         tv.say("called_success", from_phone="", from_device_id="", room_id=called["room_id"])
         self.assertEqual("call_success", self.ann.hears()["type"])
-        self.waiting[0].callback(Fate.GONE)
+        self.waiting[0].callback(DeliveryResult.GONE)
         self.assertEqual([], self.ann.heard() + tv.heard())
 
     def test_there(self) -> None:

@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from callnet.calls.ports import Fate
+from callnet.calls.ports import DeliveryResult
 from callnet.ops.webhooks import SignedPosts, Webhook
 
 SECRET = "s3cret-" * 6
@@ -65,7 +65,7 @@ class WebhookTests(SynchronousTestCase):
         posts = SignedPosts(URL, SECRET, agent, self.clock, self.clock.seconds)
         return Webhook(posts, self.clock, (1.0, 3.0))
 
-    def send(self, *answers: int | None, **fields: object) -> Deferred[Fate]:
+    def send(self, *answers: int | None, **fields: object) -> Deferred[DeliveryResult]:
         """Send an event, which is answered like this."""
         self.receiver.answers[:] = answers
         sending = self.webhook.send("code", fields)
@@ -82,7 +82,7 @@ class WebhookTests(SynchronousTestCase):
     def test_taken(self) -> None:
         """An event is a POST of JSON, its id in the signed body too, and any status of success takes it."""
         for status in (200, 202, 204):
-            self.assertIs(Fate.TAKEN, self.successResultOf(self.send(status, phone="+86", text="码")))
+            self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.send(status, phone="+86", text="码")))
             request, body = self.receiver.taken.pop()
             event_id = request.getHeader("callnet-event") or ""
             self.assertEqual({"event": "code", "id": event_id, "phone": "+86", "text": "码"}, json.loads(body))
@@ -107,7 +107,7 @@ class WebhookTests(SynchronousTestCase):
             self.wait(0.1)
             self.assertEqual(2, len(self.receiver.taken))
             self.wait(3)
-            self.assertIs(Fate.TAKEN, self.successResultOf(sending))
+            self.assertIs(DeliveryResult.TAKEN, self.successResultOf(sending))
             requests = [(request.getHeader("callnet-event"), body) for request, body in self.receiver.taken]
             self.assertEqual(1, len(set(requests)))
             signed = {request.getHeader("callnet-signature") for request, _ in self.receiver.taken}
@@ -120,7 +120,7 @@ class WebhookTests(SynchronousTestCase):
             sending = self.send(500, 500, 503, code="123456", phone="13651884967")
             self.wait(1)
             self.wait(3)
-        self.assertIs(Fate.FAILED, self.successResultOf(sending))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(sending))
         (line,) = map(formatEvent, events)
         self.assertIn("status 503", line)
         for secret in ("123456", "1365188", "passw0rd", "hooks.test", SECRET):
@@ -129,7 +129,7 @@ class WebhookTests(SynchronousTestCase):
     def test_refused(self) -> None:
         """A request that is refused for good is not sent again; a redirect is not followed."""
         for status in (400, 401, 404, 410, 302):
-            became = Fate.GONE if status in (404, 410) else Fate.FAILED
+            became = DeliveryResult.GONE if status in (404, 410) else DeliveryResult.FAILED
             self.assertIs(became, self.successResultOf(self.send(status)))
             self.assertEqual(1, len(self.receiver.taken), status)
             self.receiver.taken.clear()
@@ -141,7 +141,7 @@ class WebhookTests(SynchronousTestCase):
         self.wait(0.1)
         self.wait(1)
         self.assertEqual(2, len(self.receiver.taken))
-        self.assertIs(Fate.TAKEN, self.successResultOf(sending))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(sending))
 
     def test_unreachable(self) -> None:
         """A receiver that cannot be reached may be there later."""
@@ -150,7 +150,7 @@ class WebhookTests(SynchronousTestCase):
             sending = self.webhook.send("code", {})
             self.clock.advance(1)
             self.clock.advance(3)
-        self.assertIs(Fate.FAILED, self.successResultOf(sending))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(sending))
         self.assertIn("ConnectionRefusedError", formatEvent(events[-1]))
 
     def test_too_late(self) -> None:
@@ -163,16 +163,16 @@ class WebhookTests(SynchronousTestCase):
         self.wait(2.4)
         self.assertNoResult(sending)
         self.wait(0.1)
-        self.assertIs(Fate.FAILED, self.successResultOf(sending))
-        self.assertIs(Fate.FAILED, self.successResultOf(self.webhook.send("code", {}, lasts=0.0)))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(sending))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.webhook.send("code", {}, lasts=0.0)))
         self.assertEqual(2, len(self.receiver.taken))
 
     def test_stop(self) -> None:
         """When the daemon stops nothing is waited for any more, in whatever state it is."""
         pausing, waiting = self.send(500), self.send(None)
         self.webhook.stop()
-        self.assertIs(Fate.FAILED, self.successResultOf(pausing))
-        self.assertIs(Fate.FAILED, self.successResultOf(waiting))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(pausing))
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting))
 
 
 @implementer(IAgent)

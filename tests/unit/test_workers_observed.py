@@ -10,6 +10,8 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.errors import Unavailable
 from callnet.ops.admin_commands import (
+    AdminCommand,
+    AdminResult,
     CallShown,
     ChooseLevel,
     EndCall,
@@ -19,8 +21,6 @@ from callnet.ops.admin_commands import (
     ListNodes,
     Named,
     NodeShown,
-    Order,
-    Outcome,
     Revoke,
 )
 from callnet.ops.logs import line_of
@@ -150,7 +150,7 @@ class OrderTests(WorkersTestCase):
         self.serve()
         self.addCleanup(threshold.choose, "info")
 
-    def outcome(self, order: Order, *answers: Outcome | None) -> Outcome:
+    def outcome(self, order: AdminCommand, *answers: AdminResult | None) -> AdminResult:
         """The outcome of an order, if the serving workers answer this, or not at all."""
         asked = self.workers.observed.obey(order)
         for process, outcome in zip(self.reactor.processes, answers, strict=False):
@@ -165,9 +165,11 @@ class OrderTests(WorkersTestCase):
         here, there = Named("1", "tv"), Named("2", "tv")
         both, own = (CallShown(name, "active", here, there, 9, 8) for name in ("aa", "bb"))
         failures = [FailureShown(None, ago, here, there, "offline") for ago in (5.0, 1.0, 3.0)]
-        found = self.outcome(ListCalls(9), Outcome(calls=[both], failures=failures[:2]), Outcome(calls=[both, own]))
+        found = self.outcome(
+            ListCalls(9), AdminResult(calls=[both], failures=failures[:2]), AdminResult(calls=[both, own])
+        )
         self.assertEqual((found.calls, found.silent), ([both, own], 0))
-        found = self.outcome(ListFailures(9), Outcome(failures=failures[:2]), Outcome(failures=failures[2:]))
+        found = self.outcome(ListFailures(9), AdminResult(failures=failures[:2]), AdminResult(failures=failures[2:]))
         self.assertEqual([failure.seconds for failure in found.failures], [1.0, 3.0, 5.0])
 
     def test_their_nodes(self) -> None:
@@ -175,8 +177,8 @@ class OrderTests(WorkersTestCase):
         one, other, far = (NodeShown(name, False, 2.5, 1) for name in ("a.1", "b.1", "c.1"))
         found = self.outcome(
             ListNodes(),
-            Outcome(nodes=[replace(one, here=True), other, far]),
-            Outcome(nodes=[one, replace(other, here=True), far]),
+            AdminResult(nodes=[replace(one, here=True), other, far]),
+            AdminResult(nodes=[one, replace(other, here=True), far]),
         )
         self.assertEqual(
             [(node.node, node.here) for node in found.nodes], [("a.1", True), ("b.1", True), ("c.1", False)]
@@ -184,26 +186,26 @@ class OrderTests(WorkersTestCase):
 
     def test_who_does_not_answer(self) -> None:
         """It shows how many do not answer: their rows are missing."""
-        found = self.outcome(ListCalls(9), None, Outcome())
+        found = self.outcome(ListCalls(9), None, AdminResult())
         self.assertEqual((found.silent, found.done), (1, 0))
         self.second.end(signal=9)
-        self.assertEqual(self.outcome(ListCalls(9), Outcome()).silent, 1)
+        self.assertEqual(self.outcome(ListCalls(9), AdminResult()).silent, 1)
 
     def test_an_action_finds_its_worker(self) -> None:
         """An action that only one of them can do is done by that one."""
-        self.assertEqual(self.outcome(EndCall("aa"), Outcome(), Outcome(done=1)).done, 1)
+        self.assertEqual(self.outcome(EndCall("aa"), AdminResult(), AdminResult(done=1)).done, 1)
 
     def test_what_is_in_the_database(self) -> None:
         """A row of the database is changed by one of the serving workers."""
         self.first.end(signal=9)
         asked = self.workers.observed.obey(Revoke("1"))
-        self.second.answer(outcome=Outcome(done=1))
+        self.second.answer(outcome=AdminResult(done=1))
         self.assertEqual(self.successResultOf(asked).done, 1)
         self.reactor.advance(FIRST_PAUSE)
         self.newest.say(Serving())
         before = len(self.second.orders)
         asked = self.workers.observed.obey(Revoke("1"))
-        self.newest.answer(outcome=Outcome(done=1))
+        self.newest.answer(outcome=AdminResult(done=1))
         self.assertEqual((self.successResultOf(asked).done, len(self.second.orders)), (1, before))
 
     def test_it_cannot_be_done(self) -> None:
@@ -215,7 +217,7 @@ class OrderTests(WorkersTestCase):
     def test_the_level_of_the_log(self) -> None:
         """The level of the log is that of the parent, of all workers, and of those that are started later."""
         self.assertEqual(self.second.start.level, "info")
-        self.outcome(ChooseLevel("debug"), Outcome(done=1), Outcome(done=1))
+        self.outcome(ChooseLevel("debug"), AdminResult(done=1), AdminResult(done=1))
         self.assertTrue(threshold.has_details)
         self.second.end(signal=9)
         self.reactor.advance(FIRST_PAUSE)

@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 
 from callnet.calls.ports import IBus, ICallStore, IEndedCalls, ILimits, IPresence
 from callnet.ops.admin_commands import NodeShown
-from callnet.ops.connection_limits import Crowds
+from callnet.ops.connection_limits import PerAddress
 from callnet.util.histogram import Histogram
 
 
-class Membership(Struct, frozen=True):
+class ClusterHandle(Struct, frozen=True):
     """The store, the bus, and the functions to join and leave."""
 
     store: ICallStore
@@ -21,7 +21,7 @@ class Membership(Struct, frozen=True):
     bus: IBus
     ended: IEndedCalls
     limits: ILimits
-    share: Callable[[str, Crowds], None]
+    share: Callable[[str, PerAddress], None]
     """Shares the counts of sockets of a named kind with all nodes."""
     start: Callable[[], None]
     """Join."""

@@ -21,7 +21,7 @@ from callnet.client.connection import Connection, Watch
 from callnet.client.errors import AccountError, ClientError
 from callnet.client.events import DeviceState
 from callnet.client.frames import Ping, Request
-from callnet.client.line import Line, Loss
+from callnet.client.reconnecting_socket import Loss, ReconnectingSocket
 from callnet.client.server import EXTENDED
 
 LONGEST_DELAY: Final = 15.0
@@ -50,7 +50,7 @@ class Told(Struct, frozen=True):
     """The device has logged out, and is about to be off."""
 
 
-class Attendance:
+class ReconnectingDevice:
     """The login and connection of one device.
 
     :param ask_every: returns the seconds between two pings.
@@ -71,7 +71,7 @@ class Attendance:
         self.is_extended = False
         self.reconnect_in: float | None = None
         """The delay in seconds before the reconnect, if the server has announced one."""
-        self._line: Line | None = None
+        self._line: ReconnectingSocket | None = None
         self._login: Deferred[str] | None = None
         self._login_timer: IDelayedCall | None = None
         self._logged_in_at = -TOO_SOON
@@ -118,29 +118,29 @@ class Attendance:
 
     @property
     def ask_every(self) -> float:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         return self._ask_every()
 
     def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         token = self._account.token or ""
         return self._account.server.connect(token, received, extended=self._offers, watch=self._watch)
 
     def question(self) -> Request | None:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         return Ping() if self.is_extended else None
 
     def opened(self, connection: Connection) -> None:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         self.is_extended = connection.subprotocol == EXTENDED
         self._told.opened()
 
     def heard(self, payload: bytes) -> None:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         self._told.heard(payload)
 
     def lost(self, loss: Loss) -> float | None:
-        """See :class:`~callnet.client.line.Owner`."""
+        """See :class:`~callnet.client.reconnecting_socket.Owner`."""
         self.loss = loss
         is_unauthorized = loss.refusal is not None and loss.refusal.status == UNAUTHORIZED
         if loss.code == DISPLACED:
@@ -156,7 +156,7 @@ class Attendance:
 
     def _dial(self) -> None:
         self.is_extended = False
-        self._line = Line(self, self._reactor, LONGEST_DELAY)
+        self._line = ReconnectingSocket(self, self._reactor, LONGEST_DELAY)
         self._line.open()
 
     def _leave(self) -> Deferred[None]:

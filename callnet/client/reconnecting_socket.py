@@ -68,7 +68,7 @@ class Owner(Protocol):
         """
 
 
-class Line:
+class ReconnectingSocket:
     """A reconnecting WebSocket, from :meth:`open` on.
 
     :param longest_delay: the approximate maximum of seconds between two attempts.
