@@ -115,10 +115,14 @@ class StoreMixin(_Base):
         self.run_("contact", "add", A, "13600000001", "--both")
         trial = self.migrate("--back", "--dry-run").stdout
         before = self.devices()
-        for line in ("accounts: 4 read, 1 to give", "devices: 6 read, 2 to give", "contacts: 5 read, 2 to give"):
+        for line in (
+            "accounts: 4 read, 1 to copy back",
+            "devices: 6 read, 2 to copy back",
+            "contacts: 5 read, 2 to copy back",
+        ):
             self.assertIn(line, trial)
         done = self.migrate("--back").stdout
-        self.assertEqual(done.splitlines()[:3], trial.replace("to give", "given").splitlines()[:3])
+        self.assertEqual(done.splitlines()[:3], trial.replace("to copy back", "copied back").splitlines()[:3])
         self.assertEqual(set(self.devices()) - set(before), {(A, "new tv"), ("13600000001", "x")})
         self.assertEqual(set(before) - set(self.devices()), set())
         self.assertEqual(len(self.seed.rows("SELECT * FROM contact_person")), 5)
