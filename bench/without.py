@@ -19,11 +19,11 @@ def _module(name: str) -> Any:
 
 
 def _frames() -> None:
-    _module("websocket.socket").take_text = lambda *_: None
+    _module("ws.protocol").take_text = lambda *_: None
 
 
 def _handshakes() -> None:
-    _module("websocket.socket").read_plain = lambda _: None
+    _module("ws.protocol").read_plain = lambda _: None
 
 
 def _tokens() -> None:
@@ -38,15 +38,15 @@ def _tokens() -> None:
 
 
 def _at_once() -> None:
-    _module("websocket.socket").write = lambda transport, data: transport.write(data)
+    _module("ws.protocol").write = lambda transport, data: transport.write(data)
 
 
 def _turns() -> None:
-    _module("daemon").shorten = lambda _: None
+    _module("app.service").shorten = lambda _: None
 
 
 def _garbage() -> None:
-    kind = _module("operations.garbage").Garbage
+    kind = _module("ops.garbage").Garbage
     kind.begin = kind.end = lambda _: None
 
 
