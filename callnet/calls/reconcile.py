@@ -262,8 +262,6 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
 
 # The choice between two records
 
-_Seats = tuple[Seat | None, Seat | None]
-
 
 def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
     """The record to store of a call known to both; ``None``: no change.

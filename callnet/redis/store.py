@@ -33,7 +33,7 @@ from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
 log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "publishing")
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to publish to other nodes")
 
 _NOTHING_KNOWN: Final = Records({}, {}, {})
 
