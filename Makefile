@@ -19,7 +19,7 @@ DEB_PACKAGES = debhelper dpkg-dev git python3-venv
 VENV = .venv
 BIN = $(VENV)/bin
 FROM_WHEELS = -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
-THE_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+THE_PROJECT = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python --editable .
 # A virtual environment made by another Python is recreated.
 MADE_BY := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUNTIME = $(VENV)/runtime-on-$(MADE_BY)
@@ -54,7 +54,7 @@ help:
 	@echo 'make clean        remove everything that these targets create'
 	@echo 'PYTHON=python3.13 after any target selects the Python, 3.11 or newer.'
 
-$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml
+$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callnet needs Python 3.11 or newer: make PYTHON=…")'
 	@echo 'Setting up $(VENV) with Python $(MADE_BY) …'
 	@$(PYTHON) -m venv --clear $(VENV)
@@ -177,7 +177,7 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/uv pip compile --qui
 lock:
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@$(LOCK) pyproject.toml --output-file requirements.lock
+	@$(LOCK) pyproject.toml clients/python/pyproject.toml --output-file requirements.lock
 	@$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
 	@$(LOCK) pyproject.toml --group dev --constraint requirements.lock --constraint requirements-build.lock \
 		--output-file requirements-dev.lock
@@ -197,4 +197,4 @@ audit: $(DEVELOPMENT) $(SUPPLY_CHAIN)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis twisted/plugins/dropin.cache
-	find callnet tests bench acceptance examples twisted -name __pycache__ -prune -exec rm -rf {} +
+	find callnet clients tests bench acceptance examples twisted -name __pycache__ -prune -exec rm -rf {} +

@@ -20,7 +20,7 @@ from acceptance.daemon import running
 from acceptance.proof import Outcome, Proof
 from harness import ROOT
 
-CLIENT: Final = ROOT / "callnet" / "static" / "client"
+CLIENT: Final = ROOT / "clients" / "javascript"
 PROGRAM: Final = ROOT / "tests" / "javascript" / "over_tls.mjs"
 WS: Final = "ws@8.18.3"
 HAPPENED: Final = ["answered true", "met true", "relayed true", "over hangup hangup"]

@@ -2,7 +2,7 @@
 
 The second build is in another folder, by another umask, in another time zone, 400 days later. What an empty virtual
 environment of each Python has in the end is what the installation brings along: by that its daemon starts, and a call
-goes through.
+goes through. The Python client is installed alone, and answers a call as the television of its README.
 """
 
 from __future__ import annotations
@@ -20,20 +20,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from packaging.utils import canonicalize_name
+
+from acceptance import readme
 from acceptance.one_call import CALLEE, CALLER, call
 from acceptance.proof import Outcome, Proof
 from acceptance.revision import is_shallow
 from acceptance.tools import installed
 from harness import ROOT
-from harness.daemon import OPTIONS, Daemon, with_admin_socket
-from harness.wire import login
+from harness.base_protocol import Address, hang_up
+from harness.daemon import OPTIONS, START_LIMIT, Daemon, wait_for, with_admin_socket
+from harness.device import Device
+from harness.wire import WebSocket, login
 from tools.release.building import SUMS
 from tools.release.repository import Repository
 from tools.release.versions import for_npm, newest
 
 PYTHONS: Final = ("3.11", "3.12", "3.13")
+KINDS: Final = {"wheel": "-py3-none-any.whl", "sdist": ".tar.gz"}
 JUDGE: Final = "twine==7.0.0"
-CLIENT: Final = "callnet/static/client"
+JAVASCRIPT: Final = "clients/javascript"
+TELEVISION: Final = ROOT / "clients" / "python" / "README.md"
+"""The page whose one program is a television."""
+MOST_LINES: Final = 25
+"""Lines of that program, with those that are empty."""
+TELEVISIONS_PHONE: Final = "13900139000"
+DAEMON_ONLY: Final = {"alembic", "callnet", "hiredis", "klein", "psycopg", "pyjwt", "sqlalchemy", "txredisapi"}
+"""Packages that a television is not to install."""
 NEWS: Final = ("changes/+proof.misc.md", "A release is made for a proof.\n")
 LATER: Final = ("faketime", "-f", "+400d")
 ELSEWHERE: Final = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"}
@@ -91,36 +104,80 @@ def python(version: str) -> Path | None:
     return None
 
 
-class Installation:
-    """One file of the release, in a virtual environment of its own."""
+def installed_in(python: Path, folder: Path, *files: Path) -> Path:
+    """Install files of the release in a virtual environment of their own. Returns its ``bin``."""
+    folder.mkdir()
+    _do([str(python), "-m", "venv", str(folder / "venv")], folder)
+    quiet = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:")  # no compiler is needed
+    _do([str(folder / "venv" / "bin" / "pip"), "install", *quiet, *map(str, files)], folder)
+    return folder / "venv" / "bin"
 
-    def __init__(self, python: Path, file: Path, folder: Path) -> None:
-        self._bin = folder / "venv" / "bin"
+
+class Installation:
+    """The daemon and its client, in a virtual environment of their own; and the client in another one."""
+
+    def __init__(self, python: Path, daemon: Path, client: Path, folder: Path) -> None:
+        self._bin = installed_in(python, folder, client, daemon)
+        self._television = installed_in(python, folder / "television", client)
         self._folder = folder
-        folder.mkdir()
-        _do([str(python), "-m", "venv", str(folder / "venv")], folder)
-        quiet = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:")  # no compiler is needed
-        _do([str(self._bin / "pip"), "install", *quiet, str(file)], folder)
 
     def faults(self, version: str) -> Sequence[str]:
         """The differences from the expected behaviour."""
+        strangers = DAEMON_ONLY & self.packages().keys()
         found = []
         said = _do([str(self._bin / "callnet"), "--version"], self._folder).strip()
         if said != f"callnet, version {version}":
             found.append(f"callnet --version says {said!r}")
         if not re.search(r"^\s+callnet\s", _do([str(self._bin / "twistd"), "--help"], self._folder), re.MULTILINE):
             found.append("twistd --help knows no callnet")
+        found += [f"{name} is installed with the client" for name in sorted(strangers)]
         return [*found, *self._serve(version)]
+
+    def packages(self) -> Mapping[str, str]:
+        """The packages that the client brought along, with their versions."""
+        told = _do([str(self._television / "pip"), "--disable-pip-version-check", "list", "--format=json"], self._folder)
+        return {canonicalize_name(row["name"]): row["version"] for row in json.loads(told)}
 
     def _serve(self, version: str) -> Sequence[str]:
         """Start its daemon, call, and ask how it is."""
         command, listeners = (str(self._bin / "twistd"), *OPTIONS), with_admin_socket(self._folder)
         with Daemon(self._folder, command=command, listeners=listeners) as daemon:
             asyncio.run(_call(daemon.ports))
+            watched = self._watch(daemon)
             told = _do([str(self._bin / "callnet"), "--config", str(daemon.settings_file), "status"], self._folder)
         said = re.findall(r"^  version +(\S+)$", told, re.MULTILINE)
         faults = [] if said == [version] else [f"callnet status says version {said}"]
-        return [*faults, *(f"the daemon logged {line}" for line in daemon.complaints())]
+        return [*faults, *watched, *(f"the daemon logged {line}" for line in daemon.complaints())]
+
+    def _watch(self, daemon: Daemon) -> Sequence[str]:
+        """Start the television, and call it."""
+        [program] = [block.text for block in readme.blocks(TELEVISION) if block.language == "python"]
+        file, output = self._folder / "television.py", self._folder / "television.log"
+        file.write_text(program)
+        environment = {**os.environ, "SSL_CERT_FILE": str(daemon.certificate), "PYTHONUNBUFFERED": "1"}
+        command = [str(self._television / "python"), str(file), daemon.site_url, TELEVISIONS_PHONE]
+        with output.open("wb") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as television:
+            try:
+                wait_for(lambda: "online" in output.read_text(), START_LIMIT, "the television to be online")
+                asyncio.run(_call_television(daemon.ports))
+                wait_for(lambda: "over: " in output.read_text(), START_LIMIT, "the television to see the end")
+            finally:
+                television.kill()
+        told = output.read_text()
+        found = [f"the television's program has {len(program.splitlines())} lines"]
+        expected = r"the television is connecting\nthe television is online\nmeet at https://\S+\nover: hangup\n"
+        return [
+            *(found if len(program.splitlines()) > MOST_LINES else []),
+            *([] if re.fullmatch(expected, told) else [f"the television said {told!r}"]),
+        ]
+
+
+async def _call_television(at: Mapping[str, int]) -> None:
+    socket = await WebSocket.open(at["signaling"], await login(at["account"], *CALLER))
+    device, television = Device(socket, CALLER), Address(TELEVISIONS_PHONE, "television")
+    device.call(television)
+    socket.say(**hang_up(television, (await device.until("call_success"))["room_id"]))
+    device.close()
 
 
 async def _call(at: Mapping[str, int]) -> None:
@@ -162,20 +219,22 @@ def _from_the_sdist(sdist: Path, folder: Path) -> Sequence[str]:
     return [f"the sdist lacks {name}" for name in sorted(missing)]
 
 
-def _tried(wanted: str, file: Path, version: str, folder: Path) -> tuple[str, Sequence[str]]:
-    """Install a file with a Python. Returns the installation in words, and the faults."""
-    kind = "wheel" if file.suffix == ".whl" else "sdist"
+def _tried(wanted: str, kind: str, dist: Path, version: str, folder: Path) -> tuple[str, Sequence[str]]:
+    """Install daemon and client with a Python. Returns the installation in words, and the faults."""
     found = python(wanted)
     if found is None:
         return f"Python {wanted}, from the {kind}", [f"this machine has no Python {wanted}"]
     exactly = _do([str(found), "-c", "import platform; print(platform.python_version())"], folder).strip()
-    faults = Installation(found, file, folder / f"{wanted}-{kind}").faults(version)
-    return f"Python {exactly}, from the {kind}", faults
+    files = (dist / f"{project}-{version}{KINDS[kind]}" for project in ("callnet", "callnet_client"))
+    installation = Installation(found, *files, folder / f"{wanted}-{kind}")
+    faults = installation.faults(version)
+    packages = " ".join(f"{name}=={version}" for name, version in sorted(installation.packages().items()))
+    return f"Python {exactly}, from the {kind}s; a television has {packages}", faults
 
 
 def _packed(clone: Path, version: str) -> Sequence[str]:
     """The faults of the package of the client in JavaScript: it has the same version, the tree has none."""
-    manifest = clone / CLIENT / "package.json"
+    manifest = clone / JAVASCRIPT / "package.json"
     told = json.loads(manifest.read_text())
     package = clone / "dist" / f"{told['name']}-{for_npm(version)}.tgz"
     if not package.exists():
@@ -215,12 +274,12 @@ def prove(brief: bool, _seed: int) -> Outcome:
         files = [clone / "dist" / file for file in built if file.endswith((".whl", ".tar.gz"))]
         _do([str(installed("twine", JUDGE)), "check", "--strict", *map(str, files)], clone)
         misses += _packed(clone, version)
-        misses += _from_the_sdist(files[-1], unpacked)
-        tries = [(wanted, file) for wanted in PYTHONS for file in files]
-        # A slice has the oldest Python and the newest, each with another of the two files.
-        for wanted, file in (tries[0], tries[-1]) if brief else tries:
-            what, faults = _tried(wanted, file, version, Path(name))
-            counts[what] = "; ".join(faults) or "installed, started, served a call"
+        misses += _from_the_sdist(clone / "dist" / f"callnet-{version}.tar.gz", unpacked)
+        tries = [(wanted, kind) for wanted in PYTHONS for kind in KINDS]
+        # A slice has the oldest Python and the newest, each with another of the two kinds.
+        for wanted, kind in (tries[0], tries[-1]) if brief else tries:
+            what, faults = _tried(wanted, kind, clone / "dist", version, Path(name))
+            counts[what] = "; ".join(faults) or "installed, started, served a call, and one of the television"
             misses += [f"{what}: {fault}" for fault in faults]
     return Outcome(counts, misses)
 
@@ -228,7 +287,8 @@ def prove(brief: bool, _seed: int) -> Outcome:
 PROOF: Final = Proof(
     "release",
     "a release made in a fresh clone, and built again in another folder, at another time and with another umask, has"
-    " the same hashes; its wheel and its sdist are installed in empty virtual environments of Python 3.11, 3.12 and"
-    " 3.13, tell their version, start by twistd, and serve a call",
+    " the same hashes; its wheels and its sdists are installed in empty virtual environments of Python 3.11, 3.12 and"
+    " 3.13: the daemon tells its version, starts by twistd, and serves a call; the client, installed alone and without"
+    " what only the daemon needs, answers one as the television of its README",
     prove,
 )

@@ -67,10 +67,11 @@ def bring(commit: str, folder: Path) -> Revision:
     subprocess.run(["tar", "--extract", "--directory", str(tree)], check=True, input=archive)
     if "drain_deadline" not in (tree / "etc" / "callnet.toml").read_text():
         raise NoRevision(f"{commit[:12]} does not drain: it knows no drain_deadline")
-    command = ["env", f"--chdir={tree}"]
+    path = [tree / "clients" / "python"]
     if (tree / "requirements.lock").read_bytes() != (ROOT / "requirements.lock").read_bytes():
         _install(tree / "requirements.lock", libraries)
-        command.append(f"PYTHONPATH={libraries}")
+        path.append(libraries)
+    command = ["env", f"--chdir={tree}", f"PYTHONPATH={os.pathsep.join(map(str, path))}"]
     _see_that_it_is_run(command, tree)
     return Revision(_git("log", "-1", "--format=%h %s", "--abbrev=12", commit), command)
 
@@ -91,7 +92,7 @@ def _see_that_it_is_run(command: Sequence[str], tree: Path) -> None:
 
 def _code_of(commit: str) -> str:
     """The code that a commit would run, as one word that is the same for the same."""
-    return " ".join(_git("rev-parse", f"{commit}:{what}") for what in ("callnet", "twisted", "requirements.lock"))
+    return _git("ls-tree", commit, "callnet", "clients", "twisted", "requirements.lock")
 
 
 def _git(*words: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "clients" / "python")]
 
 project = "callnet"
 author = "the authors of callnet"
@@ -28,4 +28,4 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 # What docstrings refer to must be there (tools/handbook/extension.py says what need not); names of others, and of what
 # the client's package does not export, are on no page: the manual is built, and read, without a network.
-nitpick_ignore_regex = [("py:.*", r"(?!callnet\.client\.\w+$).*\..*")]
+nitpick_ignore_regex = [("py:.*", r"(?!callnet_client\.\w+$).*\..*")]

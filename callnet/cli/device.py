@@ -22,8 +22,8 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from callnet.cli.handset import Answering, Handset
-from callnet.client import Account, ClientError, Device, Server, Unreachable, certificate_trust, no_trust, public_trust
-from callnet.client.server import socket_url
+from callnet_client import Account, ClientError, Device, Server, Unreachable, certificate_trust, no_trust, public_trust
+from callnet_client.server import socket_url
 from callnet.model import DeviceAddress
 
 _STDIN: Final = 0
@@ -181,7 +181,7 @@ def _desk(address: DeviceAddress, site: str, trust: IPolicyForHTTPS, play: Path 
     except ModuleNotFoundError as missing:
         if missing.name not in ("aiortc", "av"):
             raise
-        raise click.UsageError("--media needs aiortc: pip install 'callnet[media]'") from None
+        raise click.UsageError("--media needs aiortc: pip install 'callnet-client[media]'") from None
     return Desk(address, site, trust, install_reactor(), play, record)
 
 

@@ -1,6 +1,6 @@
 """The user interface of ``callnet device``: output, and reactions to events, keys and Ctrl-C.
 
-Its call is as :class:`callnet.client.Call` has it; ``–``: it is in none.
+Its call is as :class:`callnet_client.Call` has it; ``–``: it is in none.
 
 =================== ================ ================== =================== ===================
 event               –                calling            rung                active
@@ -24,8 +24,8 @@ from typing import Final, Literal, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from callnet.client import Call, CallEvent, CallState, Device, DeviceState, Event, Server, StateEvent, parse_frame
-from callnet.client.frames import printable
+from callnet_client import Call, CallEvent, CallState, Device, DeviceState, Event, Server, StateEvent, parse_frame
+from callnet_client.frames import printable
 from callnet.model import DeviceAddress
 
 Answering = Literal["accept", "refuse", "ask", "listed"]

@@ -17,15 +17,15 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.client.notes import State
-from callnet.client.room import RoomSocket, Visitor
-from callnet.client.room_frames import IceServer, Join
-from callnet.media.connection import Connection, Peer
-from callnet.media.peer import AiortcPeer
-from callnet.media.reception import Reception
-from callnet.media.recording import Recording
-from callnet.media.studio import FileStudio, PatternStudio, Studio, look_of
-from callnet.media.visit import Visit, seat_key
+from callnet_client.notes import State
+from callnet_client.room import RoomSocket, Visitor
+from callnet_client.room_frames import IceServer, Join
+from callnet_client.media.connection import Connection, Peer
+from callnet_client.media.peer import AiortcPeer
+from callnet_client.media.reception import Reception
+from callnet_client.media.recording import Recording
+from callnet_client.media.studio import FileStudio, PatternStudio, Studio, look_of
+from callnet_client.media.visit import Visit, seat_key
 from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
 
@@ -36,7 +36,7 @@ def install_reactor() -> Any:
     """Have the reactor run on an event loop of asyncio, and return it. Nothing may have imported it before.
 
     What the other side says can upset aiortc in tasks of its own, of which asyncio would write tracebacks;
-    :mod:`callnet.media.connection` notices what is left undone.
+    :mod:`callnet_client.media.connection` notices what is left undone.
     """
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda _loop, _context: None)

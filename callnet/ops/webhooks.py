@@ -25,7 +25,7 @@ from twisted.web.iweb import IAgent
 
 from callnet.accounts.ports import DueEvent, IOutbox, Tried
 from callnet.calls.ports import DeliveryResult
-from callnet.client.body import Body
+from callnet_client.body import Body
 from callnet.config.schema import WEBHOOK_SECRET_MIN, GatewaySettings, OtpSettings, Settings, WebhookSettings
 from callnet.errors import StartError, Unavailable
 from callnet.ops.metrics import Family, of_events

@@ -34,7 +34,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from callnet.client.body import Body
+from callnet_client.body import Body
 from callnet.errors import CallnetError
 from callnet.push.addresses import IPAddress
 

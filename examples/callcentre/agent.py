@@ -17,7 +17,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.internet.task import react
 from twisted.protocols.basic import LineReceiver
 
-from callnet.client import Call, CallEvent, ClientError, Device, Event, SignalEvent, StateEvent
+from callnet_client import Call, CallEvent, ClientError, Device, Event, SignalEvent, StateEvent
 
 
 class Agent(LineReceiver):

@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater, react
 from twisted.web.http_headers import Headers
 
-from callnet.client import Call, CallEvent, ClientError, Device, Event, StateEvent
+from callnet_client import Call, CallEvent, ClientError, Device, Event, StateEvent
 
 ADMIN = os.environ.get("CALLNET_ADMIN", "http://127.0.0.1:8084")
 KEY_FILE = Path(os.environ.get("CALLNET_ADMIN_KEY_FILE", "/var/lib/callnet/admin.key"))

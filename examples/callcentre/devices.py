@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from twisted.internet.interfaces import IReactorTime
 
-from callnet.client import Account, Call, Credentials, Device, Server, certificate_trust
+from callnet_client import Account, Call, Credentials, Device, Server, certificate_trust
 
 BELL = "bell"
 """The device that rings agents."""

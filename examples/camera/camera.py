@@ -28,7 +28,7 @@ from aiortc.contrib.media import MediaPlayer, MediaRelay
 from av import FFmpegError
 from twisted.internet.defer import Deferred, succeed
 
-from callnet.client import (
+from callnet_client import (
     Account,
     Call,
     CallEvent,
@@ -41,12 +41,12 @@ from callnet.client import (
     aio,
     certificate_trust,
 )
-from callnet.client.notes import State
-from callnet.client.room import RoomSocket
-from callnet.media.peer import AiortcPeer
-from callnet.media.reception import Reception
-from callnet.media.studio import PatternStudio, look_of
-from callnet.media.visit import Visit, seat_key
+from callnet_client.notes import State
+from callnet_client.room import RoomSocket
+from callnet_client.media.peer import AiortcPeer
+from callnet_client.media.reception import Reception
+from callnet_client.media.studio import PatternStudio, look_of
+from callnet_client.media.visit import Visit, seat_key
 
 say = partial(print, flush=True)
 

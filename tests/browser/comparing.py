@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.client.emoji import EMOJI
-from callnet.client.verification import Code
+from callnet_client.emoji import EMOJI
+from callnet_client.verification import Code
 from tests.browser.visitor import Visitor
 
 SIGNS_IN_ORDER: Final = [emoji.sign for emoji in EMOJI]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Final
 
-from callnet.client import Call
+from callnet_client import Call
 from callnet.model import DeviceAddress
 from tests.support.daemon import Daemon
 from tests.support.devices import NodeLifecycle, service_of

@@ -101,7 +101,7 @@ class StoriesTests(BrowserCase):
             # The site's policy lets its pages talk to nobody else; the ways that can be shut are other ports.
             context = stage.profile(stage.browser(None), bypass_csp=True)
             context.route("**/tests/javascript/*.mjs", serve)
-            context.route("**/callnet/static/client/*.js", serve)
+            context.route("**/clients/javascript/*.js", serve)
             page = context.new_page()
 
             def operate(what: str, device: str, value: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from twisted.internet.defer import Deferred
 
-from callnet.client import CallState
+from callnet_client import CallState
 from harness.redis_server import new_prefix, shared
 from tests.browser.axe import violations
 from tests.browser.case import OwnDaemonCase, in_reactor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from callnet.client import Account
+from callnet_client import Account
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
 from tests.browser.stage import Stage

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
-from callnet.client import Account
+from callnet_client import Account
 from callnet.model import DeviceAddress
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor

@@ -10,7 +10,7 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
-from callnet.client import Call
+from callnet_client import Call
 from callnet.model import DeviceAddress
 from harness.redis_server import new_prefix, shared
 from tests.browser.camera import Camera

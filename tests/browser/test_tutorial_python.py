@@ -15,7 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from acceptance import readme
-from callnet.client import Account
+from callnet_client import Account
 from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.client.emoji import EMOJI
-from callnet.client.verification import SIGNS, Code, Fingerprints, commitment
+from callnet_client.emoji import EMOJI
+from callnet_client.verification import SIGNS, Code, Fingerprints, commitment
 from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
@@ -122,7 +122,7 @@ def hexed(fingerprints: Fingerprints) -> dict[str, str]:
 
 
 class RuleTests(BrowserCase):
-    """The rules of the page's script and its reading of notes: the same as callnet/client/verification.py."""
+    """The rules of the page's script and its reading of notes: the same as clients/python/callnet_client/verification.py."""
 
     def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Play one side of a run for each case. Nothing may break loudly."""

@@ -22,7 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
-from callnet.client import Event, Server, StateEvent, certificate_trust
+from callnet_client import Event, Server, StateEvent, certificate_trust
 from callnet.ops.certificates import sign
 from callnet.web.site import PAGE
 from harness.ports import free_ports

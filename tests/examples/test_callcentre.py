@@ -16,9 +16,9 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.accounts.enrolment import secret_hash
-from callnet.client import Call, certificate_trust
-from callnet.client.room import RoomSocket
-from callnet.client.room_frames import Join, Room
+from callnet_client import Call, certificate_trust
+from callnet_client.room import RoomSocket
+from callnet_client.room_frames import Join, Room
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
@@ -53,18 +53,18 @@ class Page:
         self.close = RoomSocket(daemon.site_url, join, self, reactor, trust=trust).close
 
     def reached(self, is_up: bool) -> None:
-        """See :class:`callnet.client.room.Visitor`."""
+        """See :class:`callnet_client.room.Visitor`."""
 
     def entered(self, room: Room) -> None:
-        """See :class:`callnet.client.room.Visitor`."""
+        """See :class:`callnet_client.room.Visitor`."""
         if room.state == "meeting" and not self.meets.called:
             self.meets.callback(None)
 
     def told(self, session: str, data: bytes) -> None:
-        """See :class:`callnet.client.room.Visitor`."""
+        """See :class:`callnet_client.room.Visitor`."""
 
     def refused(self, reason: str) -> None:
-        """See :class:`callnet.client.room.Visitor`."""
+        """See :class:`callnet_client.room.Visitor`."""
         self.meets.errback(AssertionError(f"the page has no seat: {reason}"))
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.client.call import Call
-from callnet.client.calls import Calls
-from callnet.client.events import CallEvent
-from callnet.client.frames import PresentCall, Request, parse_frame
-from callnet.client.news import News
+from callnet_client.call import Call
+from callnet_client.calls import Calls
+from callnet_client.events import CallEvent
+from callnet_client.frames import PresentCall, Request, parse_frame
+from callnet_client.news import News
 from callnet.model import DeviceAddress
 from harness import ROOT
 

@@ -15,7 +15,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.client import AccountError, ClientError
+from callnet_client import AccountError, ClientError
 from callnet.storage.threads import LIMIT, STOP_LIMIT
 from harness.postgres import Server
 from tests.support.devices import log_in, member, service_of

@@ -11,7 +11,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.media.studio import HEIGHT, WIDTH, Look, look_of
+from callnet_client.media.studio import HEIGHT, WIDTH, Look, look_of
 from callnet.model import DeviceAddress
 from harness.coturn import Coturn
 from harness.daemon import TWISTD

@@ -10,7 +10,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.client import UpgradeRefused
+from callnet_client import UpgradeRefused
 from tests.integration.test_daemon import PHONE
 from tests.integration.test_workers import get, with_workers
 from tests.support.daemon import Daemon

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from callnet.client import AccountError, Server
+from callnet_client import AccountError, Server
 from harness.daemon import BIN
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of

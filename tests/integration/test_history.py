@@ -10,7 +10,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from callnet.client import Account, Server
+from callnet_client import Account, Server
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of

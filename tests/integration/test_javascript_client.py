@@ -1,4 +1,4 @@
-"""The client in JavaScript (callnet/static/client): its rules, its types, and its package."""
+"""The client in JavaScript (clients/javascript): its rules, its types, and its package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from harness import ROOT
 
-CLIENT: Final = ROOT / "callnet" / "static" / "client"
+CLIENT: Final = ROOT / "clients" / "javascript"
 SHOWN: Final = (CLIENT / "README.md", ROOT / "docs" / "javascript-client.md")
 SHOWN_IN: Final = re.compile(r"^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 AROUND: Final = """

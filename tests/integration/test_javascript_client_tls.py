@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from harness import ROOT
 from tests.support.daemon import Daemon
 
-CLIENT: Final = ROOT / "callnet" / "static" / "client" / "index.js"
+CLIENT: Final = ROOT / "clients" / "javascript" / "index.js"
 PROGRAM: Final = ROOT / "tests" / "javascript" / "over_tls.mjs"
 
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.client import AccountError
+from callnet_client import AccountError
 from harness.daemon import BIN
 from tests.integration.test_workers import shared_workers, workers_of
 from tests.support.daemon import Daemon

@@ -12,13 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.client.relayed import IceCandidate, Offer, Relayed
-from callnet.client.room_frames import IceServer
-from callnet.client.verification import fingerprint_of
-from callnet.media.connection import Connection
-from callnet.media.peer import AiortcPeer
-from callnet.media.reception import Reception
-from callnet.media.studio import PatternStudio, look_of
+from callnet_client.relayed import IceCandidate, Offer, Relayed
+from callnet_client.room_frames import IceServer
+from callnet_client.verification import fingerprint_of
+from callnet_client.media.connection import Connection
+from callnet_client.media.peer import AiortcPeer
+from callnet_client.media.reception import Reception
+from callnet_client.media.studio import PatternStudio, look_of
 from callnet.model import DeviceAddress
 from tests.support.network import Network
 

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.internet.utils import getProcessOutputAndValue
 
-from callnet.client import AccountError, UpgradeRefused
+from callnet_client import AccountError, UpgradeRefused
 from harness.daemon import BIN
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.devices import member

@@ -10,7 +10,7 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from callnet.client import AccountError
+from callnet_client import AccountError
 from tests.integration.test_workers import with_workers
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of

@@ -1,10 +1,10 @@
-// The account of a device (callnet/static/client/account.js), and how a device logs in, with a server of a few lines.
+// The account of a device (clients/javascript/account.js), and how a device logs in, with a server of a few lines.
 
 import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
 
-import { Account, AccountError, Device, ERROR } from "../../callnet/static/client/index.js";
+import { Account, AccountError, Device, ERROR } from "../../clients/javascript/index.js";
 import { FakeSocket } from "./wire.mjs";
 
 const LOGIN = { token: "first", expires_in: 604_800 };

@@ -1,9 +1,9 @@
-// What frames mean for the call that a device is in (callnet/static/client/calls.js).
+// What frames mean for the call that a device is in (clients/javascript/calls.js).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Calls } from "../../callnet/static/client/calls.js";
+import { Calls } from "../../clients/javascript/calls.js";
 import { begin } from "./wire.mjs";
 
 const ROOM = "a".repeat(32);

@@ -1,9 +1,9 @@
-// A device on the signaling socket (callnet/static/client/device.js and line.js), over sockets that a test speaks on.
+// A device on the signaling socket (clients/javascript/device.js and line.js), over sockets that a test speaks on.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Account, Device } from "../../callnet/static/client/index.js";
+import { Account, Device } from "../../clients/javascript/index.js";
 import { begin, FakeSocket, settled } from "./wire.mjs";
 
 const SITE = "https://calls.example.org:8080";

@@ -6,7 +6,7 @@
 import readline from "node:readline";
 import { mock } from "node:test";
 
-import { Calls } from "../../callnet/static/client/calls.js";
+import { Calls } from "../../clients/javascript/calls.js";
 
 function play(steps) {
   const said = [];

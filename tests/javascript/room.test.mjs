@@ -1,9 +1,9 @@
-// A seat in a room (callnet/static/client/room.js), over sockets that a test speaks on.
+// A seat in a room (clients/javascript/room.js), over sockets that a test speaks on.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Room } from "../../callnet/static/client/index.js";
+import { Room } from "../../clients/javascript/index.js";
 import { begin, FakeSocket } from "./wire.mjs";
 
 const SITE = "https://calls.example.org:8080";

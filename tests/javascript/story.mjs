@@ -3,7 +3,7 @@
  * what is in them.
  */
 
-import { Account, AccountError, Device } from "../../callnet/static/client/index.js";
+import { Account, AccountError, Device } from "../../clients/javascript/index.js";
 
 /** Milliseconds that an event may take to come. */
 const PATIENCE = 8_000;

@@ -1,4 +1,4 @@
-"""The rules of :mod:`callnet.client.calls`, alone: their input and output."""
+"""The rules of :mod:`callnet_client.calls`, alone: their input and output."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.client.call import Call
-from callnet.client.calls import Calls
-from callnet.client.events import CallEvent
-from callnet.client.frames import PresentCall, Request, parse_frame
-from callnet.client.news import News
+from callnet_client.call import Call
+from callnet_client.calls import Calls
+from callnet_client.events import CallEvent
+from callnet_client.frames import PresentCall, Request, parse_frame
+from callnet_client.news import News
 from callnet.model import DeviceAddress
 
 FRIEND: Final = DeviceAddress("13651884968", "phone1")

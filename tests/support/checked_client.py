@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from callnet.client import Watch
+from callnet_client import Watch
 from callnet.schemas.structs import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.support.frame_schemas import check
 

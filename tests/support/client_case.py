@@ -16,7 +16,7 @@ from twisted.test.iosim import ConnectionCompleter, IOPump
 from twisted.trial.unittest import SynchronousTestCase
 from txaio import tx
 
-from callnet.client import Account, Connection, Credentials, Device, Server, Watch
+from callnet_client import Account, Connection, Credentials, Device, Server, Watch
 
 PORT = 8082
 NEVER: Final = 1e9

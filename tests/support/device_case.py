@@ -10,7 +10,7 @@ from treq.testing import RequestTraversalAgent
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from callnet.client import EXTENDED, Account, Credentials, Device, Event, StateEvent
+from callnet_client import EXTENDED, Account, Credentials, Device, Event, StateEvent
 from tests.support.client_case import NEVER, ClientCase, ScriptedServer
 
 ME = ("13651884967", "tv")

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from callnet.client import CloseReason, Connection, Server
+from callnet_client import CloseReason, Connection, Server
 from tests.support.checked_client import checked
 
 PATIENCE = 30

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from callnet.cli.handset import Answering, Handset, Media
-from callnet.client import Device
+from callnet_client import Device
 from callnet.model import DeviceAddress
 from tests.support.client_case import ClientCase, ScriptedServer
 

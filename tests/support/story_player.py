@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.python.failure import Failure
 
-from callnet.client import (
+from callnet_client import (
     Account,
     AccountError,
     Call,

@@ -13,7 +13,9 @@ import sys
 import tarfile
 from pathlib import Path
 from typing import Final
+from zipfile import ZipFile
 
+from packaging.metadata import Metadata
 from twisted.trial.unittest import SynchronousTestCase
 
 from harness import ROOT
@@ -25,7 +27,12 @@ from tools.release.versions import parse
 
 COPIED: Final = (
     *(".git_archival.txt", ".gitattributes", ".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"),
-    "twisted/plugins/callnet_plugin.py",
+    *("hatch_build.py", "twisted/plugins/callnet_plugin.py"),
+    *(f"clients/python/{name}" for name in ("LICENSE", "README.md", "pyproject.toml")),
+)
+FILES: Final = (
+    *("callnet-{}-py3-none-any.whl", "callnet-{}.tar.gz"),
+    *("callnet_client-{}-py3-none-any.whl", "callnet_client-{}.tar.gz"),
 )
 EACH_TIME_ANOTHER: Final = """
 import time
@@ -51,6 +58,7 @@ class ReleaseCase(SynchronousTestCase):
         for name in COPIED:
             self.write(name, (ROOT / name).read_text())
         self.write("callnet/__init__.py", "")
+        self.write("clients/python/callnet_client/__init__.py", "")
         self.news()
         self.repository = Repository(self.root)
 
@@ -108,7 +116,7 @@ class MakingTests(ReleaseCase):
         self.assertIn("\n- Something can be done. (issue 1)\n", (self.root / "CHANGELOG.md").read_text())
         self.assertEqual([], list(self.root.glob("changes/*")))
         self.assertEqual("", self.git("status", "--porcelain"))
-        self.assertEqual(["callnet-1.0.0-py3-none-any.whl", "callnet-1.0.0.tar.gz"], list(hashes))
+        self.assertEqual([name.format("1.0.0") for name in FILES], list(hashes))
         subprocess.run(
             ["sha256sum", "--strict", "--check", SUMS], cwd=self.root / "dist", check=True, capture_output=True
         )
@@ -185,9 +193,7 @@ class MakingTests(ReleaseCase):
 
     def test_what_is_another_each_time(self) -> None:
         """The same holds if two builds differ."""
-        hook = '\n[tool.hatch.build.targets.wheel.hooks.custom]\npath = "hook.py"\n'
-        self.write("pyproject.toml", (self.root / "pyproject.toml").read_text() + hook)
-        self.write("hook.py", EACH_TIME_ANOTHER)
+        self.write("hatch_build.py", EACH_TIME_ANOTHER)
         self.commit()
         self.assert_refused("it is not the same: callnet-1.0.0-py3-none-any.whl")
 
@@ -202,7 +208,7 @@ class BuildingTests(ReleaseCase):
         here = self.built()
         self.addCleanup(os.umask, os.umask(0o077))
         self.assertEqual(here, self.built(Repository(clone)))
-        self.assertEqual(2, len(here))
+        self.assertEqual(len(FILES), len(here))
         digests = [hashlib.sha256((self.target / name).read_bytes()).hexdigest() for name in here]
         self.assertEqual(list(here.values()), digests)
 
@@ -229,6 +235,17 @@ class BuildingTests(ReleaseCase):
         known = set(self.git("ls-files").splitlines())
         self.assertEqual((known - {".git_archival.txt", ".gitattributes"}) | {"PKG-INFO"}, names)
         self.assertEqual("1.2.3", self.version(self.target / "callnet-1.2.3"))
+
+    def test_client(self) -> None:
+        """The client has the version of the daemon, also where its sdist is unpacked, and the daemon requires just that."""
+        self.git("tag", "v1.2.3")
+        self.built()
+        with tarfile.open(self.target / "callnet_client-1.2.3.tar.gz") as archive:
+            archive.extractall(self.target, filter="data")
+        self.assertEqual("1.2.3", self.version(self.target / "callnet_client-1.2.3"))
+        with ZipFile(self.target / "callnet-1.2.3-py3-none-any.whl") as wheel:
+            metadata = Metadata.from_email(wheel.read("callnet-1.2.3.dist-info/METADATA"))
+        self.assertIn("callnet-client==1.2.3", map(str, metadata.requires_dist or ()))
 
 
 class VersionTests(ReleaseCase):

@@ -80,7 +80,7 @@ class LockTests(SynchronousTestCase):
         lines = [line for file in files for line in file.read_text().splitlines() if re.search("pip.* install", line)]
         without = [line for line in lines if "--require-hashes" not in line]
         self.assertEqual(2, len(without), without)
-        self.assertIn("--no-deps --no-build-isolation --editable .", without[0])
+        self.assertIn("--no-deps --no-build-isolation --editable clients/python --editable .", without[0])
         self.assertTrue(without[1].endswith("--disable-pip-version-check uv"))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError
 
-from callnet.client.call import Call
-from callnet.client.calls import DOUBT
-from callnet.client.ended import REMEMBERED
-from callnet.client.events import CallEvent
+from callnet_client.call import Call
+from callnet_client.calls import DOUBT
+from callnet_client.ended import REMEMBERED
+from callnet_client.events import CallEvent
 from tests.support.calls_case import FRIEND, OTHER, ROOM, ROOM_2, CallsCase, hang_up, refusal, view
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 PROGRAM: Final = """
 import asyncio
-from callnet.client import Account, Device, Server, aio
+from callnet_client import Account, Device, Server, aio
 
 async def main():
     async with aio.running() as reactor:

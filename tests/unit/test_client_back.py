@@ -6,10 +6,10 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet.client import StateEvent, Unreachable
-from callnet.client.device import ASK_EVERY, ASK_IN_CALL
-from callnet.client.reconnecting_device import LONGEST_DELAY, TOO_SOON
-from callnet.client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
+from callnet_client import StateEvent, Unreachable
+from callnet_client.device import ASK_EVERY, ASK_IN_CALL
+from callnet_client.reconnecting_device import LONGEST_DELAY, TOO_SOON
+from callnet_client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
 from tests.support.calls_case import FRIEND, ROOM
 from tests.support.device_case import DeviceCase
 

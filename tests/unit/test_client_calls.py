@@ -1,10 +1,10 @@
-"""The effect of frames on a device's call until it is active: the rules of :mod:`callnet.client.calls`."""
+"""The effect of frames on a device's call until it is active: the rules of :mod:`callnet_client.calls`."""
 
 from __future__ import annotations
 
-from callnet.client.call import Call
-from callnet.client.calls import LATE, RING_TIME, Calls
-from callnet.client.news import News
+from callnet_client.call import Call
+from callnet_client.calls import LATE, RING_TIME, Calls
+from callnet_client.news import News
 from callnet.model import DeviceAddress
 from tests.support.calls_case import FRIEND, OTHER, ROOM, ROOM_2, CallsCase, hang_up, refusal
 

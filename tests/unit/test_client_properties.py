@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.client import (
+from callnet_client import (
     EXTENDED,
     Account,
     Call,
@@ -28,7 +28,7 @@ from callnet.client import (
     Server,
     Unreachable,
 )
-from callnet.client.socket import ClientSocket
+from callnet_client.socket import ClientSocket
 
 ROOMS = ("a" * 32, "b" * 32, "")
 PHONES = ("13651884968", "13651884969", "")

@@ -21,12 +21,12 @@ class MediaOptionTests(SynchronousTestCase):
     def test_without_the_extra(self) -> None:
         """Where aiortc is not installed one line says how to get it."""
         kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.cli.media")}
-        kept |= {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet.media.")}
+        kept |= {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("callnet_client.media.")}
         aiortc = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "aiortc"}
         try:
             for name in ("aiortc", *aiortc):
                 sys.modules[name] = None  # type: ignore[assignment]  # import(2) of it fails
-            self.assertEqual((2, "Error: --media needs aiortc: pip install 'callnet[media]'"), self.device("--media"))
+            self.assertEqual((2, "Error: --media needs aiortc: pip install 'callnet-client[media]'"), self.device("--media"))
         finally:
             sys.modules.pop("aiortc")
             sys.modules.update(kept | aiortc)

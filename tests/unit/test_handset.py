@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.client.socket import CLOSE_TIMEOUT
+from callnet_client.socket import CLOSE_TIMEOUT
 from tests.support.handset_case import FRIEND, OTHER, ROOM, ROOM_2, HandsetCase
 
 

@@ -16,7 +16,7 @@ MOST_LINES: Final = 600
 
 LAYERS: Final = (
     {"model", "errors", "util"},
-    {"frames", "config", "client", "media"},
+    {"frames", "config"},
     {"calls"},
     {"accounts", "ops", "storage", "push", "store", "redis"},
     {"ws", "web", "supervision"},
@@ -27,7 +27,6 @@ LAYERS: Final = (
 WITHIN: Final = {
     "util": {"errors", "model"},
     "config": {"frames"},
-    "media": {"client"},
     "ops": {"accounts"},
     "storage": {"accounts"},
     "push": {"accounts", "ops"},
@@ -46,7 +45,6 @@ CALLS_MAY_USE: Final = {
     "twisted.logger",
     "twisted.python.failure",  # the failure of a Deferred
 }
-CLIENT_MAY_USE: Final = {"callnet.client", "callnet.errors", "callnet.model"}
 REACTOR: Final = "twisted.internet.reactor"
 
 
@@ -124,11 +122,10 @@ class LayersTests(SynchronousTestCase):
                 self.assertFalse(is_within(imported, {"callnet.ops"}), f"{name_of(path)} imports {imported}")
 
     def test_client_stands_alone(self) -> None:
-        """The client shares only nouns and the root of the errors with the server."""
-        for path in modules_under("callnet/client"):
+        """The client is installed without the daemon, and imports nothing of it."""
+        for path in modules_under("clients/python"):
             for imported in imports_of(path):
-                if is_within(imported, {"callnet"}):
-                    self.assertTrue(is_within(imported, CLIENT_MAY_USE), f"{name_of(path)} imports {imported}")
+                self.assertFalse(is_within(imported, {"callnet"}), f"{path.name} imports {imported}")
 
     def test_the_daemon_knows_no_schemas(self) -> None:
         """Schemas are for documents and tests: only a command of the command line imports them."""
@@ -164,9 +161,9 @@ class SizeTests(SynchronousTestCase):
 
     def test_no_module_is_long(self) -> None:
         """No module, in Python or JavaScript, is over 600 lines."""
-        scripts = (ROOT / "callnet").rglob("*.js")
+        scripts = (script for folder in ("callnet", "clients") for script in (ROOT / folder).rglob("*.js"))
         for path in (
-            *modules_under("callnet", "twisted", "tests", "tools", "bench", "acceptance", "examples"),
+            *modules_under("callnet", "clients", "twisted", "tests", "tools", "bench", "acceptance", "examples"),
             *scripts,
         ):
             lines = len(path.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""The offering side and the repair of a connection: the table of :mod:`callnet.media.connection`, without aiortc."""
+"""The offering side and the repair of a connection: the table of :mod:`callnet_client.media.connection`, without aiortc."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callnet.client.relayed import Answer, Candidate, IceCandidate, Negotiate, Offer, Restart, parse_relayed
-from callnet.media.connection import (
+from callnet_client.relayed import Answer, Candidate, IceCandidate, Negotiate, Offer, Restart, parse_relayed
+from callnet_client.media.connection import (
     ASK_EVERY,
     FAREWELL,
     FIRST_PATIENCE,

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.client.emoji import EMOJI
-from callnet.client.verification import (
+from callnet_client.emoji import EMOJI
+from callnet_client.verification import (
     SIGNS,
     Code,
     Fingerprints,

@@ -19,14 +19,16 @@ from tools.release.versions import for_npm
 
 SUMS: Final = "SHA256SUMS"
 """The file with the hashes, as ``sha256sum --check`` reads it."""
-_SCRIPTS: Final = Path("callnet", "static", "client", "package.json")
-"""The file that makes the client in JavaScript a package, if it is one."""
+_PYTHON_CLIENT: Final = Path("clients", "python")
+_JAVASCRIPT_CLIENT: Final = Path("clients", "javascript", "package.json")
 _TELL_ANOTHER: Final = re.compile("(SETUPTOOLS_SCM|VCS_VERSIONING)_.*")
 """Variables that would give a build another version than git does."""
 
 
 def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str]:
-    """Build the wheel, the sdist and the package for JavaScript of a commit into a folder that is empty.
+    """Build a commit into an empty folder: wheel and sdist of the daemon and of its Python client, and the npm package.
+
+    A client that the commit does not have is left out.
 
     What has been changed and not committed is not in them. Returns the SHA-256 of each file, by its name.
 
@@ -36,10 +38,12 @@ def build(repository: Repository, commit: str, target: Path) -> Mapping[str, str
         tree = Path(name, "callnet")
         repository.clone(commit, tree)
         environment = _environment(repository.time(commit))
-        # The wheel is built from the sdist: anyone who has the sdist can build it again.
-        _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target)], tree, environment)
-        if (tree / _SCRIPTS).exists():
-            _pack(tree / _SCRIPTS, _version_of(target), target, environment)
+        for project in (tree, tree / _PYTHON_CLIENT):
+            if (project / "pyproject.toml").exists():
+                # The wheel is built from the sdist: anyone who has the sdist can build it again.
+                _do([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target)], project, environment)
+        if (tree / _JAVASCRIPT_CLIENT).exists():
+            _pack(tree / _JAVASCRIPT_CLIENT, _version_of(target), target, environment)
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(target.iterdir())}
 
 
@@ -76,7 +80,7 @@ def _environment(time: int) -> Mapping[str, str]:
 
 
 def _version_of(folder: Path) -> str:
-    [sdist] = folder.glob("*.tar.gz")
+    [sdist] = folder.glob("callnet-*.tar.gz")
     return sdist.name.removesuffix(".tar.gz").rpartition("-")[2]
 
 

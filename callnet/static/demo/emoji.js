@@ -1,5 +1,5 @@
 /**
- * The 64 emoji of a code that people compare (docs/verification.md), as callnet/client/emoji.py has them: the sign,
+ * The 64 emoji of a code that people compare (docs/verification.md), as clients/python/callnet_client/emoji.py has them: the sign,
  * its name in English, and in Chinese. Their order is part of the protocol. All are in Unicode 6.0 and are shown
  * as pictures without a further sign.
  */

@@ -1,7 +1,7 @@
 /**
  * The short code that two people compare, so that nobody is between them unseen: no DOM, no WebRTC.
  *
- * docs/verification.md has the protocol, callnet/client/verification.py the same for other clients. One run for each
+ * docs/verification.md has the protocol, clients/python/callnet_client/verification.py the same for other clients. One run for each
  * RTCPeerConnection, over the notes of its data channel; all other notes of the three kinds break it:
  *
  *   side      has              expects   then

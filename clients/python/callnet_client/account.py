@@ -1,0 +1,259 @@
+"""The account service (protocol §1) for one device: login, contacts, history and settings.
+
+An invalid token is replaced by a new login with the stored credentials, once for each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from callnet_client.errors import AccountError
+from callnet_client.server import Server
+from callnet_client.address import DeviceAddress
+
+RENEW_BEFORE: Final = 24 * 3600.0
+"""Seconds before the expiry of a token at which it is renewed."""
+
+T = TypeVar("T")
+
+
+class ErrorCode(IntEnum):
+    """``errorCode`` of an answer (protocol §1): the codes distinguished by a client."""
+
+    INTERNAL = 1
+    DATA = 2
+    PHONE = 3
+    TOKEN = 4
+    DEVICE = 5
+    RATE_LIMITED = 6
+    CODE = 7
+
+
+class Credentials(Struct, frozen=True):
+    """The credentials of a device, to be stored in private. Without ``secret`` the device cannot log in again."""
+
+    token: str | None = None
+    expires_at: float = 0.0
+    """Seconds since 1970."""
+    secret: str | None = None
+
+
+class ContactRow(Struct, frozen=True):
+    """One device of a contact. ``name`` and ``online`` are callnet's own and may be missing."""
+
+    phone: str
+    device_id: str
+    name: str = ""
+    online: bool | None = None
+
+
+class PastCall(Struct, frozen=True):
+    """A past call. Times are seconds since 1970."""
+
+    room_id: str
+    direction: str
+    """``incoming`` or ``outgoing``."""
+    peer_phone: str
+    peer_device_id: str
+    started_at: float
+    ended_at: float
+    outcome: str
+    """``answered``, ``refused`` or ``missed``; for an outgoing call the reason why it failed."""
+    answered_at: float | None = None
+
+
+class PastCalls(Struct, frozen=True):
+    """A page of past calls, newest first. ``next`` is the cursor of the next page; ``None``: there is none."""
+
+    calls: Sequence[PastCall]
+    next: str | None = None
+
+
+class Settings(Struct, frozen=True):
+    """The settings of a phone for calls to it."""
+
+    do_not_disturb: Mapping[str, str] | None
+    """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
+    auto_answer: Sequence[str]
+    """Phones whose calls are answered automatically."""
+
+
+class Account:
+    """One device at a server. Requests return a Deferred, which may fail with a :class:`ClientError`: with
+    :class:`AccountError` if the server refused, otherwise with :class:`Unreachable`.
+
+    :param kept: the credentials that ``keep`` last received for this device.
+    :param keep: called with the credentials whenever they change. The first login claims the device with the secret
+        that it is offered: later logins need it, so it must not get lost. Without ``keep`` the device is not claimed.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        phone: str,
+        device_id: str,
+        *,
+        kept: Credentials | None = None,
+        keep: Callable[[Credentials], object] | None = None,
+    ) -> None:
+        self.server: Final = server
+        self.address: Final = DeviceAddress(phone, device_id)
+        self.credentials = kept or Credentials()
+        self._keep = keep
+
+    @property
+    def token(self) -> str | None:
+        """The token, if there is one."""
+        return self.credentials.token
+
+    @property
+    def is_logged_in(self) -> bool:
+        """True if there is an unexpired token."""
+        return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
+
+    def login(self, code: str = "") -> Deferred[str]:
+        """Log in. A secret that is offered is shown at once if ``keep`` is given, which claims the device.
+
+        :param code: the one-time code that the phone was sent, if one is required.
+        :return: a Deferred with the token.
+        """
+        return Deferred.fromCoroutine(self._login(code))
+
+    async def _login(self, code: str) -> str:
+        answer = await self._ask_for_token(code)
+        token = self._logged_in(answer)
+        if self._keep is None or "device_secret" not in answer:
+            return token
+        return self._logged_in(await self._ask_for_token())
+
+    def _ask_for_token(self, code: str = "") -> Deferred[Mapping[str, Any]]:
+        fields = {"phone": self.address.phone, "device_id": self.address.device_id}
+        if self.credentials.secret is not None:
+            fields["secret"] = self.credentials.secret
+        if code:
+            fields["code"] = code
+        return self.server.post("/account/login", fields)
+
+    def request_code(self) -> Deferred[None]:
+        """Request a one-time code for the phone."""
+        return self.server.post("/account/code", {"phone": self.address.phone}).addCallback(_nothing)
+
+    def renew(self) -> Deferred[None]:
+        """Renew the token if it expires within a day. Call it regularly, as a Device does."""
+        return Deferred.fromCoroutine(self._renew())
+
+    def logout(self) -> Deferred[None]:
+        """Revoke the token. This ends the device's call and connection. The secret is kept for the next login."""
+        return Deferred.fromCoroutine(self._logout())
+
+    def forget(self) -> None:
+        """Forget the token."""
+        self._keep_now(Credentials(secret=self.credentials.secret))
+
+    def contacts(self) -> Deferred[Sequence[ContactRow]]:
+        """The devices of the phone's contacts, by phone, then by device id."""
+        asked = self.ask("/getContactPersons", phone=self.address.phone)
+        return asked.addCallback(_field, "contacts", list[ContactRow])
+
+    def add_contact(self, phone: str, name: str = "") -> Deferred[None]:
+        """Add a phone to the contact list, or change its name there."""
+        named = {"name": name} if name else {}
+        return self.ask("/contacts/add", contact_phone=phone, **named).addCallback(_nothing)
+
+    def remove_contact(self, phone: str) -> Deferred[None]:
+        """Remove a phone from the contact list."""
+        return self.ask("/contacts/remove", contact_phone=phone).addCallback(_nothing)
+
+    def block(self, phone: str) -> Deferred[None]:
+        """Block a phone."""
+        return self.ask("/contacts/block", contact_phone=phone).addCallback(_nothing)
+
+    def unblock(self, phone: str) -> Deferred[None]:
+        """Unblock a phone."""
+        return self.ask("/contacts/unblock", contact_phone=phone).addCallback(_nothing)
+
+    def history(self, limit: int | None = None, after: str | None = None) -> Deferred[PastCalls]:
+        """The phone's past calls, newest first.
+
+        :param limit: the maximum number, from 1 to 500.
+        :param after: the ``next`` of an earlier page.
+        """
+        page = {name: value for name, value in (("limit", limit), ("after", after)) if value is not None}
+        return self.ask("/calls/history", **page).addCallback(_read, PastCalls)
+
+    def settings(self, **changes: Any) -> Deferred[Settings]:
+        """Return the settings of the phone after applying ``changes``.
+
+        :param changes: new values for attributes of :class:`Settings`.
+        """
+        return self.ask("/account/settings", **changes).addCallback(_read, Settings)
+
+    def ask(self, path: str, **fields: Any) -> Deferred[Mapping[str, Any]]:
+        """Send any other request of the account service with the token (docs/openapi.json).
+
+        :return: a Deferred with the whole answer.
+        """
+        return Deferred.fromCoroutine(self._ask(path, fields))
+
+    async def _ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        token = await self.login() if self.token is None else self.token
+        try:
+            return await self.server.post(path, {**fields, "token": token})
+        except AccountError as error:
+            if error.code != ErrorCode.TOKEN:
+                raise
+        return await self.server.post(path, {**fields, "token": await self.login()})
+
+    async def _renew(self) -> None:
+        if self.token is None or self.credentials.expires_at - self.server.reactor.seconds() > RENEW_BEFORE:
+            return
+        self._logged_in(await self._ask("/account/refresh", {}))
+
+    async def _logout(self) -> None:
+        token = self.token
+        self.forget()
+        if token is None:
+            return
+        try:
+            await self.server.post("/account/logout", {"token": token})
+        except AccountError as error:
+            if error.code != ErrorCode.TOKEN:  # otherwise it is invalid already
+                raise
+
+    def _logged_in(self, answer: Mapping[str, Any]) -> str:
+        token: str = _field(answer, "token", str)
+        # A server that knows only the seed sends neither.
+        expires_in = _field(answer, "expires_in", float | None)
+        secret = None if self._keep is None else _field(answer, "device_secret", str | None)
+        until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
+        self._keep_now(Credentials(token, until, secret or self.credentials.secret))
+        return token
+
+    def _keep_now(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        if self._keep is not None:
+            self._keep(credentials)
+
+
+def _nothing(_answer: object) -> None:
+    """Ignore an answer without content."""
+
+
+def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
+    try:
+        return msgspec.convert(answer.get(name), kind)
+    except msgspec.ValidationError:
+        raise AccountError(200, None, "", f"the answer has no valid {name!r}") from None
+
+
+def _read(answer: Mapping[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError:
+        raise AccountError(200, None, "", "the answer is incomplete") from None

@@ -1,0 +1,15 @@
+"""The address of a device."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+EVERY_DEVICE: Final = "*"
+"""The device id that means every device of a phone (protocol §2.2)."""
+
+
+class DeviceAddress(NamedTuple):
+    """One device of a phone, or :data:`EVERY_DEVICE` of it."""
+
+    phone: str
+    device_id: str

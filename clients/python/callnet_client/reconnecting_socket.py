@@ -1,0 +1,206 @@
+"""A reconnecting WebSocket: a lost one is opened again with increasing delays, and a dead path is detected by
+unanswered pings.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from callnet_client.connection import Connection
+from callnet_client.errors import ClientError, ConnectionClosed, UpgradeRefused
+from callnet_client.frames import CloseReason
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between two checks for a missing answer."""
+DEAD_AFTER: Final = 6.0
+"""Seconds without an answer after which a socket is given up: over a dead path it would stay open for minutes."""
+FIRST_DELAY: Final = 0.5
+"""The approximate delay in seconds of the first attempt to reopen a lost socket."""
+
+
+class Loss(Struct, frozen=True):
+    """The loss of a socket."""
+
+    code: int | None = None
+    """The close code; ``None``: it was never open, or timed out."""
+    reason: str = ""
+    """The server's close reason."""
+    error: ClientError | None = None
+    """The error of a failed opening."""
+
+    @property
+    def refusal(self) -> UpgradeRefused | None:
+        """The server's refusal to open it, if that was the error."""
+        return self.error if isinstance(self.error, UpgradeRefused) else None
+
+
+class Owner(Protocol):
+    """The owner of a line."""
+
+    @property
+    def ask_every(self) -> float:
+        """Seconds between two pings."""
+
+    def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
+        """Open a socket with ``received`` as the receiver of its messages."""
+
+    def question(self) -> Struct | None:
+        """A request to check the connection by any answer; ``None``: use a WebSocket ping."""
+
+    def opened(self, connection: Connection) -> None:
+        """Handle the open connection."""
+
+    def heard(self, payload: bytes) -> None:
+        """Handle a message."""
+
+    def lost(self, loss: Loss) -> float | None:
+        """Handle the loss of the connection.
+
+        :return: the seconds until the next attempt, or ``None`` for the line's own delay.
+        """
+
+
+class ReconnectingSocket:
+    """A reconnecting WebSocket, from :meth:`open` on.
+
+    :param longest_delay: the approximate maximum of seconds between two attempts.
+    """
+
+    def __init__(self, owner: Owner, reactor: IReactorTime, longest_delay: float) -> None:
+        self._owner = owner
+        self._reactor = reactor
+        self._longest_delay = longest_delay
+        self._delay = FIRST_DELAY
+        self._attempt = 0
+        self._opening: Deferred[Connection] | None = None
+        self._connection: Connection | None = None
+        self._timer: IDelayedCall | None = None
+        self._unanswered_since: float | None = None
+        self._asked_at = 0.0
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Start."""
+        self._connect()
+
+    def say(self, request: Struct) -> bool:
+        """Send a request now, and return whether that was possible."""
+        if self._connection is None:
+            return False
+        try:
+            self._connection.send(request)
+        except ConnectionClosed:
+            return False
+        return True
+
+    def ask(self) -> None:
+        """Check now that the server still answers."""
+        if self._connection is None:
+            return
+        self._asked_at = self._reactor.seconds()
+        if self._unanswered_since is None:
+            self._unanswered_since = self._asked_at
+        question = self._owner.question()
+        if question is None:
+            self._connection.ping(partial(self._answered, self._attempt))
+        else:
+            self.say(question)
+
+    def settle(self) -> None:
+        """Reset the delay of the next attempts, since the server has admitted this client."""
+        self._delay = FIRST_DELAY
+
+    def close(self) -> Deferred[None]:
+        """Close it for good, without further reports.
+
+        :return: a Deferred that fires when the socket is closed.
+        """
+        self._is_closed = True
+        connection = self._connection
+        self._abandon()
+        return succeed(None) if connection is None else connection.close().addCallback(lambda _: None)
+
+    def _connect(self) -> None:
+        self._attempt += 1
+        attempt = self._attempt
+        self._asked_at = self._unanswered_since = self._reactor.seconds()
+        self._timer = self._reactor.callLater(LOOK_EVERY, self._look)
+        opening = self._opening = self._owner.dial(partial(self._heard, attempt))
+        opening.addCallbacks(partial(self._opened, attempt), partial(self._unopened, attempt))
+
+    def _opened(self, attempt: int, connection: Connection) -> None:
+        if attempt != self._attempt:  # it was given up in the same moment
+            connection.abort()
+            return
+        self._opening, self._connection = None, connection
+        connection.when_closed().addCallback(partial(self._closed, attempt))
+        self._owner.opened(connection)
+        if self._owner.question() is None:
+            self._unanswered_since = None  # no request is waiting for an answer
+
+    def _unopened(self, attempt: int, failure: Failure) -> None:
+        if attempt != self._attempt:
+            return  # it was given up
+        error = failure.value
+        if not isinstance(error, ClientError):
+            failure.raiseException()
+        else:
+            self._lost(Loss(error=error))
+
+    def _closed(self, attempt: int, close: CloseReason) -> None:
+        if attempt == self._attempt:
+            self._lost(Loss(close.code, close.reason))
+
+    def _heard(self, attempt: int, payload: bytes) -> None:
+        if attempt == self._attempt:
+            self._unanswered_since = None
+            self._owner.heard(payload)
+
+    def _answered(self, attempt: int) -> None:
+        if attempt == self._attempt:
+            self._unanswered_since = None
+
+    # The age of the oldest unanswered ping counts, not the time of the last message: after the machine was suspended
+    # the connection must not seem dead.
+    def _look(self) -> None:
+        now = self._reactor.seconds()
+        if self._unanswered_since is not None and now - self._unanswered_since >= DEAD_AFTER:
+            self._timer = None
+            self._lost(Loss())
+            return
+        self._timer = self._reactor.callLater(LOOK_EVERY, self._look)
+        if now - self._asked_at >= self._owner.ask_every - LOOK_EVERY / 2:
+            self.ask()
+
+    def _lost(self, loss: Loss) -> None:
+        self._abandon(aborts=True)
+        delay = self._owner.lost(loss)
+        if not self._is_closed:
+            self._timer = self._reactor.callLater(self._back_off(loss) if delay is None else delay, self._connect)
+
+    def _back_off(self, loss: Loss) -> float:
+        delay, self._delay = self._delay, min(self._longest_delay, 2 * self._delay)
+        jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together
+        if loss.refusal is not None and loss.refusal.retry_after is not None:
+            return loss.refusal.retry_after + delay * jitter
+        return delay * jitter
+
+    def _abandon(self, aborts: bool = False) -> None:
+        self._attempt += 1  # results of the current attempt are ignored from now on
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        opening, self._opening = self._opening, None
+        connection, self._connection = self._connection, None
+        if opening is not None:
+            opening.cancel()
+        if connection is not None and aborts:
+            connection.abort()
