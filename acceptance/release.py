@@ -135,7 +135,9 @@ class Installation:
 
     def packages(self) -> Mapping[str, str]:
         """The packages that the client brought along, with their versions."""
-        told = _do([str(self._television / "pip"), "--disable-pip-version-check", "list", "--format=json"], self._folder)
+        told = _do(
+            [str(self._television / "pip"), "--disable-pip-version-check", "list", "--format=json"], self._folder
+        )
         return {canonicalize_name(row["name"]): row["version"] for row in json.loads(told)}
 
     def _serve(self, version: str) -> Sequence[str]:

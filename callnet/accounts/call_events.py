@@ -7,82 +7,23 @@ room's id admits anyone to the room, they do not reveal it.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.accounts.past_calls import sides
-from callnet.accounts.ports import IOutbox, OutboxEvent, PastCall
 from callnet.calls.records import CallRecord, Over, is_over
 from callnet.config.schema import WebhookEvent
+from callnet.frames.webhooks import CallAnswered, CallEnded, CallMissed, CallStarted, Party
 from callnet.model import DeviceAddress, RoomId
+from callnet.storage.history import PastCall
+from callnet.storage.outbox import OutboxEvent, SqlOutbox
 
 NOTICED_MAX: Final = 10_000
 """The maximum of placed or answered calls that wait to be written. The events of others follow at their end."""
-
-
-class Party(Struct, frozen=True):
-    """A device; ``*``: a phone as a whole."""
-
-    phone: str
-    device_id: str
-
-
-class _Event(Struct, frozen=True, tag_field="event", kw_only=True):
-    """An event. Times are seconds since 1970."""
-
-    id: str
-    at: float
-
-
-class _CallEvent(_Event, frozen=True, kw_only=True):
-    call: str
-    """The same in all events of a call."""
-    caller: Party
-    called: Party
-
-
-class CallStarted(_CallEvent, frozen=True, tag="call_started"):
-    """A call rings."""
-
-
-class CallAnswered(_CallEvent, frozen=True, tag="call_answered", kw_only=True):
-    """The named device accepted the call."""
-
-    auto_answer: bool
-
-
-class CallEnded(_CallEvent, frozen=True, tag="call_ended", kw_only=True):
-    """A call ended after ringing."""
-
-    started_at: float
-    answered_at: float | None
-    reason: str
-
-
-class CallMissed(_CallEvent, frozen=True, tag="call_missed", kw_only=True):
-    """The called phone has missed a call."""
-
-    started_at: float
-    rang: bool
-
-
-class DeviceEnrolled(_Event, frozen=True, tag="device_enrolled", kw_only=True):
-    """A new device was created."""
-
-    phone: str
-    device_id: str
-
-
-def enrolled(device: DeviceAddress, now: float) -> OutboxEvent:
-    """The event of a new device."""
-    event = DeviceEnrolled(id=secrets.token_hex(16), at=now, phone=device.phone, device_id=device.device_id)
-    return OutboxEvent(event.id, "device_enrolled", now, msgspec.json.encode(event), device.phone)
 
 
 def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[OutboxEvent]:
@@ -162,7 +103,7 @@ class CallEvents:
     :param now: the time, in seconds since 1970.
     """
 
-    def __init__(self, outbox: IOutbox, told: Collection[WebhookEvent], now: Callable[[], float]) -> None:
+    def __init__(self, outbox: SqlOutbox, told: Collection[WebhookEvent], now: Callable[[], float]) -> None:
         self._outbox = outbox
         self._told = told
         self._now = now

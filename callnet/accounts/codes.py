@@ -11,7 +11,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.ports import ICodes
+from callnet.storage.codes import SqlCodes
 
 VALID_FOR: Final = 300.0
 """Seconds for which a code is valid."""
@@ -34,7 +34,7 @@ class Codes:
 
     def __init__(
         self,
-        store: ICodes,
+        store: SqlCodes,
         send: Callable[[str, Mapping[str, str | int]], object],
         text: str,
         secret: bytes,

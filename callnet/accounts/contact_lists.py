@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
-from callnet.accounts.ports import Contact, IContacts
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
+from callnet.storage.listing import Contact, SqlContacts
 from callnet.util.schema_hints import DEVICE_ID, NAME, PHONE
 
 
@@ -40,7 +40,7 @@ class ContactLists:
     The other phone is not told, and no answer reveals whether it has an account.
     """
 
-    def __init__(self, contacts: IContacts, presence: IPresence, tokens: Tokens, phone_rule: PhoneRule) -> None:
+    def __init__(self, contacts: SqlContacts, presence: IPresence, tokens: Tokens, phone_rule: PhoneRule) -> None:
         self._contacts = contacts
         self._presence = presence
         self._tokens = tokens

@@ -11,10 +11,10 @@ from twisted.python.failure import Failure
 
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.past_calls import sides
-from callnet.accounts.ports import IHistory
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import Unavailable
+from callnet.storage.history import SqlHistory
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns
 
@@ -42,7 +42,7 @@ class Historian:
     def __init__(
         self,
         ended: IEndedCalls,
-        history: IHistory,
+        history: SqlHistory,
         events: CallEvents,
         clock: IReactorTime,
         now: Callable[[], float],

@@ -12,11 +12,12 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.codes import Codes
 from callnet.accounts.enrolment import PhoneRule, is_device_id, new_secret, secret_hash
-from callnet.accounts.ports import Enrolled, IAccounts, IRevocations, Revocation
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPreferences
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
 from callnet.model import DeviceAddress
+from callnet.storage.enrolling import Enrolled, SqlAccounts
+from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.util.schema_hints import NOT_NEGATIVE
 
 _SKEW: Final = 3600.0
@@ -47,8 +48,8 @@ class Logins:
 
     def __init__(
         self,
-        accounts: IAccounts,
-        revocations: IRevocations,
+        accounts: SqlAccounts,
+        revocations: SqlRevocations,
         preferences: IPreferences,
         tokens: Tokens,
         phone_rule: PhoneRule,

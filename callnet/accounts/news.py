@@ -11,11 +11,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from callnet.accounts.ports import IChanges, IRevocations, Revocation
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
+from callnet.storage.changes import SqlChanges
+from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.util.deferreds import Soon, or_else
 from callnet.util.logger import Logger
 
@@ -39,8 +40,8 @@ class News:
 
     def __init__(
         self,
-        changes: IChanges,
-        revoked: IRevocations,
+        changes: SqlChanges,
+        revoked: SqlRevocations,
         revocations: Revocations,
         clock: IReactorTime,
         forget: Callable[[Collection[str] | None], None],

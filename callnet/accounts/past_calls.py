@@ -8,11 +8,11 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
-from callnet.accounts.ports import CallCursor, IHistory, PastCall, Sides
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import DataInvalid
 from callnet.model import Reason, is_room_id
+from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory
 from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 
 PAGE: Final = 50
@@ -49,7 +49,7 @@ class PastCallPage(Struct, frozen=True, omit_defaults=True):
 class PastCalls:
     """Shows devices the calls of their phone."""
 
-    def __init__(self, history: IHistory, tokens: Tokens) -> None:
+    def __init__(self, history: SqlHistory, tokens: Tokens) -> None:
         self._history = history
         self._tokens = tokens
 

@@ -8,17 +8,17 @@ from msgspec import UNSET, UnsetType
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import PhoneRule
-from callnet.accounts.ports import IPhoneSettings, PhoneSettings
 from callnet.accounts.tokens import Tokens
 from callnet.calls.quiet_hours import QuietHours, time_zone
 from callnet.errors import DataInvalid, PhoneInvalid
 from callnet.model import AUTO_ANSWER_MAX
+from callnet.storage.preferences import PhoneSettings, SqlPhoneSettings
 
 
 class SettingsOfPhones:
     """Shows devices the settings of their phone, and changes them."""
 
-    def __init__(self, settings: IPhoneSettings, tokens: Tokens, phone_rule: PhoneRule) -> None:
+    def __init__(self, settings: SqlPhoneSettings, tokens: Tokens, phone_rule: PhoneRule) -> None:
         self._settings = settings
         self._tokens = tokens
         self._is_phone = phone_rule

@@ -14,11 +14,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from callnet.accounts.ports import IPreferenceRecords
 from callnet.calls.ports import IPreferences
 from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences
 from callnet.calls.records import ANYONE, Policy
 from callnet.errors import Unavailable
+from callnet.storage.preferences import SqlPreferences
 from callnet.util.deferreds import Ready, Soon, or_else
 from callnet.util.logger import Logger
 
@@ -51,7 +51,7 @@ class KnownPreferences:
     until they are.
     """
 
-    def __init__(self, records: IPreferenceRecords, clock: IReactorTime) -> None:
+    def __init__(self, records: SqlPreferences, clock: IReactorTime) -> None:
         self._records = records
         self._clock = clock
         self._known: OrderedDict[str, Preferences] = OrderedDict()

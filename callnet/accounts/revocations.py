@@ -8,10 +8,10 @@ from itertools import islice
 from math import inf
 from typing import Final
 
-from callnet.accounts.ports import Revocation
 from callnet.accounts.token import Token
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.storage.revoking import Revocation
 
 _SWEPT_AT_ONCE: Final = 50
 """The number of phones that are checked for expired revocations in one go."""
@@ -26,7 +26,7 @@ class Revocations:
     def __init__(self, as_of: float | None = None) -> None:
         self.as_of = as_of
         """All revocations until this time are known; ``None``: none are yet. Seconds since 1970, by the clock of
-        revocations (see ``IChanges``)."""
+        revocations (see ``SqlChanges``)."""
         self.count = 0
         """The number of revocations."""
         self._by_phone: OrderedDict[str, frozenset[Revocation]] = OrderedDict()

@@ -10,9 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from callnet.calls.ports import IRoster, IRosterRecords, Roster
+from callnet.calls.ports import IRoster, Roster
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
+from callnet.storage.roster import SqlRoster
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -34,7 +35,7 @@ class CachedRoster:
     :param now: the time, in seconds since 1970.
     """
 
-    def __init__(self, records: IRosterRecords, clock: IReactorTime, now: Callable[[], float]) -> None:
+    def __init__(self, records: SqlRoster, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._records = records
         self._now = now
         self._waiting: dict[DeviceAddress, list[Deferred[Roster]]] = {}

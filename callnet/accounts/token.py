@@ -12,7 +12,7 @@ class Token(Struct, frozen=True, gc=False):
 
     device: DeviceAddress
     auth_time: float
-    """The time of the login that began the session, by the clock of revocations (see ``IChanges``)."""
+    """The time of the login that began the session, by the clock of revocations (see ``SqlChanges``)."""
     expires_at: float
     sid: str | None
     """The id of the login session, if it has one."""

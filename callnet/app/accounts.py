@@ -19,7 +19,6 @@ from callnet.accounts.logins import Logins
 from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
-from callnet.accounts.ports import PushKind
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.roster import CachedRoster
@@ -40,7 +39,7 @@ from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
-from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.push import PushKind, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.roster import SqlRoster
 from callnet.storage.tables import Run

@@ -7,7 +7,7 @@ have checked them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 from typing import ClassVar, Final, Protocol
 
@@ -69,30 +69,6 @@ class IRoster(Interface):
 
     def went(device: DeviceAddress) -> None:
         """Record that the device knows all calls in the history, unless it has yet to be told of its missed ones."""
-
-
-class IRosterRecords(Interface):
-    """The stored rosters of extended devices."""
-
-    def met(devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
-        """Look up the rosters of connected devices, and record their visit.
-
-        A new device has missed nothing.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-
-    def contacts_of(phone: str) -> Deferred[frozenset[str]]:
-        """The contacts of a phone.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-
-    def heard(devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
 
 
 class IPreferences(Interface):

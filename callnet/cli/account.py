@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
+from callnet.accounts.past_calls import row_of
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, require_phones, settings_of
 from callnet.cli.databases import opened
@@ -164,7 +165,8 @@ def export(context: click.Context, phone: str) -> None:
         found = devices.export(database, phone)
     if found is None:
         raise CommandError("nothing is stored about this phone")
-    click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    told = {**msgspec.structs.asdict(found), "calls": [row_of(call) for call in found.calls]}
+    click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
 
 
 @account.command()

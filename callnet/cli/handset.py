@@ -24,9 +24,9 @@ from typing import Final, Literal, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from callnet.model import DeviceAddress
 from callnet_client import Call, CallEvent, CallState, Device, DeviceState, Event, Server, StateEvent, parse_frame
 from callnet_client.frames import printable
-from callnet.model import DeviceAddress
 
 Answering = Literal["accept", "refuse", "ask", "listed"]
 """The reaction of a handset to a call. ``listed``: it answers the callers in the phone's ``auto_answer`` automatically,

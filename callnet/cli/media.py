@@ -17,17 +17,17 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet_client.notes import State
-from callnet_client.room import RoomSocket, Visitor
-from callnet_client.room_frames import IceServer, Join
+from callnet.model import DeviceAddress
+from callnet.util.logger import Logger
 from callnet_client.media.connection import Connection, Peer
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception
 from callnet_client.media.recording import Recording
 from callnet_client.media.studio import FileStudio, PatternStudio, Studio, look_of
 from callnet_client.media.visit import Visit, seat_key
-from callnet.model import DeviceAddress
-from callnet.util.logger import Logger
+from callnet_client.notes import State
+from callnet_client.room import RoomSocket, Visitor
+from callnet_client.room_frames import IceServer, Join
 
 log = Logger()
 

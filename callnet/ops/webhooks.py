@@ -23,15 +23,15 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
-from callnet.accounts.ports import DueEvent, IOutbox, Tried
 from callnet.calls.ports import DeliveryResult
-from callnet_client.body import Body
 from callnet.config.schema import WEBHOOK_SECRET_MIN, GatewaySettings, OtpSettings, Settings, WebhookSettings
 from callnet.errors import StartError, Unavailable
 from callnet.ops.metrics import Family, of_events
+from callnet.storage.outbox import DueEvent, SqlOutbox, Tried
 from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns, pause
+from callnet_client.body import Body
 
 ANSWER_TIME: Final = 10.0
 """Seconds that an answer may take."""
@@ -285,7 +285,7 @@ class Deliveries:
 
     def __init__(
         self,
-        outbox: IOutbox,
+        outbox: SqlOutbox,
         posts: SignedPosts,
         clock: IReactorTime,
         now: Callable[[], float],

@@ -34,9 +34,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from callnet_client.body import Body
 from callnet.errors import CallnetError
 from callnet.push.addresses import IPAddress
+from callnet_client.body import Body
 
 ANSWER_MAX: Final = 4096
 """Bytes of an answer."""

@@ -9,7 +9,6 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.accounts.ports import IPreferenceRecords, IPushRegistrations, PushKind, PushRegistration, Revocation
 from callnet.accounts.revocations import covers
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
@@ -18,6 +17,9 @@ from callnet.errors import DataInvalid, TokenInvalid, Unavailable
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress, is_plain_text
 from callnet.push.sender import WebPush
 from callnet.push.webpush import read_subscription
+from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
+from callnet.storage.revoking import Revocation
 from callnet.util.deferreds import Soon
 from callnet.util.logger import Logger
 from callnet.util.timers import pause
@@ -32,7 +34,7 @@ class WaysToWake:
 
     def __init__(
         self,
-        registrations: IPushRegistrations,
+        registrations: SqlPushRegistrations,
         tokens: Tokens,
         has_gateway: bool,
         web_push: WebPush | None,
@@ -103,7 +105,7 @@ class Sleepers:
     """
 
     def __init__(
-        self, records: IPreferenceRecords, clock: IReactorTime, sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
+        self, records: SqlPreferences, clock: IReactorTime, sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
     ) -> None:
         self._records = records
         self._clock = clock

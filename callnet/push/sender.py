@@ -12,13 +12,13 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import DataInvalid, Unavailable
 from callnet.model import DeviceAddress
 from callnet.ops.webhooks import Posted, UnderWay, Urgent, Webhook, outcome_of
 from callnet.push.outside import Outside
 from callnet.push.webpush import PushHosts, Vapid, read_subscription, sealed
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.util.logger import Logger
 
 PAUSES: Final = (1.0, 3.0)
@@ -144,7 +144,7 @@ class Waker:
 
     def __init__(
         self,
-        registrations: IPushRegistrations,
+        registrations: SqlPushRegistrations,
         ways: Mapping[PushKind, Way],
         clock: IReactorTime,
         now: Callable[[], float],

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
 
-from callnet_client import notes, relayed
 from callnet.frames import base, page, v2
 from callnet.util.schema_hints import END
+from callnet_client import notes, relayed
 
 Schema: TypeAlias = dict[str, Any]
 

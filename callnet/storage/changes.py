@@ -6,16 +6,14 @@ greater id may be the first to be seen, so each look asks again for the ids that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, insert, or_, select
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import Changed, IChanges
 from callnet.storage.database import Database
 from callnet.storage.tables import Run, change, shared_time
 
@@ -27,6 +25,18 @@ _BEGUN_BEFORE: Final = 1000
 """Ids before the newest one that may still be seen late at a look at everything."""
 _GAPS_MAX: Final = 200
 """Gaps that are asked about one by one."""
+
+
+class Changed(Struct, frozen=True):
+    """The changes since the last read."""
+
+    phones: Collection[str]
+    """The changed phones."""
+    time: float
+    """The time of the read, in seconds since 1970, by the database's clock, which all nodes share. Of a file of SQLite
+    that is the machine's."""
+    is_all: bool = False
+    """True if anything else may have changed as well: it was the first read, or the last was too long ago."""
 
 
 def note(connection: Connection, phones: Iterable[str], now: float) -> None:
@@ -49,7 +59,6 @@ class _Gap(Struct, frozen=True):
     noticed_at: float
 
 
-@implementer(IChanges)
 class SqlChanges:
     """The changes that one node has not seen yet.
 
@@ -67,7 +76,10 @@ class SqlChanges:
         """The time when there were too many gaps to ask about."""
 
     def new(self) -> Deferred[Changed]:
-        """See :meth:`IChanges.new`."""
+        """Read the new changes.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._new)
 
     def _new(self) -> Changed:

@@ -6,25 +6,26 @@ from typing import Final
 
 from sqlalchemy import select, update
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import ICodes
 from callnet.storage.database import Database
 from callnet.storage.tables import Run, one_time_code, shared_time
 
 _HOUR: Final = 3600.0
 
 
-@implementer(ICodes)
 class SqlCodes:
-    """One code for each phone that was sent one lately."""
+    """The newest one-time code of each phone, and its number of guesses. Times are seconds since 1970."""
 
     def __init__(self, database: Database, run: Run) -> None:
         self._database = database
         self._run = run
 
     def put(self, phone: str, digest: bytes, now: float, valid_for: float, most: int) -> Deferred[bool]:
-        """See :meth:`ICodes.put`."""
+        """Store a code in the place of the previous one; return whether that is within the limit.
+
+        :param most: the maximum number of codes for a phone in an hour.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._put, phone, digest, now, valid_for, most)
 
     def _put(self, phone: str, digest: bytes, now: float, valid_for: float, most: int) -> bool:
@@ -50,7 +51,10 @@ class SqlCodes:
         return True
 
     def try_(self, phone: str, now: float, most: int) -> Deferred[bytes | None]:
-        """See :meth:`ICodes.try_`."""
+        """Count a guess, and return the stored code; ``None``: there is no valid one, or it had the maximum of guesses.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._try, phone, now, most)
 
     def _try(self, phone: str, now: float, most: int) -> bytes | None:
@@ -67,7 +71,10 @@ class SqlCodes:
             return kept
 
     def spend(self, phone: str, digest: bytes) -> Deferred[bool]:
-        """See :meth:`ICodes.spend`."""
+        """Invalidate a code; return whether it was valid until now.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._spend, phone, digest)
 
     def _spend(self, phone: str, digest: bytes) -> bool:

@@ -9,12 +9,10 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
-from callnet.accounts.call_events import enrolled
-from callnet.accounts.past_calls import PastCallRow, row_of
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
-from callnet.storage.history import drop, past_calls
+from callnet.storage.history import PastCall, drop, past_calls
 from callnet.storage.preferences import NOTHING_SET, settings_of
 from callnet.storage.push import registrations
 from callnet.storage.tables import (
@@ -51,7 +49,7 @@ def make(
         connection.execute(insert, rows)
         return
     made = connection.execute(insert.returning(row.phone, row.device_id), rows)
-    outbox.put(database, connection, [enrolled(DeviceAddress(*device), told_at) for device in made], told_at)
+    outbox.put(database, connection, [outbox.enrolled(DeviceAddress(*device), told_at) for device in made], told_at)
 
 
 def provision(
@@ -128,7 +126,7 @@ class PersonalData(Struct, frozen=True):
     do_not_disturb: Mapping[str, str] | None
     auto_answer: Sequence[str]
     wake: Sequence[WakeRow]
-    calls: Sequence[PastCallRow]
+    calls: Sequence[PastCall]
     """The newest first."""
     untold: Sequence[Mapping[str, Any]]
     """The undelivered webhook events about it, oldest first."""
@@ -150,7 +148,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         ).all()
         settings = settings_of(connection, phone)
         wake = registrations(connection, DeviceAddress(phone, EVERY_DEVICE))
-        calls = [row_of(call) for call in past_calls(connection, phone)]
+        calls = past_calls(connection, phone)
         untold = [msgspec.json.decode(body) for body in outbox.bodies(connection, outbox.names(phone))]
     if known is None and not (names or refused or wake or calls or untold) and settings == NOTHING_SET:
         return None

@@ -15,9 +15,7 @@ from sqlalchemy import Connection, func, select, tuple_
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from callnet.accounts.ports import Enrolled, IAccounts
 from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage import changes
@@ -38,6 +36,17 @@ _KNOWN: Final = 10_000
 """Devices that are remembered to be known."""
 _KNOWN_FOR: Final = 300.0
 """Seconds after which a device is asked for again: somebody may have removed it from the database by hand."""
+
+
+class Enrolled(Struct, frozen=True):
+    """A known device."""
+
+    secret: bytes | None = None
+    """SHA-256 of the secret that its logins require, if it has one."""
+    offered: bytes | None = None
+    """SHA-256 of the secret that it was offered when it was created, and has not used yet."""
+    is_unused: bool = False
+    """True if it was created by a login, and has not been used since."""
 
 
 class _Question(Struct):
@@ -76,7 +85,6 @@ class Newcomers(Struct, frozen=True):
     """True if a webhook is told of them."""
 
 
-@implementer(IAccounts)
 class SqlAccounts:
     """The accounts in a database."""
 
@@ -100,19 +108,37 @@ class SqlAccounts:
         """The phones that it is at work on."""
 
     def enrol(self, address: DeviceAddress, offer: bytes) -> Deferred[Enrolled]:
-        """See :meth:`IAccounts.enrol`."""
+        """Create the account of this phone and this device of it, unless they exist.
+
+        Nothing is written for a known device.
+
+        :param offer: the offer to a new device. If the answer names it, the device was created by this call.
+        :raises callnet.errors.DeviceInvalid: the phone has the maximum number of devices created by logins.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._find(address, offer).addCallback(_must_be_there)
 
     def find(self, address: DeviceAddress) -> Deferred[Enrolled | None]:
-        """See :meth:`IAccounts.find`."""
+        """Look for a device.
+
+        :raises callnet.errors.PhoneInvalid: the phone is not known either.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._find(address, None)
 
     def claim(self, address: DeviceAddress, offered: bytes, now: float) -> Deferred[bool]:
-        """See :meth:`IAccounts.claim`."""
+        """Require the offered secret of a device from now on. Return whether it was still offered.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._claim, address, offered, now).addCallback(self._claimed, address)
 
     def used(self, address: DeviceAddress) -> None:
-        """See :meth:`IAccounts.used`."""
+        """Record that a device is used: it has connected, or logged in again.
+
+        Devices created by logins and never used are forgotten. This does not wait, and a failed write is repeated at
+        the next use.
+        """
         known = self._known.get(address)
         if known is not None and not known.is_unused:
             return
@@ -140,7 +166,10 @@ class SqlAccounts:
         failure.trap(Unavailable)
 
     def offer(self, address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:
-        """See :meth:`IAccounts.offer`."""
+        """Offer another secret to a known device; its current one is valid until this one is used.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._offer, address, offer, now).addCallback(lambda _: self.forget([address.phone]))
 
     def forget(self, phones: Collection[str] | None) -> None:

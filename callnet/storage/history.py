@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from math import inf
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from msgspec import Struct
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -23,9 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import CallCursor, IHistory, PastCall, Sides
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.storage.database import Database
 from callnet.storage.tables import Run, account, account_device, blocked, call_history, contact, insert_rows, past_call
@@ -35,6 +34,37 @@ _FORGOTTEN_AT_ONCE: Final = 1000
 
 _call = past_call.c
 _key: Final = itemgetter(*past_call.primary_key.columns.keys())
+
+
+class PastCall(Struct, frozen=True, gc=False):
+    """A call from the side of one of its two phones. Times are seconds since 1970."""
+
+    phone: str
+    started_at: float
+    room: RoomId
+    incoming: bool
+    device_id: str
+    """The phone's own device; ``*``: the phone was called, and none of its devices answered or refused."""
+    peer: DeviceAddress
+    answered_at: float | None
+    ended_at: float
+    outcome: str
+    """``answered``, ``refused`` or ``missed``; for a failed outgoing call, the reason sent to its caller (§2.1)."""
+    auto_answered: bool
+    rang: bool = True
+    """``False``: the phone was not reached, and it has not been checked that it exists and may be told."""
+
+
+Sides: TypeAlias = tuple[PastCall, PastCall]
+"""The two sides of a call: the caller's phone, and the called one."""
+
+
+class CallCursor(Struct, frozen=True, array_like=True):
+    """The position of a call in the history of a phone."""
+
+    started_at: float
+    room: RoomId
+    incoming: bool
 
 
 def _view(
@@ -93,7 +123,6 @@ _HIDDEN: Final = (
 """The two sides of a row; the outcome of the other one; and the values of a row in which this one is hidden."""
 
 
-@implementer(IHistory)
 class SqlHistory:
     """The history, for the daemon.
 
@@ -108,7 +137,14 @@ class SqlHistory:
         self._rows_max = rows_max
 
     def write(self, calls: Sequence[Sides]) -> Deferred[None]:
-        """See :meth:`IHistory.write`."""
+        """Write calls, except those already there.
+
+        A phone that was not reached sees a call only if it concerns it: the called device, or for ``*`` the account,
+        must exist, and the caller must be allowed to call at some time. Otherwise only the caller's phone sees the
+        call.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._write, calls)
 
     def _write(self, calls: Sequence[Sides]) -> None:
@@ -133,7 +169,11 @@ class SqlHistory:
                 drop(connection, phone, times[-1], times[0])
 
     def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
-        """See :meth:`IHistory.past_calls`."""
+        """Calls of a phone, the newest first.
+
+        :param after: only older ones than this.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._past_calls, phone, after, limit)
 
     def _past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Sequence[PastCall]:
@@ -141,7 +181,10 @@ class SqlHistory:
             return past_calls(connection, phone, after, limit)
 
     def forget(self, before: float) -> Deferred[None]:
-        """See :meth:`IHistory.forget`."""
+        """Remove the calls from before a time.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return Deferred.fromCoroutine(self._forget(before))
 
     async def _forget(self, before: float) -> None:
@@ -179,7 +222,7 @@ def unwanted(connection: Connection, calls: Sequence[PastCall], contacts_only: b
 def past_calls(
     connection: Connection, phone: str, after: CallCursor | None = None, limit: int | None = None
 ) -> list[PastCall]:
-    """The result of :meth:`IHistory.past_calls`; without ``limit`` all calls."""
+    """The result of :meth:`SqlHistory.past_calls`; without ``limit`` all calls."""
     found: dict[Any, PastCall] = {}  # by place: while nodes are upgraded a call may be written in both tables
     for view in _VIEWS:
         place = view.c.started_at, view.c.room_id, view.c.incoming

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
 from sqlalchemy import Select, select, tuple_
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import Contact, IContacts
 from callnet.model import CONTACTS_MAX, DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.database import Database
 from callnet.storage.tables import Run, account_device, blocked, contact
 
 
-@implementer(IContacts)
+class Contact(Struct, frozen=True):
+    """One device of a contact. ``name`` is the contact's name in the list."""
+
+    phone: str
+    device_id: str
+    name: str = ""
+
+
 class SqlContacts:
-    """The contact lists in a database.
+    """The contacts and blocked phones of each phone, for the daemon. A phone may be one without the other.
+
+    A change of a list notifies every node; one without effect does not. Times are seconds since 1970.
 
     :param mutual: show only devices of phones that list the asker, too.
     """
@@ -30,7 +38,15 @@ class SqlContacts:
     def contacts_of(
         self, phone: str, after: DeviceAddress | None = None, limit: int | None = None
     ) -> Deferred[Sequence[Contact]]:
-        """See :meth:`IContacts.contacts_of`."""
+        """One entry for each device of each contact, by phone, then by device id, in the order of Unicode.
+
+        A contact without a device has no entry.
+
+        :param after: leave out the entries up to this one; it need not be there any more.
+        :param limit: the maximum number of entries; ``None``: all.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._contacts_of, phone, after, limit)
 
     def _contacts_of(self, phone: str, after: DeviceAddress | None, limit: int | None) -> Sequence[Contact]:
@@ -39,7 +55,12 @@ class SqlContacts:
             return [Contact(row.phone, row.device_id, row.name) for row in rows]
 
     def add(self, owner: str, phone: str, name: str | None, now: float) -> Deferred[None]:
-        """See :meth:`IContacts.add`."""
+        """Add a phone to the list of ``owner``.
+
+        :param name: the owner's name for it; ``None``: unchanged.
+        :raises callnet.errors.DataInvalid: it is not there, and :data:`callnet.model.CONTACTS_MAX` others are.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._add, owner, phone, name, now)
 
     def _add(self, owner: str, phone: str, name: str | None, now: float) -> None:
@@ -57,19 +78,32 @@ class SqlContacts:
             contacts.note_pairs(connection, [(owner, phone)], now)
 
     def remove(self, owner: str, phone: str, now: float) -> Deferred[None]:
-        """See :meth:`IContacts.remove`."""
+        """Remove a phone from the list of ``owner``. A blocked phone stays blocked.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(contacts.remove, self._database, owner, phone, now).addCallback(_say_nothing)
 
     def block(self, owner: str, phone: str, now: float) -> Deferred[None]:
-        """See :meth:`IContacts.block`."""
+        """Block a phone for ``owner``. A contact stays in the list.
+
+        :raises callnet.errors.DataInvalid: it is not blocked, and :data:`callnet.model.BLOCKED_MAX` others are.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(contacts.block, self._database, owner, phone, now)
 
     def unblock(self, owner: str, phone: str, now: float) -> Deferred[None]:
-        """See :meth:`IContacts.unblock`."""
+        """Unblock a phone for ``owner``.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(contacts.unblock, self._database, owner, phone, now).addCallback(_say_nothing)
 
     def blocked_by(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`IContacts.blocked_by`."""
+        """The phones blocked by this phone.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._blocked_by, phone)
 
     def _blocked_by(self, phone: str) -> frozenset[str]:

@@ -6,17 +6,19 @@ does not come back. Ids stay for some time after that, so that an event that is 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, literal, or_, select, true
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import DueEvent, IOutbox, OutboxEvent, Tried
+from callnet.frames.webhooks import DeviceEnrolled
+from callnet.model import DeviceAddress
 from callnet.storage.database import Database
-from callnet.storage.history import unwanted
+from callnet.storage.history import PastCall, unwanted
 from callnet.storage.tables import FAILURE_MAX, Run, outbox
 
 _FORGOTTEN_AT_ONCE: Final = 1000
@@ -38,9 +40,47 @@ _SET_DEAD: Final = (
 )
 
 
-@implementer(IOutbox)
+class OutboxEvent(Struct, frozen=True, gc=False):
+    """An event for the operator's webhook."""
+
+    id: str
+    event: str
+    created_at: float
+    """Seconds since 1970, as all times here."""
+    body: bytes
+    """JSON."""
+    phone: str
+    """The phones in the event."""
+    peer_phone: str | None = None
+    unreached: PastCall | None = None
+    """The missed call of the event, if it reached nobody: it is sent only if :meth:`SqlHistory.write` would write that
+    call."""
+
+
+class DueEvent(Struct, frozen=True, gc=False):
+    """An event taken for sending."""
+
+    id: str
+    body: bytes
+    tries: int
+    """The number of times it was taken."""
+
+
+class Tried(Struct, frozen=True, gc=False):
+    """The result of an attempt to send an event."""
+
+    event: DueEvent
+    failure: str = ""
+    """The reason of the failure, in a few words."""
+    due_at: float | None = None
+    """The time of the next attempt; ``None``: never. After a failure it is a dead letter then, otherwise it was
+    delivered."""
+
+
 class SqlOutbox:
-    """The outbox, for the daemon.
+    """Events until they are sent, for the daemon.
+
+    All methods raise :class:`callnet.errors.Unavailable` if the database cannot be reached.
 
     :param contacts_only: whether nobody but contacts may call.
     """
@@ -51,7 +91,7 @@ class SqlOutbox:
         self._contacts_only = contacts_only
 
     def write(self, events: Sequence[OutboxEvent], now: float) -> Deferred[None]:
-        """See :meth:`IOutbox.write`."""
+        """Write events, due now, except those with ids already there, sent or not."""
         return self._run(self._write, events, now)
 
     def _write(self, events: Sequence[OutboxEvent], now: float) -> None:
@@ -61,7 +101,7 @@ class SqlOutbox:
             put(self._database, connection, [event for event in events if event.unreached not in not_told], now)
 
     def take(self, most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
-        """See :meth:`IOutbox.take`."""
+        """Take the events due for longest, and reserve them until ``until``."""
         return self._run(self._take, most, now, until)
 
     def _take(self, most: int, now: float, until: float) -> Sequence[DueEvent]:
@@ -76,7 +116,7 @@ class SqlOutbox:
         return [DueEvent(row.id, row.body.encode(), row.tries) for row in sorted(rows, key=lambda row: row.created_at)]
 
     def settle(self, tried: Sequence[Tried], now: float) -> Deferred[None]:
-        """See :meth:`IOutbox.settle`."""
+        """Write the results of attempts. Those of an event that was taken again since are ignored."""
         return self._run(self._settle, tried, now)
 
     def _settle(self, tried: Sequence[Tried], now: float) -> None:
@@ -95,7 +135,7 @@ class SqlOutbox:
                     connection.execute(statement, rows)
 
     def count(self, most: int) -> Deferred[tuple[int, int]]:
-        """See :meth:`IOutbox.count`."""
+        """Count the waiting events and the dead letters; of each kind at most ``most`` are counted."""
         return self._run(self._count, most)
 
     def _count(self, most: int) -> tuple[int, int]:
@@ -104,7 +144,7 @@ class SqlOutbox:
         return waiting, dead
 
     def forget(self, done: float, dead: float) -> Deferred[None]:
-        """See :meth:`IOutbox.forget`."""
+        """Remove the ids of events done before one time, and the dead letters from before another."""
         return Deferred.fromCoroutine(self._forget(done, dead))
 
     async def _forget(self, done: float, dead: float) -> None:
@@ -125,6 +165,12 @@ def put(database: Database, connection: Connection, events: Sequence[OutboxEvent
     rows = [_as_row(event, now) for event in sorted(events, key=lambda event: event.id)]
     if rows:
         connection.execute(database.insert_missing(outbox), rows)
+
+
+def enrolled(device: DeviceAddress, now: float) -> OutboxEvent:
+    """The event of a new device."""
+    event = DeviceEnrolled(id=secrets.token_hex(16), at=now, phone=device.phone, device_id=device.device_id)
+    return OutboxEvent(event.id, "device_enrolled", now, msgspec.json.encode(event), device.phone)
 
 
 def names(phone: str) -> ColumnElement[bool]:

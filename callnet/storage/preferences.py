@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import IPhoneSettings, IPreferenceRecords, PhoneSettings, PushKind
 from callnet.calls.preferences import Preferences, encode_names
 from callnet.calls.quiet_hours import QuietHours
 from callnet.calls.records import Policy
 from callnet.storage import changes
 from callnet.storage.database import Database
+from callnet.storage.push import PushKind
 from callnet.storage.tables import Run, auto_answer, blocked, contact, push_registration, quiet_hours
 
 
-@implementer(IPreferenceRecords)
+class PhoneSettings(Struct, frozen=True):
+    """The settings of a phone."""
+
+    quiet: QuietHours | None
+    auto_answer: Sequence[str]
+    """Phones whose calls its devices may answer automatically, in order."""
+
+
 class SqlPreferences:
     """All lists of each phone, and its quiet hours.
 
@@ -34,7 +40,11 @@ class SqlPreferences:
         self._is_way = push_registration.c.kind.in_(sorted(ways))
 
     def restricted(self, most: int) -> Deferred[Collection[str] | None]:
-        """See :meth:`IPreferenceRecords.restricted`."""
+        """The phones with restricted callers or hours, or with devices that can be woken; ``None``: there are more than
+        ``most``, or all are.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._restricted, most)
 
     def _restricted(self, most: int) -> Collection[str] | None:
@@ -44,7 +54,10 @@ class SqlPreferences:
         return self._owners(most, select(blocked.c.owner), select(quiet_hours.c.phone), wakeful)
 
     def announced(self, most: int) -> Deferred[Collection[str] | None]:
-        """See :meth:`IPreferenceRecords.announced`."""
+        """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._owners, most, _owners_of_names(), select(auto_answer.c.owner))
 
     def _owners(self, most: int, *kinds: Select[tuple[str]]) -> Collection[str] | None:
@@ -53,7 +66,11 @@ class SqlPreferences:
         return [str(row[0]) for row in rows] if len(rows) <= most else None
 
     def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
-        """See :meth:`IPreferenceRecords.wakeful`."""
+        """The first phones with wakeable devices, in order, at most ``most``.
+
+        :param after: only those that come after this one.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._wakeful, after, most)
 
     def _wakeful(self, after: str, most: int) -> Sequence[str]:
@@ -63,7 +80,10 @@ class SqlPreferences:
             return connection.scalars(found).all()
 
     def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
-        """See :meth:`IPreferenceRecords.read`."""
+        """The preferences of each of these phones.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._read, frozenset(phones))
 
     def _read(self, phones: Collection[str]) -> Mapping[str, Preferences]:
@@ -128,9 +148,8 @@ def quiet_hours_of(row: Any) -> QuietHours:
 NOTHING_SET: Final = PhoneSettings(None, [])
 
 
-@implementer(IPhoneSettings)
 class SqlPhoneSettings:
-    """The settings of phones, for the daemon."""
+    """The settings of phones, for the daemon. A change notifies every node."""
 
     def __init__(self, database: Database, run: Run) -> None:
         self._database = database
@@ -143,7 +162,13 @@ class SqlPhoneSettings:
         answered: Collection[str] | UnsetType,
         now: float,
     ) -> Deferred[PhoneSettings]:
-        """See :meth:`IPhoneSettings.change`."""
+        """Change some settings, and return all.
+
+        :param quiet: ``None``: the phone rings at all times.
+        :param answered: each of them once.
+        :param now: in seconds since 1970.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(change, self._database, phone, quiet, answered, now)
 
 
@@ -154,7 +179,7 @@ def change(
     answered: Collection[str] | UnsetType,
     now: float,
 ) -> PhoneSettings:
-    """Do what :meth:`IPhoneSettings.change` says, and return when it is done."""
+    """Do what :meth:`SqlPhoneSettings.change` says, and return when it is done."""
     if quiet is UNSET and answered is UNSET:
         with database.read() as connection:
             return settings_of(connection, phone)

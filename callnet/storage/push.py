@@ -3,31 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, select
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration, Revocation
 from callnet.model import DeviceAddress
 from callnet.storage import changes, revoking
 from callnet.storage.database import Database
+from callnet.storage.revoking import Revocation
 from callnet.storage.tables import Run, account_device, covered_by, push_registration
 
 _row = push_registration.c
 
 
-@implementer(IPushRegistrations)
+class PushKind(StrEnum):
+    """The waking service of a device, by its name on the wire (protocol §1)."""
+
+    WEBHOOK = "webhook"
+    """The operator's gateway."""
+    WEBPUSH = "webpush"
+    """The push service of its browser."""
+
+
+class PushRegistration(Struct, frozen=True):
+    """A device's registration to be woken."""
+
+    device: DeviceAddress
+    kind: PushKind
+    target: str
+    """At most :data:`callnet.model.PUSH_TARGET_MAX` characters, for the service that wakes the device."""
+    created_at: float
+    """Seconds since 1970."""
+
+
 class SqlPushRegistrations:
-    """The registrations, for the daemon."""
+    """The registrations of devices to be woken, at most one for each.
+
+    A revocation of a device's tokens removes its own.
+    """
 
     def __init__(self, database: Database, run: Run) -> None:
         self._database = database
         self._run = run
 
     def put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
-        """See :meth:`IPushRegistrations.put`."""
+        """Store a registration in the place of the device's last one; return whether that was done.
+
+        :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
+            request is revoked. If so nothing is done: a revocation at the same time leaves no registration.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._put, registration, is_revoked)
 
     def _put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> bool:
@@ -50,7 +78,10 @@ class SqlPushRegistrations:
         return True
 
     def of(self, address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
-        """See :meth:`IPushRegistrations.of`."""
+        """The registrations of a device, or for ``*`` of all devices of a phone, by device id.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._of, address)
 
     def _of(self, address: DeviceAddress) -> Sequence[PushRegistration]:
@@ -58,11 +89,17 @@ class SqlPushRegistrations:
             return registrations(connection, address)
 
     def forget(self, device: DeviceAddress, now: float) -> Deferred[None]:
-        """See :meth:`IPushRegistrations.forget`."""
+        """Remove the registration of a device.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._delete, device.phone, covered_by(device, push_registration), now)
 
     def drop(self, registration: PushRegistration, now: float) -> Deferred[None]:
-        """See :meth:`IPushRegistrations.drop`."""
+        """Remove a registration, unless the device has made another one since.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         same = (
             covered_by(registration.device, push_registration)
             & (_row.kind == registration.kind.value)
@@ -78,7 +115,7 @@ class SqlPushRegistrations:
 
 
 def registrations(connection: Connection, address: DeviceAddress) -> Sequence[PushRegistration]:
-    """The result of :meth:`IPushRegistrations.of`."""
+    """The result of :meth:`SqlPushRegistrations.of`."""
     statement = select(push_registration).where(covered_by(address, push_registration)).order_by(_row.device_id)
     return [_as_registration(row) for row in connection.execute(statement)]
 

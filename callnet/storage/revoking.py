@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf, nextafter
 from typing import Final
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.accounts.ports import IRevocations, Revocation
 from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
@@ -24,6 +23,19 @@ _MARGIN: Final = 2.0
 a secret that was taken away at the same time. Where it is known, logins count as later than that."""
 
 _row = revocation.c
+
+
+class Revocation(Struct, frozen=True):
+    """Revoked, unexpired tokens. Times are seconds since 1970."""
+
+    device: DeviceAddress
+    """The device of the tokens; ``*``: every device of the phone."""
+    expires_at: float
+    """The time at which all of them have expired."""
+    before: float | None = None
+    """Tokens of earlier logins are revoked, by the clock of :class:`SqlChanges`."""
+    sid: str | None = None
+    """Tokens of the login session with this id are revoked."""
 
 
 def revoke(database: Database, connection: Connection, revoked: Revocation, clock: Callable[[], float]) -> None:
@@ -95,9 +107,10 @@ def _stop_waking(connection: Connection, device: DeviceAddress) -> None:
     connection.execute(push_registration.delete().where(covered_by(device, push_registration)))
 
 
-@implementer(IRevocations)
 class SqlRevocations:
-    """Revoked tokens, for the daemon.
+    """Revoked tokens, on all nodes: of each phone at most :data:`callnet.model.REVOCATIONS_MAX`.
+
+    Over the limit, the device that has most of them must log in again.
 
     :param now: the time, in seconds since 1970.
     """
@@ -108,7 +121,10 @@ class SqlRevocations:
         self._now = now
 
     def revoke(self, revoked: Revocation) -> Deferred[None]:
-        """See :meth:`IRevocations.revoke`."""
+        """Revoke tokens, and notify every node.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._revoke, revoked)
 
     def _revoke(self, revoked: Revocation) -> None:
@@ -116,7 +132,10 @@ class SqlRevocations:
             revoke(self._database, connection, revoked, self._now)
 
     def revoke_all(self, device: DeviceAddress) -> Deferred[None]:
-        """See :meth:`IRevocations.revoke_all`."""
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._revoke_all, device)
 
     def _revoke_all(self, device: DeviceAddress) -> None:
@@ -124,7 +143,11 @@ class SqlRevocations:
             revoke_all(self._database, connection, device, self._now)
 
     def revoked(self, phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
-        """See :meth:`IRevocations.revoked`."""
+        """Revocations of unexpired tokens, by phone.
+
+        :param phones: of these alone, each of which is in the answer; ``None``: of all.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._revoked, phones)
 
     def _revoked(self, phones: Collection[str] | None) -> Mapping[str, Sequence[Revocation]]:

@@ -8,9 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, select, tuple_
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from callnet.calls.ports import IRosterRecords, Roster
+from callnet.calls.ports import Roster
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
@@ -23,7 +22,6 @@ MISSED_MAX: Final = 50
 _heard = heard_until.c
 
 
-@implementer(IRosterRecords)
 class SqlRoster:
     """The lists of contacts, the history, and until when each device has heard of it.
 
@@ -36,7 +34,12 @@ class SqlRoster:
         self._mutual = mutual
 
     def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
-        """See :meth:`IRosterRecords.met`."""
+        """Look up the rosters of connected devices, and record their visit.
+
+        A new device has missed nothing.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._met, tuple(sorted(devices)), now)
 
     def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Roster]:
@@ -55,7 +58,10 @@ class SqlRoster:
         return found
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`IRosterRecords.contacts_of`."""
+        """The contacts of a phone.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._contacts_of, phone)
 
     def _contacts_of(self, phone: str) -> frozenset[str]:
@@ -70,7 +76,10 @@ class SqlRoster:
         return frozenset(connection.scalars(statement))
 
     def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """See :meth:`IRosterRecords.heard`."""
+        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
         return self._run(self._note, dict(devices))
 
     def _note(self, devices: Mapping[DeviceAddress, float]) -> None:

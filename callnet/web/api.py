@@ -13,11 +13,11 @@ from callnet.accounts.contact_lists import ContactLists, ContactPage
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
-from callnet.accounts.ports import PushKind
 from callnet.errors import DataInvalid
 from callnet.ops.ice import IceOffer, IceOffers
 from callnet.ops.rate_limits import LoginLimits
 from callnet.push.registry import WaysToWake
+from callnet.storage.push import PushKind
 from callnet.web.endpoint import call, look
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import (

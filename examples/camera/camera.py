@@ -41,12 +41,12 @@ from callnet_client import (
     aio,
     certificate_trust,
 )
-from callnet_client.notes import State
-from callnet_client.room import RoomSocket
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception
 from callnet_client.media.studio import PatternStudio, look_of
 from callnet_client.media.visit import Visit, seat_key
+from callnet_client.notes import State
+from callnet_client.room import RoomSocket
 
 say = partial(print, flush=True)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Final
 
-from callnet_client import Call
 from callnet.model import DeviceAddress
+from callnet_client import Call
 from tests.support.daemon import Daemon
 from tests.support.devices import NodeLifecycle, service_of
 from tests.support.processes import stopped

@@ -8,8 +8,8 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
-from callnet_client.media.studio import Look, look_of
 from callnet.model import DeviceAddress
+from callnet_client.media.studio import Look, look_of
 from harness.daemon import TWISTD
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
-from callnet_client import Account
 from callnet.model import DeviceAddress
+from callnet_client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults

@@ -10,8 +10,8 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
-from callnet_client import Call
 from callnet.model import DeviceAddress
+from callnet_client import Call
 from harness.redis_server import new_prefix, shared
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor

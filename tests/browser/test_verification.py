@@ -122,7 +122,7 @@ def hexed(fingerprints: Fingerprints) -> dict[str, str]:
 
 
 class RuleTests(BrowserCase):
-    """The rules of the page's script and its reading of notes: the same as clients/python/callnet_client/verification.py."""
+    """The rules of the page's script and its reading of notes: the same as callnet_client/verification.py."""
 
     def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Play one side of a run for each case. Nothing may break loudly."""

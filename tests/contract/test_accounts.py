@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.ports import Contact
 from callnet.errors import StartError, Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Account, Pair
 from callnet.storage.database import Database
+from callnet.storage.listing import Contact
 from callnet.storage.tables import contact
 from harness import ROOT
 from tests.contract import writer

@@ -10,14 +10,13 @@ from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.ports import CallCursor, PastCall, Sides
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts, schema
 from callnet.storage import history as storage
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from callnet.storage.devices import delete
-from callnet.storage.history import SqlHistory, missed_calls, past_calls
+from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, missed_calls, past_calls
 from callnet.storage.tables import call_history, past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 

@@ -10,12 +10,12 @@ from sqlalchemy import select
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.ports import DueEvent, OutboxEvent, PastCall, Tried
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage import contacts, devices
 from callnet.storage import outbox as storage
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
-from callnet.storage.outbox import SqlOutbox, chosen, drop, letters, retry
+from callnet.storage.history import PastCall
+from callnet.storage.outbox import DueEvent, OutboxEvent, SqlOutbox, Tried, chosen, drop, letters, retry
 from callnet.storage.tables import outbox
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 

@@ -8,7 +8,6 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.calls.preferences import Preferences
 from callnet.calls.quiet_hours import QuietHours
 from callnet.calls.records import ANYONE, Policy
@@ -18,7 +17,7 @@ from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
 from callnet.storage.listing import SqlContacts
 from callnet.storage.preferences import SqlPreferences
-from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 from tests.contract.test_accounts import TV
 

@@ -7,13 +7,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
-from zope.interface.verify import verifyObject
 
-from callnet.accounts.ports import IPushRegistrations, PushKind, PushRegistration, Revocation
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.storage import devices
-from callnet.storage.push import SqlPushRegistrations
-from callnet.storage.revoking import SqlRevocations
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
+from callnet.storage.revoking import Revocation, SqlRevocations
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"
@@ -53,10 +51,6 @@ class PushContract(DatabaseCase):
     async def revoke(self, device: DeviceAddress) -> None:
         """Revoke everything that was issued for a device."""
         await self.revocations.revoke_all(device)
-
-    def test_interface(self) -> None:
-        """It implements its interface."""
-        self.assertTrue(verifyObject(IPushRegistrations, self.registrations))
 
     def test_kept(self) -> Deferred[None]:
         """A registration is found by its device, and by its phone, in the order of device ids."""

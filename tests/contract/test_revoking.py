@@ -8,13 +8,12 @@ from sqlalchemy import insert
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.ports import Enrolled, Revocation
 from callnet.errors import PhoneInvalid
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
-from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.revoking import SqlRevocations
+from callnet.storage.enrolling import Enrolled, SqlAccounts
+from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.storage.tables import change, revocation
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 

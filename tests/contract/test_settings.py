@@ -6,9 +6,9 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.ports import PhoneSettings
 from callnet.calls.quiet_hours import QuietHours
 from callnet.storage.changes import SqlChanges
+from callnet.storage.preferences import PhoneSettings
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND, OTHER = "13651884967", "13651884968", "13651884969"

@@ -22,9 +22,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
-from callnet_client import Event, Server, StateEvent, certificate_trust
 from callnet.ops.certificates import sign
 from callnet.web.site import PAGE
+from callnet_client import Event, Server, StateEvent, certificate_trust
 from harness.ports import free_ports
 from tests.examples.programs import EXAMPLES, PATIENCE, Program
 from tests.support.daemon import Daemon

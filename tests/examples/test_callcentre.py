@@ -16,12 +16,12 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet.accounts.enrolment import secret_hash
-from callnet_client import Call, certificate_trust
-from callnet_client.room import RoomSocket
-from callnet_client.room_frames import Join, Room
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
+from callnet_client import Call, certificate_trust
+from callnet_client.room import RoomSocket
+from callnet_client.room_frames import Join, Room
 from harness.daemon import BIN
 from tests.examples.programs import EXAMPLES, PATIENCE, Script
 from tests.support.daemon import Daemon

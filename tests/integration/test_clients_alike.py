@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.model import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
 from callnet_client.events import CallEvent
 from callnet_client.frames import PresentCall, Request, parse_frame
 from callnet_client.news import News
-from callnet.model import DeviceAddress
 from harness import ROOT
 
 PROGRAM: Final = ROOT / "tests" / "javascript" / "play_calls.mjs"

@@ -16,8 +16,8 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent
 
-from callnet_client import certificate_trust
 from callnet.storage.database import Database
+from callnet_client import certificate_trust
 from harness import ROOT
 from harness.daemon import BIN, LISTENERS, READY, STOP_LIMIT, TWISTD
 from harness.leaks import check

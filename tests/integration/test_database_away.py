@@ -15,8 +15,8 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet_client import AccountError, ClientError
 from callnet.storage.threads import LIMIT, STOP_LIMIT
+from callnet_client import AccountError, ClientError
 from harness.postgres import Server
 from tests.support.devices import log_in, member, service_of
 from tests.support.shared_daemon import new_phone, shared_daemon

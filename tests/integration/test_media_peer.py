@@ -12,14 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet_client.relayed import IceCandidate, Offer, Relayed
-from callnet_client.room_frames import IceServer
-from callnet_client.verification import fingerprint_of
+from callnet.model import DeviceAddress
 from callnet_client.media.connection import Connection
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception
 from callnet_client.media.studio import PatternStudio, look_of
-from callnet.model import DeviceAddress
+from callnet_client.relayed import IceCandidate, Offer, Relayed
+from callnet_client.room_frames import IceServer
+from callnet_client.verification import fingerprint_of
 from tests.support.network import Network
 
 LINES = """v=0

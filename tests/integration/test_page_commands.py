@@ -27,11 +27,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from acceptance import readme
-from callnet.accounts.ports import OutboxEvent, Tried
 from callnet.config.load import load
 from callnet.storage import devices
 from callnet.storage.database import Database
-from callnet.storage.outbox import SqlOutbox
+from callnet.storage.outbox import OutboxEvent, SqlOutbox, Tried
 from harness import ROOT
 from harness.daemon import BIN, START_LIMIT
 from harness.postgres import new_database_url

@@ -22,7 +22,6 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
-from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.calls.ports import DeliveryResult
 from callnet.model import DeviceAddress
 from callnet.ops.certificates import sign
@@ -31,7 +30,7 @@ from callnet.push.addresses import IPAddress, is_global
 from callnet.push.outside import Outside
 from callnet.push.sender import Waker, WebPush
 from callnet.push.webpush import PushHosts, Vapid
-from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 from tests.support.push_browser import Browser, claims_of

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Final
 
 from callnet.accounts.past_calls import sides
-from callnet.accounts.ports import PastCall
 from callnet.calls import events
 from callnet.calls.events import Stopped
 from callnet.calls.records import is_over
 from callnet.calls.transitions import UNREACHED, unreached
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.storage.history import PastCall
 from tests.rules.world import Device, RulesTestCase
 
 ROOM: Final = RoomId("0" * 32)

@@ -10,12 +10,12 @@ import msgspec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.model import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
 from callnet_client.events import CallEvent
 from callnet_client.frames import PresentCall, Request, parse_frame
 from callnet_client.news import News
-from callnet.model import DeviceAddress
 
 FRIEND: Final = DeviceAddress("13651884968", "phone1")
 OTHER: Final = DeviceAddress("13651884969", "pad")

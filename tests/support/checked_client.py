@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from callnet_client import Watch
 from callnet.schemas.structs import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
+from callnet_client import Watch
 from tests.support.frame_schemas import check
 
 log = Logger()

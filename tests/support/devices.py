@@ -7,8 +7,8 @@ from typing import Any, Final
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
 
-from callnet_client import Account, Call, CallEvent, Credentials, Device, Event, Server
 from callnet.model import DeviceAddress
+from callnet_client import Account, Call, CallEvent, Credentials, Device, Event, Server
 from tests.support.checked_client import checked
 from tests.support.daemon import Daemon
 

@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet_client.relayed import IceCandidate, Relayed
 from callnet_client.media.connection import LOOK_EVERY, Connection
+from callnet_client.relayed import IceCandidate, Relayed
 
 OURS, THEIRS = (f"a=fingerprint:sha-256 {':'.join([byte] * 32)}\r\n" for byte in ("AA", "BB"))
 """The relevant line of the descriptions of both sides."""

@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.python.failure import Failure
 
+from callnet.model import EVERY_DEVICE
 from callnet_client import (
     Account,
     AccountError,
@@ -28,7 +29,6 @@ from callnet_client import (
     SignalEvent,
     StateEvent,
 )
-from callnet.model import EVERY_DEVICE
 from harness import ROOT
 from tests.support.checked_client import checked
 from tests.support.daemon import Daemon

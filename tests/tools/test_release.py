@@ -237,7 +237,7 @@ class BuildingTests(ReleaseCase):
         self.assertEqual("1.2.3", self.version(self.target / "callnet-1.2.3"))
 
     def test_client(self) -> None:
-        """The client has the version of the daemon, also where its sdist is unpacked, and the daemon requires just that."""
+        """The client has the daemon's version, also where its sdist is unpacked, and the daemon requires just that."""
         self.git("tag", "v1.2.3")
         self.built()
         with tarfile.open(self.target / "callnet_client-1.2.3.tar.gz") as archive:

@@ -18,7 +18,9 @@ def files_in(folder: Path) -> set[str]:
     """The files under a folder that are not made by running it, relative to it."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
-        str(path.relative_to(folder)) for path in files if "__pycache__" not in path.parts and path.name != "dropin.cache"
+        str(path.relative_to(folder))
+        for path in files
+        if "__pycache__" not in path.parts and path.name != "dropin.cache"
     }
 
 
@@ -35,7 +37,16 @@ class WheelCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Build it, with the packages that are installed here."""
         target = Path(self.mktemp()).absolute()
-        command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(self.project))
+        command = (
+            sys.executable,
+            "-m",
+            "build",
+            "--wheel",
+            "--no-isolation",
+            "--outdir",
+            str(target),
+            str(self.project),
+        )
         built = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertEqual(0, built.returncode, built.stdout + built.stderr)
         [wheel] = target.glob("*.whl")

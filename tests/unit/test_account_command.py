@@ -7,12 +7,11 @@ import json
 from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
-from callnet.accounts.ports import Enrolled, PastCall, PushKind, PushRegistration
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.history import SqlHistory
-from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.enrolling import Enrolled, SqlAccounts
+from callnet.storage.history import PastCall, SqlHistory
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support.immediate import run_at_once
 from tests.unit.test_cli import A, B, C, CommandTestCase
 

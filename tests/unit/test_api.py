@@ -13,15 +13,14 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.web.client import FileBodyProducer, readBody
 from twisted.web.resource import Resource
-from zope.interface import implementer
 
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.logins import Logins
-from callnet.accounts.ports import Enrolled, IAccounts
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
+from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.revoking import SqlRevocations
 from callnet.web.http import CappedSite
 from tests.support.account_fixture import FRIEND, PHONE
@@ -248,7 +247,7 @@ class ErrorTests(ApiTestCase):
                 waiting.errback(outcome)
             self.assertEqual(self.flushLoggedErrors(), [])
 
-    def serve_accounts(self, accounts: IAccounts) -> None:
+    def serve_accounts(self, accounts: SqlAccounts) -> None:
         """Serve with accounts of another kind."""
         revoked = SqlRevocations(self.fixture.database, run_at_once, self.fixture.clock.seconds)
         is_phone, look = phone_rule("cn-mobile"), self.fixture.news.look
@@ -278,8 +277,7 @@ class MountedTests(ApiTestCase):
         self.assert_error(2, "/account", b"{}", 404)
 
 
-@implementer(IAccounts)
-class _BrokenAccounts:
+class _BrokenAccounts(SqlAccounts):
     """Accounts with an outcome of their own."""
 
     def __init__(self, outcome: Deferred[Any]) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.call_events import enrolled, events_of
+from callnet.accounts.call_events import events_of
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.transaction import over as end_of
 from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.storage.outbox import enrolled
 from tests.support.people_case import ANN, PAD, TV
 
 ROOM = RoomId("0123456789abcdef" * 2)

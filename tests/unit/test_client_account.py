@@ -15,6 +15,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from callnet.accounts.signing_keys import Key, KeyRing
+from callnet.model import DeviceAddress
 from callnet_client import (
     Account,
     AccountError,
@@ -28,7 +29,6 @@ from callnet_client import (
 )
 from callnet_client.account import RENEW_BEFORE
 from callnet_client.server import TIMEOUT
-from callnet.model import DeviceAddress
 from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 
 

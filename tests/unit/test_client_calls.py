@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from callnet.model import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import LATE, RING_TIME, Calls
 from callnet_client.news import News
-from callnet.model import DeviceAddress
 from tests.support.calls_case import FRIEND, OTHER, ROOM, ROOM_2, CallsCase, hang_up, refusal
 
 

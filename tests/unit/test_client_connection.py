@@ -10,10 +10,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
+from callnet.model import DeviceAddress
 from callnet_client import CloseReason, Connection, ConnectionClosed, Unreachable, UpgradeRefused, frames, parse_frame
 from callnet_client.errors import retry_after
 from callnet_client.socket import CLOSE_TIMEOUT, OPEN_TIMEOUT
-from callnet.model import DeviceAddress
 from tests.support.client_case import ClientCase, ScriptedServer
 
 FRIEND = DeviceAddress("13651884968", "phone1")

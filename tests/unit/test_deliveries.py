@@ -12,12 +12,11 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.ports import OutboxEvent
 from callnet.errors import Unavailable
 from callnet.ops import webhooks
 from callnet.ops.metrics import of_events
 from callnet.ops.webhooks import ANSWER_TIME, AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries, SignedPosts
-from callnet.storage.outbox import SqlOutbox, letters
+from callnet.storage.outbox import OutboxEvent, SqlOutbox, letters
 from callnet.storage.tables import outbox
 from tests.support import migrated
 from tests.support.immediate import run_at_once

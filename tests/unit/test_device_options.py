@@ -26,7 +26,9 @@ class MediaOptionTests(SynchronousTestCase):
         try:
             for name in ("aiortc", *aiortc):
                 sys.modules[name] = None  # type: ignore[assignment]  # import(2) of it fails
-            self.assertEqual((2, "Error: --media needs aiortc: pip install 'callnet-client[media]'"), self.device("--media"))
+            self.assertEqual(
+                (2, "Error: --media needs aiortc: pip install 'callnet-client[media]'"), self.device("--media")
+            )
         finally:
             sys.modules.pop("aiortc")
             sys.modules.update(kept | aiortc)

@@ -11,12 +11,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.ports import Enrolled
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, enrolling
 from callnet.storage.contacts import Account
-from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.enrolling import Enrolled, SqlAccounts
 from tests.support import migrated
 
 _P = ParamSpec("_P")

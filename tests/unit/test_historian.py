@@ -11,16 +11,16 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from callnet.accounts import call_events, history
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.history import Historian
-from callnet.accounts.ports import CallCursor, DueEvent, IHistory, IOutbox, OutboxEvent, PastCall, Sides, Tried
 from callnet.calls.records import CallRecord, Over, Ringing
 from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
 from callnet.model import Reason, RoomId
+from callnet.storage.history import Sides, SqlHistory
+from callnet.storage.outbox import OutboxEvent, SqlOutbox
 from callnet.store import ended
 from callnet.store.ended import EndedHere
 from tests.support.people_case import ANN, TV
@@ -40,8 +40,7 @@ def ringing_call(number: int) -> CallRecord:
     return CallRecord(RoomId(f"{number:032x}"), 1, RINGING, ANN, TV, (TV,), 1.0)
 
 
-@implementer(IHistory)
-class SlowHistory:
+class SlowHistory(SqlHistory):
     """A database that answers when the test says so."""
 
     def __init__(self) -> None:
@@ -50,16 +49,12 @@ class SlowHistory:
         self.forgotten: list[float] = []
 
     def write(self, calls: Sequence[Sides]) -> Deferred[None]:
-        """See :meth:`IHistory.write`."""
+        """See :meth:`SqlHistory.write`."""
         self.target.append((calls, Deferred()))
         return self.target[-1][1]
 
-    def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
-        """See :meth:`IHistory.past_calls`."""
-        raise NotImplementedError
-
     def forget(self, before: float) -> Deferred[None]:
-        """See :meth:`IHistory.forget`."""
+        """See :meth:`SqlHistory.forget`."""
         self.forgotten.append(before)
         return succeed(None)
 
@@ -75,8 +70,7 @@ class SlowHistory:
         self.target.pop(0)[1].errback(Failure(error))
 
 
-@implementer(IOutbox)
-class MarkedOutbox:
+class MarkedOutbox(SqlOutbox):
     """Takes events, unless the test says no."""
 
     def __init__(self) -> None:
@@ -84,27 +78,11 @@ class MarkedOutbox:
         self.written: list[tuple[str, str]] = []
 
     def write(self, events: Sequence[OutboxEvent], now: float) -> Deferred[None]:  # noqa: ARG002
-        """See :meth:`IOutbox.write`."""
+        """See :meth:`SqlOutbox.write`."""
         if self.error is not None:
             return fail(self.error)
         self.written += [(event.event, json.loads(event.body)["called"]["device_id"]) for event in events]
         return succeed(None)
-
-    def take(self, most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
-        """See :meth:`IOutbox.take`."""
-        raise NotImplementedError
-
-    def settle(self, tried: Sequence[Tried], now: float) -> Deferred[None]:
-        """See :meth:`IOutbox.settle`."""
-        raise NotImplementedError
-
-    def count(self, most: int) -> Deferred[tuple[int, int]]:
-        """See :meth:`IOutbox.count`."""
-        raise NotImplementedError
-
-    def forget(self, done: float, dead: float) -> Deferred[None]:
-        """See :meth:`IOutbox.forget`."""
-        raise NotImplementedError
 
 
 class HistorianTests(SynchronousTestCase):

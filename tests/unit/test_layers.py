@@ -27,9 +27,9 @@ LAYERS: Final = (
 WITHIN: Final = {
     "util": {"errors", "model"},
     "config": {"frames"},
-    "ops": {"accounts"},
-    "storage": {"accounts"},
-    "push": {"accounts", "ops"},
+    "accounts": {"storage"},
+    "ops": {"accounts", "storage"},
+    "push": {"accounts", "ops", "storage"},
     "store": {"ops"},
     "redis": {"ops", "store"},
     "web": {"ws"},

@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.ports import Revocation
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing, OlderServer
 from callnet.accounts.token import Token
@@ -19,7 +18,7 @@ from callnet.config.schema import TokenSettings
 from callnet.errors import TokenInvalid, Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import devices
-from callnet.storage.revoking import SqlRevocations
+from callnet.storage.revoking import Revocation, SqlRevocations
 from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 from tests.support.immediate import run_at_once
 from tests.unit.test_logins import LoginsTestCase
@@ -175,7 +174,7 @@ class Unreadable(SqlRevocations):
     """Revocations in a database that cannot be reached."""
 
     def revoked(self, phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:  # noqa: ARG002
-        """See :meth:`IRevocations.revoked`."""
+        """See :meth:`SqlRevocations.revoked`."""
         return fail(Unavailable("the database cannot be reached"))
 
 

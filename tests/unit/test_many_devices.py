@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.ports import PushKind
 from callnet.errors import DeviceInvalid
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.database import Database
+from callnet.storage.push import PushKind
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.tap_case import DaemonTestCase
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from callnet_client.verification import Fingerprints, State, Verification, fingerprint_of
 from callnet.schemas.structs import NOTE
+from callnet_client.verification import Fingerprints, State, Verification, fingerprint_of
 from tests.support.frame_schemas import check
 from tests.support.media_wire import OURS, THEIRS, Wire
 from tests.support.room_case import KEYS, meeting

@@ -1,4 +1,4 @@
-"""The offering side and the repair of a connection: the table of :mod:`callnet_client.media.connection`, without aiortc."""
+"""The offering side and the repair of a connection: the table of its module, without aiortc."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callnet_client.relayed import Answer, Candidate, IceCandidate, Negotiate, Offer, Restart, parse_relayed
+from callnet.schemas.structs import RELAYED
 from callnet_client.media.connection import (
     ASK_EVERY,
     FAREWELL,
@@ -16,7 +16,7 @@ from callnet_client.media.connection import (
     LONGEST_PATIENCE,
     LOOK_EVERY,
 )
-from callnet.schemas.structs import RELAYED
+from callnet_client.relayed import Answer, Candidate, IceCandidate, Negotiate, Offer, Restart, parse_relayed
 from tests.support.media_wire import ConnectionCase
 from tests.unit.test_schema_frames import good_frames, written
 

@@ -11,10 +11,10 @@ from aiortc import MediaStreamTrack
 from av import AudioFrame, VideoFrame
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.model import DeviceAddress
 from callnet_client.media.reception import Reception
 from callnet_client.media.recording import LISTEN_ALONE, SIZE, NoRecording, Recording
 from callnet_client.media.studio import HEIGHT, WIDTH, FileStudio, NoMedia, PatternStudio, look_of
-from callnet.model import DeviceAddress
 from tests.browser.camera import FRAMES, Camera
 from tests.support.webm import pictures, pitch
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.test.iosim import ConnectionCompleter
 
+from callnet.model import DeviceAddress
+from callnet.schemas.structs import FROM_PAGE, NOTE, RELAYED, TO_PAGE
+from callnet_client.media.connection import FAREWELL, Connection
+from callnet_client.media.visit import Visit, seat_key
 from callnet_client.notes import State, parse_note
 from callnet_client.room import RoomSocket, Visitor
 from callnet_client.room_frames import IceServer, Join
-from callnet_client.media.connection import FAREWELL, Connection
-from callnet_client.media.visit import Visit, seat_key
-from callnet.model import DeviceAddress
-from callnet.schemas.structs import FROM_PAGE, NOTE, RELAYED, TO_PAGE
 from tests.support.client_case import PORT, ClientCase, ScriptedServer
 from tests.support.frame_schemas import check
 from tests.support.media_wire import Wire

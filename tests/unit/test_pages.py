@@ -14,7 +14,7 @@ from jsonschema_rs import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import Block, blocks
-from callnet.accounts.call_events import CallAnswered, CallEnded, CallMissed, CallStarted, DeviceEnrolled
+from callnet.frames.webhooks import CallAnswered, CallEnded, CallMissed, CallStarted, DeviceEnrolled
 from callnet.schemas import asyncapi, openapi
 from callnet.schemas.structs import DIRECTIONS, Schema, reference, schema_of
 from harness import ROOT

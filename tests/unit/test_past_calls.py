@@ -10,9 +10,9 @@ from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
 from callnet.accounts.past_calls import PAGE
-from callnet.accounts.ports import CallCursor
 from callnet.calls.quiet_hours import QuietHours
 from callnet.model import DeviceAddress
+from callnet.storage.history import CallCursor
 from callnet.web.http import CappedSite
 from tests.support.http_wire import HttpWire
 from tests.support.people_case import ANN, CAROL, PAD, TV, PeopleCase

@@ -8,15 +8,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from callnet.accounts import preferences
-from callnet.accounts.ports import IPreferenceRecords
 from callnet.accounts.preferences import KnownPreferences
 from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences, encode_names
 from callnet.calls.quiet_hours import QuietHours
 from callnet.calls.records import ANYONE, NOBODY, Policy
 from callnet.errors import Unavailable
+from callnet.storage.preferences import SqlPreferences
 from callnet.util.deferreds import Ready, Soon
 
 ANN, TV = "13600000001", "13600000002"
@@ -24,8 +23,7 @@ BLOCKS_TV = Preferences(Policy(frozenset([TV])))
 NAMES_TV = Preferences(names=encode_names({TV: "the television"}))
 
 
-@implementer(IPreferenceRecords)
-class SlowRecords:
+class SlowRecords(SqlPreferences):
     """A database that answers when the test says so."""
 
     def __init__(self) -> None:
@@ -35,21 +33,21 @@ class SlowRecords:
         self.with_names: Collection[str] | None = ()
 
     def restricted(self, most: int) -> Deferred[Collection[str] | None]:  # noqa: ARG002
-        """See :meth:`IPreferenceRecords.restricted`."""
+        """See :meth:`SqlPreferences.restricted`."""
         self.asked_for_all.append(Deferred())
         return self.asked_for_all[-1]
 
     def announced(self, most: int) -> Deferred[Collection[str] | None]:  # noqa: ARG002
-        """See :meth:`IPreferenceRecords.announced`."""
+        """See :meth:`SqlPreferences.announced`."""
         return succeed(self.with_names)
 
     def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
-        """See :meth:`IPreferenceRecords.wakeful`."""
+        """See :meth:`SqlPreferences.wakeful`."""
         phones = sorted(phone for phone, wanted in self.kept.items() if wanted.policy.wakes and phone > after)
         return succeed(phones[:most])
 
     def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
-        """See :meth:`IPreferenceRecords.read`."""
+        """See :meth:`SqlPreferences.read`."""
         answer: Deferred[Mapping[str, Preferences]] = Deferred()
         self.asked.append((list(phones), answer))
         return answer

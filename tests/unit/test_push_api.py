@@ -12,12 +12,12 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
-from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.push.addresses import is_global
 from callnet.push.outside import Outside
 from callnet.push.sender import WebPush
 from callnet.push.webpush import PushHosts, Vapid
+from callnet.storage.push import PushKind, PushRegistration
 from tests.support.account_fixture import PHONE, TV, ServiceFixture
 from tests.support.api_case import LOGOUT, MARK, ApiTestCase
 from tests.support.push_browser import Browser

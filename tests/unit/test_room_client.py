@@ -12,11 +12,11 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
+from callnet.schemas.structs import FROM_PAGE, RELAYED, TO_PAGE
 from callnet_client.reconnecting_socket import DEAD_AFTER
 from callnet_client.relayed import Negotiate, Restart, parse_relayed
 from callnet_client.room import FULL_AGAIN_AFTER, LONGEST_DELAY, PING_EVERY, RoomSocket
 from callnet_client.room_frames import Join, Room, parse_message
-from callnet.schemas.structs import FROM_PAGE, RELAYED, TO_PAGE
 from tests.support.client_case import PORT, ClientCase, ScriptedServer
 from tests.support.frame_schemas import check
 from tests.support.room_case import KEYS, SESSIONS, WAITING, ended, meeting

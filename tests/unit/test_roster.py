@@ -7,21 +7,20 @@ from collections.abc import Collection, Mapping
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from callnet.accounts.roster import AGAIN, GATHERED, WRITTEN_LATE, CachedRoster
-from callnet.calls.ports import IRosterRecords, Roster
+from callnet.calls.ports import Roster
 from callnet.errors import Unavailable
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, RoomId
+from callnet.storage.roster import SqlRoster
 from tests.support.people_case import ANN, TV
 
 NOTHING = Roster(frozenset(), ())
 A_CALL = Roster(frozenset(), [MissedCall(RoomId("0" * 32), *TV, ANN.device_id, 90.0)], 95.0)
 
 
-@implementer(IRosterRecords)
-class Records:
+class Records(SqlRoster):
     """A database that is there, or answers later, or is away."""
 
     def __init__(self) -> None:
@@ -32,7 +31,7 @@ class Records:
         self.wrote: list[dict[DeviceAddress, float]] = []
 
     def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:  # noqa: ARG002
-        """See :meth:`IRosterRecords.met`."""
+        """See :meth:`SqlRoster.met`."""
         self.target.append(list(devices))
         if self.is_away:
             return fail(Unavailable("away"))
@@ -42,11 +41,11 @@ class Records:
         return answered
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """See :meth:`IRosterRecords.contacts_of`."""
+        """See :meth:`SqlRoster.contacts_of`."""
         return succeed(frozenset([phone]))
 
     def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """See :meth:`IRosterRecords.heard`."""
+        """See :meth:`SqlRoster.heard`."""
         if self.is_away:
             return fail(Unavailable("away"))
         self.wrote.append(dict(devices))

@@ -8,42 +8,32 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
-from callnet.accounts.ports import IPreferenceRecords
 from callnet.calls.preferences import Preferences
 from callnet.calls.records import Policy
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.push import registry
 from callnet.push.registry import AGAIN, Sleepers
+from callnet.storage.preferences import SqlPreferences
 from callnet.util.deferreds import Ready, Soon
 
 
-@implementer(IPreferenceRecords)
-class Records:
+class Records(SqlPreferences):
     """A database with this number of phones, each of which has two devices that can be woken."""
 
     def __init__(self, count: int) -> None:
         self.phones = [f"136{number:08d}" for number in range(count)]
         self.is_away = False
 
-    def restricted(self, most: int) -> Deferred[Collection[str] | None]:
-        """See :meth:`IPreferenceRecords.restricted`."""
-        raise NotImplementedError
-
-    def announced(self, most: int) -> Deferred[Collection[str] | None]:
-        """See :meth:`IPreferenceRecords.announced`."""
-        raise NotImplementedError
-
     def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
-        """See :meth:`IPreferenceRecords.wakeful`."""
+        """See :meth:`SqlPreferences.wakeful`."""
         if self.is_away:
             return fail(Unavailable("away"))
         return succeed([phone for phone in self.phones if phone > after][:most])
 
     def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
-        """See :meth:`IPreferenceRecords.read`."""
+        """See :meth:`SqlPreferences.read`."""
         return succeed({phone: Preferences(Policy(wakes=frozenset(["tv", "pad"]))) for phone in phones})
 
 

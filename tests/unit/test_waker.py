@@ -12,13 +12,12 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.ports import PushKind, PushRegistration
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.ops.webhooks import SignedPosts, Webhook
 from callnet.push.sender import AGAIN, AT_ONCE, PAUSES, Gateway, Waker
-from callnet.storage.push import SqlPushRegistrations
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 from tests.unit.test_webhooks import SECRET, URL, Receiver

@@ -6,10 +6,9 @@ import json
 import re
 from collections.abc import Sequence
 
-from callnet.accounts.ports import DueEvent, OutboxEvent, Tried
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
-from callnet.storage.outbox import SqlOutbox
+from callnet.storage.outbox import DueEvent, OutboxEvent, SqlOutbox, Tried
 from tests.support.immediate import run_at_once
 from tests.unit.test_cli import A, B, CommandTestCase
 

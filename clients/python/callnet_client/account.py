@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
+from callnet_client.address import DeviceAddress
 from callnet_client.errors import AccountError
 from callnet_client.server import Server
-from callnet_client.address import DeviceAddress
 
 RENEW_BEFORE: Final = 24 * 3600.0
 """Seconds before the expiry of a token at which it is renewed."""

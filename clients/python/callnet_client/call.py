@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred
 
-from callnet_client.waiting import Waiting
 from callnet_client.address import EVERY_DEVICE, DeviceAddress
+from callnet_client.waiting import Waiting
 
 Direction: TypeAlias = Literal["incoming", "outgoing"]
 CallState: TypeAlias = Literal["calling", "ringing", "active", "over"]

@@ -14,12 +14,12 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from callnet_client import frames
+from callnet_client.address import DeviceAddress
 from callnet_client.call import Call, Direction
 from callnet_client.ended import Ended
 from callnet_client.events import CallEvent
 from callnet_client.frames import Frame, PresentCall, Request
 from callnet_client.news import News
-from callnet_client.address import DeviceAddress
 
 DOUBT: Final = 1.0
 """Seconds after its welcome in which the server may still report the outcome of a call missing there."""

@@ -14,6 +14,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from callnet_client.account import Account
+from callnet_client.address import EVERY_DEVICE, DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
 from callnet_client.connection import Watch
@@ -24,7 +25,6 @@ from callnet_client.news import News
 from callnet_client.reconnecting_device import ReconnectingDevice, Told
 from callnet_client.reconnecting_socket import Loss
 from callnet_client.waiting import Waiting
-from callnet_client.address import EVERY_DEVICE, DeviceAddress
 
 ASK_IN_CALL: Final = 2.0
 """Seconds between two pings, in a call ..."""

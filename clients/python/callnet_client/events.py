@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from callnet_client.address import DeviceAddress
 from callnet_client.call import Call, CallState
 from callnet_client.frames import MissedCall
-from callnet_client.address import DeviceAddress
 
 DeviceState: TypeAlias = Literal["off", "connecting", "online", "offline", "elsewhere", "denied"]
 

@@ -29,10 +29,10 @@ from typing import Final, Protocol
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from callnet_client.relayed import Answer, Candidate, IceCandidate, Negotiate, Offer, Relayed, Restart
-from twisted.logger import Logger
 
 log: Final = Logger()
 

@@ -24,11 +24,11 @@ from aiortc import (
 from aiortc.sdp import candidate_from_sdp
 from twisted.internet.defer import Deferred
 
-from callnet_client.relayed import IceCandidate
-from callnet_client.room_frames import IceServer
 from callnet_client.media.connection import Connection
 from callnet_client.media.reception import PLACES, Reception
 from callnet_client.media.studio import Studio
+from callnet_client.relayed import IceCandidate
+from callnet_client.room_frames import IceServer
 
 SILENT_AFTER: Final = 6.0
 """Seconds without a packet after which a connection counts as lost: aiortc itself takes half a minute."""

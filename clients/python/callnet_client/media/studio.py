@@ -18,8 +18,8 @@ from av import AudioFrame, AudioResampler, VideoFrame
 from av.container import InputContainer
 from msgspec import Struct
 
-from callnet_client.errors import ClientError
 from callnet_client.address import DeviceAddress
+from callnet_client.errors import ClientError
 
 WIDTH: Final = 640
 HEIGHT: Final = 360

@@ -15,14 +15,14 @@ import msgspec
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
+from callnet_client.address import DeviceAddress
 from callnet_client.frames import printable
+from callnet_client.media.comparison import Comparison
+from callnet_client.media.connection import Connection, Peer
 from callnet_client.notes import Bye, Chat, State, parse_note
 from callnet_client.relayed import Relayed, parse_relayed
 from callnet_client.room import RoomSocket, Visitor
 from callnet_client.room_frames import IceServer, Join, Room
-from callnet_client.media.comparison import Comparison
-from callnet_client.media.connection import Connection, Peer
-from callnet_client.address import DeviceAddress
 
 _REFUSALS: Final = {
     "full": "the room is full; trying again",
