@@ -272,7 +272,7 @@ def _compose_node(
         identities.revocations,
     )
     administered = Administered(rooms, signaling, people.logins, cluster.nodes)
-    observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.obey, stop_as_told)
+    observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.execute, stop_as_told)
     factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:
         factories[ADMIN] = _admin_site(observed, basis, settings, reactor)
@@ -290,7 +290,7 @@ def _compose_node(
         cluster,
         database,
         threads,
-        people.news,
+        people.change_feed,
         [people.historian, owners.roster, people.sleepers, *deliveries, *watches, lag],
         [owners.preferences, owners.waker, *people.senders],
         readiness,

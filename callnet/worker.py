@@ -108,8 +108,8 @@ class Orders(LineOnlyReceiver):
         elif ask.what == "families":
             observed.families().addCallback(lambda families: self._say(Answer(ask.number, families=families)))
         else:
-            obeyed: Deferred[AdminResult | None] = observed.obey(ask.what).addErrback(_cannot)
-            obeyed.addCallback(lambda outcome: self._say(Answer(ask.number, outcome=outcome)))
+            result: Deferred[AdminResult | None] = observed.execute(ask.what).addErrback(_cannot)
+            result.addCallback(lambda outcome: self._say(Answer(ask.number, outcome=outcome)))
 
     def _say(self, message: Serving | Answer) -> None:
         self.transport.write(messages.encode(message))

@@ -12,11 +12,11 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import Agent
 
 from callnet.accounts.call_events import CallEvents
+from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
-from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
@@ -90,7 +90,7 @@ class People(Struct, frozen=True):
     ways_to_wake: WaysToWake
     sleepers: Sleepers
     historian: Historian
-    news: News
+    change_feed: ChangeFeed
     senders: Sequence[Webhook]
     deliveries: Deliveries | None
     """If there is somebody who is told of events."""
@@ -102,7 +102,7 @@ def compose_owners(
     """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
     now = identities.tokens.now
     contacts_only = settings.accounts.who_may_call == "contacts"
-    told = settings.webhooks.told
+    told = settings.webhooks.wanted
     newcomers = Newcomers(
         now,
         lambda: settings.limits.devices_of_a_phone,
@@ -139,12 +139,12 @@ def compose_people(
 ) -> People:
     """Make them. What they ask of the database is done where ``run`` does it.
 
-    :param close: see :class:`callnet.accounts.news.News`.
+    :param close: see :class:`callnet.accounts.change_feed.ChangeFeed`.
     """
     tokens, is_phone = identities.tokens, identities.is_phone
     mutual = settings.accounts.shows_mutual_contacts_alone
     revoked = SqlRevocations(database, run, tokens.now)
-    news = News(
+    change_feed = ChangeFeed(
         SqlChanges(database, run, tokens.now),
         revoked,
         identities.revocations,
@@ -161,7 +161,7 @@ def compose_people(
     if sender is not None:
         otp = settings.accounts.otp
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
-    sleepers = Sleepers(owners.records, reactor, rooms.waking.sleeps)
+    sleepers = Sleepers(owners.records, reactor, rooms.wake_requests.sleeps)
     web_push = owners.ways.get(PushKind.WEBPUSH)
     return People(
         Logins(
@@ -173,7 +173,7 @@ def compose_people(
             settings.accounts.enrolment,
             codes,
             settings.accounts.otp.code_without_secret,
-            news.look,
+            change_feed.look,
         ),
         ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, is_phone),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone),
@@ -187,7 +187,7 @@ def compose_people(
         ),
         sleepers,
         Historian(cluster.ended, history, owners.events, reactor, tokens.now, settings.history.days),
-        news,
+        change_feed,
         [] if sender is None else [sender],
         _deliveries(settings, owners.outbox, reactor),
     )

@@ -54,7 +54,7 @@ class Administered:
         self._logins = logins
         self._nodes = nodes
 
-    def obey(self, order: AdminCommand) -> Deferred[AdminResult]:
+    def execute(self, order: AdminCommand) -> Deferred[AdminResult]:
         """Carry out an order.
 
         :raises callnet.errors.Unavailable: the database is needed, and away.

@@ -9,7 +9,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
-from callnet.accounts.news import News
+from callnet.accounts.change_feed import ChangeFeed
 from callnet.calls.rooms import RoomManager
 from callnet.config.reload import LiveSettings
 from callnet.ops.garbage import Garbage
@@ -60,7 +60,7 @@ class Daemon(Service):
         cluster: ClusterHandle,
         database: Database,
         threads: Threads,
-        news: News,
+        change_feed: ChangeFeed,
         chores: Sequence[PeriodicTask],
         impatient: Sequence[Stoppable],
         readiness: Readiness,
@@ -80,7 +80,7 @@ class Daemon(Service):
         self._cluster = cluster
         self._database = database
         self._threads = threads
-        self.news: Final = news
+        self.change_feed: Final = change_feed
         self._chores = chores
         self._impatient = impatient
         self._readiness = readiness
@@ -100,12 +100,12 @@ class Daemon(Service):
             self._log.warn("direct socket writes are off: untested version of Twisted")
         self._leave_hangups = on_hangup(self._reactor, lambda: self.reload(self.renewals))
         self._threads.start()
-        self.news.start()
+        self.change_feed.start()
         self._cluster.start()
         self._rooms.start()
         for chore in self._chores:
             chore.start()
-        self.news.begun.addCallback(lambda _: self._open())
+        self.change_feed.begun.addCallback(lambda _: self._open())
         self._manager.start(self.observed)
 
     def reload(self, what: Iterable[str]) -> None:
@@ -158,7 +158,7 @@ class Daemon(Service):
         await self._cluster.stop()
         await close_all([each for each in self.listeners if each.service == ADMIN])
         self._manager.end()
-        self.news.stop()
+        self.change_feed.stop()
         for waiting in self._impatient:
             waiting.stop()
         self._threads.stop()

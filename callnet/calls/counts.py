@@ -110,7 +110,7 @@ class CallCounts:
             if self._on_progress is not None:
                 self._on_progress(call)
 
-    def told(self, outcome: Outcome) -> None:
+    def count(self, outcome: Outcome) -> None:
         """Count an outcome reported to a caller."""
         if isinstance(outcome, (Failed, Refused)):
             self.failed[outcome.reason] += 1
@@ -124,7 +124,7 @@ class CallCounts:
 
     def told_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
         """Count the outcome of a call without any ringing."""
-        self.told(outcome)
+        self.count(outcome)
         if isinstance(outcome, Failed):
             self.recent.append(FailedCall(now, caller, outcome.target, outcome.reason))
 

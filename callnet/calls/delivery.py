@@ -30,7 +30,7 @@ log = Logger()
 _log_offline = logged_unless_unavailable(log, "failed to answer that a device is offline")
 """Waiting ends with ``Unavailable`` when the node stops."""
 
-Told: TypeAlias = Callable[[Outcome, CallRecord | None], object]
+Respond: TypeAlias = Callable[[Outcome, CallRecord | None], object]
 """Takes the outcome of a call, and its record if the record says exactly this."""
 
 
@@ -39,7 +39,7 @@ class OutcomeWaiters:
 
     def __init__(self, counts: CallCounts) -> None:
         self._counts = counts
-        self.waiting: Final[dict[RoomId, Told]] = {}
+        self.waiting: Final[dict[RoomId, Respond]] = {}
         """Callbacks by room, each called once with the outcome of the call, possibly before the call is placed."""
         self._placed: dict[DeviceAddress, RoomId] = {}
 
@@ -61,17 +61,17 @@ class OutcomeWaiters:
         if outcome is not None:
             if self._placed.get(call.caller) == call.room:
                 del self._placed[call.caller]
-            self._counts.told(outcome)
+            self._counts.count(outcome)
             self.waiting.pop(call.room)(outcome, call if is_all else None)
         if session is not None and not is_all:
-            session.told(call)
+            session.deliver(call)
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Withdraw the waiter for the call of ``caller``."""
         room = self._placed.pop(caller, None)
-        told = None if room is None else self.waiting.pop(room, None)
-        if told is not None:
-            told(Withdrawn(), None)
+        respond = None if room is None else self.waiting.pop(room, None)
+        if respond is not None:
+            respond(Withdrawn(), None)
 
 
 class OfflineAnswers:
@@ -85,23 +85,23 @@ class OfflineAnswers:
         self.owed: Final[dict[DeviceAddress, Failed]] = {}
         """Keyed by caller."""
 
-    def tell_at(self, at: float, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
+    def tell_at(self, at: float, caller: DeviceAddress, outcome: Failed, respond: Respond) -> None:
         """Answer the caller at a time in seconds on the reactor's clock, or now if that is past."""
         left = at - self._clock.seconds()
         if left <= 0.0:
-            told(outcome, None)
+            respond(outcome, None)
         else:
             self.owed[caller] = outcome
-            self._retries.pause(left).addCallbacks(self._tell, _log_offline, (caller, outcome, told))
+            self._retries.pause(left).addCallbacks(self._tell, _log_offline, (caller, outcome, respond))
 
     def withdraw(self, caller: DeviceAddress) -> None:
         """Withdraw the caller's answer."""
         self.owed.pop(caller, None)
 
-    def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, told: Told) -> None:
+    def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, respond: Respond) -> None:
         if self.owed.get(caller) is outcome:
             del self.owed[caller]
-            told(outcome, None)
+            respond(outcome, None)
 
 
 _TRIES: Final = 3

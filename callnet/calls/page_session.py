@@ -133,7 +133,7 @@ class PageSession:
 
     # From the room manager
 
-    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+    def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Send the state of the room, unless a newer one was sent or nothing visible changed."""
         version = seats.version, _NONE if call is None else call.age
         if self._joined is None or version <= self._version:

@@ -59,7 +59,7 @@ class Pages:
                 self._seated[session.room, key] = session
                 if older is not None:
                     older.displaced()
-                session.told(reply.seats, reply.call)
+                session.deliver(reply.seats, reply.call)
         return reply
 
     async def _reply(self, named: RoomId, key: str, page: str) -> Any:
@@ -113,4 +113,4 @@ class Pages:
         if isinstance(message, Relay):
             page.relayed(message.sender, message.data)
         else:
-            page.told(message.seats, message.call)
+            page.deliver(message.seats, message.call)

@@ -109,7 +109,7 @@ _log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a devic
 Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[DeliveryResult]]
 
 
-class Waking:
+class WakeRequests:
     """Wakes devices without waiting for them: a woken device connects, or does not.
 
     :param wake: tells a device to connect, with the caller's phone, the owner's name for it, and the seconds of

@@ -27,12 +27,12 @@ from callnet.calls.delivery import (
     OfflineAnswers,
     OutcomeWaiters,
     Registrar,
-    Told,
+    Respond,
 )
 from callnet.calls.extensions import NO_ROSTER, Extensions
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
 from callnet.calls.pages import Pages
-from callnet.calls.policies import Orders, Wake, Waking, nobody_can
+from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
 from callnet.calls.presence import Presence
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
@@ -61,7 +61,7 @@ class RoomManager:
     """The entry point for every change of calls and seats on this node.
 
     :param roster: the contacts and missed calls of extended devices.
-    :param wake: see :class:`callnet.calls.policies.Waking`.
+    :param wake: see :class:`callnet.calls.policies.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
     """
 
@@ -102,7 +102,7 @@ class RoomManager:
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._transactions, self._retries, self._queue, preferences, self._devices)
-        self.waking: Final = Waking(self._transactions, preferences, settings, wake)
+        self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._queue, self._devices, self.presence, roster
         )
@@ -170,13 +170,13 @@ class RoomManager:
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
-            (session.told_later if missed.present is None else session.told)(missed.ended)
+            (session.deliver_later if missed.present is None else session.deliver)(missed.ended)
         if missed.present is not None:
             if missed.present.caller == session.address and outcome_of(missed.present) is None:
                 self._waiters.waiting[missed.present.room] = session.answered
                 self._waiters.placed(session.address, missed.present.room)
             else:
-                session.told(missed.present)
+                session.deliver(missed.present)
 
     def detach(self, session: DeviceSession) -> None:
         """Record that the socket of ``session`` has closed."""
@@ -195,7 +195,7 @@ class RoomManager:
 
     # Requests of devices
 
-    def call(self, session: DeviceSession, target: DeviceAddress, told: Told, read_at: float) -> Waits:
+    def call(self, session: DeviceSession, target: DeviceAddress, respond: Respond, read_at: float) -> Waits:
         """Place a call, in its caller's turn. ``told`` is called once with its outcome, now or when it is known.
 
         If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or only briefly.
@@ -203,23 +203,23 @@ class RoomManager:
         :param read_at: the time at which the request was read, in seconds on the reactor's clock.
         """
         if self._refusing:
-            self._tell_at_once(session.address, told, Failed(target, Reason.SHUTTING_DOWN))
+            self._tell_at_once(session.address, respond, Failed(target, Reason.SHUTTING_DOWN))
             return None
         if self._devices.get(session.address) is not session:
-            told(Withdrawn(), None)
+            respond(Withdrawn(), None)
             return None
         caller, room = session.address, new_room_id()
         said = self._retries.kept_for(caller) if self._retries.kept else ()
         secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # a device that rings alone has no alias
         date = self.date_of(self.now())
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
-        self._waiters.waiting[room] = told
+        self._waiters.waiting[room] = respond
         if self._offline.owed and target != caller:
             self._offline.withdraw(caller)
-        then, failed = partial(self._placed, event, told, read_at), partial(self._not_placed, event, told)
+        then, failed = partial(self._placed, event, respond, read_at), partial(self._not_placed, event, respond)
         return self._transactions.run(event, then, failed)
 
-    def _placed(self, event: events.Place, told: Told, read_at: float, reply: Outcome | Rings) -> None:
+    def _placed(self, event: events.Place, respond: Respond, read_at: float, reply: Outcome | Rings) -> None:
         caller, room = event.caller, event.room
         if event.said:
             self._retries.forget((events.Cancel, caller))  # that was decided with this call
@@ -228,29 +228,29 @@ class RoomManager:
             if caller not in self._devices:  # it has connected elsewhere meanwhile
                 self._waiters.withdraw(caller)
             if reply.asleep:
-                self.waking.wake_all(room, caller, reply.asleep)
+                self.wake_requests.wake_all(room, caller, reply.asleep)
             return
         self._waiters.not_placed(room)
         self.counts.told_at_once(caller, reply, self.now())
         if isinstance(reply, Failed) and reply.reason in UNREACHED:
             self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
-            self._offline.tell_at(read_at + self.settings.offline_after, caller, reply, told)
+            self._offline.tell_at(read_at + self.settings.offline_after, caller, reply, respond)
         else:
-            told(reply, None)
+            respond(reply, None)
 
-    def _not_placed(self, event: events.Place, told: Told, failure: Failure) -> None:
+    def _not_placed(self, event: events.Place, respond: Respond, failure: Failure) -> None:
         if not self._waiters.not_placed(event.room):
             return  # the outcome came, though the commit of the call got no answer
         if failure.check(InDoubt):
             self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
         _log_unless_unavailable(failure)
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
-        self._tell_at_once(event.caller, told, Failed(event.target, reason))
+        self._tell_at_once(event.caller, respond, Failed(event.target, reason))
 
-    def _tell_at_once(self, caller: DeviceAddress, told: Told, outcome: Outcome) -> None:
+    def _tell_at_once(self, caller: DeviceAddress, respond: Respond, outcome: Outcome) -> None:
         self.counts.told_at_once(caller, outcome, self.now())
-        told(outcome, None)
+        respond(outcome, None)
 
     def answer(self, session: DeviceSession, event: Answer, then: Then) -> Waits:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
@@ -351,7 +351,7 @@ class RoomManager:
                 if self._retries.kept and self._has_given_up(device, call.room):
                     return  # it was told that this call has failed
             if session is not None:
-                session.told(call)
+                session.deliver(call)
         elif isinstance(message, Displaced):
             self._departures.add(message)
         elif isinstance(message, PresenceChanged):

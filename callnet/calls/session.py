@@ -17,7 +17,7 @@ from callnet.calls.ports import CallLimits, IPeer
 from callnet.calls.preferences import PLAIN
 from callnet.calls.records import Active, CallRecord, Known, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, hangup_frame, news
+from callnet.calls.telling import answer, hangup_frame, notification_for
 from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import decode
@@ -196,14 +196,14 @@ class Session:
         self.generation = generation
         self._heard = {one.room: Heard(is_over=one.is_over) for one in known} or None
 
-    def told_later(self, call: CallRecord) -> None:
+    def deliver_later(self, call: CallRecord) -> None:
         """Report a call's end from before the connection, unless the device places another call first.
 
         A device that is back to call again would take it for the answer to its new call (protocol §2.4).
         """
         self._old_end = self._clock.callLater(OLD_END_AFTER, self._tell_old_end), call
 
-    def told(self, call: CallRecord) -> None:
+    def deliver(self, call: CallRecord) -> None:
         """Report a change of a call, unless a newer record was processed, or the same message was sent already."""
         if self._old_end is not None:
             self._old_end[0].cancel()
@@ -223,7 +223,7 @@ class Session:
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         goes_on = heard.said is not None and not heard.is_over
         rings_for = self._rooms.settings.ring_time
-        message = news(call, self.address, self._rooms.now(), rings_for, goes_on) if is_news else None
+        message = notification_for(call, self.address, self._rooms.now(), rings_for, goes_on) if is_news else None
         if message is None or heard.said is type(message):
             self._hear(call.room, replace(heard, age=age))
         elif isinstance(message, Called):
@@ -349,7 +349,7 @@ class Session:
     def _tell_old_end(self) -> None:
         if self._old_end is not None:
             call, self._old_end = self._old_end[1], None
-            self.told(call)
+            self.deliver(call)
 
     def _forget_old_end(self) -> None:
         if self._old_end is not None:

@@ -162,16 +162,16 @@ class ExtendedSession(Session):
             self._other = _Other(present.room, other_party(present, self.address), False)
             self._look_at_other(present)
 
-    def told_later(self, call: CallRecord) -> None:
+    def deliver_later(self, call: CallRecord) -> None:
         """Report it at once: answers to calls name their rooms, or the requests that they answer."""
-        self.told(call)
+        self.deliver(call)
 
-    def told(self, call: CallRecord) -> None:
+    def deliver(self, call: CallRecord) -> None:
         """Report a change of a call and of its other party."""
         heard = self._heard_of(call.room)
         if call.age <= heard.age:
             return
-        super().told(call)
+        super().deliver(call)
         state = call.state
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
             self._hear(call.room, replace(heard, age=call.age, said=CallRinging))

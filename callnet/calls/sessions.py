@@ -37,10 +37,10 @@ class DeviceSession(Protocol):
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Deliver a signal of the other party of a call."""
 
-    def told(self, call: CallRecord) -> None:
+    def deliver(self, call: CallRecord) -> None:
         """Tell the device of a change of a call."""
 
-    def told_later(self, call: CallRecord) -> None:
+    def deliver_later(self, call: CallRecord) -> None:
         """Tell a newly connected device of a call ended before."""
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
@@ -83,7 +83,7 @@ class SeatSession(Protocol):
     def waits(self) -> None:
         """Tell the page that it has no seat yet."""
 
-    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+    def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Tell the page of a change of its room."""
 
     def relayed(self, sender: str, data: bytes) -> None:

@@ -82,7 +82,7 @@ def hangup_frame(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHan
     return CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
 
-def news(
+def notification_for(
     call: CallRecord, device: DeviceAddress, now: float, ring_time: float, goes_on: bool = False
 ) -> Message | None:
     """The message to ``device`` about ``call`` in its current state, if any.
@@ -163,7 +163,7 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
 
 
 def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """The time of the decision behind :func:`news`; ``None`` if nothing must be delivered."""
+    """The time of the decision behind :func:`notification_for`; ``None`` if nothing must be delivered."""
     state = call.state
     if not isinstance(state, Active) or device in state.transferred_from:
         return end_effective_at(call, device)

@@ -169,10 +169,10 @@ class Transaction(Struct):
             version = device.version if device.address in self._devices else device.version + 1
             self._devices[device.address] = replace(device, version=version, room=room, previous_room=device.room)
 
-    def put_call(self, call: CallRecord, state: T, *told: DeviceAddress, **head: Any) -> CallRecord[T]:
+    def put_call(self, call: CallRecord, state: T, *notified: DeviceAddress, **head: Any) -> CallRecord[T]:
         """Change a call's record, and with its state its deadline.
 
-        :param told: the devices to notify, in this order, after those already named.
+        :param notified: the devices to notify, in this order, after those already named.
         """
         room = call.room
         seats = self.seats(room) if self.records.seats else None
@@ -180,7 +180,7 @@ class Transaction(Struct):
         due = call_due(state, call.placed_at, seats, self.settings)
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
-        for device in told:
+        for device in notified:
             self._told.append((device, room))
         return record
 
@@ -200,9 +200,9 @@ class Transaction(Struct):
         else:
             self._seats[record.room] = record
 
-    def end(self, call: CallRecord, reason: Reason, *told: DeviceAddress, by: DeviceAddress | None = None) -> None:
+    def end(self, call: CallRecord, reason: Reason, *notified: DeviceAddress, by: DeviceAddress | None = None) -> None:
         """End a call, and notify devices. ``by``: the device that ended it, if any."""
-        self.put_call(call, over(call.state, reason, self.now, by), *told)
+        self.put_call(call, over(call.state, reason, self.now, by), *notified)
 
     def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         """Remove a record. It must be as it was read."""

@@ -51,7 +51,7 @@ def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secr
     for device_id in device_ids:
         _require_device_id(device_id)
     with opened(settings) as database:
-        is_told = "device_enrolled" in settings.webhooks.told
+        is_told = "device_enrolled" in settings.webhooks.wanted
         secrets = {} if no_secret else {device_id: new_secret() for device_id in device_ids}
         hashes = {device_id: secret_hash(secret) for device_id, secret in secrets.items()}
         made = devices.provision(database, phone, device_ids, time.time(), is_told, hashes)

@@ -222,8 +222,8 @@ class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
     @property
-    def told(self) -> frozenset[WebhookEvent]:
-        """The events that are told."""
+    def wanted(self) -> frozenset[WebhookEvent]:
+        """The events that are sent."""
         return frozenset(self.events if self.url else ())
 
 

@@ -270,7 +270,7 @@ class Observed(Struct, frozen=True):
     """The readiness."""
     families: Callable[[], Deferred[Sequence[Family]]]
     """The metrics."""
-    obey: Callable[[AdminCommand], Deferred[AdminResult]]
+    execute: Callable[[AdminCommand], Deferred[AdminResult]]
     """Carries out an order. It fails with :class:`callnet.errors.Unavailable` if that cannot be done now."""
     stop: Callable[[], None]
     """Have it stop as SIGTERM does."""

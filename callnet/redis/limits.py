@@ -217,20 +217,20 @@ class SharedCrowds:
 
     def take_said(self, now: float, most: int) -> list[tuple[str, int]]:
         """Take the addresses to report: their count differs from the one last reported, or that expires soon."""
-        large, news = self._crowds.large, []
+        large, changes = self._crowds.large, []
         for site, count in large.items():
             said, at = self._said.get(site, (0, 0.0))
             if said != count or now - at >= SAID_AGAIN:
-                news.append((site, count))
-        news.extend((site, 0) for site in self._said if site not in large)
-        del news[most:]
-        for site, count in news:
+                changes.append((site, count))
+        changes.extend((site, 0) for site in self._said if site not in large)
+        del changes[most:]
+        for site, count in changes:
             if count:
                 self._said[site] = count, now
             else:
                 del self._said[site]
                 self._elsewhere.pop(site, None)
-        return news
+        return changes
 
     def hear(self, site: str, others: int) -> None:
         """Record the count of the other nodes."""

@@ -41,7 +41,7 @@ class LocalCache:
         self._tables: Final = Tables()
         self._old: set[RoomId] = set()
         self.changed: dict[RoomId, None] = {}
-        """Rooms of this node's pages whose calls have changed; see :meth:`news_of_pages`."""
+        """Rooms of this node's pages whose calls have changed; see :meth:`messages_of_pages`."""
         self.records: Final = self._tables.records
         """All cache, live."""
         self.alone: Final = replace(self.records, complete=False, alone=True)
@@ -151,9 +151,9 @@ class LocalCache:
     def see(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> Sequence[BusMessage]:
         """Apply a complete read of these phones and rooms; return the messages to this node's own devices and pages."""
         changed, calls = self._not_known(records, phones)
-        news: list[BusMessage] = []
+        messages: list[BusMessage] = []
         if changed or calls or records.seats:
-            news += self._news(records, changed, calls)
+            messages += self._missed_by(records, changed, calls)
         for phone in changed:
             self._see_devices(phone, records.devices.get(phone, {}))
         for room in rooms:
@@ -166,8 +166,8 @@ class LocalCache:
             seats = [self._with_its_pages(record) for record in records.seats.values()]
             self.apply(Changes(calls=calls, seats=seats), pages_know=False)
         if self.changed:
-            news += self.news_of_pages()
-        return news
+            messages += self.messages_of_pages()
+        return messages
 
     def _not_known(self, records: Records, phones: Iterable[str]) -> tuple[list[str], list[CallRecord]]:
         """The phones and calls with changed records. Most often there are none.
@@ -190,7 +190,9 @@ class LocalCache:
         for device in read.values():
             self._put_device(self._with_its_socket(device))
 
-    def _news(self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]) -> Iterator[BusMessage]:
+    def _messages_of(
+        self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]
+    ) -> Iterator[BusMessage]:
         """Messages for lost or delayed changes."""
         for phone in phones:
             for mine in self.records.devices.get(phone, {}).values():
@@ -223,7 +225,7 @@ class LocalCache:
             if seat is not None and seat.empty_since is None and self.is_here(seat.node):
                 yield SeatNotice(seat.key, seats, call)
 
-    def news_of_pages(self) -> Sequence[SeatNotice]:
+    def messages_of_pages(self) -> Sequence[SeatNotice]:
         """Notices to this node's pages of changes of their calls; each is returned once.
 
         The committer of a change may not have known the pages: the store had lost its records, or was away.

@@ -86,7 +86,7 @@ class SharedBus:
 
     def tell_pages(self) -> None:
         """Notify pages of unreported changes of their calls."""
-        for notice in self._cache.news_of_pages():
+        for notice in self._cache.messages_of_pages():
             self.deliver(notice)
 
     def _has_things_to_say(self) -> bool:
@@ -186,7 +186,7 @@ class SharedCallStore:
             elif told == "0" and isinstance(notice, Notice):
                 unreached.append(notice.to)
         if self._cache.changed:
-            here += self._cache.news_of_pages()
+            here += self._cache.messages_of_pages()
         return Commit(True, here, tuple(unreached))
 
     def _commit_apart(self, changes: Changes) -> Commit:
@@ -201,7 +201,7 @@ class SharedCallStore:
         for call in changes.calls:
             if isinstance(call.state, Over):
                 self.ended.add(cast("CallRecord[Over]", call))
-        return Commit(True, [*filter(self._is_here, changes.notices), *self._cache.news_of_pages()])
+        return Commit(True, [*filter(self._is_here, changes.notices), *self._cache.messages_of_pages()])
 
     def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
         if isinstance(notice, Notice):

@@ -75,7 +75,7 @@ class WorkerProcess(ProcessProtocol):
         """
         return self._ask("families", clock).addCallback(lambda answer: answer.families)
 
-    def obey(self, order: AdminCommand, clock: IReactorTime) -> Deferred[AdminResult | None]:
+    def execute(self, order: AdminCommand, clock: IReactorTime) -> Deferred[AdminResult | None]:
         """Hand an order on; ``None``: it cannot be carried out now.
 
         :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.

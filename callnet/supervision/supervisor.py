@@ -119,11 +119,11 @@ class Worker:
         """True if its process takes connections."""
         return self._process is not None and self._serving
 
-    def obey(self, order: AdminCommand) -> Deferred[AdminResult | None]:
+    def execute(self, order: AdminCommand) -> Deferred[AdminResult | None]:
         """Have its process carry out an order. ``None``: it cannot, or does not answer."""
         if self._process is None or not self._serving:
             return succeed(None)
-        return self._process.obey(order, self._reactor).addErrback(_nothing)
+        return self._process.execute(order, self._reactor).addErrback(_nothing)
 
     def _note(self, counted: Sequence[Family]) -> Sequence[Family]:
         self._counted = counted
@@ -265,7 +265,7 @@ class Workers:
             threshold.choose(order.level)
         serving = [worker for worker in self._workers if worker.serves]
         asked = serving[:1] if isinstance(order, Revoke) else self._workers
-        outcomes = await gatherResults([worker.obey(order) for worker in asked])
+        outcomes = await gatherResults([worker.execute(order) for worker in asked])
         if isinstance(order, Revoke) and not any(outcomes):
             raise Unavailable("no worker is ready; try again later")
         return together(SILENT if outcome is None else outcome for outcome in outcomes)

@@ -145,42 +145,42 @@ class ControlApi:
     @call(routes, "/api/calls")
     async def calls(self, _request: IRequest, asked: ListRequest) -> Calls:
         """List calls that go on."""
-        found = await self._observed.obey(ListCalls(asked.limit))
+        found = await self._observed.execute(ListCalls(asked.limit))
         return Calls(list(found.calls)[: asked.limit], found.silent)
 
     @call(routes, "/api/calls/end")
     async def end_call(self, _request: IRequest, asked: CallRequest) -> Done:
         """End a call."""
-        return _done((await self._observed.obey(EndCall(asked.call))).done, "no such call")
+        return _done((await self._observed.execute(EndCall(asked.call))).done, "no such call")
 
     @call(routes, "/api/devices")
     async def devices(self, _request: IRequest, asked: DevicesRequest) -> Devices:
         """List devices that are connected."""
-        found = await self._observed.obey(ListDevices(asked.limit, asked.phone))
+        found = await self._observed.execute(ListDevices(asked.limit, asked.phone))
         return Devices(list(found.devices)[: asked.limit], found.silent)
 
     @call(routes, "/api/devices/disconnect")
     async def disconnect(self, _request: IRequest, asked: DeviceRequest) -> Done:
         """Close the socket of a device."""
-        found = await self._observed.obey(Disconnect(asked.phone, asked.device_id))
+        found = await self._observed.execute(Disconnect(asked.phone, asked.device_id))
         return _done(found.done, "the device is not connected here")
 
     @call(routes, "/api/devices/revoke")
     async def revoke(self, _request: IRequest, asked: RevokeRequest) -> Done:
         """Revoke the tokens of a device, or of all of a phone."""
-        await self._observed.obey(Revoke(asked.phone, asked.device_id))
+        await self._observed.execute(Revoke(asked.phone, asked.device_id))
         return DONE
 
     @call(routes, "/api/failures")
     async def failures(self, _request: IRequest, asked: ListRequest) -> Failures:
         """List calls that failed recently, newest first."""
-        found = await self._observed.obey(ListFailures(asked.limit))
+        found = await self._observed.execute(ListFailures(asked.limit))
         return Failures(list(found.failures)[: asked.limit], found.silent)
 
     @call(routes, "/api/nodes")
     async def nodes(self, _request: IRequest, asked: NothingRequest) -> Nodes:  # noqa: ARG002
         """List the nodes that meet over Redis; none: there is no Redis."""
-        found = await self._observed.obey(ListNodes())
+        found = await self._observed.execute(ListNodes())
         return Nodes(list(found.nodes), found.silent)
 
     @call(routes, "/api/drain")
@@ -194,7 +194,7 @@ class ControlApi:
     async def log_level(self, _request: IRequest, asked: LevelRequest) -> LevelAnswer:
         """Log from another level on, if one is given; answer with the one that holds."""
         if asked.level is not None:
-            await self._observed.obey(ChooseLevel(asked.level))
+            await self._observed.execute(ChooseLevel(asked.level))
         return LevelAnswer(threshold.level.name)
 
     @routes.handle_errors(Exception)

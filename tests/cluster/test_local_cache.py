@@ -149,23 +149,23 @@ class NewsTests(SynchronousTestCase):
         """However a node learns that a call has changed: its pages are to look at it, once."""
         expected = [SeatNotice("red", SEATS, self.over)]
         self.assertEqual(expected, self.cache.see(Records({}, {ROOM: self.over}, {ROOM: SEATS}), [], []))
-        self.assertEqual([], list(self.cache.news_of_pages()))
+        self.assertEqual([], list(self.cache.messages_of_pages()))
         for heard in (True, False):
             self.setUp()
             if heard:
                 self.cache.hear(Notice(ANN, self.over))
             else:
                 self.cache.apply(Changes(calls=[self.over]))
-            self.assertEqual(expected, self.cache.news_of_pages())
-            self.assertEqual([], list(self.cache.news_of_pages()))
+            self.assertEqual(expected, self.cache.messages_of_pages())
+            self.assertEqual([], list(self.cache.messages_of_pages()))
 
     def test_nothing_new(self) -> None:
         """They are not if it has not, or if their room is gone meanwhile."""
         self.cache.hear(Notice(ANN, self.call))
-        self.assertEqual([], list(self.cache.news_of_pages()))
+        self.assertEqual([], list(self.cache.messages_of_pages()))
         self.cache.hear(Notice(ANN, self.over))
         self.cache.drop_room(ROOM)
-        self.assertEqual([], list(self.cache.news_of_pages()))
+        self.assertEqual([], list(self.cache.messages_of_pages()))
 
 
 class MessagesTests(SynchronousTestCase):

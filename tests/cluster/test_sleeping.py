@@ -97,4 +97,4 @@ class SleepingTests(SimulatedCase):
 
     async def made_known(self, node: SimulatedNode) -> None:
         """Make it known that the television sleeps."""
-        await self.result_of(node.rooms.waking.sleeps(TV, WAKES))
+        await self.result_of(node.rooms.wake_requests.sleeps(TV, WAKES))

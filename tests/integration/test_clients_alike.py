@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.model import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
+from callnet_client.event_queue import EventQueue
 from callnet_client.events import CallEvent
 from callnet_client.frames import PresentCall, Request, parse_frame
-from callnet_client.news import News
 from harness import ROOT
 
 PROGRAM: Final = ROOT / "tests" / "javascript" / "play_calls.mjs"
@@ -95,8 +95,8 @@ def python(steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
             made.append(event.call)
         told.append(seen(event.call, made.index(event.call)))
 
-    news = News()
-    calls = Calls(say, lambda event: news.add(lambda: tell(event)), news, clock)
+    queue = EventQueue()
+    calls = Calls(say, lambda event: queue.add(lambda: tell(event)), queue, clock)
     for step, *words in steps:
         take(calls, made[-1] if made else None, clock, step, words)
     calls.left()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from callnet.calls.events import Stopped
-from callnet.calls.telling import answer, news, outcome_of
+from callnet.calls.telling import answer, notification_for, outcome_of
 from callnet.frames.base import FAILURES, encode
 from callnet.model import Accepted, Failed, Reason, Refused, Withdrawn
 from tests.rules.frames import be_hangup, call_success, called, on_wire
@@ -23,24 +23,24 @@ class TellingTests(RulesTestCase):
         room = self.ringing(self.ann, self.tv)
         call = self.world.calls[room]
         for later in (45.0, 46.0):
-            self.assertIsNone(news(call, self.tv.address, self.world.now + later, 45.0))
+            self.assertIsNone(notification_for(call, self.tv.address, self.world.now + later, 45.0))
         for later, left in ((-0.05, 45), (0.0, 45), (0.4, 45), (1.0, 44), (44.9, 1)):
-            message = news(call, self.tv.address, self.world.now + later, 45.0)
+            message = notification_for(call, self.tv.address, self.world.now + later, 45.0)
             assert message is not None
             self.assertEqual(called(self.ann, room, expires_in=left), on_wire(message))
 
     def test_outsiders(self) -> None:
         """A device that has nothing to do with a call is told nothing of it."""
         room = self.ringing(self.ann, self.tv)
-        self.assertIsNone(news(self.world.calls[room], self.carol.address, self.world.now, 45.0))
+        self.assertIsNone(notification_for(self.world.calls[room], self.carol.address, self.world.now, 45.0))
 
     def test_callee(self) -> None:
         """A callee that accepted is told nothing of that; one that did so by calling is owed a `call_success`."""
         room = self.active(self.ann, self.tv)
-        self.assertIsNone(news(self.world.calls[room], self.tv.address, self.world.now, 45.0))
+        self.assertIsNone(notification_for(self.world.calls[room], self.tv.address, self.world.now, 45.0))
         room = self.ringing(self.carol, self.pad)
         self.pad.calls(self.carol)
-        message = news(self.world.calls[room], self.pad.address, self.world.now, 45.0)
+        message = notification_for(self.world.calls[room], self.pad.address, self.world.now, 45.0)
         assert message is not None
         self.assertEqual(call_success(self.carol, room), on_wire(message))
 
@@ -50,7 +50,7 @@ class TellingTests(RulesTestCase):
         self.world.happen(Stopped(room))
         call = self.world.calls[room]
         for device, other in ((self.ann, self.tv), (self.tv, self.ann)):
-            message = news(call, device.address, self.world.now, 45.0)
+            message = notification_for(call, device.address, self.world.now, 45.0)
             assert message is not None
             self.assertEqual(be_hangup(other, room, "shutting_down"), on_wire(message))
 
@@ -58,7 +58,7 @@ class TellingTests(RulesTestCase):
         """The device that hung up is not told of it."""
         room = self.active(self.ann, self.tv)
         self.tv.hangs_up(room)
-        self.assertIsNone(news(self.world.calls[room], self.tv.address, self.world.now, 45.0))
+        self.assertIsNone(notification_for(self.world.calls[room], self.tv.address, self.world.now, 45.0))
 
     def test_caller_that_was_taken_for_gone(self) -> None:
         """A caller whose ringing ended by its absence, and that is there after all, is told `unavailable`; one
@@ -69,12 +69,12 @@ class TellingTests(RulesTestCase):
         self.world.wait(31)
         call = self.world.calls[room]
         self.assertEqual(Reason.CANCELLED, call.end and call.end.reason)
-        message = news(call, self.ann.address, self.world.now, 45.0)
+        message = notification_for(call, self.ann.address, self.world.now, 45.0)
         assert message is not None
         self.assertEqual("unavailable", on_wire(message)["reason"])
         room = self.ringing(self.carol, self.tv)
         self.carol.cancels(self.tv)
-        self.assertIsNone(news(self.world.calls[room], self.carol.address, self.world.now, 45.0))
+        self.assertIsNone(notification_for(self.world.calls[room], self.carol.address, self.world.now, 45.0))
 
     def test_failure(self) -> None:
         """A failure carries the address as it was asked, **no `room_id`**, and a message for a person."""

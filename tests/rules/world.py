@@ -25,7 +25,7 @@ from callnet.calls.records import (
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
 from callnet.calls.seats import RoomView, Seated, view
-from callnet.calls.telling import answer, news
+from callnet.calls.telling import answer, notification_for
 from callnet.calls.timeouts import KNOWN_AFTER
 from callnet.calls.transitions import Rings, TooLate
 from callnet.config.schema import CallSettings
@@ -129,7 +129,7 @@ class World:
         else:
             device = self.people[notice.to]
             if device.record.connected:
-                device.told(notice.call)
+                device.deliver(notice.call)
 
 
 class Device:
@@ -175,9 +175,9 @@ class Device:
         self.generation = attached.generation
         self._told = dict.fromkeys(attached.known, -inf)
         if attached.missed.ended is not None:
-            self.told(attached.missed.ended)
+            self.deliver(attached.missed.ended)
         if attached.missed.present is not None:
-            self.told(attached.missed.present)
+            self.deliver(attached.missed.present)
         return self.hears()
 
     def known(self) -> tuple[Known, ...]:
@@ -243,9 +243,9 @@ class Device:
         heard, self._heard = self._heard, []
         return heard
 
-    def told(self, call: CallRecord) -> None:
+    def deliver(self, call: CallRecord) -> None:
         """Look at a call."""
-        message = news(call, self.address, self._world.now, self._world.settings.ring_time)
+        message = notification_for(call, self.address, self._world.now, self._world.settings.ring_time)
         if message is not None and not isinstance(message, Called):
             is_over = not isinstance(message, CallSuccess)
             self._told.pop(Known(call.room, not is_over), None)

@@ -10,12 +10,12 @@ from twisted.internet.task import Clock
 from twisted.web.resource import IResource
 
 from callnet.accounts.call_events import CallEvents
+from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
-from callnet.accounts.news import News
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
@@ -94,7 +94,7 @@ class ServiceFixture:
             SqlPreferences(self.database, run_at_once, contacts_only=False), self.clock
         )
         revoked = SqlRevocations(self.database, run_at_once, self.clock.seconds)
-        self.news = News(
+        self.change_feed = ChangeFeed(
             SqlChanges(self.database, run_at_once, self.clock.seconds),
             revoked,
             self.revocations,
@@ -126,7 +126,7 @@ class ServiceFixture:
             enrolment,
             codes if enrolment == "otp" else None,
             code_without_secret,
-            self.news.look,
+            self.change_feed.look,
         )
         self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
         self.ice = NO_SERVERS if world is None else world.ice

@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.model import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
+from callnet_client.event_queue import EventQueue
 from callnet_client.events import CallEvent
 from callnet_client.frames import PresentCall, Request, parse_frame
-from callnet_client.news import News
 
 FRIEND: Final = DeviceAddress("13651884968", "phone1")
 OTHER: Final = DeviceAddress("13651884969", "pad")
@@ -32,12 +32,12 @@ class CallsCase(SynchronousTestCase):
         self.sent: list[dict[str, Any]] = []
         self.told: list[str] = []
         self.react: Callable[[CallEvent], object] = lambda _: None
-        news = News()
+        queue = EventQueue()
 
         def tell(event: CallEvent) -> None:
-            news.add(lambda: self.hear_of(event))
+            queue.add(lambda: self.hear_of(event))
 
-        self.calls = Calls(self.say, tell, news, self.clock)
+        self.calls = Calls(self.say, tell, queue, self.clock)
         self.addCleanup(self.calls.left)
 
     def say(self, request: Request) -> None:

@@ -37,8 +37,8 @@ class PeopleCase(QuietTestCase):
         """Ann, and two devices of a phone."""
         super().setUp()
         self.fixture = ServiceFixture(world=self.world, database=self.database, preferences=self.preferences)
-        self.fixture.news.start()
-        self.addCleanup(self.fixture.news.stop)
+        self.fixture.change_feed.start()
+        self.addCleanup(self.fixture.change_feed.stop)
         self.ann, self.tv, self.pad = map(self.connected, (ANN, TV, PAD))
 
     def connected(self, address: DeviceAddress) -> Device:

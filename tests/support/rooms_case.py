@@ -59,13 +59,13 @@ class RecordedSession:
         """The rooms of the calls that it was told of, each with the reason if the call was over, else its state."""
         return [(call.room, call.state.word if call.end is None else call.end.reason) for call in self.calls]
 
-    def told(self, call: CallRecord) -> None:
+    def deliver(self, call: CallRecord) -> None:
         """Remember the call."""
         self.calls.append(call)
 
-    def told_later(self, call: CallRecord) -> None:
+    def deliver_later(self, call: CallRecord) -> None:
         """There is no need to wait."""
-        self.told(call)
+        self.deliver(call)
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """These are not extended."""
@@ -109,7 +109,7 @@ class RecordedPage:
         self.relays: list[tuple[str, bytes]] = []
         self.closed = 0
 
-    def told(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+    def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Remember the room."""
         self.seen.append((seats, call))
 

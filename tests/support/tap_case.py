@@ -55,7 +55,7 @@ class DaemonTestCase(SynchronousTestCase):
         """Start a daemon, and let it read everything that it needs before devices are sent to it."""
         daemon.startService()
         self.addCleanup(self.end, daemon)
-        while not daemon.news.begun.called:
+        while not daemon.change_feed.begun.called:
             self.reactor.take_thread()
         return daemon
 

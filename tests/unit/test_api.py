@@ -250,7 +250,7 @@ class ErrorTests(ApiTestCase):
     def serve_accounts(self, accounts: SqlAccounts) -> None:
         """Serve with accounts of another kind."""
         revoked = SqlRevocations(self.fixture.database, run_at_once, self.fixture.clock.seconds)
-        is_phone, look = phone_rule("cn-mobile"), self.fixture.news.look
+        is_phone, look = phone_rule("cn-mobile"), self.fixture.change_feed.look
         logins = Logins(accounts, revoked, OPEN, self.fixture.tokens, is_phone, "open", None, True, look)
         self.serve(logins, self.fixture.lists)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.model import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import LATE, RING_TIME, Calls
-from callnet_client.news import News
+from callnet_client.event_queue import EventQueue
 from tests.support.calls_case import FRIEND, OTHER, ROOM, ROOM_2, CallsCase, hang_up, refusal
 
 
@@ -167,7 +167,7 @@ class IncomingTests(CallsCase):
             refuse(call)
             self.assertEqual([refusal()], self.take_sent())
             self.assert_over(call, "refused", is_own=True)
-            self.calls = Calls(self.say, lambda _: None, News(), self.clock)
+            self.calls = Calls(self.say, lambda _: None, EventQueue(), self.clock)
 
     def test_what_is_no_answer(self) -> None:
         """A caller neither accepts nor refuses its own call."""

@@ -237,9 +237,9 @@ class MistakeTests(FileTestCase):
         for secret in ("", "x" * 31):
             self.assertIn("webhooks.secret must have at least 32", self.refusal(f'{url}webhooks.secret = "{secret}"'))
         whole = f'{url}webhooks.secret = "{"x" * 32}"\n'
-        self.assertEqual(5, len(self.load(whole).webhooks.told))
-        self.assertEqual({"call_missed"}, self.load(f'{whole}webhooks.events = ["call_missed"]').webhooks.told)
-        self.assertEqual(set(), self.load("").webhooks.told)
+        self.assertEqual(5, len(self.load(whole).webhooks.wanted))
+        self.assertEqual({"call_missed"}, self.load(f'{whole}webhooks.events = ["call_missed"]').webhooks.wanted)
+        self.assertEqual(set(), self.load("").webhooks.wanted)
         self.assertIn("webhooks.events[0] must be one of", self.refusal('webhooks.events = ["call"]'))
 
     def test_a_word_that_is_none_of_the_allowed(self) -> None:

@@ -56,7 +56,7 @@ class ControlTestCase(SynchronousTestCase):
         (dashboard / "dashboard.js").write_text("export {};")
         self.clock = Clock()
         self.key = AdminKey(KEY.encode())
-        observed = Observed(self.report, lambda: succeed([]), self.obey, self.stop)
+        observed = Observed(self.report, lambda: succeed([]), self.execute, self.stop)
         root = admin.root(observed, self.key, str(dashboard))
         self.wire = HttpWire(admin.AdminSite(root, self.clock, NO_SETTINGS, ["callnet.test"]))
         self.addCleanup(self.wire.leave)
@@ -68,7 +68,7 @@ class ControlTestCase(SynchronousTestCase):
             Report(not self.draining, {"listeners": Check(not self.draining, "draining" if self.draining else "")})
         )
 
-    def obey(self, order: AdminCommand) -> Deferred[AdminResult]:
+    def execute(self, order: AdminCommand) -> Deferred[AdminResult]:
         """Take an order."""
         self.orders.append(order)
         if isinstance(order, ChooseLevel):

@@ -199,7 +199,7 @@ class FirstLookTests(SynchronousTestCase):
     def test_database_away(self) -> None:
         """Nobody logs in as long as it cannot look, so that no secret is offered that nobody is told."""
         fixture = self.fixture
-        fixture.news._revoked = Unreadable(fixture.database, run_at_once, fixture.clock.seconds)
+        fixture.change_feed._revoked = Unreadable(fixture.database, run_at_once, fixture.clock.seconds)
         self.failureResultOf(self.fixture.logins.login(*TV), Unavailable)
         self.assertIsNone(devices.export(self.fixture.database, PHONE))
 

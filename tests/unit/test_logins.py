@@ -29,8 +29,8 @@ class LoginsTestCase(SynchronousTestCase):
         self.addCleanup(fixture.database.close)
         self.other = ServiceFixture(fixture.enrolment, database=fixture.database)
         for node in (fixture, self.other):
-            node.news.start()
-            self.addCleanup(node.news.stop)
+            node.change_feed.start()
+            self.addCleanup(node.change_feed.stop)
 
     def login(
         self, secret: str | None = None, node: ServiceFixture | None = None, address: DeviceAddress = TV
@@ -239,8 +239,8 @@ class RevocationTests(LoginsTestCase):
         self.pass_time(700)
         late = ServiceFixture(database=self.fixture.database)
         late.clock.advance(self.fixture.clock.seconds())
-        late.news.start()
-        self.addCleanup(late.news.stop)
+        late.change_feed.start()
+        self.addCleanup(late.change_feed.stop)
         self.assertRaises(TokenInvalid, late.tokens.verify, token)
         self.assertEqual(([PHONE], []), (late.closed, late.left))
 

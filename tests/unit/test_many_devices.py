@@ -23,8 +23,8 @@ class ManyDevicesTests(SynchronousTestCase):
         """Nobody has logged in yet."""
         self.fixture = ServiceFixture()
         self.addCleanup(self.fixture.database.close)
-        self.fixture.news.start()
-        self.addCleanup(self.fixture.news.stop)
+        self.fixture.change_feed.start()
+        self.addCleanup(self.fixture.change_feed.stop)
         self.fixture.clock.advance(100 * DAY)
 
     def log_in(self, name: object, phone: str = PHONE) -> str:

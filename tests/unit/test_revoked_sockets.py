@@ -22,8 +22,8 @@ class RevokedSocketTests(QuietTestCase):
         super().setUp()
         self.fixture = ServiceFixture(world=self.world)
         self.addCleanup(self.fixture.database.close)
-        self.fixture.news.start()
-        self.addCleanup(self.fixture.news.stop)
+        self.fixture.change_feed.start()
+        self.addCleanup(self.fixture.change_feed.stop)
 
     def connected(self, address: DeviceAddress) -> tuple[Device, str]:
         """A device that has logged in and connected, and its token."""

@@ -193,7 +193,7 @@ class OvertakingTests(LateCase):
 
         class AnsweringSession(RecordedSession):
             def told(session, call: CallRecord) -> None:
-                super().told(call)
+                super().deliver(call)
                 self.elsewhere(events.Accept(call.room, TV))
 
         tv = AnsweringSession(self.others, TV)

@@ -152,7 +152,7 @@ class OrderTests(WorkersTestCase):
 
     def outcome(self, order: AdminCommand, *answers: AdminResult | None) -> AdminResult:
         """The outcome of an order, if the serving workers answer this, or not at all."""
-        asked = self.workers.observed.obey(order)
+        asked = self.workers.observed.execute(order)
         for process, outcome in zip(self.reactor.processes, answers, strict=False):
             if outcome is not None:
                 self.assertEqual(process.orders[-1].what, order)
@@ -198,19 +198,19 @@ class OrderTests(WorkersTestCase):
     def test_what_is_in_the_database(self) -> None:
         """A row of the database is changed by one of the serving workers."""
         self.first.end(signal=9)
-        asked = self.workers.observed.obey(Revoke("1"))
+        asked = self.workers.observed.execute(Revoke("1"))
         self.second.answer(outcome=AdminResult(done=1))
         self.assertEqual(self.successResultOf(asked).done, 1)
         self.reactor.advance(FIRST_PAUSE)
         self.newest.say(Serving())
         before = len(self.second.orders)
-        asked = self.workers.observed.obey(Revoke("1"))
+        asked = self.workers.observed.execute(Revoke("1"))
         self.newest.answer(outcome=AdminResult(done=1))
         self.assertEqual((self.successResultOf(asked).done, len(self.second.orders)), (1, before))
 
     def test_it_cannot_be_done(self) -> None:
         """If it cannot be done just now, that is said."""
-        asked = self.workers.observed.obey(Revoke("1"))
+        asked = self.workers.observed.execute(Revoke("1"))
         self.first.answer(outcome=None)
         self.failureResultOf(asked, Unavailable)
 

@@ -17,9 +17,9 @@ from callnet_client import frames
 from callnet_client.address import DeviceAddress
 from callnet_client.call import Call, Direction
 from callnet_client.ended import Ended
+from callnet_client.event_queue import EventQueue
 from callnet_client.events import CallEvent
 from callnet_client.frames import Frame, PresentCall, Request
-from callnet_client.news import News
 
 DOUBT: Final = 1.0
 """Seconds after its welcome in which the server may still report the outcome of a call missing there."""
@@ -34,19 +34,19 @@ class Calls:
 
     :param say: sends a request, now or as soon as the server is back.
     :param tell: called with each change of a call.
-    :param news: the event queue of ``tell``.
+    :param queue: the event queue of ``tell``.
     """
 
     def __init__(
         self,
         say: Callable[[Request], None],
         tell: Callable[[CallEvent], object],
-        news: News,
+        queue: EventQueue,
         reactor: IReactorTime,
     ) -> None:
         self._say = say
         self._tell = tell
-        self._news = news
+        self._events = queue
         self._reactor = reactor
         self._ended = Ended()
         self._asked = 0
@@ -67,7 +67,7 @@ class Calls:
         if present is not None and _is_rung(present) and present.peer.phone == to.phone:
             present.accept()
             return present
-        with self._news:
+        with self._events:
             call = self._begin_own(to)
             self._say(frames.Call(to_phone=to.phone, to_device_id=to.device_id, id=self._request))
             self._note(call)
@@ -75,7 +75,7 @@ class Calls:
 
     def pull(self, room_id: str) -> Call:
         """Take over a call of another device of the phone. The device leaves its current call."""
-        with self._news:
+        with self._events:
             call = self._begin_own(DeviceAddress("", ""))
             call.room_id = room_id
             self._say(frames.Pull(room_id=room_id, id=self._request))
@@ -84,7 +84,7 @@ class Calls:
 
     def resume(self, call: PresentCall) -> Call:
         """Resume a call from before a restart of the program. It may be over by now."""
-        with self._news:
+        with self._events:
             resumed = self._begin(_direction(call), call.peer)
             self._activate(resumed, call.room_id, call.page, call.peer, call.answered_at)
         return resumed
@@ -139,7 +139,7 @@ class Calls:
 
     def welcomed(self, view: PresentCall | None) -> None:
         """Apply the current call of the device from the ``welcome`` frame."""
-        with self._news:
+        with self._events:
             self._welcomed(view, self.present)
 
     def _welcomed(self, view: PresentCall | None, present: Call | None) -> None:
@@ -160,7 +160,7 @@ class Calls:
 
     def hear(self, frame: Frame) -> None:
         """Handle any frame."""
-        with self._news:
+        with self._events:
             self._hear(frame, self.present)
 
     def _hear(self, frame: Frame, present: Call | None) -> None:
@@ -310,9 +310,9 @@ class Calls:
 
     def _note(self, call: Call) -> None:
         state = call.state
-        with self._news:
+        with self._events:
             self._tell(CallEvent(call, state))
-            self._news.add(lambda: call.noted(state))
+            self._events.add(lambda: call.noted(state))
 
     def _tell_accept(self, call: Call, by_itself: bool = False) -> None:
         to = call.peer

@@ -19,9 +19,9 @@ from callnet_client.call import Call
 from callnet_client.calls import Calls
 from callnet_client.connection import Watch
 from callnet_client.errors import AccountError
+from callnet_client.event_queue import EventQueue
 from callnet_client.events import DeviceState, Event, Listener, MissedEvent, PresenceEvent, SignalEvent, StateEvent
 from callnet_client.frames import CallOfPhone, Frame, MissedCall, PresentCall, Request, Signal, parse_frame
-from callnet_client.news import News
 from callnet_client.reconnecting_device import ReconnectingDevice, Told
 from callnet_client.reconnecting_socket import Loss
 from callnet_client.waiting import Waiting
@@ -47,8 +47,8 @@ class Device:
         self.calls_of_phone: Sequence[CallOfPhone] = ()
         """The active calls of the phone's other devices at the time of the connection; :meth:`pull` takes one over."""
         self._listeners: list[Listener] = []
-        self._news = News()
-        self._calls = Calls(self._say, self._tell, self._news, account.server.reactor)
+        self._events = EventQueue()
+        self._calls = Calls(self._say, self._tell, self._events, account.server.reactor)
         self._waiting: Waiting[DeviceState] = Waiting()
         told = Told(self._opened, self._heard, self._became, self._calls.revoked)
         self._attendance = ReconnectingDevice(account, extended, watch, self._ask_now, told)
@@ -174,12 +174,12 @@ class Device:
     def _welcomed(self, frame: Frame) -> None:
         self._ask_every = frame.number("ping_every") or ASK_EVERY
         self.calls_of_phone = _list_of(frame, "calls_of_phone", CallOfPhone)
-        with self._news:
+        with self._events:
             self._calls.welcomed(_convert(frame.fields.get("call"), PresentCall))
             self._admitted()
 
     def _admitted(self) -> None:
-        with self._news:
+        with self._events:
             self._attendance.admitted()
             unsaid, self._unsaid = self._unsaid, []
             for request in unsaid:
@@ -190,14 +190,14 @@ class Device:
             self._unsaid.append(request)
 
     def _became(self, state: DeviceState) -> None:
-        with self._news:
+        with self._events:
             self._tell(StateEvent(state))
-            self._news.add(lambda: self._waiting.tell(state))
+            self._events.add(lambda: self._waiting.tell(state))
 
     def _tell(self, event: Event) -> None:
-        with self._news:
+        with self._events:
             for listener in self._listeners:
-                self._news.add(partial(listener, event))
+                self._events.add(partial(listener, event))
 
 
 def _convert(value: object, kind: Any) -> Any:

@@ -28,7 +28,7 @@ _AT_ONCE: Final = 500
 log = Logger()
 
 
-class News:
+class ChangeFeed:
     """Applies changes by any node to this one. While the database is away the known state holds.
 
     :param forget: called with phones that have changed; ``None``: any may have.

@@ -12,24 +12,24 @@ from twisted.logger import Logger
 log: Final = Logger(namespace="callnet_client")
 
 
-class News:
+class EventQueue:
     """Delivers events in order, and none while an operation is in progress.
 
     So listeners may call any method: the resulting events are delivered afterwards. A failing listener is logged, and
     does not affect the others::
 
-        with news:
+        with queue:
             ...  # events that are added here are delivered at the end
     """
 
     def __init__(self) -> None:
-        self._untold: deque[Callable[[], object]] = deque()
+        self._undelivered: deque[Callable[[], object]] = deque()
         self._depth = 0
 
     def add(self, tell: Callable[[], object]) -> None:
         """Add an event. It is delivered at once if no operation is in progress."""
         with self:
-            self._untold.append(tell)
+            self._undelivered.append(tell)
 
     def __enter__(self) -> None:
         """Begin an operation."""
@@ -39,9 +39,9 @@ class News:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End an operation."""
-        while self._depth == 1 and self._untold:
+        while self._depth == 1 and self._undelivered:
             try:
-                self._untold.popleft()()
+                self._undelivered.popleft()()
             except Exception:  # noqa: BLE001  anything: it is logged
                 log.failure("a listener of a device failed")
         self._depth -= 1
