@@ -122,7 +122,7 @@ class CallCounts:
         else:
             self.media_setup[media.path].count(media.seconds)
 
-    def told_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
+    def count_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
         """Count the outcome of a call without any ringing."""
         self.count(outcome)
         if isinstance(outcome, Failed):

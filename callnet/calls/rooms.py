@@ -196,7 +196,7 @@ class RoomManager:
     # Requests of devices
 
     def call(self, session: DeviceSession, target: DeviceAddress, respond: Respond, read_at: float) -> Waits:
-        """Place a call, in its caller's turn. ``told`` is called once with its outcome, now or when it is known.
+        """Place a call, in its caller's turn. ``respond`` is called once with its outcome, now or when it is known.
 
         If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or only briefly.
 
@@ -231,7 +231,7 @@ class RoomManager:
                 self.wake_requests.wake_all(room, caller, reply.asleep)
             return
         self._waiters.not_placed(room)
-        self.counts.told_at_once(caller, reply, self.now())
+        self.counts.count_at_once(caller, reply, self.now())
         if isinstance(reply, Failed) and reply.reason in UNREACHED:
             self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
@@ -249,7 +249,7 @@ class RoomManager:
         self._tell_at_once(event.caller, respond, Failed(event.target, reason))
 
     def _tell_at_once(self, caller: DeviceAddress, respond: Respond, outcome: Outcome) -> None:
-        self.counts.told_at_once(caller, outcome, self.now())
+        self.counts.count_at_once(caller, outcome, self.now())
         respond(outcome, None)
 
     def answer(self, session: DeviceSession, event: Answer, then: Then) -> Waits:

@@ -168,7 +168,7 @@ class Session:
             self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
         else:
             failed = Failed(target, Reason.RATE_LIMITED)
-            self._rooms.counts.told_at_once(self.address, failed, self._rooms.now())
+            self._rooms.counts.count_at_once(self.address, failed, self._rooms.now())
             self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
     def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:

@@ -165,7 +165,7 @@ class Stage:
             screen=ViewportSize(width=width, height=height + (0 if whole_screen else BARS)),
             ignore_https_errors=True,
             permissions=[*asked, *permissions],
-            **options,
+            **{"reduced_motion": "reduce", **options},  # whoever waits is not to paint 60 pictures a second
         )
         self._exits.callback(context.close)
         return context
