@@ -350,9 +350,9 @@ class _Held(Factory):
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
     self_signed = None if settings.tls.certificate else self_signed_files(settings.state_dir)[0]
     is_open = settings.accounts.open_enrolment_on_network
-    return greeting(
-        listeners, site.PHONE, site.PAGE, self_signed, is_open, _devices_open_to_others(settings), sys.argv[0]
-    )
+    without_secret = _devices_open_to_others(settings)
+    on_terminal = sys.stdout.isatty()
+    return greeting(listeners, site.PHONE, site.PAGE, self_signed, is_open, without_secret, sys.argv[0], on_terminal)
 
 
 def _devices_open_to_others(settings: Settings) -> int:

@@ -85,7 +85,7 @@ class Site(CappedSite):
         headers = request.responseHeaders
         for name, value in self._headers.items():
             headers.setRawHeaders(name, [value])
-        headers.setRawHeaders("Content-Security-Policy", [_policy(header_of(request, b"host"))])
+        headers.setRawHeaders("Content-Security-Policy", [_policy(header_of(request, b"host"), request.isSecure())])
         return super().getResourceFor(request)
 
 
@@ -168,6 +168,11 @@ class StaticFile(Resource):
         return self._files.send(request, [self._name])
 
 
-def _policy(host: str | None) -> str:
-    """The policy of a page. Older browsers do not take ``'self'`` to mean the site's own sockets too."""
-    return _POLICY.format(sockets=f" wss://{host}" if host and _HOST.fullmatch(host) else "")
+def _policy(host: str | None, is_secure: bool) -> str:
+    """The policy of a page. Older browsers do not take ``'self'`` to mean the site's own sockets too.
+
+    :param is_secure: the request came over TLS; otherwise a proxy may have it.
+    """
+    schemes = ("wss",) if is_secure else ("wss", "ws")
+    is_known = host is not None and _HOST.fullmatch(host) is not None
+    return _POLICY.format(sockets="".join(f" {scheme}://{host}" for scheme in schemes) if is_known else "")

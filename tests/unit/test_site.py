@@ -277,7 +277,7 @@ class HeadersTests(SiteTestCase):
 
     def test_sockets_go_to_the_same_host_in_older_browsers_too(self) -> None:
         """Sockets go to the same host in older browsers too."""
-        self.assertEqual(self.policy()["connect-src"], "'self' wss://callnet.test")
+        self.assertEqual(self.policy()["connect-src"], "'self' wss://callnet.test ws://callnet.test")
 
     def test_a_host_that_would_change_the_policy_is_not_repeated_in_it(self) -> None:
         """A host that would change the policy is not repeated in it."""
@@ -293,7 +293,7 @@ class HeadersTests(SiteTestCase):
             self.connect(hsts=0)
             self.wire.send(f"GET /nothing HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             (answer,) = self.wire.answers()
-            self.assertIn(f"connect-src 'self' wss://{host};", answer.headers["content-security-policy"])
+            self.assertIn(f"connect-src 'self' wss://{host} ws://{host};", answer.headers["content-security-policy"])
 
     def test_hsts_is_sent_only_if_it_is_set(self) -> None:
         """HSTS is sent only if it is set."""
