@@ -70,7 +70,8 @@ def _read_number(text: str) -> str | None:
     return number if _NUMBER.fullmatch(number) else None
 
 
-def _read_cn_mobile(text: str) -> str | None:
+def read_cn_mobile(text: str) -> str | None:
+    """Return ``text`` if it is 11 digits beginning with 1."""
     return text if _CN_MOBILE.fullmatch(text) else None
 
 
@@ -106,7 +107,7 @@ def phone_rule(phone_format: str) -> PhoneRule:
     if phone_format == "number":
         return PhoneRule("3 to 15 digits, with or without a leading +", _read_number)
     if phone_format == "cn-mobile":
-        return PhoneRule("11 digits that begin with 1", _read_cn_mobile)
+        return PhoneRule("11 digits that begin with 1", read_cn_mobile)
     if phone_format == "e164":
         return PhoneRule("a + with country code and number, such as +442079460123", _e164_reader())
     try:

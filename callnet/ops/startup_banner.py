@@ -66,7 +66,7 @@ def greeting(
         yield f"Try it: open {phones[0]} in two tabs, and log in with two numbers, such as 13800000001 and 13800000002."
     away = [url for url in phones if url.startswith("https:") and urlsplit(url).hostname != _HERE]
     if away and on_terminal:
-        yield f"On another device in this network open {away[0]}, or scan this. Browsers ask once about the certificate."
+        yield f"On another device in this network open {away[0]} or scan this. Browsers ask once about the certificate."
         yield _qr_code(away[0])
     if {"account", "signaling"} <= dict(urls).keys():
         command, options = _command(program), _options(dict(reversed(urls)))
