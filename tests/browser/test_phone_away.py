@@ -75,7 +75,7 @@ class TabsTests(OwnDaemonCase):
         return self.play(story)
 
     def test_proposed_names(self) -> Deferred[None]:
-        """The name that is proposed says what the device is; if another tab or another browser has it, it gets a number."""
+        """A proposed name says what the device is; where another tab or browser has it, it gets a number."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
