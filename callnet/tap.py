@@ -248,7 +248,7 @@ def _compose_node(
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
     deliveries = [] if people.deliveries is None else [people.deliveries]
-    pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
+    pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC, reactor)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
     sites = [
@@ -326,7 +326,7 @@ def _compose_parent(
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
-    root = admin.root(observed, basis.admin_key, _DASHBOARD)
+    root = admin.root(observed, basis.admin_key, _DASHBOARD, clock)
     return admin.AdminSite(root, clock, settings.http, settings.admin.hosts)
 
 
