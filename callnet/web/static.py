@@ -189,10 +189,11 @@ def _prepared(read_at: tuple[int, int, bytes], content: bytes, suffix: str) -> _
 
 def _takes_gzip(accepted: str) -> bool:
     """Tell whether ``Accept-Encoding`` has gzip (RFC 9110 §12.5.3)."""
-    codings = (coding.partition(";") for coding in accepted.lower().split(","))
-    return any(
-        name.strip() in ("gzip", "*") and not re.fullmatch(r"\s*q=0(\.0*)?\s*", rest) for name, _, rest in codings
-    )
+    for coding in accepted.lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() in ("gzip", "*") and not _REFUSED.fullmatch(weight):
+            return True
+    return False
 
 
 class StaticFile(Resource):
