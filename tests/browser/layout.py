@@ -92,6 +92,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
     }
 
     const covered = (element) => {
+        element.scrollIntoView({ block: "nearest" });
         const box = element.getBoundingClientRect();
         return !element.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
     };

@@ -75,7 +75,6 @@ def key_of(daemon: Daemon) -> str:
     return Path(daemon.state_dir, "admin.key").read_text(encoding="ascii").strip()
 
 
-def operator(stage: Stage, browser: Browser, daemon: Daemon, scheme: Literal["dark", "light"] = "dark") -> Operator:
+def operator(stage: Stage, browser: Browser, daemon: Daemon) -> Operator:
     """Somebody in a profile of their own."""
-    profile = stage.profile(browser, color_scheme=scheme)
-    return stage.add(Operator(profile.new_page(), daemon.admin_url))
+    return stage.add(Operator(stage.profile(browser).new_page(), daemon.admin_url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, Page
 
@@ -18,6 +18,8 @@ SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (3
 EXAMINED: Final = {"laptop", "phone"}
 """The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
+SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
+"""Pictures are taken in each, and axe-core looks at each."""
 
 Check = Callable[[Page], Iterable[str]]
 """Finds faults of a page and describes them."""
@@ -60,12 +62,15 @@ class Photographer:
             page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
             settle(page)
             found = list(self._look(page))
-            if on_sheet and screen in self._pictures:
-                self._pictures[screen][name] = page.screenshot(full_page=is_whole)
-            if screen in EXAMINED:
-                found += violations(page)
             for check in (*self._checks, *checks):
                 found += check(page)
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                settle(page)
+                if on_sheet and screen in self._pictures:
+                    self._pictures[screen][f"{name}, {scheme}"] = page.screenshot(full_page=is_whole)
+                if screen in EXAMINED:
+                    found += violations(page)
             self.faults += [f"{name}, {screen}: {fault}" for fault in found]
         if (in_the_end := visitor.shown) != shown:
             self.faults.append(f"{name}: from {shown} to {in_the_end} while the pictures were taken")

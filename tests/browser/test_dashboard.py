@@ -9,7 +9,7 @@ import random
 import re
 import time
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from twisted.internet.defer import Deferred
 
@@ -32,7 +32,6 @@ ROUNDS: Final = 25
 """The number of rounds with one more answered and one more failed call each: about as many seconds."""
 LATENESS: Final = 2.0
 """Seconds that a machine that is busy with other tests may add."""
-SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
 
 _SEEN: Final = """(state) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => state === "hidden" });
@@ -78,27 +77,25 @@ class DashboardUnderLoadTests(DashboardCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             photographer = Photographer(faults, OTHERS, [extreme_faults])
-            visitors = {scheme: operator(stage, browser, self.daemon, scheme) for scheme in SCHEMES}
-            for visitor in visitors.values():
-                visitor.open()
-                visitor.await_state("ready", "unknown")
+            visitor = operator(stage, browser, self.daemon)
+            visitor.open()
+            visitor.await_state("ready", "unknown")
             load = self.begin()
             for _ in range(ROUNDS):
                 in_reactor(lambda: Deferred.fromCoroutine(load.go_on()))
-                visitors["dark"].wait(random.uniform(200, 1_800))  # noqa: S311
-            for scheme, visitor in visitors.items():
-                self.tour(photographer, visitor, scheme)
+                visitor.wait(random.uniform(200, 1_800))  # noqa: S311
+            self.tour(photographer, visitor)
             photographer.draw(browser, "dashboard-")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)
 
-    def tour(self, photographer: Photographer, visitor: Operator, scheme: str) -> None:
+    def tour(self, photographer: Photographer, visitor: Operator) -> None:
         """Go through all that there is to be seen."""
         visitor.await_tile("Devices", f"{len(ALL)} connected")
         visitor.unlock("not-the-key")
         visitor.await_shown("key-problem")
-        photographer.take(visitor, f"1 before the key, {scheme}")
+        photographer.take(visitor, "1 before the key")
         visitor.unlock(key_of(self.daemon))
         visitor.await_tile("Calls in progress", "17 8 ringing, 9 active")
         visitor.await_rows("failures", ROUNDS)
@@ -108,12 +105,12 @@ class DashboardUnderLoadTests(DashboardCase):
         )
         visitor.page.click("#devices-form button")
         visitor.await_rows("devices", len(ALL))
-        photographer.take(visitor, f"2 under load, {scheme}", is_whole=True)
+        photographer.take(visitor, "2 under load", is_whole=True)
         visitor.page.fill("#phone", LONG.phone)
         visitor.page.click("#devices-form button[type=submit]")
         visitor.await_rows("devices", 1)
         visitor.press_in("#devices-rows tr", "Revoke")
-        photographer.take(visitor, f"3 a question, {scheme}")
+        photographer.take(visitor, "3 a question")
         visitor.forgive(NO_ANSWER)
         visitor.page.close()
 

@@ -76,6 +76,7 @@ class DaemonTests(WheelCase):
             under("callnet", ROOT / "callnet"),
             under("twisted", ROOT / "twisted"),
             under("callnet/static/client", ROOT / "clients" / "javascript"),
+            under("callnet/dashboard/shared", ROOT / "callnet" / "static" / "shared"),
         )
         self.assertEqual(set().union(*places), self.held())
 

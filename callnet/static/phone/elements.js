@@ -58,8 +58,3 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
   element.hidden = text === "";
 }
-
-/** Put a picture of the page's symbols into one that is there. */
-export function picture(use, name) {
-  if (use.getAttribute("href") !== `#i-${name}`) use.setAttribute("href", `#i-${name}`);
-}

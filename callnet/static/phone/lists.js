@@ -5,7 +5,15 @@
 import { el, icon } from "./elements.js";
 import { time } from "./sentences.js";
 
-const KIND_ICONS = { incoming: "incoming", outgoing: "outgoing", missed: "missed", refused: "missed" };
+/** How many colours phone.css has for faces. */
+const TONES = 7;
+
+/** The place of a person's photo: the initials of the name, or a figure if there is none, in a colour that stays theirs. */
+export function face(phone, name) {
+  const tone = Array.from(phone).reduce((sum, digit) => (31 * sum + digit.charCodeAt(0)) % 9_973, 7) % TONES;
+  const content = name === phone ? icon("person") : initialsOf(name);
+  return el("span", { class: `face tone-${tone}`, "aria-hidden": "true" }, content);
+}
 
 /**
  * A contact: who it is, whether they are there, and how to call them.
@@ -15,43 +23,43 @@ const KIND_ICONS = { incoming: "incoming", outgoing: "outgoing", missed: "missed
  */
 export function personCard({ phone, name, isOnline, devices }, words, doings) {
   const { person } = words;
-  const call = el(
-    "button",
-    {
-      type: "button",
-      class: "round call",
-      "data-key": `call-${phone}`,
-      "aria-label": person.all(name),
-      title: person.all(name),
-      onclick: () => doings.call(phone, "*"),
-    },
-    icon("video"),
-  );
   const edit = el(
     "button",
     {
       type: "button",
-      class: "round",
+      class: "round quiet",
       "data-key": `edit-${phone}`,
       "aria-label": person.edit(name),
       title: person.edit(name),
       onclick: () => doings.edit(phone),
     },
-    icon("pencil"),
+    icon("dots"),
   );
   return el(
     "li",
     { class: isOnline ? "card online" : "card", "data-phone": phone },
-    el("span", { class: "face", "aria-hidden": "true" }, initialOf(name)),
-    el(
-      "div",
-      { class: "who" },
-      el("p", { class: "name" }, name),
-      el("p", { class: "soft" }, state(name, phone, isOnline, devices, person)),
-    ),
+    row({
+      key: `call-${phone}`,
+      label: person.all(name),
+      phone,
+      name,
+      below: [state(name, phone, isOnline, devices, person)],
+      press: () => doings.call(phone, "*"),
+    }),
     edit,
-    call,
     ...(devices.length > 1 ? [deviceButtons({ phone, name, devices }, words, doings)] : []),
+  );
+}
+
+/** Somebody's face, name and a line below, all of which is one button that calls them. */
+function row({ key, label, phone, name, below, press }) {
+  const id = `below-${key}`;
+  return el(
+    "button",
+    { type: "button", class: "row call", "data-key": key, "aria-label": label, "aria-describedby": id, onclick: press },
+    face(phone, name),
+    el("span", { class: "who" }, el("span", { class: "name" }, name), el("span", { class: "soft", id }, ...below)),
+    el("span", { class: "go" }, icon("video")),
   );
 }
 
@@ -83,6 +91,7 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 export function personForm({ phone, name }, { person }, doings) {
   const field = el("input", {
     type: "text",
+    class: "field",
     maxlength: "64",
     autocomplete: "off",
     value: name === phone ? "" : name,
@@ -121,25 +130,14 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
   return el(
     "li",
     { class: `card past ${kind}`, "data-kind": kind, "data-phone": phone },
-    el("span", { class: "face kind", "aria-hidden": "true" }, icon(KIND_ICONS[kind])),
-    el(
-      "div",
-      { class: "who" },
-      el("p", { class: "name" }, name),
-      el("p", { class: "soft" }, el("span", { class: "what" }, whatOf(kind, outcome, duration, past)), ` · ${when}`),
-    ),
-    el(
-      "button",
-      {
-        type: "button",
-        class: "round call",
-        "data-key": `back-${key}`,
-        "aria-label": past.back(name),
-        title: past.back(name),
-        onclick: () => doings.call(phone, "*"),
-      },
-      icon("video"),
-    ),
+    row({
+      key: `back-${key}`,
+      label: past.back(name),
+      phone,
+      name,
+      below: [el("span", { class: "what" }, icon(kind), whatOf(kind, outcome, duration, past)), ` · ${when}`],
+      press: () => doings.call(phone, "*"),
+    }),
   );
 }
 
@@ -149,6 +147,7 @@ function whatOf(kind, outcome, duration, past) {
   return `${past.outgoing}, ${past.outcome[outcome] ?? past.outcome.other}`;
 }
 
-function initialOf(name) {
-  return Array.from(name)[0].toUpperCase();
+function initialsOf(name) {
+  const words = name.split(/\s+/).filter(Boolean);
+  return Array.from(new Set([words[0], words[words.length - 1]]), (word) => Array.from(word)[0].toUpperCase()).join("");
 }

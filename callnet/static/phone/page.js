@@ -7,10 +7,12 @@ import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
-import { PARTS, View } from "./view.js";
+import { LOOKS, PARTS, View } from "./view.js";
 import { nearest } from "./words.js";
 
 const NOT_MEANT_WITHIN = 600;
+/** Hours without an end. */
+const ALWAYS = { from: "00:00", to: "00:00" };
 
 const phone = new Phone(() => show());
 const view = new View({
@@ -111,15 +113,22 @@ on("notice-close", "click", () => {
 
 // Settings
 
-on("quiet", "change", () => {
-  const isOn = elements.quiet.checked;
-  elements["quiet-times"].hidden = !isOn;
-  if (!isOn) phone.setQuiet(null);
-});
-on("quiet-form", "submit", () => {
+async function setQuiet(hours) {
+  if (await phone.setQuiet(hours)) return;
+  view.restoreSettings();
+  show();
+}
+
+function setDaily() {
   const [from, to] = [elements["quiet-from"].value, elements["quiet-to"].value];
-  if (from !== "" && to !== "") phone.setQuiet({ from, to });
-});
+  if (from !== "" && to !== "") setQuiet({ from, to });
+}
+
+on("quiet", "change", () => setQuiet(elements.quiet.checked ? ALWAYS : null));
+on("quiet-always", "click", () => setQuiet(ALWAYS));
+on("quiet-daily", "click", setDaily);
+on("quiet-from", "change", setDaily);
+on("quiet-to", "change", setDaily);
 on("alerts-on", "click", async () => {
   await Ringer.askPermission();
   show();
@@ -129,6 +138,15 @@ function speak(language) {
   view.speak(language);
   browser.set("language", language);
   show();
+}
+
+for (const [name, values] of Object.entries(LOOKS)) {
+  for (const value of values) {
+    on(`${name}-${value}`, "click", () => {
+      browser.set(name, value === values[0] ? null : value);
+      window.dispatchEvent(new Event("storage")); // as other tabs are told
+    });
+  }
 }
 
 for (const language of ["en", "zh"]) on(`language-${language}`, "click", () => speak(language));
@@ -151,6 +169,7 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 followArrows(() => view.main());
+window.addEventListener("storage", show);
 
 const asked = new URLSearchParams(location.search).get("lang");
 view.speak(asked === "en" || asked === "zh" ? asked : browser.get("language") ?? nearest(navigator.language));

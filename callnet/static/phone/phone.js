@@ -120,7 +120,8 @@ export class Phone {
     return this._try(async () => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
       this.settings = await this.account.settings({ do_not_disturb: hours && { ...hours, time_zone: timeZone } });
-      this.say((words) => (hours ? words.quietNow(hours.from, hours.to) : words.saved));
+      const isDaily = hours !== null && hours.from !== hours.to;
+      this.say((words) => (isDaily ? words.quietNow(hours.from, hours.to) : words.saved));
     });
   }
 

@@ -3,14 +3,18 @@
  */
 
 import { CallPage } from "./call_page.js";
-import { fill, picture, put } from "./elements.js";
-import { pastCall, personCard, personForm } from "./lists.js";
+import { browser } from "../shared/memory.js";
+import { fill, put } from "./elements.js";
+import { face, pastCall, personCard, personForm } from "./lists.js";
 import { Ringer } from "./ringer.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { endOf } from "./sentences.js";
 import { wordsIn } from "./words.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
+
+/** What the page can look like, for shared/look.js; the first of each is what nobody has to choose. */
+export const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal", "large", "television"] };
 
 export class View {
   #doings;
@@ -62,6 +66,7 @@ export class View {
     const { lang, words } = wordsIn(language);
     this.#language = language;
     this.#words = words;
+    this.restoreSettings();
     document.documentElement.lang = lang;
     for (const element of document.querySelectorAll("[data-word]")) {
       element.textContent = words.still[element.dataset.word];
@@ -70,8 +75,18 @@ export class View {
       element.setAttribute("aria-label", words.still[element.dataset.label]);
       if (element instanceof HTMLButtonElement) element.title = words.still[element.dataset.label];
     }
-    for (const one of ["en", "zh"]) {
-      this.#elements[`language-${one}`].setAttribute("aria-pressed", String(one === language));
+    this._press("language", ["en", "zh"], language);
+  }
+
+  /** Show the settings as they are, whatever was just pressed. */
+  restoreSettings() {
+    this.#shownSettings = undefined;
+  }
+
+  /** Show which of several buttons is the present choice. */
+  _press(name, values, chosen) {
+    for (const value of values) {
+      this.#elements[`${name}-${value}`].setAttribute("aria-pressed", String(value === chosen));
     }
   }
 
@@ -176,19 +191,29 @@ export class View {
   _showSettings({ settings }) {
     if (settings !== this.#shownSettings) {
       this.#shownSettings = settings;
-      const quiet = settings?.do_not_disturb ?? null;
-      this.#elements.quiet.checked = quiet !== null;
-      this.#elements["quiet-times"].hidden = quiet === null;
-      if (quiet !== null) {
-        this.#elements["quiet-from"].value = quiet.from;
-        this.#elements["quiet-to"].value = quiet.to;
-      }
+      this._showQuiet(settings?.do_not_disturb ?? null);
     }
     this.#elements.quiet.disabled = settings === null;
+    for (const [name, values] of Object.entries(LOOKS)) this._press(name, values, browser.get(name) ?? values[0]);
     const { permission } = Ringer;
     this.#elements.alerts.hidden = permission === "unsupported";
     this.#elements["alerts-on"].hidden = permission !== "default";
     put(this.#elements["alerts-state"], this.#words.alerts[permission] ?? "");
+  }
+
+  _showQuiet(hours) {
+    const isDaily = hours !== null && hours.from !== hours.to;
+    this.#elements.quiet.checked = hours !== null;
+    this.#elements["quiet-when"].hidden = hours === null;
+    this.#elements["quiet-times"].hidden = !isDaily;
+    this._press("quiet", ["always", "daily"], isDaily ? "daily" : "always");
+    if (isDaily) {
+      this.#elements["quiet-from"].value = hours.from;
+      this.#elements["quiet-to"].value = hours.to;
+    }
+    const { quiet } = this.#words.still;
+    put(this.#elements["self-quiet-text"], isDaily ? `${quiet} ${hours.from}–${hours.to}` : quiet);
+    this.#elements["self-quiet"].hidden = hours === null;
   }
 
   _showCall(phone, scene) {
@@ -214,7 +239,8 @@ export class View {
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
     put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
-    picture(this.#elements["ring-icon"], call.isIncoming ? "video" : "person");
+    const { phone } = call.peer;
+    fill(this.#elements["ring-face"], { phone, name }, () => [face(phone, name)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;
   }
