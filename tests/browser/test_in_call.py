@@ -221,7 +221,7 @@ class WindowTests(BrowserCase):
     """Larger, smaller, and hidden windows."""
 
     def test_full_screen(self) -> Deferred[None]:
-        """The page takes the whole screen and gives it back."""
+        """The page takes the whole screen and gives it back; either closes the menu."""
 
         def story(stage: Stage) -> None:
             red = stage.visitor(stage.browser(None, program=CHROMIUM))  # without windows there is no full screen
@@ -229,13 +229,13 @@ class WindowTests(BrowserCase):
             for visitor in (red, blue):
                 visitor.enter(stage.room)
             red.await_state("connected")
-            red.press("more")
-            red.press("full-screen")
-            red.await_shown("full-screen-label", "Leave full screen")
-            self.assertTrue(red.page.evaluate("document.fullscreenElement !== null"))
-            red.press("full-screen")
-            red.await_shown("full-screen-label", "Full screen")
-            self.assertTrue(red.page.evaluate("document.fullscreenElement === null"))
+            for before, after, is_full in (("Full screen", "Leave full screen", True), ("Leave", "Full screen", False)):
+                red.press("more")
+                red.await_shown("full-screen-label", before)
+                red.press("full-screen")
+                red.await_hidden("more-drawer")
+                self.assertEqual(red.page.text_content("#full-screen-label"), after)
+                self.assertEqual(red.page.evaluate("document.fullscreenElement !== null"), is_full)
 
         return self.play(story)
 
@@ -254,11 +254,11 @@ class WindowTests(BrowserCase):
         return self.play(story)
 
     def test_buttons_step_back(self) -> Deferred[None]:
-        """Where the page has the whole screen its buttons step back, and the key that wakes them presses nothing."""
+        """The buttons of a call step back, and the key or the finger that wakes them presses nothing."""
 
         def story(stage: Stage) -> None:
             television = stage.visitor(stage.browser(Camera.RED), whole_screen=True)
-            blue = stage.visitor(stage.browser(Camera.BLUE))
+            blue = stage.visitor(stage.browser(Camera.BLUE), has_touch=True)
             for visitor in (television, blue):
                 visitor.enter(stage.room)
             for visitor in (television, blue):
@@ -277,7 +277,13 @@ class WindowTests(BrowserCase):
             television.press("chat")
             television.wait(6_000)  # longer than they wait otherwise
             self.assertEqual(television.page.locator("body.resting").count(), 0)
-            self.assertEqual(blue.page.locator("body.resting").count(), 0)
+            blue.page.wait_for_selector("body.resting")
+            button = blue.page.locator("#mute .disc").bounding_box()
+            assert button is not None
+            for expected in ("Mute", "Unmute"):
+                blue.page.touchscreen.tap(button["x"] + 9, button["y"] + 9)
+                blue.page.wait_for_selector("body:not(.resting)")
+                self.assertEqual(blue.text("mute-label"), expected)
 
         return self.play(story)
 
@@ -299,6 +305,39 @@ class PanelTests(BrowserCase):
             red.page.keyboard.press("s")
             self.assertEqual(red.page.input_value("#chat-text"), "s")
             self.assertFalse(red.is_visible("statistics-drawer"))
+
+        return self.play(story)
+
+    def test_letters(self) -> Deferred[None]:
+        """``m`` and ``v`` switch microphone and camera, and the held space bar lets a muted person talk."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            keyboard = red.page.keyboard
+            self.assertEqual(red.page.get_attribute("#mute", "aria-keyshortcuts"), "M")
+            self.assertEqual(red.page.get_attribute("#camera", "title"), "Stop camera (V)")
+            keyboard.press("v")
+            blue.await_shown("remote-off")
+            keyboard.press("v")
+            blue.await_hidden("remote-off")
+            keyboard.press("m")
+            self.assertEqual(red.page.get_attribute("#mute", "title"), "Unmute (M). Hold Space to talk.")
+            blue.await_shown("notice", "microphone is off")
+            keyboard.down(" ")
+            self.assertEqual(red.text("mute-label"), "Mute")
+            blue.await_hidden("notice")
+            keyboard.up(" ")
+            blue.await_shown("notice", "microphone is off")
+            red.press("mute")
+            red.press("mute")  # a click leaves the focus there, and the space bar is still to talk with
+            keyboard.down(" ")
+            self.assertEqual(red.text("mute-label"), "Mute")
+            keyboard.up(" ")
+            self.assertEqual(red.text("mute-label"), "Unmute")
+            red.press("chat")
+            keyboard.type("mv m")
+            self.assertEqual(red.page.input_value("#chat-text"), "mv m")
+            self.assertEqual((red.text("mute-label"), red.text("camera-label")), ("Unmute", "Stop camera"))
 
         return self.play(story)
 

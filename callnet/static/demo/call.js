@@ -5,6 +5,7 @@
 
 import { Room } from "../client/room.js";
 import { Connection } from "./connection.js";
+import { Files } from "./files.js";
 import { watchNetwork } from "./network.js";
 import { seatKey } from "./seat.js";
 import { IceServers } from "./servers.js";
@@ -24,6 +25,8 @@ export class Call {
   #connection = null;
   #peerSession = null;
   #lostSession = null;
+  #leftSession = null;
+  #choosingSession = null;
   #dismissal = "";
   #troubles = 0;
   #looking;
@@ -38,6 +41,8 @@ export class Call {
   room = null;
   /** Why there is no seat: "", or "full" "unknown_room" "invalid" "taken" "broken". */
   refusal = "";
+  /** What the two hand each other (files.js). */
+  files;
   /** What the other side told of itself. */
   other = UNTOLD;
   /** Whether media flows. */
@@ -45,7 +50,9 @@ export class Call {
   /** How good it is, "good" "weak" "bad", or null; whether this side's picture waits for a better one. */
   quality = null;
   isPictureHeld = false;
-  /** When it first did, and when the search for the other page began; performance.now() or null. */
+  /** When the call was answered, if it is one; when media first flowed, and when the search for the other page began:
+   * performance.now() or null. */
+  answeredAt = null;
   flowedAt = null;
   connectingAt = null;
   /** Why the visit is over: "" while it is not, "own" or "theirs" for who hung up, else the server's reason. */
@@ -57,7 +64,7 @@ export class Call {
    * @param {import("./own.js").Own} own asked for once there is a seat, if it was not before, and closed in the end
    * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
    *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone;
-   *   chat(text) with what it wrote
+   *   chat(text) with what it wrote, reaction(emoji), file(transfer) when a file is offered or one has changed (files.js)
    * @param {{isRelayOnly: boolean}} options isRelayOnly: nothing but a TURN server may be used
    */
   constructor(roomId, own, handlers, { isRelayOnly }) {
@@ -65,6 +72,11 @@ export class Call {
     this.own = own;
     this.#handlers = handlers;
     this.#isRelayOnly = isRelayOnly;
+    this.files = new Files({
+      tell: (note) => this.#connection?.tell(note) ?? false,
+      open: (label) => this.#connection?.open(label) ?? null,
+      changed: (file) => this.#handlers.file(file),
+    });
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
     this.#unwatchNetwork = watchNetwork((isCertain) => this.#connection?.move(isCertain));
     const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId) }));
@@ -84,8 +96,10 @@ export class Call {
     this._finish("own");
   }
 
-  /** Leave without ending it: the page goes away. */
+  /** Leave without ending it: the page goes away, and may come back. The other one need not wait to find that out. */
   leave() {
+    const peer = this.room?.peer ?? null;
+    if (peer !== null) this.#room.relay(peer.session, { kind: "leaving" });
     this.#room.close();
     this._stop();
   }
@@ -93,6 +107,11 @@ export class Call {
   /** Write something to the other page; returns whether that was possible. */
   chat(text) {
     return this.#connection?.tell({ kind: "chat", text }) ?? false;
+  }
+
+  /** Have an emoji rise over the other page's pictures; returns whether that was possible. */
+  react(emoji) {
+    return this.#connection?.tell({ kind: "reaction", emoji }) ?? false;
   }
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
@@ -114,6 +133,26 @@ export class Call {
   /** Whether the call was given up, because no media came for too long. */
   get isLost() {
     return this.#lostSession !== null;
+  }
+
+  /** Whether the pages found each other, but their networks did not, and the server has no relay. */
+  get isApart() {
+    return this.isLost && this.flowedAt === null && !this.#servers.hasRelay;
+  }
+
+  /** Whether the page of the other side said that it goes away, and has not come back. */
+  get hasOtherLeft() {
+    return this.#leftSession !== null && this.room?.peer?.session === this.#leftSession;
+  }
+
+  /** Whether the other side has not chosen its camera and microphone yet. */
+  get isOtherChoosing() {
+    return this.#choosingSession !== null && this.room?.peer?.session === this.#choosingSession;
+  }
+
+  /** Since when the two talk, on the clock of performance.now(); null: they do not yet. */
+  get talkingSince() {
+    return this.flowedAt === null ? null : (this.answeredAt ?? this.flowedAt);
   }
 
   /** Whether only a relay may be used and the server has none for this room. */
@@ -144,6 +183,7 @@ export class Call {
   _enter(room) {
     this.room = room;
     this.refusal = "";
+    if (typeof room.elapsed === "number") this._began(performance.now() - room.elapsed * 1_000);
     if (this.#servers.take(room.ice_servers)) this.#connection?.serve(this.#servers.list);
     if (room.state === "ended") {
       this.#room.close();
@@ -180,6 +220,29 @@ export class Call {
 
   // The other page may ask for an offer while this one still waits for its camera.
   _relayed(from, data) {
+    if (data?.kind === "leaving") this._left(from);
+    else if (data?.kind === "choosing") this._await(from);
+    else this._heard(from, data);
+  }
+
+  _left(from) {
+    if (from !== this.room?.peer?.session) return;
+    this.#leftSession = from;
+    this._disconnect();
+    this.#handlers.changed();
+  }
+
+  _await(from) {
+    this.#choosingSession = from;
+    this.#handlers.changed();
+  }
+
+  _heard(from, data) {
+    if (from === this.#choosingSession) {
+      this.#choosingSession = null;
+      this.connectingAt = performance.now();
+      this.#handlers.changed();
+    }
     if (from === this.#peerSession) this.#connection.hear(data);
     else this.#early = { from, data };
   }
@@ -203,20 +266,29 @@ export class Call {
       case "chat":
         this.#handlers.chat(note.text);
         break;
+      case "reaction":
+        this.#handlers.reaction(note.emoji);
+        break;
+      default:
+        this.files.hear(note);
     }
   }
 
   // The connection: one for each page load of the other side.
 
   _meet() {
-    if (this.room === null || this.own.state !== "open") return;
+    if (this.room === null) return;
     const { peer } = this.room;
+    if (this.own.state !== "open") {
+      if (peer !== null) this.#room.relay(peer.session, { kind: "choosing" });
+      return;
+    }
     if (peer === null) {
       this.#lostSession = null;
       if (!this.flowing) this._disconnect();
       return;
     }
-    if (this.lacksRelay || peer.session === this.#lostSession) return;
+    if (this.lacksRelay || peer.session === this.#lostSession || peer.session === this.#leftSession) return;
     if (peer.session !== this.#peerSession) this._connect(peer.session);
     this.#connection.reach(this.online && peer.present);
   }
@@ -237,7 +309,7 @@ export class Call {
   async _report() {
     if (this.#isReported) return;
     const waited = this.isLost ? performance.now() - this.connectingAt : null;
-    const media = setUp(this.#flowedAfter, waited, await this.stats());
+    const media = setUp(this.#flowedAfter, waited, await this.stats(), this.#servers.hasRelay);
     if (media !== null && !this.#isReported) this.#isReported = this.#room.report(media);
   }
 
@@ -260,15 +332,25 @@ export class Call {
         screen: (stream) => this.#handlers.screen(stream),
         heard: (note) => this._told(note),
         verified: () => this.#handlers.changed(),
+        channel: (channel) => this.files.take(channel),
       },
     });
-    if (this.own.screen !== null) this.#connection.use("screen", this.own.screen);
+    if (this.own.screen !== null) {
+      this.#connection.use("screen", this.own.screen);
+      this.#connection.use("microphone", this.own.sound);
+    }
     if (this.#early?.from === session) this.#connection.hear(this.#early.data);
     this.#early = null;
   }
 
+  // Every report is late by its way here, so the earliest is right.
+  _began(at) {
+    this.answeredAt = Math.min(at, this.answeredAt ?? at);
+  }
+
   _disconnect() {
     this.#connection?.close();
+    this.files.drop();
     this.#connection = null;
     this.#peerSession = null;
     this.flowing = false;

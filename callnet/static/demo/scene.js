@@ -23,6 +23,7 @@ export function sceneOf(call, now, begunAt, roomId) {
   if (call.flowing) return scene("connected", "connected", "");
   if (call.refusal !== "") return refusalScene(call.refusal);
   if (call.own.state === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
+  if (call.isApart) return scene("error", "apart", "apart", ["anew", "other_room"]);
   if (call.isLost) return scene("error", "lost", "lost", ["anew", "other_room"]);
   if (call.lacksRelay) return scene("error", "no_relay", "no_relay", ["direct", "other_room"]);
   if (call.room === null) {
@@ -33,8 +34,10 @@ export function sceneOf(call, now, begunAt, roomId) {
   const isAsking = call.own.state !== "open";
   if (isAsking) return scene(isMeeting ? "connecting" : "waiting", "permission", "permission");
   if (!isMeeting) return waitingScene(call);
+  if (call.hasOtherLeft) return scene("waiting", "left", "left");
   if (call.flowedAt !== null) return scene("reconnecting", "reconnecting", lossOf(call));
   if (!call.online) return scene("connecting", "connecting", "offline");
+  if (call.isOtherChoosing) return scene("connecting", "choosing", "choosing");
   if (call.isStranded) return scene("connecting", "connecting", "stranded");
   const isSlow = call.connectingAt !== null && now - call.connectingAt > SLOW_AFTER;
   return scene("connecting", "connecting", isSlow ? "slow" : "connecting");

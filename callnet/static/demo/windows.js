@@ -33,11 +33,6 @@ export class Windows {
     return Boolean(document.pictureInPictureElement);
   }
 
-  /** Whether the page has the whole screen, as on a television. */
-  get isAlone() {
-    return this.isFull || (innerWidth >= screen.width && innerHeight >= screen.height);
-  }
-
   async fill() {
     if (this.isFull) await document.exitFullscreen();
     else await document.documentElement.requestFullscreen();
