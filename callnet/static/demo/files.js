@@ -65,8 +65,11 @@ export class Files {
 
   /** Decline a file, or have its transfer stopped. */
   cancel(id) {
+    const transfer = this.#all.get(id);
+    if (isOver(transfer)) return;
+    this._set(transfer, "cancelled");
     this.#tell({ kind: "file_cancel", id });
-    this._end(this.#all.get(id), "cancelled");
+    transfer.channel?.close();
   }
 
   /** Take a note of the other side. */

@@ -8,6 +8,7 @@ import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { elements } from "./dom.js";
+import { Floating } from "./floating.js";
 import { Invite } from "./invite.js";
 import { Lobby } from "./lobby.js";
 import { Message, Status } from "./message.js";
@@ -42,7 +43,8 @@ let language = given.get("lang") || browser.get("language") || navigator.languag
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage(show);
-const windows = new Windows(() => stage.main, show);
+const floating = new Floating(show);
+const windows = new Windows(() => stage.main, floating, show);
 const speaker = new Speaker();
 const chat = new Chat(() => call);
 const reactions = new Reactions((emoji) => call.react(emoji));
@@ -56,7 +58,7 @@ new PushToTalk(own, () => CONTROLLED.has(scene.state) && panels.current === "");
 const rest = new Rest(() => scene.state === "connected" && panels.current === "");
 const view = new View([
   message, new Status(), stage, new Controls(windows), new Lobby(), new Devices(own, speaker, choose), chat, reactions, statistics, invite,
-  verification, rest,
+  verification, rest, floating,
 ]);
 
 function show() {
