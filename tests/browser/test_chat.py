@@ -157,7 +157,9 @@ class ChatTests(BrowserCase):
             self.assertEqual(blue.page.locator("#log img").count(), 0)
             (link,) = blue.page.locator("#log a").all()
             self.assertEqual(link.text_content(), "https://example.org")
-            self.assertEqual([link.get_attribute(name) for name in ("target", "rel")], ["_blank", "noopener noreferrer"])
+            self.assertEqual(
+                [link.get_attribute(name) for name in ("target", "rel")], ["_blank", "noopener noreferrer"]
+            )
             write(blue, "Hello")
             red.await_shown("log", "Hello")
             self.assertEqual(texts(red, "theirs"), ["Hello"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -24,7 +25,8 @@ _PAINTED: Final = """(id) => {
     const video = document.getElementById(id);
     return getComputedStyle(video).objectFit;
 }"""
-_DISCS: Final = """() => Array.from(document.querySelectorAll("#controls .disc"), (disc) => disc.getBoundingClientRect())
+_DISCS: Final = """() => Array.from(document.querySelectorAll("#controls .disc"))
+    .map((disc) => disc.getBoundingClientRect())
     .filter(({ width }) => width > 0).map(({ left, right }) => [left, right])"""
 
 
@@ -183,7 +185,7 @@ class ButtonTests(BrowserCase):
             for size in (UPRIGHT, NARROWEST):
                 resize(red, size)
                 discs = red.page.evaluate(_DISCS)
-                gaps = [right[0] - left[1] for left, right in zip(discs, discs[1:], strict=False)]
+                gaps = [right[0] - left[1] for left, right in pairwise(discs)]
                 self.assertLessEqual(len(discs), 5)
                 self.assertGreaterEqual(min(gaps), NEAREST, size)
                 self.assertGreater(gaps[-1], max(gaps[:-1]) + 8, size)

@@ -205,13 +205,15 @@ const MEETING = {
   roomId: "a",
   flowedAt: null,
   connectingAt: 0,
+  choosingSince: null,
 };
-const titleOf = (facts) => sceneOf({ ...MEETING, ...facts }, 1_000, 0, "a").title;
+const titleOf = (facts) => sceneOf({ ...MEETING, ...facts }, 5_000, 0, "a").title;
 
 test("who is choosing camera and microphone, and who has left, is told apart from who cannot be reached", () => {
   assert.equal(titleOf({}), "connecting");
-  assert.equal(titleOf({ isOtherChoosing: true }), "choosing");
-  assert.equal(titleOf({ isOtherChoosing: true, isStranded: true }), "choosing");
+  assert.equal(titleOf({ choosingSince: 4_500 }), "connecting");
+  assert.equal(titleOf({ choosingSince: 1_000 }), "choosing");
+  assert.equal(titleOf({ choosingSince: 1_000, isStranded: true }), "choosing");
   assert.equal(titleOf({ hasOtherLeft: true, flowedAt: 1 }), "left");
   assert.equal(titleOf({ flowedAt: 1 }), "reconnecting");
 });

@@ -26,7 +26,7 @@ export class Call {
   #peerSession = null;
   #lostSession = null;
   #leftSession = null;
-  #choosingSession = null;
+  #choosing = null;
   #dismissal = "";
   #troubles = 0;
   #looking;
@@ -145,9 +145,9 @@ export class Call {
     return this.#leftSession !== null && this.room?.peer?.session === this.#leftSession;
   }
 
-  /** Whether the other side has not chosen its camera and microphone yet. */
-  get isOtherChoosing() {
-    return this.#choosingSession !== null && this.room?.peer?.session === this.#choosingSession;
+  /** Since when the other side is choosing camera and microphone, performance.now(); null: it is not. */
+  get choosingSince() {
+    return this.room?.peer?.session === this.#choosing?.session ? (this.#choosing?.since ?? null) : null;
   }
 
   /** Since when the two talk, on the clock of performance.now(); null: they do not yet. */
@@ -233,13 +233,12 @@ export class Call {
   }
 
   _await(from) {
-    this.#choosingSession = from;
-    this.#handlers.changed();
+    if (this.#choosing?.session !== from) this.#choosing = { session: from, since: performance.now() };
   }
 
   _heard(from, data) {
-    if (from === this.#choosingSession) {
-      this.#choosingSession = null;
+    if (from === this.#choosing?.session) {
+      this.#choosing = null;
       this.connectingAt = performance.now();
       this.#handlers.changed();
     }

@@ -4,6 +4,7 @@
 
 const SLOW_AFTER = 12_000;
 const UNREACHABLE_AFTER = 6_000;
+const CHOOSING_AFTER = 1_500;
 
 /** A room id of 32 hex digits was made for a call; others were made up by hand (protocol §2.2). */
 const OF_A_CALL = /^[0-9a-f]{32}$/;
@@ -37,7 +38,8 @@ export function sceneOf(call, now, begunAt, roomId) {
   if (call.hasOtherLeft) return scene("waiting", "left", "left");
   if (call.flowedAt !== null) return scene("reconnecting", "reconnecting", lossOf(call));
   if (!call.online) return scene("connecting", "connecting", "offline");
-  if (call.isOtherChoosing) return scene("connecting", "choosing", "choosing");
+  // Most have chosen long ago, and their browsers take a moment only.
+  if (call.choosingSince !== null && now - call.choosingSince > CHOOSING_AFTER) return scene("connecting", "choosing", "choosing");
   if (call.isStranded) return scene("connecting", "connecting", "stranded");
   const isSlow = call.connectingAt !== null && now - call.connectingAt > SLOW_AFTER;
   return scene("connecting", "connecting", isSlow ? "slow" : "connecting");
