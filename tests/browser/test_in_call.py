@@ -22,6 +22,23 @@ _UNPLUG: Final = """() => {
     track.stop();
     track.dispatchEvent(new Event('ended'));
 }"""
+_KEEP_WISHES: Final = """
+    window.wishes = [];
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = (wanted) => {
+        window.wishes.push(wanted);
+        return open(wanted);
+    };
+"""
+_NOISE_WISH: Final = "window.wishes.filter(({ audio }) => audio).pop().audio.noiseSuppression"
+_KEEP_PLAYED: Final = """
+    window.played = [];
+    const play = HTMLMediaElement.prototype.play;
+    HTMLMediaElement.prototype.play = function () {
+        if (this instanceof HTMLAudioElement) window.played.push(this);
+        return play.call(this);
+    };
+"""
 _CHECKSUM: Final = """() => {
     const context = document.createElement("canvas").getContext("2d");
     context.drawImage(document.getElementById("remote"), 0, 0, 300, 150);
@@ -48,6 +65,17 @@ _KEEP_SCREENS: Final = """
         return stream;
     };
 """
+_SCREEN_WITH_SOUND: Final = """
+    navigator.mediaDevices.getDisplayMedia = async (wanted) => {
+        window.asked = wanted;
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").fillRect(0, 0, 300, 150);
+        const out = new AudioContext().createMediaStreamDestination();
+        return new MediaStream([...canvas.captureStream(5).getTracks(), ...out.stream.getTracks()]);
+    };
+"""
+_SENDS_MICROPHONE: Final = """window.connections.at(-1).getSenders()[0].track
+    === document.getElementById('local').srcObject.getAudioTracks()[0]"""
 _STOP_IN_THE_BROWSER: Final = """() => {
     const track = window.screens.pop();
     track.stop();
@@ -132,6 +160,29 @@ class ScreenTests(BrowserCase):
 
         return self.play(story)
 
+    def test_sound(self) -> Deferred[None]:
+        """What a shared screen plays is sent with the microphone, and no longer when the sharing is stopped."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.page.add_init_script(_SCREEN_WITH_SOUND)
+            for visitor in (red, blue):
+                visitor.enter(stage.room)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            self.assertTrue(red.page.evaluate(_SENDS_MICROPHONE))
+            red.press("share")
+            red.await_that(f"!({_SENDS_MICROPHONE})")
+            self.assertTrue(red.page.evaluate("Boolean(window.asked.audio)"))
+            blue.await_shown("screen")
+            red.press("mute")  # the screen is heard all the same
+            self.assertEqual(red.page.evaluate("window.connections.at(-1).getSenders()[0].track.readyState"), "live")
+            red.press("mute")
+            red.press("share")
+            red.await_that(_SENDS_MICROPHONE)
+
+        return self.play(story)
+
 
 class CameraTests(BrowserCase):
     """Cameras that change in the call."""
@@ -213,6 +264,45 @@ class CameraTests(BrowserCase):
             red.await_that("document.getElementById('local').srcObject.getVideoTracks()[0]?.readyState === 'live'")
             blue.await_movement()
             blue.await_colour(Camera.RED)
+
+        return self.play(story)
+
+
+class SoundTests(BrowserCase):
+    """The microphone and the speaker."""
+
+    def test_noise(self) -> Deferred[None]:
+        """The suppression of noise can be switched off in a call, and stays off."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script(_KEEP_WISHES)
+            visitor.enter(stage.room)
+            visitor.await_state("waiting")
+            self.assertIs(visitor.page.evaluate(_NOISE_WISH), True)
+            visitor.press("more")
+            visitor.press("open-devices")
+            visitor.page.uncheck("#noise")
+            visitor.await_that(f"({_NOISE_WISH}) === false")
+            visitor.page.reload()
+            visitor.await_state("waiting")
+            self.assertIs(visitor.page.evaluate(_NOISE_WISH), False)
+            self.assertFalse(visitor.page.is_checked("#noise"))
+
+        return self.play(story)
+
+    def test_speaker(self) -> Deferred[None]:
+        """A few notes can be played where the other side would be heard."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script(_KEEP_PLAYED)
+            visitor.enter(stage.room)
+            visitor.await_state("waiting")
+            visitor.press("more")
+            visitor.press("open-devices")
+            visitor.press("test-speaker")
+            visitor.await_that("window.played.some((one) => one.currentTime > 0.2)")
 
         return self.play(story)
 

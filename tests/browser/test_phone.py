@@ -78,6 +78,25 @@ class StoryTests(OwnDaemonCase):
 
         return self.play(story)
 
+    def test_one_button_to_hang_up(self) -> Deferred[None]:
+        """There is one button to hang up: the page's own, and while that has none to be seen, the phone's."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            talk(alice, bob)
+            inside = alice.inside
+            alice.await_hidden("call-hangup")
+            self.assertTrue(inside.is_visible("hangup"))
+            alice.page.set_viewport_size({"width": 390, "height": 844})
+            inside.press("chat")
+            alice.await_shown("call-hangup")
+            self.assertFalse(inside.is_visible("hangup"))
+            alice.press("call-hangup")
+            for visitor, why in ((alice, "You hung up."), (bob, "They hung up.")):
+                visitor.await_text("notice-text", why)
+
+        return self.play(story)
+
     def test_hanging_up_in_the_page(self) -> Deferred[None]:
         """Hanging up in the call's page hangs up in the phone, and the other party is told."""
 
