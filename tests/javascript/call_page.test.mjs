@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Files, LARGEST_FILE, safeName } from "../../callnet/static/demo/files.js";
 import { linked } from "../../callnet/static/demo/links.js";
 import { readNote } from "../../callnet/static/demo/notes.js";
-import { sceneOf } from "../../callnet/static/demo/scene.js";
+import { noticeOf, sceneOf } from "../../callnet/static/demo/scene.js";
 import { setUp } from "../../callnet/static/demo/setup.js";
 
 const ID = "ab".repeat(16);
@@ -216,6 +216,12 @@ test("who is choosing camera and microphone, and who has left, is told apart fro
   assert.equal(titleOf({ choosingSince: 1_000, isStranded: true }), "choosing");
   assert.equal(titleOf({ hasOtherLeft: true, flowedAt: 1 }), "left");
   assert.equal(titleOf({ flowedAt: 1 }), "reconnecting");
+});
+
+test("a picture that stands still is no camera that is off", () => {
+  const call = { ...MEETING, flowing: true, own: { state: "open", problem: "", screen: null }, other: {}, quality: "bad" };
+  assert.equal(noticeOf(call, false, ""), "bad");
+  assert.equal(noticeOf({ ...call, isFrozen: true }, false, ""), "frozen");
 });
 
 test("two networks without a path or a relay are named as that, and reported", () => {

@@ -14,6 +14,8 @@ import { setUp } from "./setup.js";
 const LOOK_EVERY = 1_000;
 /** How many looks in a row may find no media, though the other page is there, until the call is given up. */
 const GIVE_UP_AFTER = 30;
+/** How many looks in a row may find no new picture, though a camera is on, until it is said to stand still. */
+const FROZEN_AFTER = 3;
 /** The other side before it has told what it sends. */
 const UNTOLD = { isMuted: false, isCameraOff: false, isPaused: false, isSharing: false };
 
@@ -29,6 +31,7 @@ export class Call {
   #choosing = null;
   #dismissal = "";
   #troubles = 0;
+  #stills = 0;
   #looking;
   #early = null;
   #flowedAfter = null;
@@ -153,6 +156,11 @@ export class Call {
   /** Since when the two talk, on the clock of performance.now(); null: they do not yet. */
   get talkingSince() {
     return this.flowedAt === null ? null : (this.answeredAt ?? this.flowedAt);
+  }
+
+  /** Whether the other side's camera is on and its picture does not get here. */
+  get isFrozen() {
+    return this.#stills >= FROZEN_AFTER;
   }
 
   /** Whether only a relay may be used and the server has none for this room. */
@@ -296,12 +304,20 @@ export class Call {
   // with another page load of the other side, or when the server comes back.
   _look() {
     this._report();
+    this._watchPicture();
     if (this.flowing || !this.#connection?.isAnswered) this.#troubles = 0;
     else if (!this.online || this.room.peer?.present) this.#troubles += 1;
     if (this.#troubles < GIVE_UP_AFTER) return;
     this.#lostSession = this.#peerSession;
     this._disconnect();
     this.#handlers.changed();
+  }
+
+  // A screen may stand still for minutes, and nobody is worse off for it.
+  async _watchPicture() {
+    const { fps } = await this.stats();
+    const { isCameraOff, isSharing } = this.other;
+    this.#stills = this.flowing && fps === 0 && !isCameraOff && !isSharing ? this.#stills + 1 : 0;
   }
 
   // The server counts how calls come to be connected: it is told once.

@@ -90,6 +90,7 @@ export const CHINESE = {
     device_failed: "这个设备暂时不能使用，仍用原来的设备。",
     weak: "网络较差，画面可能不够清晰。",
     bad: "网络很差。请靠近无线路由器，或关闭摄像头，以便听清对方。",
+    frozen: "网络不佳，画面暂时停住了。",
     unread: "聊天中有新消息。",
     copied: "链接已复制。",
     not_copied: "请手动复制已选中的链接。",

@@ -94,6 +94,7 @@ export const ENGLISH = {
     device_failed: "This device cannot be used just now. The one before goes on.",
     weak: "The connection is weak. The picture may be less sharp.",
     bad: "Bad connection. Go closer to the Wi-Fi, or stop your camera.",
+    frozen: "Poor connection: the picture stands still for the moment.",
     unread: "New message in the chat.",
     copied: "The link is copied.",
     not_copied: "Please copy the link by hand: it is marked.",

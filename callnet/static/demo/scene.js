@@ -57,6 +57,7 @@ export function noticeOf(call, isSilent, passing) {
   if (passing !== "") return passing;
   if (call.flowing && !call.online) return "offline";
   if (call.isPictureHeld && call.own.isSeen) return "held";
+  if (call.isFrozen) return "frozen";
   if (call.quality === "bad") return "bad";
   if (call.own.screen !== null && call.flowing) return "own_screen";
   if (call.own.problem !== "") return call.own.problem;
