@@ -14,6 +14,7 @@ export class Stage {
   #isSilent = false;
   /** Whether one's own picture is the large one, and whether it is wanted at all. */
   #isSwapped = false;
+  #canSwap = false;
   #isSelfHidden = false;
   /** Whether the other side's picture is to be whole; null: as it fits best. */
   #wantsWhole = null;
@@ -22,6 +23,7 @@ export class Stage {
   constructor(changed) {
     restoreCorner();
     const swap = () => {
+      if (!this.#canSwap) return;
       this.#isSwapped = !this.#isSwapped;
       changed();
     };
@@ -107,7 +109,8 @@ export class Stage {
   _arrange({ isAway, isSharing, isDark, isInCall }) {
     const { self, other } = elements;
     self.hidden = isAway || this.#isSelfHidden;
-    const isSwapped = this.#isSwapped && isInCall && !isSharing && !self.hidden;
+    this.#canSwap = isInCall && !isSharing && !self.hidden;
+    const isSwapped = this.#isSwapped && this.#canSwap;
     document.body.classList.toggle("shown-a-screen", isSharing);
     self.classList.toggle("thumb", !isSwapped);
     other.classList.toggle("thumb", isSwapped || isSharing);
