@@ -79,6 +79,8 @@ class CallCounts:
         """Time until media flowed, in seconds, by path, as reported by pages of this node."""
         self.media_failed = 0
         """Pages of this node that gave up before media flowed."""
+        self.media_failed_without_relay = 0
+        """Those of them whose room had no TURN server."""
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count the result of an event."""
@@ -119,6 +121,7 @@ class CallCounts:
         """Count the media setup of a page, or its failure."""
         if media.path == "none":
             self.media_failed += 1
+            self.media_failed_without_relay += not media.relay_offered
         else:
             self.media_setup[media.path].count(media.seconds)
 

@@ -61,6 +61,7 @@ class PageSession:
         self._view: RoomView | None = None
         self._reach: Final = PageIce(ice, site, rooms.settings.longest, rooms.now)
         self._version = 0, _NONE
+        self._answered_at: float | None = None
         self._has_told_of_media = False
 
     # From the socket
@@ -145,6 +146,7 @@ class PageSession:
         seen = view(seats, call, self._joined.key)
         if seen != self._view:
             self._view = seen
+            self._answered_at = None if call is None or call.answer is None else call.answer.since
             self._show(seen, self._reach.servers(seen.state, call))
 
     def waits(self) -> None:
@@ -165,7 +167,10 @@ class PageSession:
 
     def _show(self, seen: RoomView, ice_servers: Sequence[IceServer]) -> None:
         peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
-        self._send(Room(seen.state, seen.reason, peer, ice_servers))
+        elapsed = None
+        if peer is not None and self._answered_at is not None:
+            elapsed = max(0.0, self._rooms.now() - self._answered_at)
+        self._send(Room(seen.state, seen.reason, peer, ice_servers, elapsed))
 
     def _send(self, message: PageMessage) -> None:
         self._peer.send(_encode(message))

@@ -57,6 +57,8 @@ class MediaSetup(Struct, frozen=True):
     """``none``: media never flowed, and the page has given up."""
     seconds: Annotated[float, Meta(ge=0, le=SETUP_MAX)]
     """Seconds from the arrival of both pages until media flowed, or until the page gave up."""
+    relay_offered: bool = True
+    """With ``none``: whether the server had named a TURN server."""
 
 
 class Ping(_Frame, frozen=True, tag="ping"):
@@ -77,7 +79,7 @@ class PeerPage(Struct, frozen=True):
     present: bool
 
 
-class Room(_Frame, frozen=True, tag="room"):
+class Room(_Frame, frozen=True, tag="room", omit_defaults=True):
     """The whole state of the room."""
 
     state: RoomState
@@ -86,6 +88,8 @@ class Room(_Frame, frozen=True, tag="room"):
     peer: PeerPage | None
     ice_servers: Sequence[IceServer]
     """Empty unless the two may meet."""
+    elapsed: Annotated[float, Meta(ge=0)] | None = None
+    """Seconds since the call was answered, while the two may meet; left out in a room made up by hand."""
 
 
 class RelayFrom(_Frame, frozen=True, tag="relay"):

@@ -178,8 +178,11 @@ def of_times(name: str, help_: str, took: Histogram) -> Family:
     return Family(name, help_, [*samples, Sample(SUM, took.sum)], kind="histogram")
 
 
-def of_media(took: Iterable[tuple[str, Histogram]], failed: int) -> Sequence[Family]:
-    """The time until media flowed, by path, and the pages that gave up."""
+def of_media(took: Iterable[tuple[str, Histogram]], failed: int, without_relay: int) -> Sequence[Family]:
+    """The time until media flowed, by path, and the pages that gave up.
+
+    :param without_relay: how many of those that failed had no relay.
+    """
     what = "Time until media flowed, as reported by pages, by path."
     samples = [
         Sample(f"{path} {sample.label}", sample.value)
@@ -189,6 +192,11 @@ def of_media(took: Iterable[tuple[str, Histogram]], failed: int) -> Sequence[Fam
     return (
         Family("callnet_media_setup_seconds", what, samples, "path", kind="histogram"),
         Family("callnet_media_setup_failed", "Pages that gave up before media flowed.", [Sample("", failed)]),
+        Family(
+            "callnet_media_setup_failed_without_relay",
+            "Pages that gave up before media flowed and had no TURN server.",
+            [Sample("", without_relay)],
+        ),
     )
 
 

@@ -165,6 +165,7 @@
  * @property {string} reason why it has ended; "" before
  * @property {{session: string, present: boolean} | null} peer the other client, whose socket may be away
  * @property {IceServer[]} ice_servers the newest; to be taken for every connection that begins
+ * @property {number} [elapsed] seconds since the call was answered
  */
 
 /**
@@ -172,6 +173,7 @@
  * @typedef {object} MediaSetup
  * @property {"relay" | "host" | "srflx" | "unknown" | "none"} path
  * @property {number} seconds 0 to 120
+ * @property {boolean} [relay_offered] with "none": whether the server had named a TURN server
  */
 
 /**

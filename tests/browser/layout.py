@@ -79,10 +79,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const parts = ["#panel", "#controls", "#status", "#notice", "#language"]
         .map((part) => document.querySelector(part));
     parts.push(...document.querySelectorAll(".drawer"));
-    if (["connected", "reconnecting"].includes(document.body.dataset.callState)) {
-        parts.push(document.querySelector("#self"));
-        if (document.body.classList.contains("shown-a-screen")) parts.push(document.querySelector("#remote"));
-    }
+    parts.push(...document.querySelectorAll(".thumb"));
     const seen = parts.filter(isSeen).map((part) => [name(part), part.getBoundingClientRect()]);
     for (const [i, [one, a]] of seen.entries()) {
         for (const [other, b] of seen.slice(i + 1)) {

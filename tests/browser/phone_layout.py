@@ -12,7 +12,7 @@ MAIN_BUTTONS: Final = {
     "home": "to-contacts",
     "ringing": "accept",
     "calling": "cancel",
-    "call": "call-hangup",
+    "call": "call-page",  # whose own button hangs up
     "elsewhere": "here",
 }
 """The button that matters most in each scene."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from functools import partial
 from typing import Final, cast
 
@@ -34,7 +35,8 @@ class PageInside(Visitor):
         self.complaints = []
 
     def press(self, element_id: str) -> None:
-        """Press a button. In a frame of another page none steps back."""
+        """Press a button, which a moving hand brings back if it has stepped back."""
+        self.page.hover("#stage", position={"x": random.randrange(9), "y": random.randrange(9)}, force=True)  # noqa: S311
         self.page.click(f"button#{element_id}")
 
 
@@ -126,6 +128,12 @@ class PhoneVisitor(Visitor):
         frame = element.content_frame()
         assert frame is not None
         return PageInside(frame)
+
+    def hang_up(self) -> None:
+        """Press the call page's button that ends the call."""
+        inside = self.inside
+        inside.await_shown("hangup")
+        inside.press("hangup")
 
     def await_connected(self, colour: Camera) -> PageInside:
         """Wait until the call's page shows the picture of a camera."""

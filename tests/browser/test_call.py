@@ -107,7 +107,7 @@ class CallTests(BrowserCase):
             third.await_state("full")
             self.assertEqual(third.text("title"), "This room is full")
             self.assertEqual(third.page.evaluate("document.getElementById('local').srcObject"), None)
-            with blue.passing("reconnecting"):
+            with blue.passing("waiting"):
                 red.page.close()
             third.await_state("connected")
             blue.await_state("connected")

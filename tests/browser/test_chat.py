@@ -25,11 +25,125 @@ def texts(visitor: Visitor, side: str) -> list[str]:
     return visitor.page.locator(f"#log .{side} p").all_inner_texts()
 
 
+class EmojiTests(BrowserCase):
+    """Emoji in the chat, and over the pictures."""
+
+    def test_picker(self) -> Deferred[None]:
+        """An emoji goes where the cursor is, and the picker stays for the next."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            red.press("chat")
+            red.page.fill("#chat-text", "ab")
+            red.page.keyboard.press("ArrowLeft")
+            red.press("open-emoji")
+            self.assertEqual(red.page.get_attribute("#open-emoji", "aria-expanded"), "true")
+            red.page.click("#emoji button:has-text('😂')")
+            red.page.click("#emoji button:has-text('👍')")
+            red.press("send")
+            self.assertEqual(texts(red, "own"), ["a😂👍b"])
+            red.page.focus("#emoji button")
+            red.page.keyboard.press("Escape")
+            red.await_hidden("emoji")
+            self.assertEqual(red.focused, "open-emoji")
+            self.assertTrue(red.is_visible("chat-drawer"))
+            blue.await_shown("unread", "1")
+
+        return self.play(story)
+
+    def test_reaction(self) -> Deferred[None]:
+        """A reaction rises once over the pictures of both, and is read aloud at the other side."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            red.press("more")
+            red.page.click("#reactions button:has-text('🎉')")
+            for visitor, side in ((red, "own"), (blue, "theirs")):
+                visitor.page.wait_for_selector(f"#flying .{side}:has-text('🎉')")
+            self.assertEqual(blue.page.text_content("#reaction"), "The other person: 🎉")
+            for visitor in (red, blue):
+                visitor.await_that("document.getElementById('flying').childElementCount === 0")
+
+        return self.play(story)
+
+
+class FileTests(BrowserCase):
+    """Files that the two hand each other, past the server."""
+
+    def offer(self, stage: Stage, size: int, name: str = "photo.jpg") -> tuple[Visitor, Visitor]:
+        """Two visitors with their chats open, of whom the first offers the second a file."""
+        red, blue = meet(stage)
+        for visitor in (red, blue):
+            visitor.press("chat")
+        content = bytes(number % 251 for number in range(size))
+        red.page.set_input_files("#file", {"name": name, "mimeType": "text/html", "buffer": content})
+        return red, blue
+
+    def test_handed_over(self) -> Deferred[None]:
+        """A file arrives whole once it was accepted, under a name that is none of a path, to be saved only."""
+        size = 3_000_000
+
+        def story(stage: Stage) -> None:
+            red, blue = self.offer(stage, size, "a\u202egnp.exe")
+            red.await_shown("log", "Waiting for the other person")
+            blue.await_shown("log", "a_gnp.exe · 2.9 MB")
+            blue.page.click("#log .file .main")
+            red.await_shown("log", "Sent")
+            with blue.page.expect_download() as download:
+                blue.page.click("#log a.main")
+            self.assertEqual(download.value.suggested_filename, "a_gnp.exe")
+            content = download.value.path().read_bytes()
+            self.assertEqual(content, bytes(number % 251 for number in range(size)))
+
+        return self.play(story)
+
+    def test_not_wanted(self) -> Deferred[None]:
+        """A file can be declined, and withdrawn; while the chat is closed it is announced and counted."""
+
+        def story(stage: Stage) -> None:
+            red, blue = self.offer(stage, 1_000)
+            blue.page.click("#log .file .plain")
+            red.await_shown("log", "Not sent")
+            blue.page.keyboard.press("Escape")
+            red.page.set_input_files("#file", {"name": "b.txt", "mimeType": "text/plain", "buffer": b"b"})
+            blue.await_shown("notice", "is sending you a file")
+            blue.await_shown("unread", "1")
+            red.page.click("#log .file .plain")
+            blue.press("chat")
+            self.assertEqual(blue.page.locator("#log .file", has_text="Not sent").count(), 2)
+            self.assertEqual(blue.page.locator("#log .file button").count(), 0)
+
+        return self.play(story)
+
+    def test_too_large(self) -> Deferred[None]:
+        """A file of more than 8 MB, and one without content, is not offered, and the page says why."""
+
+        def story(stage: Stage) -> None:
+            red, blue = self.offer(stage, 8 * 1024 * 1024 + 1)
+            red.await_shown("chat-problem", "8 MB at most")
+            red.page.set_input_files("#file", {"name": "b.txt", "mimeType": "text/plain", "buffer": b""})
+            red.await_shown("chat-problem", "empty")
+            self.assertEqual(blue.page.locator("#log .file").count(), 0)
+
+        return self.play(story)
+
+    def test_cut_off(self) -> Deferred[None]:
+        """When the other page is closed what was not handed over yet is given up."""
+
+        def story(stage: Stage) -> None:
+            red, blue = self.offer(stage, 1_000)
+            blue.await_shown("log", "Do you want this file?")
+            blue.page.close()
+            red.await_shown("log", "The connection broke.")
+
+        return self.play(story)
+
+
 class ChatTests(BrowserCase):
     """Two who write to each other."""
 
     def test_both_ways(self) -> Deferred[None]:
-        """Messages arrive as they were written, and nothing in them becomes a link or markup."""
+        """Messages arrive as they were written: addresses of the web are links, and nothing becomes markup."""
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
@@ -40,7 +154,12 @@ class ChatTests(BrowserCase):
             blue.await_shown("log", "example.org")
             self.assertEqual(texts(blue, "theirs"), [MARKUP])
             self.assertEqual(texts(red, "own"), [MARKUP])
-            self.assertEqual(blue.page.locator("#log a, #log img").count(), 0)
+            self.assertEqual(blue.page.locator("#log img").count(), 0)
+            (link,) = blue.page.locator("#log a").all()
+            self.assertEqual(link.text_content(), "https://example.org")
+            self.assertEqual(
+                [link.get_attribute(name) for name in ("target", "rel")], ["_blank", "noopener noreferrer"]
+            )
             write(blue, "Hello")
             red.await_shown("log", "Hello")
             self.assertEqual(texts(red, "theirs"), ["Hello"])

@@ -22,6 +22,23 @@ _UNPLUG: Final = """() => {
     track.stop();
     track.dispatchEvent(new Event('ended'));
 }"""
+_KEEP_WISHES: Final = """
+    window.wishes = [];
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = (wanted) => {
+        window.wishes.push(wanted);
+        return open(wanted);
+    };
+"""
+_NOISE_WISH: Final = "window.wishes.filter(({ audio }) => audio).pop().audio.noiseSuppression"
+_KEEP_PLAYED: Final = """
+    window.played = [];
+    const play = HTMLMediaElement.prototype.play;
+    HTMLMediaElement.prototype.play = function () {
+        if (this instanceof HTMLAudioElement) window.played.push(this);
+        return play.call(this);
+    };
+"""
 _CHECKSUM: Final = """() => {
     const context = document.createElement("canvas").getContext("2d");
     context.drawImage(document.getElementById("remote"), 0, 0, 300, 150);
@@ -48,6 +65,17 @@ _KEEP_SCREENS: Final = """
         return stream;
     };
 """
+_SCREEN_WITH_SOUND: Final = """
+    navigator.mediaDevices.getDisplayMedia = async (wanted) => {
+        window.asked = wanted;
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").fillRect(0, 0, 300, 150);
+        const out = new AudioContext().createMediaStreamDestination();
+        return new MediaStream([...canvas.captureStream(5).getTracks(), ...out.stream.getTracks()]);
+    };
+"""
+_SENDS_MICROPHONE: Final = """window.connections.at(-1).getSenders()[0].track
+    === document.getElementById('local').srcObject.getAudioTracks()[0]"""
 _STOP_IN_THE_BROWSER: Final = """() => {
     const track = window.screens.pop();
     track.stop();
@@ -129,6 +157,29 @@ class ScreenTests(BrowserCase):
             red.await_state("ended")
             blue.await_hidden("screen")
             self.assertEqual(red.page.evaluate("window.screens.map((track) => track.readyState)"), ["ended"])
+
+        return self.play(story)
+
+    def test_sound(self) -> Deferred[None]:
+        """What a shared screen plays is sent with the microphone, and no longer when the sharing is stopped."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.page.add_init_script(_SCREEN_WITH_SOUND)
+            for visitor in (red, blue):
+                visitor.enter(stage.room)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            self.assertTrue(red.page.evaluate(_SENDS_MICROPHONE))
+            red.press("share")
+            red.await_that(f"!({_SENDS_MICROPHONE})")
+            self.assertTrue(red.page.evaluate("Boolean(window.asked.audio)"))
+            blue.await_shown("screen")
+            red.press("mute")  # the screen is heard all the same
+            self.assertEqual(red.page.evaluate("window.connections.at(-1).getSenders()[0].track.readyState"), "live")
+            red.press("mute")
+            red.press("share")
+            red.await_that(_SENDS_MICROPHONE)
 
         return self.play(story)
 
@@ -217,11 +268,50 @@ class CameraTests(BrowserCase):
         return self.play(story)
 
 
+class SoundTests(BrowserCase):
+    """The microphone and the speaker."""
+
+    def test_noise(self) -> Deferred[None]:
+        """The suppression of noise can be switched off in a call, and stays off."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script(_KEEP_WISHES)
+            visitor.enter(stage.room)
+            visitor.await_state("waiting")
+            self.assertIs(visitor.page.evaluate(_NOISE_WISH), True)
+            visitor.press("more")
+            visitor.press("open-devices")
+            visitor.page.uncheck("#noise")
+            visitor.await_that(f"({_NOISE_WISH}) === false")
+            visitor.page.reload()
+            visitor.await_state("waiting")
+            self.assertIs(visitor.page.evaluate(_NOISE_WISH), False)
+            self.assertFalse(visitor.page.is_checked("#noise"))
+
+        return self.play(story)
+
+    def test_speaker(self) -> Deferred[None]:
+        """A few notes can be played where the other side would be heard."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script(_KEEP_PLAYED)
+            visitor.enter(stage.room)
+            visitor.await_state("waiting")
+            visitor.press("more")
+            visitor.press("open-devices")
+            visitor.press("test-speaker")
+            visitor.await_that("window.played.some((one) => one.currentTime > 0.2)")
+
+        return self.play(story)
+
+
 class WindowTests(BrowserCase):
     """Larger, smaller, and hidden windows."""
 
     def test_full_screen(self) -> Deferred[None]:
-        """The page takes the whole screen and gives it back."""
+        """The page takes the whole screen and gives it back; either closes the menu."""
 
         def story(stage: Stage) -> None:
             red = stage.visitor(stage.browser(None, program=CHROMIUM))  # without windows there is no full screen
@@ -229,13 +319,13 @@ class WindowTests(BrowserCase):
             for visitor in (red, blue):
                 visitor.enter(stage.room)
             red.await_state("connected")
-            red.press("more")
-            red.press("full-screen")
-            red.await_shown("full-screen-label", "Leave full screen")
-            self.assertTrue(red.page.evaluate("document.fullscreenElement !== null"))
-            red.press("full-screen")
-            red.await_shown("full-screen-label", "Full screen")
-            self.assertTrue(red.page.evaluate("document.fullscreenElement === null"))
+            for before, after, is_full in (("Full screen", "Leave full screen", True), ("Leave", "Full screen", False)):
+                red.press("more")
+                red.await_shown("full-screen-label", before)
+                red.press("full-screen")
+                red.await_hidden("more-drawer")
+                self.assertEqual(red.page.text_content("#full-screen-label"), after)
+                self.assertEqual(red.page.evaluate("document.fullscreenElement !== null"), is_full)
 
         return self.play(story)
 
@@ -254,11 +344,11 @@ class WindowTests(BrowserCase):
         return self.play(story)
 
     def test_buttons_step_back(self) -> Deferred[None]:
-        """Where the page has the whole screen its buttons step back, and the key that wakes them presses nothing."""
+        """The buttons of a call step back, and the key or the finger that wakes them presses nothing."""
 
         def story(stage: Stage) -> None:
             television = stage.visitor(stage.browser(Camera.RED), whole_screen=True)
-            blue = stage.visitor(stage.browser(Camera.BLUE))
+            blue = stage.visitor(stage.browser(Camera.BLUE), has_touch=True)
             for visitor in (television, blue):
                 visitor.enter(stage.room)
             for visitor in (television, blue):
@@ -277,7 +367,13 @@ class WindowTests(BrowserCase):
             television.press("chat")
             television.wait(6_000)  # longer than they wait otherwise
             self.assertEqual(television.page.locator("body.resting").count(), 0)
-            self.assertEqual(blue.page.locator("body.resting").count(), 0)
+            blue.page.wait_for_selector("body.resting")
+            button = blue.page.locator("#mute .disc").bounding_box()
+            assert button is not None
+            for expected in ("Mute", "Unmute"):
+                blue.page.touchscreen.tap(button["x"] + 9, button["y"] + 9)
+                blue.page.wait_for_selector("body:not(.resting)")
+                self.assertEqual(blue.text("mute-label"), expected)
 
         return self.play(story)
 
@@ -299,6 +395,39 @@ class PanelTests(BrowserCase):
             red.page.keyboard.press("s")
             self.assertEqual(red.page.input_value("#chat-text"), "s")
             self.assertFalse(red.is_visible("statistics-drawer"))
+
+        return self.play(story)
+
+    def test_letters(self) -> Deferred[None]:
+        """``m`` and ``v`` switch microphone and camera, and the held space bar lets a muted person talk."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            keyboard = red.page.keyboard
+            self.assertEqual(red.page.get_attribute("#mute", "aria-keyshortcuts"), "M")
+            self.assertEqual(red.page.get_attribute("#camera", "title"), "Stop camera (V)")
+            keyboard.press("v")
+            blue.await_shown("remote-off")
+            keyboard.press("v")
+            blue.await_hidden("remote-off")
+            keyboard.press("m")
+            self.assertEqual(red.page.get_attribute("#mute", "title"), "Unmute (M). Hold Space to talk.")
+            blue.await_shown("notice", "microphone is off")
+            keyboard.down(" ")
+            self.assertEqual(red.text("mute-label"), "Mute")
+            blue.await_hidden("notice")
+            keyboard.up(" ")
+            blue.await_shown("notice", "microphone is off")
+            red.press("mute")
+            red.press("mute")  # a click leaves the focus there, and the space bar is still to talk with
+            keyboard.down(" ")
+            self.assertEqual(red.text("mute-label"), "Mute")
+            keyboard.up(" ")
+            self.assertEqual(red.text("mute-label"), "Unmute")
+            red.press("chat")
+            keyboard.type("mv m")
+            self.assertEqual(red.page.input_value("#chat-text"), "mv m")
+            self.assertEqual((red.text("mute-label"), red.text("camera-label")), ("Unmute", "Stop camera"))
 
         return self.play(story)
 

@@ -53,7 +53,7 @@ class StoryTests(OwnDaemonCase):
                 inside.wait(500)
                 self.assertGreater(inside.audio_packets(), before)
             self.assertEqual(alice.text("call-name"), "Bob")
-            alice.press("call-hangup")
+            alice.hang_up()
             for visitor, why in ((alice, "The call with Bob has ended. You hung up."), (bob, "They hung up.")):
                 visitor.await_scene("home")
                 self.assertIn(why, visitor.text("notice-text"))
@@ -75,6 +75,25 @@ class StoryTests(OwnDaemonCase):
             alice.await_scene("ringing")
             alice.press("refuse")
             bob.await_text("notice-text", "They declined.")
+
+        return self.play(story)
+
+    def test_one_button_to_hang_up(self) -> Deferred[None]:
+        """There is one button to hang up: the page's own, and while that has none to be seen, the phone's."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            talk(alice, bob)
+            inside = alice.inside
+            alice.await_hidden("call-hangup")
+            self.assertTrue(inside.is_visible("hangup"))
+            alice.page.set_viewport_size({"width": 390, "height": 844})
+            inside.press("chat")
+            alice.await_shown("call-hangup")
+            self.assertFalse(inside.is_visible("hangup"))
+            alice.press("call-hangup")
+            for visitor, why in ((alice, "You hung up."), (bob, "They hung up.")):
+                visitor.await_text("notice-text", why)
 
         return self.play(story)
 
@@ -106,7 +125,7 @@ class StoryTests(OwnDaemonCase):
                 visitor.page.reload()
                 alice.await_connected(Camera.BLUE)
                 bob.await_connected(Camera.RED)
-            alice.press("call-hangup")
+            alice.hang_up()
             bob.await_text("notice-text", "They hung up.")
 
         return self.play(story)
@@ -202,7 +221,7 @@ class BaseTests(OwnDaemonCase):
             alice.await_contact(TELEVISION.phone, online=True)
             alice.call(TELEVISION.phone)
             alice.inside.await_state("waiting")
-            alice.press("call-hangup")
+            alice.hang_up()
             alice.await_scene("home")
             call = in_reactor(lambda: television.calls(*ALICE))
             alice.await_scene("ringing")
@@ -230,7 +249,7 @@ class BaseTests(OwnDaemonCase):
                 visitor.await_connected(Camera.RED)
                 visitor.page.reload()
                 visitor.await_connected(Camera.RED)
-            alice.press("call-hangup")
+            alice.hang_up()
             bob.await_text("notice-text", "They hung up.")
             alice.call(BOB.phone)
             bob.await_scene("ringing")

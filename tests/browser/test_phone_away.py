@@ -27,7 +27,7 @@ class TabsTests(OwnDaemonCase):
             bob.press("accept")
             for visitor in (alice, bob):
                 visitor.await_connected(Camera.RED)
-            bob.press("call-hangup")
+            bob.hang_up()
             for visitor, device in ((alice, ALICE), (bob, BOB)):
                 visitor.page.reload()
                 visitor.await_scene("home", "online")
@@ -167,7 +167,7 @@ class RestartTests(OwnDaemonCase):
                 visitor.wait(2_500)  # for as long as the server might still say something
                 visitor.await_connected(colour)
                 visitor.complaints.clear()
-            alice.press("call-hangup")
+            alice.hang_up()
             for visitor in (alice, bob):
                 visitor.await_scene("home")
 

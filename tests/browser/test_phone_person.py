@@ -81,7 +81,7 @@ class PersonTests(OwnDaemonCase):
             for visitor, language in ((alice, "zh-CN"), (bob, "en")):
                 visitor.inside.await_state("connected")
                 self.assertEqual(visitor.inside.page.evaluate("document.documentElement.lang"), language)
-            alice.press("call-hangup")
+            alice.hang_up()
             alice.await_text("notice-text", "您已挂断。")
             alice.press("to-settings")
             alice.press("language-en")

@@ -141,7 +141,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("accept")
         visitor.await_connected(Camera.BLUE)
         photographer.take(visitor, f"5 call, {language}")
-        visitor.press("call-hangup")
+        visitor.hang_up()
         visitor.await_scene("home")
         photographer.take(visitor, f"6 over, {language}", checks=[word_faults])
         friend.await_scene("home")

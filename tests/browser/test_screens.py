@@ -48,6 +48,9 @@ _NAMES_OF_WORDS: Final = """async (language) => {
     return names(wordsFor(language).words);
 }"""
 
+_FALL_SILENT: Final = "WebSocket.prototype.send = () => {}; window.connections.at(-1).close();"
+"""A page that loses both of its ways to the other one."""
+
 _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
     const socket = new WebSocket(`wss://${location.host}/room`);
     socket.onopen = () => socket.send(JSON.stringify(
@@ -97,7 +100,8 @@ class ScreenTests(OwnDaemonCase):
             "join.hidden = true": "#join is not to be seen",
             "veil.style.zIndex = 9; veil.style.pointerEvents = 'auto'": "#join is covered",
             "controls.hidden = false; controls.style.bottom = '50%'": "#panel and #controls overlap",
-            "document.body.className = 'beside'; window['more-drawer'].hidden = false": "#language is covered",
+            "view.append(window['more-drawer']); window['more-drawer'].hidden = false; "
+            "window['more-drawer'].style.cssText = 'position: absolute; right: 0'": "#language is covered",
         }
 
         def story(stage: Stage) -> None:
@@ -167,6 +171,12 @@ class ScreenTests(OwnDaemonCase):
         visitor.press("camera")
         visitor.await_colour(Camera.BLUE)
         other.visit()
+        visitor.await_state("waiting", "left")
+        photographer.take(visitor, f"left, {language}", on_sheet=False)
+        other.enter(ROOM)
+        visitor.await_state("connected")
+        other.await_state("connected")
+        other.page.evaluate(_FALL_SILENT)
         visitor.await_state("reconnecting")
         photographer.take(visitor, f"12 reconnecting, {language}")
         other.enter(ROOM)

@@ -161,7 +161,7 @@ class PythonTests(OwnDaemonCase):
             alice.await_scene("ringing")
             alice.press("accept")
             in_reactor(lambda: television.shows(r"browser: https://"))
-            alice.press("call-hangup")
+            alice.hang_up()
             in_reactor(lambda: television.shows("the call is over"))
             # The browser reports each try: a daemon that stops refuses it with 503, and then nothing listens.
             alice.forgive("ERR_CONNECTION_REFUSED", "Unexpected response code: 503")

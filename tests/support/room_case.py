@@ -12,10 +12,14 @@ SESSIONS = ["1" * 32, "2" * 32, "3" * 32, "4" * 32]
 WAITING: dict[str, Any] = {"type": "room", "state": "waiting", "reason": "", "peer": None, "ice_servers": []}
 
 
-def meeting(session: str, present: bool = True) -> dict[str, Any]:
-    """The room as it is when the other page is there, or is away for a moment."""
+def meeting(session: str, present: bool = True, elapsed: float | None = None) -> dict[str, Any]:
+    """The room as it is when the other page is there, or is away for a moment.
+
+    :param elapsed: seconds since the call was answered; ``None``: the room is no call's.
+    """
     peer = {"session": session, "present": present}
-    return {"type": "room", "state": "meeting", "reason": "", "peer": peer, "ice_servers": []}
+    room = {"type": "room", "state": "meeting", "reason": "", "peer": peer, "ice_servers": []}
+    return room if elapsed is None else {**room, "elapsed": elapsed}
 
 
 def ended(reason: str) -> dict[str, Any]:

@@ -141,6 +141,25 @@ class VisitTests(VisitCase):
         self.relay(LESS, {**OFFER, "connection": KEYS[1]})
         self.assertEqual(1, len(self.wires))
 
+    def test_left(self) -> None:
+        """The connection with a page that says that it leaves is dropped, and made anew with the next session only."""
+        wire = self.meet()
+        self.relay(GREATER, {"kind": "leaving"})
+        self.assertEqual("media: the other side has left and may come back", self.lines[-1])
+        self.assertTrue(wire.is_closed)
+        self.say(meeting(GREATER, present=False))
+        self.assertEqual(1, len(self.wires))
+        self.say(meeting(LESS))
+        self.assertEqual("media: connecting; this side offers", self.lines[-1])
+
+    def test_choosing(self) -> None:
+        """It says what the other side is doing before that connects."""
+        self.say(meeting(GREATER))
+        self.relay(GREATER, {"kind": "choosing"})
+        self.assertEqual("media: the other side is choosing camera and microphone", self.lines[-1])
+        self.relay(GREATER, OFFER)
+        self.assertEqual([("answer", "sdp")], self.log)
+
     def test_state(self) -> None:
         """Its state is sent when the channel opens, and the state of the other side is shown."""
         wire = self.meet()

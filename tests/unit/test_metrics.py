@@ -115,7 +115,7 @@ class TextTests(SynchronousTestCase):
         took = {"host": Histogram((0.5,)), "relay": Histogram((0.5,))}
         for seconds in (0.25, 0.75):
             took["host"].count(seconds)
-        text = as_text(total([of_media(took.items(), 1), of_media(took.items(), 2)]))
+        text = as_text(total([of_media(took.items(), 1, 0), of_media(took.items(), 2, 1)]))
         name = "callnet_media_setup_seconds"
         self.assertEqual(
             read(text),
@@ -129,6 +129,7 @@ class TextTests(SynchronousTestCase):
                 (f"{name}_count", "relay"): 0,
                 (f"{name}_sum", "relay"): 0,
                 ("callnet_media_setup_failed_total", ""): 3,
+                ("callnet_media_setup_failed_without_relay_total", ""): 1,
             },
         )
         self.assertIn(f'{name}_bucket{{le="0.5",path="host"}} 2.0\n'.encode(), text)

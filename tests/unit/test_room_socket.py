@@ -227,16 +227,17 @@ class CallRoomTests(RoomCase):
         first.say("relay", to=SESSIONS[1], data="x")
         self.assertEqual(second.heard(), [])
         self.accept()
-        self.assertEqual(first.hears(), meeting(SESSIONS[1]))
-        self.assertEqual(second.hears(), meeting(SESSIONS[0]))
+        self.assertEqual(first.hears(), meeting(SESSIONS[1], elapsed=0))
+        self.assertEqual(second.hears(), meeting(SESSIONS[0], elapsed=0))
 
     def test_active(self) -> None:
-        """In a call that was answered the second page meets the first."""
+        """In a call that was answered the second page meets the first, and both are told for how long it lasts."""
         self.accept()
         first = self.join(0)
         self.assertEqual(first.hears(), WAITING)
-        self.assertEqual(self.join(1).hears(), meeting(SESSIONS[0]))
-        self.assertEqual(first.hears(), meeting(SESSIONS[1]))
+        self.world.advance(4)
+        self.assertEqual(self.join(1).hears(), meeting(SESSIONS[0], elapsed=4))
+        self.assertEqual(first.hears(), meeting(SESSIONS[1], elapsed=4))
         self.assertEqual(self.join(2).hears()["reason"], "full")
 
     def test_end_by_signaling(self) -> None:
@@ -294,7 +295,7 @@ class CallRoomTests(RoomCase):
         first.leave()
         self.world.advance(20)
         first = self.join(0)
-        self.assertEqual(first.hears(), meeting(SESSIONS[1]))
+        self.assertEqual(first.hears(), meeting(SESSIONS[1], elapsed=20))
         first.leave()
         second.leave()
         self.world.advance(29)

@@ -5,6 +5,7 @@
 
 import { Room } from "../client/room.js";
 import { Connection } from "./connection.js";
+import { Files } from "./files.js";
 import { watchNetwork } from "./network.js";
 import { seatKey } from "./seat.js";
 import { IceServers } from "./servers.js";
@@ -13,6 +14,8 @@ import { setUp } from "./setup.js";
 const LOOK_EVERY = 1_000;
 /** How many looks in a row may find no media, though the other page is there, until the call is given up. */
 const GIVE_UP_AFTER = 30;
+/** How many looks in a row may find no new picture, though a camera is on, until it is said to stand still. */
+const FROZEN_AFTER = 3;
 /** The other side before it has told what it sends. */
 const UNTOLD = { isMuted: false, isCameraOff: false, isPaused: false, isSharing: false };
 
@@ -24,8 +27,11 @@ export class Call {
   #connection = null;
   #peerSession = null;
   #lostSession = null;
+  #leftSession = null;
+  #choosing = null;
   #dismissal = "";
   #troubles = 0;
+  #stills = 0;
   #looking;
   #early = null;
   #flowedAfter = null;
@@ -38,6 +44,8 @@ export class Call {
   room = null;
   /** Why there is no seat: "", or "full" "unknown_room" "invalid" "taken" "broken". */
   refusal = "";
+  /** What the two hand each other (files.js). */
+  files;
   /** What the other side told of itself. */
   other = UNTOLD;
   /** Whether media flows. */
@@ -45,7 +53,9 @@ export class Call {
   /** How good it is, "good" "weak" "bad", or null; whether this side's picture waits for a better one. */
   quality = null;
   isPictureHeld = false;
-  /** When it first did, and when the search for the other page began; performance.now() or null. */
+  /** When the call was answered, if it is one; when media first flowed, and when the search for the other page began:
+   * performance.now() or null. */
+  answeredAt = null;
   flowedAt = null;
   connectingAt = null;
   /** Why the visit is over: "" while it is not, "own" or "theirs" for who hung up, else the server's reason. */
@@ -57,7 +67,7 @@ export class Call {
    * @param {import("./own.js").Own} own asked for once there is a seat, if it was not before, and closed in the end
    * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
    *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone;
-   *   chat(text) with what it wrote
+   *   chat(text) with what it wrote, reaction(emoji), file(transfer) when a file is offered or one has changed (files.js)
    * @param {{isRelayOnly: boolean}} options isRelayOnly: nothing but a TURN server may be used
    */
   constructor(roomId, own, handlers, { isRelayOnly }) {
@@ -65,6 +75,11 @@ export class Call {
     this.own = own;
     this.#handlers = handlers;
     this.#isRelayOnly = isRelayOnly;
+    this.files = new Files({
+      tell: (note) => this.#connection?.tell(note) ?? false,
+      open: (label) => this.#connection?.open(label) ?? null,
+      changed: (file) => this.#handlers.file(file),
+    });
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
     this.#unwatchNetwork = watchNetwork((isCertain) => this.#connection?.move(isCertain));
     const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId) }));
@@ -84,8 +99,10 @@ export class Call {
     this._finish("own");
   }
 
-  /** Leave without ending it: the page goes away. */
+  /** Leave without ending it: the page goes away, and may come back. The other one need not wait to find that out. */
   leave() {
+    const peer = this.room?.peer ?? null;
+    if (peer !== null) this.#room.relay(peer.session, { kind: "leaving" });
     this.#room.close();
     this._stop();
   }
@@ -93,6 +110,11 @@ export class Call {
   /** Write something to the other page; returns whether that was possible. */
   chat(text) {
     return this.#connection?.tell({ kind: "chat", text }) ?? false;
+  }
+
+  /** Have an emoji rise over the other page's pictures; returns whether that was possible. */
+  react(emoji) {
+    return this.#connection?.tell({ kind: "reaction", emoji }) ?? false;
   }
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
@@ -114,6 +136,31 @@ export class Call {
   /** Whether the call was given up, because no media came for too long. */
   get isLost() {
     return this.#lostSession !== null;
+  }
+
+  /** Whether the pages found each other, but their networks did not, and the server has no relay. */
+  get isApart() {
+    return this.isLost && this.flowedAt === null && !this.#servers.hasRelay;
+  }
+
+  /** Whether the page of the other side said that it goes away, and has not come back. */
+  get hasOtherLeft() {
+    return this.#leftSession !== null && this.room?.peer?.session === this.#leftSession;
+  }
+
+  /** Since when the other side is choosing camera and microphone, performance.now(); null: it is not. */
+  get choosingSince() {
+    return this.room?.peer?.session === this.#choosing?.session ? (this.#choosing?.since ?? null) : null;
+  }
+
+  /** Since when the two talk, on the clock of performance.now(); null: they do not yet. */
+  get talkingSince() {
+    return this.flowedAt === null ? null : (this.answeredAt ?? this.flowedAt);
+  }
+
+  /** Whether the other side's camera is on and its picture does not get here. */
+  get isFrozen() {
+    return this.#stills >= FROZEN_AFTER;
   }
 
   /** Whether only a relay may be used and the server has none for this room. */
@@ -144,6 +191,7 @@ export class Call {
   _enter(room) {
     this.room = room;
     this.refusal = "";
+    if (typeof room.elapsed === "number") this._began(performance.now() - room.elapsed * 1_000);
     if (this.#servers.take(room.ice_servers)) this.#connection?.serve(this.#servers.list);
     if (room.state === "ended") {
       this.#room.close();
@@ -180,6 +228,28 @@ export class Call {
 
   // The other page may ask for an offer while this one still waits for its camera.
   _relayed(from, data) {
+    if (data?.kind === "leaving") this._left(from);
+    else if (data?.kind === "choosing") this._await(from);
+    else this._heard(from, data);
+  }
+
+  _left(from) {
+    if (from !== this.room?.peer?.session) return;
+    this.#leftSession = from;
+    this._disconnect();
+    this.#handlers.changed();
+  }
+
+  _await(from) {
+    if (this.#choosing?.session !== from) this.#choosing = { session: from, since: performance.now() };
+  }
+
+  _heard(from, data) {
+    if (from === this.#choosing?.session) {
+      this.#choosing = null;
+      this.connectingAt = performance.now();
+      this.#handlers.changed();
+    }
     if (from === this.#peerSession) this.#connection.hear(data);
     else this.#early = { from, data };
   }
@@ -203,20 +273,29 @@ export class Call {
       case "chat":
         this.#handlers.chat(note.text);
         break;
+      case "reaction":
+        this.#handlers.reaction(note.emoji);
+        break;
+      default:
+        this.files.hear(note);
     }
   }
 
   // The connection: one for each page load of the other side.
 
   _meet() {
-    if (this.room === null || this.own.state !== "open") return;
+    if (this.room === null) return;
     const { peer } = this.room;
+    if (this.own.state !== "open") {
+      if (peer !== null) this.#room.relay(peer.session, { kind: "choosing" });
+      return;
+    }
     if (peer === null) {
       this.#lostSession = null;
       if (!this.flowing) this._disconnect();
       return;
     }
-    if (this.lacksRelay || peer.session === this.#lostSession) return;
+    if (this.lacksRelay || peer.session === this.#lostSession || peer.session === this.#leftSession) return;
     if (peer.session !== this.#peerSession) this._connect(peer.session);
     this.#connection.reach(this.online && peer.present);
   }
@@ -225,6 +304,7 @@ export class Call {
   // with another page load of the other side, or when the server comes back.
   _look() {
     this._report();
+    this._watchPicture();
     if (this.flowing || !this.#connection?.isAnswered) this.#troubles = 0;
     else if (!this.online || this.room.peer?.present) this.#troubles += 1;
     if (this.#troubles < GIVE_UP_AFTER) return;
@@ -233,11 +313,18 @@ export class Call {
     this.#handlers.changed();
   }
 
+  // A screen may stand still for minutes, and nobody is worse off for it.
+  async _watchPicture() {
+    const { fps } = await this.stats();
+    const { isCameraOff, isSharing } = this.other;
+    this.#stills = this.flowing && fps === 0 && !isCameraOff && !isSharing ? this.#stills + 1 : 0;
+  }
+
   // The server counts how calls come to be connected: it is told once.
   async _report() {
     if (this.#isReported) return;
     const waited = this.isLost ? performance.now() - this.connectingAt : null;
-    const media = setUp(this.#flowedAfter, waited, await this.stats());
+    const media = setUp(this.#flowedAfter, waited, await this.stats(), this.#servers.hasRelay);
     if (media !== null && !this.#isReported) this.#isReported = this.#room.report(media);
   }
 
@@ -260,15 +347,25 @@ export class Call {
         screen: (stream) => this.#handlers.screen(stream),
         heard: (note) => this._told(note),
         verified: () => this.#handlers.changed(),
+        channel: (channel) => this.files.take(channel),
       },
     });
-    if (this.own.screen !== null) this.#connection.use("screen", this.own.screen);
+    if (this.own.screen !== null) {
+      this.#connection.use("screen", this.own.screen);
+      this.#connection.use("microphone", this.own.sound);
+    }
     if (this.#early?.from === session) this.#connection.hear(this.#early.data);
     this.#early = null;
   }
 
+  // Every report is late by its way here, so the earliest is right.
+  _began(at) {
+    this.answeredAt = Math.min(at, this.answeredAt ?? at);
+  }
+
   _disconnect() {
     this.#connection?.close();
+    this.files.drop();
     this.#connection = null;
     this.#peerSession = null;
     this.flowing = false;

@@ -1,26 +1,35 @@
 /**
- * The written part of a call. It is kept nowhere but on the two pages, and gone with them.
+ * The written part of a call, and the files in it. It is kept nowhere but on the two pages, and gone with them.
  */
 
 import { elements, fill, put } from "./dom.js";
+import { FileEntry } from "./file_entry.js";
+import { LARGEST_FILE } from "./files.js";
+import { linked } from "./links.js";
+import { Picker } from "./picker.js";
 import { wordAt } from "./view.js";
 
 export class Chat {
-  #send;
+  #call;
   #words = null;
   #isOpen = false;
-  #hasFailed = false;
+  /** What could not be sent: a name in words.js, or "". */
+  #problem = "";
+  #files = new Map();
 
-  /** How many texts of the other side were not to be seen yet. */
+  /** How many texts and files of the other side were not to be seen yet. */
   unread = 0;
 
-  /** @param {function(string): boolean} send takes what the person wrote; says whether it could be sent */
-  constructor(send) {
-    this.#send = send;
+  /** @param {function(): import("./call.js").Call} call the present one */
+  constructor(call) {
+    this.#call = call;
+    new Picker(elements["chat-text"]);
     elements["chat-form"].addEventListener("submit", (event) => {
       event.preventDefault();
       this._submit();
     });
+    elements.attach.addEventListener("click", () => elements.file.click());
+    elements.file.addEventListener("change", () => this._offer());
     window.addEventListener("resize", scrollDown);
     elements["chat-text"].addEventListener("keydown", (event) => {
       // What ends a word that is being composed, as in Chinese, does not end the text.
@@ -31,10 +40,12 @@ export class Chat {
     });
   }
 
-  show(_, words) {
+  show({ call }, words) {
     this.#words = words;
     elements["chat-text"].placeholder = words.message;
-    put("chat-problem", this.#hasFailed ? words.notSent : "");
+    elements.attach.disabled = !call?.flowing;
+    put("chat-problem", wordAt(words, this.#problem) ?? "");
+    for (const entry of this.#files.values()) entry.speak(words);
   }
 
   /** Tell whether the person sees the chat now. */
@@ -47,12 +58,30 @@ export class Chat {
 
   /** The other side has written something. */
   hear(text) {
-    this._add("theirs", text);
-    if (!this.#isOpen) this.unread += 1;
+    this._add("theirs", textOf(text));
+    this._count();
+  }
+
+  /** A file is offered, or one has changed (files.js); returns whether the other side offers it just now. */
+  showFile(transfer) {
+    const known = this.#files.get(transfer.id);
+    if (known !== undefined) {
+      known.show(transfer);
+      return false;
+    }
+    const entry = new FileEntry(this.#call().files, this.#words);
+    entry.show(transfer);
+    this.#files.set(transfer.id, entry);
+    this._add(transfer.side, entry.element);
+    if (transfer.side === "own") return false;
+    this._count();
+    return true;
   }
 
   /** Another call begins. */
   clear() {
+    for (const entry of this.#files.values()) entry.close();
+    this.#files.clear();
     fill(elements.log, []);
     elements["log-empty"].hidden = false;
     this.unread = 0;
@@ -62,28 +91,58 @@ export class Chat {
     const field = elements["chat-text"];
     const text = field.value.trim();
     if (text === "") return;
-    this.#hasFailed = !this.#send(text);
-    put("chat-problem", this.#hasFailed ? this.#words.notSent : "");
-    if (this.#hasFailed) return;
+    this._complain(this.#call().chat(text) ? "" : "notSent");
+    if (this.#problem !== "") return;
     field.value = "";
-    this._add("own", text);
+    this._add("own", textOf(text));
   }
 
-  _add(side, text) {
+  _offer() {
+    const [file] = elements.file.files;
+    elements.file.value = "";
+    if (file === undefined) return;
+    if (file.size > LARGEST_FILE) this._complain("tooLarge");
+    else if (file.size === 0) this._complain("emptyFile");
+    else this._complain(this.#call().files.offer(file) ? "" : "notSent");
+  }
+
+  _complain(problem) {
+    this.#problem = problem;
+    put("chat-problem", wordAt(this.#words, problem) ?? "");
+  }
+
+  _count() {
+    if (!this.#isOpen) this.unread += 1;
+  }
+
+  _add(side, content) {
     const who = document.createElement("span");
     who.className = "who";
     who.dataset.say = `said.${side}`;
     who.textContent = wordAt(this.#words, who.dataset.say);
-    const said = document.createElement("p");
-    said.dir = "auto";
-    said.textContent = text;
     const entry = document.createElement("div");
     entry.className = side;
-    entry.append(who, said);
+    entry.append(who, content);
     elements.log.append(entry);
     elements["log-empty"].hidden = true;
     scrollDown();
   }
+}
+
+function textOf(text) {
+  const said = document.createElement("p");
+  said.dir = "auto";
+  said.append(...linked(text).map((part) => (part.href === null ? part.text : linkTo(part))));
+  return said;
+}
+
+function linkTo({ text, href }) {
+  const link = document.createElement("a");
+  link.href = href;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  link.textContent = text;
+  return link;
 }
 
 function scrollDown() {

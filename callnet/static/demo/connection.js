@@ -63,7 +63,7 @@ export class Connection {
    *   handlers: say(data) to the other page through the relay, changed() when `flowing`, `quality` or
    *   `isPictureHeld` may have changed, picture(stream) with camera and microphone of the other side,
    *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js),
-   *   verified() when the verification has changed
+   *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened
    */
   constructor({ offers, stream, iceServers, relayOnly, handlers }) {
     this.#offers = offers;
@@ -174,6 +174,11 @@ export class Connection {
     return this.#channel?.tell(note) ?? false;
   }
 
+  /** Open a channel to the other page besides the notes; null: that is not possible now. */
+  open(label) {
+    return this.flowing ? this.#peer.createDataChannel(label) : null;
+  }
+
   /** Close it for good; nothing is reported any more. */
   close() {
     this._silence();
@@ -189,7 +194,7 @@ export class Connection {
 
   _silence() {
     clearInterval(this.#looking);
-    this.#handlers = { say() {}, changed() {}, picture() {}, screen() {}, heard() {}, verified() {} };
+    this.#handlers = { say() {}, changed() {}, picture() {}, screen() {}, heard() {}, verified() {}, channel() {} };
   }
 
   // Repairing. Without the relay there is nobody to agree with.
@@ -262,6 +267,7 @@ export class Connection {
         this.#handlers.picture(picture);
       }
     });
+    peer.ondatachannel = mine(({ channel }) => this.#handlers.channel(channel));
     this.#channel = new Channel(peer, this.#offers, {
       opened: mine(() => {
         // The descriptions must be in force, of which a page may learn after the connection stands.

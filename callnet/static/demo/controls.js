@@ -18,8 +18,10 @@ export class Controls {
     elements.controls.hidden = !CONTROLLED.has(scene.state);
     toggle("mute", { isMissing: !own.hasMicrophone, isOff: own.isMuted, icons: ["mic", "mic-off"] });
     put("mute-label", own.isMuted ? words.unmute : words.mute);
+    elements.mute.title = own.isMuted ? words.holdToTalk : `${words.mute} (M)`;
     toggle("camera", { isMissing: !own.hasCamera, isOff: own.isCameraOff, icons: ["video", "video-off"] });
     put("camera-label", own.isCameraOff ? words.cameraOn : words.cameraOff);
+    elements.camera.title = `${own.isCameraOff ? words.cameraOn : words.cameraOff} (V)`;
     this._showShare(call, own, words);
     this._showChat(unread, words);
     this._showWindows(call, words);
@@ -27,11 +29,14 @@ export class Controls {
 
   _showShare(call, own, words) {
     const isSharing = own.screen !== null;
-    elements.share.hidden = !canShare;
-    elements.share.disabled = !isSharing && !call?.flowing;
     elements.share.classList.toggle("on", isSharing);
-    draw("share-icon", isSharing ? "screen-off" : "screen");
-    put("share-label", isSharing ? words.stopSharing : words.share);
+    // It is in the bar or in the menu, as there is room.
+    for (const name of ["share", "share-item"]) {
+      elements[name].hidden = !canShare;
+      elements[name].disabled = !isSharing && !call?.flowing;
+      draw(`${name}-icon`, isSharing ? "screen-off" : "screen");
+      put(`${name}-label`, isSharing ? words.stopSharing : words.share);
+    }
   }
 
   _showChat(unread, words) {

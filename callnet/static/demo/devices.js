@@ -3,6 +3,7 @@
  */
 
 import { elements, fill } from "./dom.js";
+import { canSuppressNoise, suppressesNoise } from "./media.js";
 
 const KINDS = ["camera", "microphone", "speaker"];
 
@@ -11,11 +12,16 @@ export class Devices {
   #speaker;
 
   /**
+   * @param {import("./own.js").Own} own
    * @param {import("./speaker.js").Speaker} speaker
    * @param {function(string, string): void} choose called with a kind and the id of a device
    */
-  constructor(speaker, choose) {
+  constructor(own, speaker, choose) {
     this.#speaker = speaker;
+    elements["test-speaker"].addEventListener("click", () => speaker.test());
+    elements.noise.checked = suppressesNoise();
+    elements.noise.addEventListener("change", () => own.suppressNoise(elements.noise.checked));
+    elements["noise-choice"].hidden = !canSuppressNoise;
     for (const kind of KINDS) {
       const select = elements[`${kind}-select`];
       select.addEventListener("change", () => choose(kind, select.value));

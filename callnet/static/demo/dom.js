@@ -37,6 +37,6 @@ export function isShown(element) {
 
 /** What can have the focus within an element now, in order. */
 export function focusable(element) {
-  const all = element.querySelectorAll("input, select, textarea, button, [tabindex='0']");
+  const all = element.querySelectorAll("input, select, textarea, button, a[href], [tabindex='0']");
   return Array.from(all).filter((one) => isShown(one) && !one.disabled);
 }

@@ -2,8 +2,12 @@
  * The cameras, microphones and speakers of this device, as much of them as there is and the person allows.
  */
 
-const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+import { browser } from "../shared/memory.js";
+
+const SOUND = { echoCancellation: true, autoGainControl: true };
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+/** What a shared screen plays is no speech, and the other side is not to hear itself. */
+const SCREEN_SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, restrictOwnAudio: true };
 /** A screen is read rather than watched. */
 const SCREEN = { frameRate: { ideal: 15, max: 30 } };
 
@@ -53,11 +57,12 @@ export async function openFacing(facingMode) {
   return (await navigator.mediaDevices.getUserMedia({ video })).getTracks()[0];
 }
 
-/** Let the person choose a screen or a window, and resolve to its track. */
+/** Let the person choose a screen or a window; resolves to its track, and that of its sound or null. */
 export async function openScreen() {
-  const [track] = (await navigator.mediaDevices.getDisplayMedia({ video: SCREEN, audio: false })).getVideoTracks();
-  track.contentHint = "detail";
-  return track;
+  const stream = await navigator.mediaDevices.getDisplayMedia({ video: SCREEN, audio: SCREEN_SOUND });
+  const [picture] = stream.getVideoTracks();
+  picture.contentHint = "detail";
+  return { picture, sound: stream.getAudioTracks()[0] ?? null };
 }
 
 /** What there is to choose from: `{camera, microphone, speaker}`, each a list of `{id, name}`; a name may be "". */
@@ -70,6 +75,12 @@ export async function listDevices() {
   }
   if (!canChooseSpeaker) found.speaker = [];
   return found;
+}
+
+/** Whether the browser can keep noise out of the microphone, and whether it is to. */
+export const canSuppressNoise = Boolean(navigator.mediaDevices?.getSupportedConstraints().noiseSuppression);
+export function suppressesNoise() {
+  return browser.get("noise") ?? true;
 }
 
 /** Call `changed` when something is plugged in or out. */
@@ -96,7 +107,8 @@ function pictureFrom(id) {
 }
 
 function soundFrom(id) {
-  return id === "" ? SOUND : { ...SOUND, deviceId: { exact: id } };
+  const sound = { ...SOUND, noiseSuppression: suppressesNoise() };
+  return id === "" ? sound : { ...sound, deviceId: { exact: id } };
 }
 
 async function openFirst(ways) {

@@ -13,6 +13,8 @@ const ICONS = {
   full: "people",
   permission: "video",
   refused: "video-off",
+  choosing: "video",
+  left: "person",
   taken: "tabs",
 };
 
@@ -45,15 +47,15 @@ export class Status {
     const quality = call?.quality ?? "good";
     elements.status.dataset.quality = quality;
     draw("status-icon", quality);
-    put("status-text", call?.flowing ? `${words.quality[quality]} · ${duration(now - call.flowedAt)}` : "");
+    put("status-text", call?.flowing ? `${words.quality[quality]} · ${duration(now - call.talkingSince)}` : "");
     put("notice", CONTROLLED.has(scene.state) ? words.notice[notice] : "");
   }
 }
 
 function endedText(words, scene, call) {
   const why = words.ended[scene.ended] ?? words.ended.other;
-  if (call.flowedAt === null) return why;
-  return `${why}${words.lasted(duration(call.overAt - call.flowedAt))}`;
+  if (call.talkingSince === null) return why;
+  return `${why}${words.lasted(duration(call.overAt - call.talkingSince))}`;
 }
 
 /** Milliseconds as `2:03` or `1:02:03`. */

@@ -6,6 +6,7 @@ import { browser } from "../shared/memory.js";
 import {
   closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
 } from "./media.js";
+import { Mixer } from "./mixer.js";
 
 const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
 
@@ -13,6 +14,8 @@ export class Own {
   #handlers;
   #asked = 0;
   #unwatchPermissions = () => {};
+  #mixer = new Mixer();
+  #screenSound = null;
 
   /** The camera and microphone: "" not asked for yet, or "asking" "refused" "open". */
   state = "";
@@ -20,8 +23,9 @@ export class Own {
   problem = "";
   /** What is sent of them, if anything: a MediaStream with at most one track of a kind. */
   stream = null;
-  /** The screen that is shared: a MediaStreamTrack or null. */
+  /** The screen that is shared, and all the sound that is sent, the screen's included: a MediaStreamTrack or null. */
   screen = null;
+  sound = null;
   isMuted = false;
   isCameraOff = false;
   /** What there is to choose from (media.js). */
@@ -71,8 +75,9 @@ export class Own {
     this.#unwatchPermissions = () => {};
     closeMedia(this.stream);
     this.screen?.stop();
-    this.stream = null;
-    this.screen = null;
+    this.#screenSound?.stop();
+    this.#mixer.close();
+    this.stream = this.screen = this.sound = this.#screenSound = null;
     this.state = "";
     this.problem = "";
   }
@@ -92,6 +97,13 @@ export class Own {
     if (await this._replace(kind, () => openDevice(kind, id))) browser.set(kind, id);
   }
 
+  /** Keep noise out of the microphone or let it in, from now on. */
+  async suppressNoise(isWanted) {
+    browser.set("noise", isWanted ? null : false);
+    const id = this.inUse.microphone ?? "";
+    if (this.hasMicrophone) await this._replace("microphone", () => openDevice("microphone", id));
+  }
+
   /** Take the camera on the other side of a phone; elsewhere the next one. */
   async flip() {
     const [camera] = this.stream.getVideoTracks();
@@ -107,31 +119,47 @@ export class Own {
   /** Share a screen or a window that the person chooses, until they stop it here or in the browser's own bar. */
   async share() {
     const asked = this.#asked;
-    let track;
+    let opened;
     try {
-      track = await openScreen();
+      opened = await openScreen();
     } catch (error) {
       // Who does not choose any has changed their mind.
       if (error.name !== "NotAllowedError") this.#handlers.failed("screen_failed");
       return;
     }
+    const { picture, sound } = opened;
     if (asked !== this.#asked) {
-      track.stop();
+      picture.stop();
+      sound?.stop();
       return;
     }
-    track.onended = () => {
-      if (this.screen === track) this.stopSharing();
+    picture.onended = () => {
+      if (this.screen === picture) this.stopSharing();
     };
-    this.screen = track;
-    this.#handlers.replaced("screen", track);
-    this.#handlers.changed();
+    this._show(picture, sound);
   }
 
   stopSharing() {
     this.screen.stop();
-    this.screen = null;
-    this.#handlers.replaced("screen", null);
+    this.#screenSound?.stop();
+    this._show(null, null);
+  }
+
+  _show(picture, sound) {
+    const isSound = sound !== this.#screenSound;
+    this.screen = picture;
+    this.#screenSound = sound;
+    this.#handlers.replaced("screen", picture);
+    if (isSound) this._mix();
     this.#handlers.changed();
+  }
+
+  // There is one line for sound, so what a screen plays goes with what the person says.
+  _mix() {
+    const microphone = this._track("microphone");
+    this.sound = this.#screenSound === null ? microphone : this.#mixer.mix([this.#screenSound, microphone]);
+    if (this.#screenSound === null) this.#mixer.close();
+    this.#handlers.replaced("microphone", this.sound);
   }
 
   get hasCamera() {
@@ -164,6 +192,7 @@ export class Own {
     this.state = "open";
     this.stream = stream;
     this.problem = problem;
+    this.sound = this._track("microphone");
     for (const track of stream.getTracks()) this._watch(track);
     this._switch();
     this._list();
@@ -213,7 +242,8 @@ export class Own {
     }
     this._noteMissing();
     this._enable();
-    this.#handlers.replaced(kind, track);
+    if (kind === "microphone") this._mix();
+    else this.#handlers.replaced(kind, track);
     this.#handlers.changed();
   }
 

@@ -8,17 +8,20 @@ import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { elements } from "./dom.js";
+import { Floating } from "./floating.js";
 import { Invite } from "./invite.js";
 import { Lobby } from "./lobby.js";
 import { Message, Status } from "./message.js";
 import { navigate } from "./navigation.js";
 import { Own } from "./own.js";
 import { Panels } from "./panels.js";
+import { Reactions } from "./reactions.js";
 import { Rest } from "./rest.js";
 import { noticeOf, sceneOf } from "./scene.js";
 import { Speaker } from "./speaker.js";
 import { Stage } from "./stage.js";
 import { Statistics } from "./statistics.js";
+import { PushToTalk } from "./talk.js";
 import { VerificationPanel } from "./verification_panel.js";
 import { CONTROLLED, View } from "./view.js";
 import { Windows } from "./windows.js";
@@ -39,19 +42,23 @@ let passing = { notice: "", until: 0 };
 let language = given.get("lang") || browser.get("language") || navigator.language;
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
-const stage = new Stage();
-const windows = new Windows(() => stage.main, show);
+const stage = new Stage(show);
+const floating = new Floating(show);
+const windows = new Windows(() => stage.main, floating, show);
 const speaker = new Speaker();
-const chat = new Chat((text) => call.chat(text));
+const chat = new Chat(() => call);
+const reactions = new Reactions((emoji) => call.react(emoji));
 const statistics = new Statistics(() => call);
 const invite = new Invite(notify);
 const message = new Message();
 const panels = new Panels(looked);
 const verification = new VerificationPanel(() => panels.open("verification"));
-const rest = new Rest(() => scene.state === "connected" && panels.current === "" && windows.isAlone);
+// Before the buttons that rest: who talks wakes them, and is heard at once.
+new PushToTalk(own, () => CONTROLLED.has(scene.state) && panels.current === "");
+const rest = new Rest(() => scene.state === "connected" && panels.current === "");
 const view = new View([
-  message, new Status(), stage, new Controls(windows), new Lobby(), new Devices(speaker, choose), chat, statistics, invite, verification,
-  rest,
+  message, new Status(), stage, new Controls(windows), new Lobby(), new Devices(own, speaker, choose), chat, reactions, statistics, invite,
+  verification, rest, floating,
 ]);
 
 function show() {
@@ -66,6 +73,12 @@ function show() {
 function notify(notice) {
   passing = { notice, until: performance.now() + PASSING };
   show();
+}
+
+// What is new in the chat.
+function announce(notice) {
+  if (panels.current === "chat") show();
+  else notify(notice);
 }
 
 function ownChanged() {
@@ -125,8 +138,11 @@ function join() {
     },
     chat: (text) => {
       chat.hear(text);
-      if (panels.current === "chat") show();
-      else notify("unread");
+      announce("unread");
+    },
+    reaction: (emoji) => reactions.hear(emoji),
+    file: (transfer) => {
+      if (chat.showFile(transfer)) announce("file");
     },
   };
   call = new Call(roomId, own, handlers, { isRelayOnly: parameters().get("relay") === "1" });
@@ -193,6 +209,11 @@ function changeLanguage() {
   show();
 }
 
+function share() {
+  if (own.screen === null) own.share();
+  else own.stopSharing();
+}
+
 const presses = {
   action: () => actions[scene.actions[0]](),
   "second-action": () => actions[scene.actions[1]](),
@@ -201,7 +222,16 @@ const presses = {
   "preview-mute": () => own.toggleMute(),
   "preview-camera": () => own.toggleCamera(),
   flip: () => own.flip(),
-  share: () => (own.screen === null ? own.share() : own.stopSharing()),
+  share,
+  "share-item": share,
+  fit: () => {
+    stage.toggleFit();
+    show();
+  },
+  "self-item": () => {
+    stage.toggleSelf();
+    show();
+  },
   "full-screen": () => windows.fill(),
   window: () => windows.float(),
   language: changeLanguage,
@@ -220,7 +250,15 @@ for (const kind of ["pointerdown", "keydown"]) {
   });
 }
 
+document.addEventListener("fullscreenchange", () => panels.close());
+
 navigate(view, panels, {
+  m: () => {
+    if (own.hasMicrophone) own.toggleMute();
+  },
+  v: () => {
+    if (own.hasCamera) own.toggleCamera();
+  },
   s: () => {
     if (CONTROLLED.has(scene.state)) panels.toggle("statistics");
   },

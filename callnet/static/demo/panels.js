@@ -4,6 +4,9 @@
 
 import { elements, focusable, isShown } from "./dom.js";
 
+/** What a drawer has, and is not opened for. */
+const ASIDE = ".close, [readonly], [role=log], #reactions";
+
 export class Panels {
   #current = "";
   #opener = null;
@@ -37,7 +40,7 @@ export class Panels {
     this._show(name);
     if (!history.state?.isBeside) history.pushState({ isBeside: true }, "");
     const all = focusable(elements[`${name}-drawer`]);
-    (all.find((one) => !one.matches(".close, [readonly], [role]")) ?? all[0]).focus();
+    (all.find((one) => !one.closest(ASIDE)) ?? all[0]).focus();
   }
 
   close() {

@@ -1,6 +1,6 @@
 /**
- * On a whole screen the buttons of a call step back while nobody moves, and are there again at the first
- * move or key. Who wakes them with a key has not pressed the button that was not to be seen.
+ * The buttons of a call step back while nobody moves, and are there again at the first move, touch or key. Who wakes
+ * them with a key or a finger has not pressed the button that was not to be seen.
  */
 
 const REST_AFTER = 5_000;
@@ -9,13 +9,16 @@ const PRESSES = new Set(["Enter", " ", "ArrowLeft", "ArrowUp", "ArrowRight", "Ar
 export class Rest {
   #may;
   #movedAt = 0;
+  #isTouchedAwake = false;
 
   /** @param {function(): boolean} may whether the buttons may step back just now */
   constructor(may) {
     this.#may = may;
-    for (const kind of ["pointermove", "pointerdown", "focusin"]) {
+    for (const kind of ["pointermove", "focusin"]) {
       document.addEventListener(kind, () => this._wake(), true);
     }
+    document.addEventListener("pointerdown", () => this._touched(), true);
+    document.addEventListener("click", (event) => this._clicked(event), true);
     document.addEventListener("keydown", (event) => this._pressed(event), true);
   }
 
@@ -35,6 +38,19 @@ export class Rest {
       event.stopImmediatePropagation();
     }
     this._wake();
+  }
+
+  _touched() {
+    this.#isTouchedAwake = this.isResting;
+    this._wake();
+  }
+
+  _clicked(event) {
+    if (this.#isTouchedAwake && event.target.closest("button")) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+    this.#isTouchedAwake = false;
   }
 
   _wake() {

@@ -4,6 +4,7 @@
 
 const SLOW_AFTER = 12_000;
 const UNREACHABLE_AFTER = 6_000;
+const CHOOSING_AFTER = 1_500;
 
 /** A room id of 32 hex digits was made for a call; others were made up by hand (protocol §2.2). */
 const OF_A_CALL = /^[0-9a-f]{32}$/;
@@ -23,6 +24,7 @@ export function sceneOf(call, now, begunAt, roomId) {
   if (call.flowing) return scene("connected", "connected", "");
   if (call.refusal !== "") return refusalScene(call.refusal);
   if (call.own.state === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
+  if (call.isApart) return scene("error", "apart", "apart", ["anew", "other_room"]);
   if (call.isLost) return scene("error", "lost", "lost", ["anew", "other_room"]);
   if (call.lacksRelay) return scene("error", "no_relay", "no_relay", ["direct", "other_room"]);
   if (call.room === null) {
@@ -33,8 +35,11 @@ export function sceneOf(call, now, begunAt, roomId) {
   const isAsking = call.own.state !== "open";
   if (isAsking) return scene(isMeeting ? "connecting" : "waiting", "permission", "permission");
   if (!isMeeting) return waitingScene(call);
+  if (call.hasOtherLeft) return scene("waiting", "left", "left");
   if (call.flowedAt !== null) return scene("reconnecting", "reconnecting", lossOf(call));
   if (!call.online) return scene("connecting", "connecting", "offline");
+  // Most have chosen long ago, and their browsers take a moment only.
+  if (call.choosingSince !== null && now - call.choosingSince > CHOOSING_AFTER) return scene("connecting", "choosing", "choosing");
   if (call.isStranded) return scene("connecting", "connecting", "stranded");
   const isSlow = call.connectingAt !== null && now - call.connectingAt > SLOW_AFTER;
   return scene("connecting", "connecting", isSlow ? "slow" : "connecting");
@@ -52,6 +57,7 @@ export function noticeOf(call, isSilent, passing) {
   if (passing !== "") return passing;
   if (call.flowing && !call.online) return "offline";
   if (call.isPictureHeld && call.own.isSeen) return "held";
+  if (call.isFrozen) return "frozen";
   if (call.quality === "bad") return "bad";
   if (call.own.screen !== null && call.flowing) return "own_screen";
   if (call.own.problem !== "") return call.own.problem;

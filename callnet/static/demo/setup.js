@@ -10,12 +10,13 @@ const LONGEST = 120;
  *   never did
  * @param {number | null} waited milliseconds after which this page gave up; null: it has not
  * @param {object} numbers of the connection (measure.js); {}: nothing was measured yet
- * @returns {{path: string, seconds: number} | null} path: "host" "srflx" "relay" "unknown", or "none" if media never
- *   flowed · null: there is nothing to be told, or not yet
+ * @param {boolean} hasRelay whether the server named a relay
+ * @returns {{path: string, seconds: number, relay_offered?: boolean} | null} path: "host" "srflx" "relay" "unknown", or
+ *   "none" if media never flowed, then with whether there was a relay · null: there is nothing to be told, or not yet
  */
-export function setUp(flowedAfter, waited, numbers) {
+export function setUp(flowedAfter, waited, numbers, hasRelay) {
   if (flowedAfter !== null) return "path" in numbers ? of(pathOf(numbers), flowedAfter) : null;
-  return waited === null ? null : of("none", waited);
+  return waited === null ? null : { ...of("none", waited), relay_offered: hasRelay };
 }
 
 function of(path, milliseconds) {

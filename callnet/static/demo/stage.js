@@ -3,17 +3,39 @@
  */
 
 import { attach, elements, put } from "./dom.js";
+import { movable, restoreCorner } from "./thumb.js";
 import { CONTROLLED } from "./view.js";
 
-/** A picture of another shape than the screen is shown whole if cutting it would lose more than this. */
+/** On a wide screen a picture of another shape is shown whole if cutting it would lose more than this. */
 const MOST_CUT = 1.6;
+const IN_A_CALL = new Set(["connected", "reconnecting"]);
 
 export class Stage {
   #isSilent = false;
+  /** Whether one's own picture is the large one, and whether it is wanted at all. */
+  #isSwapped = false;
+  #canSwap = false;
+  #isSelfHidden = false;
+  /** Whether the other side's picture is to be whole; null: as it fits best. */
+  #wantsWhole = null;
 
-  constructor() {
-    elements.remote.addEventListener("resize", fit);
-    window.addEventListener("resize", fit);
+  /** @param {function(): void} changed called when the person wants the pictures otherwise */
+  constructor(changed) {
+    restoreCorner();
+    const swap = () => {
+      if (!this.#canSwap) return;
+      this.#isSwapped = !this.#isSwapped;
+      changed();
+    };
+    movable(elements.self, swap);
+    movable(elements.other, swap);
+    elements.other.addEventListener("dblclick", () => {
+      if (elements.other.matches(".thumb")) return;
+      this.toggleFit();
+      changed();
+    });
+    elements.remote.addEventListener("resize", () => this._fit());
+    new ResizeObserver(() => this._fit()).observe(elements.view);
   }
 
   /** Whether the browser plays the other side without its sound, until the person does something. */
@@ -26,21 +48,35 @@ export class Stage {
     return elements.screen.hidden ? elements.remote : elements.screen;
   }
 
+  /** Show the other side's picture whole, or let it fill the view. */
+  toggleFit() {
+    this.#wantsWhole = !elements.remote.matches(".whole");
+    this._fit();
+  }
+
+  /** Show one's own picture or do without it. */
+  toggleSelf() {
+    this.#isSelfHidden = !this.#isSelfHidden;
+  }
+
   show({ scene, call, own }, words) {
     attach(elements.local, call === null ? null : own.stream);
     const isOver = !CONTROLLED.has(scene.state);
-    elements.self.hidden = isOver || own.state !== "open" || (!own.hasCamera && scene.state !== "connected");
+    const isAway = isOver || own.state !== "open" || (!own.hasCamera && scene.state !== "connected");
     elements["self-off"].hidden = own.isSeen;
     elements.local.hidden = !own.isSeen;
     elements.local.classList.toggle("mirrored", own.isMirrored);
     elements.flip.hidden = !own.isSeen || own.devices.camera.length < 2;
     const isSharing = Boolean(call?.other.isSharing && elements.screen.srcObject);
-    document.body.classList.toggle("shown-a-screen", isSharing);
     elements.screen.hidden = !isSharing || isOver;
     const isDark = scene.state === "connected" && call.other.isCameraOff;
-    elements.remote.classList.toggle("dark", isDark);
-    elements["remote-off"].hidden = !isDark || isSharing;
+    elements["remote-off"].hidden = !isDark;
     if (isDark) put("remote-off-text", call.other.isPaused ? words.otherPaused : words.otherOff);
+    this._arrange({ isAway, isSharing, isDark, isInCall: IN_A_CALL.has(scene.state) });
+    put("self-item-label", this.#isSelfHidden ? words.showSelf : words.hideSelf);
+    elements["self-item"].disabled = isAway;
+    put("fit-label", elements.remote.matches(".whole") ? words.fill : words.whole);
+    elements.fit.disabled = scene.state !== "connected" || isSharing;
   }
 
   /** Play what the other side sends of its camera and microphone; null: nothing. */
@@ -68,12 +104,26 @@ export class Stage {
     this.#isSilent = false;
     elements.remote.muted = false;
   }
-}
 
-function fit() {
-  const { remote } = elements;
-  if (!remote.videoWidth) return;
-  const picture = remote.videoWidth / remote.videoHeight;
-  const screen = window.innerWidth / window.innerHeight;
-  remote.classList.toggle("whole", Math.max(picture / screen, screen / picture) > MOST_CUT);
+  // A shared screen is always the large one.
+  _arrange({ isAway, isSharing, isDark, isInCall }) {
+    const { self, other } = elements;
+    self.hidden = isAway || this.#isSelfHidden;
+    this.#canSwap = isInCall && !isSharing && !self.hidden;
+    const isSwapped = this.#isSwapped && this.#canSwap;
+    document.body.classList.toggle("shown-a-screen", isSharing);
+    self.classList.toggle("thumb", !isSwapped);
+    other.classList.toggle("thumb", isSwapped || isSharing);
+    other.classList.toggle("second", isSharing && !self.hidden);
+    other.classList.toggle("dark", isDark);
+  }
+
+  _fit() {
+    const { remote, view } = elements;
+    if (!remote.videoWidth) return;
+    const picture = remote.videoWidth / remote.videoHeight;
+    const shape = view.clientWidth / view.clientHeight;
+    const losesMuch = shape >= 1 && Math.max(picture / shape, shape / picture) > MOST_CUT;
+    remote.classList.toggle("whole", this.#wantsWhole ?? losesMuch);
+  }
 }

@@ -4,13 +4,16 @@
 
 export class Windows {
   #video;
+  #floating;
 
   /**
    * @param {function(): HTMLVideoElement} video what a small window is to show
+   * @param {import("./floating.js").Floating} floating the small window that has buttons, too
    * @param {function(): void} changed called when one of these begins or ends, by whomever
    */
-  constructor(video, changed) {
+  constructor(video, floating, changed) {
     this.#video = video;
+    this.#floating = floating;
     document.addEventListener("fullscreenchange", changed);
     for (const kind of ["enterpictureinpicture", "leavepictureinpicture"]) {
       document.addEventListener(kind, changed);
@@ -26,16 +29,11 @@ export class Windows {
   }
 
   get canFloat() {
-    return Boolean(document.pictureInPictureEnabled);
+    return this.#floating.canOpen || Boolean(document.pictureInPictureEnabled);
   }
 
   get isFloating() {
-    return Boolean(document.pictureInPictureElement);
-  }
-
-  /** Whether the page has the whole screen, as on a television. */
-  get isAlone() {
-    return this.isFull || (innerWidth >= screen.width && innerHeight >= screen.height);
+    return this.#floating.isOpen || Boolean(document.pictureInPictureElement);
   }
 
   async fill() {
@@ -44,7 +42,9 @@ export class Windows {
   }
 
   async float() {
-    if (this.isFloating) await document.exitPictureInPicture();
+    if (this.#floating.isOpen) this.#floating.close();
+    else if (this.isFloating) await document.exitPictureInPicture();
+    else if (this.#floating.canOpen) await this.#floating.open();
     else await this.#video().requestPictureInPicture();
   }
 }

@@ -17,9 +17,13 @@ export class CallPage {
   #observer = null;
   #patience = null;
 
+  /** Whether the page shows a button of its own to hang up. */
+  hasHangUp = false;
+
   /**
    * @param {HTMLElement} place where the page goes
-   * @param {{hungUp(call), ended(call)}} handlers the person hung up in the page; it has been over there for a while
+   * @param {{hungUp(call), ended(call), changed()}} handlers the person hung up in the page; it has been over there for a
+   *   while; `hasHangUp` has changed
    */
   constructor(place, handlers) {
     this.#place = place;
@@ -46,6 +50,11 @@ export class CallPage {
     if (button && button.offsetParent !== null) button.click();
   }
 
+  /** Let the page have the focus. */
+  focus() {
+    this.#frame?.focus();
+  }
+
   _open(call, language) {
     const url = new URL(call.page, location.origin);
     if (url.origin !== location.origin) return;
@@ -65,7 +74,7 @@ export class CallPage {
     if (!body || frame !== this.#frame) return;
     this.#observer?.disconnect();
     this.#observer = new MutationObserver(() => this._look(call, body));
-    this.#observer.observe(body, { attributes: true, attributeFilter: ["data-call-state"] });
+    this.#observer.observe(body, { attributes: true, attributeFilter: ["class", "data-call-state"] });
     body.addEventListener("click", (event) => {
       if (event.target.closest("button#hangup") && frame === this.#frame) this.#handlers.hungUp(call);
     });
@@ -74,6 +83,12 @@ export class CallPage {
 
   // A page that could not get in may be let in with the next try of the person: that is no end.
   _look(call, body) {
+    const has = isSeen(body.querySelector("button#hangup"));
+    if (has !== this.hasHangUp) {
+      this.hasHangUp = has;
+      this.#handlers.changed();
+      if (call !== this.#call) return;
+    }
     const state = body.dataset.callState;
     const isOver = state === "ended" || (state === "error" && call.isForgotten);
     if (!isOver) {
@@ -87,6 +102,7 @@ export class CallPage {
 
   _close() {
     const frame = this.#frame;
+    this.hasHangUp = false;
     this.#observer?.disconnect();
     clearTimeout(this.#patience);
     this.#call = this.#frame = this.#observer = this.#patience = null;
@@ -102,4 +118,9 @@ export class CallPage {
       return null;
     }
   }
+}
+
+// Buttons that step back while nobody moves are still there.
+function isSeen(button) {
+  return button !== null && button.offsetParent !== null && getComputedStyle(button).visibility === "visible";
 }

@@ -26,6 +26,7 @@ const view = new View({
   },
   hungUp: (call) => call.hangUp(),
   ended: (call) => phone.noteEnd(call),
+  changed: () => show(),
 });
 const { elements } = view;
 

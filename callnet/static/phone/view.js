@@ -31,7 +31,7 @@ export class View {
   part = "contacts";
   edited = null;
 
-  /** @param {object} doings what buttons do: call, edit, rename, remove; hungUp and ended of the call's page */
+  /** @param {object} doings what buttons do: call, edit, rename, remove; hungUp, ended and changed of the call's page */
   constructor(doings) {
     this.#doings = doings;
     const named = document.querySelectorAll("[id]");
@@ -231,6 +231,14 @@ export class View {
       put(this.#elements["call-text"], words.inCall[call.otherSide]);
     }
     this.#page.show(scene === "call" ? call : null, this.#language, words.still.call_page);
+    this._showHangUp(this.#elements["call-hangup"]);
+  }
+
+  // There is one button to hang up: the page's, or this one while the page has none.
+  _showHangUp(button) {
+    const hadFocus = document.activeElement === button;
+    button.hidden = this.#page.hasHangUp;
+    if (hadFocus && button.hidden) this.#page.focus();
   }
 
   _showRing(device, call, name) {

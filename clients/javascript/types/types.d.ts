@@ -255,6 +255,10 @@ export type RoomView = {
      * the newest; to be taken for every connection that begins
      */
     ice_servers: IceServer[];
+    /**
+     * seconds since the call was answered
+     */
+    elapsed?: number | undefined;
 };
 /**
  * How it went to be connected with the other client, for the operator's figures.
@@ -265,6 +269,10 @@ export type MediaSetup = {
      * 0 to 120
      */
     seconds: number;
+    /**
+     * with "none": whether the server had named a TURN server
+     */
+    relay_offered?: boolean | undefined;
 };
 /**
  * What a room tells of. `detail` is what it is about.

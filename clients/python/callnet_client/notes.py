@@ -12,6 +12,14 @@ LONGEST_NOTE: Final = 16 * 1024
 LONGEST_CHAT: Final = 2000
 """The maximum length of a chat message, in characters."""
 
+LONGEST_EMOJI: Final = 16
+"""The maximum length of a reaction, in characters."""
+LONGEST_FILE_NAME: Final = 255
+"""The maximum length of a file's name, in characters."""
+LARGEST_FILE: Final = 8 * 1024 * 1024
+"""The maximum size of a file, in bytes."""
+
+_Id: TypeAlias = Annotated[str, Meta(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
 _Hex: TypeAlias = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
 
 
@@ -42,6 +50,35 @@ class Chat(_Note, frozen=True, tag="chat"):
     text: Annotated[str, Meta(min_length=1, max_length=LONGEST_CHAT)]
 
 
+class Reaction(_Note, frozen=True, tag="reaction"):
+    """An emoji to show once over the pictures."""
+
+    emoji: Annotated[str, Meta(min_length=1, max_length=LONGEST_EMOJI)]
+
+
+class File(_Note, frozen=True, tag="file"):
+    """The sender offers a file."""
+
+    id: _Id
+    """Names the file in the notes and the data channel that follow."""
+    name: Annotated[str, Meta(min_length=1, max_length=LONGEST_FILE_NAME)]
+    """A suggestion, possibly a malicious one."""
+    size: Annotated[int, Meta(ge=1, le=LARGEST_FILE)]
+    """In bytes."""
+
+
+class FileAccept(_Note, frozen=True, tag="file_accept"):
+    """The sender wants an offered file."""
+
+    id: _Id
+
+
+class FileCancel(_Note, frozen=True, tag="file_cancel"):
+    """The sender of this note does not want the file to be transferred, or not any more."""
+
+    id: _Id
+
+
 class Commit(_Note, frozen=True, tag="commit"):
     """Verification, first: the offerer's commitment to its nonce."""
 
@@ -60,7 +97,7 @@ class Reveal(_Note, frozen=True, tag="reveal"):
     nonce: _Hex
 
 
-Note: TypeAlias = Bye | State | Chat | Commit | Nonce | Reveal
+Note: TypeAlias = Bye | State | Chat | Reaction | File | FileAccept | FileCancel | Commit | Nonce | Reveal
 
 _decode = msgspec.json.Decoder(Note).decode
 

@@ -69,7 +69,15 @@ class Candidate(_Message, frozen=True, tag="candidate"):
     candidate: IceCandidate
 
 
-Relayed: TypeAlias = Negotiate | Restart | Offer | Answer | Candidate
+class Choosing(_Message, frozen=True, tag="choosing"):
+    """The sender does not connect yet: its user is choosing camera and microphone. Anything else it sends ends that."""
+
+
+class Leaving(_Message, frozen=True, tag="leaving"):
+    """The sender goes away without hanging up, and may come back with another session."""
+
+
+Relayed: TypeAlias = Negotiate | Restart | Offer | Answer | Candidate | Choosing | Leaving
 
 _decode = msgspec.json.Decoder(Relayed).decode
 

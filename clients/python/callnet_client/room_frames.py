@@ -36,12 +36,14 @@ class Hangup(Struct, frozen=True, tag="hangup"):
     """End the call for both."""
 
 
-class MediaSetup(Struct, frozen=True):
+class MediaSetup(Struct, frozen=True, omit_defaults=True):
     """The result of connecting with the other client."""
 
     path: Literal["host", "srflx", "relay", "unknown", "none"]
     seconds: float
     """At most 120."""
+    relay_offered: bool = True
+    """With ``none``: whether the server had named a TURN server."""
 
 
 class Ping(Struct, frozen=True, tag="ping", omit_defaults=True):
@@ -76,6 +78,8 @@ class Room(Struct, frozen=True, tag="room"):
     reason: str
     peer: Other | None
     ice_servers: Sequence[IceServer] = ()
+    elapsed: float | None = None
+    """Seconds since the call was answered."""
 
 
 class Said(Struct, frozen=True, tag="relay"):

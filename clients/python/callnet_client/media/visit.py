@@ -20,7 +20,7 @@ from callnet_client.frames import printable
 from callnet_client.media.comparison import Comparison
 from callnet_client.media.connection import Connection, Peer
 from callnet_client.notes import Bye, Chat, State, parse_note
-from callnet_client.relayed import Relayed, parse_relayed
+from callnet_client.relayed import Choosing, Leaving, Relayed, parse_relayed
 from callnet_client.room import RoomSocket, Visitor
 from callnet_client.room_frames import IceServer, Join, Room
 
@@ -63,6 +63,8 @@ class Visit:
         self._note = note
         self._clock = clock
         self._session = secrets.token_hex(16)
+        self._gone = ""
+        """The session of a page that said that it left."""
         self._other = ""
         """The session of the other side, while it is known."""
         self._connection: Connection | None = None
@@ -109,7 +111,7 @@ class Visit:
             # The other side may have lost the server permanently, but not this side.
             if self._connection is None or not self._connection.is_flowing:
                 self._disconnect()
-        else:
+        elif room.peer.session != self._gone:
             if room.peer.session != self._other:
                 self._connect(room.peer.session)
             self._is_present = room.peer.present
@@ -120,10 +122,21 @@ class Visit:
         message = parse_relayed(data)
         if message is None:
             self._note("media: unknown message from the other side")
+        elif isinstance(message, Choosing):
+            self._note("media: the other side is choosing camera and microphone")
+        elif isinstance(message, Leaving):
+            self._left(session)
         elif session == self._other and self._connection is not None:
             self._connection.hear(message)
         else:
             self._early = session, message
+
+    def _left(self, session: str) -> None:
+        """Drop the connection with a page that was closed; its return has another session."""
+        if session == self._other:
+            self._note("media: the other side has left and may come back")
+            self._disconnect()
+            self._gone = session
 
     def refused(self, reason: str) -> None:
         """Know that there is no seat."""

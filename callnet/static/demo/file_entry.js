@@ -1,0 +1,93 @@
+/**
+ * A file in the chat: how far it has come, and what can be done with it.
+ */
+
+const MEGABYTE = 1_048_576;
+
+export class FileEntry {
+  #files;
+  #words;
+  #transfer = null;
+  #url = "";
+  #drawn = "";
+  #name = document.createElement("p");
+  #state = document.createElement("p");
+  #progress = document.createElement("progress");
+  #choices = document.createElement("div");
+
+  /** What is shown. */
+  element = document.createElement("div");
+
+  /** @param {import("./files.js").Files} files */
+  constructor(files, words) {
+    this.#files = files;
+    this.#words = words;
+    this.#name.dir = "auto";
+    this.#choices.className = "choices";
+    this.element.className = "file";
+    this.element.append(this.#name, this.#progress, this.#state, this.#choices);
+  }
+
+  show(transfer) {
+    this.#transfer = transfer;
+    const { name, size, moved, content, state } = transfer;
+    this.#name.textContent = `${name} · ${sizeOf(size)}`;
+    this.#progress.max = size;
+    this.#progress.value = moved;
+    this.#progress.hidden = state !== "moving";
+    this.#progress.setAttribute("aria-label", name);
+    if (content !== null && this.#url === "") this.#url = URL.createObjectURL(content);
+    this._draw();
+  }
+
+  speak(words) {
+    this.#words = words;
+    this._draw();
+  }
+
+  /** Let go of the file. */
+  close() {
+    URL.revokeObjectURL(this.#url);
+  }
+
+  // Buttons are made anew only when there are others: one of them may have the focus.
+  _draw() {
+    const { id, side, state } = this.#transfer;
+    const words = this.#words.file;
+    const drawn = [state, words.accept].join();
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    this.#state.textContent = words[`${state}_${side}`] ?? words[state];
+    this.#choices.textContent = "";
+    if (state === "offered" && side === "theirs") {
+      this._offer("main", words.accept, () => this.#files.accept(id));
+      this._offer("plain", words.decline, () => this.#files.cancel(id));
+    } else if (state === "offered" || state === "moving") {
+      this._offer("plain", words.cancel, () => this.#files.cancel(id));
+    } else if (this.#url !== "") {
+      this.#choices.append(this._link(words.save));
+    }
+  }
+
+  _offer(className, text, press) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = className;
+    button.textContent = text;
+    button.addEventListener("click", press);
+    this.#choices.append(button);
+  }
+
+  _link(text) {
+    const link = document.createElement("a");
+    link.className = "main";
+    link.href = this.#url;
+    link.download = this.#transfer.name;
+    link.textContent = text;
+    return link;
+  }
+}
+
+function sizeOf(bytes) {
+  return bytes < MEGABYTE ? `${Math.ceil(bytes / 1_024)} KB` : `${(bytes / MEGABYTE).toFixed(1)} MB`;
+}

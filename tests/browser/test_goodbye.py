@@ -1,0 +1,150 @@
+"""What a person reads of the other side that goes away, takes its time, or cannot be reached."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from callnet.ops.admin_client import Running
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase, OwnDaemonCase
+from tests.browser.layout import faults
+from tests.browser.phone_visitor import in_browsers_of_their_own, talk
+from tests.browser.stage import Stage
+from tests.browser.test_call import assert_see_each_other, meet
+from tests.browser.test_stage import SCREENS, resize
+
+_LATER: Final = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = (wanted) =>
+        new Promise((resolve) => { window.allow = () => resolve(ask(wanted)); });
+"""
+"""A person who answers the browser's question when the test says so."""
+_NO_PATH: Final = """
+    const Peer = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Peer {
+        addIceCandidate() { return Promise.resolve(); }
+        async setRemoteDescription({ type, sdp }) {
+            await super.setRemoteDescription({ type, sdp: sdp.replace(/^a=candidate.*\\r\\n/gm, "") });
+        }
+    };
+"""
+"""A network that leads nowhere."""
+
+
+class GoodbyeTests(BrowserCase):
+    """Pages that are closed."""
+
+    def test_closed(self) -> Deferred[None]:
+        """A page that is closed says so: the other one reads it at once, and is back in the call when that is back."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            address = blue.page.url
+            closed = time.monotonic()
+            blue.visit()  # another page of the same tab, whose seat that is
+            red.await_state("waiting", "left")
+            self.assertLess(time.monotonic() - closed, 3)
+            self.assertEqual(red.text("title"), "The other person has left")
+            self.assertIn("may come back", red.text("hint"))
+            for size in SCREENS:
+                resize(red, size)
+                self.assertEqual(faults(red.page), [])
+            blue.page.goto(address)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+            assert_see_each_other(red, blue)
+
+        return self.play(story)
+
+    def test_tab(self) -> Deferred[None]:
+        """So does a tab that is closed."""
+
+        def story(stage: Stage) -> None:
+            red, blue = meet(stage)
+            blue.page.close(run_before_unload=True)
+            red.await_state("waiting", "left")
+
+        return self.play(story)
+
+
+class ChoosingTests(BrowserCase):
+    """Somebody who takes their time with the browser's question."""
+
+    def test_choosing(self) -> Deferred[None]:
+        """The other side reads what it is waiting for, and is connected when that is done."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            blue.page.add_init_script(_LATER)
+            red.enter(stage.room)
+            red.await_state("waiting")
+            blue.enter(stage.room)
+            red.await_state("connecting", "choosing")
+            self.assertEqual(red.text("title"), "They are choosing camera and microphone")
+            blue.page.evaluate("window.allow()")
+            for visitor in (red, blue):
+                visitor.await_state("connected")
+
+        return self.play(story)
+
+    def test_blocked(self) -> Deferred[None]:
+        """So it does while the camera is blocked there."""
+
+        def story(stage: Stage) -> None:
+            red = stage.visitor(stage.browser(Camera.RED))
+            shy = stage.visitor(stage.browser(None), refuse=True)
+            shy.enter(stage.room)
+            shy.await_state("error", "refused")
+            red.enter(stage.room)
+            red.await_state("connecting", "choosing")
+            shy.press("second-action")
+            for visitor in (red, shy):
+                visitor.await_state("connected")
+
+        return self.play(story)
+
+
+class ApartTests(OwnDaemonCase):
+    """Two networks between which there is no way, and no relay."""
+
+    def test_apart(self) -> Deferred[None]:
+        """Both read that, and what would help; the operator sees it counted."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            for visitor in (red, blue):
+                visitor.page.add_init_script(_NO_PATH)
+                visitor.enter("apart")
+            for visitor in (red, blue):
+                visitor.page.wait_for_selector('body[data-scene="apart"]', timeout=60_000)
+                self.assertIn("A relay would help", visitor.text("hint"))
+            for size in SCREENS:
+                resize(red, size)
+                self.assertEqual(faults(red.page), [])
+            numbers = Running(self.daemon.admin_url).numbers()
+            self.assertEqual(numbers["callnet_media_setup_failed_without_relay_total", ""], 2)
+
+        return self.play(story)
+
+
+class TimerTests(OwnDaemonCase):
+    """The time that a call has lasted."""
+
+    def test_reload(self) -> Deferred[None]:
+        """A reload goes on with the call's own time, which is the same at both sides."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = in_browsers_of_their_own(stage)
+            talk(alice, bob)
+            alice.inside.await_shown("status-text", "0:08")
+            alice.page.reload()
+            inside = alice.await_connected(Camera.BLUE)
+            self.assertNotIn("0:00", inside.text("status-text"))
+            seconds = [int(visitor.inside.text("status-text").rpartition(":")[2]) for visitor in (alice, bob)]
+            self.assertLessEqual(abs(seconds[0] - seconds[1]), 2)
+            self.assertGreaterEqual(min(seconds), 8)
+
+        return self.play(story)
