@@ -2,8 +2,8 @@
  * The written part of a call. It is kept nowhere but on the two pages, and gone with them.
  */
 
+import { wordAt } from "../shared/words.js";
 import { elements, fill, put } from "./dom.js";
-import { wordAt } from "./view.js";
 
 export class Chat {
   #send;

@@ -2,8 +2,8 @@
  * The lists of contacts and past calls as elements.
  */
 
+import { duration as written } from "../shared/format.js";
 import { el, icon } from "./elements.js";
-import { time } from "./sentences.js";
 
 const KIND_ICONS = { incoming: "incoming", outgoing: "outgoing", missed: "missed", refused: "missed" };
 
@@ -21,8 +21,8 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
       type: "button",
       class: "round call",
       "data-key": `call-${phone}`,
-      "aria-label": person.all(name),
-      title: person.all(name),
+      "aria-label": person.all({ name }),
+      title: person.all({ name }),
       onclick: () => doings.call(phone, "*"),
     },
     icon("video"),
@@ -33,8 +33,8 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
       type: "button",
       class: "round",
       "data-key": `edit-${phone}`,
-      "aria-label": person.edit(name),
-      title: person.edit(name),
+      "aria-label": person.edit({ name }),
+      title: person.edit({ name }),
       onclick: () => doings.edit(phone),
     },
     icon("pencil"),
@@ -46,8 +46,8 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
     el(
       "div",
       { class: "who" },
-      el("p", { class: "name" }, name),
-      el("p", { class: "soft" }, state(name, phone, isOnline, devices, person)),
+      el("p", { class: "name" }, el("bdi", {}, name)),
+      el("p", { class: "soft" }, ...state(name, phone, isOnline, devices, person)),
     ),
     edit,
     call,
@@ -56,9 +56,10 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
 }
 
 function state(name, phone, isOnline, devices, person) {
-  const there = isOnline ? person.online : person.offline;
-  const device = devices.length === 1 ? `${devices[0].deviceId} · ` : "";
-  return name === phone ? `${device}${there}` : `${phone} · ${device}${there}`;
+  const parts = devices.length === 1 ? [devices[0].deviceId] : [];
+  if (name !== phone) parts.unshift(phone);
+  const apart = parts.flatMap((part) => [el("bdi", {}, part), " · "]);
+  return [...apart, isOnline ? person.online : person.offline];
 }
 
 function deviceButtons({ phone, name, devices }, { person }, doings) {
@@ -69,11 +70,11 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
         type: "button",
         class: isOnline ? "chip online" : "chip",
         "data-key": `call-${phone}-${deviceId}`,
-        "aria-label": `${person.one(name, deviceId)}, ${isOnline ? person.online : person.offline}`,
+        "aria-label": `${person.one({ name, device: deviceId })}, ${isOnline ? person.online : person.offline}`,
         onclick: () => doings.call(phone, deviceId),
       },
       el("span", { class: "dot" }),
-      el("span", {}, deviceId),
+      el("bdi", {}, deviceId),
     ),
   );
   return el("div", { class: "chips" }, ...buttons);
@@ -101,7 +102,7 @@ export function personForm({ phone, name }, { person }, doings) {
           doings.rename(phone, field.value.trim());
         },
       },
-      el("p", { class: "name" }, phone),
+      el("p", { class: "name" }, el("bdi", {}, phone)),
       el("label", { for: `name-${phone}` }, person.rename),
       field,
       el(
@@ -125,7 +126,7 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
     el(
       "div",
       { class: "who" },
-      el("p", { class: "name" }, name),
+      el("p", { class: "name" }, el("bdi", {}, name)),
       el("p", { class: "soft" }, el("span", { class: "what" }, whatOf(kind, outcome, duration, past)), ` · ${when}`),
     ),
     el(
@@ -134,8 +135,8 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
         type: "button",
         class: "round call",
         "data-key": `back-${key}`,
-        "aria-label": past.back(name),
-        title: past.back(name),
+        "aria-label": past.back({ name }),
+        title: past.back({ name }),
         onclick: () => doings.call(phone, "*"),
       },
       icon("video"),
@@ -144,9 +145,9 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
 }
 
 function whatOf(kind, outcome, duration, past) {
-  if (duration !== null) return `${past[kind]}, ${time(duration)}`;
+  if (duration !== null) return `${past[kind]} · ${written(duration)}`;
   if (kind !== "outgoing") return past[kind];
-  return `${past.outgoing}, ${past.outcome[outcome] ?? past.outcome.other}`;
+  return `${past.outgoing} · ${past.outcome[outcome] ?? past.outcome.other}`;
 }
 
 function initialOf(name) {

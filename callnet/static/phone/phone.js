@@ -5,6 +5,7 @@
 import { Account, Device, ERROR } from "../client/index.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
+import { timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
 import { sentenceOf } from "./sentences.js";
@@ -98,7 +99,7 @@ export class Phone {
       await this.book.add(phone, name);
       const shown = name || phone;
       const isThere = this.book.lists(phone);
-      this.say((words) => (isThere ? words.added.there(shown) : words.added.later(shown)));
+      this.say(({ added }) => (isThere ? added.there({ name: shown }) : added.later({ name: shown })));
     });
   }
 
@@ -115,7 +116,10 @@ export class Phone {
     return this._try(async () => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
       this.settings = await this.account.settings({ do_not_disturb: hours && { ...hours, time_zone: timeZone } });
-      this.say((words) => (hours ? words.quietNow(hours.from, hours.to) : words.saved));
+      this.say((words) => {
+        if (hours === null) return words.quiet_off;
+        return words.quiet_on({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) });
+      });
     });
   }
 

@@ -2,20 +2,20 @@
  * Puts the facts of the phone on the page.
  */
 
+import { moment, number } from "../shared/format.js";
+import { codeOf, speak } from "../shared/words.js";
 import { CallPage } from "./call_page.js";
 import { fill, picture, put } from "./elements.js";
 import { pastCall, personCard, personForm } from "./lists.js";
 import { Ringer } from "./ringer.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { endOf } from "./sentences.js";
-import { wordsIn } from "./words.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
 
 export class View {
   #doings;
   #elements;
-  #language = "en";
   #words;
   #ringer = new Ringer();
   #page;
@@ -39,8 +39,8 @@ export class View {
     return this.#elements;
   }
 
-  get language() {
-    return this.#language;
+  get words() {
+    return this.#words;
   }
 
   get scene() {
@@ -57,22 +57,10 @@ export class View {
     return this.#page;
   }
 
-  /** Speak another language, `en` or `zh`. */
-  speak(language) {
-    const { lang, words } = wordsIn(language);
-    this.#language = language;
+  /** Speak with these words from now on. */
+  speak(words) {
     this.#words = words;
-    document.documentElement.lang = lang;
-    for (const element of document.querySelectorAll("[data-word]")) {
-      element.textContent = words.still[element.dataset.word];
-    }
-    for (const element of document.querySelectorAll("[data-label]")) {
-      element.setAttribute("aria-label", words.still[element.dataset.label]);
-      if (element instanceof HTMLButtonElement) element.title = words.still[element.dataset.label];
-    }
-    for (const one of ["en", "zh"]) {
-      this.#elements[`language-${one}`].setAttribute("aria-pressed", String(one === language));
-    }
+    speak(words);
   }
 
   /** @param {import("./phone.js").Phone} phone */
@@ -112,7 +100,7 @@ export class View {
     const { state } = device;
     put(this.#elements["self-phone"], account.phone);
     put(this.#elements["self-device"], account.deviceId);
-    put(this.#elements.link, this.#words.link[state]);
+    put(this.#elements.link, this.#words.link[state] ?? "");
     put(this.#elements["device-text"], `${account.phone} · ${account.deviceId}`);
     for (const part of PARTS) {
       this.#elements[part].hidden = part !== this.part;
@@ -137,7 +125,7 @@ export class View {
 
   _showPeople({ book }) {
     const people = book.people();
-    const content = { people, edited: this.edited, language: this.#language };
+    const content = { people, edited: this.edited, language: this.#words.lang };
     fill(this.#elements.people, content, () =>
       people.map((person) =>
         person.phone === this.edited
@@ -151,26 +139,18 @@ export class View {
   _showPast({ past, book }) {
     if (this.part === "calls" && this.#scene === "home") past.see();
     const { missed } = past;
-    put(this.#elements.missed, missed > 0 ? String(missed) : "");
-    put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count(missed) : "");
+    put(this.#elements.missed, missed > 0 ? number(missed) : "");
+    put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count({ count: missed }) : "");
     const calls = past.calls().map((call) => ({
       ...call,
       name: book.nameOf(call.phone) || call.phone,
-      when: this._when(call.startedAt),
+      when: moment(call.startedAt),
     }));
-    fill(this.#elements.past, { calls, language: this.#language }, () =>
+    fill(this.#elements.past, { calls, language: this.#words.lang }, () =>
       calls.map((call) => pastCall(call, this.#words, this.#doings)),
     );
     this.#elements.more.hidden = !past.hasMore;
     this.#elements["no-calls"].hidden = !past.isKnown || calls.length > 0;
-  }
-
-  _when(milliseconds) {
-    const date = new Date(milliseconds);
-    const isToday = date.toDateString() === new Date().toDateString();
-    const clock = { hour: "2-digit", minute: "2-digit" };
-    const options = isToday ? clock : { month: "short", day: "numeric", ...clock };
-    return new Intl.DateTimeFormat(document.documentElement.lang, options).format(date);
   }
 
   _showSettings({ settings }) {
@@ -188,24 +168,24 @@ export class View {
     const { permission } = Ringer;
     this.#elements.alerts.hidden = permission === "unsupported";
     this.#elements["alerts-on"].hidden = permission !== "default";
-    put(this.#elements["alerts-state"], this.#words.alerts[permission] ?? "");
+    put(this.#elements["alerts-state"], this.#words.alerts_state[permission] ?? "");
   }
 
   _showCall(phone, scene) {
     const words = this.#words;
     const call = phone.device?.call ?? null;
     const missed = phone.past?.missed ?? 0;
-    const home = missed > 0 ? `${words.title.missed(missed)} ${words.still.name}` : words.still.name;
+    const home = missed > 0 ? `(${number(missed)}) ${words.name}` : words.name;
     const name = call === null ? "" : phone.nameOf(call.peer.phone, call.name);
     const rings = { ringing: "incoming", calling: "outgoing" };
-    const title = words.title[scene] && call ? words.title[scene](name) : home;
+    const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
     this.#ringer.ring(rings[scene] ?? null, title, home);
     if (scene === "ringing" || scene === "calling") this._showRing(phone.device, call, name);
     if (scene === "call") {
       put(this.#elements["call-name"], name);
-      put(this.#elements["call-text"], words.inCall[call.otherSide]);
+      put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
     }
-    this.#page.show(scene === "call" ? call : null, this.#language, words.still.call_page);
+    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page);
   }
 
   _showRing(device, call, name) {

@@ -1,0 +1,4 @@
+export const LANGUAGES = {
+  en: "English",
+  "de": "Deutsch",
+};

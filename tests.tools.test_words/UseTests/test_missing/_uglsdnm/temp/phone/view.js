@@ -1,0 +1,1 @@
+show(words.over[reason], words.missed, words.close);

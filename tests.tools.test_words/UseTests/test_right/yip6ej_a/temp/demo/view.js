@@ -1,0 +1,1 @@
+draw(words.title, words.emoji[number]);

@@ -1,0 +1,2 @@
+// busier
+show(words.over[reason]({ name }), words.missed({ count: 1 }));

@@ -1,0 +1,1 @@
+var SPOKEN = ["en", "de", "eo"];

@@ -1,0 +1,5 @@
+LANGUAGES = {
+  en: 1,
+  de: 1,
+  eo: 1,
+}
