@@ -9,7 +9,7 @@
  */
 (function () {
   var root = document.documentElement;
-  var SPOKEN = ["en", "zh-CN"];
+  var SPOKEN = ["en", "zh-CN", "es", "de", "fr", "pt-BR", "ru", "ja", "ko", "hi", "ar"];
 
   function nameOf(language) {
     return String(language).toLowerCase().split("-")[0];

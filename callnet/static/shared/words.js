@@ -11,6 +11,15 @@ import { number } from "./format.js";
 export const LANGUAGES = {
   en: "English",
   "zh-CN": "中文",
+  es: "Español",
+  de: "Deutsch",
+  fr: "Français",
+  "pt-BR": "Português",
+  ru: "Русский",
+  ja: "日本語",
+  ko: "한국어",
+  hi: "हिन्दी",
+  ar: "العربية",
 };
 
 const PLACEHOLDER = /\{(\w+)\}/g;
