@@ -39,7 +39,7 @@ help:
 	@echo 'make schemas      update the protocol reference and the schemas in docs/ from the structs'
 	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
 	@echo 'make types        update the types of the JavaScript client from its comments'
-	@echo 'make lint         check format, style, types, language, the oldest supported browser, and vendored files'
+	@echo 'make lint         check format, style, types, language, translations, the oldest supported browser, and vendored files'
 	@echo 'make format       fix style and format the sources'
 	@echo 'make bench        measure speed and memory'
 	@echo 'make acceptance   prove whole scenarios from end to end (make acceptance calls: one proof)'
@@ -133,6 +133,7 @@ lint: $(DEVELOPMENT)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@tools/check-scripts
+	@$(BIN)/python tools/check_words.py callnet/static
 	@$(BIN)/python tools/check-vendored callnet/static/vendor tests/browser/vendor
 	@$(BIN)/python tools/check_language.py README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md callnet docs etc tests harness acceptance bench tools examples changes twisted
 

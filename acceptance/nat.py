@@ -101,7 +101,7 @@ class Call:
         house.narrow(NARROW)
         outside.page.wait_for_selector("#remote-off", timeout=NARROW_LIMIT * 1_000)
         gone = time.monotonic() - began
-        inside.page.wait_for_selector("#notice:has-text('Your picture waits')")
+        inside.page.wait_for_selector("#notice:has-text('your video is paused')")
         inside.wait(NARROW_FOR * 1_000)
         silence = longest_silence(outside)
         began = time.monotonic()

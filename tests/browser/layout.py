@@ -93,7 +93,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
         const box = element.getBoundingClientRect();
         return !element.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
     };
-    for (const button of document.querySelectorAll("button")) {
+    for (const button of document.querySelectorAll("button, .languages")) {
         const isAside = button.closest(".drawer") && !button.matches(".close");
         if (isSeen(button) && !isAside && covered(button)) faults.push(`${name(button)} is covered`);
     }
@@ -107,8 +107,8 @@ _FIND_FAULTS: Final = """(mainButton) => {
 
 _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
     const findFaults = {_FIND_FAULTS};
-    const {{ wordsFor }} = await import("/static/demo/words.js");
-    const {{ words }} = wordsFor(document.documentElement.lang);
+    const {{ firstWords }} = await import("/static/shared/words.js");
+    const words = await firstWords("page");
     const put = (id, text) => {{
         const element = document.getElementById(id);
         element.hidden = text === "";
@@ -152,7 +152,7 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
         look();
     }}
     for (const reason of Object.values(words.ended)) {{
-        put("hint", `${{reason}}${{words.lasted("10:20:30")}}`);
+        put("hint", words.lasted({{ why: reason, time: "10:20:30" }}));
         look();
     }}
     restore();

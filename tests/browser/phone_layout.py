@@ -89,13 +89,13 @@ _PUT: Final = """([id, text]) => {
     element.textContent = text;
 }"""
 
-_SENTENCES: Final = """async (language) => {
-    const { wordsIn } = await import("/static/phone/words.js");
-    const { words } = wordsIn(language);
+_SENTENCES: Final = """async () => {
+    const { firstWords, said } = await import("/static/shared/words.js");
+    const words = await firstWords("phone");
     const name = "Alexandra Konstantinopoulou-Wassiljewa 王小明";
     const why = [words.over.own, words.over.outgoing, words.over.incoming, words.over.active].flatMap(Object.values);
-    const ends = why.map((reason) => `${words.over.title(name)} ${reason}${words.over.lasted("10:20:30")}`);
-    const errors = Object.values(words.error).map((error) => typeof error === "function" ? error(3600) : error);
+    const ends = why.map((reason) => words.lasted({ why: said(reason, { name }), time: "10:20:30" }));
+    const errors = Object.values(words.error).map((error) => said(error, { count: 3600 }));
     return { ends, errors };
 }"""
 """All that a notice, and the form to log in, may have to say."""
@@ -116,8 +116,7 @@ def word_faults(page: Page) -> Sequence[str]:
 
     It must be the home with a notice, or the form to log in.
     """
-    language = "zh" if page.evaluate("document.documentElement.lang") == "zh-CN" else "en"
-    sentences = page.evaluate(_SENTENCES, language)
+    sentences = page.evaluate(_SENTENCES)
     place = "notice-text" if _scene(page) == "home" else "login-problem"
     texts = [*sentences["errors"], *(sentences["ends"] if place == "notice-text" else [])]
     before = page.evaluate("(id) => document.getElementById(id).textContent", place)

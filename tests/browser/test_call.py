@@ -211,7 +211,7 @@ class ServerAwayTests(OwnDaemonCase):
             self.assertEqual(await_set_up(self.daemon, red), "host")
             in_reactor(self.daemon.stop)
             for visitor in (red, blue):
-                visitor.page.wait_for_selector("#notice:has-text('The call goes on')")
+                visitor.page.wait_for_selector("#notice:has-text('Your call continues')")
                 visitor.complaints.clear()  # the browser reports each try
             assert_see_each_other(red, blue)
             red.press("hangup")
@@ -242,7 +242,7 @@ class PermissionTests(BrowserCase):
             for visitor in (shy, red):
                 visitor.await_state("connected")
             shy.await_colour(Camera.RED)
-            self.assertIn("watching only", shy.text("notice"))
+            self.assertIn("only watching", shy.text("notice"))
             self.assertTrue(red.is_visible("remote-off"))
 
         return self.play(story)

@@ -134,7 +134,7 @@ class FileTests(BrowserCase):
             red, blue = self.offer(stage, 1_000)
             blue.await_shown("log", "Do you want this file?")
             blue.page.close()
-            red.await_shown("log", "The connection broke.")
+            red.await_shown("log", "The connection dropped.")
 
         return self.play(story)
 

@@ -47,7 +47,7 @@ class GoodbyeTests(BrowserCase):
             blue.visit()  # another page of the same tab, whose seat that is
             red.await_state("waiting", "left")
             self.assertLess(time.monotonic() - closed, 3)
-            self.assertEqual(red.text("title"), "The other person has left")
+            self.assertEqual(red.text("title"), "The other person left")
             self.assertIn("may come back", red.text("hint"))
             for size in SCREENS:
                 resize(red, size)
@@ -83,7 +83,7 @@ class ChoosingTests(BrowserCase):
             red.await_state("waiting")
             blue.enter(stage.room)
             red.await_state("connecting", "choosing")
-            self.assertEqual(red.text("title"), "They are choosing camera and microphone")
+            self.assertEqual(red.text("title"), "They’re choosing camera and microphone")
             blue.page.evaluate("window.allow()")
             for visitor in (red, blue):
                 visitor.await_state("connected")

@@ -220,7 +220,7 @@ class CameraTests(BrowserCase):
             for visitor in (red, blue):
                 visitor.await_state("connected")
             blue.page.evaluate(_LOSE)
-            red.await_shown("remote-off", "The connection is weak: the other person’s picture is paused")
+            red.await_shown("remote-off", "Weak connection: the other person’s video is paused")
             blue.press("camera")
             red.await_shown("remote-off", "The other person’s camera is off")
 
@@ -319,7 +319,7 @@ class WindowTests(BrowserCase):
             for visitor in (red, blue):
                 visitor.enter(stage.room)
             red.await_state("connected")
-            for before, after, is_full in (("Full screen", "Leave full screen", True), ("Leave", "Full screen", False)):
+            for before, after, is_full in (("Full screen", "Exit full screen", True), ("Exit", "Full screen", False)):
                 red.press("more")
                 red.await_shown("full-screen-label", before)
                 red.press("full-screen")

@@ -33,7 +33,7 @@ class InviteTests(BrowserCase):
             visitor = stage.visitor(browser, permissions=["clipboard-read", "clipboard-write"])
             link = self.link(stage, visitor)
             visitor.press("copy")
-            visitor.await_shown("notice", "The link is copied.")
+            visitor.await_shown("notice", "Link copied.")
             self.assertEqual(visitor.page.evaluate("navigator.clipboard.readText()"), link)
             other = stage.visitor(browser)
             other.page.goto(link)

@@ -145,8 +145,8 @@ class RestartTests(OwnDaemonCase):
                 for visitor in (alice, bob):
                     visitor.await_scene("home", "online")
                     visitor.complaints.clear()  # the browser reports each try
-            self.assertIn("The service was interrupted. Please call again.", alice.text("notice-text"))
-            self.assertIn("It was interrupted.", bob.text("notice-text"))
+            self.assertIn("The server was interrupted.", alice.text("notice-text"))
+            self.assertIn("was interrupted.", bob.text("notice-text"))
             alice.press("notice-again")
             bob.await_scene("ringing")
 

@@ -30,16 +30,16 @@ class PersonTests(OwnDaemonCase):
             visitor.await_scene("login")
             visitor.fill_in("12", "desk")
             visitor.press("login-submit")
-            visitor.await_text("login-problem", "This is no phone number that can be used here.")
+            visitor.await_text("login-problem", "This phone number can’t be used here.")
             visitor.fill_in(*BOB)
             visitor.press("login-submit")
-            visitor.await_text("login-problem", "This name belongs to a device that somebody else uses.")
+            visitor.await_text("login-problem", "Someone else is using this device name.")
             visitor.fill_in("138 0000 0001", "desk")
             visitor.press("login-submit")
             visitor.await_scene("home", "online")
             self.assertEqual(visitor.text("self-phone"), ALICE.phone)
             visitor.press("add-first")
-            for wrong, sentence in (("12", "This is no phone number"), (ALICE.phone, "That is your own number.")):
+            for wrong, sentence in (("12", "This phone number can’t"), (ALICE.phone, "That’s your own number.")):
                 visitor.page.fill("#add-phone", wrong)
                 visitor.page.click("#add-form button")
                 visitor.await_text("notice-text", sentence)
@@ -65,7 +65,7 @@ class PersonTests(OwnDaemonCase):
         return self.play(story)
 
     def test_chinese(self) -> Deferred[None]:
-        """A browser in Chinese has all in Chinese; the other language can be chosen, here or on the page, and stays."""
+        """A browser in Chinese has all in Chinese; another language can be chosen, here or on the page, and stays."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
@@ -82,16 +82,16 @@ class PersonTests(OwnDaemonCase):
                 visitor.inside.await_state("connected")
                 self.assertEqual(visitor.inside.page.evaluate("document.documentElement.lang"), language)
             alice.hang_up()
-            alice.await_text("notice-text", "您已挂断。")
+            alice.await_text("notice-text", "您已结束与 Bob 的通话。")
             alice.press("to-settings")
-            alice.press("language-en")
-            alice.await_text("notice-text", "You hung up.")
+            alice.choose_language("en", "#settings")
+            alice.await_text("notice-text", "You ended the call with Bob.")
             alice.page.reload()
             alice.await_scene("home", "online")
             self.assertEqual(alice.text("to-settings"), "Settings")
             alice.visit()
             alice.await_shown("title", "Video call")
-            alice.press("language")
+            alice.choose_language("zh-CN", "#language")
             alice.await_shown("title", "视频通话")
             alice.open()
             alice.await_scene("home", "online")

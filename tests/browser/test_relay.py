@@ -118,7 +118,7 @@ class NoRelayTests(OwnDaemonCase):
             red.await_state("waiting")
             blue.enter(ROOM)
             red.await_state("error", "no_relay")
-            self.assertEqual(red.text("title"), "There is no relay here")
+            self.assertEqual(red.text("title"), "No relay available")
             self.assertEqual(connections(red), 0)
             for width, height in SCREENS:
                 red.page.set_viewport_size({"width": width, "height": height})

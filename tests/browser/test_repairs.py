@@ -72,7 +72,7 @@ class RepairTests(OwnDaemonCase):
             red.page.add_init_script(f"({_NO_PATH})()")
             for visitor in (red, blue):
                 visitor.enter(ROOM)
-            red.await_shown("hint", "This device is in no network, so the other one cannot reach it.")
+            red.await_shown("hint", "This device isn’t connected to a network.")
             self.assertEqual(red.state, "connecting")
             self.assertNotIn("network", blue.text("hint"))
 

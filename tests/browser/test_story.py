@@ -66,7 +66,7 @@ class StoryTests(OwnDaemonCase):
             in_reactor(called.hang_up)
             for visitor in (red, blue):
                 visitor.await_state("ended")
-                self.assertIn("It was hung up.", visitor.text("hint"))
+                self.assertIn("One of you hung up.", visitor.text("hint"))
             red.page.reload()
             red.await_state("ended")
 

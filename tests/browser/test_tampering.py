@@ -64,7 +64,7 @@ class TamperingTests(BrowserCase):
             page = answerer.visitor.page
             page.wait_for_selector("#verification-drawer.broken")
             self.assertEqual((), answerer.code)
-            self.assertEqual("Somebody may be in between", answerer.visitor.text("verification-title"))
+            self.assertEqual("Someone may be listening in", answerer.visitor.text("verification-title"))
             self.assertIn("hang up", answerer.text)
             offerer.open()
             self.assertEqual(SIGNS, len(offerer.code))

@@ -134,7 +134,7 @@ class PythonTests(OwnDaemonCase):
             viewer.await_colour(Camera.RED)
             alice.await_connected(Camera.BLUE)
             in_reactor(lambda: television.type("h"))
-            alice.await_text("notice-text", "They hung up.")
+            alice.await_text("notice-text", " hung up.")
             viewer.await_state("ended")
             in_reactor(lambda: television.shows("the call is over"))
             in_reactor(lambda: television.type("q"))

@@ -75,9 +75,9 @@ _RUN: Final = """async (cases) => {
 
 _PANEL: Final = """async (states) => {
     const { VerificationPanel } = await import("/static/demo/verification_panel.js");
-    const { wordsFor } = await import("/static/demo/words.js");
+    const { firstWords } = await import("/static/shared/words.js");
     const panel = new VerificationPanel(() => {});
-    const { words } = wordsFor("en");
+    const words = await firstWords("page");
     let call = { flowedAt: 1, verification: null };
     return states.map((state) => {
         if (state === "another call") call = { flowedAt: 1, verification: null };
@@ -261,7 +261,7 @@ class ComparingTests(BrowserCase):
             red, blue = pair(stage)
             self.assertFalse(red.is_open)
             before = self.assert_same(red, blue)
-            self.assertIn("nobody listens in between", red.text)
+            self.assertIn("no one is listening in", red.text)
             self.assertIn("没有人在中间偷听", blue.text)
             for reloaded, other in ((red, blue), (blue, red)):
                 reloaded.visitor.page.reload()

@@ -148,6 +148,15 @@ class Visitor:
         self.page.mouse.move(*random.sample(range(9), 2))
         self.page.click(f"button#{element_id}")
 
+    def choose_language(self, language: str, where: str) -> None:
+        """Choose a language in a part of the page, and wait until the page speaks it.
+
+        :param language: as ``<html lang>`` says it.
+        :param where: the selector of the part.
+        """
+        self.page.select_option(f"{where} .languages", language)
+        self.page.wait_for_selector(f'html[lang="{language}"]')
+
     def await_state(self, state: str, scene: str = "") -> None:
         """Wait until the page is in a state (protocol §3), if it is to be so in a certain scene of it."""
         self.page.wait_for_selector(f'body[data-call-state="{state}"]' + (f'[data-scene="{scene}"]' if scene else ""))

@@ -30,6 +30,7 @@ from harness import ROOT
 
 VECTORS: Final = json.loads((Path(__file__).parent / "verification_vectors.json").read_text(encoding="utf-8"))
 EMOJI_OF_THE_PAGE: Final = ROOT / "callnet" / "static" / "demo" / "emoji.js"
+WORDS_OF_THE_PAGE: Final = ROOT / "callnet" / "static" / "words"
 OURS: Final = Fingerprints(offerer=b"o" * 32, answerer=b"a" * 32)
 KINDS: Final = ("commit", "nonce", "reveal")
 
@@ -129,8 +130,12 @@ class EmojiTests(SynchronousTestCase):
     def test_the_same_on_the_page(self) -> None:
         """The page has the same ones, with the same names, in the same order."""
         text = EMOJI_OF_THE_PAGE.read_text(encoding="utf-8")
-        rows = re.findall(r'^  \["(.+?)", "(.+?)", "(.+?)"\],$', text, re.MULTILINE)
-        self.assertEqual([tuple(emoji) for emoji in EMOJI], rows)
+        signs = re.findall(r'"(.)",', text)
+        english, chinese = (
+            json.loads((WORDS_OF_THE_PAGE / f"{language}.json").read_text(encoding="utf-8"))["page"]["emoji"]
+            for language in ("en", "zh")
+        )
+        self.assertEqual([tuple(emoji) for emoji in EMOJI], list(zip(signs, english, chinese, strict=True)))
 
     def test_each_is_told_from_the_others(self) -> None:
         """There are 64, one sign each, and no sign or name occurs twice."""

@@ -2,18 +2,18 @@
  * The written part of a call, and the files in it. It is kept nowhere but on the two pages, and gone with them.
  */
 
+import { wordAt } from "../shared/words.js";
 import { elements, fill, put } from "./dom.js";
 import { FileEntry } from "./file_entry.js";
 import { LARGEST_FILE } from "./files.js";
 import { linked } from "./links.js";
 import { Picker } from "./picker.js";
-import { wordAt } from "./view.js";
 
 export class Chat {
   #call;
   #words = null;
   #isOpen = false;
-  /** What could not be sent: a name in words.js, or "". */
+  /** What could not be sent: a name in the words, or "". */
   #problem = "";
   #files = new Map();
 

@@ -2,6 +2,7 @@
  * The buttons of a call: the bar, and what it keeps in its menu.
  */
 
+import { number } from "../shared/format.js";
 import { draw, elements, put } from "./dom.js";
 import { canShare } from "./media.js";
 import { CONTROLLED } from "./view.js";
@@ -41,9 +42,9 @@ export class Controls {
 
   _showChat(unread, words) {
     put("chat-label", words.chat);
-    put("unread", unread === 0 ? "" : String(Math.min(unread, 99)));
+    put("unread", unread === 0 ? "" : number(Math.min(unread, 99)));
     if (unread === 0) elements.chat.removeAttribute("aria-label");
-    else elements.chat.setAttribute("aria-label", words.unread(unread));
+    else elements.chat.setAttribute("aria-label", words.unread({ count: unread }));
   }
 
   _showWindows(call, words) {

@@ -43,11 +43,11 @@ export class Devices {
   // An open choice must not be drawn anew under the person's hands.
   _offer(kind, devices, id, words) {
     const select = elements[`${kind}-select`];
-    const offered = JSON.stringify([devices, id, words.language]);
+    const offered = JSON.stringify([devices, id, words.lang]);
     if (this.#shown[kind] === offered) return;
     this.#shown[kind] = offered;
     const options = devices.map((device, index) => {
-      return new Option(device.name || words.numbered(words[kind], index + 1), device.id);
+      return new Option(device.name || words.numbered({ kind: words[kind], number: index + 1 }), device.id);
     });
     const isKnown = devices.some((device) => device.id === id);
     if (!isKnown) options.unshift(new Option(kind === "speaker" ? words.usual : words.none, ""));

@@ -53,19 +53,19 @@ export class FileEntry {
   // Buttons are made anew only when there are others: one of them may have the focus.
   _draw() {
     const { id, side, state } = this.#transfer;
-    const words = this.#words.file;
-    const drawn = [state, words.accept].join();
+    const { file } = this.#words;
+    const drawn = [state, file.accept].join();
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
-    this.#state.textContent = words[`${state}_${side}`] ?? words[state];
+    this.#state.textContent = file[`${state}_${side}`] ?? file[state];
     this.#choices.textContent = "";
     if (state === "offered" && side === "theirs") {
-      this._offer("main", words.accept, () => this.#files.accept(id));
-      this._offer("plain", words.decline, () => this.#files.cancel(id));
+      this._offer("main", file.accept, () => this.#files.accept(id));
+      this._offer("plain", file.decline, () => this.#files.cancel(id));
     } else if (state === "offered" || state === "moving") {
-      this._offer("plain", words.cancel, () => this.#files.cancel(id));
+      this._offer("plain", file.cancel, () => this.#files.cancel(id));
     } else if (this.#url !== "") {
-      this.#choices.append(this._link(words.save));
+      this.#choices.append(this._link(file.save));
     }
   }
 

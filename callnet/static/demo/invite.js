@@ -11,7 +11,7 @@ export class Invite {
   #notify;
   #drawn = "";
 
-  /** @param {function(string): void} notify called with a name in words.js */
+  /** @param {function(string): void} notify called with a name of a notice */
   constructor(notify) {
     this.#notify = notify;
     elements.copy.addEventListener("click", () => this._copy());

@@ -16,7 +16,7 @@ export class Lobby {
     attach(elements.preview, isHere ? own.stream : null);
     elements.preview.hidden = !own.isSeen;
     elements.preview.classList.toggle("mirrored", own.isMirrored);
-    put("preview-text", isHere ? words.preview[previewOf(own)] : "");
+    put("preview-text", isHere ? words.preview[previewOf(own)] ?? "" : "");
     this.#level.follow((isHere && !own.isMuted && own.stream?.getAudioTracks()[0]) || null);
     const mute = own.isMuted ? words.unmute : words.mute;
     const camera = own.isCameraOff ? words.cameraOn : words.cameraOff;

@@ -2,6 +2,7 @@
  * What the page says in the middle of the screen, what can be done about it, and the line above a call.
  */
 
+import { duration } from "../shared/format.js";
 import { draw, elements, put } from "./dom.js";
 import { CONTROLLED } from "./view.js";
 
@@ -48,21 +49,12 @@ export class Status {
     elements.status.dataset.quality = quality;
     draw("status-icon", quality);
     put("status-text", call?.flowing ? `${words.quality[quality]} · ${duration(now - call.talkingSince)}` : "");
-    put("notice", CONTROLLED.has(scene.state) ? words.notice[notice] : "");
+    put("notice", CONTROLLED.has(scene.state) ? words.notice[notice] ?? "" : "");
   }
 }
 
 function endedText(words, scene, call) {
   const why = words.ended[scene.ended] ?? words.ended.other;
   if (call.talkingSince === null) return why;
-  return `${why}${words.lasted(duration(call.overAt - call.talkingSince))}`;
-}
-
-/** Milliseconds as `2:03` or `1:02:03`. */
-function duration(milliseconds) {
-  const seconds = Math.floor(milliseconds / 1_000);
-  const pad = (number) => String(number).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
-  const tail = pad(seconds % 60);
-  return hours > 0 ? `${hours}:${pad(minutes)}:${tail}` : `${minutes}:${tail}`;
+  return words.lasted({ why, time: duration(call.overAt - call.talkingSince) });
 }

@@ -5,6 +5,7 @@
 import { elements, focusable } from "./dom.js";
 
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+const ACROSS = new Set(["ArrowLeft", "ArrowRight"]);
 /** What browsers of televisions call their key. */
 const BACK = new Set(["Escape", "GoBack", "BrowserBack", "XF86Back"]);
 
@@ -37,8 +38,14 @@ function step(event, view, panels) {
     (panels.current === "" ? view.mainControl() : all[0])?.focus();
   } else if (event.key in STEPS && !isNeeded(all[index], event.key)) {
     event.preventDefault();
-    all[index + STEPS[event.key]]?.focus();
+    all[index + stepOf(event.key)]?.focus();
   }
+}
+
+// The buttons stand in the direction in which one reads.
+function stepOf(key) {
+  const isMirrored = ACROSS.has(key) && document.documentElement.dir === "rtl";
+  return isMirrored ? -STEPS[key] : STEPS[key];
 }
 
 function isTyping(element) {
@@ -48,7 +55,7 @@ function isTyping(element) {
 /** Whether the element itself makes use of an arrow: to move in a text, to choose, to scroll. */
 function isNeeded(element, key) {
   const isUp = key === "ArrowUp";
-  if (key === "ArrowLeft" || key === "ArrowRight") return isTyping(element);
+  if (ACROSS.has(key)) return isTyping(element);
   if (element.matches("textarea")) return element.selectionStart !== (isUp ? 0 : element.value.length);
   if (element.matches("[role=log]")) {
     return isUp ? element.scrollTop > 0 : element.scrollTop + element.clientHeight < element.scrollHeight - 1;

@@ -33,7 +33,7 @@ export class Own {
 
   /**
    * @param {object} handlers changed() when a fact has changed · replaced(kind, track) when a "camera",
-   *   a "microphone" or a "screen" has another track, or null · failed(notice) with a name in words.js
+   *   a "microphone" or a "screen" has another track, or null · failed(notice) with a name in the words
    */
   constructor(handlers) {
     this.#handlers = handlers;

@@ -3,6 +3,7 @@
  */
 
 import { browser } from "../shared/memory.js";
+import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Call } from "./call.js";
 import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
@@ -25,7 +26,6 @@ import { PushToTalk } from "./talk.js";
 import { VerificationPanel } from "./verification_panel.js";
 import { CONTROLLED, View } from "./view.js";
 import { Windows } from "./windows.js";
-import { otherLanguage, wordsFor } from "./words.js";
 
 const LOOK_EVERY = 1_000;
 const LONGEST_ROOM_ID = 64;
@@ -39,7 +39,6 @@ let call = null;
 let begunAt = 0;
 let scene = null;
 let passing = { notice: "", until: 0 };
-let language = given.get("lang") || browser.get("language") || navigator.language;
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage(show);
@@ -85,16 +84,6 @@ function ownChanged() {
   if (own.state === "open") speaker.restore();
   call?.ownChanged();
   show();
-}
-
-function speak(wanted) {
-  language = wanted;
-  view.speak(wordsFor(language));
-  const other = otherLanguage(language);
-  for (const id of ["language-label", "menu-language-label"]) {
-    elements[id].textContent = other.words.language;
-    elements[id].lang = other.lang;
-  }
 }
 
 // What the address asks for.
@@ -201,13 +190,14 @@ function looked(name) {
   show();
 }
 
-function changeLanguage() {
-  const { lang } = otherLanguage(language);
-  browser.set("language", lang.slice(0, 2));
+offerLanguages(async (lang) => {
+  const words = await otherWords(lang, "page").catch(() => view.words);
+  if (words === null) return;
+  browser.set("language", codeOf(words.lang));
   setParameters({ lang: null });
-  speak(lang);
+  view.speak(words);
   show();
-}
+});
 
 function share() {
   if (own.screen === null) own.share();
@@ -234,8 +224,6 @@ const presses = {
   },
   "full-screen": () => windows.fill(),
   window: () => windows.float(),
-  language: changeLanguage,
-  "menu-language": changeLanguage,
   hangup: () => call.hangUp(),
 };
 
@@ -273,10 +261,12 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
-speak(language);
-setInterval(show, LOOK_EVERY);
-if (roomId !== "" && !given.has("prejoin")) join();
-else enterLobby();
+firstWords("page").then((words) => {
+  view.speak(words);
+  setInterval(show, LOOK_EVERY);
+  if (roomId !== "" && !given.has("prejoin")) join();
+  else enterLobby();
+});
 
-// For too_old.js.
+// For start.js.
 document.documentElement.dataset.started = "";

@@ -15,7 +15,7 @@ const OF_A_CALL = /^[0-9a-f]{32}$/;
  * @param {number} begunAt when the visit began
  * @param {string} roomId the room that the person is about to join; "" while it is not known
  * @returns {{state: string, title: string, hint: string, ended?: string, room?: string, actions: string[]}}
- *   state: `data-call-state` (protocol §3) · title, hint, ended, actions: names in words.js, the first
+ *   state: `data-call-state` (protocol §3) · title, hint, ended, actions: names in the words, the first
  *   action is the main one · room: the room id, where it helps to see it
  */
 export function sceneOf(call, now, begunAt, roomId) {
@@ -46,7 +46,7 @@ export function sceneOf(call, now, begunAt, roomId) {
 }
 
 /**
- * The name of what the person should know besides, in words.js; "" if nothing.
+ * The name of what the person should know besides, in the words; "" if nothing.
  *
  * @param {import("./call.js").Call} call
  * @param {boolean} isSilent whether the browser plays the other side without its sound
@@ -65,7 +65,7 @@ export function noticeOf(call, isSilent, passing) {
   return call.quality === "weak" ? "weak" : "";
 }
 
-/** The name of what is to be read instead of one's own picture before the call, in words.js; "" if it is there. */
+/** The name of what is to be read instead of one's own picture before the call, in the words; "" if it is there. */
 export function previewOf(own) {
   if (own.state === "asking" || own.state === "refused") return own.state;
   if (own.problem !== "") return own.problem;

@@ -2,6 +2,7 @@
  * The figures of a connection, for whoever wants to know why it is as it is.
  */
 
+import { number } from "../shared/format.js";
 import { elements, fill } from "./dom.js";
 
 const LOOK_EVERY = 1_000;
@@ -39,32 +40,39 @@ export class Statistics {
 }
 
 /** The figures (measure.js) as a person reads them; null: it is not known. */
-function readable(stats, words) {
+function readable(stats, { units, paths }) {
   const { rtt, lossIn, lossOut, bitsIn, bitsOut, path, pathRemote } = stats;
   return {
-    roundTrip: rounded(rtt, 0, "ms"),
-    lossIn: rounded(lossIn, 1, "%"),
-    lossOut: rounded(lossOut, 1, "%"),
-    bitsIn: rounded(thousands(bitsIn), 0, "kbit/s"),
-    bitsOut: rounded(thousands(bitsOut), 0, "kbit/s"),
-    pictureIn: picture(stats.width, stats.height, stats.fps),
-    pictureOut: picture(stats.widthOut, stats.heightOut, stats.fpsOut),
+    roundTrip: rounded(rtt, 0, units.milliseconds),
+    lossIn: rounded(lossIn, 1, units.percent),
+    lossOut: rounded(lossOut, 1, units.percent),
+    bitsIn: rounded(thousands(bitsIn), 0, units.kilobits),
+    bitsOut: rounded(thousands(bitsOut), 0, units.kilobits),
+    pictureIn: picture(stats.width, stats.height, stats.fps, units),
+    pictureOut: picture(stats.widthOut, stats.heightOut, stats.fpsOut, units),
     codecs: [stats.codecVideo, stats.codecAudio].filter(Boolean).join(", ") || null,
-    path: words.paths[path] ?? null,
-    pathRemote: words.paths[pathRemote] ?? null,
+    path: paths[path] ?? null,
+    pathRemote: paths[pathRemote] ?? null,
   };
 }
 
-function rounded(number, digits, unit) {
-  return Number.isFinite(number) ? `${number.toFixed(digits)} ${unit}` : null;
+function rounded(value, digits, unit) {
+  if (!Number.isFinite(value)) return null;
+  return unit({ number: number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits }) });
 }
 
-function thousands(number) {
-  return number === undefined ? undefined : number / 1_000;
+function thousands(value) {
+  return value === undefined ? undefined : value / 1_000;
 }
 
-function picture(width, height, fps) {
-  return width ? `${width} × ${height}, ${Math.round(fps ?? 0)} fps` : null;
+function picture(width, height, fps, units) {
+  if (!width) return null;
+  const whole = { useGrouping: false };
+  return units.picture({
+    width: number(width, whole),
+    height: number(height, whole),
+    rate: number(Math.round(fps ?? 0)),
+  });
 }
 
 function cell(tag, text) {

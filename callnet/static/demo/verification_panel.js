@@ -44,38 +44,37 @@ export class VerificationPanel {
     this.#run = run;
     elements.verify.hidden = call === null || call.flowedAt === null;
     this.#wasBroken = this.#wasBroken || run?.state === "broken";
-    this._showRun(this.#wasBroken ? BROKEN : (run ?? NO_RUN), words.verification);
+    this._showRun(this.#wasBroken ? BROKEN : (run ?? NO_RUN), words);
   }
 
-  _showRun({ state, code }, words) {
+  _showRun({ state, code }, { verification: texts, emoji, lang }) {
     const isBroken = state === "broken";
     const isNew = state === "shown" && this.#wasSeen;
     if (state === "shown" && this.#isOpen) this.#isSeen = true;
-    put("verification-text", isNew ? `${words.again} ${words.shown}` : words[state]);
-    put("verification-title", isBroken ? words.warning : words.title);
+    put("verification-text", isNew ? `${texts.again} ${texts.shown}` : texts[state]);
+    put("verification-title", isBroken ? texts.warning : texts.title);
     elements["verification-drawer"].classList.toggle("broken", isBroken);
     elements.verify.classList.toggle("broken", isBroken);
     for (const button of [elements.verify, elements.more]) button.classList.toggle("news", isNew && !this.#isSeen);
     draw("verify-icon", isBroken ? "alert" : "shield");
-    this._drawCode(state, code ?? []);
+    this._drawCode(state, code ?? [], emoji, lang);
   }
 
   // What is the same already is not said again by a screen reader.
-  _drawCode(state, code) {
-    const language = document.documentElement.lang;
+  _drawCode(state, code, names, language) {
     if (state === this.#state && language === this.#language) return;
     const isBrokenNow = state === "broken" && state !== this.#state;
     this.#state = state;
     this.#language = language;
     elements["verification-code"].hidden = code.length === 0;
-    fill(elements["verification-code"], code.map((number) => signOf(EMOJI[number], language)));
+    fill(elements["verification-code"], code.map((number) => signOf(EMOJI[number], names[number])));
     if (isBrokenNow) this.#warn();
   }
 }
 
-function signOf([sign, english, chinese], language) {
+function signOf(sign, name) {
   const item = document.createElement("li");
-  item.append(textIn("sign", sign), textIn("name", language === "zh-CN" ? chinese : english));
+  item.append(textIn("sign", sign), textIn("name", name));
   item.firstChild.setAttribute("aria-hidden", "true");
   return item;
 }

@@ -2,6 +2,7 @@
  * Puts a scene and the facts of a call on the page: each part of the page has a part of the view.
  */
 
+import { speak } from "../shared/words.js";
 import { elements, focusable, isShown } from "./dom.js";
 
 /** The states in which there is something to control. */
@@ -14,7 +15,7 @@ export class View {
 
   /**
    * @param {{show: function(object, object): void}[]} parts each is shown the facts and the words:
-   *   scene: what sceneOf() says · call: Call or null · own: Own · notice: a name in words.js ·
+   *   scene: what sceneOf() says · call: Call or null · own: Own · notice: a name in the words ·
    *   roomId: of the room that was entered, or "" · now: performance.now()
    */
   constructor(parts) {
@@ -25,18 +26,10 @@ export class View {
     return this.#words;
   }
 
-  /** Speak a language (words.js) from now on. */
-  speak({ lang, words }) {
+  /** Speak with these words (shared/words.js) from now on. */
+  speak(words) {
     this.#words = words;
-    document.documentElement.lang = lang;
-    for (const element of document.querySelectorAll("[data-say]")) {
-      element.textContent = wordAt(words, element.dataset.say);
-    }
-    for (const element of document.querySelectorAll("[data-label]")) {
-      const label = wordAt(words, element.dataset.label);
-      element.setAttribute("aria-label", label);
-      if (element.matches("button")) element.title = label;
-    }
+    speak(words);
   }
 
   show(facts) {
@@ -63,9 +56,4 @@ export class View {
     const isLost = focused === document.body || focused === null || !isShown(focused);
     if (isLost && !CONTROLLED.has(scene.state)) this.mainControl()?.focus();
   }
-}
-
-/** The word that a path such as `action.join` names. */
-export function wordAt(words, path) {
-  return path.split(".").reduce((some, name) => some[name], words);
 }

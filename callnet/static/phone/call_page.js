@@ -33,7 +33,7 @@ export class CallPage {
   /**
    * Show the page of a call, or none.
    * @param {import("../client/index.js").Call | null} call that is active
-   * @param {string} language "en" or "zh"
+   * @param {string} language as the page understands it, such as "pt"
    * @param {string} title read aloud
    */
   show(call, language, title) {

@@ -13,7 +13,7 @@ const ASIDE = 3;
 
 /** What can have the focus now, in order. */
 export function controls() {
-  const all = document.querySelectorAll("input, button, iframe");
+  const all = document.querySelectorAll("input, select, button, iframe");
   return Array.from(all).filter((element) => element.offsetParent !== null && !element.disabled);
 }
 
@@ -38,8 +38,8 @@ export function followArrows(main) {
 }
 
 function isTyping(element, key) {
-  const isText = element instanceof HTMLInputElement && element.type !== "checkbox";
-  return isText && (key === "ArrowLeft" || key === "ArrowRight");
+  const isNeeded = element.matches("input:not([type='checkbox']), select");
+  return isNeeded && (key === "ArrowLeft" || key === "ArrowRight");
 }
 
 function nextTo(focused, { along, across, sign }) {

@@ -2,8 +2,8 @@
  * The lists of contacts and past calls as elements.
  */
 
+import { duration as written } from "../shared/format.js";
 import { el, icon } from "./elements.js";
-import { time } from "./sentences.js";
 
 /** How many colours phone.css has for faces. */
 const TONES = 7;
@@ -29,8 +29,8 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
       type: "button",
       class: "round quiet",
       "data-key": `edit-${phone}`,
-      "aria-label": person.edit(name),
-      title: person.edit(name),
+      "aria-label": person.edit({ name }),
+      title: person.edit({ name }),
       onclick: () => doings.edit(phone),
     },
     icon("dots"),
@@ -40,10 +40,10 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
     { class: isOnline ? "card online" : "card", "data-phone": phone },
     row({
       key: `call-${phone}`,
-      label: person.all(name),
+      label: person.all({ name }),
       phone,
       name,
-      below: [state(name, phone, isOnline, devices, person)],
+      below: state(name, phone, isOnline, devices, person),
       press: () => doings.call(phone, "*"),
     }),
     edit,
@@ -58,15 +58,21 @@ function row({ key, label, phone, name, below, press }) {
     "button",
     { type: "button", class: "row call", "data-key": key, "aria-label": label, "aria-describedby": id, onclick: press },
     face(phone, name),
-    el("span", { class: "who" }, el("span", { class: "name" }, name), el("span", { class: "soft", id }, ...below)),
+    el(
+      "span",
+      { class: "who" },
+      el("span", { class: "name" }, el("bdi", {}, name)),
+      el("span", { class: "soft", id }, ...below),
+    ),
     el("span", { class: "go" }, icon("video")),
   );
 }
 
 function state(name, phone, isOnline, devices, person) {
-  const there = isOnline ? person.online : person.offline;
-  const device = devices.length === 1 ? `${devices[0].deviceId} · ` : "";
-  return name === phone ? `${device}${there}` : `${phone} · ${device}${there}`;
+  const parts = devices.length === 1 ? [devices[0].deviceId] : [];
+  if (name !== phone) parts.unshift(phone);
+  const apart = parts.flatMap((part) => [el("bdi", {}, part), " · "]);
+  return [...apart, isOnline ? person.online : person.offline];
 }
 
 function deviceButtons({ phone, name, devices }, { person }, doings) {
@@ -77,11 +83,11 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
         type: "button",
         class: isOnline ? "chip online" : "chip",
         "data-key": `call-${phone}-${deviceId}`,
-        "aria-label": `${person.one(name, deviceId)}, ${isOnline ? person.online : person.offline}`,
+        "aria-label": `${person.one({ name, device: deviceId })}, ${isOnline ? person.online : person.offline}`,
         onclick: () => doings.call(phone, deviceId),
       },
       el("span", { class: "dot" }),
-      el("span", {}, deviceId),
+      el("bdi", {}, deviceId),
     ),
   );
   return el("div", { class: "chips" }, ...buttons);
@@ -110,7 +116,7 @@ export function personForm({ phone, name }, { person }, doings) {
           doings.rename(phone, field.value.trim());
         },
       },
-      el("p", { class: "name" }, phone),
+      el("p", { class: "name" }, el("bdi", {}, phone)),
       el("label", { for: `name-${phone}` }, person.rename),
       field,
       el(
@@ -132,7 +138,7 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
     { class: `card past ${kind}`, "data-kind": kind, "data-phone": phone },
     row({
       key: `back-${key}`,
-      label: past.back(name),
+      label: past.back({ name }),
       phone,
       name,
       below: [el("span", { class: "what" }, icon(kind), whatOf(kind, outcome, duration, past)), ` · ${when}`],
@@ -142,12 +148,12 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
 }
 
 function whatOf(kind, outcome, duration, past) {
-  if (duration !== null) return `${past[kind]}, ${time(duration)}`;
+  if (duration !== null) return `${past[kind]} · ${written(duration)}`;
   if (kind !== "outgoing") return past[kind];
-  return `${past.outgoing}, ${past.outcome[outcome] ?? past.outcome.other}`;
+  return `${past.outgoing} · ${past.outcome[outcome] ?? past.outcome.other}`;
 }
 
 function initialsOf(name) {
-  const words = name.split(/\s+/).filter(Boolean);
-  return Array.from(new Set([words[0], words[words.length - 1]]), (word) => Array.from(word)[0].toUpperCase()).join("");
+  const parts = name.split(/\s+/).filter(Boolean);
+  return Array.from(new Set([parts[0], parts[parts.length - 1]]), (word) => Array.from(word)[0].toUpperCase()).join("");
 }

@@ -5,10 +5,10 @@
 import { followArrows } from "./focus.js";
 import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
+import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
 import { LOOKS, PARTS, View } from "./view.js";
-import { nearest } from "./words.js";
 
 const NOT_MEANT_WITHIN = 600;
 /** Hours without an end. */
@@ -135,11 +135,13 @@ on("alerts-on", "click", async () => {
   show();
 });
 
-function speak(language) {
-  view.speak(language);
-  browser.set("language", language);
+offerLanguages(async (lang) => {
+  const words = await otherWords(lang, "phone").catch(() => view.words);
+  if (words === null) return;
+  browser.set("language", codeOf(words.lang));
+  view.speak(words);
   show();
-}
+});
 
 for (const [name, values] of Object.entries(LOOKS)) {
   for (const value of values) {
@@ -149,9 +151,6 @@ for (const [name, values] of Object.entries(LOOKS)) {
     });
   }
 }
-
-for (const language of ["en", "zh"]) on(`language-${language}`, "click", () => speak(language));
-on("login-language", "click", () => speak(view.language === "en" ? "zh" : "en"));
 
 for (const part of PARTS) {
   on(`to-${part}`, "click", () => {
@@ -169,13 +168,13 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-followArrows(() => view.main());
-window.addEventListener("storage", show);
+firstWords("phone").then((words) => {
+  view.speak(words);
+  show();
+  followArrows(() => view.main());
+  window.addEventListener("storage", show);
+  phone.start();
+});
 
-const asked = new URLSearchParams(location.search).get("lang");
-view.speak(asked === "en" || asked === "zh" ? asked : browser.get("language") ?? nearest(navigator.language));
-show();
-phone.start();
-
-// For too_old.js.
+// For start.js.
 document.documentElement.dataset.started = "";

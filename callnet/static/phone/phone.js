@@ -5,6 +5,7 @@
 import { Account, Device, ERROR } from "../client/index.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
+import { timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
 import { sentenceOf } from "./sentences.js";
@@ -103,7 +104,7 @@ export class Phone {
       await this.book.add(phone, name);
       const shown = name || phone;
       const isThere = this.book.lists(phone);
-      this.say((words) => (isThere ? words.added.there(shown) : words.added.later(shown)));
+      this.say(({ added }) => (isThere ? added.there({ name: shown }) : added.later({ name: shown })));
     });
   }
 
@@ -120,8 +121,11 @@ export class Phone {
     return this._try(async () => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
       this.settings = await this.account.settings({ do_not_disturb: hours && { ...hours, time_zone: timeZone } });
-      const isDaily = hours !== null && hours.from !== hours.to;
-      this.say((words) => (isDaily ? words.quietNow(hours.from, hours.to) : words.saved));
+      this.say((words) => {
+        if (hours === null) return words.quiet_off;
+        if (hours.from === hours.to) return words.quiet_always_on;
+        return words.quiet_on({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) });
+      });
     });
   }
 

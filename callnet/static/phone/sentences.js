@@ -4,6 +4,8 @@
  */
 
 import { ERROR } from "../client/index.js";
+import { duration } from "../shared/format.js";
+import { said } from "../shared/words.js";
 
 /** What to say of a request that failed. */
 export function sentenceOf({ code, retryAfter }) {
@@ -16,7 +18,7 @@ export function sentenceOf({ code, retryAfter }) {
       case ERROR.DEVICE:
         return error.device;
       case ERROR.RATE_LIMITED:
-        return error.rate_limited(retryAfter ?? 60);
+        return error.rate_limited({ count: retryAfter ?? 60 });
       case ERROR.CODE:
         return error.code_wrong;
       case ERROR.TOKEN:
@@ -30,23 +32,13 @@ export function sentenceOf({ code, retryAfter }) {
 }
 
 /** How a call with somebody of this name has ended. */
-export function endOf(call, name, { over }) {
-  const why = reasonOf(call, over);
-  if (call.answeredAt === null) return `${name}: ${why}`;
-  return `${over.title(name)} ${why}${over.lasted(time(call.duration))}`;
+export function endOf(call, name, { over, lasted }) {
+  const why = said(reasonOf(call, over), { name });
+  return call.answeredAt === null ? why : lasted({ why, time: duration(call.duration) });
 }
 
 function reasonOf({ isOwnEnd, answeredAt, direction, reason }, over) {
   if (isOwnEnd && over.own[reason]) return over.own[reason];
   const reasons = over[answeredAt === null ? direction : "active"];
   return reasons[reason] ?? reasons.other;
-}
-
-/** Milliseconds as `2:03` or `1:02:03`. */
-export function time(milliseconds) {
-  const seconds = Math.max(0, Math.floor(milliseconds / 1_000));
-  const pad = (number) => String(number).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
-  const tail = pad(seconds % 60);
-  return hours > 0 ? `${hours}:${pad(minutes)}:${tail}` : `${minutes}:${tail}`;
 }

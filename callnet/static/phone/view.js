@@ -2,14 +2,15 @@
  * Puts the facts of the phone on the page.
  */
 
-import { CallPage } from "./call_page.js";
+import { moment, number, timeOfDay } from "../shared/format.js";
 import { browser } from "../shared/memory.js";
+import { codeOf, speak } from "../shared/words.js";
+import { CallPage } from "./call_page.js";
 import { fill, put } from "./elements.js";
 import { face, pastCall, personCard, personForm } from "./lists.js";
 import { Ringer } from "./ringer.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { endOf } from "./sentences.js";
-import { wordsIn } from "./words.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
 
@@ -19,7 +20,6 @@ export const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "
 export class View {
   #doings;
   #elements;
-  #language = "en";
   #words;
   #ringer = new Ringer();
   #page;
@@ -43,8 +43,8 @@ export class View {
     return this.#elements;
   }
 
-  get language() {
-    return this.#language;
+  get words() {
+    return this.#words;
   }
 
   get scene() {
@@ -61,21 +61,11 @@ export class View {
     return this.#page;
   }
 
-  /** Speak another language, `en` or `zh`. */
-  speak(language) {
-    const { lang, words } = wordsIn(language);
-    this.#language = language;
+  /** Speak with these words from now on. */
+  speak(words) {
     this.#words = words;
     this.restoreSettings();
-    document.documentElement.lang = lang;
-    for (const element of document.querySelectorAll("[data-word]")) {
-      element.textContent = words.still[element.dataset.word];
-    }
-    for (const element of document.querySelectorAll("[data-label]")) {
-      element.setAttribute("aria-label", words.still[element.dataset.label]);
-      if (element instanceof HTMLButtonElement) element.title = words.still[element.dataset.label];
-    }
-    this._press("language", ["en", "zh"], language);
+    speak(words);
   }
 
   /** Show the settings as they are, whatever was just pressed. */
@@ -127,7 +117,7 @@ export class View {
     const { state } = device;
     put(this.#elements["self-phone"], account.phone);
     put(this.#elements["self-device"], account.deviceId);
-    put(this.#elements.link, this.#words.link[state]);
+    put(this.#elements.link, this.#words.link[state] ?? "");
     put(this.#elements["device-text"], `${account.phone} · ${account.deviceId}`);
     for (const part of PARTS) {
       this.#elements[part].hidden = part !== this.part;
@@ -152,7 +142,7 @@ export class View {
 
   _showPeople({ book }) {
     const people = book.people();
-    const content = { people, edited: this.edited, language: this.#language };
+    const content = { people, edited: this.edited, language: this.#words.lang };
     fill(this.#elements.people, content, () =>
       people.map((person) =>
         person.phone === this.edited
@@ -166,26 +156,18 @@ export class View {
   _showPast({ past, book }) {
     if (this.part === "calls" && this.#scene === "home") past.see();
     const { missed } = past;
-    put(this.#elements.missed, missed > 0 ? String(missed) : "");
-    put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count(missed) : "");
+    put(this.#elements.missed, missed > 0 ? number(missed) : "");
+    put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count({ count: missed }) : "");
     const calls = past.calls().map((call) => ({
       ...call,
       name: book.nameOf(call.phone) || call.phone,
-      when: this._when(call.startedAt),
+      when: moment(call.startedAt),
     }));
-    fill(this.#elements.past, { calls, language: this.#language }, () =>
+    fill(this.#elements.past, { calls, language: this.#words.lang }, () =>
       calls.map((call) => pastCall(call, this.#words, this.#doings)),
     );
     this.#elements.more.hidden = !past.hasMore;
     this.#elements["no-calls"].hidden = !past.isKnown || calls.length > 0;
-  }
-
-  _when(milliseconds) {
-    const date = new Date(milliseconds);
-    const isToday = date.toDateString() === new Date().toDateString();
-    const clock = { hour: "2-digit", minute: "2-digit" };
-    const options = isToday ? clock : { month: "short", day: "numeric", ...clock };
-    return new Intl.DateTimeFormat(document.documentElement.lang, options).format(date);
   }
 
   _showSettings({ settings }) {
@@ -198,7 +180,7 @@ export class View {
     const { permission } = Ringer;
     this.#elements.alerts.hidden = permission === "unsupported";
     this.#elements["alerts-on"].hidden = permission !== "default";
-    put(this.#elements["alerts-state"], this.#words.alerts[permission] ?? "");
+    put(this.#elements["alerts-state"], this.#words.alerts_state[permission] ?? "");
   }
 
   _showQuiet(hours) {
@@ -211,8 +193,9 @@ export class View {
       this.#elements["quiet-from"].value = hours.from;
       this.#elements["quiet-to"].value = hours.to;
     }
-    const { quiet } = this.#words.still;
-    put(this.#elements["self-quiet-text"], isDaily ? `${quiet} ${hours.from}–${hours.to}` : quiet);
+    const { quiet, quiet_hours: daily } = this.#words;
+    const text = isDaily ? daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) }) : quiet;
+    put(this.#elements["self-quiet-text"], text);
     this.#elements["self-quiet"].hidden = hours === null;
   }
 
@@ -220,17 +203,17 @@ export class View {
     const words = this.#words;
     const call = phone.device?.call ?? null;
     const missed = phone.past?.missed ?? 0;
-    const home = missed > 0 ? `${words.title.missed(missed)} ${words.still.name}` : words.still.name;
+    const home = missed > 0 ? `(${number(missed)}) ${words.name}` : words.name;
     const name = call === null ? "" : phone.nameOf(call.peer.phone, call.name);
     const rings = { ringing: "incoming", calling: "outgoing" };
-    const title = words.title[scene] && call ? words.title[scene](name) : home;
+    const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
     this.#ringer.ring(rings[scene] ?? null, title, home);
     if (scene === "ringing" || scene === "calling") this._showRing(phone.device, call, name);
     if (scene === "call") {
       put(this.#elements["call-name"], name);
-      put(this.#elements["call-text"], words.inCall[call.otherSide]);
+      put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
     }
-    this.#page.show(scene === "call" ? call : null, this.#language, words.still.call_page);
+    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page);
     this._showHangUp(this.#elements["call-hangup"]);
   }
 

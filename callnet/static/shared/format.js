@@ -1,0 +1,38 @@
+/**
+ * Numbers, durations and times of day, as they are written in the page's language.
+ */
+
+/** Where the browser has a variety of the page's language, as `en-GB` for `en`, its 12 or 24 hours are used. */
+function locale() {
+  const { lang } = document.documentElement;
+  const [code] = lang.split("-");
+  return navigator.languages.find((one) => one.split("-")[0].toLowerCase() === code) ?? lang;
+}
+
+/** A number. @param {object} options of Intl.NumberFormat */
+export function number(value, options) {
+  return new Intl.NumberFormat(locale(), options).format(value);
+}
+
+/** Milliseconds as `2:03` or `1:02:03`. */
+export function duration(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1_000));
+  const pad = (value) => number(value, { minimumIntegerDigits: 2 });
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
+  const tail = pad(seconds % 60);
+  return hours > 0 ? `${number(hours)}:${pad(minutes)}:${tail}` : `${number(minutes)}:${tail}`;
+}
+
+/** When something was, in milliseconds of Date.now(): the time of day, and the day if that is not today. */
+export function moment(milliseconds) {
+  const date = new Date(milliseconds);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const day = isToday ? {} : { month: "short", day: "numeric" };
+  return new Intl.DateTimeFormat(locale(), { ...day, hour: "numeric", minute: "2-digit" }).format(date);
+}
+
+/** A time of day such as `22:30`, as one reads it. */
+export function timeOfDay(text) {
+  const [hours, minutes] = text.split(":");
+  return moment(new Date().setHours(Number(hours), Number(minutes)));
+}

@@ -1,0 +1,142 @@
+/**
+ * The words of a page in its language: one JSON file a language (static/words), with a part for each page.
+ *
+ * A leaf is a text. One with placeholders such as `{name}` becomes a function of an object that fills them in; one with
+ * plural forms chooses by its `{count}`. start.js has chosen the language, which stands in `<html lang>`.
+ */
+
+import { number } from "./format.js";
+
+/** Every language that is spoken, by what `<html lang>` says of it, and what its people call it. */
+export const LANGUAGES = {
+  en: "English",
+  "zh-CN": "中文",
+  es: "Español",
+  de: "Deutsch",
+  fr: "Français",
+  "pt-BR": "Português",
+  ru: "Русский",
+  ja: "日本語",
+  ko: "한국어",
+  hi: "हिन्दी",
+  ar: "العربية",
+};
+
+const PLACEHOLDER = /\{(\w+)\}/g;
+/** What was filled in keeps its own direction, and does not turn the sentence around it. */
+const [ISOLATE, END] = ["\u2068", "\u2069"];
+
+let asked = 0;
+
+/**
+ * The words to begin with.
+ *
+ * Where those of the language do not come the page speaks English; where that does not come either, it shows the
+ * sentence that it holds itself.
+ *
+ * @param {"phone" | "page"} part
+ * @throws {Error} they cannot be loaded
+ */
+export async function firstWords(part) {
+  const { lang } = document.documentElement;
+  try {
+    return await load(lang, part).catch(() => load("en", part));
+  } catch (error) {
+    document.querySelector("main").hidden = true;
+    document.getElementById("too-old").hidden = false;
+    throw error;
+  }
+}
+
+/**
+ * The words of another language; null: one more was asked for meanwhile.
+ *
+ * @param {string} lang a key of LANGUAGES
+ * @param {"phone" | "page"} part
+ * @throws {Error} they cannot be loaded
+ */
+export async function otherWords(lang, part) {
+  asked += 1;
+  const mine = asked;
+  const words = await load(lang, part);
+  return mine === asked ? words : null;
+}
+
+async function load(lang, part) {
+  const answer = await fetch(`/static/words/${codeOf(lang)}.json`);
+  if (!answer.ok) throw new Error(`no words: ${answer.status}`);
+  const { shared, [part]: own } = await answer.json();
+  return { ...treeOf({ ...shared, ...own }, lang), lang };
+}
+
+/** How a language is called in files and addresses: `pt` for `pt-BR`. */
+export function codeOf(lang) {
+  return lang.split("-")[0];
+}
+
+/** @param {object} texts as in the files */
+export function treeOf(texts, lang) {
+  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, leafOrTree(text, lang)]));
+}
+
+function leafOrTree(text, lang) {
+  if (typeof text === "object" && !("plural" in text)) return treeOf(text, lang);
+  const isPlain = typeof text === "string" && text.search(PLACEHOLDER) === -1;
+  return isPlain ? text : (values) => fillIn(text, values, lang);
+}
+
+function fillIn(text, values, lang) {
+  const { plural } = text;
+  const form = plural ? plural[new Intl.PluralRules(lang).select(values.count)] ?? plural.other : text;
+  const isMixed = directionOf(lang) === "rtl";
+  return form.replace(PLACEHOLDER, (_, name) => {
+    const value = typeof values[name] === "number" ? number(values[name]) : values[name];
+    return isMixed ? `${ISOLATE}${value}${END}` : value;
+  });
+}
+
+/** A leaf as text, whether it has placeholders or not. */
+export function said(leaf, values) {
+  return typeof leaf === "function" ? leaf(values) : leaf;
+}
+
+/** The word that a path such as `action.join` names. */
+export function wordAt(words, path) {
+  return path.split(".").reduce((some, name) => some[name], words);
+}
+
+/** Let the page speak: its language and direction, and all that stands still on it. */
+export function speak(words) {
+  const { lang } = words;
+  document.documentElement.lang = lang;
+  document.documentElement.dir = directionOf(lang);
+  for (const element of document.querySelectorAll("[data-say]")) {
+    element.textContent = wordAt(words, element.dataset.say);
+  }
+  for (const element of document.querySelectorAll("[data-label]")) {
+    const label = wordAt(words, element.dataset.label);
+    element.setAttribute("aria-label", label);
+    if (element.matches("button")) element.title = label;
+  }
+  for (const select of document.querySelectorAll("select.languages")) select.value = lang;
+}
+
+/** Let every choice of a language offer them all. @param {function(string): void} choose called with a key of LANGUAGES */
+export function offerLanguages(choose) {
+  for (const select of document.querySelectorAll("select.languages")) {
+    for (const [lang, name] of Object.entries(LANGUAGES)) {
+      const option = new Option(name, lang);
+      option.lang = lang;
+      select.append(option);
+    }
+    select.addEventListener("change", () => choose(select.value));
+    // OK opens the choice where only arrows and OK are at hand.
+    select.addEventListener("keydown", ({ key }) => {
+      if (key === "Enter") select.showPicker?.();
+    });
+  }
+}
+
+function directionOf(lang) {
+  return lang === "ar" ? "rtl" : "ltr";
+}
