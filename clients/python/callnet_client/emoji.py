@@ -1,4 +1,4 @@
-"""The 64 emoji of a verification code (docs/verification.md), the same as in ``demo/emoji.js`` and the ``words`` of the page."""
+"""The 64 emoji of a verification code (docs/verification.md), as ``demo/emoji.js`` and ``words`` have them."""
 
 from __future__ import annotations
 
