@@ -132,7 +132,7 @@ class EmojiTests(SynchronousTestCase):
         text = EMOJI_OF_THE_PAGE.read_text(encoding="utf-8")
         signs = re.findall(r'"(.)",', text)
         english, chinese = (
-            json.loads((WORDS_OF_THE_PAGE / f"{language}.json").read_text(encoding="utf-8"))["page"]["emoji"]
+            json.loads((WORDS_OF_THE_PAGE / f"{language}.json").read_text(encoding="utf-8"))["page"]["emojiNames"]
             for language in ("en", "zh")
         )
         self.assertEqual([tuple(emoji) for emoji in EMOJI], list(zip(signs, english, chinese, strict=True)))

@@ -47,7 +47,7 @@ export class VerificationPanel {
     this._showRun(this.#wasBroken ? BROKEN : (run ?? NO_RUN), words);
   }
 
-  _showRun({ state, code }, { verification: texts, emoji, lang }) {
+  _showRun({ state, code }, { verification: texts, emojiNames, lang }) {
     const isBroken = state === "broken";
     const isNew = state === "shown" && this.#wasSeen;
     if (state === "shown" && this.#isOpen) this.#isSeen = true;
@@ -57,7 +57,7 @@ export class VerificationPanel {
     elements.verify.classList.toggle("broken", isBroken);
     for (const button of [elements.verify, elements.more]) button.classList.toggle("news", isNew && !this.#isSeen);
     draw("verify-icon", isBroken ? "alert" : "shield");
-    this._drawCode(state, code ?? [], emoji, lang);
+    this._drawCode(state, code ?? [], emojiNames, lang);
   }
 
   // What is the same already is not said again by a screen reader.

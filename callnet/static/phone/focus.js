@@ -27,7 +27,7 @@ export function followArrows(main) {
     if (!isSomewhere && (direction || event.key === "Enter")) {
       event.preventDefault();
       main()?.focus();
-    } else if (direction && isSomewhere && !isTyping(focused, event.key)) {
+    } else if (direction && isSomewhere && !isNeededBy(focused, event.key)) {
       const next = nextTo(focused, direction);
       if (next === null) return;
       event.preventDefault();
@@ -37,8 +37,10 @@ export function followArrows(main) {
   });
 }
 
-function isTyping(element, key) {
-  const isNeeded = element.matches("input:not([type='checkbox']), select");
+/** Whether the element itself makes use of a key. */
+function isNeededBy(element, key) {
+  // A choice is opened by OK; in a browser that does not open it, left and right choose.
+  const isNeeded = element.matches("select") ? !("showPicker" in element) : element.matches("input:not([type='checkbox'])");
   return isNeeded && (key === "ArrowLeft" || key === "ArrowRight");
 }
 

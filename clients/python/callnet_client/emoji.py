@@ -1,4 +1,4 @@
-"""The 64 emoji of a verification code (docs/verification.md), the same as in ``static/demo/emoji.js`` and ``static/words``."""
+"""The 64 emoji of a verification code (docs/verification.md), as ``demo/emoji.js`` and ``words`` have them."""
 
 from __future__ import annotations
 
