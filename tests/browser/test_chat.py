@@ -120,7 +120,7 @@ class FileTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = self.offer(stage, 8 * 1024 * 1024 + 1)
-            red.await_shown("chat-problem", "8 MB at most")
+            red.await_shown("chat-problem", "up to 8 MB")
             red.page.set_input_files("#file", {"name": "b.txt", "mimeType": "text/plain", "buffer": b""})
             red.await_shown("chat-problem", "empty")
             self.assertEqual(blue.page.locator("#log .file").count(), 0)

@@ -2,6 +2,8 @@
  * A file in the chat: how far it has come, and what can be done with it.
  */
 
+import { number } from "../shared/format.js";
+
 const MEGABYTE = 1_048_576;
 
 export class FileEntry {
@@ -22,7 +24,6 @@ export class FileEntry {
   constructor(files, words) {
     this.#files = files;
     this.#words = words;
-    this.#name.dir = "auto";
     this.#choices.className = "choices";
     this.element.className = "file";
     this.element.append(this.#name, this.#progress, this.#state, this.#choices);
@@ -31,7 +32,6 @@ export class FileEntry {
   show(transfer) {
     this.#transfer = transfer;
     const { name, size, moved, content, state } = transfer;
-    this.#name.textContent = `${name} · ${sizeOf(size)}`;
     this.#progress.max = size;
     this.#progress.value = moved;
     this.#progress.hidden = state !== "moving";
@@ -50,13 +50,21 @@ export class FileEntry {
     URL.revokeObjectURL(this.#url);
   }
 
+  _name(name, size) {
+    const own = document.createElement("bdi");
+    own.textContent = name;
+    this.#name.textContent = ` · ${sizeOf(size)}`;
+    this.#name.prepend(own);
+  }
+
   // Buttons are made anew only when there are others: one of them may have the focus.
   _draw() {
-    const { id, side, state } = this.#transfer;
+    const { id, side, state, name, size } = this.#transfer;
     const { file } = this.#words;
     const drawn = [state, file.accept].join();
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
+    this._name(name, size);
     this.#state.textContent = file[`${state}_${side}`] ?? file[state];
     this.#choices.textContent = "";
     if (state === "offered" && side === "theirs") {
@@ -89,5 +97,7 @@ export class FileEntry {
 }
 
 function sizeOf(bytes) {
-  return bytes < MEGABYTE ? `${Math.ceil(bytes / 1_024)} KB` : `${(bytes / MEGABYTE).toFixed(1)} MB`;
+  const isLarge = bytes >= MEGABYTE;
+  const value = isLarge ? bytes / MEGABYTE : Math.ceil(bytes / 1_024);
+  return number(value, { style: "unit", unit: isLarge ? "megabyte" : "kilobyte", maximumFractionDigits: 1 });
 }

@@ -54,7 +54,8 @@ export class Floating {
 
   // The page's own looks, of which it needs no more than this.
   _furnish(there) {
-    there.documentElement.lang = document.documentElement.lang;
+    const { lang, dir } = document.documentElement;
+    Object.assign(there.documentElement, { lang, dir });
     for (const { href } of document.querySelectorAll("link[rel=stylesheet]")) {
       const link = there.createElement("link");
       link.rel = "stylesheet";

@@ -9,6 +9,9 @@
  */
 (function () {
   var root = document.documentElement;
+  var scripts = document.getElementsByTagName("script");
+  /** This script's address, which has the version of all files in it. */
+  var here = scripts[scripts.length - 1].src;
   var SPOKEN = ["en", "zh-CN", "es", "de", "fr", "pt-BR", "ru", "ja", "ko", "hi", "ar"];
 
   function nameOf(language) {
@@ -39,7 +42,7 @@
   link.rel = "preload";
   link.as = "fetch";
   link.crossOrigin = "anonymous"; // as the fetch of a module
-  link.href = "/static/words/" + nameOf(language) + ".json";
+  link.href = here.replace(/shared\/start\.js$/, "words/" + nameOf(language) + ".json");
   document.head.appendChild(link);
 
   // In a browser that is too old for the modules, or if one of them is missing. Those that can start have by then.

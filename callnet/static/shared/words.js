@@ -63,7 +63,7 @@ export async function otherWords(lang, part) {
 }
 
 async function load(lang, part) {
-  const answer = await fetch(`/static/words/${codeOf(lang)}.json`);
+  const answer = await fetch(new URL(`../words/${codeOf(lang)}.json`, import.meta.url));
   if (!answer.ok) throw new Error(`no words: ${answer.status}`);
   const { shared, [part]: own } = await answer.json();
   return { ...treeOf({ ...shared, ...own }, lang), lang };
