@@ -22,8 +22,17 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from callnet.cli.handset import Answering, Handset
-from callnet.model import DeviceAddress
-from callnet_client import Account, ClientError, Device, Server, Unreachable, certificate_trust, no_trust, public_trust
+from callnet_client import (
+    Account,
+    ClientError,
+    Device,
+    DeviceAddress,
+    Server,
+    Unreachable,
+    certificate_trust,
+    no_trust,
+    public_trust,
+)
 from callnet_client.server import socket_url
 
 _STDIN: Final = 0

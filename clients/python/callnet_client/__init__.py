@@ -20,6 +20,7 @@ The JavaScript client (``clients/javascript``) has the same model and the same n
 """
 
 from callnet_client.account import Account, ContactRow, Credentials, ErrorCode, PastCall, PastCalls, Settings
+from callnet_client.address import EVERY_DEVICE, DeviceAddress
 from callnet_client.call import Call, CallState, Direction
 from callnet_client.connection import Connection, Watch
 from callnet_client.device import Device
@@ -40,6 +41,7 @@ from callnet_client.server import EXTENDED, Server
 from callnet_client.trust import certificate_trust, no_trust, public_trust
 
 __all__ = [
+    "EVERY_DEVICE",
     "EXTENDED",
     "Account",
     "AccountError",
@@ -54,6 +56,7 @@ __all__ = [
     "ContactRow",
     "Credentials",
     "Device",
+    "DeviceAddress",
     "DeviceState",
     "Direction",
     "ErrorCode",

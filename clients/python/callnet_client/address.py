@@ -13,3 +13,7 @@ class DeviceAddress(NamedTuple):
 
     phone: str
     device_id: str
+
+    def covers(self, other: DeviceAddress) -> bool:
+        """Tell whether a call to this address may ring ``other``."""
+        return self.phone == other.phone and self.device_id in (other.device_id, EVERY_DEVICE)
