@@ -77,11 +77,11 @@ class PageTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
-            asked: list[str] = []
-            visitor.page.on("request", lambda request: asked.append(request.url.rpartition("/static/")[2]))
+            asked: list[tuple[str, str, str]] = []
+            visitor.page.on("request", lambda request: asked.append(request.url.partition("/words/")))
             visitor.visit()
             visitor.await_shown("title", "Video call")
-            self.assertEqual(["words/en.json"], [name for name in asked if name.startswith("words/")])
+            self.assertEqual(["en.json"], [name for _, is_words, name in asked if is_words])
 
         return self.play(story)
 
@@ -143,7 +143,7 @@ class PhoneTests(OwnDaemonCase):
             alice.press("accept")
             self.assertEqual("rtl", alice.inside.page.get_attribute("html", "dir"))
             alice.inside.await_state("connected")
-            alice.press("call-hangup")
+            alice.hang_up()
             alice.await_text("notice-text", "Bob")
             alice.press("to-settings")
             alice.choose_language("de", "#settings")
