@@ -37,7 +37,7 @@ const given = parameters();
 let roomId = given.get("room_id") ?? "";
 let call = null;
 let begunAt = 0;
-let scene = null;
+let scene = sceneOf(null, 0, 0, roomId);
 let passing = { notice: "", until: 0 };
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
