@@ -2,7 +2,8 @@
 
 Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
 page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its
-window, and only it may ask for the camera and the microphone.
+window, and only it may ask for the camera and the microphone. From the parts of a page that browsers keep for ever,
+:mod:`callnet.web.static` takes those away that mean nothing there.
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ _VERSION: Final = re.compile(rb"v-[0-9a-f]{16}")
 _REFUSED: Final = re.compile(r"\s*q=0(\.0*)?\s*")
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks for files that have changed: who edits a page loads it again."""
+_PARTS: Final = frozenset({".css", ".js", ".json"})
+_OF_PAGES: Final = ("Content-Security-Policy", "Cross-Origin-Opener-Policy", "Permissions-Policy")
+"""Headers that browsers heed in pages alone. They are longer than many a script."""
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -111,6 +114,9 @@ class StaticFiles(Resource):
         is_fixed = bool(version) and version == self._version
         request.setHeader("Content-Type", _TYPES.get(suffix, "application/octet-stream"))
         request.setHeader("Cache-Control", _FOR_EVER if is_fixed else "no-cache")
+        if is_fixed and suffix in _PARTS:
+            for header in _OF_PAGES:
+                request.responseHeaders.removeHeader(header)
         if file.packed is not None:
             request.setHeader("Vary", "Accept-Encoding")
             if _takes_gzip(header_of(request, b"accept-encoding") or ""):

@@ -266,6 +266,25 @@ class StaticTests(SiteTestCase):
         self.assertEqual("no-cache", self.get(self.PATH).headers["cache-control"])
         self.assertEqual("no-cache", self.get("/static/demo/page.js").headers["cache-control"])
 
+    def test_parts_do_not_repeat_the_policy(self) -> None:
+        """What is kept for ever as a part of a page comes without what browsers heed in pages alone; others have it."""
+        self.put_page()
+        (self.static / "mark.svg").write_text("<svg/>", encoding="utf-8")
+        script = self.named()[1]
+        version = script.split("/")[2]
+        for path, is_bare in (
+            (script, True),
+            (f"/static/{version}/look.css", True),
+            (f"/static/{version}/mark.svg", False),
+            ("/static/demo/page.js", False),
+            (self.PATH, False),
+        ):
+            headers = self.get(path).headers
+            for name in ("content-security-policy", "permissions-policy", "cross-origin-opener-policy"):
+                self.assertEqual(is_bare, name not in headers, f"{path}: {name}")
+            self.assertEqual("nosniff", headers["x-content-type-options"])
+            self.assertEqual("same-origin", headers["cross-origin-resource-policy"])
+
     def test_another_version(self) -> None:
         """If a file changes, so does the version within a second; under an earlier one the present files are served."""
         self.put_page()
