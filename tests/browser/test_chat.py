@@ -134,7 +134,7 @@ class FileTests(BrowserCase):
             red, blue = self.offer(stage, 1_000)
             blue.await_shown("log", "Do you want this file?")
             blue.page.close()
-            red.await_shown("log", "The connection dropped.")
+            red.await_shown("log", "The connection broke.")
 
         return self.play(story)
 
@@ -194,7 +194,7 @@ class ChatTests(BrowserCase):
             visitor.await_state("waiting")
             visitor.press("chat")
             write(visitor, "Hello?")
-            visitor.await_shown("chat-problem", "It was not sent.")
+            visitor.await_shown("chat-problem", "Not sent.")
             self.assertEqual(visitor.page.input_value("#chat-text"), "Hello?")
             self.assertEqual(texts(visitor, "own"), [])
 

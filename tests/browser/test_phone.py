@@ -179,7 +179,7 @@ class StoryTests(OwnDaemonCase):
             introduce(alice, bob)
             bob.press("to-settings")
             bob.page.check("#quiet")
-            bob.await_text("notice-text", "Do not disturb is on until you turn it off.")
+            bob.await_text("notice-text", "Do not disturb is on.")
             bob.await_text("self-quiet", "Do not disturb")
             self.await_online(alice, False)
             alice.call(BOB.phone)

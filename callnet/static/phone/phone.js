@@ -123,8 +123,8 @@ export class Phone {
       this.settings = await this.account.settings({ do_not_disturb: hours && { ...hours, time_zone: timeZone } });
       this.say((words) => {
         if (hours === null) return words.quiet_off;
-        if (hours.from === hours.to) return words.quiet_always_on;
-        return words.quiet_on({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) });
+        if (hours.from === hours.to) return words.quiet_on;
+        return words.quiet_on_daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) });
       });
     });
   }
