@@ -43,7 +43,7 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
       label: person.all(name),
       phone,
       name,
-      below: [state(name, phone, isOnline, devices, person)],
+      below: [state(name, phone, isOnline, person)],
       press: () => doings.call(phone, "*"),
     }),
     edit,
@@ -63,10 +63,9 @@ function row({ key, label, phone, name, below, press }) {
   );
 }
 
-function state(name, phone, isOnline, devices, person) {
+function state(name, phone, isOnline, person) {
   const there = isOnline ? person.online : person.offline;
-  const device = devices.length === 1 ? `${devices[0].deviceId} · ` : "";
-  return name === phone ? `${device}${there}` : `${phone} · ${device}${there}`;
+  return name === phone ? there : `${phone} · ${there}`;
 }
 
 function deviceButtons({ phone, name, devices }, { person }, doings) {
