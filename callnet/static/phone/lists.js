@@ -43,7 +43,7 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
       label: person.all({ name }),
       phone,
       name,
-      below: state(name, phone, isOnline, devices, person),
+      below: state(name, phone, isOnline, person),
       press: () => doings.call(phone, "*"),
     }),
     edit,
@@ -68,11 +68,9 @@ function row({ key, label, phone, name, below, press }) {
   );
 }
 
-function state(name, phone, isOnline, devices, person) {
-  const parts = devices.length === 1 ? [devices[0].deviceId] : [];
-  if (name !== phone) parts.unshift(phone);
-  const apart = parts.flatMap((part) => [el("bdi", {}, part), " · "]);
-  return [...apart, isOnline ? person.online : person.offline];
+function state(name, phone, isOnline, person) {
+  const there = isOnline ? person.online : person.offline;
+  return name === phone ? [there] : [el("bdi", {}, phone), ` · ${there}`];
 }
 
 function deviceButtons({ phone, name, devices }, { person }, doings) {
