@@ -47,7 +47,9 @@ export class Devices {
     if (this.#shown[kind] === offered) return;
     this.#shown[kind] = offered;
     const options = devices.map((device, index) => {
-      return new Option(device.name || words.numbered({ kind: words[kind], number: index + 1 }), device.id);
+      const option = new Option(device.name || words.numbered({ kind: words[kind], number: index + 1 }), device.id);
+      option.dir = "auto";
+      return option;
     });
     const isKnown = devices.some((device) => device.id === id);
     if (!isKnown) options.unshift(new Option(kind === "speaker" ? words.usual : words.none, ""));

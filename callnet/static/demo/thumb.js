@@ -13,7 +13,8 @@ const CORNERS = ["top-right", "top-left", "bottom-right", "bottom-left"];
 /** Put the small pictures where they were left. */
 export function restoreCorner() {
   const kept = browser.get("corner");
-  elements.view.dataset.corner = CORNERS.includes(kept) ? kept : CORNERS[0];
+  const usual = document.documentElement.dir === "rtl" ? "top-left" : "top-right";
+  elements.view.dataset.corner = CORNERS.includes(kept) ? kept : usual;
 }
 
 /** Let an element be dragged and tapped while it has the class `thumb`. */
