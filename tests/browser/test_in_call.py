@@ -220,7 +220,7 @@ class CameraTests(BrowserCase):
             for visitor in (red, blue):
                 visitor.await_state("connected")
             blue.page.evaluate(_LOSE)
-            red.await_shown("remote-off", "The connection is weak: the other person’s picture is paused")
+            red.await_shown("remote-off", "Poor connection: the other person’s picture is paused")
             blue.press("camera")
             red.await_shown("remote-off", "The other person’s camera is off")
 
