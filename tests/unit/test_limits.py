@@ -176,7 +176,7 @@ class LoginLimitsTests(SynchronousTestCase):
         limits.request(pad)
 
     def test_what_is_no_phone(self) -> None:
-        """What is no phone number counts for no phone, and costs no memory."""
+        """A text that is no phone number counts for no phone, and costs no memory."""
         for _ in range(10):
             self.login("", None)
 
