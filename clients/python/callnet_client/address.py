@@ -9,7 +9,7 @@ EVERY_DEVICE: Final = "*"
 
 
 class DeviceAddress(NamedTuple):
-    """One device of a phone, or :data:`EVERY_DEVICE` of it."""
+    """One device of a phone, or with ``*`` every device of it."""
 
     phone: str
     device_id: str
