@@ -47,7 +47,7 @@ class InviteTests(BrowserCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             for command, said in (
-                ("return this.queryCommandSupported('copy')", "is copied"),
+                ("return this.queryCommandSupported('copy')", "copied"),
                 ("return false", "by hand"),
             ):
                 visitor = stage.visitor(browser)
