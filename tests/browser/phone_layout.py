@@ -75,6 +75,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
     }
 
     const main = document.getElementById(mainButton);
+    main.scrollIntoView({ block: "nearest" });
     const box = main.getBoundingClientRect();
     if (!isSeen(main)) faults.push(`#${mainButton} is not to be seen`);
     else if (!main.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2))) {
