@@ -39,6 +39,7 @@ _KEEP_PLAYED: Final = """
         return play.call(this);
     };
 """
+_SMALL: Final = "documentPictureInPicture.window?.document"
 _CHECKSUM: Final = """() => {
     const context = document.createElement("canvas").getContext("2d");
     context.drawImage(document.getElementById("remote"), 0, 0, 300, 150);
@@ -77,7 +78,7 @@ _SCREEN_WITH_SOUND: Final = """
 _SENDS_MICROPHONE: Final = """window.connections.at(-1).getSenders()[0].track
     === document.getElementById('local').srcObject.getAudioTracks()[0]"""
 _STOP_IN_THE_BROWSER: Final = """() => {
-    const track = window.screens.pop();
+    const track = window.screens.find(({ kind }) => kind === "video");
     track.stop();
     track.dispatchEvent(new Event('ended'));
 }"""
@@ -156,7 +157,7 @@ class ScreenTests(BrowserCase):
             blue.press("hangup")
             red.await_state("ended")
             blue.await_hidden("screen")
-            self.assertEqual(red.page.evaluate("window.screens.map((track) => track.readyState)"), ["ended"])
+            self.assertEqual(set(red.page.evaluate("window.screens.map((track) => track.readyState)")), {"ended"})
 
         return self.play(story)
 
@@ -330,10 +331,42 @@ class WindowTests(BrowserCase):
         return self.play(story)
 
     def test_small_window(self) -> Deferred[None]:
-        """The other side goes into a small window above all others, and comes back."""
+        """The other side goes into a small window above all others, with buttons, until that or the call is over."""
 
         def story(stage: Stage) -> None:
-            red, _ = meet(stage)
+            red, blue = meet(stage)
+            for _ in range(2):
+                red.press("more")
+                red.press("window")
+                red.await_shown("window-label", "Close small window")
+                red.await_that(f"{_SMALL}.querySelector('video').videoWidth > 0")
+                red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
+                blue.await_shown("notice", "microphone is off")
+                red.await_that(f"{_SMALL}.getElementById('mute-label').textContent === 'Unmute'")
+                red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
+                red.press("window")
+                red.await_shown("window-label", "Small window")
+                red.page.keyboard.press("Escape")
+            red.press("more")
+            red.press("window")
+            red.await_that(f"{_SMALL}?.querySelector('video').videoWidth > 0")
+            red.page.evaluate(f"{_SMALL}.getElementById('hangup').click()")
+            for visitor in (red, blue):
+                visitor.await_state("ended")
+            red.await_that("documentPictureInPicture.window === null")
+
+        return self.play(story)
+
+    def test_small_window_without_buttons(self) -> Deferred[None]:
+        """Where the browser has no such window it shows the picture alone in one."""
+
+        def story(stage: Stage) -> None:
+            red, blue = stage.pair()
+            red.page.add_init_script("Object.defineProperty(window, 'documentPictureInPicture', { value: undefined });")
+            for visitor in (red, blue):
+                visitor.enter(stage.room)
+            for visitor in (red, blue):
+                visitor.await_state("connected")
             red.press("more")
             red.press("window")
             red.await_shown("window-label", "Close small window")
