@@ -230,6 +230,7 @@ class ScreenTests(OwnDaemonCase):
         visitor.await_shown("figures", "kbit/s")
         photographer.take(visitor, f"10 statistics, {language}", checks=[word_faults])
         visitor.page.keyboard.press("s")
+        other.page.keyboard.press("Escape")
         other.press("share")
         visitor.await_shown("screen")
         visitor.await_that("document.getElementById('screen').videoWidth > 0")
@@ -237,8 +238,6 @@ class ScreenTests(OwnDaemonCase):
         photographer.take(other, f"sharing, {language}", checks=[word_faults], on_sheet=False)
         other.press("share")
         visitor.await_hidden("screen")
-        other.press("chat")
-        other.page.keyboard.press("Escape")
 
     def tour_of_refusals(self, stage: Stage, photographer: Photographer, language: str, shy: Browser) -> None:
         """Take visitors to where it does not go on."""
