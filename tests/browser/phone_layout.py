@@ -32,7 +32,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const hasText = (element) => Array.from(element.childNodes)
         .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
     const elements = Array.from(document.querySelectorAll("#stage *"))
-        .filter((element) => isSeen(element)
+        .filter((element) => isSeen(element) && !element.matches(".aloud")
             && (hasText(element) || element.matches("button, input, .disc, .emblem, .face")));
     for (const element of elements) {
         const isCutOnPurpose = getComputedStyle(element).textOverflow === "ellipsis";

@@ -19,7 +19,7 @@ EXAMINED: Final = {"laptop", "phone"}
 """The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
 SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
-"""Pictures are taken in each, and axe-core looks at each."""
+"""Pictures are taken in each, and axe-core looks at the colours of each."""
 
 Check = Callable[[Page], Iterable[str]]
 """Finds faults of a page and describes them."""
@@ -70,7 +70,7 @@ class Photographer:
                 if on_sheet and screen in self._pictures:
                     self._pictures[screen][f"{name}, {scheme}"] = page.screenshot(full_page=is_whole)
                 if screen in EXAMINED:
-                    found += violations(page)
+                    found += violations(page, *(["color-contrast"] if scheme == "dark" else []))
             self.faults += [f"{name}, {screen}: {fault}" for fault in found]
         if (in_the_end := visitor.shown) != shown:
             self.faults.append(f"{name}: from {shown} to {in_the_end} while the pictures were taken")

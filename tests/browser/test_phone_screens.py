@@ -46,7 +46,8 @@ reactor: Any = installed
 class PhoneScreenTests(OwnDaemonCase):
     """Appearance of the phone."""
 
-    timeout = 300
+    timeout = 400
+    maxDiff = None
 
     async def provision(self) -> None:
         """Add contacts, all of them offline."""

@@ -53,18 +53,17 @@ export function personCard({ phone, name, isOnline, devices }, words, doings) {
 
 /** Somebody's face, name and a line below, all of which is one button that calls them. */
 function row({ key, label, phone, name, below, press }) {
-  const id = `below-${key}`;
   return el(
     "button",
-    { type: "button", class: "row call", "data-key": key, "aria-label": label, "aria-describedby": id, onclick: press },
+    { type: "button", class: "row call", "data-key": key, onclick: press },
     face(phone, name),
     el(
       "span",
       { class: "who" },
       el("span", { class: "name" }, el("bdi", {}, name)),
-      el("span", { class: "soft", id }, ...below),
+      el("span", { class: "soft" }, ...below),
     ),
-    el("span", { class: "go" }, icon("video")),
+    el("span", { class: "go" }, icon("video"), el("span", { class: "aloud" }, label)),
   );
 }
 
