@@ -237,6 +237,8 @@ def _compose_node(
     api = AccountApi(
         people.logins,
         people.lists,
+        people.profiles,
+        people.devices,
         people.settings,
         people.past_calls,
         people.ways_to_wake,

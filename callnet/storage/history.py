@@ -25,8 +25,10 @@ from sqlalchemy import (
 )
 from twisted.internet.defer import Deferred
 
-from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
+from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic
+from callnet.storage import changes
 from callnet.storage.database import Database
+from callnet.storage.preferences import strict_phones
 from callnet.storage.tables import Run, account, account_device, blocked, call_history, contact, insert_rows, past_call
 
 _FORGOTTEN_AT_ONCE: Final = 1000
@@ -117,10 +119,16 @@ _CALLED: Final = _view(
 _VIEWS: Final = (call_history, _PLACED, _CALLED)
 """All in which a phone may have calls."""
 _HIDDEN: Final = (
-    ("caller", _call.callee_outcome, {"caller_outcome": None}),
-    ("callee", _call.caller_outcome, {"callee_outcome": None, "callee_device_id": "", "callee_room_id": ""}),
+    ("caller", _call.room_id, _call.callee_outcome, {"caller_outcome": None}),
+    (
+        "callee",
+        _call.callee_room_id,
+        _call.caller_outcome,
+        {"callee_outcome": None, "callee_device_id": "", "callee_room_id": ""},
+    ),
 )
-"""The two sides of a row; the outcome of the other one; and the values of a row in which this one is hidden."""
+"""The two sides of a row, with the room as that one knows it; the outcome of the other one; and the values of a row in
+which this one is hidden."""
 
 
 class SqlHistory:
@@ -180,6 +188,19 @@ class SqlHistory:
         with self._database.read() as connection:
             return past_calls(connection, phone, after, limit)
 
+    def delete(self, phone: str, room: RoomId | None, now: float) -> Deferred[None]:
+        """Remove a call of a phone, or with ``None`` all of them; the other phone keeps it. A removal notifies every
+        node.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._delete, phone, room, now)
+
+    def _delete(self, phone: str, room: RoomId | None, now: float) -> None:
+        with self._database.write() as connection:
+            if drop(connection, phone, room=room):
+                changes.note(connection, [phone], now, Topic.HISTORY)
+
     def forget(self, before: float) -> Deferred[None]:
         """Remove the calls from before a time.
 
@@ -210,7 +231,10 @@ def unwanted(connection: Connection, calls: Sequence[PastCall], contacts_only: b
     there = _those_there(connection, calls)
     pairs = {(call.phone, call.peer.phone) for call in calls}
     refused = _pairs(connection, blocked, blocked.c.phone, pairs)
-    listed = _pairs(connection, contact, contact.c.contact, pairs) if contacts_only else pairs
+    phones = {call.phone for call in calls}
+    strict = phones if contacts_only else strict_phones(connection, phones)
+    open_to_all = {pair for pair in pairs if pair[0] not in strict}
+    listed = _pairs(connection, contact, contact.c.contact, pairs - open_to_all) | open_to_all if strict else pairs
     return {
         call
         for call in calls
@@ -248,14 +272,24 @@ def missed_calls(connection: Connection, phone: str, since: float, limit: int) -
     return [_as_call(row) for row in connection.execute(newest_first)]
 
 
-def drop(connection: Connection, phone: str, oldest: float = 0.0, newest: float = inf) -> int:
-    """Remove calls of a phone that began in a time, within a transaction; other phones keep theirs. Their number."""
+def drop(
+    connection: Connection, phone: str, oldest: float = 0.0, newest: float = inf, room: RoomId | None = None
+) -> int:
+    """Remove calls of a phone that began in a time, within a transaction; other phones keep theirs. Their number.
+
+    :param room: only the call of this room; ``None``: all.
+    """
+
+    def of_room(column: Column[str]) -> ColumnElement[bool]:
+        return true() if room is None else column == room
+
+    row = call_history.c
     statements: list[Delete | Update] = [
-        call_history.delete().where(call_history.c.phone == phone, call_history.c.started_at.between(oldest, newest))
+        call_history.delete().where(row.phone == phone, row.started_at.between(oldest, newest), of_room(row.room_id))
     ]
-    for side, others, hidden in _HIDDEN:
+    for side, own_room, others, hidden in _HIDDEN:
         seen = _call[f"{side}_phone"] == phone, _call[f"{side}_outcome"].is_not(None)
-        these = and_(*seen, _call.started_at.between(oldest, newest))
+        these = and_(*seen, _call.started_at.between(oldest, newest), of_room(own_room))
         statements += past_call.delete().where(these, others.is_(None)), past_call.update().where(these).values(hidden)
     return sum(connection.execute(statement).rowcount for statement in statements)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, RoomId, Topic
 from callnet.storage import contacts, schema
 from callnet.storage import history as storage
+from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from callnet.storage.devices import delete
@@ -185,6 +187,38 @@ class HistoryContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_one_deleted(self) -> Deferred[None]:
+        """One call is removed from the history of a phone, by the room that the phone knows, or all are; the other
+        phone keeps its own. Nodes are told if there was any.
+        """
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            own, theirs = room_number(1), room_number(11)
+            one = call(room=own)
+            await self.history.write([whole(one, room=theirs)])
+            await self.write(call(2, 2000.0, incoming=False), call(3, 3000.0))
+            self.write_as_before(self.database, [call(4, 4000.0), call(5, 5000.0)])
+            for room, left in (
+                (theirs, [5, 4, 3, 2, 1]),
+                (own, [5, 4, 3, 2]),
+                (own, [5, 4, 3, 2]),
+                (room_number(4), [5, 3, 2]),
+                (room_number(2), [5, 3]),
+                (None, []),
+                (None, []),
+            ):
+                before = len(await self.calls())
+                await self.history.delete(TV.phone, room, 1.0)
+                self.assertEqual([room_number(number) for number in left], [past.room for past in await self.calls()])
+                told = {} if before == len(left) else {TV.phone: {Topic.HISTORY}}
+                self.assertEqual(told, (await changes.new()).phones)
+            kept = await self.history.past_calls(ANN.phone, None, 10)
+            self.assertEqual([room_number(3), room_number(2), theirs], [past.room for past in kept])
+
+        return self.check(test)
+
     def test_release_before(self) -> Deferred[None]:
         """Entries of the previous release are read unchanged, also those that it writes after the upgrade."""
 
@@ -271,6 +305,23 @@ class HistoryContract(DatabaseCase):
             own = self.missed(number=2, peer=TV._replace(device_id="pad"))
             await self.write(self.missed(), own, call(3))
             self.assertEqual({room_number(2), room_number(3)}, {one.room for one in await self.calls()})
+
+        return self.check(test)
+
+    def test_unwanted_by_a_strict_phone(self) -> Deferred[None]:
+        """Nor are those of a phone that is not a contact of one that only contacts may call."""
+
+        async def test() -> None:
+            await self.enrolled(TV, ANN)
+            self.let_ann_call()
+            await self.settings.change(TV.phone, UNSET, UNSET, 1.0, "contacts")
+            carol = self.missed(number=2, peer=CAROL)
+            await self.write(self.missed(), carol, self.missed(number=3, peer=TV._replace(device_id="pad")))
+            told = {room_number(1), room_number(3)} if self.contacts_only else {room_number(3)}
+            self.assertEqual(told, {one.room for one in await self.calls()})
+            contacts.add(self.database, [Pair(TV.phone, CAROL.phone)], 1.0)
+            await self.write(self.missed(number=4, peer=CAROL))
+            self.assertIn(room_number(4), {one.room for one in await self.calls()})
 
         return self.check(test)
 
