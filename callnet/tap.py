@@ -264,6 +264,7 @@ def _compose_node(
         sites,
         owners.waker,
         owners.accounts,
+        people.profiles,
         ice,
         basis.tls,
         deliveries,

@@ -56,6 +56,8 @@ class Profiles:
         self._profiles = profiles
         self._tokens = tokens
         self._is_phone = phone_rule
+        self.photos = 0
+        """The number of photos that were stored."""
 
     def change(
         self, token: str, name: str | UnsetType = UNSET, photo: str | UnsetType | None = UNSET
@@ -74,7 +76,9 @@ class Profiles:
         if not isinstance(name, UnsetType) and not is_plain_text(name, PROFILE_NAME_MAX):
             raise DataInvalid(f"name has more than {PROFILE_NAME_MAX} characters or control characters")
         taken = _decode(photo) if isinstance(photo, str) else photo
-        return ProfileFields.of(await self._profiles.change(phone, name, taken, self._tokens.now()))
+        changed = await self._profiles.change(phone, name, taken, self._tokens.now())
+        self.photos += isinstance(taken, Photo)
+        return ProfileFields.of(changed)
 
     def photo(self, token: str, phone: str) -> Deferred[PhotoAnswer]:
         """The photo of a phone for the token's phone. The answer does not tell a hidden one from none.
