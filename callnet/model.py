@@ -64,7 +64,6 @@ class Topic(StrEnum):
     PROFILE = "profile"
     SETTINGS = "settings"
     HISTORY = "history"
-    """Calls were deleted from its history."""
     DEVICES = "devices"
 
 

@@ -129,11 +129,12 @@ class ChangeFeed:
                 await deferLater(self._clock, 0.0)
 
     async def _read(self, phones: frozenset[str]) -> None:
-        self._preferences.look_again(phones)
-        if phones:
-            found = await self._revoked.revoked(phones)
-            topics = {phone: self._unread.pop(phone) for phone in phones}
-            self._forget(phones)
+        cached = frozenset(phone for phone in phones if self._unread[phone] != {Topic.HISTORY})
+        self._preferences.look_again(cached)
+        found = await self._revoked.revoked(cached) if cached else {}
+        topics = {phone: self._unread.pop(phone) for phone in phones}
+        if topics:
+            self._forget(cached)
             self._data_changed(topics)
             self._take_over(found)
 

@@ -183,8 +183,7 @@ class Changed(Frame, frozen=True, tag="changed"):
     """Data of the phone were changed, by any of its devices or by others: they are to be read again."""
 
     what: Sequence[Annotated[Topic, one_of(Topic)]]
-    """``contacts``: the phone's lists, or the profile of a contact; ``added``: the phones that list it; ``history``:
-    calls were deleted."""
+    """``contacts``: the phone's lists, or the profile of a contact; ``added``: the phones that list it."""
 
 
 class Pong(Frame, frozen=True, tag="pong"):

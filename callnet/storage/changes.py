@@ -47,10 +47,10 @@ def note(connection: Connection, phones: Iterable[str], now: float, topic: Topic
     :param now: see :func:`shared_time`.
     :param topic: what their devices are to read again; ``None``: nothing.
     """
-    time = shared_time(connection, now)
-    connection.execute(change.delete().where(change.c.at < time - KEPT))
     rows = [{"phone": phone, "topic": topic} for phone in dict.fromkeys(phones)]
     if rows:
+        time = shared_time(connection, now)
+        connection.execute(change.delete().where(change.c.at < time - KEPT))
         connection.execute(insert(change).values(at=time), rows)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    exists,
     false,
     select,
     true,
@@ -29,7 +30,17 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.preferences import strict_phones
-from callnet.storage.tables import Run, account, account_device, blocked, call_history, contact, insert_rows, past_call
+from callnet.storage.tables import (
+    Run,
+    account,
+    account_device,
+    blocked,
+    call_history,
+    contact,
+    heard_until,
+    insert_rows,
+    past_call,
+)
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""
@@ -144,24 +155,27 @@ class SqlHistory:
         self._contacts_only = contacts_only
         self._rows_max = rows_max
 
-    def write(self, calls: Sequence[Sides]) -> Deferred[None]:
-        """Write calls, except those already there.
+    def write(self, calls: Sequence[Sides], now: float) -> Deferred[None]:
+        """Write calls, except those already there. Nodes are notified of phones that have an extended device, and
+        another device.
 
         A phone that was not reached sees a call only if it concerns it: the called device, or for ``*`` the account,
         must exist, and the caller must be allowed to call at some time. Otherwise only the caller's phone sees the
         call.
 
+        :param now: in seconds since 1970.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._write, calls)
+        return self._run(self._write, calls, now)
 
-    def _write(self, calls: Sequence[Sides]) -> None:
+    def _write(self, calls: Sequence[Sides], now: float) -> None:
         in_doubt = [called for _, called in calls if not called.rang]
         with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
             rows = [_as_row(*sides, sides[1].rang or sides[1] not in not_told) for sides in calls]
             rows.sort(key=_key)  # so that two nodes do not wait for each other
             insert_rows(connection, self._database.insert_missing(past_call), rows)
+            changes.note(connection, _with_onlookers(connection, calls), now, Topic.HISTORY)
         # Room ids are random: one call of 256 has its phones looked at, whichever node writes it.
         looked_at = {side.phone for sides in calls if sides[0].room.endswith("00") for side in sides}
         for phone in sorted(looked_at if self._rows_max else ()):
@@ -292,6 +306,15 @@ def drop(
         these = and_(*seen, _call.started_at.between(oldest, newest), of_room(own_room))
         statements += past_call.delete().where(these, others.is_(None)), past_call.update().where(these).values(hidden)
     return sum(connection.execute(statement).rowcount for statement in statements)
+
+
+def _with_onlookers(connection: Connection, calls: Sequence[Sides]) -> Collection[str]:
+    """The phones of calls that have an extended device, and another device, which may have had the call."""
+    phones = {side.phone for sides in calls for side in sides}
+    others = account_device.c
+    has_another = exists().where(others.phone == heard_until.c.phone, others.device_id != heard_until.c.device_id)
+    found = select(heard_until.c.phone).where(heard_until.c.phone.in_(sorted(phones)), has_another)
+    return connection.scalars(found).all()
 
 
 def _may_call(call: PastCall, refused: Collection[tuple[str, str]], listed: Collection[tuple[str, str]]) -> bool:

@@ -19,6 +19,7 @@ from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from callnet.storage.devices import delete
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, missed_calls, past_calls
+from callnet.storage.roster import SqlRoster
 from callnet.storage.tables import call_history, past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
@@ -72,7 +73,7 @@ class HistoryContract(DatabaseCase):
 
     async def write(self, *sides: PastCall) -> None:
         """Record calls that have these as one side."""
-        await self.history.write([whole(side) for side in sides])
+        await self.history.write([whole(side) for side in sides], 1.0)
 
     def test_written(self) -> Deferred[None]:
         """An entry is read back with every field, by the phone that it belongs to."""
@@ -159,7 +160,7 @@ class HistoryContract(DatabaseCase):
         async def test() -> None:
             called = call(device_id="pad", outcome="refused", answered_at=None)
             sides = whole(called, room=room_number(2), peer=TV._replace(device_id="*"), outcome="busy")
-            await self.history.write([sides])
+            await self.history.write([sides], 1.0)
             self.assertEqual([called], await self.calls())
             self.assertEqual([sides[0]], await self.history.past_calls(ANN.phone, None, 10))
             self.assertEqual(1, self.rows())
@@ -197,7 +198,7 @@ class HistoryContract(DatabaseCase):
             await changes.new()
             own, theirs = room_number(1), room_number(11)
             one = call(room=own)
-            await self.history.write([whole(one, room=theirs)])
+            await self.history.write([whole(one, room=theirs)], 1.0)
             await self.write(call(2, 2000.0, incoming=False), call(3, 3000.0))
             self.write_as_before(self.database, [call(4, 4000.0), call(5, 5000.0)])
             for room, left in (
@@ -219,6 +220,22 @@ class HistoryContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_news(self) -> Deferred[None]:
+        """Nodes are told of new calls of a phone that has an extended device, and another one."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            roster = SqlRoster(self.database, self.run_there)
+            await self.enrolled(TV, TV._replace(device_id="pad"), ANN, CAROL)
+            for number, extended, told in ((1, CAROL, {}), (2, TV, {TV.phone}), (3, ANN, {TV.phone})):
+                await roster.met([extended], 1.0)
+                await changes.new()
+                await self.write(call(number), call(number + 10, peer=CAROL))
+                found = (await changes.new()).phones
+                self.assertEqual({phone: {Topic.HISTORY} for phone in told}, found)
+
+        return self.check(test)
+
     def test_release_before(self) -> Deferred[None]:
         """Entries of the previous release are read unchanged, also those that it writes after the upgrade."""
 
@@ -237,7 +254,7 @@ class HistoryContract(DatabaseCase):
             database.upgrade()
             self.assert_seen(database, known)
             again, late = whole(call(6, 6000.0)), whole(call(7, 7000.0, incoming=False))
-            await SqlHistory(database, self.run_there, self.contacts_only, ROWS).write([fork, own, again, missed])
+            await SqlHistory(database, self.run_there, self.contacts_only, ROWS).write([fork, own, again, missed], 1.0)
             self.write_as_before(database, [*again, *late])
             self.assert_seen(database, [*known, *again, *late, *missed])
 
@@ -331,7 +348,7 @@ class HistoryContract(DatabaseCase):
         async def test() -> None:
             many = [call(number) for number in range(50)]
             some = [[whole(one) for one in many[n : n + 30]] for n in range(0, 50, 10)]
-            written = await DeferredList([self.history.write(calls) for calls in some])
+            written = await DeferredList([self.history.write(calls, 1.0) for calls in some])
             self.assertEqual([True] * 5, [is_written for is_written, _ in written])
             self.assertEqual(50, len(await self.calls()))
 

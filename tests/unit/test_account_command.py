@@ -94,7 +94,7 @@ class AccountTests(CommandTestCase):
         database = Database(self.url)
         self.addCleanup(database.close)
         self.successResultOf(
-            SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([(placed, missed)])
+            SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([(placed, missed)], 1.5)
         )
 
     def let_be_woken(self, device: DeviceAddress) -> None:

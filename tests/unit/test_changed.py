@@ -14,6 +14,7 @@ from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.contacts import Pair
 from callnet.storage.preferences import SqlPreferences
+from callnet.storage.roster import SqlRoster
 from tests.support import migrated
 from tests.support.extended_case import Lists
 from tests.support.immediate import run_at_once
@@ -75,12 +76,15 @@ class ChangedTests(PeopleCase):
         self.assertEqual([], self.ann.heard())
 
     def test_history(self) -> None:
-        """So are deleted calls, if there were any."""
+        """So are ended calls of other devices, and deleted calls, if there were any."""
         self.fixture.historian.start()
         self.addCleanup(self.fixture.historian.stop)
+        self.successResultOf(SqlRoster(self.database, run_at_once).met([TV], self.world.clock.seconds()))
         self.calls(self.ann, PAD)
         self.ann.say("calling_hangup", notified_phone=PAD.phone, notified_device_id=PAD.device_id, room_id="")
-        self.assertEqual([], self.tells(self.tv))
+        self.world.advance(2 * EVERY)
+        self.assertEqual(changed("history"), self.tv.heard())
+        self.world.advance(EVERY)
         for told in (changed("history"), []):
             self.fixture.past_calls.delete(self.token, "*")
             self.assertEqual(told, self.tells(self.tv))
@@ -92,10 +96,9 @@ class ChangedTests(PeopleCase):
         self.fixture.profiles.change(self.token, "Ann")
         self.assertEqual(changed("profile"), self.tells(self.tv))
         self.assertEqual(changed("profile"), pad.heard())
-        for _ in range(3):
-            self.fixture.profiles.change(self.token, "Bert")
-            self.fixture.lists.add(self.token, CAROL.phone, "x")
-            self.world.advance(0.25)
+        self.fixture.profiles.change(self.token, "Bert")
+        self.fixture.lists.add(self.token, CAROL.phone, "x")
+        self.fixture.profiles.change(self.token, "Bob")
         self.world.advance(EVERY)
         self.assertEqual(changed("contacts", "profile"), self.tv.heard())
         self.assertEqual(changed("added"), carol.heard())
