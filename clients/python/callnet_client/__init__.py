@@ -19,13 +19,27 @@ automatically when its connection is lost. Methods that wait return a Deferred, 
 The JavaScript client (``clients/javascript``) has the same model and the same names.
 """
 
-from callnet_client.account import Account, ContactRow, Credentials, ErrorCode, PastCall, PastCalls, Settings
+from callnet_client.account import (
+    Account,
+    Adder,
+    ContactRow,
+    Credentials,
+    ErrorCode,
+    OwnDevice,
+    PastCall,
+    PastCalls,
+    Person,
+    Photo,
+    Profile,
+    Settings,
+)
 from callnet_client.call import Call, CallState, Direction
 from callnet_client.connection import Connection, Watch
 from callnet_client.device import Device
 from callnet_client.errors import AccountError, ClientError, ConnectionClosed, Unreachable, UpgradeRefused
 from callnet_client.events import (
     CallEvent,
+    ChangedEvent,
     DeviceState,
     Event,
     Listener,
@@ -43,10 +57,12 @@ __all__ = [
     "EXTENDED",
     "Account",
     "AccountError",
+    "Adder",
     "Call",
     "CallEvent",
     "CallOfPhone",
     "CallState",
+    "ChangedEvent",
     "ClientError",
     "CloseReason",
     "Connection",
@@ -63,10 +79,14 @@ __all__ = [
     "Loss",
     "MissedCall",
     "MissedEvent",
+    "OwnDevice",
     "PastCall",
     "PastCalls",
+    "Person",
+    "Photo",
     "PresenceEvent",
     "PresentCall",
+    "Profile",
     "Server",
     "Settings",
     "SignalEvent",
