@@ -56,7 +56,7 @@ class ProfileTests(PeopleApiCase):
     """``/account/profile`` and ``/contacts/photo``."""
 
     def test_profile(self) -> None:
-        """What is named is set, and the answer has all of it; null removes the photo."""
+        """Named fields are set, and the answer has all of them; null removes the photo."""
         self.assertEqual({"name": "", "photo": None}, self.ask(PROFILE))
         self.assertEqual({"name": "王芳", "photo": None}, self.ask(PROFILE, name="王芳"))
         version = self.ask(PROFILE, photo=in_base64(SQUARE))["photo"]
