@@ -56,14 +56,18 @@ help:
 
 $(RUNTIME): requirements.lock requirements-build.lock pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callnet needs Python 3.11 or newer: make PYTHON=…")'
-	@echo 'Setting up $(VENV) with Python $(MADE_BY) …'
+	@echo 'Setting up $(VENV) with Python $(MADE_BY), once. This takes half a minute, longer on a slow line.'
+	@echo '  making the environment …'
 	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "  downloading and installing $$(grep -c '^[a-z]' requirements.lock) libraries …"
 	@$(BIN)/python $(FROM_WHEELS) --requirement requirements.lock
+	@echo '  installing what builds callnet …'
 	@$(BIN)/python $(FROM_WHEELS) --requirement requirements-build.lock
 	@touch $@
 
 # An installation fixes the version, so install again after a checkout, a commit or a tag.
 $(INSTALLED): $(RUNTIME) $(wildcard .git/logs/HEAD .git/refs/tags)
+	@echo 'Installing callnet in $(VENV) …'
 	@$(THE_PROJECT)
 	@touch $@
 

@@ -82,6 +82,7 @@ class Move:
         self._url = url
         self.settings: Final = (
             f'database.url = "{url}"\ntokens.signing_key_file = "{folder}/signing.key"\ntokens.signing_key = ""\n'
+            'accounts.phone_format = "cn-mobile"\n'
         )
         self.counts: Final[dict[str, object]] = {}
         self.misses: Final[list[str]] = []

@@ -26,8 +26,8 @@ from harness.daemon import STOP_LIMIT, wait_for
 from harness.leaks import complaints
 from tests.browser.stage import stage
 
-SITE: Final = "https://localhost:8080"
-PORTS: Final = (8080, 8082, 8083)
+SITE: Final = "http://localhost:8081"
+PORTS: Final = (8080, 8081, 8082, 8083)
 PYTHONS: Final = ("python3", "python3.11")
 SERVES_WITHIN: Final = 60.0
 """Seconds from ``make run`` on a fresh clone to the first answer."""

@@ -73,7 +73,7 @@ class MethodNotAllowed(DataInvalid):
 
 
 class PhoneInvalid(ServiceError):
-    """``phone`` is no acceptable number."""
+    """``phone`` is no acceptable number; ``message`` has the rule."""
 
     error_code = 3
     error_name = "ERROR_CODE_PHONE_INVALID"

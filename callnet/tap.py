@@ -250,7 +250,7 @@ def _compose_node(
     cluster.share("devices", signaling.crowds)
     cluster.share("pages", room.crowds)
     deliveries = [] if people.deliveries is None else [people.deliveries]
-    pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC)
+    pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC, reactor)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
     sites = [
@@ -329,7 +329,7 @@ def _compose_parent(
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
-    root = admin.root(observed, basis.admin_key, _DASHBOARD)
+    root = admin.root(observed, basis.admin_key, _DASHBOARD, clock)
     return admin.AdminSite(root, clock, settings.http, settings.admin.hosts)
 
 
@@ -353,9 +353,9 @@ class _Held(Factory):
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
     self_signed = None if settings.tls.certificate else self_signed_files(settings.state_dir)[0]
     is_open = settings.accounts.open_enrolment_on_network
-    return greeting(
-        listeners, site.PHONE, site.PAGE, self_signed, is_open, _devices_open_to_others(settings), sys.argv[0]
-    )
+    without_secret = _devices_open_to_others(settings)
+    on_terminal = sys.stdout.isatty()
+    return greeting(listeners, site.PHONE, site.PAGE, self_signed, is_open, without_secret, sys.argv[0], on_terminal)
 
 
 def _devices_open_to_others(settings: Settings) -> int:

@@ -94,7 +94,7 @@ class ContactLists:
         self._contacts = contacts
         self._presence = presence
         self._tokens = tokens
-        self._is_phone = phone_rule
+        self._phones = phone_rule
 
     def contacts(
         self, phone: str, token: str, limit: int | None = None, after: str | None = None
@@ -110,13 +110,14 @@ class ContactLists:
         return Deferred.fromCoroutine(self._page(phone, token, limit, after))
 
     async def _page(self, phone: str, token: str, limit: int | None, after: str | None) -> ContactPage:
-        if self._tokens.verify(token).device.phone != phone:
+        owner = self._tokens.verify(token).device.phone
+        if self._phones.read(phone) != owner:
             raise TokenInvalid("the token was issued for another phone")
         begin = None if after is None else _decode_cursor(after)
         more = None if limit is None else limit + 1
-        found = await self._contacts.contacts_of(phone, begin, more)
+        found = await self._contacts.contacts_of(owner, begin, more)
         page = found[:limit]
-        online = await self._presence.online([_address(contact) for contact in page], phone) if page else frozenset()
+        online = await self._presence.online([_address(contact) for contact in page], owner) if page else frozenset()
         rows = [
             ContactRow(contact.phone, contact.device_id, contact.name, _address(contact) in online) for contact in page
         ]
@@ -180,7 +181,7 @@ class ContactLists:
         return Deferred.fromCoroutine(self._dismiss(token, phone))
 
     async def _dismiss(self, token: str, phone: str) -> None:
-        await self._contacts.dismiss(self._owner(token, phone), phone, self._tokens.now())
+        await self._contacts.dismiss(*self._both(token, phone), self._tokens.now())
 
     def blocked(self, token: str) -> Deferred[PhoneList]:
         """The phones that the token's phone blocks, contacts or not.
@@ -206,7 +207,7 @@ class ContactLists:
         return Deferred.fromCoroutine(self._add(token, phone, name, favourite))
 
     async def _add(self, token: str, phone: str, name: str | None, favourite: bool | None) -> None:
-        owner = self._owner(token, phone)
+        owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
             raise DataInvalid(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
@@ -222,7 +223,7 @@ class ContactLists:
         return Deferred.fromCoroutine(self._remove(token, phone))
 
     async def _remove(self, token: str, phone: str) -> None:
-        await self._contacts.remove(self._owner(token, phone), phone, self._tokens.now())
+        await self._contacts.remove(*self._both(token, phone), self._tokens.now())
 
     def block(self, token: str, phone: str) -> Deferred[None]:
         """Block a phone for the token's phone. A contact stays in the list.
@@ -235,7 +236,7 @@ class ContactLists:
         return Deferred.fromCoroutine(self._block(token, phone))
 
     async def _block(self, token: str, phone: str) -> None:
-        owner = self._owner(token, phone)
+        owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         await self._contacts.block(owner, phone, self._tokens.now())
 
@@ -249,14 +250,11 @@ class ContactLists:
         return Deferred.fromCoroutine(self._unblock(token, phone))
 
     async def _unblock(self, token: str, phone: str) -> None:
-        await self._contacts.unblock(self._owner(token, phone), phone, self._tokens.now())
+        await self._contacts.unblock(*self._both(token, phone), self._tokens.now())
 
-    def _owner(self, token: str, phone: str) -> str:
-        """Return the phone of a token, the owner of the lists, and check the other phone."""
-        owner = self._tokens.verify(token).device.phone
-        if not self._is_phone(phone):
-            raise PhoneInvalid("contact_phone is not a valid number")
-        return owner
+    def _both(self, token: str, phone: str) -> tuple[str, str]:
+        """Return the phone of a token, the owner of the lists, and the other phone."""
+        return self._tokens.verify(token).device.phone, self._phones.require(phone, "contact_phone")
 
 
 def _require_another(owner: str, phone: str) -> None:

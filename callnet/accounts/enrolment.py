@@ -6,9 +6,11 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
-from callnet.errors import StartError
+from msgspec import Struct
+
+from callnet.errors import PhoneInvalid, StartError
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_plain_text
 
 _SECRET_BYTES: Final = 24
@@ -25,11 +27,30 @@ def secret_hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-PhoneRule: TypeAlias = Callable[[str], bool]
-"""Returns whether a text is an acceptable phone number. It accepts any text, and never raises."""
+_NUMBER: Final = re.compile(r"\+?[0-9]{3,15}")
+_PUNCTUATION: Final = str.maketrans("", "", " -()[]")
+"""The characters that only make a number easier to read."""
+_CN_MOBILE: Final = re.compile(r"1[0-9]{10}")
+_E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 
-_CN_MOBILE = re.compile(r"1[0-9]{10}")
-_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+
+class PhoneRule(Struct, frozen=True):
+    """A rule for phone numbers."""
+
+    words: str
+    """The rule, for people whose number is refused."""
+    read: Callable[[str], str | None]
+    """Returns the number that a text names, or ``None``. It takes any text, and never raises."""
+
+    def require(self, text: str, field: str) -> str:
+        """Return the number that the text of a field names.
+
+        :raises PhoneInvalid: it names none; the message has the rule.
+        """
+        number = self.read(text)
+        if number is None:
+            raise PhoneInvalid(f"{field} is not a valid number: {self.words}")
+        return number
 
 
 def is_device_id(text: str) -> bool:
@@ -42,46 +63,61 @@ def is_well_formed_phone(text: str) -> bool:
     return text != "" and is_plain_text(text, PHONE_MAX)
 
 
-def is_cn_mobile(text: str) -> bool:
-    """Return whether ``text`` is 11 digits beginning with 1."""
-    return _CN_MOBILE.fullmatch(text) is not None
+def _read_number(text: str) -> str | None:
+    if len(text) > PHONE_MAX:
+        return None
+    number = text.translate(_PUNCTUATION)
+    return number if _NUMBER.fullmatch(number) else None
 
 
-def e164_rule() -> PhoneRule:
-    """Make the rule for numbers in E.164's own form: ``+``, country code, number, and no more.
+def read_cn_mobile(text: str) -> str | None:
+    """Return ``text`` if it is 11 digits beginning with 1."""
+    return text if _CN_MOBILE.fullmatch(text) else None
+
+
+def _e164_reader() -> Callable[[str], str | None]:
+    """Make the reader of numbers in E.164's own form: ``+``, country code, number, and no more.
 
     A number must have a length that its country uses. The range is not checked: ranges are opened faster than the
     library learns of them.
     """
     import phonenumbers  # takes 25 ms, which a start with another rule saves
 
-    def is_e164(text: str) -> bool:
+    def read(text: str) -> str | None:
         if _E164.fullmatch(text) is None:
-            return False
+            return None
         try:
             number = phonenumbers.parse(text)
         except phonenumbers.NumberParseException:
-            return False
+            return None
         if not phonenumbers.is_possible_number(number):
-            return False
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == text
+            return None
+        return text if phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == text else None
 
-    return is_e164
+    return read
 
 
 def phone_rule(phone_format: str) -> PhoneRule:
     r"""Make the rule for the setting ``phone_format``.
 
-    :param phone_format: ``cn-mobile``, ``e164``, or a regular expression that must match all of the
+    :param phone_format: ``number``, ``cn-mobile``, ``e164``, or a regular expression that must match all of the
         number; its classes such as ``\d`` are those of ASCII.
     :raises StartError: it is none of these.
     """
+    if phone_format == "number":
+        return PhoneRule("3 to 15 digits, with or without a leading +", _read_number)
     if phone_format == "cn-mobile":
-        return is_cn_mobile
+        return PhoneRule("11 digits that begin with 1", read_cn_mobile)
     if phone_format == "e164":
-        return e164_rule()
+        return PhoneRule("a + with country code and number, such as +442079460123", _e164_reader())
     try:
         pattern = re.compile(phone_format, re.ASCII)
     except (re.error, RecursionError, OverflowError) as error:
-        raise StartError(f"accounts.phone_format: not cn-mobile, e164 or a regular expression: {error}") from None
-    return lambda text: is_well_formed_phone(text) and pattern.fullmatch(text) is not None
+        raise StartError(
+            f"accounts.phone_format: not number, cn-mobile, e164 or a regular expression: {error}"
+        ) from None
+
+    def read(text: str) -> str | None:
+        return text if is_well_formed_phone(text) and pattern.fullmatch(text) else None
+
+    return PhoneRule(f"it must match {phone_format}", read)

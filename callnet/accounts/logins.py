@@ -62,7 +62,7 @@ class Logins:
         self._revocations = revocations
         self._preferences = preferences
         self._tokens = tokens
-        self._is_phone = phone_rule
+        self.phones: Final = phone_rule
         self._enrolment = enrolment
         self._codes = codes
         self._code_without_secret = code_without_secret
@@ -83,7 +83,7 @@ class Logins:
         if not self._tokens.is_ready:
             await self._look()
         self._tokens.require_ready()  # otherwise a secret could be offered that the device never receives
-        self._require_phone(phone)
+        phone = self.phones.require(phone, "phone")
         if not is_device_id(device_id):
             raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
         address = DeviceAddress(phone, device_id)
@@ -114,10 +114,6 @@ class Logins:
     def _answer(self, address: DeviceAddress, token: str, secret: str | None = None) -> Login:
         self._preferences.of(address.phone)  # so that they are known when the device connects
         return Login(token, self._tokens.lifetime, secret)
-
-    def _require_phone(self, phone: str) -> None:
-        if not self._is_phone(phone):
-            raise PhoneInvalid("phone is not a valid number")
 
     async def _device(self, address: DeviceAddress, offer: str | None) -> Enrolled:
         if offer is not None:
@@ -161,7 +157,7 @@ class Logins:
         return Deferred.fromCoroutine(self._send_code(phone))
 
     async def _send_code(self, phone: str) -> None:
-        self._require_phone(phone)
+        phone = self.phones.require(phone, "phone")
         if self._codes is None:
             raise DataInvalid("this server sends no codes: accounts.enrolment is not otp")
         await self._codes.request(phone)

@@ -28,7 +28,7 @@ class SettingsOfPhones:
         self._contacts_only = contacts_only
         self._settings = settings
         self._tokens = tokens
-        self._is_phone = phone_rule
+        self._phones = phone_rule
 
     def change(
         self,
@@ -60,13 +60,14 @@ class SettingsOfPhones:
         if isinstance(quiet, QuietHours) and time_zone(quiet.time_zone) is None:
             raise DataInvalid("do_not_disturb: unknown time_zone")
         if not isinstance(answered, UnsetType):
-            answered = frozenset(answered)
-            self._require_phones(phone, answered)
+            answered = self._read_phones(phone, answered)
         found = await self._settings.change(phone, quiet, answered, self._tokens.now(), who_may_call)
         return replace(found, who_may_call="contacts") if self._contacts_only else found
 
-    def _require_phones(self, owner: str, phones: Collection[str]) -> None:
-        if len(phones) > AUTO_ANSWER_MAX:
+    def _read_phones(self, owner: str, texts: Collection[str]) -> Collection[str]:
+        if len(texts) > AUTO_ANSWER_MAX:
             raise DataInvalid(f"auto_answer takes at most {AUTO_ANSWER_MAX} phones")
-        if owner in phones or not all(map(self._is_phone, phones)):
-            raise PhoneInvalid("auto_answer contains an invalid number or the caller's own")
+        phones = frozenset(self._phones.require(text, "auto_answer") for text in texts)
+        if owner in phones:
+            raise PhoneInvalid("auto_answer contains the caller's own number")
+        return phones

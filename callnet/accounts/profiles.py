@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.tokens import Tokens
-from callnet.errors import DataInvalid, PhoneInvalid
+from callnet.errors import DataInvalid
 from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX, is_plain_text
 from callnet.storage.profiles import Photo, Profile, SqlProfiles
 from callnet.util.pictures import look_at
@@ -55,7 +55,7 @@ class Profiles:
     def __init__(self, profiles: SqlProfiles, tokens: Tokens, phone_rule: PhoneRule) -> None:
         self._profiles = profiles
         self._tokens = tokens
-        self._is_phone = phone_rule
+        self._phones = phone_rule
         self.photos = 0
         """The number of photos that were stored."""
 
@@ -91,9 +91,7 @@ class Profiles:
 
     async def _photo(self, token: str, phone: str) -> PhotoAnswer:
         asker = self._tokens.verify(token).device.phone
-        if not self._is_phone(phone):
-            raise PhoneInvalid("contact_phone is not a valid number")
-        found = await self._profiles.photo(phone, asker)
+        found = await self._profiles.photo(self._phones.require(phone, "contact_phone"), asker)
         if found is None:
             return PhotoAnswer(None)
         kind = cast(Literal["image/jpeg", "image/png", "image/webp"], f"image/{found.kind}")

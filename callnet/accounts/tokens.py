@@ -15,7 +15,7 @@ import msgspec
 from jwt.algorithms import HMACAlgorithm
 from msgspec import Struct
 
-from callnet.accounts.enrolment import is_cn_mobile, is_device_id, is_well_formed_phone
+from callnet.accounts.enrolment import is_device_id, is_well_formed_phone, read_cn_mobile
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.token import Token
@@ -254,7 +254,7 @@ class Tokens:
         phone, device_id = claims.phone, claims.deviceid
         if phone is None and device_id is None and self._split_user_name and claims.userName is not None:
             phone, device_id = claims.userName[:_CN_MOBILE_LENGTH], claims.userName[_CN_MOBILE_LENGTH:]
-            if not is_cn_mobile(phone):
+            if read_cn_mobile(phone) is None:
                 raise TokenInvalid("the token names no device")
         if phone is None or device_id is None or not is_well_formed_phone(phone) or not is_device_id(device_id):
             raise TokenInvalid("the token names no device")

@@ -15,6 +15,7 @@ from callnet.accounts.call_events import CallEvents
 from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
+from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
@@ -61,7 +62,7 @@ class Identities(Struct, frozen=True):
 
     tokens: Tokens
     revocations: Revocations
-    is_phone: Callable[[str], bool]
+    phones: PhoneRule
     vapid: Vapid | None
     """The key that identifies callnet to push services; ``None``: Web Push is off."""
 
@@ -147,7 +148,7 @@ def compose_people(
 
     :param close: see :class:`callnet.accounts.change_feed.ChangeFeed`.
     """
-    tokens, is_phone = identities.tokens, identities.is_phone
+    tokens, phones = identities.tokens, identities.phones
     mutual = settings.accounts.shows_mutual_contacts_alone
     revoked = SqlRevocations(database, run, tokens.now)
     change_feed = ChangeFeed(
@@ -176,16 +177,16 @@ def compose_people(
             revoked,
             owners.preferences,
             tokens,
-            is_phone,
+            phones,
             settings.accounts.enrolment,
             codes,
             settings.accounts.otp.code_without_secret,
             change_feed.look,
         ),
-        ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, is_phone),
-        Profiles(SqlProfiles(database, run, mutual), tokens, is_phone),
+        ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, phones),
+        Profiles(SqlProfiles(database, run, mutual), tokens, phones),
         OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
-        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, is_phone, contacts_only),
+        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),
         PastCalls(history, tokens),
         WaysToWake(
             owners.registrations,

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
 from callnet.accounts.past_calls import row_of
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of, time_zone
-from callnet.cli.common import CommandError, require_phones, settings_of
+from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices
@@ -47,7 +47,7 @@ def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secr
     is shown once and required for every login. Existing devices are not changed.
     """
     settings = settings_of(context)
-    require_phones(settings, phone)
+    (phone,) = read_phones(settings, phone)
     for device_id in device_ids:
         _require_device_id(device_id)
     with opened(settings) as database:
@@ -70,7 +70,7 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
     Tokens issued earlier remain valid: see "callnet account revoke".
     """
     settings = settings_of(context)
-    require_phones(settings, phone)
+    (phone,) = read_phones(settings, phone)
     made = None if clear else new_secret()
     with opened(settings) as database:
         address = DeviceAddress(phone, device_id)
@@ -92,7 +92,7 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     may log in again.
     """
     settings = settings_of(context)
-    require_phones(settings, phone)
+    (phone,) = read_phones(settings, phone)
     if device_id is not None:
         _require_device_id(device_id)
     with opened(settings) as database:
@@ -135,12 +135,12 @@ def settings_(
     if (hours and disturb) or (answered and no_auto_answer):
         raise CommandError("a setting cannot be set and cleared at the same time")
     settings = settings_of(context)
-    require_phones(settings, phone, *answered)
-    if phone in answered:
+    phone, *others = read_phones(settings, phone, *answered)
+    if phone in others:
         raise CommandError("--auto-answer: this is the phone's own number; name another phone")
     quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
     with opened(settings) as database:
-        given = sorted(set(answered)) if answered or no_auto_answer else UNSET
+        given = sorted(set(others)) if others or no_auto_answer else UNSET
         found = change(database, phone, quiet, given, time.time(), UNSET if who_may_call is None else who_may_call)
     if found.quiet is not None:
         shown = found.quiet.fields()
@@ -166,7 +166,7 @@ def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:
 def export(context: click.Context, phone: str) -> None:
     """Print everything stored about a phone, as JSON."""
     settings = settings_of(context)
-    require_phones(settings, phone)
+    (phone,) = read_phones(settings, phone)
     with opened(settings) as database:
         found = devices.export(database, phone)
     if found is None:
@@ -186,7 +186,7 @@ def delete(context: click.Context, phone: str) -> None:
     closed within a second or two.
     """
     settings = settings_of(context)
-    require_phones(settings, phone)
+    (phone,) = read_phones(settings, phone)
     with opened(settings) as database:
         if not devices.delete(database, phone, time.time):
             raise CommandError("nothing is stored about this phone; any tokens it had are revoked")

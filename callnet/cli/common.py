@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -25,12 +26,16 @@ def settings_of(context: click.Context) -> Settings:
     return load(path, os.environ)
 
 
-def require_phones(settings: Settings, *phones: str) -> None:
-    """Check phone numbers against ``accounts.phone_format``.
+def read_phones(settings: Settings, *texts: str) -> Sequence[str]:
+    """The phone numbers that texts name by ``accounts.phone_format``.
 
-    :raises CommandError: one is not.
+    :raises CommandError: one names none.
     """
-    is_phone = phone_rule(settings.accounts.phone_format)
-    for phone in phones:
-        if not is_phone(phone):
-            raise CommandError(f"{phone!r} is not a valid phone number (accounts.phone_format)")
+    rule = phone_rule(settings.accounts.phone_format)
+    phones = []
+    for text in texts:
+        phone = rule.read(text)
+        if phone is None:
+            raise CommandError(f"{text!r} is not a valid phone number: {rule.words} (accounts.phone_format)")
+        phones.append(phone)
+    return phones

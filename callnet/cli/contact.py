@@ -10,7 +10,7 @@ import click
 
 from callnet.accounts.enrolment import phone_rule
 from callnet.cli import contact_csv
-from callnet.cli.common import CommandError, require_phones, settings_of
+from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.databases import opened
 from callnet.config.schema import Settings
 from callnet.model import CONTACT_NAME_MAX, is_plain_text
@@ -35,7 +35,7 @@ def contact() -> None:
 def add(context: click.Context, owner: str, other: str, name: str | None, both: bool) -> None:
     """Add the phone OTHER to the list of the phone OWNER."""
     settings = settings_of(context)
-    require_phones(settings, owner, other)
+    owner, other = read_phones(settings, owner, other)
     if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
         raise CommandError(f"--name: a name has at most {CONTACT_NAME_MAX} characters and no control characters")
     named = [] if name is None else [Pair(owner, other, name)]
@@ -77,7 +77,7 @@ def remove(context: click.Context, owner: str, other: str) -> None:
 def block(context: click.Context, owner: str, phone: str) -> None:
     """Block PHONE for the phone OWNER. It stays in the contact list of OWNER."""
     settings = settings_of(context)
-    require_phones(settings, owner, phone)
+    owner, phone = read_phones(settings, owner, phone)
     if owner == phone:
         raise CommandError("a phone cannot block itself")
     with opened(settings) as database:
@@ -123,9 +123,9 @@ def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
     the name in the file. For pairs to remove, the name is ignored, and pairs that do not exist are skipped.
     """
     settings = settings_of(context)
-    is_phone = phone_rule(settings.accounts.phone_format)
-    pairs = contact_csv.read(file, is_phone)
-    gone = [] if out is None else contact_csv.read(out, is_phone)
+    rule = phone_rule(settings.accounts.phone_format)
+    pairs = contact_csv.read(file, rule)
+    gone = [] if out is None else contact_csv.read(out, rule)
     if {(pair.owner, pair.contact) for pair in pairs} & {(pair.owner, pair.contact) for pair in gone}:
         raise CommandError("nothing was imported: a pair is in both files")
     with opened(settings) as database:

@@ -8,6 +8,7 @@ from typing import Final, TextIO
 
 from callnet.accounts.enrolment import PhoneRule
 from callnet.cli.common import CommandError
+from callnet.errors import PhoneInvalid
 from callnet.model import CONTACT_NAME_MAX, is_plain_text
 from callnet.storage.contacts import Pair
 
@@ -23,7 +24,7 @@ def write(stream: TextIO, pairs: Iterable[Pair]) -> None:
     writer.writerows((pair.owner, pair.contact, pair.name) for pair in pairs)
 
 
-def read(stream: TextIO, is_phone: PhoneRule) -> Sequence[Pair]:
+def read(stream: TextIO, rule: PhoneRule) -> Sequence[Pair]:
     """Read pairs.
 
     :raises CommandError: a row is wrong; the message has a line for each that is, with its number.
@@ -31,12 +32,12 @@ def read(stream: TextIO, is_phone: PhoneRule) -> Sequence[Pair]:
     pairs: dict[tuple[str, str], Pair] = {}
     complaints: list[str] = []
     for line, row in _rows(stream):
-        complaint = _complaint(row, is_phone)
-        if complaint is None and (row[0], row[1]) in pairs:
-            complaint = "duplicate pair"
-        if complaint is None:
-            pairs[row[0], row[1]] = Pair(*row)
-        else:
+        try:
+            pair = _pair(row, rule)
+            if (pair.owner, pair.contact) in pairs:
+                raise CommandError("duplicate pair")
+            pairs[pair.owner, pair.contact] = pair
+        except (CommandError, PhoneInvalid) as complaint:
             complaints.append(f"line {line}: {complaint}")
     if complaints:
         shown = complaints[:_COMPLAINTS_SHOWN]
@@ -61,13 +62,10 @@ def _rows(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
         raise CommandError(f"after line {reader.line_num}: not UTF-8") from None
 
 
-def _complaint(row: list[str], is_phone: PhoneRule) -> str | None:
+def _pair(row: list[str], rule: PhoneRule) -> Pair:
     if len(row) != len(HEADER):
-        return f"expected {len(HEADER)} fields, found {len(row)}"
+        raise CommandError(f"expected {len(HEADER)} fields, found {len(row)}")
     owner, contact, name = row
-    for field, phone in (("owner", owner), ("contact", contact)):
-        if not is_phone(phone):
-            return f"{field} is not a valid phone number"
     if not is_plain_text(name, CONTACT_NAME_MAX):
-        return f"name has more than {CONTACT_NAME_MAX} characters or control characters"
-    return None
+        raise CommandError(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
+    return Pair(rule.require(owner, "owner"), rule.require(contact, "contact"), name)

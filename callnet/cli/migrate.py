@@ -89,9 +89,9 @@ def migrate(
 
 
 def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
-    is_phone = phone_rule(settings.accounts.phone_format)
+    rule = phone_rule(settings.accounts.phone_format)
     with older.reading() as snapshot, _target(settings, trial) as database:
-        moves.take_over(snapshot, database, is_phone, report, trial)
+        moves.take_over(snapshot, database, rule, report, trial)
     for line in report.lines("to import" if trial else "imported"):
         click.echo(line)
 

@@ -104,8 +104,8 @@ class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """In ``known`` and ``otp``, show a phone's devices to phones that it does not list."""
     hosts: tuple[HostName, ...] = ()
     """The host names of the account service, beside ``localhost`` and addresses; empty: any."""
-    phone_format: Annotated[str, Meta(min_length=1, description="cn-mobile, e164, or a regular expression")] = (
-        "cn-mobile"
+    phone_format: Annotated[str, Meta(min_length=1, description="number, cn-mobile, e164, or a regular expression")] = (
+        "number"
     )
 
     @property
@@ -319,7 +319,12 @@ class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     account: tuple[Listener, ...] = (Listener("tcp:8083:interface=127.0.0.1"),)
     signaling: tuple[Listener, ...] = (Listener("tcp:8082:interface=127.0.0.1"),)
-    site: tuple[SiteListener, ...] = (SiteListener("tcp:8080:interface=127.0.0.1"),)
+    site: tuple[SiteListener, ...] = (
+        SiteListener("tcp:8080:interface=127.0.0.1"),
+        SiteListener("tcp:8081:interface=127.0.0.1", tls=False),
+    )
+    """The second one is for browsers on this machine: they give a camera to ``http://localhost`` too, and ask for no
+    trust in a certificate."""
     admin: tuple[Listener, ...] = (Listener("tcp:8084:interface=127.0.0.1"),)
     """For the operator and for what watches over callnet, not for devices."""
 

@@ -74,14 +74,14 @@ WITHOUT_ACCOUNT: Final = {
 }
 
 
-def take_over(older: Snapshot, database: Database | None, is_phone: PhoneRule, report: Report, trial: bool) -> None:
+def take_over(older: Snapshot, database: Database | None, rule: PhoneRule, report: Report, trial: bool) -> None:
     """Put what the older server has into callnet's database. What is there is left as it is.
 
     :param database: ``None``: there is none yet, which a trial takes for an empty one.
     :param trial: change nothing.
     """
     for kind in Kind:
-        judge = Judge(kind, is_phone)
+        judge = Judge(kind, rule)
         for rows in older.batches(kind, BATCH):
             keys = _accepted(kind, judge, rows, report)
             new = keys if database is None else moving.missing(database, MOVED[kind], keys)

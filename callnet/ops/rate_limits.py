@@ -13,7 +13,7 @@ from zope.interface import implementer
 from callnet.calls.ports import IGate, ILimiter, ILimits, TooMany
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
-from callnet.model import PHONE_MAX, DeviceAddress
+from callnet.model import DeviceAddress
 from callnet.util.deferreds import Ready
 from callnet.util.net import site_of
 
@@ -189,13 +189,14 @@ class LoginLimits:
         self._refreshes.allow([settings.refreshes_an_hour_of_a_device])
         self._logouts.allow([settings.logouts_an_hour_of_a_device])
 
-    async def login(self, host: str, phone: str) -> None:
+    async def login(self, host: str, phone: str | None) -> None:
         """Count a login.
 
         :param host: the address that it comes from, if that is known.
+        :param phone: ``None``: what it gives is no phone number.
         :raises RateLimited: it is one too many.
         """
-        too_many = await self._logins.enter([site_of(host), phone if len(phone) <= PHONE_MAX else None])
+        too_many = await self._logins.enter([site_of(host), phone])
         if too_many is not None:
             who = "for this phone" if too_many.which else "from this address"
             raise RateLimited(f"too many logins {who}", ceil(too_many.wait))

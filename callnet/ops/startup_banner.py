@@ -6,7 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from io import StringIO
+from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from callnet.ops.listening import OpenListener
 
@@ -22,6 +25,7 @@ _DEFAULTS: Final = {
     "site": "https://127.0.0.1:8080",
 }
 """The default URLs of ``callnet device``."""
+_HERE: Final = "localhost"
 
 
 def greeting(
@@ -32,6 +36,7 @@ def greeting(
     open_on_network: bool,
     without_secret: int,
     program: str,
+    on_terminal: bool,
 ) -> Iterator[str]:
     """The lines to show.
 
@@ -41,11 +46,12 @@ def greeting(
     :param open_on_network: anyone who can reach this host may enrol.
     :param without_secret: the number of devices that anyone can log in as who can reach this host and knows their ids.
     :param program: how the running program was called.
+    :param on_terminal: somebody reads the lines as they are printed, and can scan a QR code there.
     """
     yield f"callnet {version('callnet')} is ready."
     paths = {"account": "", "signaling": "/socket.io", "site": page, "admin": "/readyz"}
     urls = [(listener.service, listener.url(_SHOWN[listener.service][1])) for listener in listeners]
-    phones = [f"{url}{phone}" for service, url in urls if service == "site"]
+    phones = [f"{url}{phone}" for url in _sites(listeners)]
     for url in phones:
         yield f"  {'phone':<10} {url}"
     for service, url in urls:
@@ -57,13 +63,43 @@ def greeting(
     if without_secret:
         yield f"  {without_secret} devices have no secret: anyone who knows their ids can log in as them."
     if phones:
-        yield "Try it: open the phone in two tabs, log in with two numbers such as 13800000001 and 13800000002."
+        yield f"Try it: open {phones[0]} in two tabs, and log in with two numbers, such as 13800000001 and 13800000002."
+    away = [url for url in phones if url.startswith("https:") and urlsplit(url).hostname != _HERE]
+    if away and on_terminal:
+        yield f"On another device in this network open {away[0]} or scan this. Browsers ask once about the certificate."
+        yield _qr_code(away[0])
     if {"account", "signaling"} <= dict(urls).keys():
         command, options = _command(program), _options(dict(reversed(urls)))
         yield "Or let two devices call each other in two terminals:"
         yield f"  {command} device 13800000002 tv --answer accept{options}"
         yield f"  {command} device 13800000001 phone --call 13800000002 tv{options}"
         yield "Both print the room id; open it on the page."
+
+
+def _sites(listeners: Sequence[OpenListener]) -> Sequence[str]:
+    """The URLs of the site, first that for which a browser on this machine needs no certificate.
+
+    On this machine it has a name: by its address it would be another origin, with other logins.
+    """
+    urls = [urlsplit(listener.url("http")) for listener in listeners if listener.service == "site"]
+    named = [url._replace(netloc=f"{_HERE}:{url.port}") if _is_here(url.hostname) else url for url in urls]
+    named.sort(key=lambda url: (url.scheme, url.hostname) != ("http", _HERE))
+    return [urlunsplit(url) for url in named]
+
+
+def _is_here(host: str | None) -> bool:
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:  # a UNIX socket, or the name of this host
+        return False
+
+
+def _qr_code(text: str) -> str:
+    import segno  # takes 20 ms, which a start without a terminal saves
+
+    drawn = StringIO()
+    segno.make(text, micro=False).terminal(drawn, compact=True, border=2)
+    return drawn.getvalue()
 
 
 def _command(program: str) -> str:

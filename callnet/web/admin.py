@@ -23,7 +23,7 @@ from callnet.web.control import LOOKS, ControlApi
 from callnet.web.hosts import is_ours
 from callnet.web.http import CappedSite, WholePath, answer_failure, header_of
 from callnet.web.schemas import write_error
-from callnet.web.site import StaticFile, StaticFiles
+from callnet.web.static import StaticFile, StaticFiles
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -73,12 +73,12 @@ class AdminApi:
         return answer_failure(request, failure, "operator request")
 
 
-def root(observed: Observed, key: AdminKey, dashboard: str) -> IResource:
+def root(observed: Observed, key: AdminKey, dashboard: str, clock: IReactorTime) -> IResource:
     """Put the parts of the listener in their places.
 
     :param dashboard: the directory of the dashboard's files.
     """
-    files = StaticFiles(dashboard)
+    files = StaticFiles(dashboard, "/dashboard/", clock)
     top = _Top(AdminApi(observed).resource())
     top.putChild(b"", StaticFile(files, "index.html"))
     top.putChild(b"dashboard", files)

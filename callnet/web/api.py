@@ -89,7 +89,7 @@ class AccountApi:
     @call(routes, "/account/login")
     async def login(self, request: IRequest, asked: LoginRequest) -> Login:
         """Log a device in."""
-        await self._limits.login(_host(request), asked.phone)
+        await self._limits.login(_host(request), self._logins.phones.read(asked.phone))
         return await self._logins.login(asked.phone, asked.device_id, asked.secret, asked.code)
 
     @call(routes, "/account/code")

@@ -7,22 +7,18 @@ window, and only it may ask for the camera and the microphone.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.filepath import FilePath, InsecurePath
-from twisted.web import http
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from callnet.config.schema import HttpSettings, LimitSettings
 from callnet.util.turn_budget import TurnBudget
 from callnet.web.api import AccountApi
 from callnet.web.http import NO_LIMITS, NO_SETTINGS, CappedSite, header_of
+from callnet.web.static import Missing, StaticFile, StaticFiles
 
 PAGE: Final = "/static/demo/direct_chat.html"
 """The path of the 1-to-1 page (protocol §3)."""
@@ -42,22 +38,6 @@ _POLICY: Final = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
-_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".jpg": "image/jpeg",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".mp3": "audio/mpeg",
-    ".ogg": "audio/ogg",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
-}
-"""Ours alone: what the machine's own table says differs from one to the next."""
 
 
 class Site(CappedSite):
@@ -85,17 +65,17 @@ class Site(CappedSite):
         headers = request.responseHeaders
         for name, value in self._headers.items():
             headers.setRawHeaders(name, [value])
-        headers.setRawHeaders("Content-Security-Policy", [_policy(header_of(request, b"host"))])
+        headers.setRawHeaders("Content-Security-Policy", [_policy(header_of(request, b"host"), request.isSecure())])
         return super().getResourceFor(request)
 
 
-def root(accounts: IResource, signaling: IResource, room: IResource, static: str) -> IResource:
+def root(accounts: IResource, signaling: IResource, room: IResource, static: str, clock: IReactorTime) -> IResource:
     """Put the parts of the site in their places.
 
     :param static: the directory of the files under ``/static/``.
     """
-    top = _Nothing()
-    files = StaticFiles(static)
+    top = Missing()
+    files = StaticFiles(static, "/static/", clock)
     top.putChild(PHONE[1:].encode(), StaticFile(files, "index.html"))
     top.putChild(b"static", files)
     for place in AccountApi.places():
@@ -105,69 +85,11 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
     return top
 
 
-class _Nothing(Resource):
-    """A missing file."""
+def _policy(host: str | None, is_secure: bool) -> str:
+    """The policy of a page. Older browsers do not take ``'self'`` to mean the site's own sockets too.
 
-    def getChild(self, path: bytes, request: Request) -> IResource:  # noqa: ARG002
-        return _Nothing()
-
-    def render(self, request: Request) -> bytes:
-        request.setResponseCode(http.NOT_FOUND)
-        request.setHeader("Content-Type", "text/plain; charset=utf-8")
-        return b"There is nothing here.\n"
-
-
-class StaticFiles(Resource):
-    """Small files, which a browser keeps and asks about again each time. Directories are not listed."""
-
-    isLeaf = True
-
-    def __init__(self, directory: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._directory = FilePath(directory)
-
-    def render_GET(self, request: Request) -> bytes:
-        """Answer with the file."""
-        return self.send(request, request.postpath or [])
-
-    def send(self, request: Request, segments: Sequence[bytes]) -> bytes:
-        """Answer with the file of that path, or say that the one that the browser has is still right."""
-        try:
-            name, content = self._read(segments)
-        except (OSError, ValueError, InsecurePath):
-            return _Nothing().render(request)
-        request.setHeader("Content-Type", _TYPES.get(os.path.splitext(name)[1], "application/octet-stream"))
-        request.setHeader("Cache-Control", "no-cache")
-        if request.setETag(b'"%s"' % sha256(content).hexdigest()[:32].encode("ascii")) is http.CACHED:
-            return b""
-        return content
-
-    def _read(self, segments: Sequence[bytes]) -> tuple[str, bytes]:
-        """The name and the content of the file.
-
-        :raises OSError, ValueError, InsecurePath: there is none.
-        """
-        if b"" in segments:
-            raise ValueError("no file has an empty name")
-        file = self._directory.descendant([segment.decode("utf-8") for segment in segments])
-        return file.basename(), file.getContent()
-
-
-class StaticFile(Resource):
-    """One of them, in another place."""
-
-    isLeaf = True
-
-    def __init__(self, files: StaticFiles, name: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._files = files
-        self._name = name.encode("ascii")
-
-    def render_GET(self, request: Request) -> bytes:
-        """Answer with the file."""
-        return self._files.send(request, [self._name])
-
-
-def _policy(host: str | None) -> str:
-    """The policy of a page. Older browsers do not take ``'self'`` to mean the site's own sockets too."""
-    return _POLICY.format(sockets=f" wss://{host}" if host and _HOST.fullmatch(host) else "")
+    :param is_secure: the request came over TLS; otherwise a proxy may have it.
+    """
+    schemes = ("wss",) if is_secure else ("wss", "ws")
+    is_known = host is not None and _HOST.fullmatch(host) is not None
+    return _POLICY.format(sockets="".join(f" {scheme}://{host}" for scheme in schemes) if is_known else "")

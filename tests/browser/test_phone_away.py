@@ -74,6 +74,25 @@ class TabsTests(OwnDaemonCase):
 
         return self.play(story)
 
+    def test_proposed_names(self) -> Deferred[None]:
+        """A proposed name says what the device is; where another tab or browser has it, it gets a number."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            profile = stage.profile(browser)
+            alone = phone(stage, browser)
+            names = []
+            for visitor in (tab(stage, profile), tab(stage, profile), alone):
+                visitor.open()
+                visitor.await_scene("login")
+                visitor.page.fill("#login-phone", ALICE.phone)
+                visitor.press("login-submit")
+                visitor.await_scene("home", "online")
+                names.append(visitor.text("self-device"))
+            self.assertEqual(["Linux, Chrome", "Linux, Chrome 2", "Linux, Chrome 3"], names)
+
+        return self.play(story)
+
     def test_the_same_device_twice(self) -> Deferred[None]:
         """If two tabs are the same device the older one says so and stays away, until it is wanted there."""
 

@@ -21,6 +21,7 @@ class MigrateCase(CommandTestCase):
     def setUp(self) -> None:
         """Three phones of the seed's, with devices and lists."""
         super().setUp()
+        self.config.write_text(f'state_dir = "{self.directory}"\naccounts.phone_format = "cn-mobile"\n')
         self.seed = mariadb.new_database()
         self.where: str | None = self.seed.url()
         self.seed.run(*mariadb.SEED_TABLES)

@@ -57,7 +57,7 @@ class ControlTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.key = AdminKey(KEY.encode())
         observed = Observed(self.report, lambda: succeed([]), self.execute, self.stop)
-        root = admin.root(observed, self.key, str(dashboard))
+        root = admin.root(observed, self.key, str(dashboard), self.clock)
         self.wire = HttpWire(admin.AdminSite(root, self.clock, NO_SETTINGS, ["callnet.test"]))
         self.addCleanup(self.wire.leave)
         self.addCleanup(threshold.choose, "info")

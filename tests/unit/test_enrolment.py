@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.enrolment import is_device_id, phone_rule
-from callnet.errors import StartError
+from callnet.errors import PhoneInvalid, StartError
 
 ARABIC_DIGITS = "١٢٣٤٥٦٧٨٩٠١"
 UNSPEAKABLE = ("\0", "\n", "\r", "\t", "\x1b", "\x7f", "\x80", "\x9f", "\ud800", "\udfff")
@@ -19,10 +19,37 @@ class PhoneRuleTests(SynchronousTestCase):
     def assert_rule(self, phone_format: str, good: list[str], bad: list[str]) -> None:
         """Assert that the rule takes all valid numbers, and no invalid ones."""
         rule = phone_rule(phone_format)
-        self.assertEqual([phone for phone in good if not rule(phone)], [])
-        self.assertEqual([phone for phone in bad if rule(phone)], [])
+        self.assertEqual([phone for phone in good if rule.read(phone) != phone], [])
+        self.assertEqual([phone for phone in bad if rule.read(phone) is not None], [])
         spoilt = [phone + character for phone in good for character in UNSPEAKABLE]
-        self.assertEqual([phone for phone in spoilt if rule(phone)], [])
+        self.assertEqual([phone for phone in spoilt if rule.read(phone) is not None], [])
+
+    def test_number(self) -> None:
+        """``number`` is 3 to 15 ASCII digits, with or without a leading ``+``."""
+        good = ["110", "+49", "13651884967", "+8613651884967", "123456789012345", "+123456789012345", "007"]
+        bad = ["", "+", "12", "+12", "1234567890123456", "++49301", "49+301", "1a3", "tel:110", "110x", "１１０"]
+        self.assert_rule("number", [one for one in good if one != "+49"], [*bad, ARABIC_DIGITS])
+
+    def test_punctuation(self) -> None:
+        """It drops spaces, dashes and brackets, and nothing else: with and without ``+`` a number is another one."""
+        rule = phone_rule("number")
+        for text in ("+49 (30) 123-45", "+49[30]12345", " +49-30-123 45 ", "(+49)3012345"):
+            self.assertEqual("+493012345", rule.read(text), text)
+        self.assertEqual("493012345", rule.read("49 30 12345"))
+        for text in ("49.30.12345", "49/3012345", "49\u00a03012345", "49\t3012345", "(" * 30 + "123", "- - -"):
+            self.assertIsNone(rule.read(text), text)
+
+    def test_refused_with_the_rule(self) -> None:
+        """The answer to a number that is refused names the rule."""
+        for phone_format, words in (
+            ("number", "3 to 15 digits"),
+            ("cn-mobile", "11 digits that begin with 1"),
+            ("e164", "country code"),
+            ("[5-9]{4}", "[5-9]{4}"),
+        ):
+            error = self.assertRaises(PhoneInvalid, phone_rule(phone_format).require, "1", "phone")
+            self.assertTrue(str(error).startswith("phone is not a valid number: "), str(error))
+            self.assertIn(words, str(error))
 
     def test_cn_mobile(self) -> None:
         """``cn-mobile`` is 11 ASCII digits beginning with 1."""
@@ -57,11 +84,12 @@ class PhoneRuleTests(SynchronousTestCase):
             self.assertTrue(str(error).startswith("accounts.phone_format: "), str(error))
             self.assertEqual(len(str(error).splitlines()), 1)
 
-    @given(st.text(max_size=40), st.sampled_from(["cn-mobile", "e164", "[0-9]+", ".*"]))
+    @given(st.text(max_size=40), st.sampled_from(["number", "cn-mobile", "e164", "[0-9]+", ".*"]))
     def test_any_text(self, text: str, phone_format: str) -> None:
         """No text is an exception to any rule, and an accepted one can be stored."""
-        if phone_rule(phone_format)(text):
-            self.assertTrue(text.encode() and len(text) <= 32 and "\0" not in text)
+        number = phone_rule(phone_format).read(text)
+        if number is not None:
+            self.assertTrue(number.encode() and len(number) <= 32 and "\0" not in number)
 
 
 class DeviceIdTests(SynchronousTestCase):

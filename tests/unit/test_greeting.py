@@ -73,6 +73,7 @@ class GreetingTests(SynchronousTestCase):
     def greet(self, *listeners: OpenListener, **facts: Any) -> str:
         """The lines as one text."""
         usual = {"self_signed": None, "open_on_network": False, "without_secret": 0, "program": "twistd"}
+        usual["on_terminal"] = False
         return "\n".join(greeting(listeners, "/", "/page", **{**usual, **facts}))
 
     def test_every_service_has_a_line(self) -> None:
@@ -86,8 +87,24 @@ class GreetingTests(SynchronousTestCase):
     def test_the_phone_comes_first(self) -> None:
         """The phone comes first: it is the first thing that a person tries, and the first proposal."""
         text = self.greet(*DEFAULTS)
-        self.assertIn("is ready.\n  phone      https://127.0.0.1:8080/\n", text)
-        self.assertIn("Try it: open the phone", text)
+        self.assertIn("is ready.\n  phone      https://localhost:8080/\n", text)
+        self.assertIn("Try it: open https://localhost:8080/", text)
+
+    def test_the_phone_needs_no_certificate_on_this_machine(self) -> None:
+        """A site without TLS on this machine comes before one with a certificate, and nowhere else."""
+        text = self.greet(*DEFAULTS, at("site", "127.0.0.1", 8081))
+        self.assertIn("is ready.\n  phone      http://localhost:8081/\n  phone      https://localhost:8080/\n", text)
+        self.assertIn("Try it: open http://localhost:8081/", text)
+        text = self.greet(at("site", "10.0.0.5", 8080, True), at("site", "10.0.0.5", 8081))
+        self.assertIn("is ready.\n  phone      https://10.0.0.5:8080/\n", text)
+
+    def test_others_in_the_network_scan_it(self) -> None:
+        """On a terminal, the address for other machines is shown as a QR code, too."""
+        site = at("site", "10.0.0.5", 8080, True)
+        self.assertIn("open https://10.0.0.5:8080/ or scan", self.greet(site, on_terminal=True))
+        self.assertIn("█▄▄▄█", self.greet(site, on_terminal=True))
+        self.assertNotIn("█", self.greet(site))
+        self.assertNotIn("█", self.greet(*DEFAULTS, on_terminal=True))
 
     def test_without_a_site_there_is_no_phone(self) -> None:
         """Without a site there is no phone."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.enrolment import is_cn_mobile, is_device_id
+from callnet.accounts.enrolment import is_device_id, phone_rule
 from callnet.errors import StartError
 from callnet.migration import mapping
 from callnet.migration.mapping import AccountTable, DeviceTable, Mapping, MigrationError
@@ -17,10 +17,12 @@ from callnet.migration.older import Judge, Kind, OlderDatabase, Refused, Row, sh
 
 A, B = "13651884967", "13800138000"
 
+CN_MOBILE = phone_rule("cn-mobile")
+
 
 def judged(kind: Kind, *rows: tuple[object, ...]) -> list[object]:
     """The verdicts on rows, one after the other: their key, or why they are refused."""
-    judge = Judge(kind, is_cn_mobile)
+    judge = Judge(kind, CN_MOBILE)
     verdicts = [judge.judge(Row("row", row, True)) for row in rows]
     return [verdict.reason if isinstance(verdict, Refused) else verdict for verdict in verdicts]
 
@@ -72,7 +74,7 @@ class JudgeTests(SynchronousTestCase):
         """Whatever is in a row, it is refused, or is one of a device that may log in."""
         [verdict] = judged(Kind.DEVICES, (phone, device_id))
         if isinstance(verdict, tuple):
-            self.assertTrue(is_cn_mobile(verdict[0]) and is_device_id(verdict[1]))
+            self.assertTrue(CN_MOBILE.read(verdict[0]) is not None and is_device_id(verdict[1]))
 
 
 class ShownTests(SynchronousTestCase):

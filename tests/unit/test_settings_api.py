@@ -114,9 +114,11 @@ class SettingsTests(ApiTestCase):
         wrongs: tuple[object, ...] = (None, MARK, {}, [7], [None], [[FRIEND]])
         for wrong in wrongs:
             self.assertEqual((2, "auto_answer must be an array of strings"), self.message(auto_answer=wrong), wrong)
-        refused = (3, "auto_answer contains an invalid number or the caller's own")
-        for number in (MARK, "", "*", PHONE, FRIEND + "\0", "23651884967"):
+        refused = (3, "auto_answer is not a valid number: 11 digits that begin with 1")
+        for number in (MARK, "", "*", FRIEND + "\0", "23651884967"):
             self.assertEqual(refused, self.message(auto_answer=[FRIEND, number]), number)
+        own = (3, "auto_answer contains the caller's own number")
+        self.assertEqual(own, self.message(auto_answer=[FRIEND, PHONE]))
         many = [str(13600000000 + number) for number in range(AUTO_ANSWER_MAX + 1)]
         self.assertEqual((2, f"auto_answer takes at most {AUTO_ANSWER_MAX} phones"), self.message(auto_answer=many))
         self.assertEqual([FRIEND], self.settings()["auto_answer"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +46,7 @@ class SiteTestCase(SynchronousTestCase):
         fixture = ServiceFixture()
         self.addCleanup(fixture.database.close)
         self.token = fixture.tokens.issue(TV)
-        clock = Clock()
+        self.clock = clock = Clock()
         rooms = RoomManager(fixture.store, MemoryBus(), clock, AT_ONCE, OPEN)
         self.root = site.root(
             fixture.api(),
@@ -53,6 +55,7 @@ class SiteTestCase(SynchronousTestCase):
             ).web_resource(),
             RoomSocketFactory(rooms, clock, UNLIMITED, NO_SERVERS).web_resource(),
             str(self.static),
+            clock,
         )
         self.connect(hsts=0)
 
@@ -212,6 +215,88 @@ class StaticTests(SiteTestCase):
         again = self.get(self.PATH, f"If-None-Match: {first.headers['etag']}")
         self.assertEqual((again.status, again.body), (200, PAGE.upper().encode()))
 
+    def test_compressed(self) -> None:
+        """Text that gets shorter is compressed for browsers that take gzip; each form has its own validator."""
+        (self.static / "a.js").write_text("let a;\n" * 100, encoding="utf-8")
+        plain = self.get("/static/a.js")
+        self.assertNotIn("content-encoding", plain.headers)
+        self.assertEqual("Accept-Encoding", plain.headers["vary"])
+        for accepted in ("gzip", "br, GZIP;q=0.5", "*"):
+            packed = self.get("/static/a.js", f"Accept-Encoding: {accepted}")
+            self.assertEqual("gzip", packed.headers["content-encoding"], accepted)
+            self.assertEqual(plain.body, gzip.decompress(packed.body))
+            self.assertNotEqual(plain.headers["etag"], packed.headers["etag"])
+        again = self.get("/static/a.js", "Accept-Encoding: gzip", f"If-None-Match: {packed.headers['etag']}")
+        self.assertEqual((304, b""), (again.status, again.body))
+        for refused in ("br", "gzip;q=0", "identity, gzip;q=0.0", ""):
+            self.assertEqual(plain.body, self.get("/static/a.js", f"Accept-Encoding: {refused}").body, refused)
+        (self.static / "a.png").write_bytes(bytes(1000))
+        for path in ("/static/a.png", self.PATH):
+            self.assertNotIn("content-encoding", self.get(path, "Accept-Encoding: gzip").headers, path)
+
+    def put_page(self) -> None:
+        """Put a page there that names files in every way."""
+        (self.static / "demo" / "page.js").write_text("export {};", encoding="utf-8")
+        (self.static / "look.css").write_text("p {}", encoding="utf-8")
+        names = (
+            'href="../look.css"',
+            'src="page.js"',
+            'src="/static/demo/page.js"',
+            'href="app.webmanifest"',
+            'href="#i"',
+        )
+        (self.static / "demo" / "direct_chat.html").write_text(" ".join(names), encoding="utf-8")
+
+    def named(self) -> list[str]:
+        """The files that the page names."""
+        return re.findall(r'"([^"]+)"', self.get(self.PATH).body.decode())
+
+    def test_versions(self) -> None:
+        """A page names scripts and sheets under a version of the folder, by which browsers may keep them for ever."""
+        self.put_page()
+        sheet, script, same, manifest, symbol = self.named()
+        version = script.split("/")[2]
+        self.assertRegex(version, "^v-[0-9a-f]{16}$")
+        self.assertEqual(f"/static/{version}/look.css", sheet)
+        self.assertEqual([f"/static/{version}/demo/page.js"] * 2, [script, same])
+        self.assertEqual(["app.webmanifest", "#i"], [manifest, symbol])
+        kept = self.get(script)
+        self.assertEqual((200, b"export {};"), (kept.status, kept.body))
+        self.assertEqual("public, max-age=31536000, immutable", kept.headers["cache-control"])
+        self.assertEqual("no-cache", self.get(self.PATH).headers["cache-control"])
+        self.assertEqual("no-cache", self.get("/static/demo/page.js").headers["cache-control"])
+
+    def test_another_version(self) -> None:
+        """If a file changes, so does the version within a second; under an earlier one the present files are served."""
+        self.put_page()
+        before, validator = self.named()[1], self.get(self.PATH).headers["etag"]
+        (self.static / "look.css").write_text("p { color: red }", encoding="utf-8")
+        self.assertEqual(before, self.named()[1])
+        self.clock.advance(1)
+        after = self.named()[1]
+        self.assertNotEqual(before, after)
+        self.assertEqual(200, self.get(self.PATH, f"If-None-Match: {validator}").status)
+        earlier = self.get(before)
+        self.assertEqual((200, "no-cache"), (earlier.status, earlier.headers["cache-control"]))
+        self.clock.advance(1)
+        self.assertEqual(after, self.named()[1])
+
+    def test_the_same_version_everywhere(self) -> None:
+        """The version goes by the contents alone: all nodes of a release have the same."""
+        self.put_page()
+        version = self.named()[1]
+        self.setUp()
+        self.put_page()
+        os.utime(self.static / "look.css", (0, 0))
+        self.assertEqual(version, self.named()[1])
+
+    def test_no_version(self) -> None:
+        """A version alone is no file, and leads nowhere else."""
+        self.put_page()
+        version = self.named()[1].split("/")[2]
+        for path in ("", "/", "/../x", f"/{version}/look.css"):
+            self.assertEqual(404, self.get(f"/static/{version}{path}").status, path)
+
     def test_head_answers_as_get_without_the_file(self) -> None:
         """HEAD answers like GET, `Content-Length` included, without the body: files, services, and missing paths."""
         for path, status, length in (
@@ -277,7 +362,7 @@ class HeadersTests(SiteTestCase):
 
     def test_sockets_go_to_the_same_host_in_older_browsers_too(self) -> None:
         """Sockets go to the same host in older browsers too."""
-        self.assertEqual(self.policy()["connect-src"], "'self' wss://callnet.test")
+        self.assertEqual(self.policy()["connect-src"], "'self' wss://callnet.test ws://callnet.test")
 
     def test_a_host_that_would_change_the_policy_is_not_repeated_in_it(self) -> None:
         """A host that would change the policy is not repeated in it."""
@@ -293,7 +378,7 @@ class HeadersTests(SiteTestCase):
             self.connect(hsts=0)
             self.wire.send(f"GET /nothing HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             (answer,) = self.wire.answers()
-            self.assertIn(f"connect-src 'self' wss://{host};", answer.headers["content-security-policy"])
+            self.assertIn(f"connect-src 'self' wss://{host} ws://{host};", answer.headers["content-security-policy"])
 
     def test_hsts_is_sent_only_if_it_is_set(self) -> None:
         """HSTS is sent only if it is set."""

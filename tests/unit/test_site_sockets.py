@@ -31,6 +31,7 @@ class SiteCase(QuietTestCase):
             self.world.signaling.web_resource(),
             self.world.pages.web_resource(),
             self.mktemp(),
+            self.world.clock,
         )
         self.site = site.Site(root, self.world.clock, 0)
         self.token = self.world.tokens.issue(TV)

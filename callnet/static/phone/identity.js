@@ -6,6 +6,7 @@
  */
 
 import { browser, tab } from "../shared/memory.js";
+import { nameFrom } from "./device_name.js";
 
 /** The device of this tab, `{phone, deviceId}`: it was that before a reload, or may be the last one; else null. */
 export async function deviceOfTab() {
@@ -35,11 +36,18 @@ export function leave({ phone, deviceId }) {
   release();
 }
 
-/** What to propose to who logs in: the device that logged out last, else one that nobody is yet. */
+/** What to propose to who logs in: the device that logged out last, else one named after this browser. */
 export function proposal() {
   const last = browser.get("last");
   if (last !== null && !last.stays) return last;
-  return { phone: "", deviceId: `web-${randomWord()}` };
+  return { phone: "", deviceId: nameFrom(navigator.userAgent) };
+}
+
+/** Whether no tab of this browser is this device. */
+export async function isFree(device) {
+  if (!navigator.locks) return kept(device) === null;
+  const { held: locks } = await navigator.locks.query();
+  return locks.every((lock) => lock.name !== lockOf(nameOf(device)));
 }
 
 /** The credentials of a device, or null. */
@@ -64,7 +72,7 @@ function hold(device) {
   if (!navigator.locks) return Promise.resolve(false);
   held = name;
   return new Promise((told) => {
-    navigator.locks.request(`callnet.${name}`, { ifAvailable: true }, (lock) => {
+    navigator.locks.request(lockOf(name), { ifAvailable: true }, (lock) => {
       told(lock !== null);
       if (lock === null || held !== name) return undefined;
       return new Promise((resolve) => {
@@ -84,7 +92,6 @@ function nameOf({ phone, deviceId }) {
   return `device.${phone}.${deviceId}`;
 }
 
-function randomWord() {
-  const bytes = crypto.getRandomValues(new Uint8Array(3));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("").slice(0, 5);
+function lockOf(name) {
+  return `callnet.${name}`;
 }

@@ -56,7 +56,7 @@ function propose() {
 
 on("login-form", "submit", () => {
   const who = { phone: numberIn("login-phone"), deviceId: elements["login-device"].value.trim() };
-  phone.logIn(who, elements["login-code"].value.trim());
+  phone.logIn(who, elements["login-code"].value.trim(), who.deviceId === proposal().deviceId);
 });
 on("log-out", "click", () => phone.logOut());
 on("other-device", "click", () => phone.leaveTab());

@@ -12,6 +12,8 @@ import { sentenceOf } from "./sentences.js";
 /** On the base protocol nobody says who comes and goes: it is asked. */
 const LOOK_EVERY = 15_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
+/** Names of one kind that are tried: a login counts for a limit. */
+const NAMES_TRIED = 5;
 
 export class Phone {
   #changed;
@@ -44,18 +46,21 @@ export class Phone {
     this.#changed();
   }
 
-  /** Log in as a device. */
-  async logIn(who, code) {
+  /**
+   * Log in as a device.
+   * @param {boolean} isProposed whether its name is one that the phone has proposed: if somebody else has it, the
+   *   same with a number is as good
+   */
+  async logIn(who, code, isProposed) {
     this.login = { ...this.login, isBusy: true, problem: null };
     this.#changed();
-    const account = this._account(who);
     try {
-      await account.login(code);
+      const account = await this._logIn(who, code, isProposed ? NAMES_TRIED : 1);
       this.login = { isBusy: false, problem: null, needsCode: false };
-      identity.become(who);
+      identity.become(account);
       this._enter(account);
     } catch (error) {
-      this.login.problem = await this._problem(account, error, code);
+      this.login.problem = await this._problem(this._account(who), error, code);
       this.login.isBusy = false;
     }
     this.#changed();
@@ -141,6 +146,21 @@ export class Phone {
   _account(who) {
     const kept = identity.kept(who);
     return new Account({ site: location.origin, ...who, kept, keep: (all) => identity.keep(who, all) });
+  }
+
+  async _logIn(who, code, names, number = 1) {
+    const isLast = number === names;
+    const next = () => this._logIn(who, code, names, number + 1);
+    const device = number === 1 ? who : { ...who, deviceId: `${who.deviceId} ${number}` };
+    if (!isLast && !(await identity.isFree(device))) return next();
+    const account = this._account(device);
+    try {
+      await account.login(code);
+    } catch (error) {
+      if (isLast || error.code !== ERROR.DEVICE) throw error;
+      return next();
+    }
+    return account;
   }
 
   async _problem(account, error, code) {
