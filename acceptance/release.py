@@ -214,9 +214,8 @@ def _from_the_sdist(sdist: Path, folder: Path) -> Sequence[str]:
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     [tree] = folder.iterdir()
-    there = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
-    known = set(_do(["git", "ls-files"], ROOT).splitlines())
-    missing = {name for name in known - there if not name.startswith((".git", "changes/"))}
+    known = _do(["git", "ls-files"], ROOT).splitlines()
+    missing = {name for name in known if not (tree / name).exists() and not name.startswith((".git", "changes/"))}
     _do([sys.executable, "-m", "twisted.trial", FROM_THE_SDIST], tree)
     return [f"the sdist lacks {name}" for name in sorted(missing)]
 
@@ -227,8 +226,8 @@ def _tried(wanted: str, kind: str, dist: Path, version: str, folder: Path) -> tu
     if found is None:
         return f"Python {wanted}, from the {kind}", [f"this machine has no Python {wanted}"]
     exactly = _do([str(found), "-c", "import platform; print(platform.python_version())"], folder).strip()
-    files = (dist / f"{project}-{version}{KINDS[kind]}" for project in ("callnet", "callnet_client"))
-    installation = Installation(found, *files, folder / f"{wanted}-{kind}")
+    daemon, client = (dist / f"{project}-{version}{KINDS[kind]}" for project in ("callnet", "callnet_client"))
+    installation = Installation(found, daemon, client, folder / f"{wanted}-{kind}")
     faults = installation.faults(version)
     packages = " ".join(f"{name}=={version}" for name, version in sorted(installation.packages().items()))
     return f"Python {exactly}, from the {kind}s; a television has {packages}", faults

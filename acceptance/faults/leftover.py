@@ -23,8 +23,9 @@ OF_THE_LIVING: Final = frozenset({"nodes"})
 """The keys that name the live nodes."""
 KEPT: Final = ("callnet.calls.records.", "callnet.redis.", "callnet.store.", "callnet.model.")
 """Classes that are remembered for some time after everyone has gone."""
-COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.")
-"""Modules that only count, a number for each known reason; and the database, which keeps a few connections."""
+COUNTED: Final = ("callnet.calls.counts.", "callnet.storage.", "callnet.config.schema.")
+"""Modules that only count, a number for each known reason; the database, which keeps a few connections; and the
+settings, which are read at a start: the collector sees one of them or not, depending on when it ran (msgspec)."""
 
 
 async def in_redis(server: RedisServer, prefix: str, nodes: int, brief: bool) -> list[str]:

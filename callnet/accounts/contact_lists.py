@@ -44,12 +44,12 @@ class PersonRow(Struct, frozen=True):
     photo: str | None
     """The version of its photo, for `/contacts/photo`: keep a photo until this changes."""
     favourite: bool
-    """Whether it is one of the favourites."""
+    """True if it is one of the favourites."""
     joined: bool
     """It has a device that may be seen. Otherwise it may need an invitation."""
     online: bool
     blocked: bool
-    """Whether the requesting phone blocks it."""
+    """True if the requesting phone blocks it."""
 
 
 class PeoplePage(Struct, frozen=True, omit_defaults=True):

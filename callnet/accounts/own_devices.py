@@ -22,7 +22,7 @@ class OwnDeviceRow(Struct, frozen=True):
 
     device_id: Annotated[str, DEVICE_ID]
     label: Annotated[str, LABEL]
-    """What its owner calls it, or the empty string."""
+    """The name that its owner gave it, or the empty string."""
     last_used_at: float | None
     """When it last connected, in seconds since 1970, to the day; ``null``: not known."""
     online: bool
@@ -40,7 +40,7 @@ class OwnDeviceList(Struct, frozen=True):
 class OwnDevices:
     """Shows devices those of their phone, and changes them.
 
-    A device may change others if it has shown its secret: without one, anyone who knows its phone may be it.
+    A device may change others if it has shown its secret: without one, anybody who knows its phone can pose as it.
 
     :param look: makes this node read the revocations now; fires when that is done.
     """

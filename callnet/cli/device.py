@@ -21,9 +21,19 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from callnet.cli.common import CommandError
 from callnet.cli.handset import Answering, Handset
-from callnet.model import DeviceAddress
-from callnet_client import Account, ClientError, Device, Server, Unreachable, certificate_trust, no_trust, public_trust
+from callnet_client import (
+    Account,
+    ClientError,
+    Device,
+    DeviceAddress,
+    Server,
+    Unreachable,
+    certificate_trust,
+    no_trust,
+    public_trust,
+)
 from callnet_client.server import socket_url
 
 _STDIN: Final = 0
@@ -182,7 +192,10 @@ def _desk(address: DeviceAddress, site: str, trust: IPolicyForHTTPS, play: Path 
         if missing.name not in ("aiortc", "av"):
             raise
         raise click.UsageError("--media needs aiortc: pip install 'callnet-client[media]'") from None
-    return Desk(address, site, trust, install_reactor(), play, record)
+    try:
+        return Desk(address, site, trust, install_reactor(), play, record)
+    except ClientError as error:
+        raise CommandError(str(error)) from None
 
 
 def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:

@@ -24,8 +24,18 @@ from typing import Final, Literal, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from callnet.model import DeviceAddress
-from callnet_client import Call, CallEvent, CallState, Device, DeviceState, Event, Server, StateEvent, parse_frame
+from callnet_client import (
+    Call,
+    CallEvent,
+    CallState,
+    Device,
+    DeviceAddress,
+    DeviceState,
+    Event,
+    Server,
+    StateEvent,
+    parse_frame,
+)
 from callnet_client.frames import printable
 
 Answering = Literal["accept", "refuse", "ask", "listed"]

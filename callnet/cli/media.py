@@ -17,8 +17,8 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.iweb import IPolicyForHTTPS
 
-from callnet.model import DeviceAddress
 from callnet.util.logger import Logger
+from callnet_client import DeviceAddress
 from callnet_client.media.connection import Connection, Peer
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception

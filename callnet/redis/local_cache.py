@@ -190,9 +190,7 @@ class LocalCache:
         for device in read.values():
             self._put_device(self._with_its_socket(device))
 
-    def _messages_of(
-        self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]
-    ) -> Iterator[BusMessage]:
+    def _missed_by(self, records: Records, phones: Iterable[str], calls: Iterable[CallRecord]) -> Iterator[BusMessage]:
         """Messages for lost or delayed changes."""
         for phone in phones:
             for mine in self.records.devices.get(phone, {}).values():

@@ -248,7 +248,7 @@ def unwanted(connection: Connection, calls: Sequence[PastCall], contacts_only: b
     phones = {call.phone for call in calls}
     strict = phones if contacts_only else strict_phones(connection, phones)
     open_to_all = {pair for pair in pairs if pair[0] not in strict}
-    listed = _pairs(connection, contact, contact.c.contact, pairs - open_to_all) | open_to_all if strict else pairs
+    listed = open_to_all.union(_pairs(connection, contact, contact.c.contact, pairs - open_to_all) if strict else ())
     return {
         call
         for call in calls

@@ -101,6 +101,7 @@ class SqlContacts:
                 profile.c.photo_version,
                 exists().where(blocked.c.owner == phone, blocked.c.phone == row.contact).label("is_blocked"),
             )
+            .select_from(contact)
             .outerjoin(profile, (profile.c.phone == row.contact) & is_visible(profile.c.phone, phone, self._mutual))
             .where(row.owner == phone)
             .order_by(row.contact)
@@ -140,6 +141,7 @@ class SqlContacts:
         row, back = contact.c, contact.alias().c
         statement = (
             select(row.owner, profile.c.name, profile.c.photo_version)
+            .select_from(contact)
             .outerjoin(profile, profile.c.phone == row.owner)
             .where(
                 row.contact == phone,

@@ -31,7 +31,7 @@ class Photo(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """How a phone presents itself."""
+    """The name and the photo of a phone."""
 
     name: str = ""
     photo: str | None = None

@@ -98,7 +98,7 @@ class AddContactRequest(Struct, frozen=True):
     token: str | None = None
     name: str | None = None
     favourite: bool | None = None
-    """Whether it is one of the favourites."""
+    """True if it is one of the favourites."""
 
 
 class PeopleRequest(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.media.studio import Look, look_of
 from harness.daemon import TWISTD
 from tests.browser.camera import Camera

@@ -1,4 +1,4 @@
-"""What goes over the wire when phone and page are opened, for the first time and again.
+"""The transfer when phone and page are opened, for the first time and again.
 
 The site has no TLS here, as on a machine of one's own: a browser keeps nothing of a site whose certificate it does not
 trust.

@@ -39,7 +39,7 @@ class ProfilesContract(DatabaseCase):
         await self.profiles.change(phone, PROFILE.name, PHOTO, 1.0)
 
     async def topics(self, changes: SqlChanges) -> dict[str, set[Topic]]:
-        """What nodes are told."""
+        """The subjects of changes that nodes are told, by phone."""
         return {phone: set(topics) for phone, topics in (await changes.new()).phones.items()}
 
     def test_nothing_set(self) -> Deferred[None]:
@@ -53,7 +53,7 @@ class ProfilesContract(DatabaseCase):
         return self.check(test)
 
     def test_set(self) -> Deferred[None]:
-        """What is named is set, for one phone, and the rest stays; each photo has a version of its own."""
+        """Named fields are set, for one phone, and the rest stays; each photo has a version of its own."""
 
         async def test() -> None:
             another = Photo("webp", b"RIFF another")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
 from callnet_client.event_queue import EventQueue

@@ -11,7 +11,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.media.studio import HEIGHT, WIDTH, Look, look_of
 from harness.coturn import Coturn
 from harness.daemon import TWISTD

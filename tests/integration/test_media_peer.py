@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.media.connection import Connection
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception

@@ -74,6 +74,7 @@ class ServiceFixture:
         preferences: KnownPreferences | None = None,
         web_push: WebPush | None = None,
         code_without_secret: bool = True,
+        phone_format: str = "cn-mobile",
     ) -> None:
         self.enrolment = enrolment
         self.clock = Clock() if world is None else world.clock
@@ -120,7 +121,7 @@ class ServiceFixture:
             b"s" * 32,
             self.clock.seconds,
         )
-        is_phone = phone_rule("cn-mobile")
+        is_phone = phone_rule(phone_format)
         self.logins = Logins(
             self.accounts,
             revoked,

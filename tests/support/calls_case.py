@@ -10,7 +10,7 @@ import msgspec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import Calls
 from callnet_client.event_queue import EventQueue

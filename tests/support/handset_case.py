@@ -8,8 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from callnet.cli.handset import Answering, Handset, Media
-from callnet.model import DeviceAddress
-from callnet_client import Device
+from callnet_client import Device, DeviceAddress
 from tests.support.client_case import ClientCase, ScriptedServer
 
 OWN = DeviceAddress("13651884967", "tv")

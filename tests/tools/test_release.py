@@ -242,7 +242,12 @@ class BuildingTests(ReleaseCase):
         self.built()
         with tarfile.open(self.target / "callnet_client-1.2.3.tar.gz") as archive:
             archive.extractall(self.target, filter="data")
-        self.assertEqual("1.2.3", self.version(self.target / "callnet_client-1.2.3"))
+        command, folder = (
+            (sys.executable, "-m", "hatchling", "metadata", "version"),
+            self.target / "callnet_client-1.2.3",
+        )
+        told = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        self.assertEqual("1.2.3", told.stdout.strip())
         with ZipFile(self.target / "callnet-1.2.3-py3-none-any.whl") as wheel:
             metadata = Metadata.from_email(wheel.read("callnet-1.2.3.dist-info/METADATA"))
         self.assertIn("callnet-client==1.2.3", map(str, metadata.requires_dist or ()))

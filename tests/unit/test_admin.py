@@ -30,7 +30,9 @@ class AdminTestCase(SynchronousTestCase):
         self.families: Deferred[Sequence[Family]] = succeed([Family("c", "Some.", [Sample("", 3)])])
         self.clock = Clock()
         observed = looked_at(lambda: self.report, lambda: self.families)
-        site = AdminSite(root(observed, AdminKey(b"k" * 32), self.mktemp()), self.clock, NO_SETTINGS, ["callnet.test"])
+        site = AdminSite(
+            root(observed, AdminKey(b"k" * 32), self.mktemp(), self.clock), self.clock, NO_SETTINGS, ["callnet.test"]
+        )
         self.wire = HttpWire(site)
         self.addCleanup(self.leave)
 

@@ -52,7 +52,7 @@ class ChangedTests(PeopleCase):
         return device
 
     def tells(self, device: Device) -> list[dict[str, Any]]:
-        """What a device is told of changes until now; presence apart."""
+        """The messages of a device until now; presence apart."""
         self.world.advance(1.25)
         return [message for message in device.heard() if message["type"] != "presence"]
 

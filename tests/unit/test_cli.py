@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 from click.testing import CliRunner, Result
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.accounts.enrolment import PhoneRule
 from callnet.cli import contact_csv
 from callnet.cli.common import CommandError
 from callnet.cli.main import COMMANDS, main
@@ -284,9 +286,7 @@ class ProcessTests(CommandTestCase):
         self.assertEqual(CliRunner().invoke(main, ["nonsense"]).exit_code, 2)
 
 
-def accept_any(text: str) -> bool:
-    """A phone rule that takes everything."""
-    return text != ""
+ANY_PHONE: Final = PhoneRule("anything", lambda text: text or None)
 
 
 class CsvProperties(SynchronousTestCase):
@@ -305,12 +305,12 @@ class CsvProperties(SynchronousTestCase):
         contact_csv.write(stream, pairs)
         # As a file of text is read: universal newlines.
         read = io.TextIOWrapper(io.BytesIO(stream.getvalue().encode()), encoding="utf-8-sig")
-        self.assertEqual(contact_csv.read(read, accept_any), pairs)
+        self.assertEqual(contact_csv.read(read, ANY_PHONE), pairs)
 
     @given(st.binary() | st.text().map(lambda text: f"owner,contact,name\n{text}".encode("utf-8", "surrogatepass")))
     def test_any_file(self, data: bytes) -> None:
         """Any bytes are a contact list, or are refused with lines that name a line."""
         try:
-            contact_csv.read(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig"), accept_any)
+            contact_csv.read(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig"), ANY_PHONE)
         except CommandError as error:
             self.assertIn("line ", str(error))

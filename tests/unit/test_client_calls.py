@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.call import Call
 from callnet_client.calls import LATE, RING_TIME, Calls
 from callnet_client.event_queue import EventQueue

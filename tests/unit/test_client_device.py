@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 
-from callnet.model import DeviceAddress
-from callnet_client import EXTENDED, CallEvent, ChangedEvent, Device, Event, MissedEvent, PresenceEvent, SignalEvent
+from callnet_client import (
+    EXTENDED,
+    CallEvent,
+    ChangedEvent,
+    Device,
+    DeviceAddress,
+    Event,
+    MissedEvent,
+    PresenceEvent,
+    SignalEvent,
+)
 from callnet_client.reconnecting_device import LONGEST_DELAY
 from tests.support.calls_case import FRIEND, ROOM
 from tests.support.device_case import DeviceCase

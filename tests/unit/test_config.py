@@ -84,7 +84,7 @@ class DefaultTests(SynchronousTestCase):
         endpoints = [listener.endpoint for _, listener in load(None, ENVIRON).listeners.keyed()]
         self.assertEqual(
             endpoints,
-            [f"tcp:{port}:interface=127.0.0.1" for port in (8083, 8082, 8080, 8084)],
+            [f"tcp:{port}:interface=127.0.0.1" for port in (8083, 8082, 8080, 8081, 8084)],
         )
 
     def test_only_the_site_speaks_tls(self) -> None:
@@ -249,7 +249,7 @@ class MistakeTests(FileTestCase):
         )
         self.assertEqual(
             self.refusal('accounts.phone_format = ""'),
-            "accounts.phone_format must be cn-mobile, e164, or a regular expression",
+            "accounts.phone_format must be number, cn-mobile, e164, or a regular expression",
         )
         self.assertEqual(
             self.refusal('signaling.allowed_origins = ["phones.example.org"]'),

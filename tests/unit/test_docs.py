@@ -63,7 +63,7 @@ class PagesTests(SynchronousTestCase):
             block for block in text_of("docs/architecture.md").split("```") if block.startswith("\ncallnet.tac")
         )
         for module in re.findall(r"[a-z_]+\.py", layout):
-            self.assertTrue(list((ROOT / "callnet").rglob(module)), module)
+            self.assertTrue([path for part in ("callnet", "clients") for path in (ROOT / part).rglob(module)], module)
         for part in (ROOT / "callnet").iterdir():
             if (part.suffix == ".py" and part.name != "__init__.py") or (part / "__init__.py").exists():
                 self.assertIn(part.name, layout)
@@ -157,20 +157,26 @@ class RequirementsTests(SynchronousTestCase):
             self.assertNotIn("://", text)
 
     def test_what_is_imported_is_required(self) -> None:
-        """Callnet relies on no distribution that only comes along with another, and only ``media`` on its extra."""
-        project = tomllib.loads(text_of("pyproject.toml"))["project"]
-        wanted = requirement_names(project["dependencies"])
-        extra = requirement_names(project["optional-dependencies"]["media"])
+        """Neither daemon nor client relies on a distribution that only comes along with another, and only the client's
+        ``media`` on its extra. The daemon requires the client (hatch_build.py).
+        """
         brought = packages_distributions()
-        for path in modules_under("callnet"):
-            allowed = wanted | extra if path.is_relative_to(ROOT / "callnet" / "media") else wanted
-            for imported in imports_of(path):
-                package = imported.split(".")[0]
-                if package != "callnet" and package not in sys.stdlib_module_names:
-                    self.assertTrue(allowed & requirement_names(brought.get(package, [])), f"{path}: {imported}")
+        for folder, own in (("callnet", {"callnet", "callnet_client"}), ("clients/python", {"callnet_client"})):
+            file = "pyproject.toml" if folder == "callnet" else f"{folder}/pyproject.toml"
+            project = tomllib.loads(text_of(file))["project"]
+            wanted = requirement_names(project["dependencies"])
+            extra = requirement_names(project["optional-dependencies"].get("media", []))
+            for path in modules_under(folder):
+                allowed = wanted | extra if path.parent.name == "media" else wanted
+                for imported in imports_of(path):
+                    package = imported.split(".")[0]
+                    if package not in own and package not in sys.stdlib_module_names:
+                        self.assertTrue(allowed & requirement_names(brought.get(package, [])), f"{path}: {imported}")
 
     def test_extras_are_tested(self) -> None:
         """Requirements of an extra are requirements of development as well."""
         project = tomllib.loads(text_of("pyproject.toml"))
-        for extra in project["project"]["optional-dependencies"].values():
+        client = tomllib.loads(text_of("clients/python/pyproject.toml"))
+        both = (project["project"]["optional-dependencies"], client["project"]["optional-dependencies"])
+        for extra in (extra for extras in both for extra in extras.values()):
             self.assertLessEqual(set(extra), {str(entry) for entry in project["dependency-groups"]["dev"]})

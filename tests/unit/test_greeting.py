@@ -101,7 +101,7 @@ class GreetingTests(SynchronousTestCase):
     def test_others_in_the_network_scan_it(self) -> None:
         """On a terminal, the address for other machines is shown as a QR code, too."""
         site = at("site", "10.0.0.5", 8080, True)
-        self.assertIn("open https://10.0.0.5:8080/, or scan", self.greet(site, on_terminal=True))
+        self.assertIn("open https://10.0.0.5:8080/ or scan", self.greet(site, on_terminal=True))
         self.assertIn("█▄▄▄█", self.greet(site, on_terminal=True))
         self.assertNotIn("█", self.greet(site))
         self.assertNotIn("█", self.greet(*DEFAULTS, on_terminal=True))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from callnet.model import DeviceAddress
-from callnet_client import EXTENDED
+from callnet_client import EXTENDED, DeviceAddress
 from tests.support.handset_case import FRIEND, OTHER, ROOM, ROOM_2, HandsetCase
 
 

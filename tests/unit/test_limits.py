@@ -13,12 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
-from callnet.model import PHONE_MAX, DeviceAddress
+from callnet.model import DeviceAddress
 from callnet.ops import rate_limits
 from callnet.ops.rate_limits import Limiter, LimitsAlone, LoginLimits
+from callnet.storage.contacts import pairs_of
 from callnet.util.net import site_of
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
-from tests.support.api_case import CHANGES, CONTACTS, LOGIN, ApiTestCase
+from tests.support.api_case import ADD, CHANGES, CONTACTS, LOGIN, ApiTestCase
 
 steps = st.lists(st.tuples(st.floats(0, 30), st.sampled_from("ab")), max_size=60)
 
@@ -126,7 +127,7 @@ class LoginLimitsTests(SynchronousTestCase):
         self.clock = Clock()
         self.limits = LoginLimits(LimitSettings(3, 2, codes_an_hour_from_an_address=1), LimitsAlone(self.clock.seconds))
 
-    def login(self, host: str, phone: str) -> None:
+    def login(self, host: str, phone: str | None) -> None:
         """A device logs in."""
         self.successResultOf(Deferred.fromCoroutine(self.limits.login(host, phone)))
 
@@ -175,9 +176,9 @@ class LoginLimitsTests(SynchronousTestCase):
         limits.request(pad)
 
     def test_what_is_no_phone(self) -> None:
-        """A phone that is too long to be one costs no memory."""
+        """A text that is no phone number counts for no phone, and costs no memory."""
         for _ in range(10):
-            self.login("", "1" * (PHONE_MAX + 1))
+            self.login("", None)
 
     def test_of_a_device(self) -> None:
         """A device may refresh its token, and log out, so often in an hour, whatever another does."""
@@ -205,6 +206,23 @@ class LimitedApiTests(ApiTestCase):
         self.assertEqual((429, 6, "30"), (answer.status, answer.json()["errorCode"], answer.headers["retry-after"]))
         self.fixture.clock.advance(30)
         self.login()
+
+    def test_spellings(self) -> None:
+        """The spellings of a number count for one phone, which has one account and one list of contacts."""
+        self.fixture = ServiceFixture(phone_format="number")
+        self.addCleanup(self.fixture.database.close)
+        self.fixture.limits = LoginLimits(LimitSettings(2, 0), LimitsAlone(self.fixture.clock.seconds))
+        self.serve(self.fixture.logins, self.fixture.lists)
+        first, second = (
+            self.post(LOGIN, {"phone": phone, "device_id": f"tv{phone}"}).json()["token"]
+            for phone in ("13651884967", "(136) 5188-4967")
+        )
+        self.assert_error(6, LOGIN, {"phone": "136 5188 4967", "device_id": "tv"}, 429)
+        self.assert_error(0, ADD, {"contact_phone": "136-5188-4968", "token": first})
+        for phone in ("13651884967", "136 5188 4967"):
+            self.assert_error(0, CONTACTS, {"phone": phone, "token": second})
+        self.assert_error(4, CONTACTS, {"phone": "+13651884967", "token": second})
+        self.assertEqual(["13651884968"], [pair.contact for pair in pairs_of(self.fixture.database, "13651884967")])
 
     def test_tokens(self) -> None:
         """So are refreshes and logouts of a device; an invalid token is not counted."""

@@ -11,7 +11,7 @@ from aiortc import MediaStreamTrack
 from av import AudioFrame, VideoFrame
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.model import DeviceAddress
+from callnet_client import DeviceAddress
 from callnet_client.media.reception import Reception
 from callnet_client.media.recording import LISTEN_ALONE, SIZE, NoRecording, Recording
 from callnet_client.media.studio import HEIGHT, WIDTH, FileStudio, NoMedia, PatternStudio, look_of

@@ -56,7 +56,7 @@ class ProfileTests(PeopleApiCase):
     """``/account/profile`` and ``/contacts/photo``."""
 
     def test_profile(self) -> None:
-        """What is named is set, and the answer has all of it; null removes the photo."""
+        """Named fields are set, and the answer has all of them; null removes the photo."""
         self.assertEqual({"name": "", "photo": None}, self.ask(PROFILE))
         self.assertEqual({"name": "王芳", "photo": None}, self.ask(PROFILE, name="王芳"))
         version = self.ask(PROFILE, photo=in_base64(SQUARE))["photo"]
@@ -242,7 +242,8 @@ class OwnDevicesTests(PeopleApiCase):
         """All devices of the phone are listed; it is said which one asks, and which are connected."""
         self.fixture.put_online(DeviceAddress(PHONE, "tv888"))
         row = {"label": "", "last_used_at": None, "online": False, "this": False}
-        self.assertEqual({"phone": row | {"this": True}, "tv888": row | {"online": True}}, self.devices())
+        own = row | {"last_used_at": 0.0, "this": True}  # it has logged in twice
+        self.assertEqual({"phone": own, "tv888": row | {"online": True}}, self.devices())
         self.assertTrue(self.devices(self.token)["tv888"]["this"])
         self.fixture.clock.advance(5)
         self.fixture.accounts.used(DeviceAddress(PHONE, "tv888"))

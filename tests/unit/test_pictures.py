@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
-from contextlib import suppress
 from zlib import crc32
 
 from hypothesis import given
@@ -102,7 +102,7 @@ class PicturesTests(SynchronousTestCase):
     )
     def test_any_bytes(self, data: bytes, begin: bytes) -> None:
         """No bytes are anything but a picture or refused."""
-        with suppress(ValueError):
+        with contextlib.suppress(ValueError):
             self.assertIsInstance(look_at(begin + data), Picture)
 
     @given(st.sampled_from(all_kinds(300, 300)), st.data())
@@ -111,7 +111,7 @@ class PicturesTests(SynchronousTestCase):
         broken = bytearray(data)
         for place in drawn.draw(st.lists(st.integers(0, len(data) - 1), max_size=3)):
             broken[place] = drawn.draw(st.integers(0, 255))
-        with suppress(ValueError):
+        with contextlib.suppress(ValueError):
             self.assertIsInstance(look_at(bytes(broken)), Picture)
 
     def test_metadata(self) -> None:

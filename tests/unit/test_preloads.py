@@ -39,7 +39,7 @@ class _Names(HTMLParser):
 
 def resolved(base: Path, name: str) -> Path:
     """The file that a page or a script means by a path."""
-    return STATIC / name.removeprefix("/static/") if name.startswith("/") else (base.parent / name).resolve()
+    return (STATIC / name.removeprefix("/static/") if name.startswith("/") else base.parent / name).resolve()
 
 
 def parts_of(module: Path) -> set[Path]:

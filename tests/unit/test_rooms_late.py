@@ -192,7 +192,7 @@ class OvertakingTests(LateCase):
         self.connect(ANN)
 
         class AnsweringSession(RecordedSession):
-            def told(session, call: CallRecord) -> None:
+            def deliver(session, call: CallRecord) -> None:
                 super().deliver(call)
                 self.elsewhere(events.Accept(call.room, TV))
 

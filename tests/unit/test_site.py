@@ -248,7 +248,7 @@ class StaticTests(SiteTestCase):
         (self.static / "demo" / "direct_chat.html").write_text(" ".join(names), encoding="utf-8")
 
     def named(self) -> list[str]:
-        """What the page names."""
+        """The files that the page names."""
         return re.findall(r'"([^"]+)"', self.get(self.PATH).body.decode())
 
     def test_versions(self) -> None:

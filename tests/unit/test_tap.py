@@ -39,7 +39,7 @@ class RunningTests(DaemonTestCase):
         """It listens on loopback alone."""
         self.assertEqual(
             [(port, interface) for port, _, _, interface in self.reactor.tcpServers],
-            [(8083, "127.0.0.1"), (8082, "127.0.0.1"), (8080, "127.0.0.1"), (8084, "127.0.0.1")],
+            [(8083, "127.0.0.1"), (8082, "127.0.0.1"), (8080, "127.0.0.1"), (8081, "127.0.0.1"), (8084, "127.0.0.1")],
         )
 
     def test_many_may_wait_to_be_accepted(self) -> None:

@@ -33,6 +33,7 @@ from callnet_client.account import (
     Profile,
     Settings,
 )
+from callnet_client.address import EVERY_DEVICE, DeviceAddress
 from callnet_client.call import Call, CallState, Direction
 from callnet_client.connection import Connection, Watch
 from callnet_client.device import Device
@@ -54,6 +55,7 @@ from callnet_client.server import EXTENDED, Server
 from callnet_client.trust import certificate_trust, no_trust, public_trust
 
 __all__ = [
+    "EVERY_DEVICE",
     "EXTENDED",
     "Account",
     "AccountError",
@@ -70,6 +72,7 @@ __all__ = [
     "ContactRow",
     "Credentials",
     "Device",
+    "DeviceAddress",
     "DeviceState",
     "Direction",
     "ErrorCode",

@@ -9,7 +9,11 @@ EVERY_DEVICE: Final = "*"
 
 
 class DeviceAddress(NamedTuple):
-    """One device of a phone, or :data:`EVERY_DEVICE` of it."""
+    """One device of a phone, or with ``*`` every device of it."""
 
     phone: str
     device_id: str
+
+    def covers(self, other: DeviceAddress) -> bool:
+        """Tell whether a call to this address may ring ``other``."""
+        return self.phone == other.phone and self.device_id in (other.device_id, EVERY_DEVICE)
