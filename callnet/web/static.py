@@ -43,7 +43,7 @@ _TYPES: Final = {
 """Ours alone: what the machine's own table says differs from one to the next."""
 _COMPRESSED: Final = frozenset({".css", ".html", ".js", ".json", ".svg", ".txt", ".webmanifest"})
 _VERSIONED: Final = frozenset({".css", ".js", ".svg"})
-"""The kinds of files that a page loads under a version. Browsers know others, such as an app's manifest, by their path."""
+"""Files that a page loads under a version. Browsers know others, such as the manifest of an app, by their path."""
 _REFERENCE: Final = re.compile(rb'\b(href|src)="([^"]+)"')
 _VERSION: Final = re.compile(rb"v-[0-9a-f]{16}")
 _REFUSED: Final = re.compile(r"\s*q=0(\.0*)?\s*")

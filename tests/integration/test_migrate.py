@@ -141,7 +141,7 @@ class PostgresqlTests(StoreMixin, MigrateCase):
         """Callnet on a PostgreSQL."""
         super().setUp()
         self.url = postgres.new_database_url()
-        self.config.write_text(f'state_dir = "{self.directory}"\ndatabase.url = "{self.url}"\n')
+        self.config.write_text(self.config.read_text() + f'database.url = "{self.url}"\n')
 
 
 class BackTests(MigrateCase):
