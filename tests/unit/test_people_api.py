@@ -72,6 +72,7 @@ class ProfileTests(PeopleApiCase):
             version = self.ask(PROFILE, photo=in_base64(data))["photo"]
             photo = {"type": f"image/{kind}", "version": version, "data": in_base64(data)}
             self.assertEqual({"photo": photo}, self.ask(PHOTO, contact_phone=PHONE))
+        self.assertEqual(3, self.fixture.profiles.photos)
 
     def test_hidden_photo(self) -> None:
         """One that may not be seen is answered as one that is not there: so is that of no account."""
