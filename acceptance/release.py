@@ -42,7 +42,7 @@ JUDGE: Final = "twine==7.0.0"
 JAVASCRIPT: Final = "clients/javascript"
 TELEVISION: Final = ROOT / "clients" / "python" / "README.md"
 """The page whose one program is a television."""
-MOST_LINES: Final = 25
+MOST_LINES: Final = 20
 """Lines of that program, with those that are empty."""
 TELEVISIONS_PHONE: Final = "13900139000"
 DAEMON_ONLY: Final = {"alembic", "callnet", "hiredis", "klein", "psycopg", "pyjwt", "sqlalchemy", "txredisapi"}
@@ -162,12 +162,12 @@ class Installation:
             try:
                 wait_for(lambda: "online" in output.read_text(), START_LIMIT, "the television to be online")
                 asyncio.run(_call_television(daemon.ports))
-                wait_for(lambda: "over: " in output.read_text(), START_LIMIT, "the television to see the end")
+                wait_for(lambda: "meet at " in output.read_text(), START_LIMIT, "the television to say where to meet")
             finally:
                 television.kill()
         told = output.read_text()
         found = [f"the television's program has {len(program.splitlines())} lines"]
-        expected = r"the television is connecting\nthe television is online\nmeet at https://\S+\nover: hangup\n"
+        expected = r"the television is connecting\nthe television is online\nmeet at https://\S+\n"
         return [
             *(found if len(program.splitlines()) > MOST_LINES else []),
             *([] if re.fullmatch(expected, told) else [f"the television said {told!r}"]),
