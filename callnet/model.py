@@ -19,6 +19,18 @@ DEVICE_ID_MAX: Final = 50
 CONTACT_NAME_MAX: Final = 64
 """The longest name of a contact, in characters."""
 
+PROFILE_NAME_MAX: Final = 64
+"""The longest name in a profile, in characters."""
+
+DEVICE_LABEL_MAX: Final = 64
+"""The longest label of a device, in characters."""
+
+PHOTO_MAX: Final = 32 * 1024
+"""The largest photo, in bytes."""
+
+PHOTO_SIDE_MAX: Final = 512
+"""The longest side of a photo, in pixels."""
+
 CONTACTS_MAX: Final = 1000
 """The most contacts that a list has which devices add to."""
 
@@ -36,6 +48,23 @@ PUSH_TARGET_MAX: Final = 2048
 
 EVERY_DEVICE: Final = "*"
 """The device id that rings all devices of a phone (protocol §2.1)."""
+
+
+EVERY_CALL: Final = "*"
+"""The room that stands for all calls of a history."""
+
+
+class Topic(StrEnum):
+    """The subject of a change of a phone's data, in the words of the wire (protocol §2.5)."""
+
+    CONTACTS = "contacts"
+    """Its lists, or the profile of a contact."""
+    ADDED = "added"
+    """The phones that list it."""
+    PROFILE = "profile"
+    SETTINGS = "settings"
+    HISTORY = "history"
+    DEVICES = "devices"
 
 
 class DeviceAddress(NamedTuple):

@@ -237,6 +237,8 @@ def _compose_node(
     api = AccountApi(
         people.logins,
         people.lists,
+        people.profiles,
+        people.devices,
         people.settings,
         people.past_calls,
         people.ways_to_wake,
@@ -262,6 +264,7 @@ def _compose_node(
         sites,
         owners.waker,
         owners.accounts,
+        people.profiles,
         ice,
         basis.tls,
         deliveries,

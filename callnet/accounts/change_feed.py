@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.revocations import Revocations
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
 from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.util.deferreds import Soon, or_else
@@ -35,7 +35,7 @@ class ChangeFeed:
     :param preferences: read again for changed phones, and for phones that could not be read before.
     :param close: closes the sockets of these phones that were opened with revoked tokens.
     :param leave: removes a device that is not connected from its call; ``*``: all such devices of a phone.
-    :param lists_changed: rereads the contacts of these phones, or with ``None`` of all.
+    :param data_changed: applies changes to the extended devices of these phones; ``None``: anything may have changed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ChangeFeed:
         preferences: KnownPreferences,
         close: Callable[[Collection[str]], None],
         leave: Callable[[DeviceAddress], Soon[None]],
-        lists_changed: Callable[[Collection[str] | None], None],
+        data_changed: Callable[[Mapping[str, Collection[Topic]] | None], None],
     ) -> None:
         self._changes = changes
         self._revoked = revoked
@@ -62,13 +62,13 @@ class ChangeFeed:
         self._goes_on = False
         self.begun: Final[Deferred[None]] = Deferred()
         """Fires when revocations and policies are known."""
-        self._unread: set[str] = set()
-        """Changed phones that could not be read since."""
+        self._unread: dict[str, set[Topic]] = {}
+        """Changed phones that could not be read since, with what their devices are to read again."""
         self._must_read_all = False
         """Anything may have changed, and could not be read since."""
         self._close = close
         self._leave = leave
-        self._lists_changed = lists_changed
+        self._data_changed = data_changed
 
     def start(self) -> None:
         """Start the reads."""
@@ -102,7 +102,8 @@ class ChangeFeed:
 
     async def _look(self) -> None:
         changed = await self._changes.new()
-        self._unread.update(changed.phones)
+        for phone, topics in changed.phones.items():
+            self._unread.setdefault(phone, set()).update(topics)
         self._must_read_all = self._must_read_all or changed.is_all
         if self._must_read_all:
             await self._read_all()
@@ -120,7 +121,7 @@ class ChangeFeed:
         self._must_read_all = False
         self._unread.clear()
         self._forget(None)
-        self._lists_changed(None)
+        self._data_changed(None)
         phones = iter(revoked)
         while some := list(islice(phones, _AT_ONCE)):
             self._take_over({phone: revoked[phone] for phone in some})
@@ -128,12 +129,13 @@ class ChangeFeed:
                 await deferLater(self._clock, 0.0)
 
     async def _read(self, phones: frozenset[str]) -> None:
-        self._preferences.look_again(phones)
-        if phones:
-            found = await self._revoked.revoked(phones)
-            self._unread -= phones
-            self._forget(phones)
-            self._lists_changed(phones)
+        cached = frozenset(phone for phone in phones if self._unread[phone] != {Topic.HISTORY})
+        self._preferences.look_again(cached)
+        found = await self._revoked.revoked(cached) if cached else {}
+        topics = {phone: self._unread.pop(phone) for phone in phones}
+        if topics:
+            self._forget(cached)
+            self._data_changed(topics)
             self._take_over(found)
 
     def _take_over(self, revoked: Mapping[str, Collection[Revocation]]) -> None:

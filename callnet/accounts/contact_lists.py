@@ -34,10 +34,60 @@ class ContactPage(Struct, frozen=True, omit_defaults=True):
     """The ``after`` of the request for the next rows, if there are any."""
 
 
+class PersonRow(Struct, frozen=True):
+    """A contact, as its owner sees it."""
+
+    phone: Annotated[str, PHONE]
+    name: Annotated[str, NAME]
+    profile_name: Annotated[str, NAME]
+    """The name in its own profile; empty: it has none, or it may not be seen."""
+    photo: str | None
+    """The version of its photo, for `/contacts/photo`: keep a photo until this changes."""
+    favourite: bool
+    """True if it is one of the favourites."""
+    joined: bool
+    """It has a device that may be seen. Otherwise it may need an invitation."""
+    online: bool
+    blocked: bool
+    """True if the requesting phone blocks it."""
+
+
+class PeoplePage(Struct, frozen=True, omit_defaults=True):
+    """A page of a contact list, one row for each phone, and the cursor of the next one if there is more."""
+
+    contacts: list[PersonRow]
+    next: str | None = None
+    """The ``after`` of the request for the next rows, if there are any."""
+
+
+class AdderRow(Struct, frozen=True):
+    """A phone that has the requesting one in its list."""
+
+    phone: Annotated[str, PHONE]
+    profile_name: Annotated[str, NAME]
+    """The name in its profile, or the empty string."""
+    photo: str | None
+    """The version of its photo, for `/contacts/photo`."""
+
+
+class AdderList(Struct, frozen=True):
+    """Phones that have the requesting one in their lists."""
+
+    added: list[AdderRow]
+    """One row for each phone, at most 100."""
+
+
+class PhoneList(Struct, frozen=True):
+    """Phones, in order."""
+
+    phones: list[Annotated[str, PHONE]]
+    """The phones."""
+
+
 class ContactLists:
     """Shows devices the contacts of their phone, and changes its lists for them.
 
-    The other phone is not told, and no answer reveals whether it has an account.
+    A phone is told who lists it. No answer reveals more of whether a phone has an account than its devices do.
     """
 
     def __init__(self, contacts: SqlContacts, presence: IPresence, tokens: Tokens, phone_rule: PhoneRule) -> None:
@@ -73,23 +123,95 @@ class ContactLists:
         ]
         return ContactPage(rows, cursors.encode(_address(page[-1])) if len(found) > len(page) else None)
 
-    def add(self, token: str, phone: str, name: str | None = None) -> Deferred[None]:
+    def people(self, token: str, limit: int | None = None, after: str | None = None) -> Deferred[PeoplePage]:
+        """The contacts of the token's phone, by phone, whether they have devices or not.
+
+        :param limit: the maximum number of rows; ``None``: all.
+        :param after: the ``next`` of an earlier page.
+        :raises TokenInvalid: the token is not valid.
+        :raises DataInvalid: ``after`` is not such a cursor.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._people(token, limit, after))
+
+    async def _people(self, token: str, limit: int | None, after: str | None) -> PeoplePage:
+        owner = self._tokens.verify(token).device.phone
+        begin = None if after is None else cursors.decode(after, str)
+        if begin is not None and not is_well_formed_phone(begin):
+            raise DataInvalid(cursors.WRONG)
+        found = await self._contacts.people(owner, begin, None if limit is None else limit + 1)
+        page = found[:limit]
+        devices = [DeviceAddress(person.phone, device_id) for person in page for device_id in person.devices]
+        online = await self._presence.online(devices, owner) if devices else frozenset()
+        phones = {device.phone for device in online}
+        rows = [
+            PersonRow(
+                person.phone,
+                person.name,
+                person.profile.name,
+                person.profile.photo,
+                person.is_favourite,
+                bool(person.devices),
+                person.phone in phones,
+                person.is_blocked,
+            )
+            for person in page
+        ]
+        return PeoplePage(rows, cursors.encode(page[-1].phone) if len(found) > len(page) else None)
+
+    def added(self, token: str) -> Deferred[AdderList]:
+        """Phones that list the token's phone, and that it neither lists, nor blocks, nor has dismissed.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._added(token))
+
+    async def _added(self, token: str) -> AdderList:
+        found = await self._contacts.added(self._tokens.verify(token).device.phone)
+        return AdderList([AdderRow(one.phone, one.profile.name, one.profile.photo) for one in found])
+
+    def dismiss(self, token: str, phone: str) -> Deferred[None]:
+        """Leave a phone out of :meth:`added`, until it removes and adds the token's phone again.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises PhoneInvalid: the phone number is not acceptable.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._dismiss(token, phone))
+
+    async def _dismiss(self, token: str, phone: str) -> None:
+        await self._contacts.dismiss(*self._both(token, phone), self._tokens.now())
+
+    def blocked(self, token: str) -> Deferred[PhoneList]:
+        """The phones that the token's phone blocks, contacts or not.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._blocked(token))
+
+    async def _blocked(self, token: str) -> PhoneList:
+        return PhoneList(sorted(await self._contacts.blocked_by(self._tokens.verify(token).device.phone)))
+
+    def add(self, token: str, phone: str, name: str | None = None, favourite: bool | None = None) -> Deferred[None]:
         """Add a phone to the list of the token's phone.
 
         :param name: the new name of the contact; ``None``: unchanged.
+        :param favourite: whether it is a favourite; ``None``: unchanged.
         :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
         :raises DataInvalid: the name is not acceptable, or the list is full.
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._add(token, phone, name))
+        return Deferred.fromCoroutine(self._add(token, phone, name, favourite))
 
-    async def _add(self, token: str, phone: str, name: str | None) -> None:
+    async def _add(self, token: str, phone: str, name: str | None, favourite: bool | None) -> None:
         owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
             raise DataInvalid(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
-        await self._contacts.add(owner, phone, name, self._tokens.now())
+        await self._contacts.add(owner, phone, name, self._tokens.now(), favourite)
 
     def remove(self, token: str, phone: str) -> Deferred[None]:
         """Remove a phone from the list of the token's phone, if it is there. A blocked phone stays blocked.

@@ -92,7 +92,7 @@ class Historian:
             self._forget_at = self._clock.seconds() + _FORGET_EVERY
 
     def _write_histories(self, calls: Sequence[CallRecord[Over]]) -> Deferred[None]:
-        return self._history.write([sides(call) for call in calls])
+        return self._history.write([sides(call) for call in calls], self._now())
 
 
 async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]], Deferred[None]]) -> None:

@@ -11,7 +11,7 @@ from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import DataInvalid
-from callnet.model import Reason, is_room_id
+from callnet.model import EVERY_CALL, Reason, RoomId, is_room_id
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory
 from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 
@@ -63,6 +63,23 @@ class PastCalls:
         :raises Unavailable: the database cannot be reached.
         """
         return Deferred.fromCoroutine(self._page(token, PAGE if limit is None else limit, after))
+
+    def delete(self, token: str, room_id: str) -> Deferred[None]:
+        """Delete a call from the history of the token's phone, if it is there. The other phone keeps it.
+
+        :param room_id: the room of its row; ``*``: all calls.
+        :raises TokenInvalid: the token is not valid.
+        :raises DataInvalid: it is no room.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._delete(token, room_id))
+
+    async def _delete(self, token: str, room_id: str) -> None:
+        phone = self._tokens.verify(token).device.phone
+        if room_id != EVERY_CALL and not is_room_id(room_id):
+            raise DataInvalid('room_id must be 32 hexadecimal digits, or "*"')
+        room = None if room_id == EVERY_CALL else RoomId(room_id)
+        await self._history.delete(phone, room, self._tokens.now())
 
     async def _page(self, token: str, limit: int, after: str | None) -> PastCallPage:
         phone = self._tokens.verify(token).device.phone

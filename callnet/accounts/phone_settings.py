@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import PhoneRule
@@ -12,13 +13,19 @@ from callnet.accounts.tokens import Tokens
 from callnet.calls.quiet_hours import QuietHours, time_zone
 from callnet.errors import DataInvalid, PhoneInvalid
 from callnet.model import AUTO_ANSWER_MAX
-from callnet.storage.preferences import PhoneSettings, SqlPhoneSettings
+from callnet.storage.preferences import PhoneSettings, SqlPhoneSettings, WhoMayCall
 
 
 class SettingsOfPhones:
-    """Shows devices the settings of their phone, and changes them."""
+    """Shows devices the settings of their phone, and changes them.
 
-    def __init__(self, settings: SqlPhoneSettings, tokens: Tokens, phone_rule: PhoneRule) -> None:
+    :param contacts_only: whether nobody but contacts may call any phone, whatever that has set.
+    """
+
+    def __init__(
+        self, settings: SqlPhoneSettings, tokens: Tokens, phone_rule: PhoneRule, contacts_only: bool = False
+    ) -> None:
+        self._contacts_only = contacts_only
         self._settings = settings
         self._tokens = tokens
         self._phones = phone_rule
@@ -28,27 +35,34 @@ class SettingsOfPhones:
         token: str,
         quiet: QuietHours | UnsetType | None = UNSET,
         answered: Collection[str] | UnsetType = UNSET,
+        who_may_call: WhoMayCall | UnsetType = UNSET,
     ) -> Deferred[PhoneSettings]:
         """Change settings of the token's phone, and return all.
 
         :param quiet: the hours in which the phone rings for its own devices only; ``None``: there are none.
         :param answered: the phones whose calls its devices may answer automatically.
+        :param who_may_call: the answer is ``contacts`` whatever this is, if that holds for all phones.
         :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: the time zone is not known, or too many phones are named.
         :raises PhoneInvalid: one of them is not acceptable, or the token's own.
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._change(token, quiet, answered))
+        return Deferred.fromCoroutine(self._change(token, quiet, answered, who_may_call))
 
     async def _change(
-        self, token: str, quiet: QuietHours | UnsetType | None, answered: Collection[str] | UnsetType
+        self,
+        token: str,
+        quiet: QuietHours | UnsetType | None,
+        answered: Collection[str] | UnsetType,
+        who_may_call: WhoMayCall | UnsetType,
     ) -> PhoneSettings:
         phone = self._tokens.verify(token).device.phone
         if isinstance(quiet, QuietHours) and time_zone(quiet.time_zone) is None:
             raise DataInvalid("do_not_disturb: unknown time_zone")
         if not isinstance(answered, UnsetType):
             answered = self._read_phones(phone, answered)
-        return await self._settings.change(phone, quiet, answered, self._tokens.now())
+        found = await self._settings.change(phone, quiet, answered, self._tokens.now(), who_may_call)
+        return replace(found, who_may_call="contacts") if self._contacts_only else found
 
     def _read_phones(self, owner: str, texts: Collection[str]) -> Collection[str]:
         if len(texts) > AUTO_ANSWER_MAX:

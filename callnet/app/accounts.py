@@ -18,9 +18,11 @@ from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
+from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.profiles import Profiles
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.roster import CachedRoster
 from callnet.accounts.tokens import Tokens
@@ -35,11 +37,13 @@ from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
+from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
+from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import PushKind, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.roster import SqlRoster
@@ -86,6 +90,8 @@ class People(Struct, frozen=True):
 
     logins: Logins
     lists: ContactLists
+    profiles: Profiles
+    devices: OwnDevices
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
@@ -154,9 +160,10 @@ def compose_people(
         owners.preferences,
         close,
         rooms.orders.revoke_absent,
-        rooms.extensions.lists_changed,
+        rooms.extensions.data_changed,
     )
-    history = SqlHistory(database, run, settings.accounts.who_may_call == "contacts", settings.history.rows)
+    contacts_only = settings.accounts.who_may_call == "contacts"
+    history = SqlHistory(database, run, contacts_only, settings.history.rows)
     sender = _code_sender(settings.accounts, reactor)
     codes = None
     if sender is not None:
@@ -177,7 +184,9 @@ def compose_people(
             change_feed.look,
         ),
         ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, phones),
-        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones),
+        Profiles(SqlProfiles(database, run, mutual), tokens, phones),
+        OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
+        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),
         PastCalls(history, tokens),
         WaysToWake(
             owners.registrations,

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from callnet.accounts.profiles import Profiles
 from callnet.accounts.revocations import Revocations
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.rooms import RoomManager
@@ -59,6 +60,7 @@ class Counted(Struct, frozen=True):
     sites: Sequence[CappedSite]
     waker: Waker
     accounts: SqlAccounts
+    profiles: Profiles
     ice: IceServers
     tls: ServerTls
     deliveries: Sequence[Deliveries]
@@ -132,6 +134,7 @@ class Counted(Struct, frozen=True):
         yield from of_turn(self.ice.given, self.ice.refused)
         yield of_wakes(self.waker.counts)
         yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
+        yield Family("callnet_photos_stored", "Photos stored for phones.", [Sample("", self.profiles.photos)])
         for delivery in self.deliveries:
             yield delivery.counted()
         known = [Sample("", self.revocations.count)]

@@ -9,16 +9,20 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.ports import IBus, ICallStore, IRoster, Roster
+from callnet.calls.notices import ChangeNotices
+from callnet.calls.ports import IBus, ICallStore, IPreferences, IRoster, Roster
 from callnet.calls.presence import Presence
 from callnet.calls.records import Active, DeviceRelay
 from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.switchboard import PerKeyQueue, Transactions, nothing
 from callnet.calls.transaction import other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
-from callnet.model import Accepted, DeviceAddress, Reason, RoomId
-from callnet.util.deferreds import Soon, logged_unless_unavailable
+from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
+from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
+
+_OF_LISTS: Final = frozenset({Topic.CONTACTS, Topic.ADDED})
+"""The subjects of changes that change who a phone's contacts are."""
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an extended device")
@@ -47,6 +51,7 @@ class Extensions:
     """Requests of extended devices, each device's in their order.
 
     :param here: the newest connections of devices on this node.
+    :param notices: tells devices that data of their phones have changed.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Extensions:
         here: Mapping[DeviceAddress, DeviceSession],
         presence: Presence,
         roster: IRoster,
+        preferences: IPreferences,
+        notices: ChangeNotices,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -66,6 +73,8 @@ class Extensions:
         self._here = here
         self._presence = presence
         self._roster = roster
+        self._preferences = preferences
+        self._notices = notices
 
     def came(self, session: DeviceSession) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
@@ -82,6 +91,29 @@ class Extensions:
         self._presence.leave(session)
         if self._here.get(session.address) is session:
             self._roster.went(session.address)
+
+    def data_changed(self, changed: Mapping[str, Collection[Topic]] | None) -> None:
+        """Tell the devices of these phones of changes, and those that list them of changed profiles; ``None``: anything
+        may have changed, and nobody is told.
+        """
+        if changed is None:
+            self.lists_changed(None)
+            return
+        self.lists_changed([phone for phone, topics in changed.items() if not topics or _OF_LISTS & set(topics)])
+        for session in self._presence.onlookers_of(changed):
+            topics = changed[session.address.phone]
+            if topics:
+                self._notices.note(session, topics)
+        for phone, topics in changed.items():
+            if Topic.PROFILE in topics:
+                or_else(begin(self._tell_contacts(phone)), _log_unless_unavailable)
+
+    async def _tell_contacts(self, phone: str) -> None:
+        """Tell the devices that list a phone, and may see its profile, that this has changed."""
+        policy = await self._preferences.policy_of(phone)
+        for onlooker in self._presence.watchers_of(phone):
+            if policy.admits(onlooker.address.phone):
+                self._notices.note(onlooker, [Topic.CONTACTS])
 
     def lists_changed(self, phones: Collection[str] | None) -> None:
         """Reread the contacts of these phones, or with ``None`` of all."""

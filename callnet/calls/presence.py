@@ -113,6 +113,10 @@ class Presence:
         """The onlookers of these phones, or with ``None`` all."""
         return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
+    def watchers_of(self, phone: str) -> list[Onlooker]:
+        """The devices that are told of a phone."""
+        return list(self._onlookers.get(phone, ()))
+
     def stop(self) -> None:
         """Stop all reads."""
         self._alarm.stop()

@@ -53,9 +53,11 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
 
     def allows(self, phone: str, date: float) -> bool:
         """Return whether a phone may call at a date, in seconds since 1970."""
-        if phone in self.blocked or (self.only is not None and phone not in self.only):
-            return False
-        return self.quiet is None or not self.quiet.cover(date)
+        return self.admits(phone) and (self.quiet is None or not self.quiet.cover(date))
+
+    def admits(self, phone: str) -> bool:
+        """Return whether a phone may call at some time."""
+        return phone not in self.blocked and (self.only is None or phone in self.only)
 
 
 ANYONE: Final = Policy()

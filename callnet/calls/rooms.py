@@ -30,6 +30,7 @@ from callnet.calls.delivery import (
     Respond,
 )
 from callnet.calls.extensions import NO_ROSTER, Extensions
+from callnet.calls.notices import ChangeNotices
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
@@ -103,8 +104,17 @@ class RoomManager:
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._transactions, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
+        self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
-            store, bus, self._transactions, self._queue, self._devices, self.presence, roster
+            store,
+            bus,
+            self._transactions,
+            self._queue,
+            self._devices,
+            self.presence,
+            roster,
+            preferences,
+            self._notices,
         )
         self._waiters = OutcomeWaiters(self.counts)
         self._offline = OfflineAnswers(clock, self._retries)
@@ -129,6 +139,7 @@ class RoomManager:
         self._retries.stop()
         self._departures.stop()
         self.presence.stop()
+        self._notices.stop()
 
     # Devices come and go
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, ClassVar, Final, TypeAlias
@@ -40,7 +40,7 @@ from callnet.frames.base import (
 )
 from callnet.frames.decode import BadFrame, error_frame
 from callnet.frames.v2 import MissedCall
-from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
+from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, Topic
 from callnet.util.deferreds import logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 
@@ -242,6 +242,9 @@ class Session:
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
         """Do nothing: base clients request the contact list."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Do nothing: base clients request what they show."""
 
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Do nothing: base clients do not know signals."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, Literal
 
@@ -26,6 +26,7 @@ from callnet.frames.v2 import (
     PING_EVERY,
     CallOfPhone,
     CallRinging,
+    Changed,
     ExtendedCall,
     ExtendedCalledRefuse,
     ExtendedCalledSuccess,
@@ -45,7 +46,7 @@ from callnet.frames.v2 import (
     compact,
     is_deep,
 )
-from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId
+from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId, Topic
 from callnet.util.deferreds import begin, or_else
 
 LONGEST_FRAME: Final = 16 * 1024
@@ -195,6 +196,10 @@ class ExtendedSession(Session):
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
         """Report that a device of a contact has come or gone."""
         self._say(PresenceOf(*device, is_online))
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Report that data of the phone have changed."""
+        self._say(Changed(sorted(topics)))
 
     def going_away(self, reconnect_in: float, deadline: float) -> None:
         """Announce the close of the socket in ``deadline`` seconds, and the delay before the reconnect."""

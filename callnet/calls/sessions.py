@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from callnet.calls.preferences import Preferences
 from callnet.calls.records import CallRecord, Known, SeatsRecord
 from callnet.frames.v2 import MissedCall
-from callnet.model import DeviceAddress, Outcome, RoomId
+from callnet.model import DeviceAddress, Outcome, RoomId, Topic
 
 
 class DeviceSession(Protocol):
@@ -30,6 +30,9 @@ class DeviceSession(Protocol):
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
         """Tell an extended client that a device has come or gone."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Tell an extended client that data of its phone have changed."""
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Tell an extended client its current call, and the active calls of its phone's other devices."""
@@ -60,7 +63,7 @@ class DeviceSession(Protocol):
 
 
 class Onlooker(Protocol):
-    """A connected receiver of presence changes."""
+    """A connected receiver of changes of presence and of its phone's data."""
 
     @property
     def address(self) -> DeviceAddress:
@@ -68,6 +71,9 @@ class Onlooker(Protocol):
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
         """Tell it that a device has come or gone."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Tell it that data of its phone have changed."""
 
 
 class SeatSession(Protocol):

@@ -16,7 +16,7 @@ from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices
-from callnet.storage.preferences import change
+from callnet.storage.preferences import WhoMayCall, change
 
 
 @click.group()
@@ -114,6 +114,9 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     "--auto-answer", "answered", multiple=True, metavar="PHONE", help="Let its devices answer this phone automatically."
 )
 @click.option("--no-auto-answer", is_flag=True, help="Let its devices answer no phone automatically.")
+@click.option(
+    "--who-may-call", type=click.Choice(["anyone", "contacts"]), help="Let only phones that it lists call the phone."
+)
 @click.pass_context
 def settings_(
     context: click.Context,
@@ -122,8 +125,9 @@ def settings_(
     disturb: bool,
     answered: tuple[str, ...],
     no_auto_answer: bool,
+    who_may_call: WhoMayCall | None,
 ) -> None:
-    """Set and show quiet hours and automatic answers of a phone.
+    """Set and show quiet hours, automatic answers and permitted callers of a phone.
 
     During quiet hours the phone appears offline to others; its own devices may call each other. Each device decides
     for itself whether to answer automatically.
@@ -137,12 +141,14 @@ def settings_(
     quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
     with opened(settings) as database:
         given = sorted(set(others)) if others or no_auto_answer else UNSET
-        found = change(database, phone, quiet, given, time.time())
+        found = change(database, phone, quiet, given, time.time(), UNSET if who_may_call is None else who_may_call)
     if found.quiet is not None:
         shown = found.quiet.fields()
         click.echo(f"quiet from {shown['from']} to {shown['to']}, {shown['time_zone']}")
     for other in found.auto_answer:
         click.echo(f"answers {other} automatically")
+    if found.who_may_call == "contacts":
+        click.echo("only its contacts may call")
 
 
 def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:

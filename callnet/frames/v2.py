@@ -16,8 +16,8 @@ from callnet.frames import decode
 from callnet.frames.base import Call, CalledRefuse, CalledSuccess, CallingHangup, Frame, Message
 from callnet.frames.decode import SEED_FIELDS, Field, Fields, Grammar, text_of
 from callnet.frames.ice import IceServer
-from callnet.model import RoomId, is_plain_text
-from callnet.util.schema_hints import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM
+from callnet.model import RoomId, Topic, is_plain_text
+from callnet.util.schema_hints import DEVICE_ID, ID, ID_MAX, PAGE, PHONE, ROOM, one_of
 
 SUBPROTOCOL: Final = "callnet.v2"
 """The subprotocol of an extended client's handshake (RFC 6455 §1.9)."""
@@ -179,6 +179,13 @@ class MissedCalls(Frame, frozen=True, tag="missed"):
     calls: Sequence[MissedCall]
 
 
+class Changed(Frame, frozen=True, tag="changed"):
+    """Data of the phone were changed, by any of its devices or by others: they are to be read again."""
+
+    what: Sequence[Annotated[Topic, one_of(Topic)]]
+    """``contacts``: the phone's lists, or the profile of a contact; ``added``: the phones that list it."""
+
+
 class Pong(Frame, frozen=True, tag="pong"):
     """The socket is alive."""
 
@@ -196,7 +203,7 @@ class GoingAway(Frame, frozen=True, tag="going_away"):
 
 
 ExtendedMessage: TypeAlias = (
-    Message | Welcome | CallRinging | SignalFrom | PeerState | PresenceOf | MissedCalls | Pong | GoingAway
+    Message | Welcome | CallRinging | SignalFrom | PeerState | PresenceOf | MissedCalls | Changed | Pong | GoingAway
 )
 """The messages to an extended client."""
 

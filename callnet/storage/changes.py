@@ -6,7 +6,7 @@ greater id may be the first to be seen, so each look asks again for the ids that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, insert, or_, select
 from twisted.internet.defer import Deferred
 
+from callnet.model import Topic
 from callnet.storage.database import Database
 from callnet.storage.tables import Run, change, shared_time
 
@@ -23,6 +24,7 @@ _LATE_MAX: Final = 60.0
 """Seconds within which a transaction that has taken an id ends."""
 _BEGUN_BEFORE: Final = 1000
 """Ids before the newest one that may still be seen late at a look at everything."""
+_TOPICS: Final = frozenset(Topic)
 _GAPS_MAX: Final = 200
 """Gaps that are asked about one by one."""
 
@@ -30,8 +32,8 @@ _GAPS_MAX: Final = 200
 class Changed(Struct, frozen=True):
     """The changes since the last read."""
 
-    phones: Collection[str]
-    """The changed phones."""
+    phones: Mapping[str, Collection[Topic]]
+    """The changed phones, each with what its devices are to read again."""
     time: float
     """The time of the read, in seconds since 1970, by the database's clock, which all nodes share. Of a file of SQLite
     that is the machine's."""
@@ -39,15 +41,16 @@ class Changed(Struct, frozen=True):
     """True if anything else may have changed as well: it was the first read, or the last was too long ago."""
 
 
-def note(connection: Connection, phones: Iterable[str], now: float) -> None:
+def note(connection: Connection, phones: Iterable[str], now: float, topic: Topic | None = None) -> None:
     """Write down, within a transaction, that something has changed about these phones.
 
     :param now: see :func:`shared_time`.
+    :param topic: what their devices are to read again; ``None``: nothing.
     """
-    time = shared_time(connection, now)
-    connection.execute(change.delete().where(change.c.at < time - KEPT))
-    rows = [{"phone": phone} for phone in dict.fromkeys(phones)]
+    rows = [{"phone": phone, "topic": topic} for phone in dict.fromkeys(phones)]
     if rows:
+        time = shared_time(connection, now)
+        connection.execute(change.delete().where(change.c.at < time - KEPT))
         connection.execute(insert(change).values(at=time), rows)
 
 
@@ -94,7 +97,9 @@ class SqlChanges:
                 self._gaps, self._gave_up_at = (), None
             wanted = [row.id.between(gap.first, gap.last) for gap in self._gaps]
             if newest > since or wanted:
-                rows = connection.execute(select(row.id, row.phone).where(or_(row.id > since, *wanted))).all()
+                rows = connection.execute(
+                    select(row.id, row.phone, row.topic).where(or_(row.id > since, *wanted))
+                ).all()
             else:
                 rows = []
         seen = sorted(found.id for found in rows)
@@ -105,7 +110,12 @@ class SqlChanges:
         if len(gaps) > _GAPS_MAX:
             gaps, self._gave_up_at = [], time
         self._gaps = gaps
-        return Changed(dict.fromkeys(found.phone for found in rows), time, is_all)
+        phones: dict[str, set[Topic]] = {}
+        for found in rows:
+            topics = phones.setdefault(found.phone, set())
+            if found.topic in _TOPICS:  # a newer release may know others
+                topics.add(Topic(found.topic))
+        return Changed(phones, time, is_all)
 
     def _has_missed(self, seen: int, oldest: int, newest: int, time: float) -> bool:
         """Tell whether changes may be gone that were not seen: it was too long ago, or others had another database."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select
 
 from callnet.errors import DataInvalid
-from callnet.model import BLOCKED_MAX
+from callnet.model import BLOCKED_MAX, Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.tables import account, account_device, blocked, contact
@@ -53,7 +53,10 @@ def add(
             row = contact.c
             which = (row.owner == bindparam("of"), row.contact == bindparam("whom"))
             connection.execute(contact.delete().where(*which), [{"of": one.owner, "whom": one.contact} for one in gone])
-        for insert, some in ((database.insert_or_replace(contact), pairs), (database.insert_missing(contact), missing)):
+        for insert, some in (
+            (database.insert_or_replace(contact, "name"), pairs),
+            (database.insert_missing(contact), missing),
+        ):
             rows = [{"owner": pair.owner, "contact": pair.contact, "name": pair.name} for pair in some]
             if rows:
                 connection.execute(insert, rows)
@@ -80,7 +83,7 @@ def block(database: Database, owner: str, phone: str, now: float) -> None:
         if connection.scalar(select(row.phone).where(row.owner == owner, row.phone == phone)) is None:
             require_room(connection, blocked, owner, BLOCKED_MAX)
             connection.execute(blocked.insert(), {"owner": owner, "phone": phone})
-            changes.note(connection, [owner], now)
+            changes.note(connection, [owner], now, Topic.CONTACTS)
 
 
 def unblock(database: Database, owner: str, phone: str, now: float) -> bool:
@@ -88,7 +91,7 @@ def unblock(database: Database, owner: str, phone: str, now: float) -> bool:
     with database.write() as connection:
         is_out = _take_out(connection, blocked, owner, blocked.c.phone == phone)
         if is_out:
-            changes.note(connection, [owner], now)
+            changes.note(connection, [owner], now, Topic.CONTACTS)
         return is_out
 
 
@@ -97,7 +100,9 @@ def note_pairs(connection: Connection, pairs: Iterable[tuple[str, str]], now: fl
 
     That is news for both: each may be shown devices of the other only while both list each other.
     """
-    changes.note(connection, [phone for pair in pairs for phone in pair], now)
+    listed = list(pairs)
+    changes.note(connection, (owner for owner, _ in listed), now, Topic.CONTACTS)
+    changes.note(connection, (phone for _, phone in listed), now, Topic.ADDED)
 
 
 def require_room(connection: Connection, table: Table, owner: str, most: int) -> None:

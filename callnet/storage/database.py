@@ -215,10 +215,11 @@ class Database:
         """An ``INSERT`` that leaves a row alone that is there already."""
         return self._insert(table).on_conflict_do_nothing()
 
-    def insert_or_replace(self, table: Table) -> Insert:
-        """An ``INSERT`` that overwrites the other columns of an existing row."""
+    def insert_or_replace(self, table: Table, *columns: str) -> Insert:
+        """An ``INSERT`` that overwrites these columns of an existing row, or without ``columns`` all others."""
         insert = self._insert(table)
-        others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+        replaced = columns or [column.name for column in table.columns if not column.primary_key]
+        others = {name: insert.excluded[name] for name in replaced}
         return insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others)
 
     def insert_or_raise(self, table: Table, column: str) -> Insert:

@@ -7,22 +7,28 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
+from twisted.internet.defer import Deferred
 
-from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, drop, past_calls
-from callnet.storage.preferences import NOTHING_SET, settings_of
+from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
+from callnet.storage.profiles import Photo, Profile, photo_of, profile_of
 from callnet.storage.push import registrations
 from callnet.storage.tables import (
+    Run,
     account,
     account_device,
     auto_answer,
     blocked,
     contact,
+    contacts_only,
+    covered_by,
     heard_until,
     one_time_code,
+    profile,
     push_registration,
     quiet_hours,
 )
@@ -70,7 +76,7 @@ def provision(
     rows = [{"phone": phone, "device_id": device_id, "secret": given.get(device_id)} for device_id in device_ids]
     with database.write() as connection:
         make(database, connection, [phone], rows, now if is_told else None)
-        changes.note(connection, [phone], now)
+        changes.note(connection, [phone], now, Topic.DEVICES)
         row = account_device.c
         kept = connection.execute(select(row.device_id, row.secret).where(row.phone == phone)).all()
     return {
@@ -98,11 +104,101 @@ def set_secret(database: Database, address: DeviceAddress, secret: bytes | None,
         return changed.rowcount > 0
 
 
+class OwnDevice(Struct, frozen=True):
+    """One device of a phone, as the phone's other devices see it."""
+
+    device_id: str
+    label: str
+    last_used_at: float | None
+    """In seconds since 1970, to the day; ``None``: not known."""
+
+
+class SqlDevices:
+    """The devices of a phone as its own devices see and change them. A change notifies every node.
+
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
+        self._database = database
+        self._run = run
+        self._now = now
+
+    def of(self, phone: str) -> Deferred[Sequence[OwnDevice]]:
+        """The devices of a phone, by their ids.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._of, phone)
+
+    def _of(self, phone: str) -> Sequence[OwnDevice]:
+        row = account_device.c
+        found = select(row.device_id, row.label, row.last_used_at).where(row.phone == phone).order_by(row.device_id)
+        with self._database.read() as connection:
+            return [OwnDevice(each[0], each[1] or "", each[2]) for each in connection.execute(found)]
+
+    def rename(self, device: DeviceAddress, label: str) -> Deferred[bool]:
+        """Give a device a label; return whether there is such a device.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._rename, device, label)
+
+    def _rename(self, device: DeviceAddress, label: str) -> bool:
+        renamed = account_device.update().where(covered_by(device, account_device)).values(label=label)
+        with self._database.write() as connection:
+            is_there = connection.execute(renamed).rowcount > 0
+            changes.note(connection, [device.phone] if is_there else [], self._now(), Topic.DEVICES)
+        return is_there
+
+    def log_out(self, device: DeviceAddress, secret: bytes) -> Deferred[bool]:
+        """Revoke all tokens of a device, and its secret if it has one; return whether there is such a device.
+
+        :param secret: SHA-256 of a secret that nobody knows, in the place of its own.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._log_out, device, secret)
+
+    def _log_out(self, device: DeviceAddress, secret: bytes) -> bool:
+        row = account_device.c
+        had_one = row.secret.is_not(None) | row.offered.is_not(None)
+        logged_out = account_device.update().where(covered_by(device, account_device))
+        with self._database.write() as connection:
+            self._database.take_turns(connection, device.phone)  # first of all, as below
+            is_there = connection.execute(
+                logged_out.values(secret=case((had_one, secret), else_=None), offered=None)
+            ).rowcount
+            if is_there:
+                revoking.revoke_all(self._database, connection, device, self._now)
+                changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
+        return is_there > 0
+
+    def remove(self, device: DeviceAddress) -> Deferred[bool]:
+        """Remove a device, and revoke all its tokens; return whether there was such a device.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._remove, device)
+
+    def _remove(self, device: DeviceAddress) -> bool:
+        with self._database.write() as connection:
+            self._database.take_turns(connection, device.phone)  # first of all, as below
+            removed = connection.execute(account_device.delete().where(covered_by(device, account_device))).rowcount
+            if removed:
+                connection.execute(heard_until.delete().where(covered_by(device, heard_until)))
+                revoking.revoke_all(self._database, connection, device, self._now)
+                changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
+        return removed > 0
+
+
 class Device(Struct, frozen=True):
-    """One device of a phone."""
+    """One device of a phone, as it is exported."""
 
     device_id: str
     has_secret: bool
+    label: str
+    last_used_at: float | None
+    """Seconds since 1970."""
 
 
 class WakeRow(Struct, frozen=True):
@@ -120,11 +216,15 @@ class PersonalData(Struct, frozen=True):
 
     phone: str
     devices: Sequence[Device]
+    profile: Profile
+    photo: Photo | None
     contacts: Mapping[str, str]
     """Names, by phone."""
+    favourites: Sequence[str]
     blocked: Sequence[str]
     do_not_disturb: Mapping[str, str] | None
     auto_answer: Sequence[str]
+    who_may_call: WhoMayCall
     wake: Sequence[WakeRow]
     calls: Sequence[PastCall]
     """The newest first."""
@@ -138,11 +238,14 @@ def export(database: Database, phone: str) -> PersonalData | None:
     with database.read() as connection:
         known = connection.execute(select(account.c.phone).where(account.c.phone == phone)).first()
         devices = connection.execute(
-            select(device.device_id, device.secret).where(device.phone == phone).order_by(device.device_id)
+            select(device.device_id, device.secret, device.label, device.last_used_at)
+            .where(device.phone == phone)
+            .order_by(device.device_id)
         ).all()
         names = connection.execute(
-            select(listed.contact, listed.name).where(listed.owner == phone).order_by(listed.contact)
+            select(listed.contact, listed.name, listed.favourite).where(listed.owner == phone).order_by(listed.contact)
         ).all()
+        own, photo = profile_of(connection, phone), photo_of(connection, phone)
         refused = connection.scalars(
             select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
         ).all()
@@ -150,15 +253,20 @@ def export(database: Database, phone: str) -> PersonalData | None:
         wake = registrations(connection, DeviceAddress(phone, EVERY_DEVICE))
         calls = past_calls(connection, phone)
         untold = [msgspec.json.decode(body) for body in outbox.bodies(connection, outbox.names(phone))]
-    if known is None and not (names or refused or wake or calls or untold) and settings == NOTHING_SET:
+    is_plain = settings == NOTHING_SET and own == Profile()
+    if known is None and is_plain and not (names or refused or wake or calls or untold):
         return None
     return PersonalData(
         phone,
-        [Device(row.device_id, row.secret is not None) for row in devices],
+        [Device(row.device_id, row.secret is not None, row.label or "", row.last_used_at) for row in devices],
+        own,
+        photo,
         {row.contact: row.name for row in names},
+        [row.contact for row in names if row.favourite],
         list(refused),
         None if settings.quiet is None else settings.quiet.fields(),
         settings.auto_answer,
+        settings.who_may_call,
         [WakeRow(one.device.device_id, one.kind, one.target, one.created_at) for one in wake],
         calls,
         untold,
@@ -179,6 +287,8 @@ def delete(database: Database, phone: str, clock: Callable[[], float]) -> bool:
             (quiet_hours, quiet_hours.c.phone),
             (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
+            (contacts_only, contacts_only.c.phone),
+            (profile, profile.c.phone),
             (one_time_code, one_time_code.c.phone),
             (push_registration, push_registration.c.phone),
             (account_device, account_device.c.phone),

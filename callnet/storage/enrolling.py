@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from math import inf
 from typing import Final, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, or_, select, tuple_
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.devices import make
@@ -31,6 +32,9 @@ _TOGETHER: Final = 500
 
 UNUSED_FOR: Final = 7 * 86400.0
 """Seconds after which a device is forgotten at the earliest that a login has made and that was never used."""
+
+_USE_NOTED_EVERY: Final = 86400.0
+"""Seconds after which a further use of a device is recorded."""
 
 _KNOWN: Final = 10_000
 """Devices that are remembered to be known."""
@@ -47,6 +51,8 @@ class Enrolled(Struct, frozen=True):
     """SHA-256 of the secret that it was offered when it was created, and has not used yet."""
     is_unused: bool = False
     """True if it was created by a login, and has not been used since."""
+    last_used_at: float = -inf
+    """The last recorded use, in seconds since 1970."""
 
 
 class _Question(Struct):
@@ -134,13 +140,14 @@ class SqlAccounts:
         return self._run(self._claim, address, offered, now).addCallback(self._claimed, address)
 
     def used(self, address: DeviceAddress) -> None:
-        """Record that a device is used: it has connected, or logged in again.
+        """Record that a device is used: it has connected, or logged in again. The time is recorded once a day.
 
         Devices created by logins and never used are forgotten. This does not wait, and a failed write is repeated at
         the next use.
         """
         known = self._known.get(address)
-        if known is not None and not known.is_unused:
+        lately = self._newcomers.now() - _USE_NOTED_EVERY
+        if known is not None and not known.is_unused and known.last_used_at > lately:
             return
         self._used[address] = None
         if not self._is_noting:
@@ -280,7 +287,7 @@ class SqlAccounts:
         unused = row.unused_since < now - self._newcomers.unused_for
         phones = connection.scalars(account_device.delete().where(unused).returning(row.phone)).all()
         if phones:
-            changes.note(connection, phones, now)
+            changes.note(connection, phones, now, Topic.DEVICES)
         return len(phones)
 
     def _room(self, connection: Connection, phones: Collection[str], most: int) -> dict[str, int]:
@@ -292,15 +299,17 @@ class SqlAccounts:
         return dict.fromkeys(phones, most) | {phone: most - number for phone, number in connection.execute(count)}
 
     def _use(self, addresses: Collection[DeviceAddress]) -> Collection[str]:
-        """Write down that these are used; the phones of which some were not."""
+        """Write down that these are used; the phones of those of which that was not known."""
         row = account_device.c
+        now = self._newcomers.now()
         pairs = [(address.phone, address.device_id) for address in addresses]
-        unused = tuple_(row.phone, row.device_id).in_(pairs) & row.unused_since.is_not(None)
+        is_long_ago = or_(row.last_used_at.is_(None), row.last_used_at <= now - _USE_NOTED_EVERY)
+        unnoted = tuple_(row.phone, row.device_id).in_(pairs) & or_(row.unused_since.is_not(None), is_long_ago)
         with self._database.read() as connection:
-            phones = connection.scalars(select(row.phone).where(unused)).all()
+            phones = connection.scalars(select(row.phone).where(unnoted)).all()
         if phones:
             with self._database.write() as connection:
-                connection.execute(account_device.update().where(unused).values(unused_since=None))
+                connection.execute(account_device.update().where(unnoted).values(unused_since=None, last_used_at=now))
         return frozenset(phones)
 
     def _offer(self, address: DeviceAddress, offer: bytes, now: float) -> None:
@@ -320,7 +329,7 @@ class SqlAccounts:
         with self._database.write() as connection:
             claimed = connection.execute(statement).rowcount > 0
             if claimed:
-                changes.note(connection, [address.phone], now)
+                changes.note(connection, [address.phone], now, Topic.DEVICES)
         return claimed
 
     def _claimed(self, claimed: bool, address: DeviceAddress) -> bool:
@@ -346,12 +355,15 @@ def _read_devices(connection: Connection, addresses: Sequence[DeviceAddress]) ->
     row = account_device.c
     # SQLAlchemy keeps the values of the first statement of a kind forever: they had better be none of ours.
     pairs = [(address.phone, address.device_id) for address in addresses]
-    statement = select(row.phone, row.device_id, row.secret, row.offered, row.unused_since).where(
+    statement = select(row.phone, row.device_id, row.secret, row.offered, row.unused_since, row.last_used_at).where(
         tuple_(row.phone, row.device_id).in_(pairs)
     )
     return {
         DeviceAddress(found.phone, found.device_id): Enrolled(
-            found.secret, found.offered, found.unused_since is not None
+            found.secret,
+            found.offered,
+            found.unused_since is not None,
+            -inf if found.last_used_at is None else found.last_used_at,
         )
         for found in connection.execute(statement)
     }

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    exists,
     false,
     select,
     true,
@@ -25,9 +26,21 @@ from sqlalchemy import (
 )
 from twisted.internet.defer import Deferred
 
-from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
+from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic
+from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import Run, account, account_device, blocked, call_history, contact, insert_rows, past_call
+from callnet.storage.preferences import strict_phones
+from callnet.storage.tables import (
+    Run,
+    account,
+    account_device,
+    blocked,
+    call_history,
+    contact,
+    heard_until,
+    insert_rows,
+    past_call,
+)
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""
@@ -117,10 +130,16 @@ _CALLED: Final = _view(
 _VIEWS: Final = (call_history, _PLACED, _CALLED)
 """All in which a phone may have calls."""
 _HIDDEN: Final = (
-    ("caller", _call.callee_outcome, {"caller_outcome": None}),
-    ("callee", _call.caller_outcome, {"callee_outcome": None, "callee_device_id": "", "callee_room_id": ""}),
+    ("caller", _call.room_id, _call.callee_outcome, {"caller_outcome": None}),
+    (
+        "callee",
+        _call.callee_room_id,
+        _call.caller_outcome,
+        {"callee_outcome": None, "callee_device_id": "", "callee_room_id": ""},
+    ),
 )
-"""The two sides of a row; the outcome of the other one; and the values of a row in which this one is hidden."""
+"""The two sides of a row, with the room as that one knows it; the outcome of the other one; and the values of a row in
+which this one is hidden."""
 
 
 class SqlHistory:
@@ -136,24 +155,27 @@ class SqlHistory:
         self._contacts_only = contacts_only
         self._rows_max = rows_max
 
-    def write(self, calls: Sequence[Sides]) -> Deferred[None]:
-        """Write calls, except those already there.
+    def write(self, calls: Sequence[Sides], now: float) -> Deferred[None]:
+        """Write calls, except those already there. Nodes are notified of phones that have an extended device, and
+        another device.
 
         A phone that was not reached sees a call only if it concerns it: the called device, or for ``*`` the account,
         must exist, and the caller must be allowed to call at some time. Otherwise only the caller's phone sees the
         call.
 
+        :param now: in seconds since 1970.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._write, calls)
+        return self._run(self._write, calls, now)
 
-    def _write(self, calls: Sequence[Sides]) -> None:
+    def _write(self, calls: Sequence[Sides], now: float) -> None:
         in_doubt = [called for _, called in calls if not called.rang]
         with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
             rows = [_as_row(*sides, sides[1].rang or sides[1] not in not_told) for sides in calls]
             rows.sort(key=_key)  # so that two nodes do not wait for each other
             insert_rows(connection, self._database.insert_missing(past_call), rows)
+            changes.note(connection, _with_onlookers(connection, calls), now, Topic.HISTORY)
         # Room ids are random: one call of 256 has its phones looked at, whichever node writes it.
         looked_at = {side.phone for sides in calls if sides[0].room.endswith("00") for side in sides}
         for phone in sorted(looked_at if self._rows_max else ()):
@@ -179,6 +201,19 @@ class SqlHistory:
     def _past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Sequence[PastCall]:
         with self._database.read() as connection:
             return past_calls(connection, phone, after, limit)
+
+    def delete(self, phone: str, room: RoomId | None, now: float) -> Deferred[None]:
+        """Remove a call of a phone, or with ``None`` all of them; the other phone keeps it. A removal notifies every
+        node.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._delete, phone, room, now)
+
+    def _delete(self, phone: str, room: RoomId | None, now: float) -> None:
+        with self._database.write() as connection:
+            if drop(connection, phone, room=room):
+                changes.note(connection, [phone], now, Topic.HISTORY)
 
     def forget(self, before: float) -> Deferred[None]:
         """Remove the calls from before a time.
@@ -210,7 +245,10 @@ def unwanted(connection: Connection, calls: Sequence[PastCall], contacts_only: b
     there = _those_there(connection, calls)
     pairs = {(call.phone, call.peer.phone) for call in calls}
     refused = _pairs(connection, blocked, blocked.c.phone, pairs)
-    listed = _pairs(connection, contact, contact.c.contact, pairs) if contacts_only else pairs
+    phones = {call.phone for call in calls}
+    strict = phones if contacts_only else strict_phones(connection, phones)
+    open_to_all = {pair for pair in pairs if pair[0] not in strict}
+    listed = open_to_all.union(_pairs(connection, contact, contact.c.contact, pairs - open_to_all) if strict else ())
     return {
         call
         for call in calls
@@ -248,16 +286,35 @@ def missed_calls(connection: Connection, phone: str, since: float, limit: int) -
     return [_as_call(row) for row in connection.execute(newest_first)]
 
 
-def drop(connection: Connection, phone: str, oldest: float = 0.0, newest: float = inf) -> int:
-    """Remove calls of a phone that began in a time, within a transaction; other phones keep theirs. Their number."""
+def drop(
+    connection: Connection, phone: str, oldest: float = 0.0, newest: float = inf, room: RoomId | None = None
+) -> int:
+    """Remove calls of a phone that began in a time, within a transaction; other phones keep theirs. Their number.
+
+    :param room: only the call of this room; ``None``: all.
+    """
+
+    def of_room(column: Column[str]) -> ColumnElement[bool]:
+        return true() if room is None else column == room
+
+    row = call_history.c
     statements: list[Delete | Update] = [
-        call_history.delete().where(call_history.c.phone == phone, call_history.c.started_at.between(oldest, newest))
+        call_history.delete().where(row.phone == phone, row.started_at.between(oldest, newest), of_room(row.room_id))
     ]
-    for side, others, hidden in _HIDDEN:
+    for side, own_room, others, hidden in _HIDDEN:
         seen = _call[f"{side}_phone"] == phone, _call[f"{side}_outcome"].is_not(None)
-        these = and_(*seen, _call.started_at.between(oldest, newest))
+        these = and_(*seen, _call.started_at.between(oldest, newest), of_room(own_room))
         statements += past_call.delete().where(these, others.is_(None)), past_call.update().where(these).values(hidden)
     return sum(connection.execute(statement).rowcount for statement in statements)
+
+
+def _with_onlookers(connection: Connection, calls: Sequence[Sides]) -> Collection[str]:
+    """The phones of calls that have an extended device, and another device, which may have had the call."""
+    phones = {side.phone for sides in calls for side in sides}
+    others = account_device.c
+    has_another = exists().where(others.phone == heard_until.c.phone, others.device_id != heard_until.c.device_id)
+    found = select(heard_until.c.phone).where(heard_until.c.phone.in_(sorted(phones)), has_another)
+    return connection.scalars(found).all()
 
 
 def _may_call(call: PastCall, refused: Collection[tuple[str, str]], listed: Collection[tuple[str, str]]) -> bool:

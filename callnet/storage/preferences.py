@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
@@ -12,10 +12,15 @@ from twisted.internet.defer import Deferred
 from callnet.calls.preferences import Preferences, encode_names
 from callnet.calls.quiet_hours import QuietHours
 from callnet.calls.records import Policy
+from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.push import PushKind
-from callnet.storage.tables import Run, auto_answer, blocked, contact, push_registration, quiet_hours
+from callnet.storage.tables import Run, auto_answer, blocked, contact, contacts_only, push_registration, quiet_hours
+
+WhoMayCall: TypeAlias = Literal["anyone", "contacts"]
+"""The phones that may call one, in the words of ``accounts.who_may_call``: all that it does not block, or of these
+those that it lists."""
 
 
 class PhoneSettings(Struct, frozen=True):
@@ -24,6 +29,7 @@ class PhoneSettings(Struct, frozen=True):
     quiet: QuietHours | None
     auto_answer: Sequence[str]
     """Phones whose calls its devices may answer automatically, in order."""
+    who_may_call: WhoMayCall = "anyone"
 
 
 class SqlPreferences:
@@ -51,7 +57,8 @@ class SqlPreferences:
         if self._contacts_only:
             return None
         wakeful = select(push_registration.c.phone).where(self._is_way)
-        return self._owners(most, select(blocked.c.owner), select(quiet_hours.c.phone), wakeful)
+        strict = select(contacts_only.c.phone)
+        return self._owners(most, select(blocked.c.owner), select(quiet_hours.c.phone), wakeful, strict)
 
     def announced(self, most: int) -> Deferred[Collection[str] | None]:
         """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``.
@@ -93,14 +100,21 @@ class SqlPreferences:
             wakes = _lists(connection, push_registration, push_registration.c.device_id, phones, self._is_way)
             names = _names(connection, phones)
             quiet = _quiet_hours(connection, phones)
+            strict = phones if self._contacts_only else strict_phones(connection, phones)
         found: dict[str, Preferences] = {}
         for phone in phones:
             listed = names.get(phone, {})
-            only = frozenset(listed) if self._contacts_only else None
+            only = frozenset(listed) if phone in strict else None
             policy = Policy(frozenset(refused.get(phone, ())), only, quiet.get(phone), frozenset(wakes.get(phone, ())))
             known = {other: name for other, name in listed.items() if name}
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
+
+
+def strict_phones(connection: Connection, phones: Collection[str]) -> Collection[str]:
+    """Those of these phones that only their contacts may call, by their own setting."""
+    row = contacts_only.c
+    return frozenset(connection.scalars(select(row.phone).where(row.phone.in_(sorted(phones)))))
 
 
 def _owners_of_names() -> Select[tuple[str]]:
@@ -161,6 +175,7 @@ class SqlPhoneSettings:
         quiet: QuietHours | UnsetType | None,
         answered: Collection[str] | UnsetType,
         now: float,
+        who_may_call: WhoMayCall | UnsetType = UNSET,
     ) -> Deferred[PhoneSettings]:
         """Change some settings, and return all.
 
@@ -169,7 +184,7 @@ class SqlPhoneSettings:
         :param now: in seconds since 1970.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(change, self._database, phone, quiet, answered, now)
+        return self._run(change, self._database, phone, quiet, answered, now, who_may_call)
 
 
 def change(
@@ -178,9 +193,10 @@ def change(
     quiet: QuietHours | UnsetType | None,
     answered: Collection[str] | UnsetType,
     now: float,
+    who_may_call: WhoMayCall | UnsetType = UNSET,
 ) -> PhoneSettings:
     """Do what :meth:`SqlPhoneSettings.change` says, and return when it is done."""
-    if quiet is UNSET and answered is UNSET:
+    if quiet is UNSET and answered is UNSET and who_may_call is UNSET:
         with database.read() as connection:
             return settings_of(connection, phone)
     with database.write() as connection:
@@ -189,7 +205,9 @@ def change(
             _set_quiet_hours(connection, phone, quiet)
         if not isinstance(answered, UnsetType):
             _set_auto_answer(connection, phone, answered)
-        changes.note(connection, [phone], now)
+        if not isinstance(who_may_call, UnsetType):
+            _set_who_may_call(database, connection, phone, who_may_call)
+        changes.note(connection, [phone], now, Topic.SETTINGS)
         return settings_of(connection, phone)
 
 
@@ -197,7 +215,11 @@ def settings_of(connection: Connection, phone: str) -> PhoneSettings:
     """The settings of a phone."""
     row = connection.execute(select(quiet_hours).where(quiet_hours.c.phone == phone)).first()
     others = select(auto_answer.c.phone).where(auto_answer.c.owner == phone).order_by(auto_answer.c.phone)
-    return PhoneSettings(None if row is None else quiet_hours_of(row), connection.scalars(others).all())
+    return PhoneSettings(
+        None if row is None else quiet_hours_of(row),
+        connection.scalars(others).all(),
+        "contacts" if strict_phones(connection, [phone]) else "anyone",
+    )
 
 
 def _set_quiet_hours(connection: Connection, phone: str, quiet: QuietHours | None) -> None:
@@ -212,3 +234,10 @@ def _set_auto_answer(connection: Connection, owner: str, phones: Collection[str]
     rows = [{"owner": owner, "phone": phone} for phone in phones]
     if rows:
         connection.execute(auto_answer.insert(), rows)
+
+
+def _set_who_may_call(database: Database, connection: Connection, phone: str, who_may_call: WhoMayCall) -> None:
+    if who_may_call == "contacts":
+        connection.execute(database.insert_missing(contacts_only), {"phone": phone})
+    else:
+        connection.execute(contacts_only.delete().where(contacts_only.c.phone == phone))

@@ -30,7 +30,16 @@ from sqlalchemy import (
 from twisted.internet.defer import Deferred
 
 from callnet.calls.quiet_hours import TIME_ZONE_MAX
-from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, PUSH_TARGET_MAX, DeviceAddress
+from callnet.model import (
+    CONTACT_NAME_MAX,
+    DEVICE_ID_MAX,
+    DEVICE_LABEL_MAX,
+    EVERY_DEVICE,
+    PHONE_MAX,
+    PROFILE_NAME_MAX,
+    PUSH_TARGET_MAX,
+    DeviceAddress,
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -73,6 +82,12 @@ OUTCOME_MAX: Final = 20
 """The longest word for how a call came out."""
 FAILURE_MAX: Final = 60
 """The longest text about why an event was not taken."""
+TOPIC_MAX: Final = 10
+"""The longest word for what a change is about."""
+PHOTO_KIND_MAX: Final = 4
+"""The longest word for the format of a photo."""
+PHOTO_VERSION_MAX: Final = 16
+"""The longest name of one version of a photo."""
 PUSH_KIND_MAX: Final = 10
 """The longest word for a way to wake a device."""
 
@@ -99,6 +114,8 @@ account_device = Table(
     Column("offered", LargeBinary(32)),  # the same of one that it was offered and has not used yet
     Column("by_login", Boolean),  # whether a login made it: a phone has a limited number of these
     Column("unused_since", Double),  # when a login made it, in seconds since 1970, until it is used
+    Column("label", _text(DEVICE_LABEL_MAX)),  # what its owner calls it
+    Column("last_used_at", Double),  # in seconds since 1970, to the day
     _index_of_set("account_device_unused", "unused_since"),
 )
 
@@ -133,6 +150,7 @@ change = Table(
     Column("id", Integer, primary_key=True),
     Column("phone", _text(PHONE_MAX), nullable=False),
     Column("at", Double, nullable=False),  # by the database's clock
+    Column("topic", _text(TOPIC_MAX)),  # what devices of the phone are to read again, if anything
     sqlite_autoincrement=True,
 )
 
@@ -143,6 +161,9 @@ contact = Table(
     Column("owner", _text(PHONE_MAX), primary_key=True),
     Column("contact", _text(PHONE_MAX), primary_key=True),
     Column("name", _text(CONTACT_NAME_MAX), nullable=False),
+    Column("favourite", Boolean),
+    Column("is_dismissed", Boolean),  # the contact does not want to be told any more that it is listed
+    Index("contact_contact", "contact"),
 )
 
 # Pairs of phones: ``owner`` does not want to hear of ``phone``, whether or not it is a contact.
@@ -152,6 +173,21 @@ blocked = Table(
     Column("owner", _text(PHONE_MAX), primary_key=True),
     Column("phone", _text(PHONE_MAX), primary_key=True),
 )
+
+# How each phone presents itself to others. A photo has all three, or none.
+profile = Table(
+    "profile",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("name", _text(PROFILE_NAME_MAX), nullable=False),
+    Column("photo", LargeBinary),  # at most PHOTO_MAX bytes
+    Column("photo_kind", _text(PHOTO_KIND_MAX)),
+    Column("photo_version", _text(PHOTO_VERSION_MAX)),
+    Column("changed_at", Double, nullable=False),  # in seconds since 1970
+)
+
+# Phones that want to be called by their contacts alone.
+contacts_only = Table("contacts_only", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
 
 # The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.calls.quiet_hours``.
 quiet_hours = Table(

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Meta
 
-from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, PHONE_MAX
+from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DEVICE_LABEL_MAX, PHONE_MAX
 
 ID_MAX: Final = 64
 """Characters in the id of a request."""
@@ -42,7 +42,9 @@ DEVICE_ID: Final = _text(PLAIN_TEXT, DEVICE_ID_MAX)
 ID: Final = _text(PLAIN_TEXT, ID_MAX)
 """The id of an extended client's request."""
 NAME: Final = _text(PLAIN_TEXT, CONTACT_NAME_MAX)
-"""The name that somebody calls a contact by."""
+"""The name that somebody calls a contact by, or itself."""
+LABEL: Final = _text(PLAIN_TEXT, DEVICE_LABEL_MAX)
+"""The name that somebody calls a device by."""
 NOT_EMPTY: Final = Meta(min_length=1)
 NOT_NEGATIVE: Final = Meta(extra_json_schema={"minimum": 0})
 

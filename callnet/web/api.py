@@ -9,10 +9,12 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
-from callnet.accounts.contact_lists import ContactLists, ContactPage
+from callnet.accounts.contact_lists import AdderList, ContactLists, ContactPage, PeoplePage, PhoneList
 from callnet.accounts.logins import Login, Logins
+from callnet.accounts.own_devices import OwnDeviceList, OwnDevices
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
 from callnet.errors import DataInvalid
 from callnet.ops.ice import IceOffer, IceOffers
 from callnet.ops.rate_limits import LoginLimits
@@ -26,13 +28,18 @@ from callnet.web.schemas import (
     CodeRequest,
     ContactRequest,
     ContactsRequest,
+    DeleteCallsRequest,
+    DeviceRequest,
     Done,
     HistoryRequest,
     LoginRequest,
+    PeopleRequest,
+    ProfileRequest,
     PushKey,
     PushRequest,
     QuietHoursAnswered,
     QuietHoursFields,
+    RenameDeviceRequest,
     SettingsAnswer,
     SettingsRequest,
     TokenRequest,
@@ -49,6 +56,8 @@ class AccountApi:
         self,
         logins: Logins,
         lists: ContactLists,
+        profiles: Profiles,
+        devices: OwnDevices,
         settings: SettingsOfPhones,
         past_calls: PastCalls,
         ways_to_wake: WaysToWake,
@@ -57,6 +66,8 @@ class AccountApi:
     ) -> None:
         self._logins = logins
         self._lists = lists
+        self._profiles = profiles
+        self._devices = devices
         self._settings = settings
         self._past_calls = past_calls
         self._ways_to_wake = ways_to_wake
@@ -111,8 +122,35 @@ class AccountApi:
     @call(routes, "/contacts/add")
     async def add_contact(self, request: IRequest, asked: AddContactRequest) -> Done:
         """Put a phone in the caller's list, or give it another name there."""
-        await self._lists.add(self._counted(request, asked.token), asked.contact_phone, asked.name)
+        token = self._counted(request, asked.token)
+        await self._lists.add(token, asked.contact_phone, asked.name, asked.favourite)
         return DONE
+
+    @call(routes, "/contacts/list")
+    async def people(self, request: IRequest, asked: PeopleRequest) -> PeoplePage:
+        """List the contacts of the caller's phone, one row for each phone."""
+        return await self._lists.people(self._counted(request, asked.token), asked.limit, asked.after)
+
+    @call(routes, "/contacts/photo")
+    async def photo(self, request: IRequest, asked: ContactRequest) -> PhotoAnswer:
+        """Answer with the photo of a phone."""
+        return await self._profiles.photo(self._counted(request, asked.token), asked.contact_phone)
+
+    @call(routes, "/contacts/added")
+    async def added(self, request: IRequest, asked: TokenRequest) -> AdderList:
+        """List phones that have the caller's phone in their lists, and that it does not list itself."""
+        return await self._lists.added(self._counted(request, asked.token))
+
+    @call(routes, "/contacts/dismiss")
+    async def dismiss_adder(self, request: IRequest, asked: ContactRequest) -> Done:
+        """Show a phone in `/contacts/added` no more."""
+        await self._lists.dismiss(self._counted(request, asked.token), asked.contact_phone)
+        return DONE
+
+    @call(routes, "/contacts/blocked")
+    async def blocked(self, request: IRequest, asked: TokenRequest) -> PhoneList:
+        """List the phones that the caller's phone blocks."""
+        return await self._lists.blocked(self._counted(request, asked.token))
 
     @call(routes, "/contacts/remove")
     async def remove_contact(self, request: IRequest, asked: ContactRequest) -> Done:
@@ -132,19 +170,54 @@ class AccountApi:
         await self._lists.unblock(self._counted(request, asked.token), asked.contact_phone)
         return DONE
 
+    @call(routes, "/account/profile")
+    async def profile(self, request: IRequest, asked: ProfileRequest) -> ProfileFields:
+        """Set the name and the photo of the caller's phone, and answer with what is set."""
+        return await self._profiles.change(self._counted(request, asked.token), asked.name, asked.photo)
+
     @call(routes, "/account/settings")
     async def settings(self, request: IRequest, asked: SettingsRequest) -> SettingsAnswer:
         """Set what the caller's phone wants of calls to it, and answer with what is set."""
         quiet = asked.do_not_disturb
         wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
-        found = await self._settings.change(self._counted(request, asked.token), wanted, asked.auto_answer)
+        token = self._counted(request, asked.token)
+        found = await self._settings.change(token, wanted, asked.auto_answer, asked.who_may_call)
         do_not_disturb = None if found.quiet is None else QuietHoursAnswered.of(found.quiet)
-        return SettingsAnswer(do_not_disturb, found.auto_answer)
+        return SettingsAnswer(do_not_disturb, found.auto_answer, found.who_may_call)
 
     @call(routes, "/calls/history")
     async def history(self, request: IRequest, asked: HistoryRequest) -> PastCallPage:
         """List the past calls of the caller's phone."""
         return await self._past_calls.page(self._counted(request, asked.token), asked.limit, asked.after)
+
+    @call(routes, "/calls/delete")
+    async def delete_calls(self, request: IRequest, asked: DeleteCallsRequest) -> Done:
+        """Delete a call, or all, from the history of the caller's phone."""
+        await self._past_calls.delete(self._counted(request, asked.token), asked.room_id)
+        return DONE
+
+    @call(routes, "/devices/list")
+    async def devices(self, request: IRequest, asked: TokenRequest) -> OwnDeviceList:
+        """List the devices of the caller's phone."""
+        return await self._devices.devices(self._counted(request, asked.token))
+
+    @call(routes, "/devices/rename")
+    async def rename_device(self, request: IRequest, asked: RenameDeviceRequest) -> Done:
+        """Give a device of the caller's phone a label."""
+        await self._devices.rename(self._counted(request, asked.token), asked.device_id, asked.label)
+        return DONE
+
+    @call(routes, "/devices/logout")
+    async def log_out_device(self, request: IRequest, asked: DeviceRequest) -> Done:
+        """Log a device of the caller's phone out, and revoke its secret."""
+        await self._devices.log_out(self._counted(request, asked.token), asked.device_id)
+        return DONE
+
+    @call(routes, "/devices/remove")
+    async def remove_device(self, request: IRequest, asked: DeviceRequest) -> Done:
+        """Remove a device of the caller's phone."""
+        await self._devices.remove(self._counted(request, asked.token), asked.device_id)
+        return DONE
 
     @call(routes, "/devices/push")
     async def push(self, request: IRequest, asked: PushRequest) -> Done:

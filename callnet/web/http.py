@@ -89,6 +89,8 @@ if TYPE_CHECKING:
 NO_LIMITS: Final = LimitSettings()
 NO_SETTINGS: Final = HttpSettings()
 """The default settings."""
+LARGER_BODIES: Final = {b"/account/profile": 64 * 1024}
+"""Paths whose bodies may be larger than others: there is a photo in them, in base64."""
 PASSED_OVER: Final = 256 * 1024
 """Bytes that are read of a connection that is closing."""
 UNREAD: Final = 256 * 1024
@@ -117,6 +119,8 @@ class CappedRequest(Request):
     """A request that keeps no more of its body than the site allows, and shows nothing of its query."""
 
     content: BytesIO
+    body_bytes = 0
+    """The longest body that it may have."""
     too_large = False
     request_id = "-"
     """Its name in the log and in its answer."""
@@ -127,8 +131,7 @@ class CappedRequest(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         """Some of the body has come."""
-        limit = cast("DeadlineChannel", self.channel).site.limits.body_bytes
-        if not self.too_large and self.content.tell() + len(data) > limit:
+        if not self.too_large and self.content.tell() + len(data) > self.body_bytes:
             self.too_large = True
             self.content = BytesIO()
         if not self.too_large:
@@ -169,6 +172,7 @@ class DeadlineChannel(HTTPChannel):
 
     site: CappedSite
     transport: Any
+    _path: bytes
     _buffer: bytes
     _between_requests = True
     _is_queued = False
@@ -289,7 +293,9 @@ class DeadlineChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """Begin with the body, unless it is said to be too long."""
         request = cast(CappedRequest, self.requests[-1])
-        if self.length is not None and self.length > self.site.limits.body_bytes:
+        path = self._path.partition(b"?")[0]
+        request.body_bytes = max(self.site.limits.body_bytes, LARGER_BODIES.get(path, 0))
+        if self.length is not None and self.length > request.body_bytes:
             request.too_large = True
             request.requestHeaders.removeHeader(b"expect")  # it is not to go on
         super().allHeadersReceived()  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from twisted.web.iweb import IRequest
 
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
+from callnet.storage.preferences import WhoMayCall
 from callnet.util.schema_hints import PHONE
 
 _encode = Encoder().encode
@@ -96,6 +97,50 @@ class AddContactRequest(Struct, frozen=True):
     contact_phone: str
     token: str | None = None
     name: str | None = None
+    favourite: bool | None = None
+    """True if it is one of the favourites."""
+
+
+class PeopleRequest(Struct, frozen=True):
+    """``POST /contacts/list``; the token may be in the header."""
+
+    token: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] | None = None
+    after: str | None = None
+
+
+class ProfileRequest(Struct, frozen=True):
+    """``POST /account/profile``; what is left out stays as it is. The token may be in the header."""
+
+    token: str | None = None
+    name: str | UnsetType = UNSET
+    """The new name of the phone's owner."""
+    photo: str | UnsetType | None = UNSET
+    """A square JPEG, PNG or WebP without metadata, at most 32 KiB and 512 pixels a side, in base64; ``null``: none."""
+
+
+class DeviceRequest(Struct, frozen=True):
+    """``POST /devices/logout``, ``/devices/remove``; the token may be in the header."""
+
+    device_id: str
+    token: str | None = None
+
+
+class RenameDeviceRequest(Struct, frozen=True):
+    """``POST /devices/rename``; the token may be in the header."""
+
+    device_id: str
+    label: str
+    """The new label, or the empty string."""
+    token: str | None = None
+
+
+class DeleteCallsRequest(Struct, frozen=True):
+    """``POST /calls/delete``; the token may be in the header."""
+
+    room_id: str
+    """The room of the call; ``*``: all calls."""
+    token: str | None = None
 
 
 class HistoryRequest(Struct, frozen=True):
@@ -127,6 +172,8 @@ class SettingsRequest(Struct, frozen=True):
     token: str | None = None
     do_not_disturb: QuietHoursFields | UnsetType | None = UNSET
     auto_answer: list[str] | UnsetType = UNSET
+    who_may_call: WhoMayCall | UnsetType = UNSET
+    """``contacts``: only phones in the phone's list may call it; ``anyone``: every phone that it has not blocked."""
 
 
 class PushRequest(Struct, frozen=True):
@@ -154,6 +201,9 @@ _EXPECTED = {
     "do_not_disturb": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
     "kind": '"webhook", "webpush" or "none"',
     "auto_answer": "an array of strings",
+    "favourite": "true, false or null",
+    "photo": "a string or null",
+    "who_may_call": '"anyone" or "contacts"',
     "level": '"debug", "info", "warn" or "error"',
 }
 
@@ -233,3 +283,5 @@ class SettingsAnswer(Struct, frozen=True):
     do_not_disturb: QuietHoursAnswered | None
     auto_answer: Sequence[Annotated[str, PHONE]]
     """The phones whose calls its devices may answer by themselves."""
+    who_may_call: WhoMayCall
+    """``contacts``: only phones in the phone's list may call it. The server may require this of all phones."""

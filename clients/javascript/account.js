@@ -25,10 +25,15 @@ const RENEW_BEFORE = DAY;
 const GOOD_FOR = 7 * DAY;
 
 /** @typedef {import("./types.js").AccountOptions} AccountOptions */
+/** @typedef {import("./types.js").Adder} Adder */
 /** @typedef {import("./types.js").ContactRow} ContactRow */
 /** @typedef {import("./types.js").Credentials} Credentials */
 /** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").OwnDevice} OwnDevice */
 /** @typedef {import("./types.js").PastCall} PastCall */
+/** @typedef {import("./types.js").Person} Person */
+/** @typedef {import("./types.js").Photo} Photo */
+/** @typedef {import("./types.js").Profile} Profile */
 /** @typedef {import("./types.js").Settings} Settings */
 
 /** A request that failed. */
@@ -134,12 +139,41 @@ export class Account {
   }
 
   /**
+   * The contacts, by phone, each once.
+   * @returns {Promise<Person[]>}
+   */
+  async people() {
+    return (await this.ask("/contacts/list")).contacts;
+  }
+
+  /**
+   * The phones that have added this one, and that it has neither added nor blocked nor dismissed.
+   * @returns {Promise<Adder[]>}
+   */
+  async added() {
+    return (await this.ask("/contacts/added")).added;
+  }
+
+  /**
+   * Show a phone in `added` no more.
+   * @param {string} phone
+   */
+  async dismiss(phone) {
+    await this.ask("/contacts/dismiss", { contact_phone: phone });
+  }
+
+  /**
    * Put a phone in the contact list, or give it another name there.
    * @param {string} phone
    * @param {string} [name]
+   * @param {boolean} [favourite] whether it is one of the favourites; without it that stays as it is
    */
-  async addContact(phone, name) {
-    await this.ask("/contacts/add", name ? { contact_phone: phone, name } : { contact_phone: phone });
+  async addContact(phone, name, favourite) {
+    /** @type {Record<string, unknown>} */
+    const fields = { contact_phone: phone };
+    if (name) fields.name = name;
+    if (favourite !== undefined) fields.favourite = favourite;
+    await this.ask("/contacts/add", fields);
   }
 
   /**
@@ -167,6 +201,83 @@ export class Account {
   }
 
   /**
+   * The blocked phones.
+   * @returns {Promise<string[]>}
+   */
+  async blocked() {
+    return (await this.ask("/contacts/blocked")).phones;
+  }
+
+  /**
+   * The profile of the phone, once `changes` of it are made.
+   * @param {{name?: string, photo?: string | null}} [changes] photo: the `data:` URL of a square JPEG, PNG or WebP of at
+   *   most 32 KiB and 512 pixels a side without metadata, as `canvas.toDataURL` gives it; null: no photo
+   * @returns {Promise<Profile>}
+   */
+  async profile(changes = {}) {
+    const { photo } = changes;
+    const fields = photo ? { ...changes, photo: photo.slice(photo.indexOf(",") + 1) } : changes;
+    const now = await this.ask("/account/profile", fields);
+    return { name: now.name, photo: now.photo };
+  }
+
+  /**
+   * The photo of a phone; null: there is none, or it may not be seen.
+   * @param {string} phone
+   * @returns {Promise<Photo | null>}
+   */
+  async photo(phone) {
+    const { photo } = await this.ask("/contacts/photo", { contact_phone: phone });
+    return photo && { version: photo.version, url: `data:${photo.type};base64,${photo.data}` };
+  }
+
+  /**
+   * The devices of the phone, by device id.
+   * @returns {Promise<OwnDevice[]>}
+   */
+  async devices() {
+    return (await this.ask("/devices/list")).devices;
+  }
+
+  /**
+   * Give a device of the phone a label. Only a claimed device may change others.
+   * @param {string} deviceId
+   * @param {string} label
+   */
+  async renameDevice(deviceId, label) {
+    await this.ask("/devices/rename", { device_id: deviceId, label });
+  }
+
+  /**
+   * Log a device of the phone out. Its secret is revoked: it does not come back by itself.
+   * @param {string} deviceId
+   */
+  async logOutDevice(deviceId) {
+    await this.ask("/devices/logout", { device_id: deviceId });
+  }
+
+  /**
+   * Remove a device of the phone.
+   * @param {string} deviceId
+   */
+  async removeDevice(deviceId) {
+    await this.ask("/devices/remove", { device_id: deviceId });
+  }
+
+  /**
+   * Delete a call from the phone's history.
+   * @param {string} roomId
+   */
+  async deleteCall(roomId) {
+    await this.ask("/calls/delete", { room_id: roomId });
+  }
+
+  /** Delete all calls from the phone's history. */
+  async deleteCalls() {
+    await this.ask("/calls/delete", { room_id: "*" });
+  }
+
+  /**
    * The phone's past calls, the newest first.
    * @param {{limit?: number, after?: string}} [page] 1 to 500 calls; after: the `next` of an earlier page
    * @returns {Promise<{calls: PastCall[], next: string | null}>}
@@ -182,8 +293,8 @@ export class Account {
    * @returns {Promise<Settings>}
    */
   async settings(changes = {}) {
-    const { do_not_disturb, auto_answer } = await this.ask("/account/settings", changes);
-    return { do_not_disturb, auto_answer };
+    const { do_not_disturb, auto_answer, who_may_call = "anyone" } = await this.ask("/account/settings", changes);
+    return { do_not_disturb, auto_answer, who_may_call };
   }
 
   /**

@@ -232,6 +232,9 @@ export class Device extends Teller {
       case "missed":
         this._tell("missed", frame.calls);
         break;
+      case "changed":
+        this._tell("changed", frame.what);
+        break;
       case "signal":
         if (this.call?.roomId === frame.room_id) this._tell("signal", { call: this.call, data: frame.data });
         break;

@@ -9,6 +9,7 @@ export { Device } from "./device.js";
 export { Room } from "./room.js";
 
 /** @typedef {import("./types.js").AccountOptions} AccountOptions */
+/** @typedef {import("./types.js").Adder} Adder */
 /** @typedef {import("./types.js").Address} Address */
 /** @typedef {import("./types.js").CallOfPhone} CallOfPhone */
 /** @typedef {import("./types.js").CallState} CallState */
@@ -20,8 +21,12 @@ export { Room } from "./room.js";
 /** @typedef {import("./types.js").IceServer} IceServer */
 /** @typedef {import("./types.js").MediaSetup} MediaSetup */
 /** @typedef {import("./types.js").MissedCall} MissedCall */
+/** @typedef {import("./types.js").OwnDevice} OwnDevice */
 /** @typedef {import("./types.js").PastCall} PastCall */
+/** @typedef {import("./types.js").Person} Person */
+/** @typedef {import("./types.js").Photo} Photo */
 /** @typedef {import("./types.js").Presence} Presence */
+/** @typedef {import("./types.js").Profile} Profile */
 /** @typedef {import("./types.js").RememberedCall} RememberedCall */
 /** @typedef {import("./types.js").RoomEvents} RoomEvents */
 /** @typedef {import("./types.js").RoomOptions} RoomOptions */
@@ -29,3 +34,4 @@ export { Room } from "./room.js";
 /** @typedef {import("./types.js").Settings} Settings */
 /** @typedef {import("./types.js").Socket} Socket */
 /** @typedef {import("./types.js").SocketClass} SocketClass */
+/** @typedef {import("./types.js").Topic} Topic */

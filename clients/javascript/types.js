@@ -60,12 +60,18 @@
  */
 
 /**
+ * What has changed, by the methods of Account to call again: "contacts" stands for `people` and `blocked`.
+ * @typedef {"contacts" | "added" | "profile" | "settings" | "history" | "devices"} Topic
+ */
+
+/**
  * What a device tells of. `detail` is what it is about.
  * @typedef {object} DeviceEvents
  * @property {CustomEvent<DeviceState>} state it is in another state
  * @property {CustomEvent<Call>} call a call has begun or has changed
  * @property {CustomEvent<Presence>} presence a device of a contact has come or gone
  * @property {CustomEvent<MissedCall[]>} missed calls that nobody answered while it was away, the latest first
+ * @property {CustomEvent<Topic[]>} changed data of the phone were changed by another device of it, or by others
  * @property {CustomEvent<{call: Call, data: any}>} signal the other side of a call has said something
  */
 
@@ -95,6 +101,51 @@
  */
 
 /**
+ * A contact, with devices or without.
+ * @typedef {object} Person
+ * @property {string} phone
+ * @property {string} name what the owner of the list calls that phone; "" if nothing
+ * @property {string} profile_name what it calls itself, if that may be seen
+ * @property {string | null} photo the version of its photo: `Account.photo` has the same until this changes
+ * @property {boolean} favourite
+ * @property {boolean} joined it has a device that may be seen
+ * @property {boolean} online
+ * @property {boolean} blocked
+ */
+
+/**
+ * A phone that has this one in its contact list.
+ * @typedef {object} Adder
+ * @property {string} phone
+ * @property {string} profile_name what it calls itself; "" if nothing
+ * @property {string | null} photo the version of its photo
+ */
+
+/**
+ * How the phone presents itself.
+ * @typedef {object} Profile
+ * @property {string} name
+ * @property {string | null} photo the version of its photo
+ */
+
+/**
+ * A photo.
+ * @typedef {object} Photo
+ * @property {string} version
+ * @property {string} url a `data:` URL
+ */
+
+/**
+ * A device of the phone.
+ * @typedef {object} OwnDevice
+ * @property {string} device_id
+ * @property {string} label what its owner calls it; "" if nothing
+ * @property {number | null} last_used_at when it last connected, in seconds since 1970, to the day; null: not known
+ * @property {boolean} online
+ * @property {boolean} this it is the one that asks
+ */
+
+/**
  * A call of the past.
  * @typedef {object} PastCall
  * @property {string} room_id
@@ -115,6 +166,7 @@
  * @property {{from: string, to: string, time_zone: string} | null} do_not_disturb quiet hours, such as from "22:00" to
  *   "07:30" in "Europe/Berlin"
  * @property {string[]} auto_answer phones whose calls its devices may answer by themselves
+ * @property {"anyone" | "contacts"} who_may_call "contacts": only phones in the contact list
  */
 
 /**

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, RoomId, Topic
 from callnet.storage import contacts, schema
 from callnet.storage import history as storage
+from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from callnet.storage.devices import delete
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, missed_calls, past_calls
+from callnet.storage.roster import SqlRoster
 from callnet.storage.tables import call_history, past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
@@ -70,7 +73,7 @@ class HistoryContract(DatabaseCase):
 
     async def write(self, *sides: PastCall) -> None:
         """Record calls that have these as one side."""
-        await self.history.write([whole(side) for side in sides])
+        await self.history.write([whole(side) for side in sides], 1.0)
 
     def test_written(self) -> Deferred[None]:
         """An entry is read back with every field, by the phone that it belongs to."""
@@ -157,7 +160,7 @@ class HistoryContract(DatabaseCase):
         async def test() -> None:
             called = call(device_id="pad", outcome="refused", answered_at=None)
             sides = whole(called, room=room_number(2), peer=TV._replace(device_id="*"), outcome="busy")
-            await self.history.write([sides])
+            await self.history.write([sides], 1.0)
             self.assertEqual([called], await self.calls())
             self.assertEqual([sides[0]], await self.history.past_calls(ANN.phone, None, 10))
             self.assertEqual(1, self.rows())
@@ -185,6 +188,54 @@ class HistoryContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_one_deleted(self) -> Deferred[None]:
+        """One call is removed from the history of a phone, by the room that the phone knows, or all are; the other
+        phone keeps its own. Nodes are told if there was any.
+        """
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            own, theirs = room_number(1), room_number(11)
+            one = call(room=own)
+            await self.history.write([whole(one, room=theirs)], 1.0)
+            await self.write(call(2, 2000.0, incoming=False), call(3, 3000.0))
+            self.write_as_before(self.database, [call(4, 4000.0), call(5, 5000.0)])
+            for room, left in (
+                (theirs, [5, 4, 3, 2, 1]),
+                (own, [5, 4, 3, 2]),
+                (own, [5, 4, 3, 2]),
+                (room_number(4), [5, 3, 2]),
+                (room_number(2), [5, 3]),
+                (None, []),
+                (None, []),
+            ):
+                before = len(await self.calls())
+                await self.history.delete(TV.phone, room, 1.0)
+                self.assertEqual([room_number(number) for number in left], [past.room for past in await self.calls()])
+                told = {} if before == len(left) else {TV.phone: {Topic.HISTORY}}
+                self.assertEqual(told, (await changes.new()).phones)
+            kept = await self.history.past_calls(ANN.phone, None, 10)
+            self.assertEqual([room_number(3), room_number(2), theirs], [past.room for past in kept])
+
+        return self.check(test)
+
+    def test_news(self) -> Deferred[None]:
+        """Nodes are told of new calls of a phone that has an extended device, and another one."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            roster = SqlRoster(self.database, self.run_there)
+            await self.enrolled(TV, TV._replace(device_id="pad"), ANN, CAROL)
+            for number, extended, told in ((1, CAROL, {}), (2, TV, {TV.phone}), (3, ANN, {TV.phone})):
+                await roster.met([extended], 1.0)
+                await changes.new()
+                await self.write(call(number), call(number + 10, peer=CAROL))
+                found = (await changes.new()).phones
+                self.assertEqual({phone: {Topic.HISTORY} for phone in told}, found)
+
+        return self.check(test)
+
     def test_release_before(self) -> Deferred[None]:
         """Entries of the previous release are read unchanged, also those that it writes after the upgrade."""
 
@@ -203,7 +254,7 @@ class HistoryContract(DatabaseCase):
             database.upgrade()
             self.assert_seen(database, known)
             again, late = whole(call(6, 6000.0)), whole(call(7, 7000.0, incoming=False))
-            await SqlHistory(database, self.run_there, self.contacts_only, ROWS).write([fork, own, again, missed])
+            await SqlHistory(database, self.run_there, self.contacts_only, ROWS).write([fork, own, again, missed], 1.0)
             self.write_as_before(database, [*again, *late])
             self.assert_seen(database, [*known, *again, *late, *missed])
 
@@ -274,13 +325,30 @@ class HistoryContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_unwanted_by_a_strict_phone(self) -> Deferred[None]:
+        """Nor are those of a phone that is not a contact of one that only contacts may call."""
+
+        async def test() -> None:
+            await self.enrolled(TV, ANN)
+            self.let_ann_call()
+            await self.settings.change(TV.phone, UNSET, UNSET, 1.0, "contacts")
+            carol = self.missed(number=2, peer=CAROL)
+            await self.write(self.missed(), carol, self.missed(number=3, peer=TV._replace(device_id="pad")))
+            told = {room_number(1), room_number(3)} if self.contacts_only else {room_number(3)}
+            self.assertEqual(told, {one.room for one in await self.calls()})
+            contacts.add(self.database, [Pair(TV.phone, CAROL.phone)], 1.0)
+            await self.write(self.missed(number=4, peer=CAROL))
+            self.assertIn(room_number(4), {one.room for one in await self.calls()})
+
+        return self.check(test)
+
     def test_at_once(self) -> Deferred[None]:
         """Several nodes may write the same at once."""
 
         async def test() -> None:
             many = [call(number) for number in range(50)]
             some = [[whole(one) for one in many[n : n + 30]] for n in range(0, 50, 10)]
-            written = await DeferredList([self.history.write(calls) for calls in some])
+            written = await DeferredList([self.history.write(calls, 1.0) for calls in some])
             self.assertEqual([True] * 5, [is_written for is_written, _ in written])
             self.assertEqual(50, len(await self.calls()))
 

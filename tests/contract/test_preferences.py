@@ -63,6 +63,23 @@ class PreferencesContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_strict_phone(self) -> Deferred[None]:
+        """A phone that only contacts may call is one of those that not everybody may, and has a policy that says so."""
+
+        async def test() -> None:
+            anyone = SqlPreferences(self.database, self.run_there, contacts_only=False)
+            await self.settings.change(BERT, UNSET, UNSET, 1.0, "contacts")
+            await self.settings.change(CAROL, UNSET, UNSET, 1.0, "contacts")
+            self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
+            read = policies(await anyone.read([ANN, BERT, CAROL]))
+            self.assertEqual(Policy(frozenset([CAROL, TV.phone])), read[ANN])
+            self.assertEqual(Policy(only=frozenset([ANN])), read[BERT])
+            self.assertEqual(Policy(only=frozenset()), read[CAROL])
+            await self.settings.change(BERT, UNSET, UNSET, 1.0, "anyone")
+            self.assertEqual({BERT: ANYONE}, policies(await anyone.read([BERT])))
+
+        return self.check(test)
+
     def test_restricted(self) -> Deferred[None]:
         """Where anyone may call it is known which phones not everybody may, unless they are too many."""
 

@@ -38,7 +38,7 @@ class RosterContract(DatabaseCase):
     async def miss(self, number: int, ended_at: float) -> None:
         """Let a call be missed."""
         missed = call(number, ended_at - 1, ended_at=ended_at, answered_at=None, outcome="missed")
-        await self.history.write([whole(missed)])
+        await self.history.write([whole(missed)], 1.0)
 
     def test_contacts(self) -> Deferred[None]:
         """The contacts of the phone."""
@@ -74,7 +74,7 @@ class RosterContract(DatabaseCase):
             await self.miss(3, 1020.0)
             await self.miss(4, 1030.0)
             placed = call(6, ended_at=1040.0, incoming=False, outcome="missed")
-            await self.history.write([whole(call(5, 1031.0, ended_at=1040.0)), whole(placed)])
+            await self.history.write([whole(call(5, 1031.0, ended_at=1040.0)), whole(placed)], 1.0)
             self.assertEqual([4, 3], await self.comes(1050.0))
             self.assertEqual([], await self.comes(1060.0))
 

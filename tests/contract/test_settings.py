@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
 from callnet.calls.quiet_hours import QuietHours
+from callnet.model import Topic
 from callnet.storage.changes import SqlChanges
 from callnet.storage.preferences import PhoneSettings
 from tests.contract.databases import DatabaseCase, InFile, InMemory
@@ -56,6 +57,28 @@ class SettingsContract(DatabaseCase):
             self.assertEqual([PHONE], list((await changes.new()).phones))
             await self.settings.change(PHONE, UNSET, [FRIEND], 1.0)
             self.assertEqual([PHONE], list((await changes.new()).phones))
+
+        return self.check(test)
+
+    def test_who_may_call(self) -> Deferred[None]:
+        """That only contacts may call is set until it is changed, of one phone; every node hears of it."""
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await self.settings.change(FRIEND, UNSET, UNSET, 1.0, "contacts")
+            await changes.new()
+            for given, now in (
+                ("contacts", "contacts"),
+                (UNSET, "contacts"),
+                ("contacts", "contacts"),
+                ("anyone", "anyone"),
+            ):
+                wanted = PhoneSettings(None, [], now)  # type: ignore[arg-type]
+                self.assertEqual(wanted, await self.settings.change(PHONE, UNSET, UNSET, 1.0, given))  # type: ignore[arg-type]
+                heard = (await changes.new()).phones
+                self.assertEqual({} if given is UNSET else {PHONE: {Topic.SETTINGS}}, heard)
+            found = await self.settings.change(FRIEND, UNSET, UNSET, 1.0)
+            self.assertEqual("contacts", found.who_may_call)
 
         return self.check(test)
 

@@ -74,7 +74,7 @@ test("each request has its path and its fields", async (t) => {
   await one.block("2");
   await one.unblock("2");
   assert.deepEqual(await one.history({ limit: 2, after: "x" }), { calls: [], next: null });
-  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), { do_not_disturb: null, auto_answer: [] });
+  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), { do_not_disturb: null, auto_answer: [], who_may_call: "anyone" });
   assert.deepEqual(await one.iceServers(), { ice_servers: [], expires_in: 60 });
   await one.setPush("webhook", "box-7");
   assert.equal(await one.pushKey(), "k");
@@ -94,6 +94,47 @@ test("each request has its path and its fields", async (t) => {
     ["/devices/push", { kind: "webhook", target: "box-7", ...token }],
     ["/devices/push/key", null],
     ["/account/code", { phone: "1" }],
+  ]);
+});
+
+test("people, profiles, devices and deleted calls", async (t) => {
+  const kept = { token: "t", expiresAt: Date.now() + 9e9, secret: null };
+  const photo = { type: "image/png", version: "v", data: "AAAA" };
+  const answers = { contacts: [{ phone: "2" }], added: [{ phone: "3" }], phones: ["4"], devices: [{ device_id: "x" }] };
+  const { site, asked } = await server(t, { ...answers, name: "Ann", photo });
+  const one = account(site, { kept });
+  assert.deepEqual(await one.people(), answers.contacts);
+  assert.deepEqual(await one.added(), answers.added);
+  assert.deepEqual(await one.blocked(), answers.phones);
+  assert.deepEqual(await one.devices(), answers.devices);
+  assert.deepEqual(await one.profile(), { name: "Ann", photo });
+  await one.profile({ name: "Bob", photo: "data:image/png;base64,AAAA" });
+  await one.profile({ photo: null });
+  assert.deepEqual(await one.photo("2"), { version: "v", url: "data:image/png;base64,AAAA" });
+  await one.addContact("2", "", true);
+  await one.dismiss("3");
+  await one.renameDevice("x", "TV");
+  await one.logOutDevice("x");
+  await one.removeDevice("x");
+  await one.deleteCall("r");
+  await one.deleteCalls();
+  const token = { token: "t" };
+  assert.deepEqual(asked.map(({ path, fields }) => [path, fields]), [
+    ["/contacts/list", token],
+    ["/contacts/added", token],
+    ["/contacts/blocked", token],
+    ["/devices/list", token],
+    ["/account/profile", token],
+    ["/account/profile", { name: "Bob", photo: "AAAA", ...token }],
+    ["/account/profile", { photo: null, ...token }],
+    ["/contacts/photo", { contact_phone: "2", ...token }],
+    ["/contacts/add", { contact_phone: "2", favourite: true, ...token }],
+    ["/contacts/dismiss", { contact_phone: "3", ...token }],
+    ["/devices/rename", { device_id: "x", label: "TV", ...token }],
+    ["/devices/logout", { device_id: "x", ...token }],
+    ["/devices/remove", { device_id: "x", ...token }],
+    ["/calls/delete", { room_id: "r", ...token }],
+    ["/calls/delete", { room_id: "*", ...token }],
   ]);
 });
 

@@ -184,15 +184,16 @@ test("presence, missed calls and signals are told, and the calls of other device
   const { device } = online(t, { calls_of_phone: [call] });
   assert.deepEqual(device.callsOfPhone, [call]);
   const heard = [];
-  for (const type of ["presence", "missed", "signal"]) device.addEventListener(type, ({ detail }) => heard.push(detail));
+  for (const type of ["presence", "missed", "changed", "signal"]) device.addEventListener(type, ({ detail }) => heard.push(detail));
   const presence = { type: "presence", phone: "2", device_id: "tv", online: true };
   FakeSocket.last.hear(presence);
   FakeSocket.last.hear({ type: "missed", calls: [{ room_id: ROOM }] });
+  FakeSocket.last.hear({ type: "changed", what: ["contacts", "profile"] });
   device.pull(ROOM);
   FakeSocket.last.hear({ ...SUCCESS, id: "call-1" });
   FakeSocket.last.hear({ type: "signal", room_id: "b".repeat(32), data: 0 });
   FakeSocket.last.hear({ type: "signal", room_id: ROOM, data: { a: 1 } });
-  assert.deepEqual(heard, [presence, [{ room_id: ROOM }], { call: device.call, data: { a: 1 } }]);
+  assert.deepEqual(heard, [presence, [{ room_id: ROOM }], ["contacts", "profile"], { call: device.call, data: { a: 1 } }]);
 });
 
 test("a frame of a type that it does not know changes nothing", (t) => {

@@ -80,6 +80,8 @@ class Actor {
   #gate;
   /** What was logged last of each call. */
   #logged = new Map();
+  /** The changes that are logged. */
+  #watched = [];
 
   constructor(name, spec, isExtended, site, gate, WebSocket) {
     this.log = new Log(name);
@@ -147,8 +149,8 @@ class Actor {
     this.device.call.signal(data);
   }
 
-  add_contact({ whom, name }, actors) {
-    return this.account.addContact(actors[whom].account.phone, name);
+  add_contact({ whom, name, favourite }, actors) {
+    return this.account.addContact(actors[whom].account.phone, name, favourite);
   }
 
   remove_contact({ whom }, actors) {
@@ -161,6 +163,43 @@ class Actor {
 
   unblock({ whom }, actors) {
     return this.account.unblock(actors[whom].account.phone);
+  }
+
+  dismiss({ whom }, actors) {
+    return this.account.dismiss(actors[whom].account.phone);
+  }
+
+  async people() {
+    const rows = await this.account.people();
+    const people = rows.map(({ phone, name, profile_name, favourite, joined, online, blocked }) => {
+      return { phone, name, profile_name, favourite, joined, online, blocked };
+    });
+    this.log.note("people", { people });
+  }
+
+  async added() {
+    const rows = await this.account.added();
+    this.log.note("added", { added: rows.map(({ phone, profile_name }) => ({ phone, profile_name })) });
+  }
+
+  async profile({ name }) {
+    this.log.note("profile", { profile: await this.account.profile({ name }) });
+  }
+
+  async devices() {
+    const rows = await this.account.devices();
+    const devices = rows.map(({ device_id, label, online, this: isThis }) => {
+      return { device: device_id, label, online, this: isThis };
+    });
+    this.log.note("devices", { devices });
+  }
+
+  rename_device({ whom, label }, actors) {
+    return this.account.renameDevice(actors[whom].account.deviceId, label);
+  }
+
+  watch_changes({ what }) {
+    this.#watched = what;
   }
 
   async contacts() {
@@ -217,6 +256,9 @@ class Actor {
         })),
       }),
     );
+    device.addEventListener("changed", ({ detail }) => {
+      for (const what of detail) if (this.#watched.includes(what)) log.note("changed", { what });
+    });
     device.addEventListener("signal", ({ detail: { call, data } }) => log.note("signal", { room: call.roomId, data }));
   }
 

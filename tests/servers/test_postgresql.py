@@ -28,7 +28,9 @@ from tests.contract.test_contacts import ContactsContract
 from tests.contract.test_history import ContactsOnlyContract, HistoryContract
 from tests.contract.test_moving import MovingContract
 from tests.contract.test_outbox import OutboxContract
+from tests.contract.test_own_devices import OwnDevicesContract
 from tests.contract.test_preferences import PreferencesContract
+from tests.contract.test_profiles import ProfilesContract
 from tests.contract.test_push import PushContract
 from tests.contract.test_revoking import RevocationsContract, SecretsContract
 from tests.contract.test_roster import RosterContract
@@ -110,6 +112,14 @@ class MovingOnPostgresql(OnPostgresql, MovingContract, TestCase):
 
 class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
     """Events for a program of the operator."""
+
+
+class OwnDevicesOnPostgresql(OnPostgresql, OwnDevicesContract, TestCase):
+    """Devices that those of the same phone see and change."""
+
+
+class ProfilesOnPostgresql(OnPostgresql, ProfilesContract, TestCase):
+    """Profiles, and what a phone sees of others."""
 
 
 class PreferencesOnPostgresql(OnPostgresql, PreferencesContract, TestCase):

@@ -16,9 +16,11 @@ from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
+from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.profiles import Profiles
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
@@ -32,11 +34,13 @@ from callnet.push.sender import WebPush
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
+from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
+from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.store.memory import MemoryCallStore
@@ -106,7 +110,7 @@ class ServiceFixture:
             if world is None
             else partial(world.signaling.close_revoked, is_revoked=self.revocations.cover),
             self._leave if world is None else world.rooms.orders.revoke_absent,
-            lambda _: None,
+            (lambda _: None) if world is None else world.rooms.extensions.data_changed,
         )
         self.sent: list[tuple[str, str]] = []
         """The codes that were sent, each with its phone."""
@@ -141,6 +145,10 @@ class ServiceFixture:
         self.ways_to_wake = WaysToWake(
             self.registrations, self.tokens, has_gateway=True, web_push=web_push, registered=self._registered
         )
+        self.profiles = Profiles(SqlProfiles(self.database, run_at_once), self.tokens, is_phone)
+        self.devices = OwnDevices(
+            SqlDevices(self.database, run_at_once, self.clock.seconds), self.store, self.tokens, self.change_feed.look
+        )
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
@@ -148,6 +156,8 @@ class ServiceFixture:
         return AccountApi(
             logins or self.logins,
             lists or self.lists,
+            self.profiles,
+            self.devices,
             self.settings,
             self.past_calls,
             self.ways_to_wake,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -18,7 +18,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
 from callnet.frames.v2 import MissedCall
-from callnet.model import DeviceAddress, Outcome, Reason, RoomId
+from callnet.model import DeviceAddress, Outcome, Reason, RoomId, Topic
 from tests.support.later import later
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.plain_preferences import OPEN
@@ -71,6 +71,9 @@ class RecordedSession:
         """These are not extended."""
 
     def missed(self, calls: Sequence[MissedCall]) -> None:
+        """These are not extended."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
         """These are not extended."""
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:

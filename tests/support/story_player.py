@@ -21,6 +21,7 @@ from callnet_client import (
     AccountError,
     Call,
     CallEvent,
+    ChangedEvent,
     Device,
     Event,
     MissedEvent,
@@ -174,6 +175,8 @@ class Actor:
 
     def __init__(self, name: str, spec: Mapping[str, Any], protocol: str, gate: Gate, server: Server) -> None:
         self.log: Final = Log(name)
+        self.watched: Collection[str] = ()
+        """The changes that are logged."""
         self.gate: Final = gate
         self.account: Final = Account(server, spec["phone"], spec["device_id"], keep=lambda _: None)
         extended = spec.get("protocol", protocol) == "extended"
@@ -201,6 +204,10 @@ class Actor:
             case MissedEvent(calls):
                 found = [{"peer": f"{c.peer_phone} {c.peer_device_id}", "room": c.room_id} for c in calls]
                 self.log.note("missed", calls=found)
+            case ChangedEvent(what):
+                for topic in what:
+                    if topic in self.watched:
+                        self.log.note("changed", what=topic)
             case SignalEvent(call, data):
                 self.log.note("signal", room=call.room_id, data=data)
 
@@ -310,7 +317,7 @@ class Player:
         actor.call.signal(step["data"])
 
     async def _add_contact(self, actor: Actor, step: Step) -> None:
-        await actor.account.add_contact(self._phone(step), step.get("name", ""))
+        await actor.account.add_contact(self._phone(step), step.get("name", ""), step.get("favourite"))
 
     async def _remove_contact(self, actor: Actor, step: Step) -> None:
         await actor.account.remove_contact(self._phone(step))
@@ -320,6 +327,34 @@ class Player:
 
     async def _unblock(self, actor: Actor, step: Step) -> None:
         await actor.account.unblock(self._phone(step))
+
+    async def _dismiss(self, actor: Actor, step: Step) -> None:
+        await actor.account.dismiss(self._phone(step))
+
+    async def _people(self, actor: Actor, _step: Step) -> None:
+        names = ("phone", "name", "profile_name", "favourite", "joined", "online", "blocked")
+        rows = await actor.account.people()
+        actor.log.note("people", people=[{name: getattr(row, name) for name in names} for row in rows])
+
+    async def _added(self, actor: Actor, _step: Step) -> None:
+        rows = await actor.account.added()
+        actor.log.note("added", added=[{"phone": row.phone, "profile_name": row.profile_name} for row in rows])
+
+    async def _profile(self, actor: Actor, step: Step) -> None:
+        now = await actor.account.profile(name=step["name"])
+        actor.log.note("profile", profile={"name": now.name, "photo": now.photo})
+
+    async def _devices(self, actor: Actor, _step: Step) -> None:
+        rows = await actor.account.devices()
+        found = [{"device": row.device_id, "label": row.label, "online": row.online, "this": row.this} for row in rows]
+        actor.log.note("devices", devices=found)
+
+    async def _rename_device(self, actor: Actor, step: Step) -> None:
+        device_id = self._actors[step["whom"]].account.address.device_id
+        await actor.account.rename_device(device_id, step["label"])
+
+    async def _watch_changes(self, actor: Actor, step: Step) -> None:
+        actor.watched = step["what"]
 
     async def _contacts(self, actor: Actor, _step: Step) -> None:
         rows = await actor.account.contacts()
@@ -345,7 +380,11 @@ class Player:
 
     async def _settings(self, actor: Actor, step: Step) -> None:
         now = await actor.account.settings(**step["changes"])
-        found = {"do_not_disturb": now.do_not_disturb, "auto_answer": list(now.auto_answer)}
+        found = {
+            "do_not_disturb": now.do_not_disturb,
+            "auto_answer": list(now.auto_answer),
+            "who_may_call": now.who_may_call,
+        }
         actor.log.note("settings", settings=found)
 
     async def _cut_off(self, actor: Actor, _step: Step) -> None:

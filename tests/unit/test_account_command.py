@@ -9,8 +9,11 @@ from twisted.internet.task import Clock
 from callnet.accounts.enrolment import secret_hash
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.database import Database
+from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.history import PastCall, SqlHistory
+from callnet.storage.listing import SqlContacts
+from callnet.storage.profiles import Photo, SqlProfiles
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support.immediate import run_at_once
 from tests.unit.test_cli import A, B, C, CommandTestCase
@@ -91,7 +94,7 @@ class AccountTests(CommandTestCase):
         database = Database(self.url)
         self.addCleanup(database.close)
         self.successResultOf(
-            SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([(placed, missed)])
+            SqlHistory(database, run_at_once, contacts_only=False, rows_max=0).write([(placed, missed)], 1.5)
         )
 
     def let_be_woken(self, device: DeviceAddress) -> None:
@@ -122,6 +125,16 @@ class AccountTests(CommandTestCase):
         self.run_("account", "revoke", A)
         self.assertEqual([], self.woken())
 
+    def present(self) -> str | None:
+        """Let the phone have a profile, a favourite, and a device with a label; the version of its photo."""
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        devices = SqlDevices(database, run_at_once, lambda: 1.5)
+        self.successResultOf(devices.rename(DeviceAddress(A, "tv"), "TV"))
+        self.successResultOf(SqlContacts(database, run_at_once).add(A, B, None, 1.5, favourite=True))
+        profiles = SqlProfiles(database, run_at_once)
+        return self.successResultOf(profiles.change(A, "王芳", Photo("png", b"a"), 1.5)).photo
+
     def test_export(self) -> None:
         """All that is kept of a phone is shown, and no secret."""
         self.assert_one_line(self.fail_("account", "export", A), "nothing is stored")
@@ -130,19 +143,28 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--name", "朋友")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
+        self.run_("account", "settings", A, "--who-may-call", "contacts")
         self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
+        version = self.present()
         text = self.run_("account", "export", A)
         self.assertNotIn(secret, text)
         self.assertEqual(
             json.loads(text),
             {
                 "phone": A,
-                "devices": [{"device_id": "pad", "has_secret": False}, {"device_id": "tv", "has_secret": True}],
+                "devices": [
+                    {"device_id": "pad", "has_secret": False, "label": "", "last_used_at": None},
+                    {"device_id": "tv", "has_secret": True, "label": "TV", "last_used_at": None},
+                ],
+                "profile": {"name": "王芳", "photo": version},
+                "photo": {"kind": "png", "data": "YQ=="},
                 "contacts": {B: "朋友"},
+                "favourites": [B],
                 "blocked": [C],
                 "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
                 "auto_answer": [B],
+                "who_may_call": "contacts",
                 "wake": [{"device_id": "tv", "kind": "webhook", "target": "box 7", "created_at": 1.5}],
                 "calls": [
                     {
@@ -163,16 +185,21 @@ class AccountTests(CommandTestCase):
         )
 
     def test_settings(self) -> None:
-        """Quiet hours, and the callers that are answered automatically: named settings are set, and all shown."""
+        """Quiet hours, the callers that are answered automatically, and who may call: what is named is set, and all
+        shown.
+        """
         self.assertEqual("", self.run_("account", "settings", A))
-        quiet, listed = (
+        quiet, listed, strict = (
             "quiet from 22:30 to 07:00, Europe/Berlin\n",
             f"answers {B} automatically\nanswers {C} automatically\n",
+            "only its contacts may call\n",
         )
         for arguments, shown in (
             (["--do-not-disturb", *NIGHT], quiet),
             ([], quiet),
             (["--auto-answer", C, "--auto-answer", B], quiet + listed),
+            (["--who-may-call", "contacts"], quiet + listed + strict),
+            (["--who-may-call", "anyone"], quiet + listed),
             (["--disturb"], listed),
             (["--no-auto-answer"], ""),
         ):
@@ -198,8 +225,10 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--both")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
+        self.run_("account", "settings", A, "--who-may-call", "contacts")
         self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
+        self.present()
         self.assertEqual(1, self.invoke("account", "delete", A, given="n\n").exit_code)
         self.run_("account", "export", A)
         self.assertEqual(self.run_("account", "delete", A, "--yes"), "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from sqlalchemy import event
 
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
+from callnet.storage.preferences import WhoMayCall, change
 from tests.support.people_case import ANN, CAROL, PAD, TV, PeopleCase
 from tests.support.wires import ANSWERED, Device, World
 
@@ -41,6 +43,22 @@ class BlockedTests(PeopleCase):
         contacts.unblock(self.database, TV.phone, ANN.phone, self.world.clock.seconds())
         self.world.advance(1.5)
         self.assertEqual({}, self.calls(self.ann, TV))
+
+    def test_strict_phone(self) -> None:
+        """Of a phone that only its contacts may call, another caller is told that it is offline, until that changes."""
+        contacts.add(self.database, [Pair(TV.phone, CAROL.phone)], 1.0)
+        carol = self.connected(CAROL)
+        steps: tuple[tuple[WhoMayCall, str | None, set[str]], ...] = (
+            ("contacts", "offline", set()),
+            ("anyone", None, {"tv", "pad"}),
+        )
+        for who, answer, seen in steps:
+            change(self.database, TV.phone, UNSET, UNSET, 1.0, who)
+            self.world.advance(1.5)
+            self.assertEqual(answer, self.calls(self.ann, TV).get("reason"))
+            self.assertEqual(seen, self.sees(ANN.phone))
+            self.assertEqual({"tv", "pad"}, self.sees(CAROL.phone))
+        self.assertEqual("busy", self.calls(carol, TV)["reason"])
 
     def test_in_a_call(self) -> None:
         """A call goes on whose caller is blocked meanwhile; glare and a second tap are answered as ever."""

@@ -19,10 +19,14 @@ from callnet.model import DeviceAddress
 from callnet_client import (
     Account,
     AccountError,
+    Adder,
     ClientError,
     ContactRow,
     Credentials,
     ErrorCode,
+    Person,
+    Photo,
+    Profile,
     Server,
     Settings,
     Unreachable,
@@ -30,6 +34,7 @@ from callnet_client import (
 from callnet_client.account import RENEW_BEFORE
 from callnet_client.server import TIMEOUT
 from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
+from tests.unit.test_pictures import jpeg
 
 
 class _Always(Resource):
@@ -196,6 +201,48 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(self.account.settings(do_not_disturb=night))
         changed = self.successResultOf(self.account.settings(auto_answer=[FRIEND]))
         self.assertEqual(Settings(night, [FRIEND]), changed)
+
+    def test_people(self) -> None:
+        """Contacts have profiles; who has added the phone is known until it is dismissed; blocked phones are listed."""
+        friend = Account(self.server, FRIEND, "pad", keep=lambda _: None)
+        self.assertEqual(Profile("Ann"), self.successResultOf(friend.profile(name="Ann")))
+        self.successResultOf(friend.add_contact(PHONE))
+        self.assertEqual([Adder(FRIEND, "Ann")], self.successResultOf(self.account.added()))
+        self.successResultOf(self.account.dismiss(FRIEND))
+        self.assertEqual([], self.successResultOf(self.account.added()))
+        self.successResultOf(self.account.add_contact(FRIEND, favourite=True))
+        person = Person(FRIEND, "", "Ann", None, favourite=True, joined=True)
+        self.assertEqual([person], self.successResultOf(self.account.people()))
+        self.successResultOf(self.account.block(FRIEND))
+        self.assertEqual([FRIEND], self.successResultOf(self.account.blocked()))
+
+    def test_photo(self) -> None:
+        """A photo is set, seen and removed."""
+        data = jpeg(64, 64)
+        version = self.successResultOf(self.account.profile(photo=data)).photo
+        self.assertEqual(Photo("image/jpeg", str(version), data), self.successResultOf(self.account.photo(PHONE)))
+        self.assertEqual(version, self.successResultOf(self.account.profile(name="x")).photo)
+        self.assertEqual(Profile("x"), self.successResultOf(self.account.profile(photo=b"")))
+        self.assertIsNone(self.successResultOf(self.account.photo(PHONE)))
+
+    def test_devices(self) -> None:
+        """A claimed device renames, logs out and removes others of its phone."""
+        own = Account(self.server, PHONE, "phone", keep=lambda _: None)
+        self.successResultOf(self.account.login())
+        self.successResultOf(own.rename_device(TV.device_id, "TV"))
+        found = self.successResultOf(own.devices())
+        self.assertEqual(
+            [("phone", "", True), (TV.device_id, "TV", False)], [(d.device_id, d.label, d.this) for d in found]
+        )
+        self.successResultOf(own.log_out_device(TV.device_id))
+        self.successResultOf(own.remove_device(TV.device_id))
+        self.assertEqual(["phone"], [device.device_id for device in self.successResultOf(own.devices())])
+
+    def test_deleted_calls(self) -> None:
+        """Calls are deleted, one or all."""
+        self.successResultOf(self.account.delete_call("0" * 32))
+        self.successResultOf(self.account.delete_calls())
+        self.assertEqual(ErrorCode.DATA, self.failureResultOf(self.account.delete_call("x"), AccountError).value.code)
 
     def test_history(self) -> None:
         """At first there are no past calls."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import json
 
-from callnet_client import EXTENDED, CallEvent, Device, DeviceAddress, Event, MissedEvent, PresenceEvent, SignalEvent
+from callnet_client import (
+    EXTENDED,
+    CallEvent,
+    ChangedEvent,
+    Device,
+    DeviceAddress,
+    Event,
+    MissedEvent,
+    PresenceEvent,
+    SignalEvent,
+)
 from callnet_client.reconnecting_device import LONGEST_DELAY
 from tests.support.calls_case import FRIEND, ROOM
 from tests.support.device_case import DeviceCase
@@ -116,18 +126,20 @@ class EventTests(DeviceCase):
         self.events.clear()
 
     def test_events(self) -> None:
-        """Devices that come and go, missed calls, and signals of the other side are reported."""
+        """Devices that come and go, missed calls, changes, and signals of the other side are reported."""
         self.say("presence", phone=FRIEND.phone, device_id=FRIEND.device_id, online=True)
         missed = {"room_id": ROOM, "peer_phone": "1", "peer_device_id": "x", "device_id": "*", "started_at": 1.5}
         self.say("missed", calls=[missed, {"odd": 1}])
+        self.say("changed", what=["contacts", 7, "something new"])
         call = self.device.place(*FRIEND)
         self.say("call_success", to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)
         self.say("signal", room_id=ROOM, data=[1])
         self.say("signal", room_id=ROOM[::-1], data=[2])
-        presence, told, *_, said = self.events
+        presence, told, changed, *_, said = self.events
         self.assertEqual(PresenceEvent(DeviceAddress(*FRIEND), True), presence)
         assert isinstance(told, MissedEvent)
         self.assertEqual([(ROOM, 1.5)], [(one.room_id, one.started_at) for one in told.calls])
+        self.assertEqual(ChangedEvent(["contacts", "something new"]), changed)
         self.assertEqual(SignalEvent, type(said))
         assert isinstance(said, SignalEvent)
         self.assertEqual((call, [1]), (said.call, said.data))

@@ -175,7 +175,7 @@ class ChangesTests(ApiTestCase):
 
     def test_paths_and_methods(self) -> None:
         """There is no other path nearby, and no other method."""
-        for path in ("/contacts", "/contacts/", "/contacts/list", "/contacts/add/", "/contacts//add", "/Contacts/add"):
+        for path in ("/contacts", "/contacts/", "/contacts/all", "/contacts/add/", "/contacts//add", "/Contacts/add"):
             self.assert_error(2, path, self.body, 404)
         for path in CHANGES:
             for method in ("GET", "PUT", "DELETE", "OPTIONS"):

@@ -48,7 +48,7 @@ class SlowHistory(SqlHistory):
         self.target: list[tuple[Sequence[Sides], Deferred[None]]] = []
         self.forgotten: list[float] = []
 
-    def write(self, calls: Sequence[Sides]) -> Deferred[None]:
+    def write(self, calls: Sequence[Sides], now: float) -> Deferred[None]:  # noqa: ARG002
         """See :meth:`SqlHistory.write`."""
         self.target.append((calls, Deferred()))
         return self.target[-1][1]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.model import AUTO_ANSWER_MAX
+from callnet.storage.preferences import SqlPhoneSettings
 from tests.support.account_fixture import FRIEND, PHONE
 from tests.support.api_case import LOGOUT, MARK, ApiTestCase
+from tests.support.immediate import run_at_once
 from tests.unit.test_api_fields import NO_UTF8, WRONG_TYPES, with_field
 
 SETTINGS = "/account/settings"
@@ -123,6 +127,14 @@ class SettingsTests(ApiTestCase):
         self.assertEqual((2, f"auto_answer takes at most {AUTO_ANSWER_MAX} phones"), self.message(auto_answer=many))
         self.assertEqual([FRIEND], self.settings()["auto_answer"])
         self.assertEqual(many[1:], self.settings(auto_answer=many[1:])["auto_answer"])
+
+    def test_operator_is_stricter(self) -> None:
+        """Where only contacts may call any phone, the answer says so, whatever the phone has set."""
+        fixture = self.fixture
+        storage = SqlPhoneSettings(fixture.database, run_at_once)
+        strict = SettingsOfPhones(storage, fixture.tokens, phone_rule("cn-mobile"), contacts_only=True)
+        found = self.successResultOf(strict.change(self.body["token"], who_may_call="anyone"))
+        self.assertEqual("contacts", found.who_may_call)
 
     def test_any_value(self) -> None:
         """Whatever a field is, it is taken, or refused with an errorCode of the caller's."""

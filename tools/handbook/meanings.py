@@ -75,6 +75,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "MissedCall.peer_phone": "The caller.",
     "Welcome.ice_servers": "As `POST /ice` answers.",
     "ServiceError": "An internal error of the server; its log has the details.",
+    "PeoplePageAnswer.contacts": "One row for each contact, with devices or without; `[]` if there are none.",
     "ContactsRequest.phone": "The owner of the list; the token must belong to one of its devices.",
 }
 """Where a field means something else than elsewhere, or its struct says so by pointing at another field."""

@@ -16,10 +16,15 @@ export const ERROR: Readonly<{
     CODE: 7;
 }>;
 /** @typedef {import("./types.js").AccountOptions} AccountOptions */
+/** @typedef {import("./types.js").Adder} Adder */
 /** @typedef {import("./types.js").ContactRow} ContactRow */
 /** @typedef {import("./types.js").Credentials} Credentials */
 /** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").OwnDevice} OwnDevice */
 /** @typedef {import("./types.js").PastCall} PastCall */
+/** @typedef {import("./types.js").Person} Person */
+/** @typedef {import("./types.js").Photo} Photo */
+/** @typedef {import("./types.js").Profile} Profile */
 /** @typedef {import("./types.js").Settings} Settings */
 /** A request that failed. */
 export class AccountError extends Error {
@@ -74,11 +79,27 @@ export class Account {
      */
     contacts(): Promise<ContactRow[]>;
     /**
+     * The contacts, by phone, each once.
+     * @returns {Promise<Person[]>}
+     */
+    people(): Promise<Person[]>;
+    /**
+     * The phones that have added this one, and that it has neither added nor blocked nor dismissed.
+     * @returns {Promise<Adder[]>}
+     */
+    added(): Promise<Adder[]>;
+    /**
+     * Show a phone in `added` no more.
+     * @param {string} phone
+     */
+    dismiss(phone: string): Promise<void>;
+    /**
      * Put a phone in the contact list, or give it another name there.
      * @param {string} phone
      * @param {string} [name]
+     * @param {boolean} [favourite] whether it is one of the favourites; without it that stays as it is
      */
-    addContact(phone: string, name?: string | undefined): Promise<void>;
+    addContact(phone: string, name?: string | undefined, favourite?: boolean | undefined): Promise<void>;
     /**
      * Take a phone off the contact list.
      * @param {string} phone
@@ -94,6 +115,55 @@ export class Account {
      * @param {string} phone
      */
     unblock(phone: string): Promise<void>;
+    /**
+     * The blocked phones.
+     * @returns {Promise<string[]>}
+     */
+    blocked(): Promise<string[]>;
+    /**
+     * The profile of the phone, once `changes` of it are made.
+     * @param {{name?: string, photo?: string | null}} [changes] photo: the `data:` URL of a square JPEG, PNG or WebP of at
+     *   most 32 KiB and 512 pixels a side without metadata, as `canvas.toDataURL` gives it; null: no photo
+     * @returns {Promise<Profile>}
+     */
+    profile(changes?: {
+        name?: string | undefined;
+        photo?: string | null | undefined;
+    } | undefined): Promise<Profile>;
+    /**
+     * The photo of a phone; null: there is none, or it may not be seen.
+     * @param {string} phone
+     * @returns {Promise<Photo | null>}
+     */
+    photo(phone: string): Promise<Photo | null>;
+    /**
+     * The devices of the phone, by device id.
+     * @returns {Promise<OwnDevice[]>}
+     */
+    devices(): Promise<OwnDevice[]>;
+    /**
+     * Give a device of the phone a label. Only a claimed device may change others.
+     * @param {string} deviceId
+     * @param {string} label
+     */
+    renameDevice(deviceId: string, label: string): Promise<void>;
+    /**
+     * Log a device of the phone out. Its secret is revoked: it does not come back by itself.
+     * @param {string} deviceId
+     */
+    logOutDevice(deviceId: string): Promise<void>;
+    /**
+     * Remove a device of the phone.
+     * @param {string} deviceId
+     */
+    removeDevice(deviceId: string): Promise<void>;
+    /**
+     * Delete a call from the phone's history.
+     * @param {string} roomId
+     */
+    deleteCall(roomId: string): Promise<void>;
+    /** Delete all calls from the phone's history. */
+    deleteCalls(): Promise<void>;
     /**
      * The phone's past calls, the newest first.
      * @param {{limit?: number, after?: string}} [page] 1 to 500 calls; after: the `next` of an earlier page
@@ -162,8 +232,13 @@ export class Account {
     #private;
 }
 export type AccountOptions = import("./types.js").AccountOptions;
+export type Adder = import("./types.js").Adder;
 export type ContactRow = import("./types.js").ContactRow;
 export type Credentials = import("./types.js").Credentials;
 export type IceServer = import("./types.js").IceServer;
+export type OwnDevice = import("./types.js").OwnDevice;
 export type PastCall = import("./types.js").PastCall;
+export type Person = import("./types.js").Person;
+export type Photo = import("./types.js").Photo;
+export type Profile = import("./types.js").Profile;
 export type Settings = import("./types.js").Settings;

@@ -77,6 +77,10 @@ export type CallOfPhone = {
     answered_at: number | null;
 };
 /**
+ * What has changed, by the methods of Account to call again: "contacts" stands for `people` and `blocked`.
+ */
+export type Topic = "contacts" | "added" | "profile" | "settings" | "history" | "devices";
+/**
  * What a device tells of. `detail` is what it is about.
  */
 export type DeviceEvents = {
@@ -96,6 +100,10 @@ export type DeviceEvents = {
      * calls that nobody answered while it was away, the latest first
      */
     missed: CustomEvent<MissedCall[]>;
+    /**
+     * data of the phone were changed by another device of it, or by others
+     */
+    changed: CustomEvent<Topic[]>;
     /**
      * the other side of a call has said something
      */
@@ -146,6 +154,84 @@ export type ContactRow = {
     online: boolean;
 };
 /**
+ * A contact, with devices or without.
+ */
+export type Person = {
+    phone: string;
+    /**
+     * what the owner of the list calls that phone; "" if nothing
+     */
+    name: string;
+    /**
+     * what it calls itself, if that may be seen
+     */
+    profile_name: string;
+    /**
+     * the version of its photo: `Account.photo` has the same until this changes
+     */
+    photo: string | null;
+    favourite: boolean;
+    /**
+     * it has a device that may be seen
+     */
+    joined: boolean;
+    online: boolean;
+    blocked: boolean;
+};
+/**
+ * A phone that has this one in its contact list.
+ */
+export type Adder = {
+    phone: string;
+    /**
+     * what it calls itself; "" if nothing
+     */
+    profile_name: string;
+    /**
+     * the version of its photo
+     */
+    photo: string | null;
+};
+/**
+ * How the phone presents itself.
+ */
+export type Profile = {
+    name: string;
+    /**
+     * the version of its photo
+     */
+    photo: string | null;
+};
+/**
+ * A photo.
+ */
+export type Photo = {
+    version: string;
+    /**
+     * a `data:` URL
+     */
+    url: string;
+};
+/**
+ * A device of the phone.
+ */
+export type OwnDevice = {
+    device_id: string;
+    /**
+     * what its owner calls it; "" if nothing
+     */
+    label: string;
+    /**
+     * when it last connected, in seconds since 1970, to the day; null: not known
+     */
+    last_used_at: number | null;
+    online: boolean;
+    /**
+     * it is the one that asks
+     */
+    this: boolean;
+};
+/**
  * A call of the past.
  */
 export type PastCall = {
@@ -186,6 +272,10 @@ export type Settings = {
      * phones whose calls its devices may answer by themselves
      */
     auto_answer: string[];
+    /**
+     * "contacts": only phones in the contact list
+     */
+    who_may_call: "anyone" | "contacts";
 };
 /**
  * A STUN or TURN server, as `RTCIceServer` of WebRTC.

@@ -19,7 +19,20 @@ automatically when its connection is lost. Methods that wait return a Deferred, 
 The JavaScript client (``clients/javascript``) has the same model and the same names.
 """
 
-from callnet_client.account import Account, ContactRow, Credentials, ErrorCode, PastCall, PastCalls, Settings
+from callnet_client.account import (
+    Account,
+    Adder,
+    ContactRow,
+    Credentials,
+    ErrorCode,
+    OwnDevice,
+    PastCall,
+    PastCalls,
+    Person,
+    Photo,
+    Profile,
+    Settings,
+)
 from callnet_client.address import EVERY_DEVICE, DeviceAddress
 from callnet_client.call import Call, CallState, Direction
 from callnet_client.connection import Connection, Watch
@@ -27,6 +40,7 @@ from callnet_client.device import Device
 from callnet_client.errors import AccountError, ClientError, ConnectionClosed, Unreachable, UpgradeRefused
 from callnet_client.events import (
     CallEvent,
+    ChangedEvent,
     DeviceState,
     Event,
     Listener,
@@ -45,10 +59,12 @@ __all__ = [
     "EXTENDED",
     "Account",
     "AccountError",
+    "Adder",
     "Call",
     "CallEvent",
     "CallOfPhone",
     "CallState",
+    "ChangedEvent",
     "ClientError",
     "CloseReason",
     "Connection",
@@ -66,10 +82,14 @@ __all__ = [
     "Loss",
     "MissedCall",
     "MissedEvent",
+    "OwnDevice",
     "PastCall",
     "PastCalls",
+    "Person",
+    "Photo",
     "PresenceEvent",
     "PresentCall",
+    "Profile",
     "Server",
     "Settings",
     "SignalEvent",

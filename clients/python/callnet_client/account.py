@@ -1,10 +1,11 @@
-"""The account service (protocol §1) for one device: login, contacts, history and settings.
+"""The account service (protocol §1) for one device: login, contacts, profiles, history and settings.
 
 An invalid token is replaced by a new login with the stored credentials, once for each request.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -53,6 +54,59 @@ class ContactRow(Struct, frozen=True):
     online: bool | None = None
 
 
+class Person(Struct, frozen=True):
+    """A contact, with devices or without."""
+
+    phone: str
+    name: str = ""
+    """The name in the contact list."""
+    profile_name: str = ""
+    """The name in the contact's own profile, if it may be seen."""
+    photo: str | None = None
+    """The version of the contact's photo: :meth:`Account.photo` has the same until this changes."""
+    favourite: bool = False
+    joined: bool = False
+    """True if it has a device that may be seen."""
+    online: bool = False
+    blocked: bool = False
+
+
+class Adder(Struct, frozen=True):
+    """A phone that has this one in its contact list."""
+
+    phone: str
+    profile_name: str = ""
+    photo: str | None = None
+
+
+class Profile(Struct, frozen=True):
+    """The profile of the phone. ``photo`` is its version; ``None``: there is none."""
+
+    name: str
+    photo: str | None = None
+
+
+class Photo(Struct, frozen=True):
+    """A photo."""
+
+    type: str
+    """``image/jpeg``, ``image/png`` or ``image/webp``."""
+    version: str
+    data: bytes
+
+
+class OwnDevice(Struct, frozen=True):
+    """A device of the phone."""
+
+    device_id: str
+    label: str = ""
+    last_used_at: float | None = None
+    """Seconds since 1970, to the day; ``None``: not known."""
+    online: bool = False
+    this: bool = False
+    """True if it is the requesting device."""
+
+
 class PastCall(Struct, frozen=True):
     """A past call. Times are seconds since 1970."""
 
@@ -82,6 +136,8 @@ class Settings(Struct, frozen=True):
     """Quiet hours: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: none."""
     auto_answer: Sequence[str]
     """Phones whose calls are answered automatically."""
+    who_may_call: str = "anyone"
+    """``anyone``, or ``contacts``: only phones in the contact list may call."""
 
 
 class Account:
@@ -161,10 +217,27 @@ class Account:
         asked = self.ask("/getContactPersons", phone=self.address.phone)
         return asked.addCallback(_field, "contacts", list[ContactRow])
 
-    def add_contact(self, phone: str, name: str = "") -> Deferred[None]:
-        """Add a phone to the contact list, or change its name there."""
-        named = {"name": name} if name else {}
-        return self.ask("/contacts/add", contact_phone=phone, **named).addCallback(_nothing)
+    def people(self) -> Deferred[Sequence[Person]]:
+        """The contacts, by phone, each once."""
+        return self.ask("/contacts/list").addCallback(_field, "contacts", list[Person])
+
+    def added(self) -> Deferred[Sequence[Adder]]:
+        """Phones that have added this one, and that it has neither added nor blocked nor dismissed."""
+        return self.ask("/contacts/added").addCallback(_field, "added", list[Adder])
+
+    def dismiss(self, phone: str) -> Deferred[None]:
+        """Leave a phone out of :meth:`added`."""
+        return self.ask("/contacts/dismiss", contact_phone=phone).addCallback(_nothing)
+
+    def add_contact(self, phone: str, name: str = "", favourite: bool | None = None) -> Deferred[None]:
+        """Add a phone to the contact list, or change its name there.
+
+        :param favourite: whether it is one of the favourites; ``None``: unchanged.
+        """
+        given: dict[str, Any] = {"name": name} if name else {}
+        if favourite is not None:
+            given["favourite"] = favourite
+        return self.ask("/contacts/add", contact_phone=phone, **given).addCallback(_nothing)
 
     def remove_contact(self, phone: str) -> Deferred[None]:
         """Remove a phone from the contact list."""
@@ -177,6 +250,50 @@ class Account:
     def unblock(self, phone: str) -> Deferred[None]:
         """Unblock a phone."""
         return self.ask("/contacts/unblock", contact_phone=phone).addCallback(_nothing)
+
+    def blocked(self) -> Deferred[Sequence[str]]:
+        """The blocked phones."""
+        return self.ask("/contacts/blocked").addCallback(_field, "phones", list[str])
+
+    def profile(self, *, name: str | None = None, photo: bytes | None = None) -> Deferred[Profile]:
+        """Return the profile of the phone after applying changes.
+
+        :param name: its new name; ``None``: unchanged.
+        :param photo: its new photo, a square JPEG, PNG or WebP without metadata, of at most 32 KiB and 512 pixels a
+            side; empty: no photo; ``None``: unchanged.
+        """
+        changes: dict[str, Any] = {} if name is None else {"name": name}
+        if photo is not None:
+            changes["photo"] = base64.b64encode(photo).decode("ascii") or None
+        return self.ask("/account/profile", **changes).addCallback(_read, Profile)
+
+    def photo(self, phone: str) -> Deferred[Photo | None]:
+        """The photo of a phone; ``None``: there is none, or it may not be seen."""
+        return self.ask("/contacts/photo", contact_phone=phone).addCallback(_field, "photo", Photo | None)
+
+    def devices(self) -> Deferred[Sequence[OwnDevice]]:
+        """The devices of the phone, by device id."""
+        return self.ask("/devices/list").addCallback(_field, "devices", list[OwnDevice])
+
+    def rename_device(self, device_id: str, label: str) -> Deferred[None]:
+        """Give a device of the phone a label. Only a claimed device may change others."""
+        return self.ask("/devices/rename", device_id=device_id, label=label).addCallback(_nothing)
+
+    def log_out_device(self, device_id: str) -> Deferred[None]:
+        """Log a device of the phone out. Its secret is revoked: it does not come back by itself."""
+        return self.ask("/devices/logout", device_id=device_id).addCallback(_nothing)
+
+    def remove_device(self, device_id: str) -> Deferred[None]:
+        """Remove a device of the phone."""
+        return self.ask("/devices/remove", device_id=device_id).addCallback(_nothing)
+
+    def delete_call(self, room_id: str) -> Deferred[None]:
+        """Delete a call from the phone's history."""
+        return self.ask("/calls/delete", room_id=room_id).addCallback(_nothing)
+
+    def delete_calls(self) -> Deferred[None]:
+        """Delete all calls from the phone's history."""
+        return self.ask("/calls/delete", room_id="*").addCallback(_nothing)
 
     def history(self, limit: int | None = None, after: str | None = None) -> Deferred[PastCalls]:
         """The phone's past calls, newest first.

@@ -20,7 +20,16 @@ from callnet_client.calls import Calls
 from callnet_client.connection import Watch
 from callnet_client.errors import AccountError
 from callnet_client.event_queue import EventQueue
-from callnet_client.events import DeviceState, Event, Listener, MissedEvent, PresenceEvent, SignalEvent, StateEvent
+from callnet_client.events import (
+    ChangedEvent,
+    DeviceState,
+    Event,
+    Listener,
+    MissedEvent,
+    PresenceEvent,
+    SignalEvent,
+    StateEvent,
+)
 from callnet_client.frames import CallOfPhone, Frame, MissedCall, PresentCall, Request, Signal, parse_frame
 from callnet_client.reconnecting_device import ReconnectingDevice, Told
 from callnet_client.reconnecting_socket import Loss
@@ -162,6 +171,8 @@ class Device:
                 self._tell(PresenceEvent(who, frame.fields.get("online") is True))
             case "missed":
                 self._tell(MissedEvent(_list_of(frame, "calls", MissedCall)))
+            case "changed":
+                self._tell(ChangedEvent(_list_of(frame, "what", str)))
             case "signal":
                 if self.call is not None and self.call.room_id == frame.room_id:
                     self._tell(SignalEvent(self.call, frame.fields.get("data")))

@@ -40,6 +40,16 @@ class MissedEvent(Struct, frozen=True):
     calls: Sequence[MissedCall]
 
 
+class ChangedEvent(Struct, frozen=True):
+    """Data of the phone were changed by another device of it, or by others. Extended protocol only.
+
+    ``what`` has some of ``contacts`` (:meth:`Account.people`, :meth:`Account.blocked`), ``added``, ``profile``,
+    ``settings``, ``history`` and ``devices``, after the methods of :class:`Account` to call again.
+    """
+
+    what: Sequence[str]
+
+
 class SignalEvent(Struct, frozen=True):
     """A message from the other party of a call (:meth:`Call.signal`)."""
 
@@ -47,5 +57,5 @@ class SignalEvent(Struct, frozen=True):
     data: Any
 
 
-Event: TypeAlias = StateEvent | CallEvent | PresenceEvent | MissedEvent | SignalEvent
+Event: TypeAlias = StateEvent | CallEvent | PresenceEvent | MissedEvent | ChangedEvent | SignalEvent
 Listener: TypeAlias = Callable[[Event], object]

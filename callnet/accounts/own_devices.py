@@ -1,0 +1,142 @@
+"""The devices of a phone as its own devices see and change them, without HTTP (protocol §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
+from callnet.accounts.tokens import Tokens
+from callnet.calls.ports import IPresence
+from callnet.errors import DataInvalid, DeviceInvalid
+from callnet.model import DEVICE_LABEL_MAX, DeviceAddress, is_plain_text
+from callnet.storage.devices import SqlDevices
+from callnet.util.schema_hints import DEVICE_ID, LABEL
+
+
+class OwnDeviceRow(Struct, frozen=True):
+    """One device of the requesting phone."""
+
+    device_id: Annotated[str, DEVICE_ID]
+    label: Annotated[str, LABEL]
+    """The name that its owner gave it, or the empty string."""
+    last_used_at: float | None
+    """When it last connected, in seconds since 1970, to the day; ``null``: not known."""
+    online: bool
+    this: bool
+    """It is the requesting device."""
+
+
+class OwnDeviceList(Struct, frozen=True):
+    """All devices of the requesting phone."""
+
+    devices: list[OwnDeviceRow]
+    """One row for each device."""
+
+
+class OwnDevices:
+    """Shows devices those of their phone, and changes them.
+
+    A device may change others if it has shown its secret: without one, anybody who knows its phone can pose as it.
+
+    :param look: makes this node read the revocations now; fires when that is done.
+    """
+
+    def __init__(
+        self, devices: SqlDevices, presence: IPresence, tokens: Tokens, look: Callable[[], Deferred[None]]
+    ) -> None:
+        self._devices = devices
+        self._presence = presence
+        self._tokens = tokens
+        self._look = look
+
+    def devices(self, token: str) -> Deferred[OwnDeviceList]:
+        """The devices of the token's phone, by their ids.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._read(token))
+
+    async def _read(self, token: str) -> OwnDeviceList:
+        own = self._tokens.verify(token).device
+        found = await self._devices.of(own.phone)
+        addresses = {device.device_id: DeviceAddress(own.phone, device.device_id) for device in found}
+        online = await self._presence.online(addresses.values())
+        return OwnDeviceList(
+            [
+                OwnDeviceRow(
+                    device.device_id,
+                    device.label,
+                    device.last_used_at,
+                    addresses[device.device_id] in online,
+                    device.device_id == own.device_id,
+                )
+                for device in found
+            ]
+        )
+
+    def rename(self, token: str, device_id: str, label: str) -> Deferred[None]:
+        """Give a device of the token's phone a label; the empty string: none.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises DeviceInvalid: there is no such device, or the token's may not change it.
+        :raises DataInvalid: the label is not acceptable.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._rename(token, device_id, label))
+
+    async def _rename(self, token: str, device_id: str, label: str) -> None:
+        device = self._changed(token, device_id)
+        if not is_plain_text(label, DEVICE_LABEL_MAX):
+            raise DataInvalid(f"label has more than {DEVICE_LABEL_MAX} characters or control characters")
+        _require(await self._devices.rename(device, label))
+        await self._look()
+
+    def log_out(self, token: str, device_id: str) -> Deferred[None]:
+        """Revoke all tokens of a device of the token's phone, and its secret: it does not come back by itself.
+
+        It may log in again with a code, or when it has been removed; without a secret it always may.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises DeviceInvalid: there is no such device, or the token's may not change it.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._log_out(token, device_id))
+
+    async def _log_out(self, token: str, device_id: str) -> None:
+        device = self._changed(token, device_id)
+        _require(await self._devices.log_out(device, secret_hash(new_secret())))
+        await self._look()
+
+    def remove(self, token: str, device_id: str) -> Deferred[None]:
+        """Remove a device of the token's phone, and revoke all its tokens.
+
+        With enrolment ``open`` it may log in again, as a new device.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises DeviceInvalid: there is no such device, or the token's may not change it.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._remove(token, device_id))
+
+    async def _remove(self, token: str, device_id: str) -> None:
+        _require(await self._devices.remove(self._changed(token, device_id)))
+        await self._look()
+
+    def _changed(self, text: str, device_id: str) -> DeviceAddress:
+        """The device that is to be changed."""
+        token = self._tokens.verify(text)
+        if not is_device_id(device_id):
+            raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
+        if device_id != token.device.device_id and not token.claimed:
+            raise DeviceInvalid("only a device that has logged in with its secret may change others")
+        return DeviceAddress(token.device.phone, device_id)
+
+
+def _require(is_there: bool) -> None:
+    if not is_there:
+        raise DeviceInvalid("the phone has no such device")

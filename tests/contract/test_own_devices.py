@@ -1,0 +1,129 @@
+"""The contract of every database for devices that those of the same phone see and change."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from callnet.model import DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceAddress, Topic
+from callnet.storage.changes import SqlChanges
+from callnet.storage.devices import OwnDevice, SqlDevices, provision
+from callnet.storage.enrolling import Enrolled
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
+from callnet.storage.revoking import SqlRevocations
+from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
+
+PHONE, FRIEND = "13651884967", "13651884968"
+TV, PAD = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "pad")
+DAY = 86400.0
+NOBODY_KNOWS = b"n" * 32
+
+
+class OwnDevicesContract(DatabaseCase):
+    """Labels, the last use, logging out and removing."""
+
+    def setUp(self) -> None:
+        """The devices of a phone, and one of another."""
+        super().setUp()
+        self.devices = SqlDevices(self.database, self.run_there, self.clock.seconds)
+        self.revocations = SqlRevocations(self.database, self.run_there, self.clock.seconds)
+
+    async def some(self) -> None:
+        """Let there be some."""
+        await self.enrolled(TV, PAD, DeviceAddress(FRIEND, "tv"))
+
+    async def revoked(self) -> list[str]:
+        """The devices with revoked tokens."""
+        found = await self.revocations.revoked()
+        return sorted(one.device.device_id for one in found.get(PHONE, ()))
+
+    def test_list(self) -> Deferred[None]:
+        """All devices of one phone are listed, by their ids."""
+
+        async def test() -> None:
+            self.assertEqual([], await self.devices.of(PHONE))
+            await self.some()
+            self.assertEqual([OwnDevice("pad", "", None), OwnDevice("tv", "", None)], await self.devices.of(PHONE))
+
+        return self.check(test)
+
+    def test_rename(self) -> Deferred[None]:
+        """A label is kept as it is, of one device; every node hears of it."""
+
+        async def test() -> None:
+            await self.some()
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            for label in ("Mum's 电视", "\U0001f4fa" * DEVICE_LABEL_MAX, ""):
+                self.assertTrue(await self.devices.rename(TV, label))
+                self.assertEqual(["", label], [device.label for device in await self.devices.of(PHONE)])
+                self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
+            self.assertFalse(await self.devices.rename(DeviceAddress(PHONE, "none"), "x"))
+            self.assertEqual({}, (await changes.new()).phones)
+
+        return self.check(test)
+
+    def test_last_use(self) -> Deferred[None]:
+        """The last use is recorded once a day, whoever made the device."""
+
+        async def test() -> None:
+            await self.some()
+            provision(self.database, PHONE, ["box"], 0.0)
+            box = DeviceAddress(PHONE, "box")
+            for at, known in ((5.0, 5.0), (DAY, 5.0), (DAY + 5, DAY + 5), (2 * DAY, DAY + 5)):
+                self.clock.advance(at - self.clock.seconds())
+                self.statements.clear()
+                noted = await self.run_there(self.accounts._use, [TV, box])
+                self.assertEqual(({PHONE}, False) if known == at else (set(), True), (set(noted), self.writes() == []))
+                used = {device.device_id: device.last_used_at for device in await self.devices.of(PHONE)}
+                self.assertEqual({"box": known, "pad": None, "tv": known}, used)
+
+        return self.check(test)
+
+    def test_log_out(self) -> Deferred[None]:
+        """A device that is logged out has no valid token, and its secret is of no use; one without has none."""
+
+        async def test() -> None:
+            await self.some()
+            await self.accounts.claim(TV, OFFER, 1.0)
+            provision(self.database, PHONE, ["box"], 0.0)
+            for device_id in ("tv", "pad", "box"):
+                self.assertTrue(await self.devices.log_out(DeviceAddress(PHONE, device_id), NOBODY_KNOWS))
+            self.accounts.forget(None)
+            self.assertEqual(["box", "pad", "tv"], await self.revoked())
+            for device in (TV, PAD):
+                found = await self.accounts.find(device)
+                assert found is not None
+                self.assertEqual((NOBODY_KNOWS, None), (found.secret, found.offered))
+            self.assertEqual(Enrolled(), await self.accounts.find(DeviceAddress(PHONE, "box")))
+            self.assertFalse(await self.devices.log_out(DeviceAddress(FRIEND, "pad"), NOBODY_KNOWS))
+
+        return self.check(test)
+
+    def test_remove(self) -> Deferred[None]:
+        """A removed device is gone, with its tokens and the way to wake it; the others stay."""
+
+        async def test() -> None:
+            await self.some()
+            registrations = SqlPushRegistrations(self.database, self.run_there)
+            for device in (TV, PAD):
+                await registrations.put(PushRegistration(device, PushKind.WEBHOOK, "box", 1.0), lambda _: False)
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            self.assertTrue(await self.devices.remove(TV))
+            self.assertFalse(await self.devices.remove(TV))
+            self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
+            self.assertEqual(["pad"], [device.device_id for device in await self.devices.of(PHONE)])
+            self.assertEqual(["tv"], await self.revoked())
+            left = await registrations.of(DeviceAddress(PHONE, EVERY_DEVICE))
+            self.assertEqual([PAD], [one.device for one in left])
+
+        return self.check(test)
+
+
+class OwnDevicesInMemory(InMemory, OwnDevicesContract, TestCase):
+    """SQLite in memory."""
+
+
+class OwnDevicesInFile(InFile, OwnDevicesContract, TestCase):
+    """SQLite in a file."""
