@@ -154,7 +154,7 @@ class ChoiceTests(OwnDaemonCase):
             alice, bob = in_browsers_of_their_own(stage)
             seen = {}
             for scheme in ("dark", "light"):
-                alice.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                alice.page.emulate_media(color_scheme=scheme)
                 theme, seen[scheme] = self.colours(alice.page)
                 self.assertEqual(theme, scheme)
             self.assertNotEqual(seen["dark"], seen["light"])
