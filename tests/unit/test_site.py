@@ -267,7 +267,7 @@ class StaticTests(SiteTestCase):
         self.assertEqual("no-cache", self.get("/static/demo/page.js").headers["cache-control"])
 
     def test_parts_do_not_repeat_the_policy(self) -> None:
-        """What is kept for ever as a part of a page comes without what browsers heed in pages alone; others have it."""
+        """Parts of a page that are kept for ever come without the headers that browsers heed in pages alone."""
         self.put_page()
         (self.static / "mark.svg").write_text("<svg/>", encoding="utf-8")
         script = self.named()[1]
