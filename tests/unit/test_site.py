@@ -263,6 +263,7 @@ class StaticTests(SiteTestCase):
         kept = self.get(script)
         self.assertEqual((200, b"export {};"), (kept.status, kept.body))
         self.assertEqual("public, max-age=31536000, immutable", kept.headers["cache-control"])
+        self.assertNotIn("etag", kept.headers)
         self.assertEqual("no-cache", self.get(self.PATH).headers["cache-control"])
         self.assertEqual("no-cache", self.get("/static/demo/page.js").headers["cache-control"])
 
