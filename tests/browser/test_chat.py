@@ -75,7 +75,7 @@ class ChatTests(BrowserCase):
             visitor.await_state("waiting")
             visitor.press("chat")
             write(visitor, "Hello?")
-            visitor.await_shown("chat-problem", "It was not sent.")
+            visitor.await_shown("chat-problem", "Not sent.")
             self.assertEqual(visitor.page.input_value("#chat-text"), "Hello?")
             self.assertEqual(texts(visitor, "own"), [])
 

@@ -89,7 +89,7 @@ class ScreenTests(BrowserCase):
             red, blue = meet(stage)
             red.press("share")
             red.await_shown("share-label", "Stop sharing")
-            red.await_shown("notice", "sees your screen")
+            red.await_shown("notice", "sharing your screen")
             blue.await_shown("screen")
             blue.await_that("document.getElementById('screen').videoWidth > 0")
             self.assertGreater(area(blue, "screen"), 0.9)
