@@ -231,7 +231,7 @@ class WindowTests(BrowserCase):
             red.await_state("connected")
             red.press("more")
             red.press("full-screen")
-            red.await_shown("full-screen-label", "Leave full screen")
+            red.await_shown("full-screen-label", "Exit full screen")
             self.assertTrue(red.page.evaluate("document.fullscreenElement !== null"))
             red.press("full-screen")
             red.await_shown("full-screen-label", "Full screen")
