@@ -132,6 +132,7 @@ class EnlargedTests(OwnDaemonCase):
             visitor.unlock(key_of(self.daemon))
             visitor.await_state("ready", "known")
             found = enlarged_faults(visitor.page, dashboard_layout.faults)
+            found = [*found, *enlarged_faults(visitor.page, dashboard_layout.extreme_faults)]
             self.assertEqual("\n".join(found), "")
             visitor.forgive(NO_ANSWER)
 
@@ -154,7 +155,7 @@ class ChoiceTests(OwnDaemonCase):
             alice, bob = in_browsers_of_their_own(stage)
             seen = {}
             for scheme in ("dark", "light"):
-                alice.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                alice.page.emulate_media(color_scheme=scheme)
                 theme, seen[scheme] = self.colours(alice.page)
                 self.assertEqual(theme, scheme)
             self.assertNotEqual(seen["dark"], seen["light"])
