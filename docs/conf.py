@@ -17,7 +17,7 @@ NIGHT, DAY = (
 
 
 def _colours(colours: dict[str, str]) -> dict[str, str]:
-    """What Furo calls them."""
+    """The names that Furo has for them."""
     names = {
         "brand-primary": "main",
         "brand-content": "good",

@@ -117,12 +117,16 @@ class StaticFiles(Resource):
         if is_fixed and suffix in _PARTS:
             for header in _OF_PAGES:
                 request.responseHeaders.removeHeader(header)
+        content, tag = file.content, file.digest
         if file.packed is not None:
             request.setHeader("Vary", "Accept-Encoding")
             if _takes_gzip(header_of(request, b"accept-encoding") or ""):
                 request.setHeader("Content-Encoding", "gzip")
-                return b"" if request.setETag(b'"%s-gzip"' % file.digest) is http.CACHED else file.packed
-        return b"" if request.setETag(b'"%s"' % file.digest) is http.CACHED else file.content
+                content, tag = file.packed, file.digest + b"-gzip"
+        # No browser asks whether a fixed file is still the same.
+        if not is_fixed and request.setETag(b'"%s"' % tag) is http.CACHED:
+            return b""
+        return content
 
     def _file(self, segments: Sequence[bytes]) -> tuple[str, _File]:
         """The name of a file and the file.

@@ -71,7 +71,7 @@ class FileTests(BrowserCase):
     """Files that the two hand each other, past the server."""
 
     def offer(self, stage: Stage, size: int, name: str = "photo.jpg") -> tuple[Visitor, Visitor]:
-        """Two visitors with their chats open, of whom the first offers the second a file."""
+        """Two visitors with their chats open; the first offers the second a file."""
         red, blue = meet(stage)
         for visitor in (red, blue):
             visitor.press("chat")

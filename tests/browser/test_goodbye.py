@@ -1,4 +1,4 @@
-"""What a person reads of the other side that goes away, takes its time, or cannot be reached."""
+"""The other side goes away, takes its time, or cannot be reached: the texts that a person reads then."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class ScreenTests(BrowserCase):
             red, blue = meet(stage)
             red.press("share")
             red.await_shown("share-label", "Stop sharing")
-            red.await_shown("notice", "sees your screen")
+            red.await_shown("notice", "sharing your screen")
             blue.await_shown("screen")
             blue.await_that("document.getElementById('screen').videoWidth > 0")
             self.assertGreater(area(blue, "screen"), 0.9)
@@ -162,7 +162,7 @@ class ScreenTests(BrowserCase):
         return self.play(story)
 
     def test_sound(self) -> Deferred[None]:
-        """What a shared screen plays is sent with the microphone, and no longer when the sharing is stopped."""
+        """The sound of a shared screen is sent with the microphone, and no longer when the sharing is stopped."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()

@@ -48,7 +48,7 @@ class InviteTests(BrowserCase):
             browser = stage.browser(None)
             for command, said in (
                 ("return this.queryCommandSupported('copy')", "copied"),
-                ("return false", "by hand"),
+                ("return false", "The link is selected"),
             ):
                 visitor = stage.visitor(browser)
                 visitor.page.add_init_script(

@@ -50,7 +50,7 @@ def _sizes(page: Page) -> dict[str, float]:
 
 
 def enlarged_faults(page: Page, faults: Callable[[Page], Sequence[str]]) -> Iterator[str]:
-    """What is wrong in windows of each width, at each zoom.
+    """The faults in windows of each width, at each zoom.
 
     Zooming makes a window smaller by as much as it makes each of its pixels larger.
     """
@@ -109,7 +109,7 @@ class EnlargedTests(OwnDaemonCase):
         return self.play(story)
 
     def test_the_page(self) -> Deferred[None]:
-        """What the page of a call shows before the call is whole, or can be scrolled to."""
+        """The page of a call, before the call, is whole, or can be scrolled to."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))
@@ -132,6 +132,7 @@ class EnlargedTests(OwnDaemonCase):
             visitor.unlock(key_of(self.daemon))
             visitor.await_state("ready", "known")
             found = enlarged_faults(visitor.page, dashboard_layout.faults)
+            found = [*found, *enlarged_faults(visitor.page, dashboard_layout.extreme_faults)]
             self.assertEqual("\n".join(found), "")
             visitor.forgive(NO_ANSWER)
 
@@ -139,7 +140,7 @@ class EnlargedTests(OwnDaemonCase):
 
 
 class ChoiceTests(OwnDaemonCase):
-    """What the system asks for, and what a person has chosen."""
+    """The choices of the system and of the person."""
 
     def colours(self, page: Page) -> tuple[str, str]:
         """The theme and the colour of the ground, with which the browser's own parts go along."""

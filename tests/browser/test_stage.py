@@ -142,7 +142,7 @@ class PictureTests(BrowserCase):
 
 
 class DrawerTests(BrowserCase):
-    """What is opened beside the pictures."""
+    """The drawers beside the pictures."""
 
     def test_beside(self) -> Deferred[None]:
         """A drawer covers no picture: they have what it leaves, and one's own stays in its corner of that."""

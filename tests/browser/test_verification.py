@@ -25,6 +25,8 @@ OURS: Final = Fingerprints(offerer=b"o" * 32, answerer=b"a" * 32)
 _COMPUTE: Final = """async ({codes, descriptions}) => {
     const { commitment, codeOf, fingerprintIn } = await import("/static/demo/verification.js");
     const { EMOJI } = await import("/static/demo/emoji.js");
+    const { firstWords } = await import("/static/shared/words.js");
+    const { emojiNames } = await firstWords("page");
     const computed = await Promise.all(codes.map(async (vector) => {
         const fingerprints = { offerer: vector.offerer_fingerprint, answerer: vector.answerer_fingerprint };
         const code = await codeOf(fingerprints, vector.offerer_nonce, vector.answerer_nonce);
@@ -32,8 +34,8 @@ _COMPUTE: Final = """async ({codes, descriptions}) => {
             ...vector,
             commitment: await commitment(fingerprints, vector.offerer_nonce),
             code,
-            signs: code.map((number) => EMOJI[number][0]).join(" "),
-            english: code.map((number) => EMOJI[number][1]).join(", "),
+            signs: code.map((number) => EMOJI[number]).join(" "),
+            english: code.map((number) => emojiNames[number]).join(", "),
         };
     }));
     const read = descriptions.map((vector) => {

@@ -153,7 +153,7 @@ class UseTests(SynchronousTestCase):
         self.assert_found("words/en.json: phone.busier: not used")
 
     def test_missing(self) -> None:
-        """What a page uses and no file has is named; a method of a text, and a word of the loader, are none."""
+        """A word that a page uses and no file has is named; a method of a text, and a word of the loader, are none."""
         self.write("phone/view.js", "show(words.over.busy({ name }), words.missed, words.calls.length, words.lang);")
         self.assert_found()
         self.write("phone/view.js", "show(words.over.busy({ name }), words.missed, words.over.late);")

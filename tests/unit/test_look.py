@@ -56,7 +56,7 @@ class LookTests(SynchronousTestCase):
         self.assertEqual(self.themes["night"].keys(), self.themes["day"].keys())
 
     def test_contrast(self) -> None:
-        """What is read or pressed stands out from its ground."""
+        """Texts, and all that can be pressed, stand out from their grounds."""
         for theme, colours in self.themes.items():
             for one, other, least in PAIRS:
                 found = contrast(colours[one], colours[other])

@@ -142,7 +142,7 @@ class VisitTests(VisitCase):
         self.assertEqual(1, len(self.wires))
 
     def test_left(self) -> None:
-        """The connection with a page that says that it leaves is dropped, and made anew with the next session only."""
+        """The connection with a page that says that it leaves is dropped, and made again with the next session only."""
         wire = self.meet()
         self.relay(GREATER, {"kind": "leaving"})
         self.assertEqual("media: the other side has left and may come back", self.lines[-1])

@@ -263,11 +263,12 @@ class StaticTests(SiteTestCase):
         kept = self.get(script)
         self.assertEqual((200, b"export {};"), (kept.status, kept.body))
         self.assertEqual("public, max-age=31536000, immutable", kept.headers["cache-control"])
+        self.assertNotIn("etag", kept.headers)
         self.assertEqual("no-cache", self.get(self.PATH).headers["cache-control"])
         self.assertEqual("no-cache", self.get("/static/demo/page.js").headers["cache-control"])
 
     def test_parts_do_not_repeat_the_policy(self) -> None:
-        """What is kept for ever as a part of a page comes without what browsers heed in pages alone; others have it."""
+        """Parts of a page that are kept for ever come without the headers that browsers heed in pages alone."""
         self.put_page()
         (self.static / "mark.svg").write_text("<svg/>", encoding="utf-8")
         script = self.named()[1]

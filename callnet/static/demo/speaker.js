@@ -32,7 +32,7 @@ export class Speaker {
     const out = context.createMediaStreamDestination();
     const chime = new Audio();
     chime.srcObject = out.stream;
-    if (this.id !== "") await chime.setSinkId(this.id);
+    if (this.id !== "") await chime.setSinkId(this.id).catch(() => {});
     for (const [index, hertz] of CHIME.entries()) play(context, out, hertz, context.currentTime + index * NOTE);
     await chime.play();
     setTimeout(() => context.close(), 1_000 * (CHIME.length * NOTE + 1));
