@@ -44,22 +44,6 @@ class BlockedTests(PeopleCase):
         self.world.advance(1.5)
         self.assertEqual({}, self.calls(self.ann, TV))
 
-    def test_strict_phone(self) -> None:
-        """Of a phone that only its contacts may call, another caller is told that it is offline, until that changes."""
-        contacts.add(self.database, [Pair(TV.phone, CAROL.phone)], 1.0)
-        carol = self.connected(CAROL)
-        steps: tuple[tuple[WhoMayCall, str | None, set[str]], ...] = (
-            ("contacts", "offline", set()),
-            ("anyone", None, {"tv", "pad"}),
-        )
-        for who, answer, seen in steps:
-            change(self.database, TV.phone, UNSET, UNSET, 1.0, who)
-            self.world.advance(1.5)
-            self.assertEqual(answer, self.calls(self.ann, TV).get("reason"))
-            self.assertEqual(seen, self.sees(ANN.phone))
-            self.assertEqual({"tv", "pad"}, self.sees(CAROL.phone))
-        self.assertEqual("busy", self.calls(carol, TV)["reason"])
-
     def test_in_a_call(self) -> None:
         """A call goes on whose caller is blocked meanwhile; glare and a second tap are answered as ever."""
         self.calls(self.ann, TV)
@@ -153,3 +137,23 @@ class AwayTests(BlockedTests):
         """Let nothing be read any more."""
         with self.database.write() as connection:
             connection.exec_driver_sql("ALTER TABLE blocked RENAME TO elsewhere")
+
+
+class StrictPhoneTests(PeopleCase):
+    """A phone that wants calls of its contacts only, where anyone may call the others."""
+
+    def test_strict_phone(self) -> None:
+        """Of a phone that only its contacts may call, another caller is told that it is offline, until that changes."""
+        contacts.add(self.database, [Pair(TV.phone, CAROL.phone)], 1.0)
+        carol = self.connected(CAROL)
+        steps: tuple[tuple[WhoMayCall, str | None, set[str]], ...] = (
+            ("contacts", "offline", set()),
+            ("anyone", None, {"tv", "pad"}),
+        )
+        for who, answer, seen in steps:
+            change(self.database, TV.phone, UNSET, UNSET, 1.0, who)
+            self.world.advance(1.5)
+            self.assertEqual(answer, self.calls(self.ann, TV).get("reason"))
+            self.assertEqual(seen, self.sees(ANN.phone))
+            self.assertEqual({"tv", "pad"}, self.sees(CAROL.phone))
+        self.assertEqual("busy", self.calls(carol, TV)["reason"])
