@@ -131,8 +131,8 @@ class EnlargedTests(OwnDaemonCase):
             visitor.open()
             visitor.unlock(key_of(self.daemon))
             visitor.await_state("ready", "known")
-            found = enlarged_faults(visitor.page, dashboard_layout.faults)
-            found = [*found, *enlarged_faults(visitor.page, dashboard_layout.extreme_faults)]
+            found = list(enlarged_faults(visitor.page, dashboard_layout.faults))
+            found += enlarged_faults(visitor.page, dashboard_layout.extreme_faults)
             self.assertEqual("\n".join(found), "")
             visitor.forgive(NO_ANSWER)
 

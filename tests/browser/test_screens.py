@@ -227,7 +227,7 @@ class ScreenTests(OwnDaemonCase):
         photographer.take(visitor, f"09 verification, {language}", checks=[word_faults])
         visitor.page.keyboard.press("Escape")
         visitor.page.keyboard.press("s")
-        visitor.await_shown("figures", "kbit/s")
+        visitor.await_shown("figures", "×")
         photographer.take(visitor, f"10 statistics, {language}", checks=[word_faults])
         visitor.page.keyboard.press("s")
         other.page.keyboard.press("Escape")
