@@ -65,7 +65,7 @@ class TamperingTests(BrowserCase):
             page.wait_for_selector("#verification-drawer.broken")
             self.assertEqual((), answerer.code)
             self.assertEqual("Someone may be listening in", answerer.visitor.text("verification-title"))
-            self.assertIn("hang up", answerer.text)
+            self.assertIn("Hang up", answerer.text)
             offerer.open()
             self.assertEqual(SIGNS, len(offerer.code))
             for width, height in SCREENS:

@@ -126,7 +126,7 @@ class SyncTests(SynchronousTestCase):
         self.directory.write_bytes((FOLDER / "directory.csv").read_bytes() + b"12,Nobody,Sales\n")
         status, _, error = self.run_()
         self.assertEqual(status, 1)
-        self.assertIn("not a valid phone number", error)
+        self.assertIn("is not a valid number", error)
         self.assertEqual(self.lists(), before)
         self.directory.write_bytes((FOLDER / "directory.csv").read_bytes())
         self.assertEqual(self.run_(), (0, "", ""))
