@@ -59,6 +59,8 @@ class ReleaseCase(SynchronousTestCase):
             self.write(name, (ROOT / name).read_text())
         self.write("callnet/__init__.py", "")
         self.write("clients/python/callnet_client/__init__.py", "")
+        for place in ("clients/javascript/index.js", "callnet/static/shared/look.js"):
+            self.write(place, "")
         self.news()
         self.repository = Repository(self.root)
 
