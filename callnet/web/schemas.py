@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.preferences import WhoMayCall
-from callnet.util.schema_hints import PHONE
+from callnet.util.schema_hints import PHONE, ROOM_OR_ALL
 
 _encode = Encoder().encode
 
@@ -138,7 +138,7 @@ class RenameDeviceRequest(Struct, frozen=True):
 class DeleteCallsRequest(Struct, frozen=True):
     """``POST /calls/delete``; the token may be in the header."""
 
-    room_id: str
+    room_id: Annotated[str, ROOM_OR_ALL]
     """The room of the call; ``*``: all calls."""
     token: str | None = None
 
