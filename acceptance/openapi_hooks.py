@@ -13,6 +13,7 @@ import urllib.request
 import zlib
 from collections import Counter
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ _counts: Final[Counter[str]] = Counter()
 _cursors: Final[dict[str, str]] = {}
 """The last ``next`` that each call has answered."""
 
-LEAVING: Final = "leaving"
+_leaving: Final = count()
 _OF_ITSELF: Final = ("/account/logout", "/devices/logout", "/devices/remove", "/devices/rename")
 """Calls after which a device may not be there any more: each is of one that has just logged in."""
 _ILL_FORMED: Final = re.compile(r" is missing$| must be |^the body is not ")
@@ -57,11 +58,13 @@ def before_call(_context: HookContext, case: Case[Any], _options: dict[str, Any]
     if draw % 4 == 0:
         return
     phone = _phones[draw // 4 % len(_phones)]
-    token = _login(phone, LEAVING)["token"] if case.operation.path in _OF_ITSELF else _tokens[phone]
+    is_leaving = case.operation.path in _OF_ITSELF
+    leaving = f"leaving {next(_leaving)}"
+    token = _login(phone, leaving)["token"] if is_leaving else _tokens[phone]
     other = _phones[(draw // 4 + 1) % len(_phones)]
     known = {
         "phone": phone,
-        "device_id": LEAVING if case.operation.path in _OF_ITSELF else f"device {draw % 20}" if draw % 3 else None,
+        "device_id": leaving if is_leaving else f"device {draw % 20}" if draw % 3 else None,
         "token": token,
         "contact_phone": other,
         "after": _cursors.get(case.operation.path),
