@@ -117,7 +117,7 @@ def misses_of(said: str, counts: Counter[str]) -> list[str]:
 
 def prove(brief: bool, seed: int) -> Outcome:
     """Make a minute's requests, or several thousand."""
-    with running("limits.devices_of_a_phone = 0") as daemon, tempfile.TemporaryDirectory() as folder:
+    with running("") as daemon, tempfile.TemporaryDirectory() as folder:
         said, counts = run(daemon, Path(folder), EXAMPLES // 6 if brief else EXAMPLES, seed)
         complaints = daemon.complaints()
     print(said, end="")
