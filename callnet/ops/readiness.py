@@ -133,7 +133,7 @@ def _asked(question: Question) -> Deferred[str | None]:
 def _why(failure: Failure) -> str:
     """The words for a question that could not be answered."""
     error = failure.value
-    if isinstance(error, defer.TimeoutError):
+    if isinstance(error, (defer.TimeoutError, defer.CancelledError)):  # whoever asked gave up
         return f"no answer within {ASK_LIMIT} s"
     if isinstance(error, Unavailable):
         return root_cause(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -65,6 +65,12 @@ class ReportTests(ReadinessTestCase):
         self.assertNoResult(report)
         answer.callback(None)
         self.assertTrue(self.successResultOf(report).ready)
+
+    def test_an_answer_that_is_given_up(self) -> None:
+        """A question that is cancelled on its way has no answer in time either; the log does not tell of it."""
+        report = self.readiness(database=lambda: fail(CancelledError())).report()
+        self.assertEqual(self.successResultOf(report).checks["database"], Check(False, "no answer within 0.8 s"))
+        self.assertEqual([], self.flushLoggedErrors())
 
     def test_an_answer_is_not_waited_for_long(self) -> None:
         """An answer that does not come in time is none."""
