@@ -8,7 +8,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
-from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone
+from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone, require_plain_text
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
@@ -209,8 +209,8 @@ class ContactLists:
     async def _add(self, token: str, phone: str, name: str | None, favourite: bool | None) -> None:
         owner, phone = self._both(token, phone)
         _require_another(owner, phone)
-        if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
-            raise DataInvalid(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
+        if name is not None:
+            require_plain_text(name, CONTACT_NAME_MAX, "name")
         await self._contacts.add(owner, phone, name, self._tokens.now(), favourite)
 
     def remove(self, token: str, phone: str) -> Deferred[None]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from callnet.errors import PhoneInvalid, StartError
+from callnet.errors import DataInvalid, DeviceInvalid, PhoneInvalid, StartError
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_plain_text
 
 _SECRET_BYTES: Final = 24
@@ -56,6 +56,24 @@ class PhoneRule(Struct, frozen=True):
 def is_device_id(text: str) -> bool:
     """Return whether ``text`` is a valid device id."""
     return text not in ("", EVERY_DEVICE) and is_plain_text(text, DEVICE_ID_MAX)
+
+
+def require_device_id(text: str) -> None:
+    """Check that ``text`` is a valid device id.
+
+    :raises DeviceInvalid: it is not.
+    """
+    if not is_device_id(text):
+        raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
+
+
+def require_plain_text(text: str, longest: int, field: str) -> None:
+    """Check that the text of a field has at most ``longest`` characters, and no control characters.
+
+    :raises DataInvalid: it does not.
+    """
+    if not is_plain_text(text, longest):
+        raise DataInvalid(f"{field} has more than {longest} characters or control characters")
 
 
 def is_well_formed_phone(text: str) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.codes import Codes
-from callnet.accounts.enrolment import PhoneRule, is_device_id, new_secret, secret_hash
+from callnet.accounts.enrolment import PhoneRule, new_secret, require_device_id, secret_hash
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPreferences
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
@@ -84,8 +84,7 @@ class Logins:
             await self._look()
         self._tokens.require_ready()  # otherwise a secret could be offered that the device never receives
         phone = self.phones.require(phone, "phone")
-        if not is_device_id(device_id):
-            raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
+        require_device_id(device_id)
         address = DeviceAddress(phone, device_id)
         if self._codes is not None and code is not None:
             return await self._login_by_code(self._codes, address, code)

@@ -8,11 +8,11 @@ from typing import Annotated
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
+from callnet.accounts.enrolment import new_secret, require_device_id, require_plain_text, secret_hash
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPresence
-from callnet.errors import DataInvalid, DeviceInvalid
-from callnet.model import DEVICE_LABEL_MAX, DeviceAddress, is_plain_text
+from callnet.errors import DeviceInvalid
+from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.devices import SqlDevices
 from callnet.util.schema_hints import DEVICE_ID, LABEL
 
@@ -91,8 +91,7 @@ class OwnDevices:
 
     async def _rename(self, token: str, device_id: str, label: str) -> None:
         device = self._changed(token, device_id)
-        if not is_plain_text(label, DEVICE_LABEL_MAX):
-            raise DataInvalid(f"label has more than {DEVICE_LABEL_MAX} characters or control characters")
+        require_plain_text(label, DEVICE_LABEL_MAX, "label")
         _require(await self._devices.rename(device, label))
         await self._look()
 
@@ -130,8 +129,7 @@ class OwnDevices:
     def _changed(self, text: str, device_id: str) -> DeviceAddress:
         """The device that is to be changed."""
         token = self._tokens.verify(text)
-        if not is_device_id(device_id):
-            raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
+        require_device_id(device_id)
         if device_id != token.device.device_id and not token.claimed:
             raise DeviceInvalid("only a device that has logged in with its secret may change others")
         return DeviceAddress(token.device.phone, device_id)

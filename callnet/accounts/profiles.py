@@ -8,10 +8,10 @@ from typing import Annotated, Literal, cast
 from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.enrolment import PhoneRule, require_plain_text
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid
-from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX, is_plain_text
+from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX
 from callnet.storage.profiles import Photo, Profile, SqlProfiles
 from callnet.util.pictures import look_at
 from callnet.util.schema_hints import NAME
@@ -73,8 +73,8 @@ class Profiles:
 
     async def _change(self, token: str, name: str | UnsetType, photo: str | UnsetType | None) -> ProfileFields:
         phone = self._tokens.verify(token).device.phone
-        if not isinstance(name, UnsetType) and not is_plain_text(name, PROFILE_NAME_MAX):
-            raise DataInvalid(f"name has more than {PROFILE_NAME_MAX} characters or control characters")
+        if not isinstance(name, UnsetType):
+            require_plain_text(name, PROFILE_NAME_MAX, "name")
         taken = _decode(photo) if isinstance(photo, str) else photo
         changed = await self._profiles.change(phone, name, taken, self._tokens.now())
         self.photos += isinstance(taken, Photo)

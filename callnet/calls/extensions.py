@@ -9,9 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.notices import ChangeNotices
 from callnet.calls.ports import IBus, ICallStore, IPreferences, IRoster, Roster
-from callnet.calls.presence import Presence
+from callnet.calls.presence import ChangeNotices, Presence
 from callnet.calls.records import Active, DeviceRelay
 from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.calls.switchboard import PerKeyQueue, Transactions, nothing

@@ -8,7 +8,9 @@ unless one of them has announced onlookers.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from itertools import islice
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -18,9 +20,9 @@ from twisted.python.failure import Failure
 
 from callnet.calls.ports import EVERY_NODE, PHONES_AT_ONCE, IBus, ICallStore
 from callnet.calls.records import PresenceChanged, Records
-from callnet.calls.sessions import Onlooker
+from callnet.calls.sessions import DeviceSession, Onlooker
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Topic
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -30,6 +32,10 @@ EVERYBODY_EVERY: Final = 30.0
 """Seconds between two reads of all listed phones, with or without reports of changes."""
 WANTED_FOR: Final = 2.5 * EVERYBODY_EVERY
 """Seconds for which another node's announcement of onlookers holds."""
+NOTICES_EVERY: Final = 2.0
+"""Seconds between two notices of changes to a device, at least: it reads its data again after each."""
+_TOLD_AT_ONCE: Final = 500
+"""Devices that are told of changes in one turn of the reactor, so that nothing else has to wait."""
 _IN_A_MESSAGE: Final = 5000
 """Phones in a message to other nodes."""
 
@@ -191,3 +197,35 @@ class Presence:
 def _failed(failure: Failure) -> None:
     if not failure.check(Unavailable):
         log.failure("failed to read presence", failure)
+
+
+class ChangeNotices:
+    """Tells the extended devices of this node that data of their phones have changed (§2.5, ``changed``).
+
+    :param here: the newest connections of devices on this node.
+    """
+
+    def __init__(self, clock: IReactorTime, here: Mapping[DeviceAddress, DeviceSession]) -> None:
+        self._clock = clock
+        self._here = here
+        self._topics: dict[Onlooker, set[Topic]] = {}
+        self._told_at = -inf
+        self._alarm = EarliestTimer(clock, self._tell)
+
+    def note(self, onlooker: Onlooker, topics: Collection[Topic]) -> None:
+        """Tell a device soon."""
+        self._topics.setdefault(onlooker, set()).update(topics)
+        self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        self._alarm.stop()
+
+    def _tell(self) -> None:
+        self._told_at = self._clock.seconds()
+        for onlooker in list(islice(self._topics, _TOLD_AT_ONCE)):
+            topics = self._topics.pop(onlooker)
+            if self._here.get(onlooker.address) is onlooker:
+                onlooker.changed(topics)
+        if self._topics:
+            self._alarm.set_in(0.0)

@@ -30,12 +30,11 @@ from callnet.calls.delivery import (
     Respond,
 )
 from callnet.calls.extensions import NO_ROSTER, Extensions
-from callnet.calls.notices import ChangeNotices
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
-from callnet.calls.presence import Presence
+from callnet.calls.presence import ChangeNotices, Presence
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.calls.registration import Overtaken
 from callnet.calls.seats import SeatReply

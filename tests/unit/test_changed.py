@@ -8,8 +8,8 @@ from msgspec import UNSET
 from twisted.internet.task import Clock
 
 from callnet.accounts.preferences import KnownPreferences
-from callnet.calls import notices
-from callnet.calls.notices import EVERY
+from callnet.calls import presence
+from callnet.calls.presence import NOTICES_EVERY
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.contacts import Pair
@@ -47,7 +47,7 @@ class ChangedTests(PeopleCase):
     def extended(self, address: DeviceAddress) -> Device:
         """Connect a device with the extended protocol."""
         device = self.world.extended(*address)
-        self.world.advance(EVERY)
+        self.world.advance(NOTICES_EVERY)
         device.heard()
         return device
 
@@ -69,7 +69,7 @@ class ChangedTests(PeopleCase):
             (lambda: fixture.devices.rename(self.token, TV.device_id, "TV"), "devices"),
             (lambda: devices.provision(self.database, TV.phone, ["new"], date), "devices"),
         ):
-            self.world.advance(EVERY)
+            self.world.advance(NOTICES_EVERY)
             change()
             self.assertEqual(changed(topic), self.tells(self.tv))
         self.assertEqual([], self.pad.heard())
@@ -82,9 +82,9 @@ class ChangedTests(PeopleCase):
         self.successResultOf(SqlRoster(self.database, run_at_once).met([TV], self.world.clock.seconds()))
         self.calls(self.ann, PAD)
         self.ann.say("calling_hangup", notified_phone=PAD.phone, notified_device_id=PAD.device_id, room_id="")
-        self.world.advance(2 * EVERY)
+        self.world.advance(2 * NOTICES_EVERY)
         self.assertEqual(changed("history"), self.tv.heard())
-        self.world.advance(EVERY)
+        self.world.advance(NOTICES_EVERY)
         for told in (changed("history"), []):
             self.fixture.past_calls.delete(self.token, "*")
             self.assertEqual(told, self.tells(self.tv))
@@ -99,10 +99,10 @@ class ChangedTests(PeopleCase):
         self.fixture.profiles.change(self.token, "Bert")
         self.fixture.lists.add(self.token, CAROL.phone, "x")
         self.fixture.profiles.change(self.token, "Bob")
-        self.world.advance(EVERY)
+        self.world.advance(NOTICES_EVERY)
         self.assertEqual(changed("contacts", "profile"), self.tv.heard())
         self.assertEqual(changed("added"), carol.heard())
-        self.world.advance(EVERY)
+        self.world.advance(NOTICES_EVERY)
         self.assertEqual([], self.tv.heard())
 
     def test_profile_of_a_contact(self) -> None:
@@ -113,7 +113,7 @@ class ChangedTests(PeopleCase):
         token = self.world.tokens.issue(ANN)
 
         def change() -> list[dict[str, Any]]:
-            self.world.advance(EVERY)
+            self.world.advance(NOTICES_EVERY)
             self.tv.heard()
             self.fixture.profiles.change(token, "王芳")
             return self.tells(self.tv)
@@ -133,12 +133,12 @@ class ChangedTests(PeopleCase):
         self.fixture.profiles.change(self.token, "Bert")
         self.world.advance(1.1)
         self.tv = Device(self.world, self.world.ask(f"/socket.io?token={self.token}"), ANSWERED)
-        self.world.advance(EVERY)
+        self.world.advance(NOTICES_EVERY)
         self.assertEqual([], self.tv.heard())
 
     def test_many(self) -> None:
         """Many are told in several turns."""
-        self.patch(notices, "_AT_ONCE", 1)
+        self.patch(presence, "_TOLD_AT_ONCE", 1)
         pad = self.extended(PAD)
         self.fixture.profiles.change(self.token, "Ann")
         self.world.advance(1.25)
