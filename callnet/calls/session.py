@@ -176,9 +176,9 @@ class Session:
         answer: Accept | Refuse
         if isinstance(frame, CalledSuccess):
             self._went_on_at = self._rooms.now()
-            answer = Accept(room, self.address, frame.auto_answer, self.extended)
+            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended)
         else:
-            answer = Refuse(room, self.address)
+            answer = Refuse(room, self.address, self.generation)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
 
     def _hang_up(self, frame: CallingHangup) -> None:
