@@ -217,7 +217,8 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
 
 def _has_moved(tx: Transaction, event: events.Accept | events.Refuse) -> bool:
     """Return whether the sender has a newer connection, on which it is rung."""
-    device = tx.device(event.device)
+    of_phone = tx.records.devices.get(event.device.phone)
+    device = None if of_phone is None else of_phone.get(event.device.device_id)
     return device is not None and device.generation > event.generation
 
 
