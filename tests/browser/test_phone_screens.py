@@ -19,7 +19,7 @@ from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
-from tests.browser.photographer import Photographer
+from tests.browser.photographer import SCHEMES, Photographer
 from tests.browser.stage import Stage
 from tests.support.devices import log_in, service_of
 
@@ -73,7 +73,8 @@ class PhoneScreenTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
-            photographer = Photographer(faults, OTHERS)
+            # Colours speak no language.
+            photographer = Photographer(faults, OTHERS, schemes=SCHEMES if on_sheet else SCHEMES[1:])
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
             for language in languages:
                 self.tour(stage, photographer, language, here, there)
