@@ -13,12 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from callnet.ops.listening import OpenListener
 
-_SHOWN: Final = {
-    "account": ("accounts", "http"),
-    "signaling": ("signaling", "ws"),
-    "site": ("page", "http"),
-    "admin": ("admin", "http"),
-}
+_SHOWN: Final = {"account": ("accounts", ""), "signaling": ("signaling", "/socket.io"), "admin": ("admin", "/readyz")}
+"""The other services, and the paths that clients need."""
 _DEFAULTS: Final = {
     "account": "http://127.0.0.1:8083",
     "signaling": "ws://127.0.0.1:8082",
@@ -49,13 +45,12 @@ def greeting(
     :param on_terminal: somebody reads the lines as they are printed, and can scan a QR code there.
     """
     yield f"callnet {version('callnet')} is ready."
-    paths = {"account": "", "signaling": "/socket.io", "site": page, "admin": "/readyz"}
-    urls = [(listener.service, listener.url(_SHOWN[listener.service][1])) for listener in listeners]
-    phones = [f"{url}{phone}" for url in _sites(listeners)]
-    for url in phones:
-        yield f"  {'phone':<10} {url}"
-    for service, url in urls:
-        yield f"  {_SHOWN[service][0]:<10} {url}{paths[service]}"
+    urls = [(one.service, one.url("ws" if one.service == "signaling" else "http")) for one in listeners]
+    sites = _sites(listeners)
+    phones = [f"{url}{phone}" for url in sites]
+    addresses = [("phone", url) for url in phones] + [("page", f"{url}{page}") for url in sites]
+    addresses += [(_SHOWN[service][0], url + _SHOWN[service][1]) for service, url in urls if service in _SHOWN]
+    yield from (f"  {name:<10} {url}" for name, url in addresses)
     if self_signed:
         yield f"  The certificate {self_signed} is self-signed: browsers ask once whether to trust it."
     if open_on_network:

@@ -81,7 +81,7 @@ class GreetingTests(SynchronousTestCase):
         text = self.greet(*DEFAULTS, ADMIN)
         self.assertIn("\n  accounts   http://127.0.0.1:8083\n", text)
         self.assertIn("\n  signaling  ws://127.0.0.1:8082/socket.io\n", text)
-        self.assertIn("\n  page       https://127.0.0.1:8080/page\n", text)
+        self.assertIn("\n  page       https://localhost:8080/page\n", text)
         self.assertIn("\n  admin      http://127.0.0.1:8084/readyz\n", text)
 
     def test_the_phone_comes_first(self) -> None:
