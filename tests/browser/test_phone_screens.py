@@ -56,6 +56,7 @@ class PhoneScreenTests(OwnDaemonCase):
             for device_id in device_ids:
                 await log_in(service, number, device_id)
         for me in ME.values():
+            await log_in(service, me.phone, "living-room-television")
             account = Account(service, *me)
             for number, name, _ in FRIENDS:
                 await account.add_contact(number, name)
@@ -152,13 +153,31 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("to-calls")
         visitor.page.wait_for_selector("#past .card:nth-child(4)")
         photographer.take(visitor, f"7 calls, {language}")
+        visitor.page.click("#past .card:first-child .quiet")
+        visitor.page.click("#past .options .danger")
+        visitor.page.wait_for_selector("#notice-undo")
+        visitor.press("clear")
+        photographer.take(visitor, f"blocked, options of a call, all to be deleted, {language}", on_sheet=False)
+        visitor.press("clear-no")
         visitor.press("notice-close")
-        visitor.press("to-settings")
-        visitor.page.check("#quiet")
-        photographer.take(visitor, f"8 settings, {language}")
+        self.settings(photographer, visitor, language)
         self.second_tab(stage, photographer, visitor, language)
         for one in (visitor, friend):
             one.page.close()
+
+    def settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
+        """Look at the settings, with a person that is blocked, and another device that is changed and removed."""
+        visitor.press("to-settings")
+        visitor.page.check("#quiet")
+        visitor.press("who-contacts")
+        other = "#devices .line:nth-child(2)"
+        visitor.page.wait_for_selector(f"#blocked .line, {other}")
+        photographer.take(visitor, f"8 settings, {language}")
+        visitor.page.click(f"{other} .quiet")
+        photographer.take(visitor, f"changing a device, {language}", on_sheet=False)
+        visitor.page.click(f"{other} .danger:last-child")
+        photographer.take(visitor, f"removing a device, {language}", on_sheet=False)
+        visitor.page.click(f"{other} .plain:first-child")
 
     def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
         """Be the same device in a second tab, and in a third one somebody who has no contacts."""

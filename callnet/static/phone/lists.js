@@ -91,7 +91,8 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 }
 
 /** A contact that is being changed. */
-export function personForm({ phone, name }, { person }, doings) {
+export function personForm({ phone, name, isBlocked }, words, doings) {
+  const { person } = words;
   const field = el("input", {
     type: "text",
     class: "field",
@@ -121,15 +122,39 @@ export function personForm({ phone, name }, { person }, doings) {
         { class: "buttons" },
         el("button", { type: "submit", class: "main", "data-key": `save-${phone}` }, person.save),
         el("button", { type: "button", class: "plain", onclick: () => doings.edit(null) }, person.done),
+        blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
         el("button", { type: "button", class: "plain danger", onclick: () => doings.remove(phone) }, person.remove),
       ),
     ),
   );
 }
 
-/** A past call: with whom, what became of it, when, and how to call back. */
-export function pastCall({ key, phone, kind, outcome, duration, name, when }, words, doings) {
+/** A button that blocks somebody, or lets them call again. */
+export function blockButton(phone, isBlocked, { blocking }, press) {
+  const properties = { type: "button", class: "plain danger", "data-key": `block-${phone}`, onclick: press };
+  return el("button", properties, isBlocked ? blocking.unblock : blocking.block);
+}
+
+/**
+ * A past call: with whom, what became of it, when, how to call back, and behind the dots what else can be done.
+ * @param {object} call of past.js, with `name`, `when`, `isContact`, `isBlocked` and whether it `isOpen`
+ */
+export function pastCall(call, words, doings) {
+  const { key, phone, kind, outcome, duration, name, when, isOpen } = call;
   const { past } = words;
+  const dots = el(
+    "button",
+    {
+      type: "button",
+      class: "round quiet",
+      "data-key": `open-${key}`,
+      "aria-label": past.options({ name }),
+      title: past.options({ name }),
+      "aria-expanded": String(isOpen),
+      onclick: () => doings.openCall(isOpen ? null : key),
+    },
+    icon("dots"),
+  );
   return el(
     "li",
     { class: `card past ${kind}`, "data-kind": kind, "data-phone": phone },
@@ -141,6 +166,21 @@ export function pastCall({ key, phone, kind, outcome, duration, name, when }, wo
       below: [el("span", { class: "what" }, icon(kind), whatOf(kind, outcome, duration, past)), ` · ${when}`],
       press: () => doings.call(phone, "*"),
     }),
+    dots,
+    ...(isOpen ? [pastOptions(call, words, doings)] : []),
+  );
+}
+
+function pastOptions({ key, roomId, phone, isContact, isBlocked }, words, doings) {
+  const { past } = words;
+  const plain = (name, press, word) =>
+    el("button", { type: "button", class: "plain", "data-key": `${name}-${key}`, onclick: press }, word);
+  return el(
+    "div",
+    { class: "buttons options" },
+    ...(isContact ? [] : [plain("add", () => doings.addFrom(phone), past.add)]),
+    plain("delete", () => doings.deleteCall(roomId), past.delete),
+    blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
   );
 }
 

@@ -2,20 +2,21 @@
  * Wires the phone: the person's doings to it, its facts to the view.
  */
 
+import { focusOn } from "./elements.js";
 import { followArrows } from "./focus.js";
 import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
-import { LOOKS, PARTS, View } from "./view.js";
+import { Settings } from "./settings.js";
+import { PARTS, View } from "./view.js";
 
 const NOT_MEANT_WITHIN = 600;
-/** Hours without an end. */
-const ALWAYS = { from: "00:00", to: "00:00" };
 
 const phone = new Phone(() => show());
-const view = new View({
+const ringer = new Ringer();
+const doings = {
   call: (number, deviceId) => phone.call(number, deviceId),
   edit,
   rename: async (number, name) => {
@@ -24,15 +25,31 @@ const view = new View({
   remove: async (number) => {
     if (await phone.removeContact(number)) edit(null);
   },
+  block: async (number, isBlocked) => {
+    if (await phone.block(number, isBlocked)) edit(null);
+  },
+  openCall,
+  addFrom: (number) => {
+    view.part = "contacts";
+    openAdding(true);
+    elements["add-phone"].value = number;
+    elements["add-name"].focus();
+  },
+  deleteCall: async (roomId) => {
+    if (await phone.deleteCall(roomId)) openCall(null);
+  },
   hungUp: (call) => call.hangUp(),
   ended: (call) => phone.noteEnd(call),
   changed: () => show(),
-});
+};
+const view = new View(doings, ringer);
 const { elements } = view;
+const settings = new Settings(elements, phone, ringer, () => show());
 
 function show() {
   const before = view.scene;
   view.show(phone);
+  settings.show(view.words);
   if (view.scene === "login" && before !== "login") propose();
 }
 
@@ -61,7 +78,6 @@ on("login-form", "submit", () => {
   const who = { phone: numberIn("login-phone"), deviceId: elements["login-device"].value.trim() };
   phone.logIn(who, elements["login-code"].value.trim(), who.deviceId === proposal().deviceId);
 });
-on("log-out", "click", () => phone.logOut());
 on("other-device", "click", () => phone.leaveTab());
 on("here", "click", () => phone.device.connect());
 
@@ -76,9 +92,10 @@ function openAdding(isOpen) {
 }
 
 function edit(number) {
+  const before = view.edited;
   view.edited = number;
   show();
-  if (number !== null) document.getElementById(`name-${number}`)?.focus();
+  focusOn(number === null ? `edit-${before}` : `name-${number}`);
 }
 
 on("add", "click", () => openAdding(elements["add-form"].hidden));
@@ -107,33 +124,36 @@ on("notice-again", "click", () => {
   const { peer, asked } = phone.notice.call;
   phone.call(peer.phone, asked);
 });
+on("notice-undo", "click", () => {
+  const { undo } = phone.notice;
+  phone.dismiss();
+  undo();
+  view.main()?.focus();
+});
 on("notice-close", "click", () => {
   phone.dismiss();
   view.main()?.focus();
 });
 
-// Settings
-
-async function setQuiet(hours) {
-  if (await phone.setQuiet(hours)) return;
-  view.restoreSettings();
+function openCall(key) {
+  const before = view.openedCall;
+  view.openedCall = key;
   show();
+  focusOn(`open-${key ?? before}`);
 }
 
-function setDaily() {
-  const [from, to] = [elements["quiet-from"].value, elements["quiet-to"].value];
-  if (from !== "" && to !== "") setQuiet({ from, to });
+function askToClear(asks) {
+  elements["clear-ask"].hidden = !asks;
+  (asks ? elements["clear-no"] : elements.clear).focus();
 }
 
-on("quiet", "change", () => setQuiet(elements.quiet.checked ? ALWAYS : null));
-on("quiet-always", "click", () => setQuiet(ALWAYS));
-on("quiet-daily", "click", setDaily);
-on("quiet-from", "change", setDaily);
-on("quiet-to", "change", setDaily);
-on("alerts-on", "click", async () => {
-  await Ringer.askPermission();
-  show();
+on("clear", "click", () => askToClear(elements["clear-ask"].hidden));
+on("clear-no", "click", () => askToClear(false));
+on("clear-yes", "click", async () => {
+  if (await phone.deleteCalls()) elements["to-calls"].focus();
 });
+
+// Settings
 
 offerLanguages(async (lang) => {
   const words = await otherWords(lang, "phone").catch(() => view.words);
@@ -143,18 +163,10 @@ offerLanguages(async (lang) => {
   show();
 });
 
-for (const [name, values] of Object.entries(LOOKS)) {
-  for (const value of values) {
-    on(`${name}-${value}`, "click", () => {
-      browser.set(name, value === values[0] ? null : value);
-      window.dispatchEvent(new Event("storage")); // as other tabs are told
-    });
-  }
-}
-
 for (const part of PARTS) {
   on(`to-${part}`, "click", () => {
     view.part = part;
+    if (part === "settings") phone.read(["devices"]); // nobody says when one was last used
     show();
   });
 }

@@ -2,38 +2,41 @@
  * Puts the facts of the phone on the page.
  */
 
-import { moment, number, timeOfDay } from "../shared/format.js";
-import { browser } from "../shared/memory.js";
+import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
 import { CallPage } from "./call_page.js";
 import { fill, put } from "./elements.js";
 import { face, pastCall, personCard, personForm } from "./lists.js";
-import { Ringer } from "./ringer.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { endOf } from "./sentences.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
 
-/** What the page can look like, for shared/look.js; the first of each is what nobody has to choose. */
-export const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal", "large", "television"] };
-
 export class View {
   #doings;
   #elements;
   #words;
-  #ringer = new Ringer();
+  #ringer;
   #page;
   #scene = "";
   #sceneSince = 0;
-  #shownSettings = undefined;
 
-  /** Which part of the home is shown, and which contact is being changed (its phone, or null). */
+  /**
+   * Which part of the home is shown, which contact is being changed (its phone, or null), and which past call has its
+   * options shown (its key, or null).
+   */
   part = "contacts";
   edited = null;
+  openedCall = null;
 
-  /** @param {object} doings what buttons do: call, edit, rename, remove; hungUp, ended and changed of the call's page */
-  constructor(doings) {
+  /**
+   * @param {object} doings what buttons do: call, edit, rename, remove, block, openCall, addFrom, deleteCall; hungUp, ended
+   *   and changed of the call's page
+   * @param {import("./ringer.js").Ringer} ringer
+   */
+  constructor(doings, ringer) {
     this.#doings = doings;
+    this.#ringer = ringer;
     const named = document.querySelectorAll("[id]");
     this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
     this.#page = new CallPage(this.#elements["call-page"], doings);
@@ -64,20 +67,7 @@ export class View {
   /** Speak with these words from now on. */
   speak(words) {
     this.#words = words;
-    this.restoreSettings();
     speak(words);
-  }
-
-  /** Show the settings as they are, whatever was just pressed. */
-  restoreSettings() {
-    this.#shownSettings = undefined;
-  }
-
-  /** Show which of several buttons is the present choice. */
-  _press(name, values, chosen) {
-    for (const value of values) {
-      this.#elements[`${name}-${value}`].setAttribute("aria-pressed", String(value === chosen));
-    }
   }
 
   /** @param {import("./phone.js").Phone} phone */
@@ -116,9 +106,8 @@ export class View {
     const { account, device } = phone;
     const { state } = device;
     put(this.#elements["self-phone"], account.phone);
-    put(this.#elements["self-device"], account.deviceId);
+    put(this.#elements["self-device"], phone.devices?.find((one) => one.this)?.label || account.deviceId);
     put(this.#elements.link, this.#words.link[state] ?? "");
-    put(this.#elements["device-text"], `${account.phone} · ${account.deviceId}`);
     for (const part of PARTS) {
       this.#elements[part].hidden = part !== this.part;
       const button = this.#elements[`to-${part}`];
@@ -128,7 +117,6 @@ export class View {
     this._showNotice(phone);
     this._showPeople(phone);
     this._showPast(phone);
-    this._showSettings(phone);
   }
 
   _showNotice({ notice, book }) {
@@ -138,10 +126,12 @@ export class View {
     this.#elements.notice.hidden = text === "";
     put(this.#elements["notice-text"], text);
     this.#elements["notice-again"].hidden = call === null;
+    this.#elements["notice-undo"].hidden = !notice?.undo;
   }
 
-  _showPeople({ book }) {
-    const people = book.people();
+  _showPeople(phone) {
+    const { book } = phone;
+    const people = book.people().map((person) => ({ ...person, isBlocked: phone.blocks(person.phone) }));
     const content = { people, edited: this.edited, language: this.#words.lang };
     fill(this.#elements.people, content, () =>
       people.map((person) =>
@@ -153,7 +143,8 @@ export class View {
     this.#elements["no-people"].hidden = !book.isKnown || people.length > 0 || !this.#elements["add-form"].hidden;
   }
 
-  _showPast({ past, book }) {
+  _showPast(phone) {
+    const { past, book } = phone;
     if (this.part === "calls" && this.#scene === "home") past.see();
     const { missed } = past;
     put(this.#elements.missed, missed > 0 ? number(missed) : "");
@@ -162,41 +153,17 @@ export class View {
       ...call,
       name: book.nameOf(call.phone) || call.phone,
       when: moment(call.startedAt),
+      isContact: book.lists(call.phone),
+      isBlocked: phone.blocks(call.phone),
+      isOpen: call.key === this.openedCall,
     }));
     fill(this.#elements.past, { calls, language: this.#words.lang }, () =>
       calls.map((call) => pastCall(call, this.#words, this.#doings)),
     );
     this.#elements.more.hidden = !past.hasMore;
     this.#elements["no-calls"].hidden = !past.isKnown || calls.length > 0;
-  }
-
-  _showSettings({ settings }) {
-    if (settings !== this.#shownSettings) {
-      this.#shownSettings = settings;
-      this._showQuiet(settings?.do_not_disturb ?? null);
-    }
-    this.#elements.quiet.disabled = settings === null;
-    for (const [name, values] of Object.entries(LOOKS)) this._press(name, values, browser.get(name) ?? values[0]);
-    const { permission } = Ringer;
-    this.#elements.alerts.hidden = permission === "unsupported";
-    this.#elements["alerts-on"].hidden = permission !== "default";
-    put(this.#elements["alerts-state"], this.#words.alerts_state[permission] ?? "");
-  }
-
-  _showQuiet(hours) {
-    const isDaily = hours !== null && hours.from !== hours.to;
-    this.#elements.quiet.checked = hours !== null;
-    this.#elements["quiet-when"].hidden = hours === null;
-    this.#elements["quiet-times"].hidden = !isDaily;
-    this._press("quiet", ["always", "daily"], isDaily ? "daily" : "always");
-    if (isDaily) {
-      this.#elements["quiet-from"].value = hours.from;
-      this.#elements["quiet-to"].value = hours.to;
-    }
-    const { quiet, quiet_hours: daily } = this.#words;
-    const text = isDaily ? daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) }) : quiet;
-    put(this.#elements["self-quiet-text"], text);
-    this.#elements["self-quiet"].hidden = hours === null;
+    this.#elements.clear.hidden = calls.length === 0;
+    if (calls.length === 0) this.#elements["clear-ask"].hidden = true;
   }
 
   _showCall(phone, scene) {
