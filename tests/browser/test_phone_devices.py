@@ -109,29 +109,42 @@ class DevicesTests(OwnDaemonCase):
             desk.log_in(*ALICE)
             tablet.log_in(*TABLET)
             desk.press("to-settings")
-            desk.page.wait_for_selector("#devices .device:nth-child(2)")
-            for what, done in (("remove", "was removed."), ("log_out", "is logged out.")):
-                press_key(desk, f"device-{TABLET.device_id}")
-                press_key(desk, f"{what}-{TABLET.device_id}")
-                self.assertEqual(focused_key(desk), f"no-{TABLET.device_id}")
-                press_key(desk, f"no-{TABLET.device_id}")
-                self.assertEqual(focused_key(desk), f"device-{TABLET.device_id}")
-                press_key(desk, f"device-{TABLET.device_id}")
-                press_key(desk, f"{what}-{TABLET.device_id}")
-                press_key(desk, f"yes-{TABLET.device_id}")
-                desk.await_text("notice-text", f"{TABLET.device_id} {done}")
-                tablet.await_scene("login")
-                tablet.await_text("login-problem", "This device was logged out.")
-                if what == "remove":
-                    self.assertEqual(names(desk), [f"{ALICE.device_id} This device"])
-                    self.assertEqual(focused_key(desk), f"device-{ALICE.device_id}")
-                    self.assertEqual(tablet.page.input_value("#login-device"), TABLET.device_id)
-                    tablet.press("login-submit")
-                    tablet.await_scene("home", "online")
-                    desk.page.wait_for_selector("#devices .device:nth-child(2)")
-            self.assertIn(f"{TABLET.device_id} Last used today", names(desk))
+            self.change(desk, "remove", "no")
+            self.assertEqual(focused_key(desk), f"device-{TABLET.device_id}")
+            self.change(desk, "remove", "yes")
+            desk.await_text("notice-text", f"{TABLET.device_id} was removed.")
+            self.assertEqual(names(desk), [f"{ALICE.device_id} This device"])
+            self.assertEqual(focused_key(desk), f"device-{ALICE.device_id}")
+            tablet.await_scene("login")
+            tablet.await_text("login-problem", "This device was logged out.")
+            tablet.press("login-submit")
+            tablet.await_scene("home", "online")
+            self.assertEqual(tablet.text("self-device"), TABLET.device_id)
+
+            tablet.press("to-settings")
+            tablet.press("log-out")
+            tablet.await_scene("login")
+            self.change(desk, "remove", "yes")
+            desk.page.wait_for_selector("#devices .device:nth-child(2)", state="detached")
+            tablet.press("login-submit")
+            tablet.await_scene("home", "online")
+            self.assertEqual(tablet.text("self-device"), TABLET.device_id)
+
+            self.change(desk, "log_out", "yes")
+            desk.await_text("notice-text", f"{TABLET.device_id} is logged out.")
+            tablet.await_scene("login")
+            tablet.await_text("login-problem", "This device was logged out.")
+            desk.press("to-settings")
+            desk.page.wait_for_selector("#devices .device:nth-child(2):has-text('Last used today')")
 
         return self.play(story)
+
+    def change(self, visitor: PhoneVisitor, what: str, answer: str) -> None:
+        """Want the tablet removed or logged out, and answer the question."""
+        press_key(visitor, f"device-{TABLET.device_id}")
+        press_key(visitor, f"{what}-{TABLET.device_id}")
+        self.assertEqual(focused_key(visitor), f"no-{TABLET.device_id}")
+        press_key(visitor, f"{answer}-{TABLET.device_id}")
 
 
 class BlockingTests(OwnDaemonCase):

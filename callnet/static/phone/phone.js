@@ -233,6 +233,11 @@ export class Phone {
     try {
       await account.login(code);
     } catch (error) {
+      if (error.code === ERROR.DEVICE && account.secret !== null) {
+        // Another device has removed this one meanwhile: it may come as a new one.
+        identity.keep(device, null);
+        return this._logIn(who, code, names, number);
+      }
       if (isLast || error.code !== ERROR.DEVICE) throw error;
       return next();
     }
