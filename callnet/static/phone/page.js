@@ -17,13 +17,20 @@ const ALWAYS = { from: "00:00", to: "00:00" };
 const phone = new Phone(() => show());
 const view = new View({
   call: (number, deviceId) => phone.call(number, deviceId),
-  edit,
-  rename: async (number, name) => {
-    if (await phone.addContact(number, name)) edit(null);
+  open,
+  close,
+  change: async (number, changes) => {
+    if (await phone.changeContact(number, changes)) close();
   },
   remove: async (number) => {
-    if (await phone.removeContact(number)) edit(null);
+    if (!(await phone.removeContact(number))) return;
+    view.opened = null;
+    show();
+    elements["notice-undo"].focus();
   },
+  add: (number) => answered(phone.addContact(number)),
+  dismiss: (number) => answered(phone.dismissAdder(number)),
+  say: (sentence) => phone.say(sentence),
   hungUp: (call) => call.hangUp(),
   ended: (call) => phone.noteEnd(call),
   changed: () => show(),
@@ -75,18 +82,40 @@ function openAdding(isOpen) {
   else elements.add.focus();
 }
 
-function edit(number) {
-  view.edited = number;
+function open(number, as) {
+  view.opened = { phone: number, as };
   show();
-  if (number !== null) document.getElementById(`name-${number}`)?.focus();
+  const first = as === "form" ? `[data-key="name-${CSS.escape(number)}"]` : ".main";
+  elements.people.querySelector(`.open ${first}`)?.focus();
+}
+
+function close() {
+  const { phone: number } = view.opened;
+  view.opened = null;
+  show();
+  elements.people.querySelector(`[data-key="edit-${CSS.escape(number)}"]`)?.focus();
+}
+
+// The buttons of who was answered are gone.
+async function answered(done) {
+  if ((await done) && document.activeElement === document.body) view.main()?.focus();
 }
 
 on("add", "click", () => openAdding(elements["add-form"].hidden));
 on("add-first", "click", () => openAdding(true));
 on("add-form", "submit", async () => {
-  if (!(await phone.addContact(numberIn("add-phone"), elements["add-name"].value.trim()))) return;
+  // A name that is left out stays as it is where they are a contact already.
+  const name = elements["add-name"].value.trim();
+  if (!(await phone.addContact(numberIn("add-phone"), name === "" ? {} : { name }))) return;
   elements["add-form"].reset();
   openAdding(false);
+});
+on("search", "input", show);
+on("search", "keydown", ({ key }) => {
+  if (key === "Enter") elements.people.querySelector(".row")?.focus();
+  if (key !== "Escape") return;
+  elements.search.value = "";
+  show();
 });
 
 // Calls
@@ -107,12 +136,39 @@ on("notice-again", "click", () => {
   const { peer, asked } = phone.notice.call;
   phone.call(peer.phone, asked);
 });
+on("notice-undo", "click", async () => {
+  if (await phone.notice.undo()) view.main()?.focus();
+});
 on("notice-close", "click", () => {
   phone.dismiss();
   view.main()?.focus();
 });
 
-// Settings
+// Settings: how one presents oneself
+
+on("you", "submit", () => elements["you-name"].blur());
+on("you-name", "change", () => {
+  const name = elements["you-name"].value.trim();
+  phone.setProfile({ name }, ({ you }) => (name === "" ? you.unnamed : you.named({ name })));
+});
+on("photo-choose", "click", () => elements["photo-file"].click());
+on("photo-file", "change", async () => {
+  const [file] = elements["photo-file"].files;
+  if (file === undefined) return;
+  elements["photo-file"].value = ""; // the same one may be chosen again
+  try {
+    const { photoFrom } = await import("./picture.js");
+    const photo = await photoFrom(file);
+    await phone.setProfile({ photo }, ({ you }) => you.photo_set);
+  } catch {
+    phone.say(({ you }) => you.photo_unreadable);
+  }
+});
+on("photo-remove", "click", async () => {
+  if (await phone.setProfile({ photo: null }, ({ you }) => you.photo_removed)) elements["photo-choose"].focus();
+});
+
+// Settings: calls, notices, looks
 
 async function setQuiet(hours) {
   if (await phone.setQuiet(hours)) return;

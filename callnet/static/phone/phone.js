@@ -8,6 +8,8 @@ import * as identity from "./identity.js";
 import { timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
+import { forgetPhotos, Photos } from "./photos.js";
+import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
@@ -22,16 +24,21 @@ export class Phone {
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
-  /** All four null: nobody is logged in. */
+  /** All of these null: nobody is logged in. */
   account = null;
   device = null;
   book = null;
   past = null;
+  photos = null;
+  profile = null;
   /** What the owner wants of calls; null: not known yet. */
   settings = null;
   /** What came of the last try to log in: a sentence (sentences.js) or null, and whether a code is to be given. */
   login = { isBusy: false, problem: null, needsCode: false };
-  /** What there is to say: `{say: a sentence, call: the Call that is over, or null}`; null: nothing. */
+  /**
+   * What there is to say: `{say: a sentence, call: the Call that is over, or null, undo: what takes back what was just
+   * done, if that can be}`; null: nothing.
+   */
   notice = null;
 
   /** @param {() => void} changed is called whenever something has changed */
@@ -72,6 +79,7 @@ export class Phone {
     const { account } = this;
     account.logout().catch(() => {});
     identity.leave(account);
+    forgetPhotos().catch(() => {});
     this._leave();
     this.#changed();
   }
@@ -94,22 +102,54 @@ export class Phone {
     this.device?.noteEnd(call);
   }
 
-  /** Add a contact, or give it another name. Returns whether that was done. */
-  async addContact(phone, name) {
+  /**
+   * Add a contact.
+   * @param {string} phone
+   * @param {{name?: string, favourite?: boolean}} [details]
+   * @returns {Promise<boolean>} whether that was done
+   */
+  async addContact(phone, details = {}) {
     if (phone === this.account.phone) {
       this.say((words) => words.error.own);
       return false;
     }
     return this._try(async () => {
-      await this.book.add(phone, name);
-      const shown = name || phone;
-      const isThere = this.book.lists(phone);
-      this.say(({ added }) => (isThere ? added.there({ name: shown }) : added.later({ name: shown })));
+      await this.book.add(phone, details);
+      const person = this.book.personOf(phone);
+      const name = person?.name ?? phone;
+      this.say(({ added }) => (person?.hasJoined ? added.there({ name }) : added.later({ name })));
     });
   }
 
+  /** Give a contact another name, or make it a favourite, or one no more. Returns whether that was done. */
+  async changeContact(phone, changes) {
+    return this._try(() => this.book.add(phone, changes));
+  }
+
+  /** Remove a contact, which can be undone. Returns whether that was done. */
   async removeContact(phone) {
-    return this._try(() => this.book.remove(phone));
+    return this._try(async () => {
+      const { name, givenName, isFavourite } = this.book.personOf(phone);
+      await this.book.remove(phone);
+      const undo = () => this.addContact(phone, { name: givenName, favourite: isFavourite });
+      this.say(({ removed }) => removed({ name }), undo);
+    });
+  }
+
+  /** Do not add somebody who has added this phone. */
+  async dismissAdder(phone) {
+    return this._try(() => this.book.dismiss(phone));
+  }
+
+  /**
+   * Change how this phone presents itself, and say so.
+   * @param {{name?: string, photo?: string | null}} changes
+   */
+  async setProfile(changes, say) {
+    return this._try(async () => {
+      await this.profile.change(changes);
+      this.say(say);
+    });
   }
 
   async loadMore() {
@@ -130,8 +170,8 @@ export class Phone {
   }
 
   /** Say something, until something else is to be said. */
-  say(say) {
-    this.notice = { say, call: null };
+  say(say, undo = null) {
+    this.notice = { say, call: null, undo };
     this.#changed();
   }
 
@@ -184,6 +224,8 @@ export class Phone {
     this.account = account;
     this.book = new Book(account, this.#changed);
     this.past = new Past(account, this.#changed);
+    this.photos = new Photos(account, this.#changed);
+    this.profile = new Profile(account, this.#changed);
     const device = (this.device = new Device(account));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
@@ -201,7 +243,7 @@ export class Phone {
     this.book.close();
     this.past.close();
     tab.set("call", null);
-    this.account = this.device = this.book = this.past = this.settings = this.notice = null;
+    this.account = this.device = this.book = this.past = this.photos = this.profile = this.settings = this.notice = null;
   }
 
   // What the device says.
@@ -222,6 +264,7 @@ export class Phone {
     const { account } = this;
     this.book.load().catch(() => {});
     this.past.load().catch(() => {});
+    this.profile.load().catch(() => {});
     account.settings().then(
       (settings) => {
         if (account === this.account) this.settings = settings;
@@ -238,7 +281,7 @@ export class Phone {
   _follow(call) {
     if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
     if (call.isOver) {
-      this.notice = { say: null, call };
+      this.notice = { say: null, call, undo: null };
       tab.set("call", null);
       this.past.loadSoon();
     } else {
