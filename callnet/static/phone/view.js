@@ -279,7 +279,7 @@ export class View {
       put(this.#elements["call-name"], name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
     }
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page);
+    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, name);
     this._showHangUp(this.#elements["call-hangup"]);
   }
 
