@@ -114,7 +114,7 @@ class PeopleTests(OwnDaemonCase):
             alice.await_text("notice-text", "Link copied.")
             self.assertEqual(alice.page.evaluate("navigator.clipboard.readText()"), link)
             alice.page.keyboard.press("Escape")
-            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"edit-{BOB.phone}")
+            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{BOB.phone}")
 
             bob.log_in(*BOB)
             alice.await_contact(BOB.phone, online=True)

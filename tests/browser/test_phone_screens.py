@@ -80,8 +80,8 @@ class PhoneScreenTests(OwnDaemonCase):
         for number, _, device_ids in FRIENDS:
             for device_id in device_ids:
                 await log_in(service, number, device_id)
-        for number, _, _ in FRIENDS[:2]:
-            await Account(service, number, "photo").profile(photo=photo)
+        for number, _, device_ids in FRIENDS[:2]:
+            await Account(service, number, device_ids[0]).profile(photo=photo)
         adders = [Account(service, number, "phone") for number, _ in ADDERS]
         await adders[0].profile(name=ADDERS[0][1], photo=photo)
         for me in ME.values():

@@ -17,15 +17,14 @@ const ALWAYS = { from: "00:00", to: "00:00" };
 const phone = new Phone(() => show());
 const view = new View({
   call: (number, deviceId) => phone.call(number, deviceId),
-  open,
-  close,
+  edit,
+  invite,
   change: async (number, changes) => {
-    if (await phone.changeContact(number, changes)) close();
+    if (await phone.changeContact(number, changes)) edit(null);
   },
   remove: async (number) => {
     if (!(await phone.removeContact(number))) return;
-    view.opened = null;
-    show();
+    edit(null);
     elements["notice-undo"].focus();
   },
   add: (number) => answered(phone.addContact(number)),
@@ -82,18 +81,22 @@ function openAdding(isOpen) {
   else elements.add.focus();
 }
 
-function open(number, as) {
-  view.opened = { phone: number, as };
+function edit(number) {
+  const before = view.edited;
+  [view.edited, view.invited] = [number, null];
   show();
-  const first = as === "form" ? `[data-key="name-${CSS.escape(number)}"]` : ".main";
-  elements.people.querySelector(`.open ${first}`)?.focus();
+  focusOn(number === null ? `[data-key="edit-${before}"]` : ".open input");
 }
 
-function close() {
-  const { phone: number } = view.opened;
-  view.opened = null;
+function invite(number) {
+  const before = view.invited;
+  [view.edited, view.invited] = [null, number];
   show();
-  elements.people.querySelector(`[data-key="edit-${CSS.escape(number)}"]`)?.focus();
+  focusOn(number === null ? `[data-key="call-${before}"]` : ".open .main");
+}
+
+function focusOn(selector) {
+  elements.people.querySelector(selector)?.focus();
 }
 
 // The buttons of who was answered are gone.
@@ -112,7 +115,7 @@ on("add-form", "submit", async () => {
 });
 on("search", "input", show);
 on("search", "keydown", ({ key }) => {
-  if (key === "Enter") elements.people.querySelector(".row")?.focus();
+  if (key === "Enter") focusOn(".row");
   if (key !== "Escape") return;
   elements.search.value = "";
   show();

@@ -24,7 +24,7 @@ export function face(phone, name, photo) {
  * A contact: who it is, whether they are there, and how to call them; or to invite them, as long as they cannot be called.
  * @param {object} person of book.js, with the URL of the photo
  * @param {object} words
- * @param {{call(phone, deviceId), open(phone, as)}} doings
+ * @param {{call(phone, deviceId), edit(phone), invite(phone)}} doings
  */
 export function personCard(person, words, doings) {
   const { phone, name, photo, isFavourite, hasJoined, isOnline, devices } = person;
@@ -42,7 +42,7 @@ export function personCard(person, words, doings) {
       photo,
       mark: isFavourite ? [star] : [],
       below: state(person, words.person),
-      press: () => (hasJoined ? doings.call(phone, "*") : doings.open(phone, "invitation")),
+      press: () => (hasJoined ? doings.call(phone, "*") : doings.invite(phone)),
     }),
     el(
       "button",
@@ -52,7 +52,7 @@ export function personCard(person, words, doings) {
         "data-key": `edit-${phone}`,
         "aria-label": edit({ name }),
         title: edit({ name }),
-        onclick: () => doings.open(phone, "form"),
+        onclick: () => doings.edit(phone),
       },
       icon("dots"),
     ),
@@ -101,7 +101,7 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 
 /**
  * A contact that is being changed.
- * @param {{change(phone, changes), remove(phone), close()}} doings
+ * @param {{change(phone, changes), remove(phone), edit(phone)}} doings edit: of null, none is any more
  */
 export function personForm({ phone, name, givenName, profileName, photo, isFavourite }, { person }, doings) {
   const field = el("input", {
@@ -127,7 +127,7 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
   };
   return opened(
     phone,
-    doings,
+    doings.edit,
     el(
       "form",
       { novalidate: true, onsubmit: save },
@@ -144,7 +144,7 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
         "div",
         { class: "buttons" },
         el("button", { type: "submit", class: "main", "data-key": `save-${phone}` }, person.save),
-        el("button", { type: "button", class: "plain", onclick: doings.close }, person.done),
+        el("button", { type: "button", class: "plain", onclick: () => doings.edit(null) }, person.done),
         el("button", { type: "button", class: "plain danger", onclick: () => doings.remove(phone) }, person.remove),
       ),
     ),
@@ -153,12 +153,12 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
 
 /**
  * A contact who is being invited.
- * @param {{say(sentence), close()}} doings
+ * @param {{say(sentence), invite(phone)}} doings invite: of null, nobody is any more
  */
 export function personInvitation({ phone, name, photo }, own, words, doings) {
   return opened(
     phone,
-    doings,
+    doings.invite,
     el(
       "div",
       { class: "inviting" },
@@ -169,16 +169,16 @@ export function personInvitation({ phone, name, photo }, own, words, doings) {
         el("p", { class: "name" }, words.person.invite({ name })),
       ),
       invitation(own, words, doings.say),
-      el("button", { type: "button", class: "plain", onclick: doings.close }, words.close),
+      el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close),
     ),
   );
 }
 
-function opened(phone, doings, content) {
-  const close = ({ key }) => {
-    if (key === "Escape") doings.close();
+function opened(phone, close, content) {
+  const leave = ({ key }) => {
+    if (key === "Escape") close(null);
   };
-  return el("li", { class: "card open", "data-phone": phone, onkeydown: close }, content);
+  return el("li", { class: "card open", "data-phone": phone, onkeydown: leave }, content);
 }
 
 /**

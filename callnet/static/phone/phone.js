@@ -254,6 +254,7 @@ export class Phone {
     if (device.state === "denied") {
       this.login = { isBusy: false, problem: sentenceOf(device.denial), needsCode: false };
       identity.leave(this.account);
+      forgetPhotos().catch(() => {});
       this.account.forget();
       this._leave();
     }

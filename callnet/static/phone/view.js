@@ -39,8 +39,9 @@ export class View {
 
   /** Which part of the home is shown. */
   part = "contacts";
-  /** Which contact shows more than its row: `{phone, as: "form" | "invitation"}`, or null. */
-  opened = null;
+  /** Which contact is being changed, and which one invited: a phone, or null. */
+  edited = null;
+  invited = null;
 
   /** @param {object} doings what buttons do, as in people.js and lists.js; hungUp, ended and changed of the call's page */
   constructor(doings) {
@@ -179,17 +180,19 @@ export class View {
 
   _showPeople({ account, book, photos }) {
     const { search } = this.#elements;
-    if (this.opened === null) this.#open = { content: "", element: null };
+    const open = [this.edited, this.invited];
+    if (this.edited === null && this.invited === null) this.#open = { content: "", element: null };
     const everybody = book.people();
     search.hidden = everybody.length < SEARCHED_FROM;
     if (search.hidden) search.value = "";
     const people = matching(everybody, search.value);
-    const content = { people, opened: this.opened, photos: photos.count, language: this.#words.lang };
+    const content = { people, open, photos: photos.count, language: this.#words.lang };
     fill(this.#elements.people, content, () =>
       people.map((one) => {
         const person = { ...one, photo: photos.of(one.phone, one.photo) };
-        if (one.phone !== this.opened?.phone) return personCard(person, this.#words, this.#doings);
-        return this._openedCard(person, account.phone);
+        return open.includes(one.phone)
+          ? this._openCard(person, account.phone)
+          : personCard(person, this.#words, this.#doings);
       }),
     );
     put(this.#elements["nobody-found"], people.length === 0 && everybody.length > 0 ? this.#words.nobody_found : "");
@@ -203,10 +206,10 @@ export class View {
   }
 
   // What somebody is filling in stays as it is, whatever becomes of the list around it.
-  _openedCard(person, own) {
-    const content = JSON.stringify([this.opened, this.#words.lang]);
+  _openCard(person, own) {
+    const content = JSON.stringify([this.edited, this.invited, this.#words.lang]);
     if (content !== this.#open.content) {
-      const isForm = this.opened.as === "form";
+      const isForm = person.phone === this.edited;
       const element = isForm
         ? personForm(person, this.#words, this.#doings)
         : personInvitation(person, own, this.#words, this.#doings);
