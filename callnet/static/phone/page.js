@@ -19,15 +19,21 @@ const ringer = new Ringer();
 const doings = {
   call: (number, deviceId) => phone.call(number, deviceId),
   edit,
-  rename: async (number, name) => {
-    if (await phone.addContact(number, name)) edit(null);
+  invite,
+  change: async (number, changes) => {
+    if (await phone.changeContact(number, changes)) edit(null);
   },
   remove: async (number) => {
-    if (await phone.removeContact(number)) edit(null);
+    if (!(await phone.removeContact(number))) return;
+    edit(null);
+    elements["notice-undo"].focus();
   },
   block: async (number, isBlocked) => {
-    if (await phone.block(number, isBlocked)) edit(null);
+    if ((await phone.block(number, isBlocked)) && view.edited === number) edit(null);
   },
+  add: (number) => answered(phone.addContact(number)),
+  dismiss: (number) => answered(phone.dismissAdder(number)),
+  say: (sentence) => phone.say(sentence),
   openCall,
   addFrom: (number) => {
     view.part = "contacts";
@@ -93,17 +99,39 @@ function openAdding(isOpen) {
 
 function edit(number) {
   const before = view.edited;
-  view.edited = number;
+  [view.edited, view.invited] = [number, null];
   show();
   focusOn(number === null ? `edit-${before}` : `name-${number}`);
+}
+
+function invite(number) {
+  const before = view.invited;
+  [view.edited, view.invited] = [null, number];
+  show();
+  if (number === null) focusOn(`call-${before}`);
+  else elements.people.querySelector(".open .main")?.focus();
+}
+
+// The buttons of who was answered are gone.
+async function answered(done) {
+  if ((await done) && document.activeElement === document.body) view.main()?.focus();
 }
 
 on("add", "click", () => openAdding(elements["add-form"].hidden));
 on("add-first", "click", () => openAdding(true));
 on("add-form", "submit", async () => {
-  if (!(await phone.addContact(numberIn("add-phone"), elements["add-name"].value.trim()))) return;
+  // A name that is left out stays as it is where they are a contact already.
+  const name = elements["add-name"].value.trim();
+  if (!(await phone.addContact(numberIn("add-phone"), name === "" ? {} : { name }))) return;
   elements["add-form"].reset();
   openAdding(false);
+});
+on("search", "input", show);
+on("search", "keydown", ({ key }) => {
+  if (key === "Enter") focusOn(".row");
+  if (key !== "Escape") return;
+  elements.search.value = "";
+  show();
 });
 
 // Calls
@@ -124,11 +152,8 @@ on("notice-again", "click", () => {
   const { peer, asked } = phone.notice.call;
   phone.call(peer.phone, asked);
 });
-on("notice-undo", "click", () => {
-  const { undo } = phone.notice;
-  phone.dismiss();
-  undo();
-  view.main()?.focus();
+on("notice-undo", "click", async () => {
+  if (await phone.notice.undo()) view.main()?.focus();
 });
 on("notice-close", "click", () => {
   phone.dismiss();
@@ -153,7 +178,31 @@ on("clear-yes", "click", async () => {
   if (await phone.deleteCalls()) elements["to-calls"].focus();
 });
 
-// Settings
+// Settings: how one presents oneself
+
+on("you", "submit", () => elements["you-name"].blur());
+on("you-name", "change", () => {
+  const name = elements["you-name"].value.trim();
+  phone.setProfile({ name }, ({ you }) => (name === "" ? you.unnamed : you.named({ name })));
+});
+on("photo-choose", "click", () => elements["photo-file"].click());
+on("photo-file", "change", async () => {
+  const [file] = elements["photo-file"].files;
+  if (file === undefined) return;
+  elements["photo-file"].value = ""; // the same one may be chosen again
+  try {
+    const { photoFrom } = await import("./picture.js");
+    const photo = await photoFrom(file);
+    await phone.setProfile({ photo }, ({ you }) => you.photo_set);
+  } catch {
+    phone.say(({ you }) => you.photo_unreadable);
+  }
+});
+on("photo-remove", "click", async () => {
+  if (await phone.setProfile({ photo: null }, ({ you }) => you.photo_removed)) elements["photo-choose"].focus();
+});
+
+// Settings: the language; for the rest of them see settings.js
 
 offerLanguages(async (lang) => {
   const words = await otherWords(lang, "phone").catch(() => view.words);

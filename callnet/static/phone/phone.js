@@ -8,6 +8,8 @@ import * as identity from "./identity.js";
 import { timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
+import { forgetPhotos, Photos } from "./photos.js";
+import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
@@ -16,7 +18,7 @@ const PAGE = "/static/demo/direct_chat.html?room_id=";
 /** Names of one kind that are tried: a login counts for a limit. */
 const NAMES_TRIED = 5;
 /** What is read once the device is connected. */
-const TOPICS = ["contacts", "history", "settings", "devices"];
+const TOPICS = ["contacts", "profile", "history", "settings", "devices"];
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
 const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
@@ -28,11 +30,13 @@ export class Phone {
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
-  /** All four null: nobody is logged in. */
+  /** All of these null: nobody is logged in. */
   account = null;
   device = null;
   book = null;
   past = null;
+  photos = null;
+  profile = null;
   /** What the owner wants of calls; null: not known yet. */
   settings = null;
   /** The devices of this phone, as the account tells them; null: not known yet. */
@@ -42,8 +46,8 @@ export class Phone {
   /** What came of the last try to log in: a sentence (sentences.js) or null, and whether a code is to be given. */
   login = { isBusy: false, problem: null, needsCode: false };
   /**
-   * What there is to say: `{say: a sentence, call: the Call that is over, or null, undo: takes back what was done, or
-   * null}`; null: nothing.
+   * What there is to say: `{say: a sentence, call: the Call that is over, or null, undo: what takes back what was just
+   * done, if that can be}`; null: nothing.
    */
   notice = null;
 
@@ -85,6 +89,7 @@ export class Phone {
     const { account } = this;
     account.logout().catch(() => {});
     identity.leave(account);
+    forgetPhotos().catch(() => {});
     this._leave();
     this.#changed();
   }
@@ -107,22 +112,54 @@ export class Phone {
     this.device?.noteEnd(call);
   }
 
-  /** Add a contact, or give it another name. Returns whether that was done. */
-  async addContact(phone, name) {
+  /**
+   * Add a contact.
+   * @param {string} phone
+   * @param {{name?: string, favourite?: boolean}} [details]
+   * @returns {Promise<boolean>} whether that was done
+   */
+  async addContact(phone, details = {}) {
     if (phone === this.account.phone) {
       this.say((words) => words.error.own);
       return false;
     }
     return this._try(async () => {
-      await this.book.add(phone, name);
-      const shown = name || phone;
-      const isThere = this.book.lists(phone);
-      this.say(({ added }) => (isThere ? added.there({ name: shown }) : added.later({ name: shown })));
+      await this.book.add(phone, details);
+      const person = this.book.personOf(phone);
+      const name = person?.name ?? phone;
+      this.say(({ added }) => (person?.hasJoined ? added.there({ name }) : added.later({ name })));
     });
   }
 
+  /** Give a contact another name, or make it a favourite, or one no more. Returns whether that was done. */
+  async changeContact(phone, changes) {
+    return this._try(() => this.book.add(phone, changes));
+  }
+
+  /** Remove a contact, which can be undone. Returns whether that was done. */
   async removeContact(phone) {
-    return this._try(() => this.book.remove(phone));
+    return this._try(async () => {
+      const { name, givenName, isFavourite } = this.book.personOf(phone);
+      await this.book.remove(phone);
+      const undo = () => this.addContact(phone, { name: givenName, favourite: isFavourite });
+      this.say(({ removed }) => removed({ name }), undo);
+    });
+  }
+
+  /** Do not add somebody who has added this phone. */
+  async dismissAdder(phone) {
+    return this._try(() => this.book.dismiss(phone));
+  }
+
+  /**
+   * Change how this phone presents itself, and say so.
+   * @param {{name?: string, photo?: string | null}} changes
+   */
+  async setProfile(changes, say) {
+    return this._try(async () => {
+      await this.profile.change(changes);
+      this.say(say);
+    });
   }
 
   /** Take no calls from a phone any more, or again. */
@@ -130,7 +167,7 @@ export class Phone {
     const { account } = this;
     return this._try(async () => {
       await (isBlocked ? account.block(phone) : account.unblock(phone));
-      await this._take("blocked", account.blocked());
+      await this._readPeople();
       const name = this.nameOf(phone);
       this.say(
         ({ blocking }) => (isBlocked ? blocking.blocked({ name }) : blocking.unblocked({ name })),
@@ -199,7 +236,7 @@ export class Phone {
 
   /**
    * Say something, until something else is to be said.
-   * @param {(() => void) | null} undo takes back what was done
+   * @param {(() => Promise<boolean>) | null} undo takes back what was done, and returns whether it did
    */
   say(say, undo = null) {
     this.notice = { say, call: null, undo };
@@ -260,6 +297,8 @@ export class Phone {
     this.account = account;
     this.book = new Book(account, this.#changed);
     this.past = new Past(account, this.#changed);
+    this.photos = new Photos(account, this.#changed);
+    this.profile = new Profile(account, this.#changed);
     const device = (this.device = new Device(account));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
@@ -279,7 +318,7 @@ export class Phone {
     this.past.close();
     tab.set("call", null);
     this.#asked = {};
-    this.account = this.device = this.book = this.past = this.notice = null;
+    this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
     this.settings = this.devices = this.blocked = null;
   }
 
@@ -294,6 +333,7 @@ export class Phone {
       const problem = isLoggedOut ? ({ error }) => error.logged_out : sentenceOf(device.denial);
       this.login = { isBusy: false, problem, needsCode: false };
       identity.leave(account);
+      forgetPhotos().catch(() => {});
       account.forget();
       // A secret that was refused stays so; without it the device may come as a new one.
       if (device.denial.code === ERROR.DEVICE) identity.keep(account, null);
@@ -305,14 +345,21 @@ export class Phone {
   /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
   read(topics) {
     const { account } = this;
+    const people = () => this._readPeople();
     const readers = {
-      contacts: () => Promise.all([this.book.load(), this._take("blocked", account.blocked())]),
+      contacts: people,
+      added: people,
+      profile: () => this.profile.load(),
       history: () => this.past.load(),
       settings: () => this._take("settings", account.settings()),
       devices: () => this._take("devices", account.devices()),
     };
     // What fails is read again with the next connection.
-    for (const topic of topics) readers[topic]?.().catch(() => {});
+    for (const read of new Set(topics.map((topic) => readers[topic]))) read?.().catch(() => {});
+  }
+
+  async _readPeople() {
+    await Promise.all([this.book.load(), this._take("blocked", this.account.blocked())]);
   }
 
   /** Take over what an answer says, unless a later one was asked for. Returns it. */

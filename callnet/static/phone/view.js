@@ -4,13 +4,21 @@
 
 import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
+import { matching } from "./book.js";
 import { CallPage } from "./call_page.js";
 import { fill, put } from "./elements.js";
-import { face, pastCall, personCard, personForm } from "./lists.js";
+import { invitation } from "./invitation.js";
+import { pastCall } from "./lists.js";
+import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { endOf } from "./sentences.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
+
+/** From so many contacts on nobody finds anybody without a search. */
+const SEARCHED_FROM = 8;
+/** Of many who have added this phone the rest comes when these are answered. */
+const ADDERS = 3;
 
 export class View {
   #doings;
@@ -20,18 +28,19 @@ export class View {
   #page;
   #scene = "";
   #sceneSince = 0;
+  #shownName = undefined;
+  #open = { content: "", element: null };
 
-  /**
-   * Which part of the home is shown, which contact is being changed (its phone, or null), and which past call has its
-   * options shown (its key, or null).
-   */
+  /** Which part of the home is shown. */
   part = "contacts";
+  /** Which contact is being changed, and which one invited: a phone, or null. */
   edited = null;
+  invited = null;
+  /** Which past call has its options shown: its key, or null. */
   openedCall = null;
 
   /**
-   * @param {object} doings what buttons do: call, edit, rename, remove, block, openCall, addFrom, deleteCall; hungUp, ended
-   *   and changed of the call's page
+   * @param {object} doings what buttons do, as in people.js and lists.js; hungUp, ended and changed of the call's page
    * @param {import("./ringer.js").Ringer} ringer
    */
   constructor(doings, ringer) {
@@ -68,6 +77,7 @@ export class View {
   speak(words) {
     this.#words = words;
     speak(words);
+    this.#elements.search.placeholder = words.search;
   }
 
   /** @param {import("./phone.js").Phone} phone */
@@ -105,7 +115,7 @@ export class View {
   _showHome(phone) {
     const { account, device } = phone;
     const { state } = device;
-    put(this.#elements["self-phone"], account.phone);
+    this._showSelf(phone);
     put(this.#elements["self-device"], phone.devices?.find((one) => one.this)?.label || account.deviceId);
     put(this.#elements.link, this.#words.link[state] ?? "");
     for (const part of PARTS) {
@@ -115,13 +125,28 @@ export class View {
       else button.removeAttribute("aria-current");
     }
     this._showNotice(phone);
+    this._showAdders(phone);
     this._showPeople(phone);
     this._showPast(phone);
   }
 
-  _showNotice({ notice, book }) {
+  _showSelf({ account, profile, photos }) {
+    const { name, photo } = profile;
+    put(this.#elements["self-name"], name);
+    put(this.#elements["self-phone"], account.phone);
+    this.#elements["self-number"].className = name === "" ? "name" : "soft";
+    const shown = [account.phone, name || account.phone, photos.of(account.phone, photo)];
+    for (const place of ["self-face", "you-face"]) fill(this.#elements[place], shown, () => [face(...shown)]);
+    this.#elements["photo-remove"].hidden = photo === null;
+    if (name === this.#shownName) return;
+    this.#shownName = name;
+    this.#elements["you-name"].value = name;
+  }
+
+  _showNotice(phone) {
+    const { notice } = phone;
     const call = notice?.call ?? null;
-    const name = call && (book.nameOf(call.peer.phone) || call.name || call.peer.phone);
+    const name = call && phone.nameOf(call.peer.phone, call.name);
     const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
     this.#elements.notice.hidden = text === "";
     put(this.#elements["notice-text"], text);
@@ -129,36 +154,74 @@ export class View {
     this.#elements["notice-undo"].hidden = !notice?.undo;
   }
 
-  _showPeople(phone) {
-    const { book } = phone;
-    const people = book.people().map((person) => ({ ...person, isBlocked: phone.blocks(person.phone) }));
-    const content = { people, edited: this.edited, language: this.#words.lang };
-    fill(this.#elements.people, content, () =>
-      people.map((person) =>
-        person.phone === this.edited
-          ? personForm(person, this.#words, this.#doings)
-          : personCard(person, this.#words, this.#doings),
+  _showAdders({ book, photos }) {
+    const adders = book.adders().slice(0, ADDERS);
+    fill(this.#elements.adders, { adders, photos: photos.count, language: this.#words.lang }, () =>
+      adders.map((adder) =>
+        adderCard({ ...adder, photo: photos.of(adder.phone, adder.photo) }, this.#words, this.#doings),
       ),
     );
-    this.#elements["no-people"].hidden = !book.isKnown || people.length > 0 || !this.#elements["add-form"].hidden;
+  }
+
+  _showPeople({ account, book, photos }) {
+    const { search } = this.#elements;
+    const open = [this.edited, this.invited];
+    if (this.edited === null && this.invited === null) this.#open = { content: "", element: null };
+    const everybody = book.people();
+    search.hidden = everybody.length < SEARCHED_FROM;
+    if (search.hidden) search.value = "";
+    const people = matching(everybody, search.value);
+    const content = { people, open, photos: photos.count, language: this.#words.lang };
+    fill(this.#elements.people, content, () =>
+      people.map((one) => {
+        const person = { ...one, photo: photos.of(one.phone, one.photo) };
+        return open.includes(one.phone)
+          ? this._openCard(person, account.phone)
+          : personCard(person, this.#words, this.#doings);
+      }),
+    );
+    put(this.#elements["nobody-found"], people.length === 0 && everybody.length > 0 ? this.#words.nobody_found : "");
+    const isEmpty = book.isKnown && everybody.length === 0 && this.#elements["add-form"].hidden;
+    this.#elements["no-people"].hidden = !isEmpty;
+    if (!isEmpty) return;
+    put(this.#elements["own-number"], account.phone);
+    fill(this.#elements["own-invitation"], { phone: account.phone, language: this.#words.lang }, () => [
+      invitation(account.phone, this.#words, this.#doings.say),
+    ]);
+  }
+
+  // What somebody is filling in stays as it is, whatever becomes of the list around it.
+  _openCard(person, own) {
+    const content = JSON.stringify([this.edited, this.invited, this.#words.lang]);
+    if (content !== this.#open.content) {
+      const isForm = person.phone === this.edited;
+      const element = isForm
+        ? personForm(person, this.#words, this.#doings)
+        : personInvitation(person, own, this.#words, this.#doings);
+      this.#open = { content, element };
+    }
+    return this.#open.element;
   }
 
   _showPast(phone) {
-    const { past, book } = phone;
+    const { past, book, photos } = phone;
     if (this.part === "calls" && this.#scene === "home") past.see();
     const { missed } = past;
     put(this.#elements.missed, missed > 0 ? number(missed) : "");
     put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count({ count: missed }) : "");
     const calls = past.calls().map((call) => ({
       ...call,
-      name: book.nameOf(call.phone) || call.phone,
+      name: phone.nameOf(call.phone),
+      photo: book.photoOf(call.phone),
       when: moment(call.startedAt),
-      isContact: book.lists(call.phone),
+      isContact: book.personOf(call.phone) !== undefined,
       isBlocked: phone.blocks(call.phone),
       isOpen: call.key === this.openedCall,
     }));
-    fill(this.#elements.past, { calls, language: this.#words.lang }, () =>
-      calls.map((call) => pastCall(call, this.#words, this.#doings)),
+    fill(this.#elements.past, { calls, photos: photos.count, language: this.#words.lang }, () =>
+      calls.map((call) =>
+        pastCall({ ...call, photo: photos.of(call.phone, call.photo) }, this.#words, this.#doings),
+      ),
     );
     this.#elements.more.hidden = !past.hasMore;
     this.#elements["no-calls"].hidden = !past.isKnown || calls.length > 0;
@@ -175,12 +238,12 @@ export class View {
     const rings = { ringing: "incoming", calling: "outgoing" };
     const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
     this.#ringer.ring(rings[scene] ?? null, title, home);
-    if (scene === "ringing" || scene === "calling") this._showRing(phone.device, call, name);
+    if (scene === "ringing" || scene === "calling") this._showRing(phone, call, name);
     if (scene === "call") {
       put(this.#elements["call-name"], name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
     }
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page);
+    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, name);
     this._showHangUp(this.#elements["call-hangup"]);
   }
 
@@ -191,14 +254,15 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing(device, call, name) {
+  _showRing({ device, book, photos }, call, name) {
     const words = this.#words;
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
     put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
     const { phone } = call.peer;
-    fill(this.#elements["ring-face"], { phone, name }, () => [face(phone, name)]);
+    const shown = [phone, name, photos.of(phone, book.photoOf(phone))];
+    fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;
   }
