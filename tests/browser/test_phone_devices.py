@@ -161,6 +161,7 @@ class BlockingTests(OwnDaemonCase):
             press_key(alice, f"block-{BOB.phone}")
             alice.await_text("notice-text", "Bob is blocked.")
             self.assertEqual(focused_key(alice), f"edit-{BOB.phone}")
+            alice.page.wait_for_selector(f'.card[data-phone="{BOB.phone}"] .soft:has-text("blocked")')
             bob.call(ALICE.phone)
             bob.await_text("notice-text", "Alice is offline right now.")
             alice.press("to-settings")

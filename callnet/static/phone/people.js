@@ -76,9 +76,10 @@ export function row({ key, label, symbol, phone, name, photo, mark = [], below, 
   );
 }
 
-function state({ name, phone, hasJoined, isOnline }, person) {
+function state({ name, phone, isBlocked, hasJoined, isOnline }, person) {
   const there = hasJoined ? (isOnline ? person.online : person.offline) : person.not_joined;
-  return name === phone ? [there] : [el("bdi", {}, phone), ` · ${there}`];
+  const shown = isBlocked ? person.blocked : there;
+  return name === phone ? [shown] : [el("bdi", {}, phone), ` · ${shown}`];
 }
 
 function deviceButtons({ phone, name, devices }, { person }, doings) {
