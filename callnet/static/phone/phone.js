@@ -2,7 +2,8 @@
  * The phone without its looks: who it is logged in as, its device, its lists, and what it has to say.
  */
 
-import { Account, Device, ERROR } from "../client/index.js";
+import { Account, ERROR } from "../client/account.js";
+import { Device } from "../client/device.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
 import { timeOfDay } from "../shared/format.js";

@@ -3,7 +3,7 @@
  * so that it can be said in another one later.
  */
 
-import { ERROR } from "../client/index.js";
+import { ERROR } from "../client/account.js";
 import { duration } from "../shared/format.js";
 import { said } from "../shared/words.js";
 
