@@ -39,8 +39,8 @@ class Login(Struct, frozen=True, omit_defaults=True):
 class Logins:
     """Logs devices in and out.
 
-    :param enrolment: ``open``: a first login creates the account and the device; ``known``: only provisioned devices
-        may log in; ``otp``: a login with the code sent to the phone creates both.
+    :param enrolment: ``open``: a first login without a secret creates the account and the device; ``known``: only
+        provisioned devices may log in; ``otp``: a login with the code sent to the phone creates both.
     :param codes: for ``otp``.
     :param code_without_secret: true to require a code from a known device without a secret, where there are codes.
     :param look: makes this node read the revocations now; fires when that is done.
@@ -88,7 +88,8 @@ class Logins:
         address = DeviceAddress(phone, device_id)
         if self._codes is not None and code is not None:
             return await self._login_by_code(self._codes, address, code)
-        offer = new_secret() if self._enrolment == "open" else None
+        # Who shows a secret was here before: if the device is gone, its owner has removed it.
+        offer = new_secret() if self._enrolment == "open" and secret is None else None
         device = await self._device(address, offer)
         if offer is not None and device.offered == secret_hash(offer):
             return self._logged_in(address, secret=offer)
@@ -125,9 +126,9 @@ class Logins:
             device = None
         if device is not None:
             return device
-        if self._enrolment == "known":
-            raise DeviceInvalid("the device does not belong to the phone")
-        raise CodeInvalid(_NEEDS_CODE)
+        if self._enrolment == "otp":
+            raise CodeInvalid(_NEEDS_CODE)
+        raise DeviceInvalid("the device does not belong to the phone")
 
     async def _let_in(self, address: DeviceAddress, device: Enrolled, secret: str | None) -> bool:
         """Check that the device has shown its secret, or needs none. The first use of an offered secret claims the

@@ -96,7 +96,8 @@ _SENTENCES: Final = """async () => {
     const name = "Alexandra Konstantinopoulou-Wassiljewa 王小明";
     const why = [words.over.own, words.over.outgoing, words.over.incoming, words.over.active].flatMap(Object.values);
     const ends = why.map((reason) => words.lasted({ why: said(reason, { name }), time: "10:20:30" }));
-    const errors = Object.values(words.error).map((error) => said(error, { count: 3600 }));
+    const wrong = [words.error, words.phone_rules].flatMap(Object.values);
+    const errors = wrong.map((error) => said(error, { count: 3600 }));
     return { ends, errors };
 }"""
 """All that a notice, and the form to log in, may have to say."""

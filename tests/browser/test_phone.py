@@ -35,7 +35,7 @@ class StoryTests(OwnDaemonCase):
             alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
             alice.log_in(*ALICE)
             alice.add_contact(BOB.phone, "Bob")
-            alice.await_text("notice-text", "will show up here after logging in for the first time")
+            alice.await_text("notice-text", "Bob is in your contacts but hasn’t joined yet.")
             bob.log_in(*BOB)
             alice.await_contact(BOB.phone, online=True)
 

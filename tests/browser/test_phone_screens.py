@@ -6,6 +6,7 @@ The screenshots go onto one contact sheet for each screen. `make screens` renews
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -38,7 +39,31 @@ FRIENDS: Final = (
     ("13800000013", "王小明", ("phone",)),
     ("13800000014", "Alexandra Konstantinopoulou-Wassiljewa", ("a-device-whose-name-is-as-long-as-any-name-may-be",)),
     ("13800000015", "", ("web-1",)),
+    ("13800000016", "Uncle Theodore", ()),
+    ("13800000017", "Zoë", ("tablet",)),
+    ("13800000018", "Ben", ("laptop",)),
 )
+"""These are contacts: so many that they can be searched, and one has yet to join."""
+GRANDMOTHER, NOT_JOINED = FRIENDS[1][0], FRIENDS[5][0]
+ADDERS: Final = (("13800000031", "Alexandra Konstantinopoulou-Wassiljewa"), ("13800000032", ""))
+"""These have added everybody."""
+
+_PORTRAIT: Final = """() => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 192;
+    const context = canvas.getContext("2d");
+    const draw = (colour, ...oval) => {
+        context.fillStyle = colour;
+        context.beginPath();
+        context.ellipse(...oval, 0, 0, 7);
+        context.fill();
+    };
+    draw("#9ec7d6", 96, 96, 200, 200);
+    draw("#7a3f2b", 96, 210, 78, 70);
+    draw("#c9ccd1", 96, 84, 52, 58);
+    draw("#e8b796", 96, 92, 40, 50);
+    return canvas.toDataURL("image/jpeg");
+}"""
 
 reactor: Any = installed
 
@@ -49,16 +74,24 @@ class PhoneScreenTests(OwnDaemonCase):
     timeout = 400
     maxDiff = None
 
-    async def provision(self) -> None:
-        """Add contacts, all of them offline."""
+    async def provision(self, photo: bytes) -> None:
+        """Add contacts, all of them offline, some with a photo; and have others add everybody."""
         service = service_of(self.daemon)
         for number, _, device_ids in FRIENDS:
             for device_id in device_ids:
                 await log_in(service, number, device_id)
+        for number, _, device_ids in FRIENDS[:2]:
+            await Account(service, number, device_ids[0]).profile(photo=photo)
+        adders = [Account(service, number, "phone") for number, _ in ADDERS]
+        await adders[0].profile(name=ADDERS[0][1], photo=photo)
         for me in ME.values():
+            await log_in(service, me.phone, "living-room-television")
             account = Account(service, *me)
+            await account.profile(name="Maximilian Mustermann", photo=photo)
             for number, name, _ in FRIENDS:
-                await account.add_contact(number, name)
+                await account.add_contact(number, name, number in (GRANDMOTHER, NOT_JOINED))
+            for adder in adders:
+                await adder.add_contact(me.phone)
 
     def test_scenes(self) -> Deferred[None]:
         """Whatever the phone shows, all of it is whole and in view, or can be scrolled to, on every screen."""
@@ -72,10 +105,12 @@ class PhoneScreenTests(OwnDaemonCase):
         """Look at everything in these languages."""
 
         def story(stage: Stage) -> None:
-            in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
             # Colours speak no language.
             photographer = Photographer(faults, OTHERS, schemes=SCHEMES if on_sheet else SCHEMES[1:])
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
+            portrait = phone(stage, here).page.evaluate(_PORTRAIT)
+            photo = base64.b64decode(portrait.partition(",")[2])
+            in_reactor(lambda: Deferred.fromCoroutine(self.provision(photo)))
             for language in languages:
                 self.tour(stage, photographer, language, here, there)
             if on_sheet:
@@ -119,13 +154,21 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.fill_in(*ME[language])
         visitor.press("login-submit")
         visitor.await_contact(FRIENDS[0][0], online=True)
+        visitor.page.wait_for_selector("#people .face img")
         photographer.take(visitor, f"2 contacts, {language}")
+        visitor.page.fill("#search", "nobody")
+        photographer.take(visitor, f"searching, {language}", on_sheet=False)
+        visitor.page.fill("#search", "")
+        visitor.call(NOT_JOINED)
+        photographer.take(visitor, f"inviting, {language}", on_sheet=False)
+        visitor.page.click("#people .open .plain:not([data-key])")
         visitor.press("add")
         photographer.take(visitor, f"adding, {language}", on_sheet=False)
         visitor.press("add")
         visitor.page.click(f'[data-key="edit-{FRIENDS[0][0]}"]')
         photographer.take(visitor, f"changing a contact, {language}", on_sheet=False)
         visitor.page.keyboard.press("Enter")
+        visitor.page.wait_for_selector("#people .open", state="detached")
         visitor.call(FRIENDS[0][0])
         friend.await_scene("ringing")
         visitor.page.wait_for_selector("#ring-number")
@@ -153,13 +196,31 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("to-calls")
         visitor.page.wait_for_selector("#past .card:nth-child(4)")
         photographer.take(visitor, f"7 calls, {language}")
+        visitor.page.click("#past .card:first-child .quiet")
+        visitor.page.click("#past .options .danger")
+        visitor.page.wait_for_selector("#notice-undo")
+        visitor.press("clear")
+        photographer.take(visitor, f"blocked, options of a call, all to be deleted, {language}", on_sheet=False)
+        visitor.press("clear-no")
         visitor.press("notice-close")
-        visitor.press("to-settings")
-        visitor.page.check("#quiet")
-        photographer.take(visitor, f"8 settings, {language}")
+        self.tour_of_settings(photographer, visitor, language)
         self.second_tab(stage, photographer, visitor, language)
         for one in (visitor, friend):
             one.page.close()
+
+    def tour_of_settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
+        """Look at the settings, with a person that is blocked, and another device that is changed and removed."""
+        visitor.press("to-settings")
+        visitor.page.check("#quiet")
+        visitor.press("who-contacts")
+        other = "#devices .line:nth-child(2)"
+        visitor.page.wait_for_selector(f"#blocked .line, {other}")
+        photographer.take(visitor, f"8 settings, {language}")
+        visitor.page.click(f"{other} .quiet")
+        photographer.take(visitor, f"changing a device, {language}", on_sheet=False)
+        visitor.page.click(f"{other} .danger:last-child")
+        photographer.take(visitor, f"removing a device, {language}", on_sheet=False)
+        visitor.page.click(f"{other} .plain:first-child")
 
     def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
         """Be the same device in a second tab, and in a third one somebody who has no contacts."""
@@ -173,6 +234,7 @@ class PhoneScreenTests(OwnDaemonCase):
         stranger = tab(stage, profile)
         stranger.log_in(f"1390000000{list(ME).index(language)}", "new")
         stranger.page.wait_for_selector("#no-people")
+        stranger.await_that("document.querySelector('#own-invitation canvas').width < 200")
         photographer.take(stranger, f"nobody yet, {language}", on_sheet=False)
         stranger.press("to-calls")
         stranger.page.wait_for_selector("#no-calls")

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { duration, moment, timeOfDay } from "../../callnet/static/shared/format.js";
-import { LANGUAGES, said, treeOf } from "../../callnet/static/shared/words.js";
+import { LANGUAGES, said, specialWords, treeOf } from "../../callnet/static/shared/words.js";
 
 const FOLDER = new URL("../../callnet/static/words/", import.meta.url);
 const TOOL = new URL("../../tools/check_words.py", import.meta.url);
@@ -30,6 +30,14 @@ test("Intl has the plural categories that the check of the words demands", () =>
     const { pluralCategories } = new Intl.PluralRules(lang).resolvedOptions();
     assert.deepEqual(demanded[lang.slice(0, 2)].split(" ").sort(), pluralCategories.sort(), lang);
   }
+});
+
+test("special words stand in for what is called the same, and the rest stays", () => {
+  be("en", "en-US");
+  const words = treeOf({ title: { left: "They left", joining: "Joining" }, other: "They", page: "Call" }, "en");
+  const special = treeOf({ title: { left: "{name} left" }, other: "{name}" }, "en");
+  const expected = { title: { left: "Ann left", joining: "Joining" }, other: "Ann", page: "Call" };
+  assert.deepEqual(specialWords(words, special, { name: "Ann" }), expected);
 });
 
 test("a text stays a text, and one with placeholders becomes a function", () => {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+import callnet
 from callnet.accounts.enrolment import is_device_id, phone_rule
 from callnet.errors import PhoneInvalid, StartError
 
@@ -23,6 +27,12 @@ class PhoneRuleTests(SynchronousTestCase):
         self.assertEqual([phone for phone in bad if rule.read(phone) is not None], [])
         spoilt = [phone + character for phone in good for character in UNSPEAKABLE]
         self.assertEqual([phone for phone in spoilt if rule.read(phone) is not None], [])
+
+    def test_words(self) -> None:
+        """The web phone knows the words of each rule, and says it in the person's language."""
+        sentences = Path(callnet.__file__).with_name("static") / "phone" / "sentences.js"
+        for phone_format in ("number", "cn-mobile", "e164"):
+            self.assertIn(json.dumps(phone_rule(phone_format).words), sentences.read_text(encoding="utf-8"))
 
     def test_number(self) -> None:
         """``number`` is 3 to 15 ASCII digits, with or without a leading ``+``."""

@@ -81,6 +81,11 @@ class SecretTests(LoginsTestCase):
         for node in (self.fixture, self.other):
             self.assertIsNone(self.login(secret, node).device_secret)
 
+    def test_secret_of_nobody(self) -> None:
+        """A login that shows a secret makes neither an account nor a device."""
+        self.assert_kept_out("forgotten")
+        self.assertEqual([], contacts.accounts(self.fixture.database))
+
     def test_claimed_at_once(self) -> None:
         """A node that did not know yet that the device was claimed takes the secret, too."""
         secret = self.login().device_secret

@@ -282,6 +282,14 @@ class OwnDevicesTests(PeopleApiCase):
         self.assertEqual(4, self.refusal(DEVICES)[0])
         self.assertEqual(0, self.post(LOGIN, {"phone": PHONE, "device_id": "tv888"}).json()["errorCode"])
 
+    def test_remove_with_secret(self) -> None:
+        """A removed device that shows its secret does not come back by itself; without it, it is a new one."""
+        self.ask("/devices/remove", self.claimed, device_id="phone")
+        self.assertEqual(5, self.post(LOGIN, self.secret).json()["errorCode"])
+        self.assertEqual(["tv888"], list(self.devices(self.token)))
+        del self.secret["secret"]
+        self.assertIn("device_secret", self.post(LOGIN, self.secret).json())
+
     def test_who_may(self) -> None:
         """A device without a secret changes no other one, and nobody changes one of another phone, or none."""
         for path in ("/devices/logout", "/devices/remove", RENAME):

@@ -3,7 +3,7 @@
  */
 
 import { browser } from "../shared/memory.js";
-import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
+import { codeOf, firstWords, offerLanguages, otherWords, specialWords } from "../shared/words.js";
 import { Call } from "./call.js";
 import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
@@ -39,6 +39,9 @@ let call = null;
 let begunAt = 0;
 let scene = sceneOf(null, 0, 0, roomId);
 let passing = { notice: "", until: 0 };
+let language = null;
+/** What the phone around this page calls the other person; "": it does not know, or there is none. */
+let otherName = "";
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage(show);
@@ -191,11 +194,25 @@ function looked(name) {
 }
 
 offerLanguages(async (lang) => {
-  const words = await otherWords(lang, "page").catch(() => view.words);
+  const words = await otherWords(lang, "page").catch(() => language);
   if (words === null) return;
   browser.set("language", codeOf(words.lang));
   setParameters({ lang: null });
-  view.speak(words);
+  speak(words);
+  show();
+});
+
+function speak(words) {
+  language = words;
+  view.speak(otherName === "" ? words : specialWords(words, words.named, { name: otherName }));
+}
+
+// The phone that this page is a part of says who the other person is.
+window.addEventListener("message", ({ origin, source, data }) => {
+  if (origin !== location.origin || source !== parent || typeof data?.otherName !== "string") return;
+  otherName = data.otherName;
+  if (language === null) return;
+  speak(language);
   show();
 });
 
@@ -262,7 +279,7 @@ window.addEventListener("pageshow", (event) => {
 });
 
 firstWords("page").then((words) => {
-  view.speak(words);
+  speak(words);
   setInterval(show, LOOK_EVERY);
   if (roomId !== "" && !given.has("prejoin")) join();
   else enterLobby();

@@ -1,5 +1,5 @@
 /**
- * The contacts of this phone, their devices, and who of them is online.
+ * The people around this phone: its contacts, their devices and who of them is online, and who has added it.
  */
 
 /** Presence of a device that is not listed yet comes with that of others. */
@@ -10,7 +10,9 @@ export class Book {
   #changed;
   #loading = 0;
   #looking = null;
-  #rows = [];
+  #contacts = [];
+  #devices = [];
+  #adders = [];
   /** What was heard since the list was last asked for, by device: an answer that is under way may be older. */
   #heard = new Map();
 
@@ -26,14 +28,15 @@ export class Book {
     this.#changed = changed;
   }
 
-  /** Read the list. @throws {AccountError} */
+  /** Read all of it. @throws {AccountError} */
   async load() {
     this.#loading += 1;
     const mine = this.#loading;
     this.#heard = new Map();
-    const rows = await this.#account.contacts();
+    const account = this.#account;
+    const all = await Promise.all([account.people(), account.contacts(), account.added()]);
     if (mine !== this.#loading) return; // a later reading has newer rows
-    this.#rows = rows;
+    [this.#contacts, this.#devices, this.#adders] = all;
     for (const presence of this.#heard.values()) this.hear(presence);
     this.isKnown = true;
     this.#changed();
@@ -43,12 +46,12 @@ export class Book {
   hear(presence) {
     const { phone, device_id, online } = presence;
     this.#heard.set(`${phone} ${device_id}`, presence);
-    const row = this.#rows.find((one) => one.phone === phone && one.device_id === device_id);
-    if (row === undefined) {
+    const device = this.#devices.find((one) => one.phone === phone && one.device_id === device_id);
+    if (device === undefined) {
       clearTimeout(this.#looking);
       this.#looking = setTimeout(() => this.load().catch(() => {}), LOOK_AGAIN_AFTER);
-    } else if (row.online !== online) {
-      row.online = online;
+    } else if (device.online !== online) {
+      device.online = online;
       this.#changed();
     }
   }
@@ -59,33 +62,50 @@ export class Book {
     clearTimeout(this.#looking);
   }
 
-  /** What the owner calls a phone; "" if nothing. */
+  /** What the owner calls a phone, else what it calls itself; "" if neither is known. */
   nameOf(phone) {
-    return this.#rows.find((row) => row.phone === phone)?.name ?? "";
+    const known = this._known(phone);
+    return known?.name || known?.profile_name || "";
   }
 
-  /** Everybody, those who are online first: `{phone, name, isOnline, devices: [{deviceId, isOnline}]}`. */
+  /** The version of a phone's photo, or null. */
+  photoOf(phone) {
+    return this._known(phone)?.photo ?? null;
+  }
+
+  /**
+   * The contacts, the favourites first, then those who are online: `{phone, name, givenName, profileName, photo,
+   * isFavourite, hasJoined, isOnline, isBlocked, devices: [{deviceId, isOnline}]}`. name: what to call them, a number if
+   * there is nothing else; givenName, profileName: what the owner and they themselves call them, or "".
+   */
   people() {
-    const people = new Map();
-    for (const { phone, device_id, name, online } of this.#rows) {
-      const person = people.get(phone) ?? { phone, name: name || phone, isOnline: false, devices: [] };
-      person.isOnline = person.isOnline || online;
-      person.devices.push({ deviceId: device_id, isOnline: online });
-      people.set(phone, person);
-    }
-    return Array.from(people.values()).sort(
-      (one, other) => other.isOnline - one.isOnline || one.name.localeCompare(other.name),
-    );
+    return this.#contacts
+      .map((row) => this._person(row))
+      .sort(
+        (one, other) =>
+          other.isFavourite - one.isFavourite || other.isOnline - one.isOnline || one.name.localeCompare(other.name),
+      );
   }
 
-  /** Whether some device of a phone is listed. */
-  lists(phone) {
-    return this.#rows.some((row) => row.phone === phone);
+  /** Who has added this phone and waits for an answer: `{phone, name, photo}`. */
+  adders() {
+    return this.#adders.map(({ phone, profile_name, photo }) => ({ phone, name: profile_name || phone, photo }));
   }
 
-  /** Put a phone in the list, or give it another name. @throws {AccountError} */
-  async add(phone, name) {
-    await this.#account.addContact(phone, name);
+  /** The contact with this number, or undefined. */
+  personOf(phone) {
+    return this.people().find((person) => person.phone === phone);
+  }
+
+  /**
+   * Put a phone in the list, or change what is there.
+   * @param {string} phone
+   * @param {{name?: string, favourite?: boolean}} changes what is left out stays as it is
+   * @throws {AccountError}
+   */
+  async add(phone, changes) {
+    // The client's addContact cannot take a name away.
+    await this.#account.ask("/contacts/add", { contact_phone: phone, ...changes });
     await this.load();
   }
 
@@ -94,4 +114,45 @@ export class Book {
     await this.#account.removeContact(phone);
     await this.load();
   }
+
+  /** Show a phone among those who have added this one no more. @throws {AccountError} */
+  async dismiss(phone) {
+    await this.#account.dismiss(phone);
+    await this.load();
+  }
+
+  _known(phone) {
+    return [...this.#contacts, ...this.#adders].find((row) => row.phone === phone);
+  }
+
+  _person({ phone, name, profile_name, photo, favourite, joined, blocked }) {
+    const devices = this.#devices.filter((one) => one.phone === phone);
+    return {
+      phone,
+      name: name || profile_name || phone,
+      givenName: name,
+      profileName: profile_name,
+      photo,
+      isFavourite: favourite,
+      hasJoined: joined,
+      isOnline: devices.some((one) => one.online),
+      isBlocked: blocked,
+      devices: devices.map(({ device_id, online }) => ({ deviceId: device_id, isOnline: online })),
+    };
+  }
+}
+
+/** Those whose names or number have what was typed in them. */
+export function matching(people, text) {
+  const wanted = plain(text.trim());
+  const digits = /^[\d\s+().-]+$/.test(text) ? text.replace(/\D/g, "") : "";
+  return people.filter(
+    ({ phone, name, profileName }) =>
+      plain(name).includes(wanted) || plain(profileName).includes(wanted) || (digits !== "" && phone.includes(digits)),
+  );
+}
+
+/** Without accents, in small letters: few type them in a search. */
+function plain(text) {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }

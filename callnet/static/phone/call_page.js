@@ -1,6 +1,6 @@
 /**
  * The call's page inside the phone (protocol §3). Both are of one site, so the phone sees the page's state and its
- * button to hang up.
+ * button to hang up, and tells it the name of the other person.
  */
 
 /** The page takes leave of the other one before it is closed. */
@@ -16,6 +16,7 @@ export class CallPage {
   #call = null;
   #observer = null;
   #patience = null;
+  #name = "";
 
   /** Whether the page shows a button of its own to hang up. */
   hasHangUp = false;
@@ -35,13 +36,17 @@ export class CallPage {
    * @param {import("../client/index.js").Call | null} call that is active
    * @param {string} language as the page understands it, such as "pt"
    * @param {string} title read aloud
+   * @param {string} name of the other person
    */
-  show(call, language, title) {
+  show(call, language, title, name) {
     if (call !== this.#call) {
       this._close();
       if (call !== null) this._open(call, language);
     }
     if (this.#frame !== null) this.#frame.title = title;
+    if (name === this.#name) return;
+    this.#name = name;
+    this._tellName();
   }
 
   /** Have the page hang up, so that it takes leave of the other one even where the server is out of reach. */
@@ -69,9 +74,14 @@ export class CallPage {
     frame.focus();
   }
 
+  _tellName() {
+    this.#frame?.contentWindow?.postMessage({ otherName: this.#name }, location.origin);
+  }
+
   _watch(call, frame) {
     const body = frame.contentDocument?.body;
     if (!body || frame !== this.#frame) return;
+    this._tellName();
     this.#observer?.disconnect();
     this.#observer = new MutationObserver(() => this._look(call, body));
     this.#observer.observe(body, { attributes: true, attributeFilter: ["class", "data-call-state"] });

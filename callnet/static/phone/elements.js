@@ -35,22 +35,37 @@ export function icon(name) {
 
 const shown = new WeakMap();
 
+/** What is known by this `data-key`, or null. */
+function find(key, within) {
+  return Array.from(within.querySelectorAll("[data-key]")).find((element) => element.dataset.key === key) ?? null;
+}
+
+/** Let what is known by this `data-key` have the focus, if it is there. */
+export function focusOn(key) {
+  find(key, document)?.focus();
+}
+
 /**
  * Fill an element with what `build` makes of `content`, if that is something else than before. What had the focus
- * is known again by its `data-key`.
+ * is known again by its `data-key`, and what was typed stays.
  */
 export function fill(container, content, build) {
   const text = JSON.stringify(content);
   if (shown.get(container) === text) return;
   shown.set(container, text);
   const focused = document.activeElement;
-  const key = container.contains(focused) ? focused.dataset.key : undefined;
+  const hadFocus = container.contains(focused);
+  const typed = Array.from(container.querySelectorAll("input")).filter((one) => one.value !== one.defaultValue);
   const made = build(content);
   container.textContent = "";
   container.append(...made);
-  if (key === undefined) return;
-  const again = Array.from(container.querySelectorAll("[data-key]")).find((one) => one.dataset.key === key);
-  (again ?? container.querySelector("button"))?.focus();
+  for (const { dataset, value } of typed) {
+    const again = find(dataset.key, container);
+    if (again !== null) again.value = value;
+  }
+  if (!hadFocus) return;
+  const next = find(focused.dataset.key, container) ?? container.querySelector("button");
+  (next ?? container.closest("[tabindex]"))?.focus();
 }
 
 /** Put a text there; an empty one is not shown at all. */

@@ -2,37 +2,60 @@
  * Wires the phone: the person's doings to it, its facts to the view.
  */
 
+import { focusOn } from "./elements.js";
 import { followArrows } from "./focus.js";
 import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
-import { LOOKS, PARTS, View } from "./view.js";
+import { Settings } from "./settings.js";
+import { PARTS, View } from "./view.js";
 
 const NOT_MEANT_WITHIN = 600;
-/** Hours without an end. */
-const ALWAYS = { from: "00:00", to: "00:00" };
 
 const phone = new Phone(() => show());
-const view = new View({
+const ringer = new Ringer();
+const doings = {
   call: (number, deviceId) => phone.call(number, deviceId),
   edit,
-  rename: async (number, name) => {
-    if (await phone.addContact(number, name)) edit(null);
+  invite,
+  change: async (number, changes) => {
+    if (await phone.changeContact(number, changes)) edit(null);
   },
   remove: async (number) => {
-    if (await phone.removeContact(number)) edit(null);
+    if (!(await phone.removeContact(number))) return;
+    edit(null);
+    elements["notice-undo"].focus();
+  },
+  block: async (number, isBlocked) => {
+    if ((await phone.block(number, isBlocked)) && view.edited === number) edit(null);
+  },
+  add: (number) => answered(phone.addContact(number)),
+  dismiss: (number) => answered(phone.dismissAdder(number)),
+  say: (sentence) => phone.say(sentence),
+  openCall,
+  addFrom: (number) => {
+    view.part = "contacts";
+    openAdding(true);
+    elements["add-phone"].value = number;
+    elements["add-name"].focus();
+  },
+  deleteCall: async (roomId) => {
+    if (await phone.deleteCall(roomId)) openCall(null);
   },
   hungUp: (call) => call.hangUp(),
   ended: (call) => phone.noteEnd(call),
   changed: () => show(),
-});
+};
+const view = new View(doings, ringer);
 const { elements } = view;
+const settings = new Settings(elements, phone, ringer, () => show());
 
 function show() {
   const before = view.scene;
   view.show(phone);
+  settings.show(view.words);
   if (view.scene === "login" && before !== "login") propose();
 }
 
@@ -61,7 +84,6 @@ on("login-form", "submit", () => {
   const who = { phone: numberIn("login-phone"), deviceId: elements["login-device"].value.trim() };
   phone.logIn(who, elements["login-code"].value.trim(), who.deviceId === proposal().deviceId);
 });
-on("log-out", "click", () => phone.logOut());
 on("other-device", "click", () => phone.leaveTab());
 on("here", "click", () => phone.device.connect());
 
@@ -76,17 +98,40 @@ function openAdding(isOpen) {
 }
 
 function edit(number) {
-  view.edited = number;
+  const before = view.edited;
+  [view.edited, view.invited] = [number, null];
   show();
-  if (number !== null) document.getElementById(`name-${number}`)?.focus();
+  focusOn(number === null ? `edit-${before}` : `name-${number}`);
+}
+
+function invite(number) {
+  const before = view.invited;
+  [view.edited, view.invited] = [null, number];
+  show();
+  if (number === null) focusOn(`call-${before}`);
+  else elements.people.querySelector(".open .main")?.focus();
+}
+
+// The buttons of who was answered are gone.
+async function answered(done) {
+  if ((await done) && document.activeElement === document.body) view.main()?.focus();
 }
 
 on("add", "click", () => openAdding(elements["add-form"].hidden));
 on("add-first", "click", () => openAdding(true));
 on("add-form", "submit", async () => {
-  if (!(await phone.addContact(numberIn("add-phone"), elements["add-name"].value.trim()))) return;
+  // A name that is left out stays as it is where they are a contact already.
+  const name = elements["add-name"].value.trim();
+  if (!(await phone.addContact(numberIn("add-phone"), name === "" ? {} : { name }))) return;
   elements["add-form"].reset();
   openAdding(false);
+});
+on("search", "input", show);
+on("search", "keydown", ({ key }) => {
+  if (key === "Enter") focusOn(".row");
+  if (key !== "Escape") return;
+  elements.search.value = "";
+  show();
 });
 
 // Calls
@@ -107,33 +152,57 @@ on("notice-again", "click", () => {
   const { peer, asked } = phone.notice.call;
   phone.call(peer.phone, asked);
 });
+on("notice-undo", "click", async () => {
+  if (await phone.notice.undo()) view.main()?.focus();
+});
 on("notice-close", "click", () => {
   phone.dismiss();
   view.main()?.focus();
 });
 
-// Settings
-
-async function setQuiet(hours) {
-  if (await phone.setQuiet(hours)) return;
-  view.restoreSettings();
+function openCall(key) {
+  const before = view.openedCall;
+  view.openedCall = key;
   show();
+  focusOn(`open-${key ?? before}`);
 }
 
-function setDaily() {
-  const [from, to] = [elements["quiet-from"].value, elements["quiet-to"].value];
-  if (from !== "" && to !== "") setQuiet({ from, to });
+function askToClear(asks) {
+  elements["clear-ask"].hidden = !asks;
+  (asks ? elements["clear-no"] : elements.clear).focus();
 }
 
-on("quiet", "change", () => setQuiet(elements.quiet.checked ? ALWAYS : null));
-on("quiet-always", "click", () => setQuiet(ALWAYS));
-on("quiet-daily", "click", setDaily);
-on("quiet-from", "change", setDaily);
-on("quiet-to", "change", setDaily);
-on("alerts-on", "click", async () => {
-  await Ringer.askPermission();
-  show();
+on("clear", "click", () => askToClear(elements["clear-ask"].hidden));
+on("clear-no", "click", () => askToClear(false));
+on("clear-yes", "click", async () => {
+  if (await phone.deleteCalls()) elements["to-calls"].focus();
 });
+
+// Settings: how one presents oneself
+
+on("you", "submit", () => elements["you-name"].blur());
+on("you-name", "change", () => {
+  const name = elements["you-name"].value.trim();
+  phone.setProfile({ name }, ({ you }) => (name === "" ? you.unnamed : you.named({ name })));
+});
+on("photo-choose", "click", () => elements["photo-file"].click());
+on("photo-file", "change", async () => {
+  const [file] = elements["photo-file"].files;
+  if (file === undefined) return;
+  elements["photo-file"].value = ""; // the same one may be chosen again
+  try {
+    const { photoFrom } = await import("./picture.js");
+    const photo = await photoFrom(file);
+    await phone.setProfile({ photo }, ({ you }) => you.photo_set);
+  } catch {
+    phone.say(({ you }) => you.photo_unreadable);
+  }
+});
+on("photo-remove", "click", async () => {
+  if (await phone.setProfile({ photo: null }, ({ you }) => you.photo_removed)) elements["photo-choose"].focus();
+});
+
+// Settings: the language; for the rest of them see settings.js
 
 offerLanguages(async (lang) => {
   const words = await otherWords(lang, "phone").catch(() => view.words);
@@ -143,18 +212,10 @@ offerLanguages(async (lang) => {
   show();
 });
 
-for (const [name, values] of Object.entries(LOOKS)) {
-  for (const value of values) {
-    on(`${name}-${value}`, "click", () => {
-      browser.set(name, value === values[0] ? null : value);
-      window.dispatchEvent(new Event("storage")); // as other tabs are told
-    });
-  }
-}
-
 for (const part of PARTS) {
   on(`to-${part}`, "click", () => {
     view.part = part;
+    if (part === "settings") phone.read(["devices"]); // nobody says when one was last used
     show();
   });
 }

@@ -5,6 +5,8 @@
 import { browser } from "../shared/memory.js";
 
 const PAGE = 30;
+/** The server shows no more at once. */
+const MOST = 500;
 /** The server writes a call's row within a second of its end. */
 const WRITTEN_AFTER = 1_500;
 
@@ -27,15 +29,27 @@ export class Past {
     this.#changed = changed;
   }
 
-  /** Read the newest calls. @throws {AccountError} */
+  /** Read the newest calls, as many as are shown. @throws {AccountError} */
   async load() {
     this.#loading += 1;
-    await this._take(this.#loading, { limit: PAGE }, []);
+    await this._take(this.#loading, { limit: Math.min(Math.max(PAGE, this.#rows.length), MOST) }, []);
   }
 
   /** Read older calls, too. @throws {AccountError} */
   async loadMore() {
     await this._take(this.#loading, { limit: PAGE, after: this.#next }, this.#rows);
+  }
+
+  /** Delete a call. @throws {AccountError} */
+  async delete(roomId) {
+    await this.#account.deleteCall(roomId);
+    await this.load();
+  }
+
+  /** Delete all calls. @throws {AccountError} */
+  async deleteAll() {
+    await this.#account.deleteCalls();
+    await this.load();
   }
 
   /** A call has just ended. */
@@ -67,12 +81,13 @@ export class Past {
   }
 
   /**
-   * The calls, the newest first: `{key, phone, kind, outcome, startedAt, duration}`. kind: "incoming"
+   * The calls, the newest first: `{key, roomId, phone, kind, outcome, startedAt, duration}`. kind: "incoming"
    * "outgoing" "missed" "refused"; outcome: the server's word; times in milliseconds, duration null if nobody answered.
    */
   calls() {
     return this.#rows.map((row) => ({
       key: `${row.room_id}-${row.direction}`,
+      roomId: row.room_id,
       phone: row.peer_phone,
       kind: kindOf(row),
       outcome: row.outcome,

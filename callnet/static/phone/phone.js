@@ -2,12 +2,15 @@
  * The phone without its looks: who it is logged in as, its device, its lists, and what it has to say.
  */
 
-import { Account, Device, ERROR } from "../client/index.js";
+import { Account, ERROR } from "../client/account.js";
+import { Device } from "../client/device.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
 import { timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
+import { forgetPhotos, Photos } from "./photos.js";
+import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
@@ -15,23 +18,38 @@ const LOOK_EVERY = 15_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
 /** Names of one kind that are tried: a login counts for a limit. */
 const NAMES_TRIED = 5;
+/** What is read once the device is connected. */
+const TOPICS = ["contacts", "profile", "history", "settings", "devices"];
+/** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
+const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
 export class Phone {
   #changed;
   #looking = null;
+  /** The last question for each of settings, devices and blocked phones: the answers to earlier ones are older. */
+  #asked = {};
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
-  /** All four null: nobody is logged in. */
+  /** All of these null: nobody is logged in. */
   account = null;
   device = null;
   book = null;
   past = null;
+  photos = null;
+  profile = null;
   /** What the owner wants of calls; null: not known yet. */
   settings = null;
+  /** The devices of this phone, as the account tells them; null: not known yet. */
+  devices = null;
+  /** The blocked phones; null: not known yet. */
+  blocked = null;
   /** What came of the last try to log in: a sentence (sentences.js) or null, and whether a code is to be given. */
   login = { isBusy: false, problem: null, needsCode: false };
-  /** What there is to say: `{say: a sentence, call: the Call that is over, or null}`; null: nothing. */
+  /**
+   * What there is to say: `{say: a sentence, call: the Call that is over, or null, undo: what takes back what was just
+   * done, if that can be}`; null: nothing.
+   */
   notice = null;
 
   /** @param {() => void} changed is called whenever something has changed */
@@ -72,6 +90,7 @@ export class Phone {
     const { account } = this;
     account.logout().catch(() => {});
     identity.leave(account);
+    forgetPhotos().catch(() => {});
     this._leave();
     this.#changed();
   }
@@ -94,33 +113,120 @@ export class Phone {
     this.device?.noteEnd(call);
   }
 
-  /** Add a contact, or give it another name. Returns whether that was done. */
-  async addContact(phone, name) {
+  /**
+   * Add a contact.
+   * @param {string} phone
+   * @param {{name?: string, favourite?: boolean}} [details]
+   * @returns {Promise<boolean>} whether that was done
+   */
+  async addContact(phone, details = {}) {
     if (phone === this.account.phone) {
       this.say((words) => words.error.own);
       return false;
     }
     return this._try(async () => {
-      await this.book.add(phone, name);
-      const shown = name || phone;
-      const isThere = this.book.lists(phone);
-      this.say(({ added }) => (isThere ? added.there({ name: shown }) : added.later({ name: shown })));
+      await this.book.add(phone, details);
+      const person = this.book.personOf(phone);
+      const name = person?.name ?? phone;
+      this.say(({ added }) => (person?.hasJoined ? added.there({ name }) : added.later({ name })));
     });
   }
 
+  /** Give a contact another name, or make it a favourite, or one no more. Returns whether that was done. */
+  async changeContact(phone, changes) {
+    return this._try(() => this.book.add(phone, changes));
+  }
+
+  /** Remove a contact, which can be undone. Returns whether that was done. */
   async removeContact(phone) {
-    return this._try(() => this.book.remove(phone));
+    return this._try(async () => {
+      const { name, givenName, isFavourite } = this.book.personOf(phone);
+      await this.book.remove(phone);
+      const undo = () => this.addContact(phone, { name: givenName, favourite: isFavourite });
+      this.say(({ removed }) => removed({ name }), undo);
+    });
+  }
+
+  /** Do not add somebody who has added this phone. */
+  async dismissAdder(phone) {
+    return this._try(() => this.book.dismiss(phone));
+  }
+
+  /**
+   * Change how this phone presents itself, and say so.
+   * @param {{name?: string, photo?: string | null}} changes
+   */
+  async setProfile(changes, say) {
+    return this._try(async () => {
+      await this.profile.change(changes);
+      this.say(say);
+    });
+  }
+
+  /** Take no calls from a phone any more, or again. */
+  async block(phone, isBlocked = true) {
+    const { account } = this;
+    return this._try(async () => {
+      await (isBlocked ? account.block(phone) : account.unblock(phone));
+      await this._readPeople();
+      const name = this.nameOf(phone);
+      this.say(
+        ({ blocking }) => (isBlocked ? blocking.blocked({ name }) : blocking.unblocked({ name })),
+        isBlocked ? () => this.block(phone, false) : null,
+      );
+    });
+  }
+
+  /** Whether a phone is blocked. */
+  blocks(phone) {
+    return this.blocked?.includes(phone) ?? false;
   }
 
   async loadMore() {
     return this._try(() => this.past.loadMore());
   }
 
+  /** Delete a past call, on all devices of this phone. */
+  async deleteCall(roomId) {
+    return this._try(() => this.past.delete(roomId));
+  }
+
+  /** Delete all past calls. */
+  async deleteCalls() {
+    return this._try(() => this.past.deleteAll());
+  }
+
+  /** Call a device of this phone something else. */
+  async renameDevice(deviceId, label) {
+    return this._changeDevices((account) => account.renameDevice(deviceId, label), null);
+  }
+
+  /** Log another device out. */
+  async logOutDevice({ device_id: deviceId, label }) {
+    const done = ({ devices }) => devices.logged_out({ name: label || deviceId });
+    return this._changeDevices((account) => account.logOutDevice(deviceId), done);
+  }
+
+  /** Remove another device. */
+  async removeDevice({ device_id: deviceId, label }) {
+    const done = ({ devices }) => devices.removed({ name: label || deviceId });
+    return this._changeDevices((account) => account.removeDevice(deviceId), done);
+  }
+
+  /** Let anyone call this phone, or only its contacts. @param {"anyone" | "contacts"} who */
+  async setWhoMayCall(who) {
+    return this._try(async () => {
+      const settings = await this._take("settings", this.account.settings({ who_may_call: who }));
+      if (settings.who_may_call !== who) this.say((words) => words.who.fixed);
+    });
+  }
+
   /** Set the quiet hours, `{from, to}` as `22:30`; null: there are none. */
   async setQuiet(hours) {
     return this._try(async () => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-      this.settings = await this.account.settings({ do_not_disturb: hours && { ...hours, time_zone: timeZone } });
+      const quiet = hours && { ...hours, time_zone: timeZone };
+      await this._take("settings", this.account.settings({ do_not_disturb: quiet }));
       this.say((words) => {
         if (hours === null) return words.quiet_off;
         if (hours.from === hours.to) return words.quiet_on;
@@ -129,9 +235,12 @@ export class Phone {
     });
   }
 
-  /** Say something, until something else is to be said. */
-  say(say) {
-    this.notice = { say, call: null };
+  /**
+   * Say something, until something else is to be said.
+   * @param {(() => Promise<boolean>) | null} undo takes back what was done, and returns whether it did
+   */
+  say(say, undo = null) {
+    this.notice = { say, call: null, undo };
     this.#changed();
   }
 
@@ -162,6 +271,11 @@ export class Phone {
     try {
       await account.login(code);
     } catch (error) {
+      if (error.code === ERROR.DEVICE && account.secret !== null) {
+        // Another device has removed this one meanwhile: it may come as a new one.
+        identity.keep(device, null);
+        return this._logIn(who, code, names, number);
+      }
       if (isLast || error.code !== ERROR.DEVICE) throw error;
       return next();
     }
@@ -184,11 +298,14 @@ export class Phone {
     this.account = account;
     this.book = new Book(account, this.#changed);
     this.past = new Past(account, this.#changed);
+    this.photos = new Photos(account, this.#changed);
+    this.profile = new Profile(account, this.#changed);
     const device = (this.device = new Device(account));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("presence", ({ detail }) => this.book.hear(detail));
     device.addEventListener("missed", () => this.past.loadSoon());
+    device.addEventListener("changed", ({ detail }) => this.read(detail));
     const call = tab.get("call");
     if (call !== null) device.resume(call);
     device.connect();
@@ -201,34 +318,60 @@ export class Phone {
     this.book.close();
     this.past.close();
     tab.set("call", null);
-    this.account = this.device = this.book = this.past = this.settings = this.notice = null;
+    this.#asked = {};
+    this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
+    this.settings = this.devices = this.blocked = null;
   }
 
   // What the device says.
 
   _look(device) {
     if (device !== this.device) return;
-    if (device.state === "online") this._read();
+    if (device.state === "online") this.read(TOPICS);
     if (device.state === "denied") {
-      this.login = { isBusy: false, problem: sentenceOf(device.denial), needsCode: false };
-      identity.leave(this.account);
-      this.account.forget();
+      const { account } = this;
+      const isLoggedOut = LOGGED_OUT.includes(device.denial.code);
+      const problem = isLoggedOut ? ({ error }) => error.logged_out : sentenceOf(device.denial);
+      this.login = { isBusy: false, problem, needsCode: false };
+      identity.leave(account);
+      forgetPhotos().catch(() => {});
+      account.forget();
+      // A secret that was refused stays so; without it the device may come as a new one.
+      if (device.denial.code === ERROR.DEVICE) identity.keep(account, null);
       this._leave();
     }
     this.#changed();
   }
 
-  _read() {
+  /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
+  read(topics) {
     const { account } = this;
-    this.book.load().catch(() => {});
-    this.past.load().catch(() => {});
-    account.settings().then(
-      (settings) => {
-        if (account === this.account) this.settings = settings;
-        this.#changed();
-      },
-      () => {}, // it is asked again with the next connection
-    );
+    const people = () => this._readPeople();
+    const readers = {
+      contacts: people,
+      added: people,
+      profile: () => this.profile.load(),
+      history: () => this.past.load(),
+      settings: () => this._take("settings", account.settings()),
+      devices: () => this._take("devices", account.devices()),
+    };
+    // What fails is read again with the next connection.
+    for (const read of new Set(topics.map((topic) => readers[topic]))) read?.().catch(() => {});
+  }
+
+  async _readPeople() {
+    await Promise.all([this.book.load(), this._take("blocked", this.account.blocked())]);
+  }
+
+  /** Take over what an answer says, unless a later one was asked for. Returns it. */
+  async _take(name, answer) {
+    const mine = (this.#asked[name] = {});
+    const found = await answer;
+    if (this.#asked[name] === mine) {
+      this[name] = found;
+      this.#changed();
+    }
+    return found;
   }
 
   _lookAround() {
@@ -238,7 +381,7 @@ export class Phone {
   _follow(call) {
     if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
     if (call.isOver) {
-      this.notice = { say: null, call };
+      this.notice = { say: null, call, undo: null };
       tab.set("call", null);
       this.past.loadSoon();
     } else {
@@ -248,13 +391,24 @@ export class Phone {
     this.#changed();
   }
 
-  async _try(work) {
+  async _changeDevices(change, done) {
+    const { account } = this;
+    const sentence = (error) => (error.code === ERROR.DEVICE ? ({ devices }) => devices.denied : sentenceOf(error));
+    return this._try(async () => {
+      await change(account);
+      await this._take("devices", account.devices());
+      if (done !== null) this.say(done);
+    }, sentence);
+  }
+
+  /** Do something, and say so if it fails. Returns whether it was done. */
+  async _try(work, sentence = sentenceOf) {
     const { account } = this;
     try {
       await work();
       return true;
     } catch (error) {
-      if (account === this.account) this.say(sentenceOf(error));
+      if (account === this.account) this.say(sentence(error));
       return false;
     }
   }

@@ -3,6 +3,8 @@
  * notification. A browser lets no page sound before somebody has touched it; until then the rest must do.
  */
 
+import { browser } from "../shared/memory.js";
+
 /** Tones as [hertz, start, length] in seconds, and after how many seconds they come again. */
 const INCOMING = {
   tones: [
@@ -14,8 +16,10 @@ const INCOMING = {
     [988, 1.6, 0.7],
   ],
   every: 3,
-  volume: 0.22,
 };
+/** Of an incoming call, at full volume; what nobody has chosen is USUAL of it. */
+const LOUDEST = 0.45;
+const USUAL = 0.7;
 const OUTGOING = { tones: [[440, 0, 1]], every: 4, volume: 0.05 };
 const BLINK_EVERY = 1_000;
 
@@ -43,14 +47,26 @@ export class Ringer {
     this._setTitle(kind === "incoming" ? [title, plain] : [title]);
     if (kind === this.#kind) return;
     this.#kind = kind;
-    clearInterval(this.#sounding);
-    this.#context?.close();
-    this.#context = null;
+    this._hush();
     this.#notification?.close();
     this.#notification = null;
     if (kind === null) return;
-    this._sound(kind === "incoming" ? INCOMING : OUTGOING);
+    this._sound(kind === "incoming" ? incoming() : OUTGOING);
     if (kind === "incoming") this._notify(title);
+  }
+
+  /** Ring once, to be tried. */
+  play() {
+    if (this.#kind === null) this._sound({ ...incoming(), every: null });
+  }
+
+  /** How loud it rings in this browser, from 0 to 1. */
+  static get volume() {
+    return browser.get("ring-volume") ?? USUAL;
+  }
+
+  static set volume(volume) {
+    browser.set("ring-volume", volume);
   }
 
   /** "default" nobody has asked yet · "granted" · "denied" · "unsupported" */
@@ -63,15 +79,22 @@ export class Ringer {
     if ("Notification" in window) await Notification.requestPermission();
   }
 
+  _hush() {
+    clearInterval(this.#sounding);
+    this.#context?.close();
+    this.#context = null;
+  }
+
   _sound({ tones, every, volume }) {
-    if (!("AudioContext" in window)) return;
+    this._hush();
+    if (volume === 0 || !("AudioContext" in window)) return;
     const context = (this.#context = new AudioContext());
     const play = () => {
       if (context.state !== "running") return;
       for (const [hertz, start, length] of tones) playTone(context, hertz, context.currentTime + start, length, volume);
     };
     context.resume().then(play, () => {});
-    this.#sounding = setInterval(play, every * 1_000);
+    if (every !== null) this.#sounding = setInterval(play, every * 1_000);
   }
 
   _setTitle(titles) {
@@ -100,6 +123,11 @@ export class Ringer {
       // Some telephones show notifications of service workers only.
     }
   }
+}
+
+/** Half the way is to sound half as loud, which is a fourth of the amplitude. */
+function incoming() {
+  return { ...INCOMING, volume: LOUDEST * Ringer.volume ** 2 };
 }
 
 function playTone(context, hertz, start, length, volume) {

@@ -3,18 +3,25 @@
  * so that it can be said in another one later.
  */
 
-import { ERROR } from "../client/index.js";
+import { ERROR } from "../client/account.js";
 import { duration } from "../shared/format.js";
 import { said } from "../shared/words.js";
 
-/** What to say of a request that failed. */
-export function sentenceOf({ code, retryAfter }) {
-  return ({ error }) => {
+/** What a server says of its rule for phone numbers (callnet/accounts/enrolment.py), and what is said of it here. */
+const PHONE_RULES = {
+  "3 to 15 digits, with or without a leading +": "number",
+  "11 digits that begin with 1": "cn_mobile",
+  "a + with country code and number, such as +442079460123": "e164",
+};
+
+/** What to say of a request that failed. @param {import("../client/index.js").AccountError} failure */
+export function sentenceOf({ code, retryAfter, message }) {
+  return ({ error, phone_rules: rules }) => {
     switch (code) {
       case ERROR.UNREACHABLE:
         return error.unreachable;
       case ERROR.PHONE:
-        return error.phone;
+        return rules[ruleIn(message)] ?? error.phone;
       case ERROR.DEVICE:
         return error.device;
       case ERROR.RATE_LIMITED:
@@ -29,6 +36,11 @@ export function sentenceOf({ code, retryAfter }) {
         return error.internal;
     }
   };
+}
+
+function ruleIn(message) {
+  const words = Object.keys(PHONE_RULES).find((rule) => message.endsWith(rule));
+  return words === undefined ? "" : PHONE_RULES[words];
 }
 
 /** How a call with somebody of this name has ended. */

@@ -2,38 +2,50 @@
  * Puts the facts of the phone on the page.
  */
 
-import { moment, number, timeOfDay } from "../shared/format.js";
-import { browser } from "../shared/memory.js";
+import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
+import { matching } from "./book.js";
 import { CallPage } from "./call_page.js";
 import { fill, put } from "./elements.js";
-import { face, pastCall, personCard, personForm } from "./lists.js";
-import { Ringer } from "./ringer.js";
+import { invitation } from "./invitation.js";
+import { pastCall } from "./lists.js";
+import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { endOf } from "./sentences.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
 
-/** What the page can look like, for shared/look.js; the first of each is what nobody has to choose. */
-export const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal", "large", "television"] };
+/** From so many contacts on nobody finds anybody without a search. */
+const SEARCHED_FROM = 8;
+/** Of many who have added this phone the rest comes when these are answered. */
+const ADDERS = 3;
 
 export class View {
   #doings;
   #elements;
   #words;
-  #ringer = new Ringer();
+  #ringer;
   #page;
   #scene = "";
   #sceneSince = 0;
-  #shownSettings = undefined;
+  #shownName = undefined;
+  #open = { content: "", element: null };
 
-  /** Which part of the home is shown, and which contact is being changed (its phone, or null). */
+  /** Which part of the home is shown. */
   part = "contacts";
+  /** Which contact is being changed, and which one invited: a phone, or null. */
   edited = null;
+  invited = null;
+  /** Which past call has its options shown: its key, or null. */
+  openedCall = null;
 
-  /** @param {object} doings what buttons do: call, edit, rename, remove; hungUp, ended and changed of the call's page */
-  constructor(doings) {
+  /**
+   * @param {object} doings what buttons do, as in people.js and lists.js; hungUp, ended and changed of the call's page
+   * @param {import("./ringer.js").Ringer} ringer
+   */
+  constructor(doings, ringer) {
     this.#doings = doings;
+    this.#ringer = ringer;
     const named = document.querySelectorAll("[id]");
     this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
     this.#page = new CallPage(this.#elements["call-page"], doings);
@@ -64,20 +76,8 @@ export class View {
   /** Speak with these words from now on. */
   speak(words) {
     this.#words = words;
-    this.restoreSettings();
     speak(words);
-  }
-
-  /** Show the settings as they are, whatever was just pressed. */
-  restoreSettings() {
-    this.#shownSettings = undefined;
-  }
-
-  /** Show which of several buttons is the present choice. */
-  _press(name, values, chosen) {
-    for (const value of values) {
-      this.#elements[`${name}-${value}`].setAttribute("aria-pressed", String(value === chosen));
-    }
+    this.#elements.search.placeholder = words.search;
   }
 
   /** @param {import("./phone.js").Phone} phone */
@@ -115,10 +115,9 @@ export class View {
   _showHome(phone) {
     const { account, device } = phone;
     const { state } = device;
-    put(this.#elements["self-phone"], account.phone);
-    put(this.#elements["self-device"], account.deviceId);
+    this._showSelf(phone);
+    put(this.#elements["self-device"], phone.devices?.find((one) => one.this)?.label || account.deviceId);
     put(this.#elements.link, this.#words.link[state] ?? "");
-    put(this.#elements["device-text"], `${account.phone} · ${account.deviceId}`);
     for (const part of PARTS) {
       this.#elements[part].hidden = part !== this.part;
       const button = this.#elements[`to-${part}`];
@@ -126,77 +125,108 @@ export class View {
       else button.removeAttribute("aria-current");
     }
     this._showNotice(phone);
+    this._showAdders(phone);
     this._showPeople(phone);
     this._showPast(phone);
-    this._showSettings(phone);
   }
 
-  _showNotice({ notice, book }) {
+  _showSelf({ account, profile, photos }) {
+    const { name, photo } = profile;
+    put(this.#elements["self-name"], name);
+    put(this.#elements["self-phone"], account.phone);
+    this.#elements["self-number"].className = name === "" ? "name" : "soft";
+    const shown = [account.phone, name || account.phone, photos.of(account.phone, photo)];
+    for (const place of ["self-face", "you-face"]) fill(this.#elements[place], shown, () => [face(...shown)]);
+    this.#elements["photo-remove"].hidden = photo === null;
+    if (name === this.#shownName) return;
+    this.#shownName = name;
+    this.#elements["you-name"].value = name;
+  }
+
+  _showNotice(phone) {
+    const { notice } = phone;
     const call = notice?.call ?? null;
-    const name = call && (book.nameOf(call.peer.phone) || call.name || call.peer.phone);
+    const name = call && phone.nameOf(call.peer.phone, call.name);
     const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
     this.#elements.notice.hidden = text === "";
     put(this.#elements["notice-text"], text);
     this.#elements["notice-again"].hidden = call === null;
+    this.#elements["notice-undo"].hidden = !notice?.undo;
   }
 
-  _showPeople({ book }) {
-    const people = book.people();
-    const content = { people, edited: this.edited, language: this.#words.lang };
-    fill(this.#elements.people, content, () =>
-      people.map((person) =>
-        person.phone === this.edited
-          ? personForm(person, this.#words, this.#doings)
-          : personCard(person, this.#words, this.#doings),
+  _showAdders({ book, photos }) {
+    const adders = book.adders().slice(0, ADDERS);
+    fill(this.#elements.adders, { adders, photos: photos.count, language: this.#words.lang }, () =>
+      adders.map((adder) =>
+        adderCard({ ...adder, photo: photos.of(adder.phone, adder.photo) }, this.#words, this.#doings),
       ),
     );
-    this.#elements["no-people"].hidden = !book.isKnown || people.length > 0 || !this.#elements["add-form"].hidden;
   }
 
-  _showPast({ past, book }) {
+  _showPeople({ account, book, photos }) {
+    const { search } = this.#elements;
+    const open = [this.edited, this.invited];
+    if (this.edited === null && this.invited === null) this.#open = { content: "", element: null };
+    const everybody = book.people();
+    search.hidden = everybody.length < SEARCHED_FROM;
+    if (search.hidden) search.value = "";
+    const people = matching(everybody, search.value);
+    const content = { people, open, photos: photos.count, language: this.#words.lang };
+    fill(this.#elements.people, content, () =>
+      people.map((one) => {
+        const person = { ...one, photo: photos.of(one.phone, one.photo) };
+        return open.includes(one.phone)
+          ? this._openCard(person, account.phone)
+          : personCard(person, this.#words, this.#doings);
+      }),
+    );
+    put(this.#elements["nobody-found"], people.length === 0 && everybody.length > 0 ? this.#words.nobody_found : "");
+    const isEmpty = book.isKnown && everybody.length === 0 && this.#elements["add-form"].hidden;
+    this.#elements["no-people"].hidden = !isEmpty;
+    if (!isEmpty) return;
+    put(this.#elements["own-number"], account.phone);
+    fill(this.#elements["own-invitation"], { phone: account.phone, language: this.#words.lang }, () => [
+      invitation(account.phone, this.#words, this.#doings.say),
+    ]);
+  }
+
+  // What somebody is filling in stays as it is, whatever becomes of the list around it.
+  _openCard(person, own) {
+    const content = JSON.stringify([this.edited, this.invited, this.#words.lang]);
+    if (content !== this.#open.content) {
+      const isForm = person.phone === this.edited;
+      const element = isForm
+        ? personForm(person, this.#words, this.#doings)
+        : personInvitation(person, own, this.#words, this.#doings);
+      this.#open = { content, element };
+    }
+    return this.#open.element;
+  }
+
+  _showPast(phone) {
+    const { past, book, photos } = phone;
     if (this.part === "calls" && this.#scene === "home") past.see();
     const { missed } = past;
     put(this.#elements.missed, missed > 0 ? number(missed) : "");
     put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count({ count: missed }) : "");
     const calls = past.calls().map((call) => ({
       ...call,
-      name: book.nameOf(call.phone) || call.phone,
+      name: phone.nameOf(call.phone),
+      photo: book.photoOf(call.phone),
       when: moment(call.startedAt),
+      isContact: book.personOf(call.phone) !== undefined,
+      isBlocked: phone.blocks(call.phone),
+      isOpen: call.key === this.openedCall,
     }));
-    fill(this.#elements.past, { calls, language: this.#words.lang }, () =>
-      calls.map((call) => pastCall(call, this.#words, this.#doings)),
+    fill(this.#elements.past, { calls, photos: photos.count, language: this.#words.lang }, () =>
+      calls.map((call) =>
+        pastCall({ ...call, photo: photos.of(call.phone, call.photo) }, this.#words, this.#doings),
+      ),
     );
     this.#elements.more.hidden = !past.hasMore;
     this.#elements["no-calls"].hidden = !past.isKnown || calls.length > 0;
-  }
-
-  _showSettings({ settings }) {
-    if (settings !== this.#shownSettings) {
-      this.#shownSettings = settings;
-      this._showQuiet(settings?.do_not_disturb ?? null);
-    }
-    this.#elements.quiet.disabled = settings === null;
-    for (const [name, values] of Object.entries(LOOKS)) this._press(name, values, browser.get(name) ?? values[0]);
-    const { permission } = Ringer;
-    this.#elements.alerts.hidden = permission === "unsupported";
-    this.#elements["alerts-on"].hidden = permission !== "default";
-    put(this.#elements["alerts-state"], this.#words.alerts_state[permission] ?? "");
-  }
-
-  _showQuiet(hours) {
-    const isDaily = hours !== null && hours.from !== hours.to;
-    this.#elements.quiet.checked = hours !== null;
-    this.#elements["quiet-when"].hidden = hours === null;
-    this.#elements["quiet-times"].hidden = !isDaily;
-    this._press("quiet", ["always", "daily"], isDaily ? "daily" : "always");
-    if (isDaily) {
-      this.#elements["quiet-from"].value = hours.from;
-      this.#elements["quiet-to"].value = hours.to;
-    }
-    const { quiet, quiet_hours: daily } = this.#words;
-    const text = isDaily ? daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) }) : quiet;
-    put(this.#elements["self-quiet-text"], text);
-    this.#elements["self-quiet"].hidden = hours === null;
+    this.#elements.clear.hidden = calls.length === 0;
+    if (calls.length === 0) this.#elements["clear-ask"].hidden = true;
   }
 
   _showCall(phone, scene) {
@@ -208,12 +238,12 @@ export class View {
     const rings = { ringing: "incoming", calling: "outgoing" };
     const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
     this.#ringer.ring(rings[scene] ?? null, title, home);
-    if (scene === "ringing" || scene === "calling") this._showRing(phone.device, call, name);
+    if (scene === "ringing" || scene === "calling") this._showRing(phone, call, name);
     if (scene === "call") {
       put(this.#elements["call-name"], name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
     }
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page);
+    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, name);
     this._showHangUp(this.#elements["call-hangup"]);
   }
 
@@ -224,14 +254,15 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing(device, call, name) {
+  _showRing({ device, book, photos }, call, name) {
     const words = this.#words;
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
     put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
     const { phone } = call.peer;
-    fill(this.#elements["ring-face"], { phone, name }, () => [face(phone, name)]);
+    const shown = [phone, name, photos.of(phone, book.photoOf(phone))];
+    fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;
   }

@@ -36,3 +36,12 @@ export function timeOfDay(text) {
   const [hours, minutes] = text.split(":");
   return moment(new Date().setHours(Number(hours), Number(minutes)));
 }
+
+/** How many days, months or years ago something was, in words; milliseconds as of Date.now(). */
+export function daysAgo(milliseconds) {
+  const midnight = (time) => new Date(time).setHours(0, 0, 0, 0);
+  const days = Math.round((midnight(Date.now()) - midnight(milliseconds)) / 86_400_000);
+  const written = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });
+  if (days < 31) return written.format(-days, "day");
+  return days < 365 ? written.format(-Math.floor(days / 30), "month") : written.format(-Math.floor(days / 365), "year");
+}

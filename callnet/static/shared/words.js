@@ -95,6 +95,15 @@ function fillIn(text, values, lang) {
   });
 }
 
+/** The words with those of `special` in place of what is called the same, filled in with these values. */
+export function specialWords(words, special, values) {
+  const own = Object.entries(special).map(([name, word]) => [
+    name,
+    typeof word === "function" ? word(values) : specialWords(words[name], word, values),
+  ]);
+  return { ...words, ...Object.fromEntries(own) };
+}
+
 /** A leaf as text, whether it has placeholders or not. */
 export function said(leaf, values) {
   return typeof leaf === "function" ? leaf(values) : leaf;

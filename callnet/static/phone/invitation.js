@@ -1,0 +1,53 @@
+/**
+ * The way for somebody else to get here: the link of this site, to send, to copy or to photograph.
+ */
+
+import { copy, drawCode } from "../shared/link.js";
+import { el } from "./elements.js";
+
+/** What only this machine itself can open. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/**
+ * @param {string} own the number under which this phone can be called
+ * @param {object} words
+ * @param {function} say called with a sentence
+ */
+export function invitation(own, { invitation: texts }, say) {
+  const link = `${location.origin}/`;
+  const code = el("canvas", { class: "code", role: "img", "aria-label": texts.code });
+  drawCode(code, link);
+  const field = el("input", {
+    type: "text",
+    class: "field",
+    readonly: true,
+    dir: "ltr",
+    value: link,
+    "aria-label": texts.link,
+    "data-key": "link",
+    onfocus: () => field.select(),
+  });
+  const share = () => navigator.share({ text: texts.message({ phone: own }), url: link }).catch(() => {}); // thought better of it
+  const put = async () => {
+    const sentence = (await copy(field)) ? "copied" : "not_copied";
+    say((now) => now.invitation[sentence]);
+  };
+  const canShare = "share" in navigator;
+  return el(
+    "div",
+    { class: "invitation" },
+    code,
+    el(
+      "div",
+      { class: "ways" },
+      el("p", { class: "hint" }, LOOPBACK.test(location.hostname) ? texts.local : texts.hint),
+      field,
+      el(
+        "div",
+        { class: "buttons" },
+        ...(canShare ? [el("button", { type: "button", class: "main", "data-key": "share", onclick: share }, texts.share)] : []),
+        el("button", { type: "button", class: canShare ? "plain" : "main", "data-key": "copy", onclick: put }, texts.copy),
+      ),
+    ),
+  );
+}

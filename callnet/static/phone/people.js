@@ -1,0 +1,225 @@
+/**
+ * People as elements: their faces, the contacts, and who has added this phone.
+ */
+
+import { el, icon } from "./elements.js";
+import { invitation } from "./invitation.js";
+
+/** How many colours phone.css has for faces. */
+const TONES = 7;
+
+/**
+ * A person's photo; without one the initials of the name, or a figure if there is none, in a colour that stays theirs.
+ * @param {string} photo its URL, or ""
+ */
+export function face(phone, name, photo) {
+  const tone = Array.from(phone).reduce((sum, digit) => (31 * sum + digit.charCodeAt(0)) % 9_973, 7) % TONES;
+  const initials = name === phone ? icon("person") : initialsOf(name);
+  // A list that is made again must not flicker.
+  const content = photo === "" ? initials : el("img", { src: photo, alt: "", decoding: "sync" });
+  return el("span", { class: `face tone-${tone}`, "aria-hidden": "true" }, content);
+}
+
+/**
+ * A contact: who it is, whether they are there, and how to call them; or to invite them, as long as they cannot be called.
+ * @param {object} person of book.js, with the URL of the photo
+ * @param {object} words
+ * @param {{call(phone, deviceId), edit(phone), invite(phone)}} doings
+ */
+export function personCard(person, words, doings) {
+  const { phone, name, photo, isFavourite, hasJoined, isOnline, devices } = person;
+  const { edit, all, invite, favourite } = words.person;
+  const star = el("span", { class: "star" }, icon("star"), el("span", { class: "aloud" }, favourite));
+  return el(
+    "li",
+    { class: isOnline ? "card online" : "card", "data-phone": phone },
+    row({
+      key: `call-${phone}`,
+      label: hasJoined ? all({ name }) : invite({ name }),
+      symbol: hasJoined ? "video" : "invite",
+      phone,
+      name,
+      photo,
+      mark: isFavourite ? [star] : [],
+      below: state(person, words.person),
+      press: () => (hasJoined ? doings.call(phone, "*") : doings.invite(phone)),
+    }),
+    el(
+      "button",
+      {
+        type: "button",
+        class: "round quiet",
+        "data-key": `edit-${phone}`,
+        "aria-label": edit({ name }),
+        title: edit({ name }),
+        onclick: () => doings.edit(phone),
+      },
+      icon("dots"),
+    ),
+    ...(devices.length > 1 ? [deviceButtons(person, words, doings)] : []),
+  );
+}
+
+/** Somebody's face, name and a line below, all of which is one button. */
+export function row({ key, label, symbol, phone, name, photo, mark = [], below, press }) {
+  return el(
+    "button",
+    { type: "button", class: "row call", "data-key": key, onclick: press },
+    face(phone, name, photo),
+    el(
+      "span",
+      { class: "who" },
+      el("span", { class: "name" }, el("bdi", {}, name), ...mark),
+      el("span", { class: "soft" }, ...below),
+    ),
+    el("span", { class: "go" }, icon(symbol), el("span", { class: "aloud" }, label)),
+  );
+}
+
+function state({ name, phone, isBlocked, hasJoined, isOnline }, person) {
+  const there = hasJoined ? (isOnline ? person.online : person.offline) : person.not_joined;
+  const shown = isBlocked ? person.blocked : there;
+  return name === phone ? [shown] : [el("bdi", {}, phone), ` · ${shown}`];
+}
+
+function deviceButtons({ phone, name, devices }, { person }, doings) {
+  const buttons = devices.map(({ deviceId, isOnline }) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: isOnline ? "chip online" : "chip",
+        "data-key": `call-${phone}-${deviceId}`,
+        "aria-label": `${person.one({ name, device: deviceId })}, ${isOnline ? person.online : person.offline}`,
+        onclick: () => doings.call(phone, deviceId),
+      },
+      el("span", { class: "dot" }),
+      el("bdi", {}, deviceId),
+    ),
+  );
+  return el("div", { class: "chips" }, ...buttons);
+}
+
+/**
+ * A contact that is being changed.
+ * @param {{change(phone, changes), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null, none is
+ *   any more
+ */
+export function personForm({ phone, name, givenName, profileName, photo, isFavourite, isBlocked }, words, doings) {
+  const { person } = words;
+  const field = el("input", {
+    type: "text",
+    class: "field",
+    maxlength: "64",
+    autocomplete: "off",
+    value: givenName,
+    placeholder: profileName,
+    id: `name-${phone}`,
+    "data-key": `name-${phone}`,
+  });
+  const favourite = el("input", {
+    type: "checkbox",
+    role: "switch",
+    checked: isFavourite,
+    id: `favourite-${phone}`,
+    "data-key": `favourite-${phone}`,
+  });
+  const save = (event) => {
+    event.preventDefault();
+    doings.change(phone, { name: field.value.trim(), favourite: favourite.checked });
+  };
+  return opened(
+    phone,
+    doings.edit,
+    el(
+      "form",
+      { novalidate: true, onsubmit: save },
+      el(
+        "div",
+        { class: "whom" },
+        face(phone, name, photo),
+        el("p", { class: "name" }, el("bdi", {}, phone)),
+      ),
+      el("label", { for: `name-${phone}` }, person.rename),
+      field,
+      el("div", { class: "switch" }, el("label", { for: `favourite-${phone}` }, person.favourite), favourite),
+      el(
+        "div",
+        { class: "buttons" },
+        el("button", { type: "submit", class: "main", "data-key": `save-${phone}` }, person.save),
+        el("button", { type: "button", class: "plain", onclick: () => doings.edit(null) }, person.done),
+        blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
+        el("button", { type: "button", class: "plain danger", onclick: () => doings.remove(phone) }, person.remove),
+      ),
+    ),
+  );
+}
+
+/** A button that blocks somebody, or lets them call again. */
+export function blockButton(phone, isBlocked, { blocking }, press) {
+  const properties = { type: "button", class: "plain danger", "data-key": `block-${phone}`, onclick: press };
+  return el("button", properties, isBlocked ? blocking.unblock : blocking.block);
+}
+
+/**
+ * A contact who is being invited.
+ * @param {{say(sentence), invite(phone)}} doings invite: of null, nobody is any more
+ */
+export function personInvitation({ phone, name, photo }, own, words, doings) {
+  return opened(
+    phone,
+    doings.invite,
+    el(
+      "div",
+      { class: "inviting" },
+      el(
+        "div",
+        { class: "whom" },
+        face(phone, name, photo),
+        el("p", { class: "name" }, words.person.invite({ name })),
+      ),
+      invitation(own, words, doings.say),
+      el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close),
+    ),
+  );
+}
+
+function opened(phone, close, content) {
+  const leave = ({ key }) => {
+    if (key === "Escape") close(null);
+  };
+  return el("li", { class: "card open", "data-phone": phone, onkeydown: leave }, content);
+}
+
+/**
+ * Somebody who has added this phone, and whether they are to be a contact.
+ * @param {{add(phone), dismiss(phone)}} doings
+ */
+export function adderCard({ phone, name, photo }, { adder }, doings) {
+  return el(
+    "li",
+    { class: "card adder", "data-phone": phone },
+    face(phone, name, photo),
+    el(
+      "div",
+      { class: "who" },
+      el("p", { class: "name" }, adder.question({ name })),
+      ...(name === phone ? [] : [el("p", { class: "soft" }, el("bdi", {}, phone))]),
+    ),
+    el(
+      "div",
+      { class: "buttons" },
+      el("button", { type: "button", class: "main", "data-key": `add-${phone}`, onclick: () => doings.add(phone) }, adder.add),
+      el(
+        "button",
+        { type: "button", class: "plain", "data-key": `dismiss-${phone}`, onclick: () => doings.dismiss(phone) },
+        adder.later,
+      ),
+    ),
+  );
+}
+
+function initialsOf(name) {
+  const parts = name.split(/\s+/).filter(Boolean);
+  return Array.from(new Set([parts[0], parts[parts.length - 1]]), (word) => Array.from(word)[0].toUpperCase()).join("");
+}

@@ -1,0 +1,201 @@
+/**
+ * The settings: what they show, and what is done in them.
+ */
+
+import { timeOfDay } from "../shared/format.js";
+import { browser } from "../shared/memory.js";
+import { deviceLine } from "./devices.js";
+import { el, fill, focusOn, put } from "./elements.js";
+import { Ringer } from "./ringer.js";
+
+/** What the page can look like, for shared/look.js; the first of each is what nobody has to choose. */
+const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal", "large", "television"] };
+const CALLERS = ["anyone", "contacts"];
+/** Hours without an end. */
+const ALWAYS = { from: "00:00", to: "00:00" };
+
+export class Settings {
+  #elements;
+  #phone;
+  #ringer;
+  #changed;
+  #words = null;
+  #shown = undefined;
+  /** The device that is being changed, by its id, and what is to be confirmed: "log_out", "remove", or null. */
+  #device = { id: null, asks: null };
+
+  /**
+   * @param {Object<string, HTMLElement>} elements of the page, by id
+   * @param {import("./phone.js").Phone} phone
+   * @param {Ringer} ringer
+   * @param {() => void} changed something else is to be shown
+   */
+  constructor(elements, phone, ringer, changed) {
+    this.#elements = elements;
+    this.#phone = phone;
+    this.#ringer = ringer;
+    this.#changed = changed;
+    this._wire();
+  }
+
+  /** Show the settings in these words. */
+  show(words) {
+    const { settings, device } = this.#phone;
+    if (settings !== this.#shown || words !== this.#words) {
+      this.#words = words;
+      this.#shown = settings;
+      this._showQuiet(settings?.do_not_disturb ?? null);
+    }
+    this.#elements.quiet.disabled = settings === null;
+    for (const [name, values] of Object.entries(LOOKS)) this._press(name, values, browser.get(name) ?? values[0]);
+    this._press("who", CALLERS, settings?.who_may_call);
+    for (const caller of CALLERS) this.#elements[`who-${caller}`].disabled = settings === null;
+    this.#elements["who-hint"].hidden = settings?.who_may_call !== "contacts";
+    this.#elements["ring-volume"].value = 100 * Ringer.volume;
+    const { permission } = Ringer;
+    this.#elements.alerts.hidden = permission === "unsupported";
+    this.#elements["alerts-on"].hidden = permission !== "default";
+    put(this.#elements["alerts-state"], words.alerts_state[permission] ?? "");
+    if (device === null) return;
+    this._showBlocked(words);
+    this._showDevices(words);
+  }
+
+  _wire() {
+    this._on("quiet", "change", () => this._setQuiet(this.#elements.quiet.checked ? ALWAYS : null));
+    this._on("quiet-always", "click", () => this._setQuiet(ALWAYS));
+    for (const [id, kind] of [["quiet-daily", "click"], ["quiet-from", "change"], ["quiet-to", "change"]]) {
+      this._on(id, kind, () => this._setDaily());
+    }
+    for (const caller of CALLERS) this._on(`who-${caller}`, "click", () => this.#phone.setWhoMayCall(caller));
+    this._on("ring-volume", "input", ({ target }) => {
+      Ringer.volume = target.value / 100;
+    });
+    this._on("ring-volume", "change", () => this.#ringer.play());
+    this._on("ring-play", "click", () => this.#ringer.play());
+    this._on("alerts-on", "click", async () => {
+      await Ringer.askPermission();
+      this.#changed();
+    });
+    for (const [name, values] of Object.entries(LOOKS)) {
+      for (const value of values) {
+        this._on(`${name}-${value}`, "click", () => {
+          browser.set(name, value === values[0] ? null : value);
+          window.dispatchEvent(new Event("storage")); // as other tabs are told
+        });
+      }
+    }
+    this._on("log-out", "click", () => this.#phone.logOut());
+  }
+
+  _on(id, kind, handle) {
+    this.#elements[id].addEventListener(kind, handle);
+  }
+
+  /** Show which of several buttons is the present choice. */
+  _press(name, values, chosen) {
+    for (const value of values) {
+      this.#elements[`${name}-${value}`].setAttribute("aria-pressed", String(value === chosen));
+    }
+  }
+
+  // Quiet hours
+
+  async _setQuiet(hours) {
+    if (await this.#phone.setQuiet(hours)) return;
+    this.#shown = undefined;
+    this.#changed();
+  }
+
+  _setDaily() {
+    const [from, to] = [this.#elements["quiet-from"].value, this.#elements["quiet-to"].value];
+    if (from !== "" && to !== "") this._setQuiet({ from, to });
+  }
+
+  _showQuiet(hours) {
+    const isDaily = hours !== null && hours.from !== hours.to;
+    this.#elements.quiet.checked = hours !== null;
+    this.#elements["quiet-when"].hidden = hours === null;
+    this.#elements["quiet-times"].hidden = !isDaily;
+    this._press("quiet", ["always", "daily"], isDaily ? "daily" : "always");
+    if (isDaily) {
+      this.#elements["quiet-from"].value = hours.from;
+      this.#elements["quiet-to"].value = hours.to;
+    }
+    const { quiet, quiet_hours: daily } = this.#words;
+    const text = isDaily ? daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) }) : quiet;
+    put(this.#elements["self-quiet-text"], text);
+    this.#elements["self-quiet"].hidden = hours === null;
+  }
+
+  // Blocked phones
+
+  _showBlocked({ blocking, lang }) {
+    const phones = this.#phone.blocked ?? [];
+    const people = phones.map((phone) => ({ phone, name: this.#phone.nameOf(phone) }));
+    const unblock = ({ phone, name }) =>
+      el(
+        "li",
+        { class: "line" },
+        el(
+          "div",
+          {},
+          el("p", { class: "name" }, el("bdi", {}, name)),
+          ...(name === phone ? [] : [el("p", { class: "hint" }, el("bdi", {}, phone))]),
+        ),
+        el(
+          "button",
+          {
+            type: "button",
+            class: "plain",
+            "data-key": `unblock-${phone}`,
+            "aria-label": blocking.unblock_one({ name }),
+            onclick: () => this.#phone.block(phone, false),
+          },
+          blocking.unblock,
+        ),
+      );
+    fill(this.#elements.blocked, { people, lang }, () => people.map(unblock));
+    put(this.#elements["blocked-hint"], phones.length > 0 ? blocking.hint : blocking.nobody);
+  }
+
+  // The devices of this phone
+
+  _showDevices(words) {
+    const { id, asks } = this.#device;
+    const order = (one, other) => other.this - one.this || other.online - one.online;
+    const devices = (this.#phone.devices ?? [])
+      .map((device) => ({ ...device, isOpen: device.device_id === id, asks: device.device_id === id ? asks : null }))
+      .sort((one, other) => order(one, other) || other.last_used_at - one.last_used_at);
+    fill(this.#elements.devices, { devices, lang: words.lang }, () =>
+      devices.map((device) => deviceLine(device, words, this._doings(device))),
+    );
+  }
+
+  _doings(device) {
+    const id = device.device_id;
+    const open = (asks, key) => {
+      this.#device = { id, asks };
+      this.#changed();
+      focusOn(key);
+    };
+    const close = () => {
+      this.#device = { id: null, asks: null };
+      this.#changed();
+      focusOn(`device-${id}`);
+    };
+    const phone = this.#phone;
+    return {
+      change: () => open(null, `label-${id}`),
+      ask: (what) => open(what, `no-${id}`),
+      close,
+      rename: async (label) => {
+        if (await phone.renameDevice(id, label)) close();
+      },
+      confirm: async (what) => {
+        await (what === "remove" ? phone.removeDevice(device) : phone.logOutDevice(device));
+        close();
+      },
+    };
+  }
+}

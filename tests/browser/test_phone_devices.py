@@ -1,0 +1,249 @@
+"""The web phone on several devices of one phone, which show the same; blocking, past calls, the volume of the ring."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from callnet.model import DeviceAddress
+from tests.browser.case import OwnDaemonCase
+from tests.browser.phone_visitor import ALICE, BOB, PhoneVisitor, introduce, phone
+from tests.browser.stage import Stage
+
+TABLET: Final = DeviceAddress(ALICE.phone, "alices tablet, Chrome")
+_COUNT_TONES: Final = """
+    window.loudness = [];
+    const ramp = AudioParam.prototype.linearRampToValueAtTime;
+    AudioParam.prototype.linearRampToValueAtTime = function (value, time) {
+        window.loudness.push(value);
+        return ramp.call(this, value, time);
+    };
+"""
+
+
+def press_key(visitor: PhoneVisitor, key: str) -> None:
+    """Press what the page knows by this key."""
+    visitor.page.click(f'[data-key="{key}"]')
+
+
+def focused_key(visitor: PhoneVisitor) -> str:
+    """The key of what has the focus."""
+    return str(visitor.page.evaluate("document.activeElement.dataset.key || ''"))
+
+
+def names(visitor: PhoneVisitor) -> list[str]:
+    """The devices, as the settings list them."""
+    return [" ".join(text.split()) for text in visitor.page.locator("#devices .device").all_inner_texts()]
+
+
+def options(visitor: PhoneVisitor) -> None:
+    """Show what can be done with the newest call."""
+    visitor.page.click("#past .card:first-child .quiet")
+
+
+class DevicesTests(OwnDaemonCase):
+    """Two devices of Alice, both open."""
+
+    def test_the_same_on_both(self) -> Deferred[None]:
+        """What is changed on one device is shown on the other at once, and what is typed there stays."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            desk, tablet, bob = (phone(stage, browser) for _ in range(3))
+            bob.log_in(*BOB)
+            bob.add_contact(ALICE.phone, "Alice")
+            desk.log_in(*ALICE)
+            tablet.log_in(*TABLET)
+            desk.add_contact(BOB.phone, "Bob")
+            tablet.await_contact(BOB.phone, online=True)
+            press_key(tablet, f"edit-{BOB.phone}")
+            tablet.page.fill(f"#name-{BOB.phone}", "Rob")
+            press_key(desk, f"edit-{BOB.phone}")
+            desk.page.fill(f"#name-{BOB.phone}", "Robert")
+            desk.page.keyboard.press("Enter")
+            desk.page.wait_for_selector(".card .name:has-text('Robert')")
+            bob.call(ALICE.phone)
+            for visitor in (desk, tablet):
+                visitor.await_scene("ringing")
+            self.assertEqual(tablet.text("ring-name"), "Robert")
+            desk.press("refuse")
+            tablet.await_scene("home")
+            tablet.await_text("notice-text", "You declined Robert on another device.")
+            self.assertEqual(tablet.page.input_value(f"#name-{BOB.phone}"), "Rob")
+
+            for visitor in (desk, tablet):
+                visitor.press("to-calls")
+                visitor.page.wait_for_selector('#past [data-kind="refused"]')
+            options(desk)
+            desk.page.click("#past .options button:first-child")
+            for visitor in (desk, tablet):
+                visitor.await_shown("no-calls")
+
+            for visitor in (desk, tablet):
+                visitor.press("to-settings")
+            desk.press("who-contacts")
+            tablet.page.wait_for_selector('#who-contacts[aria-pressed="true"]')
+            tablet.await_shown("who-hint", "Everyone else sees you as offline.")
+            desk.page.check("#quiet")
+            tablet.await_text("self-quiet", "Do not disturb")
+            press_key(desk, f"device-{TABLET.device_id}")
+            self.assertEqual(focused_key(desk), f"label-{TABLET.device_id}")
+            desk.page.keyboard.type("Kitchen")
+            desk.page.keyboard.press("Enter")
+            desk.page.wait_for_selector("#devices .device:nth-child(2):has-text('Kitchen')")
+            self.assertEqual(focused_key(desk), f"device-{TABLET.device_id}")
+            self.assertEqual(
+                [f"{ALICE.device_id} This device", f"Kitchen {TABLET.device_id} · In use now"], names(desk)
+            )
+            tablet.await_text("self-device", "Kitchen")
+
+        return self.play(story)
+
+    def test_removed(self) -> Deferred[None]:
+        """A device is removed, or logged out, when that was confirmed; it asks to log in, and is a new one then."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            desk, tablet = phone(stage, browser), phone(stage, browser)
+            desk.log_in(*ALICE)
+            tablet.log_in(*TABLET)
+            desk.press("to-settings")
+            self.change(desk, "remove", "no")
+            self.assertEqual(focused_key(desk), f"device-{TABLET.device_id}")
+            self.change(desk, "remove", "yes")
+            desk.await_text("notice-text", f"{TABLET.device_id} was removed.")
+            self.assertEqual(names(desk), [f"{ALICE.device_id} This device"])
+            self.assertEqual(focused_key(desk), f"device-{ALICE.device_id}")
+            tablet.await_scene("login")
+            tablet.await_text("login-problem", "This device was logged out.")
+            tablet.press("login-submit")
+            tablet.await_scene("home", "online")
+            self.assertEqual(tablet.text("self-device"), TABLET.device_id)
+
+            tablet.press("to-settings")
+            tablet.press("log-out")
+            tablet.await_scene("login")
+            self.change(desk, "remove", "yes")
+            desk.page.wait_for_selector("#devices .device:nth-child(2)", state="detached")
+            tablet.press("login-submit")
+            tablet.await_scene("home", "online")
+            self.assertEqual(tablet.text("self-device"), TABLET.device_id)
+
+            self.change(desk, "log_out", "yes")
+            desk.await_text("notice-text", f"{TABLET.device_id} is logged out.")
+            tablet.await_scene("login")
+            tablet.await_text("login-problem", "This device was logged out.")
+            desk.press("to-settings")
+            desk.page.wait_for_selector("#devices .device:nth-child(2):has-text('Last used today')")
+
+        return self.play(story)
+
+    def change(self, visitor: PhoneVisitor, what: str, answer: str) -> None:
+        """Want the tablet removed or logged out, and answer the question."""
+        press_key(visitor, f"device-{TABLET.device_id}")
+        press_key(visitor, f"{what}-{TABLET.device_id}")
+        self.assertEqual(focused_key(visitor), f"no-{TABLET.device_id}")
+        press_key(visitor, f"{answer}-{TABLET.device_id}")
+
+
+class BlockingTests(OwnDaemonCase):
+    """Alice does not want to hear from somebody."""
+
+    def test_blocked(self) -> Deferred[None]:
+        """A blocked person does not ring; that can be taken back at once, and later in the settings."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), phone(stage, browser)
+            introduce(alice, bob)
+            press_key(alice, f"edit-{BOB.phone}")
+            press_key(alice, f"block-{BOB.phone}")
+            alice.await_text("notice-text", "Bob is blocked.")
+            self.assertEqual(focused_key(alice), f"edit-{BOB.phone}")
+            alice.page.wait_for_selector(f'.card[data-phone="{BOB.phone}"] .soft:has-text("blocked")')
+            bob.call(ALICE.phone)
+            bob.await_text("notice-text", "Alice is offline right now.")
+            alice.press("to-settings")
+            alice.page.wait_for_selector("#blocked .line:has-text('Bob')")
+            press_key(alice, f"unblock-{BOB.phone}")
+            alice.await_text("notice-text", "Bob is no longer blocked.")
+            alice.await_text("blocked-hint", "You haven’t blocked anyone.")
+            self.assertEqual(alice.focused, "settings")
+            bob.press("notice-again")
+            alice.await_scene("ringing")
+            alice.press("refuse")
+            alice.press("to-calls")
+            alice.page.wait_for_selector("#past .card")
+            options(alice)
+            press_key(alice, f"block-{BOB.phone}")
+            alice.await_text("notice-text", "Bob is blocked.")
+            alice.press("notice-undo")
+            alice.await_text("notice-text", "Bob is no longer blocked.")
+            bob.await_scene("home")
+            bob.press("notice-again")
+            alice.await_scene("ringing")
+
+        return self.play(story)
+
+    def test_a_stranger(self) -> Deferred[None]:
+        """The number of a past call is added to the contacts; all calls are deleted when that was confirmed."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), phone(stage, browser)
+            alice.log_in(*ALICE)
+            bob.log_in(*BOB)
+            bob.add_contact(ALICE.phone, "Alice")
+            bob.call(ALICE.phone)
+            alice.await_scene("ringing")
+            alice.press("refuse")
+            alice.press("to-calls")
+            alice.page.wait_for_selector("#past .card")
+            options(alice)
+            alice.page.click("#past .options button:first-child")
+            self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (BOB.phone, "add-name"))
+            alice.page.keyboard.type("Bob")
+            alice.page.keyboard.press("Enter")
+            alice.await_contact(BOB.phone, online=True)
+            alice.press("to-calls")
+            alice.page.wait_for_selector("#past .name:has-text('Bob')")
+            alice.press("clear")
+            self.assertEqual(alice.focused, "clear-no")
+            alice.press("clear-no")
+            self.assertEqual(alice.focused, "clear")
+            alice.press("clear")
+            alice.press("clear-yes")
+            alice.await_shown("no-calls")
+            self.assertEqual((alice.focused, alice.is_visible("clear")), ("to-calls", False))
+
+        return self.play(story)
+
+
+class RingTests(OwnDaemonCase):
+    """The sound of the ring."""
+
+    def test_volume(self) -> Deferred[None]:
+        """It can be tried, is as loud as it was set, and stays so."""
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.page.add_init_script(_COUNT_TONES)
+            alice.log_in(*ALICE)
+            alice.press("to-settings")
+            alice.press("ring-play")
+            alice.await_that("window.loudness.length >= 6")
+            usual = alice.page.evaluate("Math.max(...window.loudness)")
+            alice.page.focus("#ring-volume")
+            alice.page.keyboard.press("Home")
+            alice.page.evaluate("window.loudness.length = 0")
+            alice.press("ring-play")
+            alice.page.focus("#ring-volume")
+            alice.page.keyboard.press("ArrowRight")
+            alice.await_that("window.loudness.length >= 6")
+            self.assertLess(alice.page.evaluate("Math.max(...window.loudness)"), usual / 9)
+            alice.page.reload()
+            alice.await_scene("home", "online")
+            self.assertEqual(alice.page.input_value("#ring-volume"), "10")
+
+        return self.play(story)

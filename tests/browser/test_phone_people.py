@@ -1,0 +1,252 @@
+"""People at the web phone: their photos and names, inviting them, finding them, and who has added whom."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import FilePayload, Page
+from twisted.internet.defer import Deferred
+
+from callnet.model import PHOTO_MAX
+from callnet_client import Account, Photo
+from tests.browser.camera import Camera
+from tests.browser.case import OwnDaemonCase, in_reactor
+from tests.browser.phone_visitor import ALICE, BOB, PhoneVisitor, phone
+from tests.browser.stage import Stage
+from tests.support.devices import log_in, service_of
+
+NAMES: Final = ("Anna", "Bert", "Carl", "Zoë Müller", "Eve", "Frank", "Grandmother", "Hans")
+"""Enough for a search."""
+
+_PICTURE: Final = """() => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [1200, 800];
+    const context = canvas.getContext("2d");
+    const picture = context.createImageData(1200, 800);
+    for (let i = 0; i < picture.data.length; i += 4) {
+        const isLeft = i / 4 % 1200 < 600;
+        const noise = 120 * Math.random();
+        picture.data.set(isLeft ? [255, noise, noise, 255] : [noise, noise, 255, 255], i);
+    }
+    context.putImageData(picture, 0, 0);
+    return canvas.toDataURL("image/jpeg", 0.95);
+}"""
+"""A picture with more in it than 32 KiB can hold, its left half red and its right half blue."""
+
+_COLOURS: Final = """async (place) => {
+    const picture = document.querySelector(`${place} img`);
+    await picture.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 9;
+    const context = canvas.getContext("2d");
+    context.drawImage(picture, 0, 0, 9, 9);
+    const colourAt = (y) => {
+        const [red, , blue] = context.getImageData(4, y, 1, 1).data;
+        return red > blue ? "red" : "blue";
+    };
+    return [colourAt(1), colourAt(7), picture.naturalWidth === picture.naturalHeight];
+}"""
+"""The colours of a face at its top and its bottom, and whether it is a square."""
+
+_SHARE: Final = "navigator.share = async (what) => { window.shared = what; };"
+
+
+def taken_upright(page: Page) -> FilePayload:
+    """A picture as a telephone takes it: its Exif says that it is to be turned to the right."""
+    data = base64.b64decode(page.evaluate(_PICTURE).partition(",")[2])
+    orientation = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + orientation + struct.pack("<I", 0)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    return {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": data[:2] + segment + data[2:]}
+
+
+def read_code(visitor: PhoneVisitor, place: str, picture: Path) -> str:
+    """The text of a QR code."""
+    visitor.await_that(f"document.querySelector('{place} canvas').width < 200")
+    visitor.page.locator(f"{place} canvas").screenshot(path=picture)
+    read = ("zbarimg", "--quiet", "--raw", picture)
+    return subprocess.run(read, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+class PeopleTests(OwnDaemonCase):
+    """People who get to know each other."""
+
+    async def provision(self) -> None:
+        """Give Alice contacts, and another two phones that list her."""
+        service = service_of(self.daemon)
+        alice = Account(service, *ALICE)
+        for number, name in enumerate(NAMES):
+            await log_in(service, f"1380000010{number}", "tv")
+            await alice.add_contact(f"1380000010{number}", name)
+
+    def names(self, visitor: PhoneVisitor) -> list[str]:
+        """The names in the contact list."""
+        return visitor.page.locator("#people .card .name bdi").all_inner_texts()
+
+    def test_an_invitation(self) -> Deferred[None]:
+        """A newcomer shares the link, or shows the code; who was invited joins, adds back, and sees who calls."""
+        code = Path(self.mktemp()).with_suffix(".png")
+
+        def story(stage: Stage) -> None:
+            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
+            alice.page.context.grant_permissions(["clipboard-read", "clipboard-write", "camera", "microphone"])
+            bob.page.add_init_script(_SHARE)
+            link = f"{stage.site_url}/"
+            alice.log_in(*ALICE)
+            alice.await_text("own-number", ALICE.phone)
+            self.assertEqual(read_code(alice, "#own-invitation", code), link)
+            alice.press("to-settings")
+            alice.page.fill("#you-name", "Alice Arnold")
+            alice.page.keyboard.press("Enter")
+            alice.await_text("notice-text", "Your name is now Alice Arnold.")
+            self.assertEqual((alice.text("self-name"), alice.text("self-phone")), ("Alice Arnold", ALICE.phone))
+            alice.press("to-contacts")
+            alice.add_contact(BOB.phone, "Bob")
+            alice.await_text("notice-text", "Bob is in your contacts but hasn’t joined yet.")
+            self.assertIn("hasn’t joined yet", alice.page.inner_text("#people .card"))
+            alice.call(BOB.phone)
+            self.assertEqual(alice.page.evaluate("document.activeElement.textContent"), "Copy link")
+            alice.page.keyboard.press("Enter")
+            alice.await_text("notice-text", "Link copied.")
+            self.assertEqual(alice.page.evaluate("navigator.clipboard.readText()"), link)
+            alice.page.keyboard.press("Escape")
+            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{BOB.phone}")
+
+            bob.log_in(*BOB)
+            alice.await_contact(BOB.phone, online=True)
+            bob.page.click("#own-invitation .main")
+            bob.await_that("window.shared")
+            self.assertEqual(bob.page.evaluate("window.shared.url"), link)
+            self.assertIn(BOB.phone, bob.page.evaluate("window.shared.text"))
+            self.assertIn("Alice Arnold added you. Add them?", bob.page.inner_text("#adders"))
+            self.assertIn(ALICE.phone, bob.page.inner_text("#adders"))
+            bob.page.click(f'[data-key="add-{ALICE.phone}"]')
+            bob.await_contact(ALICE.phone, online=True)
+            bob.await_hidden("adders")
+            self.assertEqual(self.names(bob), ["Alice Arnold"])
+            alice.call(BOB.phone)
+            bob.await_text("ring-name", "Alice Arnold")
+            bob.press("accept")
+            inside = bob.await_connected(Camera.RED)
+            self.assertEqual(inside.page.get_attribute("#remote", "aria-label"), "Alice Arnold")
+            alice.inside.press("camera")
+            inside.await_shown("remote-off", "Alice Arnold’s camera is off")
+            alice.hang_up()
+            bob.await_text("notice-text", "Alice Arnold hung up.")
+
+        return self.play(story)
+
+    def test_a_photo(self) -> Deferred[None]:
+        """A photo is turned upright, made square and small, and shown to contacts, until it is removed."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), phone(stage, browser)
+            alice.log_in(*ALICE)
+            bob.log_in(*BOB)
+            bob.add_contact(ALICE.phone, "Alice")
+            alice.add_contact(BOB.phone, "Bob")
+            alice.press("to-settings")
+            alice.page.set_input_files("#photo-file", [{"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"no"}])
+            alice.await_text("notice-text", "This file can’t be used as a photo.")
+            alice.page.set_input_files("#photo-file", [taken_upright(alice.page)])
+            alice.await_text("notice-text", "Your photo was saved.")
+            alice.page.wait_for_selector("#self-face img")
+            for place in ("#self-face", "#you-face"):
+                self.assertEqual(alice.page.evaluate(_COLOURS, place), ["red", "blue", True])
+            kept: Photo = in_reactor(lambda: Account(service_of(self.daemon), BOB.phone, "b").photo(ALICE.phone))
+            self.assertLessEqual(len(kept.data), PHOTO_MAX)
+            bob.page.reload()
+            bob.page.wait_for_selector("#people .face img")
+            self.assertEqual(bob.page.evaluate(_COLOURS, "#people"), ["red", "blue", True])
+            alice.press("to-contacts")
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            self.assertEqual(bob.page.evaluate(_COLOURS, "#ring-face"), ["red", "blue", True])
+            alice.press("cancel")
+            bob.await_scene("home")
+            bob.press("to-calls")
+            bob.page.wait_for_selector("#past .face img")
+            alice.press("to-settings")
+            alice.press("photo-remove")
+            alice.page.wait_for_selector("#self-face .icon")
+            self.assertEqual(alice.focused, "photo-choose")
+
+        return self.play(story)
+
+    def test_many_contacts(self) -> Deferred[None]:
+        """With keys alone somebody is found, becomes a favourite, is removed, and is put back."""
+
+        def story(stage: Stage) -> None:
+            in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
+            alice = phone(stage, stage.browser(None))
+            keyboard = alice.page.keyboard
+            alice.log_in(*ALICE)
+            alice.await_shown("search")
+            alice.page.focus("#search")
+            keyboard.type("000106")
+            self.assertEqual(self.names(alice), ["Grandmother"])
+            keyboard.press("Escape")
+            keyboard.type("zoe mu")
+            self.assertEqual(self.names(alice), ["Zoë Müller"])
+            keyboard.type("x")
+            alice.await_shown("nobody-found")
+            keyboard.press("Backspace")
+            keyboard.press("Enter")
+            keyboard.press("ArrowRight")
+            keyboard.press("Enter")
+            keyboard.press("ArrowDown")
+            self.assertEqual(alice.page.evaluate("document.activeElement.id"), "favourite-13800000103")
+            keyboard.press("Space")
+            keyboard.press("Enter")
+            alice.page.wait_for_selector("#people .star")
+            alice.page.fill("#search", "")
+            self.assertEqual(self.names(alice)[:2], ["Zoë Müller", "Anna"])
+            alice.page.click('[data-key="edit-13800000103"]')
+            alice.page.click("#people .danger")
+            alice.await_text("notice-text", "Zoë Müller was removed from your contacts.")
+            self.assertEqual((alice.focused, "Zoë Müller" in self.names(alice)), ("notice-undo", False))
+            self.assertFalse(alice.is_visible("search"))
+            keyboard.press("Enter")
+            alice.page.wait_for_selector("#people .star")
+            self.assertEqual(self.names(alice)[0], "Zoë Müller")
+
+        return self.play(story)
+
+    def test_added_and_dismissed(self) -> Deferred[None]:
+        """Who does not want to add back somebody is not asked again; what is being filled in survives news."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), phone(stage, browser)
+            alice.log_in(*ALICE)
+            alice.add_contact(BOB.phone, "Bob")
+            alice.page.click(f'[data-key="edit-{BOB.phone}"]')
+            alice.page.keyboard.press("End")
+            alice.page.keyboard.type("by")
+            bob.log_in(*BOB)
+            alice.wait(1_000)
+            self.assertEqual(alice.page.input_value(f"#name-{BOB.phone}"), "Bobby")
+            alice.page.keyboard.press("Enter")
+            alice.await_contact(BOB.phone, online=True)
+            self.assertEqual(self.names(alice), ["Bobby"])
+            alice.page.click(f'[data-key="edit-{BOB.phone}"]')
+            alice.page.fill(f"#name-{BOB.phone}", "")
+            alice.page.keyboard.press("Enter")
+            alice.await_contact(BOB.phone, online=True)
+            self.assertEqual(self.names(alice), [BOB.phone])
+            for _ in range(2):
+                bob.page.reload()
+                bob.await_scene("home", "online")
+                bob.await_shown("no-people")
+                if bob.is_visible("adders"):
+                    bob.page.click(f'[data-key="dismiss-{ALICE.phone}"]')
+                    bob.await_hidden("adders")
+                    self.assertEqual(bob.focused, "add")
+            self.assertFalse(bob.is_visible("adders"))
+
+        return self.play(story)
