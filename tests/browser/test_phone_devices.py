@@ -66,7 +66,7 @@ class DevicesTests(OwnDaemonCase):
             bob.call(ALICE.phone)
             for visitor in (desk, tablet):
                 visitor.await_scene("ringing")
-            self.assertEqual(tablet.text("ring-name"), "Robert")
+            tablet.await_text("ring-name", "Robert")
             desk.press("refuse")
             tablet.await_scene("home")
             tablet.await_text("notice-text", "You declined Robert on another device.")
@@ -76,7 +76,7 @@ class DevicesTests(OwnDaemonCase):
                 visitor.press("to-calls")
                 visitor.page.wait_for_selector('#past [data-kind="refused"]')
             options(desk)
-            desk.page.click("#past .options button:first-child")
+            desk.page.click('#past [data-key^="delete-"]')
             for visitor in (desk, tablet):
                 visitor.await_shown("no-calls")
 
@@ -162,6 +162,7 @@ class BlockingTests(OwnDaemonCase):
             alice.await_text("notice-text", "Bob is blocked.")
             self.assertEqual(focused_key(alice), f"edit-{BOB.phone}")
             alice.page.wait_for_selector(f'.card[data-phone="{BOB.phone}"] .soft:has-text("blocked")')
+            bob.await_contact(ALICE.phone, online=False)
             bob.call(ALICE.phone)
             bob.await_text("notice-text", "Alice is offline right now.")
             alice.press("to-settings")
@@ -170,6 +171,7 @@ class BlockingTests(OwnDaemonCase):
             alice.await_text("notice-text", "Bob is no longer blocked.")
             alice.await_text("blocked-hint", "You haven’t blocked anyone.")
             self.assertEqual(alice.focused, "settings")
+            bob.await_contact(ALICE.phone, online=True)
             bob.press("notice-again")
             alice.await_scene("ringing")
             alice.press("refuse")
@@ -181,6 +183,7 @@ class BlockingTests(OwnDaemonCase):
             alice.press("notice-undo")
             alice.await_text("notice-text", "Bob is no longer blocked.")
             bob.await_scene("home")
+            bob.await_contact(ALICE.phone, online=True)
             bob.press("notice-again")
             alice.await_scene("ringing")
 
@@ -201,7 +204,7 @@ class BlockingTests(OwnDaemonCase):
             alice.press("to-calls")
             alice.page.wait_for_selector("#past .card")
             options(alice)
-            alice.page.click("#past .options button:first-child")
+            alice.page.click('#past [data-key^="add-"]')
             self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (BOB.phone, "add-name"))
             alice.page.keyboard.type("Bob")
             alice.page.keyboard.press("Enter")

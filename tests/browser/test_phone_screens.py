@@ -196,7 +196,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.page.wait_for_selector("#past .card:nth-child(4)")
         photographer.take(visitor, f"7 calls, {language}")
         visitor.page.click("#past .card:first-child .quiet")
-        visitor.page.click("#past .options .danger")
+        visitor.page.click('#past [data-key^="block-"]')
         visitor.page.wait_for_selector("#notice-undo")
         visitor.press("clear")
         photographer.take(visitor, f"blocked, options of a call, all to be deleted, {language}", on_sheet=False)

@@ -157,8 +157,11 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
 
 /** A button that blocks somebody, or lets them call again. */
 export function blockButton(phone, isBlocked, { blocking }, press) {
-  const properties = { type: "button", class: "plain danger", "data-key": `block-${phone}`, onclick: press };
-  return el("button", properties, isBlocked ? blocking.unblock : blocking.block);
+  return el(
+    "button",
+    { type: "button", class: isBlocked ? "plain" : "plain danger", "data-key": `block-${phone}`, onclick: press },
+    isBlocked ? blocking.unblock : blocking.block,
+  );
 }
 
 /**
