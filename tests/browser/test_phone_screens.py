@@ -202,12 +202,12 @@ class PhoneScreenTests(OwnDaemonCase):
         photographer.take(visitor, f"blocked, options of a call, all to be deleted, {language}", on_sheet=False)
         visitor.press("clear-no")
         visitor.press("notice-close")
-        self.settings(photographer, visitor, language)
+        self.look_at_settings(photographer, visitor, language)
         self.second_tab(stage, photographer, visitor, language)
         for one in (visitor, friend):
             one.page.close()
 
-    def settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
+    def look_at_settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
         """Look at the settings, with a person that is blocked, and another device that is changed and removed."""
         visitor.press("to-settings")
         visitor.page.check("#quiet")

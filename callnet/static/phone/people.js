@@ -148,8 +148,8 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
         { class: "buttons" },
         el("button", { type: "submit", class: "main", "data-key": `save-${phone}` }, person.save),
         el("button", { type: "button", class: "plain", onclick: () => doings.edit(null) }, person.done),
-        blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
         el("button", { type: "button", class: "plain danger", onclick: () => doings.remove(phone) }, person.remove),
+        blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
       ),
     ),
   );
