@@ -97,6 +97,7 @@ function invite(number) {
 
 function focusOn(selector) {
   elements.people.querySelector(selector)?.focus();
+  elements.people.querySelector(".open")?.scrollIntoView({ block: "nearest" });
 }
 
 // The buttons of who was answered are gone.

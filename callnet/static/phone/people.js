@@ -156,6 +156,7 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
  * @param {{say(sentence), invite(phone)}} doings invite: of null, nobody is any more
  */
 export function personInvitation({ phone, name, photo }, own, words, doings) {
+  const close = el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close);
   return opened(
     phone,
     doings.invite,
@@ -168,8 +169,7 @@ export function personInvitation({ phone, name, photo }, own, words, doings) {
         face(phone, name, photo),
         el("p", { class: "name" }, words.person.invite({ name })),
       ),
-      invitation(own, words, doings.say),
-      el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close),
+      invitation(own, words, doings.say, close),
     ),
   );
 }

@@ -23,7 +23,7 @@ export const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "
 /** From so many contacts on nobody finds anybody without a search. */
 const SEARCHED_FROM = 8;
 /** Of many who have added this phone the rest comes when these are answered. */
-const ADDERS = 3;
+const ADDERS = 2;
 
 export class View {
   #doings;
