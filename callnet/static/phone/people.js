@@ -169,6 +169,7 @@ export function blockButton(phone, isBlocked, { blocking }, press) {
  * @param {{say(sentence), invite(phone)}} doings invite: of null, nobody is any more
  */
 export function personInvitation({ phone, name, photo }, own, words, doings) {
+  const close = el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close);
   return opened(
     phone,
     doings.invite,
@@ -181,8 +182,7 @@ export function personInvitation({ phone, name, photo }, own, words, doings) {
         face(phone, name, photo),
         el("p", { class: "name" }, words.person.invite({ name })),
       ),
-      invitation(own, words, doings.say),
-      el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close),
+      invitation(own, words, doings.say, close),
     ),
   );
 }
