@@ -71,7 +71,7 @@ reactor: Any = installed
 class PhoneScreenTests(OwnDaemonCase):
     """Appearance of the phone."""
 
-    timeout = 400
+    timeout = 600
     maxDiff = None
 
     async def provision(self, photo: bytes) -> None:
