@@ -71,7 +71,7 @@ reactor: Any = installed
 class PhoneScreenTests(OwnDaemonCase):
     """Appearance of the phone."""
 
-    timeout = 400
+    timeout = 600
     maxDiff = None
 
     async def provision(self, photo: bytes) -> None:
@@ -197,18 +197,18 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.page.wait_for_selector("#past .card:nth-child(4)")
         photographer.take(visitor, f"7 calls, {language}")
         visitor.page.click("#past .card:first-child .quiet")
-        visitor.page.click("#past .options .danger")
+        visitor.page.click('#past [data-key^="block-"]')
         visitor.page.wait_for_selector("#notice-undo")
         visitor.press("clear")
         photographer.take(visitor, f"blocked, options of a call, all to be deleted, {language}", on_sheet=False)
         visitor.press("clear-no")
         visitor.press("notice-close")
-        self.tour_of_settings(photographer, visitor, language)
+        self.look_at_settings(photographer, visitor, language)
         self.second_tab(stage, photographer, visitor, language)
         for one in (visitor, friend):
             one.page.close()
 
-    def tour_of_settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
+    def look_at_settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
         """Look at the settings, with a person that is blocked, and another device that is changed and removed."""
         visitor.press("to-settings")
         visitor.page.check("#quiet")

@@ -2,7 +2,6 @@
  * How somebody else gets into the room: its link, to copy or to photograph.
  */
 
-import { copy, drawCode } from "../shared/link.js";
 import { elements } from "./dom.js";
 
 export class Invite {
@@ -10,7 +9,10 @@ export class Invite {
 
   /** @param {function(string): void} notify called with a name of a notice */
   constructor(notify) {
-    elements.copy.addEventListener("click", async () => notify((await copy(elements.link)) ? "copied" : "not_copied"));
+    elements.copy.addEventListener("click", async () => {
+      const { copy } = await links();
+      notify((await copy(elements.link)) ? "copied" : "not_copied");
+    });
     elements.link.addEventListener("focus", () => elements.link.select());
   }
 
@@ -23,8 +25,14 @@ export class Invite {
     const link = elements.link.value;
     if (!isOpen || link === this.#drawn) return;
     this.#drawn = link;
-    await drawCode(elements.code, link);
+    const { drawCode } = await links();
+    drawCode(elements.code, link);
   }
+}
+
+// Few calls need it.
+function links() {
+  return import("../shared/link.js");
 }
 
 function linkTo(roomId) {

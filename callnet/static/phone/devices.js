@@ -15,8 +15,8 @@ import { el, icon } from "./elements.js";
 export function deviceLine(device, words, doings) {
   const { device_id: id, label, isOpen, asks } = device;
   const name = label || id;
-  if (asks !== null) return el("li", { class: "line wide" }, question(id, name, asks, words, doings));
-  if (isOpen) return el("li", { class: "line wide" }, form(device, words, doings));
+  if (asks !== null) return el("li", { class: "line" }, question(id, name, asks, words, doings));
+  if (isOpen) return el("li", { class: "line" }, form(device, words, doings));
   const change = words.devices.change({ name });
   return el(
     "li",

@@ -12,8 +12,9 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * @param {string} own the number under which this phone can be called
  * @param {object} words
  * @param {function} say called with a sentence
+ * @param {...HTMLElement} more buttons beside those of the link
  */
-export function invitation(own, { invitation: texts }, say) {
+export function invitation(own, { invitation: texts }, say, ...more) {
   const link = `${location.origin}/`;
   const code = el("canvas", { class: "code", role: "img", "aria-label": texts.code });
   drawCode(code, link);
@@ -47,6 +48,7 @@ export function invitation(own, { invitation: texts }, say) {
         { class: "buttons" },
         ...(canShare ? [el("button", { type: "button", class: "main", "data-key": "share", onclick: share }, texts.share)] : []),
         el("button", { type: "button", class: canShare ? "plain" : "main", "data-key": "copy", onclick: put }, texts.copy),
+        ...more,
       ),
     ),
   );

@@ -46,13 +46,13 @@ export function pastCall(call, words, doings) {
 
 function pastOptions({ key, roomId, phone, isContact, isBlocked }, words, doings) {
   const { past } = words;
-  const plain = (name, press, word) =>
-    el("button", { type: "button", class: "plain", "data-key": `${name}-${key}`, onclick: press }, word);
+  const button = (name, look, press, word) =>
+    el("button", { type: "button", class: look, "data-key": `${name}-${key}`, onclick: press }, word);
   return el(
     "div",
     { class: "buttons options" },
-    ...(isContact ? [] : [plain("add", () => doings.addFrom(phone), past.add)]),
-    plain("delete", () => doings.deleteCall(roomId), past.delete),
+    ...(isContact ? [] : [button("add", "plain", () => doings.addFrom(phone), past.add)]),
+    button("delete", "plain danger", () => doings.deleteCall(roomId), past.delete),
     blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
   );
 }

@@ -101,15 +101,19 @@ function edit(number) {
   const before = view.edited;
   [view.edited, view.invited] = [number, null];
   show();
-  focusOn(number === null ? `edit-${before}` : `name-${number}`);
+  focusAmongPeople(number === null ? `[data-key="edit-${before}"]` : ".open input");
 }
 
 function invite(number) {
   const before = view.invited;
   [view.edited, view.invited] = [null, number];
   show();
-  if (number === null) focusOn(`call-${before}`);
-  else elements.people.querySelector(".open .main")?.focus();
+  focusAmongPeople(number === null ? `[data-key="call-${before}"]` : ".open .main");
+}
+
+function focusAmongPeople(selector) {
+  elements.people.querySelector(selector)?.focus();
+  elements.people.querySelector(".open")?.scrollIntoView({ block: "nearest" });
 }
 
 // The buttons of who was answered are gone.
@@ -128,7 +132,7 @@ on("add-form", "submit", async () => {
 });
 on("search", "input", show);
 on("search", "keydown", ({ key }) => {
-  if (key === "Enter") focusOn(".row");
+  if (key === "Enter") focusAmongPeople(".row");
   if (key !== "Escape") return;
   elements.search.value = "";
   show();

@@ -148,8 +148,8 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
         { class: "buttons" },
         el("button", { type: "submit", class: "main", "data-key": `save-${phone}` }, person.save),
         el("button", { type: "button", class: "plain", onclick: () => doings.edit(null) }, person.done),
-        blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
         el("button", { type: "button", class: "plain danger", onclick: () => doings.remove(phone) }, person.remove),
+        blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
       ),
     ),
   );
@@ -157,8 +157,11 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
 
 /** A button that blocks somebody, or lets them call again. */
 export function blockButton(phone, isBlocked, { blocking }, press) {
-  const properties = { type: "button", class: "plain danger", "data-key": `block-${phone}`, onclick: press };
-  return el("button", properties, isBlocked ? blocking.unblock : blocking.block);
+  return el(
+    "button",
+    { type: "button", class: isBlocked ? "plain" : "plain danger", "data-key": `block-${phone}`, onclick: press },
+    isBlocked ? blocking.unblock : blocking.block,
+  );
 }
 
 /**
@@ -166,6 +169,7 @@ export function blockButton(phone, isBlocked, { blocking }, press) {
  * @param {{say(sentence), invite(phone)}} doings invite: of null, nobody is any more
  */
 export function personInvitation({ phone, name, photo }, own, words, doings) {
+  const close = el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close);
   return opened(
     phone,
     doings.invite,
@@ -178,8 +182,7 @@ export function personInvitation({ phone, name, photo }, own, words, doings) {
         face(phone, name, photo),
         el("p", { class: "name" }, words.person.invite({ name })),
       ),
-      invitation(own, words, doings.say),
-      el("button", { type: "button", class: "plain", onclick: () => doings.invite(null) }, words.close),
+      invitation(own, words, doings.say, close),
     ),
   );
 }

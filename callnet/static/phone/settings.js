@@ -149,7 +149,7 @@ export class Settings {
             type: "button",
             class: "plain",
             "data-key": `unblock-${phone}`,
-            "aria-label": blocking.unblock_one({ name }),
+            "aria-label": `${blocking.unblock}: ${name}`,
             onclick: () => this.#phone.block(phone, false),
           },
           blocking.unblock,

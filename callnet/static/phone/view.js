@@ -18,7 +18,7 @@ export const PARTS = ["contacts", "calls", "settings"];
 /** From so many contacts on nobody finds anybody without a search. */
 const SEARCHED_FROM = 8;
 /** Of many who have added this phone the rest comes when these are answered. */
-const ADDERS = 3;
+const ADDERS = 2;
 
 export class View {
   #doings;
