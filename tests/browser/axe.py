@@ -11,9 +11,13 @@ from playwright.sync_api import Page
 
 _AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
 
-_RUN: Final = """async (rules) => {
+CONTRAST: Final = "color-contrast"
+
+_RUN: Final = """async ([rules, without]) => {
     const only = rules.length > 0 ? { runOnly: { type: "rule", values: rules } } : {};
-    const { violations } = await axe.run(document, { resultTypes: ["violations"], iframes: false, ...only });
+    const off = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
+    const options = { resultTypes: ["violations"], iframes: false, rules: off, ...only };
+    const { violations } = await axe.run(document, options);
     return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" | ")}`);
 }"""
 
@@ -23,12 +27,13 @@ def _axe() -> str:
     return _AXE.read_text(encoding="utf-8")
 
 
-def violations(page: Page, *rules: str) -> Sequence[str]:
+def violations(page: Page, *rules: str, without: Sequence[str] = ()) -> Sequence[str]:
     """All violations that axe-core finds in the present state of the page. It does not look into frames.
 
     :param rules: of these rules alone; none: of all.
+    :param without: but not of these.
     """
     if not page.evaluate("'axe' in window"):
         page.evaluate(_axe())
-    found: Sequence[str] = page.evaluate(_RUN, list(rules))
+    found: Sequence[str] = page.evaluate(_RUN, [list(rules), list(without)])
     return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser.axe import violations
+from tests.browser.axe import CONTRAST, violations
 from tests.browser.layout import settle
 from tests.browser.sheet import draw_sheet
 from tests.browser.visitor import Visitor
@@ -18,8 +18,7 @@ SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (3
 EXAMINED: Final = {"laptop", "phone"}
 """The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
-Scheme: TypeAlias = Literal["dark", "light"]
-SCHEMES: Final[Sequence[Scheme]] = ("dark", "light")
+SCHEMES: Final[Sequence[Literal["dark", "light"]]] = ("dark", "light")
 """Pictures are taken in each, and axe-core looks at the colours of each."""
 
 Check = Callable[[Page], Iterable[str]]
@@ -32,7 +31,7 @@ class Photographer:
     :param faults: looks at the page before its picture is taken.
     :param others: screens that are looked at, too, and have no contact sheet.
     :param checks: look at it afterwards, and may change it for a moment.
-    :param schemes: the colours in which axe-core looks at it, and pictures are taken.
+    :param in_colour: axe-core looks at the colours, too, in each scheme. They speak no language.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class Photographer:
         faults: Check,
         others: Mapping[str, tuple[int, int]],
         checks: Sequence[Check] = (),
-        schemes: Sequence[Scheme] = SCHEMES,
+        in_colour: bool = True,
     ) -> None:
         self._directory = os.environ.get("CALLNET_SCREENS", "")
         self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS if self._directory}
@@ -48,7 +47,7 @@ class Photographer:
         self._look = faults
         self._others = others
         self._checks = checks
-        self._schemes = schemes
+        self._in_colour = in_colour
 
     def take(
         self,
@@ -74,13 +73,17 @@ class Photographer:
             for check in (*self._checks, *checks):
                 found += check(page)
             is_pictured = on_sheet and screen in self._pictures
-            for scheme in self._schemes if is_pictured or screen in EXAMINED else ():
+            for scheme in SCHEMES:
+                is_examined = screen in EXAMINED and (self._in_colour or scheme == "light")
+                if not (is_pictured or is_examined):
+                    continue
                 page.emulate_media(color_scheme=scheme)
                 settle(page)
                 if is_pictured:
                     self._pictures[screen][f"{name}, {scheme}"] = page.screenshot(full_page=is_whole)
-                if screen in EXAMINED:
-                    found += violations(page, *(["color-contrast"] if scheme == "dark" else []))
+                if is_examined:
+                    only = [CONTRAST] if scheme == "dark" else []
+                    found += violations(page, *only, without=() if self._in_colour else (CONTRAST,))
             self.faults += [f"{name}, {screen}: {fault}" for fault in found]
         if (in_the_end := visitor.shown) != shown:
             self.faults.append(f"{name}: from {shown} to {in_the_end} while the pictures were taken")
