@@ -20,7 +20,7 @@ export const PARTS = ["contacts", "calls", "settings"];
 /** What the page can look like, for shared/look.js; the first of each is what nobody has to choose. */
 export const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal", "large", "television"] };
 
-/** From so many contacts on nobody finds anybody without a search. */
+/** With fewer contacts there is no search. */
 const SEARCHED_FROM = 8;
 /** Of many who have added this phone the rest comes when these are answered. */
 const ADDERS = 2;
