@@ -1,4 +1,4 @@
-"""People at the web phone: their photos and names, inviting them, finding them, and who has added whom."""
+"""People at the web phone: their photos and names, invitations, the search, and people who have added one."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class PeopleTests(OwnDaemonCase):
             bob.add_contact(ALICE.phone, "Alice")
             alice.add_contact(BOB.phone, "Bob")
             alice.press("to-settings")
-            alice.page.set_input_files("#photo-file", [{"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"no"}])
+            alice.page.set_input_files("#photo-file", [FilePayload(name="a.jpg", mimeType="image/jpeg", buffer=b"no")])
             alice.await_text("notice-text", "This file can’t be used as a photo.")
             alice.page.set_input_files("#photo-file", [taken_upright(alice.page)])
             alice.await_text("notice-text", "Your photo was saved.")
@@ -218,7 +218,7 @@ class PeopleTests(OwnDaemonCase):
         return self.play(story)
 
     def test_added_and_dismissed(self) -> Deferred[None]:
-        """Who does not want to add back somebody is not asked again; what is being filled in survives news."""
+        """A person who was dismissed is not asked about again; a form that is being filled in survives news."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)

@@ -38,10 +38,10 @@ FRIENDS: Final = (
     ("13800000017", "Zoë", ("tablet",)),
     ("13800000018", "Ben", ("laptop",)),
 )
-"""These are contacts: so many that they can be searched, and one has yet to join."""
+"""The contacts: enough for a search. One has yet to join."""
 GRANDMOTHER, NOT_JOINED = FRIENDS[1][0], FRIENDS[5][0]
 ADDERS: Final = (("13800000031", "Alexandra Konstantinopoulou-Wassiljewa"), ("13800000032", ""))
-"""These have added everybody."""
+"""Phones that have added everybody."""
 
 _PORTRAIT: Final = """() => {
     const canvas = document.createElement("canvas");

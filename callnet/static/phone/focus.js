@@ -51,7 +51,9 @@ function nextTo(focused, { along, across, sign }) {
   for (const element of controls()) {
     const to = middleOf(element);
     const ahead = (to[along] - from[along]) * sign;
-    if (element === focused || ahead <= 1) continue;
+    // The middle of what is wide and above may lie to the side, and yet it begins no later.
+    const beginsAfter = ahead - (to[`${along}Size`] - from[`${along}Size`]) / 2;
+    if (element === focused || ahead <= 1 || beginsAfter <= 1) continue;
     const aside = Math.max(0, Math.abs(to[across] - from[across]) - (to[`${across}Size`] + from[`${across}Size`]) / 2);
     const distance = ahead + ASIDE * aside + Math.abs(to[across] - from[across]) / 10;
     if (distance < least) [nearest, least] = [element, distance];

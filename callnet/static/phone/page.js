@@ -131,11 +131,14 @@ on("add-form", "submit", async () => {
   openAdding(false);
 });
 on("search", "input", show);
-on("search", "keydown", ({ key }) => {
-  if (key === "Enter") focusAmongPeople(".row");
-  if (key !== "Escape") return;
-  elements.search.value = "";
-  show();
+on("search", "keydown", (event) => {
+  if (event.key === "Enter") {
+    event.preventDefault(); // else it presses what has the focus then
+    focusAmongPeople(".row");
+  } else if (event.key === "Escape") {
+    elements.search.value = "";
+    show();
+  }
 });
 
 // Calls

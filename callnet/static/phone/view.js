@@ -15,7 +15,7 @@ import { endOf } from "./sentences.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
 
-/** From so many contacts on nobody finds anybody without a search. */
+/** With fewer contacts there is no search. */
 const SEARCHED_FROM = 8;
 /** Of many who have added this phone the rest comes when these are answered. */
 const ADDERS = 2;
