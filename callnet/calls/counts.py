@@ -104,7 +104,7 @@ class CallCounts:
                 continue
             if isinstance(state, Ringing) and call.version == 1:
                 self.placed += 1
-            elif isinstance(state, Active) and isinstance(event, (events.Accept, events.LateAnswer, events.Place)):
+            elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)):
                 self.answered += 1
                 self.answered_after.count(max(0.0, state.since - call.placed_at))
             else:

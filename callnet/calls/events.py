@@ -20,6 +20,8 @@ class Event(Struct, frozen=True, gc=False):
 
     fresh: ClassVar[bool] = False
     """True if the decision needs fresh records (:meth:`callnet.calls.ports.ICallStore.read`)."""
+    own: ClassVar[bool] = False
+    """True if its phones are those of a device of this node, whose record is at hand while the store can be reached."""
     guess: ClassVar[bool] = False
     """True if most likely nothing is known of its phones, so that this guess may be tried first."""
     shows: ClassVar[bool] = False
@@ -75,40 +77,32 @@ class Place(Event, frozen=True):
         return (self.caller.phone, self.target.phone)
 
 
-class Accept(RoomEvent, frozen=True):
+class _Answer(RoomEvent, frozen=True):
+    """An answer of ``device``.
+
+    If a newer connection of it than that of ``generation`` is open it is rung there, and nothing happens.
+    """
+
+    own = True
+    device: DeviceAddress
+    generation: float = inf
+
+    def phones(self) -> Collection[str]:
+        """The sender's phone."""
+        return (self.device.phone,)
+
+
+class Accept(_Answer, frozen=True):
     """``device`` accepts the call in ``room`` (§2.2)."""
 
-    device: DeviceAddress
     by_itself: bool = False
     """It was accepted automatically."""
     extended: bool = False
     """The device speaks ``callnet.v2``."""
 
 
-class Refuse(RoomEvent, frozen=True):
+class Refuse(_Answer, frozen=True):
     """``device`` refuses the call."""
-
-    device: DeviceAddress
-
-
-class LateAnswer(Event, frozen=True):
-    """An answer, retried after the store was away.
-
-    If a newer connection of the device than that of ``generation`` is open it is rung there, or told that it is too
-    late.
-    """
-
-    fresh = True
-    answer: Accept | Refuse
-    generation: int
-
-    def phones(self) -> Collection[str]:
-        """The sender's phone."""
-        return (self.answer.device.phone,)
-
-    def rooms(self) -> Collection[RoomId]:
-        """The room of the call."""
-        return (self.answer.room,)
 
 
 class HangUp(RoomEvent, frozen=True):

@@ -197,6 +197,7 @@ class Asked(Protocol):
     """Keys of a read; see :meth:`ICallStore.read`."""
 
     fresh: ClassVar[bool]
+    own: ClassVar[bool]
     guess: ClassVar[bool]
 
     def phones(self) -> Collection[str]:

@@ -269,7 +269,7 @@ class RoomManager:
             return None
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
-        return self._transactions.run(event, then, partial(self._not_answered, event, session.generation, then))
+        return self._transactions.run(event, then, partial(self._not_answered, event, then))
 
     def end(self, session: DeviceSession, event: End, then: Then = nothing) -> Waits:
         """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
@@ -292,20 +292,19 @@ class RoomManager:
         self._retries.keep_failed(event, failure, (type(event), event.device))
         then(None)
 
-    def _not_answered(self, event: Answer, generation: int, then: Then, failure: Failure) -> Waits:
+    def _not_answered(self, event: Answer, then: Then, failure: Failure) -> Waits:
         if not failure.check(Unavailable):
             _log_unless_unavailable(failure)
             return None
-        return Deferred.fromCoroutine(self._answer_late(event, generation)).addCallback(then)
+        return Deferred.fromCoroutine(self._answer_late(event)).addCallback(then)
 
-    async def _answer_late(self, event: Answer, generation: int) -> Any:
+    async def _answer_late(self, event: Answer) -> Any:
         """Retry an answer for 5 s while the store is away."""
         room, device = event.room, event.device
-        late = events.LateAnswer(event, generation)
         await self._retries.pause(AGAIN)
         for _ in range(_ANSWER_TRIES):
             try:
-                return await self._transactions.reply_to(late)
+                return await self._transactions.reply_to(event)
             except Unavailable:
                 if self._queue.is_awaited(device):
                     break  # the device has a further request

@@ -34,20 +34,10 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
     return Decision(tx.build(), reply)
 
 
-def _late_answer(tx: Transaction, event: events.LateAnswer) -> Any:
-    """Apply an answer; a sender on a newer connection is rung again there instead."""
-    answer = event.answer
-    device = tx.device(answer.device)
-    if device is not None and device.generation <= event.generation:
-        return machine.in_room(tx, answer)
-    return None
-
-
 _MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
     events.Place: machine.place,
     events.Cancel: machine.cancel,
     events.Pulled: machine.pull,
-    events.LateAnswer: _late_answer,
     **dict.fromkeys(
         (
             events.Accept,

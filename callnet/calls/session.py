@@ -17,7 +17,7 @@ from callnet.calls.ports import CallLimits, IPeer
 from callnet.calls.preferences import PLAIN
 from callnet.calls.records import Active, CallRecord, Known, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.telling import answer, hangup_frame, notification_for
+from callnet.calls.telling import answer, notification_for
 from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import decode
@@ -176,9 +176,9 @@ class Session:
         answer: Accept | Refuse
         if isinstance(frame, CalledSuccess):
             self._went_on_at = self._rooms.now()
-            answer = Accept(room, self.address, frame.auto_answer, self.extended)
+            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended)
         else:
-            answer = Refuse(room, self.address)
+            answer = Refuse(room, self.address, self.generation)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
 
     def _hang_up(self, frame: CallingHangup) -> None:
@@ -313,9 +313,10 @@ class Session:
 
     def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
-            fire, room = DeviceAddress(frame.from_phone, frame.from_device_id), self._room_of(frame.room_id)
+            room = self._room_of(frame.room_id)
             self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
-            self._answer(hangup_frame(fire, frame.room_id, late.reason), frame.id)
+            hangup = CallingBeHangup(frame.from_phone, frame.from_device_id, frame.room_id, late.reason)
+            self._answer(hangup, frame.id)
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):

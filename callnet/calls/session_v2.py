@@ -15,7 +15,6 @@ from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
-from callnet.calls.telling import hangup_frame
 from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
@@ -55,7 +54,6 @@ _NOT_OURS: Final = {
     Signal: "room_id is of no active call of this device",
     Pull: "room_id is of no active call of another device of this phone",
 }
-_NOBODY: Final = DeviceAddress("", "")
 
 
 class _Other(Struct, frozen=True):
@@ -143,7 +141,7 @@ class ExtendedSession(Session):
         if reason is not None:
             room = self._room_of(frame.room_id)
             self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
-            self._answer(hangup_frame(_NOBODY, frame.room_id, reason), frame.id)
+            self._answer(CallingBeHangup("", "", frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
 

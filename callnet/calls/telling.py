@@ -77,11 +77,6 @@ def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
             return None
 
 
-def hangup_frame(fire: DeviceAddress, room: str, reason: Reason) -> CallingBeHangup:
-    """The frame for the end of ringing and calls (§2.3); ``fire``: the other party."""
-    return CallingBeHangup(fire.phone, fire.device_id, room, reason)
-
-
 def notification_for(
     call: CallRecord, device: DeviceAddress, now: float, ring_time: float, goes_on: bool = False
 ) -> Message | None:
@@ -99,18 +94,20 @@ def notification_for(
         rings = device in state.devices and now < call.placed_at + ring_time
         return _called(call, room, now, ring_time) if rings else None
     answered = state if isinstance(state, Active) else state.was
-    if isinstance(answered, Active):
-        if device in answered.transferred_from:
-            return hangup_frame(_known_party(call, answered, device), room, Reason.MOVED)
-        if device != answered.callee and device in call.targets:
-            return hangup_frame(_known_party(call, answered, device), room, Reason.ANSWERED_ELSEWHERE)
-    if isinstance(state, Active):
+    if isinstance(answered, Active) and device in answered.transferred_from:
+        reason = Reason.MOVED
+    elif isinstance(answered, Active) and device != answered.callee and device in call.targets:
+        reason = Reason.ANSWERED_ELSEWHERE
+    elif isinstance(state, Active):
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
-    if isinstance(answered, Ringing) and device == call.caller:
+    elif isinstance(answered, Ringing) and device == call.caller:
         return answer(_outcome_of_ringing(call, state))
-    if (device == state.by and not goes_on) or (isinstance(answered, Ringing) and answered.awaited_until is not None):
+    elif (device == state.by and not goes_on) or (isinstance(answered, Ringing) and answered.awaited_until is not None):
         return None
-    return hangup_frame(_known_party(call, answered, device), room, _TO_OTHERS.get(state.reason, state.reason))
+    else:
+        reason = _TO_OTHERS.get(state.reason, state.reason)
+    fire = _known_party(call, answered, device)
+    return CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:

@@ -209,8 +209,17 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
     """ACTIVE: ``call_success`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return late(call, event.device)
+    if _has_moved(tx, event):
+        return None
     _accept(tx, call, event.device, event.extended, by_itself=event.by_itself)
     return None
+
+
+def _has_moved(tx: Transaction, event: events.Accept | events.Refuse) -> bool:
+    """Return whether the sender has a newer connection, on which it is rung."""
+    of_phone = tx.records.devices.get(event.device.phone)
+    device = None if of_phone is None else of_phone.get(event.device.device_id)
+    return device is not None and device.generation > event.generation
 
 
 def _accept(
@@ -239,7 +248,8 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
     """OVER ``refused``: ``call_refuse`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
-    _refuse(tx, call, event.device, Reason.REFUSED)
+    if not _has_moved(tx, event):
+        _refuse(tx, call, event.device, Reason.REFUSED)
     return None
 
 

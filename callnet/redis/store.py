@@ -116,7 +116,7 @@ class SharedCallStore:
 
     def view(self, asked: Asked, again: bool = False) -> Records | None:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
-        return self._here(asked.phones(), asked.rooms(), asked.fresh, asked.guess and not again)
+        return self._here(() if asked.own else asked.phones(), asked.rooms(), asked.fresh, asked.guess and not again)
 
     def _here(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool) -> Records | None:
         if self._lifecycle.joined:

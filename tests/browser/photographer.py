@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from playwright.sync_api import Browser, Page
 
@@ -18,7 +18,8 @@ SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (3
 EXAMINED: Final = {"laptop", "phone"}
 """The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
-SCHEMES: Final[tuple[Literal["dark", "light"], ...]] = ("dark", "light")
+Scheme: TypeAlias = Literal["dark", "light"]
+SCHEMES: Final[Sequence[Scheme]] = ("dark", "light")
 """Pictures are taken in each, and axe-core looks at the colours of each."""
 
 Check = Callable[[Page], Iterable[str]]
@@ -31,15 +32,23 @@ class Photographer:
     :param faults: looks at the page before its picture is taken.
     :param others: screens that are looked at, too, and have no contact sheet.
     :param checks: look at it afterwards, and may change it for a moment.
+    :param schemes: the colours in which axe-core looks at it, and pictures are taken.
     """
 
-    def __init__(self, faults: Check, others: Mapping[str, tuple[int, int]], checks: Sequence[Check] = ()) -> None:
+    def __init__(
+        self,
+        faults: Check,
+        others: Mapping[str, tuple[int, int]],
+        checks: Sequence[Check] = (),
+        schemes: Sequence[Scheme] = SCHEMES,
+    ) -> None:
         self._directory = os.environ.get("CALLNET_SCREENS", "")
         self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS if self._directory}
         self.faults: list[str] = []
         self._look = faults
         self._others = others
         self._checks = checks
+        self._schemes = schemes
 
     def take(
         self,
@@ -64,10 +73,11 @@ class Photographer:
             found = list(self._look(page))
             for check in (*self._checks, *checks):
                 found += check(page)
-            for scheme in SCHEMES:
+            is_pictured = on_sheet and screen in self._pictures
+            for scheme in self._schemes if is_pictured or screen in EXAMINED else ():
                 page.emulate_media(color_scheme=scheme)
                 settle(page)
-                if on_sheet and screen in self._pictures:
+                if is_pictured:
                     self._pictures[screen][f"{name}, {scheme}"] = page.screenshot(full_page=is_whole)
                 if screen in EXAMINED:
                     found += violations(page, *(["color-contrast"] if scheme == "dark" else []))

@@ -112,7 +112,7 @@ class PageTests(BrowserCase):
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None), "ar")
             visitor.enter(stage.room)
-            visitor.await_state("waiting")
+            visitor.await_state("waiting", "waiting")
             self.assertEqual("rtl", visitor.page.get_attribute("html", "dir"))
             visitor.page.focus("#mute")
             visitor.page.keyboard.press("ArrowLeft")

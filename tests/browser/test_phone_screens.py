@@ -20,7 +20,7 @@ from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
-from tests.browser.photographer import Photographer
+from tests.browser.photographer import SCHEMES, Photographer
 from tests.browser.stage import Stage
 from tests.support.devices import log_in, service_of
 
@@ -105,7 +105,8 @@ class PhoneScreenTests(OwnDaemonCase):
         """Look at everything in these languages."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, OTHERS)
+            # Colours speak no language.
+            photographer = Photographer(faults, OTHERS, schemes=SCHEMES if on_sheet else SCHEMES[1:])
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
             portrait = phone(stage, here).page.evaluate(_PORTRAIT)
             photo = base64.b64decode(portrait.partition(",")[2])

@@ -16,7 +16,7 @@ from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase
 from tests.browser.layout import faults, word_faults
-from tests.browser.photographer import SCREENS, Photographer
+from tests.browser.photographer import SCHEMES, SCREENS, Photographer
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
@@ -72,7 +72,8 @@ class ScreenTests(OwnDaemonCase):
         """Look at everything in these languages."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, OTHERS)
+            # Colours speak no language.
+            photographer = Photographer(faults, OTHERS, schemes=SCHEMES if on_sheet else SCHEMES[1:])
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
             shy = stage.browser(None)
             for language in languages:

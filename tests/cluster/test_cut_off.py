@@ -70,6 +70,32 @@ class CutOffTests(SimulatedCase):
         ann.hangs_up(room)
         await self.hears(moved, "calling_be_hangup:hangup")
 
+    async def test_accepted_before_it_moved(self) -> None:
+        """An accept that its node could not commit yet counts for nothing if the device was rung elsewhere since."""
+        await self.check_older_accept(is_healed=False)
+
+    async def test_accepted_while_its_node_comes_back(self) -> None:
+        """Nor does one that waited for the return of the node."""
+        await self.check_older_accept(is_healed=True)
+
+    async def check_older_accept(self, *, is_healed: bool) -> None:
+        """Have a device accept on a node that is cut off, or comes back, while it is rung on another."""
+        here, there, ann, tv = await self.ann_and_tv()
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        await self.cut_off(there)
+        moved = await self.phone(TV, here)
+        await self.hears(moved, "called")
+        if is_healed:
+            there.wire.heal()
+        tv.accepts()
+        there.wire.heal()
+        await self.until(lambda: there.is_joined)
+        await self.pass_time(1)
+        self.assertNotIn("call_success", ann.told)
+        moved.accepts()
+        await self.hears(ann, "call_success")
+
     async def test_moved_to_it(self) -> None:
         """A device that went to a node that is cut off is told, when that is back, that its call is over."""
         here, there = await self.start(), await self.start()

@@ -253,6 +253,10 @@ class BehindTestCase(TestCase):
         """Assert that the limit of logins applies to the address told by a balancer; others are admitted."""
         url = self.balancer.url("account")
         one, other = next(FAR), next(FAR)
-        taken = [await deferToThread(login_from, url, one, self.phone) for _ in range(LOGINS + 1)]
-        self.assertEqual(taken, [*[200] * LOGINS, 429])
+        began, taken = reactor.seconds(), 0
+        while (status := await deferToThread(login_from, url, one, self.phone)) == 200:
+            taken += 1
+        self.assertEqual(status, 429)
+        self.assertGreaterEqual(taken, LOGINS)
+        self.assertLessEqual(taken, LOGINS + (reactor.seconds() - began) * LOGINS / 60)
         self.assertEqual(await deferToThread(login_from, url, other, self.phone), 200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.calls.events import Accept, Connected, Disconnected, LateAnswer
+from callnet.calls.events import Accept, Connected, Disconnected, Refuse
 from callnet.calls.records import Active, Displaced, Over, Ringing
 from callnet.calls.registration import Overtaken
 from callnet.model import Reason
@@ -70,13 +70,14 @@ class NewestConnectionTests(RulesTestCase):
             self.assertEqual(counts, self.tv.record is not younger)
 
     def test_answer_of_an_older_one(self) -> None:
-        """An answer that could not be carried out at once is not, if the device is rung elsewhere by then."""
+        """An answer by an older connection counts for nothing: the device is rung on the newer one."""
         room = self.ringing(self.ann, self.tv)
         older = self.tv.record.generation
         self.tv.connects(node="there")
-        self.world.happen(LateAnswer(Accept(room, self.tv.address), older))
-        self.assert_call(room, Ringing)
-        self.world.happen(LateAnswer(Accept(room, self.tv.address), self.tv.record.generation))
+        for answer in (Accept, Refuse):
+            self.world.happen(answer(room, self.tv.address, older))
+            self.assert_call(room, Ringing)
+        self.world.happen(Accept(room, self.tv.address, self.tv.record.generation))
         self.assert_call(room, Active)
 
     def test_calls_live_on(self) -> None:
