@@ -8,8 +8,8 @@ const WHOLE = { maximumFractionDigits: 0 };
 const FINE = { maximumFractionDigits: 1 };
 const SHORT = { notation: "compact", maximumFractionDigits: 1 };
 const PERCENT = { style: "percent" };
-const SECONDS = { style: "unit", unit: "second" };
-const MILLISECONDS = { style: "unit", unit: "millisecond" };
+const SECONDS = { style: "unit", unit: "second", unitDisplay: "narrow" };
+const MILLISECONDS = { ...SECONDS, unit: "millisecond" };
 
 /** What stands for a number that is not known. */
 export const UNKNOWN = "–";

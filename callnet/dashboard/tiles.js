@@ -65,8 +65,8 @@ function limits({ refused: statuses, closed: codes }, words) {
   const named = (sentence) => ([key, number]) => [sentence(words, key), number];
   const all = [...statuses.map(named(refused)), ...codes.map(named(closed))].sort(([, a], [, b]) => b - a);
   const sum = all.reduce((total, [, number]) => total + number, 0);
-  const [first, second] = all.map(([what, number]) => tiles.one({ what, number: count(number) }));
-  return [count(sum), second === undefined ? first ?? tiles.kept : tiles.two({ first, second })];
+  const most = all.slice(0, 2).map(([what, number]) => tiles.refused({ what, number: count(number) }));
+  return [count(sum), most.join("\n") || tiles.kept];
 }
 
 function certificate({ certificate: left }, { tiles }) {
