@@ -133,7 +133,7 @@ lint: $(DEVELOPMENT)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@tools/check-scripts
-	@$(BIN)/python tools/check_words.py callnet/static
+	@$(BIN)/python tools/check_words.py callnet/static callnet/dashboard
 	@$(BIN)/python tools/check-vendored callnet/static/vendor tests/browser/vendor
 	@$(BIN)/python tools/check_language.py README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md callnet docs etc tests harness acceptance bench tools examples changes twisted
 

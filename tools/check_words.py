@@ -1,9 +1,9 @@
-"""Checks the words of the phone and the call page: `python tools/check_words.py [FOLDER]`.
+"""Checks the words of pages: `python tools/check_words.py [FOLDER…]`.
 
-FOLDER is `callnet/static`. Each file in its `words` must have the keys and the placeholders of the English one, the
-plural forms that CLDR gives its language, and no text that is empty or was left in English. Each key must be used by
-the scripts or the HTML of its page, and each that these use must be there. Names each fault; exit status 1 if there
-are any.
+FOLDER is `callnet/static`, of the phone and the call page, or `callnet/dashboard`. Each file in its `words` must have
+the keys and the placeholders of the English one, the plural forms that CLDR gives its language, and no text that is
+empty or was left in English. Each key must be used by the scripts or the HTML of its page, and each that these use must
+be there. Names each fault; exit status 1 if there are any.
 """
 
 from __future__ import annotations
@@ -60,13 +60,19 @@ class Page(NamedTuple):
     scripts: str
 
 
-PAGES: Final = (Page("phone", "index.html", "phone"), Page("page", "demo/direct_chat.html", "demo"))
+PAGES: Final = (
+    Page("phone", "index.html", "phone"),
+    Page("page", "demo/direct_chat.html", "demo"),
+    Page("dashboard", "index.html", "."),
+)
 SHARED: Final = "shared"
-"""The part of both pages, and the folder of their common scripts."""
+"""The part of all pages of a folder, and the folder of their common scripts."""
 ROOT_NAMES: Final = {"lang"}
 """Names that ``shared/words.js`` adds to the words."""
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
+_NAME: Final = re.compile(r"\bRedis\b")
+"""What is called the same everywhere."""
 _ENGLISH_WORD: Final = re.compile(r"[A-Za-z]{5}")
 _IN_HTML: Final = re.compile(r'data-(?:say|label)="([\w.]+)"')
 _IN_SCRIPT: Final = re.compile(r"(?<![\w./])words((?:\.\w+)+)")
@@ -123,7 +129,7 @@ def form_faults(language: str, forms: Forms) -> Iterator[str]:
 
 def is_left_in_english(language: str, text: str, english: str) -> bool:
     """True if a text was probably not translated. A single word may be the same in both languages."""
-    own = _PLACEHOLDER.sub("", text)
+    own = _NAME.sub("", _PLACEHOLDER.sub("", text))
     if language in SCRIPTS:
         return _ENGLISH_WORD.search(own) is not None and re.search(f"[{SCRIPTS[language]}]", own) is None
     return text == english and len(re.findall(r"[A-Za-z]{2,}", own)) > 1
@@ -186,13 +192,14 @@ def missing(path: str, words: Mapping[str, Any]) -> bool:
 
 def use_faults(folder: Path, english: Mapping[str, Any]) -> Iterator[str]:
     """The keys that no page uses, and the ones that a page uses and that do not exist."""
-    unused_by_all = {path for path, _ in leaves(english[SHARED])}
+    shared = english.get(SHARED, {})
+    unused_by_all = {path for path, _ in leaves(shared)}
     common = source(folder / SHARED)
-    for page in PAGES:
+    for page in (page for page in PAGES if page.part in english):
         html = (folder / page.html).read_text(encoding="utf-8")
         said = set(_IN_HTML.findall(html))
         script = source(folder / page.scripts) + common
-        words = {**english[SHARED], **english[page.part]}
+        words = {**shared, **english[page.part]}
         called = {chain.removeprefix(".") for chain in _IN_SCRIPT.findall(script)}
         for path in sorted(said | {path for path in called if path.split(".")[0] not in ROOT_NAMES}):
             if missing(path, words):
@@ -245,11 +252,11 @@ def faults(folder: Path) -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the faults. Returns the exit status."""
-    found = list(faults(Path(*arguments)))
+    found = [f"{folder}/{fault}" for folder in arguments for fault in faults(Path(folder))]
     for fault in found:
         print(fault)  # noqa: T201
     return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or ["callnet/static"]))
+    sys.exit(main(sys.argv[1:] or ["callnet/static", "callnet/dashboard"]))

@@ -30,6 +30,11 @@ export function tell(element, text) {
   element.hidden = text === "";
 }
 
+/** Put what went wrong there, in a language; null: nothing did. */
+export function complain(element, problem, words) {
+  tell(element, problem === null ? "" : problem.say(words));
+}
+
 /** Elements of a list, each of which stays the same for as long as what it shows is there. */
 export class Rows {
   #parent;

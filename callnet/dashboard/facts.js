@@ -2,14 +2,14 @@
  * What is known of callnet, and of whoever looks: the key, and what was asked for with it.
  */
 
-import { Away, WrongKey, numbers, order, report } from "./daemon.js";
+import { Away, OldKey, WrongKey, numbers, order, report } from "./daemon.js";
 import { numbersIn } from "./exposition.js";
 import { History } from "./figures.js";
 
 /** The most that is asked for. */
 const MOST = { calls: 500, failures: 200, devices: 200 };
 const KEPT = "callnet.key";
-/** How long an answer may take, in milliseconds, before callnet is no longer shown as ready. */
+/** How long a look may take, in milliseconds, before callnet is no longer shown as ready. */
 const PROMPT = 1_000;
 
 export class Facts {
@@ -24,8 +24,8 @@ export class Facts {
   /** What `/readyz` tells. */
   report = null;
   history = new History();
-  /** Why there is no key, if that takes words. */
-  keyProblem = "";
+  /** Why there is no key, if that takes words: an error that says so. */
+  keyProblem = null;
   /** Whether a key is being tried. */
   isTrying = false;
   /** From when on the log has lines, or null. */
@@ -42,7 +42,8 @@ export class Facts {
   /** Forget what only the key shows. */
   clear() {
     this.lists = { calls: null, failures: null, nodes: null, devices: null };
-    this.problems = { calls: "", failures: "", nodes: "", devices: "" };
+    /** Why each of them is not known, or is old: an error that says so, or null. */
+    this.problems = { calls: null, failures: null, nodes: null, devices: null };
     this.level = null;
     this.phone = null;
   }
@@ -55,7 +56,7 @@ export class Facts {
   async look() {
     const late = setTimeout(() => this._wait(), PROMPT);
     try {
-      const [told, text] = await Promise.all([report(), numbers()]).finally(() => clearTimeout(late));
+      const [told, text] = await Promise.all([report(), numbers()]);
       if (this.link === "away") this.level = null;
       this.report = told;
       this.history.add(Date.now() / 1000, numbersIn(text));
@@ -65,6 +66,8 @@ export class Facts {
     } catch (error) {
       if (!(error instanceof Away)) throw error;
       this.link = "away";
+    } finally {
+      clearTimeout(late);
     }
     this.#onChange();
     return this.link === "well";
@@ -73,7 +76,7 @@ export class Facts {
   /** Try a key, and keep it for this tab if it is the right one. */
   async unlock(key) {
     this.isTrying = true;
-    this.keyProblem = "";
+    this.keyProblem = null;
     this.#onChange();
     try {
       const { level } = await order(key, "log-level", {});
@@ -81,14 +84,14 @@ export class Facts {
       this.level = level;
       sessionStorage.setItem(KEPT, key);
     } catch (error) {
-      this.keyProblem = error instanceof WrongKey ? "callnet does not take this key." : error.message;
+      this.keyProblem = error;
     }
     this.isTrying = false;
     this.#onChange();
   }
 
   /** Forget the key. */
-  forget(why = "") {
+  forget(why = null) {
     sessionStorage.removeItem(KEPT);
     this.#key = null;
     this.keyProblem = why;
@@ -100,14 +103,14 @@ export class Facts {
    * Have something done with the key.
    * @param {string} name the path after `/api/`
    * @param {object} fields
-   * @throws {Error} with words for people
+   * @throws {Away | Refused} an error that says what went wrong
    */
   async order(name, fields) {
     const key = this.#key;
     try {
       return await order(key, name, fields);
     } catch (error) {
-      if (error instanceof WrongKey && key === this.#key) this.forget("callnet does not take the key any more.");
+      if (error instanceof WrongKey && key === this.#key) this.forget(new OldKey());
       throw error;
     }
   }
@@ -148,10 +151,10 @@ export class Facts {
       if (!this.hasKey || !isMeant) return;
       const list = answer[name];
       this.lists[name] = { list, isWhole: list.length < (fields.limit ?? Infinity), silent: answer.silent };
-      this.problems[name] = "";
+      this.problems[name] = null;
     } catch (error) {
       if (error instanceof Away) throw error;
-      this.problems[name] = error instanceof WrongKey ? "" : error.message;
+      this.problems[name] = error instanceof WrongKey ? null : error;
     }
   }
 }

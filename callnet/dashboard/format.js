@@ -1,53 +1,58 @@
 /**
- * Numbers and times as people read them.
+ * Numbers and times as people read them in the page's language.
  */
 
-const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const FINE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+import { duration as asClock, locale, number } from "./shared/format.js";
+
+const WHOLE = { maximumFractionDigits: 0 };
+const FINE = { maximumFractionDigits: 1 };
+const SHORT = { notation: "compact", maximumFractionDigits: 1 };
+const PERCENT = { style: "percent" };
+const SECONDS = { style: "unit", unit: "second", unitDisplay: "narrow" };
+const MILLISECONDS = { ...SECONDS, unit: "millisecond" };
 
 /** What stands for a number that is not known. */
 export const UNKNOWN = "–";
 
 /** A number of things: whole up to 100,000, then short. */
-export function count(number) {
-  if (number === null) return UNKNOWN;
-  return number < 100_000 ? WHOLE.format(number) : SHORT.format(number);
+export function count(value) {
+  if (value === null) return UNKNOWN;
+  return number(value, value < 100_000 ? WHOLE : SHORT);
 }
 
 /** How often something happens: with a decimal if it is below ten. */
-export function rate(number) {
-  return number !== null && number < 10 ? FINE.format(number) : count(number);
+export function rate(value) {
+  return value !== null && value < 10 ? number(value, FINE) : count(value);
 }
 
 /** A share of one. */
 export function percent(share) {
-  return share === null ? UNKNOWN : `${WHOLE.format(share * 100)} %`;
+  return share === null ? UNKNOWN : number(share, PERCENT);
 }
 
 /** Seconds that should be few, in milliseconds if they are below one. */
 export function duration(seconds) {
   if (seconds === null) return UNKNOWN;
-  if (seconds >= 1) return `${FINE.format(seconds)} s`;
-  return seconds < 0.01 ? `${FINE.format(seconds * 1000)} ms` : `${WHOLE.format(seconds * 1000)} ms`;
+  if (seconds >= 1) return number(seconds, { ...SECONDS, ...FINE });
+  return number(seconds * 1000, { ...MILLISECONDS, ...(seconds < 0.01 ? FINE : WHOLE) });
 }
 
 /** Seconds as a clock that runs shows them: 0:07, 12:34, 1:02:03. */
 export function running(seconds) {
-  const [hours, minutes, rest] = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
-  const two = (number) => String(number).padStart(2, "0");
-  return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  return asClock(1000 * seconds);
 }
 
 /** How long ago something was. */
 export function ago(seconds) {
-  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  return seconds < 172_800 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86_400)} days ago`;
+  const written = new Intl.RelativeTimeFormat(locale(), { style: "short" });
+  if (seconds < 60) return written.format(-Math.floor(seconds), "second");
+  if (seconds < 3600) return written.format(-Math.floor(seconds / 60), "minute");
+  if (seconds < 172_800) return written.format(-Math.floor(seconds / 3600), "hour");
+  return written.format(-Math.floor(seconds / 86_400), "day");
 }
 
-/** A time of day. */
+/** A time of day, in milliseconds since 1970. */
 export function clock(milliseconds) {
-  return CLOCK.format(milliseconds);
+  const parts = { hour: "numeric", minute: "2-digit", second: "2-digit" };
+  return new Intl.DateTimeFormat(locale(), parts).format(milliseconds);
 }

@@ -2,19 +2,11 @@
  * How callnet is: in a word, and each thing that it needs, of each of its processes.
  */
 
-import { Rows, el, put, tell } from "./elements.js";
-import { count, running } from "./format.js";
+import { Rows, complain, el, put } from "./elements.js";
+import { running } from "./format.js";
+import { check, fault } from "./sentences.js";
 
-const STATES = {
-  starting: "Asking…",
-  ready: "Ready",
-  ill: "Not ready",
-  draining: "Draining",
-  late: "Waiting for an answer",
-  away: "No answer",
-};
-
-/** The state in one of the words of STATES. */
+/** The state: `starting`, `ready`, `ill`, `draining`, `late`, `away`. */
 export function stateOf({ link, report }) {
   const isLate = link === "late";
   if (link !== "well" && !isLate) return link;
@@ -23,21 +15,23 @@ export function stateOf({ link, report }) {
 }
 
 /** The processes, each with a line for each of its checks. */
-function processesOf({ checks, workers = {} }) {
-  const lines = (all) => Object.entries(all).map(([name, { ok, why }]) => ({ name, ok, says: ok ? "ready" : why }));
-  const own = Object.keys(workers).length > 0 ? "Parent" : "This process";
-  const each = Object.entries(workers).map(([number, report]) => [`Worker ${number}`, report.checks]);
+function processesOf({ checks, workers = {} }, words) {
+  const { health } = words;
+  const line = ([name, { ok, why }]) => ({ name: check(words, name), ok, says: ok ? health.ok : fault(words, why) });
+  const lines = (all) => Object.entries(all).map(line);
+  const own = Object.keys(workers).length > 0 ? health.parent : health.process;
+  const each = Object.entries(workers).map(([number, report]) => [health.worker({ number }), report.checks]);
   return new Map([[own, checks], ...each].map(([process, all]) => [process, { process, lines: lines(all) }]));
 }
 
 /** A node of the cluster as a line. */
-function lineOfNode({ node, here, lease, holds }) {
-  const says = lease < 0 ? `dead for ${running(-lease)}` : `${here ? "here, " : ""}holds ${count(holds)}`;
-  return { name: node, ok: lease >= 0, says };
+function lineOfNode({ node, here, lease, holds: count }, { health }) {
+  const alive = here ? health.here : health.holds;
+  return { name: node, ok: lease >= 0, says: lease < 0 ? health.dead({ time: running(-lease) }) : alive({ count }) };
 }
 
 function row() {
-  const [name, state] = [el("span", { class: "name" }), el("span", { class: "state" })];
+  const [name, state] = [el("span", { class: "name", dir: "auto" }), el("span", { class: "state", dir: "auto" })];
   const element = el("li", {}, name, state);
   return {
     element,
@@ -70,16 +64,19 @@ export class Health {
     this.#nodes = new Rows(part("nodes-rows"), row);
   }
 
-  /** @param {import("./facts.js").Facts} facts */
-  show(facts) {
+  /**
+   * @param {import("./facts.js").Facts} facts
+   * @param {object} words
+   */
+  show(facts, words) {
     const state = stateOf(facts);
     document.body.dataset.state = state;
-    put(this.#parts.state, STATES[state]);
-    document.title = state === "ready" ? "callnet" : `${STATES[state]} · callnet`;
-    if (facts.report !== null) this.#groups.show(processesOf(facts.report));
+    put(this.#parts.state, words.state[state]);
+    document.title = state === "ready" ? "callnet" : `${words.state[state]} · callnet`;
+    if (facts.report !== null) this.#groups.show(processesOf(facts.report, words));
     const { list } = facts.lists.nodes ?? { list: [] };
-    this.#nodes.show(new Map(list.map((node) => [node.node, lineOfNode(node)])));
-    tell(this.#parts.problem, facts.problems.nodes);
-    this.#parts.nodes.hidden = list.length === 0 && facts.problems.nodes === "";
+    this.#nodes.show(new Map(list.map((node) => [node.node, lineOfNode(node, words)])));
+    complain(this.#parts.problem, facts.problems.nodes, words);
+    this.#parts.nodes.hidden = list.length === 0 && facts.problems.nodes === null;
   }
 }

@@ -2,9 +2,9 @@
  * Calls, failures and devices as rows of tables.
  */
 
-import { Rows, el, put, tell } from "./elements.js";
-import { ago, count, running } from "./format.js";
-import { questions, reason } from "./words.js";
+import { Rows, complain, el, put, tell } from "./elements.js";
+import { ago, running } from "./format.js";
+import { reason } from "./sentences.js";
 
 /** The most rows of a table. */
 const SHOWN = 100;
@@ -28,23 +28,23 @@ export function inOrder(keys, items) {
 const asTheyCome = (_, items) => new Map(Array.from(items).slice(0, SHOWN));
 
 /** How many more there are than are shown, and what is missing since a worker does not answer. */
-export function rest({ list, isWhole, silent }) {
-  const more = list.length - SHOWN;
+export function rest({ list, isWhole, silent }, words) {
+  const { more, many_more, silent: missing } = words.list;
+  const count = list.length - SHOWN;
   const texts = [];
-  if (more > 0) texts.push(isWhole ? `and ${count(more)} more` : `and more than ${count(more)} more`);
-  const who = silent === 1 ? "1 worker does" : `${silent} workers do`;
-  if (silent > 0) texts.push(`${who} not answer: what is there is missing here`);
-  return texts.join("; ");
+  if (count > 0) texts.push((isWhole ? more : many_more)({ count }));
+  if (silent > 0) texts.push(missing({ count: silent }));
+  return texts.join(" ");
 }
 
 /** Two lines in one cell. */
 function cell(kind, upper = "", lower = "") {
-  const lines = [el("span", { class: "upper" }, upper), el("span", { class: "lower" }, lower)];
+  const lines = [el("span", { class: "upper", dir: "auto" }, upper), el("span", { class: "lower", dir: "auto" }, lower)];
   return { element: el("td", { class: kind }, ...lines), lines };
 }
 
-function person({ phone, device_id: device }) {
-  return cell("who", phone, device === "*" ? "every device" : device);
+function person({ phone, device_id: device }, words) {
+  return cell("who", phone, device === "*" ? words.every : device);
 }
 
 function write({ lines: [first, second] }, upper, lower) {
@@ -56,27 +56,29 @@ function button(text, label, act) {
   return el("button", { type: "button", class: "small", "aria-label": label, onclick: act }, text);
 }
 
-/** A call that goes on. `ask(question, order, fields)` asks before it acts. */
-function callRow(call, ask) {
+/** A call that goes on. `ask(question, values, order, fields)` asks before it acts. */
+function callRow(call, words, ask) {
+  const { calls, every } = words;
   const state = cell("call");
-  const callee = person(call.callee);
-  const end = () => ask(questions.end(named(call.caller), named(call.callee)), "calls/end", { call: call.call });
-  const label = `End the call of ${named(call.caller)} and ${named(call.callee)}`;
-  const doing = el("td", { class: "doing" }, button("End", label, end));
-  const cells = [person(call.caller), callee, state].map((one) => one.element);
+  const callee = person(call.callee, words);
+  const both = { caller: named(call.caller), callee: named(call.callee) };
+  const end = () => ask("end", both, "calls/end", { call: call.call });
+  const doing = el("td", { class: "doing" }, button(calls.end, calls.end_one(both), end));
+  const cells = [person(call.caller, words), callee, state].map((one) => one.element);
   const element = el("tr", { "data-call": call.call }, ...cells, doing);
   return {
     element,
     update: ({ callee: { phone, device_id: device }, state: word, seconds, answered }) => {
       element.dataset.state = word;
-      write(callee, phone, device === "*" ? "every device" : device);
-      write(state, `${word} ${running(answered ?? seconds)}`, call.call);
+      write(callee, phone, device === "*" ? every : device);
+      const time = running(answered ?? seconds);
+      write(state, word === "ringing" ? calls.ringing({ time }) : calls.active({ time }), call.call);
     },
   };
 }
 
 /** A call that failed. Rows are the same for whichever stands there. */
-function failureRow() {
+function failureRow(_, words) {
   const [when, who, why] = ["call", "who", "why"].map((kind) => cell(kind));
   const element = el("tr", {}, ...[when, who, why].map((one) => one.element));
   return {
@@ -84,28 +86,29 @@ function failureRow() {
     update: (failure) => {
       element.dataset.reason = failure.reason;
       write(when, ago(failure.seconds), failure.call ?? "");
-      write(who, named(failure.caller), `to ${named(failure.callee)}`);
-      write(why, reason(failure.reason), "");
+      write(who, named(failure.caller), words.failures.to({ callee: named(failure.callee) }));
+      write(why, reason(words, failure.reason), "");
     },
   };
 }
 
 /** A device that is connected. */
-function deviceRow(device, ask) {
+function deviceRow(device, words, ask) {
+  const { devices } = words;
   const { phone, device_id: id } = device;
   const [name, at] = [named(device), cell("at")];
-  const act = (question, order) => () => ask(question, order, { phone, device_id: id });
+  const act = (question) => () => ask(question, { device: name }, `devices/${question}`, { phone, device_id: id });
   const doing = el(
     "td",
     { class: "doing" },
-    button("Disconnect", `Disconnect ${name}`, act(questions.disconnect(name), "devices/disconnect")),
-    button("Revoke", `Revoke the tokens of ${name}`, act(questions.revoke(name), "devices/revoke")),
+    button(devices.disconnect, devices.disconnect_one({ device: name }), act("disconnect")),
+    button(devices.revoke, devices.revoke_one({ device: name }), act("revoke")),
   );
   return {
-    element: el("tr", { "data-device": name }, person(device).element, at.element, doing),
+    element: el("tr", { "data-device": name }, person(device, words).element, at.element, doing),
     update: ({ address, extended, seconds, call }) => {
-      const what = `${running(seconds)}, ${extended ? "extended" : "base"}, `;
-      write(at, address, what + (call === null ? "in no call" : `in call ${call}`));
+      const what = { time: running(seconds), kind: devices.kind[extended ? "extended" : "base"], call };
+      write(at, address, call === null ? devices.free(what) : devices.in_call(what));
     },
   };
 }
@@ -124,44 +127,49 @@ class Table {
   #parts;
   #keyed;
   #order;
+  #words = null;
 
   /**
    * @param {string} name of the section
-   * @param {function(object): object} make a row
+   * @param {function(object, object): object} make a row of an item, in the words of a language
    * @param {function(object[]): Map<string, object>} keyed
    * @param {function(string[], Map<string, object>): Map<string, object>} order
    */
   constructor(name, make, keyed, order) {
     const part = (end) => document.getElementById(`${name}-${end}`);
     this.#parts = { scroll: part("scroll"), none: part("none"), note: part("note"), problem: part("problem") };
-    this.#rows = new Rows(part("rows"), make);
+    this.#rows = new Rows(part("rows"), (item) => make(item, this.#words));
     this.#keyed = keyed;
     this.#order = order;
   }
 
   /**
    * @param {{list: object[], isWhole: boolean, silent: number} | null} known
-   * @param {string} problem why it is not known, or is old
+   * @param {Error | null} problem why it is not known, or is old
+   * @param {object} words
    */
-  show(known, problem) {
+  show(known, problem, words) {
     const { scroll, none, note } = this.#parts;
     const list = known === null ? [] : known.list;
-    this.#rows.show(this.#order(this.#rows.keys, this.#keyed(list)));
+    const rows = this.#order(this.#rows.keys, this.#keyed(list));
+    if (words !== this.#words) this.#rows.show(new Map()); // they are made in the other language
+    this.#words = words;
+    this.#rows.show(rows);
     scroll.hidden = list.length === 0;
     none.hidden = known === null || list.length > 0;
-    tell(note, known === null ? "" : rest(known));
-    tell(this.#parts.problem, problem);
+    tell(note, known === null ? "" : rest(known, words));
+    complain(this.#parts.problem, problem, words);
   }
 }
 
 /**
  * All three.
- * @param {function(object, string, object): void} ask asks a question before something is done
+ * @param {function(string, object, string, object): void} ask asks a question before something is done
  */
 export function tables(ask) {
   return {
-    calls: new Table("calls", (call) => callRow(call, ask), byCall, inOrder),
+    calls: new Table("calls", (call, words) => callRow(call, words, ask), byCall, inOrder),
     failures: new Table("failures", failureRow, byNumber, asTheyCome),
-    devices: new Table("devices", (device) => deviceRow(device, ask), byName, inOrder),
+    devices: new Table("devices", (device, words) => deviceRow(device, words, ask), byName, inOrder),
   };
 }

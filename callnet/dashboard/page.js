@@ -2,15 +2,16 @@
  * Wires the dashboard: the operator's doings to what is known, and that to the page.
  */
 
-import { put, tell } from "./elements.js";
+import { complain, put, tell } from "./elements.js";
 import { Facts } from "./facts.js";
 import { clock } from "./format.js";
 import { Health } from "./health.js";
 import { tables } from "./lists.js";
 import { Question } from "./question.js";
 import { Rounds } from "./rounds.js";
+import { browser } from "./shared/memory.js";
+import { codeOf, firstWords, offerLanguages, otherWords, said, speak } from "./shared/words.js";
 import { Tiles } from "./tiles.js";
-import { questions } from "./words.js";
 
 const SAID_FOR = 15_000;
 
@@ -21,13 +22,23 @@ const question = new Question();
 const health = new Health();
 const tiles = new Tiles(elements.tiles);
 const lists = tables(ask);
+let words = null;
 let saying = 0;
 
-/** Ask, and then do. */
-function ask(words, order, fields) {
-  question.ask(words, async () => {
-    await facts.order(order, fields);
-    say(words.done);
+/**
+ * Ask, and then do.
+ * @param {string} name of the question
+ * @param {object} values that its words are filled in with
+ * @param {string} order
+ * @param {object} fields
+ */
+function ask(name, values, order, fields) {
+  const { title, text, button, done, gone } = words.question[name];
+  question.ask({ title, text: said(text, values), button }, async () => {
+    await facts.order(order, fields).catch((error) => {
+      throw new Error(error.isGone && gone ? gone : error.say(words));
+    });
+    say(said(done, values));
     rounds.now();
   });
 }
@@ -40,9 +51,10 @@ function say(text) {
 }
 
 function show() {
-  health.show(facts);
-  tiles.show(facts.history);
-  for (const [name, table] of Object.entries(lists)) table.show(facts.lists[name], facts.problems[name]);
+  if (words === null) return;
+  health.show(facts, words);
+  tiles.show(facts.history, words);
+  for (const [name, table] of Object.entries(lists)) table.show(facts.lists[name], facts.problems[name], words);
   showLink();
   showKey();
   showTools();
@@ -50,8 +62,8 @@ function show() {
 
 function showLink() {
   const { link, answeredAt } = facts;
-  const last = answeredAt === null ? "" : ` What is shown here was so at ${clock(answeredAt)}.`;
-  tell(elements["away-text"], link === "away" ? `callnet does not answer.${last}` : "");
+  const away = answeredAt === null ? words.away : words.away_since({ time: clock(answeredAt) });
+  tell(elements["away-text"], link === "away" ? away : "");
   elements.away.hidden = link !== "away";
   put(elements.time, answeredAt === null ? "" : clock(answeredAt));
 }
@@ -62,8 +74,8 @@ function showKey() {
   for (const element of document.querySelectorAll(".with-key")) element.hidden = !hasKey;
   elements.locked.hidden = hasKey;
   elements["key-submit"].disabled = isTrying;
-  elements.key.setAttribute("aria-invalid", String(keyProblem !== ""));
-  tell(elements["key-problem"], keyProblem);
+  elements.key.setAttribute("aria-invalid", String(keyProblem !== null));
+  complain(elements["key-problem"], keyProblem, words);
 }
 
 function showTools() {
@@ -71,7 +83,7 @@ function showTools() {
   elements.level.disabled = level === null;
   if (level !== null && document.activeElement !== elements.level) elements.level.value = level;
   elements["devices-all"].hidden = !phone;
-  put(elements["devices-all"], phone ? `Revoke all of ${phone}` : "");
+  put(elements["devices-all"], phone ? words.devices.revoke_all({ phone }) : "");
 }
 
 function on(id, kind, handle) {
@@ -96,10 +108,10 @@ async function chooseLevel() {
   tell(elements["level-problem"], "");
   try {
     await facts.chooseLevel(elements.level.value);
-    say(`The log has lines from “${facts.level}” on.`);
+    say(words.level_set({ level: facts.level }));
   } catch (error) {
     if (facts.level !== null) elements.level.value = facts.level;
-    tell(elements["level-problem"], error.message);
+    complain(elements["level-problem"], error, words);
   }
 }
 
@@ -117,12 +129,43 @@ on("forget", "click", () => {
 });
 on("again", "click", () => rounds.now());
 on("level", "change", chooseLevel);
-on("drain", "click", () => ask(questions.drain(), "drain", {}));
+on("drain", "click", () => ask("drain", {}, "drain", {}));
 on("devices-form", "submit", lookUp);
 on("devices-all", "click", () => {
   const { phone } = facts;
-  ask(questions.revokeAll(phone), "devices/revoke", { phone });
+  ask("revoke_all", { phone }, "devices/revoke", { phone });
 });
 
-show();
-rounds.now();
+// The language and the theme
+
+function speakIn(others) {
+  words = others;
+  speak(words);
+  say("");
+  tell(elements["level-problem"], "");
+  show();
+}
+
+offerLanguages(async (lang) => {
+  const others = await otherWords(lang, "dashboard").catch(() => words);
+  if (others === null) return;
+  browser.set("language", codeOf(others.lang));
+  speakIn(others);
+});
+elements.theme.value = browser.get("theme") ?? "system";
+on("theme", "change", () => {
+  const { value } = elements.theme;
+  browser.set("theme", value === "system" ? null : value);
+  window.dispatchEvent(new Event("storage")); // as other tabs are told
+});
+window.addEventListener("storage", () => {
+  elements.theme.value = browser.get("theme") ?? "system";
+});
+
+firstWords("dashboard").then((first) => {
+  speakIn(first);
+  rounds.now();
+});
+
+// For start.js.
+document.documentElement.dataset.started = "";

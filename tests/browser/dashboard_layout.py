@@ -57,8 +57,8 @@ _FIND_FAULTS: Final = """() => {
         }
     }
 
-    const groups = ["header > *, .tools > *", "header, #away, .tile, .panel", "#question > *, .choices > *",
-        ".tile > *", ".panel > *", "td.doing > *", ".process > ul > li"];
+    const groups = ["header > *, .tools > *", "header, #away, .tile, .panel, footer", "footer > *",
+        "#question > *, .choices > *", ".tile > *", ".panel > *", "td.doing > *", ".process > ul > li"];
     for (const group of groups) {
         const seen = Array.from(document.querySelectorAll(group)).filter(isSeen)
             .map((part) => [part, part.getBoundingClientRect()]);
@@ -87,10 +87,15 @@ _FIND_FAULTS_OF_EXTREMES: Final = f"""() => {{
             element.textContent = text;
         }}
     }};
+    // Units are long in some languages: the page then makes them small.
+    const putValue = (text) => {{
+        put(".value", text);
+        for (const element of document.querySelectorAll(".value")) element.classList.toggle("long", text.length > 7);
+    }};
     const faults = [];
     const before = boxes();
-    for (const value of ["0", "88,888", "888 ms", "888.8M", "500+"]) {{
-        put(".value", value);
+    for (const value of ["0", "88,888", "888 ms", "888.8M", "500+", "888,8 Mio.", "888 मि॰से॰", "888.8 مليون"]) {{
+        putValue(value);
         put("#time", "00:44:44");
         put("td.call .upper", "ringing 0:00");
         if (boxes().join() !== before.join()) faults.push(`${{value}}: something has moved`);

@@ -75,6 +75,6 @@ def key_of(daemon: Daemon) -> str:
     return Path(daemon.state_dir, "admin.key").read_text(encoding="ascii").strip()
 
 
-def operator(stage: Stage, browser: Browser, daemon: Daemon) -> Operator:
+def operator(stage: Stage, browser: Browser, daemon: Daemon, language: str = "en-US") -> Operator:
     """Somebody in a profile of their own."""
-    return stage.add(Operator(stage.profile(browser).new_page(), daemon.admin_url))
+    return stage.add(Operator(stage.profile(browser, language).new_page(), daemon.admin_url))

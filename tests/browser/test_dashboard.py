@@ -146,7 +146,7 @@ class DashboardDoingTests(DashboardCase):
         self.assertEqual(len(visitor.rows("calls")), 17)
         visitor.press_in(row, "End")
         visitor.agree()
-        visitor.await_shown("said", "The call is ended.")
+        visitor.await_shown("said", "The call has ended.")
         visitor.await_rows("calls", 16)
         for address in (FIRST, SECOND):
             self.assertEqual(in_reactor(load[address].over.get).reason, "shutting_down")
@@ -189,7 +189,7 @@ class DashboardAloneTests(OwnDaemonCase):
             self.assertEqual(visitor.tile("Calls in progress"), "0 0 ringing, 0 active")
             for wrong in ("wrong", "not a key", ""):
                 visitor.unlock(wrong)
-                visitor.await_shown("key-problem", "does not take this key")
+                visitor.await_shown("key-problem", "doesn’t accept this key")
                 self.assertFalse(visitor.is_visible("calls"))
             visitor.unlock(key_of(self.daemon))
             visitor.await_state("ready", "known")
@@ -218,13 +218,13 @@ class DashboardAloneTests(OwnDaemonCase):
             visitor.await_state("ready", "known")
             in_reactor(self.daemon.stop)
             visitor.await_state("away", "known")
-            visitor.await_shown("away-text", "callnet does not answer. What is shown here was so at")
+            visitor.await_shown("away-text", "callnet isn’t answering. What you see is from")
             self.assertEqual(visitor.tile("Devices"), "0 connected")
             self.assertEqual(faults(visitor.page), [])
             self.assertEqual(violations(visitor.page), [])
             visitor.press_in("header", "Drain…")
             visitor.press("question-yes")
-            visitor.await_shown("question-problem", "callnet does not answer.")
+            visitor.await_shown("question-problem", "callnet isn’t answering.")
             visitor.press("question-no")
             self.restart_daemon("")
             visitor.await_state("ready", "known")
@@ -234,7 +234,9 @@ class DashboardAloneTests(OwnDaemonCase):
         return self.play(story)
 
     def test_hanging(self) -> Deferred[None]:
-        """A daemon that hangs is not shown as ready for more than some three seconds, and is again when it answers."""
+        """If a daemon hangs, the page says within three seconds that there is no answer, and after five that what it shows
+        is old; when the daemon answers it is ready again.
+        """
 
         def story(stage: Stage) -> None:
             visitor = operator(stage, stage.browser(None), self.daemon)
@@ -244,8 +246,11 @@ class DashboardAloneTests(OwnDaemonCase):
                 since = time.monotonic()
                 visitor.await_state("late")
                 self.assertLess(time.monotonic() - since, 3 + LATENESS)
+                self.assertEqual(visitor.text("state"), "No answer yet")
                 self.assertFalse(visitor.is_visible("away"))
                 visitor.await_state("away")
+                self.assertLess(time.monotonic() - since, 5 + LATENESS)
+                self.assertEqual(visitor.text("state"), "No answer")
             visitor.await_state("ready")
             visitor.forgive(NO_ANSWER)
 
@@ -266,6 +271,58 @@ class DashboardAloneTests(OwnDaemonCase):
                 visitor.await_rows("failures", number)
                 shown = [re.findall(r"to (\d+)", row)[0] for row in visitor.rows("failures")]
                 self.assertEqual(shown, dialled[:number][::-1])
+
+        return self.play(story)
+
+    def test_language(self) -> Deferred[None]:
+        """The dashboard speaks the browser's language until another one is chosen, which stays; all of it changes."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon, "de-DE")
+            asked: list[str] = []
+            visitor.page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+            visitor.open()
+            visitor.await_tile("Geräte", "0 verbunden")
+            self.assertEqual(["de.json"], [name for name in asked if name.endswith(".json")])
+            visitor.unlock("wrong")
+            visitor.await_shown("key-problem", "callnet nimmt diesen Schlüssel nicht an.")
+            visitor.choose_language("ar", "footer")
+            self.assertEqual("rtl", visitor.page.get_attribute("html", "dir"))
+            self.assertEqual("callnet لا يقبل هذا المفتاح.", visitor.text("key-problem"))
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_state("ready", "known")
+            visitor.page.reload()
+            visitor.await_state("ready", "known")
+            self.assertEqual("جاهز", visitor.text("state"))
+            caller = in_reactor(lambda: Deferred.fromCoroutine(member(self, service_of(self.daemon), *FIRST)))
+            in_reactor(partial(fail, caller, "13700000000"))
+            visitor.await_rows("failures", 1)
+            self.assertIn("غير متصل", visitor.rows("failures")[0])
+            self.assertEqual(faults(visitor.page), [])
+            self.assertEqual(violations(visitor.page), [])
+            visitor.choose_language("en", "footer")
+            self.assertIn("offline", visitor.rows("failures")[0])
+            visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_theme(self) -> Deferred[None]:
+        """The dashboard is dark or light as the system is until one of them is chosen, which stays."""
+        theme = "document.documentElement.dataset.theme"
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.page.emulate_media(color_scheme="light")
+            visitor.open()
+            visitor.await_state("ready")
+            self.assertEqual(visitor.page.evaluate(theme), "light")
+            visitor.page.select_option("#theme", "dark")
+            self.assertEqual(visitor.page.evaluate(theme), "dark")
+            visitor.page.reload()
+            visitor.await_state("ready")
+            self.assertEqual((visitor.page.evaluate(theme), visitor.page.input_value("#theme")), ("dark", "dark"))
+            visitor.page.select_option("#theme", "system")
+            self.assertEqual(visitor.page.evaluate(theme), "light")
 
         return self.play(story)
 

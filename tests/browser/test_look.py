@@ -124,7 +124,7 @@ class EnlargedTests(OwnDaemonCase):
         return self.play(story)
 
     def test_the_dashboard(self) -> Deferred[None]:
-        """The dashboard is whole."""
+        """The dashboard is whole, also where words are long, and where they run from right to left."""
 
         def story(stage: Stage) -> None:
             visitor = operator(stage, stage.browser(None), self.daemon)
@@ -132,7 +132,10 @@ class EnlargedTests(OwnDaemonCase):
             visitor.unlock(key_of(self.daemon))
             visitor.await_state("ready", "known")
             found = list(enlarged_faults(visitor.page, dashboard_layout.faults))
-            found += enlarged_faults(visitor.page, dashboard_layout.extreme_faults)
+            for language in ("en", "de", "ar"):
+                visitor.choose_language(language, "footer")
+                faults = enlarged_faults(visitor.page, dashboard_layout.extreme_faults)
+                found += [f"{language}, {fault}" for fault in faults]
             self.assertEqual("\n".join(found), "")
             visitor.forgive(NO_ANSWER)
 

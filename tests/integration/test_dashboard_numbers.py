@@ -35,7 +35,11 @@ _LOOK: Final = """async ({ History }, [exposition, looks]) => {
 
 _ORDER: Final = """({ inOrder }, [keys, items]) => Array.from(inOrder(keys, new Map(items)).keys())"""
 
-_SAY: Final = """(words, [name, values]) => values.map((value) => words[name](value))"""
+_SAY: Final = """(words, [language, name, values]) => {
+    globalThis.document = { documentElement: { lang: language } };
+    Object.defineProperty(globalThis, "navigator", { value: { languages: [language] } });
+    return values.map((value) => words[name](value));
+}"""
 
 
 def counted(
@@ -158,23 +162,30 @@ class FigureTests(SynchronousTestCase):
 class WordTests(SynchronousTestCase):
     """The format of numbers and times."""
 
-    def say(self, name: str, *values: float | None) -> list[str]:
-        """The results of a function of ``format.js`` for these values."""
-        said: list[str] = run(MODULES / "format.js", _SAY, [name, values])
-        return said
+    def say(self, name: str, *values: float | None, language: str = "en-US") -> list[str]:
+        """The results of a function of ``format.js`` for these values, with spaces of one kind."""
+        said: list[str] = run(MODULES / "format.js", _SAY, [language, name, values])
+        return [" ".join(text.split()) for text in said]
 
     def test_numbers(self) -> None:
         """Numbers are whole, and short when they are great; rates below ten have a decimal."""
         self.assertEqual(self.say("count", 0, 1234.4, 99_999, 1_234_567, None), ["0", "1,234", "99,999", "1.2M", "–"])
         self.assertEqual(self.say("rate", 0, 0.25, 9.96, 12.3, None), ["0", "0.3", "10", "12", "–"])
-        self.assertEqual(self.say("percent", 0.914, 1, None), ["91 %", "100 %", "–"])
+        self.assertEqual(self.say("percent", 0.914, 1, None), ["91%", "100%", "–"])
 
     def test_times(self) -> None:
         """Short times are in milliseconds, long ones as on a clock."""
-        self.assertEqual(self.say("duration", 0.0042, 0.042, 2.5, None), ["4.2 ms", "42 ms", "2.5 s", "–"])
+        self.assertEqual(self.say("duration", 0.0042, 0.042, 2.5, None), ["4.2ms", "42ms", "2.5s", "–"])
         self.assertEqual(self.say("running", 7.9, 754, 3723), ["0:07", "12:34", "1:02:03"])
         said = self.say("ago", 9.9, 61, 7200, 360_000)
-        self.assertEqual(said, ["9 s ago", "1 min ago", "2 h ago", "4 days ago"])
+        self.assertEqual(said, ["9 sec. ago", "1 min. ago", "2 hr. ago", "4 days ago"])
+
+    def test_a_language(self) -> None:
+        """They are written as in the page's language."""
+        self.assertEqual(self.say("count", 1234, 1_234_567, language="de-DE"), ["1.234", "1,2 Mio."])
+        self.assertEqual(self.say("percent", 0.914, language="de-DE"), ["91 %"])
+        self.assertEqual(self.say("duration", 0.0042, language="ru-RU"), ["4,2 мс"])
+        self.assertEqual(self.say("ago", 61, language="ar-EG"), ["قبل دقيقة واحدة"])
 
 
 class ListTests(SynchronousTestCase):

@@ -1,4 +1,4 @@
-"""``tools/check_words.py``: the words of the phone and the call page."""
+"""``tools/check_words.py``: the words of the pages."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ class LanguageTests(SynchronousTestCase):
             ("ru", "{name} kbit/s", False),
             ("ru", "{name}: HTML", False),
             ("ru", "{name} в Chrome", False),
+            ("ru", "{name}: Redis", False),
             ("de", "{name} Chat", False),
         ):
             english = {"a": "{name} Chat" if own.endswith("Chat") else text}
@@ -181,7 +182,17 @@ class UseTests(SynchronousTestCase):
         self.write("words/de.json", "{")
         done = subprocess.run([sys.executable, TOOL, self.folder], capture_output=True, text=True, check=False)
         self.assertEqual(1, done.returncode)
-        self.assertIn("words/de.json: ", done.stdout)
+        self.assertIn(f"{self.folder}/words/de.json: ", done.stdout)
+
+    def test_one_page(self) -> None:
+        """A folder may have the words of one page alone, and no shared ones."""
+        english = {"dashboard": {"ready": "Ready", "late": "No answer yet"}}
+        self.write("words/en.json", json.dumps(english))
+        self.write("words/de.json", json.dumps({"dashboard": {"ready": "Bereit", "late": "Noch keine Antwort"}}))
+        self.write("index.html", '<p data-say="ready"></p>')
+        self.assert_found("words/en.json: dashboard.late: not used")
+        self.write("health.js", "put(words.late);")
+        self.assert_found()
 
 
 class OurTests(SynchronousTestCase):
@@ -189,4 +200,5 @@ class OurTests(SynchronousTestCase):
 
     def test_words(self) -> None:
         """They have no fault."""
-        self.assertEqual([], list(faults(ROOT / "callnet" / "static")))
+        for folder in ("static", "dashboard"):
+            self.assertEqual([], list(faults(ROOT / "callnet" / folder)))

@@ -2,8 +2,8 @@
  * Numbers, durations and times of day, as they are written in the page's language.
  */
 
-/** Where the browser has a variety of the page's language, as `en-GB` for `en`, its 12 or 24 hours are used. */
-function locale() {
+/** The page's language. Where the browser has a variety of it, as `en-GB` for `en`, its 12 or 24 hours are used. */
+export function locale() {
   const { lang } = document.documentElement;
   const [code] = lang.split("-");
   return navigator.languages.find((one) => one.split("-")[0].toLowerCase() === code) ?? lang;

@@ -1,5 +1,5 @@
 /**
- * The words of a page in its language: one JSON file a language (static/words), with a part for each page.
+ * The words of a page in its language: one JSON file a language in `words`, with a part for each page.
  *
  * A leaf is a text. One with placeholders such as `{name}` becomes a function of an object that fills them in; one with
  * plural forms chooses by its `{count}`. start.js has chosen the language, which stands in `<html lang>`.
@@ -34,7 +34,7 @@ let asked = 0;
  * Where those of the language do not come the page speaks English; where that does not come either, it shows the
  * sentence that it holds itself.
  *
- * @param {"phone" | "page"} part
+ * @param {"phone" | "page" | "dashboard"} part
  * @throws {Error} they cannot be loaded
  */
 export async function firstWords(part) {
@@ -52,7 +52,7 @@ export async function firstWords(part) {
  * The words of another language; null: one more was asked for meanwhile.
  *
  * @param {string} lang a key of LANGUAGES
- * @param {"phone" | "page"} part
+ * @param {"phone" | "page" | "dashboard"} part
  * @throws {Error} they cannot be loaded
  */
 export async function otherWords(lang, part) {
