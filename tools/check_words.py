@@ -1,9 +1,9 @@
 """Checks the words of pages: `python tools/check_words.py [FOLDER…]`.
 
-FOLDER is `callnet/static`, of the phone and the call page, or `callnet/dashboard`. Each file in its `words` must have
-the keys and the placeholders of the English one, the plural forms that CLDR gives its language, and no text that is
-empty or was left in English. Each key must be used by the scripts or the HTML of its page, and each that these use must
-be there. Names each fault; exit status 1 if there are any.
+FOLDER is `callnet/static`, of the phone and the call page, or `callnet/dashboard`. Each file in the `words` of a page
+must have the keys and the placeholders of the English one, the plural forms that CLDR gives its language, and no text
+that is empty or was left in English. Each key must be used by the scripts or the HTML of the page, and each that these
+use must be there. Names each fault; exit status 1 if there are any.
 """
 
 from __future__ import annotations
@@ -53,20 +53,16 @@ SCRIPTS: Final[Mapping[str, str]] = {
 
 
 class Page(NamedTuple):
-    """A page that uses one part of the words, and the shared part."""
+    """A page that has words."""
 
-    part: str
     html: str
     scripts: str
+    """The folder of its scripts, in which its folder ``words`` is."""
 
 
-PAGES: Final = (
-    Page("phone", "index.html", "phone"),
-    Page("page", "demo/direct_chat.html", "demo"),
-    Page("dashboard", "index.html", "."),
-)
+PAGES: Final = (Page("index.html", "phone"), Page("demo/direct_chat.html", "demo"), Page("index.html", "."))
 SHARED: Final = "shared"
-"""The part of all pages of a folder, and the folder of their common scripts."""
+"""The folder of the scripts of all pages."""
 ROOT_NAMES: Final = {"lang"}
 """Names that ``shared/words.js`` adds to the words."""
 
@@ -168,7 +164,6 @@ def language_faults(language: str, own: Mapping[str, Forms], english: Mapping[st
 def is_used(path: str, said: set[str], script: str) -> bool:
     """True if a page uses a key: its HTML by the path, or a script by its last name or by one that is computed.
 
-    :param path: without the part.
     :param said: the paths in the HTML.
     :param script: what the page runs, without comments.
     """
@@ -190,26 +185,17 @@ def missing(path: str, words: Mapping[str, Any]) -> bool:
     return False
 
 
-def use_faults(folder: Path, english: Mapping[str, Any]) -> Iterator[str]:
-    """The keys that no page uses, and the ones that a page uses and that do not exist."""
-    shared = english.get(SHARED, {})
-    unused_by_all = {path for path, _ in leaves(shared)}
-    common = source(folder / SHARED)
-    for page in (page for page in PAGES if page.part in english):
-        html = (folder / page.html).read_text(encoding="utf-8")
-        said = set(_IN_HTML.findall(html))
-        script = source(folder / page.scripts) + common
-        words = {**shared, **english[page.part]}
-        called = {chain.removeprefix(".") for chain in _IN_SCRIPT.findall(script)}
-        for path in sorted(said | {path for path in called if path.split(".")[0] not in ROOT_NAMES}):
-            if missing(path, words):
-                yield f"{page.part}.{path}: used and missing"
-        for path, _ in leaves(english[page.part]):
-            if not is_used(path, said, script):
-                yield f"{page.part}.{path}: not used"
-        unused_by_all -= {path for path in unused_by_all if is_used(path, said, script)}
-    for path in sorted(unused_by_all):
-        yield f"{SHARED}.{path}: not used"
+def use_faults(folder: Path, page: Page, english: Mapping[str, Any]) -> Iterator[str]:
+    """The keys that a page does not use, and the ones that it uses and that do not exist."""
+    said = set(_IN_HTML.findall((folder / page.html).read_text(encoding="utf-8")))
+    script = source(folder / page.scripts) + source(folder / SHARED)
+    called = {chain.removeprefix(".") for chain in _IN_SCRIPT.findall(script)}
+    for path in sorted(said | {path for path in called if path.split(".")[0] not in ROOT_NAMES}):
+        if missing(path, english):
+            yield f"{path}: used and missing"
+    for path, _ in leaves(english):
+        if not is_used(path, said, script):
+            yield f"{path}: not used"
 
 
 def source(folder: Path, pattern: str = "*.js") -> str:
@@ -229,25 +215,33 @@ def list_faults(folder: Path, languages: set[str]) -> Iterator[str]:
             yield f"{SHARED}/{name}: lists {' '.join(sorted(listed))}; there are {' '.join(sorted(languages))}"
 
 
-def faults(folder: Path) -> Iterator[str]:
-    """All faults of the words in a folder."""
+def page_faults(folder: Path, page: Page) -> Iterator[str]:
+    """All faults of the words of a page."""
     trees: dict[str, Any] = {}
-    for path in sorted((folder / "words").glob("*.json")):
+    where = Path(page.scripts, "words")
+    for path in sorted((folder / where).glob("*.json")):
         try:
             trees[path.stem] = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
         except ValueError as error:
-            yield f"words/{path.name}: {error}"
+            yield f"{where}/{path.name}: {error}"
             return
     english = dict(leaves(trees["en"]))
     for language, tree in trees.items():
         if language not in PLURALS:
-            yield f"words/{language}.json: a language whose plural forms are not known"
+            yield f"{where}/{language}.json: a language whose plural forms are not known"
             continue
         for fault in language_faults(language, dict(leaves(tree)), english):
-            yield f"words/{language}.json: {fault}"
-    for fault in use_faults(folder, trees["en"]):
-        yield f"words/en.json: {fault}"
+            yield f"{where}/{language}.json: {fault}"
+    for fault in use_faults(folder, page, trees["en"]):
+        yield f"{where}/en.json: {fault}"
     yield from list_faults(folder, set(trees))
+
+
+def faults(folder: Path) -> Iterator[str]:
+    """All faults of the words of the pages in a folder."""
+    for page in PAGES:
+        if (folder / page.scripts / "words").is_dir():
+            yield from page_faults(folder, page)
 
 
 def main(arguments: Sequence[str]) -> int:

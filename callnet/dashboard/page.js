@@ -147,7 +147,7 @@ function speakIn(others) {
 }
 
 offerLanguages(async (lang) => {
-  const others = await otherWords(lang, "dashboard").catch(() => words);
+  const others = await otherWords(lang).catch(() => words);
   if (others === null) return;
   browser.set("language", codeOf(others.lang));
   speakIn(others);
@@ -162,7 +162,7 @@ window.addEventListener("storage", () => {
   elements.theme.value = browser.get("theme") ?? "system";
 });
 
-firstWords("dashboard").then((first) => {
+firstWords().then((first) => {
   speakIn(first);
   rounds.now();
 });

@@ -1,4 +1,4 @@
-// The words of the pages (callnet/static/shared/words.js, callnet/static/words) and their formats (format.js).
+// The words of the pages (callnet/static/shared/words.js) and their formats (format.js).
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { duration, moment, timeOfDay } from "../../callnet/static/shared/format.js";
 import { LANGUAGES, said, specialWords, treeOf } from "../../callnet/static/shared/words.js";
 
-const FOLDER = new URL("../../callnet/static/words/", import.meta.url);
+const FOLDER = new URL("../../callnet/static/phone/words/", import.meta.url);
 const TOOL = new URL("../../tools/check_words.py", import.meta.url);
 
 /** Be a page in a language, in a browser of these languages. */

@@ -17,22 +17,18 @@ from tools.check_words import faults, language_faults, leaves
 TOOL: Final = ROOT / "tools" / "check_words.py"
 
 ENGLISH: Final[Mapping[str, Any]] = {
-    "shared": {"close": "Close"},
-    "phone": {
-        "calls": "Calls",
-        "over": {"busy": "{name} is on another call."},
-        "missed": {"plural": {"one": "One missed call", "other": "{count} missed calls"}},
-    },
-    "page": {"title": "Video call", "emoji": ["dog", "cat"]},
+    "close": "Close",
+    "calls": "Calls",
+    "over": {"busy": "{name} is on another call."},
+    "missed": {"plural": {"one": "One missed call", "other": "{count} missed calls"}},
+    "emoji": ["dog", "cat"],
 }
 GERMAN: Final[Mapping[str, Any]] = {
-    "shared": {"close": "Schließen"},
-    "phone": {
-        "calls": "Anrufe",
-        "over": {"busy": "{name} telefoniert gerade."},
-        "missed": {"plural": {"one": "Ein verpasster Anruf", "other": "{count} verpasste Anrufe"}},
-    },
-    "page": {"title": "Videoanruf", "emoji": ["Hund", "Katze"]},
+    "close": "Schließen",
+    "calls": "Anrufe",
+    "over": {"busy": "{name} telefoniert gerade."},
+    "missed": {"plural": {"one": "Ein verpasster Anruf", "other": "{count} verpasste Anrufe"}},
+    "emoji": ["Hund", "Katze"],
 }
 
 
@@ -64,15 +60,15 @@ class LanguageTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         """A key that is missing is named, and one too many."""
-        self.assertEqual(["phone.calls: missing"], self.found("de", changed(GERMAN, "phone.calls", None)))
-        self.assertEqual(["page.more: not in English"], self.found("de", changed(GERMAN, "page.more", "Mehr")))
-        self.assertEqual(["page.emoji.1: missing"], self.found("de", changed(GERMAN, "page.emoji", ["Hund"])))
+        self.assertEqual(["calls: missing"], self.found("de", changed(GERMAN, "calls", None)))
+        self.assertEqual(["more: not in English"], self.found("de", changed(GERMAN, "more", "Mehr")))
+        self.assertEqual(["emoji.1: missing"], self.found("de", changed(GERMAN, "emoji", ["Hund"])))
 
     def test_placeholders(self) -> None:
         """A placeholder that is misspelt or left out is named."""
         for text, found in (("{nmae} telefoniert.", "['nmae']"), ("Sie telefoniert.", "[]")):
-            fault = f"phone.over.busy: placeholders {found} instead of ['name']"
-            self.assertEqual([fault], self.found("de", changed(GERMAN, "phone.over.busy", text)))
+            fault = f"over.busy: placeholders {found} instead of ['name']"
+            self.assertEqual([fault], self.found("de", changed(GERMAN, "over.busy", text)))
 
     def test_plural_forms(self) -> None:
         """The forms are those of the language, each with its number, which a form for one number may leave out."""
@@ -85,14 +81,14 @@ class LanguageTests(SynchronousTestCase):
         ):
             tree = {"missed": {"plural": own}}
             self.assertEqual([f"missed: {fault}"], self.found(language, tree, {"missed": {"plural": forms}}))
-        fault = "phone.missed: plural forms in one language and none in the other"
-        self.assertIn(fault, self.found("de", changed(GERMAN, "phone.missed", "{count} Anrufe")))
+        fault = "missed: plural forms in one language and none in the other"
+        self.assertIn(fault, self.found("de", changed(GERMAN, "missed", "{count} Anrufe")))
 
     def test_empty(self) -> None:
         """A text is not empty, no number, and has no space around it."""
         for text in ("", " Anrufe", "Anrufe\n", 1):
-            fault = "phone.calls: empty, or space around it"
-            self.assertEqual([fault], self.found("de", changed(GERMAN, "phone.calls", text)))
+            fault = "calls: empty, or space around it"
+            self.assertEqual([fault], self.found("de", changed(GERMAN, "calls", text)))
 
     def test_left_in_english(self) -> None:
         """A text that was not translated is named. One word may be the same, and what has no letters of a language."""
@@ -112,22 +108,21 @@ class LanguageTests(SynchronousTestCase):
 
     def test_rows(self) -> None:
         """The names in a list differ from each other."""
-        fault = "page.emoji.1: the same as page.emoji.0"
-        self.assertEqual([fault], self.found("de", changed(GERMAN, "page.emoji", ["Hund", "Hund"])))
+        fault = "emoji.1: the same as emoji.0"
+        self.assertEqual([fault], self.found("de", changed(GERMAN, "emoji", ["Hund", "Hund"])))
 
 
 class UseTests(SynchronousTestCase):
-    """A folder with two pages."""
+    """A folder with a page, and one with another."""
 
     def setUp(self) -> None:
         """Make the folder: everything in it is right."""
         self.folder = Path(self.mktemp()).absolute()
-        self.write("words/en.json", json.dumps(ENGLISH))
-        self.write("words/de.json", json.dumps(GERMAN))
+        self.write("phone/words/en.json", json.dumps(ENGLISH))
+        self.write("phone/words/de.json", json.dumps(GERMAN))
         self.write("index.html", '<p data-say="calls"></p><button data-label="close"></button>')
-        self.write("demo/direct_chat.html", "<p></p>")
         self.write("phone/view.js", "// busier\nshow(words.over[reason]({ name }), words.missed({ count: 1 }));")
-        self.write("demo/view.js", "draw(words.title, words.emoji[number]);")
+        self.write("shared/faces.js", "draw(words.emoji[number]);")
         self.write("shared/start.js", 'var SPOKEN = ["en", "de"];')
         self.write("shared/words.js", 'export const LANGUAGES = {\n  en: "English",\n  "de": "Deutsch",\n};')
 
@@ -150,18 +145,18 @@ class UseTests(SynchronousTestCase):
     def test_not_used(self) -> None:
         """A key that no page uses is named; a comment is no use."""
         for language, tree in (("en", ENGLISH), ("de", GERMAN)):
-            self.write(f"words/{language}.json", json.dumps(changed(tree, "phone.busier", "x")))
-        self.assert_found("words/en.json: phone.busier: not used")
+            self.write(f"phone/words/{language}.json", json.dumps(changed(tree, "busier", "x")))
+        self.assert_found("phone/words/en.json: busier: not used")
 
     def test_missing(self) -> None:
         """A word that a page uses and no file has is named; a method of a text, and a word of the loader, are none."""
         self.write("phone/view.js", "show(words.over.busy({ name }), words.missed, words.calls.length, words.lang);")
         self.assert_found()
         self.write("phone/view.js", "show(words.over.busy({ name }), words.missed, words.over.late);")
-        self.assert_found("words/en.json: phone.over.late: used and missing")
+        self.assert_found("phone/words/en.json: over.late: used and missing")
         self.write("index.html", '<p data-say="calls"></p><button data-label="closed"></button>')
         self.write("phone/view.js", "show(words.over[reason], words.missed, words.close);")
-        self.assert_found("words/en.json: phone.closed: used and missing")
+        self.assert_found("phone/words/en.json: closed: used and missing")
 
     def test_lists(self) -> None:
         """The scripts list the languages that there are."""
@@ -170,27 +165,27 @@ class UseTests(SynchronousTestCase):
 
     def test_unknown_language(self) -> None:
         """A language whose plural forms nobody has looked up is named."""
-        self.write("words/eo.json", json.dumps(GERMAN))
+        self.write("phone/words/eo.json", json.dumps(GERMAN))
         self.write("shared/start.js", 'var SPOKEN = ["en", "de", "eo"];')
         self.write("shared/words.js", "LANGUAGES = {\n  en: 1,\n  de: 1,\n  eo: 1,\n}")
-        self.assert_found("words/eo.json: a language whose plural forms are not known")
+        self.assert_found("phone/words/eo.json: a language whose plural forms are not known")
 
     def test_broken(self) -> None:
         """A file that is no JSON is named, and one that has a key twice; the tool fails."""
-        self.write("words/de.json", '{"a": 1, "a": 2}')
-        self.assert_found("words/de.json: duplicate key 'a'")
-        self.write("words/de.json", "{")
+        self.write("phone/words/de.json", '{"a": 1, "a": 2}')
+        self.assert_found("phone/words/de.json: duplicate key 'a'")
+        self.write("phone/words/de.json", "{")
         done = subprocess.run([sys.executable, TOOL, self.folder], capture_output=True, text=True, check=False)
         self.assertEqual(1, done.returncode)
-        self.assertIn(f"{self.folder}/words/de.json: ", done.stdout)
+        self.assertIn(f"{self.folder}/phone/words/de.json: ", done.stdout)
 
-    def test_one_page(self) -> None:
-        """A folder may have the words of one page alone, and no shared ones."""
-        english = {"dashboard": {"ready": "Ready", "late": "No answer yet"}}
-        self.write("words/en.json", json.dumps(english))
-        self.write("words/de.json", json.dumps({"dashboard": {"ready": "Bereit", "late": "Noch keine Antwort"}}))
-        self.write("index.html", '<p data-say="ready"></p>')
-        self.assert_found("words/en.json: dashboard.late: not used")
+    def test_another_page(self) -> None:
+        """Each page has words of its own."""
+        self.write("words/en.json", json.dumps({"calls": "Calls", "close": "Close", "late": "No answer yet"}))
+        self.write("words/de.json", json.dumps({"calls": "Anrufe", "close": "Zu", "late": "Noch keine Antwort"}))
+        self.write("shared/faces.js", "")
+        self.write("phone/faces.js", "draw(words.emoji[number]);")
+        self.assert_found("words/en.json: late: not used")
         self.write("health.js", "put(words.late);")
         self.assert_found()
 

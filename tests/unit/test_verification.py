@@ -30,7 +30,7 @@ from harness import ROOT
 
 VECTORS: Final = json.loads((Path(__file__).parent / "verification_vectors.json").read_text(encoding="utf-8"))
 EMOJI_OF_THE_PAGE: Final = ROOT / "callnet" / "static" / "demo" / "emoji.js"
-WORDS_OF_THE_PAGE: Final = ROOT / "callnet" / "static" / "words"
+WORDS_OF_THE_PAGE: Final = ROOT / "callnet" / "static" / "demo" / "words"
 OURS: Final = Fingerprints(offerer=b"o" * 32, answerer=b"a" * 32)
 KINDS: Final = ("commit", "nonce", "reveal")
 
@@ -132,7 +132,7 @@ class EmojiTests(SynchronousTestCase):
         text = EMOJI_OF_THE_PAGE.read_text(encoding="utf-8")
         signs = re.findall(r'"(.)",', text)
         english, chinese = (
-            json.loads((WORDS_OF_THE_PAGE / f"{language}.json").read_text(encoding="utf-8"))["page"]["emojiNames"]
+            json.loads((WORDS_OF_THE_PAGE / f"{language}.json").read_text(encoding="utf-8"))["emojiNames"]
             for language in ("en", "zh")
         )
         self.assertEqual([tuple(emoji) for emoji in EMOJI], list(zip(signs, english, chinese, strict=True)))

@@ -194,7 +194,7 @@ function looked(name) {
 }
 
 offerLanguages(async (lang) => {
-  const words = await otherWords(lang, "page").catch(() => language);
+  const words = await otherWords(lang).catch(() => language);
   if (words === null) return;
   browser.set("language", codeOf(words.lang));
   setParameters({ lang: null });
@@ -278,7 +278,7 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
-firstWords("page").then((words) => {
+firstWords().then((words) => {
   speak(words);
   setInterval(show, LOOK_EVERY);
   if (roomId !== "" && !given.has("prejoin")) join();

@@ -212,7 +212,7 @@ on("photo-remove", "click", async () => {
 // Settings: the language; for the rest of them see settings.js
 
 offerLanguages(async (lang) => {
-  const words = await otherWords(lang, "phone").catch(() => view.words);
+  const words = await otherWords(lang).catch(() => view.words);
   if (words === null) return;
   browser.set("language", codeOf(words.lang));
   view.speak(words);
@@ -236,7 +236,7 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-firstWords("phone").then((words) => {
+firstWords().then((words) => {
   view.speak(words);
   show();
   followArrows(() => view.main());

@@ -10,8 +10,9 @@
 (function () {
   var root = document.documentElement;
   var scripts = document.getElementsByTagName("script");
-  /** This script's address, which has the version of all files in it. */
-  var here = scripts[scripts.length - 1].src;
+  var script = scripts[scripts.length - 1];
+  /** The folder of the page's words: the script's address has the version of all files in it. */
+  var words = script.src.replace(/shared\/start\.js$/, script.getAttribute("data-words"));
   var SPOKEN = ["en", "zh-CN", "es", "de", "fr", "pt-BR", "ru", "ja", "ko", "hi", "ar"];
 
   function nameOf(language) {
@@ -37,12 +38,13 @@
   var language = wanted.map(spoken).filter(Boolean)[0] || "en";
   root.lang = language;
   root.dir = language === "ar" ? "rtl" : "ltr";
+  root.setAttribute("data-words", words);
 
   var link = document.createElement("link");
   link.rel = "preload";
   link.as = "fetch";
   link.crossOrigin = "anonymous"; // as the fetch of a module
-  link.href = here.replace(/shared\/start\.js$/, "words/" + nameOf(language) + ".json");
+  link.href = words + nameOf(language) + ".json";
   document.head.appendChild(link);
 
   // In a browser that is too old for the modules, or if one of them is missing. Those that can start have by then.

@@ -1,8 +1,9 @@
 /**
- * The words of a page in its language: one JSON file a language in `words`, with a part for each page.
+ * The words of a page in its language: one JSON file a language in the page's folder `words`.
  *
  * A leaf is a text. One with placeholders such as `{name}` becomes a function of an object that fills them in; one with
- * plural forms chooses by its `{count}`. start.js has chosen the language, which stands in `<html lang>`.
+ * plural forms chooses by its `{count}`. start.js has chosen the language, which stands in `<html lang>`, and says where
+ * the words are.
  */
 
 import { number } from "./format.js";
@@ -34,13 +35,12 @@ let asked = 0;
  * Where those of the language do not come the page speaks English; where that does not come either, it shows the
  * sentence that it holds itself.
  *
- * @param {"phone" | "page" | "dashboard"} part
  * @throws {Error} they cannot be loaded
  */
-export async function firstWords(part) {
+export async function firstWords() {
   const { lang } = document.documentElement;
   try {
-    return await load(lang, part).catch(() => load("en", part));
+    return await load(lang).catch(() => load("en"));
   } catch (error) {
     document.querySelector("main").hidden = true;
     document.getElementById("too-old").hidden = false;
@@ -52,21 +52,19 @@ export async function firstWords(part) {
  * The words of another language; null: one more was asked for meanwhile.
  *
  * @param {string} lang a key of LANGUAGES
- * @param {"phone" | "page" | "dashboard"} part
  * @throws {Error} they cannot be loaded
  */
-export async function otherWords(lang, part) {
+export async function otherWords(lang) {
   asked += 1;
   const mine = asked;
-  const words = await load(lang, part);
+  const words = await load(lang);
   return mine === asked ? words : null;
 }
 
-async function load(lang, part) {
-  const answer = await fetch(new URL(`../words/${codeOf(lang)}.json`, import.meta.url));
+async function load(lang) {
+  const answer = await fetch(`${document.documentElement.dataset.words}${codeOf(lang)}.json`);
   if (!answer.ok) throw new Error(`no words: ${answer.status}`);
-  const { shared, [part]: own } = await answer.json();
-  return { ...treeOf({ ...shared, ...own }, lang), lang };
+  return { ...treeOf(await answer.json(), lang), lang };
 }
 
 /** How a language is called in files and addresses: `pt` for `pt-BR`. */
