@@ -118,7 +118,7 @@ function focusAmongPeople(selector) {
 
 // The buttons of who was answered are gone.
 async function answered(done) {
-  if ((await done) && document.activeElement === document.body) view.main()?.focus();
+  if ((await done) && !document.activeElement.matches("button, input")) view.main()?.focus();
 }
 
 on("add", "click", () => openAdding(elements["add-form"].hidden));
