@@ -234,8 +234,8 @@ class DashboardAloneTests(OwnDaemonCase):
         return self.play(story)
 
     def test_hanging(self) -> Deferred[None]:
-        """If a daemon hangs, the page says within three seconds that there is no answer, and after five that what it shows
-        is old; when the daemon answers it is ready again.
+        """If a daemon hangs, the page says within three seconds that there is no answer, and after five that what it
+        shows is old; when the daemon answers it is ready again.
         """
 
         def story(stage: Stage) -> None:
