@@ -32,6 +32,8 @@ from tests.browser.stage import Stage, stage
 
 MOST_CLICKS: Final = 5
 """From the open page to a running call between two tabs."""
+BLOCKED_AFTER: Final = 2_000
+"""Milliseconds after which a block holds: the server reads changes every second."""
 PICTURES: Final = ROOT / "build" / "acceptance" / "walk"
 """Where the pictures of those who did not find something go."""
 NAMES: Final = {
@@ -115,10 +117,11 @@ class Walk:
                     step()
                 except (Missing, Error) as error:
                     misses.append(f"{self._place}, {name}: {str(error).partition(chr(10))[0]}")
-                    self._take_pictures()
                     break
                 self.steps += 1
             misses += [f"{self._place}: {complaint}" for one in self._visitors for complaint in one.complaints]
+            if misses:
+                self._take_pictures()
         return misses
 
     def _story(self) -> dict[str, Callable[[], None]]:
@@ -300,17 +303,19 @@ class Walk:
         bob.press("phone.person.edit", name=alice.name)
         bob.press("phone.blocking.block")
         bob.sees("phone.blocking.blocked", name=alice.name)
+        bob.page.wait_for_timeout(BLOCKED_AFTER)
         alice.press("phone.person.all", name=bob.name)
         alice.sees("phone.over.outgoing.offline", name=bob.name)
         bob.press("phone.settings")
         bob.press("phone.blocking.unblock_one", name=alice.name)
         bob.sees("phone.blocking.unblocked", name=alice.name)
-        bob.press("phone.contacts")
+        bob.page.wait_for_timeout(BLOCKED_AFTER)
         alice.press("phone.person.all", name=bob.name)
         bob.sees("phone.ringing")
         bob.press("phone.refuse")
         alice.sees("phone.over.outgoing.refused", name=bob.name)
         bob.sees("phone.over.own.refused", name=alice.name)
+        bob.press("phone.contacts")
         self.calls += 2
 
     def devices(self) -> None:
