@@ -44,6 +44,7 @@ from acceptance import (
     storm,
     streams,
     tls,
+    walk,
 )
 from acceptance.faults import proof as faults
 from acceptance.proof import Outcome, Proof, report
@@ -71,6 +72,7 @@ MODULES = (
     acme,
     browser,
     page,
+    walk,
     page_repairs,
     nat,
     scale,

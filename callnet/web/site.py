@@ -35,9 +35,10 @@ _HEADERS: Final = {
 }
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "media-src 'self' blob: mediastream:; connect-src 'self'{sockets}; manifest-src 'self'; frame-src 'self'; "
+    "media-src 'self' blob: mediastream:; connect-src 'self'{sockets}; manifest-src 'self'; frame-src 'self' blob:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
+"""For Firefox a file that is saved in the call's page, a frame of the phone, is a frame with a blob."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 
 

@@ -45,17 +45,18 @@ _REMEMBER_STATES: Final = """
         document, {subtree: true, attributeFilter: ["data-call-state"]});
 """
 
-_PIXELS: Final = """(video) => {
+PIXELS: Final = """(video) => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [48, 27];
     const context = canvas.getContext("2d");
     context.drawImage(video, 0, 0, 48, 27);
     return Array.from(context.getImageData(0, 0, 48, 27).data);
 }"""
-_LOOK: Final = f"(id) => ({_PIXELS})(document.getElementById(id))"
+"""The painted picture of a video, in few pixels of four values each."""
+_LOOK: Final = f"(id) => ({PIXELS})(document.getElementById(id))"
 _MOVES: Final = f"""(seconds) => new Promise((resolve) => {{
     const video = document.getElementById("remote");
-    const pixelsOf = {_PIXELS};
+    const pixelsOf = {PIXELS};
     let before = pixelsOf(video);
     let changes = 0;
     const look = () => {{

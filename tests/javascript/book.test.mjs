@@ -70,6 +70,24 @@ test("of two answers that overtake each other the later question counts", async 
   assert.deepEqual(isOnline(mine), [false]);
 });
 
+test("a question that is overtaken is answered with the later one", async () => {
+  const { book: mine, owed } = book();
+  const [first] = [mine.load(), mine.load()];
+  owed[0]([]);
+  setTimeout(() => owed[1]([{ ...BOB, online: true }]));
+  await first;
+  assert.deepEqual(isOnline(mine), [true]);
+});
+
+test("a book that is closed answers nobody any more", async () => {
+  const { book: mine, owed } = book();
+  const reads = [mine.load(), mine.load()];
+  mine.close();
+  for (const answer of owed) answer([]);
+  await Promise.all(reads);
+  assert.equal(mine.isKnown, false);
+});
+
 test("favourites come first, then who is online, then the others by name", async () => {
   const mine = await read([
     person("1", { name: "Anna" }),

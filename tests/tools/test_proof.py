@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance import bad_frames, bad_http, openapi, readme, release
 from acceptance.bad_values import mutated
+from acceptance.person import WORDS, Words
 from acceptance.proof import Outcome, Proof, report
 from callnet.schemas.openapi import document
 from harness import ROOT
@@ -69,6 +71,36 @@ class ReadmeTests(SynchronousTestCase):
         path.write_text("```sh\nmake run\n```\n")
         self.assertEqual(["make run"], readme.commands(path))
         self.assertRaises(LookupError, readme.command, path, "make test")
+
+
+class WordsTests(SynchronousTestCase):
+    """The words by which the walk finds what it presses and reads."""
+
+    def matches(self, text: str, path: str, language: str = "en", **values: str) -> bool:
+        """Compare a text on the page with the one of this path."""
+        return re.fullmatch(Words(language).pattern(path, values), text) is not None
+
+    def test_names(self) -> None:
+        """A name is filled in, isolated or not, with all of its signs; without one anything may stand there."""
+        self.assertTrue(self.matches("Call A. (b) \u2068", "phone.person.all", name="A. (b) \u2068"))
+        self.assertTrue(self.matches("دعوة \u2068Ada\u2069", "phone.person.invite", "ar", name="Ada"))
+        self.assertFalse(self.matches("Call Ada", "phone.person.all", name="A.a"))
+        self.assertTrue(self.matches("Call Ada", "phone.person.all"))
+
+    def test_plurals(self) -> None:
+        """Each form of a plural is found."""
+        for text in ("Chat, 1 new message", "Chat, 12 new messages"):
+            self.assertTrue(self.matches(text, "page.unread"))
+        self.assertFalse(self.matches("Chat", "page.unread"))
+
+    def test_every_path_is_there(self) -> None:
+        """Every text that the walk looks for is in the words of each language."""
+        source = (ROOT / "acceptance" / "walk.py").read_text()
+        paths = re.findall(r'"((?:phone|page|shared)\.[\w.]+)"', source)
+        self.assertGreater(len(paths), 50)
+        for language in (path.stem for path in WORDS.iterdir()):
+            for path in paths:
+                self.assertTrue(Words(language).pattern(path, {}), f"{language}: {path}")
 
 
 class OpenApiTests(SynchronousTestCase):

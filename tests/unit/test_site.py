@@ -377,8 +377,12 @@ class HeadersTests(SiteTestCase):
         self.assertEqual(
             (policy["default-src"], policy["script-src"], policy["style-src"]), ("'none'", "'self'", "'self'")
         )
-        self.assertEqual((policy["frame-src"], policy["manifest-src"]), ("'self'", "'self'"))
+        self.assertEqual(policy["manifest-src"], "'self'")
         self.assertNotIn("unsafe", str(policy))
+
+    def test_a_file_is_saved_from_within_the_phone(self) -> None:
+        """A received file may be saved in the call's page, which is a frame of the phone."""
+        self.assertEqual(self.policy()["frame-src"], "'self' blob:")
 
     def test_sockets_go_to_the_same_host_in_older_browsers_too(self) -> None:
         """Sockets go to the same host in older browsers too."""

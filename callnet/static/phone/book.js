@@ -9,6 +9,8 @@ export class Book {
   #account;
   #changed;
   #loading = 0;
+  /** The reading that was begun last. */
+  #reading = null;
   #looking = null;
   #contacts = [];
   #devices = [];
@@ -29,13 +31,21 @@ export class Book {
   }
 
   /** Read all of it. @throws {AccountError} */
-  async load() {
+  load() {
+    this.#reading = this._load();
+    return this.#reading;
+  }
+
+  async _load() {
     this.#loading += 1;
     const mine = this.#loading;
     this.#heard = new Map();
     const account = this.#account;
     const all = await Promise.all([account.people(), account.contacts(), account.added()]);
-    if (mine !== this.#loading) return; // a later reading has newer rows
+    if (mine !== this.#loading) {
+      await this.#reading; // it has newer rows
+      return;
+    }
     [this.#contacts, this.#devices, this.#adders] = all;
     for (const presence of this.#heard.values()) this.hear(presence);
     this.isKnown = true;
@@ -59,6 +69,7 @@ export class Book {
   /** Be read no more. */
   close() {
     this.#loading += 1;
+    this.#reading = null;
     clearTimeout(this.#looking);
   }
 
