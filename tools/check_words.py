@@ -68,7 +68,7 @@ ROOT_NAMES: Final = {"lang"}
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 _NAME: Final = re.compile(r"\bRedis\b")
-"""What is called the same everywhere."""
+"""The names that are the same in all languages."""
 _ENGLISH_WORD: Final = re.compile(r"[A-Za-z]{5}")
 _IN_HTML: Final = re.compile(r'data-(?:say|label)="([\w.]+)"')
 _IN_SCRIPT: Final = re.compile(r"(?<![\w./])words((?:\.\w+)+)")
