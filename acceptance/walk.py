@@ -132,6 +132,9 @@ class Walk:
             "screen": self.share_the_screen,
             "second caller": self.second_caller,
         }
+        if self._place.browser == "Firefox":
+            del in_call["screen"]
+            self.left_out.append("a shared screen (a Firefox without windows has none)")
         after = {"favourite": self.favourite, "block and unblock": self.block, "devices": self.devices}
         return {
             "five clicks": self.two_tabs,
