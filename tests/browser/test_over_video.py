@@ -42,7 +42,7 @@ _TEXTS: Final = """() => {
     }
     return texts;
 }"""
-"""What can be read; from now on it cannot, so that only its ground is painted."""
+"""All texts, which are made invisible, so that only their ground is painted."""
 
 _BACK: Final = """() => {
     for (const element of document.querySelectorAll("#view *")) element.style.webkitTextFillColor = "";

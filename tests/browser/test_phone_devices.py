@@ -46,7 +46,7 @@ class DevicesTests(OwnDaemonCase):
     """Two devices of Alice, both open."""
 
     def test_the_same_on_both(self) -> Deferred[None]:
-        """What is changed on one device is shown on the other at once, and what is typed there stays."""
+        """Changes on one device are shown on the other at once, and typed text stays."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
