@@ -20,7 +20,8 @@ from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.visitor import PIXELS
 
-WORDS: Final = ROOT / "callnet" / "static" / "words"
+STATIC: Final = ROOT / "callnet" / "static"
+WORDS: Final = {"phone": STATIC / "phone" / "words", "page": STATIC / "demo" / "words"}
 PATIENCE: Final = 40.0
 """Seconds in which something must be there, on a machine that is busy with other proofs."""
 PRESSED_WITHIN: Final = 3_000
@@ -47,7 +48,9 @@ class Words:
     """
 
     def __init__(self, language: str) -> None:
-        self._texts: dict[str, Any] = json.loads((WORDS / f"{language}.json").read_text("utf-8"))
+        self._texts: dict[str, Any] = {
+            page: json.loads((folder / f"{language}.json").read_text("utf-8")) for page, folder in WORDS.items()
+        }
 
     def pattern(self, path: str, values: Mapping[str, str]) -> str:
         """The regular expression of a text.

@@ -32,8 +32,6 @@ from tests.browser.stage import Stage, stage
 
 MOST_CLICKS: Final = 5
 """From the open page to a running call between two tabs."""
-BLOCKED_AFTER: Final = 2_000
-"""Milliseconds after which a block holds: the server reads changes every second."""
 PICTURES: Final = ROOT / "build" / "acceptance" / "walk"
 """Where the pictures of those who did not find something go."""
 NAMES: Final = {
@@ -309,13 +307,11 @@ class Walk:
         bob.press("phone.person.edit", name=alice.name)
         bob.press("phone.blocking.block")
         bob.sees("phone.blocking.blocked", name=alice.name)
-        bob.page.wait_for_timeout(BLOCKED_AFTER)
         alice.press("phone.person.all", name=bob.name)
         alice.sees("phone.over.outgoing.offline", name=bob.name)
         bob.press("phone.settings")
         bob.press("phone.blocking.unblock_one", name=alice.name)
         bob.sees("phone.blocking.unblocked", name=alice.name)
-        bob.page.wait_for_timeout(BLOCKED_AFTER)
         alice.press("phone.person.all", name=bob.name)
         bob.sees("phone.ringing")
         bob.press("phone.refuse")

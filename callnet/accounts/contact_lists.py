@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from msgspec import Struct
@@ -88,13 +89,23 @@ class ContactLists:
     """Shows devices the contacts of their phone, and changes its lists for them.
 
     A phone is told who lists it. No answer reveals more of whether a phone has an account than its devices do.
+
+    :param look: makes this node read the blocked phones now; fires when that is done.
     """
 
-    def __init__(self, contacts: SqlContacts, presence: IPresence, tokens: Tokens, phone_rule: PhoneRule) -> None:
+    def __init__(
+        self,
+        contacts: SqlContacts,
+        presence: IPresence,
+        tokens: Tokens,
+        phone_rule: PhoneRule,
+        look: Callable[[], Deferred[None]],
+    ) -> None:
         self._contacts = contacts
         self._presence = presence
         self._tokens = tokens
         self._phones = phone_rule
+        self._look = look
 
     def contacts(
         self, phone: str, token: str, limit: int | None = None, after: str | None = None
@@ -239,6 +250,7 @@ class ContactLists:
         owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         await self._contacts.block(owner, phone, self._tokens.now())
+        await self._look()
 
     def unblock(self, token: str, phone: str) -> Deferred[None]:
         """Unblock a phone for the token's phone, if it is blocked.
@@ -251,6 +263,7 @@ class ContactLists:
 
     async def _unblock(self, token: str, phone: str) -> None:
         await self._contacts.unblock(*self._both(token, phone), self._tokens.now())
+        await self._look()
 
     def _both(self, token: str, phone: str) -> tuple[str, str]:
         """Return the phone of a token, the owner of the lists, and the other phone."""

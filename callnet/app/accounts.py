@@ -183,7 +183,7 @@ def compose_people(
             settings.accounts.otp.code_without_secret,
             change_feed.look,
         ),
-        ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, phones),
+        ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, phones, change_feed.look),
         Profiles(SqlProfiles(database, run, mutual), tokens, phones),
         OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),

@@ -108,7 +108,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
 _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
     const findFaults = {_FIND_FAULTS};
     const {{ firstWords }} = await import("/static/shared/words.js");
-    const words = await firstWords("page");
+    const words = await firstWords();
     const put = (id, text) => {{
         const element = document.getElementById(id);
         element.hidden = text === "";

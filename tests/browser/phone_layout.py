@@ -92,7 +92,7 @@ _PUT: Final = """([id, text]) => {
 
 _SENTENCES: Final = """async () => {
     const { firstWords, said } = await import("/static/shared/words.js");
-    const words = await firstWords("phone");
+    const words = await firstWords();
     const name = "Alexandra Konstantinopoulou-Wassiljewa 王小明";
     const why = [words.over.own, words.over.outgoing, words.over.incoming, words.over.active].flatMap(Object.values);
     const ends = why.map((reason) => words.lasted({ why: said(reason, { name }), time: "10:20:30" }));

@@ -26,7 +26,7 @@ _COMPUTE: Final = """async ({codes, descriptions}) => {
     const { commitment, codeOf, fingerprintIn } = await import("/static/demo/verification.js");
     const { EMOJI } = await import("/static/demo/emoji.js");
     const { firstWords } = await import("/static/shared/words.js");
-    const { emojiNames } = await firstWords("page");
+    const { emojiNames } = await firstWords();
     const computed = await Promise.all(codes.map(async (vector) => {
         const fingerprints = { offerer: vector.offerer_fingerprint, answerer: vector.answerer_fingerprint };
         const code = await codeOf(fingerprints, vector.offerer_nonce, vector.answerer_nonce);
@@ -79,7 +79,7 @@ _PANEL: Final = """async (states) => {
     const { VerificationPanel } = await import("/static/demo/verification_panel.js");
     const { firstWords } = await import("/static/shared/words.js");
     const panel = new VerificationPanel(() => {});
-    const words = await firstWords("page");
+    const words = await firstWords();
     let call = { flowedAt: 1, verification: null };
     return states.map((state) => {
         if (state === "another call") call = { flowedAt: 1, verification: null };

@@ -136,7 +136,7 @@ class ServiceFixture:
         self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
         self.ice = NO_SERVERS if world is None else world.ice
         self.contacts = SqlContacts(self.database, run_at_once)
-        self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone)
+        self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone, self.change_feed.look)
         history = SqlHistory(self.database, run_at_once, contacts_only=False, rows_max=0)
         self.past_calls = PastCalls(history, self.tokens)
         events = CallEvents(SqlOutbox(self.database, run_at_once, contacts_only=False), (), self.clock.seconds)

@@ -75,6 +75,13 @@ class ChangedTests(PeopleCase):
         self.assertEqual([], self.pad.heard())
         self.assertEqual([], self.ann.heard())
 
+    def test_blocked_at_once(self) -> None:
+        """Once a phone was blocked its calls do not ring, and once it was unblocked they do."""
+        for change, rings in ((self.fixture.lists.block, False), (self.fixture.lists.unblock, True)):
+            change(self.token, ANN.phone)
+            self.ann.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+            self.assertEqual(rings, any(frame["type"] == "called" for frame in self.tv.heard()))
+
     def test_history(self) -> None:
         """So are ended calls of other devices, and deleted calls, if there were any."""
         self.fixture.historian.start()
