@@ -176,7 +176,7 @@ class Walk:
         self.enters = sum(person.enters for person in both)
         if self.clicks > MOST_CLICKS:
             raise Missing(f"{self.clicks} clicks to a call between two tabs")
-        one.press("shared.hangUp")
+        one.press("page.hangUp")
         other.sees("phone.over.active.hangup", name=one.number)
         profile.close()
 
@@ -229,7 +229,7 @@ class Walk:
         self._write(other, f"مرحبا {number}")
         one.reads(f"مرحبا {number}")
         for person in (one, other):
-            person.press("shared.close")
+            person.press("page.close")
 
     def hand_over_a_file(self) -> None:
         """One offers a file, the other takes and saves it."""
@@ -249,7 +249,7 @@ class Walk:
         elif other.download("page.file.save") != FILE["buffer"]:
             raise Missing("the file arrived as another")
         for person in (one, other):
-            person.press("shared.close")
+            person.press("page.close")
 
     def share_the_screen(self) -> None:
         """One shares the screen, the other sees it, and the camera again when it is over."""
@@ -275,7 +275,7 @@ class Walk:
     def hang_up(self) -> None:
         """Either hangs up, and both read who did."""
         one, other = self._random.sample((self._alice, self._bob), 2)
-        one.press("shared.hangUp")
+        one.press("page.hangUp")
         one.sees("phone.over.own.hangup", name=other.name)
         other.sees("phone.over.active.hangup", name=one.name)
 
@@ -370,8 +370,8 @@ class Walk:
         if is_in_menu:
             person.press("page.more")
         person.press(path)
-        if person.has("shared.close"):
-            person.press("shared.close")
+        if person.has("page.close"):
+            person.press("page.close")
 
     def _see_each_other(self) -> None:
         shows_colours = self._place.browser == "Chromium"

@@ -96,9 +96,9 @@ class WordsTests(SynchronousTestCase):
     def test_every_path_is_there(self) -> None:
         """Every text that the walk looks for is in the words of each language."""
         source = (ROOT / "acceptance" / "walk.py").read_text()
-        paths = re.findall(r'"((?:phone|page|shared)\.[\w.]+)"', source)
+        paths = re.findall(r'"((?:phone|page)\.[\w.]+)"', source)
         self.assertGreater(len(paths), 50)
-        for language in (path.stem for path in WORDS.iterdir()):
+        for language in (path.stem for path in WORDS["page"].iterdir()):
             for path in paths:
                 self.assertTrue(Words(language).pattern(path, {}), f"{language}: {path}")
 
