@@ -85,7 +85,7 @@ def _exactly(text: str) -> str:
 def _degrees(pattern: str) -> Sequence[re.Pattern[str]]:
     """The ways of having a text, the best first: as the whole text, at its end, at its beginning."""
     text = f"\u2068?(?:{pattern})\u2069?"  # a sentence may have been filled into another one
-    return [re.compile(form % text) for form in (r"^%s$", r"(?:^|\s)%s$", r"^%s(?:\s|$)")]
+    return [re.compile(form % text) for form in (r"^%s$", r"(?:^|\s)%s$", r"^%s(?:[\s:]|$)")]
 
 
 def _pressable(frame: Frame, text: re.Pattern[str]) -> Locator:

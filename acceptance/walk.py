@@ -310,7 +310,7 @@ class Walk:
         alice.press("phone.person.all", name=bob.name)
         alice.sees("phone.over.outgoing.offline", name=bob.name)
         bob.press("phone.settings")
-        bob.press("phone.blocking.unblock_one", name=alice.name)
+        bob.press("phone.blocking.unblock")
         bob.sees("phone.blocking.unblocked", name=alice.name)
         alice.press("phone.person.all", name=bob.name)
         bob.sees("phone.ringing")
