@@ -20,6 +20,9 @@ ALICE: Final = DeviceAddress("13800000001", "alices-desk")
 BOB: Final = DeviceAddress("13800000002", "bobs-desk")
 TELEVISION: Final = DeviceAddress("13800000003", "tv")
 
+_LOOKS, _LOOK_AGAIN_AFTER = 20, 300
+"""The number of looks at a list that is to change, and milliseconds between them."""
+
 _OFFER_NOTHING: Final = """
     window.WebSocket = class extends WebSocket {
         constructor(url) { super(url); }
@@ -105,6 +108,20 @@ class PhoneVisitor(Visitor):
         """Wait until somebody is in the list, and there or not."""
         state = ".online" if online else ":not(.online)"
         self.page.wait_for_selector(f'#people .card{state}[data-phone="{phone}"]')
+
+    def look_for_contact(self, phone: str, *, online: bool) -> None:
+        """Reload until somebody is in the list, and there or not: of changed rules for calls nobody is told at once.
+
+        :raises TimeoutError: they are not.
+        """
+        state = ".online" if online else ":not(.online)"
+        for _ in range(_LOOKS):
+            self.page.reload()
+            card = self.page.wait_for_selector(f'#people .card[data-phone="{phone}"]')
+            if card is not None and card.evaluate("(card, state) => card.matches(state)", state):
+                return
+            self.wait(_LOOK_AGAIN_AFTER)
+        raise TimeoutError("it does not show")
 
     def call(self, phone: str, device_id: str = "") -> None:
         """Call a contact, or one device of it."""

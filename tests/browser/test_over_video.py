@@ -15,10 +15,9 @@ from tests.browser.layout import settle
 from tests.browser.photographer import SCHEMES
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
+from tests.support.contrast import LARGE, TEXT, contrast
 
 SIZES: Final = ((390, 844), (1366, 768))
-TEXT, LARGE = 4.5, 3.0
-"""The contrasts that WCAG 2.2, 1.4.3, asks of text, and of what is 24 px, or 18.66 px and bold."""
 PICTURES: Final = {"black": "brightness(0)", "white": "contrast(0) brightness(2)"}
 
 _PICTURE: Final = """(filter) => {
@@ -49,13 +48,6 @@ _BACK: Final = """() => {
 }"""
 
 
-def luminance(red: float, green: float, blue: float) -> float:
-    """The relative luminance of a colour of sRGB, whose parts are 0 to 255, as WCAG 2.2 defines it."""
-    parts = [part / 255 for part in (red, green, blue)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 def pixels(png: bytes) -> set[tuple[int, int, int]]:
     """The colours in a picture."""
     with av.open(BytesIO(png), "r") as container:
@@ -75,8 +67,7 @@ def worst_contrast(colour: str, ground: set[tuple[int, int, int]]) -> float:
     found = []
     for behind in ground:
         mixed = [alpha * part + (1 - alpha) * other for part, other in zip(parts, behind, strict=False)]
-        darker, lighter = sorted((luminance(*mixed), luminance(*behind)))
-        found.append((lighter + 0.05) / (darker + 0.05))
+        found.append(contrast(mixed, behind))
     return min(found)
 
 

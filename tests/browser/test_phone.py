@@ -13,7 +13,6 @@ from tests.browser.phone_visitor import (
     ALICE,
     BOB,
     TELEVISION,
-    PhoneVisitor,
     in_browsers_of_their_own,
     introduce,
     phone,
@@ -158,18 +157,6 @@ class StoryTests(OwnDaemonCase):
 
         return self.play(story)
 
-    def await_online(self, visitor: PhoneVisitor, online: bool) -> None:
-        """Look again and again whether Bob is there: changed settings hold within a second or two."""
-        state = ".online" if online else ":not(.online)"
-        for _ in range(20):
-            visitor.page.reload()
-            card = visitor.page.wait_for_selector(f'#people .card[data-phone="{BOB.phone}"]')
-            assert card is not None
-            if card.evaluate("(card, state) => card.matches(state)", state):
-                return
-            visitor.wait(300)
-        self.fail("it does not show")
-
     def test_quiet_hours(self) -> Deferred[None]:
         """A person who does not want to be disturbed is offline for others until they change that."""
 
@@ -181,7 +168,7 @@ class StoryTests(OwnDaemonCase):
             bob.page.check("#quiet")
             bob.await_text("notice-text", "Do not disturb is on.")
             bob.await_text("self-quiet", "Do not disturb")
-            self.await_online(alice, False)
+            alice.look_for_contact(BOB.phone, online=False)
             alice.call(BOB.phone)
             alice.await_text("notice-text", "Bob is offline right now.")
             bob.page.reload()
@@ -196,7 +183,7 @@ class StoryTests(OwnDaemonCase):
             bob.page.uncheck("#quiet")
             bob.await_text("notice-text", "Do not disturb is off.")
             bob.page.wait_for_selector("#self-quiet", state="hidden")
-            self.await_online(alice, True)
+            alice.look_for_contact(BOB.phone, online=True)
             alice.call(BOB.phone)
             bob.await_scene("ringing")
 

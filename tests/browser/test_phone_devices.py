@@ -162,7 +162,7 @@ class BlockingTests(OwnDaemonCase):
             alice.await_text("notice-text", "Bob is blocked.")
             self.assertEqual(focused_key(alice), f"edit-{BOB.phone}")
             alice.page.wait_for_selector(f'.card[data-phone="{BOB.phone}"] .soft:has-text("blocked")')
-            self.await_alice(bob, online=False)
+            bob.look_for_contact(ALICE.phone, online=False)
             bob.call(ALICE.phone)
             bob.await_text("notice-text", "Alice is offline right now.")
             alice.press("to-settings")
@@ -171,7 +171,7 @@ class BlockingTests(OwnDaemonCase):
             alice.await_text("notice-text", "Bob is no longer blocked.")
             alice.await_text("blocked-hint", "You haven’t blocked anyone.")
             self.assertEqual(alice.focused, "settings")
-            self.await_alice(bob, online=True)
+            bob.look_for_contact(ALICE.phone, online=True)
             bob.call(ALICE.phone)
             alice.await_scene("ringing")
             alice.press("refuse")
@@ -183,23 +183,11 @@ class BlockingTests(OwnDaemonCase):
             alice.press("notice-undo")
             alice.await_text("notice-text", "Bob is no longer blocked.")
             bob.await_scene("home")
-            self.await_alice(bob, online=True)
+            bob.look_for_contact(ALICE.phone, online=True)
             bob.call(ALICE.phone)
             alice.await_scene("ringing")
 
         return self.play(story)
-
-    def await_alice(self, bob: PhoneVisitor, *, online: bool) -> None:
-        """Look again and again whether Bob may know that Alice is there: nobody tells him at once."""
-        state = ".online" if online else ":not(.online)"
-        for _ in range(20):
-            bob.page.reload()
-            card = bob.page.wait_for_selector(f'#people .card[data-phone="{ALICE.phone}"]')
-            assert card is not None
-            if card.evaluate("(card, state) => card.matches(state)", state):
-                return
-            bob.wait(300)
-        self.fail("it does not show")
 
     def test_a_stranger(self) -> Deferred[None]:
         """The number of a past call is added to the contacts; all calls are deleted when that was confirmed."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from harness import ROOT
+from tests.support.contrast import CONTROL, TEXT, contrast
 
 STATIC: Final = ROOT / "callnet" / "static"
-TEXT, CONTROL = 4.5, 3.0
-"""The contrasts that WCAG 2.2 asks of text (1.4.3), and of what can be pressed or filled in (1.4.11)."""
 
 GROUNDS: Final = ("ground", "glow", "surface", "raised", "field")
 ON_GROUNDS: Final = ("text", "soft", "main", "good", "warn", "bad", "accent")
@@ -28,17 +28,10 @@ PAIRS: Final = (
 )
 
 
-def _luminance(colour: str) -> float:
+def rgb(colour: str) -> Sequence[int]:
+    """The parts of a colour such as ``#fff`` or ``#ffffff``."""
     digits = colour[1:] if len(colour) > len("#fff") else "".join(digit * 2 for digit in colour[1:])
-    parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
-    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of two colours, as WCAG 2.2 defines it."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
+    return [int(digits[place : place + 2], 16) for place in (0, 2, 4)]
 
 
 class LookTests(SynchronousTestCase):
@@ -59,7 +52,7 @@ class LookTests(SynchronousTestCase):
         """Texts, and all that can be pressed, stand out from their grounds."""
         for theme, colours in self.themes.items():
             for one, other, least in PAIRS:
-                found = contrast(colours[one], colours[other])
+                found = contrast(rgb(colours[one]), rgb(colours[other]))
                 self.assertGreaterEqual(found, least, f"{theme}: {one} on {other}")
 
     def test_faces(self) -> None:
@@ -67,7 +60,7 @@ class LookTests(SynchronousTestCase):
         tones = [colour for name, colour in self.same.items() if name.startswith("tone-")]
         self.assertEqual(len(tones), 7)
         for tone in tones:
-            self.assertGreaterEqual(contrast(self.same["face"], tone), TEXT, tone)
+            self.assertGreaterEqual(contrast(rgb(self.same["face"]), rgb(tone)), TEXT, tone)
 
     def test_nothing_else(self) -> None:
         """No other sheet of the pages has a colour of its own."""
