@@ -11,7 +11,7 @@ NAME ?=
 OPTIONS ?=
 
 # Debian packages that the tests need besides the lock file; `make acceptance` needs more.
-TEST_PACKAGES = chromium chromium-headless-shell coturn firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
+TEST_PACKAGES = chromium chromium-headless-shell coturn esbuild firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
 ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) buildah certbot curl faketime iproute2 make mmdebstrap nftables npm pebble procps
 # Build dependencies of the Debian package.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
@@ -28,7 +28,7 @@ DEVELOPMENT = $(VENV)/development-on-$(MADE_BY)
 SUPPLY_CHAIN = build/supply-chain/on-$(MADE_BY)
 MANUAL = build/manual/on-$(MADE_BY)
 
-.PHONY: help run test test-unit test-slow screens schemas types manual lint format bench acceptance lock sbom licences audit deb version dist release clean
+.PHONY: help run test test-unit test-slow screens schemas bundles types manual lint format bench acceptance lock sbom licences audit deb version dist release clean
 
 help:
 	@echo 'make run          start callnet on this machine (HOST=0.0.0.0: for everyone who can reach it)'
@@ -38,6 +38,7 @@ help:
 	@echo 'make screens      test the layout of the pages, and update the screenshots in docs/screens'
 	@echo 'make schemas      update the protocol reference and the schemas in docs/ from the structs'
 	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
+	@echo 'make bundles      after a change of a page: update its script and style sheet from the sources'
 	@echo 'make types        update the types of the JavaScript client from its comments'
 	@echo 'make lint         check format, style, types, language, translations, the oldest supported browser, and vendored files'
 	@echo 'make format       fix style and format the sources'
@@ -124,6 +125,9 @@ schemas: $(INSTALLED)
 manual: $(MANUAL)
 	@build/manual/bin/python -m sphinx --quiet --fail-on-warning --nitpicky --fresh-env --doctree-dir build/manual/doctrees docs build/manual/html
 	@echo build/manual/html/index.html
+
+bundles:
+	@tools/bundles --write
 
 types:
 	@tools/client-types --write

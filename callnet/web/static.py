@@ -1,8 +1,8 @@
 """Static files: compressed on the way, and kept by browsers for ever under a path that changes with them.
 
 A page names its scripts and sheets as they lie in the folder. What is sent names them under a *version*, such as
-``/static/v-0123456789abcdef/demo/page.js``, a hash of the whole folder: a module finds the modules beside it by
-relative paths, so all of them are of that version. A browser may keep these for ever (RFC 8246), and asks for nothing
+``/static/v-0123456789abcdef/demo/bundle.js``, a hash of the whole folder: what a script loads later it finds by
+relative paths, so that is of the same version. A browser may keep these for ever (RFC 8246), and asks for nothing
 but the page when it comes again. Under another version, of a page from before an upgrade, the present files are served.
 """
 

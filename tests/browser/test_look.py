@@ -159,8 +159,11 @@ class ChoiceTests(OwnDaemonCase):
             seen = {}
             for scheme in ("dark", "light"):
                 alice.page.emulate_media(color_scheme=scheme)
-                theme, seen[scheme] = self.colours(alice.page)
-                self.assertEqual(theme, scheme)
+                # The page is told of it with its next frame.
+                alice.page.wait_for_function(
+                    "(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme
+                )
+                _, seen[scheme] = self.colours(alice.page)
             self.assertNotEqual(seen["dark"], seen["light"])
             alice.press("to-settings")
             alice.press("theme-dark")

@@ -45,16 +45,16 @@ class TooOldTests(BrowserCase):
         visitor.complaints.clear()  # of the page that did not start
 
     def test_a_script_that_does_not_parse(self) -> Deferred[None]:
-        """Where a module has syntax that the browser does not know, or is missing, a sentence says how to continue."""
+        """Where the script is missing, or has syntax that the browser does not know, a sentence says what to do."""
 
         def answer(route: Route) -> None:
             route.fulfill(body="export const newer = 1 ||||= 2;", content_type="text/javascript")
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
-            for name, handler in (("words.js", answer), ("call.js", answer), ("view.js", lambda route: route.abort())):
+            for handler in (answer, lambda route: route.abort()):
                 visitor = stage.visitor(browser)
-                visitor.page.route(f"**/{name}", handler)
+                visitor.page.route("**/bundle.js", handler)
                 self.assert_told(visitor)
 
         return self.play(story)
@@ -64,11 +64,10 @@ class TooOldTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
-            for name in ("words.js", "line.js"):
-                visitor = phone(stage, browser)
-                visitor.page.route(f"**/{name}", lambda route: route.abort())
-                visitor.open()
-                self.assert_sentence(visitor)
+            visitor = phone(stage, browser)
+            visitor.page.route("**/bundle.js", lambda route: route.abort())
+            visitor.open()
+            self.assert_sentence(visitor)
             visitor = phone(stage, browser)
             visitor.page.add_init_script(_WATCH)
             visitor.open()
@@ -78,8 +77,8 @@ class TooOldTests(BrowserCase):
 
         return self.play(story)
 
-    def test_a_module_that_fails(self) -> Deferred[None]:
-        """The notice is also shown where a module uses a feature that the browser does not have."""
+    def test_a_script_that_fails(self) -> Deferred[None]:
+        """The notice is also shown where the script uses a feature that the browser does not have."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))

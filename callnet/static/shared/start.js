@@ -1,11 +1,11 @@
 /**
- * Runs in the head, before the modules: chooses the language, asks for its words, and says so if the page does not
+ * Runs in the head, before the module: chooses the language, asks for its words, and says so if the page does not
  * start. This is ES5, and no module, so that every browser runs it.
  *
- * Only a script knows what was chosen before, so the words cannot be named by the page as its modules are. This one
- * comes first in the head, before the style sheets, which would hold it up: the words are asked for while most of the
- * modules are still to come, and are there when the last of them runs. shared/words.js reads the language from
- * `<html lang>`, and its fetch finds what is asked for here.
+ * Only a script knows what was chosen before, so the words cannot be named by the page as its module is. This one
+ * comes first in the head, before the style sheet, which would hold it up: the words are asked for while the module is
+ * still to come, and are there when it runs. shared/words.js reads the language from `<html lang>`, and its fetch finds
+ * what is asked for here.
  */
 (function () {
   var root = document.documentElement;
@@ -47,7 +47,7 @@
   link.href = words + nameOf(language) + ".json";
   document.head.appendChild(link);
 
-  // In a browser that is too old for the modules, or if one of them is missing. Those that can start have by then.
+  // In a browser that is too old for the module, or if it is missing. One that can start has by then.
   window.addEventListener("load", function () {
     if (root.getAttribute("data-started") !== null) return;
     document.getElementsByTagName("main")[0].hidden = true;
