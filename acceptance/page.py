@@ -61,12 +61,15 @@ _NOTE: Final = """
     window.usableAfter = 0;
     addEventListener("DOMContentLoaded", () => {
         const look = () => {
-            if (document.querySelector(%s)) window.usableAfter = window.usableAfter || performance.now();
+            if (!document.querySelector(%s)) return;
+            looking.disconnect();
+            requestAnimationFrame(() => setTimeout(() => { window.usableAfter = performance.now(); }));
         };
-        new MutationObserver(look).observe(document.body, { attributes: true });
+        const looking = new MutationObserver(look);
+        looking.observe(document.body, { attributes: true });
     });
 """
-"""Noted in the page: asking a slow browser from outside would wait for the answer, too."""
+"""Noted in the page when it is painted: asking a slow browser from outside would wait for the answer, too."""
 
 
 def measure(context: BrowserContext, browsers: Stage, way: Way, circumstances: Circumstances) -> float:

@@ -283,6 +283,8 @@ firstWords().then((words) => {
   setInterval(show, LOOK_EVERY);
   if (roomId !== "" && !given.has("prejoin")) join();
   else enterLobby();
+  // Not before there is something to read: else a slow device would lay the page out twice.
+  elements.stage.hidden = false;
 });
 
 // For start.js.
