@@ -16,6 +16,7 @@ from tests.browser.layout import settle
 from tests.browser.operator import NO_ANSWER, key_of, operator
 from tests.browser.phone_visitor import ALICE, BOB, PhoneVisitor, in_browsers_of_their_own, introduce, phone, talk
 from tests.browser.stage import Stage
+from tests.browser.test_call import meet
 
 WINDOWS: Final = ((320, 568), (390, 844), (768, 1024), (1366, 768), (1920, 1080), (2560, 1440), (3840, 2160))
 ZOOMS: Final = (1, 2, 4)
@@ -119,6 +120,27 @@ class EnlargedTests(OwnDaemonCase):
             visitor.enter("x" * 65)
             visitor.await_state("error", "invalid")
             found += [f"error, {fault}" for fault in enlarged_faults(visitor.page, layout.faults)]
+            self.assertEqual("\n".join(found), "")
+
+        return self.play(story)
+
+    def test_a_call(self) -> Deferred[None]:
+        """The page of a call is whole with the other's picture, and with each of its drawers."""
+
+        def story(stage: Stage) -> None:
+            red, _ = meet(stage)
+
+            def faults(page: Page) -> Sequence[str]:
+                page.hover("#remote", position={"x": 5, "y": 5}, force=True)  # so that the buttons do not step back
+                settle(page)
+                return layout.faults(page)
+
+            found = [f"pictures, {fault}" for fault in enlarged_faults(red.page, faults)]
+            for opened_by in ("chat", "more"):
+                red.page.set_viewport_size({"width": 1366, "height": 768})
+                red.press(opened_by)
+                found += [f"{opened_by}, {fault}" for fault in enlarged_faults(red.page, layout.faults)]
+                red.page.keyboard.press("Escape")
             self.assertEqual("\n".join(found), "")
 
         return self.play(story)
