@@ -41,6 +41,32 @@ class InviteTests(BrowserCase):
 
         return self.play(story)
 
+    def test_a_new_call(self) -> Deferred[None]:
+        """Who has no room's name gets one that nobody guesses; when the other has come there is no place to offer."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            visitor, other = stage.visitor(browser), stage.visitor(browser)
+            visitor.visit("?lang=en")
+            visitor.await_state("idle")
+            visitor.press("new-room")
+            visitor.await_state("waiting")
+            room = visitor.text("room")
+            self.assertRegex(room, "^[a-z]{3}-[a-z]{4}-[a-z]{3}$")
+            visitor.press("action")
+            visitor.await_shown("invite-drawer")
+            other.page.goto(visitor.page.input_value("#link"))
+            visitor.await_state("connected")
+            visitor.await_hidden("invite-drawer")
+            visitor.page.keyboard.press("Enter")
+            self.assertNotEqual(visitor.focused, "")
+            visitor.press("more")
+            self.assertFalse(visitor.is_visible("open-invite"))
+            visitor.page.reload()
+            visitor.await_state("connected")
+
+        return self.play(story)
+
     def test_copy_in_older_browsers(self) -> Deferred[None]:
         """Where the browser has no clipboard for pages the link is copied as of old, or marked for the person."""
 

@@ -3,6 +3,11 @@
  */
 
 import { elements } from "./dom.js";
+import { canInvite } from "./scene.js";
+
+/** Letters that nobody takes for others, and their number: nobody guesses a name of so many. */
+const LETTERS = "abcdefghjkmnpqrstuvwxyz";
+const PARTS = [3, 4, 3];
 
 export class Invite {
   #drawn = "";
@@ -16,8 +21,9 @@ export class Invite {
     elements.link.addEventListener("focus", () => elements.link.select());
   }
 
-  show({ roomId }) {
+  show({ roomId, call }) {
     elements.link.value = linkTo(roomId);
+    elements["open-invite"].hidden = !canInvite(call);
   }
 
   /** Tell whether the person sees it now. */
@@ -28,6 +34,15 @@ export class Invite {
     const { drawCode } = await links();
     drawCode(elements.code, link);
   }
+}
+
+/** A room that nobody is in: such as `kfm-wexo-jup`. */
+export function newRoom() {
+  return PARTS.map((length) => Array.from(crypto.getRandomValues(new Uint32Array(length)), letter).join("")).join("-");
+}
+
+function letter(number) {
+  return LETTERS[number % LETTERS.length];
 }
 
 // Few calls need it.

@@ -32,6 +32,7 @@ export class Message {
     elements.form.hidden = scene.state !== "idle";
     elements["room-label"].hidden = roomId !== "";
     elements["room-id"].hidden = roomId !== "";
+    elements["new-room"].hidden = roomId !== "";
     elements.actions.hidden = scene.actions.length === 0;
     put("action", words.action[scene.actions[0]] ?? "");
     put("second-action", words.action[scene.actions[1]] ?? "");

@@ -10,7 +10,7 @@ import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { elements } from "./dom.js";
 import { Floating } from "./floating.js";
-import { Invite } from "./invite.js";
+import { Invite, newRoom } from "./invite.js";
 import { Lobby } from "./lobby.js";
 import { Message, Status } from "./message.js";
 import { navigate } from "./navigation.js";
@@ -18,7 +18,7 @@ import { Own } from "./own.js";
 import { Panels } from "./panels.js";
 import { Reactions } from "./reactions.js";
 import { Rest } from "./rest.js";
-import { noticeOf, sceneOf } from "./scene.js";
+import { canInvite, noticeOf, sceneOf } from "./scene.js";
 import { Speaker } from "./speaker.js";
 import { Stage } from "./stage.js";
 import { Statistics } from "./statistics.js";
@@ -69,7 +69,7 @@ function show() {
   const passed = now < passing.until ? passing.notice : "";
   const notice = call === null ? "" : noticeOf(call, stage.isSilent, passed);
   view.show({ scene, call, own, notice, roomId, unread: chat.unread, now });
-  if (!CONTROLLED.has(scene.state)) panels.close();
+  if (!CONTROLLED.has(scene.state) || (panels.current === "invite" && !canInvite(call))) panels.close();
 }
 
 function notify(notice) {
@@ -171,7 +171,10 @@ function entered(event) {
   const wanted = roomId || elements["room-id"].value.trim();
   const isBad = wanted === "" || wanted.length > LONGEST_ROOM_ID;
   message.showRoomProblem(isBad);
-  if (isBad) return;
+  if (!isBad) enter(wanted);
+}
+
+function enter(wanted) {
   roomId = wanted;
   setParameters({ room_id: roomId, prejoin: null });
   // Who was told before that nothing can be opened is not told again.
@@ -222,6 +225,7 @@ function share() {
 }
 
 const presses = {
+  "new-room": () => enter(newRoom()),
   action: () => actions[scene.actions[0]](),
   "second-action": () => actions[scene.actions[1]](),
   mute: () => own.toggleMute(),

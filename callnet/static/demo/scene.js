@@ -65,6 +65,11 @@ export function noticeOf(call, isSilent, passing) {
   return call.quality === "weak" ? "weak" : "";
 }
 
+/** Whether somebody else has a place in the room, which is no call's. */
+export function canInvite(call) {
+  return call !== null && call.room !== null && call.room.state !== "meeting" && !OF_A_CALL.test(call.roomId);
+}
+
 /** The name of what is to be read instead of one's own picture before the call, in the words; "" if it is there. */
 export function previewOf(own) {
   if (own.state === "asking" || own.state === "refused") return own.state;
