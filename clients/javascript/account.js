@@ -163,15 +163,15 @@ export class Account {
   }
 
   /**
-   * Put a phone in the contact list, or give it another name there.
+   * Put a phone in the contact list, or change it there. What is left out stays as it is.
    * @param {string} phone
-   * @param {string} [name]
-   * @param {boolean} [favourite] whether it is one of the favourites; without it that stays as it is
+   * @param {string} [name] "": none of the owner's
+   * @param {boolean} [favourite] whether it is one of the favourites
    */
   async addContact(phone, name, favourite) {
     /** @type {Record<string, unknown>} */
     const fields = { contact_phone: phone };
-    if (name) fields.name = name;
+    if (name !== undefined) fields.name = name;
     if (favourite !== undefined) fields.favourite = favourite;
     await this.ask("/contacts/add", fields);
   }

@@ -70,6 +70,7 @@ test("each request has its path and its fields", async (t) => {
   assert.deepEqual(await one.contacts(), []);
   await one.addContact("2", "Bob");
   await one.addContact("2");
+  await one.addContact("2", "");
   await one.removeContact("2");
   await one.block("2");
   await one.unblock("2");
@@ -85,6 +86,7 @@ test("each request has its path and its fields", async (t) => {
     ["/getContactPersons", { phone: "1", ...token }],
     ["/contacts/add", { contact_phone: "2", name: "Bob", ...token }],
     ["/contacts/add", { contact_phone: "2", ...token }],
+    ["/contacts/add", { contact_phone: "2", name: "", ...token }],
     ["/contacts/remove", { contact_phone: "2", ...token }],
     ["/contacts/block", { contact_phone: "2", ...token }],
     ["/contacts/unblock", { contact_phone: "2", ...token }],
@@ -111,7 +113,7 @@ test("people, profiles, devices and deleted calls", async (t) => {
   await one.profile({ name: "Bob", photo: "data:image/png;base64,AAAA" });
   await one.profile({ photo: null });
   assert.deepEqual(await one.photo("2"), { version: "v", url: "data:image/png;base64,AAAA" });
-  await one.addContact("2", "", true);
+  await one.addContact("2", undefined, true);
   await one.dismiss("3");
   await one.renameDevice("x", "TV");
   await one.logOutDevice("x");

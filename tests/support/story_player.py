@@ -317,7 +317,7 @@ class Player:
         actor.call.signal(step["data"])
 
     async def _add_contact(self, actor: Actor, step: Step) -> None:
-        await actor.account.add_contact(self._phone(step), step.get("name", ""), step.get("favourite"))
+        await actor.account.add_contact(self._phone(step), step.get("name"), step.get("favourite"))
 
     async def _remove_contact(self, actor: Actor, step: Step) -> None:
         await actor.account.remove_contact(self._phone(step))

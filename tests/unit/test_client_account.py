@@ -183,7 +183,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(account.token, self.kept[-1].token)
 
     def test_contacts(self) -> None:
-        """Phones are put on the list, under a name, and taken off; rows have their presence."""
+        """Phones are put on the list, get a name and lose it, and are taken off; rows have their presence."""
         self.successResultOf(self.account_of(FRIEND, "phone1").login())
         self.assertEqual([], self.successResultOf(self.account.contacts()))
         self.successResultOf(self.account.add_contact(FRIEND))
@@ -191,6 +191,9 @@ class ServiceTests(SynchronousTestCase):
         self.fixture.put_online(DeviceAddress(FRIEND, "phone1"))
         rows = self.successResultOf(self.account.contacts())
         self.assertEqual([ContactRow(FRIEND, "phone1", "Mum", True)], rows)
+        for name, kept in ((None, "Mum"), ("", "")):
+            self.successResultOf(self.account.add_contact(FRIEND, name))
+            self.assertEqual(kept, self.successResultOf(self.account.people())[0].name)
         self.successResultOf(self.account.remove_contact(FRIEND))
         self.assertEqual([], self.successResultOf(self.account.contacts()))
 

@@ -94,10 +94,10 @@ export class Account {
      */
     dismiss(phone: string): Promise<void>;
     /**
-     * Put a phone in the contact list, or give it another name there.
+     * Put a phone in the contact list, or change it there. What is left out stays as it is.
      * @param {string} phone
-     * @param {string} [name]
-     * @param {boolean} [favourite] whether it is one of the favourites; without it that stays as it is
+     * @param {string} [name] "": none of the owner's
+     * @param {boolean} [favourite] whether it is one of the favourites
      */
     addContact(phone: string, name?: string | undefined, favourite?: boolean | undefined): Promise<void>;
     /**

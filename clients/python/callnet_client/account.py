@@ -229,14 +229,14 @@ class Account:
         """Leave a phone out of :meth:`added`."""
         return self.ask("/contacts/dismiss", contact_phone=phone).addCallback(_nothing)
 
-    def add_contact(self, phone: str, name: str = "", favourite: bool | None = None) -> Deferred[None]:
-        """Add a phone to the contact list, or change its name there.
+    def add_contact(self, phone: str, name: str | None = None, favourite: bool | None = None) -> Deferred[None]:
+        """Add a phone to the contact list, or change it there.
 
+        :param name: its name there; empty: none; ``None``: unchanged.
         :param favourite: whether it is one of the favourites; ``None``: unchanged.
         """
-        given: dict[str, Any] = {"name": name} if name else {}
-        if favourite is not None:
-            given["favourite"] = favourite
+        changes = {"name": name, "favourite": favourite}
+        given = {field: value for field, value in changes.items() if value is not None}
         return self.ask("/contacts/add", contact_phone=phone, **given).addCallback(_nothing)
 
     def remove_contact(self, phone: str) -> Deferred[None]:
