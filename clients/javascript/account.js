@@ -56,6 +56,8 @@ export class AccountError extends Error {
 /** One device at a server. Every request may fail with an AccountError. */
 export class Account {
   #keep;
+  /** @type {AccountError | null} By which its secret was refused, until somebody logs in. */
+  #refusal = null;
 
   /** @param {AccountOptions} options */
   constructor({ site, phone, deviceId, kept = null, keep }) {
@@ -74,17 +76,25 @@ export class Account {
 
   /** Whether there is a token that should be good. */
   get isLoggedIn() {
-    return this.token !== null && Date.now() < this.expiresAt;
+    return this.token !== null && this.#refusal === null && Date.now() < this.expiresAt;
   }
 
   /**
-   * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
+   * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device. One that is
+   * refused is kept no longer, because the device was removed or logged out: the next login is that of a new device.
    * @param {string} [code] the one-time code that the phone was sent, where one is asked for
    */
   async login(code) {
+    this.#refusal = null;
     const { secret } = this;
     await this._login(code);
     if (this.secret !== secret) await this._login();
+  }
+
+  /** Log in as `ask` and a Device do by themselves: a device that was removed comes back only by `login`. */
+  async loginAgain() {
+    if (this.#refusal !== null) throw this.#refusal;
+    await this.login();
   }
 
   /**
@@ -92,11 +102,24 @@ export class Account {
    * @param {string} [code]
    */
   async _login(code) {
+    const { secret } = this;
     /** @type {Record<string, unknown>} */
     const fields = { phone: this.phone, device_id: this.deviceId };
-    if (this.secret !== null) fields.secret = this.secret;
+    if (secret !== null) fields.secret = secret;
     if (code) fields.code = code;
-    this._loggedIn(await this._post("/account/login", fields));
+    try {
+      this._loggedIn(await this._post("/account/login", fields));
+    } catch (error) {
+      if (secret !== null && secret === this.secret && isRefusal(error, ERROR.DEVICE)) this._refused(error);
+      throw error;
+    }
+  }
+
+  /** @private @param {AccountError} refusal */
+  _refused(refusal) {
+    this.#refusal = refusal;
+    this.secret = null;
+    this._keepAll();
   }
 
   /** Have a one-time code sent to the phone. */
@@ -331,13 +354,13 @@ export class Account {
    * @returns {Promise<any>} the whole answer
    */
   async ask(path, fields = {}) {
-    if (this.token === null) await this.login();
+    if (this.token === null) await this.loginAgain();
     try {
       return await this._post(path, { ...fields, token: this.token });
     } catch (error) {
       if (!isRefusal(error, ERROR.TOKEN)) throw error;
     }
-    await this.login();
+    await this.loginAgain();
     return this._post(path, { ...fields, token: this.token });
   }
 
@@ -396,6 +419,7 @@ export class Account {
  * Whether the server has refused with this code.
  * @param {unknown} error
  * @param {number} code
+ * @returns {error is AccountError}
  */
 function isRefusal(error, code) {
   return error instanceof AccountError && error.code === code;

@@ -218,6 +218,54 @@ test("a device that is closed when its token is refused does not log in again", 
   assert.deepEqual(asked, []);
 });
 
+test("a device whose secret is refused keeps it no longer, and comes back as a new one when it is told to", async (t) => {
+  const refused = { errorCode: ERROR.TOKEN, message: "no" };
+  const gone = { errorCode: ERROR.DEVICE, message: "the device does not belong to the phone" };
+  const claimed = { ...LOGIN, token: "claimed" };
+  const { site, asked } = await server(t, refused, gone, refused, { ...LOGIN, device_secret: "new" }, claimed);
+  const kept = [];
+  const old = { token: "old", expiresAt: Date.now() + 9e9, secret: "s" };
+  const one = account(site, { kept: old, keep: (all) => kept.push(all) });
+  await assert.rejects(one.people(), { code: ERROR.DEVICE });
+  await assert.rejects(one.people(), { code: ERROR.DEVICE });
+  assert.deepEqual([one.isLoggedIn, one.secret, kept.map(({ secret }) => secret)], [false, null, [null]]);
+  FakeSocket.all = [];
+  const device = new Device(one, { WebSocket: FakeSocket });
+  t.after(() => void device.close());
+  device.connect();
+  assert.equal(await nextToken(), "claimed");
+  assert.deepEqual(asked.map(({ path, fields }) => [path, fields.secret]), [
+    ["/contacts/list", undefined],
+    ["/account/login", "s"],
+    ["/contacts/list", undefined],
+    ["/account/login", undefined],
+    ["/account/login", "new"],
+  ]);
+});
+
+test("the late refusal of an old secret leaves a newer one alone", async (t) => {
+  const { site } = await server(t, { errorCode: ERROR.DEVICE, message: "no" });
+  const one = account(site, { kept: { token: "t", expiresAt: Date.now() + 9e9, secret: "old" }, keep: () => {} });
+  const refused = one.login();
+  one.secret = "new";
+  await assert.rejects(refused, { code: ERROR.DEVICE });
+  assert.deepEqual([one.secret, one.isLoggedIn], ["new", true]);
+});
+
+test("a removed device that hears of it by a request is denied by its connection, too", async (t) => {
+  const refused = { errorCode: ERROR.TOKEN, message: "no" };
+  const { site, asked } = await server(t, refused, { errorCode: ERROR.DEVICE, message: "no" }, LOGIN);
+  FakeSocket.all = [];
+  const one = account(site, { kept: { token: "old", expiresAt: Date.now() + 9e9, secret: "s" }, keep: () => {} });
+  const device = new Device(one, { WebSocket: FakeSocket });
+  t.after(() => void device.close());
+  device.connect();
+  FakeSocket.last.open("callnet.v2");
+  await assert.rejects(one.devices(), { code: ERROR.DEVICE });
+  FakeSocket.last.lose(4401);
+  assert.deepEqual([await device.until("online"), device.denial.code, asked.length], ["denied", ERROR.DEVICE, 2]);
+});
+
 test("a token that the server does not like is replaced", async (t) => {
   const { site, asked } = await server(t, LOGIN);
   const device = connecting(t, site, { token: "old", expiresAt: Date.now() + 9e9 });

@@ -353,6 +353,9 @@ class Player:
         device_id = self._actors[step["whom"]].account.address.device_id
         await actor.account.rename_device(device_id, step["label"])
 
+    async def _remove_device(self, actor: Actor, step: Step) -> None:
+        await actor.account.remove_device(self._actors[step["whom"]].account.address.device_id)
+
     async def _watch_changes(self, actor: Actor, step: Step) -> None:
         actor.watched = step["what"]
 

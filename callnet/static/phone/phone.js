@@ -268,14 +268,12 @@ export class Phone {
     const device = number === 1 ? who : { ...who, deviceId: `${who.deviceId} ${number}` };
     if (!isLast && !(await identity.isFree(device))) return next();
     const account = this._account(device);
+    const { secret } = account;
     try {
       await account.login(code);
     } catch (error) {
-      if (error.code === ERROR.DEVICE && account.secret !== null) {
-        // Another device has removed this one meanwhile: it may come as a new one.
-        identity.keep(device, null);
-        return this._logIn(who, code, names, number);
-      }
+      // Another device has removed this one meanwhile: it may come as a new one.
+      if (error.code === ERROR.DEVICE && account.secret !== secret) return this._logIn(who, code, names, number);
       if (isLast || error.code !== ERROR.DEVICE) throw error;
       return next();
     }
@@ -336,8 +334,6 @@ export class Phone {
       identity.leave(account);
       forgetPhotos().catch(() => {});
       account.forget();
-      // A secret that was refused stays so; without it the device may come as a new one.
-      if (device.denial.code === ERROR.DEVICE) identity.keep(account, null);
       this._leave();
     }
     this.#changed();

@@ -56,15 +56,20 @@ export class Account {
     /** Whether there is a token that should be good. */
     get isLoggedIn(): boolean;
     /**
-     * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
+     * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device. One that is
+     * refused is kept no longer, because the device was removed or logged out: the next login is that of a new device.
      * @param {string} [code] the one-time code that the phone was sent, where one is asked for
      */
     login(code?: string | undefined): Promise<void>;
+    /** Log in as `ask` and a Device do by themselves: a device that was removed comes back only by `login`. */
+    loginAgain(): Promise<void>;
     /**
      * @private
      * @param {string} [code]
      */
     private _login;
+    /** @private @param {AccountError} refusal */
+    private _refused;
     /** Have a one-time code sent to the phone. */
     requestCode(): Promise<void>;
     /** See to it that the token is good for another day; to be called now and then, as a Device does. */

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, fail
 
 from callnet_client.address import DeviceAddress
 from callnet_client.errors import AccountError
@@ -162,6 +163,8 @@ class Account:
         self.address: Final = DeviceAddress(phone, device_id)
         self.credentials = kept or Credentials()
         self._keep = keep
+        self._refusal: AccountError | None = None
+        """The refusal of its secret, until the next :meth:`login`."""
 
     @property
     def token(self) -> str | None:
@@ -171,15 +174,25 @@ class Account:
     @property
     def is_logged_in(self) -> bool:
         """True if there is an unexpired token."""
-        return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
+        if self.token is None or self._refusal is not None:
+            return False
+        return self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
         """Log in. A secret that is offered is shown at once if ``keep`` is given, which claims the device.
 
+        A refused secret is no longer kept, because the device was removed or logged out: the next login is that of a
+        new device.
+
         :param code: the one-time code that the phone was sent, if one is required.
         :return: a Deferred with the token.
         """
+        self._refusal = None
         return Deferred.fromCoroutine(self._login(code))
+
+    def login_again(self) -> Deferred[str]:
+        """Log in as :meth:`ask` and a Device do by themselves: a removed device comes back only by :meth:`login`."""
+        return self.login() if self._refusal is None else fail(self._refusal)
 
     async def _login(self, code: str) -> str:
         answer = await self._ask_for_token(code)
@@ -188,13 +201,20 @@ class Account:
             return token
         return self._logged_in(await self._ask_for_token())
 
-    def _ask_for_token(self, code: str = "") -> Deferred[Mapping[str, Any]]:
+    async def _ask_for_token(self, code: str = "") -> Mapping[str, Any]:
+        secret = self.credentials.secret
         fields = {"phone": self.address.phone, "device_id": self.address.device_id}
-        if self.credentials.secret is not None:
-            fields["secret"] = self.credentials.secret
+        if secret is not None:
+            fields["secret"] = secret
         if code:
             fields["code"] = code
-        return self.server.post("/account/login", fields)
+        try:
+            return await self.server.post("/account/login", fields)
+        except AccountError as error:
+            if error.code == ErrorCode.DEVICE and secret is not None and secret == self.credentials.secret:
+                self._refusal = error
+                self._keep_now(replace(self.credentials, secret=None))
+            raise
 
     def request_code(self) -> Deferred[None]:
         """Request a one-time code for the phone."""
@@ -319,13 +339,13 @@ class Account:
         return Deferred.fromCoroutine(self._ask(path, fields))
 
     async def _ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        token = await self.login() if self.token is None else self.token
+        token = await self.login_again() if self.token is None else self.token
         try:
             return await self.server.post(path, {**fields, "token": token})
         except AccountError as error:
             if error.code != ErrorCode.TOKEN:
                 raise
-        return await self.server.post(path, {**fields, "token": await self.login()})
+        return await self.server.post(path, {**fields, "token": await self.login_again()})
 
     async def _renew(self) -> None:
         if self.token is None or self.credentials.expires_at - self.server.reactor.seconds() > RENEW_BEFORE:
