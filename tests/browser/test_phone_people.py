@@ -118,7 +118,7 @@ class PeopleTests(OwnDaemonCase):
 
             bob.log_in(*BOB)
             alice.await_contact(BOB.phone, online=True)
-            bob.page.click("#own-invitation .main")
+            bob.page.click("#own-invitation [data-key=share]")
             bob.await_that("window.shared")
             self.assertEqual(bob.page.evaluate("window.shared.url"), link)
             self.assertIn(BOB.phone, bob.page.evaluate("window.shared.text"))
@@ -246,7 +246,7 @@ class PeopleTests(OwnDaemonCase):
                 if bob.is_visible("adders"):
                     bob.page.click(f'[data-key="dismiss-{ALICE.phone}"]')
                     bob.await_hidden("adders")
-                    self.assertEqual(bob.focused, "add")
+                    self.assertEqual(bob.focused, "add-phone")
             self.assertFalse(bob.is_visible("adders"))
 
         return self.play(story)

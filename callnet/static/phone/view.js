@@ -29,10 +29,13 @@ export class View {
   #scene = "";
   #sceneSince = 0;
   #shownName = undefined;
+  #isRead = false;
   #open = { content: "", element: null };
 
   /** Which part of the home is shown. */
   part = "contacts";
+  /** Whether a contact is being added; without any, the form for that is there anyway. */
+  isAdding = false;
   /** Which contact is being changed, and which one invited: a phone, or null. */
   edited = null;
   invited = null;
@@ -92,7 +95,22 @@ export class View {
     if (phone.device !== null) this._showHome(phone);
     this._showCall(phone, scene);
     // Of a call its page takes the focus.
-    if (isNew && scene !== "call") this.main()?.focus();
+    if ((isNew && scene !== "call") || this._isJustRead(phone, scene)) this._focus();
+  }
+
+  /** Whether there are contacts now, or none, where nobody has begun to do something else meanwhile. */
+  _isJustRead({ book }, scene) {
+    const wasRead = this.#isRead;
+    this.#isRead = book?.isKnown ?? false;
+    const isIdle = [document.body, this.#elements.add].includes(document.activeElement);
+    return this.#isRead && !wasRead && scene === "home" && isIdle;
+  }
+
+  // A field would call up the keyboard of a touch screen: there the part that it is in has the focus.
+  _focus() {
+    const main = this.main();
+    const isCovering = matchMedia("(pointer: coarse)").matches && main?.matches("input");
+    (isCovering ? main.closest("[tabindex]") : main)?.focus();
   }
 
   /** What matters most now. */
@@ -181,12 +199,15 @@ export class View {
       }),
     );
     put(this.#elements["nobody-found"], people.length === 0 && everybody.length > 0 ? this.#words.nobody_found : "");
-    const isEmpty = book.isKnown && everybody.length === 0 && this.#elements["add-form"].hidden;
-    this.#elements["no-people"].hidden = !isEmpty;
+    const isEmpty = book.isKnown && everybody.length === 0;
+    this.#elements.add.hidden = isEmpty;
+    this.#elements.add.setAttribute("aria-expanded", String(this.isAdding));
+    this.#elements["add-form"].hidden = !isEmpty && !this.isAdding;
+    this.#elements["add-intro"].hidden = this.#elements["no-people"].hidden = !isEmpty;
     if (!isEmpty) return;
     put(this.#elements["own-number"], account.phone);
     fill(this.#elements["own-invitation"], { phone: account.phone, language: this.#words.lang }, () => [
-      invitation(account.phone, this.#words, this.#doings.say),
+      invitation(account.phone, this.#words, this.#doings.say, "plain"),
     ]);
   }
 
