@@ -258,8 +258,10 @@ export class View {
     const name = call === null ? "" : phone.nameOf(call.peer.phone, call.name);
     const rings = { ringing: "incoming", calling: "outgoing" };
     const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
-    this.#ringer.ring(rings[scene] ?? null, title, home);
-    if (scene === "ringing" || scene === "calling") this._showRing(phone, call, name);
+    const kind = rings[scene] ?? null;
+    const photo = kind === null ? "" : phone.photos.of(call.peer.phone, phone.book.photoOf(call.peer.phone));
+    this.#ringer.ring(kind, title, home, photo);
+    if (kind !== null) this._showRing(phone, call, name, photo);
     if (scene === "call") {
       put(this.#elements["call-name"], name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
@@ -275,14 +277,13 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing({ device, book, photos }, call, name) {
+  _showRing({ device }, call, name, photo) {
     const words = this.#words;
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
     put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
-    const { phone } = call.peer;
-    const shown = [phone, name, photos.of(phone, book.photoOf(phone))];
+    const shown = [call.peer.phone, name, photo];
     fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;
