@@ -316,8 +316,9 @@ export class Account {
    * @returns {Promise<Settings>}
    */
   async settings(changes = {}) {
-    const { do_not_disturb, auto_answer, who_may_call = "anyone" } = await this.ask("/account/settings", changes);
-    return { do_not_disturb, auto_answer, who_may_call };
+    const found = await this.ask("/account/settings", changes);
+    const { do_not_disturb, do_not_disturb_until = null, auto_answer, who_may_call = "anyone" } = found;
+    return { do_not_disturb, do_not_disturb_until, auto_answer, who_may_call };
   }
 
   /**

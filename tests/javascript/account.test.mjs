@@ -75,7 +75,8 @@ test("each request has its path and its fields", async (t) => {
   await one.block("2");
   await one.unblock("2");
   assert.deepEqual(await one.history({ limit: 2, after: "x" }), { calls: [], next: null });
-  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), { do_not_disturb: null, auto_answer: [], who_may_call: "anyone" });
+  const nothing = { do_not_disturb: null, do_not_disturb_until: null, auto_answer: [], who_may_call: "anyone" };
+  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), nothing);
   assert.deepEqual(await one.iceServers(), { ice_servers: [], expires_in: 60 });
   await one.setPush("webhook", "box-7");
   assert.equal(await one.pushKey(), "k");

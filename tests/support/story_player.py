@@ -385,6 +385,7 @@ class Player:
         now = await actor.account.settings(**step["changes"])
         found = {
             "do_not_disturb": now.do_not_disturb,
+            "do_not_disturb_until": now.do_not_disturb_until,
             "auto_answer": list(now.auto_answer),
             "who_may_call": now.who_may_call,
         }

@@ -139,6 +139,8 @@ class Settings(Struct, frozen=True):
     """Phones whose calls are answered automatically."""
     who_may_call: str = "anyone"
     """``anyone``, or ``contacts``: only phones in the contact list may call."""
+    do_not_disturb_until: float | None = None
+    """Seconds since 1970 until when nobody can call, whatever the quiet hours; ``None``: there is no such time."""
 
 
 class Account:
