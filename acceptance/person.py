@@ -118,8 +118,6 @@ class Person:
         self.number: Final = number
         self.clicks = 0
         """Buttons that were pressed."""
-        self.enters = 0
-        """Forms that were sent with the Enter key."""
         self._words = words
 
     def open(self, url: str) -> None:
@@ -151,7 +149,6 @@ class Person:
     def enter(self) -> None:
         """Send the form that was just filled in with the Enter key."""
         self.page.keyboard.press("Enter")
-        self.enters += 1
 
     def sees(self, path: str, **values: str) -> None:
         """Wait until this can be read, or something is called so."""

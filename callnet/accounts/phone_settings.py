@@ -36,18 +36,21 @@ class SettingsOfPhones:
         quiet: QuietHours | UnsetType | None = UNSET,
         answered: Collection[str] | UnsetType = UNSET,
         who_may_call: WhoMayCall | UnsetType = UNSET,
+        until: float | UnsetType | None = UNSET,
     ) -> Deferred[PhoneSettings]:
         """Change settings of the token's phone, and return all.
 
         :param quiet: the hours in which the phone rings for its own devices only; ``None``: there are none.
         :param answered: the phones whose calls its devices may answer automatically.
         :param who_may_call: the answer is ``contacts`` whatever this is, if that holds for all phones.
+        :param until: the time before which the phone rings for its own devices only, whatever the hours, in seconds
+            since 1970; ``None``: there is none, as in the answer once it is over.
         :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: the time zone is not known, or too many phones are named.
         :raises PhoneInvalid: one of them is not acceptable, or the token's own.
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._change(token, quiet, answered, who_may_call))
+        return Deferred.fromCoroutine(self._change(token, quiet, answered, who_may_call, until))
 
     async def _change(
         self,
@@ -55,13 +58,17 @@ class SettingsOfPhones:
         quiet: QuietHours | UnsetType | None,
         answered: Collection[str] | UnsetType,
         who_may_call: WhoMayCall | UnsetType,
+        until: float | UnsetType | None,
     ) -> PhoneSettings:
         phone = self._tokens.verify(token).device.phone
         if isinstance(quiet, QuietHours) and time_zone(quiet.time_zone) is None:
             raise DataInvalid("do_not_disturb: unknown time_zone")
         if not isinstance(answered, UnsetType):
             answered = self._read_phones(phone, answered)
-        found = await self._settings.change(phone, quiet, answered, self._tokens.now(), who_may_call)
+        now = self._tokens.now()
+        found = await self._settings.change(phone, quiet, answered, now, who_may_call, until)
+        if found.quiet_until is not None and found.quiet_until <= now:
+            found = replace(found, quiet_until=None)
         return replace(found, who_may_call="contacts") if self._contacts_only else found
 
     def _read_phones(self, owner: str, texts: Collection[str]) -> Collection[str]:

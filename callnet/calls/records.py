@@ -35,6 +35,8 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     """Hours in which no phone may call."""
     wakes: frozenset[str] = frozenset()
     """The ids of its devices that can be woken: they can be called without a socket."""
+    quiet_until: float | None = None
+    """The time before which no phone may call, in seconds since 1970."""
 
     @property
     def is_kept_once(self) -> bool:
@@ -49,11 +51,12 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
         wakes = self.wakes & {device_id}
         if self.is_kept_once:
             return Policy(only=KEPT_ONCE, wakes=wakes)
-        return self if wakes == self.wakes else Policy(self.blocked, self.only, self.quiet, wakes)
+        return self if wakes == self.wakes else Policy(self.blocked, self.only, self.quiet, wakes, self.quiet_until)
 
     def allows(self, phone: str, date: float) -> bool:
         """Return whether a phone may call at a date, in seconds since 1970."""
-        return self.admits(phone) and (self.quiet is None or not self.quiet.cover(date))
+        is_quiet = date < (self.quiet_until or 0.0) or (self.quiet is not None and self.quiet.cover(date))
+        return self.admits(phone) and not is_quiet
 
     def admits(self, phone: str) -> bool:
         """Return whether a phone may call at some time."""

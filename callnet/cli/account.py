@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime
 
 import click
 import msgspec
@@ -109,7 +110,7 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     metavar="FROM TO ZONE",
     help='Set daily quiet hours, for example: 22:30 07:00 Europe/Berlin. "00:00 00:00" means always.',
 )
-@click.option("--disturb", is_flag=True, help="Clear the quiet hours.")
+@click.option("--disturb", is_flag=True, help="Clear the quiet hours, and the end of a single quiet time.")
 @click.option(
     "--auto-answer", "answered", multiple=True, metavar="PHONE", help="Let its devices answer this phone automatically."
 )
@@ -141,10 +142,13 @@ def settings_(
     quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
     with opened(settings) as database:
         given = sorted(set(others)) if others or no_auto_answer else UNSET
-        found = change(database, phone, quiet, given, time.time(), UNSET if who_may_call is None else who_may_call)
+        who = UNSET if who_may_call is None else who_may_call
+        found = change(database, phone, quiet, given, time.time(), who, None if disturb else UNSET)
     if found.quiet is not None:
         shown = found.quiet.fields()
         click.echo(f"quiet from {shown['from']} to {shown['to']}, {shown['time_zone']}")
+    if found.quiet_until is not None and found.quiet_until > time.time():
+        click.echo(f"quiet until {datetime.fromtimestamp(found.quiet_until, UTC):%Y-%m-%d %H:%M} UTC")
     for other in found.auto_answer:
         click.echo(f"answers {other} automatically")
     if found.who_may_call == "contacts":

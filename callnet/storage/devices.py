@@ -31,6 +31,7 @@ from callnet.storage.tables import (
     profile,
     push_registration,
     quiet_hours,
+    quiet_until,
 )
 
 
@@ -223,6 +224,8 @@ class PersonalData(Struct, frozen=True):
     favourites: Sequence[str]
     blocked: Sequence[str]
     do_not_disturb: Mapping[str, str] | None
+    do_not_disturb_until: float | None
+    """Seconds since 1970."""
     auto_answer: Sequence[str]
     who_may_call: WhoMayCall
     wake: Sequence[WakeRow]
@@ -265,6 +268,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         [row.contact for row in names if row.favourite],
         list(refused),
         None if settings.quiet is None else settings.quiet.fields(),
+        settings.quiet_until,
         settings.auto_answer,
         settings.who_may_call,
         [WakeRow(one.device.device_id, one.kind, one.target, one.created_at) for one in wake],
@@ -285,6 +289,7 @@ def delete(database: Database, phone: str, clock: Callable[[], float]) -> bool:
             (contact, contact.c.owner),
             (blocked, blocked.c.owner),
             (quiet_hours, quiet_hours.c.phone),
+            (quiet_until, quiet_until.c.phone),
             (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
             (contacts_only, contacts_only.c.phone),

@@ -16,7 +16,16 @@ from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.push import PushKind
-from callnet.storage.tables import Run, auto_answer, blocked, contact, contacts_only, push_registration, quiet_hours
+from callnet.storage.tables import (
+    Run,
+    auto_answer,
+    blocked,
+    contact,
+    contacts_only,
+    push_registration,
+    quiet_hours,
+    quiet_until,
+)
 
 WhoMayCall: TypeAlias = Literal["anyone", "contacts"]
 """The phones that may call one, in the words of ``accounts.who_may_call``: all that it does not block, or of these
@@ -30,6 +39,8 @@ class PhoneSettings(Struct, frozen=True):
     auto_answer: Sequence[str]
     """Phones whose calls its devices may answer automatically, in order."""
     who_may_call: WhoMayCall = "anyone"
+    quiet_until: float | None = None
+    """The time before which it does not ring, in seconds since 1970; it may be over."""
 
 
 class SqlPreferences:
@@ -58,7 +69,8 @@ class SqlPreferences:
             return None
         wakeful = select(push_registration.c.phone).where(self._is_way)
         strict = select(contacts_only.c.phone)
-        return self._owners(most, select(blocked.c.owner), select(quiet_hours.c.phone), wakeful, strict)
+        quiet = select(quiet_hours.c.phone), select(quiet_until.c.phone)
+        return self._owners(most, select(blocked.c.owner), *quiet, wakeful, strict)
 
     def announced(self, most: int) -> Deferred[Collection[str] | None]:
         """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``.
@@ -99,13 +111,19 @@ class SqlPreferences:
             answered = _lists(connection, auto_answer, auto_answer.c.phone, phones)
             wakes = _lists(connection, push_registration, push_registration.c.device_id, phones, self._is_way)
             names = _names(connection, phones)
-            quiet = _quiet_hours(connection, phones)
+            quiet, until = _quiet_hours(connection, phones), _quiet_until(connection, phones)
             strict = phones if self._contacts_only else strict_phones(connection, phones)
         found: dict[str, Preferences] = {}
         for phone in phones:
             listed = names.get(phone, {})
             only = frozenset(listed) if phone in strict else None
-            policy = Policy(frozenset(refused.get(phone, ())), only, quiet.get(phone), frozenset(wakes.get(phone, ())))
+            policy = Policy(
+                frozenset(refused.get(phone, ())),
+                only,
+                quiet.get(phone),
+                frozenset(wakes.get(phone, ())),
+                until.get(phone),
+            )
             known = {other: name for other, name in listed.items() if name}
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
@@ -154,6 +172,11 @@ def _quiet_hours(connection: Connection, phones: Collection[str]) -> dict[str, Q
     return {row.phone: quiet_hours_of(row) for row in rows}
 
 
+def _quiet_until(connection: Connection, phones: Collection[str]) -> dict[str, float]:
+    rows = connection.execute(select(quiet_until).where(quiet_until.c.phone.in_(phones)))
+    return {row.phone: row.until for row in rows}
+
+
 def quiet_hours_of(row: Any) -> QuietHours:
     """The preferences in a row of the table."""
     return QuietHours(row.begins, row.ends, row.time_zone)
@@ -176,15 +199,17 @@ class SqlPhoneSettings:
         answered: Collection[str] | UnsetType,
         now: float,
         who_may_call: WhoMayCall | UnsetType = UNSET,
+        until: float | UnsetType | None = UNSET,
     ) -> Deferred[PhoneSettings]:
         """Change some settings, and return all.
 
-        :param quiet: ``None``: the phone rings at all times.
+        :param quiet: ``None``: there are no quiet hours.
         :param answered: each of them once.
         :param now: in seconds since 1970.
+        :param until: the time before which the phone does not ring, in seconds since 1970; ``None``: there is none.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(change, self._database, phone, quiet, answered, now, who_may_call)
+        return self._run(change, self._database, phone, quiet, answered, now, who_may_call, until)
 
 
 def change(
@@ -194,9 +219,10 @@ def change(
     answered: Collection[str] | UnsetType,
     now: float,
     who_may_call: WhoMayCall | UnsetType = UNSET,
+    until: float | UnsetType | None = UNSET,
 ) -> PhoneSettings:
     """Do what :meth:`SqlPhoneSettings.change` says, and return when it is done."""
-    if quiet is UNSET and answered is UNSET and who_may_call is UNSET:
+    if quiet is UNSET and answered is UNSET and who_may_call is UNSET and until is UNSET:
         with database.read() as connection:
             return settings_of(connection, phone)
     with database.write() as connection:
@@ -207,6 +233,8 @@ def change(
             _set_auto_answer(connection, phone, answered)
         if not isinstance(who_may_call, UnsetType):
             _set_who_may_call(database, connection, phone, who_may_call)
+        if not isinstance(until, UnsetType):
+            _set_quiet_until(connection, phone, until)
         changes.note(connection, [phone], now, Topic.SETTINGS)
         return settings_of(connection, phone)
 
@@ -219,6 +247,7 @@ def settings_of(connection: Connection, phone: str) -> PhoneSettings:
         None if row is None else quiet_hours_of(row),
         connection.scalars(others).all(),
         "contacts" if strict_phones(connection, [phone]) else "anyone",
+        _quiet_until(connection, [phone]).get(phone),
     )
 
 
@@ -227,6 +256,12 @@ def _set_quiet_hours(connection: Connection, phone: str, quiet: QuietHours | Non
     if quiet is not None:
         row = {"phone": phone, "begins": quiet.begins, "ends": quiet.ends, "time_zone": quiet.time_zone}
         connection.execute(quiet_hours.insert(), [row])
+
+
+def _set_quiet_until(connection: Connection, phone: str, until: float | None) -> None:
+    connection.execute(quiet_until.delete().where(quiet_until.c.phone == phone))
+    if until is not None:
+        connection.execute(quiet_until.insert(), [{"phone": phone, "until": until}])
 
 
 def _set_auto_answer(connection: Connection, owner: str, phones: Collection[str]) -> None:

@@ -199,6 +199,14 @@ quiet_hours = Table(
     Column("time_zone", _text(TIME_ZONE_MAX), nullable=False),
 )
 
+# Phones that are not to ring before a time, whatever their quiet hours.
+quiet_until = Table(
+    "quiet_until",
+    metadata,
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+    Column("until", Double, nullable=False),  # in seconds since 1970
+)
+
 # Pairs of phones: devices of ``owner`` may answer ``phone`` by themselves.
 auto_answer = Table(
     "auto_answer",

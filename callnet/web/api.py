@@ -181,9 +181,10 @@ class AccountApi:
         quiet = asked.do_not_disturb
         wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
         token = self._counted(request, asked.token)
-        found = await self._settings.change(token, wanted, asked.auto_answer, asked.who_may_call)
+        until = asked.do_not_disturb_until
+        found = await self._settings.change(token, wanted, asked.auto_answer, asked.who_may_call, until)
         do_not_disturb = None if found.quiet is None else QuietHoursAnswered.of(found.quiet)
-        return SettingsAnswer(do_not_disturb, found.auto_answer, found.who_may_call)
+        return SettingsAnswer(do_not_disturb, found.quiet_until, found.auto_answer, found.who_may_call)
 
     @call(routes, "/calls/history")
     async def history(self, request: IRequest, asked: HistoryRequest) -> PastCallPage:

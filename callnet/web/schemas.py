@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from callnet.calls.quiet_hours import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.preferences import WhoMayCall
-from callnet.util.schema_hints import PHONE, ROOM_OR_ALL
+from callnet.util.schema_hints import NOT_NEGATIVE, PHONE, ROOM_OR_ALL
 
 _encode = Encoder().encode
 
@@ -171,6 +171,7 @@ class SettingsRequest(Struct, frozen=True):
 
     token: str | None = None
     do_not_disturb: QuietHoursFields | UnsetType | None = UNSET
+    do_not_disturb_until: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
     auto_answer: list[str] | UnsetType = UNSET
     who_may_call: WhoMayCall | UnsetType = UNSET
     """``contacts``: only phones in the phone's list may call it; ``anyone``: every phone that it has not blocked."""
@@ -199,6 +200,7 @@ def bearer_token(request: IRequest) -> str | None:
 _EXPECTED = {
     "limit": "a whole number from 1 to 500",
     "do_not_disturb": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
+    "do_not_disturb_until": "a time in seconds since 1970, or null",
     "kind": '"webhook", "webpush" or "none"',
     "auto_answer": "an array of strings",
     "favourite": "true, false or null",
@@ -281,6 +283,7 @@ class SettingsAnswer(Struct, frozen=True):
     """The settings of a phone for calls to it."""
 
     do_not_disturb: QuietHoursAnswered | None
+    do_not_disturb_until: Annotated[float, NOT_NEGATIVE] | None
     auto_answer: Sequence[Annotated[str, PHONE]]
     """The phones whose calls its devices may answer by themselves."""
     who_may_call: WhoMayCall

@@ -56,6 +56,8 @@ export class AccountError extends Error {
 /** One device at a server. Every request may fail with an AccountError. */
 export class Account {
   #keep;
+  /** @type {AccountError | null} By which its secret was refused, until somebody logs in. */
+  #refusal = null;
 
   /** @param {AccountOptions} options */
   constructor({ site, phone, deviceId, kept = null, keep }) {
@@ -74,17 +76,25 @@ export class Account {
 
   /** Whether there is a token that should be good. */
   get isLoggedIn() {
-    return this.token !== null && Date.now() < this.expiresAt;
+    return this.token !== null && this.#refusal === null && Date.now() < this.expiresAt;
   }
 
   /**
-   * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
+   * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device. One that is
+   * refused is kept no longer, because the device was removed or logged out: the next login is that of a new device.
    * @param {string} [code] the one-time code that the phone was sent, where one is asked for
    */
   async login(code) {
+    this.#refusal = null;
     const { secret } = this;
     await this._login(code);
     if (this.secret !== secret) await this._login();
+  }
+
+  /** Log in as `ask` and a Device do by themselves: a device that was removed comes back only by `login`. */
+  async loginAgain() {
+    if (this.#refusal !== null) throw this.#refusal;
+    await this.login();
   }
 
   /**
@@ -92,11 +102,24 @@ export class Account {
    * @param {string} [code]
    */
   async _login(code) {
+    const { secret } = this;
     /** @type {Record<string, unknown>} */
     const fields = { phone: this.phone, device_id: this.deviceId };
-    if (this.secret !== null) fields.secret = this.secret;
+    if (secret !== null) fields.secret = secret;
     if (code) fields.code = code;
-    this._loggedIn(await this._post("/account/login", fields));
+    try {
+      this._loggedIn(await this._post("/account/login", fields));
+    } catch (error) {
+      if (secret !== null && secret === this.secret && isRefusal(error, ERROR.DEVICE)) this._refused(error);
+      throw error;
+    }
+  }
+
+  /** @private @param {AccountError} refusal */
+  _refused(refusal) {
+    this.#refusal = refusal;
+    this.secret = null;
+    this._keepAll();
   }
 
   /** Have a one-time code sent to the phone. */
@@ -163,15 +186,15 @@ export class Account {
   }
 
   /**
-   * Put a phone in the contact list, or give it another name there.
+   * Put a phone in the contact list, or change it there. What is left out stays as it is.
    * @param {string} phone
-   * @param {string} [name]
-   * @param {boolean} [favourite] whether it is one of the favourites; without it that stays as it is
+   * @param {string} [name] "": none of the owner's
+   * @param {boolean} [favourite] whether it is one of the favourites
    */
   async addContact(phone, name, favourite) {
     /** @type {Record<string, unknown>} */
     const fields = { contact_phone: phone };
-    if (name) fields.name = name;
+    if (name !== undefined) fields.name = name;
     if (favourite !== undefined) fields.favourite = favourite;
     await this.ask("/contacts/add", fields);
   }
@@ -293,8 +316,9 @@ export class Account {
    * @returns {Promise<Settings>}
    */
   async settings(changes = {}) {
-    const { do_not_disturb, auto_answer, who_may_call = "anyone" } = await this.ask("/account/settings", changes);
-    return { do_not_disturb, auto_answer, who_may_call };
+    const found = await this.ask("/account/settings", changes);
+    const { do_not_disturb, do_not_disturb_until = null, auto_answer, who_may_call = "anyone" } = found;
+    return { do_not_disturb, do_not_disturb_until, auto_answer, who_may_call };
   }
 
   /**
@@ -331,13 +355,13 @@ export class Account {
    * @returns {Promise<any>} the whole answer
    */
   async ask(path, fields = {}) {
-    if (this.token === null) await this.login();
+    if (this.token === null) await this.loginAgain();
     try {
       return await this._post(path, { ...fields, token: this.token });
     } catch (error) {
       if (!isRefusal(error, ERROR.TOKEN)) throw error;
     }
-    await this.login();
+    await this.loginAgain();
     return this._post(path, { ...fields, token: this.token });
   }
 
@@ -396,6 +420,7 @@ export class Account {
  * Whether the server has refused with this code.
  * @param {unknown} error
  * @param {number} code
+ * @returns {error is AccountError}
  */
 function isRefusal(error, code) {
   return error instanceof AccountError && error.code === code;

@@ -110,7 +110,7 @@ export class Device extends Teller {
     this.denial = null;
     if (!this._become("connecting")) return;
     if (this.#account.isLoggedIn) this._dial();
-    else this._logIn();
+    else this._logIn(() => this.#account.login());
   }
 
   /** Leave; the promise is kept when the connection is gone. A call goes on for the time that the server allows. */
@@ -282,9 +282,9 @@ export class Device extends Teller {
   }
 
   /** @private */
-  async _logIn() {
+  async _logIn(login = () => this.#account.loginAgain()) {
     const turn = this.#turn;
-    const error = await this._try(() => this.#account.login());
+    const error = await this._try(login);
     if (turn !== this.#turn) return;
     if (error === null) {
       this.#loggedInAt = performance.now();

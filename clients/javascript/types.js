@@ -165,6 +165,8 @@
  * @typedef {object} Settings
  * @property {{from: string, to: string, time_zone: string} | null} do_not_disturb quiet hours, such as from "22:00" to
  *   "07:30" in "Europe/Berlin"
+ * @property {number | null} do_not_disturb_until until when nobody can call, whatever the quiet hours, in seconds since
+ *   1970; null: there is no such time, or it is over
  * @property {string[]} auto_answer phones whose calls its devices may answer by themselves
  * @property {"anyone" | "contacts"} who_may_call "contacts": only phones in the contact list
  */

@@ -14,7 +14,16 @@ from tests.browser.axe import violations
 from tests.browser.case import OwnDaemonCase
 from tests.browser.layout import settle
 from tests.browser.operator import NO_ANSWER, key_of, operator
-from tests.browser.phone_visitor import ALICE, BOB, PhoneVisitor, in_browsers_of_their_own, introduce, phone, talk
+from tests.browser.phone_visitor import (
+    ALICE,
+    BOB,
+    TELEVISION,
+    PhoneVisitor,
+    in_browsers_of_their_own,
+    introduce,
+    phone,
+    talk,
+)
 from tests.browser.stage import Stage
 from tests.browser.test_call import meet
 
@@ -92,6 +101,10 @@ class EnlargedTests(OwnDaemonCase):
             alice.open()
             alice.await_scene("login")
             look("login", alice)
+            stranger = phone(stage, browser)
+            stranger.log_in(*TELEVISION)
+            stranger.await_shown("no-people")
+            look("nobody yet", stranger)
             introduce(alice, bob)
             alice.add_contact(NO_NAME.phone, "")
             look("contacts", alice)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
+from callnet_client import Account, Settings
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_visitor import (
@@ -157,6 +159,11 @@ class StoryTests(OwnDaemonCase):
 
         return self.play(story)
 
+    def end_soon(self) -> Deferred[Settings]:
+        """Let Bob's quiet time be over in a moment, by another device of his."""
+        account = Account(service_of(self.daemon), BOB.phone, "tablet")
+        return account.settings(do_not_disturb_until=time.time() + 2)
+
     def test_quiet_hours(self) -> Deferred[None]:
         """A person who does not want to be disturbed is offline for others until they change that."""
 
@@ -175,8 +182,19 @@ class StoryTests(OwnDaemonCase):
             bob.await_scene("home", "online")
             bob.press("to-settings")
             bob.page.wait_for_selector("#quiet:checked")
+            bob.press("quiet-hour")
+            bob.await_text("notice-text", "Do not disturb is on until ")
+            bob.await_text("self-quiet", "Do not disturb until ")
+            bob.page.wait_for_selector('#quiet-hour[aria-pressed="true"]')
             bob.press("quiet-daily")
             bob.await_text("notice-text", "Do not disturb is on, every day from 10:00 PM to 7:00 AM.")
+            bob.page.wait_for_selector('#quiet-hour[aria-pressed="false"]')
+            bob.press("quiet-morning")
+            bob.await_text("self-quiet", "Do not disturb until 7:00 AM")
+            bob.page.wait_for_selector('#quiet-morning[aria-pressed="true"]')
+            alice.look_for_contact(BOB.phone, online=False)
+            in_reactor(self.end_soon)
+            bob.page.wait_for_selector('#quiet-daily[aria-pressed="true"]')
             bob.page.fill("#quiet-to", "06:30")
             bob.await_text("notice-text", "Do not disturb is on, every day from 10:00 PM to 6:30 AM.")
             bob.await_text("self-quiet", "Do not disturb, 10:00 PM–6:30 AM")

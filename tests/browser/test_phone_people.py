@@ -15,8 +15,8 @@ from callnet.model import PHOTO_MAX
 from callnet_client import Account, Photo
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_visitor import ALICE, BOB, PhoneVisitor, phone
-from tests.browser.stage import Stage
+from tests.browser.phone_visitor import ALICE, BOB, TELEVISION, PhoneVisitor, phone, tab
+from tests.browser.stage import CHROMIUM, Stage
 from tests.support.devices import log_in, service_of
 
 NAMES: Final = ("Anna", "Bert", "Carl", "Zoë Müller", "Eve", "Frank", "Grandmother", "Hans")
@@ -51,6 +51,18 @@ _COLOURS: Final = """async (place) => {
     return [colourAt(1), colourAt(7), picture.naturalWidth === picture.naturalHeight];
 }"""
 """The colours of a face at its top and its bottom, and whether it is a square."""
+
+_NOTE_NOTIFICATIONS: Final = """
+    window.shown = [];
+    window.Notification = class extends Notification {
+        constructor(title, options) {
+            super(title, options);
+            window.shown.push([this.title, this.icon]);
+        }
+    };
+    Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+"""
+"""Somebody looks at another window, and the notifications of the system are noted."""
 
 _SHARE: Final = "navigator.share = async (what) => { window.shared = what; };"
 
@@ -118,7 +130,7 @@ class PeopleTests(OwnDaemonCase):
 
             bob.log_in(*BOB)
             alice.await_contact(BOB.phone, online=True)
-            bob.page.click("#own-invitation .main")
+            bob.page.click("#own-invitation [data-key=share]")
             bob.await_that("window.shared")
             self.assertEqual(bob.page.evaluate("window.shared.url"), link)
             self.assertIn(BOB.phone, bob.page.evaluate("window.shared.text"))
@@ -175,6 +187,36 @@ class PeopleTests(OwnDaemonCase):
             alice.press("photo-remove")
             alice.page.wait_for_selector("#self-face .icon")
             self.assertEqual(alice.focused, "photo-choose")
+
+        return self.play(story)
+
+    def test_a_notification(self) -> Deferred[None]:
+        """The system's notification of a call shows the caller's photo, or without one the mark of callnet."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, carol = phone(stage, browser), phone(stage, browser)
+            # The one without windows shows no notifications.
+            bob = tab(stage, stage.profile(stage.browser(None, program=CHROMIUM), permissions=["notifications"]))
+            bob.page.add_init_script(_NOTE_NOTIFICATIONS)
+            bob.log_in(*BOB)
+            for visitor, who in ((alice, ALICE), (carol, TELEVISION)):
+                visitor.log_in(*who)
+                visitor.add_contact(BOB.phone, "Bob")
+            alice.press("to-settings")
+            alice.page.set_input_files("#photo-file", [taken_upright(alice.page)])
+            alice.await_text("notice-text", "Your photo was saved.")
+            alice.press("to-contacts")
+            bob.page.reload()
+            bob.page.wait_for_selector("#adders img")
+            icon = f"{bob.page.url}static/phone/icon-192.png"
+            photo = bob.page.get_attribute("#adders img", "src")
+            for caller, who, shown in ((alice, ALICE, photo), (carol, TELEVISION, icon)):
+                caller.call(BOB.phone)
+                bob.await_scene("ringing")
+                self.assertEqual(bob.page.evaluate("window.shown.pop()"), [f"{who.phone} is calling", shown])
+                caller.press("cancel")
+                bob.await_scene("home")
 
         return self.play(story)
 
@@ -246,7 +288,7 @@ class PeopleTests(OwnDaemonCase):
                 if bob.is_visible("adders"):
                     bob.page.click(f'[data-key="dismiss-{ALICE.phone}"]')
                     bob.await_hidden("adders")
-                    self.assertEqual(bob.focused, "add")
+                    self.assertEqual(bob.focused, "add-phone")
             self.assertFalse(bob.is_visible("adders"))
 
         return self.play(story)

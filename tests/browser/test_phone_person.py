@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from callnet_client import Account
 from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
+from tests.browser.phone_visitor import ALICE, BOB, TELEVISION, introduce, phone, tab
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
 
@@ -38,11 +38,53 @@ class PersonTests(OwnDaemonCase):
             visitor.press("login-submit")
             visitor.await_scene("home", "online")
             self.assertEqual(visitor.text("self-phone"), ALICE.phone)
-            visitor.press("add-first")
             for wrong, sentence in (("12", "This phone number can’t"), (ALICE.phone, "That’s your own number.")):
                 visitor.page.fill("#add-phone", wrong)
                 visitor.page.click("#add-form button")
                 visitor.await_text("notice-text", sentence)
+
+        return self.play(story)
+
+    def test_the_first_contact(self) -> Deferred[None]:
+        """A person without contacts has the form at hand, and keeps it while typing, whoever is added meanwhile."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, tablet = phone(stage, browser), phone(stage, browser)
+            alice.log_in(*ALICE)
+            alice.await_that("document.activeElement.id === 'add-phone'")
+            self.assertFalse(alice.is_visible("add"))
+            keyboard = alice.page.keyboard
+            keyboard.press("ArrowDown")
+            self.assertEqual(alice.focused, "add-name")
+            keyboard.press("ArrowDown")
+            self.assertTrue(alice.page.evaluate("document.activeElement.matches('#add-form button')"))
+            keyboard.press("ArrowUp")
+            keyboard.press("ArrowUp")
+            keyboard.type(BOB.phone)
+            tablet.log_in(ALICE.phone, "tablet")
+            tablet.add_contact(TELEVISION.phone, "Television")
+            alice.await_contact(TELEVISION.phone, online=False)
+            self.assertEqual((alice.focused, alice.is_visible("add-intro")), ("add-phone", False))
+            keyboard.press("Enter")
+            alice.await_contact(BOB.phone, online=False)
+            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{BOB.phone}")
+            self.assertEqual((alice.is_visible("add-form"), alice.is_visible("add")), (False, True))
+
+        return self.play(story)
+
+    def test_the_first_contact_by_touch(self) -> Deferred[None]:
+        """On a touch screen no field has the focus by itself: the keyboard would cover the rest."""
+
+        def story(stage: Stage) -> None:
+            profile = stage.profile(stage.browser(None), size=(390, 844), has_touch=True, is_mobile=True)
+            alice = tab(stage, profile)
+            alice.open()
+            alice.await_scene("login")
+            self.assertEqual(alice.focused, "")
+            alice.log_in(*ALICE)
+            alice.await_shown("add-intro")
+            self.assertEqual(alice.focused, "contacts")
 
         return self.play(story)
 

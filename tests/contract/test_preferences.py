@@ -91,6 +91,10 @@ class PreferencesContract(DatabaseCase):
             self.assertIsNone(await SqlPreferences(self.database, self.run_there, contacts_only=True).restricted(9))
             await self.settings.change(CAROL, NIGHT, UNSET, 1.0)
             self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
+            await self.settings.change(CAROL, None, UNSET, 1.0, until=9.5)
+            self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
+            await self.settings.change(CAROL, UNSET, UNSET, 1.0, until=None)
+            self.assertEqual({ANN, BERT}, set(await anyone.restricted(3) or ()))
 
         return self.check(test)
 
@@ -148,10 +152,10 @@ class PreferencesContract(DatabaseCase):
 
         async def test() -> None:
             await self.contacts.add(ANN, BERT, "Bertie", 1.0)
-            await self.settings.change(ANN, NIGHT, [CAROL, BERT], 1.0)
+            await self.settings.change(ANN, NIGHT, [CAROL, BERT], 1.0, until=9.5)
             kept = SqlPreferences(self.database, self.run_there, contacts_only=False)
             read = (await kept.read([ANN, BERT]))[ANN]
-            self.assertEqual(Policy(frozenset([CAROL, TV.phone]), quiet=NIGHT), read.policy)
+            self.assertEqual(Policy(frozenset([CAROL, TV.phone]), quiet=NIGHT, quiet_until=9.5), read.policy)
             self.assertEqual(frozenset([BERT, CAROL]), read.auto_answer)
             self.assertEqual(["Bertie", "", ""], [read.name_of(phone) for phone in (BERT, CAROL, TV.phone)])
 

@@ -70,11 +70,13 @@ test("each request has its path and its fields", async (t) => {
   assert.deepEqual(await one.contacts(), []);
   await one.addContact("2", "Bob");
   await one.addContact("2");
+  await one.addContact("2", "");
   await one.removeContact("2");
   await one.block("2");
   await one.unblock("2");
   assert.deepEqual(await one.history({ limit: 2, after: "x" }), { calls: [], next: null });
-  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), { do_not_disturb: null, auto_answer: [], who_may_call: "anyone" });
+  const nothing = { do_not_disturb: null, do_not_disturb_until: null, auto_answer: [], who_may_call: "anyone" };
+  assert.deepEqual(await one.settings({ auto_answer: ["2"] }), nothing);
   assert.deepEqual(await one.iceServers(), { ice_servers: [], expires_in: 60 });
   await one.setPush("webhook", "box-7");
   assert.equal(await one.pushKey(), "k");
@@ -85,6 +87,7 @@ test("each request has its path and its fields", async (t) => {
     ["/getContactPersons", { phone: "1", ...token }],
     ["/contacts/add", { contact_phone: "2", name: "Bob", ...token }],
     ["/contacts/add", { contact_phone: "2", ...token }],
+    ["/contacts/add", { contact_phone: "2", name: "", ...token }],
     ["/contacts/remove", { contact_phone: "2", ...token }],
     ["/contacts/block", { contact_phone: "2", ...token }],
     ["/contacts/unblock", { contact_phone: "2", ...token }],
@@ -111,7 +114,7 @@ test("people, profiles, devices and deleted calls", async (t) => {
   await one.profile({ name: "Bob", photo: "data:image/png;base64,AAAA" });
   await one.profile({ photo: null });
   assert.deepEqual(await one.photo("2"), { version: "v", url: "data:image/png;base64,AAAA" });
-  await one.addContact("2", "", true);
+  await one.addContact("2", undefined, true);
   await one.dismiss("3");
   await one.renameDevice("x", "TV");
   await one.logOutDevice("x");
@@ -214,6 +217,54 @@ test("a device that is closed when its token is refused does not log in again", 
   assert.equal(device.state, "off");
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(asked, []);
+});
+
+test("a device whose secret is refused keeps it no longer, and comes back as a new one when it is told to", async (t) => {
+  const refused = { errorCode: ERROR.TOKEN, message: "no" };
+  const gone = { errorCode: ERROR.DEVICE, message: "the device does not belong to the phone" };
+  const claimed = { ...LOGIN, token: "claimed" };
+  const { site, asked } = await server(t, refused, gone, refused, { ...LOGIN, device_secret: "new" }, claimed);
+  const kept = [];
+  const old = { token: "old", expiresAt: Date.now() + 9e9, secret: "s" };
+  const one = account(site, { kept: old, keep: (all) => kept.push(all) });
+  await assert.rejects(one.people(), { code: ERROR.DEVICE });
+  await assert.rejects(one.people(), { code: ERROR.DEVICE });
+  assert.deepEqual([one.isLoggedIn, one.secret, kept.map(({ secret }) => secret)], [false, null, [null]]);
+  FakeSocket.all = [];
+  const device = new Device(one, { WebSocket: FakeSocket });
+  t.after(() => void device.close());
+  device.connect();
+  assert.equal(await nextToken(), "claimed");
+  assert.deepEqual(asked.map(({ path, fields }) => [path, fields.secret]), [
+    ["/contacts/list", undefined],
+    ["/account/login", "s"],
+    ["/contacts/list", undefined],
+    ["/account/login", undefined],
+    ["/account/login", "new"],
+  ]);
+});
+
+test("the late refusal of an old secret leaves a newer one alone", async (t) => {
+  const { site } = await server(t, { errorCode: ERROR.DEVICE, message: "no" });
+  const one = account(site, { kept: { token: "t", expiresAt: Date.now() + 9e9, secret: "old" }, keep: () => {} });
+  const refused = one.login();
+  one.secret = "new";
+  await assert.rejects(refused, { code: ERROR.DEVICE });
+  assert.deepEqual([one.secret, one.isLoggedIn], ["new", true]);
+});
+
+test("a removed device that hears of it by a request is denied by its connection, too", async (t) => {
+  const refused = { errorCode: ERROR.TOKEN, message: "no" };
+  const { site, asked } = await server(t, refused, { errorCode: ERROR.DEVICE, message: "no" }, LOGIN);
+  FakeSocket.all = [];
+  const one = account(site, { kept: { token: "old", expiresAt: Date.now() + 9e9, secret: "s" }, keep: () => {} });
+  const device = new Device(one, { WebSocket: FakeSocket });
+  t.after(() => void device.close());
+  device.connect();
+  FakeSocket.last.open("callnet.v2");
+  await assert.rejects(one.devices(), { code: ERROR.DEVICE });
+  FakeSocket.last.lose(4401);
+  assert.deepEqual([await device.until("online"), device.denial.code, asked.length], ["denied", ERROR.DEVICE, 2]);
 });
 
 test("a token that the server does not like is replaced", async (t) => {

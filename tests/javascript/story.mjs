@@ -198,6 +198,10 @@ class Actor {
     return this.account.renameDevice(actors[whom].account.deviceId, label);
   }
 
+  remove_device({ whom }, actors) {
+    return this.account.removeDevice(actors[whom].account.deviceId);
+  }
+
   watch_changes({ what }) {
     this.#watched = what;
   }

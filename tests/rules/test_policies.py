@@ -94,6 +94,17 @@ class PolicyTests(RulesTestCase):
         self.assertIsNotNone(self.carol.calls(self.tv))
         self.assertEqual(policy, self.tv.record.policy)
 
+    def test_quiet_until(self) -> None:
+        """Until a time nobody else's device may call, whatever the hours; then the hours alone count."""
+        self.world.wait(5 * 60 - self.world.now)
+        policy = Policy(quiet=QuietHours(10, 20, "UTC"), quiet_until=9 * 60.0)
+        self.world.happen(events.PolicyChanged(self.tv.everywhere(), policy))
+        for second, is_quiet in ((539, True), (540, False), (600, True)):
+            self.world.wait(second - self.world.now)
+            self.assertEqual(is_quiet, self.ann.calls(self.tv) is None, second)
+            self.ann.calls(self.carol)
+            self.ann.cancels(self.carol)
+
     def test_quiet(self) -> None:
         """In the quiet hours of a phone nobody else's device may call it; before and after them they may."""
         quiet = QuietHours(10, 20, "UTC")

@@ -317,7 +317,7 @@ class Player:
         actor.call.signal(step["data"])
 
     async def _add_contact(self, actor: Actor, step: Step) -> None:
-        await actor.account.add_contact(self._phone(step), step.get("name", ""), step.get("favourite"))
+        await actor.account.add_contact(self._phone(step), step.get("name"), step.get("favourite"))
 
     async def _remove_contact(self, actor: Actor, step: Step) -> None:
         await actor.account.remove_contact(self._phone(step))
@@ -353,6 +353,9 @@ class Player:
         device_id = self._actors[step["whom"]].account.address.device_id
         await actor.account.rename_device(device_id, step["label"])
 
+    async def _remove_device(self, actor: Actor, step: Step) -> None:
+        await actor.account.remove_device(self._actors[step["whom"]].account.address.device_id)
+
     async def _watch_changes(self, actor: Actor, step: Step) -> None:
         actor.watched = step["what"]
 
@@ -382,6 +385,7 @@ class Player:
         now = await actor.account.settings(**step["changes"])
         found = {
             "do_not_disturb": now.do_not_disturb,
+            "do_not_disturb_until": now.do_not_disturb_until,
             "auto_answer": list(now.auto_answer),
             "who_may_call": now.who_may_call,
         }

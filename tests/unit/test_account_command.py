@@ -163,6 +163,7 @@ class AccountTests(CommandTestCase):
                 "favourites": [B],
                 "blocked": [C],
                 "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
+                "do_not_disturb_until": None,
                 "auto_answer": [B],
                 "who_may_call": "contacts",
                 "wake": [{"device_id": "tv", "kind": "webhook", "target": "box 7", "created_at": 1.5}],

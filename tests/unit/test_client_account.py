@@ -59,6 +59,18 @@ class _Always(Resource):
         return self._body
 
 
+class _Overtaken(_Always):
+    """Refuses a device that has another secret by the time it is told."""
+
+    def __init__(self) -> None:
+        _Always.__init__(self, 200, b'{"errorCode": 5}')
+        self.account = Account(server_of(self, Clock()), *TV, kept=Credentials("a.b.c", 1e12, "old"))
+
+    def render(self, request: Request) -> bytes:
+        self.account.credentials = Credentials("t", 1e12, "new")
+        return _Always.render(self, request)
+
+
 class _Never(Resource):
     """Answers nothing."""
 
@@ -183,7 +195,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(account.token, self.kept[-1].token)
 
     def test_contacts(self) -> None:
-        """Phones are put on the list, under a name, and taken off; rows have their presence."""
+        """Phones are put on the list, get a name and lose it, and are taken off; rows have their presence."""
         self.successResultOf(self.account_of(FRIEND, "phone1").login())
         self.assertEqual([], self.successResultOf(self.account.contacts()))
         self.successResultOf(self.account.add_contact(FRIEND))
@@ -191,6 +203,9 @@ class ServiceTests(SynchronousTestCase):
         self.fixture.put_online(DeviceAddress(FRIEND, "phone1"))
         rows = self.successResultOf(self.account.contacts())
         self.assertEqual([ContactRow(FRIEND, "phone1", "Mum", True)], rows)
+        for name, kept in ((None, "Mum"), ("", "")):
+            self.successResultOf(self.account.add_contact(FRIEND, name))
+            self.assertEqual(kept, self.successResultOf(self.account.people())[0].name)
         self.successResultOf(self.account.remove_contact(FRIEND))
         self.assertEqual([], self.successResultOf(self.account.contacts()))
 
@@ -237,6 +252,21 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(own.log_out_device(TV.device_id))
         self.successResultOf(own.remove_device(TV.device_id))
         self.assertEqual(["phone"], [device.device_id for device in self.successResultOf(own.devices())])
+
+    def test_removed(self) -> None:
+        """A refused secret is forgotten. The device is out until somebody logs in again, and a new one then."""
+        self.successResultOf(self.account.login())
+        lost = self.kept[-1].secret
+        own = Account(self.server, PHONE, "phone", keep=lambda _: None)
+        self.successResultOf(own.remove_device(TV.device_id))
+        for _ in range(2):
+            error = self.failureResultOf(self.account.contacts(), AccountError).value
+            self.assertEqual((ErrorCode.DEVICE, False), (error.code, self.account.is_logged_in))
+        self.assertIsNone(self.kept[-1].secret)
+        self.assertEqual(["phone"], [device.device_id for device in self.successResultOf(own.devices())])
+        self.successResultOf(self.account.login())
+        self.assertEqual([], self.successResultOf(self.account.contacts()))
+        self.assertNotIn(self.kept[-1].secret, (None, lost))
 
     def test_deleted_calls(self) -> None:
         """Calls are deleted, one or all."""
@@ -324,6 +354,12 @@ class StrangeAnswerTests(SynchronousTestCase):
         busy = _Always(429, b'{"errorCode": 6}', retry_after="20")
         error = self.failureResultOf(self.login_at(busy), AccountError).value
         self.assertEqual((ErrorCode.RATE_LIMITED, 20.0), (error.code, error.retry_after))
+
+    def test_late_refusal(self) -> None:
+        """The refusal of an old secret leaves a newer one alone."""
+        account = _Overtaken().account
+        self.failureResultOf(account.login(), AccountError)
+        self.assertEqual(("new", True), (account.credentials.secret, account.is_logged_in))
 
     def test_base_server(self) -> None:
         """A server that knows only the seed answers rows of two fields, and a token without its time."""

@@ -15,7 +15,7 @@ from tests.unit.test_api_fields import NO_UTF8, WRONG_TYPES, with_field
 
 SETTINGS = "/account/settings"
 NIGHT = {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"}
-NOTHING: dict[str, Any] = {"do_not_disturb": None, "auto_answer": []}
+NOTHING: dict[str, Any] = {"do_not_disturb": None, "do_not_disturb_until": None, "auto_answer": []}
 
 
 class SettingsTests(ApiTestCase):
@@ -50,12 +50,34 @@ class SettingsTests(ApiTestCase):
             self.assertEqual(NOTHING | {"do_not_disturb": night}, self.settings())
         self.assertEqual(NOTHING, self.settings(do_not_disturb=None))
 
+    def test_quiet_until(self) -> None:
+        """An end is kept beside the hours, until it is null, or over."""
+        end = self.fixture.clock.seconds() + 10.5
+        self.settings(do_not_disturb=NIGHT)
+        expected = NOTHING | {"do_not_disturb": NIGHT, "do_not_disturb_until": end}
+        self.assertEqual(expected, self.settings(do_not_disturb_until=end))
+        self.assertEqual(expected, self.settings())
+        self.assertEqual(NOTHING | {"do_not_disturb": NIGHT}, self.settings(do_not_disturb_until=None))
+        self.settings(do_not_disturb_until=end)
+        self.fixture.clock.advance(10)
+        self.assertEqual(end, self.settings()["do_not_disturb_until"])
+        self.fixture.clock.advance(1)
+        self.assertIsNone(self.settings()["do_not_disturb_until"])
+
+    def test_wrong_end(self) -> None:
+        """An end that is no time is errorCode 2, and changes nothing."""
+        expected = (2, "do_not_disturb_until must be a time in seconds since 1970, or null")
+        wrongs: tuple[object, ...] = ("", "07:00", [], {}, True, -1, MARK)
+        for wrong in wrongs:
+            self.assertEqual(expected, self.message(do_not_disturb_until=wrong), wrong)
+        self.assertEqual(NOTHING, self.settings())
+
     def test_auto_answer(self) -> None:
         """The list is the one that was given last, in order, each phone once."""
         other = "13651884960"
         self.assertEqual([other, FRIEND], self.settings(auto_answer=[FRIEND, other, FRIEND])["auto_answer"])
         self.settings(do_not_disturb=NIGHT)
-        self.assertEqual({"do_not_disturb": NIGHT, "auto_answer": [other, FRIEND]}, self.settings())
+        self.assertEqual(NOTHING | {"do_not_disturb": NIGHT, "auto_answer": [other, FRIEND]}, self.settings())
         self.assertEqual([FRIEND], self.settings(auto_answer=[FRIEND])["auto_answer"])
         self.assertEqual([], self.settings(auto_answer=[])["auto_answer"])
 
@@ -63,7 +85,7 @@ class SettingsTests(ApiTestCase):
         """They are those of the token's phone."""
         self.settings(do_not_disturb=NIGHT, auto_answer=[FRIEND], phone=FRIEND)
         self.body = {"token": self.login(PHONE, "other")}
-        self.assertEqual({"do_not_disturb": NIGHT, "auto_answer": [FRIEND]}, self.settings())
+        self.assertEqual(NOTHING | {"do_not_disturb": NIGHT, "auto_answer": [FRIEND]}, self.settings())
         self.body = {"token": self.login(FRIEND)}
         self.assertEqual(NOTHING, self.settings())
 
@@ -138,7 +160,7 @@ class SettingsTests(ApiTestCase):
 
     def test_any_value(self) -> None:
         """Whatever a field is, it is taken, or refused with an errorCode of the caller's."""
-        for name in ("do_not_disturb", "auto_answer", "token"):
+        for name in ("do_not_disturb", "do_not_disturb_until", "auto_answer", "token"):
             for value in (*NO_UTF8, *WRONG_TYPES[1:]):
                 answer = self.post(SETTINGS, with_field(self.body, name, value)).json()
                 self.assertIn(answer["errorCode"], (0, 2, 3), (name, value))

@@ -23,6 +23,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "device_id": "tv888",
     "device_secret": "kq2pYw0cR1mVxE7uTj9aLg",
     "direction": "outgoing",
+    "do_not_disturb_until": 1700003600.25,
     "ended_at": 1700000064.75,
     "expires_in": 604800,
     "favourite": True,

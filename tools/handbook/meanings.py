@@ -20,6 +20,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "device_id": "The id of the device.",
     "direction": "Whether the requesting phone or the other one called.",
     "do_not_disturb": "The quiet hours in which the phone does not ring; `null`: none.",
+    "do_not_disturb_until": "The time before which it does not ring, whatever the quiet hours; seconds since 1970;"
+    " `null`: none.",
     "ended_at": "When it ended; seconds since 1970.",
     "errorCode": "0: success; otherwise the error.",
     "errorCodeName": "The name of `errorCode`.",

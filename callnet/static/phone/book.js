@@ -111,12 +111,11 @@ export class Book {
   /**
    * Put a phone in the list, or change what is there.
    * @param {string} phone
-   * @param {{name?: string, favourite?: boolean}} changes what is left out stays as it is
+   * @param {{name?: string, favourite?: boolean}} changes what is left out stays as it is; name: "": none of the owner's
    * @throws {AccountError}
    */
-  async add(phone, changes) {
-    // The client's addContact cannot take a name away.
-    await this.#account.ask("/contacts/add", { contact_phone: phone, ...changes });
+  async add(phone, { name, favourite }) {
+    await this.#account.addContact(phone, name, favourite);
     await this.load();
   }
 

@@ -55,8 +55,10 @@ export function kept(device) {
   return browser.get(nameOf(device));
 }
 
+/** Keep the credentials of a device. Of one that has neither token nor secret there is nothing to keep. */
 export function keep(device, credentials) {
-  browser.set(nameOf(device), credentials);
+  const { token, secret } = credentials;
+  browser.set(nameOf(device), token === null && secret === null ? null : credentials);
 }
 
 // Who holds the lock of a device shows other tabs that it is in use. Where there are no locks, a new tab asks

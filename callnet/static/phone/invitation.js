@@ -12,9 +12,10 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * @param {string} own the number under which this phone can be called
  * @param {object} words
  * @param {function} say called with a sentence
+ * @param {"main" | "plain"} look of its first button
  * @param {...HTMLElement} more buttons beside those of the link
  */
-export function invitation(own, { invitation: texts }, say, ...more) {
+export function invitation(own, { invitation: texts }, say, look, ...more) {
   const link = `${location.origin}/`;
   const code = el("canvas", { class: "code", role: "img", "aria-label": texts.code });
   drawCode(code, link);
@@ -46,8 +47,8 @@ export function invitation(own, { invitation: texts }, say, ...more) {
       el(
         "div",
         { class: "buttons" },
-        ...(canShare ? [el("button", { type: "button", class: "main", "data-key": "share", onclick: share }, texts.share)] : []),
-        el("button", { type: "button", class: canShare ? "plain" : "main", "data-key": "copy", onclick: put }, texts.copy),
+        ...(canShare ? [el("button", { type: "button", class: look, "data-key": "share", onclick: share }, texts.share)] : []),
+        el("button", { type: "button", class: canShare ? "plain" : look, "data-key": "copy", onclick: put }, texts.copy),
         ...more,
       ),
     ),

@@ -90,8 +90,7 @@ on("here", "click", () => phone.device.connect());
 // Contacts
 
 function openAdding(isOpen) {
-  elements["add-form"].hidden = !isOpen;
-  elements.add.setAttribute("aria-expanded", String(isOpen));
+  view.isAdding = isOpen;
   show();
   if (isOpen) elements["add-phone"].focus();
   else elements.add.focus();
@@ -121,14 +120,18 @@ async function answered(done) {
   if ((await done) && !document.activeElement.matches("button, input")) view.main()?.focus();
 }
 
-on("add", "click", () => openAdding(elements["add-form"].hidden));
-on("add-first", "click", () => openAdding(true));
+on("add", "click", () => openAdding(!view.isAdding));
+on("add-form", "input", () => {
+  view.isAdding = true; // and stays so, whoever comes into the list meanwhile
+});
 on("add-form", "submit", async () => {
   // A name that is left out stays as it is where they are a contact already.
   const name = elements["add-name"].value.trim();
-  if (!(await phone.addContact(numberIn("add-phone"), name === "" ? {} : { name }))) return;
+  const number = numberIn("add-phone");
+  if (!(await phone.addContact(number, name === "" ? {} : { name }))) return;
   elements["add-form"].reset();
   openAdding(false);
+  focusOn(`call-${number}`);
 });
 on("search", "input", show);
 on("search", "keydown", (event) => {

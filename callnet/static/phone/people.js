@@ -182,7 +182,7 @@ export function personInvitation({ phone, name, photo }, own, words, doings) {
         face(phone, name, photo),
         el("p", { class: "name" }, words.person.invite({ name })),
       ),
-      invitation(own, words, doings.say, close),
+      invitation(own, words, doings.say, "main", close),
     ),
   );
 }

@@ -6,7 +6,7 @@ import { Account, ERROR } from "../client/account.js";
 import { Device } from "../client/device.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
-import { timeOfDay } from "../shared/format.js";
+import { clock, timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
@@ -221,17 +221,28 @@ export class Phone {
     });
   }
 
-  /** Set the quiet hours, `{from, to}` as `22:30`; null: there are none. */
+  /** Set the quiet hours, `{from, to}` as `22:30`; null: there are none. An end that was set is so no more. */
   async setQuiet(hours) {
     return this._try(async () => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
       const quiet = hours && { ...hours, time_zone: timeZone };
-      await this._take("settings", this.account.settings({ do_not_disturb: quiet }));
+      await this._take("settings", this.account.settings({ do_not_disturb: quiet, do_not_disturb_until: null }));
       this.say((words) => {
         if (hours === null) return words.quiet_off;
         if (hours.from === hours.to) return words.quiet_on;
         return words.quiet_on_daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) });
       });
+    });
+  }
+
+  /** Be quiet until a time, in milliseconds of Date.now(). Daily hours hold again from then on. */
+  async setQuietUntil(time) {
+    return this._try(async () => {
+      const { do_not_disturb: hours } = this.settings;
+      const isDaily = hours !== null && hours.from !== hours.to;
+      const changes = { do_not_disturb_until: time / 1_000, ...(isDaily ? {} : { do_not_disturb: null }) };
+      await this._take("settings", this.account.settings(changes));
+      this.say(({ quiet_on_until: until }) => until({ time: clock(time) }));
     });
   }
 
@@ -268,14 +279,12 @@ export class Phone {
     const device = number === 1 ? who : { ...who, deviceId: `${who.deviceId} ${number}` };
     if (!isLast && !(await identity.isFree(device))) return next();
     const account = this._account(device);
+    const { secret } = account;
     try {
       await account.login(code);
     } catch (error) {
-      if (error.code === ERROR.DEVICE && account.secret !== null) {
-        // Another device has removed this one meanwhile: it may come as a new one.
-        identity.keep(device, null);
-        return this._logIn(who, code, names, number);
-      }
+      // Another device has removed this one meanwhile: it may come as a new one.
+      if (error.code === ERROR.DEVICE && account.secret !== secret) return this._logIn(who, code, names, number);
       if (isLast || error.code !== ERROR.DEVICE) throw error;
       return next();
     }
@@ -336,8 +345,6 @@ export class Phone {
       identity.leave(account);
       forgetPhotos().catch(() => {});
       account.forget();
-      // A secret that was refused stays so; without it the device may come as a new one.
-      if (device.denial.code === ERROR.DEVICE) identity.keep(account, null);
       this._leave();
     }
     this.#changed();

@@ -22,6 +22,8 @@ const LOUDEST = 0.45;
 const USUAL = 0.7;
 const OUTGOING = { tones: [[440, 0, 1]], every: 4, volume: 0.05 };
 const BLINK_EVERY = 1_000;
+/** Of the notification of somebody who has no photo. */
+const ICON = "/static/phone/icon-192.png";
 
 export class Ringer {
   #context = null;
@@ -42,8 +44,9 @@ export class Ringer {
    * @param {"incoming" | "outgoing" | null} kind
    * @param {string} title of the page; of an incoming call it blinks
    * @param {string} plain its title without that call
+   * @param {string} photo of the caller: its URL, or ""
    */
-  ring(kind, title, plain) {
+  ring(kind, title, plain, photo) {
     this._setTitle(kind === "incoming" ? [title, plain] : [title]);
     if (kind === this.#kind) return;
     this.#kind = kind;
@@ -52,7 +55,7 @@ export class Ringer {
     this.#notification = null;
     if (kind === null) return;
     this._sound(kind === "incoming" ? incoming() : OUTGOING);
-    if (kind === "incoming") this._notify(title);
+    if (kind === "incoming") this._notify(title, photo);
   }
 
   /** Ring once, to be tried. */
@@ -111,10 +114,10 @@ export class Ringer {
     }, BLINK_EVERY);
   }
 
-  _notify(title) {
+  _notify(title, photo) {
     if (Ringer.permission !== "granted" || document.visibilityState === "visible") return;
     try {
-      this.#notification = new Notification(title, { icon: "/static/phone/icon-192.png", requireInteraction: true });
+      this.#notification = new Notification(title, { icon: photo || ICON, requireInteraction: true });
       this.#notification.onclick = () => {
         window.focus();
         this.#notification?.close();

@@ -32,7 +32,7 @@ export const SECTIONS = {
 export const FIRST = {
   starting: [],
   login: ["#login-phone"],
-  home: ["#notice-again", ".cards .call", ".panel button"],
+  home: ["#notice-again", ".cards .call", ".adder .main", "#add-phone", ".panel button"],
   ringing: ["#accept"],
   calling: ["#cancel"],
   call: ["#call-hangup"],

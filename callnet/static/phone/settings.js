@@ -2,7 +2,7 @@
  * The settings: what they show, and what is done in them.
  */
 
-import { timeOfDay } from "../shared/format.js";
+import { clock, timeOfDay } from "../shared/format.js";
 import { browser } from "../shared/memory.js";
 import { deviceLine } from "./devices.js";
 import { el, fill, focusOn, put } from "./elements.js";
@@ -13,6 +13,12 @@ const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal"
 const CALLERS = ["anyone", "contacts"];
 /** Hours without an end. */
 const ALWAYS = { from: "00:00", to: "00:00" };
+const HOUR = 3_600_000;
+/** Milliseconds that a timer can wait. */
+const LONGEST = 2 ** 31 - 1;
+/** The hour of the day at which a quiet night is over. */
+const MORNING = 7;
+const QUIET = ["hour", "morning", "always", "daily"];
 
 export class Settings {
   #elements;
@@ -21,6 +27,7 @@ export class Settings {
   #changed;
   #words = null;
   #shown = undefined;
+  #quietEnds = null;
   /** The device that is being changed, by its id, and what is to be confirmed: "log_out", "remove", or null. */
   #device = { id: null, asks: null };
 
@@ -44,7 +51,7 @@ export class Settings {
     if (settings !== this.#shown || words !== this.#words) {
       this.#words = words;
       this.#shown = settings;
-      this._showQuiet(settings?.do_not_disturb ?? null);
+      this._showQuiet(settings);
     }
     this.#elements.quiet.disabled = settings === null;
     for (const [name, values] of Object.entries(LOOKS)) this._press(name, values, browser.get(name) ?? values[0]);
@@ -63,6 +70,8 @@ export class Settings {
 
   _wire() {
     this._on("quiet", "change", () => this._setQuiet(this.#elements.quiet.checked ? ALWAYS : null));
+    this._on("quiet-hour", "click", () => this._setQuietUntil(Date.now() + HOUR));
+    this._on("quiet-morning", "click", () => this._setQuietUntil(nextMorning()));
     this._on("quiet-always", "click", () => this._setQuiet(ALWAYS));
     for (const [id, kind] of [["quiet-daily", "click"], ["quiet-from", "change"], ["quiet-to", "change"]]) {
       this._on(id, kind, () => this._setDaily());
@@ -102,7 +111,14 @@ export class Settings {
   // Quiet hours
 
   async _setQuiet(hours) {
-    if (await this.#phone.setQuiet(hours)) return;
+    if (!(await this.#phone.setQuiet(hours))) this._showAgain();
+  }
+
+  async _setQuietUntil(time) {
+    if (!(await this.#phone.setQuietUntil(time))) this._showAgain();
+  }
+
+  _showAgain() {
     this.#shown = undefined;
     this.#changed();
   }
@@ -112,20 +128,25 @@ export class Settings {
     if (from !== "" && to !== "") this._setQuiet({ from, to });
   }
 
-  _showQuiet(hours) {
+  _showQuiet(settings) {
+    const { do_not_disturb: hours = null, do_not_disturb_until: end = null } = settings ?? {};
+    const until = end !== null && end * 1_000 > Date.now() ? end * 1_000 : null;
+    clearTimeout(this.#quietEnds);
+    if (until !== null) this.#quietEnds = setTimeout(() => this._showAgain(), Math.min(until - Date.now(), LONGEST));
     const isDaily = hours !== null && hours.from !== hours.to;
-    this.#elements.quiet.checked = hours !== null;
-    this.#elements["quiet-when"].hidden = hours === null;
-    this.#elements["quiet-times"].hidden = !isDaily;
-    this._press("quiet", ["always", "daily"], isDaily ? "daily" : "always");
+    const kind = until === null ? hours && (isDaily ? "daily" : "always") : kindOf(until);
+    const isQuiet = until !== null || hours !== null;
+    this.#elements.quiet.checked = isQuiet;
+    this.#elements["quiet-when"].hidden = !isQuiet;
+    this.#elements["quiet-times"].hidden = kind !== "daily";
+    this._press("quiet", QUIET, kind);
+    put(this.#elements["quiet-morning"], this.#words.quiet_morning({ time: clock(nextMorning()) }));
     if (isDaily) {
       this.#elements["quiet-from"].value = hours.from;
       this.#elements["quiet-to"].value = hours.to;
     }
-    const { quiet, quiet_hours: daily } = this.#words;
-    const text = isDaily ? daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) }) : quiet;
-    put(this.#elements["self-quiet-text"], text);
-    this.#elements["self-quiet"].hidden = hours === null;
+    put(this.#elements["self-quiet-text"], quietText(hours, until, this.#words));
+    this.#elements["self-quiet"].hidden = !isQuiet;
   }
 
   // Blocked phones
@@ -198,4 +219,24 @@ export class Settings {
       },
     };
   }
+}
+
+/** The next time at which it is morning, in milliseconds of Date.now(). */
+function nextMorning() {
+  const today = new Date().setHours(MORNING, 0, 0, 0);
+  const morning = new Date(today);
+  if (today <= Date.now()) morning.setDate(morning.getDate() + 1);
+  return morning.getTime();
+}
+
+/** Which of the choices ends then, or null. */
+function kindOf(until) {
+  if (until === nextMorning()) return "morning";
+  return until - Date.now() <= HOUR ? "hour" : null;
+}
+
+function quietText(hours, until, { quiet, quiet_hours: daily, quiet_until: once }) {
+  if (until !== null) return once({ time: clock(until) });
+  if (hours === null || hours.from === hours.to) return quiet;
+  return daily({ from: timeOfDay(hours.from), to: timeOfDay(hours.to) });
 }

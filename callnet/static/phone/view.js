@@ -29,10 +29,13 @@ export class View {
   #scene = "";
   #sceneSince = 0;
   #shownName = undefined;
+  #isRead = false;
   #open = { content: "", element: null };
 
   /** Which part of the home is shown. */
   part = "contacts";
+  /** Whether a contact is being added; without any, the form for that is there anyway. */
+  isAdding = false;
   /** Which contact is being changed, and which one invited: a phone, or null. */
   edited = null;
   invited = null;
@@ -92,7 +95,22 @@ export class View {
     if (phone.device !== null) this._showHome(phone);
     this._showCall(phone, scene);
     // Of a call its page takes the focus.
-    if (isNew && scene !== "call") this.main()?.focus();
+    if ((isNew && scene !== "call") || this._isJustRead(phone, scene)) this._focus();
+  }
+
+  /** Whether there are contacts now, or none, where nobody has begun to do something else meanwhile. */
+  _isJustRead({ book }, scene) {
+    const wasRead = this.#isRead;
+    this.#isRead = book?.isKnown ?? false;
+    const isIdle = [document.body, this.#elements.add].includes(document.activeElement);
+    return this.#isRead && !wasRead && scene === "home" && isIdle;
+  }
+
+  // A field would call up the keyboard of a touch screen: there the part that it is in has the focus.
+  _focus() {
+    const main = this.main();
+    const isCovering = matchMedia("(pointer: coarse)").matches && main?.matches("input");
+    (isCovering ? main.closest("[tabindex]") : main)?.focus();
   }
 
   /** What matters most now. */
@@ -181,12 +199,15 @@ export class View {
       }),
     );
     put(this.#elements["nobody-found"], people.length === 0 && everybody.length > 0 ? this.#words.nobody_found : "");
-    const isEmpty = book.isKnown && everybody.length === 0 && this.#elements["add-form"].hidden;
-    this.#elements["no-people"].hidden = !isEmpty;
+    const isEmpty = book.isKnown && everybody.length === 0;
+    this.#elements.add.hidden = isEmpty;
+    this.#elements.add.setAttribute("aria-expanded", String(this.isAdding));
+    this.#elements["add-form"].hidden = !isEmpty && !this.isAdding;
+    this.#elements["add-intro"].hidden = this.#elements["no-people"].hidden = !isEmpty;
     if (!isEmpty) return;
     put(this.#elements["own-number"], account.phone);
     fill(this.#elements["own-invitation"], { phone: account.phone, language: this.#words.lang }, () => [
-      invitation(account.phone, this.#words, this.#doings.say),
+      invitation(account.phone, this.#words, this.#doings.say, "plain"),
     ]);
   }
 
@@ -237,8 +258,10 @@ export class View {
     const name = call === null ? "" : phone.nameOf(call.peer.phone, call.name);
     const rings = { ringing: "incoming", calling: "outgoing" };
     const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
-    this.#ringer.ring(rings[scene] ?? null, title, home);
-    if (scene === "ringing" || scene === "calling") this._showRing(phone, call, name);
+    const kind = rings[scene] ?? null;
+    const photo = kind === null ? "" : phone.photos.of(call.peer.phone, phone.book.photoOf(call.peer.phone));
+    this.#ringer.ring(kind, title, home, photo);
+    if (kind !== null) this._showRing(phone, call, name, photo);
     if (scene === "call") {
       put(this.#elements["call-name"], name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
@@ -254,14 +277,13 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing({ device, book, photos }, call, name) {
+  _showRing({ device }, call, name, photo) {
     const words = this.#words;
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
     put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
-    const { phone } = call.peer;
-    const shown = [phone, name, photos.of(phone, book.photoOf(phone))];
+    const shown = [call.peer.phone, name, photo];
     fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;

@@ -34,7 +34,12 @@ export function moment(milliseconds) {
 /** A time of day such as `22:30`, as one reads it. */
 export function timeOfDay(text) {
   const [hours, minutes] = text.split(":");
-  return moment(new Date().setHours(Number(hours), Number(minutes)));
+  return clock(new Date().setHours(Number(hours), Number(minutes)));
+}
+
+/** The time of day at a moment, in milliseconds of Date.now(). */
+export function clock(milliseconds) {
+  return new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }).format(milliseconds);
 }
 
 /** How many days, months or years ago something was, in words; milliseconds as of Date.now(). */

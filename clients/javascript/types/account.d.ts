@@ -56,15 +56,20 @@ export class Account {
     /** Whether there is a token that should be good. */
     get isLoggedIn(): boolean;
     /**
-     * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device.
+     * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device. One that is
+     * refused is kept no longer, because the device was removed or logged out: the next login is that of a new device.
      * @param {string} [code] the one-time code that the phone was sent, where one is asked for
      */
     login(code?: string | undefined): Promise<void>;
+    /** Log in as `ask` and a Device do by themselves: a device that was removed comes back only by `login`. */
+    loginAgain(): Promise<void>;
     /**
      * @private
      * @param {string} [code]
      */
     private _login;
+    /** @private @param {AccountError} refusal */
+    private _refused;
     /** Have a one-time code sent to the phone. */
     requestCode(): Promise<void>;
     /** See to it that the token is good for another day; to be called now and then, as a Device does. */
@@ -94,10 +99,10 @@ export class Account {
      */
     dismiss(phone: string): Promise<void>;
     /**
-     * Put a phone in the contact list, or give it another name there.
+     * Put a phone in the contact list, or change it there. What is left out stays as it is.
      * @param {string} phone
-     * @param {string} [name]
-     * @param {boolean} [favourite] whether it is one of the favourites; without it that stays as it is
+     * @param {string} [name] "": none of the owner's
+     * @param {boolean} [favourite] whether it is one of the favourites
      */
     addContact(phone: string, name?: string | undefined, favourite?: boolean | undefined): Promise<void>;
     /**

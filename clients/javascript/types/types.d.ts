@@ -269,6 +269,11 @@ export type Settings = {
         time_zone: string;
     } | null;
     /**
+     * until when nobody can call, whatever the quiet hours, in seconds since
+     * 1970; null: there is no such time, or it is over
+     */
+    do_not_disturb_until: number | null;
+    /**
      * phones whose calls its devices may answer by themselves
      */
     auto_answer: string[];

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, fail
 
 from callnet_client.address import DeviceAddress
 from callnet_client.errors import AccountError
@@ -138,6 +139,8 @@ class Settings(Struct, frozen=True):
     """Phones whose calls are answered automatically."""
     who_may_call: str = "anyone"
     """``anyone``, or ``contacts``: only phones in the contact list may call."""
+    do_not_disturb_until: float | None = None
+    """Seconds since 1970 until when nobody can call, whatever the quiet hours; ``None``: there is no such time."""
 
 
 class Account:
@@ -162,6 +165,8 @@ class Account:
         self.address: Final = DeviceAddress(phone, device_id)
         self.credentials = kept or Credentials()
         self._keep = keep
+        self._refusal: AccountError | None = None
+        """The refusal of its secret, until the next :meth:`login`."""
 
     @property
     def token(self) -> str | None:
@@ -171,15 +176,25 @@ class Account:
     @property
     def is_logged_in(self) -> bool:
         """True if there is an unexpired token."""
-        return self.token is not None and self.server.reactor.seconds() < self.credentials.expires_at
+        if self.token is None or self._refusal is not None:
+            return False
+        return self.server.reactor.seconds() < self.credentials.expires_at
 
     def login(self, code: str = "") -> Deferred[str]:
         """Log in. A secret that is offered is shown at once if ``keep`` is given, which claims the device.
 
+        A refused secret is no longer kept, because the device was removed or logged out: the next login is that of a
+        new device.
+
         :param code: the one-time code that the phone was sent, if one is required.
         :return: a Deferred with the token.
         """
+        self._refusal = None
         return Deferred.fromCoroutine(self._login(code))
+
+    def login_again(self) -> Deferred[str]:
+        """Log in as :meth:`ask` and a Device do by themselves: a removed device comes back only by :meth:`login`."""
+        return self.login() if self._refusal is None else fail(self._refusal)
 
     async def _login(self, code: str) -> str:
         answer = await self._ask_for_token(code)
@@ -188,13 +203,20 @@ class Account:
             return token
         return self._logged_in(await self._ask_for_token())
 
-    def _ask_for_token(self, code: str = "") -> Deferred[Mapping[str, Any]]:
+    async def _ask_for_token(self, code: str = "") -> Mapping[str, Any]:
+        secret = self.credentials.secret
         fields = {"phone": self.address.phone, "device_id": self.address.device_id}
-        if self.credentials.secret is not None:
-            fields["secret"] = self.credentials.secret
+        if secret is not None:
+            fields["secret"] = secret
         if code:
             fields["code"] = code
-        return self.server.post("/account/login", fields)
+        try:
+            return await self.server.post("/account/login", fields)
+        except AccountError as error:
+            if error.code == ErrorCode.DEVICE and secret is not None and secret == self.credentials.secret:
+                self._refusal = error
+                self._keep_now(replace(self.credentials, secret=None))
+            raise
 
     def request_code(self) -> Deferred[None]:
         """Request a one-time code for the phone."""
@@ -229,14 +251,14 @@ class Account:
         """Leave a phone out of :meth:`added`."""
         return self.ask("/contacts/dismiss", contact_phone=phone).addCallback(_nothing)
 
-    def add_contact(self, phone: str, name: str = "", favourite: bool | None = None) -> Deferred[None]:
-        """Add a phone to the contact list, or change its name there.
+    def add_contact(self, phone: str, name: str | None = None, favourite: bool | None = None) -> Deferred[None]:
+        """Add a phone to the contact list, or change it there.
 
+        :param name: its name there; empty: none; ``None``: unchanged.
         :param favourite: whether it is one of the favourites; ``None``: unchanged.
         """
-        given: dict[str, Any] = {"name": name} if name else {}
-        if favourite is not None:
-            given["favourite"] = favourite
+        changes = {"name": name, "favourite": favourite}
+        given = {field: value for field, value in changes.items() if value is not None}
         return self.ask("/contacts/add", contact_phone=phone, **given).addCallback(_nothing)
 
     def remove_contact(self, phone: str) -> Deferred[None]:
@@ -319,13 +341,13 @@ class Account:
         return Deferred.fromCoroutine(self._ask(path, fields))
 
     async def _ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        token = await self.login() if self.token is None else self.token
+        token = await self.login_again() if self.token is None else self.token
         try:
             return await self.server.post(path, {**fields, "token": token})
         except AccountError as error:
             if error.code != ErrorCode.TOKEN:
                 raise
-        return await self.server.post(path, {**fields, "token": await self.login()})
+        return await self.server.post(path, {**fields, "token": await self.login_again()})
 
     async def _renew(self) -> None:
         if self.token is None or self.credentials.expires_at - self.server.reactor.seconds() > RENEW_BEFORE:

@@ -85,7 +85,7 @@ class ReconnectingDevice:
         if self._account.is_logged_in:
             self._dial()
         else:
-            self._log_in()
+            self._log_in(self._account.login())
 
     def close(self) -> Deferred[None]:
         """Disconnect.
@@ -189,11 +189,14 @@ class ReconnectingDevice:
         if self._reactor.seconds() - self._logged_in_at < TOO_SOON:
             self._log_in_later(None)
         else:
-            self._log_in()
+            self._log_in_again()
 
-    def _log_in(self) -> None:
+    def _log_in_again(self) -> None:
         self._login_timer = None
-        login = self._login = self._account.login()
+        self._log_in(self._account.login_again())
+
+    def _log_in(self, login: Deferred[str]) -> None:
+        self._login = login
         login.addCallbacks(partial(self._logged_in, login), partial(self._not_logged_in, login))
 
     def _logged_in(self, login: Deferred[str], _token: str) -> None:
@@ -217,7 +220,7 @@ class ReconnectingDevice:
     def _log_in_later(self, seconds: float | None) -> None:
         jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together
         delay = LONGEST_DELAY * jitter if seconds is None else seconds + jitter
-        self._login_timer = self._reactor.callLater(delay, self._log_in)
+        self._login_timer = self._reactor.callLater(delay, self._log_in_again)
 
 
 def _let_be(failure: Failure) -> None:
