@@ -35,7 +35,7 @@ def _text(pattern: str, longest: int | None = None) -> Meta:
 ROOM: Final = _text("^[0-9a-f]{32}$")
 """The room of a call."""
 ROOM_OR_NONE: Final = _text("^([0-9a-f]{32})?$")
-ROOM_OR_ALL: Final = Meta(extra_json_schema={"pattern": r"^(\*|[0-9a-f]{32})$"})
+ROOM_OR_ALL: Final = _text(r"^(\*|[0-9a-f]{32})$")
 """A room, or ``*`` for all."""
 PAGE: Final = Meta(extra_json_schema={"pattern": r"^/static/demo/direct_chat\.html\?room_id=[0-9a-f]{32}$"})
 """The path of a room's page."""

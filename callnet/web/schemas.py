@@ -206,6 +206,7 @@ _EXPECTED = {
     "favourite": "true, false or null",
     "photo": "a string or null",
     "who_may_call": '"anyone" or "contacts"',
+    "room_id": '32 lowercase hexadecimal digits, or "*"',
     "level": '"debug", "info", "warn" or "error"',
 }
 
