@@ -29,8 +29,8 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const root = document.documentElement;
     if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) faults.push("the page scrolls");
 
-    const hasText = (element) => Array.from(element.childNodes)
-        .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+    const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "";
+    const hasText = (element) => Array.prototype.some.call(element.childNodes, isText);
     const known = new Map([[null, []]]);
     const framesAround = (element) => {
         const outer = element.parentElement;
@@ -43,9 +43,9 @@ _FIND_FAULTS: Final = """(mainButton) => {
         }
         return known.get(outer);
     };
-    const elements = Array.from(document.querySelectorAll("#stage *"))
-        .filter((element) => isSeen(element) && !element.matches(".aloud")
-            && (hasText(element) || element.matches("button, input, .disc, .emblem, .face")));
+    const elements = Array.from(document.querySelectorAll("#stage :not(.aloud)"))
+        .filter((element) => hasText(element) || element.matches("button, input, .disc, .emblem, .face"))
+        .filter(isSeen);
     for (const element of elements) {
         const isCutOnPurpose = getComputedStyle(element).textOverflow === "ellipsis";
         const range = document.createRange();
@@ -113,7 +113,7 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, place]) => {{
     element.textContent = before;
     return faults;
 }}"""
-"""Puts all that a notice, or the form to log in, may have to say, in one go, so that the page does not come in between."""
+"""Puts all that a notice, or the form to log in, may say, in one go, so that the page does not come in between."""
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
