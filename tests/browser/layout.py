@@ -37,8 +37,8 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const root = document.documentElement;
     if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) faults.push("the page scrolls");
 
-    const hasText = (element) => Array.from(element.childNodes)
-        .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
+    const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "";
+    const hasText = (element) => Array.prototype.some.call(element.childNodes, isText);
     const known = new Map([[null, []]]);
     const framesAround = (element) => {
         const outer = element.parentElement;
@@ -50,9 +50,9 @@ _FIND_FAULTS: Final = """(mainButton) => {
         }
         return known.get(outer);
     };
-    const elements = Array.from(document.querySelectorAll("#stage *"))
-        .filter((element) => isSeen(element) && !element.matches(".unseen, option")
-            && (hasText(element) || element.matches("button, input, select, textarea, .disc, .emblem")));
+    const elements = Array.from(document.querySelectorAll("#stage :not(.unseen, option)"))
+        .filter((element) => hasText(element) || element.matches("button, input, select, textarea, .disc, .emblem"))
+        .filter(isSeen);
     for (const element of elements) {
         const range = document.createRange();
         range.selectNodeContents(element);

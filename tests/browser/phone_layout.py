@@ -29,11 +29,23 @@ _FIND_FAULTS: Final = """(mainButton) => {
     const root = document.documentElement;
     if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) faults.push("the page scrolls");
 
-    const hasText = (element) => Array.from(element.childNodes)
-        .some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "");
-    const elements = Array.from(document.querySelectorAll("#stage *"))
-        .filter((element) => isSeen(element) && !element.matches(".aloud")
-            && (hasText(element) || element.matches("button, input, .disc, .emblem, .face")));
+    const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "";
+    const hasText = (element) => Array.prototype.some.call(element.childNodes, isText);
+    const known = new Map([[null, []]]);
+    const framesAround = (element) => {
+        const outer = element.parentElement;
+        if (!known.has(outer)) {
+            const { overflowY } = getComputedStyle(outer);
+            const canScroll = overflowY === "auto" && outer.scrollHeight > outer.clientHeight;
+            const frames = framesAround(outer);
+            const own = { outer, around: outer.getBoundingClientRect(), canScroll };
+            known.set(outer, overflowY === "visible" ? frames : [own, ...frames]);
+        }
+        return known.get(outer);
+    };
+    const elements = Array.from(document.querySelectorAll("#stage :not(.aloud)"))
+        .filter((element) => hasText(element) || element.matches("button, input, .disc, .emblem, .face"))
+        .filter(isSeen);
     for (const element of elements) {
         const isCutOnPurpose = getComputedStyle(element).textOverflow === "ellipsis";
         const range = document.createRange();
@@ -42,11 +54,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
         if (hasText(element) && !isCutOnPurpose) boxes.push(range.getBoundingClientRect());
         for (const box of boxes) {
             let scrolls = false;
-            for (let outer = element.parentElement; outer; outer = outer.parentElement) {
-                const { overflowY } = getComputedStyle(outer);
-                if (overflowY === "visible") continue;
-                const around = outer.getBoundingClientRect();
-                const canScroll = overflowY === "auto" && outer.scrollHeight > outer.clientHeight;
+            for (const { outer, around, canScroll } of framesAround(element)) {
                 if (isWider(box, around) || (!canScroll && !scrolls && isHigher(box, around))) {
                     faults.push(`${name(element)} is cut by ${name(outer)}`);
                 }
@@ -84,23 +92,28 @@ _FIND_FAULTS: Final = """(mainButton) => {
     return faults;
 }"""
 
-_PUT: Final = """([id, text]) => {
-    const element = document.getElementById(id);
-    for (let outer = element; outer; outer = outer.parentElement) outer.hidden = false;
-    element.textContent = text;
-}"""
-
-_SENTENCES: Final = """async () => {
-    const { firstWords, said } = await import("/static/shared/words.js");
+_FIND_WORD_FAULTS: Final = f"""async ([mainButton, place]) => {{
+    const findFaults = {_FIND_FAULTS};
+    const {{ firstWords, said }} = await import("/static/shared/words.js");
     const words = await firstWords();
     const name = "Alexandra Konstantinopoulou-Wassiljewa 王小明";
-    const why = [words.over.own, words.over.outgoing, words.over.incoming, words.over.active].flatMap(Object.values);
-    const ends = why.map((reason) => words.lasted({ why: said(reason, { name }), time: "10:20:30" }));
-    const wrong = [words.error, words.phone_rules].flatMap(Object.values);
-    const errors = wrong.map((error) => said(error, { count: 3600 }));
-    return { ends, errors };
-}"""
-"""All that a notice, and the form to log in, may have to say."""
+    const {{ own, outgoing, incoming, active }} = words.over;
+    const ends = [own, outgoing, incoming, active].flatMap(Object.values)
+        .map((reason) => words.lasted({{ why: said(reason, {{ name }}), time: "10:20:30" }}));
+    const errors = [words.error, words.phone_rules].flatMap(Object.values)
+        .map((error) => said(error, {{ count: 3600 }}));
+    const element = document.getElementById(place);
+    const before = element.textContent;
+    const faults = [];
+    for (const text of place === "notice-text" ? [...errors, ...ends] : errors) {{
+        for (let outer = element; outer; outer = outer.parentElement) outer.hidden = false;
+        element.textContent = text;
+        faults.push(...findFaults(mainButton).map((fault) => `${{text}}: ${{fault}}`));
+    }}
+    element.textContent = before;
+    return faults;
+}}"""
+"""Puts all that a notice, or the form to log in, may say, in one go, so that the page does not come in between."""
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
@@ -118,15 +131,9 @@ def word_faults(page: Page) -> Sequence[str]:
 
     It must be the home with a notice, or the form to log in.
     """
-    sentences = page.evaluate(_SENTENCES)
-    place = "notice-text" if _scene(page) == "home" else "login-problem"
-    texts = [*sentences["errors"], *(sentences["ends"] if place == "notice-text" else [])]
-    before = page.evaluate("(id) => document.getElementById(id).textContent", place)
-    found = []
-    for text in texts:
-        page.evaluate(_PUT, [place, text])
-        found += [f"{text}: {fault}" for fault in faults(page)]
-    page.evaluate(_PUT, [place, before])
+    scene = _scene(page)
+    place = "notice-text" if scene == "home" else "login-problem"
+    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS[scene], place])
     return found
 
 

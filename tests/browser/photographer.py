@@ -65,6 +65,7 @@ class Photographer:
         """
         page = visitor.page
         shown = visitor.shown
+        seen_in = "light"  # as every profile is, and as this leaves it
         for screen, (width, height) in {**SCREENS, **self._others}.items():
             page.set_viewport_size({"width": width, "height": height})
             page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
@@ -77,8 +78,10 @@ class Photographer:
                 is_examined = screen in EXAMINED and (self._in_colour or scheme == "light")
                 if not (is_pictured or is_examined):
                     continue
-                page.emulate_media(color_scheme=scheme)
-                settle(page)
+                if scheme != seen_in:
+                    page.emulate_media(color_scheme=scheme)
+                    settle(page)
+                    seen_in = scheme
                 if is_pictured:
                     self._pictures[screen][f"{name}, {scheme}"] = page.screenshot(full_page=is_whole)
                 if is_examined:
