@@ -100,19 +100,6 @@ class Tables:
                 return False
         return True
 
-    def apply(self, changes: Changes) -> None:
-        """Write ``changes``."""
-        if changes.devices:
-            self.put_devices(*changes.devices)
-        for call in changes.calls:
-            self.put_call(call)
-        for seats in changes.seats:
-            self.put_seats(seats)
-        for record in changes.forgotten:
-            self.forget(record)
-        for phone, policy in changes.policies.items():
-            self.put_policy(phone, policy)
-
     def present(self, record: Record) -> Record | None:
         """The current record, if it exists."""
         if isinstance(record, DeviceRecord):

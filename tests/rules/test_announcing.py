@@ -43,6 +43,7 @@ from tests.rules.announcing_case import (
     seat,
     untold,
 )
+from tests.support.tables import write
 
 
 class EmptyStoreTests(AnnouncingCase):
@@ -64,7 +65,7 @@ class EmptyStoreTests(AnnouncingCase):
             if stored is not None:
                 self.tables.put_policy(TV.phone, stored)
             mine = LocalState([BEFORE, NODE], [device(TV, policy=short)], [], [], policies={TV.phone: many})
-            self.tables.apply(self.once(mine))
+            write(self.tables, self.once(mine))
             self.assertEqual({TV.phone: many}, self.tables.policies)
             self.assertEqual(many, self.tables.records.policy_of(self.device(TV)))
             self.assertIs(NOTHING, self.once(mine))

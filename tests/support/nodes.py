@@ -24,6 +24,7 @@ from callnet.calls.transaction import everyone
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Record, Tables
+from tests.support.tables import write
 
 
 class Cluster:
@@ -124,7 +125,7 @@ class NodeStore:
             return OVERTAKEN
         if self._cut_off is not None:
             return self._cut_off.commit(changes)
-        tables.apply(changes)
+        write(tables, changes)
         here: list[BusMessage] = []
         unreached = []
         for notice in changes.notices:
@@ -198,7 +199,7 @@ class CutOff:
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
         if not all(map(self._is_alone_in, records)):
             raise Unavailable("this concerns other nodes")
-        self._cluster.tables.apply(changes)
+        write(self._cluster.tables, changes)
         return Commit(True, [one for one in changes.notices if isinstance(one, SeatNotice) or self._is_own(one.to)])
 
     def _is_alone_in(self, record: Record) -> bool:
