@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
+from callnet.calls.session import NEVER, Dialect, Heard, Session, log_unless_unavailable
 from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
@@ -126,7 +126,7 @@ class ExtendedSession(Session):
         if isinstance(reply, Accepted):
             room = self._room_of(reply.room)
             self._other = _Other(room, reply.callee, False)
-            self._hear(room, Heard())  # it may have left the call before
+            self._forget(room)  # it may have left the call before
             self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
@@ -139,8 +139,7 @@ class ExtendedSession(Session):
         """Report that a call is over, or is not the device's; do nothing if ``why`` is ``None``."""
         reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
         if reason is not None:
-            room = self._room_of(frame.room_id)
-            self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
+            self._hear(self._room_of(frame.room_id), Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
             self._answer(CallingBeHangup("", "", frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])

@@ -56,10 +56,8 @@ class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True)
 class SeedRequest(Frame, frozen=True):
     """A request of a base client."""
 
-    @property
-    def id(self) -> str:
-        """The id for the answer: always empty."""
-        return ""
+    id = ""
+    """The id for the answer: always empty."""
 
 
 class Call(SeedRequest, frozen=True, tag="call"):
