@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.calls.records import Active, CallRecord, CallState, DeviceRecord, Ringing, SeatsRecord
+from callnet.calls.records import Active, CallRecord, DeviceRecord, SeatsRecord
 from callnet.config.schema import CallSettings
 
 REMEMBERED: Final = 120.0
@@ -30,19 +30,6 @@ BOTH_SEATS_EMPTY: Final = 30.0
 
 ONE_SEAT_EMPTY: Final = 120.0
 """Seconds after which a call with one empty seat of two is abandoned (§2.4)."""
-
-
-def call_due(state: CallState, placed_at: float, seats: SeatsRecord | None, settings: CallSettings) -> float:
-    """The deadline of a call in ``state``."""
-    if isinstance(state, Ringing):
-        rings_until = placed_at + settings.ring_time
-        return rings_until if state.awaited_until is None else min(rings_until, state.awaited_until)
-    if isinstance(state, Active):
-        limit = settings.longest
-        if settings.unseated_limit and seats is None and not state.signalled:
-            limit = min(limit, settings.unseated_limit)
-        return state.since + limit
-    return state.at + REMEMBERED
 
 
 def unseated_at(state: Active, seats: SeatsRecord | None, settings: CallSettings) -> float | None:

@@ -25,7 +25,7 @@ from callnet.calls.records import (
     SeatNotice,
     SeatsRecord,
 )
-from callnet.calls.timeouts import call_due, device_due, seats_due
+from callnet.calls.timeouts import REMEMBERED, device_due, seats_due
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 
@@ -174,10 +174,20 @@ class Transaction(Struct):
 
         :param notified: the devices to notify, in this order, after those already named.
         """
-        room = call.room
-        seats = self.seats(room) if self.records.seats else None
+        room, settings = call.room, self.settings
+        if isinstance(state, Over):
+            due = state.at + REMEMBERED
+        elif isinstance(state, Active):
+            limit = settings.longest
+            is_seated = room in self._seats or room in self.records.seats
+            if settings.unseated_limit and not state.signalled and not is_seated:
+                limit = min(limit, settings.unseated_limit)
+            due = state.since + limit
+        else:
+            due = call.placed_at + settings.ring_time
+            if state.awaited_until is not None:
+                due = min(due, state.awaited_until)
         version = call.version if room in self._calls else call.version + 1
-        due = call_due(state, call.placed_at, seats, self.settings)
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
         for device in notified:
@@ -229,8 +239,7 @@ class Transaction(Struct):
         if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
         for room in self._adopted:
-            call = self._calls[room]
-            self._calls[room] = replace(call, due=call_due(call.state, call.placed_at, self.seats(room), self.settings))
+            self.put_call(self._calls[room], self._calls[room].state)  # with its deadline
         for address, record in self._devices.items():
             if record.lost_at is not None or record.due is not None:
                 self._devices[address] = self._with_due(record)
