@@ -232,7 +232,7 @@ def _accept(
 ) -> None:
     speak = (*call.extended, callee) if extended else call.extended
     state = Active(callee, tx.now, by_calling, by_itself)
-    tx.put_call(call, state, call.caller, *without(call.state.devices, callee), extended=speak)
+    tx.put_call(call, state, call.caller, *filter(callee.__ne__, call.state.devices), extended=speak)
 
 
 def answered_accepted(
@@ -255,7 +255,7 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
 
 def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
     """Let a rung device refuse for all."""
-    tx.end(call, reason, call.caller, *without(call.state.devices, device), by=device)
+    tx.end(call, reason, call.caller, *filter(device.__ne__, call.state.devices), by=device)
 
 
 def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
