@@ -15,10 +15,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from callnet.calls import events
 from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
-from callnet.calls.ports import ICallStore
-from callnet.calls.records import Active, CallRecord, Displaced, Known, Over, Policy
+from callnet.calls.ports import DeviceSession, ICallStore
+from callnet.calls.preferences import Policy
+from callnet.calls.records import Active, CallRecord, Displaced, Known, Over
 from callnet.calls.registration import Attached, Overtaken
-from callnet.calls.sessions import DeviceSession
 from callnet.calls.switchboard import InDoubt, Transactions
 from callnet.calls.telling import outcome_of
 from callnet.errors import Unavailable

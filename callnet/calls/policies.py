@@ -10,10 +10,8 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
-from callnet.calls.ports import DeliveryResult, ICallStore, IPreferences
-from callnet.calls.preferences import UNREADABLE, Preferences
-from callnet.calls.records import Policy
-from callnet.calls.sessions import DeviceSession
+from callnet.calls.ports import DeliveryResult, DeviceSession, ICallStore, IPreferences
+from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable

@@ -18,7 +18,7 @@ from callnet.calls.preferences import PLAIN
 from callnet.calls.records import Active, CallRecord, Known, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, notification_for
-from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
+from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import decode
 from callnet.frames.base import (

@@ -2,7 +2,7 @@
 
 Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.machine`. It writes the next
 record into the transaction and names the devices to notify: their messages are derived from the record
-(:mod:`callnet.calls.telling`), and so are its deadlines (:mod:`callnet.calls.timeouts`).
+(:mod:`callnet.calls.telling`), and so are its deadlines (:mod:`callnet.calls.transaction`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from callnet.calls import events
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import ending_reason
-from callnet.calls.timeouts import SECOND_TAP, unseated_at
-from callnet.calls.transaction import Transaction, other_in, other_party
+from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, unseated_at
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Hashable, Iterator
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
-from callnet.calls.records import CallRecord, Changes, DeviceRecord, Policy, Records, SeatsRecord
+from callnet.calls.preferences import Policy
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 from callnet.model import DeviceAddress, RoomId
 
 K = TypeVar("K", bound=Hashable)

@@ -22,7 +22,7 @@ from callnet.calls.records import (
     Seat,
     SeatsRecord,
 )
-from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import REMEMBERED
 from callnet.calls.transaction import over as end_of
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId

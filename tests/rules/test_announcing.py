@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
+from callnet.calls.preferences import Policy
 from callnet.calls.reconcile import NOBODY, LocalState
 from callnet.calls.records import (
     NOTHING,
@@ -15,13 +16,12 @@ from callnet.calls.records import (
     Known,
     Notice,
     Over,
-    Policy,
     Ringing,
     SeatsRecord,
 )
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
-from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import REMEMBERED
 from callnet.model import DeviceAddress, Reason
 from tests.rules.announcing_case import (
     ANN,
