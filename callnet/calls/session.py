@@ -177,7 +177,7 @@ class Session:
             self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
     def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
-        room = self._room_of(frame.room_id)
+        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
         answer: Accept | Refuse
         if isinstance(frame, CalledSuccess):
             self._went_on_at = self._rooms.now()
@@ -188,7 +188,7 @@ class Session:
 
     def _hang_up(self, frame: CallingHangup) -> None:
         if frame.room_id:
-            room = self._room_of(frame.room_id)
+            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
             then = partial(self._hung_up, frame, room)
             self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
@@ -268,7 +268,7 @@ class Session:
             age = call.state.stage, call.version
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
         elif not isinstance(message, CallFailed):
-            room = self._room_of(message.room_id)
+            room = self._rooms.known.aliases.get(message.room_id, message.room_id)
             self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
         self._peer.send(encode(replace(message, id=asked) if asked else message))
 
@@ -319,13 +319,14 @@ class Session:
 
     def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
-            self._hear(self._room_of(frame.room_id), Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
+            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+            self._hear(room, Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
             hangup = CallingBeHangup(frame.from_phone, frame.from_device_id, frame.room_id, late.reason)
             self._answer(hangup, frame.id)
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):
-            self._knows_of_end(self._room_of(frame.room_id))
+            self._knows_of_end(self._rooms.known.aliases.get(frame.room_id, frame.room_id))
 
     def _hung_up(self, frame: CallingHangup, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
@@ -369,11 +370,6 @@ class Session:
         if self._old_end is not None:
             self._old_end[0].cancel()
             self._old_end = None
-
-    def _room_of(self, room_id: str) -> RoomId:
-        """The room of a room id or alias on the wire."""
-        room = RoomId(room_id)
-        return self._rooms.known.aliases.get(room, room)
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer an invalid frame; too many of them close the socket (protocol §2.6)."""
