@@ -11,7 +11,6 @@ from callnet.calls.ports import ICallStore, SeatSession
 from callnet.calls.records import Relay, SeatNotice
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.switchboard import InDoubt, PerKeyQueue, Transactions
-from callnet.errors import Unavailable
 from callnet.model import RoomId
 from callnet.util.deferreds import Soon
 
@@ -87,11 +86,7 @@ class Pages:
         if self._seated.get((room, key)) is not session:
             return
         del self._seated[room, key]
-        event = events.SeatEmptied(room, key, session.generation)
-        try:
-            await self._transactions.reply_to(event)
-        except Unavailable:
-            self._retries.keep(event)
+        await self._retries.settle(events.SeatEmptied(room, key, session.generation))
 
     def hung_up(self, room: RoomId, key: str) -> Soon[None]:
         """End the call, or the meeting, of a page's room.

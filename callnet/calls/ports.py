@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
-from typing import ClassVar, Final, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from callnet.calls.events import Event
 from callnet.calls.preferences import Policy, Preferences
 from callnet.calls.records import (
     CallRecord,
@@ -193,20 +194,6 @@ PHONES_AT_ONCE: Final = 50
 OVERTAKEN: Final = Commit(False)
 
 
-class Asked(Protocol):
-    """Keys of a read; see :meth:`ICallStore.read`."""
-
-    fresh: ClassVar[bool]
-    own: ClassVar[bool]
-    guess: ClassVar[bool]
-
-    def phones(self) -> Collection[str]:
-        """The phones to read, with their devices and the calls named there."""
-
-    def rooms(self) -> Collection[RoomId]:
-        """The rooms to read, with their calls and seats."""
-
-
 class ICallStore(Interface):
     """Keeps versioned records of devices, calls and seats, and decides nothing.
 
@@ -226,8 +213,8 @@ class ICallStore(Interface):
     def date_of(moment: float) -> float:
         """A time on the clock of the store, in seconds since 1970 by the current wall clock."""
 
-    def view(asked: Asked, again: bool = False) -> Records | None:
-        """The result of :meth:`read`, if it is available at once; ``None``: the store must be queried.
+    def view(event: Event, again: bool = False) -> Records | None:
+        """The result of :meth:`read` for an event, if it is available at once; ``None``: the store must be queried.
 
         It is live: the decision must be committed before anything else happens.
 
@@ -338,12 +325,22 @@ class IPeer(Interface):
         """
 
 
-class DeviceSession(Protocol):
-    """A connected device."""
+class Onlooker(Protocol):
+    """A connected receiver of changes of presence and of its phone's data."""
 
     @property
     def address(self) -> DeviceAddress:
         """The device's address."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Tell it that a device has come or gone."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Tell it that data of its phone have changed."""
+
+
+class DeviceSession(Onlooker, Protocol):
+    """A connected device."""
 
     @property
     def extended(self) -> bool:
@@ -354,12 +351,6 @@ class DeviceSession(Protocol):
 
     def missed(self, calls: Sequence[MissedCall]) -> None:
         """Tell an extended client of its phone's missed calls."""
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Tell an extended client that a device has come or gone."""
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """Tell an extended client that data of its phone have changed."""
 
     def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
         """Tell an extended client its current call, and the active calls of its phone's other devices."""
@@ -387,20 +378,6 @@ class DeviceSession(Protocol):
 
     def known(self) -> tuple[Known, ...]:
         """The device's confirmed knowledge of the outcomes of its calls."""
-
-
-class Onlooker(Protocol):
-    """A connected receiver of changes of presence and of its phone's data."""
-
-    @property
-    def address(self) -> DeviceAddress:
-        """The device's address."""
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Tell it that a device has come or gone."""
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """Tell it that data of its phone have changed."""
 
 
 class SeatSession(Protocol):

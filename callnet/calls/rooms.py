@@ -98,7 +98,7 @@ class RoomManager:
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
-        self.orders: Final = Orders(store, self._transactions, self._retries, self._queue, preferences, self._devices)
+        self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.calls.ports import EVERY_NODE, OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore
+from callnet.calls.events import Event
+from callnet.calls.ports import EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
 from callnet.calls.records import (
     CallRecord,
     Changes,
@@ -100,7 +101,7 @@ class NodeStore:
         """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
         return moment
 
-    def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
+    def view(self, event: Event, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return self.known()
 
