@@ -1,4 +1,4 @@
-"""What the owner of a phone allows: who may call it and when, and how its devices announce calls."""
+"""The preferences of a phone's owner: permitted callers, quiet hours, and the announcement of calls."""
 
 from __future__ import annotations
 
