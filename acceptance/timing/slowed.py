@@ -6,7 +6,7 @@ import sys
 import time
 
 from acceptance import census
-from callnet.calls.records import Policy
+from callnet.calls.preferences import Policy
 
 
 def slow_down(milliseconds: int) -> None:

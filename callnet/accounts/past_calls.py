@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
-from callnet.calls.records import CallRecord, Over
+from callnet.calls.records import Active, CallRecord, Over
 from callnet.errors import DataInvalid
 from callnet.model import EVERY_CALL, Reason, RoomId, is_room_id
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory
@@ -113,7 +113,8 @@ def sides(call: CallRecord[Over]) -> Sides:
 
     An unanswered ring was missed, and so was a call that found every device busy or offline.
     """
-    answer, end = call.answer, call.state
+    end = call.state
+    answer = end.was if isinstance(end.was, Active) else None
     callee = None if answer is None else answer.callee
     if answer is not None:
         went_out = came_in = "answered"

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.tokens import Tokens
-from callnet.calls.quiet_hours import QuietHours, time_zone
+from callnet.calls.preferences import QuietHours, time_zone
 from callnet.errors import DataInvalid, PhoneInvalid
 from callnet.model import AUTO_ANSWER_MAX
 from callnet.storage.preferences import PhoneSettings, SqlPhoneSettings, WhoMayCall

@@ -15,8 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls.ports import IPreferences
-from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences
-from callnet.calls.records import ANYONE, Policy
+from callnet.calls.preferences import ANYONE, PLAIN, UNREADABLE, Policy, Preferences
 from callnet.errors import Unavailable
 from callnet.storage.preferences import SqlPreferences
 from callnet.util.deferreds import Ready, Soon, or_else

@@ -12,7 +12,7 @@ from callnet.calls import events
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.frames.page import MediaPath, MediaSetup
-from callnet.model import DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, log_name
+from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, log_name
 from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger, threshold
 
@@ -112,11 +112,6 @@ class CallCounts:
             if self._on_progress is not None:
                 self._on_progress(call)
 
-    def count(self, outcome: Outcome) -> None:
-        """Count an outcome reported to a caller."""
-        if isinstance(outcome, (Failed, Refused)):
-            self.failed[outcome.reason] += 1
-
     def connected(self, media: MediaSetup) -> None:
         """Count the media setup of a page, or its failure."""
         if media.path == "none":
@@ -127,8 +122,8 @@ class CallCounts:
 
     def count_at_once(self, caller: DeviceAddress, outcome: Outcome, now: float) -> None:
         """Count the outcome of a call without any ringing."""
-        self.count(outcome)
         if isinstance(outcome, Failed):
+            self.failed[outcome.reason] += 1
             self.recent.append(FailedCall(now, caller, outcome.target, outcome.reason))
 
 

@@ -15,14 +15,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from callnet.calls import events
 from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
-from callnet.calls.ports import ICallStore
-from callnet.calls.records import Active, CallRecord, Displaced, Known, Over, Policy
+from callnet.calls.ports import DeviceSession, ICallStore
+from callnet.calls.preferences import Policy
+from callnet.calls.records import Active, CallRecord, Displaced, Known, Over
 from callnet.calls.registration import Attached, Overtaken
-from callnet.calls.sessions import DeviceSession
 from callnet.calls.switchboard import InDoubt, Transactions
 from callnet.calls.telling import outcome_of
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress, Failed, Outcome, RoomId, Withdrawn
+from callnet.model import DeviceAddress, Failed, Outcome, Refused, RoomId, Withdrawn
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -61,7 +61,8 @@ class OutcomeWaiters:
         if outcome is not None:
             if self._placed.get(call.caller) == call.room:
                 del self._placed[call.caller]
-            self._counts.count(outcome)
+            if isinstance(outcome, (Failed, Refused)):
+                self._counts.failed[outcome.reason] += 1
             self.waiting.pop(call.room)(outcome, call if is_all else None)
         if session is not None and not is_all:
             session.deliver(call)

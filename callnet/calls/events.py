@@ -11,7 +11,8 @@ from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
-from callnet.calls.records import ANYONE, Known, Policy
+from callnet.calls.preferences import ANYONE, Policy
+from callnet.calls.records import Known
 from callnet.model import DeviceAddress, Reason, RoomId, new_room_id
 
 

@@ -1,30 +1,250 @@
-"""Requests of extended clients (protocol §2.5): signals between the parties, and transfers of calls between devices."""
+"""Services for extended clients (protocol §2.5): signals between the parties, transfers of calls between devices,
+presence of contacts, and notices of changed data.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
+from math import inf
 from typing import Final
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.calls import events
-from callnet.calls.ports import IBus, ICallStore, IPreferences, IRoster, Roster
-from callnet.calls.presence import ChangeNotices, Presence
-from callnet.calls.records import Active, DeviceRelay
-from callnet.calls.sessions import DeviceSession, Onlooker
+from callnet.calls.ports import (
+    EVERY_NODE,
+    PHONES_AT_ONCE,
+    DeviceSession,
+    IBus,
+    ICallStore,
+    IPreferences,
+    IRoster,
+    Onlooker,
+    Roster,
+)
+from callnet.calls.records import Active, DeviceRelay, PresenceChanged, Records
 from callnet.calls.switchboard import PerKeyQueue, Transactions, nothing
 from callnet.calls.transaction import other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
+from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
+from callnet.util.timers import EarliestTimer
+
+EVERY: Final = 2.0
+"""Seconds between two reads."""
+EVERYBODY_EVERY: Final = 30.0
+"""Seconds between two reads of all listed phones, with or without reports of changes."""
+WANTED_FOR: Final = 2.5 * EVERYBODY_EVERY
+"""Seconds for which another node's announcement of onlookers holds."""
+NOTICES_EVERY: Final = 2.0
+"""Seconds between two notices of changes to a device, at least: it reads its data again after each."""
+_TOLD_AT_ONCE: Final = 500
+"""Devices that are told of changes in one turn of the reactor, so that nothing else has to wait."""
+_IN_A_MESSAGE: Final = 5000
+"""Phones in a message to other nodes."""
 
 _OF_LISTS: Final = frozenset({Topic.CONTACTS, Topic.ADDED})
 """The subjects of changes that change who a phone's contacts are."""
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an extended device")
+_log_presence = logged_unless_unavailable(log, "failed to read presence")
+
+
+class _Watch(Struct):
+    """An onlooker's watched phones, and the devices reported online to it."""
+
+    phones: frozenset[str]
+    new: set[str]
+    """Phones that have yet to be read for the first time."""
+    online: set[DeviceAddress]
+
+
+class Presence:
+    """The onlookers, the watched phones and their changes (protocol §2.5, ``presence``).
+
+    Every two seconds each node tells the others which phones had devices that came or went, and reads the records of
+    those that its own devices list: a device that goes and comes back in between is not reported. A change without such
+    a message, as when another node has died or quiet hours have begun, is seen within half a minute. Nodes are told
+    nothing unless one of them has announced onlookers.
+    """
+
+    def __init__(self, store: ICallStore, bus: IBus, clock: IReactorTime) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._watches: dict[Onlooker, _Watch] = {}
+        self._onlookers: dict[str, dict[Onlooker, None]] = {}
+        """Keyed by the watched phone."""
+        self._to_tell: dict[str, None] = {}
+        """Changed phones to report to other nodes."""
+        self._to_look_at: dict[str, None] = {}
+        self._alarm = EarliestTimer(clock, self._look)
+        self._looked_at = -EVERY
+        self._everybody_at = -EVERY
+        self._wanted_until = -EVERY
+        self._begins = False
+        self._is_looking = False
+
+    def changed(self, phone: str) -> None:
+        """Record that a device of a phone may have come or gone here."""
+        if self._onlookers or self._clock.seconds() < self._wanted_until:
+            self._to_tell[phone] = None
+            self._look_soon()
+
+    def receive(self, message: PresenceChanged) -> None:
+        """Record changes on another node or, with no phone named, that it has onlookers."""
+        if not message.phones:
+            self._wanted_until = self._clock.seconds() + WANTED_FOR
+        seen = [phone for phone in message.phones if phone in self._onlookers]
+        if seen:
+            self._to_look_at.update(dict.fromkeys(seen))
+            self._look_soon()
+
+    def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
+        """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
+
+        It may have read its contacts before: it is told of those that went a moment ago, too.
+        """
+        if not self._onlookers:
+            self._everybody_at, self._begins = self._clock.seconds(), True
+        known = self._watches.get(onlooker, _Watch(frozenset(), set(), set()))
+        self.leave(onlooker)
+        seen = known.phones - known.new
+        online = {device for device in known.online if device.phone in phones}
+        self._watches[onlooker] = _Watch(frozenset(phones), {phone for phone in phones if phone not in seen}, online)
+        for phone in phones:
+            self._onlookers.setdefault(phone, {})[onlooker] = None
+        if phones:
+            self._to_look_at.update(dict.fromkeys(phones))
+            self._look_soon()
+
+    def leave(self, onlooker: Onlooker) -> None:
+        """Stop telling a device."""
+        watch = self._watches.pop(onlooker, None)
+        for phone in () if watch is None else watch.phones:
+            left = self._onlookers[phone]
+            del left[onlooker]
+            if not left:
+                del self._onlookers[phone]
+        if not self._onlookers and not self._to_tell:
+            self._alarm.unset()
+
+    def onlookers_of(self, phones: Collection[str] | None) -> list[Onlooker]:
+        """The onlookers of these phones, or with ``None`` all."""
+        return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
+
+    def watchers_of(self, phone: str) -> list[Onlooker]:
+        """The devices that are told of a phone."""
+        return list(self._onlookers.get(phone, ()))
+
+    def stop(self) -> None:
+        """Stop all reads."""
+        self._alarm.stop()
+
+    def _look_soon(self) -> None:
+        if not self._is_looking:
+            self._look_at_time(self._looked_at + EVERY)
+
+    def _look_at_time(self, at: float) -> None:
+        """Read at ``at``, or now if that is past, or earlier if a read is scheduled before."""
+        self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
+
+    def _look(self) -> None:
+        self._looked_at = self._clock.seconds()
+        self._is_looking = True
+        if self._looked_at >= self._everybody_at:
+            self._to_look_at = dict.fromkeys(self._onlookers)
+            if self._onlookers:
+                self._bus.publish(EVERY_NODE, PresenceChanged(()))
+            # Devices that came elsewhere before that node knew of the onlookers are seen in the second read.
+            self._everybody_at = self._looked_at + (EVERY if self._begins else EVERYBODY_EVERY)
+            self._begins = False
+        self._tell_nodes()
+        looking = Deferred.fromCoroutine(self._look_at_all())
+        looking.addErrback(_log_presence).addCallback(lambda _: self._go_on())
+
+    def _go_on(self) -> None:
+        self._is_looking = False
+        if self._to_tell or self._to_look_at:
+            self._look_soon()
+        elif self._onlookers:
+            self._look_at_time(self._everybody_at)
+
+    def _tell_nodes(self) -> None:
+        phones, self._to_tell = list(self._to_tell), {}
+        for start in range(0, len(phones), _IN_A_MESSAGE):
+            self._bus.publish(EVERY_NODE, PresenceChanged(tuple(phones[start : start + _IN_A_MESSAGE])))
+
+    async def _look_at_all(self) -> None:
+        phones, self._to_look_at = list(self._to_look_at), {}
+        for start in range(0, len(phones), PHONES_AT_ONCE):
+            some = [phone for phone in phones[start : start + PHONES_AT_ONCE] if phone in self._onlookers]
+            if not some:
+                continue
+            try:
+                records = await self._store.read(some, ())
+            except Unavailable:
+                self._to_look_at.update(dict.fromkeys(phones[start:]))
+                raise
+            for phone in some:
+                self._look_at(phone, records)
+
+    def _look_at(self, phone: str, records: Records) -> None:
+        date = self._store.date_of(self._store.now())
+        of_phone = records.devices.get(phone, {}).values()
+        there = [device for device in of_phone if device.connected]
+        gone = [device for device in of_phone if device.lost_at is not None]
+        for onlooker in list(self._onlookers.get(phone, ())):
+            watch, asker = self._watches[onlooker], onlooker.address.phone
+            seen = {device.address for device in there if records.may_call(asker, device, date)}
+            known = {device for device in watch.online if device.phone == phone}
+            told = known
+            if phone in watch.new:
+                watch.new.remove(phone)
+                told = known | {device.address for device in gone if records.may_call(asker, device, date)}
+            for device in sorted(seen ^ told):
+                onlooker.sees(device, device in seen)
+            watch.online -= known
+            watch.online |= seen
+
+
+class ChangeNotices:
+    """Tells the extended devices of this node that data of their phones have changed (§2.5, ``changed``).
+
+    :param here: the newest connections of devices on this node.
+    """
+
+    def __init__(self, clock: IReactorTime, here: Mapping[DeviceAddress, DeviceSession]) -> None:
+        self._clock = clock
+        self._here = here
+        self._topics: dict[Onlooker, set[Topic]] = {}
+        self._told_at = -inf
+        self._alarm = EarliestTimer(clock, self._tell)
+
+    def note(self, onlooker: Onlooker, topics: Collection[Topic]) -> None:
+        """Tell a device soon."""
+        self._topics.setdefault(onlooker, set()).update(topics)
+        self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        self._alarm.stop()
+
+    def _tell(self) -> None:
+        self._told_at = self._clock.seconds()
+        for onlooker in list(islice(self._topics, _TOLD_AT_ONCE)):
+            topics = self._topics.pop(onlooker)
+            if self._here.get(onlooker.address) is onlooker:
+                onlooker.changed(topics)
+        if self._topics:
+            self._alarm.set_in(0.0)
 
 
 @implementer(IRoster)

@@ -26,14 +26,6 @@ def happen(tx: Transaction, call: CallRecord | None, event: events.Event) -> Any
     return None if transition is None else transition(tx, call, event)
 
 
-def in_room(tx: Transaction, event: events.RoomEvent) -> Any:
-    """Apply an event to the call of its room, as it was read: the transaction has no other changes yet."""
-    records, room = tx.records, event.room
-    call = records.calls.get(records.aliases.get(room, room))
-    transition = TABLE.get((NoneType if call is None else type(call.state), type(event)))
-    return None if transition is None else transition(tx, call, event)
-
-
 def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
     """Decide on a placed call, in the order of §2.4, but on ``unavailable`` only if it makes a difference.
 

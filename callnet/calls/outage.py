@@ -52,6 +52,13 @@ class Retries:
         self._wakes_at: float | None = None
         self._stopped = False
 
+    async def settle(self, event: events.Event) -> None:
+        """Decide on an event, now or when the store is back."""
+        try:
+            await self._settle(event)
+        except Unavailable:
+            self.keep(event)
+
     def keep(self, event: events.Event, key: Hashable | None = None) -> None:
         """Retry an event until the store has answered.
 

@@ -81,7 +81,7 @@ class PageSession:
         elif isinstance(frame, RelayTo):
             self._relay(joined, frame)
         elif isinstance(frame, Hangup):
-            or_else(self._rooms.page_hung_up(RoomId(joined.room_id), joined.key), self._failed)
+            or_else(self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key), self._failed)
         else:
             self._ping(frame.media)
 
@@ -89,7 +89,7 @@ class PageSession:
         """Leave the seat."""
         self.is_open = False
         if self._joined is not None:
-            or_else(self._rooms.leave_seat(self._joined.key, self), self._failed)
+            or_else(self._rooms.pages.leave(self._joined.key, self), self._failed)
 
     def _join(self, frame: Join) -> None:
         if self._joined is not None:
@@ -102,7 +102,7 @@ class PageSession:
         or_else(begin(self._take_seat(frame)), self._failed)
 
     async def _take_seat(self, frame: Join) -> None:
-        reply = await self._rooms.take_seat(RoomId(frame.room_id), frame.key, frame.session, self)
+        reply = await self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
         if isinstance(reply, NoSeat):
             self._refuse(reply.reason)
         elif isinstance(reply, RoomOver):

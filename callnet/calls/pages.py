@@ -7,12 +7,10 @@ from typing import Any, Final
 from callnet.calls import events
 from callnet.calls.delivery import ArrivalBuffers
 from callnet.calls.outage import Retries
-from callnet.calls.ports import ICallStore
+from callnet.calls.ports import ICallStore, SeatSession
 from callnet.calls.records import Relay, SeatNotice
 from callnet.calls.seats import NoSeat, Seated, SeatReply
-from callnet.calls.sessions import SeatSession
 from callnet.calls.switchboard import InDoubt, PerKeyQueue, Transactions
-from callnet.errors import Unavailable
 from callnet.model import RoomId
 from callnet.util.deferreds import Soon
 
@@ -35,6 +33,7 @@ class Pages:
         """Give the page load ``page`` a seat. From then on ``session`` is told of changes of the room.
 
         :param named: the room, which may go by an alias.
+        :raises Unavailable: the store cannot be reached, and the page has no seat.
         """
         return self._queue.submit(key, lambda: self._take(named, key, page, session))
 
@@ -87,18 +86,14 @@ class Pages:
         if self._seated.get((room, key)) is not session:
             return
         del self._seated[room, key]
-        event = events.SeatEmptied(room, key, session.generation)
-        try:
-            await self._transactions.reply_to(event)
-        except Unavailable:
-            self._retries.keep(event)
+        await self._retries.settle(events.SeatEmptied(room, key, session.generation))
 
     def hung_up(self, room: RoomId, key: str) -> Soon[None]:
-        """End the call, or the meeting, of a page's room."""
-        return self._queue.submit(key, lambda: self._hung_up(room, key))
+        """End the call, or the meeting, of a page's room.
 
-    async def _hung_up(self, room: RoomId, key: str) -> None:
-        await self._transactions.reply_to(events.PageHungUp(room, key))
+        :raises Unavailable: the store cannot be reached, and nothing has ended.
+        """
+        return self._queue.submit(key, lambda: self._transactions.reply_to(events.PageHungUp(room, key)))
 
     def receive(self, message: SeatNotice | Relay) -> None:
         """Deliver a message to its page."""

@@ -10,10 +10,8 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
-from callnet.calls.ports import DeliveryResult, ICallStore, IPreferences
-from callnet.calls.preferences import UNREADABLE, Preferences
-from callnet.calls.records import Policy
-from callnet.calls.sessions import DeviceSession
+from callnet.calls.ports import DeliveryResult, DeviceSession, ICallStore, IPreferences
+from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
@@ -31,14 +29,12 @@ class Orders:
     def __init__(
         self,
         store: ICallStore,
-        decisions: Transactions,
         retries: Retries,
         queue: PerKeyQueue,
         preferences: IPreferences,
         here: Mapping[DeviceAddress, DeviceSession],
     ) -> None:
         self._store = store
-        self._transactions = decisions
         self._retries = retries
         self._queue = queue
         self._preferences = preferences
@@ -47,15 +43,15 @@ class Orders:
     def revoke(self, session: DeviceSession) -> Soon[None]:
         """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
-        return self._queue.submit(device, lambda: self._settle(events.Revoked(device, session.generation)))
+        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
 
     def revoke_absent(self, device: DeviceAddress) -> Soon[None]:
         """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
-        return self._queue.submit(device, lambda: self._settle(events.Revoked(device, None)))
+        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, None)))
 
     def stop(self, room: RoomId) -> Soon[None]:
         """End a call for the operator."""
-        return begin(self._settle(events.Stopped(room)))
+        return begin(self._retries.settle(events.Stopped(room)))
 
     def attach_policy(self, session: DeviceSession, policy: Policy) -> None:
         """Load the owner's policy for a newly connected device, now or when it can be read.
@@ -85,7 +81,7 @@ class Orders:
             session = self._here.get(every._replace(device_id=device_id))
             if session is not None:
                 session.preferences = preferences
-        await self._settle(events.PolicyChanged(every, preferences.policy))
+        await self._retries.settle(events.PolicyChanged(every, preferences.policy))
 
     async def _devices_of(self, phone: str) -> Collection[str]:
         """The devices of a phone, if any of them is connected here."""
@@ -94,12 +90,6 @@ class Orders:
         except Unavailable:
             records = await self._store.read((phone,), (), guess=True)  # of those that this node knows
         return records.devices.get(phone, {}).keys()
-
-    async def _settle(self, event: events.Revoked | events.PolicyChanged | events.Stopped) -> None:
-        try:
-            await self._transactions.reply_to(event)
-        except Unavailable:
-            self._retries.keep(event)
 
 
 log = Logger()

@@ -1,4 +1,4 @@
-"""The interfaces between the parts of callnet, one for each noun.
+"""The interfaces between the parts of callnet, one for each noun, and those of sessions to the room manager.
 
 Every method that may wait on another machine or thread returns a Deferred, or the result itself where it is usually
 available at once (:data:`callnet.util.deferreds.Soon`). Addresses, phones and room ids are well formed here: the edges
@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
-from typing import ClassVar, Final, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from callnet.calls.preferences import Preferences
+from callnet.calls.events import Event
+from callnet.calls.preferences import Policy, Preferences
 from callnet.calls.records import (
     CallRecord,
     Changes,
     DeviceRecord,
     DeviceRelay,
     Displaced,
+    Known,
     Notice,
     Over,
-    Policy,
     PresenceChanged,
     Records,
     Relay,
@@ -33,7 +34,7 @@ from callnet.calls.records import (
 )
 from callnet.frames.ice import IceServer, PageServers
 from callnet.frames.v2 import MissedCall
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, Outcome, RoomId, Topic
 from callnet.util.deferreds import Soon
 
 
@@ -193,20 +194,6 @@ PHONES_AT_ONCE: Final = 50
 OVERTAKEN: Final = Commit(False)
 
 
-class Asked(Protocol):
-    """Keys of a read; see :meth:`ICallStore.read`."""
-
-    fresh: ClassVar[bool]
-    own: ClassVar[bool]
-    guess: ClassVar[bool]
-
-    def phones(self) -> Collection[str]:
-        """The phones to read, with their devices and the calls named there."""
-
-    def rooms(self) -> Collection[RoomId]:
-        """The rooms to read, with their calls and seats."""
-
-
 class ICallStore(Interface):
     """Keeps versioned records of devices, calls and seats, and decides nothing.
 
@@ -226,8 +213,8 @@ class ICallStore(Interface):
     def date_of(moment: float) -> float:
         """A time on the clock of the store, in seconds since 1970 by the current wall clock."""
 
-    def view(asked: Asked, again: bool = False) -> Records | None:
-        """The result of :meth:`read`, if it is available at once; ``None``: the store must be queried.
+    def view(event: Event, again: bool = False) -> Records | None:
+        """The result of :meth:`read` for an event, if it is available at once; ``None``: the store must be queried.
 
         It is live: the decision must be committed before anything else happens.
 
@@ -336,3 +323,81 @@ class IPeer(Interface):
         """The time of the last received data before the socket began to close, in seconds on the signaling factory's
         clock.
         """
+
+
+class Onlooker(Protocol):
+    """A connected receiver of changes of presence and of its phone's data."""
+
+    @property
+    def address(self) -> DeviceAddress:
+        """The device's address."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Tell it that a device has come or gone."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Tell it that data of its phone have changed."""
+
+
+class DeviceSession(Onlooker, Protocol):
+    """A connected device."""
+
+    @property
+    def extended(self) -> bool:
+        """True if it speaks ``callnet.v2``."""
+
+    generation: int
+    preferences: Preferences
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """Tell an extended client of its phone's missed calls."""
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """Tell an extended client its current call, and the active calls of its phone's other devices."""
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """Deliver a signal of the other party of a call."""
+
+    def deliver(self, call: CallRecord) -> None:
+        """Tell the device of a change of a call."""
+
+    def deliver_later(self, call: CallRecord) -> None:
+        """Tell a newly connected device of a call ended before."""
+
+    def began(self, generation: int, known: tuple[Known, ...]) -> None:
+        """Record that the connection is the device's newest, and the knowledge of the device before it."""
+
+    def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:
+        """Tell the device the outcome of its own call, possibly from an earlier connection.
+
+        :param call: its record, if the record says exactly this.
+        """
+
+    def displaced(self) -> None:
+        """Handle a newer connection of the device."""
+
+    def known(self) -> tuple[Known, ...]:
+        """The device's confirmed knowledge of the outcomes of its calls."""
+
+
+class SeatSession(Protocol):
+    """A page in its seat."""
+
+    generation: int
+    room: RoomId
+    """The room of its seat, or the one that it wants a seat in: that of the record, not an alias."""
+
+    is_open: bool
+    """True while the page is there."""
+
+    def waits(self) -> None:
+        """Tell the page that it has no seat yet."""
+
+    def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
+        """Tell the page of a change of its room."""
+
+    def relayed(self, sender: str, data: bytes) -> None:
+        """Deliver a message of the other page."""
+
+    def displaced(self) -> None:
+        """Handle a newer socket in the seat."""

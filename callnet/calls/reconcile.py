@@ -28,23 +28,21 @@ from msgspec.structs import replace
 
 from callnet.calls.events import GraceOver
 from callnet.calls.machine import happen
+from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import (
-    ANYONE,
     Active,
     CallRecord,
     Changes,
     DeviceRecord,
     Known,
     Over,
-    Policy,
     Records,
     Ringing,
     Seat,
     SeatsRecord,
 )
 from callnet.calls.telling import began_at, end_effective_at, newest_two
-from callnet.calls.timeouts import REMEMBERED
-from callnet.calls.transaction import Transaction, concerned, everyone, over
+from callnet.calls.transaction import REMEMBERED, Transaction, concerned, everyone, over
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 

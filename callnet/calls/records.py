@@ -8,64 +8,13 @@ the store's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
 
 from msgspec import Struct
 from typing_extensions import TypeVar
 
-from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.preferences import ANYONE, KEPT_ONCE, NOBODY, Policy
 from callnet.model import DeviceAddress, Reason, RoomId
-
-IN_RECORDS_MAX: Final = 16
-"""Phones that a policy may name and still be stored in each device's record. A longer one is kept once for its phone.
-"""
-KEPT_ONCE: Final = frozenset([""])
-"""``only`` of the policy in a device's record, if the policy of its phone is kept once. No phone has this number: a
-node of the previous release, which knows the record alone, admits no calls to the device."""
-
-
-class Policy(Struct, frozen=True, gc=False, array_like=True):
-    """The policy of a phone: its permitted callers, beside its own devices, and its devices that can be woken."""
-
-    blocked: frozenset[str] = frozenset()
-    """Blocked phones."""
-    only: frozenset[str] | None = None
-    """The only phones that may call; ``None``: all others may."""
-    quiet: QuietHours | None = None
-    """Hours in which no phone may call."""
-    wakes: frozenset[str] = frozenset()
-    """The ids of its devices that can be woken: they can be called without a socket."""
-    quiet_until: float | None = None
-    """The time before which no phone may call, in seconds since 1970."""
-
-    @property
-    def is_kept_once(self) -> bool:
-        """True if it is too long for the records of devices."""
-        return len(self.blocked) + len(self.only or ()) > IN_RECORDS_MAX
-
-    def in_record_of(self, device_id: str) -> Policy:
-        """The part of the policy for the record of a device: all of it if it is short.
-
-        Of the devices that can be woken the record names only its own device.
-        """
-        wakes = self.wakes & {device_id}
-        if self.is_kept_once:
-            return Policy(only=KEPT_ONCE, wakes=wakes)
-        return self if wakes == self.wakes else Policy(self.blocked, self.only, self.quiet, wakes, self.quiet_until)
-
-    def allows(self, phone: str, date: float) -> bool:
-        """Return whether a phone may call at a date, in seconds since 1970."""
-        is_quiet = date < (self.quiet_until or 0.0) or (self.quiet is not None and self.quiet.cover(date))
-        return self.admits(phone) and not is_quiet
-
-    def admits(self, phone: str) -> bool:
-        """Return whether a phone may call at some time."""
-        return phone not in self.blocked and (self.only is None or phone in self.only)
-
-
-ANYONE: Final = Policy()
-NOBODY: Final = Policy(only=frozenset())
-"""The policy of a phone whose own policy is unknown."""
 
 
 class Known(NamedTuple):

@@ -15,8 +15,7 @@ from callnet.calls import events
 from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
 from callnet.calls.telling import Missed, began_at, effective_at, end_effective_at, is_owed_success, newest_two
-from callnet.calls.timeouts import REMEMBERED
-from callnet.calls.transaction import Transaction
+from callnet.calls.transaction import REMEMBERED, Transaction
 from callnet.model import DeviceAddress, Reason
 
 NOWHERE: Final = ""

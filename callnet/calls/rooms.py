@@ -29,16 +29,13 @@ from callnet.calls.delivery import (
     Registrar,
     Respond,
 )
-from callnet.calls.extensions import NO_ROSTER, Extensions
+from callnet.calls.extensions import NO_ROSTER, ChangeNotices, Extensions, Presence
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
-from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
-from callnet.calls.presence import ChangeNotices, Presence
+from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
 from callnet.calls.registration import Overtaken
-from callnet.calls.seats import SeatReply
-from callnet.calls.sessions import DeviceSession, SeatSession
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
@@ -101,7 +98,7 @@ class RoomManager:
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
-        self.orders: Final = Orders(store, self._transactions, self._retries, self._queue, preferences, self._devices)
+        self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
@@ -119,7 +116,7 @@ class RoomManager:
         self._offline = OfflineAnswers(clock, self._retries)
         self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
         self._departures = DisplacedConnections(clock, self._displace)
-        self._pages = Pages(store, self._transactions, self._retries, self._queue)
+        self.pages: Final = Pages(store, self._transactions, self._retries, self._queue)
         self._refusing = False
         bus.subscribe(self._receive)
         preferences.subscribe(self.orders.update_policy)
@@ -318,26 +315,6 @@ class RoomManager:
         if isinstance(event, events.HangUp | events.Cancel) and isinstance(reply, NoSuchCall):
             self._unknown.keep(event)
 
-    # Pages
-
-    def take_seat(self, room: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
-        """Give the page load ``page`` a seat. From then on ``session`` is told of changes of the room.
-
-        :raises Unavailable: the store cannot be reached, and the page has no seat.
-        """
-        return self._pages.take(room, key, page, session)
-
-    def leave_seat(self, key: str, session: SeatSession) -> Soon[None]:
-        """Record that the socket of a seated page has closed."""
-        return self._pages.leave(key, session)
-
-    def page_hung_up(self, room: RoomId, key: str) -> Soon[None]:
-        """End the call, or the meeting, of a page's room.
-
-        :raises Unavailable: the store cannot be reached, and nothing has ended.
-        """
-        return self._pages.hung_up(room, key)
-
     def relay(self, message: Relay) -> None:
         """Send a message of one page to the other, on any node."""
         self._bus.publish(message.node, message)
@@ -368,7 +345,7 @@ class RoomManager:
         elif isinstance(message, DeviceRelay):
             self.extensions.receive(message)
         else:
-            self._pages.receive(message)
+            self.pages.receive(message)
 
     def _displace(self, message: Displaced) -> None:
         """Close a displaced connection; its further requests here are ignored."""

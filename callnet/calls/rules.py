@@ -7,11 +7,13 @@ Three machines decide: that of a call (:mod:`callnet.calls.machine`), the regist
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from types import NoneType
+from typing import Any, Final, cast
 
 from msgspec import Struct
 
-from callnet.calls import events, machine, registration, seats
+from callnet.calls import events, registration, seats
+from callnet.calls.machine import TABLE, cancel, place, pull
 from callnet.calls.records import Changes, Records
 from callnet.calls.transaction import Transaction
 from callnet.config.schema import CallSettings
@@ -30,30 +32,22 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
     :raises callnet.errors.Unavailable: ``records`` are not complete, and this cannot be decided without the rest.
     """
     tx = Transaction(records, now, settings)
-    reply = _MACHINES[type(event)](tx, event)
+    kind = type(event)
+    machine = _MACHINES.get(kind)
+    if machine is not None:
+        reply = machine(tx, event)
+    else:  # an event of the call in its room, as it was read
+        room = cast("events.RoomEvent", event).room
+        call = records.calls.get(records.aliases.get(room, room))
+        transition = TABLE.get((NoneType if call is None else type(call.state), kind))
+        reply = None if transition is None else transition(tx, call, event)
     return Decision(tx.build(), reply)
 
 
 _MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
-    events.Place: machine.place,
-    events.Cancel: machine.cancel,
-    events.Pulled: machine.pull,
-    **dict.fromkeys(
-        (
-            events.Accept,
-            events.Refuse,
-            events.HangUp,
-            events.GaveUp,
-            events.RangInVain,
-            events.Unreachable,
-            events.NotWoken,
-            events.Announced,
-            events.Signalled,
-            events.Stopped,
-            events.CallDue,
-        ),
-        machine.in_room,
-    ),
+    events.Place: place,
+    events.Cancel: cancel,
+    events.Pulled: pull,
     events.Connected: registration.connected,
     events.ExtendedConnected: registration.connected,
     events.Disconnected: registration.disconnected,
@@ -66,3 +60,4 @@ _MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
     events.PageHungUp: seats.hang_up,
     events.SeatsDue: seats.due,
 }
+"""The events with a machine of their own; all others are events of the call in their room."""

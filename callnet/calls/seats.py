@@ -21,8 +21,7 @@ from callnet.calls.events import MeetingOver, PageHungUp, SeatEmptied, SeatsDue,
 from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, Over, Ringing, Seat, SeatsRecord
 from callnet.calls.telling import ending_reason
-from callnet.calls.timeouts import SEAT_KEPT, SEAT_PASSES, abandoned_at
-from callnet.calls.transaction import Transaction
+from callnet.calls.transaction import SEAT_KEPT, SEAT_PASSES, Transaction, abandoned_at
 from callnet.errors import Unavailable
 from callnet.frames.page import RoomState, SeatRefusal
 from callnet.model import Reason, RoomId

@@ -18,7 +18,7 @@ from callnet.calls.preferences import PLAIN
 from callnet.calls.records import Active, CallRecord, Known, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, notification_for
-from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
+from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import decode
 from callnet.frames.base import (
@@ -161,8 +161,13 @@ class Session:
     def _call(self, frame: Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
         self._went_on_at = self._rooms.now()
-        if self._heard or self._old_end is not None:
-            self._goes_on()
+        if self._old_end is not None:
+            self._knows_of_end(self._old_end[1].room)
+            self._forget_old_end()
+        heard = self._heard or {}
+        for room, one in heard.items():
+            if one.is_over:  # it need not be told any more
+                heard[room] = replace(one, at=-inf)
         if self._limits.may_call(self.address, target.phone):
             told = partial(self.answered, asked=frame.id) if frame.id else self.answered
             self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
@@ -172,7 +177,7 @@ class Session:
             self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
 
     def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
-        room = self._room_of(frame.room_id)
+        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
         answer: Accept | Refuse
         if isinstance(frame, CalledSuccess):
             self._went_on_at = self._rooms.now()
@@ -183,7 +188,7 @@ class Session:
 
     def _hang_up(self, frame: CallingHangup) -> None:
         if frame.room_id:
-            room = self._room_of(frame.room_id)
+            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
             then = partial(self._hung_up, frame, room)
             self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
@@ -263,8 +268,8 @@ class Session:
             age = call.state.stage, call.version
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
         elif not isinstance(message, CallFailed):
-            room = self._room_of(message.room_id)
-            self._hear(room, Heard(self._heard_of(room).age, type(message), is_over, self._clock.seconds()))
+            room = self._rooms.known.aliases.get(message.room_id, message.room_id)
+            self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
         self._peer.send(encode(replace(message, id=asked) if asked else message))
 
     def revoked(self) -> None:
@@ -304,7 +309,8 @@ class Session:
     def _ring(self, called: Called, call: CallRecord) -> None:
         """Ring the device with the owner's settings for this caller, and tell an extended caller."""
         wanted, phone = self.preferences, called.from_phone
-        called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
+        if wanted is not PLAIN:
+            called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
         self._peer.send(encode_called(called))
         if call.placed_at * 1000 >= self.generation:  # otherwise it was ringing before the device connected
             self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
@@ -313,35 +319,40 @@ class Session:
 
     def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
-            room = self._room_of(frame.room_id)
-            self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
+            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+            self._hear(room, Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
             hangup = CallingBeHangup(frame.from_phone, frame.from_device_id, frame.room_id, late.reason)
             self._answer(hangup, frame.id)
         elif late is not None:
             self._not_yours(frame)
         elif isinstance(frame, CalledRefuse):
-            self._knows_of_end(self._room_of(frame.room_id))
+            self._knows_of_end(self._rooms.known.aliases.get(frame.room_id, frame.room_id))
 
     def _hung_up(self, frame: CallingHangup, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
             self._not_yours(frame)
             return
         # Whatever the record says, this device has left that call.
-        self._hear(room, Heard(max(_OVER, self._heard_of(room).age), CallingBeHangup, True))
+        self._hear(room, Heard(_OVER, CallingBeHangup, True))
 
     def _not_yours(self, frame: Request) -> None:
         kind = frame.__struct_config__.tag
         self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
     def _hear(self, room: RoomId, heard: Heard) -> None:
-        """Record the device's knowledge of a call."""
+        """Record the device's knowledge of a call. Its age never falls."""
         of_rooms = self._heard
         if of_rooms is None:
             of_rooms = self._heard = {}
-        of_rooms.pop(room, None)  # the newest is last
-        of_rooms[room] = heard
+        known = of_rooms.pop(room, _NOTHING)  # the newest is last
+        of_rooms[room] = heard if heard.age >= known.age else replace(heard, age=known.age)
         if len(of_rooms) > _KEPT:
             del of_rooms[next(iter(of_rooms))]
+
+    def _forget(self, room: RoomId) -> None:
+        """Forget the device's knowledge of a call."""
+        if self._heard is not None:
+            self._heard.pop(room, None)
 
     def _knows_of_end(self, room: RoomId) -> None:
         """Record that the device knows the end of a call in any case."""
@@ -359,21 +370,6 @@ class Session:
         if self._old_end is not None:
             self._old_end[0].cancel()
             self._old_end = None
-
-    def _goes_on(self) -> None:
-        """Record that the device places a call, so that earlier ends need not be told any more."""
-        if self._old_end is not None:
-            self._knows_of_end(self._old_end[1].room)
-            self._forget_old_end()
-        heard = self._heard or {}
-        for room, one in heard.items():
-            if one.is_over:
-                heard[room] = replace(one, at=-inf)
-
-    def _room_of(self, room_id: str) -> RoomId:
-        """The room of a room id or alias on the wire."""
-        room = RoomId(room_id)
-        return self._rooms.known.aliases.get(room, room)
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer an invalid frame; too many of them close the socket (protocol §2.6)."""

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Dialect, Heard, Session, log_unless_unavailable
+from callnet.calls.session import NEVER, Dialect, Heard, Session, log_unless_unavailable
 from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
 from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
@@ -115,18 +115,19 @@ class ExtendedSession(Session):
         if is_deep(bytes(frame.data)):
             self._refuse(frame, f"data is nested more than {DEEPEST} levels deep")
             return
-        room = self._room_of(frame.room_id)
+        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
         self._not_done(await self._rooms.extensions.signal(self, room, compact(frame.data)), frame)
 
     async def _pull(self, frame: Pull) -> None:
         if not self._may_pull:
             self._refuse(frame, "only a claimed device may take a call over")
             return
-        reply = await self._rooms.extensions.pull(self, self._room_of(frame.room_id))
+        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+        reply = await self._rooms.extensions.pull(self, room)
         if isinstance(reply, Accepted):
-            room = self._room_of(reply.room)
+            room = self._rooms.known.aliases.get(reply.room, reply.room)
             self._other = _Other(room, reply.callee, False)
-            self._hear(room, Heard())  # it may have left the call before
+            self._forget(room)  # it may have left the call before
             self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
@@ -139,8 +140,8 @@ class ExtendedSession(Session):
         """Report that a call is over, or is not the device's; do nothing if ``why`` is ``None``."""
         reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
         if reason is not None:
-            room = self._room_of(frame.room_id)
-            self._hear(room, Heard(self._heard_of(room).age, CallingBeHangup, True, self._clock.seconds()))
+            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+            self._hear(room, Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
             self._answer(CallingBeHangup("", "", frame.room_id, reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])

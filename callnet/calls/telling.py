@@ -91,8 +91,11 @@ def notification_for(
     state = call.state
     room = call.room_for(device) if call.aliases else call.room
     if isinstance(state, Ringing):
-        rings = device in state.devices and now < call.placed_at + ring_time
-        return _called(call, room, now, ring_time) if rings else None
+        rings_until = call.placed_at + ring_time
+        if device not in state.devices or now >= rings_until:
+            return None
+        left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)
+        return Called(call.caller.phone, call.caller.device_id, room, left, PAGE_OF + room)
     answered = state if isinstance(state, Active) else state.was
     if isinstance(answered, Active) and device in answered.transferred_from:
         reason = Reason.MOVED
@@ -170,11 +173,6 @@ def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
     answered = call.answer
     return answered is not None and device != answered.callee and device in call.targets
-
-
-def _called(call: CallRecord, room: RoomId, now: float, ring_time: float) -> Called:
-    left = max(ceil(call.placed_at + ring_time - now - _CLOCKS_DIFFER), 1)
-    return Called(call.caller.phone, call.caller.device_id, room, left, PAGE_OF + room)
 
 
 def newest_two(

@@ -1,13 +1,14 @@
-"""A decision in progress: the records as read, and the changes by the rules."""
+"""A decision in progress: the records as read, the changes by the rules, and the deadlines that they bring."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from callnet.calls.preferences import Policy
 from callnet.calls.records import (
     NOTHING,
     Active,
@@ -19,15 +20,37 @@ from callnet.calls.records import (
     Known,
     Notice,
     Over,
-    Policy,
     Records,
     Ringing,
     SeatNotice,
     SeatsRecord,
 )
-from callnet.calls.timeouts import call_due, device_due, seats_due
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
+
+REMEMBERED: Final = 120.0
+"""Seconds for which an ended call is remembered (protocol §2.3)."""
+
+KNOWN_AFTER: Final = 2.0
+"""Seconds after which a device that is still heard from counts as knowing a message (§2.4)."""
+
+OLD_END_AFTER: Final = 1.0
+"""Seconds after it has connected at which a base device is sent an old end, unless it has placed a call (§2.4)."""
+
+SECOND_TAP: Final = 2.0
+"""Seconds after the accept in which calling the other party again is an impatient second tap (§2.4)."""
+
+SEAT_KEPT: Final = 10.0
+"""Seconds for which an empty seat is kept for its key (docs/room.md)."""
+
+SEAT_PASSES: Final = 10.0
+"""Seconds after a transfer in which the new device's page may have the seat of the one that left."""
+
+BOTH_SEATS_EMPTY: Final = 30.0
+"""Seconds after which a call with empty seats is abandoned (§2.4)."""
+
+ONE_SEAT_EMPTY: Final = 120.0
+"""Seconds after which a call with one empty seat of two is abandoned (§2.4)."""
 
 T = TypeVar("T", bound=CallState)
 
@@ -174,10 +197,20 @@ class Transaction(Struct):
 
         :param notified: the devices to notify, in this order, after those already named.
         """
-        room = call.room
-        seats = self.seats(room) if self.records.seats else None
+        room, settings = call.room, self.settings
+        if isinstance(state, Over):
+            due = state.at + REMEMBERED
+        elif isinstance(state, Active):
+            limit = settings.longest
+            is_seated = room in self._seats or room in self.records.seats
+            if settings.unseated_limit and not state.signalled and not is_seated:
+                limit = min(limit, settings.unseated_limit)
+            due = state.since + limit
+        else:
+            due = call.placed_at + settings.ring_time
+            if state.awaited_until is not None:
+                due = min(due, state.awaited_until)
         version = call.version if room in self._calls else call.version + 1
-        due = call_due(state, call.placed_at, seats, self.settings)
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
         for device in notified:
@@ -229,8 +262,7 @@ class Transaction(Struct):
         if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
         for room in self._adopted:
-            call = self._calls[room]
-            self._calls[room] = replace(call, due=call_due(call.state, call.placed_at, self.seats(room), self.settings))
+            self.put_call(self._calls[room], self._calls[room].state)  # with its deadline
         for address, record in self._devices.items():
             if record.lost_at is not None or record.due is not None:
                 self._devices[address] = self._with_due(record)
@@ -265,3 +297,41 @@ class Transaction(Struct):
         forgotten = (record.room for record in self._forgotten if isinstance(record, SeatsRecord))
         rooms = {*self._seats, *forgotten, *self._relied} - self._calls.keys()
         return [call for room in rooms if (call := self.records.calls.get(room)) is not None]
+
+
+# Deadlines: every time limit of the protocol, derived from the records
+
+
+def unseated_at(state: Active, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
+    """The time of an active call's abandonment because nobody came to its room, if any."""
+    if state.signalled or seats is not None or not settings.unseated_limit:
+        return None
+    return state.since + settings.unseated_limit
+
+
+def device_due(device: DeviceRecord, in_call: bool, now: float, settings: CallSettings) -> float | None:
+    """The time for a lost device to lose its call, or to be forgotten, which is not urgent."""
+    if device.lost_at is None:
+        return None
+    grace_ends = device.lost_at + settings.grace
+    return grace_ends if in_call and grace_ends > now else max(grace_ends, now + REMEMBERED / 2)
+
+
+def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
+    """The due time of a room's seats: to free one, or to end an abandoned call."""
+    if call is None:
+        emptied = [seat.empty_since for seat in seats.seats if seat is not None and seat.empty_since is not None]
+        return min(emptied) + SEAT_KEPT if emptied else None
+    return abandoned_at(seats, call.state) if isinstance(call.state, Active) else None
+
+
+def abandoned_at(seats: SeatsRecord, call: Active) -> float | None:
+    """The end of an active call with empty seats (§2.4), if they are empty."""
+    taken = [seat for seat in seats.seats if seat is not None]
+    emptied = [max(seat.empty_since, call.since) for seat in taken if seat.empty_since is not None]
+    limits = []
+    if taken and len(emptied) == len(taken):
+        limits.append(max(emptied) + BOTH_SEATS_EMPTY)
+    if len(taken) == len(seats.seats) and emptied:
+        limits.append(min(emptied) + ONE_SEAT_EMPTY)
+    return min(limits) if limits else None

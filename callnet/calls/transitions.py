@@ -2,7 +2,7 @@
 
 Each is named by its state and its event, and stands in the table of :mod:`callnet.calls.machine`. It writes the next
 record into the transaction and names the devices to notify: their messages are derived from the record
-(:mod:`callnet.calls.telling`), and so are its deadlines (:mod:`callnet.calls.timeouts`).
+(:mod:`callnet.calls.telling`), and so are its deadlines (:mod:`callnet.calls.transaction`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from callnet.calls import events
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import ending_reason
-from callnet.calls.timeouts import SECOND_TAP, unseated_at
-from callnet.calls.transaction import Transaction, other_in, other_party
+from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, unseated_at
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 
@@ -232,7 +231,7 @@ def _accept(
 ) -> None:
     speak = (*call.extended, callee) if extended else call.extended
     state = Active(callee, tx.now, by_calling, by_itself)
-    tx.put_call(call, state, call.caller, *without(call.state.devices, callee), extended=speak)
+    tx.put_call(call, state, call.caller, *filter(callee.__ne__, call.state.devices), extended=speak)
 
 
 def answered_accepted(
@@ -255,7 +254,7 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
 
 def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
     """Let a rung device refuse for all."""
-    tx.end(call, reason, call.caller, *without(call.state.devices, device), by=device)
+    tx.end(call, reason, call.caller, *filter(device.__ne__, call.state.devices), by=device)
 
 
 def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:

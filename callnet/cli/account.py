@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
 from callnet.accounts.past_calls import row_of
-from callnet.calls.quiet_hours import TIME, QuietHours, minute_of, time_zone
+from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress

@@ -56,10 +56,8 @@ class Frame(Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True)
 class SeedRequest(Frame, frozen=True):
     """A request of a base client."""
 
-    @property
-    def id(self) -> str:
-        """The id for the answer: always empty."""
-        return ""
+    id = ""
+    """The id for the answer: always empty."""
 
 
 class Call(SeedRequest, frozen=True, tag="call"):
@@ -74,7 +72,7 @@ class CalledSuccess(SeedRequest, frozen=True, tag="called_success"):
 
     from_phone: Annotated[str, PHONE]
     from_device_id: Annotated[str, DEVICE_ID]
-    room_id: Annotated[str, ROOM]
+    room_id: Annotated[RoomId, ROOM]
     auto_answer: bool = False
     """The device was permitted to accept automatically, and did so."""
 
@@ -84,7 +82,7 @@ class CalledRefuse(SeedRequest, frozen=True, tag="called_refuse"):
 
     from_phone: Annotated[str, PHONE]
     from_device_id: Annotated[str, DEVICE_ID]
-    room_id: Annotated[str, ROOM]
+    room_id: Annotated[RoomId, ROOM]
 
 
 class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
@@ -92,7 +90,7 @@ class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
 
     notified_phone: Annotated[str, PHONE]
     notified_device_id: Annotated[str, DEVICE_ID]
-    room_id: Annotated[str, ROOM_OR_NONE] = ""
+    room_id: Annotated[RoomId, ROOM_OR_NONE] = RoomId("")
 
 
 Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup
@@ -152,7 +150,7 @@ class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):
 
     fire_phone: Annotated[str, PHONE]
     fire_device_id: Annotated[str, DEVICE_ID]
-    room_id: Annotated[str, ROOM]
+    room_id: Annotated[RoomId, ROOM]
     reason: Annotated[Reason, one_of(ENDINGS)]
     id: str = ""
     """The id of the extended client's request."""

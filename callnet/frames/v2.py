@@ -74,7 +74,7 @@ class ExtendedCallingHangup(CallingHangup, frozen=True, tag="calling_hangup"):
 class Signal(Frame, frozen=True, tag="signal"):
     """A message for the other party of an active call, for clients without the page."""
 
-    room_id: Annotated[str, ROOM]
+    room_id: Annotated[RoomId, ROOM]
     data: Raw
     """JSON."""
     id: Annotated[str, ID] = ""
@@ -83,7 +83,7 @@ class Signal(Frame, frozen=True, tag="signal"):
 class Pull(Frame, frozen=True, tag="pull"):
     """A device takes over a call from another device of its phone."""
 
-    room_id: Annotated[str, ROOM]
+    room_id: Annotated[RoomId, ROOM]
     id: Annotated[str, ID] = ""
 
 

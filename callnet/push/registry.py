@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from callnet.accounts.revocations import covers
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
-from callnet.calls.records import Policy
+from callnet.calls.preferences import Policy
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress, is_plain_text
 from callnet.push.sender import WebPush

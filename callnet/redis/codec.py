@@ -10,6 +10,7 @@ from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
 from callnet.calls.ports import BusMessage
+from callnet.calls.preferences import Policy
 from callnet.calls.records import (
     Active,
     CallRecord,
@@ -20,7 +21,6 @@ from callnet.calls.records import (
     Displaced,
     Notice,
     Over,
-    Policy,
     PresenceChanged,
     Records,
     Relay,

@@ -10,11 +10,11 @@ from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 
+from callnet.calls.events import Event
 from callnet.calls.ports import (
     EVERY_NODE,
     OVERTAKEN,
     PHONES_AT_ONCE,
-    Asked,
     BusMessage,
     Commit,
     IBus,
@@ -114,9 +114,9 @@ class SharedCallStore:
         """See :attr:`callnet.calls.ports.ICallStore.node`."""
         return self._lifecycle.node
 
-    def view(self, asked: Asked, again: bool = False) -> Records | None:
+    def view(self, event: Event, again: bool = False) -> Records | None:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
-        return self._here(() if asked.own else asked.phones(), asked.rooms(), asked.fresh, asked.guess and not again)
+        return self._here(() if event.own else event.phones(), event.rooms(), event.fresh, event.guess and not again)
 
     def _here(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool) -> Records | None:
         if self._lifecycle.joined:

@@ -9,9 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
 from twisted.internet.defer import Deferred
 
-from callnet.calls.preferences import Preferences, encode_names
-from callnet.calls.quiet_hours import QuietHours
-from callnet.calls.records import Policy
+from callnet.calls.preferences import Policy, Preferences, QuietHours, encode_names
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database

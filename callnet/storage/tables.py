@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from twisted.internet.defer import Deferred
 
-from callnet.calls.quiet_hours import TIME_ZONE_MAX
+from callnet.calls.preferences import TIME_ZONE_MAX
 from callnet.model import (
     CONTACT_NAME_MAX,
     DEVICE_ID_MAX,
@@ -189,7 +189,7 @@ profile = Table(
 # Phones that want to be called by their contacts alone.
 contacts_only = Table("contacts_only", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
 
-# The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.calls.quiet_hours``.
+# The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.calls.preferences``.
 quiet_hours = Table(
     "quiet_hours",
     metadata,

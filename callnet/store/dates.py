@@ -38,10 +38,9 @@ def dated(call: CallRecord[S], zero: float) -> CallRecord[S]:
 
     :param zero: the date at which the clock of its times shows 0.
     """
-    return replace(call, placed_at=zero + call.placed_at, state=_dated(call.state, zero))
-
-
-def _dated(state: CallState, zero: float) -> CallState:
-    if isinstance(state, Over):
-        return replace(state, at=zero + state.at, was=_dated(state.was, zero))
-    return replace(state, since=zero + state.since) if isinstance(state, Active) else state
+    state: CallState = call.state
+    before = state.was if isinstance(state, Over) else state
+    if isinstance(before, Active):
+        before = replace(before, since=zero + before.since)
+    now = replace(state, at=zero + state.at, was=before) if isinstance(state, Over) else before
+    return replace(call, placed_at=zero + call.placed_at, state=now)

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.calls.ports import OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore, IPresence
+from callnet.calls.events import Event
+from callnet.calls.ports import OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.calls.records import CallRecord, Changes, Over, Records
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.rate_limits import LimitsAlone
@@ -57,7 +58,7 @@ class MemoryCallStore:
         self.ended: Final = EndedHere(self.date_of)
         self._tables = Tables()
 
-    def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
+    def view(self, event: Event, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return self._tables.records
 
@@ -77,10 +78,19 @@ class MemoryCallStore:
 
     def try_commit(self, changes: Changes) -> Commit:
         """See :meth:`callnet.calls.ports.ICallStore.try_commit`. No other commit can be faster."""
-        self._tables.apply(changes)
+        tables = self._tables
+        if changes.devices:
+            tables.put_devices(*changes.devices)
         for call in changes.calls:
+            tables.put_call(call)
             if isinstance(call.state, Over):
                 self.ended.add(cast("CallRecord[Over]", call))
+        for seats in changes.seats:
+            tables.put_seats(seats)
+        for record in changes.forgotten:
+            tables.forget(record)
+        for phone, policy in changes.policies.items():
+            tables.put_policy(phone, policy)
         return Commit(True, changes.notices)
 
     def commit(self, changes: Changes) -> Deferred[Commit]:

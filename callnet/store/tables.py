@@ -6,7 +6,8 @@ from collections.abc import Collection, Hashable, Iterator
 from itertools import chain
 from typing import Final, Generic, TypeVar
 
-from callnet.calls.records import CallRecord, Changes, DeviceRecord, Policy, Records, SeatsRecord
+from callnet.calls.preferences import Policy
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Records, SeatsRecord
 from callnet.model import DeviceAddress, RoomId
 
 K = TypeVar("K", bound=Hashable)
@@ -99,19 +100,6 @@ class Tables:
             if seats.room in self.calls and not _names(seats.room, changes.calls, changes.unchanged):
                 return False
         return True
-
-    def apply(self, changes: Changes) -> None:
-        """Write ``changes``."""
-        if changes.devices:
-            self.put_devices(*changes.devices)
-        for call in changes.calls:
-            self.put_call(call)
-        for seats in changes.seats:
-            self.put_seats(seats)
-        for record in changes.forgotten:
-            self.forget(record)
-        for phone, policy in changes.policies.items():
-            self.put_policy(phone, policy)
 
     def present(self, record: Record) -> Record | None:
         """The current record, if it exists."""

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import Encoder
 from twisted.web.iweb import IRequest
 
-from callnet.calls.quiet_hours import TIME, QuietHours, minute_of
+from callnet.calls.preferences import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.preferences import WhoMayCall
 from callnet.util.schema_hints import NOT_NEGATIVE, PHONE, ROOM_OR_ALL

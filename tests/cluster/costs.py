@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import REMEMBERED
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
 from callnet.redis.commands import Counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.calls.presence import EVERYBODY_EVERY
+from callnet.calls.extensions import EVERYBODY_EVERY
 from callnet.config.schema import CallSettings
 from tests.cluster.case import ANN, PAD, RING_TIME, TV, Phone
 from tests.cluster.simulated import SimulatedCase, World

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.calls.preferences import Policy
 from callnet.calls.records import (
     Active,
     CallRecord,
@@ -15,7 +16,6 @@ from callnet.calls.records import (
     Displaced,
     Notice,
     Over,
-    Policy,
     Records,
     Ringing,
     Seat,

@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.timeouts import KNOWN_AFTER, OLD_END_AFTER
+from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.config.schema import CallSettings
 from harness.redis_server import shared
 from tests.cluster.case import Phone

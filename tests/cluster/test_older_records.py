@@ -9,7 +9,8 @@ from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.records import CallRecord, DeviceRecord, Known, Policy, Ringing, Seat
+from callnet.calls.preferences import Policy
+from callnet.calls.records import CallRecord, DeviceRecord, Known, Ringing, Seat
 from callnet.model import DeviceAddress, RoomId
 from callnet.redis.codec import decode_call, encode, encode_call
 

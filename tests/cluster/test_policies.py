@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.calls.preferences import Preferences
-from callnet.calls.records import Policy
+from callnet.calls.preferences import Policy, Preferences
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, CAROL, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode

@@ -5,8 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls.ports import DeliveryResult
-from callnet.calls.preferences import PLAIN, Preferences
-from callnet.calls.records import Policy
+from callnet.calls.preferences import PLAIN, Policy, Preferences
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, GRACE, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World

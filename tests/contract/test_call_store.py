@@ -6,19 +6,8 @@ from msgspec.structs import replace
 from twisted.trial.unittest import TestCase
 
 from callnet.calls.events import Accept
-from callnet.calls.quiet_hours import QuietHours
-from callnet.calls.records import (
-    ANYONE,
-    NOBODY,
-    NOTHING,
-    Active,
-    Changes,
-    Displaced,
-    Notice,
-    Policy,
-    SeatNotice,
-    SeatsRecord,
-)
+from callnet.calls.preferences import ANYONE, NOBODY, Policy, QuietHours
+from callnet.calls.records import NOTHING, Active, Changes, Displaced, Notice, SeatNotice, SeatsRecord
 from callnet.calls.rules import decide
 from callnet.calls.transitions import TooLate
 from callnet.config.schema import CallSettings

@@ -8,9 +8,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.preferences import Preferences
-from callnet.calls.quiet_hours import QuietHours
-from callnet.calls.records import ANYONE, Policy
+from callnet.calls.preferences import ANYONE, Policy, Preferences, QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges

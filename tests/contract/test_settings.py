@@ -6,7 +6,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.preferences import QuietHours
 from callnet.model import Topic
 from callnet.storage.changes import SqlChanges
 from callnet.storage.preferences import PhoneSettings

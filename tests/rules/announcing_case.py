@@ -22,11 +22,12 @@ from callnet.calls.records import (
     Seat,
     SeatsRecord,
 )
-from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import REMEMBERED
 from callnet.calls.transaction import over as end_of
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.store.tables import Tables
+from tests.support.tables import write
 
 ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
@@ -148,7 +149,7 @@ class AnnouncingCase(SynchronousTestCase):
         """Announce the node's state. A second time changes nothing."""
         mine = LocalState([BEFORE, NODE], list(devices), list(calls), list(seats))
         changes = self.once(mine)
-        self.tables.apply(changes)
+        write(self.tables, changes)
         self.assertIs(NOTHING, self.once(mine))
         return changes
 

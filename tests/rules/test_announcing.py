@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
+from callnet.calls.preferences import Policy
 from callnet.calls.reconcile import NOBODY, LocalState
 from callnet.calls.records import (
     NOTHING,
@@ -15,13 +16,12 @@ from callnet.calls.records import (
     Known,
     Notice,
     Over,
-    Policy,
     Ringing,
     SeatsRecord,
 )
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
-from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import REMEMBERED
 from callnet.model import DeviceAddress, Reason
 from tests.rules.announcing_case import (
     ANN,
@@ -43,6 +43,7 @@ from tests.rules.announcing_case import (
     seat,
     untold,
 )
+from tests.support.tables import write
 
 
 class EmptyStoreTests(AnnouncingCase):
@@ -64,7 +65,7 @@ class EmptyStoreTests(AnnouncingCase):
             if stored is not None:
                 self.tables.put_policy(TV.phone, stored)
             mine = LocalState([BEFORE, NODE], [device(TV, policy=short)], [], [], policies={TV.phone: many})
-            self.tables.apply(self.once(mine))
+            write(self.tables, self.once(mine))
             self.assertEqual({TV.phone: many}, self.tables.policies)
             self.assertEqual(many, self.tables.records.policy_of(self.device(TV)))
             self.assertIs(NOTHING, self.once(mine))

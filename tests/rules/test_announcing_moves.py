@@ -9,7 +9,7 @@ from callnet.calls.reconcile import LocalState
 from callnet.calls.records import Active, CallRecord, Changes, Known, Notice, Over
 from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
-from callnet.calls.timeouts import REMEMBERED
+from callnet.calls.transaction import REMEMBERED
 from callnet.model import Reason, RoomId
 from tests.rules.announcing_case import (
     ANN,

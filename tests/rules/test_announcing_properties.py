@@ -18,6 +18,7 @@ from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Tables
 from tests.rules.announcing_case import read_for
+from tests.support.tables import write
 
 HELD: Final = {
     DeviceAddress("13600000001", "phone"): "a.1",
@@ -62,7 +63,7 @@ class Story:
             if event is not None:
                 changes = decide(self.tables.records, event, self._now, TIMES).changes
                 if not own or self._concerns(changes, own):
-                    self.tables.apply(changes)
+                    write(self.tables, changes)
 
     def _event(self, step: Step) -> events.Event | None:
         kind, who, whom = step
@@ -131,7 +132,7 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     new_name = name.replace(".1", ".2")
     changes = announce(read_for(known, mine, complete), mine, new_name, now, TIMES)
     check_versions(before, mine, changes)
-    known.apply(changes)
+    write(known, changes)
     for call in filter(is_over, before.calls.values()):
         now_is = known.calls[call.room]
         assert now_is is call or (

@@ -13,7 +13,7 @@ from callnet.calls.records import (
     SeatNotice,
     SeatsRecord,
 )
-from callnet.calls.timeouts import SEAT_KEPT
+from callnet.calls.transaction import SEAT_KEPT
 from callnet.model import DeviceAddress, Reason, RoomId
 from tests.rules.announcing_case import (
     ANN,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.quiet_hours import QuietHours
-from callnet.calls.records import KEPT_ONCE, Active, Over, Policy
+from callnet.calls.preferences import KEPT_ONCE, Policy, QuietHours
+from callnet.calls.records import Active, Over
 from callnet.model import Reason
 from tests.rules.frames import call_failed
 from tests.rules.world import Device, RulesTestCase

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from callnet.calls import events
-from callnet.calls.records import ANYONE, Policy, Ringing
+from callnet.calls.preferences import ANYONE, Policy
+from callnet.calls.records import Ringing
 from callnet.calls.registration import NOWHERE
 from callnet.calls.transitions import Rings
 from callnet.model import Accepted, DeviceAddress, Failed, Reason

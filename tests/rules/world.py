@@ -8,8 +8,8 @@ from typing import Any, Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
+from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import (
-    ANYONE,
     CallRecord,
     CallState,
     Changes,
@@ -17,7 +17,6 @@ from callnet.calls.records import (
     Displaced,
     Known,
     Notice,
-    Policy,
     Records,
     SeatNotice,
     SeatsRecord,
@@ -26,7 +25,7 @@ from callnet.calls.registration import Attached
 from callnet.calls.rules import decide
 from callnet.calls.seats import RoomView, Seated, view
 from callnet.calls.telling import answer, notification_for
-from callnet.calls.timeouts import KNOWN_AFTER
+from callnet.calls.transaction import KNOWN_AFTER
 from callnet.calls.transitions import Rings, TooLate
 from callnet.config.schema import CallSettings
 from callnet.frames.base import Called, CallSuccess, Message

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
-from callnet.calls.ports import Asked, Commit, IBus, ICallStore
+from callnet.calls.events import Event
+from callnet.calls.ports import Commit, IBus, ICallStore
 from callnet.calls.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 from callnet.errors import Unavailable
 from callnet.model import RoomId
@@ -51,7 +52,7 @@ class LateCallStore:
         """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
         return self._store.date_of(moment)
 
-    def view(self, asked: Asked, again: bool = False) -> None:
+    def view(self, event: Event, again: bool = False) -> None:
         """Nothing is here."""
 
     def read(

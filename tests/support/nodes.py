@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.calls.ports import EVERY_NODE, OVERTAKEN, Asked, BusMessage, Commit, IBus, ICallStore
+from callnet.calls.events import Event
+from callnet.calls.ports import EVERY_NODE, OVERTAKEN, BusMessage, Commit, IBus, ICallStore
 from callnet.calls.records import (
     CallRecord,
     Changes,
@@ -24,6 +25,7 @@ from callnet.calls.transaction import everyone
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Record, Tables
+from tests.support.tables import write
 
 
 class Cluster:
@@ -99,7 +101,7 @@ class NodeStore:
         """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
         return moment
 
-    def view(self, asked: Asked, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
+    def view(self, event: Event, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return self.known()
 
@@ -124,7 +126,7 @@ class NodeStore:
             return OVERTAKEN
         if self._cut_off is not None:
             return self._cut_off.commit(changes)
-        tables.apply(changes)
+        write(tables, changes)
         here: list[BusMessage] = []
         unreached = []
         for notice in changes.notices:
@@ -198,7 +200,7 @@ class CutOff:
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
         if not all(map(self._is_alone_in, records)):
             raise Unavailable("this concerns other nodes")
-        self._cluster.tables.apply(changes)
+        write(self._cluster.tables, changes)
         return Commit(True, [one for one in changes.notices if isinstance(one, SeatNotice) or self._is_own(one.to)])
 
     def _is_alone_in(self, record: Record) -> bool:

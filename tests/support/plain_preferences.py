@@ -8,8 +8,7 @@ from typing import Final
 from zope.interface import implementer
 
 from callnet.calls.ports import IPreferences
-from callnet.calls.preferences import PLAIN, Preferences
-from callnet.calls.records import ANYONE, Policy
+from callnet.calls.preferences import ANYONE, PLAIN, Policy, Preferences
 from callnet.util.deferreds import Ready, Soon
 
 

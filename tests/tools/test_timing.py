@@ -12,7 +12,7 @@ from acceptance.timing.judge import DELAY, Times, compare, misses
 from acceptance.timing.proof import BRIEF, SLOWER, WHOLE
 from acceptance.timing.slowed import slow_down
 from acceptance.timing.stopwatch import call, phone_told
-from callnet.calls.records import Policy
+from callnet.calls.preferences import Policy
 from harness.websocket import PONG, TEXT, Frame
 
 NAMES = ("red", "green", "blue")

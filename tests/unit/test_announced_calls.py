@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.preferences import QuietHours
 from callnet.model import CONTACT_NAME_MAX, DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair

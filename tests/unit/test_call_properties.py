@@ -146,7 +146,7 @@ class Calls(RuleBasedStateMachine):
     def page_comes(self, choice: int, key: str) -> None:
         """A page asks for a seat."""
         page, room, node = RecordedPage(), self.room(choice), self.nodes[choice % 2]
-        or_else(node.take_seat(room, key, "s", page), unless_unavailable)
+        or_else(node.pages.take(room, key, "s", page), unless_unavailable)
         self.pages.append((node, room, key, page))
 
     @precondition(lambda self: self.pages)
@@ -155,11 +155,11 @@ class Calls(RuleBasedStateMachine):
         """A page is closed, or its button is pressed."""
         node, room, key, page = self.pages[choice % len(self.pages)]
         if hangs_up:
-            or_else(node.page_hung_up(room, key), unless_unavailable)
+            or_else(node.pages.hung_up(room, key), unless_unavailable)
         else:
             self.pages.pop(choice % len(self.pages))
             page.is_open = False
-            node.leave_seat(key, page)
+            node.pages.leave(key, page)
 
     @rule(choice=choices)
     def operator_ends(self, choice: int) -> None:
@@ -293,7 +293,7 @@ class Calls(RuleBasedStateMachine):
             connection.ended()
         for node, _, key, page in self.pages:
             page.is_open = False
-            node.leave_seat(key, page)
+            node.pages.leave(key, page)
         self.wait(260)
         for node in self.nodes:
             node.stop()
@@ -307,7 +307,7 @@ class Calls(RuleBasedStateMachine):
         for index in (tables._devices_due, tables._calls_due, tables._seats_due):
             assert index._buckets == {}
         for node in self.nodes:
-            waiters, pages = node._waiters, node._pages
+            waiters, pages = node._waiters, node.pages
             assert (waiters.waiting, waiters._placed, node._queue._waiting) == ({}, {}, {})
             assert (node._devices, node._arrivals.kept) == ({}, {})
             assert (pages._seated, pages._arrivals.kept) == ({}, {})

@@ -8,8 +8,8 @@ from msgspec import UNSET
 from twisted.internet.task import Clock
 
 from callnet.accounts.preferences import KnownPreferences
-from callnet.calls import presence
-from callnet.calls.presence import NOTICES_EVERY
+from callnet.calls import extensions
+from callnet.calls.extensions import NOTICES_EVERY
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.contacts import Pair
@@ -145,7 +145,7 @@ class ChangedTests(PeopleCase):
 
     def test_many(self) -> None:
         """Many are told in several turns."""
-        self.patch(presence, "_TOLD_AT_ONCE", 1)
+        self.patch(extensions, "_TOLD_AT_ONCE", 1)
         pad = self.extended(PAD)
         self.fixture.profiles.change(self.token, "Ann")
         self.world.advance(1.25)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences, encode_names
-from callnet.calls.records import ANYONE, NOBODY, Policy
+from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences, encode_names
 from callnet.util.deferreds import Ready, Soon
 from tests.support.people_case import ANN, TV
 from tests.support.plain_preferences import PlainPreferences

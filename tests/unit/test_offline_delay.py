@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.calls.preferences import Preferences
-from callnet.calls.records import NOBODY
+from callnet.calls.preferences import NOBODY, Preferences
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
 from tests.support.quiet import QuietTestCase

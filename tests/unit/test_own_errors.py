@@ -8,7 +8,8 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
-from callnet.calls.ports import Asked, Commit, ICallStore
+from callnet.calls.events import Event
+from callnet.calls.ports import Commit, ICallStore
 from callnet.calls.records import CallRecord, Changes, DeviceRecord, Over, Records, SeatsRecord
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import SignalingSettings
@@ -39,9 +40,9 @@ class FailingStore:
         self.now = store.now
         self.date_of = store.date_of
 
-    def view(self, asked: Asked, again: bool = False) -> Records | None:
+    def view(self, event: Event, again: bool = False) -> Records | None:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
-        return None if self.error else self._store.view(asked, again)
+        return None if self.error else self._store.view(event, again)
 
     def read(
         self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False

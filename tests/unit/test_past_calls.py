@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
 from callnet.accounts.past_calls import PAGE
-from callnet.calls.quiet_hours import QuietHours
+from callnet.calls.preferences import QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage.history import CallCursor
 from callnet.web.http import CappedSite

@@ -11,9 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts import preferences
 from callnet.accounts.preferences import KnownPreferences
-from callnet.calls.preferences import PLAIN, UNREADABLE, Preferences, encode_names
-from callnet.calls.quiet_hours import QuietHours
-from callnet.calls.records import ANYONE, NOBODY, Policy
+from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences, QuietHours, encode_names
 from callnet.errors import Unavailable
 from callnet.storage.preferences import SqlPreferences
 from callnet.util.deferreds import Ready, Soon

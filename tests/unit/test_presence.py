@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.calls.preferences import Preferences
-from callnet.calls.quiet_hours import QuietHours
-from callnet.calls.records import NOBODY, Policy
+from callnet.calls.preferences import NOBODY, Policy, Preferences, QuietHours
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, RoomId
 from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase, Lists

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.quiet_hours import DAY, TIME_ZONE_MAX, QuietHours, time_zone
+from callnet.calls.preferences import DAY, TIME_ZONE_MAX, QuietHours, time_zone
 
 BERLIN = "Europe/Berlin"
 ZONES = ("UTC", BERLIN, "Asia/Shanghai", "America/St_Johns", "Australia/Lord_Howe")

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import capturedLogs, formatEvent
 
 from callnet.calls import switchboard
-from callnet.calls.presence import Presence
+from callnet.calls.extensions import Presence
 from callnet.calls.records import Active, Notice, Over
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.config.schema import CallSettings

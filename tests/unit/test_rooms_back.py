@@ -102,10 +102,10 @@ class EndingTests(AwayCase):
     def test_page_goes(self) -> None:
         """So is a page that goes away."""
         page = RecordedPage()
-        self.rooms.take_seat(RoomId("r"), "red", "one", page)
+        self.rooms.pages.take(RoomId("r"), "red", "one", page)
         self.pass_turns()
         self.goes_away()
-        self.assertIsNone(self.result_of(later(self.rooms.leave_seat("red", page))))
+        self.assertIsNone(self.result_of(later(self.rooms.pages.leave("red", page))))
         self.is_back()
         self.wait(11)
         self.assertEqual({}, self.tables.seats)
@@ -201,11 +201,11 @@ class ArrivalTests(AwayCase):
         """The same holds for a seat."""
         page = RecordedPage()
         self.late.lost_commands.append(True)
-        self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "red", "one", page)))
-        self.assertEqual({}, self.rooms._pages._seated)
+        self.assert_unavailable(later(self.rooms.pages.take(RoomId("r"), "red", "one", page)))
+        self.assertEqual({}, self.rooms.pages._seated)
         for key in ("red", "blue"):
-            self.others.take_seat(RoomId("r"), key, key, RecordedPage())
-        refused = later(self.rooms.take_seat(RoomId("r"), "green", "three", page))
+            self.others.pages.take(RoomId("r"), key, key, RecordedPage())
+        refused = later(self.rooms.pages.take(RoomId("r"), "green", "three", page))
         self.pass_turns()
         self.assertEqual(NoSeat("full"), self.successResultOf(refused))
         self.assertEqual([], page.seen)
@@ -213,12 +213,12 @@ class ArrivalTests(AwayCase):
     def test_seat_in_doubt(self) -> None:
         """A seat that was taken or not, nobody knows, is left by the page that had it, too."""
         older, page = RecordedPage(), RecordedPage()
-        self.rooms.take_seat(RoomId("r"), "red", "one", older)
+        self.rooms.pages.take(RoomId("r"), "red", "one", older)
         self.pass_turns()
         self.lose_answer()
-        self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "red", "two", page)))
+        self.assert_unavailable(later(self.rooms.pages.take(RoomId("r"), "red", "two", page)))
         self.assertEqual(1, older.closed)
-        self.rooms.leave_seat("red", older)
+        self.rooms.pages.leave("red", older)
         self.wait(11)
         self.assertEqual({}, self.tables.seats)
         self.assert_nothing_waits(self.rooms)
@@ -227,10 +227,10 @@ class ArrivalTests(AwayCase):
         """A page that came to a full room when the store was away leaves nothing behind."""
         for key in ("red", "blue"):
             self.assertIsInstance(
-                self.successResultOf(later(self.others.take_seat(RoomId("r"), key, key, RecordedPage()))), Seated
+                self.successResultOf(later(self.others.pages.take(RoomId("r"), key, key, RecordedPage()))), Seated
             )
         self.late.lost_answers.append(True)
-        self.assert_unavailable(later(self.rooms.take_seat(RoomId("r"), "green", "three", RecordedPage())))
+        self.assert_unavailable(later(self.rooms.pages.take(RoomId("r"), "green", "three", RecordedPage())))
         self.assert_nothing_waits(self.rooms)
 
 

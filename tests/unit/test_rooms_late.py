@@ -242,10 +242,10 @@ class OvertakingTests(LateCase):
     def test_seat(self) -> None:
         """Messages for a page while its seat is being taken are handed to it, after the rest."""
         page, other = RecordedPage(), RecordedPage()
-        taken = later(self.rooms.take_seat(RoomId("r"), "red", "one", page))
+        taken = later(self.rooms.pages.take(RoomId("r"), "red", "one", page))
         for _ in range(3):
             self.turn()
-        self.others.take_seat(RoomId("r"), "blue", "two", other)
+        self.others.pages.take(RoomId("r"), "blue", "two", other)
         self.assertEqual([], page.seen)
         self.pass_turns()
         self.assertIsInstance(self.successResultOf(taken), Seated)

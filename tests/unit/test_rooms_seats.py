@@ -15,7 +15,7 @@ class SeatsTests(RoomsCase):
     def take(self, room: RoomId, key: str, session: str = "s") -> RecordedPage:
         """Have a page come and get a seat."""
         page = RecordedPage()
-        self.assertIsInstance(self.successResultOf(later(self.rooms.take_seat(room, key, session, page))), Seated)
+        self.assertIsInstance(self.successResultOf(later(self.rooms.pages.take(room, key, session, page))), Seated)
         return page
 
     def sessions(self, page: RecordedPage) -> list[str]:
@@ -29,7 +29,7 @@ class SeatsTests(RoomsCase):
         blue = self.take(RoomId("r"), "blue", "two")
         self.assertEqual(["one", "two"], self.sessions(red))
         self.assertEqual(["one", "two"], self.sessions(blue))
-        self.rooms.leave_seat("blue", blue)
+        self.rooms.pages.leave("blue", blue)
         self.assertEqual(["one"], self.sessions(red))
 
     def test_no_seat(self) -> None:
@@ -37,11 +37,11 @@ class SeatsTests(RoomsCase):
         for key in ("red", "blue"):
             self.take(RoomId("r"), key)
         third = RecordedPage()
-        reply = self.successResultOf(later(self.rooms.take_seat(RoomId("r"), "green", "s", third)))
+        reply = self.successResultOf(later(self.rooms.pages.take(RoomId("r"), "green", "s", third)))
         self.assertEqual(NoSeat("full"), reply)
-        self.rooms.page_hung_up(RoomId("r"), "red")
+        self.rooms.pages.hung_up(RoomId("r"), "red")
         self.assertEqual([], third.seen)
-        self.rooms.leave_seat("green", third)
+        self.rooms.pages.leave("green", third)
 
     def test_relay(self) -> None:
         """A page's message goes to the seat it is for."""
@@ -55,7 +55,7 @@ class SeatsTests(RoomsCase):
         old = self.take(RoomId("r"), "red", "one")
         new = self.take(RoomId("r"), "red", "two")
         self.assertEqual((1, 0), (old.closed, new.closed))
-        self.rooms.leave_seat("red", old)
+        self.rooms.pages.leave("red", old)
         self.assertEqual(["two"], self.sessions(new))
 
     def test_call_ends(self) -> None:
@@ -65,22 +65,22 @@ class SeatsTests(RoomsCase):
         room = self.room_of(tv)
         answer(self.rooms, self.newest(TV), room, True)
         red = self.take(room, "red")
-        self.rooms.page_hung_up(room, "red")
+        self.rooms.pages.hung_up(room, "red")
         self.assertEqual([], ann.rooms)
         self.take(room, "blue")
-        self.rooms.page_hung_up(room, "red")
+        self.rooms.pages.hung_up(room, "red")
         self.assertEqual([(room, Reason.HANGUP)], ann.rooms)
         self.assertEqual((room, Reason.HANGUP), tv.rooms[-1])
         call = red.seen[-1][1]
         assert call is not None
         self.assertEqual(Reason.HANGUP, call.end and call.end.reason)
-        reply = self.successResultOf(later(self.rooms.take_seat(room, "green", "s", RecordedPage())))
+        reply = self.successResultOf(later(self.rooms.pages.take(room, "green", "s", RecordedPage())))
         self.assertEqual(RoomOver(Reason.HANGUP), reply)
 
     def test_room_is_forgotten(self) -> None:
         """A room that was left is forgotten after 10 s."""
         red = self.take(RoomId("r"), "red")
-        self.rooms.leave_seat("red", red)
+        self.rooms.pages.leave("red", red)
         self.wait(11)
         self.assert_nothing_is_stored()
-        self.assertEqual({}, self.rooms._pages._seated)
+        self.assertEqual({}, self.rooms.pages._seated)

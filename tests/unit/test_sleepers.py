@@ -9,8 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.preferences import Preferences
-from callnet.calls.records import Policy
+from callnet.calls.preferences import Policy, Preferences
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.push import registry

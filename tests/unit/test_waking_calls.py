@@ -5,8 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from callnet.calls.ports import DeliveryResult
-from callnet.calls.preferences import PLAIN, Preferences, encode_names
-from callnet.calls.records import ANYONE, Policy
+from callnet.calls.preferences import ANYONE, PLAIN, Policy, Preferences, encode_names
 from callnet.model import DeviceAddress
 from callnet.util.deferreds import Ready
 from harness.websocket import TEXT
