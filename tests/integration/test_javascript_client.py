@@ -86,10 +86,6 @@ class ClientTests(ClientCase):
         """TypeScript finds nothing wrong with it, and the types in the package are those that it reads off it."""
         self.assertEqual("", self.ran("tools/client-types"))
 
-    def test_bundles(self) -> None:
-        """The scripts and style sheets that browsers load are what their sources make; else: ``make bundles``."""
-        self.assertEqual("", self.ran("tools/bundles"))
-
 
 class ExamplesTests(ClientCase):
     """The examples of README and guide."""
