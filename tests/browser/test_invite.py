@@ -42,7 +42,7 @@ class InviteTests(BrowserCase):
         return self.play(story)
 
     def test_a_new_call(self) -> Deferred[None]:
-        """Who has no room's name gets one that nobody guesses; when the other has come there is no place to offer."""
+        """A person without a room's name gets one that nobody guesses; with the other there, no place is offered."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)

@@ -1,4 +1,4 @@
-"""What browsers load of a page, ``bundle.js`` and ``bundle.css``: made from the sources beside it, by esbuild."""
+"""The bundles of a page, ``bundle.js`` and ``bundle.css``, which browsers load: esbuild makes them of the sources."""
 
 from __future__ import annotations
 
