@@ -15,6 +15,9 @@ from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.preferences import WhoMayCall
 from callnet.util.schema_hints import NOT_NEGATIVE, PHONE, ROOM_OR_ALL
 
+LATEST: Final = 253_402_300_799
+"""The end of the year 9999, in seconds since 1970: Python has no later dates."""
+
 _encode = Encoder().encode
 
 
@@ -171,7 +174,7 @@ class SettingsRequest(Struct, frozen=True):
 
     token: str | None = None
     do_not_disturb: QuietHoursFields | UnsetType | None = UNSET
-    do_not_disturb_until: Annotated[float, Meta(ge=0)] | UnsetType | None = UNSET
+    do_not_disturb_until: Annotated[float, Meta(ge=0, le=LATEST)] | UnsetType | None = UNSET
     auto_answer: list[str] | UnsetType = UNSET
     who_may_call: WhoMayCall | UnsetType = UNSET
     """``contacts``: only phones in the phone's list may call it; ``anyone``: every phone that it has not blocked."""
@@ -200,7 +203,7 @@ def bearer_token(request: IRequest) -> str | None:
 _EXPECTED = {
     "limit": "a whole number from 1 to 500",
     "do_not_disturb": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
-    "do_not_disturb_until": "a time in seconds since 1970, or null",
+    "do_not_disturb_until": "a time in seconds since 1970, at most in the year 9999, or null",
     "kind": '"webhook", "webpush" or "none"',
     "auto_answer": "an array of strings",
     "favourite": "true, false or null",

@@ -66,8 +66,8 @@ class SettingsTests(ApiTestCase):
 
     def test_wrong_end(self) -> None:
         """An end that is no time is errorCode 2, and changes nothing."""
-        expected = (2, "do_not_disturb_until must be a time in seconds since 1970, or null")
-        wrongs: tuple[object, ...] = ("", "07:00", [], {}, True, -1, MARK)
+        expected = (2, "do_not_disturb_until must be a time in seconds since 1970, at most in the year 9999, or null")
+        wrongs: tuple[object, ...] = ("", "07:00", [], {}, True, -1, 1e12, MARK)
         for wrong in wrongs:
             self.assertEqual(expected, self.message(do_not_disturb_until=wrong), wrong)
         self.assertEqual(NOTHING, self.settings())
