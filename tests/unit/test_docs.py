@@ -57,6 +57,14 @@ class PagesTests(SynchronousTestCase):
             for link in re.findall(r"\]\(([^):#]+)\)", text_of(page)):
                 self.assertTrue((ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}")
 
+    def test_searches(self) -> None:
+        """Every ``git grep`` that CONTRIBUTING.md advises finds what it is to find."""
+        searches = re.findall(r"`git grep -n '?(.+?)'? (callnet[\w/]*)`", text_of("CONTRIBUTING.md"))
+        self.assertGreater(len(searches), 10)
+        for text, place in searches:
+            sources = (ROOT / place).rglob("*.py")
+            self.assertTrue(any(text in source.read_text(encoding="utf-8") for source in sources), text)
+
     def test_layout(self) -> None:
         """architecture.md places every part of callnet, and names no module that is not there."""
         layout = next(
