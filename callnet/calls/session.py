@@ -46,6 +46,7 @@ from callnet.util.logger import Logger
 
 _KEPT: Final = 3
 """The number of calls to remember: a device's record names its last two, and it may have accepted another one too late.
+Those that are over are forgotten first: a device that rings is not rung again because of several older ends.
 """
 NEVER: Final = (-1, 0)
 """Less than the age of any call."""
@@ -347,7 +348,12 @@ class Session:
         known = of_rooms.pop(room, _NOTHING)  # the newest is last
         of_rooms[room] = heard if heard.age >= known.age else replace(heard, age=known.age)
         if len(of_rooms) > _KEPT:
-            del of_rooms[next(iter(of_rooms))]
+            for oldest, one in of_rooms.items():
+                if one.is_over and oldest != room:
+                    break
+            else:
+                oldest = next(iter(of_rooms))
+            del of_rooms[oldest]
 
     def _forget(self, room: RoomId) -> None:
         """Forget the device's knowledge of a call."""

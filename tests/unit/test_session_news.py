@@ -59,6 +59,17 @@ class SaidOnceTests(RoomsCase):
             self.tv.hangs_up("", f"{number:032x}")
         self.assertEqual([f"{number:032x}" for number in (3, 4, 5)], list(self.tv.session._heard or ()))
 
+    def test_old_ends_while_it_rings(self) -> None:
+        """A device that rings is not rung again because it was told of several older ends meanwhile."""
+        call = self.ring()
+        for number in range(4):
+            ended = Over(Active(TV, 0.5), Reason.HANGUP, 1.0, PAD)
+            older = CallRecord(RoomId(f"{number:032x}"), 2, ended, PAD, TV, (TV,), 0.0)
+            self.cluster.send("here", Notice(TV, older))
+        self.look_again(call)
+        self.assertEqual(1, self.kinds(self.tv).count("called"))
+        self.assertEqual(4, self.kinds(self.tv).count("calling_be_hangup"))
+
     def test_left_the_ringing(self) -> None:
         """A device that has left the ringing and looks at it is told nothing, and not rung again."""
         call = self.ring()
