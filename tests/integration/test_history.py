@@ -10,7 +10,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from callnet_client import Account, Server
+from callnet_client import Account
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
@@ -37,13 +37,10 @@ async def killed_after_a_call(case: TestCase, daemon: Daemon, phone: str, friend
     return call.room_id
 
 
-async def histories(service: Server, *phones: str) -> tuple[list[tuple[str, str]], ...]:
-    """The rooms and outcomes of the calls of phones."""
-    found = []
-    for phone in phones:
-        past = await Account(service, phone, "other").history()
-        found.append([(call.room_id, call.outcome) for call in past.calls])
-    return tuple(found)
+async def histories(*accounts: Account) -> list[list[tuple[str, str]]]:
+    """The rooms and outcomes of the calls of accounts' phones."""
+    pasts = [await account.history() for account in accounts]
+    return [[(call.room_id, call.outcome) for call in past.calls] for past in pasts]
 
 
 class OneProcessTests(TestCase):
@@ -61,7 +58,8 @@ class OneProcessTests(TestCase):
         await daemon.stop()
         await daemon.start()
         rows = [(call.room_id, "answered")]
-        self.assertEqual((rows, rows), await histories(service_of(daemon), *phones))
+        service = service_of(daemon)
+        self.assertEqual([rows, rows], await histories(*(Account(service, number, "other") for number in phones)))
 
 
 class KilledTests(WorkersTestCase):
@@ -73,6 +71,7 @@ class KilledTests(WorkersTestCase):
         phones = new_phone(), new_phone()
         room = await killed_after_a_call(self, self.daemon, *phones)
         rows = [(room, "answered")]
-        while (rows, rows) != await histories(self.service, *phones):
+        accounts = [Account(self.service, number, "other") for number in phones]
+        while [rows, rows] != await histories(*accounts):
             await deferLater(reactor, 0.1)
         await self.become_ready()
