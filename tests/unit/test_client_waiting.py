@@ -68,6 +68,16 @@ class SecondCallTests(WaitingCase):
         self.hear("calling_be_hangup", room_id=ROOM_2, reason="busy")
         self.assert_calls(None)
 
+    def test_present_while_away(self) -> None:
+        """If the first is hung up the second rings on, until the server speaks of the first only."""
+        first, second = self.both()
+        first.hang_up()
+        self.take_sent()
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assertEqual([hang_up()], self.take_sent())
+        self.clock.advance(DOUBT)
+        self.assert_over(second, "forgotten")
+
     def test_refused(self) -> None:
         """It is refused, in either word, and the first goes on."""
         first = self.active()

@@ -162,12 +162,13 @@ class Calls:
             self._welcomed(view, self.present)
 
     def _welcomed(self, view: PresentCall | None, present: Call | None) -> None:
+        if view is not None and self._ended.has(view.room_id, view.peer_phone if view.direction == "outgoing" else ""):
+            self._tell_end(view.direction == "incoming" and view.state == "ringing", view.peer, view.room_id)
+            view = None
         if view is None:
             if present is not None:
                 # The server was restarted and knows of no call, but media may still flow.
                 self._start_clock(present, DOUBT, self._forget)
-        elif self._ended.has(view.room_id, view.peer_phone if view.direction == "outgoing" else ""):
-            self._tell_end(view.direction == "incoming" and view.state == "ringing", view.peer, view.room_id)
         elif view.state == "active":
             call = present if present is not None and _is_about(view, present) else None
             call = call or self._begin(_direction(view), view.peer)
