@@ -141,7 +141,7 @@ class FirstCallTests(WaitingCase):
             self.assert_over(second, "no_answer")
 
     def test_changes(self) -> None:
-        """What is told of it is not told of the second."""
+        """News of it is not news of the second."""
         first, second = self.both()
         self.hear("peer_state", room_id=ROOM, state="reconnecting")
         self.assertEqual(("reconnecting", "here"), (first.other_side, second.other_side))
@@ -157,7 +157,7 @@ class FirstCallTests(WaitingCase):
 
 
 class BothCallsTests(WaitingCase):
-    """What ends both calls, or might."""
+    """The end of both calls."""
 
     def test_calling_someone_else(self) -> None:
         """Both end; the server is told that of the first, and knows the other by the new call."""
