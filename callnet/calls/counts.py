@@ -147,8 +147,11 @@ class LocalCalls:
         """The call of a device of this node, ringing or active."""
         known = self._store.known()
         record = known.device(device)
-        call = None if record is None or record.room is None else known.calls.get(record.room)
-        return call if call is not None and device in call.parties else None
+        for room in () if record is None else (record.room, record.previous_room):
+            call = None if room is None else known.calls.get(room)
+            if call is not None and device in call.parties:
+                return call
+        return None
 
     def has(self, device: DeviceAddress) -> bool:
         """Return whether a device of this node rings or is in a call."""

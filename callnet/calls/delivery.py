@@ -175,6 +175,7 @@ class Registrar:
         opened_at: float,
         policy: Policy,
         extended: bool,
+        call_waiting: bool,
     ) -> Attached | Overtaken:
         """Register a connection, opened at ``opened_at`` by the clock of this node.
 
@@ -188,7 +189,7 @@ class Registrar:
         failure = Unavailable()
         for _ in range(_TRIES):
             since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, known, since, tried, policy)
+            opened = connected(device, self._store.node, known, since, tried, policy, call_waiting)
             reply: Attached | Overtaken
             try:
                 reply = await self._transactions.reply_to(opened)

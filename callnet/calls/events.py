@@ -128,7 +128,7 @@ class Connected(_DeviceEvent, frozen=True):
 
     ``known``: the outcomes that the device has shown to know on the socket that it displaces on this node; ``None`` if
     there is none. ``tried``: the generation of an earlier attempt that may have been committed. ``policy``: the policy
-    of its phone.
+    of its phone. ``call_waiting``: it can show a second call.
     """
 
     guess = True
@@ -138,6 +138,7 @@ class Connected(_DeviceEvent, frozen=True):
     opened_at: float
     tried: int = 0
     policy: Policy = ANYONE
+    call_waiting: bool = False
     extended: ClassVar[bool] = False
 
 

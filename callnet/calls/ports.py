@@ -346,6 +346,10 @@ class DeviceSession(Onlooker, Protocol):
     def extended(self) -> bool:
         """True if it speaks ``callnet.v2``."""
 
+    @property
+    def call_waiting(self) -> bool:
+        """True if it can show a second call."""
+
     generation: int
     preferences: Preferences
 

@@ -45,7 +45,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     room: RoomId | None
     """The newest call of this device. It is *in* that call only if the call's record says so."""
     previous_room: RoomId | None
-    """The previous call."""
+    """The previous call, or a second one that rings the device while it is in the first."""
     due: float | None
     """The time at which this record must be processed again."""
     policy: Policy = ANYONE
@@ -53,6 +53,8 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     known: tuple[Known, ...] = ()
     """The outcomes that it had shown to know when its socket closed. Empty while it is connected: if its node dies,
     they are unknown."""
+    call_waiting: bool = False
+    """It can be rung by a second call while it is in an active one."""
 
     @property
     def can_be_woken(self) -> bool:

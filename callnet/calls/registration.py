@@ -16,6 +16,7 @@ from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
 from callnet.calls.telling import Missed, began_at, effective_at, end_effective_at, is_owed_success, newest_two
 from callnet.calls.transaction import REMEMBERED, Transaction
+from callnet.calls.transitions import leave_second
 from callnet.model import DeviceAddress, Reason
 
 NOWHERE: Final = ""
@@ -53,15 +54,19 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     tx.keep_policy(event.device.phone, event.policy)
     if old is None:
         generation = tx.next_generation(0, event.opened_at)
-        tx.put_device(DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy))
+        waits = event.call_waiting
+        tx.put_device(
+            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy, (), waits)
+        )
         return _attached(tx, event, generation, Missed(None, None))
     known = tx.resolve(event.known) if event.known is not None else () if old.connected else old.known
     tx.require_unchanged(old.room, old.previous_room)
     generation = tx.next_generation(old.generation, event.opened_at)
     there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
-    new = tx.put_device(old, generation=generation, policy=policy, **there)
+    new = tx.put_device(old, generation=generation, policy=policy, call_waiting=event.call_waiting, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
         tx.displace(old, new)  # a node must learn, too, that a device which left it is not lost
+    leave_second(tx, old)
     missed = _missed(tx, old, known)
     happen(tx, tx.call_of(event.device), events.DeviceBack(event.device, event.extended))
     return _attached(tx, event, new.generation, missed, (*known, *missed.overtaken))
@@ -129,6 +134,7 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
     if device is not None and device.connected and device.generation == event.generation:
         known = tuple(one for one in tx.resolve(event.known) if one.room in (device.room, device.previous_room))
         tx.put_device(device, connected=False, lost_at=min(event.at, tx.now), known=known)
+        leave_second(tx, device)
         happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
 
 
@@ -155,9 +161,9 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
     """Remove devices with revoked tokens from their calls."""
     for device in tx.devices_of(event.device.phone):
         is_meant = not device.connected if event.generation is None else device.generation == event.generation
-        call = tx.call_of(device.address)
         if is_meant and event.device.covers(device.address):
-            happen(tx, call, events.LostToken(device.address))
+            leave_second(tx, device)
+            happen(tx, tx.call_of(device.address), events.LostToken(device.address))
 
 
 def _fall_asleep(tx: Transaction, device: DeviceRecord) -> None:

@@ -154,7 +154,9 @@ class RoomManager:
         known = None if older is None else older.known()
         with self._arrivals.arriving(device):
             try:
-                reply = await self._connecting.connect(device, known, opened_at, policy, session.extended)
+                reply = await self._connecting.connect(
+                    device, known, opened_at, policy, session.extended, session.call_waiting
+                )
             except ConnectedInDoubt:
                 if older is not None:
                     older.displaced()

@@ -95,6 +95,7 @@ class Session:
 
     dialect: ClassVar[Dialect] = BASE
     extended: ClassVar[bool] = False
+    call_waiting = False
 
     __slots__ = (
         "_bad_frames",

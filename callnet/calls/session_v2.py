@@ -69,12 +69,13 @@ class ExtendedSession(Session):
 
     :param may_pull: true if it may take over calls of other devices of its phone, and know of them.
     :param site: the origin of the device for rate limits.
+    :param call_waiting: true if it can show a second call while it is in an active one.
     """
 
     dialect: ClassVar[Dialect] = Dialect(EXTENDED.decode, bad_frames_a_minute=20, unknown_types_count=True)
     extended: ClassVar[bool] = True
 
-    __slots__ = ("_ice", "_may_pull", "_other", "_site")
+    __slots__ = ("_ice", "_may_pull", "_other", "_site", "call_waiting")
 
     def __init__(
         self,
@@ -86,8 +87,10 @@ class ExtendedSession(Session):
         may_pull: bool,
         ice: Servers,
         site: str | None,
+        call_waiting: bool = False,
     ) -> None:
         super().__init__(address, rooms, peer, clock, limits)
+        self.call_waiting = call_waiting
         self._ice = ice
         self._site = site
         self._may_pull = may_pull

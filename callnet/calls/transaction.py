@@ -154,14 +154,23 @@ class Transaction(Struct):
         return self._seats.get(room) or self.records.seats.get(room)
 
     def call_of(self, address: DeviceAddress, device: DeviceRecord | None = None) -> CallRecord | None:
-        """The call of a device, ringing or active. ``device``: its record, if it is at hand."""
+        """The call of a device, ringing or active; of two, the active one. ``device``: its record, if it is at hand."""
         device = device or self.device(address)
-        if device is None or device.room is None:
+        if device is None:
             return None
-        call = self._calls.get(device.room) or self.records.calls.get(device.room)
-        if call is None or isinstance(call.state, Over):
+        for room in (device.room, device.previous_room):
+            call = None if room is None else self._calls.get(room) or self.records.calls.get(room)
+            if call is not None and not isinstance(call.state, Over) and address in call.parties:
+                return call
+        return None
+
+    def second_call_of(self, device: DeviceRecord) -> CallRecord[Ringing] | None:
+        """The call that rings a device while it is in another one."""
+        second: CallRecord[Any] | None = self.call(device.previous_room)
+        if second is None or not isinstance(second.state, Ringing) or device.address not in second.state.devices:
             return None
-        return call if address in call.parties else None
+        first = self.call_of(device.address, device)
+        return None if first is None or first.room == second.room else second
 
     def rooms_with(self, address: DeviceAddress) -> list[RoomId]:
         """The rooms of all calls of a device, present and former. This searches every call in the records."""

@@ -65,7 +65,7 @@ def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings
     if not tx.records.complete:
         _require_known(tx, event.target)
     rung = _free_devices(tx, event)
-    return Failed(event.target, rung) if isinstance(rung, Reason) else _ring(tx, rung, event)
+    return _not_free(tx, rung, event) if isinstance(rung, Reason) else _ring(tx, rung, event)
 
 
 def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
@@ -85,22 +85,28 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
     other = other_in(call, call.state, event.caller)
     if tx.now - call.state.since <= SECOND_TAP and event.target.covers(other):
         return Accepted(call.room_for(event.caller), other)
+    caller = tx.device(event.caller)
+    second = None if caller is None else tx.second_call_of(caller)
+    if second is not None and event.target.covers(second.caller):
+        goes_on(tx, call, event.caller)
+        return ringing_calls(tx, second, event)
     _go_on_to_another(tx, call, event)
     rung = _free_devices(tx, event)
     if isinstance(rung, Reason):
         again = _call_again(tx, other, event) if rung is Reason.OFFLINE else None
-        return again or Failed(event.target, rung)
+        return again or _not_free(tx, rung, event)
     return _ring(tx, rung, event)
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
-    """Step 4: the caller leaves its current call."""
+    """Step 4: the caller leaves its current call, and one that waits."""
     if not tx.records.complete:
         _require_known(tx, event.target)
-    goes_on(tx, call, event.caller)
     caller = tx.device(event.caller)
     if caller is not None:
+        leave_second(tx, caller)
         tx.put_device(caller, room=None)
+    goes_on(tx, call, event.caller)
 
 
 def _require_known(tx: Transaction, target: DeviceAddress) -> None:
@@ -124,6 +130,26 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
     there = [device for device in allowed if device.connected or device.can_be_woken]
     free = [device for device in there if tx.call_of(device.address, device) is None]
     return free or (Reason.BUSY if there else Reason.OFFLINE)
+
+
+def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | Rings:
+    """The reason; but a call waiting, from an extended device, rings those that talk and can show it (§2.5)."""
+    devices = tx.devices_of(event.target.phone) if reason is Reason.BUSY and event.extended else ()
+    talking = [device for device in devices if event.target.covers(device.address) and _can_show(tx, device, event)]
+    if not talking:
+        return Failed(event.target, reason)
+    rings = _ring(tx, talking, event)
+    for device in filter(None, [tx.device(device.address) for device in talking]):
+        tx.put_device(device, room=device.previous_room, previous_room=device.room)  # it stays in its first call
+    return rings
+
+
+def _can_show(tx: Transaction, device: DeviceRecord, event: events.Place) -> bool:
+    if not device.call_waiting or not device.connected or device.address == event.caller:
+        return False
+    call = tx.call_of(device.address, device)
+    is_talking = call is not None and isinstance(call.state, Active) and tx.second_call_of(device) is None
+    return is_talking and tx.records.may_call(event.caller.phone, device, event.date)
 
 
 def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> Rings | None:
@@ -208,17 +234,21 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
     """ACTIVE: ``call_success`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return late(call, event.device)
-    if _has_moved(tx, event):
-        return None
+    device = tx.device(event.device)
+    if device is not None and device.generation > event.generation:
+        return None  # it has a newer connection, on which it is rung
+    if device is not None and device.room != call.room:
+        _leave_first(tx, call, device)
     _accept(tx, call, event.device, event.extended, by_itself=event.by_itself)
     return None
 
 
-def _has_moved(tx: Transaction, event: events.Accept | events.Refuse) -> bool:
-    """Return whether the sender has a newer connection, on which it is rung."""
-    of_phone = tx.records.devices.get(event.device.phone)
-    device = None if of_phone is None else of_phone.get(event.device.device_id)
-    return device is not None and device.generation > event.generation
+def _leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord) -> None:
+    """Let a device leave its call for the second one."""
+    first = tx.call_of(device.address, device)
+    if first is not None and first.room != second.room:
+        goes_on(tx, first, device.address)
+    tx.put_in(second.room, (device,))
 
 
 def _accept(
@@ -247,7 +277,8 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
     """OVER ``refused``: ``call_refuse`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
-    if not _has_moved(tx, event):
+    device = tx.device(event.device)
+    if device is None or device.generation <= event.generation:
         _refuse(tx, call, event.device, Reason.REFUSED)
     return None
 
@@ -382,6 +413,13 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
         _cancel(tx, call, device)
     elif isinstance(state, Ringing) and not _rings_on_without(tx, call, device):
         _refuse(tx, call, device, Reason.BUSY)
+
+
+def leave_second(tx: Transaction, device: DeviceRecord) -> None:
+    """Let a device that is in a call stop ringing for a second one."""
+    second = tx.second_call_of(device)
+    if second is not None:
+        goes_on(tx, second, device.address)
 
 
 # Deadlines
@@ -527,6 +565,7 @@ def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> A
         return NotToBeHad(None)
     own = tx.call_of(comes, device)
     if own is not None:
+        leave_second(tx, device)
         goes_on(tx, own, comes)
     moved = _replace(tx, call, leaves, comes, event.alias)
     tx.put_in(call.room, (device,))

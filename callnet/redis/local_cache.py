@@ -272,9 +272,12 @@ class LocalCache:
         self._put_call(call)
         device = self.records.device(to)
         rings = isinstance(call.state, Ringing) and to in call.state.devices
-        if device is not None and device.room != call.room and rings:
+        if device is not None and call.room not in (device.room, device.previous_room) and rings:
             # The node that placed the call has written the same into the device's record.
-            new = replace(device, version=device.version + 1, room=call.room, previous_room=device.room)
+            first = None if device.room is None else self.records.calls.get(device.room)
+            is_second = first is not None and isinstance(first.state, Active) and to in first.parties
+            room, previous = (device.room, call.room) if is_second else (call.room, device.room)
+            new = replace(device, version=device.version + 1, room=room, previous_room=previous)
             self._tables.put_devices(new)
 
     def due(self, now: float) -> Iterator[Record]:

@@ -68,7 +68,8 @@ class Peer(ServerSocket):
         device = self.token.device
         if factory.phones.are_full(device.phone) or not factory.limits.may_connect(device):
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
-        self.session = factory.session(self.token, self, is_extended)
+        call_waiting = opening.params.get("call_waiting") == ["1"]
+        self.session = factory.session(self.token, self, is_extended, call_waiting)
 
     @property
     def is_admitted(self) -> bool:
@@ -176,10 +177,12 @@ class SignalingFactory(ServerSocketFactory):
                 if is_revoked(socket.token):
                     socket.session.revoked()
 
-    def session(self, token: Token, peer: Peer, extended: bool) -> Session:
+    def session(self, token: Token, peer: Peer, extended: bool, call_waiting: bool) -> Session:
         """Make the session of a device that was admitted."""
         self._used(token.device)
         if not extended:
             return Session(token.device, self._rooms, peer, self.clock, self.limits)
         site = site_of(peer.host)
-        return ExtendedSession(token.device, self._rooms, peer, self.clock, self.limits, token.claimed, self._ice, site)
+        return ExtendedSession(
+            token.device, self._rooms, peer, self.clock, self.limits, token.claimed, self._ice, site, call_waiting
+        )

@@ -143,6 +143,8 @@ class Device:
         self.last_heard = world.now
         self.generation = 0
         self.policy = ANYONE
+        self.extended = False
+        self.call_waiting = False
         self._world = world
         self._heard: list[Frame] = []
         self._told: dict[Known, float] = {}
@@ -169,8 +171,9 @@ class Device:
         self._heard.clear()
         known = self.known() if displaces else None
         self.last_heard = self._world.now
-        connected = events.Connected(self.address, node, known, self._world.now, policy=self.policy)
-        attached: Attached = self._world.happen(connected)
+        connected = events.ExtendedConnected if self.extended else events.Connected
+        event = connected(self.address, node, known, self._world.now, 0, self.policy, self.call_waiting)
+        attached: Attached = self._world.happen(event)
         self.generation = attached.generation
         self._told = dict.fromkeys(attached.known, -inf)
         if attached.missed.ended is not None:
@@ -195,9 +198,8 @@ class Device:
         """Send ``call``. Returns the room if that rings somebody."""
         self.last_heard = self._world.now
         address = target.address if isinstance(target, Device) else target
-        reply = self._world.happen(
-            events.Place(self.address, address, self._world.new_room(), self.generation, self._world.now)
-        )
+        room, date = self._world.new_room(), self._world.now
+        reply = self._world.happen(events.Place(self.address, address, room, self.generation, date, self.extended))
         if isinstance(reply, Rings):
             return reply.room
         assert isinstance(reply, Accepted | Refused | Failed | Withdrawn)
@@ -207,7 +209,7 @@ class Device:
     def accepts(self, room: RoomId) -> object:
         """Send ``called_success``. Returns the reply of the rules."""
         self.last_heard = self._world.now
-        reply = self._world.happen(events.Accept(self.id_of(room), self.address))
+        reply = self._world.happen(events.Accept(self.id_of(room), self.address, extended=self.extended))
         if isinstance(reply, TooLate):
             self._told[Known(room, True)] = self._world.now
         return reply

@@ -34,6 +34,7 @@ class RecordedSession:
     """A connection of a device."""
 
     extended = False
+    call_waiting = False
 
     def __init__(self, rooms: RoomManager, address: DeviceAddress) -> None:
         self.address: Final = address
