@@ -34,10 +34,11 @@ export class Calls {
   /** Whether the answer to the call that the device has placed has an id. */
   #isNamed = false;
   #ended = new Ended();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #expiry = undefined;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #doubt = undefined;
+  /**
+   * The ends of calls that ring, and the doubts about others.
+   * @type {Map<Call, ReturnType<typeof setTimeout>>}
+   */
+  #clocks = new Map();
   /** @type {Answers} */
   #answers = {
     accept: (call, byItself) => this._accept(call, byItself),
@@ -127,10 +128,10 @@ export class Calls {
     // On another connection the server has a second call ring no more.
     if (this.waiting !== null) this._end(this.waiting, "busy");
     const { present } = this;
-    if (view === undefined) {
+    const isEnded = view !== undefined && this.#ended.has(view.room_id, view.direction === "outgoing" ? view.peer_phone : "");
+    if (isEnded) this._tellEnd(view.direction === "incoming" && view.state === "ringing", peerOf(view, "peer"), view.room_id);
+    if (view === undefined || isEnded) {
       if (present !== null) this._doubt(present);
-    } else if (this.#ended.has(view.room_id, view.direction === "outgoing" ? view.peer_phone : "")) {
-      this._tellEnd(view.direction === "incoming" && view.state === "ringing", peerOf(view, "peer"), view.room_id);
     } else if (view.state === "active") {
       const call = present !== null && isAbout(view, present) ? present : this._begin(view.direction, peerOf(view, "peer"));
       this._activate(call, view.room_id, view.page, peerOf(view, "peer"), view.answered_at);
@@ -182,9 +183,10 @@ export class Calls {
 
   /** The device is closed: nothing more will happen to its calls. */
   left() {
-    clearTimeout(this.#expiry);
-    clearTimeout(this.#doubt);
-    for (const call of this._all()) call._noted(true);
+    for (const call of this._all()) {
+      this._stopClock(call);
+      call._noted(true);
+    }
   }
 
   // What the server says.
@@ -235,7 +237,7 @@ export class Calls {
   /** @private @param {Call} call @param {Frame} frame */
   _beRung(call, { room_id, page = "", from_name = "", auto_answer = false, expires_in = RING_TIME }) {
     Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer });
-    this.#expiry = setTimeout(() => this._end(call, "no_answer"), expires_in * 1_000 + LATE);
+    this._startClock(call, expires_in * 1_000 + LATE, () => this._end(call, "no_answer"));
     this._note(call);
   }
 
@@ -255,15 +257,14 @@ export class Calls {
   // The server has begun anew and knows of no call: media may flow all the same.
   /** @private @param {Call} call */
   _doubt(call) {
-    clearTimeout(this.#doubt);
-    this.#doubt = setTimeout(() => {
+    this._startClock(call, DOUBT, () => {
       if (call.state === "active") {
         call.isForgotten = true;
         this._note(call);
       } else {
         this._end(call, "forgotten");
       }
-    }, DOUBT);
+    });
   }
 
   /** @private @param {Frame} frame @param {Call} call */
@@ -354,7 +355,7 @@ export class Calls {
 
   /** @private @param {Call} call @param {string} roomId @param {string} page @param {Address} peer @param {number} [answeredAt] */
   _activate(call, roomId, page, peer, answeredAt) {
-    this._stopClocks(call);
+    this._stopClock(call);
     if (call.state !== "active") call.answeredAt = answeredAt ? answeredAt * 1_000 : Date.now();
     Object.assign(call, { roomId, peer, page: page ?? "", state: "active", isForgotten: false });
     this._note(call);
@@ -372,7 +373,7 @@ export class Calls {
   /** @private @param {Call} call @param {string} reason @param {boolean} [isOwn] */
   _end(call, reason, isOwn = false) {
     if (call.isOver) return;
-    this._stopClocks(call);
+    this._stopClock(call);
     if (call === this.present) this.present = this.waiting;
     this.waiting = null;
     Object.assign(call, { state: "over", reason, isOwnEnd: isOwn, endedAt: Date.now() });
@@ -385,10 +386,16 @@ export class Calls {
     call._noted();
   }
 
+  /** @private @param {Call} call @param {number} delay @param {() => void} act */
+  _startClock(call, delay, act) {
+    this._stopClock(call);
+    this.#clocks.set(call, setTimeout(act, delay));
+  }
+
   /** @private @param {Call} call */
-  _stopClocks(call) {
-    if (isRung(call)) clearTimeout(this.#expiry);
-    if (call === this.present) clearTimeout(this.#doubt);
+  _stopClock(call) {
+    clearTimeout(this.#clocks.get(call));
+    this.#clocks.delete(call);
   }
 
   /** @private */

@@ -106,8 +106,10 @@ export class Calls {
     private _end;
     /** @private @param {Call} call */
     private _note;
+    /** @private @param {Call} call @param {number} delay @param {() => void} act */
+    private _startClock;
     /** @private @param {Call} call */
-    private _stopClocks;
+    private _stopClock;
     /** @private */
     private _all;
     /** @private @param {string} roomId */
