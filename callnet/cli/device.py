@@ -239,7 +239,7 @@ def _main(
     handset = Handset(terminal.write, server, answering, callee, desk)
     terminal.open(reactor, handset if answering in ("ask", "listed") else None)
     account = Account(server, *address)
-    device = Device(account, extended=desk is not None, watch=handset.watch)
+    device = Device(account, extended=desk is not None, call_waiting=handset.call_waiting, watch=handset.watch)
     running = Deferred.fromCoroutine(_be_device(reactor, account, device, handset, terminal, desk))
     _on_interrupt(reactor, running.cancel)
     return running.addErrback(_explain).addCallback(_exit)

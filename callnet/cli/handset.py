@@ -11,6 +11,9 @@ Ctrl-C              leaves           cancelled          refused             hung
 connection lost     waits            waits              waits               waits
 =================== ================ ================== =================== ===================
 
+With call waiting (:attr:`Handset.call_waiting`) the active call goes on while another one rings: ``y`` ends it, ``n``
+refuses the other.
+
 A handset that was told to call someone exits when that call is over. Any other continues after a call and exits at
 Ctrl-C. Either exits when the same device connects elsewhere, or may no longer log in.
 """
@@ -89,6 +92,11 @@ class Handset:
         self._has_reader = True
         self._done: Deferred[int] = Deferred()
 
+    @property
+    def call_waiting(self) -> bool:
+        """True if the person can be asked about a second call, and the end of the first is not that of the command."""
+        return self._answering in ("ask", "listed") and self._callee is None
+
     def run(self, device: Device) -> Deferred[int]:
         """Be this device, which is told to connect.
 
@@ -153,10 +161,11 @@ class Handset:
         self._ringing = call
         if self._answering in ("accept", "refuse"):
             self._answer(call, self._answering == "accept")
-        elif self._answering == "listed" and call.auto_answer:
+        elif self._answering == "listed" and call.auto_answer and self._talking is None:
             self._count_down(call, COUNTDOWN)
         elif self._has_reader:
-            self._note(f"{_BELL}{_caller(call)} is calling: accept? [y/n]")
+            question = "accept" if self._talking is None else "end this call and accept"
+            self._note(f"{_BELL}{_caller(call)} is calling: {question}? [y/n]")
         else:
             self._note(f"{_BELL}{_caller(call)} is calling, but there is no input to answer with (see --answer)")
 

@@ -1,7 +1,8 @@
 /**
- * What the frames of the signaling protocol mean for the one call that a device is in, or none.
+ * What the frames of the signaling protocol mean for the call that a device is in, or none, and for a second one that
+ * rings meanwhile.
  *
- * A frame that is about another call than the present one changes nothing. What this device has ended stays so:
+ * A frame that is about another call than these changes nothing. What this device has ended stays so:
  * should the server speak of it again, because it has not heard of the end, it is told again.
  *
  * The same rules are in `clients/python/callnet_client/calls.py`; tests/client_stories holds both to the same.
@@ -25,16 +26,19 @@ const RING_TIME = 60;
 export class Calls {
   #say;
   #changed;
+  #during;
+  #canWait;
   #asked = 0;
   #request = "";
   #isExtended = false;
   /** Whether the answer to the call that the device has placed has an id. */
   #isNamed = false;
   #ended = new Ended();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #expiry = undefined;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #doubt = undefined;
+  /**
+   * The ends of calls that ring, and the doubts about others.
+   * @type {Map<Call, ReturnType<typeof setTimeout>>}
+   */
+  #clocks = new Map();
   /** @type {Answers} */
   #answers = {
     accept: (call, byItself) => this._accept(call, byItself),
@@ -48,27 +52,36 @@ export class Calls {
    * @type {Call | null}
    */
   present = null;
+  /**
+   * A call that rings while the present one is active, or null. When that ends it takes its place.
+   * @type {Call | null}
+   */
+  waiting = null;
 
   /**
    * @param {(frame: Frame) => boolean} say sends a frame, now or as soon as the server is back; a signal now or not at
    *   all, and returns whether it was now
    * @param {(call: Call) => void} changed is told of each change of a call
+   * @param {(work: () => void) => void} during does some work, and has `changed` told only afterwards
+   * @param {boolean} canWait whether a call may ring while another one is active; else it takes the place of that
    */
-  constructor(say, changed) {
+  constructor(say, changed, during, canWait) {
     this.#say = say;
     this.#changed = changed;
+    this.#during = during;
+    this.#canWait = canWait;
   }
 
   /**
-   * Call a device, or with `*` all devices of a phone. The device leaves the call it is in.
+   * Call a device, or with `*` all devices of a phone. The device leaves its calls.
    * @param {string} phone
    * @param {string} deviceId
    */
   place(phone, deviceId) {
-    const { present } = this;
-    if (present !== null && isRung(present) && present.peer.phone === phone) {
-      present.accept();
-      return present;
+    const rung = this.waiting ?? this.present;
+    if (rung !== null && isRung(rung) && rung.peer.phone === phone) {
+      rung.accept();
+      return rung;
     }
     const call = this._beginOwn({ phone, deviceId });
     this.#say({ type: "call", to_phone: phone, to_device_id: deviceId, id: this.#request });
@@ -77,7 +90,7 @@ export class Calls {
   }
 
   /**
-   * Take over a call of another device of the phone. The device leaves the call it is in.
+   * Take over a call of another device of the phone. The device leaves its calls.
    * @param {string} roomId
    */
   pull(roomId) {
@@ -112,11 +125,13 @@ export class Calls {
    * @param {Record<string, any> | undefined} view
    */
   welcomed(view) {
+    // On another connection the server has a second call ring no more.
+    if (this.waiting !== null) this._end(this.waiting, "busy");
     const { present } = this;
-    if (view === undefined) {
+    const isEnded = view !== undefined && this.#ended.has(view.room_id, view.direction === "outgoing" ? view.peer_phone : "");
+    if (isEnded) this._tellEnd(view.direction === "incoming" && view.state === "ringing", peerOf(view, "peer"), view.room_id);
+    if (view === undefined || isEnded) {
       if (present !== null) this._doubt(present);
-    } else if (this.#ended.has(view.room_id, view.direction === "outgoing" ? view.peer_phone : "")) {
-      this._tellEnd(view.direction === "incoming" && view.state === "ringing", peerOf(view, "peer"), view.room_id);
     } else if (view.state === "active") {
       const call = present !== null && isAbout(view, present) ? present : this._begin(view.direction, peerOf(view, "peer"));
       this._activate(call, view.room_id, view.page, peerOf(view, "peer"), view.answered_at);
@@ -145,8 +160,9 @@ export class Calls {
       if (this._isAsked(frame, present)) this._asked(frame, present);
     } else if (type === "error" && this.#request !== "" && frame.id === this.#request) {
       this._end(present, "failed");
-    } else if (present.roomId !== "" && present.roomId === frame.room_id) {
-      this._told(frame, present);
+    } else {
+      const call = this._callIn(frame.room_id);
+      if (call !== null) this._told(frame, call);
     }
   }
 
@@ -160,15 +176,17 @@ export class Calls {
     this._end(call, "over");
   }
 
-  /** The device has logged out, and with that left its call. */
+  /** The device has logged out, and with that left its calls. */
   revoked() {
-    if (this.present !== null) this._end(this.present, "revoked", true);
+    for (const call of this._all()) this._end(call, "revoked", true);
   }
 
-  /** The device is closed: nothing more will happen to its call. */
+  /** The device is closed: nothing more will happen to its calls. */
   left() {
-    this._stopClocks();
-    this.present?._noted(true);
+    for (const call of this._all()) {
+      this._stopClock(call);
+      call._noted(true);
+    }
   }
 
   // What the server says.
@@ -199,11 +217,16 @@ export class Calls {
   _ring(frame) {
     const { present } = this;
     const peer = peerOf(frame, "from");
+    const known = this._callIn(frame.room_id);
     if (this.#ended.has(frame.room_id)) {
       this._tellEnd(true, peer, frame.room_id);
-    } else if (present?.roomId === frame.room_id) {
+    } else if (known !== null) {
       // It has not heard that this device accepted.
-      if (present?.isIncoming && present.state === "active") this._tellAccept(present);
+      if (known.isIncoming && known.state === "active") this._tellAccept(known);
+    } else if (this.#canWait && present?.state === "active") {
+      if (this.waiting !== null) this._end(this.waiting, "over");
+      this.waiting = new Call("incoming", peer, this.#answers);
+      this._beRung(this.waiting, frame);
     } else if (present === null || present.isIncoming || present.state === "active") {
       // Who is rung is in no call, as far as the server knows.
       this._beRung(this._begin("incoming", peer), frame);
@@ -214,7 +237,7 @@ export class Calls {
   /** @private @param {Call} call @param {Frame} frame */
   _beRung(call, { room_id, page = "", from_name = "", auto_answer = false, expires_in = RING_TIME }) {
     Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer });
-    this.#expiry = setTimeout(() => this._end(call, "no_answer"), expires_in * 1_000 + LATE);
+    this._startClock(call, expires_in * 1_000 + LATE, () => this._end(call, "no_answer"));
     this._note(call);
   }
 
@@ -234,15 +257,14 @@ export class Calls {
   // The server has begun anew and knows of no call: media may flow all the same.
   /** @private @param {Call} call */
   _doubt(call) {
-    clearTimeout(this.#doubt);
-    this.#doubt = setTimeout(() => {
+    this._startClock(call, DOUBT, () => {
       if (call.state === "active") {
         call.isForgotten = true;
         this._note(call);
       } else {
         this._end(call, "forgotten");
       }
-    }, DOUBT);
+    });
   }
 
   /** @private @param {Frame} frame @param {Call} call */
@@ -271,9 +293,12 @@ export class Calls {
 
   /** @private @param {Call} call @param {boolean} byItself */
   _accept(call, byItself) {
-    if (call !== this.present || !isRung(call)) return;
-    this._tellAccept(call, byItself);
-    this._activate(call, call.roomId, call.page, call.peer);
+    if (!isRung(call)) return;
+    this.#during(() => {
+      this._tellAccept(call, byItself);
+      if (call !== this.present && this.present !== null) this._replace(this.present);
+      this._activate(call, call.roomId, call.page, call.peer);
+    });
   }
 
   /** @private @param {Call} call */
@@ -310,6 +335,7 @@ export class Calls {
 
   /** @private @param {Address} peer */
   _beginOwn(peer) {
+    if (this.waiting !== null) this._replace(this.waiting);
     this.present?.hangUp();
     const call = this._begin("outgoing", peer);
     call.state = "calling";
@@ -322,26 +348,34 @@ export class Calls {
 
   /** @private @param {"incoming" | "outgoing"} direction @param {Address} peer */
   _begin(direction, peer) {
-    if (this.present !== null) this._end(this.present, "over");
+    for (const call of this._all()) this._end(call, "over");
     this.#request = "";
     return (this.present = new Call(direction, peer, this.#answers));
   }
 
   /** @private @param {Call} call @param {string} roomId @param {string} page @param {Address} peer @param {number} [answeredAt] */
   _activate(call, roomId, page, peer, answeredAt) {
-    this._stopClocks();
+    this._stopClock(call);
     if (call.state !== "active") call.answeredAt = answeredAt ? answeredAt * 1_000 : Date.now();
     Object.assign(call, { roomId, peer, page: page ?? "", state: "active", isForgotten: false });
     this._note(call);
   }
 
+  /**
+   * End a call whose place another one takes: the server knows by that.
+   * @private @param {Call} call
+   */
+  _replace(call) {
+    this.#ended.add(call.roomId, call.peer.phone);
+    this._end(call, "replaced", true);
+  }
+
   /** @private @param {Call} call @param {string} reason @param {boolean} [isOwn] */
   _end(call, reason, isOwn = false) {
     if (call.isOver) return;
-    if (call === this.present) {
-      this.present = null;
-      this._stopClocks();
-    }
+    this._stopClock(call);
+    if (call === this.present) this.present = this.waiting;
+    this.waiting = null;
     Object.assign(call, { state: "over", reason, isOwnEnd: isOwn, endedAt: Date.now() });
     this._note(call);
   }
@@ -352,10 +386,26 @@ export class Calls {
     call._noted();
   }
 
+  /** @private @param {Call} call @param {number} delay @param {() => void} act */
+  _startClock(call, delay, act) {
+    this._stopClock(call);
+    this.#clocks.set(call, setTimeout(act, delay));
+  }
+
+  /** @private @param {Call} call */
+  _stopClock(call) {
+    clearTimeout(this.#clocks.get(call));
+    this.#clocks.delete(call);
+  }
+
   /** @private */
-  _stopClocks() {
-    clearTimeout(this.#expiry);
-    clearTimeout(this.#doubt);
+  _all() {
+    return [this.waiting, this.present].flatMap((call) => call ?? []);
+  }
+
+  /** @private @param {string} roomId */
+  _callIn(roomId) {
+    return this._all().find((call) => call.roomId !== "" && call.roomId === roomId) ?? null;
   }
 }
 

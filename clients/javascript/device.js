@@ -48,6 +48,7 @@ export class Device extends Teller {
   #account;
   #site;
   #isToExtend;
+  #hasCallWaiting;
   #WebSocket;
   /** @type {Line | null} */
   #line = null;
@@ -82,21 +83,32 @@ export class Device extends Teller {
    * @param {Account} account which logs in by itself when the device connects, if it has not
    * @param {DeviceOptions} options
    */
-  constructor(account, { site = account.site, extended = true, WebSocket } = {}) {
+  constructor(account, { site = account.site, extended = true, callWaiting = false, WebSocket } = {}) {
     super();
     this.#account = account;
     this.#site = site;
     this.#isToExtend = this.#offers = extended;
+    this.#hasCallWaiting = callWaiting;
     this.#WebSocket = socketClass(WebSocket);
     this.#calls = new Calls(
       (frame) => this._say(frame),
       (call) => this._tell("call", call),
+      (work) => this._during(work),
+      callWaiting,
     );
   }
 
   /** The call that it is in, or null. */
   get call() {
     return this.#calls.present;
+  }
+
+  /**
+   * A second call that rings while `call` is active (the option `callWaiting`), or null. To accept it ends the other one,
+   * and when that ends otherwise this one is `call`.
+   */
+  get waitingCall() {
+    return this.#calls.waiting;
   }
 
   /** Whether the extended protocol is spoken. */
@@ -136,8 +148,8 @@ export class Device extends Teller {
   }
 
   /**
-   * Call a device of a phone, or with `*` all of them. It leaves the call it is in; if it is just being rung by that
-   * phone it accepts.
+   * Call a device of a phone, or with `*` all of them. It leaves its calls; if it is just being rung by that phone it
+   * accepts.
    * @param {string} phone
    * @param {string} [deviceId]
    * @returns {Call | null} null if it is not online: nothing was done
@@ -185,7 +197,7 @@ export class Device extends Teller {
   _dial() {
     this.#line = new Line({
       WebSocket: this.#WebSocket,
-      url: () => socketUrl(this.#site, `/socket.io?token=${encodeURIComponent(this.#account.token ?? "")}`),
+      url: () => socketUrl(this.#site, `/socket.io?token=${encodeURIComponent(this.#account.token ?? "")}${this._wish()}`),
       protocols: () => (this.#offers ? [EXTENDED] : []),
       question: () => (this.#isExtended ? { type: "ping" } : null),
       askEvery: () => (this.call === null ? this.#askEvery : ASK_IN_CALL),
@@ -194,6 +206,14 @@ export class Device extends Teller {
       heard: (frame) => this._during(() => this._heard(frame)),
       lost: (code, wasOpen) => this._lost(code, wasOpen),
     });
+  }
+
+  /**
+   * What it asks of an extended server.
+   * @private
+   */
+  _wish() {
+    return this.#offers && this.#hasCallWaiting ? "&call_waiting=1" : "";
   }
 
   /** @private @param {string} protocol */

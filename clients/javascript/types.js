@@ -79,6 +79,8 @@
  * @typedef {object} DeviceOptions
  * @property {string} [site] the origin of the signaling service, where it is another than the account's site
  * @property {boolean} [extended] false: do not offer the extended protocol
+ * @property {boolean} [callWaiting] true: a second call may ring while one is active (`Device.waitingCall`), if all speak
+ *   the extended protocol; else its caller is told "busy"
  * @property {SocketClass} [WebSocket] the class to use instead of the global one
  */
 

@@ -22,14 +22,21 @@ const ACCEPT = { type: "called_success", from_phone: "2", from_device_id: "tv", 
 const VIEW = { room_id: ROOM, peer_phone: "2", peer_device_id: "tv", page: PAGE, started_at: 1 };
 const PEER_STATE = { type: "peer_state", room_id: ROOM };
 
+/** Of somebody else, to a device that is in a call. */
+const SECOND = { ...CALLED, from_phone: "3", room_id: OTHER_ROOM };
+const SECOND_BE_HANGUP = { ...BE_HANGUP, fire_phone: "3", room_id: OTHER_ROOM };
+const SECOND_ACCEPT = { ...ACCEPT, from_phone: "3", room_id: OTHER_ROOM };
+
 /** A device's calls, what they have said, and how each call has changed, in words. */
-function device(test) {
+function device(test, canWait = false) {
   const said = [];
   const changes = [];
   const calls = new Calls(
     (frame) => said.push(frame) > 0,
     ({ state, reason, isOwnEnd, isForgotten }) =>
       changes.push([state, reason, isOwnEnd ? "own" : "", isForgotten ? "forgotten" : ""].filter(Boolean).join(" ")),
+    (work) => work(),
+    canWait,
   );
   return { calls, said, changes, clock: begin(test) };
 }
@@ -314,4 +321,97 @@ test("who has logged out has left its call, and a call whose page is over is end
   calls.noteEnd(call);
   assert.equal(changes.at(-1), "over over");
   assert.deepEqual(said.slice(1), [{ ...HANGUP, room_id: OTHER_ROOM }]);
+});
+
+/** A device that is in a call, the first one, while another one rings, the second; `changes` are those since then. */
+function rungInCall(test) {
+  const all = device(test, true);
+  all.calls.hear(CALLED);
+  all.calls.present.accept();
+  all.calls.hear(SECOND);
+  assert.deepEqual(all.changes.splice(0), ["ringing", "active", "ringing"]);
+  all.said.splice(0);
+  const { present: first, waiting: second } = all.calls;
+  assert.deepEqual([first.roomId, second.roomId, second.peer.phone], [ROOM, OTHER_ROOM, "3"]);
+  return { ...all, first, second, held: () => [all.calls.present, all.calls.waiting] };
+}
+
+test("who accepts a second call leaves the first without a word to the server, which knows", (t) => {
+  const { calls, said, changes, first, second, held } = rungInCall(t);
+  second.accept();
+  assert.deepEqual([changes, held()], [["over replaced own", "active"], [second, null]]);
+  assert.deepEqual(said, [SECOND_ACCEPT]);
+  assert.deepEqual([first.isOver, second.state], [true, "active"]);
+  calls.welcomed({ ...VIEW, state: "active", direction: "incoming" });
+  assert.deepEqual([said.at(-1), held()], [HANGUP, [second, null]]);
+});
+
+test("who refuses a second call, or takes it back, goes on with the first", (t) => {
+  for (const act of ["refuse", "hangUp"]) {
+    const { said, changes, first, second, held } = rungInCall(t);
+    second[act]();
+    assert.deepEqual([changes, held()], [["over refused own"], [first, null]]);
+    assert.deepEqual(said, [{ ...SECOND_ACCEPT, type: "called_refuse" }]);
+  }
+});
+
+test("a second call rings on when the first one ends, and is the only one then", (t) => {
+  for (const [end, told] of [
+    [({ first }) => first.hangUp(), "over hangup own"],
+    [({ calls }) => calls.hear({ ...BE_HANGUP, reason: "hangup" }), "over hangup"],
+    [({ calls, first }) => calls.noteEnd(first), "over over"],
+  ]) {
+    const all = rungInCall(t);
+    end(all);
+    assert.deepEqual([all.changes, all.held()], [[told], [all.second, null]]);
+    all.clock.pass(48_100);
+    assert.deepEqual([all.changes.at(-1), all.held()], ["over no_answer", [null, null]]);
+  }
+});
+
+test("the end of a second call leaves the first as it is, whether it is told or comes by itself", (t) => {
+  for (const [end, told] of [
+    [({ calls }) => calls.hear({ ...SECOND_BE_HANGUP, reason: "cancelled" }), "over cancelled"],
+    [({ clock }) => clock.pass(48_100), "over no_answer"],
+    [({ calls }) => calls.welcomed({ ...VIEW, state: "active", direction: "incoming" }), "over busy"],
+  ]) {
+    const all = rungInCall(t);
+    end(all);
+    assert.deepEqual([all.changes[0], all.held(), all.said], [told, [all.first, null], []]);
+    all.calls.hear(SECOND);
+    assert.equal(all.calls.waiting.roomId, OTHER_ROOM);
+  }
+});
+
+test("a second call that is told again stays, and gives way to a third one", (t) => {
+  const { calls, changes, first, second, held } = rungInCall(t);
+  calls.hear(SECOND);
+  assert.deepEqual([changes, held()], [[], [first, second]]);
+  calls.hear({ ...SECOND, room_id: "c".repeat(32) });
+  assert.deepEqual([changes, calls.waiting.roomId], [["over over", "ringing"], "c".repeat(32)]);
+});
+
+test("who calls somebody leaves both calls, or accepts the second if it is theirs", (t) => {
+  for (const begin of [(calls) => calls.place("4", "*"), (calls) => calls.pull("c".repeat(32))]) {
+    const { calls, said, changes, held } = rungInCall(t);
+    const call = begin(calls);
+    assert.deepEqual([changes, held()], [["over replaced own", "over hangup own", "calling"], [call, null]]);
+    assert.deepEqual(said[0], HANGUP);
+    calls.hear(SECOND);
+    assert.equal(said.at(-1).type, "called_refuse");
+  }
+  const { calls, said, second, held } = rungInCall(t);
+  assert.equal(calls.place("3", "*"), second);
+  assert.deepEqual([held(), said], [[second, null], [SECOND_ACCEPT]]);
+});
+
+test("what is said goes with the first call alone, and who logs out leaves both", async (t) => {
+  const { calls, changes, first, second, held } = rungInCall(t);
+  assert.deepEqual([first.signal(1), second.signal(1)], [true, false]);
+  calls.revoked();
+  assert.deepEqual([changes, held()], [["over revoked own", "over revoked own"], [null, null]]);
+  const closed = rungInCall(t);
+  const states = [closed.first.until("over"), closed.second.until("active")];
+  closed.calls.left();
+  assert.deepEqual(await Promise.all(states), ["active", "ringing"]);
 });

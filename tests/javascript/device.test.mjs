@@ -45,6 +45,30 @@ test("the token goes into the query, and a device is online when the extended se
   assert.deepEqual([told, device.isExtended], [["connecting", "online"], true]);
 });
 
+test("a device says that a second call may ring, to an extended server", (t) => {
+  connected(t, { callWaiting: true });
+  assert.equal(FakeSocket.last.url.search, "?token=t%20k&call_waiting=1");
+  connected(t, { callWaiting: true, extended: false });
+  assert.equal(FakeSocket.last.url.search, "?token=t%20k");
+});
+
+test("of a second call that is accepted it tells when the first has ended, and none rings in between", (t) => {
+  const { device } = connected(t, { callWaiting: true });
+  FakeSocket.last.open(EXTENDED);
+  const view = { room_id: ROOM, peer_phone: "2", peer_device_id: "phone", page: "/", state: "active", direction: "incoming" };
+  FakeSocket.last.hear({ ...WELCOME, call: view });
+  FakeSocket.last.hear({ type: "called", from_phone: "3", from_device_id: "phone", room_id: "b".repeat(32) });
+  const first = device.call;
+  const told = [];
+  device.addEventListener("call", ({ detail }) => told.push([detail === first, device.call.state, device.waitingCall]));
+  device.waitingCall.accept();
+  assert.deepEqual(told, [
+    [true, "active", null],
+    [false, "active", null],
+  ]);
+  assert.deepEqual(FakeSocket.last.said.map(({ type }) => type), ["called_success"]);
+});
+
 test("a device that is closed on hearing that it connects stays away", (t) => {
   const { device } = online(t);
   device.close();

@@ -1,6 +1,6 @@
 /**
- * What the client in JavaScript makes of steps: a JSON list of them a line in, what it said and told a line out
- * (tests/integration/test_clients_alike.py). Time passes only where a step says so.
+ * What the client in JavaScript makes of steps: a JSON list a line in, first whether a second call may ring, then the
+ * steps; what it said and told a line out (tests/integration/test_clients_alike.py). Time passes only where a step says so.
  */
 
 import readline from "node:readline";
@@ -8,7 +8,7 @@ import { mock } from "node:test";
 
 import { Calls } from "../../clients/javascript/calls.js";
 
-function play(steps) {
+function play([canWait, ...steps]) {
   const said = [];
   const told = [];
   const made = [];
@@ -16,12 +16,13 @@ function play(steps) {
     if (!made.includes(call)) made.push(call);
     told.push(seen(call, made.indexOf(call)));
   };
-  const calls = new Calls((frame) => said.push(frame) > 0, note);
+  const calls = new Calls((frame) => said.push(frame) > 0, note, (work) => work(), canWait);
   for (const [step, ...given] of steps) {
     const call = made[made.length - 1];
     if (step === "wait") mock.timers.tick(given[0]);
     else if (step === "accept") call?.accept({ byItself: given[0] });
     else if (["refuse", "hangUp", "signal"].includes(step)) call?.[step](...given);
+    else if (step === "hangUpFirst") calls.present?.hangUp();
     else if (step === "noteEnd") call && calls.noteEnd(call);
     else if (step === "welcomed") calls.welcomed(given[0] ?? undefined);
     else calls[step](...given);

@@ -87,7 +87,8 @@ class Actor {
     this.log = new Log(name);
     this.#gate = gate;
     this.account = new Account({ site, phone: spec.phone, deviceId: spec.device_id, keep: () => {} });
-    this.device = new Device(this.account, { site: gate.site, extended: isExtended, WebSocket });
+    const callWaiting = spec.call_waiting ?? false;
+    this.device = new Device(this.account, { site: gate.site, extended: isExtended, callWaiting, WebSocket });
     this._listen(this.device);
   }
 
@@ -129,16 +130,16 @@ class Actor {
     if (this.device.place(phone, all_of === undefined ? deviceId : "*") === null) throw new Error("it is not online");
   }
 
-  accept() {
-    this.device.call.accept();
+  accept(step) {
+    this._callOf(step).accept();
   }
 
-  refuse() {
-    this.device.call.refuse();
+  refuse(step) {
+    this._callOf(step).refuse();
   }
 
-  hang_up() {
-    this.device.call.hangUp();
+  hang_up(step) {
+    this._callOf(step).hangUp();
   }
 
   pull({ room_of }, actors) {
@@ -243,6 +244,11 @@ class Actor {
 
   drop() {
     return this.#gate.cut();
+  }
+
+  /** The call that a step is about: that the device is in, or the one that waits. */
+  _callOf({ waiting = false }) {
+    return waiting ? this.device.waitingCall : this.device.call;
   }
 
   _listen(device) {

@@ -25,6 +25,8 @@ ROOM, ROOM_2 = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba987654
 class CallsCase(SynchronousTestCase):
     """A device that is in no call."""
 
+    call_waiting = False
+
     def setUp(self) -> None:
         """Begin."""
         self.clock = Clock()
@@ -37,7 +39,7 @@ class CallsCase(SynchronousTestCase):
         def tell(event: CallEvent) -> None:
             queue.add(lambda: self.hear_of(event))
 
-        self.calls = Calls(self.say, tell, queue, self.clock)
+        self.calls = Calls(self.say, tell, queue, self.clock, self.call_waiting)
         self.addCleanup(self.calls.left)
 
     def say(self, request: Request) -> None:

@@ -32,7 +32,9 @@ class HandsetCase(ClientCase):
     ) -> None:
         """Turn the handset on; with media it is extended, if the server is."""
         self.handset = Handset(self.lines.append, self.server_of(), answering, callee, media)
-        self.device: Device = self.device_of(OWN, extended=media is not None, watch=self.handset.watch)
+        self.device: Device = self.device_of(
+            OWN, extended=media is not None, call_waiting=self.handset.call_waiting, watch=self.handset.watch
+        )
         self.done: Deferred[int] = self.handset.run(self.device)
         self.arrive()
 
@@ -56,9 +58,9 @@ class HandsetCase(ClientCase):
         self.server.say(kind, **fields)
         self.settle()
 
-    def ring(self, caller: DeviceAddress = FRIEND, room: str = ROOM) -> None:
+    def ring(self, caller: DeviceAddress = FRIEND, room: str = ROOM, **fields: Any) -> None:
         """Let the handset be called."""
-        self.say("called", from_phone=caller.phone, from_device_id=caller.device_id, room_id=room)
+        self.say("called", from_phone=caller.phone, from_device_id=caller.device_id, room_id=room, **fields)
 
     def be_hung_up(self, room: str = ROOM, reason: str = "hangup") -> None:
         """Let the server end a call."""

@@ -180,15 +180,19 @@ class Actor:
         self.gate: Final = gate
         self.account: Final = Account(server, spec["phone"], spec["device_id"], keep=lambda _: None)
         extended = spec.get("protocol", protocol) == "extended"
-        self.device: Final = Device(self.account, extended=extended, watch=checked(extended))
+        call_waiting = spec.get("call_waiting", False)
+        watch = checked(extended)
+        self.device: Final = Device(self.account, extended=extended, call_waiting=call_waiting, watch=watch)
         self.device.listen(self._hear)
 
     @property
     def call(self) -> Call:
         """The call that it is in."""
-        call = self.device.call
-        assert call is not None, "it is in no call"
-        return call
+        return _one(self.device.call)
+
+    def call_of(self, step: Step) -> Call:
+        """The call that a step is about: that it is in, or the one that waits."""
+        return _one(self.device.waiting_call) if step.get("waiting") else self.call
 
     def _hear(self, event: Event) -> None:
         match event:
@@ -210,6 +214,11 @@ class Actor:
                         self.log.note("changed", what=topic)
             case SignalEvent(call, data):
                 self.log.note("signal", room=call.room_id, data=data)
+
+
+def _one(call: Call | None) -> Call:
+    assert call is not None, "there is no such call"
+    return call
 
 
 def call_entry(call: Call, state: str) -> Entry:
@@ -301,14 +310,14 @@ class Player:
         called = actor.device.place(phone, EVERY_DEVICE if "all_of" in step else device_id)
         assert called is not None, "it is not online"
 
-    async def _accept(self, actor: Actor, _step: Step) -> None:
-        actor.call.accept()
+    async def _accept(self, actor: Actor, step: Step) -> None:
+        actor.call_of(step).accept()
 
-    async def _refuse(self, actor: Actor, _step: Step) -> None:
-        actor.call.refuse()
+    async def _refuse(self, actor: Actor, step: Step) -> None:
+        actor.call_of(step).refuse()
 
-    async def _hang_up(self, actor: Actor, _step: Step) -> None:
-        actor.call.hang_up()
+    async def _hang_up(self, actor: Actor, step: Step) -> None:
+        actor.call_of(step).hang_up()
 
     async def _pull(self, actor: Actor, step: Step) -> None:
         assert actor.device.pull(self._actors[step["room_of"]].call.room_id) is not None, "it is not online"

@@ -58,6 +58,21 @@ class ConnectingTests(DeviceCase):
         self.arrive()
         self.assertEqual(([], "online"), (self.server.requests[0].protocols, self.device.state))
 
+    def test_call_waiting(self) -> None:
+        """A device with call waiting says so with the extended protocol; then a second call may ring."""
+        for extended in (False, True):
+            self.device = Device(self.account, extended=extended, call_waiting=True)
+            self.addCleanup(self.device.close)
+            self.connect_device()
+        said = [request.params.get("call_waiting") for request in self.server.requests]
+        self.assertEqual([None, ["1"]], said)
+        first = self.device.place(*FRIEND)
+        self.say("call_success", to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)
+        self.say("called", from_phone="13651884969", from_device_id="pad", room_id=ROOM[::-1])
+        second = self.device.waiting_call
+        assert second is not None
+        self.assertEqual((first, "ringing"), (self.device.call, second.state))
+
     def test_logging_in(self) -> None:
         """A device that is not logged in logs in first."""
         self.account.forget()

@@ -94,7 +94,16 @@ usual = (good_frames, good_frames, good_frames, acts, acts, acts, times)
 step = st.integers(0, 19).flatmap(
     lambda number: st.sampled_from(usual).flatmap(lambda one: one) if number else frames | losses | others | garbage
 )
-steps = st.lists(step, min_size=15, max_size=60)
+begun = {
+    "room_id": ROOMS[0],
+    "state": "active",
+    "direction": "incoming",
+    "peer_phone": PHONES[0],
+    "peer_device_id": "tv",
+}
+second = {"room_id": ROOMS[1], "from_phone": PHONES[1], "from_device_id": "tv"}
+beginnings = st.sampled_from(([], [("frame", "welcome", {"call": begun}), ("frame", "called", second)]))
+steps = st.tuples(beginnings, st.lists(step, min_size=15, max_size=60)).map(lambda parts: [*parts[0], *parts[1]])
 
 
 class FakeSocket(ClientSocket):
@@ -164,11 +173,11 @@ class Site(Server):
 class World:
     """A device and its server, and all that was told."""
 
-    def __init__(self, subprotocol: str | None) -> None:
+    def __init__(self, subprotocol: str | None, call_waiting: bool) -> None:
         self.clock = Clock()
         self.site = Site(self.clock, subprotocol)
         self.account = Account(self.site, "13651884967", "tv", kept=Credentials("t", 1e6))
-        self.device = Device(self.account)
+        self.device = Device(self.account, call_waiting=call_waiting)
         self.told: dict[Call, list[str]] = {}
         self.waiting: list[Deferred[Any]] = []
         self.device.listen(self._note)
@@ -201,7 +210,8 @@ class World:
         elif what == "wait for it":
             self.waiting.append(self.device.until("online"))
         elif self.told:
-            self._do_to(self.device.call or list(self.told)[-1], what)  # which may be over
+            called = self.device.call if one == PHONES[0] else self.device.waiting_call
+            self._do_to(called or list(self.told)[-1], what)  # which may be over
 
     def _lose(self, code: int) -> None:
         if self.site.socket is not None:
@@ -223,19 +233,27 @@ class World:
 class AnythingTests(SynchronousTestCase):
     """Any order of anything."""
 
-    @given(st.sampled_from((None, EXTENDED)), steps, st.booleans())
-    def test_anything(self, subprotocol: str | None, story: list[tuple[str, Any, Any]], hangs_up: bool) -> None:
-        """Nothing raises, a device is in one call at most, each call ends once, and nobody who waits is forgotten."""
-        world = World(subprotocol)
+    @given(st.sampled_from((None, EXTENDED)), st.booleans(), steps, st.booleans())
+    def test_anything(
+        self, subprotocol: str | None, call_waiting: bool, story: list[tuple[str, Any, Any]], hangs_up: bool
+    ) -> None:
+        """Nothing raises, a device is in one call at most and a second one rings only with call waiting, each call ends
+        once, and nobody who waits is forgotten.
+        """
+        world = World(subprotocol, call_waiting)
+        device = world.device
         for step in story:
             world.do(*step)
             going_on = [call for call, states in world.told.items() if states[-1] != "over"]
-            self.assertIn(going_on, ([], [world.device.call]))
-        if hangs_up and world.device.call is not None:
-            world.device.call.hang_up()
-        world.device.close()
+            self.assertEqual([call for call in (device.call, device.waiting_call) if call is not None], going_on)
+            if device.waiting_call is not None:
+                self.assertEqual((True, ["active", "ringing"]), (call_waiting, [call.state for call in going_on]))
+                self.assertTrue(device.waiting_call.is_incoming)
+        while hangs_up and device.call is not None:
+            device.call.hang_up()
+        device.close()
         for call, states in world.told.items():
-            if call is not world.device.call:
+            if call not in (device.call, device.waiting_call):
                 self.assertEqual(("over", 1, True), (states[-1], states.count("over"), call.is_over))
                 self.assertNotEqual("", call.reason)
         self.assertEqual([True] * len(world.waiting), [waiting.called for waiting in world.waiting])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from callnet.cli.handset import Answering
 from callnet_client import EXTENDED, DeviceAddress
 from tests.support.handset_case import FRIEND, OTHER, ROOM, ROOM_2, HandsetCase
 
@@ -123,3 +124,44 @@ class WelcomeTests(HandsetCase):
         self.welcome(FRIEND, room_id=7)
         self.welcome(None, later=True)
         self.assertEqual([], self.rooms.events)
+
+    def talk(self, answering: Answering) -> None:
+        """Turn it on, and be in a call with the friend, while another one rings."""
+        self.rooms = Rooms()
+        self.start(answering, media=self.rooms)
+        self.welcome(FRIEND)
+        self.ring(OTHER, ROOM_2, auto_answer=True)
+
+    def test_second_call(self) -> None:
+        """The person is asked about a second call, also of a listed caller; to accept it ends the first."""
+        both: tuple[Answering, ...] = ("ask", "listed")
+        for answering in both:
+            self.talk(answering)
+            self.assert_shown("13651884969 pad is calling: end this call and accept? [y/n]")
+            self.assertEqual([ROOM], self.rooms.events)
+            self.handset.typed("y")
+            self.assert_said("called_success")
+            self.assertEqual([ROOM, "left", ROOM_2], self.rooms.events)
+
+    def test_second_call_refused(self) -> None:
+        """The first goes on."""
+        self.talk("ask")
+        self.handset.typed("n")
+        self.assert_said("called_refuse")
+        self.assertEqual([ROOM], self.rooms.events)
+
+    def test_second_call_after_the_first(self) -> None:
+        """Ctrl-C hangs up the first, and the second may still be accepted."""
+        self.talk("ask")
+        self.handset.interrupted()
+        self.handset.typed("y")
+        self.assert_said("calling_hangup", "called_success")
+        self.assertEqual([ROOM, "left", ROOM_2], self.rooms.events)
+
+    def test_no_second_call(self) -> None:
+        """A handset that asks nobody, or is to call someone, does not show a second call."""
+        others: tuple[tuple[Answering, DeviceAddress | None], ...]
+        others = (("accept", None), ("refuse", None), ("ask", FRIEND))
+        for answering, callee in others:
+            self.start(answering, callee, media=self.rooms)
+            self.assertNotIn("call_waiting", self.server.requests[-1].params)

@@ -3,7 +3,7 @@
  * button to hang up, and tells it the name of the other person.
  */
 
-/** The page takes leave of the other one before it is closed. */
+/** Of a call that was ended here the page takes leave of the other one, even where the server is out of reach. */
 const FAREWELL = 600;
 /** So long the server may take to say why a call is over that its page calls over. */
 const PATIENCE = 3_000;
@@ -23,8 +23,8 @@ export class CallPage {
 
   /**
    * @param {HTMLElement} place where the page goes
-   * @param {{hungUp(call), ended(call), changed()}} handlers the person hung up in the page; it has been over there for a
-   *   while; `hasHangUp` has changed
+   * @param {{hungUp(call), ended(call), changed(), pressed(event)}} handlers the person hung up in the page; it has been
+   *   over there for a while; `hasHangUp` has changed; a key was pressed in the page, which is told of it after
    */
   constructor(place, handlers) {
     this.#place = place;
@@ -47,12 +47,6 @@ export class CallPage {
     if (name === this.#name) return;
     this.#name = name;
     this._tellName();
-  }
-
-  /** Have the page hang up, so that it takes leave of the other one even where the server is out of reach. */
-  hangUp() {
-    const button = this._document()?.getElementById("hangup");
-    if (button && button.offsetParent !== null) button.click();
   }
 
   /** Let the page have the focus. */
@@ -82,6 +76,7 @@ export class CallPage {
     const body = frame.contentDocument?.body;
     if (!body || frame !== this.#frame) return;
     this._tellName();
+    frame.contentWindow.addEventListener("keydown", (event) => this.#handlers.pressed(event), true);
     this.#observer?.disconnect();
     this.#observer = new MutationObserver(() => this._look(call, body));
     this.#observer.observe(body, { attributes: true, attributeFilter: ["class", "data-call-state"] });
@@ -112,22 +107,21 @@ export class CallPage {
 
   _close() {
     const frame = this.#frame;
+    const isOwnEnd = this.#call?.isOwnEnd ?? false;
     this.hasHangUp = false;
     this.#observer?.disconnect();
     clearTimeout(this.#patience);
     this.#call = this.#frame = this.#observer = this.#patience = null;
     if (frame === null) return;
+    if (isOwnEnd) hangUp(frame);
     frame.hidden = true;
     setTimeout(() => frame.remove(), FAREWELL);
   }
+}
 
-  _document() {
-    try {
-      return this.#frame?.contentDocument ?? null;
-    } catch {
-      return null;
-    }
-  }
+function hangUp({ contentDocument }) {
+  const button = contentDocument?.getElementById("hangup");
+  if (button && button.offsetParent !== null) button.click();
 }
 
 // Buttons that step back while nobody moves are still there.

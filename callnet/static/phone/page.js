@@ -46,6 +46,7 @@ const doings = {
   },
   hungUp: (call) => call.hangUp(),
   ended: (call) => phone.noteEnd(call),
+  pressed: lookUp,
   changed: () => show(),
 };
 const view = new View(doings, ringer);
@@ -152,11 +153,20 @@ on("accept", "click", ({ detail }) => {
 });
 on("refuse", "click", () => phone.device.call?.refuse());
 on("cancel", "click", () => phone.device.call?.hangUp());
-on("call-hangup", "click", () => {
-  const { call } = phone.device;
-  view.page.hangUp();
-  call?.hangUp();
+on("call-hangup", "click", () => phone.device.call?.hangUp());
+on("second-refuse", "click", () => phone.device.waitingCall?.refuse());
+on("second-accept", "click", () => {
+  if (view.second.age > NOT_MEANT_WITHIN) phone.device.waitingCall?.accept();
 });
+
+// From the page of a call up to who calls meanwhile, unless something lies open there, or is being written.
+function lookUp(event) {
+  if (event.key !== "ArrowUp" || elements.second.hidden || event.target.closest(".drawer")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  elements["second-refuse"].focus();
+}
+
 on("more", "click", () => phone.loadMore());
 on("notice-again", "click", () => {
   const { peer, asked } = phone.notice.call;

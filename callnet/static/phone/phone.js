@@ -309,7 +309,7 @@ export class Phone {
     this.past = new Past(account, this.#changed);
     this.photos = new Photos(account, this.#changed);
     this.profile = new Profile(account, this.#changed);
-    const device = (this.device = new Device(account));
+    const device = (this.device = new Device(account, { callWaiting: true }));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("presence", ({ detail }) => this.book.hear(detail));
@@ -387,14 +387,10 @@ export class Phone {
 
   _follow(call) {
     if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
-    if (call.isOver) {
-      this.notice = { say: null, call, undo: null };
-      tab.set("call", null);
-      this.past.loadSoon();
-    } else {
-      this.notice = null;
-      if (call.state === "active") tab.set("call", rememberable(call));
-    }
+    this.notice = call.isOver ? { say: null, call, undo: null } : null;
+    if (call.isOver) this.past.loadSoon();
+    const present = this.device.call;
+    tab.set("call", present?.state === "active" ? rememberable(present) : null);
     this.#changed();
   }
 

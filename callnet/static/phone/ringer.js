@@ -17,6 +17,18 @@ const INCOMING = {
   ],
   every: 3,
 };
+/** While one talks: twice, softly. */
+const SECOND = {
+  tones: [
+    [784, 0, 0.3],
+    [988, 0.25, 0.5],
+    [784, 4, 0.3],
+    [988, 4.25, 0.5],
+  ],
+  every: null,
+};
+/** How much softer that is. */
+const SOFTLY = 0.25;
 /** Of an incoming call, at full volume; what nobody has chosen is USUAL of it. */
 const LOUDEST = 0.45;
 const USUAL = 0.7;
@@ -41,21 +53,22 @@ export class Ringer {
 
   /**
    * Ring, or be silent.
-   * @param {"incoming" | "outgoing" | null} kind
-   * @param {string} title of the page; of an incoming call it blinks
+   * @param {"incoming" | "second" | "outgoing" | null} kind second: incoming, while another call goes on
+   * @param {string} title of the page; where somebody calls it blinks
    * @param {string} plain its title without that call
    * @param {string} photo of the caller: its URL, or ""
    */
   ring(kind, title, plain, photo) {
-    this._setTitle(kind === "incoming" ? [title, plain] : [title]);
+    const isCalled = kind === "incoming" || kind === "second";
+    this._setTitle(isCalled ? [title, plain] : [title]);
     if (kind === this.#kind) return;
     this.#kind = kind;
     this._hush();
     this.#notification?.close();
     this.#notification = null;
     if (kind === null) return;
-    this._sound(kind === "incoming" ? incoming() : OUTGOING);
-    if (kind === "incoming") this._notify(title, photo);
+    this._sound({ incoming, second, outgoing: () => OUTGOING }[kind]());
+    if (isCalled) this._notify(title, photo);
   }
 
   /** Ring once, to be tried. */
@@ -131,6 +144,10 @@ export class Ringer {
 /** Half the way is to sound half as loud, which is a fourth of the amplitude. */
 function incoming() {
   return { ...INCOMING, volume: LOUDEST * Ringer.volume ** 2 };
+}
+
+function second() {
+  return { ...SECOND, volume: SOFTLY * incoming().volume };
 }
 
 function playTone(context, hertz, start, length, volume) {

@@ -11,6 +11,7 @@ import { invitation } from "./invitation.js";
 import { pastCall } from "./lists.js";
 import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
+import { SecondCaller } from "./second_caller.js";
 import { endOf } from "./sentences.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
@@ -26,6 +27,7 @@ export class View {
   #words;
   #ringer;
   #page;
+  #second;
   #scene = "";
   #sceneSince = 0;
   #shownName = undefined;
@@ -43,7 +45,7 @@ export class View {
   openedCall = null;
 
   /**
-   * @param {object} doings what buttons do, as in people.js and lists.js; hungUp, ended and changed of the call's page
+   * @param {object} doings what buttons do, as in people.js and lists.js; hungUp, ended, changed and pressed of the call's page
    * @param {import("./ringer.js").Ringer} ringer
    */
   constructor(doings, ringer) {
@@ -52,6 +54,7 @@ export class View {
     const named = document.querySelectorAll("[id]");
     this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
     this.#page = new CallPage(this.#elements["call-page"], doings);
+    this.#second = new SecondCaller(this.#elements);
   }
 
   get elements() {
@@ -71,9 +74,9 @@ export class View {
     return performance.now() - this.#sceneSince;
   }
 
-  /** The page of the present call. */
-  get page() {
-    return this.#page;
+  /** Who calls while a call goes on. */
+  get second() {
+    return this.#second;
   }
 
   /** Speak with these words from now on. */
@@ -255,18 +258,21 @@ export class View {
     const call = phone.device?.call ?? null;
     const missed = phone.past?.missed ?? 0;
     const home = missed > 0 ? `(${number(missed)}) ${words.name}` : words.name;
-    const name = call === null ? "" : phone.nameOf(call.peer.phone, call.name);
-    const rings = { ringing: "incoming", calling: "outgoing" };
-    const title = words.title[scene] && call ? words.title[scene]({ name }) : home;
-    const kind = rings[scene] ?? null;
-    const photo = kind === null ? "" : phone.photos.of(call.peer.phone, phone.book.photoOf(call.peer.phone));
-    this.#ringer.ring(kind, title, home, photo);
-    if (kind !== null) this._showRing(phone, call, name, photo);
+    const other = otherOf(phone, call);
+    const second = scene === "call" ? otherOf(phone, phone.device.waitingCall) : null;
+    const title = words.title[scene] && call ? words.title[scene](other) : home;
+    const kind = { ringing: "incoming", calling: "outgoing" }[scene] ?? null;
+    if (second === null) this.#ringer.ring(kind, title, home, other?.photo ?? "");
+    else this.#ringer.ring("second", words.title.ringing(second), title, second.photo);
+    if (kind !== null) this._showRing(phone, call, other);
     if (scene === "call") {
-      put(this.#elements["call-name"], name);
+      put(this.#elements["call-name"], other.name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
     }
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, name);
+    const hadFocus = this.#second.hasFocus;
+    this.#second.show(second, words);
+    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, other?.name ?? "");
+    if (hadFocus && second === null) this.#page.focus();
     this._showHangUp(this.#elements["call-hangup"]);
   }
 
@@ -277,15 +283,23 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing({ device }, call, name, photo) {
+  _showRing({ device }, call, { phone, name, photo }) {
     const words = this.#words;
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
-    put(this.#elements["ring-number"], name === call.peer.phone ? "" : call.peer.phone);
-    const shown = [call.peer.phone, name, photo];
+    put(this.#elements["ring-number"], name === phone ? "" : phone);
+    const shown = [phone, name, photo];
     fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;
   }
+}
+
+/** Who is on the other side of a call, with the URL of their photo, or "" for none; null: there is no call. */
+function otherOf(phone, call) {
+  if (call === null) return null;
+  const number = call.peer.phone;
+  const photo = phone.photos.of(number, phone.book.photoOf(number));
+  return { phone: number, name: phone.nameOf(number, call.name), photo };
 }

@@ -7,21 +7,28 @@ export class Calls {
      * @param {(frame: Frame) => boolean} say sends a frame, now or as soon as the server is back; a signal now or not at
      *   all, and returns whether it was now
      * @param {(call: Call) => void} changed is told of each change of a call
+     * @param {(work: () => void) => void} during does some work, and has `changed` told only afterwards
+     * @param {boolean} canWait whether a call may ring while another one is active; else it takes the place of that
      */
-    constructor(say: (frame: Frame) => boolean, changed: (call: Call) => void);
+    constructor(say: (frame: Frame) => boolean, changed: (call: Call) => void, during: (work: () => void) => void, canWait: boolean);
     /**
      * The call that the device is in, or null.
      * @type {Call | null}
      */
     present: Call | null;
     /**
-     * Call a device, or with `*` all devices of a phone. The device leaves the call it is in.
+     * A call that rings while the present one is active, or null. When that ends it takes its place.
+     * @type {Call | null}
+     */
+    waiting: Call | null;
+    /**
+     * Call a device, or with `*` all devices of a phone. The device leaves its calls.
      * @param {string} phone
      * @param {string} deviceId
      */
     place(phone: string, deviceId: string): Call;
     /**
-     * Take over a call of another device of the phone. The device leaves the call it is in.
+     * Take over a call of another device of the phone. The device leaves its calls.
      * @param {string} roomId
      */
     pull(roomId: string): Call;
@@ -50,9 +57,9 @@ export class Calls {
      * @param {Call} call
      */
     noteEnd(call: Call): void;
-    /** The device has logged out, and with that left its call. */
+    /** The device has logged out, and with that left its calls. */
     revoked(): void;
-    /** The device is closed: nothing more will happen to its call. */
+    /** The device is closed: nothing more will happen to its calls. */
     left(): void;
     /** @private @param {Frame} frame @param {Call} call */
     private _asked;
@@ -90,12 +97,23 @@ export class Calls {
     private _begin;
     /** @private @param {Call} call @param {string} roomId @param {string} page @param {Address} peer @param {number} [answeredAt] */
     private _activate;
+    /**
+     * End a call whose place another one takes: the server knows by that.
+     * @private @param {Call} call
+     */
+    private _replace;
     /** @private @param {Call} call @param {string} reason @param {boolean} [isOwn] */
     private _end;
     /** @private @param {Call} call */
     private _note;
+    /** @private @param {Call} call @param {number} delay @param {() => void} act */
+    private _startClock;
+    /** @private @param {Call} call */
+    private _stopClock;
     /** @private */
-    private _stopClocks;
+    private _all;
+    /** @private @param {string} roomId */
+    private _callIn;
     #private;
 }
 export type Address = import("./types.js").Address;

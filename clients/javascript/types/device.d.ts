@@ -7,7 +7,7 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      * @param {Account} account which logs in by itself when the device connects, if it has not
      * @param {DeviceOptions} options
      */
-    constructor(account: Account, { site, extended, WebSocket }?: DeviceOptions);
+    constructor(account: Account, { site, extended, callWaiting, WebSocket }?: DeviceOptions);
     /** @type {DeviceState} */
     state: DeviceState;
     /**
@@ -22,6 +22,11 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
     callsOfPhone: CallOfPhone[];
     /** The call that it is in, or null. */
     get call(): import("./call.js").Call | null;
+    /**
+     * A second call that rings while `call` is active (the option `callWaiting`), or null. To accept it ends the other one,
+     * and when that ends otherwise this one is `call`.
+     */
+    get waitingCall(): import("./call.js").Call | null;
     /** Whether the extended protocol is spoken. */
     get isExtended(): boolean;
     /** Connect, or come back from elsewhere. */
@@ -37,8 +42,8 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      */
     until(...states: DeviceState[]): Promise<DeviceState>;
     /**
-     * Call a device of a phone, or with `*` all of them. It leaves the call it is in; if it is just being rung by that
-     * phone it accepts.
+     * Call a device of a phone, or with `*` all of them. It leaves its calls; if it is just being rung by that phone it
+     * accepts.
      * @param {string} phone
      * @param {string} [deviceId]
      * @returns {Call | null} null if it is not online: nothing was done
@@ -66,6 +71,11 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
     private _leave;
     /** @private */
     private _dial;
+    /**
+     * What it asks of an extended server.
+     * @private
+     */
+    private _wish;
     /** @private @param {string} protocol */
     private _opened;
     /**

@@ -122,6 +122,11 @@ export type DeviceOptions = {
      */
     extended?: boolean | undefined;
     /**
+     * true: a second call may ring while one is active (`Device.waitingCall`), if all speak
+     * the extended protocol; else its caller is told "busy"
+     */
+    callWaiting?: boolean | undefined;
+    /**
      * the class to use instead of the global one
      */
     WebSocket?: SocketClass | undefined;

@@ -61,8 +61,8 @@ class Call:
         """The state of the other party's connection while the call is active."""
         self.reason = ""
         """The reason why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` or ``failed`` if the
-        server names none, ``over`` if the device went on to another call, ``forgotten`` if the server has lost it;
-        empty before."""
+        server names none, ``over`` if the device went on to another call, ``replaced`` if another call took its place
+        (:attr:`Device.waiting_call`), ``forgotten`` if the server has lost it; empty before."""
         self.is_own_end = False
         """True if this device ended it."""
         self.is_forgotten = False
@@ -93,7 +93,7 @@ class Call:
         return None if self.answered_at is None or self.ended_at is None else self.ended_at - self.answered_at
 
     def accept(self, by_itself: bool = False) -> None:
-        """Accept an incoming call; has no effect on others.
+        """Accept an incoming call; has no effect on an outgoing one. A call that the device is in ends.
 
         :param by_itself: answered automatically, as the owner allows for this caller (:attr:`auto_answer`).
         """

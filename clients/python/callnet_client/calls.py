@@ -1,9 +1,10 @@
 """The call state machine of a device, driven by the frames of the signaling protocol.
 
-A frame about another call than the present one changes nothing. A call that this device has ended stays ended: if the
-server, which has not heard of the end, mentions it again, the end is sent again.
+A device is in one call at most, and a second one may ring while that is active. A frame about any other call changes
+nothing. A call that this device has ended stays ended: if the server, which has not heard of the end, mentions it
+again, the end is sent again.
 
-The same rules are in ``static/client/calls.js``; tests/client_stories tests both.
+The same rules are in ``clients/javascript/calls.js``; tests/client_stories tests both.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Calls:
     :param say: sends a request, now or as soon as the server is back.
     :param tell: called with each change of a call.
     :param queue: the event queue of ``tell``.
+    :param call_waiting: whether a call may ring while another one is active; otherwise it takes its place.
     """
 
     def __init__(
@@ -43,30 +45,42 @@ class Calls:
         tell: Callable[[CallEvent], object],
         queue: EventQueue,
         reactor: IReactorTime,
+        call_waiting: bool = False,
     ) -> None:
         self._say = say
         self._tell = tell
         self._events = queue
         self._reactor = reactor
+        self._call_waiting = call_waiting
         self._ended = Ended()
         self._asked = 0
         self._request = ""
         self._is_extended = False
         self._is_named = False
         """True if the answer to the call that the device has placed has an id."""
-        self._expiry: IDelayedCall | None = None
-        self._doubt: IDelayedCall | None = None
-        self.present: Call | None = None
+        self._calls: list[Call] = []
+        """The present call, then the waiting one."""
+        self._clocks: dict[Call, IDelayedCall] = {}
+        """The ends of calls that ring, and the doubts about others."""
+
+    @property
+    def present(self) -> Call | None:
         """The current call of the device."""
+        return self._calls[0] if self._calls else None
+
+    @property
+    def waiting(self) -> Call | None:
+        """A call that rings while the current one is active. When that ends it is the current one."""
+        return self._calls[1] if len(self._calls) > 1 else None
 
     # Requests of the owner
 
     def place(self, to: DeviceAddress) -> Call:
-        """Call a device, or all of a phone. The device leaves its current call."""
-        present = self.present
-        if present is not None and _is_rung(present) and present.peer.phone == to.phone:
-            present.accept()
-            return present
+        """Call a device, or all of a phone. The device leaves its calls."""
+        for call in self._calls:
+            if _is_rung(call) and call.peer.phone == to.phone:
+                call.accept()
+                return call
         with self._events:
             call = self._begin_own(to)
             self._say(frames.Call(to_phone=to.phone, to_device_id=to.device_id, id=self._request))
@@ -74,7 +88,7 @@ class Calls:
         return call
 
     def pull(self, room_id: str) -> Call:
-        """Take over a call of another device of the phone. The device leaves its current call."""
+        """Take over a call of another device of the phone. The device leaves its calls."""
         with self._events:
             call = self._begin_own(DeviceAddress("", ""))
             call.room_id = room_id
@@ -97,8 +111,12 @@ class Calls:
 
     def accept(self, call: Call, by_itself: bool) -> None:
         """See :meth:`Call.accept`."""
-        if call is self.present and _is_rung(call):
+        if not _is_rung(call):
+            return
+        with self._events:
             self._tell_accept(call, by_itself)
+            if call is self.waiting:
+                self._replace(self._calls[0])
             self._activate(call, call.room_id, call.page, call.peer, None)
 
     def refuse(self, call: Call) -> None:
@@ -120,15 +138,14 @@ class Calls:
             self._say(frames.Signal(room_id=call.room_id, data=data))
 
     def revoked(self) -> None:
-        """End the current call after a logout."""
-        if self.present is not None:
-            self._end(self.present, "revoked", is_own=True)
+        """End the calls after a logout."""
+        self._end_all("revoked", is_own=True)
 
     def left(self) -> None:
-        """Stop after the device was closed: its call does not change any more."""
-        self._stop_clocks()
-        if self.present is not None:
-            self.present.noted(self.present.state, has_left=True)
+        """Stop after the device was closed: its calls do not change any more."""
+        for call in list(self._calls):  # who is told may end one
+            self._stop_clock(call)
+            call.noted(call.state, has_left=True)
 
     # Events of the server
 
@@ -140,14 +157,18 @@ class Calls:
     def welcomed(self, view: PresentCall | None) -> None:
         """Apply the current call of the device from the ``welcome`` frame."""
         with self._events:
+            if self.waiting is not None:  # the server does not ring it again
+                self._end(self.waiting, "busy")
             self._welcomed(view, self.present)
 
     def _welcomed(self, view: PresentCall | None, present: Call | None) -> None:
+        if view is not None and self._ended.has(view.room_id, view.peer_phone if view.direction == "outgoing" else ""):
+            self._tell_end(view.direction == "incoming" and view.state == "ringing", view.peer, view.room_id)
+            view = None
         if view is None:
             if present is not None:
-                self._begin_to_doubt(present)
-        elif self._ended.has(view.room_id, view.peer_phone if view.direction == "outgoing" else ""):
-            self._tell_end(view.direction == "incoming" and view.state == "ringing", view.peer, view.room_id)
+                # The server does not have it. If it was restarted, media may still flow.
+                self._start_clock(present, DOUBT, self._forget)
         elif view.state == "active":
             call = present if present is not None and _is_about(view, present) else None
             call = call or self._begin(_direction(view), view.peer)
@@ -174,8 +195,8 @@ class Calls:
             self._asked_of(frame, present)
         elif frame.type == "error" and self._request and frame.text("id") == self._request:
             self._end(present, "failed")
-        elif frame.room_id and frame.room_id == present.room_id:
-            self._be_told(frame, present)
+        elif call := self._call_in(frame.room_id):
+            self._be_told(frame, call)
 
     def _asked_of(self, frame: Frame, call: Call) -> None:
         if frame.type == "call_ringing":
@@ -202,9 +223,13 @@ class Calls:
             return
         if self._ended.has(room_id):
             self._tell_end(True, peer, room_id)
-        elif present is not None and present.room_id == room_id:
-            if present.is_incoming and present.state == "active":  # it has not heard that this device accepted
-                self._tell_accept(present)
+        elif call := self._call_in(room_id):
+            if call.is_incoming and call.state == "active":  # it has not heard that this device accepted
+                self._tell_accept(call)
+        elif self._call_waiting and present is not None and present.state == "active":
+            if self.waiting is not None:
+                self._end(self.waiting, "over")
+            self._be_rung(self._add("incoming", peer), frame)
         elif present is None or present.is_incoming or present.state == "active":
             # A rung device is in no call, as far as the server knows.
             self._be_rung(self._begin("incoming", peer), frame)
@@ -215,11 +240,10 @@ class Calls:
         call.auto_answer = frame.fields.get("auto_answer") is True
         expires_in = frame.number("expires_in")
         seconds = RING_TIME if expires_in is None else expires_in
-        self._expiry = self._reactor.callLater(seconds + LATE, self._expire, call)
+        self._start_clock(call, seconds + LATE, self._expire)
         self._note(call)
 
     def _expire(self, call: Call) -> None:
-        self._expiry = None
         self._end(call, "no_answer")
 
     def _succeed(self, frame: Frame) -> None:
@@ -233,14 +257,7 @@ class Calls:
         elif present is None and not frame.text("id"):
             self._activate(self._begin("outgoing", peer), room_id, frame.text("page"), peer, None)
 
-    # The server was restarted and knows of no call, but media may still flow.
-    def _begin_to_doubt(self, call: Call) -> None:
-        if self._doubt is not None:
-            self._doubt.cancel()
-        self._doubt = self._reactor.callLater(DOUBT, self._forget, call)
-
     def _forget(self, call: Call) -> None:
-        self._doubt = None
         if call.state == "active":
             call.is_forgotten = True
             self._note(call)
@@ -273,6 +290,8 @@ class Calls:
     # The states of a call
 
     def _begin_own(self, peer: DeviceAddress) -> Call:
+        if self.waiting is not None:
+            self._replace(self.waiting)
         if self.present is not None:
             self.hang_up(self.present)
         call = self._begin("outgoing", peer)
@@ -284,26 +303,37 @@ class Calls:
         return call
 
     def _begin(self, direction: Direction, peer: DeviceAddress) -> Call:
-        if self.present is not None:
-            self._end(self.present, "over")
-        self.present = Call(direction, peer, self)
+        self._end_all("over")
         self._request = ""
-        return self.present
+        return self._add(direction, peer)
+
+    def _add(self, direction: Direction, peer: DeviceAddress) -> Call:
+        call = Call(direction, peer, self)
+        self._calls.append(call)
+        return call
 
     def _activate(self, call: Call, room_id: str, page: str, peer: DeviceAddress, answered_at: float | None) -> None:
-        self._stop_clocks()
+        self._stop_clock(call)
         if call.state != "active":
             call.answered_at = self._reactor.seconds() if answered_at is None else answered_at
         call.room_id, call.page, call.peer, call.state = room_id, page, peer, "active"
         call.is_forgotten = False
         self._note(call)
 
+    def _replace(self, call: Call) -> None:
+        """End a call whose place another one takes, by which the server knows."""
+        self._ended.add(call.room_id, call.peer.phone)
+        self._end(call, "replaced", is_own=True)
+
+    def _end_all(self, reason: str, is_own: bool = False) -> None:
+        for call in reversed(list(self._calls)):
+            self._end(call, reason, is_own)
+
     def _end(self, call: Call, reason: str, is_own: bool = False) -> None:
         if call.is_over:
             return
-        if call is self.present:
-            self.present = None
-            self._stop_clocks()
+        self._stop_clock(call)
+        self._calls.remove(call)
         call.state, call.reason, call.is_own_end = "over", reason, is_own
         call.ended_at = self._reactor.seconds()
         self._note(call)
@@ -329,11 +359,17 @@ class Calls:
         else:
             self._say(frames.CallingHangup(notified_phone=to.phone, notified_device_id=to.device_id, room_id=room_id))
 
-    def _stop_clocks(self) -> None:
-        for clock in (self._expiry, self._doubt):
-            if clock is not None:
-                clock.cancel()
-        self._expiry = self._doubt = None
+    def _call_in(self, room_id: str) -> Call | None:
+        return next((call for call in self._calls if call.room_id and call.room_id == room_id), None)
+
+    def _start_clock(self, call: Call, seconds: float, act: Callable[[Call], None]) -> None:
+        self._stop_clock(call)
+        self._clocks[call] = self._reactor.callLater(seconds, act, call)
+
+    def _stop_clock(self, call: Call) -> None:
+        clock = self._clocks.pop(call, None)
+        if clock is not None and clock.active():
+            clock.cancel()
 
 
 def _is_rung(call: Call) -> bool:

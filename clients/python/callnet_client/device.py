@@ -48,19 +48,24 @@ class Device:
     """A device, offline until :meth:`connect` is called.
 
     :param extended: whether to offer the extended protocol.
+    :param call_waiting: whether a second call may ring while one is active (:attr:`waiting_call`), if both devices are
+        on the extended protocol; otherwise its caller is told ``busy``.
     :param watch: called with every raw frame, and True if it was sent, False if it was received.
     """
 
-    def __init__(self, account: Account, *, extended: bool = True, watch: Watch | None = None) -> None:
+    def __init__(
+        self, account: Account, *, extended: bool = True, call_waiting: bool = False, watch: Watch | None = None
+    ) -> None:
         self.account: Final = account
         self.calls_of_phone: Sequence[CallOfPhone] = ()
         """The active calls of the phone's other devices at the time of the connection; :meth:`pull` takes one over."""
         self._listeners: list[Listener] = []
         self._events = EventQueue()
-        self._calls = Calls(self._say, self._tell, self._events, account.server.reactor)
+        self._calls = Calls(self._say, self._tell, self._events, account.server.reactor, call_waiting)
         self._waiting: Waiting[DeviceState] = Waiting()
         told = Told(self._opened, self._heard, self._became, self._calls.revoked)
-        self._attendance = ReconnectingDevice(account, extended, watch, self._ask_now, told)
+        connect = partial(account.server.connect, extended=extended, call_waiting=call_waiting, watch=watch)
+        self._attendance = ReconnectingDevice(account, connect, self._ask_now, told)
         self._ask_every = ASK_EVERY
         self._unsaid: list[Request] = []
 
@@ -93,6 +98,14 @@ class Device:
     def call(self) -> Call | None:
         """The current call."""
         return self._calls.present
+
+    @property
+    def waiting_call(self) -> Call | None:
+        """A second call that rings while :attr:`call` is active; accepting it ends that one.
+
+        When the current call ends otherwise, this one is the current call, and rings on.
+        """
+        return self._calls.waiting
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Add a listener for all events.
@@ -128,8 +141,8 @@ class Device:
         return self._waiting.until(self.state, (*states, *RESTING))
 
     def place(self, phone: str, device_id: str = EVERY_DEVICE) -> Call | None:
-        """Call a device of a phone, or all of them with ``*``. Leaves the present call; if that phone is calling this
-        device, accepts its call.
+        """Call a device of a phone, or all of them with ``*``. Leaves its calls; if that phone is calling this device,
+        accepts its call.
 
         :return: the call; ``None`` if it is not online: nothing was done.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from callnet_client.account import Account, ErrorCode
-from callnet_client.connection import Connection, Watch
+from callnet_client.connection import Connection
 from callnet_client.errors import AccountError, ClientError
 from callnet_client.events import DeviceState
 from callnet_client.frames import Ping, Request
@@ -37,6 +37,9 @@ HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.
 """Errors after which the same login cannot succeed: the user has to change something."""
 
 
+Connect: TypeAlias = Callable[[str, Callable[[bytes], object]], Deferred[Connection]]
+
+
 class Told(Struct, frozen=True):
     """The callbacks of an attendance."""
 
@@ -53,16 +56,14 @@ class Told(Struct, frozen=True):
 class ReconnectingDevice:
     """The login and connection of one device.
 
+    :param connect: opens a connection with a token, as :meth:`Server.connect`.
     :param ask_every: returns the seconds between two pings.
     """
 
-    def __init__(
-        self, account: Account, offers: bool, watch: Watch | None, ask_every: Callable[[], float], told: Told
-    ) -> None:
+    def __init__(self, account: Account, connect: Connect, ask_every: Callable[[], float], told: Told) -> None:
         self._account = account
         self._reactor = account.server.reactor
-        self._offers = offers
-        self._watch = watch
+        self._connect = connect
         self._ask_every = ask_every
         self._told = told
         self.state: DeviceState = "off"
@@ -123,8 +124,7 @@ class ReconnectingDevice:
 
     def dial(self, received: Callable[[bytes], object]) -> Deferred[Connection]:
         """See :class:`~callnet_client.reconnecting_socket.Owner`."""
-        token = self._account.token or ""
-        return self._account.server.connect(token, received, extended=self._offers, watch=self._watch)
+        return self._connect(self._account.token or "", received)
 
     def question(self) -> Request | None:
         """See :class:`~callnet_client.reconnecting_socket.Owner`."""

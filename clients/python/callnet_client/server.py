@@ -81,18 +81,21 @@ class Server:
         received: Callable[[bytes], object],
         *,
         extended: bool = False,
+        call_waiting: bool = False,
         watch: Watch | None = None,
     ) -> Deferred[Connection]:
         """Open the WebSocket of a token's device.
 
         :param received: called with every received message.
         :param extended: offer ``callnet.v2``; :attr:`Connection.subprotocol` shows whether the server accepted it.
+        :param call_waiting: with ``extended``: the device can be rung while it is in a call.
         :param watch: called with every message, in either direction.
         :raises UpgradeRefused: (the Deferred) the server did not open the WebSocket.
         :raises Unreachable: (the Deferred) the server is unreachable.
         """
+        wish = "&call_waiting=1" if extended and call_waiting else ""
         way = Way(
-            f"{self._signaling_url}?token={quote(token, safe='')}",
+            f"{self._signaling_url}?token={quote(token, safe='')}{wish}",
             self.trust,
             self._endpoint,
             (EXTENDED,) if extended else (),

@@ -1,0 +1,41 @@
+/**
+ * Who calls while a call goes on: a card in the bar above that call's page, which covers nothing of it. It takes the focus
+ * from nobody; the page's ArrowUp leads to it (page.js).
+ */
+
+import { fill, put } from "./elements.js";
+import { face } from "./people.js";
+
+export class SecondCaller {
+  #elements;
+  #since = 0;
+
+  /** @param {Object<string, HTMLElement>} elements of the page, by their ids */
+  constructor(elements) {
+    this.#elements = elements;
+  }
+
+  /** Milliseconds since it rings. */
+  get age() {
+    return performance.now() - this.#since;
+  }
+
+  get hasFocus() {
+    return this.#elements.second.contains(document.activeElement);
+  }
+
+  /**
+   * Show a caller, or none.
+   * @param {{phone: string, name: string, photo: string} | null} caller with the URL of the photo, or ""
+   */
+  show(caller, words) {
+    const { second } = this.#elements;
+    if (second.hidden && caller !== null) this.#since = performance.now();
+    second.hidden = caller === null;
+    put(this.#elements["second-name"], caller?.name ?? "");
+    put(this.#elements["second-text"], caller === null ? "" : words.ringing);
+    if (caller === null) return;
+    const shown = [caller.phone, caller.name, caller.photo];
+    fill(this.#elements["second-face"], shown, () => [face(...shown)]);
+  }
+}
