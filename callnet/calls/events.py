@@ -78,11 +78,8 @@ class Place(Event, frozen=True):
         return (self.caller.phone, self.target.phone)
 
 
-class _Answer(RoomEvent, frozen=True):
-    """An answer of ``device``.
-
-    If a newer connection of it than that of ``generation`` is open it is rung there, and nothing happens.
-    """
+class _FrameEvent(RoomEvent, frozen=True):
+    """A frame of ``device``, sent on the connection of ``generation``."""
 
     own = True
     device: DeviceAddress
@@ -93,8 +90,8 @@ class _Answer(RoomEvent, frozen=True):
         return (self.device.phone,)
 
 
-class Accept(_Answer, frozen=True):
-    """``device`` accepts the call in ``room`` (§2.2)."""
+class Accept(_FrameEvent, frozen=True):
+    """``device`` accepts the call in ``room`` (§2.2). If it has a newer connection it is rung there: nothing happens."""
 
     by_itself: bool = False
     """It was accepted automatically."""
@@ -102,14 +99,12 @@ class Accept(_Answer, frozen=True):
     """The device speaks ``callnet.v2``."""
 
 
-class Refuse(_Answer, frozen=True):
-    """``device`` refuses the call."""
+class Refuse(_FrameEvent, frozen=True):
+    """``device`` refuses the call. If it has a newer connection it is rung there: nothing happens."""
 
 
-class HangUp(RoomEvent, frozen=True):
-    """``device`` hangs up (§2.3)."""
-
-    device: DeviceAddress
+class HangUp(_FrameEvent, frozen=True):
+    """``device`` hangs up (§2.3). If it has a newer connection it is told of the end there."""
 
 
 class Cancel(_DeviceEvent, frozen=True):

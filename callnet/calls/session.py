@@ -192,7 +192,7 @@ class Session:
         if frame.room_id:
             room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
             then = partial(self._hung_up, frame, room)
-            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
+            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address, self.generation), then)
         else:
             self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, frame.notified_phone))
 

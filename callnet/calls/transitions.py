@@ -236,11 +236,18 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
         return late(call, event.device)
     device = tx.device(event.device)
     if device is not None and device.generation > event.generation:
-        return None  # it has a newer connection, on which it is rung
+        return None  # it is rung on a newer connection
     if device is not None and device.room != call.room:
         _leave_first(tx, call, device)
     _accept(tx, call, event.device, event.extended, by_itself=event.by_itself)
     return None
+
+
+def _has_moved(tx: Transaction, event: events.Refuse | events.HangUp) -> bool:
+    """Return whether the sender has a newer connection."""
+    of_phone = tx.records.devices.get(event.device.phone)
+    device = None if of_phone is None else of_phone.get(event.device.device_id)
+    return device is not None and device.generation > event.generation
 
 
 def _leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord) -> None:
@@ -277,8 +284,7 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
     """OVER ``refused``: ``call_refuse`` to the caller; other rung devices are told."""
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
-    device = tx.device(event.device)
-    if device is None or device.generation <= event.generation:
+    if not _has_moved(tx, event):
         _refuse(tx, call, event.device, Reason.REFUSED)
     return None
 
@@ -307,6 +313,8 @@ def ringing_hung_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ha
     if event.device not in call.parties:
         return _not_yours(call, event.device)
     _leave_ringing(tx, call, event.device)
+    if _has_moved(tx, event):
+        tx.notify(call, event.device)
     return None
 
 
@@ -324,10 +332,12 @@ def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None
 
 def active_hung_up(tx: Transaction, call: CallRecord[Active], event: events.HangUp) -> NotYours | None:
     """OVER ``hangup``: the other is told."""
-    device, state = event.device, call.state
-    if device != call.caller and device != state.callee:
+    device, caller, callee = event.device, call.caller, call.state.callee
+    if device not in (caller, callee):
         return _not_yours(call, device)
-    tx.end(call, Reason.HANGUP, other_in(call, state, device), by=device)
+    tx.end(call, Reason.HANGUP, callee if device == caller else caller, by=device)
+    if _has_moved(tx, event):
+        tx.notify(call, device)
     return None
 
 

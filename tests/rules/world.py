@@ -222,7 +222,7 @@ class Device:
     def hangs_up(self, room: RoomId) -> object:
         """Send ``calling_hangup`` with a room. Returns the reply of the rules."""
         self.last_heard = self._world.now
-        return self._world.happen(events.HangUp(self.id_of(room), self.address))
+        return self._world.happen(events.HangUp(self.id_of(room), self.address, self.generation))
 
     def cancels(self, target: Device) -> None:
         """Send ``calling_hangup`` without a room."""

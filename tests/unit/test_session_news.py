@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
+from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.records import Active, CallRecord, Notice, Over, Ringing, SeatNotice
+from callnet.calls.switchboard import nothing
 from callnet.calls.transaction import over
 from callnet.model import Reason, RoomId
 from tests.support.late_case import AwayCase
@@ -102,6 +104,14 @@ class SaidOnceTests(RoomsCase):
         call = self.ring()
         self.look_again(replace(call, state=Over(Active(TV, 0.5), Reason.HANGUP, 1.0, TV)))
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
+
+    def test_hung_up_too_late(self) -> None:
+        """A device that is rung on a new connection, and whose hang-up on the one before came late, is told of the end."""
+        call = self.ring()
+        late = events.HangUp(call.room, TV, self.tv.session.generation)
+        again = Connection(TV, self.rooms, self.clock)
+        self.rooms._transactions.run(late, nothing, Failure.raiseException)
+        self.assertEqual(["called", "calling_be_hangup"], self.kinds(again))
 
     def test_answered_before_the_call(self) -> None:
         """A device that has placed a call is not told of an older answered one: it would be taken for this one."""
