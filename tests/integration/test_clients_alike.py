@@ -25,7 +25,7 @@ PROGRAM: Final = ROOT / "tests" / "javascript" / "play_calls.mjs"
 PHONES: Final = st.sampled_from(("2", "3"))
 DEVICES: Final = st.sampled_from(("tv", "phone"))
 ASKED: Final = st.sampled_from(("tv", "phone", "*"))
-ROOMS: Final = st.sampled_from(("a" * 32, "b" * 32))
+ROOMS: Final = st.sampled_from(("a" * 32, "b" * 32, "c" * 32))
 IDS: Final = st.sampled_from(("call-1", "call-2", "call-3"))
 MILLISECONDS: Final = st.sampled_from((500, 999, 1_000, 5_000, 64_000))
 
@@ -46,6 +46,7 @@ STEPS: Final = st.one_of(
     st.tuples(st.just("pull"), ROOMS).map(list),
     st.tuples(st.just("accept"), st.booleans()).map(list),
     st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["revoked"], ["welcomed", None])),
+    st.just(["hangUpFirst"]),
     st.tuples(st.just("wait"), MILLISECONDS).map(list),
     st.fixed_dictionaries(
         {
@@ -80,7 +81,15 @@ STEPS: Final = st.one_of(
 )
 
 
-def python(steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
+TALKS: Final = [
+    ["hear", {"type": "called", "from_phone": "2", "from_device_id": "tv", "room_id": "a" * 32}],
+    ["accept", False],
+]
+RINGS: Final = [["hear", {"type": "called", "from_phone": "3", "from_device_id": "tv", "room_id": "b" * 32}]]
+BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS))
+
+
+def python(call_waiting: bool, steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """The result of the steps in the Python client."""
     said: list[Any] = []
     told: list[Any] = []
@@ -96,7 +105,7 @@ def python(steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
         told.append(seen(event.call, made.index(event.call)))
 
     queue = EventQueue()
-    calls = Calls(say, lambda event: queue.add(lambda: tell(event)), queue, clock)
+    calls = Calls(say, lambda event: queue.add(lambda: tell(event)), queue, clock, call_waiting)
     for step, *words in steps:
         take(calls, made[-1] if made else None, clock, step, words)
     calls.left()
@@ -119,6 +128,9 @@ def take(calls: Calls, call: Call | None, clock: Clock, step: str, words: Sequen
             clock.advance(words[0] / 1_000)
         case "revoked":
             calls.revoked()
+        case "hangUpFirst":
+            if calls.present is not None:
+                calls.present.hang_up()
         case _ if call is not None:
             act(calls, call, step, words)
 
@@ -156,11 +168,11 @@ class AlikeTests(SynchronousTestCase):
         self.node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.node.communicate)
 
-    def javascript(self, steps: Sequence[Sequence[Any]]) -> Any:
+    def javascript(self, call_waiting: bool, steps: Sequence[Sequence[Any]]) -> Any:
         """The result of the steps in the JavaScript client."""
         assert self.node.stdin is not None
         assert self.node.stdout is not None
-        self.node.stdin.write(f"{json.dumps(steps)}\n")
+        self.node.stdin.write(f"{json.dumps([call_waiting, *steps])}\n")
         self.node.stdin.flush()
         return json.loads(self.node.stdout.readline())
 
@@ -168,8 +180,9 @@ class AlikeTests(SynchronousTestCase):
         """They say the same to the server, and tell the same of their calls, in the same order."""
 
         @settings(max_examples=500, deadline=None)
-        @given(st.lists(STEPS, max_size=12))
-        def same(steps: list[list[Any]]) -> None:
-            self.assertEqual(python(steps), self.javascript(steps))
+        @given(st.booleans(), BEGINNINGS, st.lists(STEPS, max_size=12))
+        def same(call_waiting: bool, beginning: list[list[Any]], steps: list[list[Any]]) -> None:
+            steps = beginning + steps
+            self.assertEqual(python(call_waiting, steps), self.javascript(call_waiting, steps))
 
         same()

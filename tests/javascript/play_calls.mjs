@@ -22,6 +22,7 @@ function play([canWait, ...steps]) {
     if (step === "wait") mock.timers.tick(given[0]);
     else if (step === "accept") call?.accept({ byItself: given[0] });
     else if (["refuse", "hangUp", "signal"].includes(step)) call?.[step](...given);
+    else if (step === "hangUpFirst") calls.present?.hangUp();
     else if (step === "noteEnd") call && calls.noteEnd(call);
     else if (step === "welcomed") calls.welcomed(given[0] ?? undefined);
     else calls[step](...given);
