@@ -42,6 +42,10 @@ _TOKEN: Final[Schema] = {
     "type": "string",
     "description": "The token from the login. It may be in the header `Authorization: Bearer` instead.",
 }
+_CALL_WAITING: Final[Schema] = {
+    "const": "1",
+    "description": "The device can show a second call while it is in an active one.",
+}
 DEVICES: Final = Channel(
     "devices",
     "/socket.io",
@@ -59,7 +63,7 @@ EXTENDED: Final = Channel(
     (FROM_EXTENDED, TO_EXTENDED),
     {
         "method": "GET",
-        "query": {"type": "object", "properties": {"token": _TOKEN}},
+        "query": {"type": "object", "properties": {"token": _TOKEN, "call_waiting": _CALL_WAITING}},
         "headers": {
             "type": "object",
             "properties": {"Sec-WebSocket-Protocol": {"type": "string", "const": "callnet.v2"}},

@@ -89,14 +89,18 @@ class Node:
 class Phone:
     """A device's connection to a node. It answers nothing by itself."""
 
-    def __init__(self, address: DeviceAddress, node: AnyNode, extended: bool = False) -> None:
+    def __init__(
+        self, address: DeviceAddress, node: AnyNode, extended: bool = False, call_waiting: bool = False
+    ) -> None:
         self.address = address
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
         self._clock = node.clock
         self.session: Session
         if extended:
-            self.session = ExtendedSession(address, node.rooms, self, node.clock, ANY_NUMBER, True, NO_SERVERS, None)
+            self.session = ExtendedSession(
+                address, node.rooms, self, node.clock, ANY_NUMBER, True, NO_SERVERS, None, call_waiting
+            )
         else:
             self.session = Session(address, node.rooms, self, node.clock, ANY_NUMBER)
         self.session.opened()
@@ -199,9 +203,9 @@ class NodesCase(SharedNodes, Generic[N]):
         node.wire.heal()
         await self.until(lambda: node.is_joined)
 
-    async def phone(self, address: DeviceAddress, node: N, extended: bool = False) -> Phone:
-        """Connect a device, which may speak ``callnet.v2``."""
-        phone = Phone(address, node, extended)
+    async def phone(self, address: DeviceAddress, node: N, extended: bool = False, call_waiting: bool = False) -> Phone:
+        """Connect a device, which may speak ``callnet.v2``, and show a second call."""
+        phone = Phone(address, node, extended, call_waiting)
         await self.until(lambda: phone.session.generation)
         return phone
 

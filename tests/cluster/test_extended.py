@@ -6,6 +6,7 @@ from typing import Any
 
 from callnet.calls.extensions import EVERYBODY_EVERY
 from callnet.config.schema import CallSettings
+from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, PAD, RING_TIME, TV, Phone
 from tests.cluster.simulated import SimulatedCase, World
 from tests.support.extended_case import Lists
@@ -86,6 +87,62 @@ class ExtendedTests(ExtendedCase):
         room = await self.talk(ann, tv)
         again = await self.phone(ANN, self.there, extended=True)
         self.assertEqual(room, again.frames[0]["call"]["room_id"])
+
+
+class CallWaitingTests(ExtendedCase):
+    """Ann talks to the television, on another node, which can show a second call; the pad of another phone calls."""
+
+    async def three(self) -> tuple[Phone, Phone, Phone, str]:
+        """Ann, the television, the second caller, and the room of its call."""
+        self.here, self.there = await self.start(), await self.start()
+        ann = await self.phone(ANN, self.here, extended=True)
+        tv = await self.phone(TV, self.there, extended=True, call_waiting=True)
+        carol = await self.phone(DeviceAddress("13600000003", "pad"), self.here, extended=True)
+        await self.talk(ann, tv)
+        carol.calls(TV)
+        await self.until(lambda: tv.told.count("called") == 2)
+        return ann, tv, carol, str(tv.last("called")["room_id"])
+
+    async def test_taken(self) -> None:
+        """The television takes the second call: the first one is replaced, and nobody else can call it."""
+        ann, tv, carol, room = await self.three()
+        tv.accepts()
+        await self.hears(ann, "calling_be_hangup:replaced")
+        self.assertEqual(room, (await self.hears(carol, "call_success"))["room_id"])
+        base = await self.phone(PAD, self.here)
+        base.calls(TV)
+        await self.hears(base, "call_failed:busy")
+        carol.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
+
+    async def test_first_ends(self) -> None:
+        """The first call is hung up: the second rings on, and again where the television comes back."""
+        ann, tv, carol, room = await self.three()
+        ann.hangs_up(str(ann.last("call_success")["room_id"]))
+        await self.hears(tv, "calling_be_hangup:hangup")
+        again = await self.phone(TV, self.here, extended=True, call_waiting=True)
+        await self.hears(again, "called")
+        again.accepts()
+        self.assertEqual(room, (await self.hears(carol, "call_success"))["room_id"])
+
+    async def test_moves(self) -> None:
+        """The television comes back on another node: it is in its first call, and the second caller is told `busy`."""
+        _, _, carol, room = await self.three()
+        again = await self.phone(TV, self.here, extended=True, call_waiting=True)
+        await self.hears(carol, "call_refuse:busy")
+        self.assertEqual("active", again.frames[0]["call"]["state"])
+        self.assertNotEqual(room, again.frames[0]["call"]["room_id"])
+
+    async def test_cut_off(self) -> None:
+        """The node of the television is cut off while the second call rings, which is taken: both sides agree soon."""
+        ann, tv, carol, room = await self.three()
+        await self.cut_off(self.there)
+        tv.accepts()
+        await self.let_back(self.there)
+        await self.hears(ann, "calling_be_hangup:replaced")
+        self.assertEqual(room, (await self.hears(carol, "call_success"))["room_id"])
+        carol.hangs_up(room)
+        await self.hears(tv, "calling_be_hangup:hangup")
 
 
 class PresenceTests(ExtendedCase):

@@ -42,9 +42,9 @@ class Lists:
 class ExtendedCase(QuietTestCase):
     """Devices; some are extended."""
 
-    def extended(self, address: DeviceAddress, claimed: bool = False) -> Device:
-        """Connect an extended device, which is welcomed first."""
-        device = self.world.extended(*address, claimed=claimed)
+    def extended(self, address: DeviceAddress, claimed: bool = False, more: str = "") -> Device:
+        """Connect an extended device, which is welcomed first; ``more``: in the query of its socket."""
+        device = self.world.extended(*address, claimed=claimed, more=more)
         self.welcome, *_ = device.heard()
         self.assertEqual("welcome", self.welcome["type"])
         return device

@@ -41,7 +41,14 @@ class Sent(Struct, frozen=True):
 class Connection:
     """A socket of a device, and the session behind it."""
 
-    def __init__(self, address: DeviceAddress, rooms: RoomManager, clock: Clock, extended: bool = False) -> None:
+    def __init__(
+        self,
+        address: DeviceAddress,
+        rooms: RoomManager,
+        clock: Clock,
+        extended: bool = False,
+        call_waiting: bool = False,
+    ) -> None:
         self.address: Final = address
         self.frames: list[Frame] = []
         """The frames that the device received."""
@@ -50,7 +57,8 @@ class Connection:
         self.is_open = True
         self._clock = clock
         self._last_heard = clock.seconds()
-        session = partial(ExtendedSession, may_pull=True, ice=NO_SERVERS, site=None) if extended else Session
+        more = partial(ExtendedSession, may_pull=True, ice=NO_SERVERS, site=None, call_waiting=call_waiting)
+        session = more if extended else Session
         self.session: Final = session(address, rooms, self, clock, ANY_NUMBER)
         self.session.opened()
 

@@ -284,10 +284,10 @@ class World:
         assert wire.status == 101, wire.head
         return Device(self, wire, ANSWERED)
 
-    def extended(self, phone: str, device_id: str, claimed: bool = False) -> Device:
-        """Log a device in that speaks ``callnet.v2``, and connect it."""
+    def extended(self, phone: str, device_id: str, claimed: bool = False, more: str = "") -> Device:
+        """Log a device in that speaks ``callnet.v2``, and connect it; ``more``: in the query of its socket."""
         token = self.tokens.issue(DeviceAddress(phone, device_id), claimed)
-        wire = self.ask(f"/socket.io?token={token}", {"Sec-WebSocket-Protocol": "callnet.v2"})
+        wire = self.ask(f"/socket.io?token={token}{more}", {"Sec-WebSocket-Protocol": "callnet.v2"})
         assert wire.status == 101, wire.head
         return Device(self, wire, 65536 + 200)
 

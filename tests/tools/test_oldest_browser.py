@@ -28,6 +28,7 @@ class ScriptTests(SynchronousTestCase):
             ("class A { get #m() { return 1; } }", "private method #m", 84),
             ("class A { async *#m() {} }", "private method #m", 84),
             ("class A { #x; has(a) { return #x in a; } }", "#x in", 91),
+            ("class A { #x; of(a) { return a?.#x; } }", "?.#x", 84),
             ("class A { static { f(); } }", "static block", 94),
             ("a ||= b;", "||=", 85),
             ("a.b &&= c;", "&&=", 85),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from hypothesis import settings
@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
 from callnet.calls.ports import ICallStore
-from callnet.calls.records import CallRecord, Ringing
+from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
@@ -37,6 +37,8 @@ caller has ended before."""
 EVERYONE: Final = (ANN, TV, PAD, CAROL)
 EXTENDED: Final = (PAD, CAROL)
 """Those that speak ``callnet.v2``."""
+WAITING: Final = EXTENDED
+"""Those that can show a second call."""
 NOBODY: Final = DeviceAddress("13600000009", "tv")
 
 SEED: Final = {"call_success", "call_refuse", "call_failed", "called", "calling_be_hangup", "error"}
@@ -94,7 +96,8 @@ class Calls(RuleBasedStateMachine):
     @rule(address=devices, node=st.integers(0, 1))
     def connect(self, address: DeviceAddress, node: int) -> None:
         """A device opens a socket, be there another or not."""
-        self.connections.append(Connection(address, self.nodes[node], self.clock, address in EXTENDED))
+        kinds = address in EXTENDED, address in WAITING
+        self.connections.append(Connection(address, self.nodes[node], self.clock, *kinds))
 
     @precondition(lambda self: self.connections)
     @rule(choice=choices)
@@ -196,12 +199,30 @@ class Calls(RuleBasedStateMachine):
     @invariant()
     def everyone_is_in_one_call(self) -> None:
         """A device is in at most one live call, and its record names that one: busy means exactly that."""
-        live = [call for call in self.tables.calls.values() if call.end is None]
-        busy = [(device, call.room) for call in live for device in call.parties]
-        assert len({device for device, _ in busy}) == len(busy)
-        for device, room in busy:
+        for device, calls in self.live_calls():
             record = self.tables.devices[device.phone][device.device_id]
-            assert record.room == room
+            if device not in WAITING:
+                assert [record.room] == [call.room for call in calls]
+
+    @invariant()
+    def one_call_waits(self) -> None:
+        """A device that can show a second call may be rung by one while it is in an active one; its record names it."""
+        for device, calls in self.live_calls():
+            record = self.tables.devices[device.phone][device.device_id]
+            assert {call.room for call in calls} <= {record.room, record.previous_room}
+            if len(calls) > 1:
+                first, second = (self.tables.calls[room] for room in (record.room, record.previous_room) if room)
+                assert isinstance(first.state, Active)
+                assert isinstance(second.state, Ringing)
+                assert device in second.state.devices
+
+    def live_calls(self) -> Iterable[tuple[DeviceAddress, list[CallRecord]]]:
+        """The devices in live calls, with these."""
+        found: dict[DeviceAddress, list[CallRecord]] = {}
+        for call in self.tables.calls.values():
+            for device in call.parties:  # of a call that is over there is none
+                found.setdefault(device, []).append(call)
+        return found.items()
 
     @invariant()
     def ringing_ends(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from callnet.model import DeviceAddress
 from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase
+from tests.support.wires import Device
 
 
 class HandshakeTests(ExtendedCase):
@@ -97,6 +99,46 @@ class WelcomeTests(ExtendedCase):
     def test_base_clients(self) -> None:
         """Base clients are not welcomed."""
         self.assertEqual([], self.world.device(*ANN).heard())
+
+
+class CallWaitingTests(ExtendedCase):
+    """A second call, for a device that says that it can show one."""
+
+    def second_call(self, more: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The messages to the television, which talks to Ann, and to Dob, who calls it."""
+        self.ann, self.tv, dob = self.world.device(*ANN), self.extended(TV, more=more), self.extended(DOB)
+        self.room = self.talk(self.ann, self.tv)
+        dob.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+        return self.tv.heard(), dob.heard()
+
+    def test_taken(self) -> None:
+        """It is rung, and accepts: the first call is replaced."""
+        (called,), (*_, ringing) = self.second_call("&call_waiting=1")
+        self.assertEqual(("called", "call_ringing"), (called["type"], ringing["type"]))
+        self.ann.heard()
+        self.accepts(self.tv, str(called["room_id"]))
+        (end,) = self.ann.heard()
+        self.assertEqual(("calling_be_hangup", "replaced"), (end["type"], end["reason"]))
+        self.assertEqual([], self.tv.heard())
+
+    def test_cannot_show(self) -> None:
+        """Any other value says that it cannot: its caller is told `busy`."""
+        for more in ("", "&call_waiting=0", "&call_waiting=", "&call_waiting=1&call_waiting=1"):
+            called, (*_, failed) = self.second_call(more)
+            self.assertEqual([], called)
+            self.assertEqual(("call_failed", "busy"), (failed["type"], failed["reason"]))
+            self.ann.say("calling_hangup", notified_phone="", notified_device_id="", room_id=self.room)
+
+    def test_base_client(self) -> None:
+        """A base client cannot, whatever it says."""
+        token = self.world.tokens.issue(TV)
+        wire = self.world.ask(f"/socket.io?token={token}&call_waiting=1", {})
+        self.assertEqual(101, wire.status)
+        ann, dob = self.extended(ANN), self.extended(DOB)
+        tv = Device(self.world, wire, 600)
+        self.talk(ann, tv)
+        dob.say("call", to_phone=TV.phone, to_device_id=TV.device_id)
+        self.assertEqual("call_failed", dob.hears()["type"])
 
 
 class IdTests(ExtendedCase):

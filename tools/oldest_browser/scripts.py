@@ -118,6 +118,13 @@ def _binary(node: Node) -> str | None:
     return _since(f"`{_text(left)} in`", 91) if is_private else None
 
 
+def _member(node: Node) -> str | None:
+    field = node.child_by_field_name("property")
+    is_private = field is not None and field.type == "private_property_identifier"
+    is_optional = node.child_by_field_name("optional_chain") is not None
+    return _since(f"`?.{_text(field)}`", 84) if is_private and is_optional else None
+
+
 def _assignment(node: Node) -> str | None:
     operator = _text(node.child_by_field_name("operator"))
     return _since(f"`{operator}`", 85) if operator in ("||=", "&&=", "??=") else None
@@ -183,6 +190,7 @@ _RULES: Final[dict[str, Callable[[Node], str | None]]] = {
     "import_specifier": _specifier,
     "jsx_element": _wrong,
     "jsx_self_closing_element": _wrong,
+    "member_expression": _member,
     "method_definition": _method,
     "regex": _regex,
     "using_declaration": _always("a using declaration", 134),
