@@ -142,6 +142,20 @@ class CallWaitingTests(BrowserCase):
 
         return self.play_three(story)
 
+    def test_a_page_that_fills_the_screen(self) -> Deferred[None]:
+        """A page that fills the screen makes room for the second caller, who would be hidden behind it."""
+
+        def story(three: Three) -> None:
+            _, bob, _, _ = three
+            inside = bob.inside
+            inside.press("more")
+            inside.press("full-screen")
+            bob.await_that("document.fullscreenElement !== null")
+            three.ring()
+            bob.await_that("document.fullscreenElement === null")
+
+        return self.play_three(story)
+
     def test_writing(self) -> Deferred[None]:
         """Whoever writes in the chat goes on writing: arrows stay there."""
 
