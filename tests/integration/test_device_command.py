@@ -136,6 +136,22 @@ class DeviceCommandTests(TestCase):
             self.assertEqual("", process.errors)
             self.assertNotIn("eyJ", process.output)
 
+    async def test_second_call(self) -> None:
+        """With media, which needs the extended protocol, a device in a call is asked about a second one."""
+        tv = self.device(*self.tv, "--media", "--insecure")
+        await tv.shows("waiting for calls")
+        phone = self.device(*self.phone, "--call", *self.tv)
+        await tv.shows(re.escape("is calling: accept? [y/n]"))
+        tv.type("y")
+        await phone.shows("in a call")
+        second = self.device(new_phone(), "pad", "--media", "--insecure", "--call", *self.tv)
+        await tv.shows(re.escape("pad is calling: end this call and accept? [y/n]"))
+        tv.type("y")
+        await phone.shows(rf"the call is over: {self.tv[0]} tv hung up \(replaced\)")
+        await second.shows(f"in a call with {self.tv[0]} tv")
+        tv.interrupt()
+        self.assertEqual([0, 0], [await process.status() for process in (phone, second)])
+
     async def test_refused_call(self) -> None:
         """A call that is refused ends the command with status 1."""
         tv = self.device(*self.tv, "--answer", "refuse")

@@ -90,7 +90,7 @@ class RingingTests(CallWaitingCase):
         self.assert_heard(self.carol, call_failed(self.tv, "busy"))
 
     def test_blocked(self) -> None:
-        """Who may not call the phone is told what it is told ever."""
+        """A caller that may not call the phone is told `offline`, as always."""
         self.tv.policy = NOBODY
         self.tv.connects()
         self.assertIsNone(self.carol.calls(self.tv))

@@ -1,7 +1,7 @@
 """Sequence diagrams of the manual, played: the messages of devices go to a server, and the answers are compared.
 
-A participant ``Page`` or ``Other page`` is the page of a room, one that ends with ``(v2)`` an extended client, every
-other one but ``callnet`` a base client.
+A participant ``Page`` or ``Other page`` is the page of a room, one that ends with ``(v2)`` an extended client, which
+can show a second call, every other one but ``callnet`` a base client.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Player:
                 self._inboxes[name] = deque()
                 if name not in _PAGES and not self._comes_later(name):
                     self._connect(name)
+                    self._sockets[name].heard()  # an extended client was welcomed before
 
     def play(self) -> None:
         """All of it; in the end nobody has heard anything that the diagram does not have."""
@@ -108,8 +109,11 @@ class Player:
             self._inboxes[name].extend(socket.heard())
 
     def _connect(self, name: str) -> None:
-        connect = self._world.extended if name.endswith("(v2)") else self._world.device
-        self._sockets[name] = connect(*self._address(name))
+        address = self._address(name)
+        if name.endswith("(v2)"):
+            self._sockets[name] = self._world.extended(*address, more="&call_waiting=1")
+        else:
+            self._sockets[name] = self._world.device(*address)
 
     def _comes_later(self, name: str) -> bool:
         notes = [step for step in self._diagram.steps if isinstance(step, Note) and step.text == "connects"]

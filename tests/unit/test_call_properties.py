@@ -7,7 +7,14 @@ from typing import Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -93,6 +100,12 @@ class Calls(RuleBasedStateMachine):
 
     # Events
 
+    @initialize(nodes=st.tuples(*[st.integers(0, 1)] * len(EVERYONE)))
+    def everyone_connects(self, nodes: tuple[int, ...]) -> None:
+        """Each device is there at first, at one of the nodes: otherwise few calls would reach anybody."""
+        for address, node in zip(EVERYONE, nodes, strict=True):
+            self.connect(address, node)
+
     @rule(address=devices, node=st.integers(0, 1))
     def connect(self, address: DeviceAddress, node: int) -> None:
         """A device opens a socket, be there another or not."""
@@ -125,6 +138,14 @@ class Calls(RuleBasedStateMachine):
         for call in self.tables.calls.values():
             if address in call.parties[1:] and call.answer is None and (connection := self.connection(address)):
                 connection.answers(call.room_for(address), accepted)
+
+    @rule(address=st.sampled_from(EXTENDED))
+    def call_waits(self, address: DeviceAddress) -> None:
+        """An extended device calls one that talks."""
+        active = [call for call in self.tables.calls.values() if isinstance(call.state, Active)]
+        talking = [party for call in active for party in call.parties if party in WAITING and party != address]
+        for party in talking[:1]:
+            self.call(address, party)
 
     @rule(address=devices, phone=devices, choice=st.none() | choices)
     def hang_up(self, address: DeviceAddress, phone: DeviceAddress, choice: int | None) -> None:

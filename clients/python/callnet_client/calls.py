@@ -1,8 +1,8 @@
 """The call state machine of a device, driven by the frames of the signaling protocol.
 
 A device is in one call at most, and a second one may ring while that is active. A frame about any other call changes
-nothing. A call that this device has ended stays ended: if the
-server, which has not heard of the end, mentions it again, the end is sent again.
+nothing. A call that this device has ended stays ended: if the server, which has not heard of the end, mentions it
+again, the end is sent again.
 
 The same rules are in ``clients/javascript/calls.js``; tests/client_stories tests both.
 """
@@ -33,10 +33,10 @@ RING_TIME: Final = 60.0
 class Calls:
     """The calls of one device.
 
-    :param call_waiting: whether a call may ring while another one is active; otherwise it takes its place.
     :param say: sends a request, now or as soon as the server is back.
     :param tell: called with each change of a call.
     :param queue: the event queue of ``tell``.
+    :param call_waiting: whether a call may ring while another one is active; otherwise it takes its place.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Calls:
 
     def left(self) -> None:
         """Stop after the device was closed: its calls do not change any more."""
-        for call in self._calls:
+        for call in list(self._calls):  # who is told may end one
             self._stop_clock(call)
             call.noted(call.state, has_left=True)
 
@@ -167,7 +167,7 @@ class Calls:
             view = None
         if view is None:
             if present is not None:
-                # The server was restarted and knows of no call, but media may still flow.
+                # The server does not have it. If it was restarted, media may still flow.
                 self._start_clock(present, DOUBT, self._forget)
         elif view.state == "active":
             call = present if present is not None and _is_about(view, present) else None
