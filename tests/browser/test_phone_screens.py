@@ -195,7 +195,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.call(FRIENDS[3][0])
         visitor.await_scene("home")
         visitor.press("to-calls")
-        visitor.page.wait_for_selector("#past .card:nth-child(4)")
+        visitor.page.wait_for_selector("#past .card:nth-child(5)")
         photographer.take(visitor, f"7 calls, {language}")
         visitor.page.click("#past .card:first-child .quiet")
         visitor.page.click('#past [data-key^="block-"]')
