@@ -139,6 +139,12 @@ class Calls(RuleBasedStateMachine):
             if address in call.parties[1:] and call.answer is None and (connection := self.connection(address)):
                 connection.answers(call.room_for(address), accepted)
 
+    @rule(address=devices, other=devices)
+    def talk(self, address: DeviceAddress, other: DeviceAddress) -> None:
+        """A device calls another one, which accepts."""
+        self.call(address, other)
+        self.answer_ring(other, True)
+
     @rule(address=st.sampled_from(EXTENDED))
     def call_waits(self, address: DeviceAddress) -> None:
         """An extended device calls one that talks."""
