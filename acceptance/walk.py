@@ -1,8 +1,8 @@
 """Two people walk through the phone, by a script that knows only what they see (:mod:`acceptance.person`).
 
 In each browser, on each screen, in a language that is read from the left and one that is read from the right: they log
-in, add each other, call, chat, hand over a file, share a screen, look at their past calls, block somebody and remove a
-device. A browser that cannot do one of these has that counted.
+in, add each other, call, chat, hand over a file, share a screen, decline and take a second call, look at their past
+calls, block somebody and remove a device. A browser that cannot do one of these has that counted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from tests.browser.camera import Camera
 from tests.browser.phone_visitor import PhoneVisitor
 from tests.browser.stage import Stage, stage
 
+TAKEN_IN: Final = 1_000
+"""Milliseconds in which a person takes in who calls."""
 MOST_CLICKS: Final = 5
 """From the open page to a running call between two tabs."""
 PICTURES: Final = ROOT / "build" / "acceptance" / "walk"
@@ -131,7 +133,12 @@ class Walk:
         if self._place.browser == "Firefox":
             del in_call["screen"]
             self.left_out.append("a shared screen (a Firefox without windows has none)")
-        after = {"favourite": self.favourite, "block and unblock": self.block, "devices": self.devices}
+        after = {
+            "favourite": self.favourite,
+            "block and unblock": self.block,
+            "devices": self.devices,
+            "second call": self.take_a_second_call,
+        }
         return {
             "five clicks": self.two_tabs,
             "first minute": self.first_minute,
@@ -256,15 +263,26 @@ class Walk:
         self._see_each_other()
 
     def second_caller(self) -> None:
-        """A third person who calls one of the two reads that they are busy, and the call goes on."""
-        carol = self._person(Camera.BLUE)
-        self._log_in(carol)
-        self._add_bob(carol)
-        carol.press("phone.person.all", name=self._bob.name)
-        self.calls += 1
-        carol.sees("phone.over.outgoing.busy", name=self._bob.name)
+        """A third person who calls one of the two is shown to them, and declined; the call goes on."""
+        carol = self._call_bob()
+        self._bob.press("phone.refuse")
+        carol.sees("phone.over.outgoing.refused", name=self._bob.name)
         carol.page.close()
         self._see_each_other()
+
+    def take_a_second_call(self) -> None:
+        """The two talk again, and one of them leaves the call for a third person, who hangs up."""
+        alice, bob = self._alice, self._bob
+        self.call()
+        carol = self._call_bob()
+        bob.page.wait_for_timeout(TAKEN_IN)
+        bob.press("phone.end_and_accept")
+        alice.sees("phone.over.active.replaced", name=bob.name)
+        bob.sees_moving(carol.number)
+        carol.sees_moving(bob.name)
+        carol.press("page.hangUp")
+        bob.sees("phone.over.active.hangup", name=carol.number)
+        carol.page.close()
 
     def hang_up(self) -> None:
         """Either hangs up, and both read who did."""
@@ -345,6 +363,18 @@ class Walk:
         person.sees("phone.login_hint")
         person.fill("phone.phone", person.number)
         person.press("phone.log_in")
+
+    def _call_bob(self) -> Person:
+        """Have a third person call somebody who talks, and who sees that."""
+        carol = self._person(Camera.BLUE)
+        self._log_in(carol)
+        self._add_bob(carol)
+        carol.press("phone.person.all", name=self._bob.name)
+        self.calls += 1
+        carol.sees("phone.rings")
+        self._bob.sees("phone.ringing")
+        self._bob.reads(carol.number)
+        return carol
 
     def _add_bob(self, person: Person) -> None:
         person.sees("phone.no_contacts")
@@ -442,8 +472,8 @@ def _numbers(random: Random, count: int) -> Sequence[str]:
 
 PROOF: Final = Proof(
     "walk",
-    "people who know only what they see log in, add each other, call, chat, hand over a file, share a screen, read that"
-    " somebody is busy, hang up, and find their past calls, blocking and devices; a call between two tabs takes at most"
-    f" {MOST_CLICKS} clicks",
+    "people who know only what they see log in, add each other, call, chat, hand over a file, share a screen, decline"
+    " and take a second call, hang up, and find their past calls, blocking and devices; a call between two tabs takes"
+    f" at most {MOST_CLICKS} clicks",
     prove,
 )

@@ -182,6 +182,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("accept")
         visitor.await_connected(Camera.BLUE)
         photographer.take(visitor, f"5 call, {language}")
+        self.second_caller(stage, photographer, visitor, language)
         visitor.hang_up()
         visitor.await_scene("home")
         photographer.take(visitor, f"6 over, {language}", checks=[word_faults])
@@ -194,7 +195,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.call(FRIENDS[3][0])
         visitor.await_scene("home")
         visitor.press("to-calls")
-        visitor.page.wait_for_selector("#past .card:nth-child(4)")
+        visitor.page.wait_for_selector("#past .card:nth-child(5)")
         photographer.take(visitor, f"7 calls, {language}")
         visitor.page.click("#past .card:first-child .quiet")
         visitor.page.click('#past [data-key^="block-"]')
@@ -207,6 +208,20 @@ class PhoneScreenTests(OwnDaemonCase):
         self.second_tab(stage, photographer, visitor, language)
         for one in (visitor, friend):
             one.page.close()
+
+    def second_caller(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
+        """Be called by somebody with a long name during the call."""
+        number, _, device_ids = FRIENDS[3]
+        caller = phone(stage, stage.browser(None))
+        caller.log_in(number, device_ids[0])
+        caller.add_contact(ME[language].phone, "")
+        caller.call(ME[language].phone)
+        visitor.await_shown("second")
+        photographer.take(visitor, f"5 second caller, {language}")
+        visitor.press("second-refuse")
+        caller.await_scene("home")
+        caller.page.close()
+        visitor.page.wait_for_selector(f'#people .card:not(.online)[data-phone="{number}"]', state="attached")
 
     def look_at_settings(self, photographer: Photographer, visitor: PhoneVisitor, language: str) -> None:
         """Look at the settings, with a person that is blocked, and another device that is changed and removed."""

@@ -154,12 +154,14 @@ on("accept", "click", ({ detail }) => {
 on("refuse", "click", () => phone.device.call?.refuse());
 on("cancel", "click", () => phone.device.call?.hangUp());
 on("call-hangup", "click", () => phone.device.call?.hangUp());
+
+// Who calls meanwhile: the card may have come up under a finger that meant something else.
 on("second-refuse", "click", () => phone.device.waitingCall?.refuse());
 on("second-accept", "click", () => {
   if (view.second.age > NOT_MEANT_WITHIN) phone.device.waitingCall?.accept();
 });
 
-// From the page of a call up to who calls meanwhile, unless something lies open there, or is being written.
+// From the page of a call up to that card, unless something lies open there, or is being written.
 function lookUp(event) {
   if (event.key !== "ArrowUp" || elements.second.hidden || event.target.closest(".drawer")) return;
   event.preventDefault();

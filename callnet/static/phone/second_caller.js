@@ -30,12 +30,18 @@ export class SecondCaller {
    */
   show(caller, words) {
     const { second } = this.#elements;
-    if (second.hidden && caller !== null) this.#since = performance.now();
+    if (second.hidden && caller !== null) this._begin();
     second.hidden = caller === null;
     put(this.#elements["second-name"], caller?.name ?? "");
     put(this.#elements["second-text"], caller === null ? "" : words.ringing);
     if (caller === null) return;
     const shown = [caller.phone, caller.name, caller.photo];
     fill(this.#elements["second-face"], shown, () => [face(...shown)]);
+  }
+
+  _begin() {
+    this.#since = performance.now();
+    // Of what is beside a page that fills the screen nothing is to be seen.
+    if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
   }
 }

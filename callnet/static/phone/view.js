@@ -45,7 +45,7 @@ export class View {
   openedCall = null;
 
   /**
-   * @param {object} doings what buttons do, as in people.js and lists.js; hungUp, ended, changed and pressed of the call's page
+   * @param {object} doings what buttons do, as in people.js and lists.js; what is done with the call's page (call_page.js)
    * @param {import("./ringer.js").Ringer} ringer
    */
   constructor(doings, ringer) {
