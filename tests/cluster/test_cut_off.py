@@ -57,6 +57,21 @@ class CutOffTests(SimulatedCase):
         await self.pass_time(0.5)
         self.assertNotEqual("called", (tv.told or [""])[-1])
 
+    async def test_redis_hangs(self) -> None:
+        """So does a call whose node is not answered by Redis, and the next one, for which it does not wait again."""
+        here, _, ann, tv = await self.ann_and_tv()
+        carol = await self.phone(CAROL, here)
+        here.wire.silence()
+        began = self.world.passed
+        ann.calls(TV)
+        await self.hears(ann, "call_failed:unavailable")
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:unavailable")
+        self.assertLess(self.world.passed - began, 2.0)
+        await self.let_back(here)
+        await self.pass_time(0.5)
+        self.assertNotEqual("called", (tv.told or [""])[-1])
+
     async def test_moved_while_cut_off(self) -> None:
         """A device that went from a node that is cut off to another is not called back by the return of the first."""
         here, there, ann, tv = await self.ann_and_tv()

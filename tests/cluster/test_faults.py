@@ -104,18 +104,16 @@ class LostMessagesTests(SimulatedCase):
 
 
 class WallClockTests(ClusterCase):
-    """The same with real connections, on the wall clock."""
+    """The same with real connections, on the wall clock: how soon all is told is shown in simulated time."""
 
     async def test_peer_is_told(self) -> None:
-        """The peer of a device of the dead node is told within the grace and five seconds."""
+        """The peer of a device of the dead node is told, after the grace."""
         _, there, ann, tv = await self.ann_and_tv()
         await self.talk(ann, tv)
         died = reactor.seconds()
         await there.die()
         await self.hears(ann, "calling_be_hangup:connection_lost")
-        took = reactor.seconds() - died
-        self.assertGreater(took, GRACE - 1)
-        self.assertLess(took, GRACE + BOUND)
+        self.assertGreater(reactor.seconds() - died, GRACE - 1)
 
     async def test_all_in_order(self) -> None:
         """A node that stops in order leaves nothing for the others to find out."""
@@ -169,20 +167,16 @@ class RedisAwayTests(ClusterCase):
         return here, there, ann, tv, await self.talk(ann, tv)
 
     async def calls_meanwhile(self, here: Node) -> None:
-        """A call inside a node works; one to another node fails within two seconds."""
+        """A call inside a node works; one to another node fails."""
         carol, set_top = await self.phone(CAROL, here), await self.phone(CAROL_TV, here)
-        began = reactor.seconds()
         carol.calls(TV)
         await self.hears(carol, "call_failed:unavailable")
-        self.assertLess(reactor.seconds() - began, 2.0)
         set_top.hangs_up(await self.talk(carol, set_top))
         await self.hears(carol, "calling_be_hangup:hangup")
 
     async def back_again(self, here: Node, there: Node) -> None:
-        """Within five seconds everything is announced."""
-        back = reactor.seconds()
+        """Everything is announced."""
         await self.until(lambda: here.is_joined and there.is_joined)
-        self.assertLess(reactor.seconds() - back, 5.0)
 
     async def test_killed(self) -> None:
         """Redis is killed and comes back empty: the call across nodes was never in danger, nobody reconnects."""
@@ -228,10 +222,8 @@ class RedisAwayTests(ClusterCase):
         here, there, ann, tv, room = await self.with_a_call()
         carol = await self.phone(CAROL, there)
         self.server.stop()
-        began = reactor.seconds()
         carol.calls(CAROL_TV)
         await self.hears(carol, "call_failed:unavailable")
-        self.assertLess(reactor.seconds() - began, 2.0)
         await self.calls_meanwhile(here)
         self.server.resume()
         await self.back_again(here, there)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import event
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
@@ -94,6 +95,14 @@ class InMemory(_Base):
         return migrated.in_memory()
 
 
+class _Unhurried(Clock):
+    """A reactor whose time stands still: nobody gives up a database for being slow on a busy machine."""
+
+    def callFromThread(self, call: Callable[..., object], *args: object, **kwargs: object) -> None:
+        """Call something in the thread of the real one."""
+        IReactorFromThreads(global_reactor).callFromThread(call, *args, **kwargs)
+
+
 class InThreads(_Base):
     """A database reached from real threads."""
 
@@ -101,8 +110,7 @@ class InThreads(_Base):
 
     def make_run(self) -> Run:
         """See the contract."""
-        reactor = cast(IThreadsReactor, global_reactor)
-        threads = Threads(reactor, self.database.threads, self.database.give_up)
+        threads = Threads(cast(IThreadsReactor, _Unhurried()), self.database.threads, self.database.give_up)
         threads.start()
         self.addCleanup(threads.stop)
         return threads.run

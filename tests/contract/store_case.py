@@ -25,6 +25,8 @@ else:
     _Base = object
 
 NOBODY = DeviceAddress("13600000009", "phone")
+SOON = 5.5
+"""Seconds after the start of a test at which it has records due. Much is asked before, of servers on a busy machine."""
 
 
 class StoreCase(_Base):

@@ -13,7 +13,7 @@ from callnet.calls.transitions import TooLate
 from callnet.config.schema import CallSettings
 from callnet.model import Reason, RoomId
 from tests.contract.records import ANN, PAD, TV, Receiver, Samples, room_number
-from tests.contract.store_case import OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
+from tests.contract.store_case import SOON, OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
 from tests.support.nodes import NodeBus
 
 OTHERS = frozenset(f"139{number:08d}" for number in range(1000))
@@ -71,10 +71,10 @@ class CallStoreContract(StoreCase):
         for alias in (first, second, third, ringing.room):
             records = await store.read((), [alias], fresh=True)
             self.assertEqual((active, of.seats()), (records.call(alias), records.seats[ringing.room]))
-        over = replace(of.over(version=3, due=1.5), aliases=active.aliases)
+        over = replace(of.over(version=3, due=SOON), aliases=active.aliases)
         await self.assert_commits(store, Changes(calls=[over], seats=[of.seats(version=2)]))
         self.assertEqual(over, (await store.read((), [third], fresh=True)).call(third))
-        await self.pass_time(2.5)
+        await self.pass_time(SOON + 1)
         list(await store.due(store.now()))
         self.assertIsNone((await store.read((), [third], fresh=True)).call(third))
 

@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 from callnet.calls.ports import ICallStore, IPresence
 from callnet.calls.records import Changes
 from tests.contract.records import ANN, PAD, TV, Samples, room_number
-from tests.contract.store_case import NOBODY, OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
+from tests.contract.store_case import NOBODY, SOON, OfOneProcess, OfSeveralNodes, StoreCase, ThatAnswersLate
 
 
 class DueContract(StoreCase):
@@ -19,11 +19,11 @@ class DueContract(StoreCase):
     async def test_calls_that_are_over(self) -> None:
         """A call that is over is forgotten when it is due, with the seats of its room, and never named before."""
         store, of = await self.start()
-        await self.assert_commits(store, Changes([of.device(ANN)], [of.over(1, 1, due=1.5)], [of.seats(1)]))
-        await self.assert_commits(store, Changes(calls=[of.over(2, 1, due=900.5), of.over(3, 1, due=1.5)]))
+        await self.assert_commits(store, Changes([of.device(ANN)], [of.over(1, 1, due=SOON)], [of.seats(1)]))
+        await self.assert_commits(store, Changes(calls=[of.over(2, 1, due=900.5), of.over(3, 1, due=SOON)]))
         self.assertEqual([], list(await store.due(store.now())))
         self.assertEqual(3, len(await self.read(store, rooms=[room_number(1), room_number(2)])))
-        await self.pass_time(2.5)
+        await self.pass_time(SOON + 1)
         self.assertEqual([], list(await store.due(store.now())))
         found = await self.read(store, [ANN.phone], [room_number(1), room_number(2), room_number(3)])
         self.assertEqual([of.device(ANN), of.over(2, 1, due=900.5)], found)

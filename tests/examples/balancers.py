@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
@@ -231,11 +231,11 @@ class BehindTestCase(TestCase):
         await log_in(self.service(), self.friend, "tv")
         self.assertEqual([row.phone for row in await caller.account.contacts()], [self.friend])
         await caller.talks_to(callee)
-        for _ in self.nodes:
+        served = gatherResults([node.said(rf"{CLIENT} GET {PAGE} 200 ") for node in self.nodes])
+        while not served.called:  # a node may look away for a moment
             response = await self.agent().request(b"GET", (self.balancer.url("site") + PAGE).encode())
             self.assertIn(b"<body", await readBody(response))
-        for node in self.nodes:
-            await node.said(rf"{CLIENT} GET {PAGE} 200 ")
+        await served
 
     async def assert_reload_loses_nothing(self) -> None:
         """Assert that after a reload connected devices are still connected, and can call those that have come since."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -128,5 +129,8 @@ class CameraTests(MediaCase):
 
     def opened(self, camera: Script, file: Path) -> int:
         """The number of times that a program has a file open."""
-        folder = Path(f"/proc/{camera.pid}/fd")
-        return [os.readlink(each) for each in folder.iterdir() if each.exists()].count(str(file))
+        found = 0
+        for descriptor in Path(f"/proc/{camera.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+                found += os.readlink(descriptor) == str(file)
+        return found

@@ -16,8 +16,8 @@ from tests.support.devices import NodeLifecycle, log_in, member
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
 
-HEARD = 3.0
-"""Seconds after which a worker has heard of another's admissions."""
+HEARD = 5.0
+"""Seconds after which a worker has heard of another's admissions, on a machine that is busy with other tests."""
 
 reactor: Any = installed
 
@@ -25,7 +25,7 @@ reactor: Any = installed
 class LimitsTestCase(WorkersTestCase):
     """Limits of logins and of calls."""
 
-    settings = "limits = { logins_a_minute_of_a_phone = 3, calls_a_minute_of_a_device = 4 }"
+    settings = "limits = { logins_a_minute_of_a_phone = 3, calls_a_minute_of_a_device = 2 }"
 
 
 class LoginsTests(LimitsTestCase):
@@ -73,7 +73,7 @@ class CallsTests(LimitsTestCase):
         with stopped(one):
             device = await member(self, self.service, phone, "tv", token=token)
         # A new cluster does not know yet which devices are offline.
-        self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(4)])
+        self.assertNotIn("rate_limited", [await self.fails(device) for _ in range(2)])
         self.assertEqual("rate_limited", await self.fails(device))
         await deferLater(reactor, HEARD)
         with stopped(other):

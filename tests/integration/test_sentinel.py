@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-LATEST: Final = 15.0
-"""Seconds that a failover may take with all that follows, on a machine that is busy with other tests."""
+LATEST: Final = 60.0
+"""Seconds that a failover may take with all that follows, on a machine that is busy with other tests, where Sentinels
+may have to vote again.
+"""
 
 
 class Node:

@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 
+from harness.daemon import START_LIMIT
 from tests.integration.test_workers import with_workers
 from tests.support.daemon import Daemon
 
 reactor: Any = installed
-LIMIT = 30
-"""Seconds that something may take until it is told, on a machine that is busy with other tests."""
+LIMIT = 2 * START_LIMIT
+"""Seconds that something may take until it is told, a start among it."""
 
 
 class Systemd(DatagramProtocol):

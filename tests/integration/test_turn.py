@@ -152,7 +152,7 @@ class CredentialsTests(CoturnCase):
 
     def test_expired_in_use(self) -> None:
         """Allocations made with credentials go on when these expire."""
-        server = self.credentials(good_for=3)
+        server = self.credentials(good_for=8)
         client = self.client(self.server, server)
         self.assertEqual(0, client.allocate())
         time.sleep(max(0.0, int(server.username.partition(":")[0]) + 1.1 - time.time()))  # its clock is the system's

@@ -9,7 +9,6 @@ from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import gatherResults
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -20,8 +19,8 @@ from tests.support.devices import member, service_of
 REQUESTS = 1000
 """Some 180 bytes of log each: far more than a pipe holds."""
 CONNECTIONS = 10
-BUSY = 3.0
-"""Seconds that a busy machine may take beside the measured time."""
+PATIENCE = 60.0
+"""Seconds that an answer may take on a machine that is busy with other tests."""
 
 reactor: Any = installed
 
@@ -45,7 +44,7 @@ class UnreadLogTests(TestCase):
         """Have it log a line for each request of one connection, and take the answers."""
         request = b"GET /none HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         requests = (request + b"\r\n") * (REQUESTS // CONNECTIONS - 1)
-        with socket.create_connection(("127.0.0.1", self.daemon.ports["account"]), timeout=2 * BUSY) as peer:
+        with socket.create_connection(("127.0.0.1", self.daemon.ports["account"]), timeout=PATIENCE) as peer:
             peer.sendall(requests + request + b"Connection: close\r\n\r\n")
             while peer.recv(65536):
                 pass
@@ -75,10 +74,5 @@ class UnreadLogTests(TestCase):
         """A stop does not wait for a reader."""
         await self.begin()
         await self.ask()
-        begin, end = reactor.seconds(), self.daemon.ended()
         os.kill(self.daemon.pid, signal.SIGTERM)
-        while os.path.exists(f"/proc/{self.daemon.pid}"):
-            self.assertLess(reactor.seconds() - begin, 1 + BUSY)
-            await deferLater(reactor, 0.05, lambda: None)
-        self.daemon.read_log(True)
-        await end
+        await self.daemon.ended()

@@ -19,6 +19,8 @@ from tests.support.shared_port import serve
 
 GRACE = 1.0
 RING_TIME = 20.0
+AGAIN = 1.0
+"""Seconds between two calls: there is a limit."""
 
 reactor: Any = installed
 
@@ -84,7 +86,7 @@ class WakingTests(WorkersTestCase):
             call = phone.calls(self.bert, "tv")
             await call.until("over")
             reason = call.reason
-            await deferLater(reactor, 0.2)
+            await deferLater(reactor, AGAIN)
         return reason
 
     async def test_woken(self) -> None:
@@ -112,7 +114,7 @@ class WakingTests(WorkersTestCase):
         phone = await self.telephone()
         while not self.gateway.woken:
             phone.calls(self.bert, "tv")
-            await deferLater(reactor, 0.2)
+            await deferLater(reactor, AGAIN)
 
     async def test_not_known_there(self) -> None:
         """A gateway that does not know the device ends the call, and is not asked again."""

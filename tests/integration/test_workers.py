@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet import reactor as installed
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -152,10 +152,13 @@ class DeathTests(WorkersTestCase):
         self.service = service_of(self.daemon)
         await self.become_ready()
         before = workers_of(self.daemon)
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
-        login = log_in(self.service, PHONE, "tv")
-        status, report = await self.readiness()
+        with stopped(self.daemon.pid):  # else they may be back before it is asked
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            login = log_in(self.service, PHONE, "tv")
+            asked = Deferred.fromCoroutine(self.readiness())
+            await deferLater(reactor, 0.5)
+        status, report = await asked
         self.assertEqual(status, 503)
         self.assertEqual(report["ready"], False)
         self.assertEqual(await get(f"{self.daemon.admin_url}/healthz"), (200, b'{"status":"ok"}'))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import deferLater
 
 from callnet.calls.ports import IBus, ICallStore, ILimits, IPresence
+from callnet.redis.limits import EXCHANGE_EVERY
 from tests.contract.store_case import StoreCase
 from tests.contract.test_bus import BusContract
 from tests.contract.test_call_store import CallStoreContract
@@ -71,6 +72,8 @@ class ValkeyBusTests(OfANode, BusContract):
 
 class RedisLimitsTests(LimitsContract, SharedNodes):
     """Limits of a node among others, on Redis."""
+
+    late = EXCHANGE_EVERY
 
     async def make_limits(self) -> ILimits:
         """Make them."""

@@ -14,6 +14,8 @@ from tests.support.daemon import Daemon
 
 FOREVER: Final = 1e12
 """The expiry of a token if it is not known."""
+ASK_AGAIN: Final = 0.25
+"""Seconds between two tries of something that a server limits: calls, and requests of a device."""
 
 reactor: Any = installed
 
@@ -106,10 +108,10 @@ class NodeLifecycle:
         """
         called = callee.ringing.get()
 
-        def again(_: object = None) -> None:
+        def again() -> None:
             call = None if called.called else self.device.place(*callee.address)
             if call is not None:
-                call.until("over").addCallback(again)
+                call.until("over").addCallback(lambda _: called.called or reactor.callLater(ASK_AGAIN, again))
 
         again()
         return called

@@ -36,7 +36,7 @@ SCRIPTS: Final = {
 class RedisCase(TestCase):
     """Tests against real servers. The started servers are stopped, and nothing of them is left in the reactor."""
 
-    timeout = 60
+    timeout = 180
     flavour: Flavour = "redis"
 
     def server(self, **options: Any) -> RedisServer:

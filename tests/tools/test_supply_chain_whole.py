@@ -63,7 +63,7 @@ class Database(Resource):
 class AuditTests(TestCase):
     """pip-audit and a database."""
 
-    timeout = 120
+    timeout = 600
 
     def setUp(self) -> None:
         """Begin to answer."""

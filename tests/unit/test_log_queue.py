@@ -16,6 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.ops.logs import PATIENCE, JsonLines, LogQueue
 
+BUSY = 30
+"""Seconds that a machine that is busy with other tests may take. What must not be waited for here never comes."""
+
 
 class LogQueueTests(SynchronousTestCase):
     """A log that is written to a pipe of one page."""
@@ -41,7 +44,7 @@ class LogQueueTests(SynchronousTestCase):
         """Read the log until that is enough."""
         data = b""
         while not data.endswith(b"\n") or not is_enough(list(map(json.loads, data.splitlines()))):
-            self.assertTrue(select([self.reader], [], [], 10)[0], data)
+            self.assertTrue(select([self.reader], [], [], BUSY)[0], data)
             data += os.read(self.reader, 65536)
         return list(map(json.loads, data.splitlines()))
 
@@ -50,7 +53,7 @@ class LogQueueTests(SynchronousTestCase):
         begin = time.monotonic()
         for number in range(1000):
             self.log.info("line {number}", number=number)
-        self.assertLess(time.monotonic() - begin, 2)
+        self.assertLess(time.monotonic() - begin, BUSY)
         dropped = self.queue.dropped
         self.assertTrue(700 < dropped < 1000, dropped)
         lines = self.read_until(
@@ -93,4 +96,4 @@ class LogQueueTests(SynchronousTestCase):
         begin = time.monotonic()
         self.queue.end()
         self.log.info("the end")
-        self.assertLess(time.monotonic() - begin, PATIENCE + 1)
+        self.assertLess(time.monotonic() - begin, PATIENCE + BUSY)

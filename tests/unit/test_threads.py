@@ -134,7 +134,7 @@ class ThreadsTests(SynchronousTestCase):
         self.failureResultOf(self.threads.run(self.wait, "third"), Unavailable)
         begin = time.monotonic()
         self.stop()
-        self.assertLess(time.monotonic() - begin, 1)
+        self.assertLess(time.monotonic() - begin, 30)  # on a busy machine; it hangs for ever
         self.end.set()
         self.take()
         self.take()
