@@ -91,7 +91,7 @@ class _FrameEvent(RoomEvent, frozen=True):
 
 
 class Accept(_FrameEvent, frozen=True):
-    """``device`` accepts the call in ``room`` (§2.2). If it has a newer connection it is rung there: nothing happens."""
+    """``device`` accepts the call in ``room`` (§2.2). If it is rung on a newer connection nothing happens."""
 
     by_itself: bool = False
     """It was accepted automatically."""
@@ -100,7 +100,7 @@ class Accept(_FrameEvent, frozen=True):
 
 
 class Refuse(_FrameEvent, frozen=True):
-    """``device`` refuses the call. If it has a newer connection it is rung there: nothing happens."""
+    """``device`` refuses the call. If it is rung on a newer connection nothing happens."""
 
 
 class HangUp(_FrameEvent, frozen=True):

@@ -106,7 +106,7 @@ class SaidOnceTests(RoomsCase):
         self.assertEqual(["called", "calling_be_hangup"], self.kinds(self.tv))
 
     def test_hung_up_too_late(self) -> None:
-        """A device that is rung on a new connection, and whose hang-up on the one before came late, is told of the end."""
+        """A device that is rung on a new connection is told when its hang-up on the one before has come, late."""
         call = self.ring()
         late = events.HangUp(call.room, TV, self.tv.session.generation)
         again = Connection(TV, self.rooms, self.clock)
