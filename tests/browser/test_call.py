@@ -46,6 +46,7 @@ class CallTests(BrowserCase):
         """A visitor who opens the page with the same room sees and hears the other, and one hangs up for both."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             red, blue = meet(stage)
             assert_see_each_other(red, blue)
             self.assert_hears(red)

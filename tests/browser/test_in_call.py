@@ -418,6 +418,7 @@ class PanelTests(BrowserCase):
         """``s`` opens and closes the figures of the connection, except while somebody types."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             red, _ = meet(stage)
             red.page.keyboard.press("s")
             for text in (", opus", "kbit/s", " ms", "fps", "direct"):

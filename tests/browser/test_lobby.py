@@ -87,6 +87,7 @@ class LobbyTests(BrowserCase):
         """A bar shows how loud the microphone is, once the person has touched the page, and rests while muted."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             visitor = stage.visitor(stage.browser(None))
             visitor.visit(prejoin(stage))
             visitor.await_shown("devices")
@@ -125,6 +126,7 @@ class LobbyTests(BrowserCase):
         """A camera, a microphone and a speaker that were chosen are used in the call, and again at the next visit."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             visitor = stage.visitor(stage.browser(None, cameras=3, program=CHROMIUM))
             visitor.visit(prejoin(stage))
             visitor.await_shown("devices")

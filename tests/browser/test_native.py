@@ -86,6 +86,7 @@ class NativeTests(BrowserCase):
         phone = self.device(*PHONE, "--call", *self.tv)
         room = self.await_shown(phone, r"\?room_id=([0-9a-f]{32})\n")
         film = f"--use-file-for-fake-video-capture={Camera.RED.record(self.directory, 30)}"  # the television counts
+        stage.has_sound = True
         red = stage.visitor(stage.browser(None, program=self.chromium, flags=[film]))
         red.page.add_init_script(DRAW % drawn)
         red.enter(room)

@@ -33,6 +33,7 @@ class StoryTests(OwnDaemonCase):
         """They log in, one adds the other and calls, it rings, they see and hear each other; then a call is missed."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
             alice.log_in(*ALICE)
             alice.add_contact(BOB.phone, "Bob")

@@ -45,6 +45,16 @@ _REMEMBER_STATES: Final = """
         document, {subtree: true, attributeFilter: ["data-call-state"]});
 """
 
+_SPEAK: Final = """async (language) => {
+    if (document.documentElement.lang === language) return;
+    const spoken = new Promise((done) => new MutationObserver(done)
+        .observe(document.documentElement, { attributeFilter: ["lang"] }));
+    const choice = document.querySelector(".languages");
+    choice.value = language;
+    choice.dispatchEvent(new Event("change"));
+    await spoken;
+}"""
+
 PIXELS: Final = """(video) => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [48, 27];
@@ -157,6 +167,11 @@ class Visitor:
         """
         self.page.select_option(f"{where} .languages", language)
         self.page.wait_for_selector(f'html[lang="{language}"]')
+
+    def switch_language(self, language: str) -> None:
+        """Choose a language as :meth:`choose_language` does, wherever the choice is now, in the pages inside, too."""
+        for frame in self.page.frames:
+            frame.evaluate(_SPEAK, language)
 
     def await_state(self, state: str, scene: str = "") -> None:
         """Wait until the page is in a state (protocol §3), if it is to be so in a certain scene of it."""
