@@ -11,7 +11,7 @@ from callnet.ops.admin_client import Running
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, OwnDaemonCase
 from tests.browser.layout import faults
-from tests.browser.phone_visitor import in_browsers_of_their_own, talk
+from tests.browser.phone_case import PhoneCase
 from tests.browser.stage import Stage
 from tests.browser.test_call import assert_see_each_other, meet
 from tests.browser.test_stage import SCREENS, resize
@@ -131,15 +131,15 @@ class ApartTests(OwnDaemonCase):
         return self.play(story)
 
 
-class TimerTests(OwnDaemonCase):
+class TimerTests(PhoneCase):
     """The time that a call has lasted."""
 
     def test_reload(self) -> Deferred[None]:
         """A reload goes on with the call's own time, which is the same at both sides."""
 
         def story(stage: Stage) -> None:
-            alice, bob = in_browsers_of_their_own(stage)
-            talk(alice, bob)
+            alice, bob = self.in_browsers_of_their_own(stage)
+            self.talk(alice, bob)
             alice.inside.await_shown("status-text", "0:08")
             alice.page.reload()
             inside = alice.await_connected(Camera.BLUE)

@@ -14,8 +14,9 @@ from twisted.internet.defer import Deferred
 from callnet.model import PHOTO_MAX
 from callnet_client import Account, Photo
 from tests.browser.camera import Camera
-from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_visitor import ALICE, BOB, TELEVISION, PhoneVisitor, phone, tab
+from tests.browser.case import in_reactor
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import CHROMIUM, Stage
 from tests.support.devices import log_in, service_of
 
@@ -84,13 +85,13 @@ def read_code(visitor: PhoneVisitor, place: str, picture: Path) -> str:
     return subprocess.run(read, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
-class PeopleTests(OwnDaemonCase):
+class PeopleTests(PhoneCase):
     """People who get to know each other."""
 
     async def provision(self) -> None:
         """Give Alice contacts, and another two phones that list her."""
         service = service_of(self.daemon)
-        alice = Account(service, *ALICE)
+        alice = Account(service, *self.alice)
         for number, name in enumerate(NAMES):
             await log_in(service, f"1380000010{number}", "tv")
             await alice.add_contact(f"1380000010{number}", name)
@@ -108,39 +109,39 @@ class PeopleTests(OwnDaemonCase):
             alice.page.context.grant_permissions(["clipboard-read", "clipboard-write", "camera", "microphone"])
             bob.page.add_init_script(_SHARE)
             link = f"{stage.site_url}/"
-            alice.log_in(*ALICE)
-            alice.await_text("own-number", ALICE.phone)
+            alice.log_in(*self.alice)
+            alice.await_text("own-number", self.alice.phone)
             self.assertEqual(read_code(alice, "#own-invitation", code), link)
             alice.press("to-settings")
             alice.page.fill("#you-name", "Alice Arnold")
             alice.page.keyboard.press("Enter")
             alice.await_text("notice-text", "Your name is now Alice Arnold.")
-            self.assertEqual((alice.text("self-name"), alice.text("self-phone")), ("Alice Arnold", ALICE.phone))
+            self.assertEqual((alice.text("self-name"), alice.text("self-phone")), ("Alice Arnold", self.alice.phone))
             alice.press("to-contacts")
-            alice.add_contact(BOB.phone, "Bob")
+            alice.add_contact(self.bob.phone, "Bob")
             alice.await_text("notice-text", "Bob is in your contacts but hasn’t joined yet.")
             self.assertIn("hasn’t joined yet", alice.page.inner_text("#people .card"))
-            alice.call(BOB.phone)
+            alice.call(self.bob.phone)
             self.assertEqual(alice.page.evaluate("document.activeElement.textContent"), "Copy link")
             alice.page.keyboard.press("Enter")
             alice.await_text("notice-text", "Link copied.")
             self.assertEqual(alice.page.evaluate("navigator.clipboard.readText()"), link)
             alice.page.keyboard.press("Escape")
-            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{BOB.phone}")
+            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{self.bob.phone}")
 
-            bob.log_in(*BOB)
-            alice.await_contact(BOB.phone, online=True)
+            bob.log_in(*self.bob)
+            alice.await_contact(self.bob.phone, online=True)
             bob.page.click("#own-invitation [data-key=share]")
             bob.await_that("window.shared")
             self.assertEqual(bob.page.evaluate("window.shared.url"), link)
-            self.assertIn(BOB.phone, bob.page.evaluate("window.shared.text"))
+            self.assertIn(self.bob.phone, bob.page.evaluate("window.shared.text"))
             self.assertIn("Alice Arnold added you. Add them?", bob.page.inner_text("#adders"))
-            self.assertIn(ALICE.phone, bob.page.inner_text("#adders"))
-            bob.page.click(f'[data-key="add-{ALICE.phone}"]')
-            bob.await_contact(ALICE.phone, online=True)
+            self.assertIn(self.alice.phone, bob.page.inner_text("#adders"))
+            bob.page.click(f'[data-key="add-{self.alice.phone}"]')
+            bob.await_contact(self.alice.phone, online=True)
             bob.await_hidden("adders")
             self.assertEqual(self.names(bob), ["Alice Arnold"])
-            alice.call(BOB.phone)
+            alice.call(self.bob.phone)
             bob.await_text("ring-name", "Alice Arnold")
             bob.press("accept")
             inside = bob.await_connected(Camera.RED)
@@ -158,10 +159,10 @@ class PeopleTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            alice.log_in(*ALICE)
-            bob.log_in(*BOB)
-            bob.add_contact(ALICE.phone, "Alice")
-            alice.add_contact(BOB.phone, "Bob")
+            alice.log_in(*self.alice)
+            bob.log_in(*self.bob)
+            bob.add_contact(self.alice.phone, "Alice")
+            alice.add_contact(self.bob.phone, "Bob")
             alice.press("to-settings")
             alice.page.set_input_files("#photo-file", [FilePayload(name="a.jpg", mimeType="image/jpeg", buffer=b"no")])
             alice.await_text("notice-text", "This file can’t be used as a photo.")
@@ -170,13 +171,15 @@ class PeopleTests(OwnDaemonCase):
             alice.page.wait_for_selector("#self-face img")
             for place in ("#self-face", "#you-face"):
                 self.assertEqual(alice.page.evaluate(_COLOURS, place), ["red", "blue", True])
-            kept: Photo = in_reactor(lambda: Account(service_of(self.daemon), BOB.phone, "b").photo(ALICE.phone))
+            kept: Photo = in_reactor(
+                lambda: Account(service_of(self.daemon), self.bob.phone, "b").photo(self.alice.phone)
+            )
             self.assertLessEqual(len(kept.data), PHOTO_MAX)
             bob.page.reload()
             bob.page.wait_for_selector("#people .face img")
             self.assertEqual(bob.page.evaluate(_COLOURS, "#people"), ["red", "blue", True])
             alice.press("to-contacts")
-            alice.call(BOB.phone)
+            alice.call(self.bob.phone)
             bob.await_scene("ringing")
             self.assertEqual(bob.page.evaluate(_COLOURS, "#ring-face"), ["red", "blue", True])
             alice.press("cancel")
@@ -199,10 +202,10 @@ class PeopleTests(OwnDaemonCase):
             # The one without windows shows no notifications.
             bob = tab(stage, stage.profile(stage.browser(None, program=CHROMIUM), permissions=["notifications"]))
             bob.page.add_init_script(_NOTE_NOTIFICATIONS)
-            bob.log_in(*BOB)
-            for visitor, who in ((alice, ALICE), (carol, TELEVISION)):
+            bob.log_in(*self.bob)
+            for visitor, who in ((alice, self.alice), (carol, self.television)):
                 visitor.log_in(*who)
-                visitor.add_contact(BOB.phone, "Bob")
+                visitor.add_contact(self.bob.phone, "Bob")
             alice.press("to-settings")
             alice.page.set_input_files("#photo-file", [taken_upright(alice.page)])
             alice.await_text("notice-text", "Your photo was saved.")
@@ -211,8 +214,8 @@ class PeopleTests(OwnDaemonCase):
             bob.page.wait_for_selector("#adders img")
             icon = f"{bob.page.url}static/phone/icon-192.png"
             photo = bob.page.get_attribute("#adders img", "src")
-            for caller, who, shown in ((alice, ALICE, photo), (carol, TELEVISION, icon)):
-                caller.call(BOB.phone)
+            for caller, who, shown in ((alice, self.alice, photo), (carol, self.television, icon)):
+                caller.call(self.bob.phone)
                 bob.await_scene("ringing")
                 self.assertEqual(bob.page.evaluate("window.shown.pop()"), [f"{who.phone} is calling", shown])
                 caller.press("cancel")
@@ -227,7 +230,7 @@ class PeopleTests(OwnDaemonCase):
             in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
             alice = phone(stage, stage.browser(None))
             keyboard = alice.page.keyboard
-            alice.log_in(*ALICE)
+            alice.log_in(*self.alice)
             alice.await_shown("search")
             alice.page.focus("#search")
             keyboard.type("000106")
@@ -265,28 +268,28 @@ class PeopleTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            alice.log_in(*ALICE)
-            alice.add_contact(BOB.phone, "Bob")
-            alice.page.click(f'[data-key="edit-{BOB.phone}"]')
+            alice.log_in(*self.alice)
+            alice.add_contact(self.bob.phone, "Bob")
+            alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
             alice.page.keyboard.press("End")
             alice.page.keyboard.type("by")
-            bob.log_in(*BOB)
+            bob.log_in(*self.bob)
             alice.wait(1_000)
-            self.assertEqual(alice.page.input_value(f"#name-{BOB.phone}"), "Bobby")
+            self.assertEqual(alice.page.input_value(f"#name-{self.bob.phone}"), "Bobby")
             alice.page.keyboard.press("Enter")
-            alice.await_contact(BOB.phone, online=True)
+            alice.await_contact(self.bob.phone, online=True)
             self.assertEqual(self.names(alice), ["Bobby"])
-            alice.page.click(f'[data-key="edit-{BOB.phone}"]')
-            alice.page.fill(f"#name-{BOB.phone}", "")
+            alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
+            alice.page.fill(f"#name-{self.bob.phone}", "")
             alice.page.keyboard.press("Enter")
-            alice.await_contact(BOB.phone, online=True)
-            self.assertEqual(self.names(alice), [BOB.phone])
+            alice.await_contact(self.bob.phone, online=True)
+            self.assertEqual(self.names(alice), [self.bob.phone])
             for _ in range(2):
                 bob.page.reload()
                 bob.await_scene("home", "online")
                 bob.await_shown("no-people")
                 if bob.is_visible("adders"):
-                    bob.page.click(f'[data-key="dismiss-{ALICE.phone}"]')
+                    bob.page.click(f'[data-key="dismiss-{self.alice.phone}"]')
                     bob.await_hidden("adders")
                     self.assertEqual(bob.focused, "add-phone")
             self.assertFalse(bob.is_visible("adders"))
