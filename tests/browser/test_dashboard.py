@@ -17,6 +17,7 @@ from callnet_client import CallState
 from harness.redis_server import new_prefix, shared
 from tests.browser.axe import violations
 from tests.browser.case import OwnDaemonCase, in_reactor
+from tests.browser.continuity import wait_until
 from tests.browser.dashboard_layout import extreme_faults, faults
 from tests.browser.load import ALL, FIRST, LONG, SECOND, SHORT, UNLUCKY, Load
 from tests.browser.operator import NO_ANSWER, Operator, key_of, operator
@@ -341,8 +342,7 @@ class DashboardAloneTests(OwnDaemonCase):
             visitor.wait(5_000)
             self.assertEqual(len(asked), before)
             visitor.page.evaluate(_SEEN, "visible")
-            visitor.wait(500)
-            self.assertGreater(len(asked), before)
+            wait_until(visitor, lambda: len(asked) > before, "a question")
 
         return self.play(story)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from twisted.internet.defer import Deferred
 
+from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
@@ -26,14 +28,19 @@ def press_key(visitor: PhoneVisitor, key: str) -> None:
     visitor.page.click(f'[data-key="{key}"]')
 
 
-def focused_key(visitor: PhoneVisitor) -> str:
-    """The key of what has the focus."""
-    return str(visitor.page.evaluate("document.activeElement.dataset.key || ''"))
+def await_focus(visitor: PhoneVisitor, key: str) -> None:
+    """Wait until what has this key has the focus."""
+    visitor.await_that(f"document.activeElement.dataset.key === {json.dumps(key)}")
 
 
 def names(visitor: PhoneVisitor) -> list[str]:
     """The devices, as the settings list them."""
     return [" ".join(text.split()) for text in visitor.page.locator("#devices .device").all_inner_texts()]
+
+
+def await_names(visitor: PhoneVisitor, expected: list[str]) -> None:
+    """Wait until the settings list these devices."""
+    wait_until(visitor, lambda: names(visitor) == expected, f"{expected}")
 
 
 def options(visitor: PhoneVisitor) -> None:
@@ -87,11 +94,11 @@ class DevicesTests(PhoneCase):
             desk.page.check("#quiet")
             tablet.await_text("self-quiet", "Do not disturb")
             press_key(desk, f"device-{TABLET}")
-            self.assertEqual(focused_key(desk), f"label-{TABLET}")
+            await_focus(desk, f"label-{TABLET}")
             desk.page.keyboard.type("Kitchen")
             desk.page.keyboard.press("Enter")
             desk.page.wait_for_selector("#devices .device:nth-child(2):has-text('Kitchen')")
-            self.assertEqual(focused_key(desk), f"device-{TABLET}")
+            await_focus(desk, f"device-{TABLET}")
             self.assertEqual([f"{self.alice.device_id} This device", f"Kitchen {TABLET} · In use now"], names(desk))
             tablet.await_text("self-device", "Kitchen")
 
@@ -107,11 +114,11 @@ class DevicesTests(PhoneCase):
             tablet.log_in(self.alice.phone, TABLET)
             desk.press("to-settings")
             self.change(desk, "remove", "no")
-            self.assertEqual(focused_key(desk), f"device-{TABLET}")
+            await_focus(desk, f"device-{TABLET}")
             self.change(desk, "remove", "yes")
             desk.await_text("notice-text", f"{TABLET} was removed.")
-            self.assertEqual(names(desk), [f"{self.alice.device_id} This device"])
-            self.assertEqual(focused_key(desk), f"device-{self.alice.device_id}")
+            await_names(desk, [f"{self.alice.device_id} This device"])
+            await_focus(desk, f"device-{self.alice.device_id}")
             tablet.await_scene("login")
             tablet.await_text("login-problem", "This device was logged out.")
             tablet.press("login-submit")
@@ -140,7 +147,7 @@ class DevicesTests(PhoneCase):
         """Want the tablet removed or logged out, and answer the question."""
         press_key(visitor, f"device-{TABLET}")
         press_key(visitor, f"{what}-{TABLET}")
-        self.assertEqual(focused_key(visitor), f"no-{TABLET}")
+        await_focus(visitor, f"no-{TABLET}")
         press_key(visitor, f"{answer}-{TABLET}")
 
 
@@ -157,7 +164,7 @@ class BlockingTests(PhoneCase):
             press_key(alice, f"edit-{self.bob.phone}")
             press_key(alice, f"block-{self.bob.phone}")
             alice.await_text("notice-text", "Bob is blocked.")
-            self.assertEqual(focused_key(alice), f"edit-{self.bob.phone}")
+            await_focus(alice, f"edit-{self.bob.phone}")
             alice.page.wait_for_selector(f'.card[data-phone="{self.bob.phone}"] .soft:has-text("blocked")')
             bob.look_for_contact(self.alice.phone, online=False)
             bob.call(self.alice.phone)
@@ -167,7 +174,7 @@ class BlockingTests(PhoneCase):
             press_key(alice, f"unblock-{self.bob.phone}")
             alice.await_text("notice-text", "Bob is no longer blocked.")
             alice.await_text("blocked-hint", "You haven’t blocked anyone.")
-            self.assertEqual(alice.focused, "settings")
+            alice.await_that("document.activeElement.id === 'settings'")
             bob.look_for_contact(self.alice.phone, online=True)
             bob.call(self.alice.phone)
             alice.await_scene("ringing")
@@ -215,7 +222,8 @@ class BlockingTests(PhoneCase):
             alice.press("clear")
             alice.press("clear-yes")
             alice.await_shown("no-calls")
-            self.assertEqual((alice.focused, alice.is_visible("clear")), ("to-calls", False))
+            alice.await_that("document.activeElement.id === 'to-calls'")
+            alice.await_hidden("clear")
 
         return self.play(story)
 

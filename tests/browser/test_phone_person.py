@@ -70,7 +70,7 @@ class PersonTests(PhoneCase):
             self.assertEqual((alice.focused, alice.is_visible("add-intro")), ("add-phone", False))
             keyboard.press("Enter")
             alice.await_contact(self.bob.phone, online=False)
-            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{self.bob.phone}")
+            alice.await_that(f"document.activeElement.dataset.key === 'call-{self.bob.phone}'")
             self.assertEqual((alice.is_visible("add-form"), alice.is_visible("add")), (False, True))
 
         return self.play(story)
@@ -86,7 +86,7 @@ class PersonTests(PhoneCase):
             self.assertEqual(alice.focused, "")
             alice.log_in(*self.alice)
             alice.await_shown("add-intro")
-            self.assertEqual(alice.focused, "contacts")
+            alice.await_that("document.activeElement.id === 'contacts'")
 
         return self.play(story)
 
@@ -119,7 +119,7 @@ class PersonTests(PhoneCase):
             self.assertEqual(alice.text("login-title"), "登录")
             self.introduce(alice, bob)
             alice.call(self.bob.phone)
-            self.assertIn("正在", alice.text("ring-text"))
+            alice.await_text("ring-text", "正在")
             bob.await_scene("ringing")
             bob.press("accept")
             for visitor, language in ((alice, "zh-CN"), (bob, "en")):

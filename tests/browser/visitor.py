@@ -156,8 +156,12 @@ class Visitor:
 
     def press(self, element_id: str) -> None:
         """Press a button, which a moving hand brings back if it has stepped back."""
-        self.page.mouse.move(*random.sample(range(9), 2))
+        self.wake()
         self.page.click(f"button#{element_id}")
+
+    def wake(self) -> None:
+        """Move the hand, so that the buttons do not step back soon: a key that brings them back does nothing else."""
+        self.page.mouse.move(*random.sample(range(9), 2))
 
     def choose_language(self, language: str, where: str) -> None:
         """Choose a language in a part of the page, and wait until the page speaks it.
@@ -260,9 +264,14 @@ class Visitor:
         if not self.sees_movement(PATIENCE / 1_000):
             raise AssertionError("the picture stands still")
 
-    def audio_packets(self) -> int:
-        """The number of sound packets that have come over the present connection."""
-        return int(self.page.evaluate(_AUDIO_PACKETS))
+    def await_sound(self) -> None:
+        """Wait until sound comes over the present connection, more of it than before."""
+        before = self.page.evaluate(_AUDIO_PACKETS)
+        deadline = time.monotonic() + PATIENCE / 1_000
+        while self.page.evaluate(_AUDIO_PACKETS) <= before:
+            if time.monotonic() > deadline:
+                raise AssertionError("no sound comes")
+            self.wait(50)
 
     def _pixels(self, video: str) -> Sequence[int]:
         pixels: Sequence[int] = self.page.evaluate(_LOOK, video)
