@@ -67,7 +67,7 @@ reactor: Any = installed
 class PhoneScreenTests(OwnDaemonCase):
     """Appearance of the phone."""
 
-    timeout = 900
+    timeout = 1200
     maxDiff = None
     settings = "calls.ring_time = 600"  # a call rings for as long as it takes to look at it
 

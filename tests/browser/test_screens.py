@@ -59,7 +59,7 @@ _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
 class ScreenTests(OwnDaemonCase):
     """Appearance of the page."""
 
-    timeout = 900
+    timeout = 1200
     maxDiff = None
 
     def test_states(self) -> Deferred[None]:
