@@ -114,7 +114,7 @@ test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
 screens: test-packages $(DEVELOPMENT) $(MANUAL)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_english tests.browser.test_phone_screens.PhoneScreenTests.test_english tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
 
 schemas: $(INSTALLED)
 	@$(BIN)/python -m tools.handbook.reference

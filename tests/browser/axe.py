@@ -16,7 +16,7 @@ CONTRAST: Final = "color-contrast"
 _RUN: Final = """async ([rules, without]) => {
     const only = rules.length > 0 ? { runOnly: { type: "rule", values: rules } } : {};
     const off = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
-    const options = { resultTypes: ["violations"], iframes: false, rules: off, ...only };
+    const options = { resultTypes: ["violations"], selectors: false, iframes: false, rules: off, ...only };
     const { violations } = await axe.run(document, options);
     return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" | ")}`);
 }"""

@@ -9,16 +9,11 @@ from typing import Final, cast
 
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, WebSocket
 
-from callnet.model import DeviceAddress
 from callnet.schemas.structs import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.browser.camera import Camera
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 from tests.support.frame_schemas import complaint
-
-ALICE: Final = DeviceAddress("13800000001", "alices-desk")
-BOB: Final = DeviceAddress("13800000002", "bobs-desk")
-TELEVISION: Final = DeviceAddress("13800000003", "tv")
 
 _LOOKS, _LOOK_AGAIN_AFTER = 20, 300
 """The number of looks at a list that is to change, and milliseconds between them."""
@@ -173,29 +168,3 @@ def phone(stage: Stage, browser: Browser, language: str = "en-US", *, base: bool
 def tab(stage: Stage, profile: BrowserContext, *, base: bool = False) -> PhoneVisitor:
     """A new tab with the phone in a profile."""
     return stage.add(PhoneVisitor(profile.new_page(), stage.site_url, base=base))
-
-
-def in_browsers_of_their_own(stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor]:
-    """Alice with the red camera and Bob with the blue one, who know each other."""
-    alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
-    introduce(alice, bob)
-    return alice, bob
-
-
-def introduce(alice: PhoneVisitor, bob: PhoneVisitor) -> None:
-    """Have both log in, and add each other."""
-    alice.log_in(*ALICE)
-    bob.log_in(*BOB)
-    alice.add_contact(BOB.phone, "Bob")
-    bob.add_contact(ALICE.phone, "Alice")
-    alice.await_contact(BOB.phone, online=True)
-    bob.await_contact(ALICE.phone, online=True)
-
-
-def talk(alice: PhoneVisitor, bob: PhoneVisitor) -> None:
-    """Have Alice call Bob, and both see each other."""
-    alice.call(BOB.phone)
-    bob.await_scene("ringing")
-    bob.press("accept")
-    alice.await_connected(Camera.BLUE)
-    bob.await_connected(Camera.RED)

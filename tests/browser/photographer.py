@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,7 +31,8 @@ class Photographer:
     :param faults: looks at the page before its picture is taken.
     :param others: screens that are looked at, too, and have no contact sheet.
     :param checks: look at it afterwards, and may change it for a moment.
-    :param in_colour: axe-core looks at the colours, too, in each scheme. They speak no language.
+    :param languages: the page is looked at in each, as ``<html lang>`` says it. The first one is the page's own: it is
+        in the pictures, and axe-core looks at the colours of that alone, as they speak no language.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Photographer:
         faults: Check,
         others: Mapping[str, tuple[int, int]],
         checks: Sequence[Check] = (),
-        in_colour: bool = True,
+        languages: Sequence[str] = ("en",),
     ) -> None:
         self._directory = os.environ.get("CALLNET_SCREENS", "")
         self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS if self._directory}
@@ -47,7 +48,7 @@ class Photographer:
         self._look = faults
         self._others = others
         self._checks = checks
-        self._in_colour = in_colour
+        self._languages = languages
 
     def take(
         self,
@@ -57,39 +58,49 @@ class Photographer:
         on_sheet: bool = True,
         is_whole: bool = False,
         checks: Sequence[Check] = (),
+        languages: Sequence[str] = (),
     ) -> None:
         """Look at the present state on every screen.
 
         :param is_whole: the picture shows what is below the screen, too.
         :param checks: these look at it, too.
+        :param languages: it is looked at in these alone.
         """
         page = visitor.page
         shown = visitor.shown
-        seen_in = "light"  # as every profile is, and as this leaves it
         for screen, (width, height) in {**SCREENS, **self._others}.items():
             page.set_viewport_size({"width": width, "height": height})
-            page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
-            settle(page)
-            found = list(self._look(page))
-            for check in (*self._checks, *checks):
-                found += check(page)
-            is_pictured = on_sheet and screen in self._pictures
-            for scheme in SCHEMES:
-                is_examined = screen in EXAMINED and (self._in_colour or scheme == "light")
-                if not (is_pictured or is_examined):
-                    continue
-                if scheme != seen_in:
-                    page.emulate_media(color_scheme=scheme)
-                    settle(page)
-                    seen_in = scheme
-                if is_pictured:
-                    self._pictures[screen][f"{name}, {scheme}"] = page.screenshot(full_page=is_whole)
-                if is_examined:
-                    only = [CONTRAST] if scheme == "dark" else []
-                    found += violations(page, *only, without=() if self._in_colour else (CONTRAST,))
-            self.faults += [f"{name}, {screen}: {fault}" for fault in found]
+            for language in languages or self._languages:
+                visitor.switch_language(language)
+                page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
+                settle(page)
+                found = list(self._look(page))
+                for check in (*self._checks, *checks):
+                    found += check(page)
+                if language == self._languages[0]:
+                    found += self._look_in_colour(page, screen, f"{name}, {{}}" if on_sheet else "", is_whole)
+                elif screen in EXAMINED:
+                    found += violations(page, without=[CONTRAST])
+                self.faults += [f"{name}, {language}, {screen}: {fault}" for fault in found]
+        visitor.switch_language(self._languages[0])
         if (in_the_end := visitor.shown) != shown:
             self.faults.append(f"{name}: from {shown} to {in_the_end} while the pictures were taken")
+
+    def _look_in_colour(self, page: Page, screen: str, caption: str, is_whole: bool) -> Iterator[str]:
+        """Look at a page in each scheme. The last one is light, as every profile is.
+
+        :param caption: of the picture, with a place for the scheme; empty: there is no picture.
+        """
+        is_pictured = caption != "" and screen in self._pictures
+        for scheme in SCHEMES:
+            if not (is_pictured or screen in EXAMINED):
+                continue
+            page.emulate_media(color_scheme=scheme)
+            settle(page)
+            if is_pictured:
+                self._pictures[screen][caption.format(scheme)] = page.screenshot(full_page=is_whole)
+            if screen in EXAMINED:
+                yield from violations(page, *([CONTRAST] if scheme == "dark" else []))
 
     def draw(self, browser: Browser, prefix: str = "") -> None:
         """Write the contact sheets, if there are pictures; their names begin with ``prefix``."""

@@ -1,6 +1,7 @@
 """The browsers of a process of tests, and the thread that they live in: Playwright is used in one thread only.
 
-Each test has profiles of its own in them. A start of Playwright, and of a browser, takes about a second of CPU.
+Each test has profiles of its own in them. A start of Playwright, and of a browser, takes about a second of CPU. No
+microphone hears anything, unless a test says before anybody comes that it wants sound: ``stage.has_sound = True``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _BrowserThread:
     def _play(self, site_url: str, story: Callable[[Stage], None]) -> None:
         if self._browsers is None:
             self._browsers = self._open()
-        with closing(Stage(self._browsers, site_url)) as stage:
+        with closing(Stage(self._browsers, site_url, has_sound=False)) as stage:
             story(stage)
 
 

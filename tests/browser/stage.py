@@ -44,6 +44,29 @@ _FIREFOX: Final[dict[str, str | float | bool]] = {
     "media.volume_scale": "0",
 }
 
+_QUIET: Final = """
+    if (navigator.mediaDevices) {
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        window.microphones = [];
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+            const stream = await open(wanted);
+            for (const track of stream.getAudioTracks()) {
+                const settings = track.getSettings();
+                const microphone = new AudioContext();
+                microphone.suspend();
+                window.microphones.push(microphone);
+                const [quiet] = microphone.createMediaStreamDestination().stream.getAudioTracks();
+                quiet.getSettings = () => settings;
+                stream.removeTrack(track);
+                stream.addTrack(quiet);
+                track.stop();
+            }
+            return stream;
+        };
+    }
+"""
+"""Microphones that are opened, and then say nothing until they are resumed: sound is half of what a call costs."""
+
 V = TypeVar("V", bound=Visitor)
 _houses = count(1)
 
@@ -89,11 +112,15 @@ class Browsers:
 
 
 class Stage:
-    """The browsers of one test, and its visitors, who leave in the end."""
+    """The browsers of one test, and its visitors, who leave in the end.
 
-    def __init__(self, browsers: Browsers, site_url: str) -> None:
+    :param has_sound: whether Chromium's microphones hear something.
+    """
+
+    def __init__(self, browsers: Browsers, site_url: str, *, has_sound: bool = True) -> None:
         self._browsers = browsers
         self.site_url: Final = site_url
+        self.has_sound = has_sound
         self.room: Final = f"house-{next(_houses)}"
         """A room that no other test enters."""
         self._visitors: list[Visitor] = []
@@ -168,6 +195,8 @@ class Stage:
             **{"reduced_motion": "reduce", **options},  # whoever waits is not to paint 60 pictures a second
         )
         self._exits.callback(context.close)
+        if not self.has_sound and browser.browser_type.name == "chromium":
+            context.add_init_script(_QUIET)
         return context
 
     def add(self, visitor: V) -> V:

@@ -36,27 +36,22 @@ def assert_see_each_other(red: Visitor, blue: Visitor) -> None:
 class CallTests(BrowserCase):
     """Two visitors of one room."""
 
-    def assert_hears(self, visitor: Visitor) -> None:
-        """Sound comes in."""
-        before = visitor.audio_packets()
-        visitor.wait(500)
-        self.assertGreater(visitor.audio_packets(), before)
-
     def test_picture_and_sound(self) -> Deferred[None]:
         """A visitor who opens the page with the same room sees and hears the other, and one hangs up for both."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             red, blue = meet(stage)
             assert_see_each_other(red, blue)
-            self.assert_hears(red)
-            self.assert_hears(blue)
+            red.await_sound()
+            blue.await_sound()
             self.assertIs(red.colour_seen("local"), Camera.RED)
             red.press("hangup")
             for visitor in (red, blue):
                 visitor.await_state("ended")
             self.assertIn("You hung up.", red.text("hint"))
             self.assertIn("The other person hung up.", blue.text("hint"))
-            self.assertEqual(blue.page.evaluate("document.getElementById('local').srcObject"), None)
+            blue.await_that("document.getElementById('local').srcObject === null")
             for visitor in (red, blue):
                 visitor.press("action")
             for visitor in (red, blue):
@@ -106,7 +101,7 @@ class CallTests(BrowserCase):
             third.enter(stage.room)
             third.await_state("full")
             self.assertEqual(third.text("title"), "This room is full")
-            self.assertEqual(third.page.evaluate("document.getElementById('local').srcObject"), None)
+            third.await_that("document.getElementById('local').srcObject === null")
             with blue.passing("waiting"):
                 red.page.close()
             third.await_state("connected")
@@ -187,6 +182,7 @@ class CallTests(BrowserCase):
 
         def story(stage: Stage) -> None:
             red, blue = meet(stage)
+            red.wake()
             buttons = ("mute", "camera", "share", "chat", "more", "hangup")
             for key, expected in zip(("ArrowRight", "ArrowDown") * 3, buttons, strict=True):
                 red.page.keyboard.press(key)
@@ -242,8 +238,8 @@ class PermissionTests(BrowserCase):
             for visitor in (shy, red):
                 visitor.await_state("connected")
             shy.await_colour(Camera.RED)
-            self.assertIn("only watching", shy.text("notice"))
-            self.assertTrue(red.is_visible("remote-off"))
+            shy.await_shown("notice", "only watching")
+            red.await_shown("remote-off")
 
         return self.play(story)
 

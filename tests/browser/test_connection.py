@@ -74,6 +74,7 @@ class ConnectionTests(BrowserCase):
 
     def connect(self, stage: Stage) -> Visitor:
         """A page with both, through which media flows."""
+        stage.has_sound = True
         visitor = stage.visitor(stage.browser(None))
         visitor.visit()
         visitor.page.evaluate(_CONNECT)

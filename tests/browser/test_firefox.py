@@ -22,6 +22,7 @@ class FirefoxTests(BrowserCase):
 
     def meet(self, stage: Stage, first: int) -> tuple[Visitor, Visitor]:
         """Let both see each other."""
+        stage.has_sound = True
         fox, red = stage.visitor(stage.firefox()), stage.visitor(stage.browser(Camera.RED))
         fox.page.add_init_script(DRAW % first)
         for visitor in (fox, red):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -325,8 +326,8 @@ class WindowTests(BrowserCase):
                 red.await_shown("full-screen-label", before)
                 red.press("full-screen")
                 red.await_hidden("more-drawer")
-                self.assertEqual(red.page.text_content("#full-screen-label"), after)
-                self.assertEqual(red.page.evaluate("document.fullscreenElement !== null"), is_full)
+                red.await_that(f"(document.fullscreenElement !== null) === {json.dumps(is_full)}")
+                red.await_that(f"document.getElementById('full-screen-label').textContent === {after!r}")
 
         return self.play(story)
 
@@ -386,6 +387,7 @@ class WindowTests(BrowserCase):
                 visitor.enter(stage.room)
             for visitor in (television, blue):
                 visitor.await_state("connected")
+            television.wake()
             television.page.keyboard.press("ArrowRight")
             self.assertEqual(television.focused, "mute")
             television.page.wait_for_selector("body.resting")
@@ -418,6 +420,7 @@ class PanelTests(BrowserCase):
         """``s`` opens and closes the figures of the connection, except while somebody types."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             red, _ = meet(stage)
             red.page.keyboard.press("s")
             for text in (", opus", "kbit/s", " ms", "fps", "direct"):
@@ -446,6 +449,7 @@ class PanelTests(BrowserCase):
             keyboard.press("m")
             self.assertEqual(red.page.get_attribute("#mute", "title"), "Unmute (M). Hold Space to talk.")
             blue.await_shown("notice", "microphone is off")
+            red.wake()
             keyboard.down(" ")
             self.assertEqual(red.text("mute-label"), "Mute")
             blue.await_hidden("notice")

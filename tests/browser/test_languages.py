@@ -6,8 +6,9 @@ import json
 
 from twisted.internet.defer import Deferred
 
-from tests.browser.case import BrowserCase, OwnDaemonCase
-from tests.browser.phone_visitor import ALICE, BOB, introduce, phone
+from tests.browser.case import BrowserCase
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import phone
 from tests.browser.stage import Stage
 from tests.browser.test_lobby import prejoin
 from tests.browser.visitor import Visitor
@@ -123,7 +124,7 @@ class PageTests(BrowserCase):
         return self.play(story)
 
 
-class PhoneTests(OwnDaemonCase):
+class PhoneTests(PhoneCase):
     """The phone."""
 
     def test_before_logging_in(self) -> Deferred[None]:
@@ -136,9 +137,9 @@ class PhoneTests(OwnDaemonCase):
             alice.await_scene("login")
             alice.choose_language("ar", "#login")
             self.assertEqual("تسجيل الدخول", alice.text("login-title"))
-            introduce(alice, bob)
+            self.introduce(alice, bob)
             self.assertEqual("rtl", alice.page.get_attribute("html", "dir"))
-            bob.call(ALICE.phone)
+            bob.call(self.alice.phone)
             alice.await_scene("ringing")
             alice.press("accept")
             alice.inside.await_state("connected")
@@ -148,7 +149,7 @@ class PhoneTests(OwnDaemonCase):
             alice.press("to-settings")
             alice.choose_language("de", "#settings")
             alice.await_text("notice-text", "Sie haben das Gespräch mit Bob beendet.")
-            self.assertIn(BOB.phone, alice.page.text_content("#people .soft bdi") or "")
+            self.assertIn(self.bob.phone, alice.page.text_content("#people .soft bdi") or "")
 
         return self.play(story)
 
@@ -157,7 +158,7 @@ class PhoneTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))
-            alice.log_in(*ALICE)
+            alice.log_in(*self.alice)
             alice.press("to-settings")
             alice.page.focus("#settings .languages")
             alice.page.keyboard.press("ArrowLeft")

@@ -76,7 +76,7 @@ class LobbyTests(BrowserCase):
             visitor.await_state("waiting")
             visitor.press("hangup")
             visitor.await_state("ended")
-            self.assertFalse(visitor.page.evaluate(_IS_OPEN))
+            visitor.await_that(f"!({_IS_OPEN})")
             visitor.press("second-action")
             visitor.await_state("idle", "idle")
             visitor.await_own_colour(Camera.BLUE)
@@ -87,6 +87,7 @@ class LobbyTests(BrowserCase):
         """A bar shows how loud the microphone is, once the person has touched the page, and rests while muted."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             visitor = stage.visitor(stage.browser(None))
             visitor.visit(prejoin(stage))
             visitor.await_shown("devices")
@@ -125,11 +126,12 @@ class LobbyTests(BrowserCase):
         """A camera, a microphone and a speaker that were chosen are used in the call, and again at the next visit."""
 
         def story(stage: Stage) -> None:
+            stage.has_sound = True
             visitor = stage.visitor(stage.browser(None, cameras=3, program=CHROMIUM))
             visitor.visit(prejoin(stage))
             visitor.await_shown("devices")
+            visitor.await_that("document.querySelectorAll('#camera-select option').length === 3")
             cameras = choices(visitor, "camera")
-            self.assertEqual(len(cameras), 3)
             visitor.page.select_option("#camera-select", cameras[2])
             visitor.await_that(f"({_CAMERA_IN_USE}) === {cameras[2]!r}")
             microphone, speaker = choices(visitor, "microphone")[-1], choices(visitor, "speaker")[-1]
@@ -139,12 +141,12 @@ class LobbyTests(BrowserCase):
             visitor.page.reload()
             visitor.await_shown("devices")
             visitor.await_that(f"({_CAMERA_IN_USE}) === {cameras[2]!r}")
-            self.assertEqual(visitor.page.input_value("#camera-select"), cameras[2])
-            self.assertEqual(visitor.page.input_value("#microphone-select"), microphone)
+            for kind, chosen in (("camera", cameras[2]), ("microphone", microphone)):
+                visitor.await_that(f"document.getElementById('{kind}-select').value === {chosen!r}")
             visitor.await_that(f"{_SINK} === {speaker!r}")
             visitor.press("join")
             visitor.await_state("waiting")
-            self.assertEqual(visitor.page.evaluate(_CAMERA_SENT), cameras[2])
+            visitor.await_that(f"({_CAMERA_SENT}) === {cameras[2]!r}")
 
         return self.play(story)
 
@@ -157,7 +159,7 @@ class LobbyTests(BrowserCase):
             visitor.page.add_init_script("localStorage.setItem('callnet.speaker', JSON.stringify('f'.repeat(64)));")
             visitor.visit(prejoin(stage))
             visitor.await_own_colour(Camera.RED)
-            self.assertEqual(visitor.page.input_value("#speaker-select"), "default")
+            visitor.await_that("document.getElementById('speaker-select').value === 'default'")
 
         return self.play(story)
 

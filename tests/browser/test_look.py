@@ -11,19 +11,10 @@ from twisted.internet.defer import Deferred
 from callnet.model import DeviceAddress
 from tests.browser import dashboard_layout, layout, phone_layout
 from tests.browser.axe import violations
-from tests.browser.case import OwnDaemonCase
 from tests.browser.layout import settle
 from tests.browser.operator import NO_ANSWER, key_of, operator
-from tests.browser.phone_visitor import (
-    ALICE,
-    BOB,
-    TELEVISION,
-    PhoneVisitor,
-    in_browsers_of_their_own,
-    introduce,
-    phone,
-    talk,
-)
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 from tests.browser.test_call import meet
 
@@ -81,7 +72,7 @@ def enlarged_faults(page: Page, faults: Callable[[Page], Sequence[str]]) -> Iter
                         yield f"{where}: the type of {text} is {size * zoom / plain[text]:.2f} times as large"
 
 
-class EnlargedTests(OwnDaemonCase):
+class EnlargedTests(PhoneCase):
     """Pages in windows of any width, and enlarged."""
 
     timeout = 300
@@ -102,13 +93,13 @@ class EnlargedTests(OwnDaemonCase):
             alice.await_scene("login")
             look("login", alice)
             stranger = phone(stage, browser)
-            stranger.log_in(*TELEVISION)
+            stranger.log_in(*self.television)
             stranger.await_shown("no-people")
             look("nobody yet", stranger)
-            introduce(alice, bob)
+            self.introduce(alice, bob)
             alice.add_contact(NO_NAME.phone, "")
             look("contacts", alice)
-            bob.call(ALICE.phone)
+            bob.call(self.alice.phone)
             alice.await_scene("ringing")
             look("ringing", alice)
             alice.press("refuse")
@@ -177,7 +168,7 @@ class EnlargedTests(OwnDaemonCase):
         return self.play(story)
 
 
-class ChoiceTests(OwnDaemonCase):
+class ChoiceTests(PhoneCase):
     """The choices of the system and of the person."""
 
     def colours(self, page: Page) -> tuple[str, str]:
@@ -190,7 +181,7 @@ class ChoiceTests(OwnDaemonCase):
         """The theme is the system's until another one is chosen, which stays and holds for the call's page too."""
 
         def story(stage: Stage) -> None:
-            alice, bob = in_browsers_of_their_own(stage)
+            alice, bob = self.in_browsers_of_their_own(stage)
             seen = {}
             for scheme in ("dark", "light"):
                 alice.page.emulate_media(color_scheme=scheme)
@@ -204,9 +195,9 @@ class ChoiceTests(OwnDaemonCase):
             alice.press("theme-dark")
             self.assertEqual(self.colours(alice.page), ("dark", seen["dark"]))
             alice.page.reload()
-            alice.await_contact(BOB.phone, online=True)
+            alice.await_contact(self.bob.phone, online=True)
             self.assertEqual(self.colours(alice.page), ("dark", seen["dark"]))
-            talk(alice, bob)
+            self.talk(alice, bob)
             self.assertEqual(self.colours(alice.inside.page), ("dark", seen["dark"]))
             other = stage.add(PhoneVisitor(alice.page.context.new_page(), stage.site_url))
             other.visit()
@@ -223,7 +214,7 @@ class ChoiceTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             visitor = phone(stage, browser)
-            visitor.log_in(*ALICE)
+            visitor.log_in(*self.alice)
             visitor.press("to-settings")
             visitor.page.set_viewport_size({"width": 1920, "height": 1080})
             self.assertEqual(visitor.page.evaluate(_TYPE), 16)
@@ -234,7 +225,7 @@ class ChoiceTests(OwnDaemonCase):
                 self.assertEqual(phone_layout.faults(visitor.page), [])
             profile = stage.profile(browser, size=(1920, 1080), whole_screen=True, user_agent=SMART_TV)
             television = stage.add(PhoneVisitor(profile.new_page(), stage.site_url))
-            television.log_in(*BOB)
+            television.log_in(*self.bob)
             self.assertAlmostEqual(television.page.evaluate(_TYPE), 28.4, 1)
             self.assertEqual(phone_layout.faults(television.page), [])
             self.assertEqual(violations(television.page), [])
@@ -249,7 +240,7 @@ class ChoiceTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             visitor = phone(stage, stage.browser(None))
-            visitor.log_in(*ALICE)
+            visitor.log_in(*self.alice)
             visitor.press("to-settings")
             self.assertNotEqual(visitor.page.evaluate(soft), visitor.page.evaluate(text))
             visitor.page.emulate_media(contrast="more")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
+from math import ceil
 from typing import Any, Final, Literal
 
 import av
@@ -48,14 +49,20 @@ _BACK: Final = """() => {
 }"""
 
 
-def pixels(png: bytes) -> set[tuple[int, int, int]]:
-    """The colours in a picture."""
+def rows(png: bytes) -> list[bytes]:
+    """The rows of a picture, from above: red, green and blue of each pixel, from the left."""
     with av.open(BytesIO(png), "r") as container:
         frame = next(container.decode(video=0)).reformat(format="rgb24")
     (plane,) = frame.planes
-    data, found = bytes(plane), set()
-    for row in range(frame.height):
-        line = data[row * plane.line_size : row * plane.line_size + 3 * frame.width]
+    data = memoryview(bytes(plane))
+    return [bytes(data[row * plane.line_size :][: 3 * frame.width]) for row in range(frame.height)]
+
+
+def colours(picture: Sequence[bytes], x: float, y: float, width: float, height: float) -> set[tuple[int, int, int]]:
+    """The colours in a part of a picture."""
+    found = set()
+    for row in picture[max(0, int(y)) : ceil(y + height)]:
+        line = row[3 * max(0, int(x)) : 3 * ceil(x + width)]
         found |= set(zip(line[::3], line[1::3], line[2::3], strict=True))
     return found
 
@@ -75,9 +82,9 @@ def unreadable(page: Page) -> Iterator[str]:
     """Texts of too little contrast."""
     texts: list[dict[str, Any]] = page.evaluate(_TEXTS)
     settle(page)
+    picture = rows(page.screenshot())
     for text in texts:
-        ground = pixels(page.screenshot(clip=text["clip"]))
-        found = worst_contrast(text["color"], ground)
+        found = worst_contrast(text["color"], colours(picture, **text["clip"]))
         is_large = text["size"] >= 24 or (text["size"] >= 18.66 and text["weight"] >= 700)
         if found < (LARGE if is_large else TEXT):
             yield f"{text['name']}: {found:.2f}"

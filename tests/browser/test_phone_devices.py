@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from twisted.internet.defer import Deferred
 
-from callnet.model import DeviceAddress
-from tests.browser.case import OwnDaemonCase
-from tests.browser.phone_visitor import ALICE, BOB, PhoneVisitor, introduce, phone
+from tests.browser.continuity import wait_until
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 
-TABLET: Final = DeviceAddress(ALICE.phone, "alices tablet, Chrome")
+TABLET: Final = "alices tablet, Chrome"
 _COUNT_TONES: Final = """
     window.loudness = [];
     const ramp = AudioParam.prototype.linearRampToValueAtTime;
@@ -27,9 +28,9 @@ def press_key(visitor: PhoneVisitor, key: str) -> None:
     visitor.page.click(f'[data-key="{key}"]')
 
 
-def focused_key(visitor: PhoneVisitor) -> str:
-    """The key of what has the focus."""
-    return str(visitor.page.evaluate("document.activeElement.dataset.key || ''"))
+def await_focus(visitor: PhoneVisitor, key: str) -> None:
+    """Wait until what has this key has the focus."""
+    visitor.await_that(f"document.activeElement.dataset.key === {json.dumps(key)}")
 
 
 def names(visitor: PhoneVisitor) -> list[str]:
@@ -37,12 +38,17 @@ def names(visitor: PhoneVisitor) -> list[str]:
     return [" ".join(text.split()) for text in visitor.page.locator("#devices .device").all_inner_texts()]
 
 
+def await_names(visitor: PhoneVisitor, expected: list[str]) -> None:
+    """Wait until the settings list these devices."""
+    wait_until(visitor, lambda: names(visitor) == expected, f"{expected}")
+
+
 def options(visitor: PhoneVisitor) -> None:
     """Show what can be done with the newest call."""
     visitor.page.click("#past .card:first-child .quiet")
 
 
-class DevicesTests(OwnDaemonCase):
+class DevicesTests(PhoneCase):
     """Two devices of Alice, both open."""
 
     def test_the_same_on_both(self) -> Deferred[None]:
@@ -51,26 +57,26 @@ class DevicesTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             desk, tablet, bob = (phone(stage, browser) for _ in range(3))
-            bob.log_in(*BOB)
-            bob.add_contact(ALICE.phone, "Alice")
-            desk.log_in(*ALICE)
-            tablet.log_in(*TABLET)
-            desk.add_contact(BOB.phone, "Bob")
-            tablet.await_contact(BOB.phone, online=True)
-            press_key(tablet, f"edit-{BOB.phone}")
-            tablet.page.fill(f"#name-{BOB.phone}", "Rob")
-            press_key(desk, f"edit-{BOB.phone}")
-            desk.page.fill(f"#name-{BOB.phone}", "Robert")
+            bob.log_in(*self.bob)
+            bob.add_contact(self.alice.phone, "Alice")
+            desk.log_in(*self.alice)
+            tablet.log_in(self.alice.phone, TABLET)
+            desk.add_contact(self.bob.phone, "Bob")
+            tablet.await_contact(self.bob.phone, online=True)
+            press_key(tablet, f"edit-{self.bob.phone}")
+            tablet.page.fill(f"#name-{self.bob.phone}", "Rob")
+            press_key(desk, f"edit-{self.bob.phone}")
+            desk.page.fill(f"#name-{self.bob.phone}", "Robert")
             desk.page.keyboard.press("Enter")
             desk.page.wait_for_selector(".card .name:has-text('Robert')")
-            bob.call(ALICE.phone)
+            bob.call(self.alice.phone)
             for visitor in (desk, tablet):
                 visitor.await_scene("ringing")
             tablet.await_text("ring-name", "Robert")
             desk.press("refuse")
             tablet.await_scene("home")
             tablet.await_text("notice-text", "You declined Robert on another device.")
-            self.assertEqual(tablet.page.input_value(f"#name-{BOB.phone}"), "Rob")
+            self.assertEqual(tablet.page.input_value(f"#name-{self.bob.phone}"), "Rob")
 
             for visitor in (desk, tablet):
                 visitor.press("to-calls")
@@ -87,15 +93,13 @@ class DevicesTests(OwnDaemonCase):
             tablet.await_shown("who-hint", "Everyone else sees you as offline.")
             desk.page.check("#quiet")
             tablet.await_text("self-quiet", "Do not disturb")
-            press_key(desk, f"device-{TABLET.device_id}")
-            self.assertEqual(focused_key(desk), f"label-{TABLET.device_id}")
+            press_key(desk, f"device-{TABLET}")
+            await_focus(desk, f"label-{TABLET}")
             desk.page.keyboard.type("Kitchen")
             desk.page.keyboard.press("Enter")
             desk.page.wait_for_selector("#devices .device:nth-child(2):has-text('Kitchen')")
-            self.assertEqual(focused_key(desk), f"device-{TABLET.device_id}")
-            self.assertEqual(
-                [f"{ALICE.device_id} This device", f"Kitchen {TABLET.device_id} · In use now"], names(desk)
-            )
+            await_focus(desk, f"device-{TABLET}")
+            self.assertEqual([f"{self.alice.device_id} This device", f"Kitchen {TABLET} · In use now"], names(desk))
             tablet.await_text("self-device", "Kitchen")
 
         return self.play(story)
@@ -106,20 +110,20 @@ class DevicesTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             desk, tablet = phone(stage, browser), phone(stage, browser)
-            desk.log_in(*ALICE)
-            tablet.log_in(*TABLET)
+            desk.log_in(*self.alice)
+            tablet.log_in(self.alice.phone, TABLET)
             desk.press("to-settings")
             self.change(desk, "remove", "no")
-            self.assertEqual(focused_key(desk), f"device-{TABLET.device_id}")
+            await_focus(desk, f"device-{TABLET}")
             self.change(desk, "remove", "yes")
-            desk.await_text("notice-text", f"{TABLET.device_id} was removed.")
-            self.assertEqual(names(desk), [f"{ALICE.device_id} This device"])
-            self.assertEqual(focused_key(desk), f"device-{ALICE.device_id}")
+            desk.await_text("notice-text", f"{TABLET} was removed.")
+            await_names(desk, [f"{self.alice.device_id} This device"])
+            await_focus(desk, f"device-{self.alice.device_id}")
             tablet.await_scene("login")
             tablet.await_text("login-problem", "This device was logged out.")
             tablet.press("login-submit")
             tablet.await_scene("home", "online")
-            self.assertEqual(tablet.text("self-device"), TABLET.device_id)
+            self.assertEqual(tablet.text("self-device"), TABLET)
 
             tablet.press("to-settings")
             tablet.press("log-out")
@@ -128,10 +132,10 @@ class DevicesTests(OwnDaemonCase):
             desk.page.wait_for_selector("#devices .device:nth-child(2)", state="detached")
             tablet.press("login-submit")
             tablet.await_scene("home", "online")
-            self.assertEqual(tablet.text("self-device"), TABLET.device_id)
+            self.assertEqual(tablet.text("self-device"), TABLET)
 
             self.change(desk, "log_out", "yes")
-            desk.await_text("notice-text", f"{TABLET.device_id} is logged out.")
+            desk.await_text("notice-text", f"{TABLET} is logged out.")
             tablet.await_scene("login")
             tablet.await_text("login-problem", "This device was logged out.")
             desk.press("to-settings")
@@ -141,13 +145,13 @@ class DevicesTests(OwnDaemonCase):
 
     def change(self, visitor: PhoneVisitor, what: str, answer: str) -> None:
         """Want the tablet removed or logged out, and answer the question."""
-        press_key(visitor, f"device-{TABLET.device_id}")
-        press_key(visitor, f"{what}-{TABLET.device_id}")
-        self.assertEqual(focused_key(visitor), f"no-{TABLET.device_id}")
-        press_key(visitor, f"{answer}-{TABLET.device_id}")
+        press_key(visitor, f"device-{TABLET}")
+        press_key(visitor, f"{what}-{TABLET}")
+        await_focus(visitor, f"no-{TABLET}")
+        press_key(visitor, f"{answer}-{TABLET}")
 
 
-class BlockingTests(OwnDaemonCase):
+class BlockingTests(PhoneCase):
     """Alice does not want to hear from somebody."""
 
     def test_blocked(self) -> Deferred[None]:
@@ -156,35 +160,35 @@ class BlockingTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            introduce(alice, bob)
-            press_key(alice, f"edit-{BOB.phone}")
-            press_key(alice, f"block-{BOB.phone}")
+            self.introduce(alice, bob)
+            press_key(alice, f"edit-{self.bob.phone}")
+            press_key(alice, f"block-{self.bob.phone}")
             alice.await_text("notice-text", "Bob is blocked.")
-            self.assertEqual(focused_key(alice), f"edit-{BOB.phone}")
-            alice.page.wait_for_selector(f'.card[data-phone="{BOB.phone}"] .soft:has-text("blocked")')
-            bob.look_for_contact(ALICE.phone, online=False)
-            bob.call(ALICE.phone)
+            await_focus(alice, f"edit-{self.bob.phone}")
+            alice.page.wait_for_selector(f'.card[data-phone="{self.bob.phone}"] .soft:has-text("blocked")')
+            bob.look_for_contact(self.alice.phone, online=False)
+            bob.call(self.alice.phone)
             bob.await_text("notice-text", "Alice is offline right now.")
             alice.press("to-settings")
             alice.page.wait_for_selector("#blocked .line:has-text('Bob')")
-            press_key(alice, f"unblock-{BOB.phone}")
+            press_key(alice, f"unblock-{self.bob.phone}")
             alice.await_text("notice-text", "Bob is no longer blocked.")
             alice.await_text("blocked-hint", "You haven’t blocked anyone.")
-            self.assertEqual(alice.focused, "settings")
-            bob.look_for_contact(ALICE.phone, online=True)
-            bob.call(ALICE.phone)
+            alice.await_that("document.activeElement.id === 'settings'")
+            bob.look_for_contact(self.alice.phone, online=True)
+            bob.call(self.alice.phone)
             alice.await_scene("ringing")
             alice.press("refuse")
             alice.press("to-calls")
             alice.page.wait_for_selector("#past .card")
             options(alice)
-            press_key(alice, f"block-{BOB.phone}")
+            press_key(alice, f"block-{self.bob.phone}")
             alice.await_text("notice-text", "Bob is blocked.")
             alice.press("notice-undo")
             alice.await_text("notice-text", "Bob is no longer blocked.")
             bob.await_scene("home")
-            bob.look_for_contact(ALICE.phone, online=True)
-            bob.call(ALICE.phone)
+            bob.look_for_contact(self.alice.phone, online=True)
+            bob.call(self.alice.phone)
             alice.await_scene("ringing")
 
         return self.play(story)
@@ -195,20 +199,20 @@ class BlockingTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            alice.log_in(*ALICE)
-            bob.log_in(*BOB)
-            bob.add_contact(ALICE.phone, "Alice")
-            bob.call(ALICE.phone)
+            alice.log_in(*self.alice)
+            bob.log_in(*self.bob)
+            bob.add_contact(self.alice.phone, "Alice")
+            bob.call(self.alice.phone)
             alice.await_scene("ringing")
             alice.press("refuse")
             alice.press("to-calls")
             alice.page.wait_for_selector("#past .card")
             options(alice)
             alice.page.click('#past [data-key^="add-"]')
-            self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (BOB.phone, "add-name"))
+            self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (self.bob.phone, "add-name"))
             alice.page.keyboard.type("Bob")
             alice.page.keyboard.press("Enter")
-            alice.await_contact(BOB.phone, online=True)
+            alice.await_contact(self.bob.phone, online=True)
             alice.press("to-calls")
             alice.page.wait_for_selector("#past .name:has-text('Bob')")
             alice.press("clear")
@@ -218,12 +222,13 @@ class BlockingTests(OwnDaemonCase):
             alice.press("clear")
             alice.press("clear-yes")
             alice.await_shown("no-calls")
-            self.assertEqual((alice.focused, alice.is_visible("clear")), ("to-calls", False))
+            alice.await_that("document.activeElement.id === 'to-calls'")
+            alice.await_hidden("clear")
 
         return self.play(story)
 
 
-class RingTests(OwnDaemonCase):
+class RingTests(PhoneCase):
     """The sound of the ring."""
 
     def test_volume(self) -> Deferred[None]:
@@ -232,7 +237,7 @@ class RingTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))
             alice.page.add_init_script(_COUNT_TONES)
-            alice.log_in(*ALICE)
+            alice.log_in(*self.alice)
             alice.press("to-settings")
             alice.press("ring-play")
             alice.await_that("window.loudness.length >= 6")

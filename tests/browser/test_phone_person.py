@@ -5,18 +5,19 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from callnet_client import Account
-from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_visitor import ALICE, BOB, TELEVISION, introduce, phone, tab
+from tests.browser.case import in_reactor
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import phone, tab
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
 
 
-class PersonTests(OwnDaemonCase):
+class PersonTests(PhoneCase):
     """One person at the phone."""
 
     async def claim(self) -> None:
         """Let somebody else claim Bob's device."""
-        account = Account(service_of(self.daemon), *BOB, keep=lambda _: None)
+        account = Account(service_of(self.daemon), *self.bob, keep=lambda _: None)
         await account.login()
         await account.login()
 
@@ -31,14 +32,15 @@ class PersonTests(OwnDaemonCase):
             visitor.fill_in("12", "desk")
             visitor.press("login-submit")
             visitor.await_text("login-problem", "This phone number can’t be used here.")
-            visitor.fill_in(*BOB)
+            visitor.fill_in(*self.bob)
             visitor.press("login-submit")
             visitor.await_text("login-problem", "Someone else is using this device name.")
-            visitor.fill_in("138 0000 0001", "desk")
+            number = self.alice.phone
+            visitor.fill_in(f"{number[:3]} {number[3:7]} {number[7:]}", "desk")
             visitor.press("login-submit")
             visitor.await_scene("home", "online")
-            self.assertEqual(visitor.text("self-phone"), ALICE.phone)
-            for wrong, sentence in (("12", "This phone number can’t"), (ALICE.phone, "That’s your own number.")):
+            self.assertEqual(visitor.text("self-phone"), self.alice.phone)
+            for wrong, sentence in (("12", "This phone number can’t"), (self.alice.phone, "That’s your own number.")):
                 visitor.page.fill("#add-phone", wrong)
                 visitor.page.click("#add-form button")
                 visitor.await_text("notice-text", sentence)
@@ -51,7 +53,7 @@ class PersonTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, tablet = phone(stage, browser), phone(stage, browser)
-            alice.log_in(*ALICE)
+            alice.log_in(*self.alice)
             alice.await_that("document.activeElement.id === 'add-phone'")
             self.assertFalse(alice.is_visible("add"))
             keyboard = alice.page.keyboard
@@ -61,14 +63,14 @@ class PersonTests(OwnDaemonCase):
             self.assertTrue(alice.page.evaluate("document.activeElement.matches('#add-form button')"))
             keyboard.press("ArrowUp")
             keyboard.press("ArrowUp")
-            keyboard.type(BOB.phone)
-            tablet.log_in(ALICE.phone, "tablet")
-            tablet.add_contact(TELEVISION.phone, "Television")
-            alice.await_contact(TELEVISION.phone, online=False)
+            keyboard.type(self.bob.phone)
+            tablet.log_in(self.alice.phone, "tablet")
+            tablet.add_contact(self.television.phone, "Television")
+            alice.await_contact(self.television.phone, online=False)
             self.assertEqual((alice.focused, alice.is_visible("add-intro")), ("add-phone", False))
             keyboard.press("Enter")
-            alice.await_contact(BOB.phone, online=False)
-            self.assertEqual(alice.page.evaluate("document.activeElement.dataset.key"), f"call-{BOB.phone}")
+            alice.await_contact(self.bob.phone, online=False)
+            alice.await_that(f"document.activeElement.dataset.key === 'call-{self.bob.phone}'")
             self.assertEqual((alice.is_visible("add-form"), alice.is_visible("add")), (False, True))
 
         return self.play(story)
@@ -82,9 +84,9 @@ class PersonTests(OwnDaemonCase):
             alice.open()
             alice.await_scene("login")
             self.assertEqual(alice.focused, "")
-            alice.log_in(*ALICE)
+            alice.log_in(*self.alice)
             alice.await_shown("add-intro")
-            self.assertEqual(alice.focused, "contacts")
+            alice.await_that("document.activeElement.id === 'contacts'")
 
         return self.play(story)
 
@@ -94,13 +96,13 @@ class PersonTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            introduce(alice, bob)
-            card = f'#people .card[data-phone="{BOB.phone}"]'
-            alice.page.click(f'[data-key="edit-{BOB.phone}"]')
+            self.introduce(alice, bob)
+            card = f'#people .card[data-phone="{self.bob.phone}"]'
+            alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
             alice.page.fill(f"{card} input", "Robert")
             alice.page.keyboard.press("Enter")
             alice.page.wait_for_selector(f"{card} .name:has-text('Robert')")
-            alice.page.click(f'[data-key="edit-{BOB.phone}"]')
+            alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
             alice.page.click(f"{card} .danger")
             alice.page.wait_for_selector("#no-people")
 
@@ -115,9 +117,9 @@ class PersonTests(OwnDaemonCase):
             alice.open()
             alice.await_scene("login")
             self.assertEqual(alice.text("login-title"), "登录")
-            introduce(alice, bob)
-            alice.call(BOB.phone)
-            self.assertIn("正在", alice.text("ring-text"))
+            self.introduce(alice, bob)
+            alice.call(self.bob.phone)
+            alice.await_text("ring-text", "正在")
             bob.await_scene("ringing")
             bob.press("accept")
             for visitor, language in ((alice, "zh-CN"), (bob, "en")):
@@ -147,22 +149,22 @@ class PersonTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            introduce(alice, bob)
+            self.introduce(alice, bob)
             focused = "document.activeElement.dataset.key || document.activeElement.id"
             keyboard = alice.page.keyboard
             alice.page.reload()
-            alice.await_contact(BOB.phone, online=True)
+            alice.await_contact(self.bob.phone, online=True)
             alice.page.evaluate("document.activeElement.blur()")
             keyboard.press("ArrowDown")
-            self.assertEqual(alice.page.evaluate(focused), f"call-{BOB.phone}")
+            self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
             keyboard.press("ArrowRight")
-            self.assertEqual(alice.page.evaluate(focused), f"edit-{BOB.phone}")
+            self.assertEqual(alice.page.evaluate(focused), f"edit-{self.bob.phone}")
             keyboard.press("ArrowLeft")
-            self.assertEqual(alice.page.evaluate(focused), f"call-{BOB.phone}")
+            self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
             keyboard.press("ArrowLeft")
             self.assertIn(alice.page.evaluate(focused), ("to-contacts", "to-calls", "to-settings"))
             keyboard.press("ArrowRight")
-            self.assertEqual(alice.page.evaluate(focused), f"call-{BOB.phone}")
+            self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
             keyboard.press("Enter")
             alice.await_scene("calling")
             self.assertEqual(alice.page.evaluate(focused), "cancel")

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from harness.coturn import LOOPBACK, Coturn
 from tests.browser.camera import Camera
-from tests.browser.case import OwnDaemonCase
+from tests.browser.case import BrowserCase, OwnDaemonCase
 from tests.browser.continuity import (
     await_socket,
     connections,
@@ -28,7 +28,6 @@ from tests.browser.layout import faults
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
-ROOM: Final = "distant-house"
 SCREENS: Final = ((1920, 1080), (390, 844), (844, 390))
 OLD: Final = "a-secret-that-has-been-good-so-far"
 NEW: Final = "a-secret-that-is-good-from-now-on-only"
@@ -58,7 +57,7 @@ class RelayTests(OwnDaemonCase):
         """Two visitors who allow nothing but a relay, and see each other."""
         red, blue = stage.pair()
         for visitor in (red, blue):
-            visitor.visit(f"?room_id={ROOM}&relay=1")
+            visitor.visit(f"?room_id={stage.room}&relay=1")
         for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
             visitor.await_state("connected")
             visitor.await_colour(colour)
@@ -106,7 +105,7 @@ class RelayTests(OwnDaemonCase):
         return self.play(story)
 
 
-class NoRelayTests(OwnDaemonCase):
+class NoRelayTests(BrowserCase):
     """A daemon that knows no TURN server."""
 
     def test_no_relay(self) -> Deferred[None]:
@@ -114,9 +113,9 @@ class NoRelayTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
-            red.visit(f"?room_id={ROOM}&relay=1")
+            red.visit(f"?room_id={stage.room}&relay=1")
             red.await_state("waiting")
-            blue.enter(ROOM)
+            blue.enter(stage.room)
             red.await_state("error", "no_relay")
             self.assertEqual(red.text("title"), "No relay available")
             self.assertEqual(connections(red), 0)
@@ -128,7 +127,7 @@ class NoRelayTests(OwnDaemonCase):
                 visitor.await_state("connected")
                 visitor.await_colour(colour)
             self.assertNotIn("relay", red.page.url)
-            self.assertIn(f"room_id={ROOM}", red.page.url)
+            self.assertIn(f"room_id={stage.room}", red.page.url)
 
         return self.play(story)
 

@@ -7,7 +7,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
-from tests.browser.case import OwnDaemonCase
+from tests.browser.case import BrowserCase, OwnDaemonCase
 from tests.browser.continuity import (
     await_socket,
     connections,
@@ -21,7 +21,6 @@ from tests.browser.figures import await_set_up, failed_set_ups
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
-ROOM: Final = "green-house"
 LONGEST_PAUSE: Final = 1.0
 """Seconds for which a picture may stand still while the path itself is whole."""
 
@@ -43,7 +42,7 @@ def meet(stage: Stage) -> tuple[Visitor, Visitor]:
     """Two visitors who see each other and watch the picture; the first has the red camera, the second the blue."""
     red, blue = stage.pair()
     for visitor in (red, blue):
-        visitor.enter(ROOM)
+        visitor.enter(stage.room)
     for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
         visitor.await_state("connected")
         visitor.await_colour(colour)
@@ -52,17 +51,18 @@ def meet(stage: Stage) -> tuple[Visitor, Visitor]:
     return red, blue
 
 
-class RepairTests(OwnDaemonCase):
-    """Two visitors in a call."""
+def assert_undisturbed(red: Visitor, blue: Visitor) -> None:
+    """Each has seen the other's picture move all the time, over one and the same connection."""
+    for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
+        visitor.await_colour(colour)
+        visitor.await_movement()
+        assert longest_pause(visitor) < LONGEST_PAUSE, longest_pause(visitor)
+        assert connections(visitor) == 1, connections(visitor)
+        assert visitor.state == "connected", visitor.state
 
-    def assert_undisturbed(self, red: Visitor, blue: Visitor) -> None:
-        """Each has seen the other's picture move all the time, over one and the same connection."""
-        for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
-            visitor.await_colour(colour)
-            visitor.await_movement()
-            self.assertLess(longest_pause(visitor), LONGEST_PAUSE)
-            self.assertEqual(connections(visitor), 1)
-            self.assertEqual(visitor.state, "connected")
+
+class RepairTests(BrowserCase):
+    """Two visitors in a call."""
 
     def test_no_network(self) -> Deferred[None]:
         """A page whose browser finds no address, as on a machine with `lo` alone, says why it does not connect."""
@@ -71,7 +71,7 @@ class RepairTests(OwnDaemonCase):
             red, blue = stage.pair()
             red.page.add_init_script(f"({_NO_PATH})()")
             for visitor in (red, blue):
-                visitor.enter(ROOM)
+                visitor.enter(stage.room)
             red.await_shown("hint", "This device isn’t connected to a network.")
             self.assertEqual(red.state, "connecting")
             self.assertNotIn("network", blue.text("hint"))
@@ -85,7 +85,7 @@ class RepairTests(OwnDaemonCase):
             red, blue = meet(stage)
             for _ in range(3):
                 restart_both((red, blue))
-                self.assert_undisturbed(red, blue)
+                assert_undisturbed(red, blue)
 
         return self.play(story)
 
@@ -96,9 +96,13 @@ class RepairTests(OwnDaemonCase):
             red, blue = meet(stage)
             for visitor in (red, blue, red, blue):
                 kill_socket(visitor)
-                self.assert_undisturbed(red, blue)
+                assert_undisturbed(red, blue)
 
         return self.play(story)
+
+
+class ServerTests(OwnDaemonCase):
+    """Two visitors in a call, and the server's part in it."""
 
     def test_server_restarted(self) -> Deferred[None]:
         """A server that is stopped and started again finds the call going on."""
@@ -111,9 +115,9 @@ class RepairTests(OwnDaemonCase):
                 await_socket(visitor, count)
                 visitor.page.wait_for_selector("#notice", state="hidden")
                 visitor.forgive("WebSocket")  # the browser reports each try
-            self.assert_undisturbed(red, blue)
+            assert_undisturbed(red, blue)
             restart_both((red, blue))
-            self.assert_undisturbed(red, blue)
+            assert_undisturbed(red, blue)
 
         return self.play(story)
 

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
-from tests.browser.layout import faults
+from tests.browser.continuity import wait_until
+from tests.browser.layout import faults, settle
 from tests.browser.stage import Stage
 from tests.browser.test_call import meet
 from tests.browser.test_in_call import area
@@ -31,9 +32,10 @@ _DISCS: Final = """() => Array.from(document.querySelectorAll("#controls .disc")
 
 
 def resize(visitor: Visitor, size: tuple[int, int]) -> None:
-    """Give the page another size."""
+    """Give the page another size, and wait until it has painted that."""
     width, height = size
     visitor.page.set_viewport_size({"width": width, "height": height})
+    settle(visitor.page)
 
 
 def box(visitor: Visitor, element_id: str) -> dict[str, Any]:
@@ -93,7 +95,8 @@ class PictureTests(BrowserCase):
             before = box(red, "self")
             red.page.reload()
             red.await_state("connected")
-            self.assertEqual(box(red, "self"), before)
+            red.await_shown("self")
+            wait_until(red, lambda: box(red, "self") == before, "the picture in its corner")
             red.press("more")
             red.press("self-item")
             red.await_hidden("self")

@@ -11,11 +11,11 @@ from typing import Any, Final
 from playwright.sync_api import BrowserContext
 from twisted.internet.defer import Deferred
 
-from harness.daemon import staying_listeners
-from tests.browser.case import OwnDaemonCase
+from harness.daemon import LISTENERS
+from tests.browser.case import BrowserCase
 from tests.browser.stage import Stage
 from tests.browser.visitor import PAGE
-from tests.support.daemon import Daemon
+from tests.support.shared_daemon import shared_daemon
 
 MOST_OF_PHONE: Final = 90_000
 MOST_OF_PAGE: Final = 110_000
@@ -46,15 +46,12 @@ class Transfer:
             self.sizes[event["requestId"]] = int(event["encodedDataLength"])
 
 
-class TransferTests(OwnDaemonCase):
+class TransferTests(BrowserCase):
     """A visitor whose browser has nothing yet, and one who was here before."""
 
     async def start_daemon(self) -> None:
         """Start it without TLS."""
-        listeners = staying_listeners().replace("site = [{ ", "site = [{ tls = false, ")
-        self.daemon = Daemon(self.mktemp(), listeners=listeners)
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+        self.daemon = await shared_daemon(self, listeners=LISTENERS.replace("site = [{ ", "site = [{ tls = false, "))
 
     def visit_twice(self, path: str, shown: str, most: int) -> Deferred[None]:
         """Open a page twice, and look at what came over the wire."""

@@ -19,7 +19,8 @@ from callnet_client import Account
 from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_visitor import ALICE, TELEVISION, phone
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import phone
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
 
@@ -92,10 +93,10 @@ class TypedIn(ProcessProtocol):
             shown.callback(match)
 
 
-class PythonTests(OwnDaemonCase):
+class PythonTests(PhoneCase, OwnDaemonCase):
     """The television of the tutorial in Python."""
 
-    def television(self) -> TypedIn:
+    def run_television(self) -> TypedIn:
         """Type it in, and run it. The program that stands for a browser records the addresses of its pages."""
         directory = Path(self.mktemp()).absolute()
         directory.mkdir(parents=True)
@@ -104,7 +105,7 @@ class PythonTests(OwnDaemonCase):
         browser.write_text('#!/bin/sh\necho "browser: $1"\nexec sleep 600\n', encoding="ascii")
         browser.chmod(0o755)
         process = TypedIn()
-        command = (sys.executable, FILE, self.daemon.site_url, *TELEVISION)
+        command = (sys.executable, FILE, self.daemon.site_url, *self.television)
         environ = {**os.environ, "BROWSER": str(browser), "SSL_CERT_FILE": str(self.daemon.certificate)}
         reactor.spawnProcess(process, command[0], command, environ, str(directory))
         self.addCleanup(process.stop)
@@ -119,13 +120,13 @@ class PythonTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(Camera.RED))
-            alice.log_in(*ALICE)
-            television = in_reactor(self.television)
+            alice.log_in(*self.alice)
+            television = in_reactor(self.run_television)
             in_reactor(lambda: television.shows("is online"))
-            alice.add_contact(TELEVISION.phone, "Television")
-            alice.await_contact(TELEVISION.phone, online=True)
-            alice.call(TELEVISION.phone)
-            in_reactor(lambda: television.shows(rf"{ALICE.phone} is calling"))
+            alice.add_contact(self.television.phone, "Television")
+            alice.await_contact(self.television.phone, online=True)
+            alice.call(self.television.phone)
+            in_reactor(lambda: television.shows(rf"{self.alice.phone} is calling"))
             in_reactor(lambda: television.type("a"))
             page = in_reactor(lambda: television.shows(r"browser: (https://\S+)\n"))
             viewer = stage.visitor(stage.browser(Camera.BLUE))
@@ -148,9 +149,9 @@ class PythonTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))
-            alice.log_in(*ALICE)
+            alice.log_in(*self.alice)
             in_reactor(self.befriend)
-            television = in_reactor(self.television)
+            television = in_reactor(self.run_television)
             in_reactor(lambda: television.shows(r"1: Alice \(\S+\), online"))
             in_reactor(self.daemon.stop)
             in_reactor(lambda: television.shows("is offline"))
@@ -170,4 +171,4 @@ class PythonTests(OwnDaemonCase):
 
     def befriend(self) -> Deferred[None]:
         """Put Alice in the television's list."""
-        return Account(service_of(self.daemon), *TELEVISION).add_contact(ALICE.phone, "Alice")
+        return Account(service_of(self.daemon), *self.television).add_contact(self.alice.phone, "Alice")

@@ -45,6 +45,16 @@ _REMEMBER_STATES: Final = """
         document, {subtree: true, attributeFilter: ["data-call-state"]});
 """
 
+_SPEAK: Final = """async (language) => {
+    if (document.documentElement.lang === language) return;
+    const spoken = new Promise((done) => new MutationObserver(done)
+        .observe(document.documentElement, { attributeFilter: ["lang"] }));
+    const choice = document.querySelector(".languages");
+    choice.value = language;
+    choice.dispatchEvent(new Event("change"));
+    await spoken;
+}"""
+
 PIXELS: Final = """(video) => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [48, 27];
@@ -146,8 +156,12 @@ class Visitor:
 
     def press(self, element_id: str) -> None:
         """Press a button, which a moving hand brings back if it has stepped back."""
-        self.page.mouse.move(*random.sample(range(9), 2))
+        self.wake()
         self.page.click(f"button#{element_id}")
+
+    def wake(self) -> None:
+        """Move the hand, so that the buttons do not step back soon: a key that brings them back does nothing else."""
+        self.page.mouse.move(*random.sample(range(9), 2))
 
     def choose_language(self, language: str, where: str) -> None:
         """Choose a language in a part of the page, and wait until the page speaks it.
@@ -157,6 +171,11 @@ class Visitor:
         """
         self.page.select_option(f"{where} .languages", language)
         self.page.wait_for_selector(f'html[lang="{language}"]')
+
+    def switch_language(self, language: str) -> None:
+        """Choose a language as :meth:`choose_language` does, wherever the choice is now, in the pages inside, too."""
+        for frame in self.page.frames:
+            frame.evaluate(_SPEAK, language)
 
     def await_state(self, state: str, scene: str = "") -> None:
         """Wait until the page is in a state (protocol §3), if it is to be so in a certain scene of it."""
@@ -245,9 +264,14 @@ class Visitor:
         if not self.sees_movement(PATIENCE / 1_000):
             raise AssertionError("the picture stands still")
 
-    def audio_packets(self) -> int:
-        """The number of sound packets that have come over the present connection."""
-        return int(self.page.evaluate(_AUDIO_PACKETS))
+    def await_sound(self) -> None:
+        """Wait until sound comes over the present connection, more of it than before."""
+        before = self.page.evaluate(_AUDIO_PACKETS)
+        deadline = time.monotonic() + PATIENCE / 1_000
+        while self.page.evaluate(_AUDIO_PACKETS) <= before:
+            if time.monotonic() > deadline:
+                raise AssertionError("no sound comes")
+            self.wait(50)
 
     def _pixels(self, video: str) -> Sequence[int]:
         pixels: Sequence[int] = self.page.evaluate(_LOOK, video)

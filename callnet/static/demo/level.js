@@ -25,8 +25,10 @@ export class Level {
   constructor(meter, bar) {
     this.#meter = meter;
     this.#bar = bar;
-    // Browsers measure nothing before the person has done something on the page.
-    for (const kind of ["pointerup", "keydown"]) document.addEventListener(kind, () => this.#context?.resume());
+    // Browsers measure nothing before the person has done something on the page. A context that is closed meanwhile
+    // does not resume any more.
+    const resume = () => this.#context?.resume().catch(() => {});
+    for (const kind of ["pointerup", "keydown"]) document.addEventListener(kind, resume);
   }
 
   /** Measure a track of a microphone from now on; null: nothing. */

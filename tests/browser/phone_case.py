@@ -1,0 +1,46 @@
+"""The case of tests with the web phone: people with numbers that no other test has."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from callnet.model import DeviceAddress
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase
+from tests.browser.phone_visitor import PhoneVisitor, phone
+from tests.browser.stage import Stage
+from tests.support.shared_daemon import new_phone
+
+
+class PhoneCase(BrowserCase):
+    """Alice, Bob and a television."""
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Give them their numbers."""
+        self.alice = DeviceAddress(new_phone(), "alices-desk")
+        self.bob = DeviceAddress(new_phone(), "bobs-desk")
+        self.television = DeviceAddress(new_phone(), "tv")
+        return super().setUp()
+
+    def introduce(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Have both log in, and add each other."""
+        alice.log_in(*self.alice)
+        bob.log_in(*self.bob)
+        alice.add_contact(self.bob.phone, "Bob")
+        bob.add_contact(self.alice.phone, "Alice")
+        alice.await_contact(self.bob.phone, online=True)
+        bob.await_contact(self.alice.phone, online=True)
+
+    def in_browsers_of_their_own(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor]:
+        """Alice with the red camera and Bob with the blue one, who know each other."""
+        alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.browser(Camera.BLUE))
+        self.introduce(alice, bob)
+        return alice, bob
+
+    def talk(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Have Alice call Bob, and both see each other."""
+        alice.call(self.bob.phone)
+        bob.await_scene("ringing")
+        bob.press("accept")
+        alice.await_connected(Camera.BLUE)
+        bob.await_connected(Camera.RED)
