@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
@@ -27,11 +28,15 @@ class Sent(Struct, frozen=True):
     after: int
     frame: Frame
 
-    def concerns(self, room: object) -> bool:
-        """Tell whether it may have taken its sender out of the call in this room."""
+    def concerns(self, room: object, second: Collection[object]) -> bool:
+        """Tell whether it may have taken its sender out of the call in this room.
+
+        :param second: the rooms of calls that are accepted instead of the one that the sender is in.
+        """
         kind, named = self.frame["type"], self.frame.get("room_id", "")
         return (
             kind == "call"
+            or (kind == "called_success" and named != room and named in second)
             or (kind == "pull" and named != room)
             or (kind in ("calling_hangup", "called_refuse") and named in ("", room))
         )
@@ -127,7 +132,10 @@ class Connection:
     def _has_left(self, room: object, index: int) -> bool:
         """A frame that names the room may cross the `called` on a slow way, and is acted on after it."""
         told = any(f["type"] == "calling_be_hangup" and f["room_id"] == room for f in self.frames[index + 1 :])
-        return told or any(s.concerns(room) and (s.after > index or s.frame.get("room_id") == room) for s in self.sent)
+        rang = {frame["room_id"] for frame in self.frames if frame["type"] == "called"}
+        second = rang if self.session.call_waiting else ()
+        left = (s for s in self.sent if s.after > index or s.frame.get("room_id") == room)
+        return told or any(one.concerns(room, second) for one in left)
 
     def outcomes(self) -> list[tuple[int, bool]]:
         """For each call that it sent: the number of outcomes, and whether it did anything else after it.
