@@ -104,7 +104,7 @@ class Refuse(_FrameEvent, frozen=True):
 
 
 class HangUp(_FrameEvent, frozen=True):
-    """``device`` hangs up (§2.3). If it has a newer connection it is told of the end there."""
+    """``device`` hangs up (§2.3). If it has heard of the call on a newer connection, it is told of the end there."""
 
 
 class Cancel(_DeviceEvent, frozen=True):

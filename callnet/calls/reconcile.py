@@ -12,7 +12,7 @@ a call         the later state; of two that are in one state the higher version.
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      a live one, then the newest
 contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
-               else the newer: the other one is over
+               else the newer: the other one is over, a second one that rings, too
 a seat         the greater generation; one that another page has taken is lost
 =============  ==================================================================================
 """

@@ -43,7 +43,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     lost_at: float | None
     """The time at which the socket closed; ``None`` while it is connected, and when it is asleep."""
     room: RoomId | None
-    """The newest call of this device. It is *in* that call only if the call's record says so."""
+    """The newest call of this device; of two, the active one. It is *in* that only if the call's record says so."""
     previous_room: RoomId | None
     """The previous call, or a second one that rings the device while it is in the first."""
     due: float | None

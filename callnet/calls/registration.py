@@ -145,6 +145,7 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         return
     if device.lost_at is not None and device.lost_at + tx.settings.grace > tx.now:
         tx.put_device(device)  # its node is dead, and its loss has not been recorded yet
+        leave_second(tx, device)
         happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
         return
     call = tx.call_of(event.device)

@@ -178,13 +178,15 @@ def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
 def newest_two(
     known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId | None]
 ) -> tuple[RoomId | None, RoomId | None]:
-    """The newest two of these calls, with the device's current one first."""
+    """The newest two of these calls, with the device's current one first, an active one before a ringing one."""
     rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), device, room))
     newest, second, *_ = (*reversed(rooms), None, None)
     return newest, second
 
 
-def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[bool, float, RoomId]:
+def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tuple[int, float, RoomId]:
     if call is None:
-        return False, -inf, room
-    return device in call.parties, end_effective_at(call, device) or call.placed_at, room
+        return 0, -inf, room
+    is_in = device in call.parties
+    rank = 2 if is_in and isinstance(call.state, Active) else int(is_in)  # a second call rings beside an active one
+    return rank, end_effective_at(call, device) or call.placed_at, room

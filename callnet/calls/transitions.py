@@ -74,6 +74,9 @@ def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Plac
         if call.target == event.target:
             return Withdrawn()
     elif event.target.covers(call.caller):
+        caller = tx.device(event.caller)
+        if caller is not None and caller.room != call.room:
+            _leave_first(tx, call, caller)
         _accept(tx, call, event.caller, event.extended, by_calling=True)
         return Accepted(call.room_for(event.caller), call.caller)
     _go_on_to_another(tx, call, event)
@@ -88,7 +91,6 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
     caller = tx.device(event.caller)
     second = None if caller is None else tx.second_call_of(caller)
     if second is not None and event.target.covers(second.caller):
-        goes_on(tx, call, event.caller)
         return ringing_calls(tx, second, event)
     _go_on_to_another(tx, call, event)
     rung = _free_devices(tx, event)
@@ -133,14 +135,16 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
 
 
 def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | Rings:
-    """The reason; but a call waiting, from an extended device, rings those that talk and can show it (§2.5)."""
+    """``call_failed``; or, if an extended device calls, ``called`` to those in a call that can show it (§2.5)."""
     devices = tx.devices_of(event.target.phone) if reason is Reason.BUSY and event.extended else ()
     talking = [device for device in devices if event.target.covers(device.address) and _can_show(tx, device, event)]
     if not talking:
         return Failed(event.target, reason)
     rings = _ring(tx, talking, event)
-    for device in filter(None, [tx.device(device.address) for device in talking]):
-        tx.put_device(device, room=device.previous_room, previous_room=device.room)  # it stays in its first call
+    for before in talking:
+        first, device = tx.call_of(before.address, before), tx.device(before.address)
+        if first is not None and device is not None:  # it stays in its first call
+            tx.put_device(device, room=first.room, previous_room=rings.room)
     return rings
 
 
@@ -276,8 +280,14 @@ def answered_accepted(
     call: CallRecord[Active | Over],
     event: events.Accept,
 ) -> TooLate | NotYours | None:
-    """Nothing; a device that is no longer in it is told so."""
-    return late(call, event.device)
+    """A device that is no longer in it is told so; if it rang as a second call, the first is OVER ``replaced``."""
+    is_late = late(call, event.device)
+    first = tx.call_of(event.device) if isinstance(is_late, TooLate) else None
+    if first is not None and isinstance(first.state, Active):
+        has_waited = event.device in call.targets and call.placed_at > first.state.since
+        if has_waited:  # the device has left the first for it
+            goes_on(tx, first, event.device)
+    return is_late
 
 
 def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:

@@ -94,7 +94,7 @@ class Handset:
 
     @property
     def call_waiting(self) -> bool:
-        """True if the person can be asked about a second call, and the end of the first is not that of the command."""
+        """True if the person can be asked about a second call, and the command goes on after the first."""
         return self._answering in ("ask", "listed") and self._callee is None
 
     def run(self, device: Device) -> Deferred[int]:

@@ -335,7 +335,7 @@ export class Calls {
 
   /** @private @param {Address} peer */
   _beginOwn(peer) {
-    if (this.waiting !== null) this._replace(this.waiting);
+    this.waiting?.hangUp();
     this.present?.hangUp();
     const call = this._begin("outgoing", peer);
     call.state = "calling";

@@ -173,3 +173,25 @@ class RestartTests(PhoneCase, OwnDaemonCase):
                 visitor.await_scene("home")
 
         return self.play(story)
+
+    def test_hung_up_meanwhile(self) -> Deferred[None]:
+        """Hanging up while the server is away ends the call for both, beside an open drawer of its page, too."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.in_browsers_of_their_own(stage)
+            self.talk(alice, bob)
+            in_reactor(self.daemon.stop)
+            for visitor in (alice, bob):
+                visitor.await_scene("call", "offline")
+            alice.page.set_viewport_size({"width": 390, "height": 844})
+            alice.inside.press("chat")
+            alice.await_shown("call-hangup")
+            alice.press("call-hangup")
+            for visitor in (alice, bob):
+                visitor.await_scene("home", "offline")
+            in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
+            for visitor in (alice, bob):
+                visitor.await_scene("home", "online")
+                visitor.complaints.clear()  # the browser reports each try
+
+        return self.play(story)

@@ -53,7 +53,7 @@ class AwayTests(TestCase):
         self.assertLess(reactor.seconds() - begin, LIMIT)
 
     async def refused(self, waits: int) -> None:
-        """A new device is told to try again, after it has been waited for PostgreSQL so often."""
+        """A new device is told to try again, after PostgreSQL was waited for this many times."""
         begin = reactor.seconds()
         response = await treq.post(
             f"{self.daemon.account_url}/account/login",

@@ -395,8 +395,8 @@ test("who calls somebody leaves both calls, or accepts the second if it is their
   for (const begin of [(calls) => calls.place("4", "*"), (calls) => calls.pull("c".repeat(32))]) {
     const { calls, said, changes, held } = rungInCall(t);
     const call = begin(calls);
-    assert.deepEqual([changes, held()], [["over replaced own", "over hangup own", "calling"], [call, null]]);
-    assert.deepEqual(said[0], HANGUP);
+    assert.deepEqual([changes, held()], [["over refused own", "over hangup own", "calling"], [call, null]]);
+    assert.deepEqual([said[0].type, said[1]], ["called_refuse", HANGUP]);
     calls.hear(SECOND);
     assert.equal(said.at(-1).type, "called_refuse");
   }

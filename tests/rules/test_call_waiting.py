@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from callnet.calls import events
 from callnet.calls.preferences import NOBODY
 from callnet.calls.records import Active, Over, Ringing
-from callnet.calls.transitions import NotToBeHad
+from callnet.calls.transitions import NotToBeHad, TooLate
 from callnet.model import Accepted, Reason, RoomId
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, RulesTestCase
@@ -157,6 +159,26 @@ class AnswerTests(CallWaitingCase):
         self.assert_heard(self.ann, be_hangup(self.tv, self.first, "replaced"))
         self.assert_heard(self.carol, call_success(self.tv, room))
         self.assert_talking(room)
+        self.assertEqual(room, self.tv.record.room)
+        third = self.ringing(self.dora, self.tv)
+        self.assertEqual((room, third), (self.tv.record.room, self.tv.record.previous_room))
+        self.tv.accepts(third)
+        self.assert_heard(self.carol, be_hangup(self.tv, room, "replaced"))
+
+    def test_too_late(self) -> None:
+        """A device that accepts a second call which was given up has left the first all the same."""
+        room = self.second()
+        self.carol.hangs_up(room)
+        self.assertEqual(TooLate(Reason.CANCELLED), self.tv.accepts(room))
+        self.assert_heard(self.ann, be_hangup(self.tv, self.first, "replaced"))
+        self.assert_call(self.first, Over, Reason.REPLACED)
+
+    def test_accepted_long_ago(self) -> None:
+        """An answer to an earlier call that comes again does not end the present one."""
+        self.tv.hangs_up(self.first)
+        present = self.active(self.carol, self.tv)
+        self.assertEqual(TooLate(Reason.HANGUP), self.tv.accepts(self.first))
+        self.assert_call(present, Active)
 
     def test_calls_another(self) -> None:
         """Calling somebody else leaves both."""
@@ -222,6 +244,16 @@ class LeavesTests(CallWaitingCase):
         self.assertEqual([], self.tv.connects(displaces=True))
         self.assert_heard(self.carol, call_refuse(self.tv, room, "busy"))
         self.assert_call(room, Over, Reason.BUSY)
+
+    def test_node_died(self) -> None:
+        """The same if another node has found out that its node is dead."""
+        room = self.second()
+        lost = replace(self.tv.record, connected=False, lost_at=self.world.now - 1, due=self.world.now)
+        self.world.devices[self.tv.address.phone][self.tv.address.device_id] = lost
+        self.world.happen(events.DeviceDue(self.tv.address))
+        self.assert_heard(self.carol, call_refuse(self.tv, room, "busy"))
+        self.assert_call(room, Over, Reason.BUSY)
+        self.assert_talking(self.first)
 
     def test_stays_away(self) -> None:
         """After the grace period the first call is over, too."""

@@ -237,9 +237,10 @@ class Calls(RuleBasedStateMachine):
         for device, calls in self.live_calls():
             record = self.tables.devices[device.phone][device.device_id]
             assert {call.room for call in calls} <= {record.room, record.previous_room}
+            assert [call.room for call in calls if isinstance(call.state, Active)] in ([], [record.room])
             if len(calls) > 1:
-                first, second = (self.tables.calls[room] for room in (record.room, record.previous_room) if room)
-                assert isinstance(first.state, Active)
+                assert record.previous_room is not None
+                second = self.tables.calls[record.previous_room]
                 assert isinstance(second.state, Ringing)
                 assert device in second.state.devices
 

@@ -160,12 +160,12 @@ class BothCallsTests(WaitingCase):
     """The end of both calls."""
 
     def test_calling_someone_else(self) -> None:
-        """Both end; the server is told that of the first, and knows the other by the new call."""
+        """Both end: the second is refused, and the first hung up."""
         first, second = self.both()
         third = self.calls.place(DeviceAddress("13651884970", "tv"))
         self.assert_ended(first, "hangup", is_own=True)
-        self.assert_ended(second, "replaced", is_own=True)
-        self.assertEqual(["calling_hangup", "call"], [frame["type"] for frame in self.take_sent()])
+        self.assert_ended(second, "refused", is_own=True)
+        self.assertEqual(["called_refuse", "calling_hangup", "call"], [frame["type"] for frame in self.take_sent()])
         self.assert_calls(third)
 
     def test_calling_the_second(self) -> None:
@@ -180,7 +180,7 @@ class BothCallsTests(WaitingCase):
         """Taking over a call leaves both."""
         first, second = self.both()
         third = self.calls.pull(ROOM_3)
-        self.assertEqual(("hangup", "replaced"), (first.reason, second.reason))
+        self.assertEqual(("hangup", "refused"), (first.reason, second.reason))
         self.assert_calls(third)
 
     def test_resuming(self) -> None:

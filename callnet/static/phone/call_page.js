@@ -40,7 +40,7 @@ export class CallPage {
    */
   show(call, language, title, name) {
     if (call !== this.#call) {
-      this._close();
+      this.close();
       if (call !== null) this._open(call, language);
     }
     if (this.#frame !== null) this.#frame.title = title;
@@ -105,7 +105,8 @@ export class CallPage {
     }
   }
 
-  _close() {
+  /** Close the page. If its call was ended here it hangs up, for which it has to be in view still. */
+  close() {
     const frame = this.#frame;
     const isOwnEnd = this.#call?.isOwnEnd ?? false;
     this.hasHangUp = false;

@@ -93,6 +93,7 @@ export class View {
     if (isNew) this.#sceneSince = performance.now();
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
+    if (scene !== "call") this.#page.close();
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
     this._showLogin(phone);
     if (phone.device !== null) this._showHome(phone);

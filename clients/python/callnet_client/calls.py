@@ -290,10 +290,8 @@ class Calls:
     # The states of a call
 
     def _begin_own(self, peer: DeviceAddress) -> Call:
-        if self.waiting is not None:
-            self._replace(self.waiting)
-        if self.present is not None:
-            self.hang_up(self.present)
+        for call in reversed(list(self._calls)):
+            self.hang_up(call)
         call = self._begin("outgoing", peer)
         call.state = "calling"
         self._ended.begin_own()
