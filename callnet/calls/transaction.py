@@ -102,6 +102,11 @@ def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
     return answer is not None and answer.original_parties is not None and device not in answer.original_parties
 
 
+def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
+    """All devices but one."""
+    return () if devices == (device,) else tuple([other for other in devices if other != device])
+
+
 def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = None) -> Over:
     """The state of an ended call; unchanged if it was over before."""
     if isinstance(was, Over):
@@ -245,6 +250,33 @@ class Transaction(Struct):
     def end(self, call: CallRecord, reason: Reason, *notified: DeviceAddress, by: DeviceAddress | None = None) -> None:
         """End a call, and notify devices. ``by``: the device that ended it, if any."""
         self.put_call(call, over(call.state, reason, self.now, by), *notified)
+
+    def transfer(
+        self, call: CallRecord[Active], leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId
+    ) -> CallRecord[Active]:
+        """Replace one device by another, which knows the call by ``alias``; the one that leaves does not."""
+        caller, state = call.caller, call.state
+        is_caller = leaves == caller
+        known = dict(call.aliases)
+        common = [(party, call.room_for(party)) for party in (caller, state.callee) if party not in known]
+        # Of a device's aliases the first, which may be the one that both parties had, and the newest are kept.
+        superseded = [(device, room) for device, room in call.aliases if device == comes][1:]
+        older = [pair for pair in call.aliases if pair not in superseded]
+        moved = replace(
+            state,
+            callee=state.callee if is_caller else comes,
+            absent=without(state.absent, leaves),
+            transferred_from=(*without(state.transferred_from, comes), leaves),
+            moved_at=self.now,
+            original_parties=state.original_parties or (caller, state.callee),
+        )
+        return self.put_call(
+            call,
+            moved,
+            caller=comes if is_caller else caller,
+            extended=(*without(call.extended, leaves), comes),
+            aliases=(*older, *common, (comes, alias)),
+        )
 
     def forget(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
         """Remove a record. It must be as it was read."""

@@ -17,7 +17,7 @@ from callnet.calls import events
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import ending_reason
-from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, unseated_at
+from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, unseated_at, without
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 
@@ -554,11 +554,6 @@ def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Si
         tx.put_call(call, replace(call.state, signalled=True))
 
 
-def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
-    """All devices but one."""
-    return () if devices == (device,) else tuple([other for other in devices if other != device])
-
-
 def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> NotToBeHad:
     """Nothing; the device is told that the call is over."""
     return NotToBeHad(Reason.EXPIRED)
@@ -587,38 +582,10 @@ def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> A
     if own is not None:
         leave_second(tx, device)
         goes_on(tx, own, comes)
-    moved = _replace(tx, call, leaves, comes, event.alias)
+    moved = tx.transfer(call, leaves, comes, event.alias)
     tx.put_in(call.room, (device,))
     other = other_party(moved, comes)
     tx.notify(moved, leaves)
     if other in moved.extended:
         tx.notify(moved, other)
     return Accepted(event.alias, other)
-
-
-def _replace(
-    tx: Transaction, call: CallRecord[Active], leaves: DeviceAddress, comes: DeviceAddress, alias: RoomId
-) -> CallRecord[Active]:
-    """Replace one device by another. The new one knows the call by ``alias``, which the one that leaves does not."""
-    caller, state = call.caller, call.state
-    is_caller = leaves == caller
-    known = dict(call.aliases)
-    common = [(party, call.room_for(party)) for party in (caller, state.callee) if party not in known]
-    # Of a device's aliases the first, which may be the one that both parties had, and the newest are kept.
-    superseded = [(device, room) for device, room in call.aliases if device == comes][1:]
-    older = [pair for pair in call.aliases if pair not in superseded]
-    moved = replace(
-        state,
-        callee=state.callee if is_caller else comes,
-        absent=without(state.absent, leaves),
-        transferred_from=(*without(state.transferred_from, comes), leaves),
-        moved_at=tx.now,
-        original_parties=state.original_parties or (caller, state.callee),
-    )
-    return tx.put_call(
-        call,
-        moved,
-        caller=comes if is_caller else caller,
-        extended=(*without(call.extended, leaves), comes),
-        aliases=(*older, *common, (comes, alias)),
-    )

@@ -24,7 +24,7 @@ from callnet.redis.url import RedisTarget
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.util.histogram import Histogram
 
-NAME_BYTES: Final = 6
+NAME_BYTES: Final = 5
 """The length of a node's random name: no two of thousands are equal. It is in the record of each of its devices, and
 records longer than 64 bytes take nearly twice the memory in Redis."""
 
