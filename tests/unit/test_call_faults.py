@@ -11,7 +11,7 @@ from callnet.calls.ports import ICallStore
 from tests.support.late_store import LateCallStore
 from tests.support.nodes import NodeBus
 from tests.support.phones import Connection
-from tests.unit.test_call_properties import Calls, LateCalls, check_total
+from tests.unit.test_call_properties import LateCalls, TalkingCalls, check_total
 
 
 class LossyCalls(LateCalls):
@@ -45,7 +45,7 @@ class LossyCalls(LateCalls):
         super().teardown()
 
 
-class CutOffCalls(Calls):
+class CutOffCalls(TalkingCalls):
     """The first node is cut off now and then: nobody hears of it, and it has only records of its own."""
 
     @rule(cut_off=st.booleans())
