@@ -183,8 +183,8 @@ class LobbyTests(BrowserCase):
                 visitor.await_state("waiting")
                 other.enter(stage.room)
                 visitor.await_state("connected")
+                visitor.await_shown("notice", during)  # before the connection can be called bad
                 visitor.await_colour(Camera.BLUE)
-                visitor.await_shown("notice", during)
                 visitor.press("hangup")
                 other.await_state("ended")
                 visitor.page.close()
