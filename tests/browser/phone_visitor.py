@@ -67,7 +67,7 @@ class PhoneVisitor(Visitor):
 
     def open(self, query: str = "") -> None:
         """Open the phone."""
-        self.page.goto(f"{self._site_url}/{query}")
+        self.page.goto(f"{self._site_url}/{query}", wait_until="domcontentloaded")
 
     def await_scene(self, scene: str, link: str = "") -> None:
         """Wait until the phone shows something, and if that matters, until its connection is so."""

@@ -147,8 +147,8 @@ class Visitor:
         return "\n  ".join([f"{time.monotonic():.1f} shown: {shown}", *self.complaints, *self._frames])
 
     def visit(self, query: str = "") -> None:
-        """Open the page."""
-        self.page.goto(self._url + query)
+        """Open the page. Its scripts have run then; whoever needs more waits for that."""
+        self.page.goto(self._url + query, wait_until="domcontentloaded")
 
     def enter(self, room_id: str) -> None:
         """Open the page for a room."""
