@@ -8,7 +8,7 @@ from harness.daemon import LISTENERS
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_case import PhoneCase
-from tests.browser.phone_visitor import phone, tab
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
 
@@ -128,6 +128,15 @@ class RestartTests(PhoneCase, OwnDaemonCase):
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 
+    def talk_without_a_server(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor]:
+        """Have Alice and Bob in a call, and the server stopped."""
+        alice, bob = self.in_browsers_of_their_own(stage)
+        self.talk(alice, bob)
+        in_reactor(self.daemon.stop)
+        for visitor in (alice, bob):
+            visitor.await_scene("call", "offline")
+        return alice, bob
+
     def test_a_restart(self) -> Deferred[None]:
         """The phone comes back by itself; a call that rang is over, which both say, and the next one comes about."""
 
@@ -157,11 +166,7 @@ class RestartTests(PhoneCase, OwnDaemonCase):
         """The picture goes on while the server restarts and has forgotten the call, and either side can end it."""
 
         def story(stage: Stage) -> None:
-            alice, bob = self.in_browsers_of_their_own(stage)
-            self.talk(alice, bob)
-            in_reactor(self.daemon.stop)
-            for visitor in (alice, bob):
-                visitor.await_scene("call", "offline")
+            alice, bob = self.talk_without_a_server(stage)
             in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
             for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
                 visitor.await_scene("call", "online")
@@ -178,11 +183,7 @@ class RestartTests(PhoneCase, OwnDaemonCase):
         """Hanging up while the server is away ends the call for both, beside an open drawer of its page, too."""
 
         def story(stage: Stage) -> None:
-            alice, bob = self.in_browsers_of_their_own(stage)
-            self.talk(alice, bob)
-            in_reactor(self.daemon.stop)
-            for visitor in (alice, bob):
-                visitor.await_scene("call", "offline")
+            alice, bob = self.talk_without_a_server(stage)
             alice.page.set_viewport_size({"width": 390, "height": 844})
             alice.inside.press("chat")
             alice.await_shown("call-hangup")
