@@ -29,6 +29,8 @@ log = Logger()
 
 _TOGETHER: Final = 500
 """Devices that are looked up in one transaction, at most."""
+_TOGETHER_FOR: Final = 0.25
+"""Seconds for which uses of devices are gathered: a statement costs more than a connection does."""
 
 UNUSED_FOR: Final = 7 * 86400.0
 """Seconds after which a device is forgotten at the earliest that a login has made and that was never used."""
@@ -105,6 +107,7 @@ class SqlAccounts:
         """Devices that were forgotten, since they were never used."""
         self._database = database
         self._run = run
+        self._clock = clock
         self._known = _Known(clock)
         self._waiting: _Questions = {}
         self._is_asking = False
@@ -151,11 +154,11 @@ class SqlAccounts:
             return
         self._used[address] = None
         if not self._is_noting:
-            self._note_used()
+            self._is_noting = True
+            self._clock.callLater(_TOGETHER_FOR, self._note_used)
 
     def _note_used(self) -> None:
-        """Write it down, for all that have come while the database was at work together."""
-        self._is_noting = True
+        """Write it down, for all that have come meanwhile together."""
         some = list(islice(self._used, _TOGETHER))
         for address in some:
             del self._used[address]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy.event import listen
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import DeviceInvalid
@@ -82,6 +85,7 @@ class ManyDevicesTests(SynchronousTestCase):
             token = self.log_in(name)
         self.log_in("again")
         self.fixture.accounts.used(DeviceAddress(PHONE, "connected"))
+        self.fixture.clock.advance(1)
         self.successResultOf(self.fixture.ways_to_wake.register(token, PushKind.WEBHOOK, "box"))
         self.log_in("never")
         self.fixture.clock.advance(8 * DAY)
@@ -89,6 +93,23 @@ class ManyDevicesTests(SynchronousTestCase):
         self.assertEqual(
             [contacts.Account(PHONE, 3), contacts.Account(FRIEND, 1)], contacts.accounts(self.fixture.database)
         )
+
+    def test_used_together(self) -> None:
+        """Uses of devices within a moment are looked up by one statement, and written by another one."""
+        statements: list[str] = []
+
+        def note(*args: Any) -> None:
+            if "account_device" in args[2]:
+                statements.append(args[2][:6])
+
+        for number in range(MOST):
+            self.log_in(f"tv{number}")
+        listen(self.fixture.database._engine, "before_cursor_execute", note)
+        for number in range(MOST):
+            self.fixture.accounts.used(DeviceAddress(PHONE, f"tv{number}"))
+        self.assertEqual([], statements)
+        self.fixture.clock.advance(1)
+        self.assertEqual(["SELECT", "UPDATE"], statements)
 
     def test_forgotten_device_comes_back(self) -> None:
         """A device that was forgotten is a new one when it logs in the next time."""
@@ -108,6 +129,7 @@ class DaemonTests(DaemonTestCase):
         self.begin(daemon)
         wire = self.device(8082, "tv")
         self.addCleanup(wire.leave)
+        self.reactor.advance(1)
         asked = {"phone": PHONE, "device_id": "new"}
         self.post(8083, "/account/login", phone=PHONE, device_id="pad")
         self.assertEqual(5, self.post(8083, "/account/login", **asked)["errorCode"])

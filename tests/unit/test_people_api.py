@@ -242,13 +242,14 @@ class OwnDevicesTests(PeopleApiCase):
     def test_list(self) -> None:
         """All devices of the phone are listed; it is said which one asks, and which are connected."""
         self.fixture.put_online(DeviceAddress(PHONE, "tv888"))
+        self.fixture.clock.advance(1)
         row = {"label": "", "last_used_at": None, "online": False, "this": False}
-        own = row | {"last_used_at": 0.0, "this": True}  # it has logged in twice
+        own = row | {"last_used_at": 1.0, "this": True}  # it has logged in twice
         self.assertEqual({"phone": own, "tv888": row | {"online": True}}, self.devices())
         self.assertTrue(self.devices(self.token)["tv888"]["this"])
-        self.fixture.clock.advance(5)
         self.fixture.accounts.used(DeviceAddress(PHONE, "tv888"))
-        self.assertEqual(5.0, self.devices()["tv888"]["last_used_at"])
+        self.fixture.clock.advance(5)
+        self.assertEqual(6.0, self.devices()["tv888"]["last_used_at"])
 
     def test_rename(self) -> None:
         """A device gives itself a label, and one that has shown its secret gives one to others."""
