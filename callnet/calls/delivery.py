@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeAlias, TypeVar, cast
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
 from callnet.calls.counts import CallCounts
@@ -25,6 +25,7 @@ from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Failed, Outcome, Refused, RoomId, Withdrawn
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
+from callnet.util.timers import EarliestTimer
 
 log = Logger()
 _log_offline = logged_unless_unavailable(log, "failed to answer that a device is offline")
@@ -169,49 +170,35 @@ class Registrar:
         self._retries = retries
 
     async def connect(
-        self,
-        device: DeviceAddress,
-        known: tuple[Known, ...] | None,
-        opened_at: float,
-        policy: Policy,
-        extended: bool,
-        call_waiting: bool,
+        self, session: DeviceSession, known: tuple[Known, ...] | None, opened_at: float, policy: Policy
     ) -> Attached | Overtaken:
         """Register a connection, opened at ``opened_at`` by the clock of this node.
 
         :param known: see :class:`callnet.calls.events.Connected`.
         :raises Unavailable: it was not registered, or (:class:`ConnectedInDoubt`) it may have been.
         """
+        device = session.address
+        connected = events.ExtendedConnected if session.extended else events.Connected
         # Whatever the previous attempt did, each attempt makes a connection that is newer than all others.
-        connected = events.ExtendedConnected if extended else events.Connected
-        doubts: list[Attached | Overtaken] = []
-        tried = 0
+        tried = [0]
         failure = Unavailable()
         for _ in range(_TRIES):
             since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, known, since, tried, policy, call_waiting)
-            reply: Attached | Overtaken
+            opened = connected(device, self._store.node, known, since, tried[-1], policy, session.call_waiting)
             try:
-                reply = await self._transactions.reply_to(opened)
+                reply: Attached | Overtaken = await self._transactions.reply_to(opened)
             except InDoubt as doubt:
                 failure = doubt
-                reply = cast(Attached | Overtaken, doubt.decision.reply)
-                doubts.append(reply)
-                if isinstance(reply, Attached):
-                    tried = reply.generation
+                tried.append(doubt.decision.reply.generation)
             except Unavailable as unavailable:
                 failure = unavailable  # the store is known to be away now: the next attempt goes on without it
             else:
                 return reply
-        if not doubts:
+        if len(tried) == 1:
             raise failure
-        self._undo(device, doubts)
+        for generation in tried[1:]:
+            self._retries.keep(events.Disconnected(device, generation))
         raise ConnectedInDoubt from failure
-
-    def _undo(self, device: DeviceAddress, replies: list[Attached | Overtaken]) -> None:
-        for reply in replies:
-            if isinstance(reply, Attached):
-                self._retries.keep(events.Disconnected(device, reply.generation))
 
 
 class DisplacedConnections:
@@ -222,27 +209,18 @@ class DisplacedConnections:
     """
 
     def __init__(self, clock: IReactorTime, close: Callable[[Displaced], None]) -> None:
-        self._clock = clock
         self._close = close
         self._waiting: deque[Displaced] = deque()
-        self._next: IDelayedCall | None = None
+        self._timer = EarliestTimer(clock, self._close_some)
+        self.stop: Final = self._timer.stop
 
     def add(self, message: Displaced) -> None:
         """Queue one connection."""
         self._waiting.append(message)
-        if self._next is None:
-            self._next = self._clock.callLater(0, self._close_some)
-
-    def stop(self) -> None:
-        """Drop the queue."""
-        self._waiting.clear()
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._timer.set_in(0.0)
 
     def _close_some(self) -> None:
-        self._next = None
         for _ in range(min(_AT_ONCE, len(self._waiting))):
             self._close(self._waiting.popleft())
         if self._waiting:
-            self._next = self._clock.callLater(0, self._close_some)
+            self._timer.set_in(0.0)

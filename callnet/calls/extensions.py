@@ -19,20 +19,21 @@ from callnet.calls.ports import (
     EVERY_NODE,
     PHONES_AT_ONCE,
     DeviceSession,
+    ExtendedDevice,
     IBus,
     ICallStore,
     IPreferences,
     IRoster,
-    Onlooker,
     Roster,
+    is_extended,
 )
 from callnet.calls.records import Active, DeviceRelay, PresenceChanged, Records
-from callnet.calls.switchboard import PerKeyQueue, Transactions, nothing
+from callnet.calls.switchboard import Transactions, nothing
 from callnet.calls.transaction import other_party
-from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
+from callnet.calls.transitions import NotYours, TooLate, late
 from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
-from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.deferreds import begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -79,8 +80,8 @@ class Presence:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._watches: dict[Onlooker, _Watch] = {}
-        self._onlookers: dict[str, dict[Onlooker, None]] = {}
+        self._watches: dict[ExtendedDevice, _Watch] = {}
+        self._onlookers: dict[str, dict[ExtendedDevice, None]] = {}
         """Keyed by the watched phone."""
         self._to_tell: dict[str, None] = {}
         """Changed phones to report to other nodes."""
@@ -107,7 +108,7 @@ class Presence:
             self._to_look_at.update(dict.fromkeys(seen))
             self._look_soon()
 
-    def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
+    def watch(self, onlooker: ExtendedDevice, phones: Collection[str]) -> None:
         """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
 
         It may have read its contacts before: it is told of those that went a moment ago, too.
@@ -125,7 +126,7 @@ class Presence:
             self._to_look_at.update(dict.fromkeys(phones))
             self._look_soon()
 
-    def leave(self, onlooker: Onlooker) -> None:
+    def leave(self, onlooker: ExtendedDevice) -> None:
         """Stop telling a device."""
         watch = self._watches.pop(onlooker, None)
         for phone in () if watch is None else watch.phones:
@@ -136,11 +137,11 @@ class Presence:
         if not self._onlookers and not self._to_tell:
             self._alarm.unset()
 
-    def onlookers_of(self, phones: Collection[str] | None) -> list[Onlooker]:
+    def onlookers_of(self, phones: Collection[str] | None) -> list[ExtendedDevice]:
         """The onlookers of these phones, or with ``None`` all."""
         return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
-    def watchers_of(self, phone: str) -> list[Onlooker]:
+    def watchers_of(self, phone: str) -> list[ExtendedDevice]:
         """The devices that are told of a phone."""
         return list(self._onlookers.get(phone, ()))
 
@@ -224,11 +225,11 @@ class ChangeNotices:
     def __init__(self, clock: IReactorTime, here: Mapping[DeviceAddress, DeviceSession]) -> None:
         self._clock = clock
         self._here = here
-        self._topics: dict[Onlooker, set[Topic]] = {}
+        self._topics: dict[ExtendedDevice, set[Topic]] = {}
         self._told_at = -inf
         self._alarm = EarliestTimer(clock, self._tell)
 
-    def note(self, onlooker: Onlooker, topics: Collection[Topic]) -> None:
+    def note(self, onlooker: ExtendedDevice, topics: Collection[Topic]) -> None:
         """Tell a device soon."""
         self._topics.setdefault(onlooker, set()).update(topics)
         self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
@@ -267,7 +268,7 @@ NO_ROSTER: Final = NoRoster()
 
 
 class Extensions:
-    """Requests of extended devices, each device's in their order.
+    """Requests of extended devices, handled in their turns (:attr:`RoomManager.submit`).
 
     :param here: the newest connections of devices on this node.
     :param notices: tells devices that data of their phones have changed.
@@ -278,7 +279,6 @@ class Extensions:
         store: ICallStore,
         bus: IBus,
         decisions: Transactions,
-        queue: PerKeyQueue,
         here: Mapping[DeviceAddress, DeviceSession],
         presence: Presence,
         roster: IRoster,
@@ -288,24 +288,23 @@ class Extensions:
         self._store = store
         self._bus = bus
         self._transactions = decisions
-        self._queue = queue
         self._here = here
         self._presence = presence
         self._roster = roster
         self._preferences = preferences
         self._notices = notices
 
-    def came(self, session: DeviceSession) -> None:
+    def came(self, session: ExtendedDevice) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
         self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
-    def _met(self, found: Roster, session: DeviceSession) -> None:
+    def _met(self, found: Roster, session: ExtendedDevice) -> None:
         if self._here.get(session.address) is session:
             if found.missed:
                 session.missed(found.missed)
             self._presence.watch(session, found.contacts)
 
-    def went(self, session: DeviceSession) -> None:
+    def went(self, session: ExtendedDevice) -> None:
         """Stop telling a lost or displaced device."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
@@ -339,11 +338,11 @@ class Extensions:
         sessions = self._presence.onlookers_of(phones)
         Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
 
-    async def _list_again(self, sessions: Iterable[Onlooker]) -> None:
+    async def _list_again(self, sessions: Iterable[ExtendedDevice]) -> None:
         for session in sessions:  # one after the other: there may be thousands
             self._list(await self._roster.contacts_of(session.address.phone), session)
 
-    def _list(self, phones: frozenset[str], session: Onlooker) -> None:
+    def _list(self, phones: frozenset[str], session: ExtendedDevice) -> None:
         if self._here.get(session.address) is session:
             self._presence.watch(session, phones)
 
@@ -351,7 +350,7 @@ class Extensions:
         """Tell the extended caller of a call that a device rings. Failures are ignored."""
         self._transactions.run(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
-    def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> Soon[TooLate | NotYours | NotToBeHad | None]:
+    async def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> TooLate | NotYours | None:
         """Deliver a signal to the other party of a call, if that has a socket and is extended.
 
         Returns the reply for the device, if any: it is not in such a call.
@@ -359,11 +358,6 @@ class Extensions:
         :param data: JSON.
         :raises Unavailable: the store cannot be reached, and nothing was delivered.
         """
-        return self._queue.submit(session.address, lambda: self._signal(session, room, data))
-
-    async def _signal(
-        self, session: DeviceSession, room: RoomId, data: bytes
-    ) -> TooLate | NotYours | NotToBeHad | None:
         device = session.address
         if self._here.get(device) is not session:
             return None
@@ -374,7 +368,7 @@ class Extensions:
         if is_late is not None:
             return is_late
         if not isinstance(call.state, Active):
-            return NotToBeHad(None)
+            return NotYours()
         if not call.state.signalled:
             await self._transactions.reply_to(events.Signalled(room, device))
         other = other_party(call, device)
@@ -383,22 +377,19 @@ class Extensions:
             self._bus.publish(there.node, DeviceRelay(other, call.room_for(other), data))
         return None
 
-    def pull(self, session: DeviceSession, room: RoomId) -> Soon[Accepted | NotToBeHad | None]:
+    async def pull(self, session: DeviceSession, room: RoomId) -> Accepted | TooLate | NotYours | None:
         """Take over a call from another device of the phone.
 
         :raises Unavailable: the store cannot be reached, and nothing has changed, or the result is unknown.
         """
-        return self._queue.submit(session.address, lambda: self._pull(session, room))
-
-    async def _pull(self, session: DeviceSession, room: RoomId) -> Accepted | NotToBeHad | None:
         if self._here.get(session.address) is not session:
             return None
         event = events.Pulled(session.address, room, session.generation)
-        reply: Accepted | NotToBeHad | None = await self._transactions.reply_to(event)
+        reply: Accepted | TooLate | NotYours | None = await self._transactions.reply_to(event)
         return reply
 
     def receive(self, message: DeviceRelay) -> None:
         """Deliver a message to its device."""
         session = self._here.get(message.to)
-        if session is not None:
+        if is_extended(session):
             session.signalled(message.room, message.data)

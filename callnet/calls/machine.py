@@ -13,7 +13,7 @@ from typing import Any, Final
 from callnet.calls import events, transitions
 from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.calls.transaction import Transaction
-from callnet.calls.transitions import NoSuchCall, NotToBeHad, Rings
+from callnet.calls.transitions import NoSuchCall, NotYours, Rings, TooLate
 from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
 
 
@@ -57,12 +57,12 @@ def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
     return reply
 
 
-def pull(tx: Transaction, event: events.Pulled) -> Accepted | NotToBeHad | None:
+def pull(tx: Transaction, event: events.Pulled) -> Accepted | TooLate | NotYours | None:
     """Put a device in the place of another one of its phone, if this is its newest connection."""
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
-    reply: Accepted | NotToBeHad = happen(tx, tx.call(event.room), event)
+    reply: Accepted | TooLate | NotYours = happen(tx, tx.call(event.room), event)
     return reply
 
 

@@ -15,24 +15,8 @@ from callnet.calls.records import CallRecord, Relay, SeatsRecord
 from callnet.calls.rooms import RoomManager
 from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
+from callnet.frames import page
 from callnet.frames.ice import IceServer
-from callnet.frames.page import (
-    BadPageFrame,
-    Hangup,
-    Join,
-    MediaSetup,
-    PageMessage,
-    PeerPage,
-    Pong,
-    RefusedSeat,
-    RelayFrom,
-    RelayTo,
-    Room,
-    RoomState,
-    SeatRefusal,
-    decode_page,
-    is_room_name,
-)
 from callnet.model import CloseCode, RoomId
 from callnet.util.deferreds import begin, or_else
 from callnet.util.logger import Logger
@@ -57,7 +41,7 @@ class PageSession:
         self.generation = 0
         self.room = RoomId("")
         self.is_open = True
-        self._joined: Join | None = None
+        self._joined: page.Join | None = None
         self._view: RoomView | None = None
         self._reach: Final = PageIce(ice, site, rooms.settings.longest, rooms.now)
         self._version = 0, _NONE
@@ -69,18 +53,18 @@ class PageSession:
     def received(self, payload: bytes) -> None:
         """Handle one frame. An invalid frame closes the socket, since callnet serves the page."""
         try:
-            frame = decode_page(payload)
-        except BadPageFrame:
+            frame = page.decode_page(payload)
+        except page.BadPageFrame:
             self._peer.close(CloseCode.BAD_FRAMES, "bad frame")
             return
         joined = self._joined
-        if isinstance(frame, Join):
+        if isinstance(frame, page.Join):
             self._join(frame)
         elif joined is None:
             self._peer.close(CloseCode.BAD_FRAMES, "join first")
-        elif isinstance(frame, RelayTo):
+        elif isinstance(frame, page.RelayTo):
             self._relay(joined, frame)
-        elif isinstance(frame, Hangup):
+        elif isinstance(frame, page.Hangup):
             or_else(self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key), self._failed)
         else:
             self._ping(frame.media)
@@ -91,39 +75,39 @@ class PageSession:
         if self._joined is not None:
             or_else(self._rooms.pages.leave(self._joined.key, self), self._failed)
 
-    def _join(self, frame: Join) -> None:
+    def _join(self, frame: page.Join) -> None:
         if self._joined is not None:
             self._peer.close(CloseCode.BAD_FRAMES, "joined already")
             return
-        if not is_room_name(frame.room_id):
+        if not page.is_room_name(frame.room_id):
             self._refuse("invalid")
             return
         self._joined = frame
         or_else(begin(self._take_seat(frame)), self._failed)
 
-    async def _take_seat(self, frame: Join) -> None:
+    async def _take_seat(self, frame: page.Join) -> None:
         reply = await self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
         if isinstance(reply, NoSeat):
             self._refuse(reply.reason)
         elif isinstance(reply, RoomOver):
-            self._send(Room("ended", reply.reason, None, ()))
+            self._send(page.Room("ended", reply.reason, None, ()))
 
-    def _ping(self, media: MediaSetup | None) -> None:
+    def _ping(self, media: page.MediaSetup | None) -> None:
         """Answer a ping, and send fresh ICE servers if it is time."""
         if media is not None:
             self._count(media)
         servers = self._reach.renewed()
         if servers is not None and self._view is not None:
             self._show(self._view, servers)
-        self._send(Pong())
+        self._send(page.Pong())
 
-    def _count(self, media: MediaSetup) -> None:
+    def _count(self, media: page.MediaSetup) -> None:
         """Count the media setup of a page: once for each socket, and only if another page is in the room."""
         if not self._has_told_of_media and self._view is not None and self._view.peer is not None:
             self._has_told_of_media = True
             self._rooms.counts.connected(media)
 
-    def _relay(self, joined: Join, frame: RelayTo) -> None:
+    def _relay(self, joined: page.Join, frame: page.RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
         if peer is not None and peer.session == frame.to:
             self._rooms.relay(Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data)))
@@ -157,7 +141,7 @@ class PageSession:
 
     def relayed(self, sender: str, data: bytes) -> None:
         """Deliver a message of the other page."""
-        self._send(RelayFrom(sender, Raw(data)))
+        self._send(page.RelayFrom(sender, Raw(data)))
 
     def displaced(self) -> None:
         """Close: a newer socket holds the seat."""
@@ -166,17 +150,17 @@ class PageSession:
     # To the socket
 
     def _show(self, seen: RoomView, ice_servers: Sequence[IceServer]) -> None:
-        peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
+        peer = None if seen.peer is None else page.PeerPage(seen.peer.session, seen.peer.empty_since is None)
         elapsed = None
         if peer is not None and self._answered_at is not None:
             elapsed = max(0.0, self._rooms.now() - self._answered_at)
-        self._send(Room(seen.state, seen.reason, peer, ice_servers, elapsed))
+        self._send(page.Room(seen.state, seen.reason, peer, ice_servers, elapsed))
 
-    def _send(self, message: PageMessage) -> None:
+    def _send(self, message: page.PageMessage) -> None:
         self._peer.send(_encode(message))
 
-    def _refuse(self, reason: SeatRefusal | Literal["invalid"]) -> None:
-        self._send(RefusedSeat(reason))
+    def _refuse(self, reason: page.SeatRefusal | Literal["invalid"]) -> None:
+        self._send(page.RefusedSeat(reason))
         self._peer.close(CloseCode.NO_SEAT, "no seat")
 
     def _failed(self, failure: Failure) -> None:
@@ -206,7 +190,7 @@ class PageIce:
         self._meets = False
         self._ends_by: float | None = None
 
-    def servers(self, state: RoomState, call: CallRecord | None) -> Sequence[IceServer]:
+    def servers(self, state: page.RoomState, call: CallRecord | None) -> Sequence[IceServer]:
         """The servers to send with the state of the room: unchanged for as long as they are valid.
 
         :param call: that of the room; ``None``: it was made up by hand.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from callnet.calls import events
 from callnet.calls.delivery import ArrivalBuffers
 from callnet.calls.outage import Retries
@@ -12,7 +14,6 @@ from callnet.calls.records import Relay, SeatNotice
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.switchboard import InDoubt, PerKeyQueue, Transactions
 from callnet.model import RoomId
-from callnet.util.deferreds import Soon
 
 _LOOK_AGAIN: Final = 0.25
 """Seconds until a waiting page tries again to get a seat."""
@@ -29,13 +30,13 @@ class Pages:
         self._seated: dict[tuple[RoomId, str], SeatSession] = {}
         self._arrivals: ArrivalBuffers[SeatNotice | Relay] = ArrivalBuffers(self._deliver)
 
-    def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
+    def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Deferred[SeatReply]:
         """Give the page load ``page`` a seat. From then on ``session`` is told of changes of the room.
 
         :param named: the room, which may go by an alias.
         :raises Unavailable: the store cannot be reached, and the page has no seat.
         """
-        return self._queue.submit(key, lambda: self._take(named, key, page, session))
+        return self._queue.submit(key, self._take, named, key, page, session)
 
     async def _take(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
         reply = await self._try(named, key, page, session)
@@ -77,9 +78,9 @@ class Pages:
         if older is not None:
             older.displaced()
 
-    def leave(self, key: str, session: SeatSession) -> Soon[None]:
+    def leave(self, key: str, session: SeatSession) -> Deferred[None]:
         """Record that the socket of a seated page has closed."""
-        return self._queue.submit(key, lambda: self._leave(key, session))
+        return self._queue.submit(key, self._leave, key, session)
 
     async def _leave(self, key: str, session: SeatSession) -> None:
         room = session.room
@@ -88,12 +89,12 @@ class Pages:
         del self._seated[room, key]
         await self._retries.settle(events.SeatEmptied(room, key, session.generation))
 
-    def hung_up(self, room: RoomId, key: str) -> Soon[None]:
+    def hung_up(self, room: RoomId, key: str) -> Deferred[None]:
         """End the call, or the meeting, of a page's room.
 
         :raises Unavailable: the store cannot be reached, and nothing has ended.
         """
-        return self._queue.submit(key, lambda: self._transactions.reply_to(events.PageHungUp(room, key)))
+        return self._queue.submit(key, self._transactions.reply_to, events.PageHungUp(room, key))
 
     def receive(self, message: SeatNotice | Relay) -> None:
         """Deliver a message to its page."""

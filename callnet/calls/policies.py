@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,8 +15,12 @@ from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
-from callnet.util.deferreds import Ready, Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
+
+log = Logger()
+_log_policy = logged_unless_unavailable(log, "failed to read a policy")
+_log_wake = logged_unless_unavailable(log, "failed to wake a device")
 
 
 class Orders:
@@ -40,14 +43,14 @@ class Orders:
         self._preferences = preferences
         self._here = here
 
-    def revoke(self, session: DeviceSession) -> Soon[None]:
+    def revoke(self, session: DeviceSession) -> Deferred[None]:
         """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
-        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
+        return self._queue.submit(device, self._retries.settle, events.Revoked(device, session.generation))
 
-    def revoke_absent(self, device: DeviceAddress) -> Soon[None]:
+    def revoke_absent(self, device: DeviceAddress) -> Deferred[None]:
         """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
-        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, None)))
+        return self._queue.submit(device, self._retries.settle, events.Revoked(device, None))
 
     def stop(self, room: RoomId) -> Soon[None]:
         """End a call for the operator."""
@@ -58,23 +61,20 @@ class Orders:
 
         :param policy: the one in the device's record already.
         """
-        found = self._preferences.of(session.address.phone)
-        if isinstance(found, Ready):
-            self._attach_policy(session, policy, found.value)
-        else:
-            found.addCallback(partial(self._attach_policy, session, policy))
+        or_else(begin(self._attach_policy(session, policy)), _log_policy)
 
-    def _attach_policy(self, session: DeviceSession, policy: Policy, found: Preferences) -> None:
+    async def _attach_policy(self, session: DeviceSession, policy: Policy) -> None:
+        found = await self._preferences.of(session.address.phone)
         if found is UNREADABLE:
             return  # a change event will follow
         session.preferences = found
         if found.policy != policy:  # it changed while this was written
             self.update_policy(session.address.phone, found)
 
-    def update_policy(self, phone: str, preferences: Preferences) -> Soon[None]:
+    def update_policy(self, phone: str, preferences: Preferences) -> Deferred[None]:
         """Apply a changed policy of a phone's owner."""
         every = DeviceAddress(phone, EVERY_DEVICE)
-        return self._queue.submit(every, lambda: self._update_policy(every, preferences))
+        return self._queue.submit(every, self._update_policy, every, preferences)
 
     async def _update_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
         for device_id in await self._devices_of(every.phone):
@@ -90,10 +90,6 @@ class Orders:
         except Unavailable:
             records = await self._store.read((phone,), (), guess=True)  # of those that this node knows
         return records.devices.get(phone, {}).keys()
-
-
-log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
 
 
 Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[DeliveryResult]]
@@ -115,7 +111,7 @@ class WakeRequests:
     def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
         """Wake the sleeping rung devices of a call."""
         for device in devices:
-            or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
+            or_else(begin(self._wake(room, caller, device)), _log_wake)
 
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)

@@ -30,11 +30,11 @@ from callnet.calls.delivery import (
     Respond,
 )
 from callnet.calls.extensions import NO_ROSTER, ChangeNotices, Extensions, Presence
-from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
+from callnet.calls.outage import AGAIN, End, OrphanHangups, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
-from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster
-from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
+from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster, is_extended
+from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay, Ringing
 from callnet.calls.registration import Overtaken
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
@@ -42,11 +42,14 @@ from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, To
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.util.deferreds import Soon, logged_unless_unavailable
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
 _ANSWER_TRIES: Final = 10
 """The number of further attempts of an answer while the store is away: for 5 s."""
+_RING_AGAIN: Final = 1.2
+"""Seconds until a call rings again whose devices could not be notified: a node that had lost its subscription may have
+it back. A caller is told of the failure within 2 s, and kept events are retried after 0.5 s."""
 
 Answer: TypeAlias = events.Accept | events.Refuse
 
@@ -91,11 +94,12 @@ class RoomManager:
         """The calls that this node knows (:meth:`callnet.calls.ports.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
         self._unknown = OrphanHangups(self._retries, self._transactions.reply_to)
-        self._redelivery = Redelivery(self._transactions, self._retries)
         self._deadlines = Deadlines(store, self._transactions, clock)
         self._queue = PerKeyQueue()
         self.in_turn: Final = self._queue.run
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
+        self.submit: Final = self._queue.submit
+        """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
@@ -105,7 +109,6 @@ class RoomManager:
             store,
             bus,
             self._transactions,
-            self._queue,
             self._devices,
             self.presence,
             roster,
@@ -139,13 +142,12 @@ class RoomManager:
 
     # Devices come and go
 
-    def attach(self, session: DeviceSession) -> Soon[None]:
+    def attach(self, session: DeviceSession) -> Deferred[None]:
         """Make ``session`` the newest connection of its device, and send possibly missed messages.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
-        opened_at = self._clock.seconds()
-        return self._queue.submit(session.address, lambda: self._attach(session, opened_at))
+        return self._queue.submit(session.address, self._attach, session, self._clock.seconds())
 
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
@@ -154,9 +156,7 @@ class RoomManager:
         known = None if older is None else older.known()
         with self._arrivals.arriving(device):
             try:
-                reply = await self._connecting.connect(
-                    device, known, opened_at, policy, session.extended, session.call_waiting
-                )
+                reply = await self._connecting.connect(session, known, opened_at, policy)
             except ConnectedInDoubt:
                 if older is not None:
                     older.displaced()
@@ -172,7 +172,7 @@ class RoomManager:
             if older is not None:
                 older.displaced()
             self.orders.attach_policy(session, policy)
-            if session.extended:
+            if is_extended(session):
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
             self._tell_missed(session, missed)
@@ -192,7 +192,7 @@ class RoomManager:
         self.in_turn(session.address, self._detach, session, self.now())
 
     def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
-        if session.extended:
+        if is_extended(session):
             self.extensions.went(session)
         if self._devices.get(session.address) is not session:
             return None
@@ -322,7 +322,20 @@ class RoomManager:
         self._bus.publish(message.node, message)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
-        self._redelivery.unreached(changes, addresses)
+        """Ring a call once more if no rung device could be notified; end it after the second time."""
+        for call in changes.calls:
+            if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
+                if call.version == 1:
+                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_unless_unavailable)
+                else:
+                    self._retries.keep(events.Unreachable(call.room, call.version))
+
+    async def _ring_again(self, call: CallRecord) -> None:
+        await self._retries.pause(_RING_AGAIN)
+        try:
+            await self._transactions.reply_to(events.RangInVain(call.room, call.version))
+        except Unavailable:
+            self._retries.keep(events.Unreachable(call.room, call.version))
 
     # Messages from the bus
 

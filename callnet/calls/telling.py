@@ -9,17 +9,7 @@ from msgspec import Struct
 
 from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
 from callnet.calls.transaction import first_party, has_pulled, other_in
-from callnet.frames.base import (
-    PAGE_OF,
-    REFUSALS,
-    Called,
-    CallFailed,
-    CallingBeHangup,
-    CallRefuse,
-    CallSuccess,
-    Message,
-    call_failed,
-)
+from callnet.frames import base
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 
 _BY_THE_CALLER = (Reason.CANCELLED,)
@@ -56,7 +46,7 @@ def outcome_of(call: CallRecord) -> Outcome | None:
 
 
 def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
-    if end.reason in REFUSALS:
+    if end.reason in base.REFUSALS:
         return Refused(call.room_for(call.caller), call.target, end.reason)
     if end.reason in _BY_THE_CALLER:
         # A caller that others took for gone may still be connected, to a node that they could not reach.
@@ -64,22 +54,22 @@ def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
     return Failed(call.target, end.reason)
 
 
-def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
+def answer(outcome: Outcome) -> base.CallSuccess | base.CallRefuse | base.CallFailed | None:
     """The answer to a caller for an outcome (§2.1)."""
     match outcome:
         case Accepted(room, callee):
-            return CallSuccess(callee.phone, callee.device_id, room, PAGE_OF + room)
+            return base.CallSuccess(callee.phone, callee.device_id, room, base.PAGE_OF + room)
         case Refused(room, asked, reason):
-            return CallRefuse(asked.phone, asked.device_id, room, reason)
+            return base.CallRefuse(asked.phone, asked.device_id, room, reason)
         case Failed(asked, reason):
-            return call_failed(asked, reason)
+            return base.call_failed(asked, reason)
         case Withdrawn():
             return None
 
 
 def notification_for(
     call: CallRecord, device: DeviceAddress, now: float, ring_time: float, goes_on: bool = False
-) -> Message | None:
+) -> base.Message | None:
     """The message to ``device`` about ``call`` in its current state, if any.
 
     A caller hears the outcome by its waiter; this is for everyone else, for changes after the outcome, and for a caller
@@ -95,7 +85,7 @@ def notification_for(
         if device not in state.devices or now >= rings_until:
             return None
         left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)
-        return Called(call.caller.phone, call.caller.device_id, room, left, PAGE_OF + room)
+        return base.Called(call.caller.phone, call.caller.device_id, room, left, base.PAGE_OF + room)
     answered = state if isinstance(state, Active) else state.was
     if isinstance(answered, Active) and device in answered.transferred_from:
         reason = Reason.MOVED
@@ -110,7 +100,7 @@ def notification_for(
     else:
         reason = _TO_OTHERS.get(state.reason, state.reason)
     fire = _known_party(call, answered, device)
-    return CallingBeHangup(fire.phone, fire.device_id, room, reason)
+    return base.CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:

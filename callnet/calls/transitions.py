@@ -37,24 +37,17 @@ class Rings(Struct, frozen=True):
 
 
 class TooLate(Struct, frozen=True):
-    """The reply to an acceptance after the call's end for its sender (§2.3)."""
+    """The reply to an acceptance or a takeover after the call's end for its sender (§2.3)."""
 
     reason: Reason
 
 
 class NotYours(Struct, frozen=True):
-    """The reply to a frame about a live call of other devices (§2.3)."""
+    """The reply to a frame about a live call of other devices, or one that cannot be taken over (§2.3, §2.5)."""
 
 
 class NoSuchCall(Struct, frozen=True):
     """The reply to the end of a call unknown so far."""
-
-
-class NotToBeHad(Struct, frozen=True):
-    """The reply to a failed takeover of a call (§2.5)."""
-
-    reason: Reason | None
-    """The reason of its end; ``None``: it still rings, or is no call of its phone."""
 
 
 # A device places a call: steps 2 to 7 of §2.4. ``call``: its current one
@@ -554,30 +547,30 @@ def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Si
         tx.put_call(call, replace(call.state, signalled=True))
 
 
-def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> NotToBeHad:
+def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> TooLate:
     """Nothing; the device is told that the call is over."""
-    return NotToBeHad(Reason.EXPIRED)
+    return TooLate(Reason.EXPIRED)
 
 
-def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotToBeHad:
+def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotYours:
     """Nothing; the device is told that it cannot take it over."""
-    return NotToBeHad(None)
+    return NotYours()
 
 
-def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> NotToBeHad:
+def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> TooLate | NotYours:
     """Nothing; the device is told that the call is over."""
     is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.target).phone)
-    return NotToBeHad(ending_reason(call, event.device) if is_of_phone else None)
+    return TooLate(ending_reason(call, event.device)) if is_of_phone else NotYours()
 
 
-def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotToBeHad:
+def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotYours:
     """The device replaces the other one of its phone, which is told."""
     device, comes = tx.device(event.device), event.device
     if comes in call.parties:
         return Accepted(call.room_for(comes), other_party(call, comes))
     leaves = next((party for party in call.parties if party.phone == comes.phone), None)
     if leaves is None or device is None:
-        return NotToBeHad(None)
+        return NotYours()
     own = tx.call_of(comes, device)
     if own is not None:
         leave_second(tx, device)
