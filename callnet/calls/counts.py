@@ -153,10 +153,6 @@ class LocalCalls:
                 return call
         return None
 
-    def has(self, device: DeviceAddress) -> bool:
-        """Return whether a device of this node rings or is in a call."""
-        return self.of(device) is not None
-
     def fills(self, room: RoomId) -> bool:
         """Return whether a room belongs to a live call or both of its seats are taken."""
         known = self._store.known()

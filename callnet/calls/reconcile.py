@@ -251,7 +251,7 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
     for address in () if call is None else call.parties:
         device = tx.device(address)
         if device is None:
-            tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, None, tx.now, room, None, None))
+            tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, lost_at=tx.now, room=room))
         elif tx.call_of(address) is None:
             tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
             if call is not None:

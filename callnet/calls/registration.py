@@ -54,10 +54,8 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     tx.keep_policy(event.device.phone, event.policy)
     if old is None:
         generation = tx.next_generation(0, event.opened_at)
-        waits = event.call_waiting
-        tx.put_device(
-            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy, (), waits)
-        )
+        new = DeviceRecord(event.device, 0, event.node, generation, connected=True)
+        tx.put_device(new, policy=policy, call_waiting=event.call_waiting)
         return _attached(tx, event, generation, Missed(None, None))
     known = tx.resolve(event.known) if event.known is not None else () if old.connected else old.known
     tx.require_unchanged(old.room, old.previous_room)
@@ -88,7 +86,7 @@ def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceReco
     rooms = newest_two(tx.call, event.device, tx.rooms_with(event.device))
     if rooms[0] is None:
         return None
-    return DeviceRecord(event.device, 0, event.node, 0, False, None, tx.now, *rooms, None)
+    return DeviceRecord(event.device, 0, event.node, 0, False, None, tx.now, *rooms)
 
 
 def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
@@ -153,7 +151,8 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
     if call is not None or tx.call(device.room) or tx.call(device.previous_room):
         tx.put_device(device)
     elif device.can_be_woken:
-        _fall_asleep(tx, device)
+        nothing = {"unheard": None, "lost_at": None, "room": None, "previous_room": None, "due": None, "known": ()}
+        tx.put_device(device, node=NOWHERE, **nothing)  # it falls asleep
     else:
         tx.forget(device)
 
@@ -167,16 +166,11 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
             happen(tx, tx.call_of(device.address), events.LostToken(device.address))
 
 
-def _fall_asleep(tx: Transaction, device: DeviceRecord) -> None:
-    """Mark a device as asleep after its grace period."""
-    tx.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous_room=None, due=None, known=())
-
-
 def sleep(tx: Transaction, event: events.Sleeps) -> None:
     """Record an unknown device as asleep."""
     if tx.device(event.device) is None:
         policy = event.policy.in_record_of(event.device.device_id)
-        tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
+        tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, connected=False, policy=policy))
         tx.keep_policy(event.device.phone, event.policy)
 
 

@@ -242,7 +242,7 @@ class Session:
 
     def is_in_call(self) -> bool:
         """Return whether the device rings or is in a call."""
-        return self._rooms.local_calls.has(self.address)
+        return self._rooms.local_calls.of(self.address) is not None
 
     def known(self) -> tuple[Known, ...]:
         """The device's confirmed knowledge of the outcomes of its calls (protocol §2.4).

@@ -17,7 +17,7 @@ from callnet.calls import events
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import ending_reason
-from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, unseated_at, without
+from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 
@@ -288,13 +288,13 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
     if not _has_moved(tx, event):
-        _refuse(tx, call, event.device, Reason.REFUSED)
+        _refuse(tx, call, event.device)
     return None
 
 
-def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
+def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
     """Let a rung device refuse for all."""
-    tx.end(call, reason, call.caller, *filter(device.__ne__, call.state.devices), by=device)
+    tx.end(call, Reason.REFUSED, call.caller, *filter(device.__ne__, call.state.devices), by=device)
 
 
 def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
@@ -325,7 +325,7 @@ def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAdd
     if device == call.caller:
         _cancel(tx, call, device)
     else:
-        _refuse(tx, call, device, Reason.REFUSED)
+        _refuse(tx, call, device)
 
 
 def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
@@ -376,8 +376,8 @@ def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ga
     """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
     if event.device == call.caller:
         _cancel(tx, call, event.device)
-    elif event.device in call.state.devices and not _rings_on_without(tx, call, event.device):
-        tx.end(call, Reason.BUSY, call.caller, event.device)
+    elif event.device in call.state.devices:
+        _stop_ringing(tx, call, event.device, Reason.BUSY, event.device)
 
 
 def active_gave_up(tx: Transaction, call: CallRecord[Active], event: events.GaveUp) -> None:
@@ -424,8 +424,8 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
         tx.end(call, Reason.REPLACED, other_in(call, state, device))
     elif isinstance(state, Ringing) and device == call.caller:
         _cancel(tx, call, device)
-    elif isinstance(state, Ringing) and not _rings_on_without(tx, call, device):
-        _refuse(tx, call, device, Reason.BUSY)
+    elif isinstance(state, Ringing):
+        _stop_ringing(tx, call, device, Reason.BUSY, by=device)
 
 
 def leave_second(tx: Transaction, device: DeviceRecord) -> None:
@@ -440,32 +440,26 @@ def leave_second(tx: Transaction, device: DeviceRecord) -> None:
 
 def ringing_due(tx: Transaction, call: CallRecord[Ringing], event: events.CallDue) -> None:
     """OVER ``no_answer`` after 45 s, ``offline`` if a dropped party has not reconnected: all are told."""
-    if call.due is None or call.due > tx.now:
-        return
-    awaited_until = call.state.awaited_until
-    if call.placed_at + tx.settings.ring_time <= tx.now:
-        _tell_all(tx, call, Reason.NO_ANSWER)
-    elif awaited_until is not None and awaited_until <= tx.now:
-        _tell_all(tx, call, Reason.OFFLINE)
-    else:
-        tx.put_call(call, call.state)  # the ring time was raised while it rang
-
-
-def _tell_all(tx: Transaction, call: CallRecord[Ringing], reason: Reason) -> None:
-    tx.end(call, reason, *call.parties)
+    due = _still_due(tx, call)
+    if due is not None:
+        has_rung = call.placed_at + tx.settings.ring_time <= tx.now
+        tx.end(due, Reason.NO_ANSWER if has_rung else Reason.OFFLINE, *call.parties)
 
 
 def active_due(tx: Transaction, call: CallRecord[Active], event: events.CallDue) -> None:
     """OVER ``too_long`` after 12 h, ``abandoned`` if nobody came to its room: both are told."""
+    due = _still_due(tx, call)
+    if due is not None:
+        has_lasted = call.state.since + tx.settings.longest <= tx.now
+        tx.end(due, Reason.TOO_LONG if has_lasted else Reason.ABANDONED, *call.parties)
+
+
+def _still_due(tx: Transaction, call: CallRecord) -> CallRecord | None:
+    """The record of a call, if it is due. Its deadline may have changed: the settings have, or there are seats."""
     if call.due is None or call.due > tx.now:
-        return
-    unseated = unseated_at(call.state, tx.seats(call.room), tx.settings)
-    if call.state.since + tx.settings.longest <= tx.now:
-        tx.end(call, Reason.TOO_LONG, *call.parties)
-    elif unseated is not None and unseated <= tx.now:
-        tx.end(call, Reason.ABANDONED, *call.parties)
-    else:
-        tx.put_call(call, call.state)
+        return None
+    again = tx.put_call(call, call.state)
+    return again if again.due is not None and again.due <= tx.now else None
 
 
 # A device cannot be reached, or is back
@@ -480,7 +474,7 @@ def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.Ra
 def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: events.Unreachable) -> None:
     """OVER ``unavailable``: all are told."""
     if call.version == event.version:
-        _tell_all(tx, call, Reason.UNAVAILABLE)
+        tx.end(call, Reason.UNAVAILABLE, *call.parties)
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
@@ -488,16 +482,23 @@ def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
-    if not _rings_on_without(tx, call, event.device):
-        tx.end(call, Reason.OFFLINE, call.caller)
+    _stop_ringing(tx, call, event.device, Reason.OFFLINE)
 
 
-def _rings_on_without(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
-    """Let a rung device stop ringing if others ring on; if not, nothing changes, and the caller must end the call."""
+def _stop_ringing(
+    tx: Transaction,
+    call: CallRecord[Ringing],
+    device: DeviceAddress,
+    reason: Reason,
+    *notified: DeviceAddress,
+    by: DeviceAddress | None = None,
+) -> None:
+    """Let a rung device stop ringing; after the last one the call is over, and the caller is notified."""
     others = without(call.state.devices, device)
     if others:
         tx.put_call(call, replace(call.state, devices=others))
-    return bool(others)
+    else:
+        tx.end(call, reason, call.caller, *notified, by=by)
 
 
 def active_lost_device(tx: Transaction, call: CallRecord[Active], event: events.LostDevice) -> None:
