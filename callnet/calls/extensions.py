@@ -10,9 +10,8 @@ from math import inf
 from typing import Final
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
 from callnet.calls import events
 from callnet.calls.ports import (
@@ -248,25 +247,6 @@ class ChangeNotices:
             self._alarm.set_in(0.0)
 
 
-@implementer(IRoster)
-class NoRoster:
-    """An empty roster: no contacts and no missed calls."""
-
-    def came(self, device: DeviceAddress) -> Deferred[Roster]:  # noqa: ARG002
-        """See :meth:`IRoster.came`."""
-        return succeed(Roster(frozenset(), ()))
-
-    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:  # noqa: ARG002
-        """See :meth:`IRoster.contacts_of`."""
-        return succeed(frozenset())
-
-    def went(self, device: DeviceAddress) -> None:
-        """See :meth:`IRoster.went`."""
-
-
-NO_ROSTER: Final = NoRoster()
-
-
 class Extensions:
     """Requests of extended devices, handled in their turns (:attr:`RoomManager.submit`).
 
@@ -340,11 +320,9 @@ class Extensions:
 
     async def _list_again(self, sessions: Iterable[ExtendedDevice]) -> None:
         for session in sessions:  # one after the other: there may be thousands
-            self._list(await self._roster.contacts_of(session.address.phone), session)
-
-    def _list(self, phones: frozenset[str], session: ExtendedDevice) -> None:
-        if self._here.get(session.address) is session:
-            self._presence.watch(session, phones)
+            contacts = await self._roster.contacts_of(session.address.phone)
+            if self._here.get(session.address) is session:
+                self._presence.watch(session, contacts)
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
         """Tell the extended caller of a call that a device rings. Failures are ignored."""

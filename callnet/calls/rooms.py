@@ -29,7 +29,7 @@ from callnet.calls.delivery import (
     Registrar,
     Respond,
 )
-from callnet.calls.extensions import NO_ROSTER, ChangeNotices, Extensions, Presence
+from callnet.calls.extensions import ChangeNotices, Extensions, Presence
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
@@ -72,7 +72,7 @@ class RoomManager:
         clock: IReactorTime,
         settings: CallSettings,
         preferences: IPreferences,
-        roster: IRoster = NO_ROSTER,
+        roster: IRoster,
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
     ) -> None:

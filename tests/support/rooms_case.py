@@ -19,6 +19,7 @@ from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
 from tests.support.later import later
+from tests.support.no_roster import NO_ROSTER
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.plain_preferences import OPEN
 
@@ -153,7 +154,9 @@ class RoomsCase(SynchronousTestCase):
 
     def make_rooms(self, store: ICallStore, **more: Any) -> RoomManager:
         """Make and start a node, and see that it leaves no timer behind."""
-        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN, **more)
+        rooms = RoomManager(
+            store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN, NO_ROSTER, **more
+        )
         rooms.start()
         return rooms
 

@@ -19,6 +19,7 @@ from callnet.ws import Opening, ServerSocket, ServerSocketFactory
 from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import TEXT
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.quiet import QuietTestCase
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
@@ -78,7 +79,7 @@ class StoreTests(QuietTestCase):
         """Connect two devices to a server whose store can fail."""
         super().setUp()
         self.store = FailingStore(self.world.store)
-        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, AT_ONCE, OPEN)
+        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, AT_ONCE, OPEN, NO_ROSTER)
         self.addCleanup(self.rooms.stop)
         self.signaling = SignalingFactory(
             self.rooms,
