@@ -125,9 +125,14 @@ class ArrivalBuffers(Generic[M]):
         self.kept: Final[dict[Hashable, list[M]]] = {}
         """Keyed by addressee."""
 
-    def arriving(self, addressee: Hashable) -> _Arriving[M]:
-        """Keep messages for ``addressee`` until the block ends."""
-        return _Arriving(self.kept, addressee, self._receive)
+    def begin(self, addressee: Hashable) -> None:
+        """Keep messages for ``addressee`` until :meth:`end`."""
+        self.kept[addressee] = []
+
+    def end(self, addressee: Hashable) -> None:
+        """Receive the kept messages."""
+        for message in self.kept.pop(addressee):
+            self._receive(message)
 
     def keep(self, addressee: Hashable, message: M) -> bool:
         """Keep a message if ``addressee`` is arriving, and return whether it is."""
@@ -136,24 +141,6 @@ class ArrivalBuffers(Generic[M]):
             return False
         kept.append(message)
         return True
-
-
-class _Arriving(Generic[M]):
-    """One arrival. A class, since a generator costs as much as the rest of an arrival."""
-
-    __slots__ = ("_addressee", "_kept", "_receive")
-
-    def __init__(self, kept: dict[Hashable, list[M]], addressee: Hashable, receive: Callable[[M], None]) -> None:
-        self._kept = kept
-        self._addressee = addressee
-        self._receive = receive
-
-    def __enter__(self) -> None:
-        self._kept[self._addressee] = []
-
-    def __exit__(self, *_: object) -> None:
-        for message in self._kept.pop(self._addressee):
-            self._receive(message)
 
 
 class ConnectedInDoubt(Unavailable):

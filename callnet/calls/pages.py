@@ -51,29 +51,30 @@ class Pages:
         return session.is_open
 
     async def _try(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        with self._arrivals.arriving(key):
+        self._arrivals.begin(key)
+        try:
             reply: SeatReply = await self._reply(named, key, page)
             if isinstance(reply, Seated):
                 session.room, session.generation = reply.seats.room, reply.generation
-                older = self._seated.get((session.room, key))
+                self._displace(session.room, key)
                 self._seated[session.room, key] = session
-                if older is not None:
-                    older.displaced()
                 session.deliver(reply.seats, reply.call)
-        return reply
+            return reply
+        finally:
+            self._arrivals.end(key)
 
     async def _reply(self, named: RoomId, key: str, page: str) -> Any:
         try:
             return await self._transactions.reply_to(events.SeatTaken(named, key, page, self._store.node))
         except InDoubt as doubt:
-            if isinstance(doubt.decision.reply, Seated):
-                self._give_up(key, doubt.decision.reply)
+            seated = doubt.decision.reply
+            if isinstance(seated, Seated):  # it must not stay taken
+                room = seated.seats.room
+                self._retries.keep(events.SeatEmptied(room, key, seated.generation))
+                self._displace(room, key)
             raise
 
-    def _give_up(self, key: str, seated: Seated) -> None:
-        """Empty a seat of unknown state."""
-        room = seated.seats.room
-        self._retries.keep(events.SeatEmptied(room, key, seated.generation))
+    def _displace(self, room: RoomId, key: str) -> None:
         older = self._seated.get((room, key))
         if older is not None:
             older.displaced()

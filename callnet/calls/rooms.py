@@ -154,17 +154,12 @@ class RoomManager:
         policy = await self._preferences.policy_of(device.phone)
         older = self._devices.get(device)
         known = None if older is None else older.known()
-        with self._arrivals.arriving(device):
-            try:
-                reply = await self._connecting.connect(session, known, opened_at, policy)
-            except ConnectedInDoubt:
-                if older is not None:
-                    older.displaced()
-                raise
+        self._arrivals.begin(device)
+        try:
+            reply = await self._connecting.connect(session, known, opened_at, policy)
             if isinstance(reply, Overtaken):
                 session.displaced()
                 return
-            missed = reply.missed
             session.began(reply.generation, reply.known)
             older = self._devices.get(device)  # unless it has been told meanwhile
             self._devices[device] = session
@@ -175,7 +170,13 @@ class RoomManager:
             if is_extended(session):
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
-            self._tell_missed(session, missed)
+            self._tell_missed(session, reply.missed)
+        except ConnectedInDoubt:
+            if older is not None:
+                older.displaced()
+            raise
+        finally:
+            self._arrivals.end(device)
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:

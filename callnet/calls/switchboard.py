@@ -27,7 +27,7 @@ from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
-from callnet.util.timers import PeriodicRuns, pause
+from callnet.util.timers import EarliestTimer, pause
 
 T = TypeVar("T")
 
@@ -218,25 +218,25 @@ class Deadlines:
         self._store = store
         self._transactions = decisions
         self._clock = clock
-        self._looks = PeriodicRuns(self._look, clock, _LOOK_EVERY)
-        self._running = False
+        self._timer = EarliestTimer(clock, self._look)
+        self._stopped = False
 
     def start(self) -> None:
         """Start the queries."""
-        self._running = True
-        self._looks.start()
+        self._timer.set_in(_LOOK_EVERY)
 
     def stop(self) -> None:
         """Stop the queries."""
-        self._running = False
-        self._looks.stop()
+        self._stopped = True
+        self._timer.stop()
 
-    def _look(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._act_on_due()).addErrback(_log_due)
+    def _look(self) -> None:
+        looked = Deferred.fromCoroutine(self._act_on_due()).addErrback(_log_due)
+        looked.addCallback(lambda _: self.start())
 
     async def _act_on_due(self) -> None:
         due = iter(await self._store.due(self._store.now()))
-        while self._running and (some := list(islice(due, _AT_ONCE))):
+        while not self._stopped and (some := list(islice(due, _AT_ONCE))):
             acts = (self._transactions.reply_to(_due_event(record)) for record in some)
             await DeferredList([Deferred.fromCoroutine(act).addErrback(_log_due) for act in acts])
             if len(some) == _AT_ONCE:

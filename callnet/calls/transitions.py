@@ -53,12 +53,15 @@ class NoSuchCall(Struct, frozen=True):
 # A device places a call: steps 2 to 7 of §2.4. ``call``: its current one
 
 
-def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
+def free_calls(tx: Transaction, _: None, event: events.Place, left: DeviceAddress | None = None) -> Outcome | Rings:
     """RINGING: ``called`` to the rung devices; or ``call_failed`` to the caller."""
     if not tx.records.complete:
         _require_known(tx, event.target)
     rung = _free_devices(tx, event)
-    return _not_free(tx, rung, event) if isinstance(rung, Reason) else _ring(tx, rung, event)
+    if not isinstance(rung, Reason):
+        return _ring(tx, rung, event)
+    again = _call_again(tx, left, event) if left is not None and rung is Reason.OFFLINE else None
+    return again or _not_free(tx, rung, event)
 
 
 def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
@@ -86,17 +89,11 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
     if second is not None and event.target.covers(second.caller):
         return ringing_calls(tx, second, event)
     _go_on_to_another(tx, call, event)
-    rung = _free_devices(tx, event)
-    if isinstance(rung, Reason):
-        again = _call_again(tx, other, event) if rung is Reason.OFFLINE else None
-        return again or _not_free(tx, rung, event)
-    return _ring(tx, rung, event)
+    return free_calls(tx, None, event, other)
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
     """Step 4: the caller leaves its current call, and one that waits."""
-    if not tx.records.complete:
-        _require_known(tx, event.target)
     caller = tx.device(event.caller)
     if caller is not None:
         leave_second(tx, caller)
@@ -357,18 +354,15 @@ def free_cancels(tx: Transaction, _: None, event: events.Cancel) -> NoSuchCall |
 
 def ringing_cancelled(tx: Transaction, call: CallRecord[Ringing], event: events.Cancel) -> None:
     """The caller: OVER ``cancelled``, all rung devices are told."""
-    is_meant = event.device == call.caller and call.target.phone == event.phone
-    if is_meant and call.placed_at <= event.sent_at:
+    if event.device == call.caller and call.target.phone == event.phone and call.placed_at <= event.sent_at:
         _cancel(tx, call, event.device)
 
 
 def active_cancelled(tx: Transaction, call: CallRecord[Active], event: events.Cancel) -> None:
     """A party that called the other: OVER ``hangup``, both are told."""
-    if event.device == call.caller:
-        is_meant = call.target.phone == event.phone
-    else:
-        is_meant = call.state.by_calling and call.caller.phone == event.phone
-    if is_meant and call.placed_at <= event.sent_at:
+    has_called = event.device == call.caller
+    called = call.target if has_called else call.caller
+    if called.phone == event.phone and (has_called or call.state.by_calling) and call.placed_at <= event.sent_at:
         tx.end(call, Reason.HANGUP, other_in(call, call.state, event.device), event.device)
 
 
