@@ -183,8 +183,10 @@ class RangInVain(RoomEvent, frozen=True):
     version: int
 
 
-class Unreachable(RangInVain, frozen=True):
+class Unreachable(RoomEvent, frozen=True):
     """... nor could one when the call was rung again."""
+
+    version: int
 
 
 class Revoked(_DeviceEvent, frozen=True):

@@ -53,15 +53,12 @@ class NoSuchCall(Struct, frozen=True):
 # A device places a call: steps 2 to 7 of §2.4. ``call``: its current one
 
 
-def free_calls(tx: Transaction, _: None, event: events.Place, left: DeviceAddress | None = None) -> Outcome | Rings:
+def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
     """RINGING: ``called`` to the rung devices; or ``call_failed`` to the caller."""
     if not tx.records.complete:
         _require_known(tx, event.target)
     rung = _free_devices(tx, event)
-    if not isinstance(rung, Reason):
-        return _ring(tx, rung, event)
-    again = _call_again(tx, left, event) if left is not None and rung is Reason.OFFLINE else None
-    return again or _not_free(tx, rung, event)
+    return _not_free(tx, rung, event) if isinstance(rung, Reason) else _ring(tx, rung, event)
 
 
 def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:
@@ -89,7 +86,10 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
     if second is not None and event.target.covers(second.caller):
         return ringing_calls(tx, second, event)
     _go_on_to_another(tx, call, event)
-    return free_calls(tx, None, event, other)
+    placed = free_calls(tx, None, event)
+    if isinstance(placed, Failed) and placed.reason is Reason.OFFLINE:
+        return _call_again(tx, other, event) or placed
+    return placed
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
