@@ -39,16 +39,14 @@ class Pages:
         return self._queue.submit(key, self._take, named, key, page, session)
 
     async def _take(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        reply = await self._try(named, key, page, session)
-        while isinstance(reply, NoSeat) and reply.may_wait and await self._waits(session):
+        while True:
             reply = await self._try(named, key, page, session)
-        return reply
-
-    async def _waits(self, session: SeatSession) -> bool:
-        """Pause for a waiting page; return whether it is still connected."""
-        session.waits()
-        await self._retries.pause(_LOOK_AGAIN)
-        return session.is_open
+            if not isinstance(reply, NoSeat) or not reply.may_wait:
+                return reply
+            session.waits()
+            await self._retries.pause(_LOOK_AGAIN)
+            if not session.is_open:
+                return reply
 
     async def _try(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
         self._arrivals.begin(key)

@@ -12,7 +12,6 @@ from callnet.calls.transaction import first_party, has_pulled, other_in
 from callnet.frames import base
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 
-_BY_THE_CALLER = (Reason.CANCELLED,)
 _TO_OTHERS = {
     Reason.REFUSED: Reason.REFUSED_ELSEWHERE,
     Reason.OFFLINE: Reason.EXPIRED,
@@ -48,7 +47,7 @@ def outcome_of(call: CallRecord) -> Outcome | None:
 def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
     if end.reason in base.REFUSALS:
         return Refused(call.room_for(call.caller), call.target, end.reason)
-    if end.reason in _BY_THE_CALLER:
+    if end.reason is Reason.CANCELLED:
         # A caller that others took for gone may still be connected, to a node that they could not reach.
         return Failed(call.target, Reason.UNAVAILABLE) if end.by is None else Withdrawn()
     return Failed(call.target, end.reason)
@@ -146,7 +145,7 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
         return None
     if isinstance(end.was, Ringing):
         # A device that was awaited until the end never heard that it was to ring.
-        silent = end.reason in _BY_THE_CALLER if device == call.caller else end.was.awaited_until is not None
+        silent = end.reason is Reason.CANCELLED if device == call.caller else end.was.awaited_until is not None
         if silent:
             return None
     return end.at
