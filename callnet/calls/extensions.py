@@ -9,7 +9,6 @@ from itertools import islice
 from math import inf
 from typing import Final
 
-from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -57,15 +56,6 @@ _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an ex
 _log_presence = logged_unless_unavailable(log, "failed to read presence")
 
 
-class _Watch(Struct):
-    """An onlooker's watched phones, and the devices reported online to it."""
-
-    phones: frozenset[str]
-    new: set[str]
-    """Phones that have yet to be read for the first time."""
-    online: set[DeviceAddress]
-
-
 class Presence:
     """The onlookers, the watched phones and their changes (protocol §2.5, ``presence``).
 
@@ -79,9 +69,11 @@ class Presence:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._watches: dict[ExtendedDevice, _Watch] = {}
-        self._onlookers: dict[str, dict[ExtendedDevice, None]] = {}
-        """Keyed by the watched phone."""
+        self._watches: dict[ExtendedDevice, Collection[str]] = {}
+        """The watched phones of each onlooker."""
+        self._onlookers: dict[str, dict[ExtendedDevice, set[DeviceAddress] | None]] = {}
+        """The onlookers of each watched phone, with its devices that they were told are online; ``None``: its records
+        have yet to be read for them."""
         self._to_tell: dict[str, None] = {}
         """Changed phones to report to other nodes."""
         self._to_look_at: dict[str, None] = {}
@@ -96,7 +88,7 @@ class Presence:
         """Record that a device of a phone may have come or gone here."""
         if self._onlookers or self._clock.seconds() < self._wanted_until:
             self._to_tell[phone] = None
-            self._look_soon()
+            self._schedule()
 
     def receive(self, message: PresenceChanged) -> None:
         """Record changes on another node or, with no phone named, that it has onlookers."""
@@ -105,7 +97,7 @@ class Presence:
         seen = [phone for phone in message.phones if phone in self._onlookers]
         if seen:
             self._to_look_at.update(dict.fromkeys(seen))
-            self._look_soon()
+            self._schedule()
 
     def watch(self, onlooker: ExtendedDevice, phones: Collection[str]) -> None:
         """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
@@ -114,21 +106,18 @@ class Presence:
         """
         if not self._onlookers:
             self._everybody_at, self._begins = self._clock.seconds(), True
-        known = self._watches.get(onlooker, _Watch(frozenset(), set(), set()))
+        online = {phone: self._onlookers[phone][onlooker] for phone in self._watches.get(onlooker, ())}
         self.leave(onlooker)
-        seen = known.phones - known.new
-        online = {device for device in known.online if device.phone in phones}
-        self._watches[onlooker] = _Watch(frozenset(phones), {phone for phone in phones if phone not in seen}, online)
+        self._watches[onlooker] = phones
         for phone in phones:
-            self._onlookers.setdefault(phone, {})[onlooker] = None
+            self._onlookers.setdefault(phone, {})[onlooker] = online.get(phone)
         if phones:
             self._to_look_at.update(dict.fromkeys(phones))
-            self._look_soon()
+            self._schedule()
 
     def leave(self, onlooker: ExtendedDevice) -> None:
         """Stop telling a device."""
-        watch = self._watches.pop(onlooker, None)
-        for phone in () if watch is None else watch.phones:
+        for phone in self._watches.pop(onlooker, ()):
             left = self._onlookers[phone]
             del left[onlooker]
             if not left:
@@ -148,13 +137,12 @@ class Presence:
         """Stop all reads."""
         self._alarm.stop()
 
-    def _look_soon(self) -> None:
-        if not self._is_looking:
-            self._look_at_time(self._looked_at + EVERY)
-
-    def _look_at_time(self, at: float) -> None:
-        """Read at ``at``, or now if that is past, or earlier if a read is scheduled before."""
-        self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
+    def _schedule(self) -> None:
+        """Read soon if there are changes, else when all phones must be read again."""
+        if not self._is_looking and (self._onlookers or self._to_tell):
+            has_changes = self._to_tell or self._to_look_at
+            at = self._looked_at + EVERY if has_changes else self._everybody_at
+            self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
 
     def _look(self) -> None:
         self._looked_at = self._clock.seconds()
@@ -172,10 +160,7 @@ class Presence:
 
     def _go_on(self) -> None:
         self._is_looking = False
-        if self._to_tell or self._to_look_at:
-            self._look_soon()
-        elif self._onlookers:
-            self._look_at_time(self._everybody_at)
+        self._schedule()
 
     def _tell_nodes(self) -> None:
         phones, self._to_tell = list(self._to_tell), {}
@@ -201,18 +186,16 @@ class Presence:
         of_phone = records.devices.get(phone, {}).values()
         there = [device for device in of_phone if device.connected]
         gone = [device for device in of_phone if device.lost_at is not None]
-        for onlooker in list(self._onlookers.get(phone, ())):
-            watch, asker = self._watches[onlooker], onlooker.address.phone
-            seen = {device.address for device in there if records.may_call(asker, device, date)}
-            known = {device for device in watch.online if device.phone == phone}
-            told = known
-            if phone in watch.new:
-                watch.new.remove(phone)
-                told = known | {device.address for device in gone if records.may_call(asker, device, date)}
-            for device in sorted(seen ^ told):
+        onlookers = self._onlookers.get(phone, {})
+        for onlooker, known in list(onlookers.items()):
+            asker = onlooker.address.phone
+            seen, left = (
+                {device.address for device in devices if records.may_call(asker, device, date)}
+                for devices in (there, gone)
+            )
+            onlookers[onlooker] = seen
+            for device in sorted(seen ^ (left if known is None else known)):
                 onlooker.sees(device, device in seen)
-            watch.online -= known
-            watch.online |= seen
 
 
 class ChangeNotices:
