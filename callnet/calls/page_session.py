@@ -124,7 +124,7 @@ class PageSession:
         if self._joined is None or version <= self._version:
             return
         self._version = version
-        if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
+        if self._joined.key not in (seat.key for seat in seats.taken):
             self._refuse(FULL)  # the store lost its records, and other pages were faster
             return
         seen = view(seats, call, self._joined.key)

@@ -241,6 +241,11 @@ class SeatsRecord(Struct, frozen=True, array_like=True):
     closed: bool = False
     """A page hung up a room that has no call; the next page starts a new meeting."""
 
+    @property
+    def taken(self) -> list[Seat]:
+        """The seats of pages that are there, or for which they are kept."""
+        return [seat for seat in self.seats if seat is not None]
+
 
 class Records(Struct, frozen=True):
     """A read-only view of the requested part of the store."""

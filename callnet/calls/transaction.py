@@ -330,8 +330,8 @@ class Transaction(Struct):
         notices += [
             SeatNotice(seat.key, seats, self.call(seats.room))
             for seats in finished
-            for seat in seats.seats
-            if seat is not None and seat.empty_since is None
+            for seat in seats.taken
+            if seat.empty_since is None
         ]
         return finished
 
@@ -348,14 +348,14 @@ class Transaction(Struct):
 def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
     """The due time of a room's seats: to free one, or to end an abandoned call."""
     if call is None:
-        emptied = [seat.empty_since for seat in seats.seats if seat is not None and seat.empty_since is not None]
+        emptied = [seat.empty_since for seat in seats.taken if seat.empty_since is not None]
         return min(emptied) + SEAT_KEPT if emptied else None
     return abandoned_at(seats, call.state) if isinstance(call.state, Active) else None
 
 
 def abandoned_at(seats: SeatsRecord, call: Active) -> float | None:
     """The end of an active call with empty seats (§2.4), if they are empty."""
-    taken = [seat for seat in seats.seats if seat is not None]
+    taken = seats.taken
     emptied = [max(seat.empty_since, call.since) for seat in taken if seat.empty_since is not None]
     limits = []
     if taken and len(emptied) == len(taken):

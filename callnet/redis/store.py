@@ -208,10 +208,7 @@ class SharedCallStore:
             return self._cache.was_put_in(notice.to, notice.call.room)
         if isinstance(notice, Displaced):
             return self._cache.is_here(notice.node)
-        return any(
-            seat is not None and seat.key == notice.key and self._cache.is_here(seat.node)
-            for seat in notice.seats.seats
-        )
+        return any(seat.key == notice.key and self._cache.is_here(seat.node) for seat in notice.seats.taken)
 
     def failed(self, call: CallRecord[Over]) -> None:
         """See :meth:`callnet.calls.ports.ICallStore.failed`."""
