@@ -46,7 +46,7 @@ class Orders:
     def revoke(self, session: DeviceSession) -> Deferred[None]:
         """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
-        return self._queue.submit(device, self._retries.settle, events.Revoked(device, session.generation))
+        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
 
     def revoke_absent(self, device: DeviceAddress) -> Deferred[None]:
         """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
