@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Final, Literal
 
@@ -11,7 +11,7 @@ from msgspec.json import Encoder
 from twisted.python.failure import Failure
 
 from callnet.calls.ports import IPeer, Servers
-from callnet.calls.records import CallRecord, Relay, SeatsRecord
+from callnet.calls.records import Active, CallRecord, Relay, SeatsRecord
 from callnet.calls.rooms import RoomManager
 from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
 from callnet.errors import Unavailable
@@ -43,9 +43,14 @@ class PageSession:
         self.is_open = True
         self._joined: page.Join | None = None
         self._view: RoomView | None = None
-        self._reach: Final = PageIce(ice, site, rooms.settings.longest, rooms.now)
+        self._answer: Active | None = None
+        """That of the call in the room: there is none in a room made up by hand."""
         self._version = 0, _NONE
-        self._answered_at: float | None = None
+        self._ice: Final = ice
+        self._site: Final = site
+        self._servers: Sequence[IceServer] = ()
+        self._ask_at = -inf
+        """The time at which the ICE servers must be asked for again."""
         self._has_told_of_media = False
 
     # From the socket
@@ -96,9 +101,9 @@ class PageSession:
         """Answer a ping, and send fresh ICE servers if it is time."""
         if media is not None:
             self._count(media)
-        servers = self._reach.renewed()
-        if servers is not None and self._view is not None:
-            self._show(self._view, servers)
+        before = self._servers
+        if self._view is not None and self._view.state == "meeting" and self._fresh_servers() != before:
+            self._show(self._view)
         self._send(page.Pong())
 
     def _count(self, media: page.MediaSetup) -> None:
@@ -129,15 +134,14 @@ class PageSession:
             return
         seen = view(seats, call, self._joined.key)
         if seen != self._view:
-            self._view = seen
-            self._answered_at = None if call is None or call.answer is None else call.answer.since
-            self._show(seen, self._reach.servers(seen.state, call))
+            self._view, self._answer = seen, None if call is None else call.answer
+            self._show(seen)
 
     def waits(self) -> None:
         """Tell the page once that it has no seat yet."""
         if self._view is None:
             self._view = RoomView("waiting", "", None)
-            self._show(self._view, ())
+            self._show(self._view)
 
     def relayed(self, sender: str, data: bytes) -> None:
         """Deliver a message of the other page."""
@@ -149,12 +153,28 @@ class PageSession:
 
     # To the socket
 
-    def _show(self, seen: RoomView, ice_servers: Sequence[IceServer]) -> None:
+    def _show(self, seen: RoomView) -> None:
         peer = None if seen.peer is None else page.PeerPage(seen.peer.session, seen.peer.empty_since is None)
-        elapsed = None
-        if peer is not None and self._answered_at is not None:
-            elapsed = max(0.0, self._rooms.now() - self._answered_at)
-        self._send(page.Room(seen.state, seen.reason, peer, ice_servers, elapsed))
+        answer = self._answer
+        elapsed = None if peer is None or answer is None else max(0.0, self._rooms.now() - answer.since)
+        # Servers are offered only while the two pages may meet.
+        servers = self._fresh_servers() if seen.state == "meeting" else ()
+        self._send(page.Room(seen.state, seen.reason, peer, servers, elapsed))
+
+    def _fresh_servers(self) -> Sequence[IceServer]:
+        """The ICE servers for the page, which change when they expire.
+
+        In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which
+        anybody can do, has none unless the operator enables it.
+        """
+        now = self._rooms.now()
+        if now >= self._ask_at:
+            if self._answer is None:
+                told = self._ice.for_made_up_room(self._site)
+            else:
+                told = self._ice.for_call(self._site, self._answer.since + self._rooms.settings.longest - now)
+            self._servers, self._ask_at = told.servers, now + told.good_for
+        return self._servers
 
     def _send(self, message: page.PageMessage) -> None:
         self._peer.send(_encode(message))
@@ -167,54 +187,3 @@ class PageSession:
         if not failure.check(Unavailable):
             log.failure("failed to handle a page's request", failure)
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
-
-
-class PageIce:
-    """The ICE servers of one page, offered only while the two pages of the room may meet.
-
-    In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which anybody
-    can do, has none unless the operator enables it.
-
-    :param site: the origin of the page (:func:`callnet.util.net.site_of`).
-    :param longest: the maximum duration of a call after its answer, in seconds.
-    :param now: the time on the clock of the records.
-    """
-
-    def __init__(self, ice: Servers, site: str | None, longest: float, now: Callable[[], float]) -> None:
-        self._ice = ice
-        self._site = site
-        self._longest = longest
-        self._now = now
-        self._servers: Sequence[IceServer] = ()
-        self._ask_at = -inf
-        self._meets = False
-        self._ends_by: float | None = None
-
-    def servers(self, state: page.RoomState, call: CallRecord | None) -> Sequence[IceServer]:
-        """The servers to send with the state of the room: unchanged for as long as they are valid.
-
-        :param call: that of the room; ``None``: it was made up by hand.
-        """
-        self._meets = state == "meeting"
-        self._ends_by = None if call is None else (0.0 if call.answer is None else call.answer.since) + self._longest
-        if not self._meets:
-            return ()
-        self._ask_if_due()
-        return self._servers
-
-    def renewed(self) -> Sequence[IceServer] | None:
-        """Fresh servers to send though the room has not changed; ``None``: the current ones are still valid."""
-        before = self._servers
-        if self._meets:
-            self._ask_if_due()
-        return None if self._servers == before else self._servers
-
-    def _ask_if_due(self) -> None:
-        now = self._now()
-        if now < self._ask_at:
-            return
-        if self._ends_by is None:
-            told = self._ice.for_made_up_room(self._site)
-        else:
-            told = self._ice.for_call(self._site, self._ends_by - now)
-        self._servers, self._ask_at = told.servers, now + told.good_for
