@@ -132,8 +132,7 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
     if device is not None and device.connected and device.generation == event.generation:
         known = tuple(one for one in tx.resolve(event.known) if one.room in (device.room, device.previous_room))
         tx.put_device(device, connected=False, lost_at=min(event.at, tx.now), known=known)
-        leave_second(tx, device)
-        happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
+        _happen_to(tx, device, events.LostDevice(event.device))
 
 
 def due(tx: Transaction, event: events.DeviceDue) -> None:
@@ -143,8 +142,7 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         return
     if device.lost_at is not None and device.lost_at + tx.settings.grace > tx.now:
         tx.put_device(device)  # its node is dead, and its loss has not been recorded yet
-        leave_second(tx, device)
-        happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
+        _happen_to(tx, device, events.LostDevice(event.device))
         return
     call = tx.call_of(event.device)
     happen(tx, call, events.GraceOver(event.device))
@@ -162,8 +160,13 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
     for device in tx.devices_of(event.device.phone):
         is_meant = not device.connected if event.generation is None else device.generation == event.generation
         if is_meant and event.device.covers(device.address):
-            leave_second(tx, device)
-            happen(tx, tx.call_of(device.address), events.LostToken(device.address))
+            _happen_to(tx, device, events.LostToken(device.address))
+
+
+def _happen_to(tx: Transaction, device: DeviceRecord, event: events.LostDevice | events.LostToken) -> None:
+    """Apply an event to the call of a device, which leaves a second one that rings."""
+    leave_second(tx, device)
+    happen(tx, tx.call_of(device.address), event)
 
 
 def sleep(tx: Transaction, event: events.Sleeps) -> None:

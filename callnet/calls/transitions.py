@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
-from callnet.calls.telling import ending_reason
+from callnet.calls.telling import began_at, ending_reason
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
@@ -162,6 +162,7 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
     addresses = tuple(map(_address, rung))
     # A page on another node, which cannot look the alias up, would wait in a room made up by hand.
     has_aliases = len(addresses) > 1 and not tx.records.alone
+    aliases = [(one, alias_of(event.secret, number)) for number, one in enumerate(addresses)] if has_aliases else ()
     call = CallRecord(
         room,
         0,
@@ -171,16 +172,12 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
         addresses,
         tx.now,
         extended=(event.caller,) if event.extended else (),
-        aliases=_aliases(addresses, event.secret) if has_aliases else (),
+        aliases=tuple(aliases),
     )
     tx.put_call(call, call.state, *addresses)
     tx.put_in(room, rung if caller is None else (caller, *rung))
     asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
     return Rings(room, tuple(asleep))
-
-
-def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[DeviceAddress, RoomId], ...]:
-    return tuple((device, alias_of(secret, number)) for number, device in enumerate(rung))
 
 
 def unreached(
@@ -266,17 +263,14 @@ def _accept(
 
 
 def answered_accepted(
-    tx: Transaction,
-    call: CallRecord[Active | Over],
-    event: events.Accept,
+    tx: Transaction, call: CallRecord[Active | Over], event: events.Accept
 ) -> TooLate | NotYours | None:
     """A device that is no longer in it is told so; if it rang as a second call, the first is OVER ``replaced``."""
     is_late = late(call, event.device)
     first = tx.call_of(event.device) if isinstance(is_late, TooLate) else None
-    if first is not None and isinstance(first.state, Active):
-        has_waited = event.device in call.targets and call.placed_at > first.state.since
-        if has_waited:  # the device has left the first for it
-            goes_on(tx, first, event.device)
+    is_talking = first is not None and isinstance(first.state, Active) and event.device in call.targets
+    if first is not None and is_talking and call.placed_at > began_at(first):  # the device has left the first for it
+        goes_on(tx, first, event.device)
     return is_late
 
 
