@@ -18,10 +18,6 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 
-log = Logger()
-_log_policy = logged_unless_unavailable(log, "failed to read a policy")
-_log_wake = logged_unless_unavailable(log, "failed to wake a device")
-
 
 class Orders:
     """Administrative requests. They are carried out when the store is back, if it is away.
@@ -61,7 +57,7 @@ class Orders:
 
         :param policy: the one in the device's record already.
         """
-        or_else(begin(self._attach_policy(session, policy)), _log_policy)
+        begin(self._attach_policy(session, policy))
 
     async def _attach_policy(self, session: DeviceSession, policy: Policy) -> None:
         found = await self._preferences.of(session.address.phone)
@@ -92,6 +88,10 @@ class Orders:
         return records.devices.get(phone, {}).keys()
 
 
+log = Logger()
+_log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
+
+
 Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[DeliveryResult]]
 
 
@@ -111,7 +111,7 @@ class WakeRequests:
     def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
         """Wake the sleeping rung devices of a call."""
         for device in devices:
-            or_else(begin(self._wake(room, caller, device)), _log_wake)
+            or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
 
     async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
         name = (await self._preferences.of(device.phone)).name_of(caller.phone)
