@@ -25,7 +25,7 @@ from callnet.calls.rules import Decision, decide
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.deferreds import Ready, begin, logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer, pause
 
@@ -183,13 +183,7 @@ class PerKeyQueue:
         begins.
         """
         result: Deferred[T] = Deferred()
-
-        def start() -> Waits:
-            done = Deferred.fromCoroutine(work(*asked))
-            done.chainDeferred(result)
-            return None if done.called else done
-
-        self.run(owner, start)
+        self.run(owner, _hand_over, result, work, *asked)
         return result
 
     def is_awaited(self, owner: object) -> bool:
@@ -209,6 +203,15 @@ class PerKeyQueue:
                 return
             done.addErrback(_log_request)
         del self._waiting[owner]
+
+
+def _hand_over(result: Deferred[T], work: Callable[..., Coroutine[Any, Any, T]], *asked: Any) -> Waits:
+    done = begin(work(*asked))
+    if isinstance(done, Ready):
+        result.callback(done.value)
+        return None
+    done.chainDeferred(result)
+    return done
 
 
 class Deadlines:
