@@ -151,14 +151,6 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
     return end.at
 
 
-def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """The time of the decision behind :func:`notification_for`; ``None`` if nothing must be delivered."""
-    state = call.state
-    if not isinstance(state, Active) or device in state.transferred_from:
-        return end_effective_at(call, device)
-    return state.moved_at if has_pulled(call, device) else state.since
-
-
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
     answered = call.answer
     return answered is not None and device != answered.callee and device in call.targets
