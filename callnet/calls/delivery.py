@@ -1,4 +1,4 @@
-"""Delivery: waiters for the outcomes of calls, registration of devices, and buffers for messages to arriving devices.
+"""Delivery: waiters for the outcomes of calls, and buffers for messages to arriving devices.
 
 The answer ``offline`` (protocol §2.1) is sent a fixed time after the call was read: its delay must not reveal whether a
 device is connected, known, or has blocked the caller.
@@ -12,16 +12,11 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
-from callnet.calls import events
 from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
-from callnet.calls.ports import DeviceSession, ICallStore
-from callnet.calls.preferences import Policy
-from callnet.calls.records import Active, CallRecord, Displaced, Known, Over
-from callnet.calls.registration import Attached, Overtaken
-from callnet.calls.switchboard import InDoubt, Transactions
+from callnet.calls.ports import DeviceSession
+from callnet.calls.records import Active, CallRecord, Displaced, Over
 from callnet.calls.telling import outcome_of
-from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Failed, Outcome, Refused, RoomId, Withdrawn
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
@@ -106,8 +101,6 @@ class OfflineAnswers:
             respond(outcome, None)
 
 
-_TRIES: Final = 3
-"""The number of attempts to register a connection."""
 _AT_ONCE: Final = 50
 """Connections closed in one turn of the reactor: thousands may have left a node that was suspended."""
 
@@ -141,51 +134,6 @@ class ArrivalBuffers(Generic[M]):
             return False
         kept.append(message)
         return True
-
-
-class ConnectedInDoubt(Unavailable):
-    """The newest connection of the device is unknown; the device must not stay connected to this node."""
-
-
-class Registrar:
-    """Registers connections, with retries until the result is known."""
-
-    def __init__(self, store: ICallStore, clock: IReactorTime, decisions: Transactions, retries: Retries) -> None:
-        self._store = store
-        self._clock = clock
-        self._transactions = decisions
-        self._retries = retries
-
-    async def connect(
-        self, session: DeviceSession, known: tuple[Known, ...] | None, opened_at: float, policy: Policy
-    ) -> Attached | Overtaken:
-        """Register a connection, opened at ``opened_at`` by the clock of this node.
-
-        :param known: see :class:`callnet.calls.events.Connected`.
-        :raises Unavailable: it was not registered, or (:class:`ConnectedInDoubt`) it may have been.
-        """
-        device = session.address
-        connected = events.ExtendedConnected if session.extended else events.Connected
-        # Whatever the previous attempt did, each attempt makes a connection that is newer than all others.
-        tried = [0]
-        failure = Unavailable()
-        for _ in range(_TRIES):
-            since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, known, since, tried[-1], policy, session.call_waiting)
-            try:
-                reply: Attached | Overtaken = await self._transactions.reply_to(opened)
-            except InDoubt as doubt:
-                failure = doubt
-                tried.append(doubt.decision.reply.generation)
-            except Unavailable as unavailable:
-                failure = unavailable  # the store is known to be away now: the next attempt goes on without it
-            else:
-                return reply
-        if len(tried) == 1:
-            raise failure
-        for generation in tried[1:]:
-            self._retries.keep(events.Disconnected(device, generation))
-        raise ConnectedInDoubt from failure
 
 
 class DisplacedConnections:

@@ -20,22 +20,15 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
-from callnet.calls.delivery import (
-    ArrivalBuffers,
-    ConnectedInDoubt,
-    DisplacedConnections,
-    OfflineAnswers,
-    OutcomeWaiters,
-    Registrar,
-    Respond,
-)
+from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OfflineAnswers, OutcomeWaiters, Respond
 from callnet.calls.extensions import ChangeNotices, Extensions, Presence
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster, is_extended
+from callnet.calls.preferences import Policy
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay, Ringing
-from callnet.calls.registration import Overtaken
+from callnet.calls.registration import Attached, Overtaken
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
@@ -45,6 +38,8 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, 
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
+_REGISTRATION_TRIES: Final = 3
+"""The number of attempts to register a connection."""
 _ANSWER_TRIES: Final = 10
 """The number of further attempts of an answer while the store is away: for 5 s."""
 _RING_AGAIN: Final = 1.2
@@ -101,19 +96,11 @@ class RoomManager:
         self.submit: Final = self._queue.submit
         """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
-        self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
-            store,
-            bus,
-            self._transactions,
-            self._devices,
-            self.presence,
-            roster,
-            preferences,
-            self._notices,
+            store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices
         )
         self._waiters = OutcomeWaiters(self.counts)
         self._offline = OfflineAnswers(clock, self._retries)
@@ -152,16 +139,14 @@ class RoomManager:
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
         policy = await self._preferences.policy_of(device.phone)
-        older = self._devices.get(device)
-        known = None if older is None else older.known()
         self._arrivals.begin(device)
         try:
-            reply = await self._connecting.connect(session, known, opened_at, policy)
+            reply = await self._register(session, opened_at, policy)
             if isinstance(reply, Overtaken):
                 session.displaced()
                 return
             session.began(reply.generation, reply.known)
-            older = self._devices.get(device)  # unless it has been told meanwhile
+            older = self._devices.get(device)
             self._devices[device] = session
             self._waiters.withdraw(device)
             if older is not None:
@@ -171,12 +156,37 @@ class RoomManager:
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
             self._tell_missed(session, reply.missed)
-        except ConnectedInDoubt:
-            if older is not None:
-                older.displaced()
-            raise
         finally:
             self._arrivals.end(device)
+
+    async def _register(self, session: DeviceSession, opened_at: float, policy: Policy) -> Attached | Overtaken:
+        """Register a connection, opened at ``opened_at`` by the clock of this node.
+
+        :raises Unavailable: it was not registered, or it may have been: then the older one here is closed, too.
+        """
+        device, older = session.address, self._devices.get(session.address)
+        known = None if older is None else older.known()
+        connected = events.ExtendedConnected if session.extended else events.Connected
+        # Whatever the previous attempt did, each attempt makes a connection that is newer than all others.
+        tried = [0]
+        failure = Unavailable()
+        for _ in range(_REGISTRATION_TRIES):
+            since = opened_at + (self.now() - self._clock.seconds())
+            event = connected(device, self._store.node, known, since, tried[-1], policy, session.call_waiting)
+            try:
+                reply: Attached | Overtaken = await self._transactions.reply_to(event)
+            except InDoubt as doubt:
+                failure = doubt
+                tried.append(doubt.decision.reply.generation)
+            except Unavailable as unavailable:
+                failure = unavailable  # the store is known to be away now: the next attempt goes on without it
+            else:
+                return reply
+        for generation in tried[1:]:
+            self._retries.keep(events.Disconnected(device, generation))
+        if older is not None and tried[1:]:
+            older.displaced()
+        raise failure
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
