@@ -52,8 +52,8 @@ def of_device(tx: Transaction, event: events.Cancel | events.Pulled) -> Any:
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
-    is_own = isinstance(event, events.Cancel)
-    return happen(tx, tx.call_of(event.device, device) if is_own else tx.call(event.room), event)
+    call = tx.call_of(event.device, device) if isinstance(event, events.Cancel) else tx.call(event.room)
+    return happen(tx, call, event)
 
 
 TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {
