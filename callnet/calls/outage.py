@@ -7,6 +7,7 @@ node. The first node announces the call when it is back, and then the call ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
+from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final, TypeAlias
@@ -172,14 +173,8 @@ class OrphanHangups:
         try:
             for pause in _PAUSES:
                 await self._retries.pause(pause)
-                if not await self._is_unknown(device):
-                    break
+                with suppress(Unavailable):
+                    if not isinstance(await self._settle(self._ends[device]), NoSuchCall):
+                        break
         finally:
             del self._ends[device]
-
-    async def _is_unknown(self, device: DeviceAddress) -> bool:
-        try:
-            reply = await self._settle(self._ends[device])
-        except Unavailable:
-            return True
-        return isinstance(reply, NoSuchCall)
