@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -13,7 +13,6 @@ from callnet.calls.ports import DeliveryResult, DeviceSession, ICallStore, IPref
 from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.config.schema import CallSettings
-from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
@@ -73,19 +72,11 @@ class Orders:
         return self._queue.submit(every, self._update_policy, every, preferences)
 
     async def _update_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
-        for device_id in await self._devices_of(every.phone):
+        for device_id in self._store.known().devices.get(every.phone, ()):
             session = self._here.get(every._replace(device_id=device_id))
             if session is not None:
                 session.preferences = preferences
         await self._retries.settle(events.PolicyChanged(every, preferences.policy))
-
-    async def _devices_of(self, phone: str) -> Collection[str]:
-        """The devices of a phone, if any of them is connected here."""
-        try:
-            records = await self._store.read((phone,), (), guess=True)
-        except Unavailable:
-            records = await self._store.read((phone,), (), guess=True)  # of those that this node knows
-        return records.devices.get(phone, {}).keys()
 
 
 log = Logger()

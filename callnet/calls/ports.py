@@ -221,9 +221,7 @@ class ICallStore(Interface):
         :param again: a commit has shown that a guess was wrong.
         """
 
-    def read(
-        phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    def read(phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """All devices of these phones, these rooms' calls and seats, and the calls and seats of every room that one of
         those devices names. The answer may hold more than was requested.
 
@@ -231,8 +229,6 @@ class ICallStore(Interface):
 
         :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last read them; a
             commit detects stale ones.
-        :param guess: the answer may be, without a query, that nothing is known of these phones; a commit detects a
-            wrong guess.
         """
 
     def known() -> Records:

@@ -45,11 +45,9 @@ class FailingStore:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return None if self.error else self._store.view(event, again)
 
-    def read(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """See :meth:`callnet.calls.ports.ICallStore.read`."""
-        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
+        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh)
 
     def known(self) -> Records:
         """See :meth:`callnet.calls.ports.ICallStore.known`."""
