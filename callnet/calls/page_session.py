@@ -13,12 +13,11 @@ from twisted.python.failure import Failure
 from callnet.calls.ports import IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Relay, SeatsRecord
 from callnet.calls.rooms import RoomManager
-from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
+from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, SeatReply, view
 from callnet.errors import Unavailable
 from callnet.frames import page
 from callnet.frames.ice import IceServer
 from callnet.model import CloseCode, RoomId
-from callnet.util.deferreds import begin, or_else
 from callnet.util.logger import Logger
 
 log = Logger()
@@ -70,7 +69,7 @@ class PageSession:
         elif isinstance(frame, page.RelayTo):
             self._relay(joined, frame)
         elif isinstance(frame, page.Hangup):
-            or_else(self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key), self._failed)
+            self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key).addErrback(self._failed)
         else:
             self._ping(frame.media)
 
@@ -78,7 +77,7 @@ class PageSession:
         """Leave the seat."""
         self.is_open = False
         if self._joined is not None:
-            or_else(self._rooms.pages.leave(self._joined.key, self), self._failed)
+            self._rooms.pages.leave(self._joined.key, self).addErrback(self._failed)
 
     def _join(self, frame: page.Join) -> None:
         if self._joined is not None:
@@ -88,10 +87,10 @@ class PageSession:
             self._refuse("invalid")
             return
         self._joined = frame
-        or_else(begin(self._take_seat(frame)), self._failed)
+        taken = self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
+        taken.addCallback(self._taken).addErrback(self._failed)
 
-    async def _take_seat(self, frame: page.Join) -> None:
-        reply = await self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
+    def _taken(self, reply: SeatReply) -> None:
         if isinstance(reply, NoSeat):
             self._refuse(reply.reason)
         elif isinstance(reply, RoomOver):

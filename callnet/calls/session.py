@@ -23,7 +23,7 @@ from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base
 from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
-from callnet.util.deferreds import logged_unless_unavailable, or_else
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
 _KEPT: Final = 3
@@ -114,7 +114,7 @@ class Session:
 
     def opened(self) -> None:
         """Attach the device."""
-        or_else(self._rooms.attach(self), self._give_up)
+        self._rooms.attach(self).addErrback(self._give_up)
 
     def closed(self, said_goodbye: bool = False) -> None:
         """Detach the device. ``said_goodbye``: it closed the socket itself, with a close frame (protocol §2.4)."""
@@ -232,7 +232,7 @@ class Session:
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
-        or_else(self._rooms.orders.revoke(self), log_unless_unavailable)
+        self._rooms.orders.revoke(self).addErrback(log_unless_unavailable)
         self._peer.close(CloseCode.TOKEN_INVALID, "token revoked")
 
     def displaced(self) -> None:
@@ -308,11 +308,6 @@ class Session:
             else:
                 oldest = next(iter(of_rooms))
             del of_rooms[oldest]
-
-    def _forget(self, room: RoomId) -> None:
-        """Forget the device's knowledge of a call."""
-        if self._heard is not None:
-            self._heard.pop(room, None)
 
     def _knows_of_end(self, room: RoomId) -> None:
         """Record that the device knows the end of a call in any case."""

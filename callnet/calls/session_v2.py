@@ -104,7 +104,8 @@ class ExtendedSession(Session):
         if isinstance(reply, Accepted):
             room = self._aliases.get(reply.room, reply.room)
             self._other = _Other(room, reply.callee, False)
-            self._forget(room)  # it may have left the call before
+            if self._heard is not None:
+                self._heard.pop(room, None)  # it may have left the call before
             self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
