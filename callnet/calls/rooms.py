@@ -34,7 +34,7 @@ from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Withdrawn, new_room_id
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -360,7 +360,7 @@ class RoomManager:
                 if call.room in self._waiters.waiting:
                     self._waiters.tell(call, session)
                     return
-                if self._retries.kept and self._has_given_up(device, call.room):
+                if self._retries.kept and self._retries.keeps((events.Place, device), events.GaveUp(call.room, device)):
                     return  # it was told that this call has failed
             if session is not None:
                 session.deliver(call)
@@ -380,7 +380,3 @@ class RoomManager:
             del self._devices[message.to]
             self._waiters.withdraw(message.to)
             session.displaced()
-
-    def _has_given_up(self, device: DeviceAddress, room: RoomId) -> bool:
-        gave_up = events.GaveUp(room, device)
-        return self._retries.keeps(gave_up) or self._retries.keeps((events.Place, device), gave_up)
