@@ -22,18 +22,8 @@ _MEDIA: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0)
 """Bucket bounds for the setup of media, in seconds."""
 REMEMBERED: Final = 200
 """The number of failed calls that are remembered."""
-_MEANT: Final = frozenset(
-    {
-        Reason.HANGUP,
-        Reason.CANCELLED,
-        Reason.REFUSED,
-        Reason.ANSWERED_ELSEWHERE,
-        Reason.REFUSED_ELSEWHERE,
-        Reason.MOVED,
-        Reason.REPLACED,
-    }
-)
-"""Reasons for an intended end."""
+_MEANT: Final = frozenset({Reason.HANGUP, Reason.CANCELLED, Reason.REFUSED, Reason.REPLACED})
+"""Reasons of an intended end."""
 
 log = Logger()
 
@@ -152,10 +142,6 @@ class LocalCalls:
             if call is not None and device in call.parties:
                 return call
         return None
-
-    def has(self, device: DeviceAddress) -> bool:
-        """Return whether a device of this node rings or is in a call."""
-        return self.of(device) is not None
 
     def fills(self, room: RoomId) -> bool:
         """Return whether a room belongs to a live call or both of its seats are taken."""

@@ -1,4 +1,4 @@
-"""Delivery: waiters for the outcomes of calls, registration of devices, and buffers for messages to arriving devices.
+"""Delivery: waiters for the outcomes of calls, and buffers for messages to arriving devices.
 
 The answer ``offline`` (protocol §2.1) is sent a fixed time after the call was read: its delay must not reveal whether a
 device is connected, known, or has blocked the caller.
@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeAlias, TypeVar, cast
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
-from callnet.calls import events
 from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
-from callnet.calls.ports import DeviceSession, ICallStore
-from callnet.calls.preferences import Policy
-from callnet.calls.records import Active, CallRecord, Displaced, Known, Over
-from callnet.calls.registration import Attached, Overtaken
-from callnet.calls.switchboard import InDoubt, Transactions
+from callnet.calls.ports import DeviceSession
+from callnet.calls.records import Active, CallRecord, Displaced, Over
 from callnet.calls.telling import outcome_of
-from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Failed, Outcome, Refused, RoomId, Withdrawn
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
+from callnet.util.timers import EarliestTimer
 
 log = Logger()
 _log_offline = logged_unless_unavailable(log, "failed to answer that a device is offline")
@@ -105,8 +101,6 @@ class OfflineAnswers:
             respond(outcome, None)
 
 
-_TRIES: Final = 3
-"""The number of attempts to register a connection."""
 _AT_ONCE: Final = 50
 """Connections closed in one turn of the reactor: thousands may have left a node that was suspended."""
 
@@ -124,9 +118,14 @@ class ArrivalBuffers(Generic[M]):
         self.kept: Final[dict[Hashable, list[M]]] = {}
         """Keyed by addressee."""
 
-    def arriving(self, addressee: Hashable) -> _Arriving[M]:
-        """Keep messages for ``addressee`` until the block ends."""
-        return _Arriving(self.kept, addressee, self._receive)
+    def begin(self, addressee: Hashable) -> None:
+        """Keep messages for ``addressee`` until :meth:`end`."""
+        self.kept[addressee] = []
+
+    def end(self, addressee: Hashable) -> None:
+        """Receive the kept messages."""
+        for message in self.kept.pop(addressee):
+            self._receive(message)
 
     def keep(self, addressee: Hashable, message: M) -> bool:
         """Keep a message if ``addressee`` is arriving, and return whether it is."""
@@ -137,83 +136,6 @@ class ArrivalBuffers(Generic[M]):
         return True
 
 
-class _Arriving(Generic[M]):
-    """One arrival. A class, since a generator costs as much as the rest of an arrival."""
-
-    __slots__ = ("_addressee", "_kept", "_receive")
-
-    def __init__(self, kept: dict[Hashable, list[M]], addressee: Hashable, receive: Callable[[M], None]) -> None:
-        self._kept = kept
-        self._addressee = addressee
-        self._receive = receive
-
-    def __enter__(self) -> None:
-        self._kept[self._addressee] = []
-
-    def __exit__(self, *_: object) -> None:
-        for message in self._kept.pop(self._addressee):
-            self._receive(message)
-
-
-class ConnectedInDoubt(Unavailable):
-    """The newest connection of the device is unknown; the device must not stay connected to this node."""
-
-
-class Registrar:
-    """Registers connections, with retries until the result is known."""
-
-    def __init__(self, store: ICallStore, clock: IReactorTime, decisions: Transactions, retries: Retries) -> None:
-        self._store = store
-        self._clock = clock
-        self._transactions = decisions
-        self._retries = retries
-
-    async def connect(
-        self,
-        device: DeviceAddress,
-        known: tuple[Known, ...] | None,
-        opened_at: float,
-        policy: Policy,
-        extended: bool,
-        call_waiting: bool,
-    ) -> Attached | Overtaken:
-        """Register a connection, opened at ``opened_at`` by the clock of this node.
-
-        :param known: see :class:`callnet.calls.events.Connected`.
-        :raises Unavailable: it was not registered, or (:class:`ConnectedInDoubt`) it may have been.
-        """
-        # Whatever the previous attempt did, each attempt makes a connection that is newer than all others.
-        connected = events.ExtendedConnected if extended else events.Connected
-        doubts: list[Attached | Overtaken] = []
-        tried = 0
-        failure = Unavailable()
-        for _ in range(_TRIES):
-            since = opened_at + (self._store.now() - self._clock.seconds())
-            opened = connected(device, self._store.node, known, since, tried, policy, call_waiting)
-            reply: Attached | Overtaken
-            try:
-                reply = await self._transactions.reply_to(opened)
-            except InDoubt as doubt:
-                failure = doubt
-                reply = cast(Attached | Overtaken, doubt.decision.reply)
-                doubts.append(reply)
-                if isinstance(reply, Attached):
-                    tried = reply.generation
-            except Unavailable as unavailable:
-                failure = unavailable  # the store is known to be away now: the next attempt goes on without it
-            else:
-                return reply
-        if not doubts:
-            raise failure
-        self._undo(device, doubts)
-        raise ConnectedInDoubt from failure
-
-    def _undo(self, device: DeviceAddress, replies: list[Attached | Overtaken]) -> None:
-        for reply in replies:
-            if isinstance(reply, Attached):
-                self._retries.keep(events.Disconnected(device, reply.generation))
-
-
 class DisplacedConnections:
     """Closes displaced connections in the next turn of the reactor. A frame that the device sent to this node before it
     left, and that a suspended node has yet to read, is handled first.
@@ -222,27 +144,18 @@ class DisplacedConnections:
     """
 
     def __init__(self, clock: IReactorTime, close: Callable[[Displaced], None]) -> None:
-        self._clock = clock
         self._close = close
         self._waiting: deque[Displaced] = deque()
-        self._next: IDelayedCall | None = None
+        self._timer = EarliestTimer(clock, self._close_some)
+        self.stop: Final = self._timer.stop
 
     def add(self, message: Displaced) -> None:
         """Queue one connection."""
         self._waiting.append(message)
-        if self._next is None:
-            self._next = self._clock.callLater(0, self._close_some)
-
-    def stop(self) -> None:
-        """Drop the queue."""
-        self._waiting.clear()
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._timer.set_in(0.0)
 
     def _close_some(self) -> None:
-        self._next = None
         for _ in range(min(_AT_ONCE, len(self._waiting))):
             self._close(self._waiting.popleft())
         if self._waiting:
-            self._next = self._clock.callLater(0, self._close_some)
+            self._timer.set_in(0.0)

@@ -54,6 +54,10 @@ class RoomEvent(Event, frozen=True):
         return (self.room,)
 
 
+class _RoomDeviceEvent(RoomEvent, frozen=True):
+    device: DeviceAddress
+
+
 class Place(Event, frozen=True):
     """``caller`` calls ``target`` (protocol §2.1); ``room`` is a fresh id for the case that it rings.
 
@@ -78,11 +82,10 @@ class Place(Event, frozen=True):
         return (self.caller.phone, self.target.phone)
 
 
-class _FrameEvent(RoomEvent, frozen=True):
+class _FrameEvent(_RoomDeviceEvent, frozen=True):
     """A frame of ``device``, sent on the connection of ``generation``."""
 
     own = True
-    device: DeviceAddress
     generation: float = inf
 
     def phones(self) -> Collection[str]:
@@ -159,10 +162,8 @@ class Sleeps(_DeviceEvent, frozen=True):
     policy: Policy
 
 
-class NotWoken(RoomEvent, frozen=True):
+class NotWoken(_RoomDeviceEvent, frozen=True):
     """The rung ``device`` could not be woken."""
-
-    device: DeviceAddress
 
 
 class PolicyChanged(_DeviceEvent, frozen=True):
@@ -172,10 +173,8 @@ class PolicyChanged(_DeviceEvent, frozen=True):
     policy: Policy
 
 
-class GaveUp(RoomEvent, frozen=True):
+class GaveUp(_RoomDeviceEvent, frozen=True):
     """``device`` was told that its request in a call cannot be done at the moment: it has left the call."""
-
-    device: DeviceAddress
 
 
 class RangInVain(RoomEvent, frozen=True):
@@ -199,10 +198,8 @@ class Revoked(_DeviceEvent, frozen=True):
     generation: int | None
 
 
-class Announced(RoomEvent, frozen=True):
+class Announced(_RoomDeviceEvent, frozen=True):
     """The rung ``device`` was notified on a live socket."""
-
-    device: DeviceAddress
 
 
 class Pulled(_DeviceEvent, frozen=True):
@@ -222,10 +219,8 @@ class Pulled(_DeviceEvent, frozen=True):
         return (self.room,)
 
 
-class Signalled(RoomEvent, frozen=True):
+class Signalled(_RoomDeviceEvent, frozen=True):
     """``device`` sent a v2 ``signal`` in its call (§2.5)."""
-
-    device: DeviceAddress
 
 
 class Stopped(RoomEvent, frozen=True):

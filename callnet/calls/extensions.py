@@ -9,30 +9,29 @@ from itertools import islice
 from math import inf
 from typing import Final
 
-from msgspec import Struct
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
 from callnet.calls import events
 from callnet.calls.ports import (
     EVERY_NODE,
     PHONES_AT_ONCE,
     DeviceSession,
+    ExtendedDevice,
     IBus,
     ICallStore,
     IPreferences,
     IRoster,
-    Onlooker,
     Roster,
+    is_extended,
 )
 from callnet.calls.records import Active, DeviceRelay, PresenceChanged, Records
-from callnet.calls.switchboard import PerKeyQueue, Transactions, nothing
+from callnet.calls.switchboard import Transactions, nothing
 from callnet.calls.transaction import other_party
-from callnet.calls.transitions import NotToBeHad, NotYours, TooLate, late
+from callnet.calls.transitions import NotYours, TooLate, late
 from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
-from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.deferreds import begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -57,15 +56,6 @@ _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an ex
 _log_presence = logged_unless_unavailable(log, "failed to read presence")
 
 
-class _Watch(Struct):
-    """An onlooker's watched phones, and the devices reported online to it."""
-
-    phones: frozenset[str]
-    new: set[str]
-    """Phones that have yet to be read for the first time."""
-    online: set[DeviceAddress]
-
-
 class Presence:
     """The onlookers, the watched phones and their changes (protocol §2.5, ``presence``).
 
@@ -79,9 +69,11 @@ class Presence:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._watches: dict[Onlooker, _Watch] = {}
-        self._onlookers: dict[str, dict[Onlooker, None]] = {}
-        """Keyed by the watched phone."""
+        self._watches: dict[ExtendedDevice, Collection[str]] = {}
+        """The watched phones of each onlooker."""
+        self._onlookers: dict[str, dict[ExtendedDevice, set[DeviceAddress] | None]] = {}
+        """The onlookers of each watched phone, with its devices that they were told are online; ``None``: its records
+        have yet to be read for them."""
         self._to_tell: dict[str, None] = {}
         """Changed phones to report to other nodes."""
         self._to_look_at: dict[str, None] = {}
@@ -96,7 +88,7 @@ class Presence:
         """Record that a device of a phone may have come or gone here."""
         if self._onlookers or self._clock.seconds() < self._wanted_until:
             self._to_tell[phone] = None
-            self._look_soon()
+            self._schedule()
 
     def receive(self, message: PresenceChanged) -> None:
         """Record changes on another node or, with no phone named, that it has onlookers."""
@@ -105,30 +97,27 @@ class Presence:
         seen = [phone for phone in message.phones if phone in self._onlookers]
         if seen:
             self._to_look_at.update(dict.fromkeys(seen))
-            self._look_soon()
+            self._schedule()
 
-    def watch(self, onlooker: Onlooker, phones: Collection[str]) -> None:
+    def watch(self, onlooker: ExtendedDevice, phones: Collection[str]) -> None:
         """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
 
         It may have read its contacts before: it is told of those that went a moment ago, too.
         """
         if not self._onlookers:
             self._everybody_at, self._begins = self._clock.seconds(), True
-        known = self._watches.get(onlooker, _Watch(frozenset(), set(), set()))
+        online = {phone: self._onlookers[phone][onlooker] for phone in self._watches.get(onlooker, ())}
         self.leave(onlooker)
-        seen = known.phones - known.new
-        online = {device for device in known.online if device.phone in phones}
-        self._watches[onlooker] = _Watch(frozenset(phones), {phone for phone in phones if phone not in seen}, online)
+        self._watches[onlooker] = phones
         for phone in phones:
-            self._onlookers.setdefault(phone, {})[onlooker] = None
+            self._onlookers.setdefault(phone, {})[onlooker] = online.get(phone)
         if phones:
             self._to_look_at.update(dict.fromkeys(phones))
-            self._look_soon()
+            self._schedule()
 
-    def leave(self, onlooker: Onlooker) -> None:
+    def leave(self, onlooker: ExtendedDevice) -> None:
         """Stop telling a device."""
-        watch = self._watches.pop(onlooker, None)
-        for phone in () if watch is None else watch.phones:
+        for phone in self._watches.pop(onlooker, ()):
             left = self._onlookers[phone]
             del left[onlooker]
             if not left:
@@ -136,11 +125,11 @@ class Presence:
         if not self._onlookers and not self._to_tell:
             self._alarm.unset()
 
-    def onlookers_of(self, phones: Collection[str] | None) -> list[Onlooker]:
+    def onlookers_of(self, phones: Collection[str] | None) -> list[ExtendedDevice]:
         """The onlookers of these phones, or with ``None`` all."""
         return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
-    def watchers_of(self, phone: str) -> list[Onlooker]:
+    def watchers_of(self, phone: str) -> list[ExtendedDevice]:
         """The devices that are told of a phone."""
         return list(self._onlookers.get(phone, ()))
 
@@ -148,13 +137,12 @@ class Presence:
         """Stop all reads."""
         self._alarm.stop()
 
-    def _look_soon(self) -> None:
-        if not self._is_looking:
-            self._look_at_time(self._looked_at + EVERY)
-
-    def _look_at_time(self, at: float) -> None:
-        """Read at ``at``, or now if that is past, or earlier if a read is scheduled before."""
-        self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
+    def _schedule(self) -> None:
+        """Read soon if there are changes, else when all phones must be read again."""
+        if not self._is_looking and (self._onlookers or self._to_tell):
+            has_changes = self._to_tell or self._to_look_at
+            at = self._looked_at + EVERY if has_changes else self._everybody_at
+            self._alarm.set_in(max(at - self._clock.seconds(), 0.0))
 
     def _look(self) -> None:
         self._looked_at = self._clock.seconds()
@@ -172,10 +160,7 @@ class Presence:
 
     def _go_on(self) -> None:
         self._is_looking = False
-        if self._to_tell or self._to_look_at:
-            self._look_soon()
-        elif self._onlookers:
-            self._look_at_time(self._everybody_at)
+        self._schedule()
 
     def _tell_nodes(self) -> None:
         phones, self._to_tell = list(self._to_tell), {}
@@ -201,18 +186,16 @@ class Presence:
         of_phone = records.devices.get(phone, {}).values()
         there = [device for device in of_phone if device.connected]
         gone = [device for device in of_phone if device.lost_at is not None]
-        for onlooker in list(self._onlookers.get(phone, ())):
-            watch, asker = self._watches[onlooker], onlooker.address.phone
-            seen = {device.address for device in there if records.may_call(asker, device, date)}
-            known = {device for device in watch.online if device.phone == phone}
-            told = known
-            if phone in watch.new:
-                watch.new.remove(phone)
-                told = known | {device.address for device in gone if records.may_call(asker, device, date)}
-            for device in sorted(seen ^ told):
+        onlookers = self._onlookers.get(phone, {})
+        for onlooker, known in list(onlookers.items()):
+            asker = onlooker.address.phone
+            seen, left = (
+                {device.address for device in devices if records.may_call(asker, device, date)}
+                for devices in (there, gone)
+            )
+            onlookers[onlooker] = seen
+            for device in sorted(seen ^ (left if known is None else known)):
                 onlooker.sees(device, device in seen)
-            watch.online -= known
-            watch.online |= seen
 
 
 class ChangeNotices:
@@ -224,11 +207,11 @@ class ChangeNotices:
     def __init__(self, clock: IReactorTime, here: Mapping[DeviceAddress, DeviceSession]) -> None:
         self._clock = clock
         self._here = here
-        self._topics: dict[Onlooker, set[Topic]] = {}
+        self._topics: dict[ExtendedDevice, set[Topic]] = {}
         self._told_at = -inf
         self._alarm = EarliestTimer(clock, self._tell)
 
-    def note(self, onlooker: Onlooker, topics: Collection[Topic]) -> None:
+    def note(self, onlooker: ExtendedDevice, topics: Collection[Topic]) -> None:
         """Tell a device soon."""
         self._topics.setdefault(onlooker, set()).update(topics)
         self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
@@ -247,27 +230,8 @@ class ChangeNotices:
             self._alarm.set_in(0.0)
 
 
-@implementer(IRoster)
-class NoRoster:
-    """An empty roster: no contacts and no missed calls."""
-
-    def came(self, device: DeviceAddress) -> Deferred[Roster]:  # noqa: ARG002
-        """See :meth:`IRoster.came`."""
-        return succeed(Roster(frozenset(), ()))
-
-    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:  # noqa: ARG002
-        """See :meth:`IRoster.contacts_of`."""
-        return succeed(frozenset())
-
-    def went(self, device: DeviceAddress) -> None:
-        """See :meth:`IRoster.went`."""
-
-
-NO_ROSTER: Final = NoRoster()
-
-
 class Extensions:
-    """Requests of extended devices, each device's in their order.
+    """Requests of extended devices, handled in their turns (:attr:`RoomManager.submit`).
 
     :param here: the newest connections of devices on this node.
     :param notices: tells devices that data of their phones have changed.
@@ -278,7 +242,6 @@ class Extensions:
         store: ICallStore,
         bus: IBus,
         decisions: Transactions,
-        queue: PerKeyQueue,
         here: Mapping[DeviceAddress, DeviceSession],
         presence: Presence,
         roster: IRoster,
@@ -288,24 +251,23 @@ class Extensions:
         self._store = store
         self._bus = bus
         self._transactions = decisions
-        self._queue = queue
         self._here = here
         self._presence = presence
         self._roster = roster
         self._preferences = preferences
         self._notices = notices
 
-    def came(self, session: DeviceSession) -> None:
+    def came(self, session: ExtendedDevice) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
         self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
-    def _met(self, found: Roster, session: DeviceSession) -> None:
+    def _met(self, found: Roster, session: ExtendedDevice) -> None:
         if self._here.get(session.address) is session:
             if found.missed:
                 session.missed(found.missed)
             self._presence.watch(session, found.contacts)
 
-    def went(self, session: DeviceSession) -> None:
+    def went(self, session: ExtendedDevice) -> None:
         """Stop telling a lost or displaced device."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
@@ -339,19 +301,17 @@ class Extensions:
         sessions = self._presence.onlookers_of(phones)
         Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
 
-    async def _list_again(self, sessions: Iterable[Onlooker]) -> None:
+    async def _list_again(self, sessions: Iterable[ExtendedDevice]) -> None:
         for session in sessions:  # one after the other: there may be thousands
-            self._list(await self._roster.contacts_of(session.address.phone), session)
-
-    def _list(self, phones: frozenset[str], session: Onlooker) -> None:
-        if self._here.get(session.address) is session:
-            self._presence.watch(session, phones)
+            contacts = await self._roster.contacts_of(session.address.phone)
+            if self._here.get(session.address) is session:
+                self._presence.watch(session, contacts)
 
     def announced(self, session: DeviceSession, room: RoomId) -> None:
         """Tell the extended caller of a call that a device rings. Failures are ignored."""
         self._transactions.run(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
-    def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> Soon[TooLate | NotYours | NotToBeHad | None]:
+    async def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> TooLate | NotYours | None:
         """Deliver a signal to the other party of a call, if that has a socket and is extended.
 
         Returns the reply for the device, if any: it is not in such a call.
@@ -359,11 +319,6 @@ class Extensions:
         :param data: JSON.
         :raises Unavailable: the store cannot be reached, and nothing was delivered.
         """
-        return self._queue.submit(session.address, lambda: self._signal(session, room, data))
-
-    async def _signal(
-        self, session: DeviceSession, room: RoomId, data: bytes
-    ) -> TooLate | NotYours | NotToBeHad | None:
         device = session.address
         if self._here.get(device) is not session:
             return None
@@ -374,7 +329,7 @@ class Extensions:
         if is_late is not None:
             return is_late
         if not isinstance(call.state, Active):
-            return NotToBeHad(None)
+            return NotYours()
         if not call.state.signalled:
             await self._transactions.reply_to(events.Signalled(room, device))
         other = other_party(call, device)
@@ -383,22 +338,19 @@ class Extensions:
             self._bus.publish(there.node, DeviceRelay(other, call.room_for(other), data))
         return None
 
-    def pull(self, session: DeviceSession, room: RoomId) -> Soon[Accepted | NotToBeHad | None]:
+    async def pull(self, session: DeviceSession, room: RoomId) -> Accepted | TooLate | NotYours | None:
         """Take over a call from another device of the phone.
 
         :raises Unavailable: the store cannot be reached, and nothing has changed, or the result is unknown.
         """
-        return self._queue.submit(session.address, lambda: self._pull(session, room))
-
-    async def _pull(self, session: DeviceSession, room: RoomId) -> Accepted | NotToBeHad | None:
         if self._here.get(session.address) is not session:
             return None
         event = events.Pulled(session.address, room, session.generation)
-        reply: Accepted | NotToBeHad | None = await self._transactions.reply_to(event)
+        reply: Accepted | TooLate | NotYours | None = await self._transactions.reply_to(event)
         return reply
 
     def receive(self, message: DeviceRelay) -> None:
         """Deliver a message to its device."""
         session = self._here.get(message.to)
-        if session is not None:
+        if is_extended(session):
             session.signalled(message.room, message.data)

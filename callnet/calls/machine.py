@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import product
 from types import NoneType
 from typing import Any, Final
 
 from callnet.calls import events, transitions
 from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.calls.transaction import Transaction
-from callnet.calls.transitions import NoSuchCall, NotToBeHad, Rings
-from callnet.model import Accepted, Failed, Outcome, Reason, Withdrawn
+from callnet.calls.transitions import Rings
+from callnet.model import Failed, Outcome, Reason, Withdrawn
 
 
 def happen(tx: Transaction, call: CallRecord | None, event: events.Event) -> Any:
@@ -33,7 +32,7 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
     """
     for said in event.said:
         if isinstance(said, events.Cancel):
-            cancel(tx, said)
+            of_device(tx, said)
         elif (meant := tx.call(said.room)) is not None:
             happen(tx, meant, said)
     caller = tx.device(event.caller)
@@ -48,22 +47,13 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
     return outcome
 
 
-def cancel(tx: Transaction, event: events.Cancel) -> NoSuchCall | None:
-    """End a device's own call to a phone, if it is the current one."""
+def of_device(tx: Transaction, event: events.Cancel | events.Pulled) -> Any:
+    """Apply an event of a device, if this is its newest connection, to its own call, or the one that it takes over."""
     device = tx.device(event.device)
     if device is None or device.generation > event.generation:
         return None
-    reply: NoSuchCall | None = happen(tx, tx.call_of(event.device, device), event)
-    return reply
-
-
-def pull(tx: Transaction, event: events.Pulled) -> Accepted | NotToBeHad | None:
-    """Put a device in the place of another one of its phone, if this is its newest connection."""
-    device = tx.device(event.device)
-    if device is None or device.generation > event.generation:
-        return None
-    reply: Accepted | NotToBeHad = happen(tx, tx.call(event.room), event)
-    return reply
+    call = tx.call_of(event.device, device) if isinstance(event, events.Cancel) else tx.call(event.room)
+    return happen(tx, call, event)
 
 
 TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {
@@ -110,45 +100,23 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
 }
 """The transition of each state and event; the state is ``None`` if no call is known."""
 
-_OF_THE_LIVING: Final = (events.Place, events.Cancel, events.LostToken, events.LostDevice)
+_OF_PARTIES: Final = (events.LostToken, events.LostDevice, events.DeviceBack, events.GraceOver, events.MeetingOver)
+_WHILE_RINGING: Final = (events.RangInVain, events.Unreachable, events.NotWoken, events.Announced)
+_WHILE_LIVE: Final = (events.Stopped, events.Signalled, *_WHILE_RINGING)
 
 IGNORED: Final[Mapping[tuple[type, type], str]] = {
-    **dict.fromkeys(product([Over], [events.Refuse, events.HangUp, events.GaveUp]), "It is over for its sender too."),
-    **dict.fromkeys(
-        product([Over], [*_OF_THE_LIVING, events.DeviceBack, events.GraceOver, events.MeetingOver]),
-        "Nobody is in a call that is over.",
-    ),
-    (Over, events.CallDue): "The store forgets it.",
-    **dict.fromkeys(
-        product([Over], [events.Stopped, events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
-        "It ended in the meantime.",
-    ),
-    (Over, events.Signalled): "It ended in the meantime.",
-    **dict.fromkeys(
-        product(
-            [NoneType],
-            [
-                *_OF_THE_LIVING[2:],
-                events.DeviceBack,
-                events.GraceOver,
-                events.MeetingOver,
-                events.CallDue,
-                events.Stopped,
-                events.RangInVain,
-                events.Unreachable,
-                events.NotWoken,
-                events.Announced,
-                events.Signalled,
-            ],
-        ),
-        "There is no such call, or not any more.",
-    ),
-    **dict.fromkeys(
-        product([Active], [events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
-        "It was answered in the meantime.",
-    ),
-    (Ringing, events.LostDevice): "A device that rings is waited for.",
-    (Ringing, events.MeetingOver): "The pages of a call that rings do not meet.",
-    (Ringing, events.Signalled): "It has not been answered.",
+    (state, event): reason
+    for state, ignored, reason in (
+        (Over, (events.Refuse, events.HangUp, events.GaveUp), "It is over for its sender too."),
+        (Over, (events.Place, events.Cancel, *_OF_PARTIES), "Nobody is in a call that is over."),
+        (Over, (events.CallDue,), "The store forgets it."),
+        (Over, _WHILE_LIVE, "It ended in the meantime."),
+        (NoneType, (events.CallDue, *_OF_PARTIES, *_WHILE_LIVE), "There is no such call, or not any more."),
+        (Active, _WHILE_RINGING, "It was answered in the meantime."),
+        (Ringing, (events.LostDevice,), "A device that rings is waited for."),
+        (Ringing, (events.MeetingOver,), "The pages of a call that rings do not meet."),
+        (Ringing, (events.Signalled,), "It has not been answered."),
+    )
+    for event in ignored
 }
 """The reason why a state and an event do not go together: nothing changes, and nothing is sent."""

@@ -7,28 +7,28 @@ node. The first node announces the call when it is back, and then the call ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
+from contextlib import suppress
 from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
-from callnet.calls.records import CallRecord, Changes, Ringing
-from callnet.calls.switchboard import Transactions
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
+from callnet.util.timers import EarliestTimer
 
 AGAIN: Final = 0.5
 """Seconds between attempts for kept events."""
 
 log = Logger()
 _log_ending = logged_unless_unavailable(log, "failed to retry a hangup")
-_log_ringing = logged_unless_unavailable(log, "failed to ring a call again")
 """Waiting ends with ``Unavailable`` when the node stops."""
 
 
@@ -43,13 +43,11 @@ class Retries:
         self._settle = settle
         self.kept: Final[dict[Hashable, events.Event]] = {}
         """Keyed by the caller's key, or the event."""
-        self._try_at: float | None = None
         self._trying = False
         self._pauses: list[tuple[float, int, Deferred[None]]] = []
         """A heap of the end of each pause and its serial number."""
-        self._begun = 0
-        self._timer: IDelayedCall | None = None
-        self._wakes_at: float | None = None
+        self._numbers = count()
+        self._timer = EarliestTimer(clock, self._wake)
         self._stopped = False
 
     async def settle(self, event: events.Event) -> None:
@@ -95,46 +93,36 @@ class Retries:
         if self._stopped:
             paused.errback(Unavailable("this node is stopping"))
         else:
-            self._begun += 1
-            heappush(self._pauses, (self._clock.seconds() + seconds, self._begun, paused))
-            self._set_timer()
+            heappush(self._pauses, (self._clock.seconds() + seconds, next(self._numbers), paused))
+            self._timer.set_in(seconds)
         return paused
 
     def stop(self) -> None:
         """Stop all retries."""
         self._stopped = True
         self.kept.clear()
+        self._timer.stop()
         pauses, self._pauses = self._pauses, []
-        self._try_at = None
-        self._set_timer()
         for _, _, paused in sorted(pauses):
             paused.errback(Unavailable("this node is stopping"))
 
-    def _set_timer(self) -> None:
-        at = self._try_at
-        if self._pauses and (at is None or self._pauses[0][0] < at):
-            at = self._pauses[0][0]
-        if at == self._wakes_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if at is not None:
-            self._timer = self._clock.callLater(max(at - self._clock.seconds(), 0.0), self._wake)
-        self._wakes_at = at
-
     def _wake(self) -> None:
-        self._timer = self._wakes_at = None
         now = self._clock.seconds()
         ended = []
         while self._pauses and self._pauses[0][0] <= now:
             ended.append(heappop(self._pauses)[2])
-        if self._try_at is not None and self._try_at <= now:
-            self._try_at, self._trying = None, True
-            DeferredList([self._try(key, event) for key, event in list(self.kept.items())]).addCallback(self._tried)
-        self._set_timer()
+        if self._pauses:
+            self._timer.set_in(self._pauses[0][0] - now)
         for paused in ended:
             paused.callback(None)
+
+    def _try_again(self) -> None:
+        if self.kept and not self._trying:
+            self._trying = True
+            self.pause(AGAIN).addCallbacks(self._try_all, lambda _: None)
+
+    def _try_all(self, _: None) -> None:
+        DeferredList([self._try(key, event) for key, event in list(self.kept.items())]).addCallback(self._tried)
 
     def _try(self, key: Hashable, event: events.Event) -> Deferred[None]:
         settled = Deferred.fromCoroutine(self._settle(event))
@@ -147,11 +135,6 @@ class Retries:
     def _tried(self, _: object) -> None:
         self._trying = False
         self._try_again()
-
-    def _try_again(self) -> None:
-        if self.kept and self._try_at is None and not self._trying:
-            self._try_at = self._clock.seconds() + AGAIN
-            self._set_timer()
 
 
 def _is_hopeless(failure: Failure) -> bool:
@@ -190,43 +173,8 @@ class OrphanHangups:
         try:
             for pause in _PAUSES:
                 await self._retries.pause(pause)
-                if not await self._is_unknown(device):
-                    break
+                with suppress(Unavailable):
+                    if not isinstance(await self._settle(self._ends[device]), NoSuchCall):
+                        break
         finally:
             del self._ends[device]
-
-    async def _is_unknown(self, device: DeviceAddress) -> bool:
-        try:
-            reply = await self._settle(self._ends[device])
-        except Unavailable:
-            return True
-        return isinstance(reply, NoSuchCall)
-
-
-_PAUSE: Final = 1.2
-"""Seconds until such a call rings again: a node that had lost its subscription may have it back. A caller is told of
-the failure within 2 s, and kept events are retried after 0.5 s."""
-
-
-class Redelivery:
-    """Rings a call once more, then gives up."""
-
-    def __init__(self, decisions: Transactions, retries: Retries) -> None:
-        self._transactions = decisions
-        self._retries = retries
-
-    def unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
-        """Handle the unreached addressees of a commit."""
-        for call in changes.calls:
-            if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
-                if call.version == 1:
-                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_ringing)
-                else:
-                    self._retries.keep(events.Unreachable(call.room, call.version))
-
-    async def _ring_again(self, call: CallRecord) -> None:
-        await self._retries.pause(_PAUSE)
-        try:
-            await self._transactions.reply_to(events.RangInVain(call.room, call.version))
-        except Unavailable:
-            self._retries.keep(events.Unreachable(call.room, call.version))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Final, Literal
 
@@ -11,30 +11,13 @@ from msgspec.json import Encoder
 from twisted.python.failure import Failure
 
 from callnet.calls.ports import IPeer, Servers
-from callnet.calls.records import CallRecord, Relay, SeatsRecord
+from callnet.calls.records import Active, CallRecord, Relay, SeatsRecord
 from callnet.calls.rooms import RoomManager
-from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, view
+from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, SeatReply, view
 from callnet.errors import Unavailable
+from callnet.frames import page
 from callnet.frames.ice import IceServer
-from callnet.frames.page import (
-    BadPageFrame,
-    Hangup,
-    Join,
-    MediaSetup,
-    PageMessage,
-    PeerPage,
-    Pong,
-    RefusedSeat,
-    RelayFrom,
-    RelayTo,
-    Room,
-    RoomState,
-    SeatRefusal,
-    decode_page,
-    is_room_name,
-)
 from callnet.model import CloseCode, RoomId
-from callnet.util.deferreds import begin, or_else
 from callnet.util.logger import Logger
 
 log = Logger()
@@ -57,11 +40,16 @@ class PageSession:
         self.generation = 0
         self.room = RoomId("")
         self.is_open = True
-        self._joined: Join | None = None
+        self._joined: page.Join | None = None
         self._view: RoomView | None = None
-        self._reach: Final = PageIce(ice, site, rooms.settings.longest, rooms.now)
+        self._answer: Active | None = None
+        """That of the call in the room: there is none in a room made up by hand."""
         self._version = 0, _NONE
-        self._answered_at: float | None = None
+        self._ice: Final = ice
+        self._site: Final = site
+        self._servers: Sequence[IceServer] = ()
+        self._ask_at = -inf
+        """The time at which the ICE servers must be asked for again."""
         self._has_told_of_media = False
 
     # From the socket
@@ -69,19 +57,19 @@ class PageSession:
     def received(self, payload: bytes) -> None:
         """Handle one frame. An invalid frame closes the socket, since callnet serves the page."""
         try:
-            frame = decode_page(payload)
-        except BadPageFrame:
+            frame = page.decode_page(payload)
+        except page.BadPageFrame:
             self._peer.close(CloseCode.BAD_FRAMES, "bad frame")
             return
         joined = self._joined
-        if isinstance(frame, Join):
+        if isinstance(frame, page.Join):
             self._join(frame)
         elif joined is None:
             self._peer.close(CloseCode.BAD_FRAMES, "join first")
-        elif isinstance(frame, RelayTo):
+        elif isinstance(frame, page.RelayTo):
             self._relay(joined, frame)
-        elif isinstance(frame, Hangup):
-            or_else(self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key), self._failed)
+        elif isinstance(frame, page.Hangup):
+            self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key).addErrback(self._failed)
         else:
             self._ping(frame.media)
 
@@ -89,41 +77,41 @@ class PageSession:
         """Leave the seat."""
         self.is_open = False
         if self._joined is not None:
-            or_else(self._rooms.pages.leave(self._joined.key, self), self._failed)
+            self._rooms.pages.leave(self._joined.key, self).addErrback(self._failed)
 
-    def _join(self, frame: Join) -> None:
+    def _join(self, frame: page.Join) -> None:
         if self._joined is not None:
             self._peer.close(CloseCode.BAD_FRAMES, "joined already")
             return
-        if not is_room_name(frame.room_id):
+        if not page.is_room_name(frame.room_id):
             self._refuse("invalid")
             return
         self._joined = frame
-        or_else(begin(self._take_seat(frame)), self._failed)
+        taken = self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
+        taken.addCallback(self._taken).addErrback(self._failed)
 
-    async def _take_seat(self, frame: Join) -> None:
-        reply = await self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
+    def _taken(self, reply: SeatReply) -> None:
         if isinstance(reply, NoSeat):
             self._refuse(reply.reason)
         elif isinstance(reply, RoomOver):
-            self._send(Room("ended", reply.reason, None, ()))
+            self._send(page.Room("ended", reply.reason, None, ()))
 
-    def _ping(self, media: MediaSetup | None) -> None:
+    def _ping(self, media: page.MediaSetup | None) -> None:
         """Answer a ping, and send fresh ICE servers if it is time."""
         if media is not None:
             self._count(media)
-        servers = self._reach.renewed()
-        if servers is not None and self._view is not None:
-            self._show(self._view, servers)
-        self._send(Pong())
+        before = self._servers
+        if self._view is not None and self._view.state == "meeting" and self._fresh_servers() != before:
+            self._show(self._view)
+        self._send(page.Pong())
 
-    def _count(self, media: MediaSetup) -> None:
+    def _count(self, media: page.MediaSetup) -> None:
         """Count the media setup of a page: once for each socket, and only if another page is in the room."""
         if not self._has_told_of_media and self._view is not None and self._view.peer is not None:
             self._has_told_of_media = True
             self._rooms.counts.connected(media)
 
-    def _relay(self, joined: Join, frame: RelayTo) -> None:
+    def _relay(self, joined: page.Join, frame: page.RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
         if peer is not None and peer.session == frame.to:
             self._rooms.relay(Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data)))
@@ -140,24 +128,23 @@ class PageSession:
         if self._joined is None or version <= self._version:
             return
         self._version = version
-        if not any(seat is not None and seat.key == self._joined.key for seat in seats.seats):
+        if self._joined.key not in (seat.key for seat in seats.taken):
             self._refuse(FULL)  # the store lost its records, and other pages were faster
             return
         seen = view(seats, call, self._joined.key)
         if seen != self._view:
-            self._view = seen
-            self._answered_at = None if call is None or call.answer is None else call.answer.since
-            self._show(seen, self._reach.servers(seen.state, call))
+            self._view, self._answer = seen, None if call is None else call.answer
+            self._show(seen)
 
     def waits(self) -> None:
         """Tell the page once that it has no seat yet."""
         if self._view is None:
             self._view = RoomView("waiting", "", None)
-            self._show(self._view, ())
+            self._show(self._view)
 
     def relayed(self, sender: str, data: bytes) -> None:
         """Deliver a message of the other page."""
-        self._send(RelayFrom(sender, Raw(data)))
+        self._send(page.RelayFrom(sender, Raw(data)))
 
     def displaced(self) -> None:
         """Close: a newer socket holds the seat."""
@@ -165,72 +152,37 @@ class PageSession:
 
     # To the socket
 
-    def _show(self, seen: RoomView, ice_servers: Sequence[IceServer]) -> None:
-        peer = None if seen.peer is None else PeerPage(seen.peer.session, seen.peer.empty_since is None)
-        elapsed = None
-        if peer is not None and self._answered_at is not None:
-            elapsed = max(0.0, self._rooms.now() - self._answered_at)
-        self._send(Room(seen.state, seen.reason, peer, ice_servers, elapsed))
+    def _show(self, seen: RoomView) -> None:
+        peer = None if seen.peer is None else page.PeerPage(seen.peer.session, seen.peer.empty_since is None)
+        answer = self._answer
+        elapsed = None if peer is None or answer is None else max(0.0, self._rooms.now() - answer.since)
+        # Servers are offered only while the two pages may meet.
+        servers = self._fresh_servers() if seen.state == "meeting" else ()
+        self._send(page.Room(seen.state, seen.reason, peer, servers, elapsed))
 
-    def _send(self, message: PageMessage) -> None:
+    def _fresh_servers(self) -> Sequence[IceServer]:
+        """The ICE servers for the page, which change when they expire.
+
+        In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which
+        anybody can do, has none unless the operator enables it.
+        """
+        now = self._rooms.now()
+        if now >= self._ask_at:
+            if self._answer is None:
+                told = self._ice.for_made_up_room(self._site)
+            else:
+                told = self._ice.for_call(self._site, self._answer.since + self._rooms.settings.longest - now)
+            self._servers, self._ask_at = told.servers, now + told.good_for
+        return self._servers
+
+    def _send(self, message: page.PageMessage) -> None:
         self._peer.send(_encode(message))
 
-    def _refuse(self, reason: SeatRefusal | Literal["invalid"]) -> None:
-        self._send(RefusedSeat(reason))
+    def _refuse(self, reason: page.SeatRefusal | Literal["invalid"]) -> None:
+        self._send(page.RefusedSeat(reason))
         self._peer.close(CloseCode.NO_SEAT, "no seat")
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(Unavailable):
             log.failure("failed to handle a page's request", failure)
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
-
-
-class PageIce:
-    """The ICE servers of one page, offered only while the two pages of the room may meet.
-
-    In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which anybody
-    can do, has none unless the operator enables it.
-
-    :param site: the origin of the page (:func:`callnet.util.net.site_of`).
-    :param longest: the maximum duration of a call after its answer, in seconds.
-    :param now: the time on the clock of the records.
-    """
-
-    def __init__(self, ice: Servers, site: str | None, longest: float, now: Callable[[], float]) -> None:
-        self._ice = ice
-        self._site = site
-        self._longest = longest
-        self._now = now
-        self._servers: Sequence[IceServer] = ()
-        self._ask_at = -inf
-        self._meets = False
-        self._ends_by: float | None = None
-
-    def servers(self, state: RoomState, call: CallRecord | None) -> Sequence[IceServer]:
-        """The servers to send with the state of the room: unchanged for as long as they are valid.
-
-        :param call: that of the room; ``None``: it was made up by hand.
-        """
-        self._meets = state == "meeting"
-        self._ends_by = None if call is None else (0.0 if call.answer is None else call.answer.since) + self._longest
-        if not self._meets:
-            return ()
-        self._ask_if_due()
-        return self._servers
-
-    def renewed(self) -> Sequence[IceServer] | None:
-        """Fresh servers to send though the room has not changed; ``None``: the current ones are still valid."""
-        before = self._servers
-        if self._meets:
-            self._ask_if_due()
-        return None if self._servers == before else self._servers
-
-    def _ask_if_due(self) -> None:
-        now = self._now()
-        if now < self._ask_at:
-            return
-        if self._ends_by is None:
-            told = self._ice.for_made_up_room(self._site)
-        else:
-            told = self._ice.for_call(self._site, self._ends_by - now)
-        self._servers, self._ask_at = told.servers, now + told.good_for

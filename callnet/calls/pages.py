@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from callnet.calls import events
 from callnet.calls.delivery import ArrivalBuffers
 from callnet.calls.outage import Retries
@@ -12,7 +14,6 @@ from callnet.calls.records import Relay, SeatNotice
 from callnet.calls.seats import NoSeat, Seated, SeatReply
 from callnet.calls.switchboard import InDoubt, PerKeyQueue, Transactions
 from callnet.model import RoomId
-from callnet.util.deferreds import Soon
 
 _LOOK_AGAIN: Final = 0.25
 """Seconds until a waiting page tries again to get a seat."""
@@ -29,57 +30,56 @@ class Pages:
         self._seated: dict[tuple[RoomId, str], SeatSession] = {}
         self._arrivals: ArrivalBuffers[SeatNotice | Relay] = ArrivalBuffers(self._deliver)
 
-    def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Soon[SeatReply]:
+    def take(self, named: RoomId, key: str, page: str, session: SeatSession) -> Deferred[SeatReply]:
         """Give the page load ``page`` a seat. From then on ``session`` is told of changes of the room.
 
         :param named: the room, which may go by an alias.
         :raises Unavailable: the store cannot be reached, and the page has no seat.
         """
-        return self._queue.submit(key, lambda: self._take(named, key, page, session))
+        return self._queue.submit(key, self._take, named, key, page, session)
 
     async def _take(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        reply = await self._try(named, key, page, session)
-        while isinstance(reply, NoSeat) and reply.may_wait and await self._waits(session):
+        while True:
             reply = await self._try(named, key, page, session)
-        return reply
-
-    async def _waits(self, session: SeatSession) -> bool:
-        """Pause for a waiting page; return whether it is still connected."""
-        session.waits()
-        await self._retries.pause(_LOOK_AGAIN)
-        return session.is_open
+            if not isinstance(reply, NoSeat) or not reply.may_wait:
+                return reply
+            session.waits()
+            await self._retries.pause(_LOOK_AGAIN)
+            if not session.is_open:
+                return reply
 
     async def _try(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
-        with self._arrivals.arriving(key):
+        self._arrivals.begin(key)
+        try:
             reply: SeatReply = await self._reply(named, key, page)
             if isinstance(reply, Seated):
                 session.room, session.generation = reply.seats.room, reply.generation
-                older = self._seated.get((session.room, key))
+                self._displace(session.room, key)
                 self._seated[session.room, key] = session
-                if older is not None:
-                    older.displaced()
                 session.deliver(reply.seats, reply.call)
-        return reply
+            return reply
+        finally:
+            self._arrivals.end(key)
 
     async def _reply(self, named: RoomId, key: str, page: str) -> Any:
         try:
             return await self._transactions.reply_to(events.SeatTaken(named, key, page, self._store.node))
         except InDoubt as doubt:
-            if isinstance(doubt.decision.reply, Seated):
-                self._give_up(key, doubt.decision.reply)
+            seated = doubt.decision.reply
+            if isinstance(seated, Seated):  # it must not stay taken
+                room = seated.seats.room
+                self._retries.keep(events.SeatEmptied(room, key, seated.generation))
+                self._displace(room, key)
             raise
 
-    def _give_up(self, key: str, seated: Seated) -> None:
-        """Empty a seat of unknown state."""
-        room = seated.seats.room
-        self._retries.keep(events.SeatEmptied(room, key, seated.generation))
+    def _displace(self, room: RoomId, key: str) -> None:
         older = self._seated.get((room, key))
         if older is not None:
             older.displaced()
 
-    def leave(self, key: str, session: SeatSession) -> Soon[None]:
+    def leave(self, key: str, session: SeatSession) -> Deferred[None]:
         """Record that the socket of a seated page has closed."""
-        return self._queue.submit(key, lambda: self._leave(key, session))
+        return self._queue.submit(key, self._leave, key, session)
 
     async def _leave(self, key: str, session: SeatSession) -> None:
         room = session.room
@@ -88,12 +88,12 @@ class Pages:
         del self._seated[room, key]
         await self._retries.settle(events.SeatEmptied(room, key, session.generation))
 
-    def hung_up(self, room: RoomId, key: str) -> Soon[None]:
+    def hung_up(self, room: RoomId, key: str) -> Deferred[None]:
         """End the call, or the meeting, of a page's room.
 
         :raises Unavailable: the store cannot be reached, and nothing has ended.
         """
-        return self._queue.submit(key, lambda: self._transactions.reply_to(events.PageHungUp(room, key)))
+        return self._queue.submit(key, self._transactions.reply_to, events.PageHungUp(room, key))
 
     def receive(self, message: SeatNotice | Relay) -> None:
         """Deliver a message to its page."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -14,9 +13,8 @@ from callnet.calls.ports import DeliveryResult, DeviceSession, ICallStore, IPref
 from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.config.schema import CallSettings
-from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
-from callnet.util.deferreds import Ready, Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 
 
@@ -40,14 +38,14 @@ class Orders:
         self._preferences = preferences
         self._here = here
 
-    def revoke(self, session: DeviceSession) -> Soon[None]:
+    def revoke(self, session: DeviceSession) -> Deferred[None]:
         """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
         return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
 
-    def revoke_absent(self, device: DeviceAddress) -> Soon[None]:
+    def revoke_absent(self, device: DeviceAddress) -> Deferred[None]:
         """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
-        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, None)))
+        return self._queue.submit(device, self._retries.settle, events.Revoked(device, None))
 
     def stop(self, room: RoomId) -> Soon[None]:
         """End a call for the operator."""
@@ -58,38 +56,27 @@ class Orders:
 
         :param policy: the one in the device's record already.
         """
-        found = self._preferences.of(session.address.phone)
-        if isinstance(found, Ready):
-            self._attach_policy(session, policy, found.value)
-        else:
-            found.addCallback(partial(self._attach_policy, session, policy))
+        begin(self._attach_policy(session, policy))
 
-    def _attach_policy(self, session: DeviceSession, policy: Policy, found: Preferences) -> None:
+    async def _attach_policy(self, session: DeviceSession, policy: Policy) -> None:
+        found = await self._preferences.of(session.address.phone)
         if found is UNREADABLE:
             return  # a change event will follow
         session.preferences = found
         if found.policy != policy:  # it changed while this was written
             self.update_policy(session.address.phone, found)
 
-    def update_policy(self, phone: str, preferences: Preferences) -> Soon[None]:
+    def update_policy(self, phone: str, preferences: Preferences) -> Deferred[None]:
         """Apply a changed policy of a phone's owner."""
         every = DeviceAddress(phone, EVERY_DEVICE)
-        return self._queue.submit(every, lambda: self._update_policy(every, preferences))
+        return self._queue.submit(every, self._update_policy, every, preferences)
 
     async def _update_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
-        for device_id in await self._devices_of(every.phone):
+        for device_id in self._store.known().devices.get(every.phone, ()):
             session = self._here.get(every._replace(device_id=device_id))
             if session is not None:
                 session.preferences = preferences
         await self._retries.settle(events.PolicyChanged(every, preferences.policy))
-
-    async def _devices_of(self, phone: str) -> Collection[str]:
-        """The devices of a phone, if any of them is connected here."""
-        try:
-            records = await self._store.read((phone,), (), guess=True)
-        except Unavailable:
-            records = await self._store.read((phone,), (), guess=True)  # of those that this node knows
-        return records.devices.get(phone, {}).keys()
 
 
 log = Logger()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -221,9 +221,7 @@ class ICallStore(Interface):
         :param again: a commit has shown that a guess was wrong.
         """
 
-    def read(
-        phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    def read(phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """All devices of these phones, these rooms' calls and seats, and the calls and seats of every room that one of
         those devices names. The answer may hold more than was requested.
 
@@ -231,8 +229,6 @@ class ICallStore(Interface):
 
         :param fresh: if it is false and ``phones`` is empty, calls and seats may be as this node last read them; a
             commit detects stale ones.
-        :param guess: the answer may be, without a query, that nothing is known of these phones; a commit detects a
-            wrong guess.
         """
 
     def known() -> Records:
@@ -325,22 +321,12 @@ class IPeer(Interface):
         """
 
 
-class Onlooker(Protocol):
-    """A connected receiver of changes of presence and of its phone's data."""
+class DeviceSession(Protocol):
+    """A connected device."""
 
     @property
     def address(self) -> DeviceAddress:
         """The device's address."""
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Tell it that a device has come or gone."""
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """Tell it that data of its phone have changed."""
-
-
-class DeviceSession(Onlooker, Protocol):
-    """A connected device."""
 
     @property
     def extended(self) -> bool:
@@ -352,15 +338,6 @@ class DeviceSession(Onlooker, Protocol):
 
     generation: int
     preferences: Preferences
-
-    def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Tell an extended client of its phone's missed calls."""
-
-    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Tell an extended client its current call, and the active calls of its phone's other devices."""
-
-    def signalled(self, room: RoomId, data: bytes) -> None:
-        """Deliver a signal of the other party of a call."""
 
     def deliver(self, call: CallRecord) -> None:
         """Tell the device of a change of a call."""
@@ -382,6 +359,30 @@ class DeviceSession(Onlooker, Protocol):
 
     def known(self) -> tuple[Known, ...]:
         """The device's confirmed knowledge of the outcomes of its calls."""
+
+
+class ExtendedDevice(DeviceSession, Protocol):
+    """A connected device that speaks ``callnet.v2``."""
+
+    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
+        """Tell it its current call, and the active calls of its phone's other devices."""
+
+    def missed(self, calls: Sequence[MissedCall]) -> None:
+        """Tell it of its phone's missed calls."""
+
+    def sees(self, device: DeviceAddress, is_online: bool) -> None:
+        """Tell it that a device has come or gone."""
+
+    def changed(self, topics: Collection[Topic]) -> None:
+        """Tell it that data of its phone have changed."""
+
+    def signalled(self, room: RoomId, data: bytes) -> None:
+        """Deliver a signal of the other party of a call."""
+
+
+def is_extended(session: DeviceSession | None) -> TypeGuard[ExtendedDevice]:
+    """Return whether there is a session, of an extended device."""
+    return session is not None and session.extended
 
 
 class SeatSession(Protocol):

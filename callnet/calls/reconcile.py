@@ -108,10 +108,13 @@ def announce(records: Records, mine: LocalState, node: str, now: float, settings
         else:
             tx.notify(call, *unaware(records, mine.devices, call, max(now - REMEMBERED, mine.apart_since)))
     for device, stored in both:
-        if stored is None or stored.generation <= device.generation:
-            _announce_device(tx, stored, device, mine, node)
-            _announce_policy(tx, records, stored, device, mine)
-        tell_what_it_missed(tx, stored, device)
+        if stored is not None and stored.generation > device.generation:
+            _tell_who_went(tx, stored, device)
+            continue
+        _announce_device(tx, stored, device, mine, node)
+        _announce_policy(tx, records, stored, device, mine)
+        if stored is not None and stored.generation < device.generation:
+            _tell_who_came(tx, stored, device)
     for one in mine.calls:
         if one.end is None:  # not all parties of other calls were read
             _seat_in_call(tx, one.room)
@@ -134,9 +137,8 @@ def _known_besides(records: Records, mine: LocalState) -> Iterator[CallRecord]:
 
 def _believed(records: Records, mine: CallRecord, known: LocalState, now: float) -> CallRecord | None:
     """The call to write, if any."""
-    stored = records.calls.get(mine.room)
+    stored, end = records.calls.get(mine.room), mine.end
     held = {device.address for device in known.devices}
-    end = mine.end
     is_told = end is not None and end.by == mine.caller
     is_told = is_told or any(_was_here_at_the_end(mine, one) for one in known.devices)
     if stored is not None:
@@ -150,8 +152,8 @@ def _believed(records: Records, mine: CallRecord, known: LocalState, now: float)
 
 
 def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
-    """Return whether a device confirms the end of a call, and was told of it here."""
-    if device.address not in witnesses(call):
+    """Return whether a party of a call was told of its end here: it has acted on it, and so confirms a doubtful one."""
+    if device.address not in (call.caller, call.callee):
         return False
     return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
 
@@ -216,13 +218,14 @@ def _announce_device(
     room, previous = newest_rooms(tx.call, stored, device)
     if stored is None and _is_lost(tx, device) and not (tx.call(room) or tx.call(previous)):
         return
-    new = later_device(stored, replace(device, node=node, room=room, previous_room=previous))
-    if new is None:
-        return
+    new = replace(device, node=node, room=room, previous_room=previous)
+    if stored is not None:
+        if replace(new, version=stored.version, due=stored.due) == stored:
+            return
+        new = replace(new, version=max(device.version, stored.version + 1))
+        if stored.generation < device.generation and (stored.connected or stored.node not in mine.names):
+            tx.displace(stored, new)
     tx.put_as_is(new)
-    is_younger = stored is not None and stored.generation < device.generation
-    if stored is not None and is_younger and (stored.connected or stored.node not in mine.names):
-        tx.displace(stored, new)
 
 
 def _announce_policy(
@@ -251,7 +254,7 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
     for address in () if call is None else call.parties:
         device = tx.device(address)
         if device is None:
-            tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, None, tx.now, room, None, None))
+            tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, lost_at=tx.now, room=room))
         elif tx.call_of(address) is None:
             tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
             if call is not None:
@@ -266,7 +269,7 @@ def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecor
 
     Where both have the same version and differ, a device has to be told: the version is raised.
 
-    :param is_told: one of :func:`witnesses` has been told of the call as ``mine`` has it.
+    :param is_told: the caller or the callee has been told of the call as ``mine`` has it.
     """
     ended = stored.end
     if ended is not None and ended.untold:
@@ -292,11 +295,6 @@ def is_doubtful_end(call: CallRecord) -> bool:
     return end is not None and (isinstance(end.was, Ringing) or end.reason is Reason.CONNECTION_LOST)
 
 
-def witnesses(call: CallRecord) -> tuple[DeviceAddress, ...]:
-    """The parties to confirm a doubtful end: once told of it, they have acted on it."""
-    return (call.caller,) if call.callee is None else (call.caller, call.callee)
-
-
 def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) -> CallRecord | None:
     """The record of a call with an unconfirmed end, unless another node knows better."""
     version = max(untold.version, mine.version) + 1
@@ -313,15 +311,6 @@ def _ended_though_answered(ended: CallRecord, end: Over, answer: Active, version
 def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[DeviceAddress, ...]]:
     answer = call.answer
     return (0.0, call.caller, call.parties) if answer is None else (answer.since, answer.callee, ())
-
-
-def later_device(stored: DeviceRecord | None, mine: DeviceRecord) -> DeviceRecord | None:
-    """The record to store of a device with its newest connection here; ``None``: no change."""
-    if stored is None:
-        return mine
-    if replace(mine, version=stored.version, due=stored.due) == stored:
-        return None
-    return replace(mine, version=max(mine.version, stored.version + 1))
 
 
 def newest_rooms(
@@ -394,19 +383,6 @@ def unaware(
             yield device.address
 
 
-def tell_what_it_missed(tx: Transaction, stored: DeviceRecord | None, mine: DeviceRecord) -> None:
-    """Tell a device of two separated nodes the changes known to only one of them.
-
-    :param stored: the store's record; if that is the younger connection the device is told elsewhere.
-    """
-    if stored is None or stored.generation == mine.generation:
-        return
-    if stored.generation < mine.generation:
-        _tell_who_came(tx, stored, mine)
-    else:
-        _tell_who_went(tx, stored, mine)
-
-
 def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device its missed changes after it came here during an outage of the store (§2.4)."""
     calls = filter(None, map(tx.call, (stored.previous_room, stored.room)))
@@ -425,7 +401,13 @@ def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
     """Add a departed device's calls here to its record, and have it told of them elsewhere."""
     room, previous = newest_rooms(tx.call, stored, mine)
     calls = filter(None, map(tx.call, (mine.previous_room, mine.room)))
-    missed = [call for call in calls if _is_missed(tx, call, stored, mine)]
+    since = tx.now - REMEMBERED
+    missed = [
+        call
+        for call in calls
+        if call.room not in (stored.room, stored.previous_room)
+        and (call.end is None or _missed_at(call, mine, stored.generation, since) is not None)
+    ]
     if missed and missed[-1].room != room:
         previous = missed[-1].room  # it knows of a call that it entered elsewhere since then
     if {room, previous} == {stored.room, stored.previous_room}:
@@ -434,14 +416,6 @@ def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
     for call in missed:
         if call.room in (room, previous):
             tx.notify(call, mine.address)
-
-
-def _is_missed(tx: Transaction, call: CallRecord, stored: DeviceRecord, mine: DeviceRecord) -> bool:
-    """Return whether a device must be told elsewhere of its call here."""
-    if call.room in (stored.room, stored.previous_room):
-        return False
-    since = tx.now - REMEMBERED
-    return call.end is None or _missed_at(call, mine, stored.generation, since) is not None
 
 
 def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:

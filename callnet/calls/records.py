@@ -38,15 +38,15 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     It is the time at which the connection opened, in milliseconds on the store's clock, or one more than the previous.
     """
     connected: bool
-    unheard: Any
+    unheard: Any = None
     """Unused: ``None``, or the value that a node of the previous release keeps here for itself."""
-    lost_at: float | None
+    lost_at: float | None = None
     """The time at which the socket closed; ``None`` while it is connected, and when it is asleep."""
-    room: RoomId | None
+    room: RoomId | None = None
     """The newest call of this device; of two, the active one. It is *in* that only if the call's record says so."""
-    previous_room: RoomId | None
+    previous_room: RoomId | None = None
     """The previous call, or a second one that rings the device while it is in the first."""
-    due: float | None
+    due: float | None = None
     """The time at which this record must be processed again."""
     policy: Policy = ANYONE
     """The policy of its phone (:meth:`Policy.in_record_of`). :meth:`Records.policy_of` is complete in any case."""
@@ -240,6 +240,11 @@ class SeatsRecord(Struct, frozen=True, array_like=True):
     """The time at which this record must be processed again."""
     closed: bool = False
     """A page hung up a room that has no call; the next page starts a new meeting."""
+
+    @property
+    def taken(self) -> list[Seat]:
+        """The seats of pages that are there, or for which they are kept."""
+        return [seat for seat in self.seats if seat is not None]
 
 
 class Records(Struct, frozen=True):

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
-from callnet.calls.telling import Missed, began_at, effective_at, end_effective_at, is_owed_success, newest_two
-from callnet.calls.transaction import REMEMBERED, Transaction
+from callnet.calls.telling import Missed, began_at, end_effective_at, is_owed_success, newest_two
+from callnet.calls.transaction import REMEMBERED, Transaction, has_pulled
 from callnet.calls.transitions import leave_second
 from callnet.model import DeviceAddress, Reason
 
@@ -48,17 +49,11 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     is_late = tx.now - event.opened_at > _AT_ONCE
     if old is not None and old.connected and is_late and old.generation > max(event.opened_at * 1000, event.tried):
         return Overtaken()
-    if old is None and not tx.records.complete:
-        old = _come_from_elsewhere(tx, event)
+    if old is None:  # what only other nodes know of it may follow from its calls with devices of this one
+        rooms = (None, None) if tx.records.complete else newest_two(tx.call, event.device, tx.rooms_with(event.device))
+        old = DeviceRecord(event.device, 0, event.node, 0, False, None, None, *rooms)
     policy = event.policy.in_record_of(event.device.device_id)
     tx.keep_policy(event.device.phone, event.policy)
-    if old is None:
-        generation = tx.next_generation(0, event.opened_at)
-        waits = event.call_waiting
-        tx.put_device(
-            DeviceRecord(event.device, 0, event.node, generation, True, None, None, None, None, None, policy, (), waits)
-        )
-        return _attached(tx, event, generation, Missed(None, None))
     known = tx.resolve(event.known) if event.known is not None else () if old.connected else old.known
     tx.require_unchanged(old.room, old.previous_room)
     generation = tx.next_generation(old.generation, event.opened_at)
@@ -69,26 +64,12 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     leave_second(tx, old)
     missed = _missed(tx, old, known)
     happen(tx, tx.call_of(event.device), events.DeviceBack(event.device, event.extended))
-    return _attached(tx, event, new.generation, missed, (*known, *missed.overtaken))
-
-
-def _attached(
-    tx: Transaction, event: events.Connected, generation: int, missed: Missed, known: tuple[Known, ...] = ()
-) -> Attached:
+    attached = Attached(generation, missed, known=(*known, *missed.overtaken))
     if not event.extended:
-        return Attached(generation, missed, known=known)
-    device = event.device
-    others = [tx.call_of(record.address) for record in tx.devices_of(device.phone) if record.address != device]
+        return attached
+    others = [tx.call_of(one.address) for one in tx.devices_of(event.device.phone) if one.address != event.device]
     of_phone = [call for call in others if call is not None and isinstance(call.state, Active)]
-    return Attached(generation, missed, tx.call_of(device), tuple(of_phone), known)
-
-
-def _come_from_elsewhere(tx: Transaction, event: events.Connected) -> DeviceRecord | None:
-    """The record of a device from another node, made from its calls with devices of this one."""
-    rooms = newest_two(tx.call, event.device, tx.rooms_with(event.device))
-    if rooms[0] is None:
-        return None
-    return DeviceRecord(event.device, 0, event.node, 0, False, None, tx.now, *rooms, None)
+    return replace(attached, present=tx.call_of(event.device), of_phone=tuple(of_phone))
 
 
 def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
@@ -123,8 +104,9 @@ def _was_left(call: CallRecord, placed: CallRecord, moment: float) -> bool:
 
 def _may_not_know_answer(tx: Transaction, call: CallRecord, device: DeviceAddress, known: tuple[Known, ...]) -> bool:
     """Return whether a party of an active call must be told of the answer, since it may have missed it."""
-    answered = effective_at(call, device)
-    is_new = answered is not None and answered > tx.now - REMEMBERED
+    answer = call.answer
+    began = None if answer is None else answer.moved_at if has_pulled(call, device) else answer.since
+    is_new = began is not None and began > tx.now - REMEMBERED
     return is_new and is_owed_success(call, device) and call.room not in (one.room for one in known)
 
 
@@ -134,8 +116,7 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
     if device is not None and device.connected and device.generation == event.generation:
         known = tuple(one for one in tx.resolve(event.known) if one.room in (device.room, device.previous_room))
         tx.put_device(device, connected=False, lost_at=min(event.at, tx.now), known=known)
-        leave_second(tx, device)
-        happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
+        _happen_to(tx, device, events.LostDevice(event.device))
 
 
 def due(tx: Transaction, event: events.DeviceDue) -> None:
@@ -145,15 +126,15 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         return
     if device.lost_at is not None and device.lost_at + tx.settings.grace > tx.now:
         tx.put_device(device)  # its node is dead, and its loss has not been recorded yet
-        leave_second(tx, device)
-        happen(tx, tx.call_of(event.device), events.LostDevice(event.device))
+        _happen_to(tx, device, events.LostDevice(event.device))
         return
     call = tx.call_of(event.device)
     happen(tx, call, events.GraceOver(event.device))
     if call is not None or tx.call(device.room) or tx.call(device.previous_room):
         tx.put_device(device)
     elif device.can_be_woken:
-        _fall_asleep(tx, device)
+        nothing = {"unheard": None, "lost_at": None, "room": None, "previous_room": None, "due": None, "known": ()}
+        tx.put_device(device, node=NOWHERE, **nothing)  # it falls asleep
     else:
         tx.forget(device)
 
@@ -163,20 +144,20 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
     for device in tx.devices_of(event.device.phone):
         is_meant = not device.connected if event.generation is None else device.generation == event.generation
         if is_meant and event.device.covers(device.address):
-            leave_second(tx, device)
-            happen(tx, tx.call_of(device.address), events.LostToken(device.address))
+            _happen_to(tx, device, events.LostToken(device.address))
 
 
-def _fall_asleep(tx: Transaction, device: DeviceRecord) -> None:
-    """Mark a device as asleep after its grace period."""
-    tx.put_device(device, node=NOWHERE, unheard=None, lost_at=None, room=None, previous_room=None, due=None, known=())
+def _happen_to(tx: Transaction, device: DeviceRecord, event: events.LostDevice | events.LostToken) -> None:
+    """Apply an event to the call of a device, which leaves a second one that rings."""
+    leave_second(tx, device)
+    happen(tx, tx.call_of(device.address), event)
 
 
 def sleep(tx: Transaction, event: events.Sleeps) -> None:
     """Record an unknown device as asleep."""
     if tx.device(event.device) is None:
         policy = event.policy.in_record_of(event.device.device_id)
-        tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, False, None, None, None, None, None, policy))
+        tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, connected=False, policy=policy))
         tx.keep_policy(event.device.phone, event.policy)
 
 

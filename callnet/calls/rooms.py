@@ -20,33 +20,31 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
-from callnet.calls.delivery import (
-    ArrivalBuffers,
-    ConnectedInDoubt,
-    DisplacedConnections,
-    OfflineAnswers,
-    OutcomeWaiters,
-    Registrar,
-    Respond,
-)
-from callnet.calls.extensions import NO_ROSTER, ChangeNotices, Extensions, Presence
-from callnet.calls.outage import AGAIN, End, OrphanHangups, Redelivery, Retries
+from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OfflineAnswers, OutcomeWaiters, Respond
+from callnet.calls.extensions import ChangeNotices, Extensions, Presence
+from callnet.calls.outage import AGAIN, End, OrphanHangups, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
-from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster
-from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay
-from callnet.calls.registration import Overtaken
+from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster, is_extended
+from callnet.calls.preferences import Policy
+from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay, Ringing
+from callnet.calls.registration import Attached, Overtaken
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.util.deferreds import Soon, logged_unless_unavailable
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Withdrawn, new_room_id
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
+_REGISTRATION_TRIES: Final = 3
+"""The number of attempts to register a connection."""
 _ANSWER_TRIES: Final = 10
 """The number of further attempts of an answer while the store is away: for 5 s."""
+_RING_AGAIN: Final = 1.2
+"""Seconds until a call rings again whose devices could not be notified: a node that had lost its subscription may have
+it back. A caller is told of the failure within 2 s, and kept events are retried after 0.5 s."""
 
 Answer: TypeAlias = events.Accept | events.Refuse
 
@@ -69,7 +67,7 @@ class RoomManager:
         clock: IReactorTime,
         settings: CallSettings,
         preferences: IPreferences,
-        roster: IRoster = NO_ROSTER,
+        roster: IRoster,
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
     ) -> None:
@@ -91,26 +89,18 @@ class RoomManager:
         """The calls that this node knows (:meth:`callnet.calls.ports.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
         self._unknown = OrphanHangups(self._retries, self._transactions.reply_to)
-        self._redelivery = Redelivery(self._transactions, self._retries)
         self._deadlines = Deadlines(store, self._transactions, clock)
         self._queue = PerKeyQueue()
         self.in_turn: Final = self._queue.run
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
+        self.submit: Final = self._queue.submit
+        """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
-        self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
-            store,
-            bus,
-            self._transactions,
-            self._queue,
-            self._devices,
-            self.presence,
-            roster,
-            preferences,
-            self._notices,
+            store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices
         )
         self._waiters = OutcomeWaiters(self.counts)
         self._offline = OfflineAnswers(clock, self._retries)
@@ -139,43 +129,64 @@ class RoomManager:
 
     # Devices come and go
 
-    def attach(self, session: DeviceSession) -> Soon[None]:
+    def attach(self, session: DeviceSession) -> Deferred[None]:
         """Make ``session`` the newest connection of its device, and send possibly missed messages.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
-        opened_at = self._clock.seconds()
-        return self._queue.submit(session.address, lambda: self._attach(session, opened_at))
+        return self._queue.submit(session.address, self._attach, session, self._clock.seconds())
 
     async def _attach(self, session: DeviceSession, opened_at: float) -> None:
         device = session.address
         policy = await self._preferences.policy_of(device.phone)
-        older = self._devices.get(device)
-        known = None if older is None else older.known()
-        with self._arrivals.arriving(device):
-            try:
-                reply = await self._connecting.connect(
-                    device, known, opened_at, policy, session.extended, session.call_waiting
-                )
-            except ConnectedInDoubt:
-                if older is not None:
-                    older.displaced()
-                raise
+        self._arrivals.begin(device)
+        try:
+            reply = await self._register(session, opened_at, policy)
             if isinstance(reply, Overtaken):
                 session.displaced()
                 return
-            missed = reply.missed
             session.began(reply.generation, reply.known)
-            older = self._devices.get(device)  # unless it has been told meanwhile
+            older = self._devices.get(device)
             self._devices[device] = session
             self._waiters.withdraw(device)
             if older is not None:
                 older.displaced()
             self.orders.attach_policy(session, policy)
-            if session.extended:
+            if is_extended(session):
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
-            self._tell_missed(session, missed)
+            self._tell_missed(session, reply.missed)
+        finally:
+            self._arrivals.end(device)
+
+    async def _register(self, session: DeviceSession, opened_at: float, policy: Policy) -> Attached | Overtaken:
+        """Register a connection, opened at ``opened_at`` by the clock of this node.
+
+        :raises Unavailable: it was not registered, or it may have been: then the older one here is closed, too.
+        """
+        device, older = session.address, self._devices.get(session.address)
+        known = None if older is None else older.known()
+        connected = events.ExtendedConnected if session.extended else events.Connected
+        # Whatever the previous attempt did, each attempt makes a connection that is newer than all others.
+        tried = [0]
+        failure = Unavailable()
+        for _ in range(_REGISTRATION_TRIES):
+            since = opened_at + (self.now() - self._clock.seconds())
+            event = connected(device, self._store.node, known, since, tried[-1], policy, session.call_waiting)
+            try:
+                reply: Attached | Overtaken = await self._transactions.reply_to(event)
+            except InDoubt as doubt:
+                failure = doubt
+                tried.append(doubt.decision.reply.generation)
+            except Unavailable as unavailable:
+                failure = unavailable  # the store is known to be away now: the next attempt goes on without it
+            else:
+                return reply
+        for generation in tried[1:]:
+            self._retries.keep(events.Disconnected(device, generation))
+        if older is not None and tried[1:]:
+            older.displaced()
+        raise failure
 
     def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
         if missed.ended is not None:
@@ -192,7 +203,7 @@ class RoomManager:
         self.in_turn(session.address, self._detach, session, self.now())
 
     def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
-        if session.extended:
+        if is_extended(session):
             self.extensions.went(session)
         if self._devices.get(session.address) is not session:
             return None
@@ -322,7 +333,20 @@ class RoomManager:
         self._bus.publish(message.node, message)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
-        self._redelivery.unreached(changes, addresses)
+        """Ring a call once more if no rung device could be notified; end it after the second time."""
+        for call in changes.calls:
+            if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
+                if call.version == 1:
+                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_unless_unavailable)
+                else:
+                    self._retries.keep(events.Unreachable(call.room, call.version))
+
+    async def _ring_again(self, call: CallRecord) -> None:
+        await self._retries.pause(_RING_AGAIN)
+        try:
+            await self._transactions.reply_to(events.RangInVain(call.room, call.version))
+        except Unavailable:
+            self._retries.keep(events.Unreachable(call.room, call.version))
 
     # Messages from the bus
 
@@ -336,7 +360,7 @@ class RoomManager:
                 if call.room in self._waiters.waiting:
                     self._waiters.tell(call, session)
                     return
-                if self._retries.kept and self._has_given_up(device, call.room):
+                if self._retries.kept and self._retries.keeps((events.Place, device), events.GaveUp(call.room, device)):
                     return  # it was told that this call has failed
             if session is not None:
                 session.deliver(call)
@@ -356,7 +380,3 @@ class RoomManager:
             del self._devices[message.to]
             self._waiters.withdraw(message.to)
             session.displaced()
-
-    def _has_given_up(self, device: DeviceAddress, room: RoomId) -> bool:
-        gave_up = events.GaveUp(room, device)
-        return self._retries.keeps(gave_up) or self._retries.keeps((events.Place, device), gave_up)

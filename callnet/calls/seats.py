@@ -36,8 +36,6 @@ class Seated(Struct, frozen=True):
     generation: int
     seats: SeatsRecord
     call: CallRecord | None
-    displaced: bool
-    """A page with the same key sat there: its older socket must be closed."""
 
 
 class NoSeat(Struct, frozen=True):
@@ -73,8 +71,8 @@ def view(seats: SeatsRecord, call: CallRecord | None, key: str) -> RoomView:
         return RoomView("ended", ending_reason(call, call.caller), None)
     if seats.closed:
         return RoomView("ended", Reason.HANGUP, None)
-    own = next((seat for seat in seats.seats if seat is not None and seat.key == key), None)
-    peer = next((seat for seat in seats.seats if seat is not None and seat.key != key), None)
+    own = next((seat for seat in seats.taken if seat.key == key), None)
+    peer = next((seat for seat in seats.taken if seat.key != key), None)
     if call is not None and call.aliases and isinstance(call.state, Active) and own is not None:
         admitted = _admitted(call)
         if _came_by(own, call) not in admitted:
@@ -122,14 +120,11 @@ def take(tx: Transaction, event: SeatTaken) -> SeatReply:
         index = _choose_after_move(taken, call, active, event, tx.now, 0.0 if passes else SEAT_KEPT)
     if index is None:
         return NoSeat(FULL, passes)
-    old = taken[index]
-    older = max((seat.generation for seat in record.seats if seat is not None), default=0)
-    generation = tx.next_generation(older, tx.now)
+    generation = tx.next_generation(max((seat.generation for seat in record.taken), default=0), tx.now)
     alias = None if event.room == room else event.room
     new = Seat(event.key, event.session, event.node, generation, None, alias)
     record = tx.put_seats(record, seats=(new, taken[1]) if index == 0 else (taken[0], new), closed=False)
-    displaced = old is not None and old.key == event.key and old.empty_since is None
-    return Seated(generation, record, call, displaced)
+    return Seated(generation, record, call)
 
 
 def _why_not_admitted(call: CallRecord, room: RoomId) -> Reason:
@@ -176,28 +171,22 @@ def _choose_after_move(
 def empty(tx: Transaction, event: SeatEmptied) -> None:
     """Mark a seat as empty after the close of its page's socket; it is kept for its key."""
     record = tx.seats(event.room)
-    if record is None:
+    page = (event.key, event.generation)
+    left = None if record is None else next((one for one in record.taken if (one.key, one.generation) == page), None)
+    if record is None or left is None:
         return
-    seats = [_leave(seat, event, tx.now) for seat in record.seats]
-    if seats == list(record.seats):
-        return
-    if record.closed and all(seat is None or seat.empty_since is not None for seat in seats):
+    if record.closed and all(seat is left or seat.empty_since is not None for seat in record.taken):
         tx.forget(record)
     else:
-        tx.put_seats(record, seats=(seats[0], seats[1]))
-
-
-def _leave(seat: Seat | None, event: SeatEmptied, now: float) -> Seat | None:
-    if seat is None or seat.key != event.key or seat.generation != event.generation:
-        return seat
-    return replace(seat, empty_since=now)
+        empty_seat = replace(left, empty_since=tx.now)
+        tx.put_seats(record, seats=tuple(empty_seat if seat is left else seat for seat in record.seats))
 
 
 def hang_up(tx: Transaction, event: PageHungUp) -> None:
     """Handle a page's hangup: the meeting is over for both, and the call if the two meet."""
     call = tx.call(event.room)
     record = tx.seats(event.room if call is None else call.room)
-    if record is None or all(seat is None or seat.key != event.key for seat in record.seats):
+    if record is None or all(seat.key != event.key for seat in record.taken):
         return
     if call is None:
         tx.put_seats(record, closed=True)
@@ -220,7 +209,7 @@ def due(tx: Transaction, event: SeatsDue) -> None:
         return
     seats = [None if _is_stale(seat, tx.now) else seat for seat in record.seats]
     if any(seats):
-        tx.put_seats(record, seats=(seats[0], seats[1]))
+        tx.put_seats(record, seats=tuple(seats))
     else:
         tx.forget(record)
 

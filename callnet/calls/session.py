@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,28 +20,10 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, notification_for
 from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
-from callnet.frames import decode
-from callnet.frames.base import (
-    Call,
-    Called,
-    CalledRefuse,
-    CalledSuccess,
-    CallFailed,
-    CallingBeHangup,
-    CallingHangup,
-    CallRefuse,
-    CallSuccess,
-    Frame,
-    Message,
-    Request,
-    call_failed,
-    encode,
-    encode_called,
-)
-from callnet.frames.decode import BadFrame, error_frame
-from callnet.frames.v2 import MissedCall
-from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, Topic
-from callnet.util.deferreds import logged_unless_unavailable, or_else
+from callnet.frames import base
+from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
+from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
 _KEPT: Final = 3
@@ -53,15 +35,13 @@ NEVER: Final = (-1, 0)
 _OVER: Final = (2, 0)
 """The least age of an ended call."""
 
-_Answer: TypeAlias = CallSuccess | CallRefuse | CallFailed | CallingBeHangup
-
 
 class Heard(Struct, frozen=True, gc=False):
     """A device's knowledge of a call, from the messages on this connection."""
 
     age: tuple[int, int] = NEVER
     """The age of the last processed record of the call."""
-    said: type[Frame] | None = None
+    said: type[base.Frame] | None = None
     """The type of the last message about the call."""
     is_over: bool | None = None
     """The outcome known to the device: true for an end, false for an answer."""
@@ -75,29 +55,19 @@ log = Logger()
 log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
 
 
-class Dialect(Struct, frozen=True):
-    """A client's protocol variant."""
-
-    decode: Callable[[bytes], Any]
-    """Reads a frame, or raises :class:`BadFrame`."""
-    bad_frames_a_minute: int
-    """The limit above which the socket is closed (protocol §2.6)."""
-    unknown_types_count: bool
-    """Frames of unknown types count as bad. If not, only the first on a connection is answered."""
-
-
-BASE: Final = Dialect(decode.BASE.decode, bad_frames_a_minute=120, unknown_types_count=False)
-"""Knows the seed's messages only."""
-
-
 class Session:
-    """A device on its newest connection, or on a displaced one about to be closed."""
+    """A device on its newest connection, or on a displaced one about to be closed. It speaks the base protocol."""
 
-    dialect: ClassVar[Dialect] = BASE
+    grammar: ClassVar[Grammar[Any]] = BASE
+    bad_frames_a_minute: ClassVar[int] = 120
+    """The limit above which the socket is closed (protocol §2.6)."""
+    unknown_types_count: ClassVar[bool] = False
+    """Frames of unknown types count as bad. If not, only the first on a connection is answered."""
     extended: ClassVar[bool] = False
     call_waiting = False
 
     __slots__ = (
+        "_aliases",
         "_bad_frames",
         "_bad_since",
         "_clock",
@@ -126,6 +96,7 @@ class Session:
         self.generation = 0
         self.preferences = PLAIN
         self._rooms = rooms
+        self._aliases = rooms.known.aliases
         self._peer = peer
         self._clock = clock
         self._limits = limits
@@ -143,7 +114,7 @@ class Session:
 
     def opened(self) -> None:
         """Attach the device."""
-        or_else(self._rooms.attach(self), self._give_up)
+        self._rooms.attach(self).addErrback(self._give_up)
 
     def closed(self, said_goodbye: bool = False) -> None:
         """Detach the device. ``said_goodbye``: it closed the socket itself, with a close frame (protocol §2.4)."""
@@ -154,13 +125,13 @@ class Session:
     def received(self, payload: bytes) -> None:
         """Handle one frame."""
         try:
-            frame = self.dialect.decode(payload)
+            frame = self.grammar.decode(payload)
         except BadFrame as bad:
             self._bad_frame(bad)
             return
         self.takes[type(frame)](self, frame)
 
-    def _call(self, frame: Call) -> None:
+    def _call(self, frame: base.Call) -> None:
         target = DeviceAddress(frame.to_phone, frame.to_device_id)
         self._went_on_at = self._rooms.now()
         if self._old_end is not None:
@@ -176,21 +147,21 @@ class Session:
         else:
             failed = Failed(target, Reason.RATE_LIMITED)
             self._rooms.counts.count_at_once(self.address, failed, self._rooms.now())
-            self._answer(call_failed(target, Reason.RATE_LIMITED), frame.id)
+            self._send(base.call_failed(target, Reason.RATE_LIMITED), frame.id)
 
-    def _answer_call(self, frame: CalledSuccess | CalledRefuse) -> None:
-        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+    def _answer_call(self, frame: base.CalledSuccess | base.CalledRefuse) -> None:
+        room = self._aliases.get(frame.room_id, frame.room_id)
         answer: Accept | Refuse
-        if isinstance(frame, CalledSuccess):
+        if isinstance(frame, base.CalledSuccess):
             self._went_on_at = self._rooms.now()
             answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended)
         else:
             answer = Refuse(room, self.address, self.generation)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
 
-    def _hang_up(self, frame: CallingHangup) -> None:
+    def _hang_up(self, frame: base.CallingHangup) -> None:
         if frame.room_id:
-            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+            room = self._aliases.get(frame.room_id, frame.room_id)
             then = partial(self._hung_up, frame, room)
             self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address, self.generation), then)
         else:
@@ -233,28 +204,13 @@ class Session:
         message = notification_for(call, self.address, self._rooms.now(), rings_for, goes_on) if is_news else None
         if message is None or heard.said is type(message):
             self._hear(call.room, replace(heard, age=age))
-        elif isinstance(message, Called):
-            self._hear(call.room, replace(heard, age=age, said=Called))
+        elif isinstance(message, base.Called):
+            self._hear(call.room, replace(heard, age=age, said=base.Called))
             self._ring(message, call)
         else:
-            is_over = not isinstance(message, CallSuccess)
+            is_over = not isinstance(message, base.CallSuccess)
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
-            self._peer.send(encode(message))
-
-    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Do nothing: base clients receive no ``welcome``."""
-
-    def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Do nothing: base clients request the history."""
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Do nothing: base clients request the contact list."""
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """Do nothing: base clients request what they show."""
-
-    def signalled(self, room: RoomId, data: bytes) -> None:
-        """Do nothing: base clients do not know signals."""
+            self._peer.send(base.encode(message))
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
         """Report the outcome of the device's own call.
@@ -265,18 +221,18 @@ class Session:
         message = answer(outcome)
         if message is None:
             return
-        is_over = not isinstance(message, CallSuccess)
+        is_over = not isinstance(message, base.CallSuccess)
         if call is not None:
             age = call.state.stage, call.version
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
-        elif not isinstance(message, CallFailed):
-            room = self._rooms.known.aliases.get(message.room_id, message.room_id)
+        elif not isinstance(message, base.CallFailed):
+            room = self._aliases.get(message.room_id, message.room_id)
             self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
-        self._peer.send(encode(replace(message, id=asked) if asked else message))
+        self._peer.send(base.encode(replace(message, id=asked) if asked else message))
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
-        or_else(self._rooms.orders.revoke(self), log_unless_unavailable)
+        self._rooms.orders.revoke(self).addErrback(log_unless_unavailable)
         self._peer.close(CloseCode.TOKEN_INVALID, "token revoked")
 
     def displaced(self) -> None:
@@ -286,7 +242,7 @@ class Session:
 
     def is_in_call(self) -> bool:
         """Return whether the device rings or is in a call."""
-        return self._rooms.local_calls.has(self.address)
+        return self._rooms.local_calls.of(self.address) is not None
 
     def known(self) -> tuple[Known, ...]:
         """The device's confirmed knowledge of the outcomes of its calls (protocol §2.4).
@@ -301,43 +257,40 @@ class Session:
 
     # To the socket
 
-    def _send(self, message: Message) -> None:
-        self._peer.send(encode(message))
+    def _send(self, message: base.Frame, asked: str = "") -> None:
+        """Send a message; an answer to a request with its id, if it has one."""
+        self._peer.send(base.encode(replace(message, id=asked) if asked else message))
 
-    def _answer(self, message: _Answer, asked: str) -> None:
-        """Answer a request, with its id if it has one."""
-        self._peer.send(encode(replace(message, id=asked) if asked else message))
-
-    def _ring(self, called: Called, call: CallRecord) -> None:
+    def _ring(self, called: base.Called, call: CallRecord) -> None:
         """Ring the device with the owner's settings for this caller, and tell an extended caller."""
         wanted, phone = self.preferences, called.from_phone
         if wanted is not PLAIN:
             called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
-        self._peer.send(encode_called(called))
+        self._peer.send(base.encode_called(called))
         if call.placed_at * 1000 >= self.generation:  # otherwise it was ringing before the device connected
             self._rooms.counts.rang_after.count(max(0.0, self._rooms.now() - call.placed_at))
         if call.caller in call.extended and isinstance(call.state, Ringing) and not call.state.announced:
             self._rooms.extensions.announced(self, call.room)
 
-    def _late_answer(self, frame: CalledSuccess | CalledRefuse, late: TooLate | NotYours | None) -> None:
+    def _late_answer(self, frame: base.CalledSuccess | base.CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
-            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
-            self._hear(room, Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
-            hangup = CallingBeHangup(frame.from_phone, frame.from_device_id, frame.room_id, late.reason)
-            self._answer(hangup, frame.id)
+            room = self._aliases.get(frame.room_id, frame.room_id)
+            self._hear(room, Heard(NEVER, base.CallingBeHangup, True, self._clock.seconds()))
+            hangup = base.CallingBeHangup(frame.from_phone, frame.from_device_id, frame.room_id, late.reason)
+            self._send(hangup, frame.id)
         elif late is not None:
             self._not_yours(frame)
-        elif isinstance(frame, CalledRefuse):
-            self._knows_of_end(self._rooms.known.aliases.get(frame.room_id, frame.room_id))
+        elif isinstance(frame, base.CalledRefuse):
+            self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
 
-    def _hung_up(self, frame: CallingHangup, room: RoomId, late: NotYours | None) -> None:
+    def _hung_up(self, frame: base.CallingHangup, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
             self._not_yours(frame)
             return
         # Whatever the record says, this device has left that call.
-        self._hear(room, Heard(_OVER, CallingBeHangup, True))
+        self._hear(room, Heard(_OVER, base.CallingBeHangup, True))
 
-    def _not_yours(self, frame: Request) -> None:
+    def _not_yours(self, frame: base.Request) -> None:
         kind = frame.__struct_config__.tag
         self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
 
@@ -355,11 +308,6 @@ class Session:
             else:
                 oldest = next(iter(of_rooms))
             del of_rooms[oldest]
-
-    def _forget(self, room: RoomId) -> None:
-        """Forget the device's knowledge of a call."""
-        if self._heard is not None:
-            self._heard.pop(room, None)
 
     def _knows_of_end(self, room: RoomId) -> None:
         """Record that the device knows the end of a call in any case."""
@@ -380,7 +328,7 @@ class Session:
 
     def _bad_frame(self, bad: BadFrame) -> None:
         """Answer an invalid frame; too many of them close the socket (protocol §2.6)."""
-        if bad.unknown_type and not self.dialect.unknown_types_count:
+        if bad.unknown_type and not self.unknown_types_count:
             if not self._told_of_types:
                 self._told_of_types = True
                 self._send(bad.answer)
@@ -390,7 +338,7 @@ class Session:
         if now - self._bad_since >= 60.0:
             self._bad_since, self._bad_frames = now, 0
         self._bad_frames += 1
-        if self._bad_frames > self.dialect.bad_frames_a_minute:
+        if self._bad_frames > self.bad_frames_a_minute:
             self._peer.close(CloseCode.BAD_FRAMES, "too many bad frames")
 
     def _give_up(self, failure: Failure) -> None:
@@ -398,9 +346,9 @@ class Session:
         self._peer.close(CloseCode.INTERNAL_ERROR, "try again")
 
     takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
-        Call: _call,
-        CalledSuccess: _answer_call,
-        CalledRefuse: _answer_call,
-        CallingHangup: _hang_up,
+        base.Call: _call,
+        base.CalledSuccess: _answer_call,
+        base.CalledRefuse: _answer_call,
+        base.CallingHangup: _hang_up,
     }
     """The method for each struct of a frame."""

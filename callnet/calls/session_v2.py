@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Raw, Struct
@@ -14,45 +13,18 @@ from twisted.python.failure import Failure
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import NEVER, Dialect, Heard, Session, log_unless_unavailable
+from callnet.calls.session import NEVER, Heard, Session, log_unless_unavailable
 from callnet.calls.transaction import first_party, other_party
-from callnet.calls.transitions import NotToBeHad, NotYours, TooLate
-from callnet.frames.base import PAGE_OF, CallingBeHangup, Frame, encode
-from callnet.frames.decode import BadFrame, error_frame
-from callnet.frames.v2 import (
-    DEEPEST,
-    EXTENDED,
-    PING_EVERY,
-    CallOfPhone,
-    CallRinging,
-    Changed,
-    ExtendedCall,
-    ExtendedCalledRefuse,
-    ExtendedCalledSuccess,
-    ExtendedCallingHangup,
-    GoingAway,
-    MissedCall,
-    MissedCalls,
-    PeerState,
-    Ping,
-    Pong,
-    PresenceOf,
-    PresentCall,
-    Pull,
-    Signal,
-    SignalFrom,
-    Welcome,
-    compact,
-    is_deep,
-)
+from callnet.calls.transitions import NotYours, TooLate
+from callnet.frames import base, v2
+from callnet.frames.decode import BadFrame, Grammar, error_frame
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId, Topic
-from callnet.util.deferreds import begin, or_else
 
 LONGEST_FRAME: Final = 16 * 1024
 """The maximum size of a frame other than ``signal``, in bytes."""
 _NOT_OURS: Final = {
-    Signal: "room_id is of no active call of this device",
-    Pull: "room_id is of no active call of another device of this phone",
+    v2.Signal: "room_id is of no active call of this device",
+    v2.Pull: "room_id is of no active call of another device of this phone",
 }
 
 
@@ -72,7 +44,9 @@ class ExtendedSession(Session):
     :param call_waiting: true if it can show a second call while it is in an active one.
     """
 
-    dialect: ClassVar[Dialect] = Dialect(EXTENDED.decode, bad_frames_a_minute=20, unknown_types_count=True)
+    grammar: ClassVar[Grammar[Any]] = v2.EXTENDED
+    bad_frames_a_minute: ClassVar[int] = 20
+    unknown_types_count: ClassVar[bool] = True
     extended: ClassVar[bool] = True
 
     __slots__ = ("_ice", "_may_pull", "_other", "_site", "call_waiting")
@@ -105,51 +79,51 @@ class ExtendedSession(Session):
         else:
             super().received(payload)
 
-    def _take_signal(self, frame: Signal) -> None:
-        or_else(begin(self._signal(frame)), log_unless_unavailable)
+    def _take_signal(self, frame: v2.Signal) -> None:
+        if v2.is_deep(bytes(frame.data)):
+            self._refuse(frame, f"data is nested more than {v2.DEEPEST} levels deep")
+        else:
+            self._rooms.submit(self.address, self._signal, frame).addErrback(log_unless_unavailable)
 
-    def _take_pull(self, frame: Pull) -> None:
-        or_else(begin(self._pull(frame)), partial(self._fail_pull, frame))
-
-    def _take_ping(self, frame: Ping) -> None:
-        self._say(Pong(frame.t, frame.id))
-
-    async def _signal(self, frame: Signal) -> None:
-        if is_deep(bytes(frame.data)):
-            self._refuse(frame, f"data is nested more than {DEEPEST} levels deep")
-            return
-        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
-        self._not_done(await self._rooms.extensions.signal(self, room, compact(frame.data)), frame)
-
-    async def _pull(self, frame: Pull) -> None:
-        if not self._may_pull:
+    def _take_pull(self, frame: v2.Pull) -> None:
+        if self._may_pull:
+            self._rooms.submit(self.address, self._pull, frame).addErrback(self._fail_pull, frame)
+        else:
             self._refuse(frame, "only a claimed device may take a call over")
-            return
-        room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
+
+    def _take_ping(self, frame: v2.Ping) -> None:
+        self._send(v2.Pong(frame.t, frame.id))
+
+    async def _signal(self, frame: v2.Signal) -> None:
+        room = self._aliases.get(frame.room_id, frame.room_id)
+        self._not_done(await self._rooms.extensions.signal(self, room, v2.compact(frame.data)), frame)
+
+    async def _pull(self, frame: v2.Pull) -> None:
+        room = self._aliases.get(frame.room_id, frame.room_id)
         reply = await self._rooms.extensions.pull(self, room)
         if isinstance(reply, Accepted):
-            room = self._rooms.known.aliases.get(reply.room, reply.room)
+            room = self._aliases.get(reply.room, reply.room)
             self._other = _Other(room, reply.callee, False)
-            self._forget(room)  # it may have left the call before
+            if self._heard is not None:
+                self._heard.pop(room, None)  # it may have left the call before
             self.answered(reply, asked=frame.id)
         else:
             self._not_done(reply, frame)
 
-    def _fail_pull(self, frame: Pull, failure: Failure) -> None:
+    def _fail_pull(self, failure: Failure, frame: v2.Pull) -> None:
         log_unless_unavailable(failure)
-        self._say(error_frame("pull: this cannot be done just now; try again", frame.id))
+        self._send(error_frame("pull: this cannot be done just now; try again", frame.id))
 
-    def _not_done(self, why: TooLate | NotYours | NotToBeHad | None, frame: Signal | Pull) -> None:
+    def _not_done(self, why: TooLate | NotYours | None, frame: v2.Signal | v2.Pull) -> None:
         """Report that a call is over, or is not the device's; do nothing if ``why`` is ``None``."""
-        reason = why.reason if isinstance(why, TooLate | NotToBeHad) else None
-        if reason is not None:
-            room = self._rooms.known.aliases.get(frame.room_id, frame.room_id)
-            self._hear(room, Heard(NEVER, CallingBeHangup, True, self._clock.seconds()))
-            self._answer(CallingBeHangup("", "", frame.room_id, reason), frame.id)
+        if isinstance(why, TooLate):
+            room = self._aliases.get(frame.room_id, frame.room_id)
+            self._hear(room, Heard(NEVER, base.CallingBeHangup, True, self._clock.seconds()))
+            self._send(base.CallingBeHangup("", "", frame.room_id, why.reason), frame.id)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
 
-    def _refuse(self, frame: Signal | Pull, why: str) -> None:
+    def _refuse(self, frame: v2.Signal | v2.Pull, why: str) -> None:
         kind = frame.__struct_config__.tag
         self._bad_frame(BadFrame(error_frame(f"{kind}: {why}", frame.id)))
 
@@ -160,7 +134,9 @@ class ExtendedSession(Session):
         pullable = [self._of_phone(call) for call in of_phone] if self._may_pull else []
         view = None if present is None else self._present(present)
         servers = self._ice.for_newcomer(self._site)
-        self._say(Welcome(*self.address, self._rooms.date_of(self._rooms.now()), PING_EVERY, servers, pullable, view))
+        self._send(
+            v2.Welcome(*self.address, self._rooms.date_of(self._rooms.now()), v2.PING_EVERY, servers, pullable, view)
+        )
         if present is not None and isinstance(present.state, Active):
             self._other = _Other(present.room, other_party(present, self.address), False)
             self._look_at_other(present)
@@ -177,8 +153,8 @@ class ExtendedSession(Session):
         super().deliver(call)
         state = call.state
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
-            self._hear(call.room, replace(heard, age=call.age, said=CallRinging))
-            self._say(CallRinging(*call.target, call.room_for(self.address)))
+            self._hear(call.room, replace(heard, age=call.age, said=v2.CallRinging))
+            self._send(v2.CallRinging(*call.target, call.room_for(self.address)))
         self._look_at_other(call)
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
@@ -189,23 +165,23 @@ class ExtendedSession(Session):
 
     def signalled(self, room: RoomId, data: bytes) -> None:
         """Deliver a signal of the other party."""
-        self._say(SignalFrom(room, Raw(data)))
+        self._send(v2.SignalFrom(room, Raw(data)))
 
-    def missed(self, calls: Sequence[MissedCall]) -> None:
+    def missed(self, calls: Sequence[v2.MissedCall]) -> None:
         """Send the phone's missed calls."""
-        self._say(MissedCalls(calls))
+        self._send(v2.MissedCalls(calls))
 
     def sees(self, device: DeviceAddress, is_online: bool) -> None:
         """Report that a device of a contact has come or gone."""
-        self._say(PresenceOf(*device, is_online))
+        self._send(v2.PresenceOf(*device, is_online))
 
     def changed(self, topics: Collection[Topic]) -> None:
         """Report that data of the phone have changed."""
-        self._say(Changed(sorted(topics)))
+        self._send(v2.Changed(sorted(topics)))
 
     def going_away(self, reconnect_in: float, deadline: float) -> None:
         """Announce the close of the socket in ``deadline`` seconds, and the delay before the reconnect."""
-        self._say(GoingAway(reconnect_in, deadline))
+        self._send(v2.GoingAway(reconnect_in, deadline))
 
     def _look_at_other(self, call: CallRecord) -> None:
         """Report changes of the other party."""
@@ -218,38 +194,35 @@ class ExtendedSession(Session):
             known = _Other(call.room, first_party(call, self.address), False)
         now = self._other = _Other(call.room, other, other in state.absent)
         if known.device != other:
-            self._say(PeerState(call.room_for(self.address), "moved", other.device_id))
+            self._send(v2.PeerState(call.room_for(self.address), "moved", other.device_id))
         elif known.is_absent != now.is_absent:
             is_now: Literal["reconnecting", "back"] = "reconnecting" if now.is_absent else "back"
-            self._say(PeerState(call.room_for(self.address), is_now))
+            self._send(v2.PeerState(call.room_for(self.address), is_now))
 
-    def _say(self, message: Frame) -> None:
-        self._peer.send(encode(message))
-
-    def _present(self, call: CallRecord) -> PresentCall:
+    def _present(self, call: CallRecord) -> v2.PresentCall:
         room, answer = call.room_for(self.address), call.answer
-        return PresentCall(
+        return v2.PresentCall(
             room,
             "ringing" if answer is None else "active",
             "outgoing" if self.address == call.caller else "incoming",
             *other_party(call, self.address),
             self._rooms.date_of(call.placed_at),
-            PAGE_OF + room,
+            base.PAGE_OF + room,
             None if answer is None else self._rooms.date_of(answer.since),
         )
 
-    def _of_phone(self, call: CallRecord) -> CallOfPhone:
+    def _of_phone(self, call: CallRecord) -> v2.CallOfPhone:
         """The call as shown to other devices of one of its phones."""
         ours = next(party for party in call.parties if party.phone == self.address.phone)
         answered = None if call.answer is None else self._rooms.date_of(call.answer.since)
-        return CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)
+        return v2.CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)
 
     takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
-        ExtendedCall: Session._call,  # noqa: SLF001
-        ExtendedCalledSuccess: Session._answer_call,  # noqa: SLF001
-        ExtendedCalledRefuse: Session._answer_call,  # noqa: SLF001
-        ExtendedCallingHangup: Session._hang_up,  # noqa: SLF001
-        Signal: _take_signal,
-        Pull: _take_pull,
-        Ping: _take_ping,
+        v2.ExtendedCall: Session._call,  # noqa: SLF001
+        v2.ExtendedCalledSuccess: Session._answer_call,  # noqa: SLF001
+        v2.ExtendedCalledRefuse: Session._answer_call,  # noqa: SLF001
+        v2.ExtendedCallingHangup: Session._hang_up,  # noqa: SLF001
+        v2.Signal: _take_signal,
+        v2.Pull: _take_pull,
+        v2.Ping: _take_ping,
     }

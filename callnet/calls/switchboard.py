@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls import events
@@ -25,8 +25,9 @@ from callnet.calls.rules import Decision, decide
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.util.deferreds import Ready, Soon, begin, logged_unless_unavailable
+from callnet.util.deferreds import Ready, begin, logged_unless_unavailable
 from callnet.util.logger import Logger
+from callnet.util.timers import EarliestTimer, pause
 
 T = TypeVar("T")
 
@@ -177,18 +178,13 @@ class PerKeyQueue:
             if waits is not None:
                 self._wait(owner, waits)
 
-    def submit(self, owner: object, work: Callable[[], Coroutine[Any, Any, T]]) -> Soon[T]:
-        """Run ``work`` after all earlier work of ``owner``, and return its result."""
-        mine: Deferred[T] = Deferred()
-        if owner in self._waiting:
-            self._waiting[owner].append(partial(_hand_over, work, mine))
-            return mine
-        done = begin(work())
-        if isinstance(done, Ready) or done.called:
-            return done
-        done.chainDeferred(mine)
-        self._wait(owner, done)
-        return mine
+    def submit(self, owner: object, work: Callable[..., Coroutine[Any, Any, T]], *asked: Any) -> Deferred[T]:
+        """Run ``work`` after all earlier work of ``owner``, and return its result, which is known before the next
+        begins.
+        """
+        result: Deferred[T] = Deferred()
+        self.run(owner, _hand_over, result, work, *asked)
+        return result
 
     def is_awaited(self, owner: object) -> bool:
         """Return whether more work of ``owner`` is queued behind the current work."""
@@ -209,13 +205,12 @@ class PerKeyQueue:
         del self._waiting[owner]
 
 
-def _hand_over(work: Callable[[], Coroutine[Any, Any, T]], mine: Deferred[T]) -> Waits:
-    """Start queued work, and deliver its result before the next begins."""
-    done = begin(work())
+def _hand_over(result: Deferred[T], work: Callable[..., Coroutine[Any, Any, T]], *asked: Any) -> Waits:
+    done = begin(work(*asked))
     if isinstance(done, Ready):
-        mine.callback(done.value)
+        result.callback(done.value)
         return None
-    done.chainDeferred(mine)
+    done.chainDeferred(result)
     return done
 
 
@@ -226,46 +221,29 @@ class Deadlines:
         self._store = store
         self._transactions = decisions
         self._clock = clock
-        self._look: IDelayedCall | None = None
-        self._running = False
+        self._timer = EarliestTimer(clock, self._look)
+        self._stopped = False
 
     def start(self) -> None:
         """Start the queries."""
-        self._running = True
-        self._look_again()
+        self._timer.set_in(_LOOK_EVERY)
 
     def stop(self) -> None:
         """Stop the queries."""
-        self._running = False
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        self._stopped = True
+        self._timer.stop()
 
-    def _look_again(self) -> None:
-        if self._running:
-            self._look = self._clock.callLater(_LOOK_EVERY, self._look_at_due)
-
-    def _look_at_due(self) -> None:
-        self._look = None
-        done = Deferred.fromCoroutine(self._act_on_due())
-        done.addErrback(_log_due)
-        done.addCallback(lambda _: self._look_again())
+    def _look(self) -> None:
+        looked = Deferred.fromCoroutine(self._act_on_due()).addErrback(_log_due)
+        looked.addCallback(lambda _: self.start())
 
     async def _act_on_due(self) -> None:
         due = iter(await self._store.due(self._store.now()))
-        while self._running and (some := list(islice(due, _AT_ONCE))):
-            await DeferredList([Deferred.fromCoroutine(self._act_on(one)).addErrback(_log_due) for one in some])
+        while not self._stopped and (some := list(islice(due, _AT_ONCE))):
+            acts = (self._transactions.reply_to(_due_event(record)) for record in some)
+            await DeferredList([Deferred.fromCoroutine(act).addErrback(_log_due) for act in acts])
             if len(some) == _AT_ONCE:
-                await self._turn()
-
-    def _turn(self) -> Deferred[None]:
-        """Fires in the next turn of the reactor."""
-        turn: Deferred[None] = Deferred()
-        self._clock.callLater(0, turn.callback, None)
-        return turn
-
-    async def _act_on(self, record: DeviceRecord | CallRecord | SeatsRecord) -> None:
-        await self._transactions.reply_to(_due_event(record))
+                await pause(self._clock, 0)
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

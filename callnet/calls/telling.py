@@ -9,20 +9,9 @@ from msgspec import Struct
 
 from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
 from callnet.calls.transaction import first_party, has_pulled, other_in
-from callnet.frames.base import (
-    PAGE_OF,
-    REFUSALS,
-    Called,
-    CallFailed,
-    CallingBeHangup,
-    CallRefuse,
-    CallSuccess,
-    Message,
-    call_failed,
-)
+from callnet.frames import base
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 
-_BY_THE_CALLER = (Reason.CANCELLED,)
 _TO_OTHERS = {
     Reason.REFUSED: Reason.REFUSED_ELSEWHERE,
     Reason.OFFLINE: Reason.EXPIRED,
@@ -56,30 +45,30 @@ def outcome_of(call: CallRecord) -> Outcome | None:
 
 
 def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
-    if end.reason in REFUSALS:
+    if end.reason in base.REFUSALS:
         return Refused(call.room_for(call.caller), call.target, end.reason)
-    if end.reason in _BY_THE_CALLER:
+    if end.reason is Reason.CANCELLED:
         # A caller that others took for gone may still be connected, to a node that they could not reach.
         return Failed(call.target, Reason.UNAVAILABLE) if end.by is None else Withdrawn()
     return Failed(call.target, end.reason)
 
 
-def answer(outcome: Outcome) -> CallSuccess | CallRefuse | CallFailed | None:
+def answer(outcome: Outcome) -> base.CallSuccess | base.CallRefuse | base.CallFailed | None:
     """The answer to a caller for an outcome (§2.1)."""
     match outcome:
         case Accepted(room, callee):
-            return CallSuccess(callee.phone, callee.device_id, room, PAGE_OF + room)
+            return base.CallSuccess(callee.phone, callee.device_id, room, base.PAGE_OF + room)
         case Refused(room, asked, reason):
-            return CallRefuse(asked.phone, asked.device_id, room, reason)
+            return base.CallRefuse(asked.phone, asked.device_id, room, reason)
         case Failed(asked, reason):
-            return call_failed(asked, reason)
+            return base.call_failed(asked, reason)
         case Withdrawn():
             return None
 
 
 def notification_for(
     call: CallRecord, device: DeviceAddress, now: float, ring_time: float, goes_on: bool = False
-) -> Message | None:
+) -> base.Message | None:
     """The message to ``device`` about ``call`` in its current state, if any.
 
     A caller hears the outcome by its waiter; this is for everyone else, for changes after the outcome, and for a caller
@@ -95,7 +84,7 @@ def notification_for(
         if device not in state.devices or now >= rings_until:
             return None
         left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)
-        return Called(call.caller.phone, call.caller.device_id, room, left, PAGE_OF + room)
+        return base.Called(call.caller.phone, call.caller.device_id, room, left, base.PAGE_OF + room)
     answered = state if isinstance(state, Active) else state.was
     if isinstance(answered, Active) and device in answered.transferred_from:
         reason = Reason.MOVED
@@ -110,7 +99,7 @@ def notification_for(
     else:
         reason = _TO_OTHERS.get(state.reason, state.reason)
     fire = _known_party(call, answered, device)
-    return CallingBeHangup(fire.phone, fire.device_id, room, reason)
+    return base.CallingBeHangup(fire.phone, fire.device_id, room, reason)
 
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
@@ -156,18 +145,10 @@ def end_effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
         return None
     if isinstance(end.was, Ringing):
         # A device that was awaited until the end never heard that it was to ring.
-        silent = end.reason in _BY_THE_CALLER if device == call.caller else end.was.awaited_until is not None
+        silent = end.reason is Reason.CANCELLED if device == call.caller else end.was.awaited_until is not None
         if silent:
             return None
     return end.at
-
-
-def effective_at(call: CallRecord, device: DeviceAddress) -> float | None:
-    """The time of the decision behind :func:`notification_for`; ``None`` if nothing must be delivered."""
-    state = call.state
-    if not isinstance(state, Active) or device in state.transferred_from:
-        return end_effective_at(call, device)
-    return state.moved_at if has_pulled(call, device) else state.since
 
 
 def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:

@@ -317,10 +317,12 @@ class Transaction(Struct):
         return Changes(devices, calls, seats, self._forgotten, unchanged, notices, self._policies)
 
     def _with_due(self, device: DeviceRecord) -> DeviceRecord:
+        """The record with the time for a lost device to lose its call, or to be forgotten, which is not urgent."""
         if device.lost_at is None:
-            return device if device.due is None else replace(device, due=None)
-        in_call = self.call_of(device.address) is not None
-        return replace(device, due=device_due(device, in_call, self.now, self.settings))
+            return replace(device, due=None)
+        grace_ends = device.lost_at + self.settings.grace
+        has_call = grace_ends > self.now and self.call_of(device.address) is not None
+        return replace(device, due=grace_ends if has_call else max(grace_ends, self.now + REMEMBERED / 2))
 
     def _finish_seats(self, notices: list[Notice | SeatNotice | Displaced]) -> list[SeatsRecord]:
         """Add the changed seats; their pages are notified."""
@@ -328,8 +330,8 @@ class Transaction(Struct):
         notices += [
             SeatNotice(seat.key, seats, self.call(seats.room))
             for seats in finished
-            for seat in seats.seats
-            if seat is not None and seat.empty_since is None
+            for seat in seats.taken
+            if seat.empty_since is None
         ]
         return finished
 
@@ -343,32 +345,17 @@ class Transaction(Struct):
 # Deadlines: every time limit of the protocol, derived from the records
 
 
-def unseated_at(state: Active, seats: SeatsRecord | None, settings: CallSettings) -> float | None:
-    """The time of an active call's abandonment because nobody came to its room, if any."""
-    if state.signalled or seats is not None or not settings.unseated_limit:
-        return None
-    return state.since + settings.unseated_limit
-
-
-def device_due(device: DeviceRecord, in_call: bool, now: float, settings: CallSettings) -> float | None:
-    """The time for a lost device to lose its call, or to be forgotten, which is not urgent."""
-    if device.lost_at is None:
-        return None
-    grace_ends = device.lost_at + settings.grace
-    return grace_ends if in_call and grace_ends > now else max(grace_ends, now + REMEMBERED / 2)
-
-
 def seats_due(seats: SeatsRecord, call: CallRecord | None) -> float | None:
     """The due time of a room's seats: to free one, or to end an abandoned call."""
     if call is None:
-        emptied = [seat.empty_since for seat in seats.seats if seat is not None and seat.empty_since is not None]
+        emptied = [seat.empty_since for seat in seats.taken if seat.empty_since is not None]
         return min(emptied) + SEAT_KEPT if emptied else None
     return abandoned_at(seats, call.state) if isinstance(call.state, Active) else None
 
 
 def abandoned_at(seats: SeatsRecord, call: Active) -> float | None:
     """The end of an active call with empty seats (§2.4), if they are empty."""
-    taken = [seat for seat in seats.seats if seat is not None]
+    taken = seats.taken
     emptied = [max(seat.empty_since, call.since) for seat in taken if seat.empty_since is not None]
     limits = []
     if taken and len(emptied) == len(taken):

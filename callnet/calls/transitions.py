@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
-from callnet.calls.telling import ending_reason
-from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, unseated_at, without
+from callnet.calls.telling import began_at, ending_reason
+from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
 
@@ -37,24 +37,17 @@ class Rings(Struct, frozen=True):
 
 
 class TooLate(Struct, frozen=True):
-    """The reply to an acceptance after the call's end for its sender (§2.3)."""
+    """The reply to an acceptance or a takeover after the call's end for its sender (§2.3)."""
 
     reason: Reason
 
 
 class NotYours(Struct, frozen=True):
-    """The reply to a frame about a live call of other devices (§2.3)."""
+    """The reply to a frame about a live call of other devices, or one that cannot be taken over (§2.3, §2.5)."""
 
 
 class NoSuchCall(Struct, frozen=True):
     """The reply to the end of a call unknown so far."""
-
-
-class NotToBeHad(Struct, frozen=True):
-    """The reply to a failed takeover of a call (§2.5)."""
-
-    reason: Reason | None
-    """The reason of its end; ``None``: it still rings, or is no call of its phone."""
 
 
 # A device places a call: steps 2 to 7 of §2.4. ``call``: its current one
@@ -93,17 +86,14 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
     if second is not None and event.target.covers(second.caller):
         return ringing_calls(tx, second, event)
     _go_on_to_another(tx, call, event)
-    rung = _free_devices(tx, event)
-    if isinstance(rung, Reason):
-        again = _call_again(tx, other, event) if rung is Reason.OFFLINE else None
-        return again or _not_free(tx, rung, event)
-    return _ring(tx, rung, event)
+    placed = free_calls(tx, None, event)
+    if isinstance(placed, Failed) and placed.reason is Reason.OFFLINE:
+        return _call_again(tx, other, event) or placed
+    return placed
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
     """Step 4: the caller leaves its current call, and one that waits."""
-    if not tx.records.complete:
-        _require_known(tx, event.target)
     caller = tx.device(event.caller)
     if caller is not None:
         leave_second(tx, caller)
@@ -172,6 +162,7 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
     addresses = tuple(map(_address, rung))
     # A page on another node, which cannot look the alias up, would wait in a room made up by hand.
     has_aliases = len(addresses) > 1 and not tx.records.alone
+    aliases = [(one, alias_of(event.secret, number)) for number, one in enumerate(addresses)] if has_aliases else ()
     call = CallRecord(
         room,
         0,
@@ -181,16 +172,12 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
         addresses,
         tx.now,
         extended=(event.caller,) if event.extended else (),
-        aliases=_aliases(addresses, event.secret) if has_aliases else (),
+        aliases=tuple(aliases),
     )
     tx.put_call(call, call.state, *addresses)
     tx.put_in(room, rung if caller is None else (caller, *rung))
     asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
     return Rings(room, tuple(asleep))
-
-
-def _aliases(rung: tuple[DeviceAddress, ...], secret: RoomId) -> tuple[tuple[DeviceAddress, RoomId], ...]:
-    return tuple((device, alias_of(secret, number)) for number, device in enumerate(rung))
 
 
 def unreached(
@@ -276,17 +263,14 @@ def _accept(
 
 
 def answered_accepted(
-    tx: Transaction,
-    call: CallRecord[Active | Over],
-    event: events.Accept,
+    tx: Transaction, call: CallRecord[Active | Over], event: events.Accept
 ) -> TooLate | NotYours | None:
     """A device that is no longer in it is told so; if it rang as a second call, the first is OVER ``replaced``."""
     is_late = late(call, event.device)
     first = tx.call_of(event.device) if isinstance(is_late, TooLate) else None
-    if first is not None and isinstance(first.state, Active):
-        has_waited = event.device in call.targets and call.placed_at > first.state.since
-        if has_waited:  # the device has left the first for it
-            goes_on(tx, first, event.device)
+    is_talking = first is not None and isinstance(first.state, Active) and event.device in call.targets
+    if first is not None and is_talking and call.placed_at > began_at(first):  # the device has left the first for it
+        goes_on(tx, first, event.device)
     return is_late
 
 
@@ -295,13 +279,13 @@ def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Re
     if event.device not in call.state.devices:
         return _not_yours(call, event.device)
     if not _has_moved(tx, event):
-        _refuse(tx, call, event.device, Reason.REFUSED)
+        _refuse(tx, call, event.device)
     return None
 
 
-def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress, reason: Reason) -> None:
+def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
     """Let a rung device refuse for all."""
-    tx.end(call, reason, call.caller, *filter(device.__ne__, call.state.devices), by=device)
+    tx.end(call, Reason.REFUSED, call.caller, *filter(device.__ne__, call.state.devices), by=device)
 
 
 def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
@@ -332,7 +316,7 @@ def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAdd
     if device == call.caller:
         _cancel(tx, call, device)
     else:
-        _refuse(tx, call, device, Reason.REFUSED)
+        _refuse(tx, call, device)
 
 
 def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
@@ -364,18 +348,15 @@ def free_cancels(tx: Transaction, _: None, event: events.Cancel) -> NoSuchCall |
 
 def ringing_cancelled(tx: Transaction, call: CallRecord[Ringing], event: events.Cancel) -> None:
     """The caller: OVER ``cancelled``, all rung devices are told."""
-    is_meant = event.device == call.caller and call.target.phone == event.phone
-    if is_meant and call.placed_at <= event.sent_at:
+    if event.device == call.caller and call.target.phone == event.phone and call.placed_at <= event.sent_at:
         _cancel(tx, call, event.device)
 
 
 def active_cancelled(tx: Transaction, call: CallRecord[Active], event: events.Cancel) -> None:
     """A party that called the other: OVER ``hangup``, both are told."""
-    if event.device == call.caller:
-        is_meant = call.target.phone == event.phone
-    else:
-        is_meant = call.state.by_calling and call.caller.phone == event.phone
-    if is_meant and call.placed_at <= event.sent_at:
+    has_called = event.device == call.caller
+    called = call.target if has_called else call.caller
+    if called.phone == event.phone and (has_called or call.state.by_calling) and call.placed_at <= event.sent_at:
         tx.end(call, Reason.HANGUP, other_in(call, call.state, event.device), event.device)
 
 
@@ -383,8 +364,8 @@ def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ga
     """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
     if event.device == call.caller:
         _cancel(tx, call, event.device)
-    elif event.device in call.state.devices and not _rings_on_without(tx, call, event.device):
-        tx.end(call, Reason.BUSY, call.caller, event.device)
+    elif event.device in call.state.devices:
+        _stop_ringing(tx, call, event.device, Reason.BUSY, event.device)
 
 
 def active_gave_up(tx: Transaction, call: CallRecord[Active], event: events.GaveUp) -> None:
@@ -431,8 +412,8 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
         tx.end(call, Reason.REPLACED, other_in(call, state, device))
     elif isinstance(state, Ringing) and device == call.caller:
         _cancel(tx, call, device)
-    elif isinstance(state, Ringing) and not _rings_on_without(tx, call, device):
-        _refuse(tx, call, device, Reason.BUSY)
+    elif isinstance(state, Ringing):
+        _stop_ringing(tx, call, device, Reason.BUSY, by=device)
 
 
 def leave_second(tx: Transaction, device: DeviceRecord) -> None:
@@ -447,32 +428,26 @@ def leave_second(tx: Transaction, device: DeviceRecord) -> None:
 
 def ringing_due(tx: Transaction, call: CallRecord[Ringing], event: events.CallDue) -> None:
     """OVER ``no_answer`` after 45 s, ``offline`` if a dropped party has not reconnected: all are told."""
-    if call.due is None or call.due > tx.now:
-        return
-    awaited_until = call.state.awaited_until
-    if call.placed_at + tx.settings.ring_time <= tx.now:
-        _tell_all(tx, call, Reason.NO_ANSWER)
-    elif awaited_until is not None and awaited_until <= tx.now:
-        _tell_all(tx, call, Reason.OFFLINE)
-    else:
-        tx.put_call(call, call.state)  # the ring time was raised while it rang
-
-
-def _tell_all(tx: Transaction, call: CallRecord[Ringing], reason: Reason) -> None:
-    tx.end(call, reason, *call.parties)
+    due = _still_due(tx, call)
+    if due is not None:
+        has_rung = call.placed_at + tx.settings.ring_time <= tx.now
+        tx.end(due, Reason.NO_ANSWER if has_rung else Reason.OFFLINE, *call.parties)
 
 
 def active_due(tx: Transaction, call: CallRecord[Active], event: events.CallDue) -> None:
     """OVER ``too_long`` after 12 h, ``abandoned`` if nobody came to its room: both are told."""
+    due = _still_due(tx, call)
+    if due is not None:
+        has_lasted = call.state.since + tx.settings.longest <= tx.now
+        tx.end(due, Reason.TOO_LONG if has_lasted else Reason.ABANDONED, *call.parties)
+
+
+def _still_due(tx: Transaction, call: CallRecord) -> CallRecord | None:
+    """The record of a call, if it is due. Its deadline may have changed: the settings have, or there are seats."""
     if call.due is None or call.due > tx.now:
-        return
-    unseated = unseated_at(call.state, tx.seats(call.room), tx.settings)
-    if call.state.since + tx.settings.longest <= tx.now:
-        tx.end(call, Reason.TOO_LONG, *call.parties)
-    elif unseated is not None and unseated <= tx.now:
-        tx.end(call, Reason.ABANDONED, *call.parties)
-    else:
-        tx.put_call(call, call.state)
+        return None
+    again = tx.put_call(call, call.state)
+    return again if again.due is not None and again.due <= tx.now else None
 
 
 # A device cannot be reached, or is back
@@ -487,7 +462,7 @@ def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.Ra
 def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: events.Unreachable) -> None:
     """OVER ``unavailable``: all are told."""
     if call.version == event.version:
-        _tell_all(tx, call, Reason.UNAVAILABLE)
+        tx.end(call, Reason.UNAVAILABLE, *call.parties)
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
@@ -495,16 +470,23 @@ def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
-    if not _rings_on_without(tx, call, event.device):
-        tx.end(call, Reason.OFFLINE, call.caller)
+    _stop_ringing(tx, call, event.device, Reason.OFFLINE)
 
 
-def _rings_on_without(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> bool:
-    """Let a rung device stop ringing if others ring on; if not, nothing changes, and the caller must end the call."""
+def _stop_ringing(
+    tx: Transaction,
+    call: CallRecord[Ringing],
+    device: DeviceAddress,
+    reason: Reason,
+    *notified: DeviceAddress,
+    by: DeviceAddress | None = None,
+) -> None:
+    """Let a rung device stop ringing; after the last one the call is over, and the caller is notified."""
     others = without(call.state.devices, device)
     if others:
         tx.put_call(call, replace(call.state, devices=others))
-    return bool(others)
+    else:
+        tx.end(call, reason, call.caller, *notified, by=by)
 
 
 def active_lost_device(tx: Transaction, call: CallRecord[Active], event: events.LostDevice) -> None:
@@ -554,30 +536,30 @@ def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Si
         tx.put_call(call, replace(call.state, signalled=True))
 
 
-def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> NotToBeHad:
+def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> TooLate:
     """Nothing; the device is told that the call is over."""
-    return NotToBeHad(Reason.EXPIRED)
+    return TooLate(Reason.EXPIRED)
 
 
-def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotToBeHad:
+def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotYours:
     """Nothing; the device is told that it cannot take it over."""
-    return NotToBeHad(None)
+    return NotYours()
 
 
-def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> NotToBeHad:
+def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> TooLate | NotYours:
     """Nothing; the device is told that the call is over."""
     is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.target).phone)
-    return NotToBeHad(ending_reason(call, event.device) if is_of_phone else None)
+    return TooLate(ending_reason(call, event.device)) if is_of_phone else NotYours()
 
 
-def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotToBeHad:
+def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotYours:
     """The device replaces the other one of its phone, which is told."""
     device, comes = tx.device(event.device), event.device
     if comes in call.parties:
         return Accepted(call.room_for(comes), other_party(call, comes))
     leaves = next((party for party in call.parties if party.phone == comes.phone), None)
     if leaves is None or device is None:
-        return NotToBeHad(None)
+        return NotYours()
     own = tx.call_of(comes, device)
     if own is not None:
         leave_second(tx, device)

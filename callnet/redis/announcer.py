@@ -180,7 +180,7 @@ class Announcer:
     def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> LocalState:
         known = self._cache.records
         seats = [record for record in map(known.seats.get, rooms) if record is not None]
-        sat_in = {seat.node for record in seats for seat in record.seats if seat is not None}
+        sat_in = {seat.node for record in seats for seat in record.taken}
         calls = [call for call in map(known.calls.get, rooms) if call is not None]
         concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
         held = [device for device in map(known.device, concerned) if device is not None]

@@ -352,7 +352,7 @@ def _seats_last(seats: SeatsRecord, changes: Changes) -> tuple[float | None, boo
     for call in (*changes.calls, *changes.unchanged):
         if call.room == seats.room and call.end is not None:
             return call.due, True, ()
-    holders = {seat.node for seat in seats.seats if seat is not None and seat.empty_since is None}
+    holders = {seat.node for seat in seats.taken if seat.empty_since is None}
     return seats.due, False, list(holders)
 
 
@@ -362,7 +362,7 @@ def _place_of(notice: Notice | SeatNotice | Displaced) -> tuple[str, ...]:
         return notice.to
     if isinstance(notice, Displaced):
         return (notice.node,)
-    return next((seat.node,) for seat in notice.seats.seats if seat is not None and seat.key == notice.key)
+    return next((seat.node,) for seat in notice.seats.taken if seat.key == notice.key)
 
 
 def encode_known(devices: Sequence[DeviceRecord], rooms: Sequence[RoomId], records: Records) -> bytes:

@@ -97,10 +97,10 @@ class LocalCache:
             return self.is_here(record.node)
         if isinstance(record, CallRecord):
             return record.end is not None or all(map(self.records.device, (record.caller, *record.targets)))
-        return all(seat is None or self.is_here(seat.node) for seat in record.seats)
+        return all(self.is_here(seat.node) for seat in record.taken)
 
     def _has_seat(self, seats: SeatsRecord | None) -> bool:
-        return seats is not None and any(seat is not None and self.is_here(seat.node) for seat in seats.seats)
+        return seats is not None and any(self.is_here(seat.node) for seat in seats.taken)
 
     # Changes
 
@@ -245,7 +245,7 @@ class LocalCache:
         known = self.records.seats.get(read.room)
         if known is None:
             return read
-        here = {seat.key: seat for seat in known.seats if seat is not None and seat.empty_since is None}
+        here = {seat.key: seat for seat in known.taken if seat.empty_since is None}
         seats = [self._unless_it_is_here(seat, here) for seat in read.seats]
         return replace(read, seats=(seats[0], seats[1]))
 

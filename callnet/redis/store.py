@@ -118,18 +118,18 @@ class SharedCallStore:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return self._here(() if event.own else event.phones(), event.rooms(), event.fresh, event.guess and not again)
 
-    def _here(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool) -> Records | None:
+    def _here(
+        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool, guess: bool = False
+    ) -> Records | None:
         if self._lifecycle.joined:
             if guess and not any(phone in self._cache.records.devices for phone in phones):
                 return _NOTHING_KNOWN
             return self._cache.records if not phones and not fresh and self._cache.knows(rooms) else None
         return None if self._lifecycle.is_joining else self._cache.alone
 
-    def read(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """See :meth:`callnet.calls.ports.ICallStore.read`."""
-        records = self._here(phones, rooms, fresh, guess)
+        records = self._here(phones, rooms, fresh)
         if records is not None:
             return succeed(records)
         if self._lifecycle.joined:
@@ -208,10 +208,7 @@ class SharedCallStore:
             return self._cache.was_put_in(notice.to, notice.call.room)
         if isinstance(notice, Displaced):
             return self._cache.is_here(notice.node)
-        return any(
-            seat is not None and seat.key == notice.key and self._cache.is_here(seat.node)
-            for seat in notice.seats.seats
-        )
+        return any(seat.key == notice.key and self._cache.is_here(seat.node) for seat in notice.seats.taken)
 
     def failed(self, call: CallRecord[Over]) -> None:
         """See :meth:`callnet.calls.ports.ICallStore.failed`."""

@@ -67,7 +67,6 @@ class MemoryCallStore:
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
-        guess: bool = False,  # noqa: ARG002
     ) -> Deferred[Records]:
         """See :meth:`callnet.calls.ports.ICallStore.read`."""
         return succeed(self._tables.records)

@@ -24,6 +24,7 @@ from callnet.redis.url import parse
 from callnet.store.cluster_handle import ClusterHandle
 from harness.redis_server import RedisServer
 from tests.cluster.wire import Wire
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.shared_nodes import SharedNodes, reactor
 from tests.support.unlimited import ANY_NUMBER, NO_SERVERS
@@ -64,7 +65,7 @@ class Node:
         target = parse(RedisSettings(url=self.wire.url, prefix=prefix))
         self.member: ClusterHandle = open_shared(target, prefix, reactor, settings)
         self.store = self.member.store
-        self.rooms = RoomManager(self.store, self.member.bus, reactor, settings, OPEN)
+        self.rooms = RoomManager(self.store, self.member.bus, reactor, settings, OPEN, NO_ROSTER)
         self.member.start()
         self.rooms.start()
 

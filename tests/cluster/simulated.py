@@ -18,7 +18,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from callnet.calls.extensions import NO_ROSTER
 from callnet.calls.policies import Wake, nobody_can
 from callnet.calls.ports import EVERY_NODE, IRoster
 from callnet.calls.records import Records
@@ -38,6 +37,7 @@ from callnet.redis.node import NodeLifecycle, channel_of
 from callnet.redis.store import SharedBus, SharedCallStore
 from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.shared_nodes import PATIENCE
 

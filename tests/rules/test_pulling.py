@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from callnet.accounts.past_calls import sides
 from callnet.calls import events
 from callnet.calls.records import Active, Ringing, is_over
-from callnet.calls.transitions import NotToBeHad, TooLate
+from callnet.calls.transitions import NotYours, TooLate
 from callnet.model import Accepted, Reason, RoomId
 from tests.rules.frames import be_hangup, call_success
 from tests.rules.world import Device, RulesTestCase
@@ -140,7 +140,7 @@ class NotToBeHadTests(PullingCase):
     def assert_refused(self, device: Device, room: RoomId, reason: Reason | None) -> None:
         """The device may not have the call."""
         before = self.world.calls.get(room)
-        self.assertEqual(NotToBeHad(reason), self.pulls(device, room))
+        self.assertEqual(NotYours() if reason is None else TooLate(reason), self.pulls(device, room))
         self.assertEqual(before, self.world.calls.get(room))
 
     def test_of_another_phone(self) -> None:

@@ -55,13 +55,11 @@ class LateCallStore:
     def view(self, event: Event, again: bool = False) -> None:
         """Nothing is here."""
 
-    def read(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """See :meth:`callnet.calls.ports.ICallStore.read`."""
 
         async def read() -> Records:
-            records = await self._store.read(phones, rooms, fresh, guess)
+            records = await self._store.read(phones, rooms, fresh)
             devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
             calls, seats, aliases = dict(records.calls), dict(records.seats), dict(records.aliases)
             return Records(devices, calls, seats, records.complete, records.policies, aliases)

@@ -110,7 +110,6 @@ class NodeStore:
         phones: Collection[str],  # noqa: ARG002
         rooms: Collection[RoomId],  # noqa: ARG002
         fresh: bool = False,  # noqa: ARG002
-        guess: bool = False,  # noqa: ARG002
     ) -> Deferred[Records]:
         """See :meth:`callnet.calls.ports.ICallStore.read`."""
         return succeed(self.known())

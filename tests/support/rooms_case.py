@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -17,9 +17,9 @@ from callnet.calls.records import CallRecord, Known, SeatsRecord
 from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
-from callnet.frames.v2 import MissedCall
-from callnet.model import DeviceAddress, Outcome, Reason, RoomId, Topic
+from callnet.model import DeviceAddress, Outcome, Reason, RoomId
 from tests.support.later import later
+from tests.support.no_roster import NO_ROSTER
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.plain_preferences import OPEN
 
@@ -67,21 +67,6 @@ class RecordedSession:
     def deliver_later(self, call: CallRecord) -> None:
         """There is no need to wait."""
         self.deliver(call)
-
-    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """These are not extended."""
-
-    def missed(self, calls: Sequence[MissedCall]) -> None:
-        """These are not extended."""
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """These are not extended."""
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """These are not extended."""
-
-    def signalled(self, room: RoomId, data: bytes) -> None:
-        """These are not extended."""
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:  # noqa: ARG002
         """Remember it."""
@@ -169,7 +154,9 @@ class RoomsCase(SynchronousTestCase):
 
     def make_rooms(self, store: ICallStore, **more: Any) -> RoomManager:
         """Make and start a node, and see that it leaves no timer behind."""
-        rooms = RoomManager(store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN, **more)
+        rooms = RoomManager(
+            store, NodeBus(self.cluster, store.node), self.clock, self.settings, OPEN, NO_ROSTER, **more
+        )
         rooms.start()
         return rooms
 

@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.calls.extensions import NO_ROSTER
 from callnet.calls.policies import Wake, nobody_can
 from callnet.calls.ports import IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
@@ -34,6 +33,7 @@ from callnet.ws.factory import NO_SETTINGS
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, PING, PONG, TEXT, Frame, FrameReader, client_frame
 from tests.support.frame_schemas import check
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.transport import Transport
 from tests.support.unlimited import NO_TURN, UNLIMITED

@@ -31,6 +31,7 @@ from callnet.model import DeviceAddress, RoomId
 from callnet.util.deferreds import or_else
 from tests.support.failures import FailureWatcher
 from tests.support.late_store import LateCallStore
+from tests.support.no_roster import NO_ROSTER
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.phones import Connection
 from tests.support.plain_preferences import OPEN
@@ -72,7 +73,8 @@ class Calls(RuleBasedStateMachine):
         self.first = NodeStore(self.cluster, "here")
         stores = [self.make_store(self.first), NodeStore(self.cluster, "there")]
         self.nodes = [
-            RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES, OPEN) for store in stores
+            RoomManager(store, NodeBus(self.cluster, store.node), self.clock, TIMES, OPEN, NO_ROSTER)
+            for store in stores
         ]
         for node in self.nodes:
             node.start()

@@ -29,6 +29,7 @@ from callnet.ws import ServerSocketFactory
 from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, TEXT, client_frame
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
 from tests.support.wires import AT_ONCE
@@ -126,7 +127,7 @@ class SocketTests(TestCase):
         """Serve."""
         self.tokens = Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, time)
         bus = MemoryBus()
-        rooms = RoomManager(MemoryCallStore(reactor, reactor.seconds), bus, reactor, AT_ONCE, OPEN)
+        rooms = RoomManager(MemoryCallStore(reactor, reactor.seconds), bus, reactor, AT_ONCE, OPEN, NO_ROSTER)
         self.addCleanup(rooms.stop)
         self.devices = SignalingFactory(
             rooms, self.tokens.verify, reactor, UNLIMITED, ALONE, NO_SERVERS, SignalingSettings()

@@ -19,6 +19,7 @@ from callnet.ws import Opening, ServerSocket, ServerSocketFactory
 from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import TEXT
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.quiet import QuietTestCase
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
@@ -44,11 +45,9 @@ class FailingStore:
         """See :meth:`callnet.calls.ports.ICallStore.view`."""
         return None if self.error else self._store.view(event, again)
 
-    def read(
-        self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False, guess: bool = False
-    ) -> Deferred[Records]:
+    def read(self, phones: Collection[str], rooms: Collection[RoomId], fresh: bool = False) -> Deferred[Records]:
         """See :meth:`callnet.calls.ports.ICallStore.read`."""
-        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh, guess)
+        return fail(self.error("away")) if self.error else self._store.read(phones, rooms, fresh)
 
     def known(self) -> Records:
         """See :meth:`callnet.calls.ports.ICallStore.known`."""
@@ -78,7 +77,7 @@ class StoreTests(QuietTestCase):
         """Connect two devices to a server whose store can fail."""
         super().setUp()
         self.store = FailingStore(self.world.store)
-        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, AT_ONCE, OPEN)
+        self.rooms = RoomManager(self.store, self.world.bus, self.world.clock, AT_ONCE, OPEN, NO_ROSTER)
         self.addCleanup(self.rooms.stop)
         self.signaling = SignalingFactory(
             self.rooms,

@@ -21,6 +21,7 @@ from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from tests.support.account_fixture import TV, ServiceFixture
 from tests.support.http_wire import Answer, HttpWire
+from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
 from tests.support.unlimited import ALONE, NO_SERVERS, UNLIMITED
 from tests.support.wires import AT_ONCE
@@ -47,7 +48,7 @@ class SiteTestCase(SynchronousTestCase):
         self.addCleanup(fixture.database.close)
         self.token = fixture.tokens.issue(TV)
         self.clock = clock = Clock()
-        rooms = RoomManager(fixture.store, MemoryBus(), clock, AT_ONCE, OPEN)
+        rooms = RoomManager(fixture.store, MemoryBus(), clock, AT_ONCE, OPEN, NO_ROSTER)
         self.root = site.root(
             fixture.api(),
             SignalingFactory(
