@@ -33,6 +33,7 @@ from callnet.push.addresses import is_global
 from callnet.push.outside import IOutsideReactor, Outside
 from callnet.push.registry import Sleepers, WaysToWake
 from callnet.push.sender import PAUSES, Gateway, Waker, Way, WebPush
+from callnet.push.tickets import TicketRefusals, Tickets
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
@@ -80,6 +81,7 @@ class Owners(Struct, frozen=True):
     roster: CachedRoster
     registrations: SqlPushRegistrations
     ways: Mapping[PushKind, Way]
+    tickets: Tickets
     waker: Waker
     outbox: SqlOutbox
     events: CallEvents
@@ -95,6 +97,7 @@ class People(Struct, frozen=True):
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
+    refusals: TicketRefusals
     sleepers: Sleepers
     historian: Historian
     change_feed: ChangeFeed
@@ -119,6 +122,7 @@ def compose_owners(
     ways = _ways(settings.push, identities.vapid, reactor)
     records = SqlPreferences(database, run, contacts_only, ways)
     registrations = SqlPushRegistrations(database, run)
+    tickets = Tickets(identities.tokens)
     outbox = SqlOutbox(database, run, contacts_only)
     return Owners(
         SqlAccounts(database, run, reactor, newcomers),
@@ -127,7 +131,8 @@ def compose_owners(
         CachedRoster(SqlRoster(database, run, settings.accounts.shows_mutual_contacts_alone), reactor, now),
         registrations,
         ways,
-        Waker(registrations, ways, reactor, now),
+        tickets,
+        Waker(registrations, ways, tickets, reactor, now),
         outbox,
         CallEvents(outbox, told, now),
     )
@@ -195,6 +200,7 @@ def compose_people(
             web_push if isinstance(web_push, WebPush) else None,
             sleepers.registered,
         ),
+        TicketRefusals(owners.tickets, rooms.wake_requests.refuse),
         sleepers,
         Historian(cluster.ended, history, owners.events, reactor, tokens.now, settings.history.days),
         change_feed,

@@ -66,6 +66,12 @@ def pull(tx: Transaction, event: events.Pulled) -> Accepted | NotToBeHad | None:
     return reply
 
 
+def refuse_apart(tx: Transaction, event: events.RefusedApart) -> bool:
+    """End the call that rings a device, if it is meant; return whether it was."""
+    call = tx.call_of(event.device)
+    return call is not None and event.is_meant(call.room_for(event.device)) and bool(happen(tx, call, event))
+
+
 TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {
     (NoneType, events.Place): transitions.free_calls,
     (Ringing, events.Place): transitions.ringing_calls,
@@ -77,6 +83,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (NoneType, events.Refuse): transitions.unknown_named,
     (Ringing, events.Refuse): transitions.ringing_refused,
     (Active, events.Refuse): transitions.active_refused,
+    (Ringing, events.RefusedApart): transitions.ringing_refused_apart,
     (NoneType, events.HangUp): transitions.unknown_hung_up,
     (Ringing, events.HangUp): transitions.ringing_hung_up,
     (Active, events.HangUp): transitions.active_hung_up,
@@ -110,7 +117,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
 }
 """The transition of each state and event; the state is ``None`` if no call is known."""
 
-_OF_THE_LIVING: Final = (events.Place, events.Cancel, events.LostToken, events.LostDevice)
+_OF_THE_LIVING: Final = (events.Place, events.Cancel, events.LostToken, events.LostDevice, events.RefusedApart)
 
 IGNORED: Final[Mapping[tuple[type, type], str]] = {
     **dict.fromkeys(product([Over], [events.Refuse, events.HangUp, events.GaveUp]), "It is over for its sender too."),
@@ -143,6 +150,7 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
         ),
         "There is no such call, or not any more.",
     ),
+    (Active, events.RefusedApart): "It was answered in the meantime.",
     **dict.fromkeys(
         product([Active], [events.RangInVain, events.Unreachable, events.NotWoken, events.Announced]),
         "It was answered in the meantime.",

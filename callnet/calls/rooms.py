@@ -84,7 +84,7 @@ class RoomManager:
         self.counts: Final = CallCounts(on_progress)
         """The counters of this node's calls."""
         self._transactions = Transactions(
-            store, settings, self._receive, self.presence.changed, self._unreached, self.counts
+            store, settings, self._receive, self.presence.changed, self._unreached, self.counts, self._woken
         )
         self.local_calls: Final = LocalCalls(store)
         self.known: Final = store.known()
@@ -99,7 +99,7 @@ class RoomManager:
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._connecting = Registrar(store, clock, self._transactions, self._retries)
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
-        self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
+        self.wake_requests: Final = WakeRequests(store, self._transactions, preferences, settings, wake)
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
             store,
@@ -236,8 +236,6 @@ class RoomManager:
             self._waiters.placed(caller, room)
             if caller not in self._devices:  # it has connected elsewhere meanwhile
                 self._waiters.withdraw(caller)
-            if reply.asleep:
-                self.wake_requests.wake_all(room, caller, reply.asleep)
             return
         self._waiters.not_placed(room)
         self.counts.count_at_once(caller, reply, self.now())
@@ -323,6 +321,9 @@ class RoomManager:
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         self._redelivery.unreached(changes, addresses)
+
+    def _woken(self, call: CallRecord, event: events.Event) -> None:
+        self.wake_requests.committed(call, event)
 
     # Messages from the bus
 
