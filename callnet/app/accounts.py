@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from ipaddress import ip_network
 from typing import Final
 
 from msgspec import Struct
@@ -29,7 +31,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import AccountSettings, PushSettings, Settings
 from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
-from callnet.push.addresses import is_global
+from callnet.push.addresses import is_allowed
 from callnet.push.outside import IOutsideReactor, Outside
 from callnet.push.registry import Sleepers, WaysToWake
 from callnet.push.sender import PAUSES, Gateway, Waker, Way, WebPush
@@ -238,7 +240,9 @@ def _gateway(settings: PushSettings, reactor: IPeopleReactor) -> Gateway | None:
 def _web_push(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> WebPush | None:
     if vapid is None:
         return None
-    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, is_global)
+    networks = [ip_network(network) for network in settings.allowed_networks]
+    allowed = partial(is_allowed, networks=networks)
+    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, allowed)
     return WebPush(outside, PushHosts(settings.allowed_hosts), vapid, reactor, time.time)
 
 

@@ -147,6 +147,8 @@ export class View {
       else button.removeAttribute("aria-current");
     }
     this._showNotice(phone);
+    this.#elements.offer.hidden = !phone.waking.isOffered(account);
+    this.#elements["offer-yes"].disabled = phone.waking.isBusy;
     this._showAdders(phone);
     this._showPeople(phone);
     this._showPast(phone);
