@@ -309,7 +309,7 @@ def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refu
 
 
 def ringing_refused_apart(tx: Transaction, call: CallRecord[Ringing], event: events.RefusedApart) -> bool:
-    """OVER ``refused``: the same; the device is told, too, if it has come meanwhile."""
+    """OVER ``refused``: ``call_refuse`` to the caller; all rung devices are told."""
     if event.device not in call.state.devices:
         return False
     _refuse(tx, call, event.device, Reason.REFUSED)
