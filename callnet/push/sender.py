@@ -44,7 +44,7 @@ def topic_of(room: RoomId) -> str:
 
 
 class Message(Struct, frozen=True):
-    """What a device is told of a call, without its room: anyone who knows that may enter."""
+    """A message about a call, without its room: anyone who knows that may enter."""
 
     event: str
     topic: str

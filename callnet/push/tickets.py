@@ -22,8 +22,8 @@ class Tickets:
     """Issues and checks tickets.
 
     A ticket is good for one call of one device: an HMAC-SHA256 over both, by a key that is derived from the signing
-    key and signs nothing else, so no ticket is a token. It ends with the ringing, since the room of a call that does not
-    ring is compared with none.
+    key and signs nothing else, so no ticket is a token. It ends with the ringing: only then is there a call to compare
+    it with.
 
     :param tokens: has the signing keys.
     """
@@ -38,7 +38,7 @@ class Tickets:
     def fits(self, ticket: str, device: DeviceAddress, room: RoomId) -> bool:
         """Return whether a ticket is the one for this call. It may be of any key whose tokens are accepted."""
         offered = ticket.encode("utf-8", "replace")
-        return any([hmac.compare_digest(offered, _ticket(key, device, room).encode()) for key in self._tokens.keys])
+        return any(hmac.compare_digest(offered, _ticket(key, device, room).encode()) for key in self._tokens.keys)
 
 
 class TicketRefusals:

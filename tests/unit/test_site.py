@@ -89,7 +89,7 @@ class PlacesTests(SiteTestCase):
             self.assertEqual(self.get(path, f"If-None-Match: {answer.headers['etag']}").status, 304)
 
     def test_the_service_worker_is_at_the_root(self) -> None:
-        """The phone's service worker is where it has a say in all of the site, and is looked for anew each time."""
+        """The phone's service worker is above all of the site, and a browser is to ask for it each time."""
         answer = self.get("/worker.js")
         self.assertEqual((200, WORKER), (answer.status, answer.body.decode()))
         self.assertEqual("text/javascript; charset=utf-8", answer.headers["content-type"])

@@ -125,7 +125,7 @@ class RefuseTests(ApiTestCase):
         self.assertEqual([], self.ann.heard())
 
     def test_fields(self) -> None:
-        """What is missing is named."""
+        """A missing field is named."""
         for name in self.body:
             body = {other: value for other, value in self.body.items() if other != name}
             answer = self.post(REFUSE, body).json()

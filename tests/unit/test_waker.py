@@ -120,7 +120,7 @@ class WakerTests(SynchronousTestCase):
         self.assertIsNotNone(request.getHeader("callnet-signature"))
 
     def test_ring_ended(self) -> None:
-        """It is told of the end of the ringing by the same name of the call, with the reason; a room id is in neither."""
+        """It is told the reason why a call rings no more, by the same name of the call; a room id is in neither."""
         self.wake(200)
         self.wake(200, ended=Reason.CANCELLED, lasts=0.0)
         self.assertEqual([("wake", topic_of(ROOM)), ("ring_ended", topic_of(ROOM))], self.told())

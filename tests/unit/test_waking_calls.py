@@ -111,7 +111,6 @@ class WakingTests(QuietTestCase):
         self.world.device(*TV)
         self.assertEqual("call_ringing", dob.hears()["type"])
 
-
     def ended(self) -> list[tuple[str, str, float]]:
         """The reasons why the television was told that it rings no more, and the seconds that were left."""
         told = [(device, message) for device, message in self.woken if message.ended is not None]

@@ -263,15 +263,17 @@ for (const part of PARTS) {
 // The world around
 
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState !== "visible") return;
-  phone.device?.check();
-  phone.tidy();
+  if (document.visibilityState === "visible") phone.device?.check();
+  phone.notify();
 });
 // A page that comes back from the browser's cache begins anew.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-onAnswer((call) => phone.answer(call));
+onAnswer(
+  (call) => phone.answer(call),
+  (call) => phone.refuse(call),
+);
 firstWords().then((words) => {
   speak(words);
   show();

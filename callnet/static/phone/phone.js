@@ -121,6 +121,11 @@ export class Phone {
     if (this.device?.state === "online") this._answerIfItRings();
   }
 
+  /** Refuse the call of a notification, if it rings. @param {string} name see waking.js */
+  async refuse(name) {
+    for (const call of this._ringing()) if ((await nameOfCall(call)) === name) call.refuse();
+  }
+
   /** The page of a call has seen its end. */
   noteEnd(call) {
     this.device?.noteEnd(call);
@@ -373,15 +378,23 @@ export class Phone {
   _online() {
     this.read(TOPICS);
     this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
-    this.tidy();
+    this.notify();
     this._answerIfItRings();
   }
 
-  /** Close the notifications that are of no use any more. */
-  tidy() {
-    const ringing = this.device?.call;
-    const isRinging = ringing?.isIncoming && ringing.state === "ringing";
-    if (this.account !== null) this.waking.tidy(this.account, isRinging ? ringing : null).catch(() => {});
+  /** Keep the notifications of calls true. */
+  notify() {
+    const { account, waking } = this;
+    if (account === null) return;
+    const [ringing = null] = this._ringing();
+    const name = ringing === null ? "" : this.nameOf(ringing.peer.phone, ringing.name);
+    waking.show(account, ringing, name).catch(() => {});
+  }
+
+  /** The calls that ring here: one, or one while another goes on. */
+  _ringing() {
+    const calls = [this.device?.call ?? null, this.device?.waitingCall ?? null];
+    return calls.filter((call) => call !== null && call.isIncoming && call.state === "ringing");
   }
 
   _answerIfItRings() {
@@ -392,10 +405,8 @@ export class Phone {
 
   /** Accept the call that is to be accepted, if it rings. */
   async _answer() {
-    const { device } = this;
-    for (const call of [device?.call ?? null, device?.waitingCall ?? null]) {
-      const isRinging = call !== null && call.isIncoming && call.state === "ringing";
-      if (this.#answering === null || !isRinging || (await nameOfCall(call)) !== this.#answering) continue;
+    for (const call of this._ringing()) {
+      if (this.#answering === null || (await nameOfCall(call)) !== this.#answering) continue;
       this.#answering = null;
       call.accept();
     }
@@ -458,7 +469,7 @@ export class Phone {
     this.notice = call.isOver ? { say: null, call, undo: null } : null;
     if (call.isOver) this.past.loadSoon();
     if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
-    this.tidy();
+    this.notify();
     this._answer();
     const present = this.device.call;
     tab.set("call", present?.state === "active" ? rememberable(present) : null);

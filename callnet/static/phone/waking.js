@@ -24,6 +24,8 @@ export class Waking {
   /** What this page has registered, and by which login. */
   #registered = "";
   #words = null;
+  /** The call that the worker was told to show, or "". */
+  #shown = "";
 
   /** Whether it is being switched on or off. */
   isBusy = false;
@@ -126,20 +128,27 @@ export class Waking {
   }
 
   /**
-   * Close what the worker shows of calls to this device, but for one that still rings and is not seen here.
+   * Have the worker show the call that rings this device, where nobody sees the page; close what it shows of others.
    * @param {Account} account
    * @param {import("../client/index.js").Call | null} ringing
+   * @param {string} name what the owner of this phone calls the caller
    */
-  async tidy({ phone, deviceId }, ringing) {
+  async show(account, ringing, name) {
     const registration = await navigator.serviceWorker?.getRegistration("/");
     if (registration === undefined) return;
+    const { phone, deviceId } = account;
     const isSeen = document.visibilityState === "visible";
-    const left = isSeen || ringing === null ? "" : await nameOfCall(ringing);
+    const call = isSeen || ringing === null ? "" : await nameOfCall(ringing);
     for (const shown of await registration.getNotifications()) {
       const { data } = shown;
-      const isOurs = isSame({ phone: data.phone, deviceId: data.device_id }, { phone, deviceId });
-      if (isOurs && (isSeen || data.event === "wake") && data.call !== left) shown.close();
+      const isOurs = data.phone === phone && data.device_id === deviceId;
+      if (isOurs && (isSeen || data.event === "wake") && data.call !== call) shown.close();
     }
+    if (call === this.#shown || this.stateOf(account) !== "on") return;
+    this.#shown = call;
+    if (call === "") return;
+    const caller = { from_phone: ringing.peer.phone, from_name: name };
+    registration.active?.postMessage({ event: "wake", phone, device_id: deviceId, call, ...caller });
   }
 
   async _register(account) {
@@ -194,16 +203,20 @@ export async function nameOfCall({ roomId }) {
 }
 
 /**
- * What notifications ask of this page: each name of a call that is to be accepted, now and later.
+ * What notifications ask of this page, now and later: to accept or refuse the call of this name.
  * @param {(name: string) => void} accept
+ * @param {(name: string) => void} refuse
  */
-export function onAnswer(accept) {
+export function onAnswer(accept, refuse) {
   const [, name] = /^#answer=([\w-]+)$/.exec(location.hash) ?? [];
   if (name !== undefined) {
     history.replaceState(null, "", location.pathname + location.search);
     accept(name);
   }
-  navigator.serviceWorker?.addEventListener("message", ({ data }) => accept(data.answer));
+  navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+    if (data.answer !== undefined) accept(data.answer);
+    else refuse(data.refuse);
+  });
 }
 
 /** Have another device of this browser woken no more. One that is not logged in is not woken anyway. */

@@ -17,6 +17,7 @@ const PAUSES = [0, 1_000, 3_000];
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("push", (event) => event.waitUntil(hear(event.data.json())));
+self.addEventListener("message", (event) => event.waitUntil(hear(event.data)));
 self.addEventListener("notificationclick", (event) => {
   const { action, notification } = event;
   notification.close();
@@ -24,7 +25,7 @@ self.addEventListener("notificationclick", (event) => {
 });
 
 /**
- * Show what the server says of a call. An open phone shows it by itself.
+ * Show what the server says of a call, or a page that nobody sees; one that is seen shows it by itself.
  * @param {object} message
  */
 async function hear(message) {
@@ -52,10 +53,15 @@ async function hear(message) {
 }
 
 /**
- * Refuse a call, without opening the phone.
+ * Refuse a call, without opening the phone: by the ticket, or, if the page has said that it rings, there.
  * @param {object} message
  */
-async function refuse({ phone, device_id, ticket }) {
+async function refuse(message) {
+  const { phone, device_id, ticket, call } = message;
+  if (ticket === undefined) {
+    (await windowOf(message))?.postMessage({ refuse: call });
+    return;
+  }
   const body = JSON.stringify({ phone, device_id, ticket });
   for (const pause of PAUSES) {
     await new Promise((resolve) => setTimeout(resolve, pause));
