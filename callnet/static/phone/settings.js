@@ -157,7 +157,7 @@ export class Settings {
     const { account, waking } = this.#phone;
     const state = waking.stateOf(account);
     this.#elements.closed.hidden = state === null;
-    this.#elements["closed-switch"].checked = state === "on";
+    if (!waking.isBusy) this.#elements["closed-switch"].checked = state === "on";
     this.#elements["closed-switch"].disabled = waking.isBusy || (state !== "on" && state !== "off");
     put(this.#elements["closed-state"], state === "blocked" ? alerts.denied : closed[state] ?? "");
   }
