@@ -205,7 +205,7 @@ def _compose_node(
         settings.calls,
         owners.preferences,
         owners.roster,
-        owners.waker.wake,
+        owners.waker.tell,
         partial(_notice, owners.events, cluster.store) if settings.webhooks.url else None,
     )
     ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
@@ -242,6 +242,7 @@ def _compose_node(
         people.settings,
         people.past_calls,
         people.ways_to_wake,
+        people.refusals,
         IceOffers(ice, tokens),
         login_limits,
     )

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import jwt
@@ -120,6 +120,16 @@ class Tokens:
         if ring.without_kid is not None:
             self._headers[_SEED_HEADER] = ring.without_kid
         self._choose(self.now())
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """All keys whose tokens are accepted, but for an older server's."""
+        return self._ring.keys
+
+    @property
+    def signing_key(self) -> Key:
+        """The key that signs now."""
+        return self._key_that_signs()
 
     @property
     def is_ready(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from ipaddress import ip_network
 from typing import Final
 
 from msgspec import Struct
@@ -29,10 +31,11 @@ from callnet.accounts.tokens import Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import AccountSettings, PushSettings, Settings
 from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
-from callnet.push.addresses import is_global
+from callnet.push.addresses import is_allowed
 from callnet.push.outside import IOutsideReactor, Outside
 from callnet.push.registry import Sleepers, WaysToWake
 from callnet.push.sender import PAUSES, Gateway, Waker, Way, WebPush
+from callnet.push.tickets import TicketRefusals, Tickets
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
@@ -80,6 +83,7 @@ class Owners(Struct, frozen=True):
     roster: CachedRoster
     registrations: SqlPushRegistrations
     ways: Mapping[PushKind, Way]
+    tickets: Tickets
     waker: Waker
     outbox: SqlOutbox
     events: CallEvents
@@ -95,6 +99,7 @@ class People(Struct, frozen=True):
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
+    refusals: TicketRefusals
     sleepers: Sleepers
     historian: Historian
     change_feed: ChangeFeed
@@ -119,6 +124,7 @@ def compose_owners(
     ways = _ways(settings.push, identities.vapid, reactor)
     records = SqlPreferences(database, run, contacts_only, ways)
     registrations = SqlPushRegistrations(database, run)
+    tickets = Tickets(identities.tokens)
     outbox = SqlOutbox(database, run, contacts_only)
     return Owners(
         SqlAccounts(database, run, reactor, newcomers),
@@ -127,7 +133,8 @@ def compose_owners(
         CachedRoster(SqlRoster(database, run, settings.accounts.shows_mutual_contacts_alone), reactor, now),
         registrations,
         ways,
-        Waker(registrations, ways, reactor, now),
+        tickets,
+        Waker(registrations, ways, tickets, reactor, now),
         outbox,
         CallEvents(outbox, told, now),
     )
@@ -195,6 +202,7 @@ def compose_people(
             web_push if isinstance(web_push, WebPush) else None,
             sleepers.registered,
         ),
+        TicketRefusals(owners.tickets, rooms.wake_requests.refuse),
         sleepers,
         Historian(cluster.ended, history, owners.events, reactor, tokens.now, settings.history.days),
         change_feed,
@@ -232,7 +240,9 @@ def _gateway(settings: PushSettings, reactor: IPeopleReactor) -> Gateway | None:
 def _web_push(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> WebPush | None:
     if vapid is None:
         return None
-    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, is_global)
+    networks = [ip_network(network) for network in settings.allowed_networks]
+    allowed = partial(is_allowed, networks=networks)
+    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, allowed)
     return WebPush(outside, PushHosts(settings.allowed_hosts), vapid, reactor, time.time)
 
 

@@ -5,7 +5,7 @@ Each event names the phones and rooms whose records the decision needs.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 from typing import ClassVar, Final
 
@@ -104,6 +104,16 @@ class Accept(_FrameEvent, frozen=True):
 
 class Refuse(_FrameEvent, frozen=True):
     """``device`` refuses the call. If it is rung on a newer connection nothing happens."""
+
+
+class RefusedApart(_DeviceEvent, frozen=True):
+    """``device`` refuses, without its connection, the call that rings it, if that is the one which is meant.
+
+    ``is_meant`` is asked with the room id by which the device knows the call.
+    """
+
+    fresh = True
+    is_meant: Callable[[RoomId], bool]
 
 
 class HangUp(_FrameEvent, frozen=True):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
 from callnet.calls.ports import DeliveryResult, DeviceSession, ICallStore, IPreferences
 from callnet.calls.preferences import UNREADABLE, Policy, Preferences
+from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.switchboard import PerKeyQueue, Transactions
+from callnet.calls.telling import ending_reason
 from callnet.config.schema import CallSettings
-from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
+from callnet.model import EVERY_DEVICE, DeviceAddress, Reason, RoomId
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 
@@ -83,31 +86,86 @@ log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
 
 
-Wake: TypeAlias = Callable[[DeviceAddress, str, str, float], Deferred[DeliveryResult]]
+class WakeMessage(Struct, frozen=True):
+    """A call, for a device without a connection: it rings, or does so no more."""
+
+    room: RoomId
+    """The room id by which the device knows the call. Whoever has it may enter, so it must not leave this server."""
+    from_phone: str
+    from_name: str
+    """The owner's name for the caller; may be empty."""
+    lasts: float
+    """Seconds of ringing that are left, or would be."""
+    ended: Reason | None = None
+    """The reason why it rings no more, in the terms of ``calling_be_hangup``; ``None``: it rings."""
+
+
+Wake: TypeAlias = Callable[[DeviceAddress, WakeMessage], Deferred[DeliveryResult]]
 
 
 class WakeRequests:
     """Wakes devices without waiting for them: a woken device connects, or does not.
 
-    :param wake: tells a device to connect, with the caller's phone, the owner's name for it, and the seconds of
-        ringing. Fires with the result; it does not fail.
+    :param wake: sends a device a message. Fires with the result; it does not fail.
     """
 
-    def __init__(self, decisions: Transactions, preferences: IPreferences, settings: CallSettings, wake: Wake) -> None:
+    def __init__(
+        self,
+        store: ICallStore,
+        decisions: Transactions,
+        preferences: IPreferences,
+        settings: CallSettings,
+        wake: Wake,
+    ) -> None:
+        self._store = store
         self._transactions = decisions
         self._preferences = preferences
         self._settings = settings
         self._tell = wake
 
-    def wake_all(self, room: RoomId, caller: DeviceAddress, devices: Iterable[DeviceAddress]) -> None:
-        """Wake the sleeping rung devices of a call."""
-        for device in devices:
-            or_else(begin(self._wake(room, caller, device)), _log_unless_unavailable)
+    def committed(self, call: CallRecord, event: events.Event) -> None:
+        """Wake the sleeping devices of a new call; when it rings no more, withdraw that.
 
-    async def _wake(self, room: RoomId, caller: DeviceAddress, device: DeviceAddress) -> None:
-        name = (await self._preferences.of(device.phone)).name_of(caller.phone)
-        if await self._tell(device, caller.phone, name, self._settings.ring_time) is not DeliveryResult.TAKEN:
-            await self._transactions.reply_to(events.NotWoken(room, device))
+        :param event: the event that has changed it.
+        """
+        state = call.state
+        if isinstance(state, Ringing):
+            work = self._wake if call.version == 1 else None
+        elif isinstance(state, Active):
+            work = self._withdraw if isinstance(event, (events.Accept, events.Place)) else None
+        else:
+            work = self._withdraw if isinstance(state.was, Ringing) else None
+        if work is not None:
+            for device in call.woken:
+                or_else(begin(work(call, device)), _log_unless_unavailable)
+
+    async def _wake(self, call: CallRecord, device: DeviceAddress) -> None:
+        message = await self._message(call, device, None)
+        if await self._tell(device, message) is not DeliveryResult.TAKEN:
+            await self._transactions.reply_to(events.NotWoken(call.room, device))
+
+    async def _withdraw(self, call: CallRecord, device: DeviceAddress) -> None:
+        """Tell a device that has not come."""
+        if device == call.callee or (call.end is not None and device == call.end.by):
+            return
+        record = (await self._store.read((device.phone,), ())).device(device)
+        if record is not None and not record.connected:
+            await self._tell(device, await self._message(call, device, ending_reason(call, device)))
+
+    async def _message(self, call: CallRecord, device: DeviceAddress, ended: Reason | None) -> WakeMessage:
+        phone = call.caller.phone
+        name = (await self._preferences.of(device.phone)).name_of(phone)
+        lasts = max(call.placed_at + self._settings.ring_time - self._store.now(), 0.0)
+        return WakeMessage(call.room_for(device), phone, name, lasts, ended)
+
+    async def refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:
+        """Refuse the call that rings a device, and return whether that was done.
+
+        :param is_meant: see :class:`callnet.calls.events.RefusedApart`.
+        :raises Unavailable: the store cannot be reached.
+        """
+        refused: bool = await self._transactions.reply_to(events.RefusedApart(device, is_meant))
+        return refused
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
         """Register a wakeable device, if it is unknown.
@@ -117,6 +175,6 @@ class WakeRequests:
         return begin(self._transactions.reply_to(events.Sleeps(device, policy)))
 
 
-def nobody_can(device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[DeliveryResult]:  # noqa: ARG001
+def nobody_can(device: DeviceAddress, message: WakeMessage) -> Deferred[DeliveryResult]:  # noqa: ARG001
     """Wake no device."""
     return succeed(DeliveryResult.GONE)

@@ -82,7 +82,7 @@ class RoomManager:
         self.counts: Final = CallCounts(on_progress)
         """The counters of this node's calls."""
         self._transactions = Transactions(
-            store, settings, self._receive, self.presence.changed, self._unreached, self.counts
+            store, settings, self._receive, self.presence.changed, self._unreached, self.counts, self._woken
         )
         self.local_calls: Final = LocalCalls(store)
         self.known: Final = store.known()
@@ -97,7 +97,7 @@ class RoomManager:
         """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
-        self.wake_requests: Final = WakeRequests(self._transactions, preferences, settings, wake)
+        self.wake_requests: Final = WakeRequests(store, self._transactions, preferences, settings, wake)
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices
@@ -247,8 +247,6 @@ class RoomManager:
             self._waiters.placed(caller, room)
             if caller not in self._devices:  # it has connected elsewhere meanwhile
                 self._waiters.withdraw(caller)
-            if reply.asleep:
-                self.wake_requests.wake_all(room, caller, reply.asleep)
             return
         self._waiters.not_placed(room)
         self.counts.count_at_once(caller, reply, self.now())
@@ -347,6 +345,9 @@ class RoomManager:
             await self._transactions.reply_to(events.RangInVain(call.room, call.version))
         except Unavailable:
             self._retries.keep(events.Unreachable(call.room, call.version))
+
+    def _woken(self, call: CallRecord, event: events.Event) -> None:
+        self.wake_requests.committed(call, event)
 
     # Messages from the bus
 

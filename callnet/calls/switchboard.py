@@ -72,6 +72,7 @@ class Transactions:
     :param shown: called after a commit with a phone whose devices may have become visible or invisible to others.
     :param counts: counts the results of calls.
     :param unreached: called after a commit with the addressees that could not be notified, if any.
+    :param woken: called with each change of a call that sleeping devices are woken for, and its event.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Transactions:
         shown: Callable[[str], None],
         unreached: Callable[[Changes, tuple[DeviceAddress, ...]], None],
         counts: CallCounts,
+        woken: Callable[[CallRecord, events.Event], None],
     ) -> None:
         self._store = store
         self._settings = settings
@@ -89,6 +91,7 @@ class Transactions:
         self._shown = shown
         self._unreached = unreached
         self._counts = counts
+        self._woken = woken
 
     def run(
         self, event: events.Event, then: Then, failed: Failed, tries: int = _TRIES, read: Records | None = None
@@ -152,6 +155,9 @@ class Transactions:
         if commit.unreached:
             self._unreached(changes, commit.unreached)
         then(decision.reply)
+        for call in changes.calls:
+            if call.woken:
+                self._woken(call, event)
         return None
 
 

@@ -32,8 +32,6 @@ class Rings(Struct, frozen=True):
     """The reply to a ringing call: its outcome follows."""
 
     room: RoomId
-    asleep: tuple[DeviceAddress, ...] = ()
-    """The devices to wake."""
 
 
 class TooLate(Struct, frozen=True):
@@ -160,6 +158,7 @@ def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> R
 def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaited_until: float | None = None) -> Rings:
     room, caller = event.room, tx.device(event.caller)
     addresses = tuple(map(_address, rung))
+    asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
     # A page on another node, which cannot look the alias up, would wait in a room made up by hand.
     has_aliases = len(addresses) > 1 and not tx.records.alone
     aliases = [(one, alias_of(event.secret, number)) for number, one in enumerate(addresses)] if has_aliases else ()
@@ -173,11 +172,11 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
         tx.now,
         extended=(event.caller,) if event.extended else (),
         aliases=tuple(aliases),
+        woken=tuple(asleep),
     )
     tx.put_call(call, call.state, *addresses)
     tx.put_in(room, rung if caller is None else (caller, *rung))
-    asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
-    return Rings(room, tuple(asleep))
+    return Rings(room)
 
 
 def unreached(
@@ -291,6 +290,14 @@ def _refuse(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -
 def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refuse) -> NotYours | None:
     """Nothing."""
     return _not_yours(call, event.device)
+
+
+def ringing_refused_apart(tx: Transaction, call: CallRecord[Ringing], event: events.RefusedApart) -> bool:
+    """OVER ``refused``: ``call_refuse`` to the caller; all rung devices are told."""
+    if event.device not in call.state.devices:
+        return False
+    tx.end(call, Reason.REFUSED, call.caller, *call.state.devices, by=event.device)
+    return True
 
 
 # A device leaves
@@ -470,7 +477,7 @@ def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
-    _stop_ringing(tx, call, event.device, Reason.OFFLINE)
+    _stop_ringing(tx, replace(call, woken=without(call.woken, event.device)), event.device, Reason.OFFLINE)
 
 
 def _stop_ringing(

@@ -44,6 +44,11 @@ def peer_objection(endpoint: str, network: str) -> str | None:
             if network == UNIX_PEERS
             else f'must be "{UNIX_PEERS}" here: every process that can reach the socket is trusted'
         )
+    return network_objection(network)
+
+
+def network_objection(network: str) -> str | None:
+    """Say what may stand for a network, if ``network`` may not; ``None`` if it may."""
     try:
         ip_network(network)
     except ValueError:

@@ -103,6 +103,10 @@ def _check_push(push: PushSettings) -> None:
         _check_webhook_secret("push.gateway", push.gateway)
     if push.allowed_hosts and not push.subject:
         raise StartError("push.subject must be set, since push.allowed_hosts is: push services contact you there")
+    for index, network in enumerate(push.allowed_networks):
+        objection = endpoints.network_objection(network)
+        if objection is not None:
+            raise StartError(f"push.allowed_networks[{index}] {objection}")
 
 
 def _check_turn(turn: TurnSettings) -> None:

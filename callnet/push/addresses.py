@@ -6,10 +6,12 @@ version of Python, and takes multicast and addresses that hold others for global
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, TypeAlias
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
 
 _NOT_GLOBAL: Final = tuple(
     map(
@@ -49,6 +51,11 @@ _SPECIAL: Final = tuple(
 )
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 """An IPv4 address in its last 32 bits, as machines see it that have IPv6 alone (RFC 6052)."""
+
+
+def is_allowed(address: IPAddress, networks: Sequence[Network]) -> bool:
+    """Tell whether a client may name an address: one of the world's, or of one of the operator's networks."""
+    return is_global(address) or any(address in network for network in networks)
 
 
 def is_global(address: IPAddress) -> bool:

@@ -1,9 +1,9 @@
-"""Waking devices, by the gateway of the operator or by Web Push."""
+"""Messages to sleeping devices, by the gateway of the operator or by Web Push: a call rings, or rings no more."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Final, Protocol
 
 import msgspec
@@ -12,62 +12,71 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import DataInvalid, Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.webhooks import Posted, UnderWay, Urgent, Webhook, outcome_of
 from callnet.push.outside import Outside
-from callnet.push.webpush import PushHosts, Vapid, read_subscription, sealed
+from callnet.push.tickets import Tickets
+from callnet.push.webpush import PushHosts, Vapid, base64url, read_subscription, sealed
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.util.logger import Logger
 
 PAUSES: Final = (1.0, 3.0)
 """Seconds before each further try. One that comes when nothing rings any more is of no use."""
-EVENT: Final = "wake"
-"""The event name for gateways and browsers."""
-_PADDED_TO: Final = 512
-"""Bytes that a browser is sent: more than the longest name takes."""
+WAKE: Final = "wake"
+"""The name, for gateways and browsers, of the event that a call rings ..."""
+RING_ENDED: Final = "ring_ended"
+"""... and of the event that it rings no more."""
+MISSED_KEPT: Final = 28 * 86400
+"""Seconds for which a push service keeps the message that a call was missed: four weeks, the longest that all do."""
+_ELSEWHERE: Final = (Reason.ANSWERED_ELSEWHERE, Reason.REFUSED_ELSEWHERE)
+_PADDED_TO: Final = 1024
+"""Bytes that a browser is sent: more than the longest names take."""
+_TOPIC: Final = 24
+"""Bytes that a topic encodes in 32 characters, the most that it may have (RFC 8030 §5.4)."""
 
 
-class Ringing(Struct, frozen=True):
-    """The call for which a device is woken, without its room: anyone who knows that may enter."""
+def topic_of(room: RoomId) -> str:
+    """The value by which messages name a call: whoever knows its room id can compute it, and nobody else."""
+    return base64url(sha256(room.encode("ascii")).digest()[:_TOPIC])
 
-    from_phone: str
-    from_name: str
-    """The owner's name for the caller; may be empty."""
-    expires_at: int
-    """The latest time at which it ends, in seconds since 1970: valid whenever it is read."""
+
+class Message(Struct, frozen=True):
+    """A message about a call, without its room: anyone who knows that may enter."""
+
+    event: str
+    topic: str
+    fields: Mapping[str, str | int]
+    ticket: str
+    """See :class:`callnet.push.tickets.Tickets`. For the device alone; empty: there is nothing to refuse."""
+    kept: float
+    """Seconds for which a push service keeps it."""
 
 
 class Way(Protocol):
     """A way to wake devices."""
 
-    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[DeliveryResult]:
-        """Have a device woken. Fires with what became of it; it does not fail.
+    def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
+        """Have a device told. Fires with what became of it; it does not fail.
 
-        :param lasts: seconds that the ringing lasts.
+        :param lasts: seconds for which to try.
         """
 
     def stop(self) -> None:
-        """Wake nobody more, nor wait for what is under way."""
+        """Tell nobody more, nor wait for what is under way."""
 
 
 class Gateway:
-    """Has the operator's program wake devices (docs/webhooks.md)."""
+    """Has the operator's program tell devices (docs/webhooks.md)."""
 
     def __init__(self, webhook: Webhook) -> None:
         self._webhook = webhook
 
-    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[DeliveryResult]:
-        """See :meth:`Way.wake`."""
-        device = registration.device
-        fields = {
-            "phone": device.phone,
-            "device_id": device.device_id,
-            "target": registration.target,
-            **msgspec.structs.asdict(ringing),
-        }
-        return self._webhook.send(EVENT, fields, lasts)
+    def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
+        """See :meth:`Way.send`."""
+        return self._webhook.send(message.event, {**message.fields, "target": registration.target}, lasts)
 
     def stop(self) -> None:
         """See :meth:`Way.stop`."""
@@ -91,54 +100,49 @@ class WebPush:
         self._now = now
         self._urgent = Urgent(clock, PAUSES)
 
-    def wake(self, registration: PushRegistration, ringing: Ringing, lasts: float) -> Deferred[DeliveryResult]:
-        """See :meth:`Way.wake`."""
-        until = self._clock.seconds() + lasts
+    def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
+        """See :meth:`Way.send`."""
+        kept_until = self._clock.seconds() + message.kept
         return self._urgent.hand_over(
-            "a Web Push message", lambda patience: self._post(registration.target, ringing, until, patience), lasts
+            "a Web Push message", lambda patience: self._post(registration.target, message, kept_until, patience), lasts
         )
 
     def stop(self) -> None:
         """See :meth:`Way.stop`."""
         self._urgent.stop()
 
-    async def _post(self, target: str, ringing: Ringing, until: float, patience: float) -> Posted:
+    async def _post(self, target: str, message: Message, kept_until: float, patience: float) -> Posted:
         try:
             subscription = read_subscription(target, self.hosts)
         except DataInvalid:
             return Posted("push service no longer in push.allowed_hosts")
-        plain = msgspec.json.encode({"event": EVENT, **msgspec.structs.asdict(ringing)})
+        ticket = {"ticket": message.ticket} if message.ticket else {}
+        plain = msgspec.json.encode({"event": message.event, **message.fields, **ticket})
         headers = {
             "Authorization": self.vapid.authorization(subscription.origin, self._now()),
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
-            "TTL": str(max(0, int(until - self._clock.seconds()))),
+            "TTL": str(max(0, int(kept_until - self._clock.seconds()))),
             "Urgency": "high",
-            "Topic": EVENT,  # of several that a browser has not seen only the last counts
+            "Topic": message.topic,  # of those of one call that a browser has not got, only the last counts
         }
         asked = self._outside.post(subscription.url, headers, sealed(plain, subscription, _PADDED_TO))
         return await outcome_of(asked, self._clock, patience)
 
 
-AGAIN: Final = 5.0
-"""Seconds in which a device is not woken twice."""
 AT_ONCE: Final = 200
-"""The most that this node wakes at the same time."""
+"""The most messages that this node sends at the same time."""
+_TRIED_FOR: Final = 15.0
+"""Seconds for which it is tried to withdraw a call."""
 
 log = Logger()
 
 
-class _Woken(Struct, frozen=True, eq=False):
-    """A device that was woken a moment ago."""
-
-    at: float
-    became: Deferred[DeliveryResult]
-
-
 class Waker:
-    """Wakes devices that have said how.
+    """Wakes devices that have said how, and tells them when a call rings no more.
 
     :param ways: those that the operator offers.
+    :param tickets: allow devices to refuse a call.
     :param now: the time, in seconds since 1970.
     """
 
@@ -146,65 +150,76 @@ class Waker:
         self,
         registrations: SqlPushRegistrations,
         ways: Mapping[PushKind, Way],
+        tickets: Tickets,
         clock: IReactorTime,
         now: Callable[[], float],
     ) -> None:
         self._registrations = registrations
         self._ways = ways
+        self._tickets = tickets
         self._clock = clock
         self._now = now
-        self._lately: OrderedDict[DeviceAddress, _Woken] = OrderedDict()
+        self._waking: dict[tuple[DeviceAddress, RoomId], Deferred[DeliveryResult]] = {}
         self._under_way = UnderWay[DeliveryResult]()
         self.counts: Final = dict.fromkeys(DeliveryResult, 0)
-        """The outcomes of waking devices since this node started."""
+        """The outcomes of messages since this node started."""
 
-    def wake(self, device: DeviceAddress, from_phone: str, from_name: str, lasts: float) -> Deferred[DeliveryResult]:
-        """Wake a device for a call. Fires with what became of it; it neither fails nor keeps anybody waiting.
+    def tell(self, device: DeviceAddress, call: WakeMessage) -> Deferred[DeliveryResult]:
+        """Send a device a message. Fires with what became of it; it neither fails nor keeps anybody waiting.
 
-        For :data:`AGAIN` seconds the device is not woken again, and the outcome is the same. A registration
-        that has expired is dropped.
-
-        :param from_name: what the owner of the phone calls the caller; may be empty.
-        :param lasts: seconds of ringing that are left.
+        That a call rings no more is sent after the message that it rings. A registration that has expired is dropped.
         """
-        now = self._clock.seconds()
-        while self._lately and next(iter(self._lately.values())).at + AGAIN <= now:
-            self._lately.popitem(last=False)
-        woken = self._lately.get(device)
-        if woken is None:
-            if len(self._under_way) >= AT_ONCE:
-                self.counts[DeliveryResult.FAILED] += 1
-                return succeed(DeliveryResult.FAILED)
-            ringing = Ringing(from_phone, from_name, int(self._now() + lasts))
-            woken = self._lately[device] = _Woken(now, self._begin(device, ringing, now + lasts))
-            woken.became.addCallback(self._done, device, woken)
-        return _copy(woken.became)
+        if len(self._under_way) >= AT_ONCE:
+            self.counts[DeliveryResult.FAILED] += 1
+            return succeed(DeliveryResult.FAILED)
+        key = device, call.room
+        sending = self._under_way.begin(self._send(device, call, self._waking.get(key)))
+        sending.addErrback(_failed).addCallback(self._counted)
+        if call.ended is None and not sending.called:
+            self._waking[key] = sending
+            sending.addCallback(self._woken, key)
+        return sending
 
     def stop(self) -> None:
-        """Wake nobody more, nor wait for what is under way."""
+        """Tell nobody more, nor wait for what is under way."""
         for way in self._ways.values():
             way.stop()
         self._under_way.cancel()
 
-    def _begin(self, device: DeviceAddress, ringing: Ringing, until: float) -> Deferred[DeliveryResult]:
-        waking = self._under_way.begin(self._wake(device, ringing, until))
-        return waking.addErrback(_failed).addCallback(self._counted)
+    def _woken(self, became: DeliveryResult, key: tuple[DeviceAddress, RoomId]) -> DeliveryResult:
+        del self._waking[key]
+        return became
 
     def _counted(self, became: DeliveryResult) -> DeliveryResult:
         self.counts[became] += 1
         return became
 
-    def _done(self, became: DeliveryResult, device: DeviceAddress, woken: _Woken) -> DeliveryResult:
-        """Let a device that registers again be woken at once."""
-        if became is DeliveryResult.GONE and self._lately.get(device) is woken:
-            del self._lately[device]
-        return became
+    def _message(self, device: DeviceAddress, call: WakeMessage) -> Message:
+        topic = topic_of(call.room)
+        fields: dict[str, str | int] = {
+            "phone": device.phone,
+            "device_id": device.device_id,
+            "call": topic,
+            "from_phone": call.from_phone,
+            "from_name": call.from_name,
+        }
+        if call.ended is None:
+            fields["expires_at"] = int(self._now() + call.lasts)
+            return Message(WAKE, topic, fields, self._tickets.of(device, call.room), call.lasts)
+        fields["reason"] = call.ended.value
+        return Message(RING_ENDED, topic, fields, "", call.lasts if call.ended in _ELSEWHERE else MISSED_KEPT)
 
-    async def _wake(self, device: DeviceAddress, ringing: Ringing, until: float) -> DeliveryResult:
+    async def _send(
+        self, device: DeviceAddress, call: WakeMessage, waking: Deferred[DeliveryResult] | None
+    ) -> DeliveryResult:
+        message = self._message(device, call)
+        until = self._clock.seconds() + (call.lasts if call.ended is None else _TRIED_FOR)
+        if waking is not None:
+            await _copy(waking)
         for registration in await self._registrations.of(device):
             way = self._ways.get(registration.kind)
             if way is not None:
-                became = await way.wake(registration, ringing, until - self._clock.seconds())
+                became = await way.send(registration, message, until - self._clock.seconds())
                 if became is DeliveryResult.GONE:
                     await self._drop(registration)
                 return became

@@ -165,7 +165,7 @@ class Subscription(Struct, frozen=True):
 
     def target(self) -> str:
         """It as JSON, without what else a browser may have put in."""
-        fields = _Fields(self.url, _KeyFields(_base64url(self.browser_key), _base64url(self.auth)))
+        fields = _Fields(self.url, _KeyFields(base64url(self.browser_key), base64url(self.auth)))
         return msgspec.json.encode(fields).decode("ascii")
 
 
@@ -211,10 +211,11 @@ def _decoded(text: str, length: int) -> bytes | None:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return None
-    return data if len(data) == length and _base64url(data) == text else None
+    return data if len(data) == length and base64url(data) == text else None
 
 
-def _base64url(data: bytes) -> str:
+def base64url(data: bytes) -> str:
+    """Encode in base64url, without padding (RFC 4648 §5)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 

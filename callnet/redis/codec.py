@@ -62,6 +62,7 @@ class _FlatCall(Struct, frozen=True, array_like=True):
     moved_at: float | None = None
     original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
     aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
+    woken: tuple[DeviceAddress, ...] = ()
 
 
 class _FlatNotice(Struct, frozen=True, array_like=True, tag="Notice"):
@@ -142,6 +143,7 @@ def _flat(call: CallRecord) -> _FlatCall:
         active.moved_at,
         active.original_parties,
         call.aliases,
+        call.woken,
     )
 
 
@@ -175,6 +177,7 @@ def _by_state(flat: _FlatCall) -> CallRecord:
         flat.due,
         flat.extended,
         flat.aliases,
+        flat.woken,
     )
 
 

@@ -19,6 +19,7 @@ from callnet.errors import DataInvalid
 from callnet.ops.ice import IceOffer, IceOffers
 from callnet.ops.rate_limits import LoginLimits
 from callnet.push.registry import WaysToWake
+from callnet.push.tickets import TicketRefusals
 from callnet.storage.push import PushKind
 from callnet.web.endpoint import call, look
 from callnet.web.http import WholePath, answer_failure
@@ -39,6 +40,7 @@ from callnet.web.schemas import (
     PushRequest,
     QuietHoursAnswered,
     QuietHoursFields,
+    RefuseCallRequest,
     RenameDeviceRequest,
     SettingsAnswer,
     SettingsRequest,
@@ -61,6 +63,7 @@ class AccountApi:
         settings: SettingsOfPhones,
         past_calls: PastCalls,
         ways_to_wake: WaysToWake,
+        refusals: TicketRefusals,
         ice_offers: IceOffers,
         limits: LoginLimits,
     ) -> None:
@@ -71,6 +74,7 @@ class AccountApi:
         self._settings = settings
         self._past_calls = past_calls
         self._ways_to_wake = ways_to_wake
+        self._refusals = refusals
         self._ice_offers = ice_offers
         self._limits = limits
 
@@ -195,6 +199,13 @@ class AccountApi:
     async def delete_calls(self, request: IRequest, asked: DeleteCallsRequest) -> Done:
         """Delete a call, or all, from the history of the caller's phone."""
         await self._past_calls.delete(self._counted(request, asked.token), asked.room_id)
+        return DONE
+
+    @call(routes, "/calls/refuse")
+    async def refuse_call(self, request: IRequest, asked: RefuseCallRequest) -> Done:
+        """Refuse the call for which a device was woken."""
+        await self._limits.refusal(_host(request))
+        await self._refusals.refuse(asked.phone, asked.device_id, asked.ticket)
         return DONE
 
     @call(routes, "/devices/list")

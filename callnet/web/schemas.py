@@ -146,6 +146,15 @@ class DeleteCallsRequest(Struct, frozen=True):
     token: str | None = None
 
 
+class RefuseCallRequest(Struct, frozen=True):
+    """``POST /calls/refuse``, without a token."""
+
+    phone: str
+    device_id: str
+    ticket: str
+    """The ticket of the message that woke the device."""
+
+
 class HistoryRequest(Struct, frozen=True):
     """``POST /calls/history``; the token may be in the header."""
 

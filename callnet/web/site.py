@@ -25,6 +25,8 @@ PAGE: Final = "/static/demo/direct_chat.html"
 """The path of the 1-to-1 page (protocol §3)."""
 PHONE: Final = "/"
 """The path of the phone."""
+WORKER: Final = "/worker.js"
+"""The path of its service worker, which has a say in all that is below the folder that it is in."""
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -79,6 +81,7 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
     top = Missing()
     files = StaticFiles(static, "/static/", clock)
     top.putChild(PHONE[1:].encode(), StaticFile(files, "index.html"))
+    top.putChild(WORKER[1:].encode(), StaticFile(files, "phone/worker.js"))
     top.putChild(b"static", files)
     for place in AccountApi.places():
         top.putChild(place, accounts)

@@ -214,8 +214,8 @@ class StaticFile(Resource):
     def __init__(self, files: StaticFiles, name: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._files = files
-        self._name = name.encode("ascii")
+        self._path = name.encode("ascii").split(b"/")
 
     def render_GET(self, request: Request) -> bytes:
         """Answer with the file."""
-        return self._files.send(request, [self._name])
+        return self._files.send(request, self._path)

@@ -61,6 +61,9 @@ _PORTRAIT: Final = """() => {
     return canvas.toDataURL("image/jpeg");
 }"""
 
+_NOT_ASKED: Final = "Object.defineProperty(Notification, 'permission', { get: () => 'default' });"
+"""Nobody has said yet whether notifications may be shown: headless browsers say that they may not."""
+
 reactor: Any = installed
 
 
@@ -69,7 +72,10 @@ class PhoneScreenTests(OwnDaemonCase):
 
     timeout = 1200
     maxDiff = None
-    settings = "calls.ring_time = 600"  # a call rings for as long as it takes to look at it
+    settings = (
+        "calls.ring_time = 600\n"  # a call rings for as long as it takes to look at it
+        'push = { allowed_hosts = ["push.test"], subject = "mailto:ops@example.org" }\n'
+    )
 
     async def provision(self, photo: bytes) -> None:
         """Add contacts, all of them offline, some with a photo; and have others add everybody."""
@@ -129,6 +135,7 @@ class PhoneScreenTests(OwnDaemonCase):
     def tour(self, stage: Stage, photographer: Photographer, here: Browser, there: Browser) -> None:
         """Take a phone through all that it shows."""
         visitor, friend = phone(stage, here), phone(stage, there)
+        visitor.page.add_init_script(_NOT_ASKED)
         visitor.open()
         visitor.await_scene("login")
         visitor.fill_in("12", "kitchen")
@@ -171,7 +178,9 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.hang_up()
         visitor.await_scene("home")
         visitor.page.wait_for_selector("iframe", state="detached")
+        visitor.await_shown("offer")
         photographer.take(visitor, "6 over", checks=[word_faults])
+        visitor.press("offer-no")
         friend.await_scene("home")
         friend.call(ME.phone)
         visitor.await_scene("ringing")
@@ -214,6 +223,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("to-settings")
         visitor.page.check("#quiet")
         visitor.press("who-contacts")
+        visitor.await_shown("closed")
         other = "#devices .line:nth-child(2)"
         visitor.page.wait_for_selector(f"#blocked .line, {other}")
         photographer.take(visitor, "8 settings")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
+from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Policy, Preferences
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Reason
 from tests.cluster.case import ANN, GRACE, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
 
@@ -20,14 +21,18 @@ class SleepingTests(SimulatedCase):
         """Make one whose nodes can wake devices."""
         return World(self.server, self.prefix, self.settings, wake=self.wake)
 
-    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[DeliveryResult]:  # noqa: ARG002
-        """Record the devices to wake."""
-        self.woken.append(device)
+    def wake(self, device: DeviceAddress, message: WakeMessage) -> Deferred[DeliveryResult]:
+        """Record the devices to wake, and the ends of their ringing."""
+        if message.ended is None:
+            self.woken.append(device)
+        else:
+            self.ended.append(message.ended)
         return succeed(self.fate)
 
     async def asleep(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Let the television fall asleep."""
         self.woken: list[DeviceAddress] = []
+        self.ended: list[Reason] = []
         self.fate = DeliveryResult.TAKEN
         here, there = await self.start(), await self.start()
         tv = await self.phone(TV, there)

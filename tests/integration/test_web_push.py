@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -22,18 +23,22 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
+from callnet.accounts.signing_keys import Key, KeyRing
+from callnet.accounts.tokens import Tokens
+from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.certificates import sign
 from callnet.ops.webhooks import ANSWER_TIME
 from callnet.push.addresses import IPAddress, is_global
 from callnet.push.outside import Outside
 from callnet.push.sender import Waker, WebPush
+from callnet.push.tickets import Tickets
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once
-from tests.support.push_browser import Browser, claims_of
+from tests.support.push_browser import Browser, base64url, claims_of
 from tests.support.push_service import Door, Endless, PushService, served_by
 from tests.unit.test_push_outside import Names
 
@@ -41,6 +46,8 @@ reactor: Any = installed
 
 TV: Final = DeviceAddress("13651884967", "tv")
 ANN: Final = "13651884968"
+ROOM: Final = RoomId("ab" * 16)
+TOPIC: Final = base64url(sha256(ROOM.encode()).digest())[:32]
 SUBJECT: Final = "mailto:ops@example.org"
 HOST, OTHER_HOST = HOSTS = ("push.test", "other.test")
 OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"
@@ -129,12 +136,15 @@ class WebPushTests(TestCase):
         hosts = PushHosts([f"{host}:{self.port}" for host in HOSTS])
         clock, now = clock or Clock(), lambda: 1_600_000_000.0
         way = WebPush(outside, hosts, self.vapid, clock, now)
-        return Waker(self.registrations, {PushKind.WEBPUSH: way}, clock, now)
+        self.tickets = Tickets(Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, now))
+        return Waker(self.registrations, {PushKind.WEBPUSH: way}, self.tickets, clock, now)
 
-    def wake(self, *answers: Sequence[str], lasts: float = 0.9, **options: Any) -> Deferred[DeliveryResult]:
+    def wake(
+        self, *answers: Sequence[str], lasts: float = 0.9, ended: Reason | None = None, **options: Any
+    ) -> Deferred[DeliveryResult]:
         """Wake it for so short a time that it is tried once; each look-up of the name finds these addresses."""
         self.names.answers = list(answers) or [[OUTSIDE]]
-        return self.waker(**options).wake(TV, ANN, "安", lasts)
+        return self.waker(**options).tell(TV, WakeMessage(ROOM, ANN, "安", lasts, ended))
 
     def kept(self) -> int:
         """The number of registrations."""
@@ -147,16 +157,17 @@ class WebPushTests(TestCase):
         self.assertIs(DeliveryResult.TAKEN, await self.wake(lasts=45.9))
         ((request, body),) = self.service.taken
         said = json.loads(self.browser.read(body))
-        self.assertEqual(
-            {"event": "wake", "from_phone": ANN, "from_name": "安", "expires_at": 1_600_000_045},
-            said,
-        )
+        call = {"phone": TV.phone, "device_id": TV.device_id, "call": TOPIC, "from_phone": ANN, "from_name": "安"}
+        ticket = self.tickets.of(TV, ROOM)
+        self.assertEqual({"event": "wake", **call, "expires_at": 1_600_000_045, "ticket": ticket}, said)
         self.assertEqual((b"POST", b"/send/x?y=%2b"), (request.method, request.uri))
-        headers = {name: request.getHeader(name) for name in ("ttl", "urgency", "content-encoding", "host", "cookie")}
+        names = ("ttl", "urgency", "topic", "content-encoding", "host", "cookie")
+        headers = {name: request.getHeader(name) for name in names}
         self.assertEqual(
             {
                 "ttl": "45",
                 "urgency": "high",
+                "topic": TOPIC,
                 "content-encoding": "aes128gcm",
                 "host": f"{HOST}:{self.port}",
                 "cookie": None,
@@ -172,6 +183,23 @@ class WebPushTests(TestCase):
     def test_woken(self) -> Deferred[None]:
         """The push service is told the urgency, the lifetime and the sender; only the browser can read the content."""
         return Deferred.fromCoroutine(self.check_woken())
+
+    async def check_ring_ended(self) -> None:
+        """See :meth:`test_ring_ended`."""
+        self.serve()
+        self.register()
+        for ended, kept in ((Reason.CANCELLED, 28 * 86400), (Reason.ANSWERED_ELSEWHERE, 30)):
+            self.assertIs(DeliveryResult.TAKEN, await self.wake(lasts=30.5, ended=ended))
+            request, body = self.service.taken[-1]
+            said = json.loads(self.browser.read(body))
+            self.assertEqual(("ring_ended", TOPIC, ended.value), (said["event"], said["call"], said["reason"]))
+            self.assertEqual((TOPIC, str(kept)), (request.getHeader("topic"), request.getHeader("ttl")))
+            self.assertNotIn("ticket", said)
+        self.assertEqual(1, len({len(body) for _, body in self.service.taken}))
+
+    def test_ring_ended(self) -> Deferred[None]:
+        """The end of the ringing replaces the wake at the push service. A missed call is kept there for four weeks."""
+        return Deferred.fromCoroutine(self.check_ring_ended())
 
     async def check_gone(self) -> None:
         """See :meth:`test_gone`."""
@@ -224,9 +252,9 @@ class WebPushTests(TestCase):
         self.register()
         self.names.answers = [[OUTSIDE], [INSIDE], [INSIDE]]
         waker = self.waker()
-        self.assertIs(DeliveryResult.TAKEN, await waker.wake(TV, ANN, "", 0.9))
+        self.assertIs(DeliveryResult.TAKEN, await waker.tell(TV, WakeMessage(ROOM, ANN, "", 0.9)))
         self.assertEqual((1, [HOST]), (door.came, self.names.asked))
-        self.assertIs(DeliveryResult.FAILED, await self.waker().wake(TV, ANN, "", 0.9))
+        self.assertIs(DeliveryResult.FAILED, await self.waker().tell(TV, WakeMessage(ROOM, ANN, "", 0.9)))
         self.assertEqual((1, [HOST] * 2), (door.came, self.names.asked))
 
     def test_rebinding(self) -> Deferred[None]:

@@ -8,7 +8,7 @@ from callnet.calls.records import Ringing
 from callnet.calls.registration import NOWHERE
 from callnet.calls.transitions import Rings
 from callnet.model import Accepted, DeviceAddress, Failed, Reason
-from tests.rules.frames import be_hangup, call_failed, call_success, called
+from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, RulesTestCase
 
 TV_WAKES = Policy(wakes=frozenset(["tv"]))
@@ -37,6 +37,10 @@ class SleepingCase(RulesTestCase):
             events.Place(self.ann.address, target, self.world.new_room(), self.ann.generation, self.world.now)
         )
 
+    def woken(self, reply: Rings) -> tuple[DeviceAddress, ...]:
+        """The devices to wake for a call."""
+        return self.world.calls[reply.room].woken
+
     def ringing_there(self) -> Rings:
         """Let her call it, so that it is to be woken."""
         reply = self.places()
@@ -57,14 +61,14 @@ class FallingAsleepTests(SleepingCase):
         """It can be woken as soon as it has gone."""
         self.tv.connects()
         self.tv.loses_socket()
-        self.assertEqual((self.tv.address,), self.ringing_there().asleep)
+        self.assertEqual((self.tv.address,), self.woken(self.ringing_there()))
 
     def test_many_blocked(self) -> None:
         """The same holds however many phones its phone has blocked; the record names no other device."""
         policy = Policy(frozenset(f"139{number:08d}" for number in range(1000)), wakes=frozenset(["tv", "radio"]))
         self.prefers(policy)
         self.assertEqual(frozenset(["tv"]), self.tv.record.policy.wakes)
-        self.assertEqual((self.tv.address,), self.ringing_there().asleep)
+        self.assertEqual((self.tv.address,), self.woken(self.ringing_there()))
 
     def test_at_a_start(self) -> None:
         """A node that begins makes those known who sleep, and nobody who is there."""
@@ -97,7 +101,7 @@ class WakingTests(SleepingCase):
     def test_woken(self) -> None:
         """The call rings, it is to be woken, and `called` is delivered the moment it connects."""
         reply = self.ringing_there()
-        self.assertEqual((self.tv.address,), reply.asleep)
+        self.assertEqual((self.tv.address,), self.woken(reply))
         self.world.wait(5)
         self.assertEqual([called(self.ann, reply.room, expires_in=40)], self.tv.connects())
         self.tv.accepts(reply.room)
@@ -106,7 +110,7 @@ class WakingTests(SleepingCase):
     def test_incomplete(self) -> None:
         """Its place is known, even if other nodes know more."""
         self.world.complete = False
-        self.assertEqual((self.tv.address,), self.ringing_there().asleep)
+        self.assertEqual((self.tv.address,), self.woken(self.ringing_there()))
 
     def test_does_not_come(self) -> None:
         """If it does not come nobody answers."""
@@ -156,14 +160,57 @@ class ForkTests(SleepingCase):
         self.pad.connects()
         reply = self.places(self.tv.everywhere())
         assert isinstance(reply, Rings)
-        self.assertEqual((self.tv.address,), reply.asleep)
+        self.assertEqual((self.tv.address,), self.woken(reply))
         self.assertEqual([called(self.ann, reply.room)], self.pad.hears())
 
     def test_asleep_alone(self) -> None:
         """If all sleep they are woken."""
         reply = self.places(self.tv.everywhere())
         assert isinstance(reply, Rings)
-        self.assertEqual((self.tv.address,), reply.asleep)
+        self.assertEqual((self.tv.address,), self.woken(reply))
+
+
+class RefusedApartTests(SleepingCase):
+    """It refuses without its connection."""
+
+    def refuses(self, device: Device, *meant: str) -> object:
+        """Let a device refuse the call that it knows by one of these rooms. Returns the reply of the rules."""
+        return self.world.happen(events.RefusedApart(device.address, meant.__contains__))
+
+    def test_asleep(self) -> None:
+        """The caller is told that it refused, and it hears nothing of the call when it comes."""
+        room = self.ringing_there().room
+        self.assertIs(True, self.refuses(self.tv, room))
+        self.assertEqual([call_refuse(self.tv, room, "refused")], self.ann.hears())
+        self.assertEqual([], self.tv.connects())
+
+    def test_forks(self) -> None:
+        """It knows the call by a room id of its own, and refuses for all devices of its phone."""
+        self.pad.connects()
+        reply = self.places(self.tv.everywhere())
+        assert isinstance(reply, Rings)
+        call = self.world.calls[reply.room]
+        self.pad.hears()
+        self.assertIs(False, self.refuses(self.tv, reply.room, call.room_for(self.pad.address)))
+        self.assertIs(True, self.refuses(self.tv, call.room_for(self.tv.address)))
+        self.assertEqual([be_hangup(self.ann, reply.room, "refused_elsewhere")], self.pad.hears())
+
+    def test_another_call(self) -> None:
+        """Another call than the one that is meant rings on."""
+        room = self.ringing_there().room
+        self.assertIs(False, self.refuses(self.tv, "f" * 32))
+        self.assertIsInstance(self.world.calls[room].state, Ringing)
+
+    def test_not_rung(self) -> None:
+        """A device that calls, is in a call, or is unknown refuses nothing; nor does one a second time."""
+        room = self.ringing_there().room
+        self.assertIs(False, self.refuses(self.ann, room))
+        self.assertIs(False, self.refuses(Device(self.world, "13600000009", "a"), room))
+        self.tv.connects()
+        self.tv.accepts(room)
+        self.assertIs(False, self.refuses(self.tv, room))
+        self.ann.hangs_up(room)
+        self.assertIs(False, self.refuses(self.tv, room))
 
 
 class NotWokenTests(SleepingCase):

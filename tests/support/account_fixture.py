@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -26,11 +27,12 @@ from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, RoomId
 from callnet.ops.ice import IceOffers
 from callnet.ops.rate_limits import LimitsAlone, LoginLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import WebPush
+from callnet.push.tickets import TicketRefusals, Tickets
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.database import Database
@@ -145,6 +147,8 @@ class ServiceFixture:
         self.ways_to_wake = WaysToWake(
             self.registrations, self.tokens, has_gateway=True, web_push=web_push, registered=self._registered
         )
+        refuse = self._refuse if world is None else world.rooms.wake_requests.refuse
+        self.refusals = TicketRefusals(Tickets(self.tokens), refuse)
         self.profiles = Profiles(SqlProfiles(self.database, run_at_once), self.tokens, is_phone)
         self.devices = OwnDevices(
             SqlDevices(self.database, run_at_once, self.clock.seconds), self.store, self.tokens, self.change_feed.look
@@ -161,9 +165,14 @@ class ServiceFixture:
             self.settings,
             self.past_calls,
             self.ways_to_wake,
+            self.refusals,
             IceOffers(self.ice, self.tokens),
             self.limits,
         ).resource()
+
+    async def _refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:  # noqa: ARG002
+        """Nothing rings here."""
+        return False
 
     def _registered(self, device: DeviceAddress) -> Deferred[None]:
         """Take note that a device can be woken."""

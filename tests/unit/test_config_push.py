@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.config.schema import PushSettings
-from callnet.model import DeviceAddress
-from callnet.push.sender import AGAIN, Waker
+from callnet.model import DeviceAddress, RoomId
+from callnet.push.sender import Waker
 from tests.support.push_browser import Browser
 from tests.support.tap_case import DaemonTestCase
 from tests.unit.test_config import ENVIRON, FileTestCase
@@ -16,7 +17,9 @@ from tests.unit.test_push_outside import Names
 
 HOSTS = 'push.allowed_hosts = ["push.example.org"]\n'
 SUBJECT = 'push.subject = "mailto:ops@example.org"\n'
+ROOM = RoomId("ab" * 16)
 GATEWAY = 'push.gateway.url = "https://wake.example.org/"\n'
+ALLOWED = 'push.allowed_networks = ["10.0.0.0/8", "fd00::/8"]\n'
 SECRET = f'push.gateway.secret = "{"x" * 32}"\n'
 
 
@@ -70,6 +73,13 @@ class PushSettingsTests(FileTestCase):
                 refusal,
                 host,
             )
+
+    def test_networks(self) -> None:
+        """Networks have no host bits."""
+        self.assertEqual(("10.0.0.0/8", "fd00::/8"), self.load(ALLOWED).push.allowed_networks)
+        for network in ("", "10.0.0.1/8", "10.0.0.0/33", "push.example.org", "*"):
+            refusal = self.refusal(f'push.allowed_networks = ["10.0.0.0/8", "{network}"]')
+            self.assertIn("push.allowed_networks[1] must be one address, or a network", refusal, network)
 
     def test_subject(self) -> None:
         """Web Push needs a contact for push services."""
@@ -128,24 +138,34 @@ class PushDaemonTests(DaemonTestCase):
             self.assertEqual(2, answer["errorCode"])
             self.assertIn(missing, answer["message"])
 
-    def test_who_is_connected_to(self) -> None:
-        """A daemon connects to addresses in the world alone."""
+    def connects_to(self, settings: str, *addresses: str) -> str:
+        """The address that a daemon with these settings connects to, of those which a push service may have."""
         names = Names()
         self.reactor.nameResolver = names
-        daemon = self.begin(self.compose(HOSTS + SUBJECT))
+        daemon = self.begin(self.compose(HOSTS + SUBJECT + settings))
         token = self.post(8083, "/account/login", phone="13651884967", device_id="tv")["token"]
         target = Browser().target("https://push.example.org/x")
         self.assertEqual(0, self.post(8083, "/devices/push", token=token, kind="webpush", target=target)["errorCode"])
         (waker,) = (each for each in daemon._impatient if isinstance(each, Waker))
         tv = DeviceAddress("13651884967", "tv")
-        names.answers = [["127.0.0.1"], ["8.8.8.8"]]
-        inside = waker.wake(tv, "13651884968", "", 0.9)
-        while not inside.called:
-            self.reactor.take_thread()
-        self.assertIs(DeliveryResult.FAILED, self.successResultOf(inside))
+        names.answers = [[address] for address in addresses]
+        for _ in addresses[:-1]:
+            inside = waker.tell(tv, WakeMessage(ROOM, "13651884968", "", 0.9))
+            while not inside.called:
+                self.reactor.take_thread()
+            self.assertIs(DeliveryResult.FAILED, self.successResultOf(inside))
         self.assertEqual([], self.reactor.tcpClients)
-        self.reactor.advance(AGAIN)
-        self.assertNoResult(waker.wake(tv, "13651884968", "", 0.9))
+        self.assertNoResult(waker.tell(tv, WakeMessage(ROOM, "13651884968", "", 0.9)))
         while not self.reactor.tcpClients:
             self.reactor.take_thread()
-        self.assertEqual([("8.8.8.8", 443)], [(client[0], client[1]) for client in self.reactor.tcpClients])
+        ((host, port, *_),) = self.reactor.tcpClients
+        self.assertEqual(443, port)
+        return str(host)
+
+    def test_who_is_connected_to(self) -> None:
+        """A daemon connects to addresses in the world alone ..."""
+        self.assertEqual("8.8.8.8", self.connects_to("", "127.0.0.1", "10.0.0.1", "8.8.8.8"))
+
+    def test_own_networks(self) -> None:
+        """... and to those of networks that the operator allows."""
+        self.assertEqual("10.1.2.3", self.connects_to(ALLOWED, "127.0.0.1", "192.168.0.1", "10.1.2.3"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.push.addresses import is_global
+from callnet.push.addresses import is_allowed, is_global
 
 NAT64 = IPv6Network("64:ff9b::/96")
 INSIDE = (
@@ -85,6 +85,15 @@ class AddressesTests(SynchronousTestCase):
         """Others are, also as machines see them that have IPv6 alone."""
         for address in OUTSIDE:
             self.assertTrue(is_global(ip_address(address)), address)
+
+    def test_allowed(self) -> None:
+        """An operator may allow networks of any kind; of the rest the same holds."""
+        networks = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+        for inside in ("10.0.0.1", "10.255.255.255", "fd12:3456::1", *OUTSIDE):
+            self.assertTrue(is_allowed(ip_address(inside), networks), inside)
+        for inside in ("127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fe80::1"):
+            self.assertFalse(is_allowed(ip_address(inside), networks), inside)
+            self.assertFalse(is_allowed(ip_address(inside), []), inside)
 
     @given(st.integers(0, 2**32 - 1))
     def test_any_ipv4(self, number: int) -> None:

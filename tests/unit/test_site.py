@@ -28,6 +28,7 @@ from tests.support.wires import AT_ONCE
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
 PHONE: Final = "<!doctype html><title>phone</title>"
+WORKER: Final = "addEventListener('push', () => {});"
 ROOM: Final = "0123456789abcdef0123456789abcdef"
 UPGRADE: Final = (
     "GET {path} HTTP/1.1\r\nHost: callnet.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -43,6 +44,8 @@ class SiteTestCase(SynchronousTestCase):
         self.static = Path(self.mktemp())
         (self.static / "demo").mkdir(parents=True)
         (self.static / "demo" / "direct_chat.html").write_text(PAGE, encoding="utf-8")
+        (self.static / "phone").mkdir()
+        (self.static / "phone" / "worker.js").write_text(WORKER, encoding="utf-8")
         (self.static / "index.html").write_text(PHONE, encoding="utf-8")
         fixture = ServiceFixture()
         self.addCleanup(fixture.database.close)
@@ -85,6 +88,14 @@ class PlacesTests(SiteTestCase):
             self.assertEqual((answer.status, answer.body.decode()), (200, PHONE), path)
             self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
             self.assertEqual(self.get(path, f"If-None-Match: {answer.headers['etag']}").status, 304)
+
+    def test_the_service_worker_is_at_the_root(self) -> None:
+        """The phone's service worker is above all of the site, and a browser is to ask for it each time."""
+        answer = self.get("/worker.js")
+        self.assertEqual((200, WORKER), (answer.status, answer.body.decode()))
+        self.assertEqual("text/javascript; charset=utf-8", answer.headers["content-type"])
+        self.assertEqual("no-cache", answer.headers["cache-control"])
+        self.assertIn("connect-src 'self'", answer.headers["content-security-policy"])
 
     def test_the_page_is_served_whatever_its_query(self) -> None:
         """The page is served whatever its query."""

@@ -12,11 +12,15 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.accounts.signing_keys import Key, KeyRing
+from callnet.accounts.tokens import Tokens
+from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.webhooks import SignedPosts, Webhook
-from callnet.push.sender import AGAIN, AT_ONCE, PAUSES, Gateway, Waker
+from callnet.push.sender import AT_ONCE, PAUSES, Gateway, Waker, topic_of
+from callnet.push.tickets import Tickets
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once
@@ -26,6 +30,9 @@ TV, PAD = DeviceAddress("13651884967", "tv"), DeviceAddress("13651884967", "pad"
 ALL = DeviceAddress("13651884967", "*")
 ANN = "13651884968"
 TARGET = "box-7-of-the-fleet"
+ROOM, ANOTHER = RoomId("ab" * 16), RoomId("cd" * 16)
+LATER = 5.0
+"""Seconds after which nothing is tried again."""
 
 
 class WakerTests(SynchronousTestCase):
@@ -43,7 +50,8 @@ class WakerTests(SynchronousTestCase):
         posts = SignedPosts(URL, SECRET, self.agent, self.clock, self.clock.seconds)
         webhook = Webhook(posts, self.clock, PAUSES)
         ways = {PushKind.WEBHOOK: Gateway(webhook)}
-        self.waker = Waker(self.registrations, ways, self.clock, self.clock.seconds)
+        tickets = Tickets(Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, self.clock.seconds))
+        self.waker = Waker(self.registrations, ways, tickets, self.clock, self.clock.seconds)
         self.register(TV)
         self.register(PAD, PushKind.WEBPUSH)
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
@@ -62,12 +70,24 @@ class WakerTests(SynchronousTestCase):
         """Let a device say how it is woken."""
         self.successResultOf(self.registrations.put(PushRegistration(device, kind, target, 1.0), lambda _: False))
 
-    def wake(self, *answers: int | None, device: DeviceAddress = TV, lasts: float = 45.0) -> Deferred[DeliveryResult]:
-        """Wake a device; the gateway answers like this."""
+    def wake(
+        self,
+        *answers: int | None,
+        device: DeviceAddress = TV,
+        lasts: float = 45.0,
+        room: RoomId = ROOM,
+        ended: Reason | None = None,
+    ) -> Deferred[DeliveryResult]:
+        """Wake a device, or tell it that a call rings no more; the gateway answers like this."""
         self.receiver.answers.extend(answers)
-        waking = self.waker.wake(device, ANN, "安 Ann", lasts)
+        waking = self.waker.tell(device, WakeMessage(room, ANN, "安 Ann", lasts, ended))
         self.wait(0)
         return waking
+
+    def told(self) -> list[tuple[str, str]]:
+        """The events that the gateway was told, each with its call."""
+        taken = [json.loads(body) for _, body in self.receiver.taken]
+        return [(event["event"], event["call"]) for event in taken]
 
     def wait(self, seconds: float) -> None:
         """Let time go by."""
@@ -90,6 +110,7 @@ class WakerTests(SynchronousTestCase):
                 "phone": TV.phone,
                 "device_id": TV.device_id,
                 "target": TARGET,
+                "call": topic_of(ROOM),
                 "from_phone": ANN,
                 "from_name": "安 Ann",
                 "expires_at": 1_600_000_045,
@@ -97,6 +118,36 @@ class WakerTests(SynchronousTestCase):
             json.loads(body),
         )
         self.assertIsNotNone(request.getHeader("callnet-signature"))
+
+    def test_ring_ended(self) -> None:
+        """It is told the reason why a call rings no more, by the same name of the call; a room id is in neither."""
+        self.wake(200)
+        self.wake(200, ended=Reason.CANCELLED, lasts=0.0)
+        self.assertEqual([("wake", topic_of(ROOM)), ("ring_ended", topic_of(ROOM))], self.told())
+        bodies = [body.decode() for _, body in self.receiver.taken]
+        self.assertEqual("cancelled", json.loads(bodies[1])["reason"])
+        self.assertNotIn("expires_at", bodies[1])
+        for body in bodies:
+            self.assertNotIn(ROOM, body)
+            self.assertNotIn("ticket", body)
+
+    def test_in_order(self) -> None:
+        """The end of the ringing does not overtake the message that it rings, which may have to be sent again."""
+        waking = self.wake(503, 200)
+        ending = self.wake(200, ended=Reason.ANSWERED_ELSEWHERE)
+        other = self.wake(200, ended=Reason.NO_ANSWER, room=ANOTHER)
+        self.assertNoResult(ending)
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(other))
+        self.wait(1)
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(waking))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(ending))
+        self.assertEqual(["wake", "ring_ended", "wake", "ring_ended"], [event for event, _ in self.told()])
+
+    def test_another_call(self) -> None:
+        """Of another call a device is told at once, however soon it comes."""
+        self.wake(200)
+        self.wake(200, room=ANOTHER)
+        self.assertEqual([("wake", topic_of(ROOM)), ("wake", topic_of(ANOTHER))], self.told())
 
     def test_nobody_to_wake(self) -> None:
         """A device that has not registered, or not for a service that is there, is not woken."""
@@ -111,7 +162,6 @@ class WakerTests(SynchronousTestCase):
             self.assertEqual([], self.target())
             self.register(TV)
             self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200)))
-            self.wait(AGAIN)
 
     def test_gone_and_back(self) -> None:
         """A registration that was made while the old one was tried stays."""
@@ -126,7 +176,7 @@ class WakerTests(SynchronousTestCase):
         for status in (400, 401, 403, 302):
             self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.wake(status)))
             self.assertEqual([TARGET], self.target())
-            self.wait(AGAIN)
+            self.wait(LATER)
 
     def test_again(self) -> None:
         """It is tried again for a few seconds."""
@@ -139,27 +189,11 @@ class WakerTests(SynchronousTestCase):
     def test_too_late(self) -> None:
         """When nothing rings any more it is not tried any more, nor waited for."""
         self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.wake(503, lasts=1.0)))
-        self.wait(AGAIN)
+        self.wait(LATER)
         waiting = self.wake(None, lasts=3.0)
         self.assertNoResult(waiting)
         self.wait(3.0)
         self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting))
-
-    def test_not_twice(self) -> None:
-        """For a few seconds a device is not woken again; every caller gets the same result at the same time."""
-        first, second = self.wake(503, 200), self.wake()
-        self.assertNoResult(first)
-        self.assertNoResult(second)
-        first.addCallback(lambda _: None)  # one caller's use of it does not affect the others
-        self.wait(1)
-        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(second))
-        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake()))
-        self.wait(AGAIN - 1.01)
-        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake()))
-        self.assertEqual(2, len(self.receiver.taken))
-        self.wait(0.01)
-        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200)))
-        self.assertEqual(3, len(self.receiver.taken))
 
     def test_each_for_itself(self) -> None:
         """Others are woken meanwhile."""
@@ -168,14 +202,6 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200, device=PAD)))
         self.waker.stop()
         self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting))
-
-    def test_one_who_waits_no_more(self) -> None:
-        """A caller that does not want to wait any more cancels nothing for others."""
-        first, second = self.wake(503, 200), self.wake()
-        first.cancel()
-        self.failureResultOf(first)
-        self.wait(1)
-        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(second))
 
     def test_many_at_once(self) -> None:
         """The number of concurrent requests is limited."""
@@ -199,7 +225,7 @@ class WakerTests(SynchronousTestCase):
             self.assertIs(DeliveryResult.FAILED, self.successResultOf(self.wake()))
         self.assert_quiet(events)
         self.is_away = False
-        self.wait(AGAIN)
+        self.wait(LATER)
         waking = self.wake(503, 410)
         self.is_away = True
         self.wait(1)
@@ -214,12 +240,10 @@ class WakerTests(SynchronousTestCase):
         self.assertIs(DeliveryResult.FAILED, self.successResultOf(pausing))
 
     def test_counts(self) -> None:
-        """The results are counted, once for each device that was to be woken."""
+        """The results are counted, once for each message."""
         self.wake(200)
-        self.wake()
-        self.wait(AGAIN)
         self.wake(400)
-        self.wait(AGAIN)
+        self.wait(LATER)
         self.wake(410)
         self.assertEqual({DeliveryResult.TAKEN: 1, DeliveryResult.FAILED: 1, DeliveryResult.GONE: 1}, self.waker.counts)
 
@@ -233,7 +257,7 @@ class WakerTests(SynchronousTestCase):
         """The log has the error, and neither device nor phone."""
         with capturedLogs() as events:
             self.wake(400)
-            self.wait(AGAIN)
+            self.wait(LATER)
             self.wake(410)
         lines = [formatEvent(event) for event in events if event["log_namespace"].startswith("callnet")]
         self.assertEqual("failed to deliver event wake: status 400", lines[0])
@@ -241,8 +265,8 @@ class WakerTests(SynchronousTestCase):
         self.assert_quiet(events)
 
     def test_memory(self) -> None:
-        """Nothing is remembered of devices that were woken some time ago."""
-        self.wake(200)
-        self.wait(AGAIN)
-        self.wake(device=PAD)
-        self.assertEqual(0, len(self.waker._lately))
+        """Nothing is remembered of devices that were told."""
+        self.wake(503, 200)
+        self.assertEqual(1, len(self.waker._waking))
+        self.wait(1)
+        self.assertEqual(0, len(self.waker._waking))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import ANYONE, PLAIN, Policy, Preferences, encode_names
 from callnet.model import DeviceAddress
@@ -13,7 +14,7 @@ from tests.support.people_case import ANN, TV
 from tests.support.plain_preferences import PlainPreferences
 from tests.support.quiet import QuietTestCase
 from tests.support.tap_case import DaemonTestCase
-from tests.support.wires import World
+from tests.support.wires import Device, World
 
 WAKES = Preferences(Policy(wakes=frozenset([TV.device_id])), names=encode_names({ANN.phone: "Ann"}))
 
@@ -40,15 +41,15 @@ class WakingTests(QuietTestCase):
     def setUp(self) -> None:
         """Let it fall asleep."""
         super().setUp()
-        self.woken: list[tuple[DeviceAddress, str, str, float]] = []
+        self.woken: list[tuple[DeviceAddress, WakeMessage]] = []
         self.waiting: list[Deferred[DeliveryResult]] = []
         self.world.device(*TV).leave()
         self.world.advance(100)
         self.ann = self.world.device(*ANN)
 
-    def wake(self, device: DeviceAddress, phone: str, name: str, lasts: float) -> Deferred[DeliveryResult]:
-        """Record the device to wake."""
-        self.woken.append((device, phone, name, lasts))
+    def wake(self, device: DeviceAddress, message: WakeMessage) -> Deferred[DeliveryResult]:
+        """Record the message of a device."""
+        self.woken.append((device, message))
         self.waiting.append(Deferred())
         return self.waiting[-1]
 
@@ -59,13 +60,16 @@ class WakingTests(QuietTestCase):
     def test_woken(self) -> None:
         """It is told who calls, by the name that it knows, and rings when it connects."""
         self.call()
-        self.assertEqual([(TV, ANN.phone, "Ann", 45.0)], self.woken)
+        ((device, message),) = self.woken
+        self.assertEqual((TV, ANN.phone, "Ann", 45.0), (device, message.from_phone, message.from_name, message.lasts))
+        self.assertIsNone(message.ended)
         self.assertEqual([], self.ann.heard())
         self.waiting[0].callback(DeliveryResult.TAKEN)
         self.world.advance(5)
         tv = self.world.device(*TV)
         called = tv.hears()
         self.assertEqual(("called", "Ann", 40), (called["type"], called["from_name"], called["expires_in"]))
+        self.assertEqual(message.room, called["room_id"])
         tv.say("called_success", from_phone="", from_device_id="", room_id=called["room_id"])
         self.assertEqual("call_success", self.ann.hears()["type"])
 
@@ -106,6 +110,94 @@ class WakingTests(QuietTestCase):
         self.assertEqual([], dob.heard())
         self.world.device(*TV)
         self.assertEqual("call_ringing", dob.hears()["type"])
+
+    def ended(self) -> list[tuple[str, str, float]]:
+        """The reasons why the television was told that it rings no more, and the seconds that were left."""
+        told = [(device, message) for device, message in self.woken if message.ended is not None]
+        return [(device.device_id, str(message.ended), message.lasts) for device, message in told]
+
+    def test_given_up(self) -> None:
+        """If it has not come when the caller gives up, it is told that it rings no more."""
+        self.call()
+        self.waiting[0].callback(DeliveryResult.TAKEN)
+        self.world.advance(5)
+        self.ann.say("calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id)
+        self.assertEqual([("tv", "cancelled", 40.0)], self.ended())
+        self.assertEqual(self.woken[0][1].room, self.woken[1][1].room)
+
+    def test_timed_out(self) -> None:
+        """The same when nobody has answered in time."""
+        self.call()
+        self.waiting[0].callback(DeliveryResult.TAKEN)
+        self.world.advance(46)
+        self.assertEqual([("tv", "no_answer", 0.0)], self.ended())
+
+    def test_has_come(self) -> None:
+        """If it has come its connection tells it, whatever becomes of the call."""
+        self.call()
+        tv = self.world.device(*TV)
+        room = tv.hears()["room_id"]
+        self.ann.say("calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id)
+        self.assertEqual("calling_be_hangup", tv.hears()["type"])
+        self.call()
+        tv.say("called_success", from_phone="", from_device_id="", room_id=tv.hears()["room_id"])
+        tv.say("calling_hangup", notified_phone="", notified_device_id="", room_id=room)
+        self.assertEqual([], self.ended())
+
+    def test_not_woken_is_not_told(self) -> None:
+        """One that could not be woken is told of no end."""
+        self.call()
+        self.waiting[0].callback(DeliveryResult.GONE)
+        self.world.settle()
+        self.assertEqual([], self.ended())
+
+    def fork(self) -> Device:
+        """Let Ann call all devices of a phone, of which a pad is there."""
+        pad = self.world.device(TV.phone, "pad")
+        self.ann.say("call", to_phone=TV.phone, to_device_id="*")
+        self.waiting[0].callback(DeliveryResult.TAKEN)
+        return pad
+
+    def test_answered_elsewhere(self) -> None:
+        """If another device answers it is told so, and once; by a room id of its own."""
+        pad = self.fork()
+        called = pad.hears()
+        pad.say("called_success", from_phone="", from_device_id="", room_id=called["room_id"])
+        pad.say("calling_hangup", notified_phone="", notified_device_id="", room_id=called["room_id"])
+        self.assertEqual([("tv", "answered_elsewhere", 45.0)], self.ended())
+        self.assertNotEqual(called["room_id"], self.woken[0][1].room)
+        self.assertEqual(self.woken[0][1].room, self.woken[1][1].room)
+
+    def test_refused_elsewhere(self) -> None:
+        """The same if another one refuses."""
+        pad = self.fork()
+        pad.say("called_refuse", from_phone="", from_device_id="", room_id=pad.hears()["room_id"])
+        self.assertEqual([("tv", "refused_elsewhere", 45.0)], self.ended())
+
+    def refuse(self, room: str) -> bool:
+        """Let the television refuse a call without its connection."""
+        refused = self.world.rooms.wake_requests.refuse(TV, lambda found: found == room)
+        done = self.successResultOf(Deferred.fromCoroutine(refused))
+        self.world.settle()
+        return done
+
+    def test_refused_apart(self) -> None:
+        """It refuses without its connection; the caller hears of it, and it is not told itself."""
+        self.call()
+        self.waiting[0].callback(DeliveryResult.TAKEN)
+        self.assertFalse(self.refuse("f" * 32))
+        self.assertEqual([], self.ann.heard())
+        self.assertTrue(self.refuse(self.woken[0][1].room))
+        self.assertEqual("refused", self.ann.hears()["reason"])
+        self.assertEqual([], self.ended())
+        self.assertEqual([], self.world.device(*TV).heard())
+
+    def test_refused_apart_while_it_rings(self) -> None:
+        """If it has come and rings, its connection is told that the call was refused elsewhere."""
+        self.call()
+        tv = self.world.device(*TV)
+        self.refuse(tv.hears()["room_id"])
+        self.assertEqual("refused_elsewhere", tv.hears()["reason"])
 
 
 class RegisteredTests(DaemonTestCase):

@@ -64,6 +64,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "t": 1,
     "target": "device 4711",
     "this": True,
+    "ticket": "TICKET",
     "time_zone": "Asia/Shanghai",
     "to": "07:00",
     "to_device_id": "phone1",

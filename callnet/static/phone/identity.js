@@ -8,15 +8,18 @@
 import { browser, tab } from "../shared/memory.js";
 import { nameFrom } from "./device_name.js";
 
-/** The device of this tab, `{phone, deviceId}`: it was that before a reload, or may be the last one; else null. */
-export async function deviceOfTab() {
+/**
+ * The device of this tab, `{phone, deviceId}`: it was that before a reload, or may be the last one; else null.
+ * @param {{phone: string, deviceId: string} | null} called a device that a new tab is to be instead of the last one
+ */
+export async function deviceOfTab(called) {
   const own = tab.get("device");
   if (own !== null) {
     hold(own);
     return own;
   }
-  const last = browser.get("last");
-  if (last === null || !last.stays || !(await hold(last))) return null;
+  const last = called ?? browser.get("last");
+  if (last === null || last.stays === false || !(await hold(last))) return null;
   tab.set("device", { phone: last.phone, deviceId: last.deviceId });
   return last;
 }

@@ -11,6 +11,7 @@ import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
 import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";
+import { onAnswer } from "./waking.js";
 
 const NOT_MEANT_WITHIN = 600;
 
@@ -58,6 +59,11 @@ function show() {
   view.show(phone);
   settings.show(view.words);
   if (view.scene === "login" && before !== "login") propose();
+}
+
+function speak(words) {
+  view.speak(words);
+  phone.waking.speak(words);
 }
 
 function on(id, kind, handle) {
@@ -145,6 +151,18 @@ on("search", "keydown", (event) => {
   }
 });
 
+// Ringing when the phone is not open, which is offered once
+
+on("offer-yes", "click", async () => {
+  await phone.setWaking(true);
+  phone.waking.noteOffered();
+  view.main()?.focus();
+});
+on("offer-no", "click", () => {
+  phone.waking.noteOffered();
+  view.main()?.focus();
+});
+
 // Calls
 
 // Who was just typing something else does not mean to accept. A click by a key has no `detail`.
@@ -230,7 +248,7 @@ offerLanguages(async (lang) => {
   const words = await otherWords(lang).catch(() => view.words);
   if (words === null) return;
   browser.set("language", codeOf(words.lang));
-  view.speak(words);
+  speak(words);
   show();
 });
 
@@ -246,13 +264,18 @@ for (const part of PARTS) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") phone.device?.check();
+  phone.notify();
 });
 // A page that comes back from the browser's cache begins anew.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
+onAnswer(
+  (call) => phone.answer(call),
+  (call) => phone.refuse(call),
+);
 firstWords().then((words) => {
-  view.speak(words);
+  speak(words);
   show();
   followArrows(() => view.main());
   window.addEventListener("storage", show);

@@ -12,6 +12,7 @@ import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
+import { deviceThatRings, lastCall, nameOfCall, Waking } from "./waking.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
 const LOOK_EVERY = 15_000;
@@ -20,6 +21,8 @@ const PAGE = "/static/demo/direct_chat.html?room_id=";
 const NAMES_TRIED = 5;
 /** What is read once the device is connected. */
 const TOPICS = ["contacts", "profile", "history", "settings", "devices"];
+/** Milliseconds in which what rings a device is told once it is connected. */
+const TOLD_AFTER = 1_000;
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
 const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
@@ -28,6 +31,8 @@ export class Phone {
   #looking = null;
   /** The last question for each of settings, devices and blocked phones: the answers to earlier ones are older. */
   #asked = {};
+  /** The name of the call that is to be accepted as soon as it rings, or null. */
+  #answering = null;
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
@@ -55,11 +60,13 @@ export class Phone {
   /** @param {() => void} changed is called whenever something has changed */
   constructor(changed) {
     this.#changed = changed;
+    /** Ringing when the phone is not open. */
+    this.waking = new Waking(changed);
   }
 
   /** Be what this tab was before, or wait for somebody to log in. */
   async start() {
-    const who = await identity.deviceOfTab();
+    const who = await identity.deviceOfTab(this.#answering === null ? null : deviceThatRings());
     if (who !== null) this._enter(this._account(who));
     this.isStarting = false;
     this.#changed();
@@ -90,7 +97,7 @@ export class Phone {
     const { account } = this;
     account.logout().catch(() => {});
     identity.leave(account);
-    forgetPhotos().catch(() => {});
+    this._forget(account);
     this._leave();
     this.#changed();
   }
@@ -106,6 +113,17 @@ export class Phone {
   call(phone, deviceId = "*") {
     this.notice = null;
     if (this.device.place(phone, deviceId) === null) this.say((words) => words.error.no_connection);
+  }
+
+  /** Accept the call of a notification, now or when the device is connected. @param {string} name see waking.js */
+  answer(name) {
+    this.#answering = name;
+    if (this.device?.state === "online") this._answerIfItRings();
+  }
+
+  /** Refuse the call of a notification, if it rings. @param {string} name see waking.js */
+  async refuse(name) {
+    for (const call of this._ringing()) if ((await nameOfCall(call)) === name) call.refuse();
   }
 
   /** The page of a call has seen its end. */
@@ -266,6 +284,13 @@ export class Phone {
     return this.book?.nameOf(phone) || given || phone;
   }
 
+  /** Ring when the phone is not open, or no more. */
+  async setWaking(isOn) {
+    const { account, waking } = this;
+    const sentence = (error) => (error.name === "AccountError" ? sentenceOf(error) : ({ closed }) => closed.failed);
+    return this._try(() => (isOn ? waking.turnOn(account) : waking.turnOff(account)), sentence);
+  }
+
   // Logging in and out.
 
   _account(who) {
@@ -336,18 +361,72 @@ export class Phone {
 
   _look(device) {
     if (device !== this.device) return;
-    if (device.state === "online") this.read(TOPICS);
+    if (device.state === "online") this._online();
     if (device.state === "denied") {
       const { account } = this;
       const isLoggedOut = LOGGED_OUT.includes(device.denial.code);
       const problem = isLoggedOut ? ({ error }) => error.logged_out : sentenceOf(device.denial);
       this.login = { isBusy: false, problem, needsCode: false };
       identity.leave(account);
-      forgetPhotos().catch(() => {});
+      this._forget(account);
       account.forget();
       this._leave();
     }
     this.#changed();
+  }
+
+  _online() {
+    this.read(TOPICS);
+    this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
+    this.notify();
+    this._answerIfItRings();
+  }
+
+  /** Keep the notifications of calls true. */
+  notify() {
+    const { account, waking } = this;
+    if (account === null) return;
+    const [ringing = null] = this._ringing();
+    const name = ringing === null ? "" : this.nameOf(ringing.peer.phone, ringing.name);
+    waking.show(account, ringing, name).catch(() => {});
+  }
+
+  /** The calls that ring here: one, or one while another goes on. */
+  _ringing() {
+    const calls = [this.device?.call ?? null, this.device?.waitingCall ?? null];
+    return calls.filter((call) => call !== null && call.isIncoming && call.state === "ringing");
+  }
+
+  _answerIfItRings() {
+    if (this.#answering === null) return;
+    this._answer();
+    setTimeout(() => this._missed(), TOLD_AFTER);
+  }
+
+  /** Accept the call that is to be accepted, if it rings. */
+  async _answer() {
+    for (const call of this._ringing()) {
+      if (this.#answering === null || (await nameOfCall(call)) !== this.#answering) continue;
+      this.#answering = null;
+      call.accept();
+    }
+  }
+
+  /** Say what became of the call that was to be accepted, if it does not ring. */
+  async _missed() {
+    if (this.#answering === null || this.device?.state !== "online") return;
+    const call = await lastCall();
+    const isMeant = this.#answering === call?.call;
+    this.#answering = null;
+    if (!isMeant) return;
+    const name = this.nameOf(call.from_phone, call.from_name);
+    this.say(({ over: { incoming } }) => (incoming[call.reason] ?? incoming.cancelled)({ name }));
+  }
+
+  /** Keep nothing of a device that has logged out. */
+  _forget(account) {
+    forgetPhotos().catch(() => {});
+    this.waking.forget(account).catch(() => {});
   }
 
   /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
@@ -389,6 +468,9 @@ export class Phone {
     if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
     this.notice = call.isOver ? { say: null, call, undo: null } : null;
     if (call.isOver) this.past.loadSoon();
+    if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
+    this.notify();
+    this._answer();
     const present = this.device.call;
     tab.set("call", present?.state === "active" ? rememberable(present) : null);
     this.#changed();

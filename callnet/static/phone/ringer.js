@@ -57,8 +57,9 @@ export class Ringer {
    * @param {string} title of the page; where somebody calls it blinks
    * @param {string} plain its title without that call
    * @param {string} photo of the caller: its URL, or ""
+   * @param {boolean} isShown whether a notification is shown anyway
    */
-  ring(kind, title, plain, photo) {
+  ring(kind, title, plain, photo, isShown) {
     const isCalled = kind === "incoming" || kind === "second";
     this._setTitle(isCalled ? [title, plain] : [title]);
     if (kind === this.#kind) return;
@@ -68,7 +69,7 @@ export class Ringer {
     this.#notification = null;
     if (kind === null) return;
     this._sound({ incoming, second, outgoing: () => OUTGOING }[kind]());
-    if (isCalled) this._notify(title, photo);
+    if (isCalled && !isShown) this._notify(title, photo);
   }
 
   /** Ring once, to be tried. */

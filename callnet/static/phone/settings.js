@@ -64,6 +64,7 @@ export class Settings {
     this.#elements["alerts-on"].hidden = permission !== "default";
     put(this.#elements["alerts-state"], words.alerts_state[permission] ?? "");
     if (device === null) return;
+    this._showWaking(words);
     this._showBlocked(words);
     this._showDevices(words);
   }
@@ -86,6 +87,7 @@ export class Settings {
       await Ringer.askPermission();
       this.#changed();
     });
+    this._on("closed-switch", "change", ({ target }) => this.#phone.setWaking(target.checked));
     for (const [name, values] of Object.entries(LOOKS)) {
       for (const value of values) {
         this._on(`${name}-${value}`, "click", () => {
@@ -147,6 +149,17 @@ export class Settings {
     }
     put(this.#elements["self-quiet-text"], quietText(hours, until, this.#words));
     this.#elements["self-quiet"].hidden = !isQuiet;
+  }
+
+  // Ringing when the phone is not open
+
+  _showWaking({ closed, alerts_state: alerts }) {
+    const { account, waking } = this.#phone;
+    const state = waking.stateOf(account);
+    this.#elements.closed.hidden = state === null;
+    if (!waking.isBusy) this.#elements["closed-switch"].checked = state === "on";
+    this.#elements["closed-switch"].disabled = waking.isBusy || (state !== "on" && state !== "off");
+    put(this.#elements["closed-state"], state === "blocked" ? alerts.denied : closed[state] ?? "");
   }
 
   // Blocked phones

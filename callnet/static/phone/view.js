@@ -147,6 +147,8 @@ export class View {
       else button.removeAttribute("aria-current");
     }
     this._showNotice(phone);
+    this.#elements.offer.hidden = !phone.waking.isOffered(account);
+    this.#elements["offer-yes"].disabled = phone.waking.isBusy;
     this._showAdders(phone);
     this._showPeople(phone);
     this._showPast(phone);
@@ -263,8 +265,9 @@ export class View {
     const second = scene === "call" ? otherOf(phone, phone.device.waitingCall) : null;
     const title = words.title[scene] && call ? words.title[scene](other) : home;
     const kind = { ringing: "incoming", calling: "outgoing" }[scene] ?? null;
-    if (second === null) this.#ringer.ring(kind, title, home, other?.photo ?? "");
-    else this.#ringer.ring("second", words.title.ringing(second), title, second.photo);
+    const isShown = phone.account !== null && phone.waking.stateOf(phone.account) === "on";
+    if (second === null) this.#ringer.ring(kind, title, home, other?.photo ?? "", isShown);
+    else this.#ringer.ring("second", words.title.ringing(second), title, second.photo, isShown);
     if (kind !== null) this._showRing(phone, call, other);
     if (scene === "call") {
       put(this.#elements["call-name"], other.name);

@@ -1,0 +1,244 @@
+/**
+ * Ringing while the phone is not open: the browser's push service wakes worker.js, which shows who calls (docs/waking.md).
+ *
+ * A browser rings for one device, the one for which that was last switched on: a call to all devices of a phone would
+ * ring in it several times.
+ */
+
+import { kept } from "./identity.js";
+import { browser } from "../shared/memory.js";
+
+const WORKER = "/worker.js";
+/** What the page leaves for the worker, and the worker for the page. */
+const PLACE = "callnet.worker";
+/** Characters of the value by which a message names a call. */
+const NAME = 32;
+
+const isSupported =
+  isSecureContext && "serviceWorker" in navigator && "PushManager" in window && "Notification" in window && "caches" in window;
+
+export class Waking {
+  #changed;
+  /** The server's key; null: it has no Web Push; undefined: not known yet. */
+  #key = undefined;
+  /** What this page has registered, and by which login. */
+  #registered = "";
+  #words = null;
+  /** The call that the worker was told to show, or "". */
+  #shown = "";
+
+  /** Whether it is being switched on or off. */
+  isBusy = false;
+
+  /** @param {() => void} changed */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /**
+   * null: not known yet, or the server does not · "unsupported" by the browser · "blocked" by the person · "off" · "on"
+   * @param {Account} account
+   */
+  stateOf(account) {
+    if (!this.#key) return null;
+    if (!isSupported) return "unsupported";
+    if (Notification.permission === "denied") return "blocked";
+    return Notification.permission === "granted" && isSame(browser.get("rings"), account) ? "on" : "off";
+  }
+
+  /** Whether the person is to be asked: once, after the first call. @param {Account} account */
+  isOffered(account) {
+    return browser.get("offer") === "due" && this.stateOf(account) === "off";
+  }
+
+  /** A call was answered in this browser, and is over. */
+  noteCall() {
+    if (browser.get("offer") === null) browser.set("offer", "due");
+  }
+
+  /** The person has been asked. */
+  noteOffered() {
+    browser.set("offer", "done");
+    this.#changed();
+  }
+
+  /**
+   * The device is connected: see to it that it is woken, if it is to be. The browser may have subscribed anew, and the
+   * server forgets a device that logs in again.
+   * @param {Account} account
+   * @throws {Error} what the server or the browser say
+   */
+  async renew(account) {
+    this.#key = await account.pushKey();
+    this.#changed();
+    if (this.stateOf(account) === "on") await this._register(account);
+  }
+
+  /**
+   * Ring when the phone is not open, if the person allows it.
+   * @param {Account} account
+   * @throws {Error} what the server or the browser say
+   */
+  async turnOn(account) {
+    await this._busily(async () => {
+      if ((await Notification.requestPermission()) !== "granted") return;
+      await this._register(account);
+      const before = browser.get("rings");
+      browser.set("rings", { phone: account.phone, deviceId: account.deviceId });
+      if (before !== null && !isSame(before, account)) await unregister(before);
+    });
+  }
+
+  /**
+   * Ring no more when the phone is not open.
+   * @param {Account} account
+   * @throws {Error} what the server says
+   */
+  async turnOff(account) {
+    await this._busily(async () => {
+      await account.setPush("none");
+      await this.forget(account);
+    });
+  }
+
+  /** The device has logged out; the server knows. @param {Account} account */
+  async forget(account) {
+    this.#registered = "";
+    if (!isSame(browser.get("rings"), account)) return;
+    browser.set("rings", null);
+    await window.caches?.delete(PLACE);
+    const registration = await navigator.serviceWorker?.getRegistration("/");
+    await registration?.unregister(); // and with it the subscription
+  }
+
+  /** Let the worker speak with these words. */
+  async speak({ lang, accept, refuse, title, over }) {
+    const name = "{name}";
+    const { cancelled, answered_elsewhere, refused_elsewhere } = over.incoming;
+    this.#words = {
+      lang,
+      dir: document.documentElement.dir,
+      ringing: title.ringing({ name }),
+      missed: cancelled({ name }),
+      answered_elsewhere: answered_elsewhere({ name }),
+      refused_elsewhere: refused_elsewhere({ name }),
+      actions: { accept, refuse },
+    };
+    if (browser.get("rings") !== null) await leave("/words", this.#words);
+  }
+
+  /**
+   * Have the worker show the call that rings this device, where nobody sees the page; close what it shows of others.
+   * @param {Account} account
+   * @param {import("../client/index.js").Call | null} ringing
+   * @param {string} name what the owner of this phone calls the caller
+   */
+  async show(account, ringing, name) {
+    const registration = await navigator.serviceWorker?.getRegistration("/");
+    if (registration === undefined) return;
+    const { phone, deviceId } = account;
+    const isSeen = document.visibilityState === "visible";
+    const call = isSeen || ringing === null ? "" : await nameOfCall(ringing);
+    for (const shown of await registration.getNotifications()) {
+      const { data } = shown;
+      const isOurs = data.phone === phone && data.device_id === deviceId;
+      if (isOurs && (isSeen || data.event === "wake") && data.call !== call) shown.close();
+    }
+    if (call === this.#shown || this.stateOf(account) !== "on") return;
+    this.#shown = call;
+    if (call === "") return;
+    const caller = { from_phone: ringing.peer.phone, from_name: name };
+    registration.active?.postMessage({ event: "wake", phone, device_id: deviceId, call, ...caller });
+  }
+
+  async _register(account) {
+    await leave("/words", this.#words);
+    await navigator.serviceWorker.register(WORKER, { updateViaCache: "none" });
+    const { pushManager } = await navigator.serviceWorker.ready;
+    let subscription = await pushManager.getSubscription();
+    if (subscription !== null && base64url(subscription.options.applicationServerKey) !== this.#key) {
+      await subscription.unsubscribe();
+      subscription = null;
+    }
+    if (subscription === null) {
+      subscription = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: this.#key });
+    }
+    const target = JSON.stringify(subscription);
+    const registered = `${account.token} ${target}`;
+    if (registered === this.#registered) return;
+    await account.setPush("webpush", target);
+    this.#registered = registered;
+  }
+
+  async _busily(work) {
+    this.isBusy = true;
+    this.#changed();
+    try {
+      await work();
+    } finally {
+      this.isBusy = false;
+      this.#changed();
+    }
+  }
+}
+
+/** The device for which this browser rings, or null. */
+export function deviceThatRings() {
+  return browser.get("rings");
+}
+
+/** The call of the last message: `{call, from_phone, from_name, reason}`, the last if it rings no more; or null. */
+export async function lastCall() {
+  try {
+    const found = await (await caches.open(PLACE)).match("/call");
+    return found ? await found.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The value by which messages name a call. @param {import("../client/index.js").Call} call */
+export async function nameOfCall({ roomId }) {
+  return base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(roomId))).slice(0, NAME);
+}
+
+/**
+ * What notifications ask of this page, now and later: to accept or refuse the call of this name.
+ * @param {(name: string) => void} accept
+ * @param {(name: string) => void} refuse
+ */
+export function onAnswer(accept, refuse) {
+  const [, name] = /^#answer=([\w-]+)$/.exec(location.hash) ?? [];
+  if (name !== undefined) {
+    history.replaceState(null, "", location.pathname + location.search);
+    accept(name);
+  }
+  navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+    if (data.answer !== undefined) accept(data.answer);
+    else refuse(data.refuse);
+  });
+}
+
+/** Have another device of this browser woken no more. One that is not logged in is not woken anyway. */
+async function unregister(device) {
+  const body = JSON.stringify({ token: kept(device)?.token ?? "", kind: "none" });
+  const headers = { "Content-Type": "application/json" };
+  await fetch("/devices/push", { method: "POST", headers, body }).catch(() => {});
+}
+
+async function leave(name, content) {
+  try {
+    await (await caches.open(PLACE)).put(name, new Response(JSON.stringify(content)));
+  } catch {
+    // A browser that keeps nothing.
+  }
+}
+
+function isSame(one, other) {
+  return one !== null && one.phone === other.phone && one.deviceId === other.deviceId;
+}
+
+function base64url(buffer) {
+  const text = btoa(String.fromCharCode(...new Uint8Array(buffer)));
+  return text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}

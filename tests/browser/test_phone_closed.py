@@ -1,0 +1,252 @@
+"""The phone rings when it is closed: a real push service takes the message that the browser gets.
+
+Chromium subscribes at Google's servers alone. So a page here is given the subscription of a browser in Python, which
+reads what the daemon has sent to the push service; Chromium's service worker is delivered that by DevTools. A
+notification cannot be pressed from outside, so the worker is told that somebody has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
+from playwright.sync_api import BrowserContext, CDPSession, Worker
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.ssl import CertificateOptions
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from callnet.model import DeviceAddress
+from callnet.ops.certificates import sign
+from harness.daemon import staying_listeners
+from tests.browser.camera import Camera
+from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
+from tests.browser.stage import CHROMIUM, Stage
+from tests.support.daemon import Daemon
+from tests.support.push_browser import Browser as Subscriber
+
+reactor: Any = installed
+
+ALICE: Final = DeviceAddress("13800000001", "alices-desk")
+BOB: Final = DeviceAddress("13800000002", "bobs-desk")
+TABLET: Final = DeviceAddress(BOB.phone, "bobs-tablet")
+PAIR: Final = sign(["localhost"], [], datetime.now(UTC))
+SERVER_TLS: Final = CertificateOptions(
+    privateKey=crypto.PKey.from_cryptography_key(PAIR.key), certificate=crypto.X509.from_cryptography(PAIR.chain[0])
+)
+
+_SUBSCRIBE: Final = """(subscription) => {
+    let present = null;
+    const made = {
+        toJSON: () => subscription,
+        unsubscribe: async () => { present = null; return true; },
+    };
+    PushManager.prototype.getSubscription = async () => present;
+    PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
+        const text = atob(applicationServerKey.replace(/-/g, "+").replace(/_/g, "/"));
+        made.options = { applicationServerKey: Uint8Array.from(text, (one) => one.charCodeAt()).buffer };
+        present = made;
+        return made;
+    };
+}"""
+"""The browser's own push service, by what a page sees of it."""
+_SHOWN: Final = """async () => (await self.registration.getNotifications()).map(
+    ({ title, tag, silent, requireInteraction, actions, icon }) =>
+        ({ title, tag, silent, requireInteraction, icon, actions: actions.map(({ title }) => title) }))"""
+_PRESS: Final = """async (action) => {
+    self.opened = [];
+    self.clients.openWindow = async (url) => self.opened.push(url);
+    const [notification] = await self.registration.getNotifications();
+    const event = new NotificationEvent("notificationclick", { notification, action });
+    let done = null;
+    event.waitUntil = (promise) => { done = promise; };
+    self.dispatchEvent(event);
+    await done;
+    return self.opened;
+}"""
+"""Presses a button of the notification, or with "" the notification. Only a person's press opens a window."""
+
+
+class PushService(Resource):
+    """Takes the messages for one subscriber."""
+
+    isLeaf = True  # noqa: N815
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._subscriber = subscriber
+        self.taken: DeferredQueue[dict[str, Any]] = DeferredQueue()
+
+    def render_POST(self, request: Request) -> bytes:
+        """Take a message."""
+        content: Any = request.content
+        self.taken.put(json.loads(self._subscriber.read(content.read())))
+        request.setResponseCode(201)
+        return b""
+
+
+class ClosedCase(BrowserCase):
+    """A daemon with Web Push, and a push service of its own."""
+
+    async def start_daemon(self) -> None:
+        """Let the push service listen, and start the daemon, which trusts it."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        authority = folder / "authority.pem"
+        authority.write_bytes(PAIR.chain[0].public_bytes(Encoding.PEM))
+        self.subscriber = Subscriber()
+        self.service = PushService(self.subscriber)
+        site = Site(self.service, logFormatter=lambda *_: "served")
+        listening = reactor.listenSSL(0, site, SERVER_TLS, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        self.host = f"localhost:{listening.getHost().port}"
+        settings = (
+            f'push = {{ allowed_hosts = ["{self.host}"], allowed_networks = ["127.0.0.0/8", "::1"], '
+            'subject = "mailto:ops@example.org" }\ncalls.grace = 1.0\n'
+        )
+        environment = {"SSL_CERT_FILE": os.fspath(authority.resolve())}
+        self.daemon = Daemon(
+            os.fspath(folder / "state"), settings, listeners=staying_listeners(), environment=environment
+        )
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+
+    def profile(self, stage: Stage, camera: Camera | None = None) -> BrowserContext:
+        """A profile whose owner allows notifications."""
+        context = stage.profile(stage.browser(camera, program=CHROMIUM), permissions=["notifications"])
+        subscription = self.subscriber.subscription(f"https://{self.host}/send/x")
+        context.add_init_script(f"({_SUBSCRIBE})({json.dumps(subscription)})")
+        return context
+
+    def message(self) -> dict[str, Any]:
+        """The next message that the push service takes."""
+        message: dict[str, Any] = in_reactor(self.service.taken.get)
+        return message
+
+
+class Closed:
+    """The browser of somebody whose phone rings when it is closed."""
+
+    def __init__(self, profile: BrowserContext, page: PhoneVisitor) -> None:
+        self._profile = profile
+        self._origin = page.page.evaluate("location.origin")
+        self._page = profile.new_page()  # DevTools need one
+        self._tools: CDPSession = profile.new_cdp_session(self._page)
+        self._registrations: list[str] = []
+        self._tools.on("ServiceWorker.workerRegistrationUpdated", self._note)
+        self._tools.send("ServiceWorker.enable")
+
+    def _note(self, event: dict[str, Any]) -> None:
+        self._registrations += [one["registrationId"] for one in event["registrations"]]
+
+    @property
+    def worker(self) -> Worker:
+        """The service worker."""
+        (worker,) = self._profile.service_workers
+        return worker
+
+    def deliver(self, message: dict[str, Any]) -> None:
+        """Deliver a message."""
+        while not self._registrations:
+            self._page.wait_for_timeout(50)
+        origin, registration = self._origin, self._registrations[-1]
+        self._tools.send(
+            "ServiceWorker.deliverPushMessage",
+            {"origin": origin, "registrationId": registration, "data": json.dumps(message)},
+        )
+
+    def shown(self, *titles: str) -> list[dict[str, Any]]:
+        """The notifications, once they are those with these titles."""
+        while True:
+            shown: list[dict[str, Any]] = self.worker.evaluate(_SHOWN)
+            if sorted(titles) == sorted(one["title"] for one in shown):
+                return shown
+            self._page.wait_for_timeout(50)
+
+    def press(self, action: str = "") -> list[str]:
+        """Press a button of the notification, or the notification. Returns the windows that open."""
+        opened: list[str] = self.worker.evaluate(_PRESS, action)
+        return opened
+
+
+class ClosedTests(ClosedCase):
+    """Bob's phone rings when it is closed; Alice calls."""
+
+    def begin(self, stage: Stage) -> tuple[PhoneVisitor, BrowserContext]:
+        """Have Alice and Bob know each other, and Bob's browser ring when the phone is closed."""
+        alice = phone(stage, stage.browser(Camera.RED))
+        profile = self.profile(stage, Camera.BLUE)
+        bob = tab(stage, profile)
+        alice.log_in(*ALICE)
+        bob.log_in(*BOB)
+        bob.add_contact(ALICE.phone, "Alice")
+        alice.add_contact(BOB.phone, "Bob")
+        bob.press("to-settings")
+        bob.await_text("closed-state", "Calls only ring here")
+        bob.page.check("#closed-switch")
+        bob.await_text("closed-state", "even when")
+        self.closed = Closed(profile, bob)
+        bob.page.close()
+        return alice, profile
+
+    def ring(self, alice: PhoneVisitor) -> dict[str, Any]:
+        """Have Alice call, and the message delivered."""
+        alice.await_contact(BOB.phone, online=False)
+        alice.call(BOB.phone)
+        message = self.message()
+        self.assertEqual("wake", message["event"])
+        self.closed.deliver(message)
+        (self.shown,) = self.closed.shown("Alice is calling")
+        return message
+
+    def test_answered(self) -> Deferred[None]:
+        """It says who calls; who presses Accept, or just the notification, is in the call."""
+
+        def story(stage: Stage) -> None:
+            alice, profile = self.begin(stage)
+            message = self.ring(alice)
+            icon = f"{stage.site_url}/static/phone/icon-192.png"
+            shown = tuple(self.shown[name] for name in ("tag", "actions", "requireInteraction", "icon"))
+            self.assertEqual((message["call"], ["Accept", "Decline"], True, icon), shown)
+            self.assertEqual([f"/#answer={message['call']}"], self.closed.press("accept"))
+            self.closed.shown()
+            bob = tab(stage, profile)
+            bob.open(f"#answer={message['call']}")
+            bob.await_connected(Camera.RED)
+            self.assertEqual(stage.site_url + "/", bob.page.url)
+            alice.await_connected(Camera.BLUE)
+
+        return self.play(story)
+
+    def test_not_answered(self) -> Deferred[None]:
+        """Decline refuses without the phone. Who accepts a call that was given up is told that it was missed."""
+
+        def story(stage: Stage) -> None:
+            alice, profile = self.begin(stage)
+            self.ring(alice)
+            self.assertEqual([], self.closed.press("refuse"))
+            alice.await_text("notice-text", "Bob declined.")
+            call = self.ring(alice)["call"]
+            alice.press("cancel")
+            ended = self.message()
+            self.assertEqual(("ring_ended", "cancelled", call), (ended["event"], ended["reason"], ended["call"]))
+            self.closed.deliver(ended)
+            (shown,) = self.closed.shown("Missed call from Alice.")
+            self.assertEqual(
+                ("Missed call from Alice.", False, []), (shown["title"], shown["requireInteraction"], shown["actions"])
+            )
+            bob = tab(stage, profile)
+            bob.open(f"#answer={call}")
+            bob.await_text("notice-text", "Missed call from Alice.")
+            bob.await_that(
+                "navigator.serviceWorker.ready.then((one) => one.getNotifications()).then(({ length }) => length === 0)"
+            )
+
+        return self.play(story)
