@@ -17,6 +17,7 @@ from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
+from callnet.accounts.pairing import INTERVAL, OPEN_MAX, Pairings
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
@@ -28,7 +29,7 @@ from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress
 from callnet.ops.ice import IceOffers
-from callnet.ops.rate_limits import LimitsAlone, LoginLimits
+from callnet.ops.rate_limits import LimitsAlone, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import WebPush
 from callnet.storage.changes import SqlChanges
@@ -39,6 +40,7 @@ from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
+from callnet.storage.pairing import SqlPairings
 from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
 from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import SqlPushRegistrations
@@ -134,6 +136,7 @@ class ServiceFixture:
             self.change_feed.look,
         )
         self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        self.pairing_limits = PairingLimits(LimitSettings(), LimitsAlone(self.clock.seconds), INTERVAL)
         self.ice = NO_SERVERS if world is None else world.ice
         self.contacts = SqlContacts(self.database, run_at_once)
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone, self.change_feed.look)
@@ -149,6 +152,9 @@ class ServiceFixture:
         self.devices = OwnDevices(
             SqlDevices(self.database, run_at_once, self.clock.seconds), self.store, self.tokens, self.change_feed.look
         )
+        self.pairings = Pairings(
+            SqlPairings(self.database, run_at_once, OPEN_MAX), self.accounts, self.tokens, self.change_feed.look
+        )
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
@@ -158,11 +164,13 @@ class ServiceFixture:
             lists or self.lists,
             self.profiles,
             self.devices,
+            self.pairings,
             self.settings,
             self.past_calls,
             self.ways_to_wake,
             IceOffers(self.ice, self.tokens),
             self.limits,
+            self.pairing_limits,
         ).resource()
 
     def _registered(self, device: DeviceAddress) -> Deferred[None]:
