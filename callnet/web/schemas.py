@@ -149,6 +149,7 @@ class PollPairingRequest(Struct, frozen=True):
     """``POST /pairing/poll``."""
 
     device_secret: str
+    """The secret from `/pairing/begin`."""
 
 
 class LookPairingRequest(Struct, frozen=True):
