@@ -139,7 +139,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.await_scene("pairing")
         visitor.page.wait_for_selector("#pairing-shown:not([hidden])")
         visitor.await_that("document.querySelector('#pairing-picture').width < 200")
-        photographer.take(visitor, "1 pairing", checks=[word_faults])
+        photographer.take(visitor, "1 pairing")
         visitor.press("pairing-back")
         friend.log_in(FRIENDS[0][0], FRIENDS[0][2][0])
         visitor.fill_in(*ME)
@@ -234,7 +234,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.page.fill("#let-in-code", pairing.user_code)
         visitor.page.keyboard.press("Enter")
         visitor.await_shown("let-in-ask")
-        photographer.take(visitor, "8 letting a device in", checks=[word_faults])
+        photographer.take(visitor, "8 letting a device in")
         visitor.press("let-in-refuse")
 
     def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor) -> None:
