@@ -88,7 +88,7 @@ class SqlPairings:
                 expires_at=time + valid_for,
                 is_refused=False,
             )
-            return connection.execute(insert).rowcount > 0
+            return connection.scalar(insert.returning(_row.id)) is not None
 
     def look(self, code: bytes, now: float) -> Deferred[OpenPairing | None]:
         """The device that waits and shows a code."""

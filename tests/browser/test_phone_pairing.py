@@ -55,6 +55,7 @@ class PairingTests(PhoneCase):
             self.assertEqual(
                 (self.alice.phone, "Living room TV"), (television.text("self-phone"), television.text("self-device"))
             )
+            alice.press("to-settings")  # nobody says when a device comes
             await_names(alice, [f"{self.alice.device_id} This device", "Living room TV In use now"])
             television.page.reload()
             television.await_scene("home", "online")
