@@ -10,6 +10,11 @@ from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import await_names
 
 
+def unbroken(letters: str) -> str:
+    """The letters as they are shown within a sentence."""
+    return letters.replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
 class PairingTests(PhoneCase):
     """Alice's phone, and a television that nobody has logged in."""
 
@@ -44,7 +49,7 @@ class PairingTests(PhoneCase):
             television.await_that("document.querySelector('#pairing-picture').width < 200")
             self.assertRegex(television.text("pairing-left"), r"\ANew code in (10:00|9:\d\d)\Z")
             self.type(alice, letters.lower().replace("-", " "))
-            alice.await_text("let-in-warning", f"only if you see {letters} on the screen")
+            alice.await_text("let-in-warning", f"only if you see {unbroken(letters)} on the screen")
             self.assertRegex(alice.text("let-in-question"), "wants to use your number")
             alice.await_that("document.activeElement.id === 'let-in-ask'")
             alice.page.keyboard.press("Enter")  # who types on lets nobody in
@@ -68,7 +73,7 @@ class PairingTests(PhoneCase):
         def story(stage: Stage) -> None:
             alice, _, letters = self.begin(stage)
             alice.open(f"#pair={letters}")
-            alice.await_text("let-in-warning", letters)
+            alice.await_text("let-in-warning", unbroken(letters))
             self.assertNotIn("#", alice.page.url)
             alice.page.reload()
             alice.await_scene("home", "online")
@@ -78,7 +83,7 @@ class PairingTests(PhoneCase):
             bob.await_scene("login")
             bob.fill_in(*self.bob)
             bob.press("login-submit")
-            bob.await_text("let-in-warning", letters)
+            bob.await_text("let-in-warning", unbroken(letters))
             bob.press("let-in-refuse")
             bob.await_shown("notice")
 

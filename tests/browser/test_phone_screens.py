@@ -81,8 +81,7 @@ class PhoneScreenTests(OwnDaemonCase):
             await Account(service, number, device_ids[0]).profile(photo=photo)
         adders = [Account(service, number, "phone") for number, _ in ADDERS]
         await adders[0].profile(name=ADDERS[0][1], photo=photo)
-        await log_in(service, ME.phone, "living-room-television")
-        account = Account(service, *ME)
+        account = Account(service, ME.phone, "living-room-television")
         await account.profile(name="Maximilian Mustermann", photo=photo)
         for number, name, _ in FRIENDS:
             await account.add_contact(number, name, number in (GRANDMOTHER, NOT_JOINED))

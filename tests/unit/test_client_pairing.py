@@ -12,8 +12,7 @@ from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from callnet.model import DeviceAddress
-from callnet_client import Account, AccountError, Credentials, ErrorCode, Pairing, Server, WaitingDevice
+from callnet_client import Account, AccountError, Credentials, DeviceAddress, ErrorCode, Pairing, Server, WaitingDevice
 from tests.support.account_fixture import PHONE, TV, ServiceFixture
 
 INTERVAL = 5

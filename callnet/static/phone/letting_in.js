@@ -150,7 +150,7 @@ export class LettingIn {
 /** The letters as the other device shows them, however they were typed. */
 function lettersOf(text) {
   const letters = text.normalize("NFKC").toUpperCase().replace(/[^A-Z]/g, "");
-  return `${letters.slice(0, 4)}-${letters.slice(4)}`;
+  return `${letters.slice(0, 4)}\u2011${letters.slice(4)}`; // which breaks no line
 }
 
 /** A name that none of these devices has, as like this one as can be. */
