@@ -24,6 +24,7 @@ from twisted.python import usage
 import callnet
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Tokens
@@ -46,7 +47,7 @@ from callnet.ops.lag import Lag
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
 from callnet.ops.metrics import Observed, of_log
-from callnet.ops.rate_limits import LoginLimits
+from callnet.ops.rate_limits import LoginLimits, PairingLimits
 from callnet.ops.readiness import Question, Readiness, Remembered
 from callnet.ops.signals import on_another_stop, stop_as_told
 from callnet.ops.startup_banner import greeting
@@ -234,17 +235,20 @@ def _compose_node(
         partial(signaling.close_revoked, is_revoked=identities.revocations.cover),
     )
     login_limits = LoginLimits(settings.limits, cluster.limits)
+    pairing_limits = PairingLimits(settings.limits, cluster.limits, INTERVAL)
     api = AccountApi(
         people.logins,
         people.lists,
         people.profiles,
         people.devices,
+        people.pairings,
         people.settings,
         people.past_calls,
         people.ways_to_wake,
         people.refusals,
         IceOffers(ice, tokens),
         login_limits,
+        pairing_limits,
     )
     accounts = HostGuard(api.resource(), settings.accounts.hosts, settings.signaling)
     room = RoomSocketFactory(rooms, reactor, settings.limits, ice, settings.sockets, budget)
@@ -266,6 +270,7 @@ def _compose_node(
         owners.waker,
         owners.accounts,
         people.profiles,
+        people.pairings,
         ice,
         basis.tls,
         deliveries,
@@ -283,7 +288,10 @@ def _compose_node(
     listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
     live = LiveSettings(
         settings,
-        [signaling.changed, room.changed, ice.changed, login_limits.changed, *(each.changed for each in sites)],
+        [
+            *(signaling.changed, room.changed, ice.changed, login_limits.changed, pairing_limits.changed),
+            *(each.changed for each in sites),
+        ],
     )
     read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
     watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from math import inf
 from typing import Final
@@ -101,6 +101,11 @@ class Revocations:
             self._by_phone.pop(phone, None)
         self.count += len(new) - len(old)
         return new - old
+
+
+def is_revoked(token: Token, revoked: Iterable[Revocation]) -> bool:
+    """Return whether any of these revocations covers a token."""
+    return any(covers(one, token) for one in revoked)
 
 
 def covers(revoked: Revocation, token: Token) -> bool:

@@ -21,6 +21,7 @@ from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
+from callnet.accounts.pairing import OPEN_MAX, Pairings
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
@@ -45,6 +46,7 @@ from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
+from callnet.storage.pairing import SqlPairings
 from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
 from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import PushKind, SqlPushRegistrations
@@ -96,6 +98,7 @@ class People(Struct, frozen=True):
     lists: ContactLists
     profiles: Profiles
     devices: OwnDevices
+    pairings: Pairings
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
@@ -193,6 +196,7 @@ def compose_people(
         ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, phones, change_feed.look),
         Profiles(SqlProfiles(database, run, mutual), tokens, phones),
         OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
+        Pairings(SqlPairings(database, run, OPEN_MAX), owners.accounts, tokens, change_feed.look),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),
         PastCalls(history, tokens),
         WaysToWake(

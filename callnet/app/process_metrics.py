@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from callnet.accounts.pairing import Pairings
 from callnet.accounts.profiles import Profiles
 from callnet.accounts.revocations import Revocations
 from callnet.calls.ports import IEndedCalls
@@ -61,6 +62,7 @@ class Counted(Struct, frozen=True):
     waker: Waker
     accounts: SqlAccounts
     profiles: Profiles
+    pairings: Pairings
     ice: IceServers
     tls: ServerTls
     deliveries: Sequence[Deliveries]
@@ -134,6 +136,8 @@ class Counted(Struct, frozen=True):
         yield from of_turn(self.ice.given, self.ice.refused)
         yield of_wakes(self.waker.counts)
         yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
+        pairings = [Sample(outcome, number) for outcome, number in self.pairings.counts.items()]
+        yield Family("callnet_pairings", "Pairings begun, accepted and refused.", pairings, "outcome")
         yield Family("callnet_photos_stored", "Photos stored for phones.", [Sample("", self.profiles.photos)])
         for delivery in self.deliveries:
             yield delivery.counted()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -21,8 +21,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from callnet.cli.common import CommandError
 from callnet.cli.handset import Answering, Handset
+from callnet.cli.paired import PairedDevice
 from callnet_client import (
     Account,
     ClientError,
@@ -118,8 +118,15 @@ SIGNALING: Final = "ws://127.0.0.1:8082"
 
 
 @click.command()
-@click.argument("phone")
-@click.argument("device_id")
+@click.argument("phone", required=False)
+@click.argument("device_id", required=False)
+@click.option(
+    "--pair",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Be the device that FILE has, instead of PHONE DEVICE_ID. If there is no FILE, show a code by which another"
+    " device of the phone lets this one in, and write it.",
+)
 @click.option(
     "--call", "callee", nargs=2, metavar="PHONE DEVICE_ID", help="Call this device, or all devices of the phone with *."
 )
@@ -155,8 +162,9 @@ SIGNALING: Final = "ws://127.0.0.1:8082"
     help="With --media: record the other side's audio and camera to this WebM file.",
 )
 def device(
-    phone: str,
-    device_id: str,
+    phone: str | None,
+    device_id: str | None,
+    pair: Path | None,
     callee: tuple[str, str] | None,
     answering: Answering,
     certificate: Path | None,
@@ -175,27 +183,41 @@ def device(
     """
     if not media and (play or record):
         raise click.UsageError("--play and --record need --media")
-    address, trust = DeviceAddress(phone, device_id), _trust(certificate, insecure)
+    trust = _trust(certificate, insecure)
     try:
         socket_url(urls["signaling_url"] or urls["server"] or SIGNALING)
     except ClientError as error:
         raise click.BadParameter(str(error)) from None
     server_of = partial(_server, trust=trust, **urls)
-    desk = _desk(address, urls["site_url"] or urls["server"] or SITE, trust, play, record) if media else None
-    react(_main, (address, DeviceAddress(*callee) if callee else None, answering, server_of, desk))
+    account_of = _account_of(phone, device_id, pair)
+    desk_of = _desk_of(urls["site_url"] or urls["server"] or SITE, trust, play, record) if media else None
+    react(_main, (account_of, DeviceAddress(*callee) if callee else None, answering, server_of, desk_of))
 
 
-def _desk(address: DeviceAddress, site: str, trust: IPolicyForHTTPS, play: Path | None, record: Path | None) -> Desk:
+def _account_of(
+    phone: str | None, device_id: str | None, pair: Path | None
+) -> Callable[[Server], Coroutine[Any, Any, Account]]:
+    if pair is None and phone is not None and device_id is not None:
+        return partial(_named, DeviceAddress(phone, device_id))
+    if pair is None or phone is not None:
+        raise click.UsageError("PHONE and DEVICE_ID are needed, or --pair")
+    return PairedDevice(pair).account
+
+
+async def _named(address: DeviceAddress, server: Server) -> Account:
+    return Account(server, *address)
+
+
+def _desk_of(
+    site: str, trust: IPolicyForHTTPS, play: Path | None, record: Path | None
+) -> Callable[[DeviceAddress], Desk]:
     try:
         from callnet.cli.media import Desk, install_reactor
     except ModuleNotFoundError as missing:
         if missing.name not in ("aiortc", "av"):
             raise
         raise click.UsageError("--media needs aiortc: pip install 'callnet-client[media]'") from None
-    try:
-        return Desk(address, site, trust, install_reactor(), play, record)
-    except ClientError as error:
-        raise CommandError(str(error)) from None
+    return partial(Desk, site=site, trust=trust, reactor=install_reactor(), play=play, record=record)
 
 
 def _trust(certificate: Path | None, insecure: bool) -> IPolicyForHTTPS:
@@ -228,21 +250,32 @@ def _server(
 
 def _main(
     reactor: Any,
-    address: DeviceAddress,
+    account_of: Callable[[Server], Coroutine[Any, Any, Account]],
     callee: DeviceAddress | None,
     answering: Answering,
     server_of: Callable[[Any], Server],
-    desk: Desk | None,
+    desk_of: Callable[[DeviceAddress], Desk] | None,
 ) -> Deferred[None]:
-    server = server_of(reactor)
+    running = Deferred.fromCoroutine(_run(reactor, account_of, callee, answering, server_of(reactor), desk_of))
+    _on_interrupt(reactor, running.cancel)
+    return running.addErrback(_explain).addCallback(_exit)
+
+
+async def _run(
+    reactor: Any,
+    account_of: Callable[[Server], Coroutine[Any, Any, Account]],
+    callee: DeviceAddress | None,
+    answering: Answering,
+    server: Server,
+    desk_of: Callable[[DeviceAddress], Desk] | None,
+) -> int:
+    account = await account_of(server)
+    desk = None if desk_of is None else desk_of(account.address)
     terminal = Terminal()
     handset = Handset(terminal.write, server, answering, callee, desk)
     terminal.open(reactor, handset if answering in ("ask", "listed") else None)
-    account = Account(server, *address)
     device = Device(account, extended=desk is not None, call_waiting=handset.call_waiting, watch=handset.watch)
-    running = Deferred.fromCoroutine(_be_device(reactor, account, device, handset, terminal, desk))
-    _on_interrupt(reactor, running.cancel)
-    return running.addErrback(_explain).addCallback(_exit)
+    return await _be_device(reactor, account, device, handset, terminal, desk)
 
 
 async def _be_device(
@@ -252,7 +285,8 @@ async def _be_device(
         # Threads of aiortc's would keep the process.
         reactor.addSystemEventTrigger("before", "shutdown", desk.close)
     try:
-        await account.login()
+        if not account.is_logged_in:
+            await account.login()
         _on_interrupt(reactor, handset.interrupted)
         return await handset.run(device)
     finally:

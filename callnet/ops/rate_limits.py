@@ -208,9 +208,7 @@ class LoginLimits:
 
         :raises RateLimited: it is one too many.
         """
-        too_many = await self._codes.enter([site_of(host)])
-        if too_many is not None:
-            raise RateLimited("too many code requests from this address", ceil(too_many.wait))
+        _admit(await self._codes.enter([site_of(host)]), "too many code requests from this address")
 
     async def refusal(self, host: str) -> None:
         """Count a refusal of a call by a ticket. As many are allowed as logins.
@@ -251,7 +249,65 @@ class LoginLimits:
         await _enter(self._logouts, device, "logouts")
 
 
-async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
-    too_many = await gate.enter(["\n".join(device)])
+class PairingLimits:
+    """Rate limits for devices that wait to be let in, and for guesses at the codes that they show.
+
+    :param interval: seconds between two questions of a device.
+    """
+
+    _CODES: Final = 5
+    """The number of codes that the devices of a phone may look for at once ..."""
+    _CODES_TIME: Final = 600.0
+    """... and in so many seconds as many again."""
+
+    def __init__(self, settings: LimitSettings, limits: ILimits, interval: float) -> None:
+        self._settings = settings
+        self._interval = interval
+        from_address = settings.pairings_an_hour_from_an_address
+        self._begun = limits.gate([("pairings-from", from_address, 3600.0)])
+        # A device may ask twice in the time for two questions: what is on its way does not always take as long.
+        self._polls = limits.gate(
+            [("pairing-polls-from", self._polls_a_minute(), 60.0), ("pairing-polls-of", 2, 2 * interval)]
+        )
+        self._codes = limits.gate([("pairing-codes-of", self._CODES, self._CODES_TIME)])
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        self._begun.allow([self._settings.pairings_an_hour_from_an_address])
+        self._polls.allow([self._polls_a_minute(), 2])
+
+    def _polls_a_minute(self) -> int:
+        """The questions from an address that all devices there may ask that have begun in an hour."""
+        return ceil(60.0 / self._interval) * self._settings.pairings_an_hour_from_an_address
+
+    async def begin(self, host: str) -> None:
+        """Count a device that begins to wait.
+
+        :param host: the address that it comes from, if that is known.
+        :raises RateLimited: it is one too many.
+        """
+        _admit(await self._begun.enter([site_of(host)]), "too many pairings from this address")
+
+    async def poll(self, host: str, device: str) -> None:
+        """Count a question of a device that waits.
+
+        :param device: a name for it.
+        :raises RateLimited: it comes too soon, or there are too many from its address.
+        """
+        _admit(await self._polls.enter([site_of(host), device]), "asked too soon")
+
+    async def code(self, phone: str) -> None:
+        """Count a code that a device of a phone looks for, right or wrong.
+
+        :raises RateLimited: it is one too many.
+        """
+        _admit(await self._codes.enter([phone]), "too many codes were entered by devices of this phone")
+
+
+def _admit(too_many: TooMany | None, what: str) -> None:
     if too_many is not None:
-        raise RateLimited(f"too many {what} by this device", ceil(too_many.wait))
+        raise RateLimited(what, ceil(too_many.wait))
+
+
+async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
+    _admit(await gate.enter(["\n".join(device)]), f"too many {what} by this device")

@@ -6,12 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from io import StringIO
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from callnet.ops.listening import OpenListener
+from callnet.util import qr_code
 
 _SHOWN: Final = {"account": ("accounts", ""), "signaling": ("signaling", "/socket.io"), "admin": ("admin", "/readyz")}
 """The other services, and the paths that clients need."""
@@ -62,7 +62,7 @@ def greeting(
     away = [url for url in phones if url.startswith("https:") and urlsplit(url).hostname != _HERE]
     if away and on_terminal:
         yield f"On another device in this network open {away[0]} or scan this. Browsers ask once about the certificate."
-        yield _qr_code(away[0])
+        yield qr_code.drawn(away[0])
     if {"account", "signaling"} <= dict(urls).keys():
         command, options = _command(program), _options(dict(reversed(urls)))
         yield "Or let two devices call each other in two terminals:"
@@ -87,14 +87,6 @@ def _is_here(host: str | None) -> bool:
         return ip_address(host or "").is_loopback
     except ValueError:  # a UNIX socket, or the name of this host
         return False
-
-
-def _qr_code(text: str) -> str:
-    import segno  # takes 20 ms, which a start without a terminal saves
-
-    drawn = StringIO()
-    segno.make(text, micro=False).terminal(drawn, compact=True, border=2)
-    return drawn.getvalue()
 
 
 def _command(program: str) -> str:

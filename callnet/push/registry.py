@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.accounts.revocations import covers
-from callnet.accounts.token import Token
+from callnet.accounts.revocations import is_revoked
 from callnet.accounts.tokens import Tokens
 from callnet.calls.preferences import Policy
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
@@ -19,7 +19,6 @@ from callnet.push.sender import WebPush
 from callnet.push.webpush import read_subscription
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
-from callnet.storage.revoking import Revocation
 from callnet.util.deferreds import Soon
 from callnet.util.logger import Logger
 from callnet.util.timers import pause
@@ -68,7 +67,7 @@ class WaysToWake:
             await self._registrations.forget(token.device, self._tokens.now())
             return
         registration = PushRegistration(token.device, kind, self._accepted(kind, target), self._tokens.now())
-        if not await self._registrations.put(registration, lambda revoked: _is_revoked(token, revoked)):
+        if not await self._registrations.put(registration, partial(is_revoked, token)):
             raise TokenInvalid("the token was revoked")
         await self._registered(token.device)
 
@@ -83,10 +82,6 @@ class WaysToWake:
         if not self._has_gateway:
             raise DataInvalid("kind: this server has no push gateway")
         return target
-
-
-def _is_revoked(token: Token, revoked: Sequence[Revocation]) -> bool:
-    return any(covers(one, token) for one in revoked)
 
 
 AGAIN: Final = 5.0

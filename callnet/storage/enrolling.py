@@ -17,11 +17,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
+from callnet.errors import CodeInvalid, DeviceInvalid, PhoneInvalid, TokenInvalid, Unavailable
 from callnet.model import DeviceAddress, Topic
-from callnet.storage import changes
+from callnet.storage import changes, pairing, revoking
 from callnet.storage.database import Database
 from callnet.storage.devices import make
+from callnet.storage.revoking import Revocation
 from callnet.storage.tables import Run, account, account_device
 from callnet.util.logger import Logger
 
@@ -42,6 +43,13 @@ _KNOWN: Final = 10_000
 """Devices that are remembered to be known."""
 _KNOWN_FOR: Final = 300.0
 """Seconds after which a device is asked for again: somebody may have removed it from the database by hand."""
+
+
+class _Enough(DeviceInvalid):
+    """A phone has the maximum number of devices that were not made by the operator."""
+
+    def __init__(self) -> None:
+        super().__init__("the phone has the maximum number of devices created by logins")
 
 
 class Enrolled(Struct, frozen=True):
@@ -182,6 +190,34 @@ class SqlAccounts:
         """
         return self._run(self._offer, address, offer, now).addCallback(lambda _: self.forget([address.phone]))
 
+    def pair(
+        self,
+        pairing_id: str,
+        address: DeviceAddress,
+        label: str,
+        is_revoked: Callable[[Sequence[Revocation]], bool],
+    ) -> Deferred[None]:
+        """Make a device of one that waits (:mod:`callnet.storage.pairing`), with the secret that it has. That it was
+        made before, by the same request, is no error.
+
+        :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
+            request is revoked.
+        :raises callnet.errors.TokenInvalid: it is.
+        :raises callnet.errors.CodeInvalid: no such device waits any more.
+        :raises callnet.errors.DeviceInvalid: the phone has a device with this id, or the maximum number of devices
+            created by logins.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        paired = self._run(self._pair, pairing_id, address, label, is_revoked)
+        return paired.addCallbacks(self._paired, self._not_paired)
+
+    def _paired(self, forgotten: int) -> None:
+        self.forgotten += forgotten
+
+    def _not_paired(self, failure: Failure) -> Failure:
+        self.refused += 1 if failure.check(_Enough) else 0
+        return failure
+
     def forget(self, phones: Collection[str] | None) -> None:
         """Look these, or with ``None`` all, up again when they ask the next time: something has changed."""
         self._known.forget(phones)
@@ -225,9 +261,7 @@ class SqlAccounts:
         for address, questions in asked.items():
             for question in questions:
                 if address in found.refused:
-                    question.answer.errback(
-                        DeviceInvalid("the phone has the maximum number of devices created by logins")
-                    )
+                    question.answer.errback(_Enough())
                 elif address in found.devices or address.phone in found.phones or question.offer is not None:
                     question.answer.callback(found.devices.get(address))
                 else:
@@ -265,25 +299,61 @@ class SqlAccounts:
 
     def _make(self, new: Mapping[DeviceAddress, bytes]) -> tuple[set[DeviceAddress], int]:
         """Make these, and forget devices that were never used. Answers with what was not made, and how many were."""
+        offers = {address: {"offered": offer} for address, offer in new.items()}
+        with self._database.write() as connection:
+            return self._admit(connection, offers)
+
+    def _admit(
+        self, connection: Connection, new: Mapping[DeviceAddress, Mapping[str, bytes | str]]
+    ) -> tuple[set[DeviceAddress], int]:
+        """The same within a transaction.
+
+        :param new: columns of each device.
+        """
         newcomers = self._newcomers
         now, most = newcomers.now(), newcomers.most()
         made = dict(new)
-        with self._database.write() as connection:
-            forgotten = self._forget_unused(connection, now)
-            if most:
-                room = self._room(connection, {address.phone for address in new}, most)
-                for address in new:
-                    room[address.phone] -= 1
-                    if room[address.phone] < 0:
-                        del made[address]
-            rows = [
-                {**address._asdict(), "offered": offer, "by_login": True, "unused_since": now}
-                for address, offer in made.items()
-            ]
-            if rows:
-                phones = dict.fromkeys(address.phone for address in made)
-                make(self._database, connection, phones, rows, now if newcomers.is_told else None)
+        forgotten = self._forget_unused(connection, now)
+        if most:
+            room = self._room(connection, {address.phone for address in new}, most)
+            for address in new:
+                room[address.phone] -= 1
+                if room[address.phone] < 0:
+                    del made[address]
+        rows = [
+            {**address._asdict(), **columns, "by_login": True, "unused_since": now} for address, columns in made.items()
+        ]
+        if rows:
+            phones = dict.fromkeys(address.phone for address in made)
+            make(self._database, connection, phones, rows, now if newcomers.is_told else None)
         return new.keys() - made.keys(), forgotten
+
+    def _pair(
+        self,
+        pairing_id: str,
+        address: DeviceAddress,
+        label: str,
+        is_revoked: Callable[[Sequence[Revocation]], bool],
+    ) -> int:
+        """Answers with the number of forgotten devices."""
+        phone, now = address.phone, self._newcomers.now()
+        with self._database.write() as connection:
+            self._database.take_turns(connection, phone)
+            if is_revoked(revoking.of_phone(connection, phone, now)):
+                raise TokenInvalid("the token was revoked")
+            accepted = pairing.accept(connection, pairing_id, address, now)
+            if accepted is None:
+                raise CodeInvalid("no such device waits any more; have it show a new code")
+            secret, is_new = accepted
+            if not is_new:
+                return 0
+            refused, forgotten = self._admit(connection, {address: {"secret": secret, "label": label}})
+            if refused:
+                raise _Enough
+            if _read_devices(connection, [address])[address].secret != secret:
+                raise DeviceInvalid("the phone has another device with this device_id")
+            changes.note(connection, [phone], now, Topic.DEVICES)
+            return forgotten
 
     def _forget_unused(self, connection: Connection, now: float) -> int:
         row = account_device.c

@@ -143,6 +143,21 @@ one_time_code = Table(
     Column("sent", Integer, nullable=False),  # the number in that hour
 )
 
+# Devices that wait to be let in by another device of a phone, and for some minutes what became of that.
+pairing = Table(
+    "pairing",
+    metadata,
+    Column("id", _text(32), primary_key=True),
+    Column("secret", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the secret that the device will have
+    Column("code", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the letters that it shows
+    Column("name", _text(DEVICE_LABEL_MAX), nullable=False),  # what it calls itself
+    Column("begun_at", Double, nullable=False),  # times are seconds since 1970, by the database's clock
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("is_refused", Boolean, nullable=False),
+    Column("phone", _text(PHONE_MAX)),  # the device that it has become
+    Column("device_id", _text(DEVICE_ID_MAX)),
+)
+
 # Phones about which something has changed that nodes remember, and when: each of them looks here every second.
 change = Table(
     "change",

@@ -37,6 +37,10 @@ ROOM: Final = _text("^[0-9a-f]{32}$")
 ROOM_OR_NONE: Final = _text("^([0-9a-f]{32})?$")
 ROOM_OR_ALL: Final = _text(r"^(\*|[0-9a-f]{32})$")
 """A room, or ``*`` for all."""
+PAIRING_ID: Final = _text("^[0-9a-f]{32}$")
+"""A device that waits to be let in."""
+PAIRING_CODE: Final = Meta(extra_json_schema={"pattern": "^[B-DF-HJ-NP-TV-XZ]{4}-[B-DF-HJ-NP-TV-XZ]{4}$"})
+"""The letters that it shows."""
 PAGE: Final = Meta(extra_json_schema={"pattern": r"^/static/demo/direct_chat\.html\?room_id=[0-9a-f]{32}$"})
 """The path of a room's page."""
 PHONE: Final = _text(PLAIN_TEXT, PHONE_MAX)

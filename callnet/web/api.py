@@ -10,14 +10,16 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
 from callnet.accounts.contact_lists import AdderList, ContactLists, ContactPage, PeoplePage, PhoneList
+from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.own_devices import OwnDeviceList, OwnDevices
+from callnet.accounts.pairing import BegunPairing, PairingResult, Pairings, WaitingDevice, read_code
 from callnet.accounts.past_calls import PastCallPage, PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
-from callnet.errors import DataInvalid
+from callnet.errors import CodeInvalid, DataInvalid
 from callnet.ops.ice import IceOffer, IceOffers
-from callnet.ops.rate_limits import LoginLimits
+from callnet.ops.rate_limits import LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.tickets import TicketRefusals
 from callnet.storage.push import PushKind
@@ -25,7 +27,9 @@ from callnet.web.endpoint import call, look
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import (
     DONE,
+    AcceptPairingRequest,
     AddContactRequest,
+    BeginPairingRequest,
     CodeRequest,
     ContactRequest,
     ContactsRequest,
@@ -34,13 +38,16 @@ from callnet.web.schemas import (
     Done,
     HistoryRequest,
     LoginRequest,
+    LookPairingRequest,
     PeopleRequest,
+    PollPairingRequest,
     ProfileRequest,
     PushKey,
     PushRequest,
     QuietHoursAnswered,
     QuietHoursFields,
     RefuseCallRequest,
+    RefusePairingRequest,
     RenameDeviceRequest,
     SettingsAnswer,
     SettingsRequest,
@@ -60,23 +67,27 @@ class AccountApi:
         lists: ContactLists,
         profiles: Profiles,
         devices: OwnDevices,
+        pairings: Pairings,
         settings: SettingsOfPhones,
         past_calls: PastCalls,
         ways_to_wake: WaysToWake,
         refusals: TicketRefusals,
         ice_offers: IceOffers,
         limits: LoginLimits,
+        pairing_limits: PairingLimits,
     ) -> None:
         self._logins = logins
         self._lists = lists
         self._profiles = profiles
         self._devices = devices
+        self._pairings = pairings
         self._settings = settings
         self._past_calls = past_calls
         self._ways_to_wake = ways_to_wake
         self._refusals = refusals
         self._ice_offers = ice_offers
         self._limits = limits
+        self._pairing_limits = pairing_limits
 
     def resource(self) -> IResource:
         """The account service as a resource.
@@ -229,6 +240,42 @@ class AccountApi:
     async def remove_device(self, request: IRequest, asked: DeviceRequest) -> Done:
         """Remove a device of the caller's phone."""
         await self._devices.remove(self._counted(request, asked.token), asked.device_id)
+        return DONE
+
+    @call(routes, "/pairing/begin")
+    async def begin_pairing(self, request: IRequest, asked: BeginPairingRequest) -> BegunPairing:
+        """Have a device wait until another one lets it in."""
+        await self._pairing_limits.begin(_host(request))
+        return await self._pairings.begin(asked.name)
+
+    @call(routes, "/pairing/poll")
+    async def poll_pairing(self, request: IRequest, asked: PollPairingRequest) -> PairingResult:
+        """Tell a device that waits what has become of it."""
+        await self._pairing_limits.poll(_host(request), secret_hash(asked.device_secret).hex())
+        return await self._pairings.poll(asked.device_secret)
+
+    @call(routes, "/pairing/look")
+    async def look_pairing(self, request: IRequest, asked: LookPairingRequest) -> WaitingDevice:
+        """Tell the caller's device which one shows a code."""
+        token = self._pairings.may_accept(self._counted(request, asked.token))
+        code = read_code(asked.user_code)
+        if code is None:
+            raise CodeInvalid("user_code has not the form of a code")
+        await self._pairing_limits.code(token.device.phone)
+        return await self._pairings.find(code)
+
+    @call(routes, "/pairing/accept")
+    async def accept_pairing(self, request: IRequest, asked: AcceptPairingRequest) -> Done:
+        """Let a device that waits in, as one of the caller's phone."""
+        token = self._pairings.may_accept(self._counted(request, asked.token))
+        await self._pairings.accept(token, asked.pairing_id, asked.device_id, asked.label)
+        return DONE
+
+    @call(routes, "/pairing/refuse")
+    async def refuse_pairing(self, request: IRequest, asked: RefusePairingRequest) -> Done:
+        """Refuse a device that waits."""
+        self._pairings.may_accept(self._counted(request, asked.token))
+        await self._pairings.refuse(asked.pairing_id)
         return DONE
 
     @call(routes, "/devices/push")

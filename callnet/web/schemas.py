@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from callnet.calls.preferences import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.preferences import WhoMayCall
-from callnet.util.schema_hints import NOT_NEGATIVE, PHONE, ROOM_OR_ALL
+from callnet.util.schema_hints import NOT_NEGATIVE, PAIRING_ID, PHONE, ROOM_OR_ALL
 
 LATEST: Final = 253_402_300_799
 """The end of the year 9999, in seconds since 1970: Python has no later dates."""
@@ -138,6 +138,45 @@ class RenameDeviceRequest(Struct, frozen=True):
     token: str | None = None
 
 
+class BeginPairingRequest(Struct, frozen=True):
+    """``POST /pairing/begin``, by a device that has no phone yet."""
+
+    name: str = ""
+    """What it calls itself."""
+
+
+class PollPairingRequest(Struct, frozen=True):
+    """``POST /pairing/poll``."""
+
+    device_secret: str
+    """The secret from `/pairing/begin`."""
+
+
+class LookPairingRequest(Struct, frozen=True):
+    """``POST /pairing/look``; the token may be in the header."""
+
+    user_code: str
+    """The letters that the other device shows, as somebody has typed them."""
+    token: str | None = None
+
+
+class AcceptPairingRequest(Struct, frozen=True):
+    """``POST /pairing/accept``; the token may be in the header."""
+
+    pairing_id: Annotated[str, PAIRING_ID]
+    device_id: str
+    token: str | None = None
+    label: str = ""
+    """The label of the new device, or the empty string."""
+
+
+class RefusePairingRequest(Struct, frozen=True):
+    """``POST /pairing/refuse``; the token may be in the header."""
+
+    pairing_id: Annotated[str, PAIRING_ID]
+    token: str | None = None
+
+
 class DeleteCallsRequest(Struct, frozen=True):
     """``POST /calls/delete``; the token may be in the header."""
 
@@ -219,6 +258,7 @@ _EXPECTED = {
     "photo": "a string or null",
     "who_may_call": '"anyone" or "contacts"',
     "room_id": '32 lowercase hexadecimal digits, or "*"',
+    "pairing_id": "32 lowercase hexadecimal digits",
     "level": '"debug", "info", "warn" or "error"',
 }
 

@@ -35,6 +35,7 @@ const GOOD_FOR = 7 * DAY;
 /** @typedef {import("./types.js").Photo} Photo */
 /** @typedef {import("./types.js").Profile} Profile */
 /** @typedef {import("./types.js").Settings} Settings */
+/** @typedef {import("./types.js").WaitingDevice} WaitingDevice */
 
 /** A request that failed. */
 export class AccountError extends Error {
@@ -288,6 +289,35 @@ export class Account {
   }
 
   /**
+   * The device that shows a code (`Pairing`). Only a claimed device may let others in. It fails with ERROR.CODE if none
+   * shows this code, and with ERROR.RATE_LIMITED after five codes in ten minutes.
+   * @param {string} userCode the letters, as somebody has typed them
+   * @returns {Promise<WaitingDevice>}
+   */
+  async waitingDevice(userCode) {
+    const { pairing_id, name, age } = await this.ask("/pairing/look", { user_code: userCode });
+    return { pairing_id, name, age };
+  }
+
+  /**
+   * Let a device that waits in as this device of the phone. The person should have seen the code on it.
+   * @param {string} pairingId
+   * @param {string} deviceId
+   * @param {string} [label]
+   */
+  async acceptPairing(pairingId, deviceId, label = "") {
+    await this.ask("/pairing/accept", { pairing_id: pairingId, device_id: deviceId, label });
+  }
+
+  /**
+   * Refuse a device that waits.
+   * @param {string} pairingId
+   */
+  async refusePairing(pairingId) {
+    await this.ask("/pairing/refuse", { pairing_id: pairingId });
+  }
+
+  /**
    * Delete a call from the phone's history.
    * @param {string} roomId
    */
@@ -345,7 +375,7 @@ export class Account {
    * @returns {Promise<string | null>}
    */
   async pushKey() {
-    return (await this._request("/devices/push/key", { method: "GET" })).application_server_key;
+    return (await request(this.site + "/devices/push/key", { method: "GET" })).application_server_key;
   }
 
   /**
@@ -371,31 +401,7 @@ export class Account {
    * @param {object} fields
    */
   _post(path, fields) {
-    const headers = { "Content-Type": "application/json" };
-    return this._request(path, { method: "POST", headers, body: JSON.stringify(fields) });
-  }
-
-  /**
-   * @private
-   * @param {string} path
-   * @param {RequestInit} request
-   * @returns {Promise<any>}
-   */
-  async _request(path, request) {
-    const given = new AbortController();
-    const timer = setTimeout(() => given.abort(), TIMEOUT);
-    let response, answer;
-    try {
-      response = await fetch(this.site + path, { ...request, signal: given.signal });
-      answer = await response.json();
-    } catch (error) {
-      throw new AccountError(ERROR.UNREACHABLE, error instanceof Error ? error.message : String(error));
-    } finally {
-      clearTimeout(timer);
-    }
-    if (answer.errorCode === 0) return answer;
-    const seconds = Number(response.headers.get("Retry-After"));
-    throw new AccountError(answer.errorCode, answer.message, seconds > 0 ? seconds : null);
+    return post(this.site, path, fields);
   }
 
   /**
@@ -414,6 +420,40 @@ export class Account {
     const { token, expiresAt, secret } = this;
     this.#keep?.({ token, expiresAt, secret });
   }
+}
+
+/**
+ * Send any request of the account service (docs/openapi.json).
+ * @param {string} site the origin of the service
+ * @param {string} path
+ * @param {object} fields
+ * @returns {Promise<any>} the whole answer
+ */
+export function post(site, path, fields) {
+  const headers = { "Content-Type": "application/json" };
+  return request(site + path, { method: "POST", headers, body: JSON.stringify(fields) });
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} options
+ * @returns {Promise<any>}
+ */
+async function request(url, options) {
+  const given = new AbortController();
+  const timer = setTimeout(() => given.abort(), TIMEOUT);
+  let response, answer;
+  try {
+    response = await fetch(url, { ...options, signal: given.signal });
+    answer = await response.json();
+  } catch (error) {
+    throw new AccountError(ERROR.UNREACHABLE, error instanceof Error ? error.message : String(error));
+  } finally {
+    clearTimeout(timer);
+  }
+  if (answer.errorCode === 0) return answer;
+  const seconds = Number(response.headers.get("Retry-After"));
+  throw new AccountError(answer.errorCode, answer.message, seconds > 0 ? seconds : null);
 }
 
 /**

@@ -6,6 +6,7 @@
 export { Account, AccountError, ERROR } from "./account.js";
 export { Call } from "./call.js";
 export { Device } from "./device.js";
+export { Pairing } from "./pairing.js";
 export { Room } from "./room.js";
 
 /** @typedef {import("./types.js").AccountOptions} AccountOptions */
@@ -22,6 +23,7 @@ export { Room } from "./room.js";
 /** @typedef {import("./types.js").MediaSetup} MediaSetup */
 /** @typedef {import("./types.js").MissedCall} MissedCall */
 /** @typedef {import("./types.js").OwnDevice} OwnDevice */
+/** @typedef {import("./types.js").PairingOptions} PairingOptions */
 /** @typedef {import("./types.js").PastCall} PastCall */
 /** @typedef {import("./types.js").Person} Person */
 /** @typedef {import("./types.js").Photo} Photo */
@@ -35,3 +37,4 @@ export { Room } from "./room.js";
 /** @typedef {import("./types.js").Socket} Socket */
 /** @typedef {import("./types.js").SocketClass} SocketClass */
 /** @typedef {import("./types.js").Topic} Topic */
+/** @typedef {import("./types.js").WaitingDevice} WaitingDevice */

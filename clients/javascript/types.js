@@ -148,6 +148,14 @@
  */
 
 /**
+ * A device that waits to be let in.
+ * @typedef {object} WaitingDevice
+ * @property {string} pairing_id
+ * @property {string} name what it calls itself, which may be untrue; "" if nothing
+ * @property {number} age seconds since it began to wait
+ */
+
+/**
  * A call of the past.
  * @typedef {object} PastCall
  * @property {string} room_id
@@ -189,6 +197,14 @@
  * @property {Partial<Credentials> | null} [kept] what `keep` was given last for this device
  * @property {(credentials: Credentials) => void} [keep] is called whenever they change. Who logs in with the secret
  *   has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep` it is never shown
+ */
+
+/**
+ * @typedef {object} PairingOptions
+ * @property {string} site the origin of the service, such as `https://example.org:8080`
+ * @property {string} [name] what this device calls itself, for the person who lets it in
+ * @property {(device: Address, credentials: Credentials) => void} [keep] is called whenever the credentials of the device
+ *   change. They must not get lost: later logins need the secret
  */
 
 /**

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 MAIN_BUTTONS: Final = {
     "login": "login-submit",
+    "pairing": "pairing-back",
     "home": "to-contacts",
     "ringing": "accept",
     "calling": "cancel",

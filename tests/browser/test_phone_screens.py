@@ -14,7 +14,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 
 from callnet.model import DeviceAddress
-from callnet_client import Account
+from callnet_client import Account, Pairing
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
 from tests.browser.phone_layout import faults, word_faults
@@ -87,8 +87,7 @@ class PhoneScreenTests(OwnDaemonCase):
             await Account(service, number, device_ids[0]).profile(photo=photo)
         adders = [Account(service, number, "phone") for number, _ in ADDERS]
         await adders[0].profile(name=ADDERS[0][1], photo=photo)
-        await log_in(service, ME.phone, "living-room-television")
-        account = Account(service, *ME)
+        account = Account(service, ME.phone, "living-room-television")
         await account.profile(name="Maximilian Mustermann", photo=photo)
         for number, name, _ in FRIENDS:
             await account.add_contact(number, name, number in (GRANDMOTHER, NOT_JOINED))
@@ -142,6 +141,12 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("login-submit")
         visitor.page.wait_for_selector("#login-problem:not([hidden])")
         photographer.take(visitor, "1 login", checks=[word_faults])
+        visitor.press("pair")
+        visitor.await_scene("pairing")
+        visitor.page.wait_for_selector("#pairing-shown:not([hidden])")
+        visitor.await_that("document.querySelector('#pairing-picture').width < 200")
+        photographer.take(visitor, "1 pairing")
+        visitor.press("pairing-back")
         friend.log_in(FRIENDS[0][0], FRIENDS[0][2][0])
         visitor.fill_in(*ME)
         visitor.press("login-submit")
@@ -232,6 +237,14 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.page.click(f"{other} .danger:last-child")
         photographer.take(visitor, "removing a device", on_sheet=False)
         visitor.page.click(f"{other} .plain:first-child")
+        visitor.press("let-in")
+        photographer.take(visitor, "a code to be typed", on_sheet=False)
+        pairing = in_reactor(lambda: Pairing.begin(service_of(self.daemon), "Television, Samsung Internet"))
+        visitor.page.fill("#let-in-code", pairing.user_code)
+        visitor.page.keyboard.press("Enter")
+        visitor.await_shown("let-in-ask")
+        photographer.take(visitor, "8 letting a device in")
+        visitor.press("let-in-refuse")
 
     def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor) -> None:
         """Be the same device in a second tab, and in a third one somebody who has no contacts."""

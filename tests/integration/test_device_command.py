@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
+import stat
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -15,6 +18,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from callnet_client import Account, Server
 from harness.daemon import BIN, staying_listeners
 from tests.support.daemon import Daemon
 from tests.support.shared_daemon import new_phone, shared_daemon
@@ -135,6 +139,46 @@ class DeviceCommandTests(TestCase):
         for process in (phone, tv):
             self.assertEqual("", process.errors)
             self.assertNotIn("eyJ", process.output)
+
+    async def test_pairing(self) -> None:
+        """A device without a number shows a code, and is one of a phone once that lets it in, until it is removed."""
+        path = Path(self.mktemp()).absolute()
+        tv = self.device("--pair", str(path))
+        code = await tv.shows(r"    ((?:[B-Z] ){4}- (?:[B-Z] ){3}[B-Z])\n")
+        await tv.shows(re.escape(f"{self.daemon.site_url}/#pair={code.replace(' ', '')}\n"))
+        phone = Account(Server(self.daemon.account_url, reactor), *self.phone, keep=lambda _: None)
+        await phone.login()
+        found = await phone.waiting_device(code)
+        self.assertEqual(platform.node(), found.name)
+        await phone.accept_pairing(found.pairing_id, "tv", "Television")
+        await tv.shows("waiting for calls")
+        tv.interrupt()
+        self.assertEqual(0, await tv.status())
+        self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
+        again = self.device("--pair", str(path))
+        await again.shows("waiting for calls")
+        self.assertEqual(["phone1", "tv"], [device.device_id for device in await phone.devices()])
+        await phone.remove_device("tv")
+        self.assertEqual(1, await again.status())
+        self.assertFalse(path.exists())
+        anew = self.device("--pair", str(path))
+        code = await anew.shows(r"    ((?:[B-Z] ){4}- (?:[B-Z] ){3}[B-Z])\n")
+        found = await phone.waiting_device(code)
+        await phone.refuse_pairing(found.pairing_id)
+        self.assertEqual(1, await anew.status())
+        self.assertIn("the pairing was refused", anew.errors)
+        self.assertEqual("", tv.errors)
+
+    async def test_file_of_pairing(self) -> None:
+        """A file that is of no use, or open to others, is named in one line, and left alone."""
+        path = Path(self.mktemp()).absolute()
+        path.write_bytes(b"{}")
+        for mode, why in ((0o644, "is accessible to others"), (0o600, "is not a file that --pair has written")):
+            path.chmod(mode)
+            process = self.device("--pair", str(path))
+            self.assertEqual(1, await process.status())
+            self.assertRegex(process.errors, rf"\AError: --pair: /\S+ {why}.*\n\Z")
+        self.assertEqual(b"{}", path.read_bytes())
 
     async def test_second_call(self) -> None:
         """With media, which needs the extended protocol, a device in a call is asked about a second one."""

@@ -212,7 +212,7 @@ class MediaTests(MediaCase):
         for option in (f"--play={nothing}", f"--record={self.directory}/nowhere/a.webm"):
             process = self.device(self.tv, option)
             self.assertEqual(1, await process.status())
-            self.assertRegex(process.errors, r"\AError: (/\S+ is not a readable|cannot write /\S+).*\n\Z")
+            self.assertRegex(process.errors, r"\Acallnet device: (/\S+ is not a readable|cannot write /\S+).*\n\Z")
             self.assertIsNone(re.search("Traceback", process.errors))
 
 

@@ -3,7 +3,7 @@
  * what is in them.
  */
 
-import { Account, AccountError, Device } from "../../clients/javascript/index.js";
+import { Account, AccountError, Device, Pairing } from "../../clients/javascript/index.js";
 
 /** Milliseconds that an event may take to come, on a machine that is busy with other tests. */
 const PATIENCE = 30_000;
@@ -114,6 +114,30 @@ class Actor {
   take_credentials({ of }, actors) {
     const { token, expiresAt, secret } = actors[of].account;
     Object.assign(this.account, { token, expiresAt, secret });
+  }
+
+  async pair({ name }) {
+    this.pairing = await Pairing.begin({ site: this.account.site, name });
+  }
+
+  async paired() {
+    const { phone, deviceId, token, expiresAt, secret } = await this.pairing.finished();
+    Object.assign(this.account, { token, expiresAt, secret });
+    this.log.note("paired", { as: `${phone} ${deviceId}` });
+  }
+
+  async look_at({ whom }, actors) {
+    const { userCode } = actors[whom].pairing;
+    this.found = await this.account.waitingDevice(userCode.toLowerCase().replace("-", " "));
+    this.log.note("waiting", { name: this.found.name });
+  }
+
+  accept_pairing({ whom, label }, actors) {
+    return this.account.acceptPairing(this.found.pairing_id, actors[whom].account.deviceId, label);
+  }
+
+  refuse_pairing() {
+    return this.account.refusePairing(this.found.pairing_id);
   }
 
   connect() {

@@ -29,6 +29,7 @@ from tests.contract.test_history import ContactsOnlyContract, HistoryContract
 from tests.contract.test_moving import MovingContract
 from tests.contract.test_outbox import OutboxContract
 from tests.contract.test_own_devices import OwnDevicesContract
+from tests.contract.test_pairing import PairingContract
 from tests.contract.test_preferences import PreferencesContract
 from tests.contract.test_profiles import ProfilesContract
 from tests.contract.test_push import PushContract
@@ -116,6 +117,10 @@ class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
 
 class OwnDevicesOnPostgresql(OnPostgresql, OwnDevicesContract, TestCase):
     """Devices that those of the same phone see and change."""
+
+
+class PairingOnPostgresql(OnPostgresql, PairingContract, TestCase):
+    """Devices that wait to be let in."""
 
 
 class ProfilesOnPostgresql(OnPostgresql, ProfilesContract, TestCase):

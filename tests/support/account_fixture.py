@@ -18,6 +18,7 @@ from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import Historian
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
+from callnet.accounts.pairing import INTERVAL, OPEN_MAX, Pairings
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
@@ -29,7 +30,7 @@ from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.ice import IceOffers
-from callnet.ops.rate_limits import LimitsAlone, LoginLimits
+from callnet.ops.rate_limits import LimitsAlone, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import WebPush
 from callnet.push.tickets import TicketRefusals, Tickets
@@ -41,6 +42,7 @@ from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
+from callnet.storage.pairing import SqlPairings
 from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
 from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import SqlPushRegistrations
@@ -136,6 +138,7 @@ class ServiceFixture:
             self.change_feed.look,
         )
         self.limits = LoginLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        self.pairing_limits = PairingLimits(LimitSettings(), LimitsAlone(self.clock.seconds), INTERVAL)
         self.ice = NO_SERVERS if world is None else world.ice
         self.contacts = SqlContacts(self.database, run_at_once)
         self.lists = ContactLists(self.contacts, self.store, self.tokens, is_phone, self.change_feed.look)
@@ -153,6 +156,9 @@ class ServiceFixture:
         self.devices = OwnDevices(
             SqlDevices(self.database, run_at_once, self.clock.seconds), self.store, self.tokens, self.change_feed.look
         )
+        self.pairings = Pairings(
+            SqlPairings(self.database, run_at_once, OPEN_MAX), self.accounts, self.tokens, self.change_feed.look
+        )
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
@@ -162,12 +168,14 @@ class ServiceFixture:
             lists or self.lists,
             self.profiles,
             self.devices,
+            self.pairings,
             self.settings,
             self.past_calls,
             self.ways_to_wake,
             self.refusals,
             IceOffers(self.ice, self.tokens),
             self.limits,
+            self.pairing_limits,
         ).resource()
 
     async def _refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:  # noqa: ARG002

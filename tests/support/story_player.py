@@ -25,10 +25,12 @@ from callnet_client import (
     Device,
     Event,
     MissedEvent,
+    Pairing,
     PresenceEvent,
     Server,
     SignalEvent,
     StateEvent,
+    WaitingDevice,
 )
 from harness import ROOT
 from tests.support.checked_client import checked
@@ -177,6 +179,9 @@ class Actor:
         self.log: Final = Log(name)
         self.watched: Collection[str] = ()
         """The changes that are logged."""
+        self.pairing: Pairing | None = None
+        self.found: WaitingDevice | None = None
+        """The device that waits which it has looked for."""
         self.gate: Final = gate
         self.account: Final = Account(server, spec["phone"], spec["device_id"], keep=lambda _: None)
         extended = spec.get("protocol", protocol) == "extended"
@@ -295,6 +300,32 @@ class Player:
 
     async def _take_credentials(self, actor: Actor, step: Step) -> None:
         actor.account.credentials = self._actors[step["of"]].account.credentials
+
+    async def _pair(self, actor: Actor, step: Step) -> None:
+        actor.pairing = await Pairing.begin(actor.account.server, step["name"])
+
+    async def _paired(self, actor: Actor, _step: Step) -> None:
+        account = await self._pairing(actor).finished()
+        actor.account.credentials = account.credentials
+        actor.log.note("paired", **{"as": " ".join(account.address)})
+
+    async def _look_at(self, actor: Actor, step: Step) -> None:
+        code = self._pairing(self._actors[step["whom"]]).user_code
+        actor.found = await actor.account.waiting_device(code.lower().replace("-", " "))
+        actor.log.note("waiting", name=actor.found.name)
+
+    async def _accept_pairing(self, actor: Actor, step: Step) -> None:
+        assert actor.found is not None, "it has looked for no device"
+        device_id = self._actors[step["whom"]].account.address.device_id
+        await actor.account.accept_pairing(actor.found.pairing_id, device_id, step["label"])
+
+    async def _refuse_pairing(self, actor: Actor, _step: Step) -> None:
+        assert actor.found is not None, "it has looked for no device"
+        await actor.account.refuse_pairing(actor.found.pairing_id)
+
+    def _pairing(self, actor: Actor) -> Pairing:
+        assert actor.pairing is not None, "it does not wait"
+        return actor.pairing
 
     async def _connect(self, actor: Actor, _step: Step) -> None:
         actor.device.connect()

@@ -37,3 +37,19 @@ class MediaOptionTests(SynchronousTestCase):
         """Nothing is played or recorded without it."""
         for options in (("--play", __file__), ("--record", "a.webm")):
             self.assertEqual((2, "Error: --play and --record need --media"), self.device(*options))
+
+
+class PairOptionTests(SynchronousTestCase):
+    """``--pair``, instead of a name."""
+
+    def test_one_of_both(self) -> None:
+        """A device has a name, or is paired; a file that cannot be written is found before anybody lets it in."""
+        needed = "Error: PHONE and DEVICE_ID are needed, or --pair"
+        for arguments, status, error in (
+            ([], 2, needed),
+            (["1"], 2, needed),
+            (["1", "tv", "--pair=x"], 2, needed),
+            (["--pair=/nowhere/x"], 1, "Error: --pair: cannot write /nowhere/x"),
+        ):
+            result = CliRunner().invoke(main, ["device", *arguments])
+            self.assertEqual((status, error), (result.exit_code, result.output.splitlines()[-1]))

@@ -10,6 +10,7 @@ from callnet.schemas.structs import REFERENCE, Schema
 
 _ROOM: Final = "5f0d8a1c3e7b49c2a6d4f8e0b2c1a397"
 _VALUES: Final[Mapping[str, Any]] = {
+    "age": 40,
     "after": "WzE3MDAwMDAwMDBd",
     "answered_at": 1700000004.5,
     "application_server_key": "BEl62iUYgUivxIkv69yViEuiBIa-Ib9-SkvMeAtA3LFgDzkrxZJjSgSnfckjBJuBkr3qBUYIHBQFLXYp5Nksh8U",
@@ -35,6 +36,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "from_phone": "13651884967",
     "id": "7",
     "joined": True,
+    "interval": 5,
     "kind": "webhook",
     "label": "Living room",
     "last_used_at": 1700000000.25,
@@ -52,6 +54,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "phone": "13651884967",
     "phones": ["13800138000"],
     "photo": "9f2c41d07b3a6e58",
+    "pairing_id": "c81e728d9d4c2f636f067f89cc14862c",
     "ping_every": 20,
     "profile_name": "王芳",
     "reason": "hangup",
@@ -71,6 +74,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "to_phone": "13800138000",
     "token": "TOKEN",
     "urls": ["turn:turn.example.org:3478?transport=udp"],
+    "user_code": "BCDF-GHJK",
     "username": "1700043200:9f2c41d07b",
     "version": "9f2c41d07b3a6e58",
     "what": ["contacts"],
@@ -78,6 +82,8 @@ _VALUES: Final[Mapping[str, Any]] = {
 }
 _ELSEWHERE: Final[Mapping[str, Any]] = {
     "AdderRow.phone": "13800138000",
+    "BeginPairingRequest.name": "Television",
+    "BegunPairingAnswer.expires_in": 600,
     "CallFailed.message": "the device is in another call",
     "CallFailed.reason": "busy",
     "CallRefuse.reason": "refused",
@@ -98,6 +104,7 @@ _ELSEWHERE: Final[Mapping[str, Any]] = {
     "ProfileRequest.photo": "/9j/4AAQSkZJRgABAQAAAQABAAD/…",
     "SettingsAnswer.auto_answer": ["13800138000"],
     "SettingsRequest.auto_answer": ["13800138000"],
+    "WaitingDeviceAnswer.name": "Television",
 }
 """Where a field stands for something else than elsewhere."""
 

@@ -39,6 +39,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "online": "Whether it is connected, as far as the requesting phone may know.",
     "outcome": "The outcome for the requesting phone.",
     "page": "The path of the 1-to-1 page of the room.",
+    "pairing_id": "The device that waits, from `/pairing/look`.",
     "peer_device_id": "The device of the other party.",
     "peer_phone": "The phone of the other party.",
     "phone": "The phone number.",

@@ -9,9 +9,11 @@ import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
+import { LettingIn } from "./letting_in.js";
 import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";
 import { onAnswer } from "./waking.js";
+import { WaitingView } from "./waiting.js";
 
 const NOT_MEANT_WITHIN = 600;
 
@@ -53,12 +55,20 @@ const doings = {
 const view = new View(doings, ringer);
 const { elements } = view;
 const settings = new Settings(elements, phone, ringer, () => show());
+const waitingView = new WaitingView(elements);
+const lettingIn = new LettingIn(elements, phone, () => show());
 
 function show() {
   const before = view.scene;
   view.show(phone);
   settings.show(view.words);
+  waitingView.show(phone.waiting, view.words);
+  lettingIn.show(view.words);
   if (view.scene === "login" && before !== "login") propose();
+  if (view.scene === "home" && lettingIn.isLinked) {
+    view.part = "settings";
+    lettingIn.askLinked();
+  }
 }
 
 function speak(words) {
@@ -91,6 +101,9 @@ on("login-form", "submit", () => {
   const who = { phone: numberIn("login-phone"), deviceId: elements["login-device"].value.trim() };
   phone.logIn(who, elements["login-code"].value.trim(), who.deviceId === proposal().deviceId);
 });
+on("pair", "click", () => phone.pair());
+on("pairing-again", "click", () => phone.pair());
+on("pairing-back", "click", () => phone.stopPairing());
 on("other-device", "click", () => phone.leaveTab());
 on("here", "click", () => phone.device.connect());
 

@@ -13,6 +13,7 @@ import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
 import { deviceThatRings, lastCall, nameOfCall, Waking } from "./waking.js";
+import { Waiting } from "./waiting.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
 const LOOK_EVERY = 15_000;
@@ -51,6 +52,8 @@ export class Phone {
   blocked = null;
   /** What came of the last try to log in: a sentence (sentences.js) or null, and whether a code is to be given. */
   login = { isBusy: false, problem: null, needsCode: false };
+  /** How this tab waits to be let in by another device; null: it does not. */
+  waiting = null;
   /**
    * What there is to say: `{say: a sentence, call: the Call that is over, or null, undo: what takes back what was just
    * done, if that can be}`; null: nothing.
@@ -89,6 +92,25 @@ export class Phone {
       this.login.problem = await this._problem(this._account(who), error, code);
       this.login.isBusy = false;
     }
+    this.#changed();
+  }
+
+  /** Wait to be let in by another device, instead of logging in. */
+  async pair() {
+    const waiting = (this.waiting = new Waiting(this.#changed));
+    this.#changed();
+    const account = await waiting.account();
+    if (waiting !== this.waiting || account === null) return;
+    this.waiting = null;
+    identity.become(account);
+    this._enter(account);
+    this.#changed();
+  }
+
+  /** Log in all the same. */
+  stopPairing() {
+    this.waiting.close();
+    this.waiting = null;
     this.#changed();
   }
 

@@ -3,13 +3,13 @@
  */
 
 /**
- * "starting" · "login" · "home" · "ringing" somebody calls · "calling" somebody is called · "call" · "elsewhere" the
+ * "starting" · "login" · "pairing" it waits to be let in by another device · "home" · "ringing" somebody calls · "calling" somebody is called · "call" · "elsewhere" the
  * device is in use in another place
  * @param {import("./phone.js").Phone} phone
  */
-export function sceneOf({ isStarting, device }) {
+export function sceneOf({ isStarting, device, waiting }) {
   if (isStarting) return "starting";
-  if (device === null) return "login";
+  if (device === null) return waiting === null ? "login" : "pairing";
   if (device.state === "elsewhere") return "elsewhere";
   const { call } = device;
   if (call === null) return "home";
@@ -21,6 +21,7 @@ export function sceneOf({ isStarting, device }) {
 export const SECTIONS = {
   starting: "starting",
   login: "login",
+  pairing: "pairing",
   home: "home",
   ringing: "ring",
   calling: "ring",
@@ -32,6 +33,7 @@ export const SECTIONS = {
 export const FIRST = {
   starting: [],
   login: ["#login-phone"],
+  pairing: ["#pairing-again", "#pairing-back"],
   home: ["#notice-again", ".cards .call", ".adder .main", "#add-phone", ".panel button"],
   ringing: ["#accept"],
   calling: ["#cancel"],

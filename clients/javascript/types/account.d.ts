@@ -1,4 +1,12 @@
 /**
+ * Send any request of the account service (docs/openapi.json).
+ * @param {string} site the origin of the service
+ * @param {string} path
+ * @param {object} fields
+ * @returns {Promise<any>} the whole answer
+ */
+export function post(site: string, path: string, fields: object): Promise<any>;
+/**
  * The account service (docs/openapi.json) for one device: who it is, whom it knows, what has been.
  *
  * A token that is no good any more is replaced by a new login with what is known, once a request. What the server
@@ -26,6 +34,7 @@ export const ERROR: Readonly<{
 /** @typedef {import("./types.js").Photo} Photo */
 /** @typedef {import("./types.js").Profile} Profile */
 /** @typedef {import("./types.js").Settings} Settings */
+/** @typedef {import("./types.js").WaitingDevice} WaitingDevice */
 /** A request that failed. */
 export class AccountError extends Error {
     /**
@@ -163,6 +172,25 @@ export class Account {
      */
     removeDevice(deviceId: string): Promise<void>;
     /**
+     * The device that shows a code (`Pairing`). Only a claimed device may let others in. It fails with ERROR.CODE if none
+     * shows this code, and with ERROR.RATE_LIMITED after five codes in ten minutes.
+     * @param {string} userCode the letters, as somebody has typed them
+     * @returns {Promise<WaitingDevice>}
+     */
+    waitingDevice(userCode: string): Promise<WaitingDevice>;
+    /**
+     * Let a device that waits in as this device of the phone. The person should have seen the code on it.
+     * @param {string} pairingId
+     * @param {string} deviceId
+     * @param {string} [label]
+     */
+    acceptPairing(pairingId: string, deviceId: string, label?: string | undefined): Promise<void>;
+    /**
+     * Refuse a device that waits.
+     * @param {string} pairingId
+     */
+    refusePairing(pairingId: string): Promise<void>;
+    /**
      * Delete a call from the phone's history.
      * @param {string} roomId
      */
@@ -222,13 +250,6 @@ export class Account {
     private _post;
     /**
      * @private
-     * @param {string} path
-     * @param {RequestInit} request
-     * @returns {Promise<any>}
-     */
-    private _request;
-    /**
-     * @private
      * @param {{token: string, expires_in?: number, device_secret?: string}} answer
      */
     private _loggedIn;
@@ -247,3 +268,4 @@ export type Person = import("./types.js").Person;
 export type Photo = import("./types.js").Photo;
 export type Profile = import("./types.js").Profile;
 export type Settings = import("./types.js").Settings;
+export type WaitingDevice = import("./types.js").WaitingDevice;

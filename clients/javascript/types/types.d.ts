@@ -237,6 +237,20 @@ export type OwnDevice = {
     this: boolean;
 };
 /**
+ * A device that waits to be let in.
+ */
+export type WaitingDevice = {
+    pairing_id: string;
+    /**
+     * what it calls itself, which may be untrue; "" if nothing
+     */
+    name: string;
+    /**
+     * seconds since it began to wait
+     */
+    age: number;
+};
+/**
  * A call of the past.
  */
 export type PastCall = {
@@ -311,6 +325,21 @@ export type AccountOptions = {
      * has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep` it is never shown
      */
     keep?: ((credentials: Credentials) => void) | undefined;
+};
+export type PairingOptions = {
+    /**
+     * the origin of the service, such as `https://example.org:8080`
+     */
+    site: string;
+    /**
+     * what this device calls itself, for the person who lets it in
+     */
+    name?: string | undefined;
+    /**
+     * is called whenever the credentials of the device
+     * change. They must not get lost: later logins need the secret
+     */
+    keep?: ((device: Address, credentials: Credentials) => void) | undefined;
 };
 /**
  * What is used of a WebSocket.

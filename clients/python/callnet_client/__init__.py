@@ -32,6 +32,7 @@ from callnet_client.account import (
     Photo,
     Profile,
     Settings,
+    WaitingDevice,
 )
 from callnet_client.address import EVERY_DEVICE, DeviceAddress
 from callnet_client.call import Call, CallState, Direction
@@ -50,6 +51,7 @@ from callnet_client.events import (
     StateEvent,
 )
 from callnet_client.frames import CallOfPhone, CloseReason, Frame, MissedCall, PresentCall, parse_frame
+from callnet_client.pairing import Pairing
 from callnet_client.reconnecting_socket import Loss
 from callnet_client.server import EXTENDED, Server
 from callnet_client.trust import certificate_trust, no_trust, public_trust
@@ -83,6 +85,7 @@ __all__ = [
     "MissedCall",
     "MissedEvent",
     "OwnDevice",
+    "Pairing",
     "PastCall",
     "PastCalls",
     "Person",
@@ -96,6 +99,7 @@ __all__ = [
     "StateEvent",
     "Unreachable",
     "UpgradeRefused",
+    "WaitingDevice",
     "Watch",
     "certificate_trust",
     "no_trust",

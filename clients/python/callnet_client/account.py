@@ -108,6 +108,16 @@ class OwnDevice(Struct, frozen=True):
     """True if it is the requesting device."""
 
 
+class WaitingDevice(Struct, frozen=True):
+    """A device that waits to be let in."""
+
+    pairing_id: str
+    name: str = ""
+    """What it calls itself. It may be untrue."""
+    age: int = 0
+    """Seconds since it began to wait."""
+
+
 class PastCall(Struct, frozen=True):
     """A past call. Times are seconds since 1970."""
 
@@ -237,15 +247,15 @@ class Account:
     def contacts(self) -> Deferred[Sequence[ContactRow]]:
         """The devices of the phone's contacts, by phone, then by device id."""
         asked = self.ask("/getContactPersons", phone=self.address.phone)
-        return asked.addCallback(_field, "contacts", list[ContactRow])
+        return asked.addCallback(read_field, "contacts", list[ContactRow])
 
     def people(self) -> Deferred[Sequence[Person]]:
         """The contacts, by phone, each once."""
-        return self.ask("/contacts/list").addCallback(_field, "contacts", list[Person])
+        return self.ask("/contacts/list").addCallback(read_field, "contacts", list[Person])
 
     def added(self) -> Deferred[Sequence[Adder]]:
         """Phones that have added this one, and that it has neither added nor blocked nor dismissed."""
-        return self.ask("/contacts/added").addCallback(_field, "added", list[Adder])
+        return self.ask("/contacts/added").addCallback(read_field, "added", list[Adder])
 
     def dismiss(self, phone: str) -> Deferred[None]:
         """Leave a phone out of :meth:`added`."""
@@ -275,7 +285,7 @@ class Account:
 
     def blocked(self) -> Deferred[Sequence[str]]:
         """The blocked phones."""
-        return self.ask("/contacts/blocked").addCallback(_field, "phones", list[str])
+        return self.ask("/contacts/blocked").addCallback(read_field, "phones", list[str])
 
     def profile(self, *, name: str | None = None, photo: bytes | None = None) -> Deferred[Profile]:
         """Return the profile of the phone after applying changes.
@@ -291,11 +301,11 @@ class Account:
 
     def photo(self, phone: str) -> Deferred[Photo | None]:
         """The photo of a phone; ``None``: there is none, or it may not be seen."""
-        return self.ask("/contacts/photo", contact_phone=phone).addCallback(_field, "photo", Photo | None)
+        return self.ask("/contacts/photo", contact_phone=phone).addCallback(read_field, "photo", Photo | None)
 
     def devices(self) -> Deferred[Sequence[OwnDevice]]:
         """The devices of the phone, by device id."""
-        return self.ask("/devices/list").addCallback(_field, "devices", list[OwnDevice])
+        return self.ask("/devices/list").addCallback(read_field, "devices", list[OwnDevice])
 
     def rename_device(self, device_id: str, label: str) -> Deferred[None]:
         """Give a device of the phone a label. Only a claimed device may change others."""
@@ -308,6 +318,24 @@ class Account:
     def remove_device(self, device_id: str) -> Deferred[None]:
         """Remove a device of the phone."""
         return self.ask("/devices/remove", device_id=device_id).addCallback(_nothing)
+
+    def waiting_device(self, user_code: str) -> Deferred[WaitingDevice]:
+        """The device that shows a code (:class:`Pairing`). Only a claimed device may let others in.
+
+        :param user_code: the letters, as somebody has typed them.
+        :return: a Deferred with the device. It fails with ``ErrorCode.CODE`` if none shows this code, and with
+            ``ErrorCode.RATE_LIMITED`` after five codes in ten minutes.
+        """
+        return self.ask("/pairing/look", user_code=user_code).addCallback(_read, WaitingDevice)
+
+    def accept_pairing(self, pairing_id: str, device_id: str, label: str = "") -> Deferred[None]:
+        """Let a device that waits in as this device of the phone. The person should have seen the code on it."""
+        asked = self.ask("/pairing/accept", pairing_id=pairing_id, device_id=device_id, label=label)
+        return asked.addCallback(_nothing)
+
+    def refuse_pairing(self, pairing_id: str) -> Deferred[None]:
+        """Refuse a device that waits."""
+        return self.ask("/pairing/refuse", pairing_id=pairing_id).addCallback(_nothing)
 
     def delete_call(self, room_id: str) -> Deferred[None]:
         """Delete a call from the phone's history."""
@@ -366,10 +394,10 @@ class Account:
                 raise
 
     def _logged_in(self, answer: Mapping[str, Any]) -> str:
-        token: str = _field(answer, "token", str)
+        token: str = read_field(answer, "token", str)
         # A server that knows only the seed sends neither.
-        expires_in = _field(answer, "expires_in", float | None)
-        secret = None if self._keep is None else _field(answer, "device_secret", str | None)
+        expires_in = read_field(answer, "expires_in", float | None)
+        secret = None if self._keep is None else read_field(answer, "device_secret", str | None)
         until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
         self._keep_now(Credentials(token, until, secret or self.credentials.secret))
         return token
@@ -384,7 +412,11 @@ def _nothing(_answer: object) -> None:
     """Ignore an answer without content."""
 
 
-def _field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
+def read_field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """Return a field of an answer.
+
+    :raises AccountError: it has none of this type.
+    """
     try:
         return msgspec.convert(answer.get(name), kind)
     except msgspec.ValidationError:

@@ -1,0 +1,101 @@
+/**
+ * Being let in by another device of one's phone: letters and a QR code to show, new ones whenever they are too old.
+ */
+
+import { ERROR } from "../client/account.js";
+import { Pairing } from "../client/pairing.js";
+import { duration } from "../shared/format.js";
+import { drawCode } from "../shared/link.js";
+import { nameFrom } from "./device_name.js";
+import { put } from "./elements.js";
+import * as identity from "./identity.js";
+import { sentenceOf } from "./sentences.js";
+
+/** Seconds until it is tried again while there is no code to be had. */
+const AGAIN = 5;
+
+/** This tab, as it waits. */
+export class Waiting {
+  #changed;
+  #isClosed = false;
+
+  /** The Pairing that is shown; null: there is none, and `problem` may say why. */
+  pairing = null;
+  /** A sentence (sentences.js), or null. */
+  problem = null;
+  isRefused = false;
+
+  /** @param {() => void} changed */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /** Wait. @returns {Promise<import("../client/index.js").Account | null>} logged in; null: nothing came of it */
+  async account() {
+    while (!this.#isClosed && !this.isRefused) {
+      try {
+        const pairing = await Pairing.begin({
+          site: location.origin,
+          name: nameFrom(navigator.userAgent),
+          keep: identity.keep,
+        });
+        this._tell(pairing, null);
+        if (this.#isClosed) pairing.close();
+        return await pairing.finished();
+      } catch (error) {
+        this.isRefused = error.code === ERROR.DEVICE;
+        if (this.isRefused) this._tell(null, ({ pairing }) => pairing.refused);
+        else if (error.code !== ERROR.CODE) await this._lack(error);
+      }
+    }
+    return null;
+  }
+
+  /** Wait no longer. */
+  close() {
+    this.#isClosed = true;
+    this.pairing?.close();
+  }
+
+  _lack(error) {
+    this._tell(null, sentenceOf(error));
+    return new Promise((resolve) => setTimeout(resolve, 1_000 * Math.max(AGAIN, error.retryAfter ?? 0)));
+  }
+
+  _tell(pairing, problem) {
+    [this.pairing, this.problem] = [pairing, problem];
+    if (!this.#isClosed) this.#changed();
+  }
+}
+
+/** What is shown of it. */
+export class WaitingView {
+  #elements;
+  #drawn = null;
+  #ticking = null;
+
+  /** @param {Object<string, HTMLElement>} elements of the page, by id */
+  constructor(elements) {
+    this.#elements = elements;
+  }
+
+  /** @param {Waiting | null} waiting null: it does not wait */
+  show(waiting, words) {
+    clearInterval(this.#ticking);
+    if (waiting === null) return;
+    const { pairing, problem, isRefused } = waiting;
+    this.#elements["pairing-shown"].hidden = pairing === null;
+    this.#elements["pairing-again"].hidden = !isRefused;
+    put(this.#elements["pairing-problem"], problem === null ? "" : problem(words));
+    if (pairing === null) return;
+    put(this.#elements["pairing-code"], pairing.userCode);
+    if (pairing !== this.#drawn) drawCode(this.#elements["pairing-picture"], pairing.link);
+    this.#drawn = pairing;
+    const count = () => {
+      const time = duration(pairing.expiresAt - Date.now());
+      put(this.#elements["pairing-left"], words.pairing.left({ time }));
+    };
+    count();
+    this.#ticking = setInterval(count, 1_000);
+  }
+}

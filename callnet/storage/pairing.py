@@ -1,0 +1,150 @@
+"""Devices that wait to be let in, in the database, so that every node knows them.
+
+Secrets and codes are known by their SHA-256. That hides a secret, which is random; a code could be found by trying
+all, but is worth nothing without a device of a phone, and after minutes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, case, func, select
+from twisted.internet.defer import Deferred
+
+from callnet.errors import RateLimited
+from callnet.model import DeviceAddress
+from callnet.storage.database import Database
+from callnet.storage.tables import Run, pairing, shared_time
+
+_TOLD_FOR: Final = 120.0
+"""Seconds for which a device can at least still hear the answer, once there is one."""
+_FULL_FOR: Final = 60
+"""Seconds after which to try again if too many wait."""
+
+_row = pairing.c
+_is_open: Final = _row.phone.is_(None) & ~_row.is_refused
+
+
+class NewPairing(Struct, frozen=True):
+    """A device that begins to wait."""
+
+    id: str
+    secret: bytes
+    """SHA-256 of the secret that it will have."""
+    code: bytes
+    """SHA-256 of the letters that it shows."""
+    name: str
+    """What it calls itself."""
+
+
+class OpenPairing(Struct, frozen=True):
+    """A device that waits."""
+
+    id: str
+    name: str
+    age: float
+    """Seconds since it began to."""
+
+
+class PairingState(Struct, frozen=True):
+    """What has become of a device that waits."""
+
+    is_refused: bool
+    device: DeviceAddress | None
+    """The device that it is now; ``None``: none yet."""
+
+
+class SqlPairings:
+    """Devices that wait. All methods raise :class:`callnet.errors.Unavailable` if the database cannot be reached.
+
+    :param most: the maximum number that is remembered at once.
+    """
+
+    def __init__(self, database: Database, run: Run, most: int) -> None:
+        self._database = database
+        self._run = run
+        self._most = most
+
+    def begin(self, new: NewPairing, now: float, valid_for: float) -> Deferred[bool]:
+        """Let a device wait; return whether its code was free.
+
+        :raises RateLimited: (the Deferred) too many wait.
+        """
+        return self._run(self._begin, new, now, valid_for)
+
+    def _begin(self, new: NewPairing, now: float, valid_for: float) -> bool:
+        with self._database.write() as connection:
+            time = shared_time(connection, now)
+            connection.execute(pairing.delete().where(_row.expires_at <= time))
+            if (connection.scalar(select(func.count()).select_from(pairing)) or 0) >= self._most:
+                raise RateLimited("too many devices wait to be paired", _FULL_FOR)
+            insert = self._database.insert_missing(pairing).values(
+                id=new.id,
+                secret=new.secret,
+                code=new.code,
+                name=new.name,
+                begun_at=time,
+                expires_at=time + valid_for,
+                is_refused=False,
+            )
+            return connection.scalar(insert.returning(_row.id)) is not None
+
+    def look(self, code: bytes, now: float) -> Deferred[OpenPairing | None]:
+        """The device that waits and shows a code."""
+        return self._run(self._look, code, now)
+
+    def _look(self, code: bytes, now: float) -> OpenPairing | None:
+        with self._database.read() as connection:
+            time = shared_time(connection, now)
+            wanted = select(_row.id, _row.name, (time - _row.begun_at).label("age"))
+            found = connection.execute(wanted.where(_row.code == code, _row.expires_at > time, _is_open)).first()
+        return None if found is None else OpenPairing(found.id, found.name, found.age)
+
+    def refuse(self, pairing_id: str, now: float) -> Deferred[bool]:
+        """Refuse a device; return whether it waited, or was refused already."""
+        return self._run(self._refuse, pairing_id, now)
+
+    def _refuse(self, pairing_id: str, now: float) -> bool:
+        with self._database.write() as connection:
+            time = shared_time(connection, now)
+            these = (_row.id == pairing_id, _row.expires_at > time, _row.phone.is_(None))
+            statement = pairing.update().where(*these).values(is_refused=True, expires_at=_told_until(time))
+            return connection.execute(statement).rowcount > 0
+
+    def state(self, secret: bytes, now: float) -> Deferred[PairingState | None]:
+        """What has become of the device with a secret; ``None``: it does not wait, or no more."""
+        return self._run(self._state, secret, now)
+
+    def _state(self, secret: bytes, now: float) -> PairingState | None:
+        wanted = select(_row.is_refused, _row.phone, _row.device_id)
+        with self._database.read() as connection:
+            time = shared_time(connection, now)
+            found = connection.execute(wanted.where(_row.secret == secret, _row.expires_at > time)).first()
+        if found is None:
+            return None
+        device = None if found.phone is None else DeviceAddress(found.phone, found.device_id)
+        return PairingState(found.is_refused, device)
+
+
+def accept(connection: Connection, pairing_id: str, device: DeviceAddress, now: float) -> tuple[bytes, bool] | None:
+    """Have a device that waits be this one, within a transaction.
+
+    :param now: see :func:`shared_time`.
+    :return: the SHA-256 of its secret, and whether it is this device only now; ``None``: no such device waits.
+    """
+    time = shared_time(connection, now)
+    this = (_row.id == pairing_id, _row.expires_at > time)
+    taken = pairing.update().where(*this, _is_open).values(**device._asdict(), expires_at=_told_until(time))
+    secret = connection.scalar(taken.returning(_row.secret))
+    if secret is not None:
+        return secret, True
+    again = select(_row.secret).where(*this, _row.phone == device.phone, _row.device_id == device.device_id)
+    secret = connection.scalar(again)
+    return None if secret is None else (secret, False)
+
+
+def _told_until(time: ColumnElement[float]) -> ColumnElement[float]:
+    """When an answer that is given now may be forgotten."""
+    told = time + _TOLD_FOR
+    return case((_row.expires_at > told, _row.expires_at), else_=told)

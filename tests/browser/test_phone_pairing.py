@@ -1,0 +1,130 @@
+"""The web phone lets another one in: a television shows letters, a phone types them, or is opened by their link."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import PhoneVisitor, phone
+from tests.browser.stage import Stage
+from tests.browser.test_phone_devices import await_names
+
+
+def unbroken(letters: str) -> str:
+    """The letters as they are shown within a sentence."""
+    return letters.replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
+class PairingTests(PhoneCase):
+    """Alice's phone, and a television that nobody has logged in."""
+
+    def begin(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor, str]:
+        """Log the phone in, and have the television show letters."""
+        alice, television = phone(stage, stage.browser(None)), phone(stage, stage.browser(None))
+        alice.log_in(*self.alice)
+        television.open()
+        television.await_scene("login")
+        television.press("pair")
+        return alice, television, self.letters(television)
+
+    def letters(self, television: PhoneVisitor) -> str:
+        """The letters that it shows."""
+        television.await_scene("pairing")
+        television.page.wait_for_selector("#pairing-shown:not([hidden])")
+        return television.text("pairing-code")
+
+    def type(self, visitor: PhoneVisitor, letters: str) -> None:
+        """Type letters in the settings, and press Enter."""
+        visitor.press("to-settings")
+        visitor.press("let-in")
+        visitor.page.keyboard.type(letters)
+        visitor.page.keyboard.press("Enter")
+
+    def test_typed(self) -> Deferred[None]:
+        """The phone asks about the letters that were typed, and names the television, which is in."""
+
+        def story(stage: Stage) -> None:
+            alice, television, letters = self.begin(stage)
+            self.assertRegex(letters, r"\A[B-Z]{4}-[B-Z]{4}\Z")
+            television.await_that("document.querySelector('#pairing-picture').width < 200")
+            self.assertRegex(television.text("pairing-left"), r"\ANew code in (10:00|9:\d\d)\Z")
+            self.type(alice, letters.lower().replace("-", " "))
+            alice.await_text("let-in-warning", f"only if you see {unbroken(letters)} on the screen")
+            self.assertRegex(alice.text("let-in-question"), "wants to use your number")
+            alice.await_that("document.activeElement.id === 'let-in-ask'")
+            alice.page.keyboard.press("Enter")  # who types on lets nobody in
+            alice.page.fill("#let-in-name", "Living room TV")
+            alice.press("let-in-accept")
+            alice.await_text("notice-text", "Living room TV can now use your number.")
+            television.await_scene("home", "online")
+            self.assertEqual(
+                (self.alice.phone, "Living room TV"), (television.text("self-phone"), television.text("self-device"))
+            )
+            alice.press("to-settings")  # nobody says when a device comes
+            await_names(alice, [f"{self.alice.device_id} This device", "Living room TV In use now"])
+            television.page.reload()
+            television.await_scene("home", "online")
+
+        return self.play(story)
+
+    def test_linked(self) -> Deferred[None]:
+        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not."""
+
+        def story(stage: Stage) -> None:
+            alice, _, letters = self.begin(stage)
+            alice.open(f"#pair={letters}")
+            alice.await_text("let-in-warning", unbroken(letters))
+            self.assertNotIn("#", alice.page.url)
+            alice.page.reload()
+            alice.await_scene("home", "online")
+            self.assertFalse(alice.is_visible("let-in-ask"))
+            bob = phone(stage, stage.browser(None))
+            bob.open(f"#pair={letters}")
+            bob.await_scene("login")
+            bob.fill_in(*self.bob)
+            bob.press("login-submit")
+            bob.await_text("let-in-warning", unbroken(letters))
+            bob.press("let-in-refuse")
+            bob.await_shown("notice")
+
+        return self.play(story)
+
+    def test_refused(self) -> Deferred[None]:
+        """A television that was refused says so, and shows new letters when told to; the old ones are wrong."""
+
+        def story(stage: Stage) -> None:
+            alice, television, letters = self.begin(stage)
+            self.type(alice, letters)
+            alice.await_shown("let-in-ask")
+            alice.press("let-in-refuse")
+            alice.await_text("notice-text", "was declined.")
+            television.await_text("pairing-problem", "The other phone declined.")
+            self.assertFalse(television.is_visible("pairing-shown"))
+            television.press("pairing-again")
+            self.assertNotEqual(letters, self.letters(television))
+            alice.press("let-in")
+            alice.page.fill("#let-in-code", letters)
+            alice.page.keyboard.press("Enter")
+            alice.await_text("notice-text", "No device is showing this code.")
+            television.press("pairing-back")
+            television.await_scene("login")
+
+        return self.play(story)
+
+    def test_remote_control(self) -> Deferred[None]:
+        """Arrows and OK lead from the login to the letters, and back."""
+
+        def story(stage: Stage) -> None:
+            television = phone(stage, stage.browser(None))
+            television.open()
+            television.await_scene("login")
+            for _ in range(3):
+                television.page.keyboard.press("ArrowDown")
+            television.await_that("document.activeElement.id === 'pair'")
+            television.page.keyboard.press("Enter")
+            self.letters(television)
+            television.await_that("document.activeElement.id === 'pairing-back'")
+            television.page.keyboard.press("Enter")
+            television.await_scene("login")
+
+        return self.play(story)
