@@ -1,8 +1,8 @@
 """The phone rings when it is closed: a real push service takes the message that the browser gets.
 
-Chromium subscribes at Google's servers alone. So a page here is given the subscription of a browser in Python, which
-reads what the daemon has sent to the push service; Chromium's service worker is delivered that by DevTools. A
-notification cannot be pressed from outside, so the worker is told that somebody has.
+Firefox subscribes there itself. Chromium does so at Google's servers alone: a page here is given the subscription of a
+browser in Python, which reads what the daemon has sent to the push service; Chromium's service worker is delivered that
+by DevTools. A notification cannot be pressed from outside, so the worker is told that somebody has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
-from playwright.sync_api import BrowserContext, CDPSession, Worker
+from playwright.sync_api import BrowserContext, CDPSession, Page, Worker
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.ssl import CertificateOptions
@@ -32,6 +32,7 @@ from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import CHROMIUM, Stage
 from tests.browser.visitor import PATIENCE
 from tests.support.daemon import Daemon
+from tests.support.firefox_push import PushServer
 from tests.support.push_browser import Browser as Subscriber
 
 reactor: Any = installed
@@ -62,6 +63,10 @@ _SUBSCRIBE: Final = """(subscription) => {
 _SHOWN: Final = """async () => (await self.registration.getNotifications()).map(
     ({ title, tag, silent, requireInteraction, actions, icon }) =>
         ({ title, tag, silent, requireInteraction, icon, actions: actions.map(({ title }) => title) }))"""
+_IN_A_PAGE: Final = """async () => {
+    const registration = await navigator.serviceWorker.getRegistration("/");
+    return (await registration.getNotifications()).map(({ title, tag }) => ({ title, tag }));
+}"""
 _PRESS: Final = """async (action) => {
     self.opened = [];
     self.clients.openWindow = async (url) => self.opened.push(url);
@@ -111,15 +116,19 @@ class PushService(Resource):
 class ClosedCase(BrowserCase):
     """A daemon with Web Push, and a push service of its own."""
 
+    def push_service(self) -> Resource:
+        """Make the push service."""
+        self.subscriber = Subscriber()
+        self.service = PushService(self.subscriber)
+        return self.service
+
     async def start_daemon(self) -> None:
         """Let the push service listen, and start the daemon, which trusts it."""
         folder = Path(self.mktemp())
         folder.mkdir()
         authority = folder / "authority.pem"
         authority.write_bytes(PAIR.chain[0].public_bytes(Encoding.PEM))
-        self.subscriber = Subscriber()
-        self.service = PushService(self.subscriber)
-        site = Site(self.service, logFormatter=lambda *_: "served")
+        site = Site(self.push_service(), logFormatter=lambda *_: "served")
         listening = reactor.listenSSL(0, site, SERVER_TLS, interface="127.0.0.1")
         self.addCleanup(listening.stopListening)
         self.host = f"localhost:{listening.getHost().port}"
@@ -133,6 +142,10 @@ class ClosedCase(BrowserCase):
         )
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
+
+
+class ChromiumCase(ClosedCase):
+    """Bob has Chromium."""
 
     def profile(self, stage: Stage, camera: Camera | None = None) -> BrowserContext:
         """A profile whose owner allows notifications."""
@@ -195,7 +208,7 @@ class Closed:
         return opened
 
 
-class ClosedTests(ClosedCase):
+class ClosedTests(ChromiumCase):
     """Bob's phone rings when it is closed; Alice calls."""
 
     def begin(self, stage: Stage) -> tuple[PhoneVisitor, BrowserContext]:
@@ -383,3 +396,61 @@ class ClosedTests(ClosedCase):
             self.assertTrue(bob.page.is_disabled("#closed-switch"))
 
         return self.play(story)
+
+
+class FirefoxTests(ClosedCase):
+    """Bob has Firefox, which subscribes by itself."""
+
+    def push_service(self) -> Resource:
+        """Make the push service, which Firefox connects to."""
+        self.server = PushServer()
+        listening = reactor.listenTCP(0, self.server.sockets, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        self.sockets = f"ws://127.0.0.1:{listening.getHost().port}/"
+        return self.server
+
+    def test_rings(self) -> Deferred[None]:
+        """It says who calls, and then that the call was missed: nothing is made up between the two phones."""
+
+        def story(stage: Stage) -> None:
+            self.server.origin = f"https://{self.host}"
+            preferences: dict[str, Any] = {
+                "dom.push.serverURL": self.sockets,
+                "dom.push.testing.allowInsecureServerURL": True,
+                "dom.push.connection.enabled": True,
+                "permissions.default.desktop-notification": 1,
+                "alerts.useSystemBackend": False,  # a machine without a desktop has none
+            }
+            profile = stage.profile(stage.firefox(**preferences))
+            alice, bob = phone(stage, stage.browser(Camera.RED)), tab(stage, profile)
+            alice.log_in(*ALICE)
+            bob.log_in(*BOB)
+            bob.add_contact(ALICE.phone, "Alice")
+            alice.add_contact(BOB.phone, "Bob")
+            bob.press("to-settings")
+            bob.page.check("#closed-switch")
+            bob.await_text("closed-state", "even when")
+            other = profile.new_page()
+            other.goto(f"{stage.site_url}/nothing")
+            bob.page.close()
+            alice.await_contact(BOB.phone, online=False)
+            alice.call(BOB.phone)
+            call = await_notification(other, "Alice is calling")
+            alice.press("cancel")
+            self.assertEqual(call, await_notification(other, "Missed call from Alice."))
+            again = tab(stage, profile)
+            again.open(f"#answer={call}")
+            again.await_text("notice-text", "Missed call from Alice.")
+
+        return self.play(story)
+
+
+def await_notification(page: Page, title: str) -> str:
+    """Wait until this is the only notification. Returns its call."""
+    deadline = time.monotonic() + PATIENCE / 1_000
+    while time.monotonic() < deadline:
+        shown = page.evaluate(_IN_A_PAGE)
+        if [one["title"] for one in shown] == [title]:
+            return str(shown[0]["tag"])
+        page.wait_for_timeout(50)
+    raise AssertionError(f"in the end it shows {shown}")
