@@ -130,14 +130,13 @@ class WakeRequests:
         """
         state = call.state
         if isinstance(state, Ringing):
-            work = self._wake if call.version == 1 else None
+            is_news, work = call.version == 1, self._wake
         elif isinstance(state, Active):
-            work = self._withdraw if isinstance(event, (events.Accept, events.Place)) else None
+            is_news, work = isinstance(event, (events.Accept, events.Place)), self._withdraw
         else:
-            work = self._withdraw if isinstance(state.was, Ringing) else None
-        if work is not None:
-            for device in call.woken:
-                or_else(begin(work(call, device)), _log_unless_unavailable)
+            is_news, work = isinstance(state.was, Ringing), self._withdraw
+        for device in call.woken if is_news else ():
+            or_else(begin(work(call, device)), _log_unless_unavailable)
 
     async def _wake(self, call: CallRecord, device: DeviceAddress) -> None:
         message = await self._message(call, device, None)

@@ -89,9 +89,14 @@ class Browsers:
         return self._shared((camera, cameras), partial(self.start, camera, cameras))
 
     def firefox(self) -> Browser:
-        """Firefox, whose own camera shows a colour that changes all the time."""
-        launch = partial(self._playwright.firefox.launch, channel="moz-firefox", executable_path=FIREFOX)
-        return self._shared((FIREFOX,), partial(launch, firefox_user_prefs=_FIREFOX))
+        """Firefox, as :meth:`Stage.firefox` says."""
+        return self._shared((FIREFOX,), self.start_firefox)
+
+    def start_firefox(self, **preferences: str | float | bool) -> Browser:
+        """Start Firefox, for a single user."""
+        return self._playwright.firefox.launch(
+            channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs={**_FIREFOX, **preferences}
+        )
 
     def _shared(self, kind: tuple[object, ...], start: Callable[[], Browser]) -> Browser:
         browser = self._running.get(kind)
@@ -146,9 +151,16 @@ class Stage:
         self._exits.callback(browser.close)
         return browser
 
-    def firefox(self) -> Browser:
-        """Firefox, whose own camera shows a colour that changes all the time."""
-        return self._browsers.firefox()
+    def firefox(self, **preferences: str | float | bool) -> Browser:
+        """Firefox, whose own camera shows a colour that changes all the time.
+
+        :param preferences: one that has some of its own serves this test alone.
+        """
+        if not preferences:
+            return self._browsers.firefox()
+        browser = self._browsers.start_firefox(**preferences)
+        self._exits.callback(browser.close)
+        return browser
 
     def visitor(
         self,

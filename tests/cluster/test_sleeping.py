@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred, succeed
 from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Policy, Preferences
-from callnet.model import DeviceAddress, Reason
-from tests.cluster.case import ANN, GRACE, TV
+from callnet.model import DeviceAddress, Reason, RoomId
+from tests.cluster.case import ANN, GRACE, PAD, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
 
 WAKES = Policy(wakes=frozenset([TV.device_id]))
@@ -19,12 +19,15 @@ class SleepingTests(SimulatedCase):
 
     def make_world(self) -> World:
         """Make one whose nodes can wake devices."""
+        self.ended: list[Reason] = []
+        self.rooms: list[RoomId] = []
         return World(self.server, self.prefix, self.settings, wake=self.wake)
 
     def wake(self, device: DeviceAddress, message: WakeMessage) -> Deferred[DeliveryResult]:
         """Record the devices to wake, and the ends of their ringing."""
         if message.ended is None:
             self.woken.append(device)
+            self.rooms.append(message.room)
         else:
             self.ended.append(message.ended)
         return succeed(self.fate)
@@ -32,7 +35,6 @@ class SleepingTests(SimulatedCase):
     async def asleep(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Let the television fall asleep."""
         self.woken: list[DeviceAddress] = []
-        self.ended: list[Reason] = []
         self.fate = DeliveryResult.TAKEN
         here, there = await self.start(), await self.start()
         tv = await self.phone(TV, there)
@@ -89,6 +91,36 @@ class SleepingTests(SimulatedCase):
         ann = await self.phone(ANN, here)
         ann.calls(TV)
         await self.hears(ann, "call_failed:offline")
+
+    async def test_withdrawn(self) -> None:
+        """It is told by the node of the device that ends the call, whichever that is, if it has not come; and once."""
+        here, there = await self.asleep()
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
+        await self.until(lambda: self.woken)
+        ann.hangs_up(self.rooms[-1])
+        await self.until(lambda: self.ended == [Reason.CANCELLED])
+        pad = await self.phone(PAD, there)
+        ann.calls(DeviceAddress(TV.phone, "*"))
+        await self.hears(pad, "called")
+        pad.accepts()
+        await self.until(lambda: self.ended == [Reason.CANCELLED, Reason.ANSWERED_ELSEWHERE])
+        frame = await self.hears(ann, "call_success")
+        ann.hangs_up(frame["room_id"])
+        await self.hears(pad, "calling_be_hangup:hangup")
+        self.assertEqual(2, len(self.ended))
+
+    async def test_refused_apart(self) -> None:
+        """It refuses at any node without its connection, by the room id that it was told."""
+        here, there = await self.asleep()
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
+        await self.until(lambda: self.woken)
+        for room, refused in (("f" * 32, False), (self.rooms[-1], True), (self.rooms[-1], False)):
+            asked = there.rooms.wake_requests.refuse(TV, lambda known, room=room: known == room)
+            self.assertIs(refused, await self.result_of(Deferred.fromCoroutine(asked)))
+        await self.hears(ann, "call_refuse:refused")
+        self.assertEqual([], self.ended)
 
     async def test_both_nodes_start_anew(self) -> None:
         """A node that begins makes it known."""

@@ -108,7 +108,8 @@ export class Waking {
     browser.set("rings", null);
     await window.caches?.delete(PLACE);
     const registration = await navigator.serviceWorker?.getRegistration("/");
-    await registration?.unregister(); // and with it the subscription
+    for (const shown of (await registration?.getNotifications()) ?? []) shown.close();
+    await (await registration?.pushManager.getSubscription())?.unsubscribe();
   }
 
   /** Let the worker speak with these words. */
@@ -154,7 +155,8 @@ export class Waking {
   async _register(account) {
     await leave("/words", this.#words);
     await navigator.serviceWorker.register(WORKER, { updateViaCache: "none" });
-    const { pushManager } = await navigator.serviceWorker.ready;
+    const { pushManager, active } = await navigator.serviceWorker.ready;
+    active.postMessage({ event: "here", phone: account.phone, device_id: account.deviceId });
     let subscription = await pushManager.getSubscription();
     if (subscription !== null && base64url(subscription.options.applicationServerKey) !== this.#key) {
       await subscription.unsubscribe();

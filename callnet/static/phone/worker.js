@@ -17,7 +17,10 @@ const PAUSES = [0, 1_000, 3_000];
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("push", (event) => event.waitUntil(hear(event.data.json())));
-self.addEventListener("message", (event) => event.waitUntil(hear(event.data)));
+self.addEventListener("message", (event) => {
+  const { data, source } = event;
+  event.waitUntil(data.event === "here" ? leave("/window", { ...data, id: source.id }) : hear(data));
+});
 self.addEventListener("notificationclick", (event) => {
   const { action, notification } = event;
   notification.close();
@@ -30,7 +33,7 @@ self.addEventListener("notificationclick", (event) => {
  */
 async function hear(message) {
   const { ticket, ...call } = message;
-  await (await caches.open(PLACE)).put("/call", new Response(JSON.stringify(call)));
+  await leave("/call", call);
   if ((await windowOf(message))?.visibilityState === "visible") return;
   const texts = (await kept(PLACE, "/words")) ?? WORDLESS;
   const name = message.from_name || message.from_phone;
@@ -91,16 +94,20 @@ async function open(message) {
 }
 
 /**
- * The window that is the device of a message, or null: it holds a lock with the device's name (identity.js).
+ * The window that is the device of a message, by what it has said, or null.
  * @param {object} message
  */
 async function windowOf({ phone, device_id }) {
-  const locks = await navigator.locks?.query();
-  const lock = locks?.held.find(({ name }) => name === `callnet.device.${phone}.${device_id}`);
-  return (lock && (await self.clients.get(lock.clientId))) ?? null;
+  const found = await kept(PLACE, "/window");
+  if (found === null || found.phone !== phone || found.device_id !== device_id) return null;
+  return (await self.clients.get(found.id)) ?? null;
 }
 
 async function kept(place, name) {
   const found = await (await caches.open(place)).match(name);
   return found ? found.json() : null;
+}
+
+async function leave(name, content) {
+  await (await caches.open(PLACE)).put(name, new Response(JSON.stringify(content)));
 }
