@@ -341,7 +341,8 @@ class LimitTests(PairingCase):
 
     def test_address(self) -> None:
         """The number of pairings from an address is limited, and so is that of their questions."""
-        limits = PairingLimits(LimitSettings(pairings_an_hour_from_an_address=2), LimitsAlone(lambda: 0.0), INTERVAL)
+        settings = LimitSettings(pairings_an_hour_from_an_address=2)
+        limits = PairingLimits(settings, LimitsAlone(lambda: 0.0), INTERVAL)
 
         def outcome(made: Any) -> bool:
             return self.successResultOf(Deferred.fromCoroutine(made).addCallbacks(lambda _: True, lambda _: False))
@@ -350,6 +351,10 @@ class LimitTests(PairingCase):
         self.assertEqual([True] * 3, [outcome(limits.begin("127.0.0.1")) for _ in range(3)])
         polls = [outcome(limits.poll("192.0.2.1", str(number))) for number in range(25)]
         self.assertEqual([True] * 24 + [False], polls)
+        settings.pairings_an_hour_from_an_address = 0
+        limits.changed()
+        self.assertTrue(outcome(limits.begin("192.0.2.1")))
+        self.assertTrue(outcome(limits.poll("192.0.2.1", "x")))
 
     def test_all(self) -> None:
         """The number of devices that wait is bounded; those that have given up make room."""
