@@ -92,7 +92,7 @@ class PairingContract(DatabaseCase):
         return self.check(test)
 
     def test_bound(self) -> Deferred[None]:
-        """No more than so many are remembered, whatever becomes of them; those that are too old make room."""
+        """At most so many are remembered, accepted and refused ones among them; those that are too old make room."""
 
         async def test() -> None:
             for number in range(MOST):
