@@ -49,7 +49,7 @@ class PairingTests(PhoneCase):
             alice, television, letters = self.begin(stage)
             self.assertRegex(letters, r"\A[B-Z]{4}-[B-Z]{4}\Z")
             television.await_that("document.querySelector('#pairing-picture').width < 200")
-            self.assertRegex(television.text("pairing-left"), r"\ANew code in (10:00|9:\d\d)\Z")
+            self.assertRegex(television.text("pairing-left"), r"New code in (10:00|9:\d\d)\Z")
             self.type(alice, letters.lower().replace("-", " "))
             alice.await_text("let-in-warning", f"only if you see {unbroken(letters)} on the screen")
             self.assertRegex(alice.text("let-in-question"), "wants to use your number")
