@@ -55,7 +55,7 @@ class BegunPairing(Struct, frozen=True):
 
 
 class PairingResult(Struct, frozen=True):
-    """What has become of a device that waits. Both are ``null`` while nobody has let it in."""
+    """The outcome for a device that waits. Both are ``null`` while nobody has let it in."""
 
     phone: Annotated[str, PHONE] | None
     device_id: Annotated[str, DEVICE_ID] | None
@@ -67,7 +67,7 @@ class WaitingDevice(Struct, frozen=True):
 
     pairing_id: Annotated[str, PAIRING_ID]
     name: Annotated[str, LABEL]
-    """What it calls itself, or the empty string. It may be untrue."""
+    """The name that it gives itself, or the empty string. It may be untrue."""
     age: Annotated[int, NOT_NEGATIVE]
     """Seconds since it began to wait."""
 

@@ -258,7 +258,7 @@ class PairingLimits:
     _CODES: Final = 5
     """The number of codes that the devices of a phone may look for at once ..."""
     _CODES_TIME: Final = 600.0
-    """... and in so many seconds as many again."""
+    """... and the seconds in which as many may come again."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits, interval: float) -> None:
         self._settings = settings

@@ -35,7 +35,7 @@ class NewPairing(Struct, frozen=True):
     code: bytes
     """SHA-256 of the letters that it shows."""
     name: str
-    """What it calls itself."""
+    """The name that it gives itself."""
 
 
 class OpenPairing(Struct, frozen=True):
@@ -48,7 +48,7 @@ class OpenPairing(Struct, frozen=True):
 
 
 class PairingState(Struct, frozen=True):
-    """What has become of a device that waits."""
+    """The state of a device that waits."""
 
     is_refused: bool
     device: DeviceAddress | None
@@ -113,7 +113,7 @@ class SqlPairings:
             return connection.execute(statement).rowcount > 0
 
     def state(self, secret: bytes, now: float) -> Deferred[PairingState | None]:
-        """What has become of the device with a secret; ``None``: it does not wait, or no more."""
+        """The state of the device with a secret; ``None``: it does not wait, or no more."""
         return self._run(self._state, secret, now)
 
     def _state(self, secret: bytes, now: float) -> PairingState | None:

@@ -142,7 +142,7 @@ class BeginPairingRequest(Struct, frozen=True):
     """``POST /pairing/begin``, by a device that has no phone yet."""
 
     name: str = ""
-    """What it calls itself."""
+    """The name that the device gives itself."""
 
 
 class PollPairingRequest(Struct, frozen=True):

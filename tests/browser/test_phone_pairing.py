@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from tests.browser.case import in_reactor
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import await_names
+from tests.support.devices import log_in, service_of
 
 
 def unbroken(letters: str) -> str:
@@ -47,7 +49,7 @@ class PairingTests(PhoneCase):
             alice, television, letters = self.begin(stage)
             self.assertRegex(letters, r"\A[B-Z]{4}-[B-Z]{4}\Z")
             television.await_that("document.querySelector('#pairing-picture').width < 200")
-            self.assertRegex(television.text("pairing-left"), r"\ANew code in (10:00|9:\d\d)\Z")
+            self.assertRegex(television.text("pairing-left"), r"New code in (10:00|9:\d\d)\Z")
             self.type(alice, letters.lower().replace("-", " "))
             alice.await_text("let-in-warning", f"only if you see {unbroken(letters)} on the screen")
             self.assertRegex(alice.text("let-in-question"), "wants to use your number")
@@ -108,6 +110,32 @@ class PairingTests(PhoneCase):
             alice.await_text("notice-text", "No device is showing this code.")
             television.press("pairing-back")
             television.await_scene("login")
+
+        return self.play(story)
+
+    def test_name_in_use(self) -> Deferred[None]:
+        """A name that another device of the phone has gets a number."""
+
+        def story(stage: Stage) -> None:
+            alice, television, letters = self.begin(stage)
+            self.type(alice, letters)
+            alice.await_shown("let-in-ask")
+            alice.page.fill("#let-in-name", self.alice.device_id)
+            alice.press("let-in-accept")
+            television.await_scene("home")
+            self.assertEqual(f"{self.alice.device_id} 2", television.text("self-device"))
+
+        return self.play(story)
+
+    def test_unclaimed(self) -> Deferred[None]:
+        """A device without a secret, whose name others may use, too, is told that it lets nobody in."""
+
+        def story(stage: Stage) -> None:
+            in_reactor(lambda: log_in(service_of(self.daemon), *self.bob))
+            bob = phone(stage, stage.browser(None))
+            bob.log_in(*self.bob)
+            self.type(bob, "BCDF-GHJK")
+            bob.await_text("notice-text", "This device isn’t allowed to add other devices.")
 
         return self.play(story)
 

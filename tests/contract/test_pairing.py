@@ -59,7 +59,7 @@ class PairingContract(DatabaseCase):
         await answer.addCallbacks(lambda _: self.fail("not refused"), lambda failure: failure.trap(error))
 
     async def state(self, number: int) -> PairingState | None:
-        """What another node says of it."""
+        """The state that another node knows of it."""
         return await self.other.state(new(number).secret, NOW)
 
     def test_begin(self) -> Deferred[None]:
@@ -92,7 +92,7 @@ class PairingContract(DatabaseCase):
         return self.check(test)
 
     def test_bound(self) -> Deferred[None]:
-        """No more than so many are remembered, whatever becomes of them; those that are too old make room."""
+        """A limited number is remembered, accepted and refused ones among them; those that are too old make room."""
 
         async def test() -> None:
             for number in range(MOST):

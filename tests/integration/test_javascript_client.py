@@ -147,7 +147,7 @@ class PackageTests(SynchronousTestCase):
     def test_readme(self) -> None:
         """Its README names every method and event that there is, and no other."""
         readme = (CLIENT / "README.md").read_text(encoding="utf-8")
-        for name in ("account", "device", "call", "room"):
+        for name in ("account", "pairing", "device", "call", "room"):
             types = (CLIENT / "types" / f"{name}.d.ts").read_text(encoding="utf-8")
             for method in re.findall(r"^    ([a-z]\w*)\(", types, re.MULTILINE):
                 if method not in ("constructor", "forget"):

@@ -126,7 +126,7 @@ class PairingTests(SynchronousTestCase):
         self.assert_in(finished)
 
     def test_too_soon(self) -> None:
-        """Who asks twice at once is told to wait, and waits."""
+        """A device that asks twice at once is told to wait, and waits."""
         finished = [self.pairing.finished() for _ in range(3)]
         self.wait(INTERVAL)
         self.accept()
@@ -135,7 +135,7 @@ class PairingTests(SynchronousTestCase):
             self.successResultOf(one)
 
     def test_cancelled(self) -> None:
-        """Who gives up asks no more."""
+        """A cancelled wait asks nothing more."""
         finished = self.pairing.finished()
         self.wait(INTERVAL)
         finished.cancel()

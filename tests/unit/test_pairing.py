@@ -72,7 +72,7 @@ class PairingCase(ApiTestCase):
         return found
 
     def poll(self, begun: dict[str, Any]) -> Any:
-        """What the device hears that waits: the device that it is, ``None``, or the errorCode."""
+        """The answer to the device that waits: the device that it is, ``None``, or the errorCode."""
         self.fixture.clock.advance(INTERVAL)
         answer = self.post(POLL, {"device_secret": begun["device_secret"]}).json()
         if answer["errorCode"]:
@@ -124,7 +124,7 @@ class PairingTests(PairingCase):
         self.assertEqual(2, len(self.ask(DEVICES, token=self.token)["devices"]))
 
     def test_late_answer(self) -> None:
-        """Who is accepted in the last moment has time to hear of it."""
+        """A device that is accepted in the last moment has time to hear of it."""
         begun = self.ask(BEGIN)
         pairing_id = self.find(begun["user_code"])
         self.fixture.clock.advance(VALID_FOR - 1)
@@ -241,7 +241,7 @@ class InOtpTests(PairingTests):
 
 
 class RefusalTests(PairingCase):
-    """Who may not, and what is not acceptable."""
+    """Requests that are refused."""
 
     def test_unclaimed(self) -> None:
         """A device without a secret, which anybody could pose as, lets nobody in."""
@@ -273,7 +273,7 @@ class RefusalTests(PairingCase):
         self.assertIsNone(self.poll(begun))
 
     def test_wrong_fields(self) -> None:
-        """What is not acceptable is refused in clear words, and changes nothing."""
+        """Fields that are not acceptable are refused in clear words, and change nothing."""
         begun = self.ask(BEGIN, name="x" * DEVICE_LABEL_MAX)
         pairing_id = self.find(begun["user_code"])
         for name in (7, None, "x" * (DEVICE_LABEL_MAX + 1), "a\0", "\ud800"):
@@ -303,7 +303,7 @@ class RefusalTests(PairingCase):
 
 
 class LimitTests(PairingCase):
-    """What strangers can make grow, and how often they may guess."""
+    """Limits on guesses, and on all that strangers can make grow."""
 
     def test_codes(self) -> None:
         """The devices of a phone look for five codes, right or wrong, and for one more every two minutes."""
@@ -321,7 +321,7 @@ class LimitTests(PairingCase):
         self.assertEqual(0, self.code_of(LOOK, token=self.claimed(FRIEND, "tv"), user_code=codes[0]))
 
     def test_misspelt(self) -> None:
-        """What cannot be a code is no try."""
+        """A text that cannot be a code is no try."""
         for text in ("", "BBBB", "BBBB-BBBA", "B" * 9, "B" * 100, MARK, "１２３４５６７８"):
             self.assertEqual(7, self.code_of(LOOK, token=self.token, user_code=text), text)
         self.assertEqual(0, self.code_of(LOOK, token=self.token, user_code=self.ask(BEGIN)["user_code"]))
@@ -341,7 +341,8 @@ class LimitTests(PairingCase):
 
     def test_address(self) -> None:
         """The number of pairings from an address is limited, and so is that of their questions."""
-        limits = PairingLimits(LimitSettings(pairings_an_hour_from_an_address=2), LimitsAlone(lambda: 0.0), INTERVAL)
+        settings = LimitSettings(pairings_an_hour_from_an_address=2)
+        limits = PairingLimits(settings, LimitsAlone(lambda: 0.0), INTERVAL)
 
         def outcome(made: Any) -> bool:
             return self.successResultOf(Deferred.fromCoroutine(made).addCallbacks(lambda _: True, lambda _: False))
@@ -350,6 +351,10 @@ class LimitTests(PairingCase):
         self.assertEqual([True] * 3, [outcome(limits.begin("127.0.0.1")) for _ in range(3)])
         polls = [outcome(limits.poll("192.0.2.1", str(number))) for number in range(25)]
         self.assertEqual([True] * 24 + [False], polls)
+        settings.pairings_an_hour_from_an_address = 0
+        limits.changed()
+        self.assertTrue(outcome(limits.begin("192.0.2.1")))
+        self.assertTrue(outcome(limits.poll("192.0.2.1", "x")))
 
     def test_all(self) -> None:
         """The number of devices that wait is bounded; those that have given up make room."""

@@ -113,7 +113,7 @@ class WaitingDevice(Struct, frozen=True):
 
     pairing_id: str
     name: str = ""
-    """What it calls itself. It may be untrue."""
+    """The name that it gives itself. It may be untrue."""
     age: int = 0
     """Seconds since it began to wait."""
 
