@@ -70,7 +70,7 @@ def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Plac
         caller = tx.device(event.caller)
         if caller is not None and caller.room != call.room:
             _leave_first(tx, call, caller)
-        _accept(tx, call, event.caller, event.extended, by_calling=True)
+        _accept(tx, call, Active(event.caller, tx.now, by_calling=True), event.extended)
         return Accepted(call.room_for(event.caller), call.caller)
     _go_on_to_another(tx, call, event)
     return free_calls(tx, None, event)
@@ -163,18 +163,9 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
     # A page on another node, which cannot look the alias up, would wait in a room made up by hand.
     has_aliases = len(addresses) > 1 and not tx.records.alone
     aliases = [(one, alias_of(event.secret, number)) for number, one in enumerate(addresses)] if has_aliases else ()
-    call = CallRecord(
-        room,
-        0,
-        Ringing(addresses, awaited_until),
-        event.caller,
-        event.target,
-        addresses,
-        tx.now,
-        extended=(event.caller,) if event.extended else (),
-        aliases=tuple(aliases),
-    )
-    tx.put_call(call, call.state, *addresses)
+    speak = (event.caller,) if event.extended else ()
+    call = CallRecord(room, 0, Ringing(addresses, awaited_until), event.caller, event.target, addresses, tx.now)
+    tx.put_call(call, call.state, *addresses, extended=speak, aliases=tuple(aliases))
     tx.put_in(room, rung if caller is None else (caller, *rung))
     asleep = () if all(map(_connected, rung)) else [one.address for one in rung if one.can_be_woken]
     return Rings(room, tuple(asleep))
@@ -230,7 +221,7 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
         return None  # it is rung on a newer connection
     if device is not None and device.room != call.room:
         _leave_first(tx, call, device)
-    _accept(tx, call, event.device, event.extended, by_itself=event.by_itself)
+    _accept(tx, call, Active(event.device, tx.now, by_itself=event.by_itself), event.extended)
     return None
 
 
@@ -249,17 +240,9 @@ def _leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord) -> N
     tx.put_in(second.room, (device,))
 
 
-def _accept(
-    tx: Transaction,
-    call: CallRecord[Ringing],
-    callee: DeviceAddress,
-    extended: bool,
-    by_calling: bool = False,
-    by_itself: bool = False,
-) -> None:
-    speak = (*call.extended, callee) if extended else call.extended
-    state = Active(callee, tx.now, by_calling, by_itself)
-    tx.put_call(call, state, call.caller, *filter(callee.__ne__, call.state.devices), extended=speak)
+def _accept(tx: Transaction, call: CallRecord[Ringing], state: Active, extended: bool) -> None:
+    speak = (*call.extended, state.callee) if extended else call.extended
+    tx.put_call(call, state, call.caller, *filter(state.callee.__ne__, call.state.devices), extended=speak)
 
 
 def answered_accepted(
