@@ -14,7 +14,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import began_at, ending_reason
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
@@ -519,23 +518,23 @@ def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Si
         tx.put_call(call, replace(call.state, signalled=True))
 
 
-def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> TooLate:
+def unknown_pulled(tx: Transaction, _: None, event: events.Pulled) -> TooLate:
     """Nothing; the device is told that the call is over."""
     return TooLate(Reason.EXPIRED)
 
 
-def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotYours:
+def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: events.Pulled) -> NotYours:
     """Nothing; the device is told that it cannot take it over."""
     return NotYours()
 
 
-def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> TooLate | NotYours:
+def over_pulled(tx: Transaction, call: CallRecord[Over], event: events.Pulled) -> TooLate | NotYours:
     """Nothing; the device is told that the call is over."""
     is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.target).phone)
     return TooLate(ending_reason(call, event.device)) if is_of_phone else NotYours()
 
 
-def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotYours:
+def active_pulled(tx: Transaction, call: CallRecord[Active], event: events.Pulled) -> Accepted | NotYours:
     """The device replaces the other one of its phone, which is told."""
     device, comes = tx.device(event.device), event.device
     if comes in call.parties:
