@@ -50,6 +50,7 @@ Answer: TypeAlias = events.Accept | events.Refuse
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
+_log_ringing = logged_unless_unavailable(log, "failed to ring a call again")
 
 
 class RoomManager:
@@ -337,7 +338,7 @@ class RoomManager:
         for call in changes.calls:
             if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
                 if call.version == 1:
-                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_unless_unavailable)
+                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_ringing)
                 else:
                     self._retries.keep(events.Unreachable(call.room, call.version))
 
