@@ -74,21 +74,15 @@ class CallCounts:
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count the result of an event."""
-        if threshold.has_details:
-            for call in calls:
-                log.debug(
-                    "call {call}: {state} {reason}",
-                    call=log_name(call.room),
-                    state=call.state.word,
-                    reason=None if call.end is None else call.end.reason,
-                )
         for call in calls:
             state = call.state
+            if threshold.has_details:
+                reason = state.reason if isinstance(state, Over) else None
+                log.debug("call {call}: {state} {reason}", call=log_name(call.room), state=state.word, reason=reason)
             if isinstance(state, Over):
                 self.ended[state.reason] += 1
                 if isinstance(event, events.WHEN_DUE):
-                    reason = state.reason.value
-                    log.info("call {call} timed out: {reason}", call=log_name(call.room), reason=reason)
+                    log.info("call {call} timed out: {reason}", call=log_name(call.room), reason=state.reason.value)
                 if state.reason not in _MEANT:
                     self.recent.append(FailedCall(state.at, call.caller, call.target, state.reason, call.room))
                 continue

@@ -33,11 +33,15 @@ Respond: TypeAlias = Callable[[Outcome, CallRecord | None], object]
 class OutcomeWaiters:
     """The waiters for outcomes: at most one for each call and for each caller."""
 
-    def __init__(self, counts: CallCounts) -> None:
+    def __init__(self, counts: CallCounts, clock: IReactorTime, retries: Retries) -> None:
         self._counts = counts
+        self._clock = clock
+        self._retries = retries
         self.waiting: Final[dict[RoomId, Respond]] = {}
         """Callbacks by room, each called once with the outcome of the call, possibly before the call is placed."""
         self._placed: dict[DeviceAddress, RoomId] = {}
+        self.offline: Final[set[DeviceAddress]] = set()
+        """Callers that will be told that the callee is offline."""
 
     def placed(self, caller: DeviceAddress, room: RoomId) -> None:
         """Record that ``caller`` placed the call. It waits for this one only."""
@@ -63,42 +67,29 @@ class OutcomeWaiters:
         if session is not None and not is_all:
             session.deliver(call)
 
+    def tell_at(self, at: float, caller: DeviceAddress, room: RoomId, outcome: Failed) -> None:
+        """Report that the callee is offline at a time in seconds on the reactor's clock, or now if that is past."""
+        self.placed(caller, room)
+        self.offline.add(caller)
+        left = at - self._clock.seconds()
+        if left <= 0.0:
+            self._tell_offline(None, caller, room, outcome)
+        else:
+            self._retries.pause(left).addCallbacks(self._tell_offline, _log_offline, (caller, room, outcome))
+
+    def _tell_offline(self, _: None, caller: DeviceAddress, room: RoomId, outcome: Failed) -> None:
+        if self._placed.get(caller) == room:
+            del self._placed[caller]
+            self.offline.discard(caller)
+            self.waiting.pop(room)(outcome, None)
+
     def withdraw(self, caller: DeviceAddress) -> None:
         """Withdraw the waiter for the call of ``caller``."""
+        self.offline.discard(caller)
         room = self._placed.pop(caller, None)
         respond = None if room is None else self.waiting.pop(room, None)
         if respond is not None:
             respond(Withdrawn(), None)
-
-
-class OfflineAnswers:
-    """Delayed ``offline`` answers, at most one for each caller: a new call withdraws the answer to the previous one, as
-    if that had rung.
-    """
-
-    def __init__(self, clock: IReactorTime, retries: Retries) -> None:
-        self._clock = clock
-        self._retries = retries
-        self.owed: Final[dict[DeviceAddress, Failed]] = {}
-        """Keyed by caller."""
-
-    def tell_at(self, at: float, caller: DeviceAddress, outcome: Failed, respond: Respond) -> None:
-        """Answer the caller at a time in seconds on the reactor's clock, or now if that is past."""
-        left = at - self._clock.seconds()
-        if left <= 0.0:
-            respond(outcome, None)
-        else:
-            self.owed[caller] = outcome
-            self._retries.pause(left).addCallbacks(self._tell, _log_offline, (caller, outcome, respond))
-
-    def withdraw(self, caller: DeviceAddress) -> None:
-        """Withdraw the caller's answer."""
-        self.owed.pop(caller, None)
-
-    def _tell(self, _: None, caller: DeviceAddress, outcome: Failed, respond: Respond) -> None:
-        if self.owed.get(caller) is outcome:
-            del self.owed[caller]
-            respond(outcome, None)
 
 
 _AT_ONCE: Final = 50

@@ -28,7 +28,7 @@ AGAIN: Final = 0.5
 """Seconds between attempts for kept events."""
 
 log = Logger()
-_log_ending = logged_unless_unavailable(log, "failed to retry a hangup")
+_log_retries = logged_unless_unavailable(log, "failed to retry an event")
 """Waiting ends with ``Unavailable`` when the node stops."""
 
 
@@ -65,12 +65,16 @@ class Retries:
         if self._stopped:
             return
         self.kept[event if key is None else key] = event
-        self._try_again()
+        if not self._trying:
+            self._trying = True
+            Deferred.fromCoroutine(self._try_all()).addErrback(_log_retries)
 
     def keep_failed(self, event: events.Event, failure: Failure, key: Hashable | None = None) -> None:
         """Retry an event after an outage of the store; log any other failure."""
-        if not _is_hopeless(failure):
+        if failure.check(Unavailable):
             self.keep(event, key)
+        else:
+            log.failure("failed to retry an event", failure)
 
     def keeps(self, key: Hashable, event: events.Event | None = None) -> bool:
         """Return whether an event, or the given one, is kept under ``key``."""
@@ -116,33 +120,24 @@ class Retries:
         for paused in ended:
             paused.callback(None)
 
-    def _try_again(self) -> None:
-        if self.kept and not self._trying:
-            self._trying = True
-            self.pause(AGAIN).addCallbacks(self._try_all, lambda _: None)
+    async def _try_all(self) -> None:
+        try:
+            while self.kept:
+                await self.pause(AGAIN)
+                tries = [self._try(key, event) for key, event in self.kept.items()]
+                await DeferredList([Deferred.fromCoroutine(one) for one in tries])
+        finally:
+            self._trying = False
 
-    def _try_all(self, _: None) -> None:
-        DeferredList([self._try(key, event) for key, event in list(self.kept.items())]).addCallback(self._tried)
-
-    def _try(self, key: Hashable, event: events.Event) -> Deferred[None]:
-        settled = Deferred.fromCoroutine(self._settle(event))
-        return settled.addCallbacks(lambda _: True, _is_hopeless).addCallback(self._let_go, key, event)
-
-    def _let_go(self, done: bool, key: Hashable, event: events.Event) -> None:
-        if done and self.kept.get(key) is event:
+    async def _try(self, key: Hashable, event: events.Event) -> None:
+        try:
+            await self._settle(event)
+        except Unavailable:
+            return
+        except Exception:  # noqa: BLE001  it would fail again
+            log.failure("failed to retry an event")
+        if self.kept.get(key) is event:
             del self.kept[key]
-
-    def _tried(self, _: object) -> None:
-        self._trying = False
-        self._try_again()
-
-
-def _is_hopeless(failure: Failure) -> bool:
-    """Return whether a retry is pointless."""
-    if failure.check(Unavailable):
-        return False
-    log.failure("failed to retry an event", failure)
-    return True
 
 
 _PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -167,7 +162,7 @@ class OrphanHangups:
         is_waiting = end.device in self._ends
         self._ends[end.device] = end
         if not is_waiting:
-            Deferred.fromCoroutine(self._try_again(end.device)).addErrback(_log_ending)
+            Deferred.fromCoroutine(self._try_again(end.device)).addErrback(_log_retries)
 
     async def _try_again(self, device: DeviceAddress) -> None:
         try:

@@ -332,10 +332,8 @@ class DeviceSession(Protocol):
     def extended(self) -> bool:
         """True if it speaks ``callnet.v2``."""
 
-    @property
-    def call_waiting(self) -> bool:
-        """True if it can show a second call."""
-
+    call_waiting: bool
+    """True if it can show a second call."""
     generation: int
     preferences: Preferences
 

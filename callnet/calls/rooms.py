@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
-from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OfflineAnswers, OutcomeWaiters, Respond
+from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OutcomeWaiters, Respond
 from callnet.calls.extensions import ChangeNotices, Extensions, Presence
 from callnet.calls.outage import AGAIN, End, OrphanHangups, Retries
 from callnet.calls.pages import Pages
@@ -50,6 +50,7 @@ Answer: TypeAlias = events.Accept | events.Refuse
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
+_log_ringing = logged_unless_unavailable(log, "failed to ring a call again")
 
 
 class RoomManager:
@@ -102,8 +103,7 @@ class RoomManager:
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices
         )
-        self._waiters = OutcomeWaiters(self.counts)
-        self._offline = OfflineAnswers(clock, self._retries)
+        self._waiters = OutcomeWaiters(self.counts, clock, self._retries)
         self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
         self._departures = DisplacedConnections(clock, self._displace)
         self.pages: Final = Pages(store, self._transactions, self._retries, self._queue)
@@ -209,7 +209,6 @@ class RoomManager:
             return None
         del self._devices[session.address]
         self._waiters.withdraw(session.address)
-        self._offline.withdraw(session.address)
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
         return self._transactions.run(event, nothing, partial(self._retries.keep_failed, event))
 
@@ -234,8 +233,8 @@ class RoomManager:
         date = self.date_of(self.now())
         event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
         self._waiters.waiting[room] = respond
-        if self._offline.owed and target != caller:
-            self._offline.withdraw(caller)
+        if caller in self._waiters.offline and target != caller:
+            self._waiters.withdraw(caller)
         then, failed = partial(self._placed, event, respond, read_at), partial(self._not_placed, event, respond)
         return self._transactions.run(event, then, failed)
 
@@ -248,13 +247,13 @@ class RoomManager:
             if caller not in self._devices:  # it has connected elsewhere meanwhile
                 self._waiters.withdraw(caller)
             return
-        self._waiters.not_placed(room)
         self.counts.count_at_once(caller, reply, self.now())
         if isinstance(reply, Failed) and reply.reason in UNREACHED:
             self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
-            self._offline.tell_at(read_at + self.settings.offline_after, caller, reply, respond)
+            self._waiters.tell_at(read_at + self.settings.offline_after, caller, room, reply)
         else:
+            self._waiters.not_placed(room)
             respond(reply, None)
 
     def _not_placed(self, event: events.Place, respond: Respond, failure: Failure) -> None:
@@ -335,7 +334,7 @@ class RoomManager:
         for call in changes.calls:
             if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
                 if call.version == 1:
-                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_unless_unavailable)
+                    Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_ringing)
                 else:
                     self._retries.keep(events.Unreachable(call.room, call.version))
 

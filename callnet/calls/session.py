@@ -274,25 +274,29 @@ class Session:
 
     def _late_answer(self, frame: base.CalledSuccess | base.CalledRefuse, late: TooLate | NotYours | None) -> None:
         if isinstance(late, TooLate):
-            room = self._aliases.get(frame.room_id, frame.room_id)
-            self._hear(room, Heard(NEVER, base.CallingBeHangup, True, self._clock.seconds()))
-            hangup = base.CallingBeHangup(frame.from_phone, frame.from_device_id, frame.room_id, late.reason)
-            self._send(hangup, frame.id)
+            self._tell_over(frame, late.reason, frame.from_phone, frame.from_device_id)
         elif late is not None:
-            self._not_yours(frame)
+            self._refuse(frame)
         elif isinstance(frame, base.CalledRefuse):
             self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
 
     def _hung_up(self, frame: base.CallingHangup, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
-            self._not_yours(frame)
+            self._refuse(frame)
             return
         # Whatever the record says, this device has left that call.
         self._hear(room, Heard(_OVER, base.CallingBeHangup, True))
 
-    def _not_yours(self, frame: base.Request) -> None:
+    def _tell_over(self, frame: Any, reason: Reason, phone: str = "", device_id: str = "") -> None:
+        """Answer that the call that a frame names is over for its sender."""
+        room = self._aliases.get(frame.room_id, frame.room_id)
+        self._hear(room, Heard(NEVER, base.CallingBeHangup, True, self._clock.seconds()))
+        self._send(base.CallingBeHangup(phone, device_id, frame.room_id, reason), frame.id)
+
+    def _refuse(self, frame: Any, why: str = "room_id is of another's call") -> None:
+        """Answer that a frame is invalid."""
         kind = frame.__struct_config__.tag
-        self._bad_frame(BadFrame(error_frame(f"{kind}: room_id is of another's call", frame.id)))
+        self._bad_frame(BadFrame(error_frame(f"{kind}: {why}", frame.id)))
 
     def _hear(self, room: RoomId, heard: Heard) -> None:
         """Record the device's knowledge of a call. Its age never falls."""

@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import NEVER, Heard, Session, log_unless_unavailable
+from callnet.calls.session import Session, log_unless_unavailable
 from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
-from callnet.frames.decode import BadFrame, Grammar, error_frame
+from callnet.frames.decode import Grammar, error_frame
 from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId, Topic
 
 LONGEST_FRAME: Final = 16 * 1024
@@ -117,15 +117,9 @@ class ExtendedSession(Session):
     def _not_done(self, why: TooLate | NotYours | None, frame: v2.Signal | v2.Pull) -> None:
         """Report that a call is over, or is not the device's; do nothing if ``why`` is ``None``."""
         if isinstance(why, TooLate):
-            room = self._aliases.get(frame.room_id, frame.room_id)
-            self._hear(room, Heard(NEVER, base.CallingBeHangup, True, self._clock.seconds()))
-            self._send(base.CallingBeHangup("", "", frame.room_id, why.reason), frame.id)
+            self._tell_over(frame, why.reason)
         elif why is not None:
             self._refuse(frame, _NOT_OURS[type(frame)])
-
-    def _refuse(self, frame: v2.Signal | v2.Pull, why: str) -> None:
-        kind = frame.__struct_config__.tag
-        self._bad_frame(BadFrame(error_frame(f"{kind}: {why}", frame.id)))
 
     # From the room manager
 

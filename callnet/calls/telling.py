@@ -104,9 +104,7 @@ def notification_for(
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
     """The other party, by its name for ``device``: for a base client it does not move."""
-    if isinstance(state, Ringing):
-        return call.target if device == call.caller else call.caller
-    if state.original_parties is not None and device not in call.extended:
+    if isinstance(state, Active) and state.original_parties is not None and device not in call.extended:
         return first_party(call, device)
     return other_in(call, state, device)
 

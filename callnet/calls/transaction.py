@@ -74,17 +74,17 @@ def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddres
 
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
     """The other party for ``device``, now or formerly: the callee for the caller's side, else the caller."""
-    answer = call.answer
-    if answer is None:
-        return call.target if device == call.caller else call.caller
-    return other_in(call, answer, device)
+    state: CallState = call.state
+    return other_in(call, state.was if isinstance(state, Over) else state, device)
 
 
-def other_in(call: CallRecord, answer: Active, device: DeviceAddress) -> DeviceAddress:
-    """The same, for an answered call."""
+def other_in(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
+    """The same, in a state of the call."""
     caller = call.caller
-    has_called = device == caller or (device in answer.transferred_from and device.phone == caller.phone)
-    return answer.callee if has_called else caller
+    if isinstance(state, Ringing):
+        return call.target if device == caller else caller
+    has_called = device == caller or (device in state.transferred_from and device.phone == caller.phone)
+    return state.callee if has_called else caller
 
 
 def first_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:

@@ -14,7 +14,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.events import Pulled
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import began_at, ending_reason
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
@@ -68,7 +67,7 @@ def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Plac
         caller = tx.device(event.caller)
         if caller is not None and caller.room != call.room:
             _leave_first(tx, call, caller)
-        _accept(tx, call, event.caller, event.extended, by_calling=True)
+        _accept(tx, call, Active(event.caller, tx.now, by_calling=True), event.extended)
         return Accepted(call.room_for(event.caller), call.caller)
     _go_on_to_another(tx, call, event)
     return free_calls(tx, None, event)
@@ -162,19 +161,9 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
     # A page on another node, which cannot look the alias up, would wait in a room made up by hand.
     has_aliases = len(addresses) > 1 and not tx.records.alone
     aliases = [(one, alias_of(event.secret, number)) for number, one in enumerate(addresses)] if has_aliases else ()
-    call = CallRecord(
-        room,
-        0,
-        Ringing(addresses, awaited_until),
-        event.caller,
-        event.target,
-        addresses,
-        tx.now,
-        extended=(event.caller,) if event.extended else (),
-        aliases=tuple(aliases),
-        woken=tuple(asleep),
-    )
-    tx.put_call(call, call.state, *addresses)
+    speak = (event.caller,) if event.extended else ()
+    call = CallRecord(room, 0, Ringing(addresses, awaited_until), event.caller, event.target, addresses, tx.now)
+    tx.put_call(call, call.state, *addresses, extended=speak, aliases=tuple(aliases), woken=tuple(asleep))
     tx.put_in(room, rung if caller is None else (caller, *rung))
     return Rings(room)
 
@@ -229,7 +218,7 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
         return None  # it is rung on a newer connection
     if device is not None and device.room != call.room:
         _leave_first(tx, call, device)
-    _accept(tx, call, event.device, event.extended, by_itself=event.by_itself)
+    _accept(tx, call, Active(event.device, tx.now, by_itself=event.by_itself), event.extended)
     return None
 
 
@@ -248,17 +237,9 @@ def _leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord) -> N
     tx.put_in(second.room, (device,))
 
 
-def _accept(
-    tx: Transaction,
-    call: CallRecord[Ringing],
-    callee: DeviceAddress,
-    extended: bool,
-    by_calling: bool = False,
-    by_itself: bool = False,
-) -> None:
-    speak = (*call.extended, callee) if extended else call.extended
-    state = Active(callee, tx.now, by_calling, by_itself)
-    tx.put_call(call, state, call.caller, *filter(callee.__ne__, call.state.devices), extended=speak)
+def _accept(tx: Transaction, call: CallRecord[Ringing], state: Active, extended: bool) -> None:
+    speak = (*call.extended, state.callee) if extended else call.extended
+    tx.put_call(call, state, call.caller, *filter(state.callee.__ne__, call.state.devices), extended=speak)
 
 
 def answered_accepted(
@@ -543,23 +524,23 @@ def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Si
         tx.put_call(call, replace(call.state, signalled=True))
 
 
-def unknown_pulled(tx: Transaction, _: None, event: Pulled) -> TooLate:
+def unknown_pulled(tx: Transaction, _: None, event: events.Pulled) -> TooLate:
     """Nothing; the device is told that the call is over."""
     return TooLate(Reason.EXPIRED)
 
 
-def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: Pulled) -> NotYours:
+def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: events.Pulled) -> NotYours:
     """Nothing; the device is told that it cannot take it over."""
     return NotYours()
 
 
-def over_pulled(tx: Transaction, call: CallRecord[Over], event: Pulled) -> TooLate | NotYours:
+def over_pulled(tx: Transaction, call: CallRecord[Over], event: events.Pulled) -> TooLate | NotYours:
     """Nothing; the device is told that the call is over."""
     is_of_phone = event.device.phone in (call.caller.phone, (call.callee or call.target).phone)
     return TooLate(ending_reason(call, event.device)) if is_of_phone else NotYours()
 
 
-def active_pulled(tx: Transaction, call: CallRecord[Active], event: Pulled) -> Accepted | NotYours:
+def active_pulled(tx: Transaction, call: CallRecord[Active], event: events.Pulled) -> Accepted | NotYours:
     """The device replaces the other one of its phone, which is told."""
     device, comes = tx.device(event.device), event.device
     if comes in call.parties:

@@ -89,7 +89,7 @@ class OfflineDelayTests(QuietTestCase):
         self.ann.leave()
         self.pass_time(DELAY)
         rooms = self.world.rooms
-        self.assertEqual(([], {}), (rooms._retries._pauses, rooms._offline.owed))
+        self.assertEqual(([], {}), (rooms._retries._pauses, rooms._waiters.waiting))
 
     def test_stop(self) -> None:
         """A server that stops tells it to nobody."""
