@@ -19,11 +19,14 @@ MAIN_BUTTONS: Final = {
 }
 """The button that matters most in each state (protocol §3)."""
 
-_PAINTED: Final = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _AT_REST: Final = """() => Promise.allSettled(document.getAnimations()
     .filter((animation) => animation instanceof CSSTransition).map(({ finished }) => finished))"""
+_PAINTED_AND_AT_REST: Final = f"""async () => {{
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await ({_AT_REST})();
+}}"""
 
-_FIND_FAULTS: Final = """(mainButton) => {
+_FIND_FAULTS: Final = """(mainButtons) => {
     const faults = [];
     const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
     const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
@@ -99,13 +102,16 @@ _FIND_FAULTS: Final = """(mainButton) => {
     }
     const drawer = Array.from(document.querySelectorAll(".drawer")).find(isSeen);
     // On a narrow screen what is open lies over the buttons, and is closed first.
-    const main = drawer && innerWidth <= 640 ? drawer.querySelector(".close") : document.getElementById(mainButton);
+    const main = drawer && innerWidth <= 640 ? drawer.querySelector(".close")
+        : document.getElementById(mainButtons[document.body.dataset.callState]);
     if (!isSeen(main)) faults.push(`${name(main)} is not to be seen`);
     return faults;
 }"""
 
 
-_FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
+_FIND_WORD_FAULTS: Final = f"""async ([mainButtons, places]) => {{
+    const texts = places[document.body.dataset.callState];
+    if (!texts) return [];
     const findFaults = {_FIND_FAULTS};
     const {{ firstWords }} = await import("/static/shared/words.js");
     const words = await firstWords();
@@ -118,7 +124,9 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, texts]) => {{
     const before = used.map((id) => [id, document.getElementById(id).textContent]);
     const restore = () => before.forEach(([id, text]) => put(id, text));
     const found = [];
-    const look = () => found.push(...findFaults(mainButton).map((fault) => `${{document.body.innerText}}: ${{fault}}`));
+    const look = () => {{
+        found.push(...findFaults(mainButtons).map((fault) => `${{document.body.innerText}}: ${{fault}}`));
+    }};
     if (texts === "notices") {{
         const [, longest] = Object.values(words.quality).map((text) => [text.length, text]).sort().pop();
         for (const notice of Object.values(words.notice)) {{
@@ -168,8 +176,8 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    look = f"(button) => {{ {wrong}; return ({_FIND_FAULTS})(button); }}"
-    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS[_state(page)])
+    look = f"(buttons) => {{ {wrong}; return ({_FIND_FAULTS})(buttons); }}"
+    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS)
     return found
 
 
@@ -179,23 +187,16 @@ def word_faults(page: Page) -> Sequence[str]:
     Connected these are its notices, before a call what stands in for one's own picture, and where it does not go on
     all its messages; in other states nothing is looked at.
     """
-    state = _state(page)
-    if state not in _TEXTS:
-        return []
-    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS[state], _TEXTS[state]])
+    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS, _TEXTS])
     return found
 
 
 def settle(page: Page) -> None:
     """Wait until a page has painted its state, and everything that fades or moves in it has come to rest."""
-    page.evaluate(_PAINTED)
-    for frame in page.frames:
+    page.evaluate(_PAINTED_AND_AT_REST)
+    for frame in page.main_frame.child_frames:
         try:
             frame.evaluate(_AT_REST)
         except Error:
             if not frame.is_detached():  # else it was taken out of the page meanwhile
                 raise
-
-
-def _state(page: Page) -> str:
-    return page.get_attribute("body", "data-call-state") or ""

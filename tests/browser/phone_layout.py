@@ -18,7 +18,7 @@ MAIN_BUTTONS: Final = {
 }
 """The button that matters most in each scene."""
 
-_FIND_FAULTS: Final = """(mainButton) => {
+_FIND_FAULTS: Final = """(mainButtons) => {
     const faults = [];
     const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
     const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
@@ -83,6 +83,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
         }
     }
 
+    const mainButton = mainButtons[document.body.dataset.scene];
     const main = document.getElementById(mainButton);
     main.scrollIntoView({ block: "nearest" });
     const box = main.getBoundingClientRect();
@@ -93,7 +94,7 @@ _FIND_FAULTS: Final = """(mainButton) => {
     return faults;
 }"""
 
-_FIND_WORD_FAULTS: Final = f"""async ([mainButton, place]) => {{
+_FIND_WORD_FAULTS: Final = f"""async (mainButtons) => {{
     const findFaults = {_FIND_FAULTS};
     const {{ firstWords, said }} = await import("/static/shared/words.js");
     const words = await firstWords();
@@ -103,13 +104,14 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButton, place]) => {{
         .map((reason) => words.lasted({{ why: said(reason, {{ name }}), time: "10:20:30" }}));
     const errors = [words.error, words.phone_rules].flatMap(Object.values)
         .map((error) => said(error, {{ count: 3600 }}));
+    const place = document.body.dataset.scene === "home" ? "notice-text" : "login-problem";
     const element = document.getElementById(place);
     const before = element.textContent;
     const faults = [];
     for (const text of place === "notice-text" ? [...errors, ...ends] : errors) {{
         for (let outer = element; outer; outer = outer.parentElement) outer.hidden = false;
         element.textContent = text;
-        faults.push(...findFaults(mainButton).map((fault) => `${{text}}: ${{fault}}`));
+        faults.push(...findFaults(mainButtons).map((fault) => `${{text}}: ${{fault}}`));
     }}
     element.textContent = before;
     return faults;
@@ -122,8 +124,8 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    look = f"(button) => {{ {wrong}; return ({_FIND_FAULTS})(button); }}"
-    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS[_scene(page)])
+    look = f"(buttons) => {{ {wrong}; return ({_FIND_FAULTS})(buttons); }}"
+    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS)
     return found
 
 
@@ -132,11 +134,5 @@ def word_faults(page: Page) -> Sequence[str]:
 
     It must be the home with a notice, or the form to log in.
     """
-    scene = _scene(page)
-    place = "notice-text" if scene == "home" else "login-problem"
-    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS[scene], place])
+    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, MAIN_BUTTONS)
     return found
-
-
-def _scene(page: Page) -> str:
-    return page.get_attribute("body", "data-scene") or ""

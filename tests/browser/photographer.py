@@ -68,10 +68,10 @@ class Photographer:
         """
         page = visitor.page
         shown = visitor.shown
-        for screen, (width, height) in {**SCREENS, **self._others}.items():
-            page.set_viewport_size({"width": width, "height": height})
-            for language in languages or self._languages:
-                visitor.switch_language(language)
+        for language in languages or self._languages:
+            visitor.switch_language(language)
+            for screen, (width, height) in {**SCREENS, **self._others}.items():
+                page.set_viewport_size({"width": width, "height": height})
                 page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
                 settle(page)
                 found = list(self._look(page))

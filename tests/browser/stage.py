@@ -31,6 +31,7 @@ _FLAGS: Final = (
     "--no-sandbox",  # which root does not have
     "--disable-dev-shm-usage",
     "--disable-gpu",
+    "--renderer-process-limit=1",  # a profile starts no second process for a page that it may open next
     "--mute-audio",
     "--ignore-certificate-errors",
     "--use-fake-ui-for-media-stream",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from playwright.sync_api import Browser
 from twisted.internet.defer import Deferred
 
 from callnet_client import DeviceAddress
@@ -15,10 +16,10 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import HEADLESS_SHELL, Stage
 from tests.browser.visitor import Visitor
-from tests.integration.test_device_command import PHONE, TV, DeviceProcess
-from tests.support.daemon import Daemon
-from tests.support.network import Network
+from tests.integration.test_device_command import PHONE, DeviceProcess
+from tests.integration.test_device_media import shared_network
 from tests.support.processes import stopped
+from tests.support.shared_daemon import new_phone, shared_daemon
 from tests.support.webm import pictures
 
 SEEING: Final = "media: 30 frames of the camera"
@@ -37,22 +38,21 @@ def is_blue(look: Look) -> bool:
 class NativeTests(BrowserCase):
     """A television without a browser; its caller opens the page in Chromium."""
 
-    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
-        """Start the daemon, in a network of its own."""
-        self.network = Network()
-        self.addCleanup(self.network.remove)
+    async def start_daemon(self) -> None:
+        """Have the daemon, in a network of its own, and addresses."""
+        self.network = shared_network()
+        self.daemon = await shared_daemon(self, command=(*self.network.command, *TWISTD))
         self.directory = Path(self.mktemp()).absolute()
-        self.daemon = Daemon(str(self.directory), command=(*self.network.command, *TWISTD))
-        self.addCleanup(self.daemon.stop)
-        started = self.daemon.start()
+        self.directory.mkdir()
         wrapper = self.directory / "chromium"
         wrapper.write_text(f'#!/bin/sh\nexec {" ".join(self.network.command)} {HEADLESS_SHELL} "$@"\n')
         wrapper.chmod(0o755)
         self.chromium = str(wrapper)
+        self.phone = DeviceAddress(new_phone(), PHONE[1])
         # A television whose test picture is as blue as the other camera.
-        names = (f"tv{number}" for number in range(100))
-        self.tv = next(DeviceAddress(TV[0], name) for name in names if is_blue(look_of(DeviceAddress(TV[0], name))))
-        return started
+        number = new_phone()
+        addresses = (DeviceAddress(number, f"tv{count}") for count in range(100))
+        self.tv = next(address for address in addresses if is_blue(look_of(address)))
 
     def device(self, *arguments: str) -> DeviceProcess:
         """Start a device, from a story."""
@@ -75,19 +75,17 @@ class NativeTests(BrowserCase):
         shown: str = in_reactor(lambda: process.shows(pattern))
         return shown
 
-    def call(self, stage: Stage, drawn: int) -> tuple[Visitor, DeviceProcess, DeviceProcess]:
-        """Let a phone call the television, and open the page for it in Chromium, which has the red camera.
+    def call(self, stage: Stage, browser: Browser, drawn: int) -> tuple[Visitor, DeviceProcess, DeviceProcess]:
+        """Let a phone call the television, and open the page for it in a browser.
 
         :param drawn: the byte with which the page's session begins.
         """
         record = self.directory / f"{drawn}.webm"
         tv = self.device(*self.tv, "--media", "--answer=accept", f"--record={record}")
         self.await_shown(tv, "in a call|waiting for calls")
-        phone = self.device(*PHONE, "--call", *self.tv)
+        phone = self.device(*self.phone, "--call", *self.tv)
         room = self.await_shown(phone, r"\?room_id=([0-9a-f]{32})\n")
-        film = f"--use-file-for-fake-video-capture={Camera.RED.record(self.directory, 30)}"  # the television counts
-        stage.has_sound = True
-        red = stage.visitor(stage.browser(None, program=self.chromium, flags=[film]))
+        red = stage.visitor(browser)
         red.page.add_init_script(DRAW % drawn)
         red.enter(room)
         red.await_state("connected")
@@ -111,8 +109,11 @@ class NativeTests(BrowserCase):
         """Play a story twice: the television offers, the page offers."""
 
         def story(stage: Stage) -> None:
+            film = f"--use-file-for-fake-video-capture={Camera.RED.record(self.directory, 30)}"  # the television counts
+            browser = stage.browser(None, program=self.chromium, flags=[film])
+            stage.has_sound = True
             for drawn in (0, 255):
-                red, phone, tv = self.call(stage, drawn)
+                red, phone, tv = self.call(stage, browser, drawn)
                 self.assert_see_each_other(red, tv, 1)
                 act(red, phone, tv)
                 for process in (phone, tv):
