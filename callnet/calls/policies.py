@@ -142,6 +142,10 @@ class WakeRequests:
         message = await self._message(call, device, None)
         if await self._tell(device, message) is not DeliveryResult.TAKEN:
             await self._transactions.reply_to(events.NotWoken(call.room, device))
+            return
+        now = (await self._store.read((), (call.room,))).call(call.room)
+        if now is not None and not isinstance(now.state, Ringing):
+            await self._withdraw(now, device)  # another node may have said so before
 
     async def _withdraw(self, call: CallRecord, device: DeviceAddress) -> None:
         """Tell a device that has not come."""

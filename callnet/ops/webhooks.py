@@ -182,24 +182,41 @@ class Urgent:
     def __init__(self, clock: IReactorTime, pauses: tuple[float, ...]) -> None:
         self._clock = clock
         self._pauses = pauses
-        self._under_way = UnderWay[DeliveryResult]()
-        self._stopped = False
+        self._handing: set[Deferred[DeliveryResult]] = set()
 
     def hand_over(self, what: str, post: Post, lasts: float = inf) -> Deferred[DeliveryResult]:
-        """Send something until the answer is a final one. Fires with what became of it; it does not fail.
+        """Send something until the answer is a final one. Fires with what became of it; it does not fail. If it is
+        cancelled nothing is sent again.
 
         :param what: what the log calls it.
         :param lasts: seconds after which it is of no use any more.
         """
-        handing = self._under_way.begin(self._hand_over(what, post, self._clock.seconds() + lasts))
-        return handing.addErrback(_urgent_failed)
+
+        def give_up(handed: Deferred[DeliveryResult]) -> None:
+            handed.callback(DeliveryResult.FAILED)
+            running.cancel()
+
+        def done(became: DeliveryResult) -> None:
+            if not handed.called:
+                handed.callback(became)
+
+        handed: Deferred[DeliveryResult] = Deferred(give_up)
+        self._handing.add(handed)
+        handed.addBoth(self._done, handed)
+        running = Deferred.fromCoroutine(self._hand_over(what, post, self._clock.seconds() + lasts, handed))
+        running.addErrback(_urgent_failed).addCallback(done)
+        return handed
 
     def stop(self) -> None:
         """Send nothing more, nor wait for what is under way."""
-        self._stopped = True
-        self._under_way.cancel()
+        for handed in list(self._handing):
+            handed.cancel()
 
-    async def _hand_over(self, what: str, post: Post, until: float) -> DeliveryResult:
+    def _done(self, became: DeliveryResult, handed: Deferred[DeliveryResult]) -> DeliveryResult:
+        self._handing.discard(handed)
+        return became
+
+    async def _hand_over(self, what: str, post: Post, until: float, handed: Deferred[DeliveryResult]) -> DeliveryResult:
         failure = ""
         for wait in (0.0, *self._pauses):
             if self._clock.seconds() + wait >= until:
@@ -208,7 +225,7 @@ class Urgent:
             if wait:
                 await pause(self._clock, wait)
             posted = await post(min(ANSWER_TIME, until - self._clock.seconds()))
-            if self._stopped:
+            if handed.called:
                 return DeliveryResult.FAILED  # the request was cancelled, which the agent reports as it likes
             if not posted.failure:
                 return DeliveryResult.TAKEN

@@ -167,7 +167,7 @@ class Waker:
     def tell(self, device: DeviceAddress, call: WakeMessage) -> Deferred[DeliveryResult]:
         """Send a device a message. Fires with what became of it; it neither fails nor keeps anybody waiting.
 
-        That a call rings no more is sent after the message that it rings. A registration that has expired is dropped.
+        When a call rings no more, the message that it rings is not sent again. An expired registration is dropped.
         """
         if len(self._under_way) >= AT_ONCE:
             self.counts[DeliveryResult.FAILED] += 1
@@ -213,9 +213,10 @@ class Waker:
         self, device: DeviceAddress, call: WakeMessage, waking: Deferred[DeliveryResult] | None
     ) -> DeliveryResult:
         message = self._message(device, call)
-        until = self._clock.seconds() + (call.lasts if call.ended is None else _TRIED_FOR)
         if waking is not None:
+            waking.cancel()
             await _copy(waking)
+        until = self._clock.seconds() + (call.lasts if call.ended is None else _TRIED_FOR)
         for registration in await self._registrations.of(device):
             way = self._ways.get(registration.kind)
             if way is not None:
