@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from operator import eq
+
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls.policies import WakeMessage
@@ -117,7 +120,7 @@ class SleepingTests(SimulatedCase):
         ann.calls(TV)
         await self.until(lambda: self.woken)
         for room, refused in (("f" * 32, False), (self.rooms[-1], True), (self.rooms[-1], False)):
-            asked = there.rooms.wake_requests.refuse(TV, lambda known, room=room: known == room)
+            asked = there.rooms.wake_requests.refuse(TV, partial(eq, room))
             self.assertIs(refused, await self.result_of(Deferred.fromCoroutine(asked)))
         await self.hears(ann, "call_refuse:refused")
         self.assertEqual([], self.ended)

@@ -55,7 +55,7 @@ class _Line(Protocol):
 
     def connectionMade(self) -> None:
         """Wait for the handshake."""
-        self._server: PushServer = self.factory.server  # type: ignore[union-attr]
+        self._server: PushServer = self.factory.server
         self._socket = ServerProtocol(subprotocols=[Subprotocol("push-notification")])
 
     def dataReceived(self, data: bytes) -> None:
@@ -65,7 +65,7 @@ class _Line(Protocol):
             if isinstance(event, Handshake):
                 self._socket.send_response(self._socket.accept(event))
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self._hear(json.loads(event.data))
+                self._hear(json.loads(bytes(event.data)))
         self._flush()
 
     def connectionLost(self, reason: object = None) -> None:  # noqa: ARG002
