@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from operator import eq
+
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls.policies import WakeMessage

@@ -89,6 +89,15 @@ class WakingTests(WorkersTestCase):
             await deferLater(reactor, AGAIN)
         return reason
 
+    async def told(self, event: str) -> dict[str, Any]:
+        """The first event of this name that the gateway was told of the television."""
+        while True:
+            for one in self.gateway.woken:
+                if (one["phone"], one["event"]) == (self.bert, event):
+                    return one
+            self.gateway.next = Deferred()
+            await self.gateway.next
+
     async def test_woken(self) -> None:
         """The gateway is told which device, and who calls; the call rings, and is answered when it has come."""
         await self.sleeps()
@@ -103,6 +112,17 @@ class WakingTests(WorkersTestCase):
         (await tv.ringing.get()).accept()
         self.assertEqual("active", await call.until("active"))
         self.assertEqual((self.bert, "tv"), call.peer)
+
+    async def test_given_up(self) -> None:
+        """If the caller gives up before it has come, the gateway is told so, by the same name of the call."""
+        await self.sleeps()
+        phone = await self.telephone()
+        call = phone.calls(self.bert, "tv")
+        woken = await self.told("wake")
+        call.hang_up()
+        ended = await self.told("ring_ended")
+        told = tuple(ended[name] for name in ("event", "device_id", "target", "reason", "call"))
+        self.assertEqual(("ring_ended", "tv", "box 7", "cancelled", woken["call"]), told)
 
     async def test_after_a_restart(self) -> None:
         """A restarted daemon knows the sleeping devices, though nobody has connected since."""
