@@ -74,7 +74,7 @@ class SqlPairings:
         return self._run(self._begin, new, now, valid_for)
 
     def _begin(self, new: NewPairing, now: float, valid_for: float) -> bool:
-        with self._database.write() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             time = shared_time(connection, now)
             connection.execute(pairing.delete().where(_row.expires_at <= time))
             if (connection.scalar(select(func.count()).select_from(pairing)) or 0) >= self._most:

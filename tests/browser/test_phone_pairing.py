@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from twisted.internet.defer import Deferred
 
 from tests.browser.case import in_reactor
+from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
@@ -110,6 +115,21 @@ class PairingTests(PhoneCase):
             alice.await_text("notice-text", "No device is showing this code.")
             television.press("pairing-back")
             television.await_scene("login")
+
+        return self.play(story)
+
+    def test_renewed(self) -> Deferred[None]:
+        """Letters that are too old are replaced, and the new ones lead in."""
+
+        def story(stage: Stage) -> None:
+            alice, television, letters = self.begin(stage)
+            with closing(sqlite3.connect(Path(self.daemon.state_dir, "callnet.db"), isolation_level=None)) as database:
+                database.execute("UPDATE pairing SET expires_at = 0")
+            wait_until(television, lambda: television.text("pairing-code") not in ("", letters), "another code")
+            self.type(alice, television.text("pairing-code"))
+            alice.await_shown("let-in-ask")
+            alice.press("let-in-accept")
+            television.await_scene("home", "online")
 
         return self.play(story)
 

@@ -10,6 +10,8 @@ import { put } from "./elements.js";
 import { sentenceOf } from "./sentences.js";
 
 const LINK = /^#pair=([\w-]{1,32})$/;
+/** The name is a stranger's, and may not turn the question around it. */
+const [ISOLATE, END] = ["\u2068", "\u2069"];
 /** The longest name of a device, in characters. */
 const LONGEST = 50;
 
@@ -61,7 +63,7 @@ export class LettingIn {
     this.#elements["let-in-ask"].hidden = found === null;
     if (found === null) return;
     const name = found.name || pairing.unnamed;
-    put(this.#elements["let-in-question"], pairing.question({ name }));
+    put(this.#elements["let-in-question"], pairing.question({ name: `${ISOLATE}${name}${END}` }));
     put(this.#elements["let-in-warning"], pairing.warning({ code: found.code }));
     put(this.#elements["let-in-since"], pairing.since({ time: ago(found.foundAt - found.age * 1_000) }));
     this.#elements["let-in-name"].placeholder = name;
