@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-from operator import eq
-
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls.policies import WakeMessage
