@@ -386,7 +386,7 @@ class ClosedTests(ChromiumCase):
         return self.play(story)
 
     def test_blocked(self) -> Deferred[None]:
-        """Who has forbidden notifications is told so, and cannot switch it on."""
+        """A person who has forbidden notifications is told so, and cannot switch them on."""
 
         def story(stage: Stage) -> None:
             bob = tab(stage, stage.profile(stage.browser(None)))
