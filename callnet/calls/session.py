@@ -141,13 +141,11 @@ class Session:
         for room, one in heard.items():
             if one.is_over:  # it need not be told any more
                 heard[room] = replace(one, at=-inf)
+        told = partial(self.answered, asked=frame.id) if frame.id else self.answered
         if self._limits.may_call(self.address, target.phone):
-            told = partial(self.answered, asked=frame.id) if frame.id else self.answered
             self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
         else:
-            failed = Failed(target, Reason.RATE_LIMITED)
-            self._rooms.counts.count_at_once(self.address, failed, self._rooms.now())
-            self._send(base.call_failed(target, Reason.RATE_LIMITED), frame.id)
+            self._rooms.fail_at_once(self.address, told, Failed(target, Reason.RATE_LIMITED))
 
     def _answer_call(self, frame: base.CalledSuccess | base.CalledRefuse) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
