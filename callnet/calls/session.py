@@ -249,9 +249,8 @@ class Session:
         frame received right after may have been sent before.
         """
         known_until = self._peer.heard_at() - (0.0 if self._said_goodbye else KNOWN_AFTER)
-        heard = () if self._heard is None else self._heard.items()
-        told = ((room, one.is_over) for room, one in heard if one.at <= known_until)
-        return tuple(Known(room, is_over) for room, is_over in told if is_over is not None)
+        heard = [] if self._heard is None else [(room, one.is_over, one.at) for room, one in self._heard.items()]
+        return tuple(Known(room, is_over) for room, is_over, at in heard if is_over is not None and at <= known_until)
 
     # To the socket
 
