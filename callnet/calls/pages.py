@@ -60,7 +60,7 @@ class Pages:
                 session.deliver(reply.seats, reply.call)
             return reply
         except InDoubt as doubt:  # the seat must not stay taken
-            seated: Seated = doubt.decision.reply
+            seated: Seated = doubt.reply
             self._retries.keep(events.SeatEmptied(seated.seats.room, key, seated.generation))
             self._displace(seated.seats.room, key)
             raise

@@ -177,7 +177,7 @@ class RoomManager:
                 reply: Attached | Overtaken = await self._transactions.reply_to(event)
             except InDoubt as doubt:
                 failure = doubt
-                tried.append(doubt.decision.reply.generation)
+                tried.append(doubt.reply.generation)
             except Unavailable as unavailable:
                 failure = unavailable  # the store is known to be away now: the next attempt goes on without it
             else:
