@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 
@@ -51,26 +51,21 @@ class Pages:
     async def _try(self, named: RoomId, key: str, page: str, session: SeatSession) -> SeatReply:
         self._arrivals.begin(key)
         try:
-            reply: SeatReply = await self._reply(named, key, page)
+            event = events.SeatTaken(named, key, page, self._store.node)
+            reply: SeatReply = await self._transactions.reply_to(event)
             if isinstance(reply, Seated):
                 session.room, session.generation = reply.seats.room, reply.generation
                 self._displace(session.room, key)
                 self._seated[session.room, key] = session
                 session.deliver(reply.seats, reply.call)
             return reply
+        except InDoubt as doubt:  # the seat must not stay taken
+            seated: Seated = doubt.reply
+            self._retries.keep(events.SeatEmptied(seated.seats.room, key, seated.generation))
+            self._displace(seated.seats.room, key)
+            raise
         finally:
             self._arrivals.end(key)
-
-    async def _reply(self, named: RoomId, key: str, page: str) -> Any:
-        try:
-            return await self._transactions.reply_to(events.SeatTaken(named, key, page, self._store.node))
-        except InDoubt as doubt:
-            seated = doubt.decision.reply
-            if isinstance(seated, Seated):  # it must not stay taken
-                room = seated.seats.room
-                self._retries.keep(events.SeatEmptied(room, key, seated.generation))
-                self._displace(room, key)
-            raise
 
     def _displace(self, room: RoomId, key: str) -> None:
         older = self._seated.get((room, key))

@@ -251,14 +251,15 @@ def _announce_seats(tx: Transaction, records: Records, mine: LocalState, node: s
 def _seat_in_call(tx: Transaction, room: RoomId) -> None:
     """Let the records of all parties of a call name it; a party without a record is awaited as if just lost."""
     call = tx.call(room)
-    for address in () if call is None else call.parties:
+    if call is None:
+        return
+    for address in call.parties:
         device = tx.device(address)
         if device is None:
             tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, lost_at=tx.now, room=room))
         elif tx.call_of(address) is None:
             tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
-            if call is not None:
-                tx.notify(call, address)
+            tx.notify(call, address)
 
 
 # The choice between two records

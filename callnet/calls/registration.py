@@ -128,9 +128,8 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         tx.put_device(device)  # its node is dead, and its loss has not been recorded yet
         _happen_to(tx, device, events.LostDevice(event.device))
         return
-    call = tx.call_of(event.device)
-    happen(tx, call, events.GraceOver(event.device))
-    if call is not None or tx.call(device.room) or tx.call(device.previous_room):
+    happen(tx, tx.call_of(event.device), events.GraceOver(event.device))
+    if tx.call(device.room) or tx.call(device.previous_room):
         tx.put_device(device)
     elif device.can_be_woken:
         nothing = {"unheard": None, "lost_at": None, "room": None, "previous_room": None, "due": None, "known": ()}

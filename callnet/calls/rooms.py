@@ -177,7 +177,7 @@ class RoomManager:
                 reply: Attached | Overtaken = await self._transactions.reply_to(event)
             except InDoubt as doubt:
                 failure = doubt
-                tried.append(doubt.decision.reply.generation)
+                tried.append(doubt.reply.generation)
             except Unavailable as unavailable:
                 failure = unavailable  # the store is known to be away now: the next attempt goes on without it
             else:
@@ -222,7 +222,7 @@ class RoomManager:
         :param read_at: the time at which the request was read, in seconds on the reactor's clock.
         """
         if self._refusing:
-            self._tell_at_once(session.address, respond, Failed(target, Reason.SHUTTING_DOWN))
+            self.fail_at_once(session.address, respond, Failed(target, Reason.SHUTTING_DOWN))
             return None
         if self._devices.get(session.address) is not session:
             respond(Withdrawn(), None)
@@ -263,9 +263,10 @@ class RoomManager:
             self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
         _log_unless_unavailable(failure)
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
-        self._tell_at_once(event.caller, respond, Failed(event.target, reason))
+        self.fail_at_once(event.caller, respond, Failed(event.target, reason))
 
-    def _tell_at_once(self, caller: DeviceAddress, respond: Respond, outcome: Outcome) -> None:
+    def fail_at_once(self, caller: DeviceAddress, respond: Respond, outcome: Failed) -> None:
+        """Answer a call that is not placed."""
         self.counts.count_at_once(caller, outcome, self.now())
         respond(outcome, None)
 

@@ -141,13 +141,11 @@ class Session:
         for room, one in heard.items():
             if one.is_over:  # it need not be told any more
                 heard[room] = replace(one, at=-inf)
+        told = partial(self.answered, asked=frame.id) if frame.id else self.answered
         if self._limits.may_call(self.address, target.phone):
-            told = partial(self.answered, asked=frame.id) if frame.id else self.answered
             self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
         else:
-            failed = Failed(target, Reason.RATE_LIMITED)
-            self._rooms.counts.count_at_once(self.address, failed, self._rooms.now())
-            self._send(base.call_failed(target, Reason.RATE_LIMITED), frame.id)
+            self._rooms.fail_at_once(self.address, told, Failed(target, Reason.RATE_LIMITED))
 
     def _answer_call(self, frame: base.CalledSuccess | base.CalledRefuse) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
@@ -251,9 +249,8 @@ class Session:
         frame received right after may have been sent before.
         """
         known_until = self._peer.heard_at() - (0.0 if self._said_goodbye else KNOWN_AFTER)
-        heard = () if self._heard is None else self._heard.items()
-        told = ((room, one.is_over) for room, one in heard if one.at <= known_until)
-        return tuple(Known(room, is_over) for room, is_over in told if is_over is not None)
+        heard = [] if self._heard is None else [(room, one.is_over, one.at) for room, one in self._heard.items()]
+        return tuple(Known(room, is_over) for room, is_over, at in heard if is_over is not None and at <= known_until)
 
     # To the socket
 

@@ -58,11 +58,11 @@ def nothing(reply: object) -> None:
 
 
 class InDoubt(Unavailable):
-    """The result of the commit of ``decision`` is unknown."""
+    """The result of a commit is unknown; ``reply`` is that of its decision."""
 
-    def __init__(self, decision: Decision) -> None:
+    def __init__(self, reply: Any) -> None:
         super().__init__("the store did not answer")
-        self.decision: Final = decision
+        self.reply: Final = reply
 
 
 class Transactions:
@@ -164,7 +164,7 @@ class Transactions:
 def _not_committed(failure: Failure, in_doubt: Decision | None, failed: Failed) -> Waits:
     if in_doubt is None or not failure.check(Unavailable):
         return failed(failure)
-    doubt = InDoubt(in_doubt)
+    doubt = InDoubt(in_doubt.reply)
     doubt.__cause__ = failure.value
     return failed(Failure(doubt))
 
