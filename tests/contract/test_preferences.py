@@ -159,6 +159,23 @@ class PreferencesContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_exceptions(self) -> Deferred[None]:
+        """Exceptions from the quiet hours are read with these; where it is never quiet there are none."""
+
+        async def test() -> None:
+            kept = SqlPreferences(self.database, self.run_there, contacts_only=False)
+            for quiet, until in ((NIGHT, None), (None, 9.5)):
+                await self.settings.change(ANN, quiet, UNSET, 1.0, until=until, through=[CAROL], again=True)
+                await self.settings.change(BERT, quiet, UNSET, 1.0, until=until)
+                await self.settings.change(CAROL, UNSET, UNSET, 1.0, through=[ANN], again=True)
+                read = policies(await kept.read([ANN, BERT, CAROL]))
+                ann = Policy(read[ANN].blocked, None, quiet, frozenset(), until, frozenset([CAROL]), True)
+                self.assertEqual(ann, read[ANN])
+                self.assertEqual((frozenset(), False), (read[BERT].rings_through, read[BERT].second_call_rings))
+                self.assertEqual(Policy(), read[CAROL])
+
+        return self.check(test)
+
     def test_many(self) -> Deferred[None]:
         """Very many phones may be read together."""
 

@@ -151,6 +151,10 @@ class Settings(Struct, frozen=True):
     """``anyone``, or ``contacts``: only phones in the contact list may call."""
     do_not_disturb_until: float | None = None
     """Seconds since 1970 until when nobody can call, whatever the quiet hours; ``None``: there is no such time."""
+    rings_through: Sequence[str] = []
+    """Phones that may call in quiet hours and before that time, too."""
+    second_call_rings: bool = False
+    """Then a second call within three minutes rings, of any phone that may call."""
 
 
 class Account:
