@@ -79,6 +79,15 @@ KEPT_ONCE: Final = frozenset([""])
 node of the previous release, which knows the record alone, admits no calls to the device."""
 
 
+class QuietExceptions(Struct, frozen=True, gc=False, array_like=True):
+    """Callers for whom a phone rings in its quiet hours."""
+
+    rings_through: frozenset[str] = frozenset()
+    """Phones that may call at any time."""
+    second_call_rings: bool = False
+    """Each phone may call again (:data:`SECOND_CALL_WITHIN`)."""
+
+
 SECOND_CALL_AFTER: Final = 2.0
 """Seconds after a call that was turned away in which another one is the same, such as a button pressed twice."""
 SECOND_CALL_WITHIN: Final = 180.0
@@ -98,15 +107,14 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     """The ids of its devices that can be woken: they can be called without a socket."""
     quiet_until: float | None = None
     """The time before which no phone may call, in seconds since 1970."""
-    rings_through: frozenset[str] = frozenset()
-    """Phones that may call in quiet hours too."""
-    second_call_rings: bool = False
-    """In quiet hours each phone may call again (:data:`SECOND_CALL_WITHIN`)."""
+    exceptions: QuietExceptions | None = None
+    """Callers for whom it is not quiet. One field: a device's record must stay short."""
 
     @property
     def is_kept_once(self) -> bool:
         """True if it is too long for the records of devices."""
-        return len(self.blocked) + len(self.only or ()) + len(self.rings_through) > IN_RECORDS_MAX
+        through = () if self.exceptions is None else self.exceptions.rings_through
+        return len(self.blocked) + len(self.only or ()) + len(through) > IN_RECORDS_MAX
 
     def in_record_of(self, device_id: str) -> Policy:
         """The part of the policy for the record of a device: all of it if it is short.
@@ -121,7 +129,12 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     def allows(self, phone: str, date: float) -> bool:
         """Return whether a phone may call at a date, in seconds since 1970."""
         is_quiet = date < (self.quiet_until or 0.0) or (self.quiet is not None and self.quiet.cover(date))
-        return self.admits(phone) and (not is_quiet or phone in self.rings_through)
+        rings_through = self.exceptions is not None and phone in self.exceptions.rings_through
+        return self.admits(phone) and (not is_quiet or rings_through)
+
+    def allows_again(self, phone: str) -> bool:
+        """Return whether a second call of a phone rings at any time."""
+        return self.exceptions is not None and self.exceptions.second_call_rings and self.admits(phone)
 
     def admits(self, phone: str) -> bool:
         """Return whether a phone may call at some time."""

@@ -304,8 +304,7 @@ class Records(Struct, frozen=True):
         """Return whether a call of the devices of a phone rings a device at a date: they may call it, or call again."""
         if device.policy == ANYONE or self.may_call(phone, device, date):
             return True
-        policy = self.policy_of(device)
-        return policy.second_call_rings and policy.admits(phone) and self._is_second(phone, device.address.phone, date)
+        return self.policy_of(device).allows_again(phone) and self._is_second(phone, device.address.phone, date)
 
     def _is_second(self, phone: str, target: str, date: float) -> bool:
         return any(

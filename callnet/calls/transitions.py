@@ -143,11 +143,9 @@ def _note_turned_away(tx: Transaction, event: events.Place) -> None:
     """Note the call in the record of a device that would ring if it were not quiet, if a second call rings there."""
     phone = event.caller.phone
     for device in tx.devices_of(event.target.phone):
-        policy = tx.records.policy_of(device)
-        if not policy.second_call_rings or not policy.admits(phone) or not event.target.covers(device.address):
-            continue
-        is_there = device.connected or device.can_be_woken
-        if is_there and not tx.records.may_call(phone, device, event.date):
+        is_there = event.target.covers(device.address) and (device.connected or device.can_be_woken)
+        is_again = is_there and tx.records.policy_of(device).allows_again(phone)
+        if is_again and not tx.records.may_call(phone, device, event.date):
             since = event.date - SECOND_CALL_WITHIN
             others = [one for one in device.turned_away if one.phone != phone and one.date > since]
             newest = (*others, TurnedAway(phone, event.date))[-TURNED_AWAY_MAX:]

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
 from twisted.internet.defer import Deferred
 
-from callnet.calls.preferences import Policy, Preferences, QuietHours, encode_names
+from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours, encode_names
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
@@ -130,12 +130,15 @@ class SqlPreferences:
                 quiet.get(phone),
                 frozenset(wakes.get(phone, ())),
                 until.get(phone),
-                frozenset(through.get(phone, ())),
-                phone in again,
+                _exceptions(through.get(phone, ()), phone in again),
             )
             known = {other: name for other, name in listed.items() if name}
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
+
+
+def _exceptions(through: Collection[str], again: bool) -> QuietExceptions | None:
+    return QuietExceptions(frozenset(through), again) if through or again else None
 
 
 def strict_phones(connection: Connection, phones: Collection[str]) -> Collection[str]:

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.preferences import ANYONE, Policy, Preferences, QuietHours
+from callnet.calls.preferences import ANYONE, Policy, Preferences, QuietExceptions, QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
@@ -169,9 +169,10 @@ class PreferencesContract(DatabaseCase):
                 await self.settings.change(BERT, quiet, UNSET, 1.0, until=until)
                 await self.settings.change(CAROL, UNSET, UNSET, 1.0, through=[ANN], again=True)
                 read = policies(await kept.read([ANN, BERT, CAROL]))
-                ann = Policy(read[ANN].blocked, None, quiet, frozenset(), until, frozenset([CAROL]), True)
+                exceptions = QuietExceptions(frozenset([CAROL]), True)
+                ann = Policy(read[ANN].blocked, None, quiet, frozenset(), until, exceptions)
                 self.assertEqual(ann, read[ANN])
-                self.assertEqual((frozenset(), False), (read[BERT].rings_through, read[BERT].second_call_rings))
+                self.assertIsNone(read[BERT].exceptions)
                 self.assertEqual(Policy(), read[CAROL])
 
         return self.check(test)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.preferences import KEPT_ONCE, SECOND_CALL_AFTER, SECOND_CALL_WITHIN, Policy, QuietHours
+from callnet.calls.preferences import (
+    KEPT_ONCE,
+    SECOND_CALL_AFTER,
+    SECOND_CALL_WITHIN,
+    Policy,
+    QuietExceptions,
+    QuietHours,
+)
 from callnet.calls.records import TURNED_AWAY_MAX, Active, Over, Ringing, TurnedAway
 from callnet.model import DeviceAddress, Failed, Reason
 from tests.rules.frames import call_failed
@@ -121,7 +128,7 @@ class PolicyTests(RulesTestCase):
 
 
 ALWAYS = QuietHours(0, 0, "UTC")
-TWICE = Policy(quiet=ALWAYS, second_call_rings=True)
+TWICE = Policy(quiet=ALWAYS, exceptions=QuietExceptions(second_call_rings=True))
 
 
 class ExceptionTests(RulesTestCase):
@@ -147,8 +154,9 @@ class ExceptionTests(RulesTestCase):
 
     def test_named(self) -> None:
         """Named callers ring through the hours and the single quiet time, at one device or all; others do not."""
+        ann = QuietExceptions(frozenset([self.ann.address.phone]))
         for policy in (Policy(quiet=ALWAYS), Policy(quiet_until=1e9), Policy(quiet=ALWAYS, quiet_until=1e9)):
-            self.set_policy(self.tv, replace(policy, rings_through=frozenset([self.ann.address.phone])))
+            self.set_policy(self.tv, replace(policy, exceptions=ann))
             for target in (self.tv, self.tv.everywhere()):
                 self.assert_rings(self.ann, target)
                 self.assert_offline(self.carol, target)
@@ -157,7 +165,7 @@ class ExceptionTests(RulesTestCase):
         """Who may not call at any time does not ring through, nor by calling again."""
         ann = frozenset([self.ann.address.phone])
         for blocked, only in ((ann, None), (frozenset(), frozenset([self.carol.address.phone]))):
-            self.set_policy(self.tv, Policy(blocked, only, ALWAYS, rings_through=ann, second_call_rings=True))
+            self.set_policy(self.tv, Policy(blocked, only, ALWAYS, exceptions=QuietExceptions(ann, True)))
             for _ in range(3):
                 self.assert_offline(self.ann, self.tv)
                 self.world.wait(30)
@@ -167,7 +175,7 @@ class ExceptionTests(RulesTestCase):
         """A policy that names many is kept once for the phone, as one that blocks many is."""
         phone = self.ann.address.phone
         many = frozenset(f"139{number:08d}" for number in range(100)) | {phone}
-        self.set_policy(self.tv, Policy(quiet=ALWAYS, rings_through=many))
+        self.set_policy(self.tv, Policy(quiet=ALWAYS, exceptions=QuietExceptions(many)))
         self.assertEqual(KEPT_ONCE, self.tv.record.policy.only)
         self.assert_rings(self.ann, self.tv)
         self.assert_offline(self.carol, self.tv)
@@ -183,7 +191,7 @@ class ExceptionTests(RulesTestCase):
         self.assert_offline(self.ann, self.tv)
         self.world.wait(SECOND_CALL_WITHIN + 1)
         self.assert_offline(self.ann, self.tv)
-        self.set_policy(self.tv, replace(TWICE, second_call_rings=False))
+        self.set_policy(self.tv, replace(TWICE, exceptions=None))
         self.world.wait(30)
         self.assert_offline(self.ann, self.tv)
 
