@@ -131,6 +131,8 @@ class PastCall(Struct, frozen=True):
     outcome: str
     """``answered``, ``refused`` or ``missed``; for an outgoing call the reason why it failed."""
     answered_at: float | None = None
+    auto_answer: bool = False
+    """Nobody touched the device that answered."""
 
 
 class PastCalls(Struct, frozen=True):
