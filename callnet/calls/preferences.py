@@ -80,7 +80,7 @@ node of the previous release, which knows the record alone, admits no calls to t
 
 
 class QuietExceptions(Struct, frozen=True, gc=False, array_like=True):
-    """Callers for whom a phone rings in its quiet hours."""
+    """The exceptions from quiet hours."""
 
     rings_through: frozenset[str] = frozenset()
     """Phones that may call at any time."""
@@ -108,7 +108,7 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     quiet_until: float | None = None
     """The time before which no phone may call, in seconds since 1970."""
     exceptions: QuietExceptions | None = None
-    """Callers for whom it is not quiet. One field: a device's record must stay short."""
+    """Exceptions from quiet hours. One field: a device's record must stay short."""
 
     @property
     def is_kept_once(self) -> bool:

@@ -76,7 +76,7 @@ class AutoAnswerTests(PhoneCase):
         return self.play(story)
 
     def test_chosen(self) -> Deferred[None]:
-        """Who is answered, and who rings through quiet hours, is chosen in a contact's form; a second call may ring."""
+        """A contact's form chooses whether it is answered, and rings through quiet hours; a second call may ring."""
 
         def story(stage: Stage) -> None:
             bob = phone(stage, stage.browser(None))

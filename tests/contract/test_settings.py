@@ -83,7 +83,7 @@ class SettingsContract(DatabaseCase):
         return self.check(test)
 
     def test_exceptions(self) -> Deferred[None]:
-        """Who rings through, and whether a second call does, are set until they are changed, of one phone; every node
+        """The exceptions from quiet hours are set until they are changed, of one phone; every node
         hears of it.
         """
 

@@ -132,7 +132,7 @@ TWICE = Policy(quiet=ALWAYS, exceptions=QuietExceptions(second_call_rings=True))
 
 
 class ExceptionTests(RulesTestCase):
-    """Callers for whom a phone rings in its quiet hours."""
+    """Exceptions from quiet hours."""
 
     def set_policy(self, device: Device, policy: Policy) -> None:
         """Set the policy of a device's phone."""
@@ -162,7 +162,7 @@ class ExceptionTests(RulesTestCase):
                 self.assert_offline(self.carol, target)
 
     def test_named_but_blocked(self) -> None:
-        """Who may not call at any time does not ring through, nor by calling again."""
+        """A caller that may not call at any time does not ring through, nor by calling again."""
         ann = frozenset([self.ann.address.phone])
         for blocked, only in ((ann, None), (frozenset(), frozenset([self.carol.address.phone]))):
             self.set_policy(self.tv, Policy(blocked, only, ALWAYS, exceptions=QuietExceptions(ann, True)))
@@ -181,7 +181,7 @@ class ExceptionTests(RulesTestCase):
         self.assert_offline(self.carol, self.tv)
 
     def test_second_call(self) -> None:
-        """Who calls twice within three minutes rings; who does not, or where that is not switched on, does not."""
+        """The second of two calls within three minutes rings; not a later one, nor where that is not switched on."""
         self.set_policy(self.tv, TWICE)
         self.assert_offline(self.ann, self.tv)
         self.world.wait(SECOND_CALL_WITHIN - 1)

@@ -88,14 +88,15 @@ class SettingsTests(ApiTestCase):
         self.assertEqual([], self.settings(auto_answer=[])["auto_answer"])
 
     def test_exceptions(self) -> None:
-        """Who rings through the quiet hours is the list that was given last; a second call rings if that is set."""
+        """The list of callers in quiet hours is the one given last; a second call rings if that is set."""
         other = "13651884960"
         listed = NOTHING | {"rings_through": [other, FRIEND]}
         self.assertEqual(listed, self.settings(rings_through=[FRIEND, other, FRIEND]))
         self.assertEqual(listed | {"second_call_rings": True}, self.settings(second_call_rings=True))
         self.assertEqual(NOTHING | {"second_call_rings": True}, self.settings(rings_through=[]))
         self.assertEqual(NOTHING, self.settings(second_call_rings=False))
-        for wrong in (None, 1, "true", []):
+        wrongs: tuple[object, ...] = (None, 1, "true", [])
+        for wrong in wrongs:
             self.assertEqual((2, "second_call_rings must be true or false"), self.message(second_call_rings=wrong))
 
     def test_of_ones_own_phone(self) -> None:
@@ -153,9 +154,10 @@ class SettingsTests(ApiTestCase):
 
     def test_wrong_phones(self) -> None:
         """A list of anything but acceptable numbers of others is refused as a whole, and so is one that is too long."""
+        wrongs: tuple[object, ...] = (None, MARK, {}, [7], [None], [[FRIEND]])
         for name in ("auto_answer", "rings_through"):
             self.settings(**{name: [FRIEND]})
-            for wrong in (None, MARK, {}, [7], [None], [[FRIEND]]):
+            for wrong in wrongs:
                 self.assertEqual((2, f"{name} must be an array of strings"), self.message(**{name: wrong}), wrong)
             refused = (3, f"{name} is not a valid number: 11 digits that begin with 1")
             for number in (MARK, "", "*", FRIEND + "\0", "23651884967"):

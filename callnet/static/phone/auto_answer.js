@@ -31,6 +31,11 @@ export class AutoAnswer {
     this.#changed();
   }
 
+  /** Keep nothing of a device that has logged out. */
+  forget(account) {
+    browser.set(nameOf(account), null);
+  }
+
   /** The seconds that are left; null: no call is about to be answered. */
   get left() {
     return this.#call === null ? null : Math.max(Math.round((this.#endsAt - performance.now()) / 1_000), 0);

@@ -58,7 +58,10 @@ function pastOptions({ key, roomId, phone, isContact, isBlocked }, words, doings
 }
 
 function whatOf({ kind, outcome, duration, byItself }, { past, auto }) {
-  if (duration !== null) return [past[kind], ...(byItself ? [auto.answered] : []), written(duration)].join(" · ");
+  if (duration !== null) {
+    const answered = kind === "incoming" ? auto.answered : `${past[kind]} · ${auto.answered}`;
+    return `${byItself ? answered : past[kind]} · ${written(duration)}`;
+  }
   if (kind !== "outgoing") return past[kind];
   return `${past.outgoing} · ${past.outcome[outcome] ?? past.outcome.other}`;
 }

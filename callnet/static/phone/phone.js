@@ -474,6 +474,7 @@ export class Phone {
   /** Keep nothing of a device that has logged out. */
   _forget(account) {
     forgetPhotos().catch(() => {});
+    this.autoAnswer.forget(account);
     this.waking.forget(account).catch(() => {});
   }
 

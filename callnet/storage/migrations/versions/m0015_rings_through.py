@@ -1,4 +1,4 @@
-"""The callers for whom a phone rings in its quiet hours."""
+"""The exceptions from quiet hours."""
 
 from __future__ import annotations
 
