@@ -40,8 +40,8 @@ BLOCKED_MAX: Final = 1000
 REVOCATIONS_MAX: Final = 100
 """The most revocations of tokens that are remembered of a phone."""
 
-AUTO_ANSWER_MAX: Final = 100
-"""The most phones whose calls the devices of a phone may answer by themselves."""
+LISTED_MAX: Final = 100
+"""The most phones that a setting of a phone may name, such as those whose calls its devices answer by themselves."""
 
 PUSH_TARGET_MAX: Final = 2048
 """The longest text by which a device says how it is woken, in characters."""

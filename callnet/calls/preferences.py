@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 TIME_ZONE_MAX: Final = 64
 """The maximum length of a time zone's name, in characters."""
@@ -78,6 +79,21 @@ KEPT_ONCE: Final = frozenset([""])
 node of the previous release, which knows the record alone, admits no calls to the device."""
 
 
+class QuietExceptions(Struct, frozen=True, gc=False, array_like=True):
+    """The exceptions from quiet hours."""
+
+    rings_through: frozenset[str] = frozenset()
+    """Phones that may call at any time."""
+    second_call_rings: bool = False
+    """Each phone may call again (:data:`SECOND_CALL_WITHIN`)."""
+
+
+SECOND_CALL_AFTER: Final = 2.0
+"""Seconds after a call that was turned away in which another one is the same, such as a button pressed twice."""
+SECOND_CALL_WITHIN: Final = 180.0
+"""Seconds after it in which another one is a second call."""
+
+
 class Policy(Struct, frozen=True, gc=False, array_like=True):
     """The policy of a phone: its permitted callers, beside its own devices, and its devices that can be woken."""
 
@@ -91,11 +107,14 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
     """The ids of its devices that can be woken: they can be called without a socket."""
     quiet_until: float | None = None
     """The time before which no phone may call, in seconds since 1970."""
+    exceptions: QuietExceptions | None = None
+    """Exceptions from quiet hours. One field: a device's record must stay short."""
 
     @property
     def is_kept_once(self) -> bool:
         """True if it is too long for the records of devices."""
-        return len(self.blocked) + len(self.only or ()) > IN_RECORDS_MAX
+        through = () if self.exceptions is None else self.exceptions.rings_through
+        return len(self.blocked) + len(self.only or ()) + len(through) > IN_RECORDS_MAX
 
     def in_record_of(self, device_id: str) -> Policy:
         """The part of the policy for the record of a device: all of it if it is short.
@@ -105,12 +124,17 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
         wakes = self.wakes & {device_id}
         if self.is_kept_once:
             return Policy(only=KEPT_ONCE, wakes=wakes)
-        return self if wakes == self.wakes else Policy(self.blocked, self.only, self.quiet, wakes, self.quiet_until)
+        return self if wakes == self.wakes else replace(self, wakes=wakes)
 
     def allows(self, phone: str, date: float) -> bool:
         """Return whether a phone may call at a date, in seconds since 1970."""
         is_quiet = date < (self.quiet_until or 0.0) or (self.quiet is not None and self.quiet.cover(date))
-        return self.admits(phone) and not is_quiet
+        rings_through = self.exceptions is not None and phone in self.exceptions.rings_through
+        return self.admits(phone) and (not is_quiet or rings_through)
+
+    def allows_again(self, phone: str) -> bool:
+        """Return whether a second call of a phone rings at any time."""
+        return self.exceptions is not None and self.exceptions.second_call_rings and self.admits(phone)
 
     def admits(self, phone: str) -> bool:
         """Return whether a phone may call at some time."""

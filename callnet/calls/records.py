@@ -8,12 +8,12 @@ the store's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeGuard
 
 from msgspec import Struct
 from typing_extensions import TypeVar
 
-from callnet.calls.preferences import ANYONE, KEPT_ONCE, NOBODY, Policy
+from callnet.calls.preferences import ANYONE, KEPT_ONCE, NOBODY, SECOND_CALL_AFTER, SECOND_CALL_WITHIN, Policy
 from callnet.model import DeviceAddress, Reason, RoomId
 
 
@@ -23,6 +23,19 @@ class Known(NamedTuple):
     room: RoomId
     is_over: bool
     """True if it knows the call's end; false if it knows the answer only."""
+
+
+class TurnedAway(NamedTuple):
+    """A call that quiet hours alone have turned away, where a second call rings."""
+
+    phone: str
+    """The caller."""
+    date: float
+    """Seconds since 1970."""
+
+
+TURNED_AWAY_MAX: Final = 8
+"""The maximum number of such calls in a device's record: of the newest callers, each its last one."""
 
 
 class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
@@ -55,6 +68,8 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     they are unknown."""
     call_waiting: bool = False
     """It can be rung by a second call while it is in an active one."""
+    turned_away: tuple[TurnedAway, ...] = ()
+    """Calls to this device, or to all of its phone; another device's record may have them. The newest is the last."""
 
     @property
     def can_be_woken(self) -> bool:
@@ -284,6 +299,19 @@ class Records(Struct, frozen=True):
         if device.policy == ANYONE or phone == device.address.phone:
             return True
         return self.policy_of(device).allows(phone, date)
+
+    def may_ring(self, phone: str, device: DeviceRecord, date: float) -> bool:
+        """Return whether a call of the devices of a phone rings a device at a date: they may call it, or call again."""
+        if device.policy == ANYONE or self.may_call(phone, device, date):
+            return True
+        return self.policy_of(device).allows_again(phone) and self._is_second(phone, device.address.phone, date)
+
+    def _is_second(self, phone: str, target: str, date: float) -> bool:
+        return any(
+            one.phone == phone and SECOND_CALL_AFTER < date - one.date <= SECOND_CALL_WITHIN
+            for device in self.devices[target].values()
+            for one in device.turned_away
+        )
 
 
 class Notice(Struct, frozen=True, gc=False, array_like=True, tag=True):

@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
+from callnet.calls.preferences import SECOND_CALL_WITHIN
+from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, DeviceRecord, Over, Ringing, S, TurnedAway
 from callnet.calls.telling import began_at, ending_reason
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
 from callnet.errors import Unavailable
@@ -109,13 +110,13 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
     target = event.target
     if target.device_id != EVERY_DEVICE:
         device = tx.device(target)
-        if device is None or not tx.records.may_call(event.caller.phone, device, event.date):
+        if device is None or not tx.records.may_ring(event.caller.phone, device, event.date):
             return Reason.OFFLINE
         if tx.call_of(target, device) is not None:
             return Reason.BUSY
         return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
     others = (device for device in tx.devices_of(target.phone) if device.address != event.caller)
-    allowed = (device for device in others if tx.records.may_call(event.caller.phone, device, event.date))
+    allowed = (device for device in others if tx.records.may_ring(event.caller.phone, device, event.date))
     there = [device for device in allowed if device.connected or device.can_be_woken]
     free = [device for device in there if tx.call_of(device.address, device) is None]
     return free or (Reason.BUSY if there else Reason.OFFLINE)
@@ -126,6 +127,8 @@ def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | 
     devices = tx.devices_of(event.target.phone) if reason is Reason.BUSY and event.extended else ()
     talking = [device for device in devices if event.target.covers(device.address) and _can_show(tx, device, event)]
     if not talking:
+        if reason is Reason.OFFLINE:
+            _note_turned_away(tx, event)
         return Failed(event.target, reason)
     rings = _ring(tx, talking, event)
     for before in talking:
@@ -135,12 +138,26 @@ def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | 
     return rings
 
 
+def _note_turned_away(tx: Transaction, event: events.Place) -> None:
+    """Note the call in the record of a device that would ring if it were not quiet, if a second call rings there."""
+    phone = event.caller.phone
+    for device in tx.devices_of(event.target.phone):
+        is_there = event.target.covers(device.address) and (device.connected or device.can_be_woken)
+        is_again = is_there and tx.records.policy_of(device).allows_again(phone)
+        if is_again and not tx.records.may_call(phone, device, event.date):
+            since = event.date - SECOND_CALL_WITHIN
+            others = [one for one in device.turned_away if one.phone != phone and one.date > since]
+            newest = (*others, TurnedAway(phone, event.date))[-TURNED_AWAY_MAX:]
+            tx.put_device(device, turned_away=newest)
+            return
+
+
 def _can_show(tx: Transaction, device: DeviceRecord, event: events.Place) -> bool:
     if not device.call_waiting or not device.connected or device.address == event.caller:
         return False
     call = tx.call_of(device.address, device)
     is_talking = call is not None and isinstance(call.state, Active) and tx.second_call_of(device) is None
-    return is_talking and tx.records.may_call(event.caller.phone, device, event.date)
+    return is_talking and tx.records.may_ring(event.caller.phone, device, event.date)
 
 
 def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> Rings | None:
@@ -148,7 +165,7 @@ def _call_again(tx: Transaction, other: DeviceAddress, event: events.Place) -> R
     device = tx.device(other)
     if device is None or device.lost_at is None or not event.target.covers(other):
         return None
-    if not tx.records.may_call(event.caller.phone, device, event.date):
+    if not tx.records.may_ring(event.caller.phone, device, event.date):
         return None
     grace_ends = device.lost_at + tx.settings.grace
     return _ring(tx, [device], event, grace_ends) if grace_ends > tx.now else None

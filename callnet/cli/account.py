@@ -116,6 +116,16 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
 )
 @click.option("--no-auto-answer", is_flag=True, help="Let its devices answer no phone automatically.")
 @click.option(
+    "--rings-through", "through", multiple=True, metavar="PHONE", help="Let this phone call in quiet hours too."
+)
+@click.option("--no-rings-through", is_flag=True, help="Let no phone call in quiet hours.")
+@click.option(
+    "--second-call-rings/--no-second-call-rings",
+    "again",
+    default=None,
+    help="In quiet hours, let any phone ring that calls a second time within three minutes.",
+)
+@click.option(
     "--who-may-call", type=click.Choice(["anyone", "contacts"]), help="Let only phones that it lists call the phone."
 )
 @click.pass_context
@@ -126,29 +136,46 @@ def settings_(
     disturb: bool,
     answered: tuple[str, ...],
     no_auto_answer: bool,
+    through: tuple[str, ...],
+    no_rings_through: bool,
+    again: bool | None,
     who_may_call: WhoMayCall | None,
 ) -> None:
     """Set and show quiet hours, automatic answers and permitted callers of a phone.
 
-    During quiet hours the phone appears offline to others; its own devices may call each other. Each device decides
-    for itself whether to answer automatically.
+    During quiet hours the phone appears offline to others, but for the exceptions; its own devices may call each
+    other. Each device decides for itself whether to answer automatically.
     """
-    if (hours and disturb) or (answered and no_auto_answer):
+    if (hours and disturb) or (answered and no_auto_answer) or (through and no_rings_through):
         raise CommandError("a setting cannot be set and cleared at the same time")
     settings = settings_of(context)
-    phone, *others = read_phones(settings, phone, *answered)
+    phone, *others = read_phones(settings, phone, *answered, *through)
     if phone in others:
-        raise CommandError("--auto-answer: this is the phone's own number; name another phone")
+        option = "--auto-answer" if phone in others[: len(answered)] else "--rings-through"
+        raise CommandError(f"{option}: this is the phone's own number; name another phone")
     quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
     with opened(settings) as database:
-        given = sorted(set(others)) if others or no_auto_answer else UNSET
-        who = UNSET if who_may_call is None else who_may_call
-        found = change(database, phone, quiet, given, time.time(), who, None if disturb else UNSET)
+        answering, ringing = set(others[: len(answered)]), set(others[len(answered) :])
+        found = change(
+            database,
+            phone,
+            quiet,
+            sorted(answering) if answering or no_auto_answer else UNSET,
+            time.time(),
+            UNSET if who_may_call is None else who_may_call,
+            None if disturb else UNSET,
+            sorted(ringing) if ringing or no_rings_through else UNSET,
+            UNSET if again is None else again,
+        )
     if found.quiet is not None:
         shown = found.quiet.fields()
         click.echo(f"quiet from {shown['from']} to {shown['to']}, {shown['time_zone']}")
     if found.quiet_until is not None and found.quiet_until > time.time():
         click.echo(f"quiet until {datetime.fromtimestamp(found.quiet_until, UTC):%Y-%m-%d %H:%M} UTC")
+    for other in found.rings_through:
+        click.echo(f"quiet hours: {other} may call")
+    if found.second_call_rings:
+        click.echo("quiet hours: a second call within three minutes rings")
     for other in found.auto_answer:
         click.echo(f"answers {other} automatically")
     if found.who_may_call == "contacts":

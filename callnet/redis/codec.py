@@ -181,6 +181,15 @@ def _by_state(flat: _FlatCall) -> CallRecord:
     )
 
 
+def encode_device(device: DeviceRecord) -> bytes:
+    """Encode a device's record, which ends before the calls that were turned away if there are none.
+
+    Redis stores the records of a phone compactly as long as each has at most 64 bytes, with its version.
+    """
+    data = encode(device)
+    return data if device.turned_away else bytes((data[0] - 1,)) + data[1:-1]
+
+
 def encode_call(call: CallRecord) -> bytes:
     """Encode a call's record."""
     return encode(_flat(call))
@@ -299,7 +308,7 @@ def encode_changes(changes: Changes, read: Records | None = None) -> Sequence[by
     for device in changes.devices:
         before = device.version - 1 if read is None else _version_of(read.device(device.address))
         devices.append((*device.address, before, device.due, device.node if device.connected else None))
-        words.append(device.version.to_bytes(4, "big") + encode(device))
+        words.append(device.version.to_bytes(4, "big") + encode_device(device))
     rooms: dict[_Key, tuple[Any, ...]] = {}
     places: dict[RoomId, int] = {}
     for call in changes.calls:

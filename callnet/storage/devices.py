@@ -33,6 +33,8 @@ from callnet.storage.tables import (
     push_registration,
     quiet_hours,
     quiet_until,
+    rings_through,
+    second_call_rings,
 )
 
 
@@ -229,6 +231,8 @@ class PersonalData(Struct, frozen=True):
     """Seconds since 1970."""
     auto_answer: Sequence[str]
     who_may_call: WhoMayCall
+    rings_through: Sequence[str]
+    second_call_rings: bool
     wake: Sequence[WakeRow]
     calls: Sequence[PastCall]
     """The newest first."""
@@ -272,6 +276,8 @@ def export(database: Database, phone: str) -> PersonalData | None:
         settings.quiet_until,
         settings.auto_answer,
         settings.who_may_call,
+        settings.rings_through,
+        settings.second_call_rings,
         [WakeRow(one.device.device_id, one.kind, one.target, one.created_at) for one in wake],
         calls,
         untold,
@@ -291,6 +297,8 @@ def delete(database: Database, phone: str, clock: Callable[[], float]) -> bool:
             (blocked, blocked.c.owner),
             (quiet_hours, quiet_hours.c.phone),
             (quiet_until, quiet_until.c.phone),
+            (rings_through, rings_through.c.owner),
+            (second_call_rings, second_call_rings.c.phone),
             (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
             (contacts_only, contacts_only.c.phone),

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
 from twisted.internet.defer import Deferred
 
-from callnet.calls.preferences import Policy, Preferences, QuietHours, encode_names
+from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours, encode_names
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
@@ -23,6 +23,8 @@ from callnet.storage.tables import (
     push_registration,
     quiet_hours,
     quiet_until,
+    rings_through,
+    second_call_rings,
 )
 
 WhoMayCall: TypeAlias = Literal["anyone", "contacts"]
@@ -39,6 +41,10 @@ class PhoneSettings(Struct, frozen=True):
     who_may_call: WhoMayCall = "anyone"
     quiet_until: float | None = None
     """The time before which it does not ring, in seconds since 1970; it may be over."""
+    rings_through: Sequence[str] = []
+    """Phones that may call in quiet hours too, in order."""
+    second_call_rings: bool = False
+    """In quiet hours each phone may call again."""
 
 
 class SqlPreferences:
@@ -110,6 +116,9 @@ class SqlPreferences:
             wakes = _lists(connection, push_registration, push_registration.c.device_id, phones, self._is_way)
             names = _names(connection, phones)
             quiet, until = _quiet_hours(connection, phones), _quiet_until(connection, phones)
+            silenced = quiet.keys() | until.keys()
+            through = _lists(connection, rings_through, rings_through.c.phone, silenced) if silenced else {}
+            again = _those_in(connection, second_call_rings, silenced) if silenced else ()
             strict = phones if self._contacts_only else strict_phones(connection, phones)
         found: dict[str, Preferences] = {}
         for phone in phones:
@@ -121,16 +130,26 @@ class SqlPreferences:
                 quiet.get(phone),
                 frozenset(wakes.get(phone, ())),
                 until.get(phone),
+                _exceptions(through.get(phone, ()), phone in again),
             )
             known = {other: name for other, name in listed.items() if name}
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
 
 
+def _exceptions(through: Collection[str], again: bool) -> QuietExceptions | None:
+    return QuietExceptions(frozenset(through), again) if through or again else None
+
+
 def strict_phones(connection: Connection, phones: Collection[str]) -> Collection[str]:
     """Those of these phones that only their contacts may call, by their own setting."""
-    row = contacts_only.c
-    return frozenset(connection.scalars(select(row.phone).where(row.phone.in_(sorted(phones)))))
+    return _those_in(connection, contacts_only, phones)
+
+
+def _those_in(connection: Connection, table: Table, phones: Collection[str]) -> Collection[str]:
+    """Those of these phones that have a row."""
+    phone: Column[str] = table.c.phone
+    return frozenset(connection.scalars(select(phone).where(phone.in_(sorted(phones)))))
 
 
 def _owners_of_names() -> Select[tuple[str]]:
@@ -198,6 +217,8 @@ class SqlPhoneSettings:
         now: float,
         who_may_call: WhoMayCall | UnsetType = UNSET,
         until: float | UnsetType | None = UNSET,
+        through: Collection[str] | UnsetType = UNSET,
+        again: bool | UnsetType = UNSET,
     ) -> Deferred[PhoneSettings]:
         """Change some settings, and return all.
 
@@ -205,9 +226,11 @@ class SqlPhoneSettings:
         :param answered: each of them once.
         :param now: in seconds since 1970.
         :param until: the time before which the phone does not ring, in seconds since 1970; ``None``: there is none.
+        :param through: the phones that may call in quiet hours too, each of them once.
+        :param again: whether in quiet hours each phone may call again.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(change, self._database, phone, quiet, answered, now, who_may_call, until)
+        return self._run(change, self._database, phone, quiet, answered, now, who_may_call, until, through, again)
 
 
 def change(
@@ -218,9 +241,11 @@ def change(
     now: float,
     who_may_call: WhoMayCall | UnsetType = UNSET,
     until: float | UnsetType | None = UNSET,
+    through: Collection[str] | UnsetType = UNSET,
+    again: bool | UnsetType = UNSET,
 ) -> PhoneSettings:
     """Do what :meth:`SqlPhoneSettings.change` says, and return when it is done."""
-    if quiet is UNSET and answered is UNSET and who_may_call is UNSET and until is UNSET:
+    if all(wanted is UNSET for wanted in (quiet, answered, who_may_call, until, through, again)):
         with database.read() as connection:
             return settings_of(connection, phone)
     with database.write() as connection:
@@ -228,11 +253,15 @@ def change(
         if not isinstance(quiet, UnsetType):
             _set_quiet_hours(connection, phone, quiet)
         if not isinstance(answered, UnsetType):
-            _set_auto_answer(connection, phone, answered)
+            _set_list(connection, auto_answer, phone, answered)
         if not isinstance(who_may_call, UnsetType):
-            _set_who_may_call(database, connection, phone, who_may_call)
+            _set_flag(database, connection, contacts_only, phone, who_may_call == "contacts")
         if not isinstance(until, UnsetType):
             _set_quiet_until(connection, phone, until)
+        if not isinstance(through, UnsetType):
+            _set_list(connection, rings_through, phone, through)
+        if not isinstance(again, UnsetType):
+            _set_flag(database, connection, second_call_rings, phone, again)
         changes.note(connection, [phone], now, Topic.SETTINGS)
         return settings_of(connection, phone)
 
@@ -240,13 +269,20 @@ def change(
 def settings_of(connection: Connection, phone: str) -> PhoneSettings:
     """The settings of a phone."""
     row = connection.execute(select(quiet_hours).where(quiet_hours.c.phone == phone)).first()
-    others = select(auto_answer.c.phone).where(auto_answer.c.owner == phone).order_by(auto_answer.c.phone)
     return PhoneSettings(
         None if row is None else quiet_hours_of(row),
-        connection.scalars(others).all(),
+        _list(connection, auto_answer, phone),
         "contacts" if strict_phones(connection, [phone]) else "anyone",
         _quiet_until(connection, [phone]).get(phone),
+        _list(connection, rings_through, phone),
+        bool(_those_in(connection, second_call_rings, [phone])),
     )
+
+
+def _list(connection: Connection, table: Table, owner: str) -> Sequence[str]:
+    """One owner's rows in a table of pairs, in order."""
+    phone: Column[str] = table.c.phone
+    return connection.scalars(select(phone).where(table.c.owner == owner).order_by(phone)).all()
 
 
 def _set_quiet_hours(connection: Connection, phone: str, quiet: QuietHours | None) -> None:
@@ -262,15 +298,15 @@ def _set_quiet_until(connection: Connection, phone: str, until: float | None) ->
         connection.execute(quiet_until.insert(), [{"phone": phone, "until": until}])
 
 
-def _set_auto_answer(connection: Connection, owner: str, phones: Collection[str]) -> None:
-    connection.execute(auto_answer.delete().where(auto_answer.c.owner == owner))
+def _set_list(connection: Connection, table: Table, owner: str, phones: Collection[str]) -> None:
+    connection.execute(table.delete().where(table.c.owner == owner))
     rows = [{"owner": owner, "phone": phone} for phone in phones]
     if rows:
-        connection.execute(auto_answer.insert(), rows)
+        connection.execute(table.insert(), rows)
 
 
-def _set_who_may_call(database: Database, connection: Connection, phone: str, who_may_call: WhoMayCall) -> None:
-    if who_may_call == "contacts":
-        connection.execute(database.insert_missing(contacts_only), {"phone": phone})
+def _set_flag(database: Database, connection: Connection, table: Table, phone: str, is_set: bool) -> None:
+    if is_set:
+        connection.execute(database.insert_missing(table), {"phone": phone})
     else:
-        connection.execute(contacts_only.delete().where(contacts_only.c.phone == phone))
+        connection.execute(table.delete().where(table.c.phone == phone))

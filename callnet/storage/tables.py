@@ -222,6 +222,17 @@ quiet_until = Table(
     Column("until", Double, nullable=False),  # in seconds since 1970
 )
 
+# Pairs of phones: ``phone`` may call ``owner`` in its quiet hours too.
+rings_through = Table(
+    "rings_through",
+    metadata,
+    Column("owner", _text(PHONE_MAX), primary_key=True),
+    Column("phone", _text(PHONE_MAX), primary_key=True),
+)
+
+# Phones that ring in their quiet hours when somebody calls again.
+second_call_rings = Table("second_call_rings", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
+
 # Pairs of phones: devices of ``owner`` may answer ``phone`` by themselves.
 auto_answer = Table(
     "auto_answer",

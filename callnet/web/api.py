@@ -197,9 +197,17 @@ class AccountApi:
         wanted = quiet.quiet_hours() if isinstance(quiet, QuietHoursFields) else quiet
         token = self._counted(request, asked.token)
         until = asked.do_not_disturb_until
-        found = await self._settings.change(token, wanted, asked.auto_answer, asked.who_may_call, until)
+        through, again = asked.rings_through, asked.second_call_rings
+        found = await self._settings.change(token, wanted, asked.auto_answer, asked.who_may_call, until, through, again)
         do_not_disturb = None if found.quiet is None else QuietHoursAnswered.of(found.quiet)
-        return SettingsAnswer(do_not_disturb, found.quiet_until, found.auto_answer, found.who_may_call)
+        return SettingsAnswer(
+            do_not_disturb,
+            found.quiet_until,
+            found.auto_answer,
+            found.who_may_call,
+            found.rings_through,
+            found.second_call_rings,
+        )
 
     @call(routes, "/calls/history")
     async def history(self, request: IRequest, asked: HistoryRequest) -> PastCallPage:

@@ -226,6 +226,10 @@ class SettingsRequest(Struct, frozen=True):
     auto_answer: list[str] | UnsetType = UNSET
     who_may_call: WhoMayCall | UnsetType = UNSET
     """``contacts``: only phones in the phone's list may call it; ``anyone``: every phone that it has not blocked."""
+    rings_through: list[str] | UnsetType = UNSET
+    """The phones that may call in quiet hours and before ``do_not_disturb_until``, too."""
+    second_call_rings: bool | UnsetType = UNSET
+    """Then a second call within three minutes rings, of any phone that may call."""
 
 
 class PushRequest(Struct, frozen=True):
@@ -257,6 +261,8 @@ _EXPECTED = {
     "favourite": "true, false or null",
     "photo": "a string or null",
     "who_may_call": '"anyone" or "contacts"',
+    "rings_through": "an array of strings",
+    "second_call_rings": "true or false",
     "room_id": '32 lowercase hexadecimal digits, or "*"',
     "pairing_id": "32 lowercase hexadecimal digits",
     "level": '"debug", "info", "warn" or "error"',
@@ -341,3 +347,7 @@ class SettingsAnswer(Struct, frozen=True):
     """The phones whose calls its devices may answer by themselves."""
     who_may_call: WhoMayCall
     """``contacts``: only phones in the phone's list may call it. The server may require this of all phones."""
+    rings_through: Sequence[Annotated[str, PHONE]]
+    """The phones that may call in quiet hours and before ``do_not_disturb_until``, too."""
+    second_call_rings: bool
+    """Then a second call within three minutes rings, of any phone that may call."""

@@ -348,7 +348,8 @@ export class Account {
   async settings(changes = {}) {
     const found = await this.ask("/account/settings", changes);
     const { do_not_disturb, do_not_disturb_until = null, auto_answer, who_may_call = "anyone" } = found;
-    return { do_not_disturb, do_not_disturb_until, auto_answer, who_may_call };
+    const { rings_through = [], second_call_rings = false } = found;
+    return { do_not_disturb, do_not_disturb_until, auto_answer, who_may_call, rings_through, second_call_rings };
   }
 
   /**

@@ -179,6 +179,8 @@
  *   1970; null: there is no such time, or it is over
  * @property {string[]} auto_answer phones whose calls its devices may answer by themselves
  * @property {"anyone" | "contacts"} who_may_call "contacts": only phones in the contact list
+ * @property {string[]} rings_through phones that may call in quiet hours, and before that time, too
+ * @property {boolean} second_call_rings then a second call within three minutes rings, of any phone that may call
  */
 
 /**

@@ -91,6 +91,8 @@ class PhoneScreenTests(OwnDaemonCase):
         await account.profile(name="Maximilian Mustermann", photo=photo)
         for number, name, _ in FRIENDS:
             await account.add_contact(number, name, number in (GRANDMOTHER, NOT_JOINED))
+        chosen = [number for number, _, _ in FRIENDS[:3]]
+        await account.settings(auto_answer=chosen, rings_through=chosen, second_call_rings=True)
         for adder in adders:
             await adder.add_contact(ME.phone)
 
@@ -186,6 +188,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.await_shown("offer")
         photographer.take(visitor, "6 over", checks=[word_faults])
         visitor.press("offer-no")
+        self.answer_by_itself(photographer, visitor, friend)
         friend.await_scene("home")
         friend.call(ME.phone)
         visitor.await_scene("ringing")
@@ -208,6 +211,27 @@ class PhoneScreenTests(OwnDaemonCase):
         self.second_tab(stage, photographer, visitor)
         for one in (visitor, friend):
             one.page.close()
+
+    def answer_by_itself(self, photographer: Photographer, visitor: PhoneVisitor, friend: PhoneVisitor) -> None:
+        """Have a call answered automatically, whose countdown waits while it is looked at."""
+        visitor.press("to-settings")
+        visitor.page.check("#auto-switch")
+        visitor.press("to-contacts")
+        friend.await_scene("home")
+        friend.call(ME.phone)
+        visitor.await_shown("auto")
+        visitor.page.evaluate("const began = performance.now(); performance.now = () => began")
+        photographer.take(visitor, "4 ringing, to be answered automatically")
+        visitor.page.evaluate("delete performance.now")
+        visitor.await_connected(Camera.BLUE)
+        photographer.take(visitor, "5 call, answered automatically")
+        visitor.page.wait_for_selector("#call-by-itself")
+        visitor.hang_up()
+        visitor.await_scene("home")
+        visitor.page.wait_for_selector("iframe", state="detached")
+        visitor.press("to-settings")
+        visitor.page.uncheck("#auto-switch")
+        visitor.press("to-contacts")
 
     def second_caller(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor) -> None:
         """Be called by somebody with a long name during the call."""

@@ -18,7 +18,7 @@ from callnet.calls.records import DeviceRecord
 from callnet.model import DeviceAddress
 from callnet.redis import scripts
 from callnet.redis.cluster import NAME_BYTES
-from callnet.redis.codec import encode
+from callnet.redis.codec import encode_device
 from callnet.redis.connection import Scripts
 from harness.redis_server import Flavour, shared
 from tests.cluster.case import ClusterCase, Phone
@@ -128,7 +128,7 @@ class MemoryTests(SynchronousTestCase):
         idle = DeviceRecord(
             DeviceAddress("13651884967", "phone"), 99, node, generation, True, None, None, None, None, None
         )
-        self.assertLessEqual(len(encode(idle)) + 4, 64)
+        self.assertLessEqual(len(encode_device(idle)) + 4, 64)
 
     def test_bytes(self) -> None:
         """A device and a call need as much memory as the document says."""

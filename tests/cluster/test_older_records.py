@@ -9,10 +9,10 @@ from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls.preferences import Policy
-from callnet.calls.records import CallRecord, DeviceRecord, Known, Ringing, Seat
+from callnet.calls.preferences import Policy, QuietExceptions, QuietHours
+from callnet.calls.records import CallRecord, DeviceRecord, Known, Ringing, Seat, TurnedAway
 from callnet.model import DeviceAddress, RoomId
-from callnet.redis.codec import decode_call, encode, encode_call
+from callnet.redis.codec import decode_call, encode, encode_call, encode_device
 
 ROOM, OTHER_ROOM = RoomId("1" * 32), RoomId("2" * 32)
 TV = DeviceAddress("13600000002", "tv")
@@ -49,6 +49,20 @@ class OlderRecordsTests(SynchronousTestCase):
             gone = OlderRecord(TV, 3, "here", 7, False, heard, 9.0, ROOM, OTHER_ROOM, 39.0, Policy())
             read = Decoder(DeviceRecord).decode(encode(gone))
             self.assertEqual(((), ROOM), (read.known, read.room))
+
+    def test_exceptions(self) -> None:
+        """An older node, which knows no exceptions from quiet hours, drops them, and turns the callers away."""
+        quiet = QuietHours(0, 0, "UTC")
+        policy = Policy(quiet=quiet, exceptions=QuietExceptions(frozenset(["13600000001"]), True))
+        noted = (TurnedAway("13600000003", 1.0),)
+        device = DeviceRecord(TV, 3, "here", 7, True, policy=policy, call_waiting=True, turned_away=noted)
+        fields = Decoder(list[Any]).decode(encode_device(device))
+        fields[10] = fields[10][:5]
+        read = Decoder(DeviceRecord).decode(encode(fields[:13]))
+        self.assertEqual(replace(device, policy=Policy(quiet=quiet), turned_away=()), read)
+        self.assertFalse(read.policy.allows("13600000001", 1.0))
+        for one in (device, replace(device, turned_away=())):
+            self.assertEqual(one, Decoder(DeviceRecord).decode(encode_device(one)))
 
 
 class OlderRoomsTests(SynchronousTestCase):

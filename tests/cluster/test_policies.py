@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.calls.preferences import Policy, Preferences
+from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, CAROL, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
@@ -53,6 +53,24 @@ class PolicyTests(SimulatedCase):
         callers[0].calls(DeviceAddress(TV.phone, "tv0"))
         callers[1].calls(DeviceAddress(TV.phone, "tv1"))
         await self.until(lambda: len([key for key in self.keys() if key.startswith("c:")]) == 2)
+
+    async def test_second_call(self) -> None:
+        """A second call rings all devices, whichever nodes take the two, whether the policy is short or kept once."""
+        here, there = await self.start(), await self.start()
+        devices = await self.of_one_phone(2, here, there)
+        ann, desk = await self.phone(ANN, here), await self.phone(ANN._replace(device_id="desk"), there)
+        for count, through in enumerate((frozenset[str](), OTHERS), 1):
+            exceptions = QuietExceptions(through, second_call_rings=True)
+            await self.prefers(Policy(quiet=QuietHours(0, 0, "UTC"), exceptions=exceptions), here, there)
+            ann.calls(DeviceAddress(TV.phone, "tv0"))
+            await self.until(lambda: ann.told.count("call_failed:offline") == count)  # noqa: B023
+            await self.pass_time(3)
+            self.assertEqual([count - 1] * 2, [device.told.count("called") for device in devices])
+            desk.calls(DeviceAddress(TV.phone, "*"))
+            await self.until(lambda: [device.told.count("called") for device in devices] == [count] * 2)  # noqa: B023
+            desk.calls(CAROL)
+            await self.until(lambda: desk.told.count("call_failed:offline") == count)  # noqa: B023
+            await self.pass_time(180)
 
     async def test_redis_forgets(self) -> None:
         """When Redis has lost its memory the policy is written again, whichever node had the devices."""

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from twisted.trial.unittest import TestCase
 
 from callnet.calls.events import Accept
-from callnet.calls.preferences import ANYONE, NOBODY, Policy, QuietHours
-from callnet.calls.records import NOTHING, Active, Changes, Displaced, Notice, SeatNotice, SeatsRecord
+from callnet.calls.preferences import ANYONE, NOBODY, Policy, QuietExceptions, QuietHours
+from callnet.calls.records import NOTHING, Active, Changes, Displaced, Notice, SeatNotice, SeatsRecord, TurnedAway
 from callnet.calls.rules import decide
 from callnet.calls.transitions import TooLate
 from callnet.config.schema import CallSettings
@@ -34,7 +34,9 @@ class CallStoreContract(StoreCase):
     async def test_all_of_it(self) -> None:
         """A committed call is read back with every field."""
         store, of = await self.start()
-        for record in (of.device(ANN), of.gone(TV), of.gone(PAD)):
+        quiet = Policy(quiet=QuietHours(0, 0, "UTC"), exceptions=QuietExceptions(frozenset([TV.phone]), True))
+        noted = replace(of.gone(PAD), policy=quiet, turned_away=(TurnedAway(ANN.phone, 1.5), TurnedAway("1", 2.5)))
+        for record in (of.device(ANN), of.gone(TV), noted):
             await self.assert_commits(store, Changes(devices=[record]))
             self.assertEqual(record, (await store.read([record.address.phone], [])).device(record.address))
         for call in (of.ringing(1), of.over(2, version=1)):

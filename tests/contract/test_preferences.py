@@ -8,7 +8,7 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.calls.preferences import ANYONE, Policy, Preferences, QuietHours
+from callnet.calls.preferences import ANYONE, Policy, Preferences, QuietExceptions, QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
@@ -156,6 +156,24 @@ class PreferencesContract(DatabaseCase):
             self.assertEqual(Policy(frozenset([CAROL, TV.phone]), quiet=NIGHT, quiet_until=9.5), read.policy)
             self.assertEqual(frozenset([BERT, CAROL]), read.auto_answer)
             self.assertEqual(["Bertie", "", ""], [read.name_of(phone) for phone in (BERT, CAROL, TV.phone)])
+
+        return self.check(test)
+
+    def test_exceptions(self) -> Deferred[None]:
+        """Exceptions from the quiet hours are read with these; where it is never quiet there are none."""
+
+        async def test() -> None:
+            kept = SqlPreferences(self.database, self.run_there, contacts_only=False)
+            for quiet, until in ((NIGHT, None), (None, 9.5)):
+                await self.settings.change(ANN, quiet, UNSET, 1.0, until=until, through=[CAROL], again=True)
+                await self.settings.change(BERT, quiet, UNSET, 1.0, until=until)
+                await self.settings.change(CAROL, UNSET, UNSET, 1.0, through=[ANN], again=True)
+                read = policies(await kept.read([ANN, BERT, CAROL]))
+                exceptions = QuietExceptions(frozenset([CAROL]), True)
+                ann = Policy(read[ANN].blocked, None, quiet, frozenset(), until, exceptions)
+                self.assertEqual(ann, read[ANN])
+                self.assertIsNone(read[BERT].exceptions)
+                self.assertEqual(Policy(), read[CAROL])
 
         return self.check(test)
 

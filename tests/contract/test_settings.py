@@ -82,6 +82,34 @@ class SettingsContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_exceptions(self) -> Deferred[None]:
+        """The exceptions from quiet hours are set until they are changed, of one phone; every node
+        hears of it.
+        """
+
+        async def test() -> None:
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await self.settings.change(FRIEND, UNSET, [PHONE], 1.0, through=[PHONE], again=True)
+            await changes.new()
+            for through, again, now in (
+                ([OTHER, FRIEND], UNSET, ([FRIEND, OTHER], False)),
+                (UNSET, True, ([FRIEND, OTHER], True)),
+                (UNSET, True, ([FRIEND, OTHER], True)),
+                ([OTHER], UNSET, ([OTHER], True)),
+                (UNSET, False, ([OTHER], False)),
+                ([], UNSET, ([], False)),
+            ):
+                changed = await self.settings.change(PHONE, UNSET, UNSET, 1.0, through=through, again=again)
+                self.assertEqual(PhoneSettings(None, [], "anyone", None, *now), changed)
+                self.assertEqual(changed, await self.settings.change(PHONE, UNSET, UNSET, 1.0))
+                self.assertEqual({PHONE: {Topic.SETTINGS}}, (await changes.new()).phones)
+            found = await self.settings.change(FRIEND, UNSET, UNSET, 1.0)
+            self.assertEqual(
+                ([PHONE], [PHONE], True), (found.auto_answer, found.rings_through, found.second_call_rings)
+            )
+
+        return self.check(test)
+
     def test_at_once(self) -> Deferred[None]:
         """If two devices set something at once one is the last, as a whole."""
 

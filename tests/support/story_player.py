@@ -428,6 +428,8 @@ class Player:
             "do_not_disturb_until": now.do_not_disturb_until,
             "auto_answer": list(now.auto_answer),
             "who_may_call": now.who_may_call,
+            "rings_through": list(now.rings_through),
+            "second_call_rings": now.second_call_rings,
         }
         actor.log.note("settings", settings=found)
 

@@ -143,7 +143,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--name", "朋友")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
-        self.run_("account", "settings", A, "--who-may-call", "contacts")
+        self.run_("account", "settings", A, "--who-may-call", "contacts", "--rings-through", C, "--second-call-rings")
         self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
         version = self.present()
@@ -166,6 +166,8 @@ class AccountTests(CommandTestCase):
                 "do_not_disturb_until": None,
                 "auto_answer": [B],
                 "who_may_call": "contacts",
+                "rings_through": [C],
+                "second_call_rings": True,
                 "wake": [{"device_id": "tv", "kind": "webhook", "target": "box 7", "created_at": 1.5}],
                 "calls": [
                     {
@@ -186,8 +188,8 @@ class AccountTests(CommandTestCase):
         )
 
     def test_settings(self) -> None:
-        """Quiet hours, the callers that are answered automatically, and who may call: what is named is set, and all
-        shown.
+        """Quiet hours and their exceptions, the callers that are answered automatically, and who may call: what is
+        named is set, and all shown.
         """
         self.assertEqual("", self.run_("account", "settings", A))
         quiet, listed, strict = (
@@ -195,6 +197,8 @@ class AccountTests(CommandTestCase):
             f"answers {B} automatically\nanswers {C} automatically\n",
             "only its contacts may call\n",
         )
+        through = f"quiet hours: {B} may call\nquiet hours: {C} may call\n"
+        again = "quiet hours: a second call within three minutes rings\n"
         for arguments, shown in (
             (["--do-not-disturb", *NIGHT], quiet),
             ([], quiet),
@@ -203,6 +207,11 @@ class AccountTests(CommandTestCase):
             (["--who-may-call", "anyone"], quiet + listed),
             (["--disturb"], listed),
             (["--no-auto-answer"], ""),
+            (["--rings-through", B, "--rings-through", C], through),
+            (["--second-call-rings"], through + again),
+            (["--auto-answer", C], through + again + f"answers {C} automatically\n"),
+            (["--no-auto-answer", "--no-rings-through"], again),
+            (["--no-second-call-rings"], ""),
         ):
             self.assertEqual(shown, self.run_("account", "settings", A, *arguments))
 
@@ -214,7 +223,9 @@ class AccountTests(CommandTestCase):
             (["--do-not-disturb", *NIGHT, "--disturb"], "set and cleared"),
             (["--auto-answer", B, "--no-auto-answer"], "set and cleared"),
             (["--auto-answer", "7"], "phone"),
-            (["--auto-answer", A], "own number"),
+            (["--auto-answer", A], "--auto-answer: this is the phone's own number"),
+            (["--auto-answer", B, "--rings-through", A], "--rings-through: this is the phone's own number"),
+            (["--rings-through", B, "--no-rings-through"], "set and cleared"),
         ):
             self.assertIn(why, self.fail_("account", "settings", A, *arguments).splitlines()[-1])
         self.assertEqual("", self.run_("account", "settings", A))
@@ -226,7 +237,7 @@ class AccountTests(CommandTestCase):
         self.run_("contact", "add", A, B, "--both")
         self.run_("contact", "block", A, C)
         self.run_("account", "settings", A, "--do-not-disturb", *NIGHT, "--auto-answer", B)
-        self.run_("account", "settings", A, "--who-may-call", "contacts")
+        self.run_("account", "settings", A, "--who-may-call", "contacts", "--rings-through", C, "--second-call-rings")
         self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
         self.present()

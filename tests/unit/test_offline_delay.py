@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callnet.calls.preferences import NOBODY, Preferences
+from callnet.calls.preferences import NOBODY, Policy, Preferences, QuietExceptions, QuietHours
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress
 from tests.support.quiet import QuietTestCase
@@ -48,6 +48,22 @@ class OfflineDelayTests(QuietTestCase):
             self.assertEqual([], self.ann.heard())
             self.pass_time(0.01)
             self.assertEqual("offline", self.ann.hears()["reason"])
+
+    def test_first_of_two_calls(self) -> None:
+        """It takes the same time where a second call rings; that is announced as any call."""
+        twice = Policy(quiet=QuietHours(0, 0, "UTC"), exceptions=QuietExceptions(second_call_rings=True))
+        self.world.rooms.orders.update_policy(TV.phone, Preferences(twice))
+        self.call(self.ann, TV)
+        self.pass_time(DELAY - 0.01)
+        self.assertEqual([], self.ann.heard())
+        self.pass_time(0.01)
+        self.assertEqual("offline", self.ann.hears()["reason"])
+        self.assertEqual([], self.tv.heard())
+        self.pass_time(10)
+        self.call(self.ann, TV)
+        self.pass_time(0)
+        self.assertEqual("called", self.tv.hears()["type"])
+        self.assertEqual([], self.ann.heard())
 
     def test_another_call(self) -> None:
         """A caller that calls another meanwhile is not told of the first; nothing waits for its answer."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.phone_settings import SettingsOfPhones
-from callnet.model import AUTO_ANSWER_MAX
+from callnet.model import LISTED_MAX
 from callnet.storage.preferences import SqlPhoneSettings
 from tests.support.account_fixture import FRIEND, PHONE
 from tests.support.api_case import LOGOUT, MARK, ApiTestCase
@@ -15,7 +15,13 @@ from tests.unit.test_api_fields import NO_UTF8, WRONG_TYPES, with_field
 
 SETTINGS = "/account/settings"
 NIGHT = {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"}
-NOTHING: dict[str, Any] = {"do_not_disturb": None, "do_not_disturb_until": None, "auto_answer": []}
+NOTHING: dict[str, Any] = {
+    "do_not_disturb": None,
+    "do_not_disturb_until": None,
+    "auto_answer": [],
+    "rings_through": [],
+    "second_call_rings": False,
+}
 
 
 class SettingsTests(ApiTestCase):
@@ -81,6 +87,18 @@ class SettingsTests(ApiTestCase):
         self.assertEqual([FRIEND], self.settings(auto_answer=[FRIEND])["auto_answer"])
         self.assertEqual([], self.settings(auto_answer=[])["auto_answer"])
 
+    def test_exceptions(self) -> None:
+        """The list of callers in quiet hours is the one given last; a second call rings if that is set."""
+        other = "13651884960"
+        listed = NOTHING | {"rings_through": [other, FRIEND]}
+        self.assertEqual(listed, self.settings(rings_through=[FRIEND, other, FRIEND]))
+        self.assertEqual(listed | {"second_call_rings": True}, self.settings(second_call_rings=True))
+        self.assertEqual(NOTHING | {"second_call_rings": True}, self.settings(rings_through=[]))
+        self.assertEqual(NOTHING, self.settings(second_call_rings=False))
+        wrongs: tuple[object, ...] = (None, 1, "true", [])
+        for wrong in wrongs:
+            self.assertEqual((2, "second_call_rings must be true or false"), self.message(second_call_rings=wrong))
+
     def test_of_ones_own_phone(self) -> None:
         """They are those of the token's phone."""
         self.settings(do_not_disturb=NIGHT, auto_answer=[FRIEND], phone=FRIEND)
@@ -136,19 +154,20 @@ class SettingsTests(ApiTestCase):
 
     def test_wrong_phones(self) -> None:
         """A list of anything but acceptable numbers of others is refused as a whole, and so is one that is too long."""
-        self.settings(auto_answer=[FRIEND])
         wrongs: tuple[object, ...] = (None, MARK, {}, [7], [None], [[FRIEND]])
-        for wrong in wrongs:
-            self.assertEqual((2, "auto_answer must be an array of strings"), self.message(auto_answer=wrong), wrong)
-        refused = (3, "auto_answer is not a valid number: 11 digits that begin with 1")
-        for number in (MARK, "", "*", FRIEND + "\0", "23651884967"):
-            self.assertEqual(refused, self.message(auto_answer=[FRIEND, number]), number)
-        own = (3, "auto_answer contains the caller's own number")
-        self.assertEqual(own, self.message(auto_answer=[FRIEND, PHONE]))
-        many = [str(13600000000 + number) for number in range(AUTO_ANSWER_MAX + 1)]
-        self.assertEqual((2, f"auto_answer takes at most {AUTO_ANSWER_MAX} phones"), self.message(auto_answer=many))
-        self.assertEqual([FRIEND], self.settings()["auto_answer"])
-        self.assertEqual(many[1:], self.settings(auto_answer=many[1:])["auto_answer"])
+        for name in ("auto_answer", "rings_through"):
+            self.settings(**{name: [FRIEND]})
+            for wrong in wrongs:
+                self.assertEqual((2, f"{name} must be an array of strings"), self.message(**{name: wrong}), wrong)
+            refused = (3, f"{name} is not a valid number: 11 digits that begin with 1")
+            for number in (MARK, "", "*", FRIEND + "\0", "23651884967"):
+                self.assertEqual(refused, self.message(**{name: [FRIEND, number]}), number)
+            own = (3, f"{name} contains the caller's own number")
+            self.assertEqual(own, self.message(**{name: [FRIEND, PHONE]}))
+            many = [str(13600000000 + number) for number in range(LISTED_MAX + 1)]
+            self.assertEqual((2, f"{name} takes at most {LISTED_MAX} phones"), self.message(**{name: many}))
+            self.assertEqual([FRIEND], self.settings()[name])
+            self.assertEqual(many[1:], self.settings(**{name: many[1:]})[name])
 
     def test_operator_is_stricter(self) -> None:
         """Where only contacts may call any phone, the answer says so, whatever the phone has set."""
@@ -160,7 +179,14 @@ class SettingsTests(ApiTestCase):
 
     def test_any_value(self) -> None:
         """Whatever a field is, it is taken, or refused with an errorCode of the caller's."""
-        for name in ("do_not_disturb", "do_not_disturb_until", "auto_answer", "token"):
+        for name in (
+            "do_not_disturb",
+            "do_not_disturb_until",
+            "auto_answer",
+            "rings_through",
+            "second_call_rings",
+            "token",
+        ):
             for value in (*NO_UTF8, *WRONG_TYPES[1:]):
                 answer = self.post(SETTINGS, with_field(self.body, name, value)).json()
                 self.assertIn(answer["errorCode"], (0, 2, 3), (name, value))

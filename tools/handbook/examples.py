@@ -79,6 +79,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "version": "9f2c41d07b3a6e58",
     "what": ["contacts"],
     "who_may_call": "anyone",
+    "second_call_rings": True,
 }
 _ELSEWHERE: Final[Mapping[str, Any]] = {
     "AdderRow.phone": "13800138000",
@@ -103,7 +104,9 @@ _ELSEWHERE: Final[Mapping[str, Any]] = {
     "ProfileRequest.name": "王芳",
     "ProfileRequest.photo": "/9j/4AAQSkZJRgABAQAAAQABAAD/…",
     "SettingsAnswer.auto_answer": ["13800138000"],
+    "SettingsAnswer.rings_through": ["13800138000"],
     "SettingsRequest.auto_answer": ["13800138000"],
+    "SettingsRequest.rings_through": ["13800138000"],
     "WaitingDeviceAnswer.name": "Television",
 }
 """Where a field stands for something else than elsewhere."""

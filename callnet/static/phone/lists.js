@@ -11,7 +11,7 @@ import { blockButton, row } from "./people.js";
  * @param {object} call of past.js, with `name`, `photo`, `when`, `isContact`, `isBlocked` and whether it `isOpen`
  */
 export function pastCall(call, words, doings) {
-  const { key, phone, kind, outcome, duration, name, photo, when, isOpen } = call;
+  const { key, phone, kind, name, photo, when, isOpen } = call;
   const { past } = words;
   const dots = el(
     "button",
@@ -36,7 +36,7 @@ export function pastCall(call, words, doings) {
       phone,
       name,
       photo,
-      below: [el("span", { class: "what" }, icon(kind), whatOf(kind, outcome, duration, past)), ` · ${when}`],
+      below: [el("span", { class: "what" }, icon(kind), whatOf(call, words)), ` · ${when}`],
       press: () => doings.call(phone, "*"),
     }),
     dots,
@@ -57,8 +57,11 @@ function pastOptions({ key, roomId, phone, isContact, isBlocked }, words, doings
   );
 }
 
-function whatOf(kind, outcome, duration, past) {
-  if (duration !== null) return `${past[kind]} · ${written(duration)}`;
+function whatOf({ kind, outcome, duration, byItself }, { past, auto }) {
+  if (duration !== null) {
+    const answered = kind === "incoming" ? auto.answered : `${past[kind]} · ${auto.answered}`;
+    return `${byItself ? answered : past[kind]} · ${written(duration)}`;
+  }
   if (kind !== "outgoing") return past[kind];
   return `${past.outgoing} · ${past.outcome[outcome] ?? past.outcome.other}`;
 }

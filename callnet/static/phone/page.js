@@ -23,8 +23,8 @@ const doings = {
   call: (number, deviceId) => phone.call(number, deviceId),
   edit,
   invite,
-  change: async (number, changes) => {
-    if (await phone.changeContact(number, changes)) edit(null);
+  change: async (number, changes, lists) => {
+    if ((await phone.changeContact(number, changes)) && (await phone.listContact(number, lists))) edit(null);
   },
   remove: async (number) => {
     if (!(await phone.removeContact(number))) return;
@@ -178,10 +178,13 @@ on("offer-no", "click", () => {
 
 // Calls
 
-// Who was just typing something else does not mean to accept. A click by a key has no `detail`.
+// Who was just typing something else does not mean to accept. A click by a key has no `detail`. Nor does who has just
+// stopped the countdown, where this button has come up under the finger.
 on("accept", "click", ({ detail }) => {
-  if (detail > 0 || view.sceneAge > NOT_MEANT_WITHIN) phone.device.call?.accept();
+  const isMeant = detail > 0 || view.sceneAge > NOT_MEANT_WITHIN;
+  if (isMeant && phone.autoAnswer.stoppedFor > NOT_MEANT_WITHIN) phone.device.call?.accept();
 });
+on("auto-stop", "click", () => phone.autoAnswer.stop());
 on("refuse", "click", () => phone.device.call?.refuse());
 on("cancel", "click", () => phone.device.call?.hangUp());
 on("call-hangup", "click", () => phone.device.call?.hangUp());

@@ -81,8 +81,9 @@ export class Past {
   }
 
   /**
-   * The calls, the newest first: `{key, roomId, phone, kind, outcome, startedAt, duration}`. kind: "incoming"
-   * "outgoing" "missed" "refused"; outcome: the server's word; times in milliseconds, duration null if nobody answered.
+   * The calls, the newest first: `{key, roomId, phone, kind, outcome, startedAt, duration, byItself}`. kind: "incoming"
+   * "outgoing" "missed" "refused"; outcome: the server's word; times in milliseconds, duration null if nobody answered;
+   * byItself: nobody touched the device that answered.
    */
   calls() {
     return this.#rows.map((row) => ({
@@ -93,6 +94,7 @@ export class Past {
       outcome: row.outcome,
       startedAt: row.started_at * 1_000,
       duration: row.answered_at === null ? null : (row.ended_at - row.answered_at) * 1_000,
+      byItself: row.auto_answer,
     }));
   }
 

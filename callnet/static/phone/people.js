@@ -102,10 +102,12 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 
 /**
  * A contact that is being changed.
- * @param {{change(phone, changes), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null, none is
- *   any more
+ * @param {object} contact with whether it `isAnswered` by itself, and `ringsThrough` quiet hours
+ * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null,
+ *   none is any more
  */
-export function personForm({ phone, name, givenName, profileName, photo, isFavourite, isBlocked }, words, doings) {
+export function personForm(contact, words, doings) {
+  const { phone, name, givenName, profileName, photo, isFavourite, isBlocked, isAnswered, ringsThrough } = contact;
   const { person } = words;
   const field = el("input", {
     type: "text",
@@ -117,16 +119,13 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
     id: `name-${phone}`,
     "data-key": `name-${phone}`,
   });
-  const favourite = el("input", {
-    type: "checkbox",
-    role: "switch",
-    checked: isFavourite,
-    id: `favourite-${phone}`,
-    "data-key": `favourite-${phone}`,
-  });
+  const favourite = toggle(`favourite-${phone}`, isFavourite);
+  const answered = toggle(`answered-${phone}`, isAnswered);
+  const through = toggle(`through-${phone}`, ringsThrough);
   const save = (event) => {
     event.preventDefault();
-    doings.change(phone, { name: field.value.trim(), favourite: favourite.checked });
+    const lists = { auto_answer: answered.checked, rings_through: through.checked };
+    doings.change(phone, { name: field.value.trim(), favourite: favourite.checked }, lists);
   };
   return opened(
     phone,
@@ -142,7 +141,9 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
       ),
       el("label", { for: `name-${phone}` }, person.rename),
       field,
-      el("div", { class: "switch" }, el("label", { for: `favourite-${phone}` }, person.favourite), favourite),
+      switchLine(person.favourite, favourite),
+      switchLine(person.rings_through, through),
+      switchLine(person.auto_answer, answered),
       el(
         "div",
         { class: "buttons" },
@@ -153,6 +154,14 @@ export function personForm({ phone, name, givenName, profileName, photo, isFavou
       ),
     ),
   );
+}
+
+function toggle(id, checked) {
+  return el("input", { type: "checkbox", role: "switch", checked, id, "data-key": id });
+}
+
+function switchLine(label, input) {
+  return el("div", { class: "switch" }, el("label", { for: input.id }, label), input);
 }
 
 /** A button that blocks somebody, or lets them call again. */

@@ -4,6 +4,7 @@
 
 import { Account, ERROR } from "../client/account.js";
 import { Device } from "../client/device.js";
+import { AutoAnswer } from "./auto_answer.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
 import { clock, timeOfDay } from "../shared/format.js";
@@ -65,6 +66,8 @@ export class Phone {
     this.#changed = changed;
     /** Ringing when the phone is not open. */
     this.waking = new Waking(changed);
+    /** Calls that are answered by themselves. */
+    this.autoAnswer = new AutoAnswer(changed);
   }
 
   /** Be what this tab was before, or wait for somebody to log in. */
@@ -261,6 +264,26 @@ export class Phone {
     });
   }
 
+  /**
+   * Put a contact in the lists of the settings, or take it out.
+   * @param {Object<"auto_answer" | "rings_through", boolean>} lists
+   */
+  async listContact(phone, lists) {
+    return this._try(async () => {
+      const { account } = this;
+      const now = await account.settings(); // another device may have changed them just now
+      const changed = Object.entries(lists).filter(([name, isIn]) => now[name].includes(phone) !== isIn);
+      if (changed.length === 0) return;
+      const changes = changed.map(([name, isIn]) => [name, toggled(now[name], phone, isIn)]);
+      await this._take("settings", account.settings(Object.fromEntries(changes)));
+    });
+  }
+
+  /** Let a second call within three minutes ring in quiet hours, or not. */
+  async setSecondCallRings(isOn) {
+    return this._try(() => this._take("settings", this.account.settings({ second_call_rings: isOn })));
+  }
+
   /** Set the quiet hours, `{from, to}` as `22:30`; null: there are none. An end that was set is so no more. */
   async setQuiet(hours) {
     return this._try(async () => {
@@ -377,6 +400,7 @@ export class Phone {
     this.#asked = {};
     this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
     this.settings = this.devices = this.blocked = null;
+    this.notify();
   }
 
   // What the device says.
@@ -384,6 +408,7 @@ export class Phone {
   _look(device) {
     if (device !== this.device) return;
     if (device.state === "online") this._online();
+    else this.notify();
     if (device.state === "denied") {
       const { account } = this;
       const isLoggedOut = LOGGED_OUT.includes(device.denial.code);
@@ -404,9 +429,10 @@ export class Phone {
     this._answerIfItRings();
   }
 
-  /** Keep the notifications of calls true. */
+  /** Keep the notifications of calls true, and the countdown of one that is answered by itself. */
   notify() {
     const { account, waking } = this;
+    this.autoAnswer.follow(account, this.device);
     if (account === null) return;
     const [ringing = null] = this._ringing();
     const name = ringing === null ? "" : this.nameOf(ringing.peer.phone, ringing.name);
@@ -448,6 +474,7 @@ export class Phone {
   /** Keep nothing of a device that has logged out. */
   _forget(account) {
     forgetPhotos().catch(() => {});
+    this.autoAnswer.forget(account);
     this.waking.forget(account).catch(() => {});
   }
 
@@ -519,6 +546,10 @@ export class Phone {
       return false;
     }
   }
+}
+
+function toggled(phones, phone, isIn) {
+  return isIn ? [...phones, phone] : phones.filter((one) => one !== phone);
 }
 
 function rememberable({ direction, peer, roomId, page, name, answeredAt }) {

@@ -29,6 +29,8 @@ const SECOND = {
 };
 /** How much softer that is. */
 const SOFTLY = 0.25;
+/** While a call is about to be answered by itself: who is in the room must hear it, and know it from the ring. */
+const COUNTDOWN = { tones: [[880, 0, 0.25], [587, 0.3, 0.3]], every: 1 };
 /** Of an incoming call, at full volume; what nobody has chosen is USUAL of it. */
 const LOUDEST = 0.45;
 const USUAL = 0.7;
@@ -53,14 +55,15 @@ export class Ringer {
 
   /**
    * Ring, or be silent.
-   * @param {"incoming" | "second" | "outgoing" | null} kind second: incoming, while another call goes on
+   * @param {"incoming" | "countdown" | "second" | "outgoing" | null} kind countdown: it is about to be answered by
+   *   itself; second: incoming, while another call goes on
    * @param {string} title of the page; where somebody calls it blinks
    * @param {string} plain its title without that call
    * @param {string} photo of the caller: its URL, or ""
    * @param {boolean} isShown whether a notification is shown anyway
    */
   ring(kind, title, plain, photo, isShown) {
-    const isCalled = kind === "incoming" || kind === "second";
+    const isCalled = kind !== null && kind !== "outgoing";
     this._setTitle(isCalled ? [title, plain] : [title]);
     if (kind === this.#kind) return;
     this.#kind = kind;
@@ -68,7 +71,7 @@ export class Ringer {
     this.#notification?.close();
     this.#notification = null;
     if (kind === null) return;
-    this._sound({ incoming, second, outgoing: () => OUTGOING }[kind]());
+    this._sound({ incoming, countdown, second, outgoing: () => OUTGOING }[kind]());
     if (isCalled && !isShown) this._notify(title, photo);
   }
 
@@ -145,6 +148,10 @@ export class Ringer {
 /** Half the way is to sound half as loud, which is a fourth of the amplitude. */
 function incoming() {
   return { ...INCOMING, volume: LOUDEST * Ringer.volume ** 2 };
+}
+
+function countdown() {
+  return { ...COUNTDOWN, volume: LOUDEST * Math.max(Ringer.volume, USUAL) ** 2 };
 }
 
 function second() {

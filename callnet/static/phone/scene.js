@@ -35,7 +35,7 @@ export const FIRST = {
   login: ["#login-phone"],
   pairing: ["#pairing-again", "#pairing-back"],
   home: ["#notice-again", ".cards .call", ".adder .main", "#add-phone", ".panel button"],
-  ringing: ["#accept"],
+  ringing: ["#auto-stop", "#accept"],
   calling: ["#cancel"],
   call: ["#call-hangup"],
   elsewhere: ["#here"],

@@ -64,6 +64,7 @@ export class Settings {
     this.#elements["alerts-on"].hidden = permission !== "default";
     put(this.#elements["alerts-state"], words.alerts_state[permission] ?? "");
     if (device === null) return;
+    this._showExceptions(words);
     this._showWaking(words);
     this._showBlocked(words);
     this._showDevices(words);
@@ -86,6 +87,12 @@ export class Settings {
     this._on("alerts-on", "click", async () => {
       await Ringer.askPermission();
       this.#changed();
+    });
+    this._on("quiet-second", "change", async ({ target }) => {
+      if (!(await this.#phone.setSecondCallRings(target.checked))) target.checked = !target.checked;
+    });
+    this._on("auto-switch", "change", ({ target }) => {
+      this.#phone.autoAnswer.turn(this.#phone.account, target.checked);
     });
     this._on("closed-switch", "change", ({ target }) => this.#phone.setWaking(target.checked));
     for (const [name, values] of Object.entries(LOOKS)) {
@@ -149,6 +156,19 @@ export class Settings {
     }
     put(this.#elements["self-quiet-text"], quietText(hours, until, this.#words));
     this.#elements["self-quiet"].hidden = !isQuiet;
+  }
+
+  // Who rings through, and who is answered by itself
+
+  _showExceptions({ auto, quiet_through: through, lang }) {
+    const { account, autoAnswer, settings } = this.#phone;
+    const names = (phones) => new Intl.ListFormat(lang).format(phones.map((phone) => this.#phone.nameOf(phone)));
+    const { rings_through: ringing = [], auto_answer: answered = [], second_call_rings: again = false } = settings ?? {};
+    put(this.#elements["quiet-through"], ringing.length > 0 ? through.some({ names: names(ringing) }) : through.nobody);
+    this.#elements["quiet-second"].checked = again;
+    this.#elements["quiet-second"].disabled = settings === null;
+    put(this.#elements["auto-people"], answered.length > 0 ? auto.some({ names: names(answered) }) : auto.nobody);
+    this.#elements["auto-switch"].checked = autoAnswer.isOn(account);
   }
 
   // Ringing when the phone is not open

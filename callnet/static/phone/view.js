@@ -187,7 +187,7 @@ export class View {
     );
   }
 
-  _showPeople({ account, book, photos }) {
+  _showPeople({ account, book, photos, settings }) {
     const { search } = this.#elements;
     const open = [this.edited, this.invited];
     if (this.edited === null && this.invited === null) this.#open = { content: "", element: null };
@@ -200,7 +200,7 @@ export class View {
       people.map((one) => {
         const person = { ...one, photo: photos.of(one.phone, one.photo) };
         return open.includes(one.phone)
-          ? this._openCard(person, account.phone)
+          ? this._openCard(person, account.phone, settings)
           : personCard(person, this.#words, this.#doings);
       }),
     );
@@ -218,12 +218,14 @@ export class View {
   }
 
   // What somebody is filling in stays as it is, whatever becomes of the list around it.
-  _openCard(person, own) {
+  _openCard(person, own, settings) {
     const content = JSON.stringify([this.edited, this.invited, this.#words.lang]);
     if (content !== this.#open.content) {
       const isForm = person.phone === this.edited;
+      const isAnswered = settings?.auto_answer.includes(person.phone) ?? false;
+      const ringsThrough = settings?.rings_through.includes(person.phone) ?? false;
       const element = isForm
-        ? personForm(person, this.#words, this.#doings)
+        ? personForm({ ...person, isAnswered, ringsThrough }, this.#words, this.#doings)
         : personInvitation(person, own, this.#words, this.#doings);
       this.#open = { content, element };
     }
@@ -264,7 +266,9 @@ export class View {
     const other = otherOf(phone, call);
     const second = scene === "call" ? otherOf(phone, phone.device.waitingCall) : null;
     const title = words.title[scene] && call ? words.title[scene](other) : home;
-    const kind = { ringing: "incoming", calling: "outgoing" }[scene] ?? null;
+    const { autoAnswer } = phone;
+    const isCounting = scene === "ringing" && autoAnswer.left !== null;
+    const kind = isCounting ? "countdown" : { ringing: "incoming", calling: "outgoing" }[scene] ?? null;
     const isShown = phone.account !== null && phone.waking.stateOf(phone.account) === "on";
     if (second === null) this.#ringer.ring(kind, title, home, other?.photo ?? "", isShown);
     else this.#ringer.ring("second", words.title.ringing(second), title, second.photo, isShown);
@@ -272,6 +276,7 @@ export class View {
     if (scene === "call") {
       put(this.#elements["call-name"], other.name);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
+      put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
     }
     const hadFocus = this.#second.hasFocus;
     this.#second.show(second, words);
@@ -287,16 +292,21 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing({ device }, call, { phone, name, photo }) {
+  _showRing({ device, autoAnswer: { left } }, call, { phone, name, photo }) {
     const words = this.#words;
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
-    put(this.#elements["ring-text"], call.isIncoming ? words.ringing : outgoing);
+    const incoming = left === null ? words.ringing : words.auto.soon;
+    put(this.#elements["ring-text"], call.isIncoming ? incoming : outgoing);
     put(this.#elements["ring-number"], name === phone ? "" : phone);
     const shown = [phone, name, photo];
     fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
     this.#elements.cancel.hidden = call.isIncoming;
+    put(this.#elements["auto-left"], left === null ? "" : number(left));
+    const hadFocus = document.activeElement === this.#elements["auto-stop"];
+    this.#elements.auto.hidden = left === null;
+    if (hadFocus && left === null) this._focus();
   }
 }
 

@@ -300,6 +300,14 @@ export type Settings = {
      * "contacts": only phones in the contact list
      */
     who_may_call: "anyone" | "contacts";
+    /**
+     * phones that may call in quiet hours, and before that time, too
+     */
+    rings_through: string[];
+    /**
+     * then a second call within three minutes rings, of any phone that may call
+     */
+    second_call_rings: boolean;
 };
 /**
  * A STUN or TURN server, as `RTCIceServer` of WebRTC.

@@ -131,6 +131,8 @@ class PastCall(Struct, frozen=True):
     outcome: str
     """``answered``, ``refused`` or ``missed``; for an outgoing call the reason why it failed."""
     answered_at: float | None = None
+    auto_answer: bool = False
+    """Nobody touched the device that answered."""
 
 
 class PastCalls(Struct, frozen=True):
@@ -151,6 +153,10 @@ class Settings(Struct, frozen=True):
     """``anyone``, or ``contacts``: only phones in the contact list may call."""
     do_not_disturb_until: float | None = None
     """Seconds since 1970 until when nobody can call, whatever the quiet hours; ``None``: there is no such time."""
+    rings_through: Sequence[str] = []
+    """Phones that may call in quiet hours and before that time, too."""
+    second_call_rings: bool = False
+    """Then a second call within three minutes rings, of any phone that may call."""
 
 
 class Account:
