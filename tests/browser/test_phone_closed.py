@@ -94,7 +94,7 @@ _LOOK: Final = """(isSeen) => {
         return { visibilityState: isSeen ? "visible" : "hidden", focus: async () => {}, postMessage };
     };
 }"""
-"""Whether somebody sees the window, for the page and for the worker: each page of a driven browser is in view."""
+"""Hides the window or has it seen, for the page and for the worker: each page of a driven browser is in view."""
 _CUTTABLE: Final = """
     const open = [];
     let isCut = false;
@@ -116,7 +116,7 @@ _RING: Final = """async ({ ago, ...wake }) => {
     const shown = await self.registration.getNotifications({ tag: message.call });
     return shown.map(({ title, actions }) => [title, actions.length]);
 }"""
-"""What is shown in the end for a wake, which was over some seconds ago."""
+"""Hears a wake that was over some seconds ago. Returns the titles shown in the end, with their buttons."""
 _COUNT: Final = """() => {
     self.rung = [];
     const show = self.registration.showNotification.bind(self.registration);
@@ -319,7 +319,7 @@ class ClosedTests(ChromiumCase):
         return self.play(story)
 
     def test_late(self) -> Deferred[None]:
-        """What comes after the end of its call does not ring, and what has rung too long was missed."""
+        """A wake after the end of its call does not ring, and one that has rung too long was missed."""
 
         def story(stage: Stage) -> None:
             alice, _ = self.begin(stage)
