@@ -106,7 +106,7 @@ class Refuse(_FrameEvent, frozen=True):
     """``device`` refuses the call. If it is rung on a newer connection nothing happens."""
 
 
-class RefusedApart(_DeviceEvent, frozen=True):
+class RefusedByTicket(_DeviceEvent, frozen=True):
     """``device`` refuses, without its connection, the call that rings it, if that is the one which is meant.
 
     ``is_meant`` is asked with the room id by which the device knows the call.

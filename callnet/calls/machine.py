@@ -56,7 +56,7 @@ def of_device(tx: Transaction, event: events.Cancel | events.Pulled) -> Any:
     return happen(tx, call, event)
 
 
-def refuse_apart(tx: Transaction, event: events.RefusedApart) -> bool:
+def refuse_by_ticket(tx: Transaction, event: events.RefusedByTicket) -> bool:
     """End the call that rings a device, if it is meant; return whether it was."""
     call = tx.call_of(event.device)
     return call is not None and event.is_meant(call.room_for(event.device)) and bool(happen(tx, call, event))
@@ -73,7 +73,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (NoneType, events.Refuse): transitions.unknown_named,
     (Ringing, events.Refuse): transitions.ringing_refused,
     (Active, events.Refuse): transitions.active_refused,
-    (Ringing, events.RefusedApart): transitions.ringing_refused_apart,
+    (Ringing, events.RefusedByTicket): transitions.ringing_refused_by_ticket,
     (NoneType, events.HangUp): transitions.unknown_hung_up,
     (Ringing, events.HangUp): transitions.ringing_hung_up,
     (Active, events.HangUp): transitions.active_hung_up,
@@ -108,7 +108,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
 """The transition of each state and event; the state is ``None`` if no call is known."""
 
 _OF_PARTIES: Final = (
-    events.RefusedApart,
+    events.RefusedByTicket,
     events.LostToken,
     events.LostDevice,
     events.DeviceBack,
@@ -126,7 +126,7 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
         (Over, (events.CallDue,), "The store forgets it."),
         (Over, _WHILE_LIVE, "It ended in the meantime."),
         (NoneType, (events.CallDue, *_OF_PARTIES, *_WHILE_LIVE), "There is no such call, or not any more."),
-        (Active, (events.RefusedApart, *_WHILE_RINGING), "It was answered in the meantime."),
+        (Active, (events.RefusedByTicket, *_WHILE_RINGING), "It was answered in the meantime."),
         (Ringing, (events.LostDevice,), "A device that rings is waited for."),
         (Ringing, (events.MeetingOver,), "The pages of a call that rings do not meet."),
         (Ringing, (events.Signalled,), "It has not been answered."),

@@ -164,10 +164,10 @@ class WakeRequests:
     async def refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:
         """Refuse the call that rings a device, and return whether that was done.
 
-        :param is_meant: see :class:`callnet.calls.events.RefusedApart`.
+        :param is_meant: see :class:`callnet.calls.events.RefusedByTicket`.
         :raises Unavailable: the store cannot be reached.
         """
-        refused: bool = await self._transactions.reply_to(events.RefusedApart(device, is_meant))
+        refused: bool = await self._transactions.reply_to(events.RefusedByTicket(device, is_meant))
         return refused
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 
 from callnet.calls import events, registration, seats
-from callnet.calls.machine import TABLE, of_device, place, refuse_apart
+from callnet.calls.machine import TABLE, of_device, place, refuse_by_ticket
 from callnet.calls.records import Changes, Records
 from callnet.calls.transaction import Transaction
 from callnet.config.schema import CallSettings
@@ -48,7 +48,7 @@ _MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
     events.Place: place,
     events.Cancel: of_device,
     events.Pulled: of_device,
-    events.RefusedApart: refuse_apart,
+    events.RefusedByTicket: refuse_by_ticket,
     events.Connected: registration.connected,
     events.ExtendedConnected: registration.connected,
     events.Disconnected: registration.disconnected,

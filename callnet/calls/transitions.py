@@ -290,7 +290,7 @@ def active_refused(tx: Transaction, call: CallRecord[Active], event: events.Refu
     return _not_yours(call, event.device)
 
 
-def ringing_refused_apart(tx: Transaction, call: CallRecord[Ringing], event: events.RefusedApart) -> bool:
+def ringing_refused_by_ticket(tx: Transaction, call: CallRecord[Ringing], event: events.RefusedByTicket) -> bool:
     """OVER ``refused``: ``call_refuse`` to the caller; all rung devices are told."""
     if event.device not in call.state.devices:
         return False

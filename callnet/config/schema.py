@@ -246,7 +246,7 @@ class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
     allowed_hosts: tuple[PushHost, ...] = ()
     """The services that browsers may name for Web Push; empty: there is no Web Push."""
     allowed_networks: tuple[str, ...] = ()
-    """Networks with addresses that these services may have although they are not public."""
+    """Networks with addresses that each of these services may have although they are not public."""
     subject: VapidSubject = ""
     """The contact for these services (RFC 8292 §2.1)."""
     vapid_key_file: str = ""

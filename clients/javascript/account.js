@@ -57,7 +57,7 @@ export class AccountError extends Error {
 /** One device at a server. Every request may fail with an AccountError. */
 export class Account {
   #keep;
-  /** @type {AccountError | null} By which its secret was refused, until somebody logs in. */
+  /** @type {AccountError | null} Why it does not log in by itself: its secret was refused, or it has logged out. */
   #refusal = null;
 
   /** @param {AccountOptions} options */
@@ -146,8 +146,9 @@ export class Account {
     }
   }
 
-  /** Keep the token no longer. */
+  /** Keep the token no longer; only `login` gets another one. */
   forget() {
+    this.#refusal = new AccountError(ERROR.TOKEN, "logged out");
     this.token = null;
     this.expiresAt = 0;
     this._keepAll();

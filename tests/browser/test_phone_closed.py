@@ -81,18 +81,51 @@ _PRESS: Final = """async (action) => {
 """Presses a button of the notification, or with "" the notification. Only a person's press opens a window."""
 
 
-_HIDE: Final = """() => {
-    Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+_SEE: Final = """(isSeen) => {
+    const get = () => isSeen ? "visible" : "hidden";
+    Object.defineProperty(document, "visibilityState", { configurable: true, get });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-_LOOK_AWAY: Final = """() => {
-    const get = self.clients.get.bind(self.clients);
+_LOOK: Final = """(isSeen) => {
+    self.found ??= self.clients.get.bind(self.clients);
     self.clients.get = async (id) => {
-        const window = await get(id);
-        return { visibilityState: "hidden", focus: async () => {}, postMessage: (asked) => window.postMessage(asked) };
+        const window = await self.found(id);
+        const postMessage = (...asked) => window.postMessage(...asked);
+        return { visibilityState: isSeen ? "visible" : "hidden", focus: async () => {}, postMessage };
     };
 }"""
-"""Nobody sees the window, for the page and for the worker: every page of a browser that is driven is in view."""
+"""Hides the window or has it seen, for the page and for the worker: each page of a driven browser is in view."""
+_CUTTABLE: Final = """
+    const open = [];
+    let isCut = false;
+    window.WebSocket = class extends WebSocket {
+        constructor(url, ...rest) {
+            super(isCut ? new URL("/nowhere", url) : url, ...rest);
+            open.push(this);
+        }
+    };
+    window.cut = (isToBe) => {
+        isCut = isToBe;
+        if (isCut) for (const socket of open) socket.close();
+    };
+"""
+"""Lets a page lose its connection, and have it again."""
+_RING: Final = """async ({ ago, ...wake }) => {
+    const message = ago === null ? wake : { ...wake, expires_at: Date.now() / 1_000 - ago };
+    await (ago === null ? inTurn(() => hear(message)) : ring(message));
+    const shown = await self.registration.getNotifications({ tag: message.call });
+    return shown.map(({ title, actions }) => [title, actions.length]);
+}"""
+"""Hears a wake that was over some seconds ago. Returns the titles shown in the end, with their buttons."""
+_COUNT: Final = """() => {
+    self.rung = [];
+    const show = self.registration.showNotification.bind(self.registration);
+    self.registration.showNotification = (title, options) => {
+        self.rung.push(title);
+        return show(title, options);
+    };
+}"""
+"""Counts what is shown, and so what is heard."""
 
 
 class PushService(Resource):
@@ -252,12 +285,11 @@ class ClosedTests(ChromiumCase):
             icon = f"{stage.site_url}/static/phone/icon-192.png"
             shown = tuple(self.shown[name] for name in ("tag", "actions", "requireInteraction", "icon"))
             self.assertEqual((message["call"], ["Accept", "Decline"], True, icon), shown)
-            self.assertEqual([f"/#answer={message['call']}"], self.closed.press("accept"))
+            self.assertEqual(["/"], self.closed.press("accept"))
             self.closed.shown()
             bob = tab(stage, profile)
-            bob.open(f"#answer={message['call']}")
+            bob.open()
             bob.await_connected(Camera.RED)
-            self.assertEqual(stage.site_url + "/", bob.page.url)
             alice.await_connected(Camera.BLUE)
 
         return self.play(story)
@@ -270,7 +302,9 @@ class ClosedTests(ChromiumCase):
             self.ring(alice)
             self.assertEqual([], self.closed.press("refuse"))
             alice.await_text("notice-text", "Bob declined.")
-            call = self.ring(alice)["call"]
+            wake = self.ring(alice)
+            call = wake["call"]
+            self.assertEqual(["/"], self.closed.press("accept"))
             alice.press("cancel")
             ended = self.message()
             self.assertEqual(("ring_ended", "cancelled", call), (ended["event"], ended["reason"], ended["call"]))
@@ -278,9 +312,69 @@ class ClosedTests(ChromiumCase):
             (shown,) = self.closed.shown("Missed call from Alice.")
             self.assertEqual((False, []), (shown["requireInteraction"], shown["actions"]))
             bob = tab(stage, profile)
-            bob.open(f"#answer={call}")
+            bob.open()
             bob.await_text("notice-text", "Missed call from Alice.")
             self.closed.shown()
+
+        return self.play(story)
+
+    def test_late(self) -> Deferred[None]:
+        """A wake after the end of its call does not ring, and one that has rung too long was missed."""
+
+        def story(stage: Stage) -> None:
+            alice, _ = self.begin(stage)
+            wake = self.ring(alice)
+            alice.press("cancel")
+            self.closed.deliver(self.message())
+            self.closed.shown("Missed call from Alice.")
+            for call, ago in ((wake["call"], None), ("late", 1_000), ("never told", 14.5)):
+                shown = self.closed.worker.evaluate(_RING, {**wake, "call": call, "ago": ago})
+                self.assertEqual([["Missed call from Alice.", 0]], shown, call)
+
+        return self.play(story)
+
+    def test_no_buttons(self) -> Deferred[None]:
+        """Where notifications have no buttons, who presses one is asked by the phone."""
+
+        def story(stage: Stage) -> None:
+            alice, profile = self.begin(stage)
+            self.ring(alice)
+            self.closed.worker.evaluate('() => Object.defineProperty(Notification, "maxActions", { value: undefined })')
+            self.assertEqual(["/"], self.closed.press())
+            bob = tab(stage, profile)
+            bob.open()
+            bob.await_scene("ringing")
+            bob.press("accept")
+            bob.await_connected(Camera.RED)
+
+        return self.play(story)
+
+    def test_without_a_connection(self) -> Deferred[None]:
+        """A phone that is seen, but has no connection, has the call shown; when it has one, nothing rings twice."""
+
+        def story(stage: Stage) -> None:
+            alice, profile = self.begin(stage)
+            bob = tab(stage, profile)
+            bob.page.add_init_script(_CUTTABLE)
+            bob.open()
+            bob.await_scene("home", "online")
+            alice.await_contact(BOB.phone, online=True)
+            bob.page.evaluate("cut(true)")
+            bob.await_scene("home", "offline")
+            alice.await_contact(BOB.phone, online=False)
+            self.closed.worker.evaluate(_COUNT)
+            self.closed.deliver(self.called(alice))
+            self.closed.shown("Alice is calling")
+            self.closed.worker.evaluate(_LOOK, False)
+            bob.page.evaluate(_SEE, False)
+            bob.page.evaluate("cut(false)")
+            bob.await_scene("ringing")
+            self.closed.shown("Alice is calling")
+            self.assertEqual([], self.closed.press("accept"))
+            bob.await_connected(Camera.RED)
+            self.closed.shown()
+            self.assertEqual(["Alice is calling"], self.closed.worker.evaluate("self.rung"))
+            bob.complaints.clear()  # the browser reports each try to connect
 
         return self.play(story)
 
@@ -320,13 +414,19 @@ class ClosedTests(ChromiumCase):
             alice.await_contact(BOB.phone, online=True)
             alice.call(BOB.phone)
             bob.await_scene("ringing")
+            self.closed.shown()
+            self.closed.worker.evaluate(_LOOK, False)
+            bob.page.evaluate(_SEE, False)
+            (shown,) = self.closed.shown("Alice is calling")
+            self.closed.worker.evaluate(_LOOK, True)
+            bob.page.evaluate(_SEE, True)
+            self.closed.shown()
             address = {"phone": BOB.phone, "device_id": BOB.device_id}
-            call = {"event": "wake", "call": "x" * 32, "from_phone": ALICE.phone, "from_name": "Alice"}
-            self.assertTrue(self.closed.worker.evaluate("async (call) => (await windowOf(call)) !== null", address))
+            call = {"event": "wake", "call": shown["tag"], "from_phone": ALICE.phone, "from_name": "Alice"}
             self.closed.worker.evaluate("(call) => hear(call)", {**address, **call})
             self.closed.shown()
-            self.closed.worker.evaluate(_LOOK_AWAY)
-            bob.page.evaluate(_HIDE)
+            self.closed.worker.evaluate(_LOOK, False)
+            bob.page.evaluate(_SEE, False)
             self.closed.shown("Alice is calling")
             self.assertEqual([], self.closed.press("refuse"))
             bob.await_scene("home")
@@ -438,9 +538,6 @@ class FirefoxTests(ClosedCase):
             call = await_notification(other, "Alice is calling")
             alice.press("cancel")
             self.assertEqual(call, await_notification(other, "Missed call from Alice."))
-            again = tab(stage, profile)
-            again.open(f"#answer={call}")
-            again.await_text("notice-text", "Missed call from Alice.")
 
         return self.play(story)
 

@@ -110,7 +110,7 @@ class SleepingTests(SimulatedCase):
         await self.hears(pad, "calling_be_hangup:hangup")
         self.assertEqual(2, len(self.ended))
 
-    async def test_refused_apart(self) -> None:
+    async def test_refused_by_ticket(self) -> None:
         """It refuses at any node without its connection, by the room id that it was told."""
         here, there = await self.asleep()
         ann = await self.phone(ANN, here)

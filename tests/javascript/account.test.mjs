@@ -168,6 +168,8 @@ test("who logs out forgets the token and keeps the secret, and a token that is n
   await one.logout();
   await one.logout();
   assert.deepEqual([one.token, one.secret, one.isLoggedIn, asked.length], [null, "s", false, 1]);
+  await assert.rejects(one.contacts(), ({ code }) => code === ERROR.TOKEN);
+  assert.equal(asked.length, 1);
 });
 
 test("a failure says its code, and when to try again", async (t) => {

@@ -170,12 +170,12 @@ class ForkTests(SleepingCase):
         self.assertEqual((self.tv.address,), self.woken(reply))
 
 
-class RefusedApartTests(SleepingCase):
+class RefusedByTicketTests(SleepingCase):
     """It refuses without its connection."""
 
     def refuses(self, device: Device, *meant: str) -> object:
         """Let a device refuse the call that it knows by one of these rooms. Returns the reply of the rules."""
-        return self.world.happen(events.RefusedApart(device.address, meant.__contains__))
+        return self.world.happen(events.RefusedByTicket(device.address, meant.__contains__))
 
     def test_asleep(self) -> None:
         """The caller is told that it refused, and it hears nothing of the call when it comes."""

@@ -181,7 +181,7 @@ class WakingTests(QuietTestCase):
         self.world.settle()
         return done
 
-    def test_refused_apart(self) -> None:
+    def test_refused_by_ticket(self) -> None:
         """It refuses without its connection; the caller hears of it, and it is not told itself."""
         self.call()
         self.waiting[0].callback(DeliveryResult.TAKEN)
@@ -192,7 +192,7 @@ class WakingTests(QuietTestCase):
         self.assertEqual([], self.ended())
         self.assertEqual([], self.world.device(*TV).heard())
 
-    def test_refused_apart_while_it_rings(self) -> None:
+    def test_refused_by_ticket_while_it_rings(self) -> None:
         """If it has come and rings, its connection is told that the call was refused elsewhere."""
         self.call()
         tv = self.world.device(*TV)

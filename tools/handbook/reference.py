@@ -254,7 +254,7 @@ _HAPPENINGS: Final = {
     events.Place: "a party sends `call`",
     events.Accept: "a rung device accepts",
     events.Refuse: "a rung device refuses",
-    events.RefusedApart: "a woken device refuses by `/calls/refuse`",
+    events.RefusedByTicket: "a woken device refuses by `/calls/refuse`",
     events.HangUp: "a party hangs up",
     events.Cancel: "a party hangs up without `room_id`",
     events.LostDevice: "a party loses its socket",

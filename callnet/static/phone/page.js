@@ -286,11 +286,7 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-onAnswer(
-  (call) => phone.answer(call),
-  (call) => phone.refuse(call),
-);
-firstWords().then((words) => {
+Promise.all([firstWords(), onAnswer(phone)]).then(([words]) => {
   speak(words);
   show();
   followArrows(() => view.main());

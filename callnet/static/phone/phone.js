@@ -151,6 +151,13 @@ export class Phone {
     for (const call of this._ringing()) if ((await nameOfCall(call)) === name) call.refuse();
   }
 
+  /** Whether the call of a notification rings here. If not, the connection may be dead. @param {string} name see waking.js */
+  async rings(name) {
+    for (const call of this._ringing()) if ((await nameOfCall(call)) === name) return true;
+    this.device?.check();
+    return false;
+  }
+
   /** The page of a call has seen its end. */
   noteEnd(call) {
     this.device?.noteEnd(call);
@@ -425,16 +432,16 @@ export class Phone {
   _online() {
     this.read(TOPICS);
     this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
-    this.notify();
     this._answerIfItRings();
+    setTimeout(() => this.notify(), TOLD_AFTER);
   }
 
-  /** Keep the notifications of calls true, and the countdown of one that is answered by itself. */
+  /** Keep the notifications of calls true, as far as it is known what rings, and the countdown of an automatic answer. */
   notify() {
     const { account, waking } = this;
     this.autoAnswer.follow(account, this.device);
-    if (account === null) return;
     const [ringing = null] = this._ringing();
+    if (account === null || (ringing === null && this.device.state !== "online")) return;
     const name = ringing === null ? "" : this.nameOf(ringing.peer.phone, ringing.name);
     waking.show(account, ringing, name).catch(() => {});
   }

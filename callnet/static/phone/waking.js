@@ -11,11 +11,12 @@ import { browser } from "../shared/memory.js";
 const WORKER = "/worker.js";
 /** What the page leaves for the worker, and the worker for the page. */
 const PLACE = "callnet.worker";
+/** What the worker leaves there: the call that is to be accepted. */
+const ANSWER = "/answer";
 /** Characters of the value by which a message names a call. */
 const NAME = 32;
 
-const isSupported =
-  isSecureContext && "serviceWorker" in navigator && "PushManager" in window && "Notification" in window && "caches" in window;
+const isSupported = "serviceWorker" in navigator && "PushManager" in window && "Notification" in window && "caches" in window;
 
 export class Waking {
   #changed;
@@ -26,6 +27,8 @@ export class Waking {
   #words = null;
   /** The call that the worker was told to show, or "". */
   #shown = "";
+  /** Counts forget(): what was begun before the last of them is not gone on with. */
+  #turn = 0;
 
   /** Whether it is being switched on or off. */
   isBusy = false;
@@ -36,11 +39,13 @@ export class Waking {
   }
 
   /**
-   * null: not known yet, or the server does not · "unsupported" by the browser · "blocked" by the person · "off" · "on"
+   * null: not known yet, or the server does not · "insecure": the page is · "unsupported" by the browser ·
+   * "blocked" by the person · "off" · "on"
    * @param {Account} account
    */
   stateOf(account) {
     if (!this.#key) return null;
+    if (!isSecureContext) return "insecure";
     if (!isSupported) return "unsupported";
     if (Notification.permission === "denied") return "blocked";
     return Notification.permission === "granted" && isSame(browser.get("rings"), account) ? "on" : "off";
@@ -69,9 +74,10 @@ export class Waking {
    * @throws {Error} what the server or the browser say
    */
   async renew(account) {
+    const turn = this.#turn;
     this.#key = await account.pushKey();
     this.#changed();
-    if (this.stateOf(account) === "on") await this._register(account);
+    if (this.stateOf(account) === "on") await this._register(account, turn);
   }
 
   /**
@@ -80,9 +86,11 @@ export class Waking {
    * @throws {Error} what the server or the browser say
    */
   async turnOn(account) {
+    const turn = this.#turn;
     await this._busily(async () => {
       if ((await Notification.requestPermission()) !== "granted") return;
-      await this._register(account);
+      await this._register(account, turn);
+      if (turn !== this.#turn) return;
       const before = browser.get("rings");
       browser.set("rings", { phone: account.phone, deviceId: account.deviceId });
       if (before !== null && !isSame(before, account)) await unregister(before);
@@ -103,13 +111,14 @@ export class Waking {
 
   /** The device has logged out; the server knows. @param {Account} account */
   async forget(account) {
+    this.#turn += 1;
     this.#registered = "";
     if (!isSame(browser.get("rings"), account)) return;
     browser.set("rings", null);
-    await window.caches?.delete(PLACE);
     const registration = await navigator.serviceWorker?.getRegistration("/");
     for (const shown of (await registration?.getNotifications()) ?? []) shown.close();
     await (await registration?.pushManager.getSubscription())?.unsubscribe();
+    await window.caches?.delete(PLACE);
   }
 
   /** Let the worker speak with these words. */
@@ -152,7 +161,7 @@ export class Waking {
     registration.active?.postMessage({ event: "wake", phone, device_id: deviceId, call, ...caller });
   }
 
-  async _register(account) {
+  async _register(account, turn) {
     await leave("/words", this.#words);
     await navigator.serviceWorker.register(WORKER, { updateViaCache: "none" });
     const { pushManager, active } = await navigator.serviceWorker.ready;
@@ -167,7 +176,7 @@ export class Waking {
     }
     const target = JSON.stringify(subscription);
     const registered = `${account.token} ${target}`;
-    if (registered === this.#registered) return;
+    if (registered === this.#registered || turn !== this.#turn) return;
     await account.setPush("webpush", target);
     this.#registered = registered;
   }
@@ -205,20 +214,34 @@ export async function nameOfCall({ roomId }) {
 }
 
 /**
- * What notifications ask of this page, now and later: to accept or refuse the call of this name.
- * @param {(name: string) => void} accept
- * @param {(name: string) => void} refuse
+ * What notifications ask of this page, now and later.
+ * @param {object} phone
+ * @param {(name: string) => void} phone.answer accepts the call of this name
+ * @param {(name: string) => void} phone.refuse refuses it
+ * @param {(name: string) => Promise<boolean>} phone.rings whether it rings here
  */
-export function onAnswer(accept, refuse) {
-  const [, name] = /^#answer=([\w-]+)$/.exec(location.hash) ?? [];
-  if (name !== undefined) {
-    history.replaceState(null, "", location.pathname + location.search);
-    accept(name);
-  }
-  navigator.serviceWorker?.addEventListener("message", ({ data }) => {
-    if (data.answer !== undefined) accept(data.answer);
-    else refuse(data.refuse);
+export async function onAnswer(phone) {
+  const take = async () => {
+    const name = await takeAnswer();
+    if (name !== null) phone.answer(name);
+  };
+  navigator.serviceWorker?.addEventListener("message", async ({ data, ports }) => {
+    if (data.event === "answer") await take();
+    else if (data.event === "refuse") await phone.refuse(data.call);
+    else ports[0].postMessage(await phone.rings(data.call));
   });
+  await take();
+}
+
+/** The name of the call that somebody has accepted by its notification; it is said once. */
+async function takeAnswer() {
+  try {
+    const cache = await caches.open(PLACE);
+    const found = await cache.match(ANSWER);
+    return found && (await cache.delete(ANSWER)) ? await found.json() : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Have another device of this browser woken no more. One that is not logged in is not woken anyway. */

@@ -13,13 +13,17 @@ const WORDLESS = { ringing: "{name}", missed: "{name}", actions: {} };
 const VIBRATION = [600, 400, 600, 400, 600, 1_400, 600, 400, 600, 400, 600];
 /** Milliseconds before each try to refuse. */
 const PAUSES = [0, 1_000, 3_000];
+/** Milliseconds in which a page that is open says whether it rings. */
+const PATIENCE = 1_000;
+/** Milliseconds after its time at which a call is over for certain: the clocks of the server and the browser differ. */
+const LATE = 15_000;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("push", (event) => event.waitUntil(hear(event.data.json())));
+self.addEventListener("push", (event) => event.waitUntil(ring(event.data.json())));
 self.addEventListener("message", (event) => {
   const { data, source } = event;
-  event.waitUntil(data.event === "here" ? leave("/window", { ...data, id: source.id }) : hear(data));
+  event.waitUntil(data.event === "here" ? leave("/window", { ...data, id: source.id }) : inTurn(() => hear(data)));
 });
 self.addEventListener("notificationclick", (event) => {
   const { action, notification } = event;
@@ -27,14 +31,39 @@ self.addEventListener("notificationclick", (event) => {
   event.waitUntil(action === "refuse" ? refuse(notification.data) : open(notification.data));
 });
 
+/** The last of the messages, which are heard one after another. */
+let last = Promise.resolve();
+
+function inTurn(work) {
+  last = last.catch(() => {}).then(work);
+  return last;
+}
+
 /**
- * Show what the server says of a call, or a page that nobody sees; one that is seen shows it by itself.
+ * Show what the server says of a call, and that it was missed, if nobody has said by then how it ended.
  * @param {object} message
  */
-async function hear(message) {
+async function ring(message) {
+  await inTurn(() => hear(message));
+  if (message.event !== "wake") return;
+  await pause(message.expires_at * 1_000 + LATE - Date.now());
+  await inTurn(async () => {
+    if (await isShown(message)) await hear(ended(message));
+  });
+}
+
+/**
+ * Show what the server says of a call, or a page that nobody sees; one that is seen shows it by itself.
+ * @param {object} told
+ */
+async function hear(told) {
+  const before = await kept(PLACE, "/call");
+  const reason = before?.call === told.call ? before.reason : undefined;
+  const isOver = reason !== undefined || told.expires_at * 1_000 + LATE < Date.now();
+  const message = told.event === "wake" && isOver ? ended(told, reason) : told;
   const { ticket, ...call } = message;
   await leave("/call", call);
-  if ((await windowOf(message))?.visibilityState === "visible") return;
+  if ((message.event === "wake" && (await isShown(message))) || (await ringsInPage(message))) return;
   const texts = (await kept(PLACE, "/words")) ?? WORDLESS;
   const name = message.from_name || message.from_phone;
   const say = (text) => text.replace("{name}", name);
@@ -44,7 +73,6 @@ async function hear(message) {
     await self.registration.showNotification(say(texts.ringing), {
       ...common,
       requireInteraction: true,
-      renotify: true,
       vibrate: VIBRATION,
       actions: Object.entries(texts.actions).map(([action, title]) => ({ action, title })),
     });
@@ -60,18 +88,21 @@ async function hear(message) {
  * @param {object} message
  */
 async function refuse(message) {
-  const { phone, device_id, ticket, call } = message;
+  const { phone, device_id, ticket, call, expires_at } = message;
   if (ticket === undefined) {
-    (await windowOf(message))?.postMessage({ refuse: call });
+    (await windowOf(message))?.postMessage({ event: "refuse", call });
     return;
   }
   const body = JSON.stringify({ phone, device_id, ticket });
-  for (const pause of PAUSES) {
-    await new Promise((resolve) => setTimeout(resolve, pause));
+  let asked = 0;
+  for (const time of PAUSES) {
+    await pause(Math.max(time, asked));
     try {
       const headers = { "Content-Type": "application/json" };
-      const { status } = await fetch("/calls/refuse", { method: "POST", headers, body });
-      if (status < 500) return;
+      const answer = await fetch("/calls/refuse", { method: "POST", headers, body });
+      if (answer.status !== 429 && answer.status < 500) return;
+      asked = Number(answer.headers.get("Retry-After")) * 1_000;
+      if (Date.now() + asked > expires_at * 1_000 + LATE) return;
     } catch {
       // There is no connection.
     }
@@ -79,18 +110,50 @@ async function refuse(message) {
 }
 
 /**
- * Go to the phone, which accepts the call if it rings.
+ * Go to the phone, which accepts the call if it rings. Where notifications have no buttons, the phone asks.
  * @param {object} message
  */
 async function open(message) {
-  const answers = message.event === "wake";
+  const answers = message.event === "wake" && Notification.maxActions > 0;
+  if (answers) await leave("/answer", message.call);
   const window = await windowOf(message);
   if (window === null) {
-    await self.clients.openWindow(answers ? `/#answer=${message.call}` : "/");
+    await self.clients.openWindow("/");
   } else {
-    if (answers) window.postMessage({ answer: message.call });
+    if (answers) window.postMessage({ event: "answer" });
     await window.focus();
   }
+}
+
+/**
+ * Whether somebody sees the window of a device, and it rings there. One that does not looks for the server.
+ * @param {object} message
+ */
+async function ringsInPage(message) {
+  const window = await windowOf(message);
+  if (window?.visibilityState !== "visible") return false;
+  const { port1, port2 } = new MessageChannel();
+  const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+  window.postMessage({ event: "ask", call: message.call }, [port2]);
+  return Promise.race([answer, pause(PATIENCE)]);
+}
+
+/**
+ * Whether a notification says that this call rings.
+ * @param {object} message
+ */
+async function isShown({ call }) {
+  const shown = await self.registration.getNotifications({ tag: call });
+  return shown.some(({ data }) => data.event === "wake");
+}
+
+/** A message of a call that rings no more, instead of one that it does. */
+function ended(message, reason = "no_answer") {
+  return { ...message, event: "ring_ended", reason };
+}
+
+function pause(time) {
+  return new Promise((resolve) => setTimeout(resolve, time, false));
 }
 
 /**
@@ -103,11 +166,20 @@ async function windowOf({ phone, device_id }) {
   return (await self.clients.get(found.id)) ?? null;
 }
 
+// A browser that keeps nothing shows what it is told all the same.
+
 async function kept(place, name) {
-  const found = await (await caches.open(place)).match(name);
-  return found ? found.json() : null;
+  try {
+    const found = await (await caches.open(place)).match(name);
+    return found ? await found.json() : null;
+  } catch {
+    return null;
+  }
 }
 
 async function leave(name, content) {
-  await (await caches.open(PLACE)).put(name, new Response(JSON.stringify(content)));
+  await caches
+    .open(PLACE)
+    .then((cache) => cache.put(name, new Response(JSON.stringify(content))))
+    .catch(() => {});
 }

@@ -85,7 +85,7 @@ export class Account {
     renew(): Promise<void>;
     /** Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come back. */
     logout(): Promise<void>;
-    /** Keep the token no longer. */
+    /** Keep the token no longer; only `login` gets another one. */
     forget(): void;
     /**
      * The devices of the phone's contacts, by phone, then by device id.
