@@ -169,7 +169,7 @@ class Pairings:
         """Have a device that waits be one of the token's phone. It may be said again.
 
         :raises TokenInvalid: the token was revoked meanwhile.
-        :raises CodeInvalid: it does not wait any more.
+        :raises CodeInvalid: it does not wait any more, or was removed since.
         :raises DeviceInvalid: the device id is not acceptable, or another device has it, or the phone has the maximum
             number of devices.
         :raises DataInvalid: the label is not acceptable.
@@ -178,8 +178,8 @@ class Pairings:
         require_device_id(device_id)
         require_plain_text(label, DEVICE_LABEL_MAX, "label")
         address = DeviceAddress(token.device.phone, device_id)
-        await self._accounts.pair(pairing_id, address, label, partial(is_revoked, token))
-        self.counts["accepted"] += 1
+        if await self._accounts.pair(pairing_id, address, label, partial(is_revoked, token)):
+            self.counts["accepted"] += 1
         await self._look()
 
     async def refuse(self, pairing_id: str) -> None:
@@ -188,6 +188,8 @@ class Pairings:
         :raises CodeInvalid: it does not wait any more.
         :raises Unavailable: the database cannot be reached.
         """
-        if not await self._pairings.refuse(pairing_id, self._tokens.now()):
+        is_new = await self._pairings.refuse(pairing_id, self._tokens.now())
+        if is_new is None:
             raise CodeInvalid("no such device waits any more")
-        self.counts["refused"] += 1
+        if is_new:
+            self.counts["refused"] += 1

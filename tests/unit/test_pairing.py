@@ -217,8 +217,19 @@ class PairingTests(PairingCase):
         self.accepts(pairing_id)
         self.ask("/devices/remove", token=self.token, device_id="tv")
         self.assertNotEqual(0, self.code_of(LOGIN, phone=PHONE, device_id="tv", secret=begun["device_secret"]))
-        self.accepts(pairing_id)
+        self.assertEqual(7, self.accepts(pairing_id))
         self.assertEqual(1, len(self.ask(DEVICES, token=self.token)["devices"]))
+
+    def test_counts(self) -> None:
+        """What is said again counts once."""
+        for _ in range(2):
+            begun = self.ask(BEGIN)
+            pairing_id = self.find(begun["user_code"])
+            for _ in range(2):
+                self.code_of(REFUSE, token=self.token, pairing_id=pairing_id)
+        pairing_id = self.find(self.ask(BEGIN)["user_code"])
+        self.assertEqual([0, 0], [self.accepts(pairing_id) for _ in range(2)])
+        self.assertEqual({"begun": 3, "accepted": 1, "refused": 2}, self.fixture.pairings.counts)
 
     def test_deleted_account(self) -> None:
         """Of a phone that is deleted nothing is left in the table."""
