@@ -19,7 +19,7 @@ from callnet.accounts.enrolment import new_secret, require_device_id, require_pl
 from callnet.accounts.revocations import is_revoked
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
-from callnet.errors import CodeInvalid, DeviceInvalid
+from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.pairing import NewPairing, SqlPairings
@@ -115,11 +115,14 @@ class Pairings:
         """Have a device wait.
 
         :param name: what it calls itself, or the empty string.
-        :raises DataInvalid: the name is not acceptable.
+        :raises DataInvalid: the name is not acceptable. Characters that are not seen are not, either: they could
+            change how the question is read.
         :raises RateLimited: too many wait.
         :raises Unavailable: the database cannot be reached.
         """
         require_plain_text(name, DEVICE_LABEL_MAX, "name")
+        if any(unicodedata.category(each) == "Cf" for each in name):
+            raise DataInvalid("name has format characters")
         secret, code = new_secret(), draw_code()
         new = NewPairing(secrets.token_hex(16), secret_hash(secret), secret_hash(code), name)
         if not await self._pairings.begin(new, self._tokens.now(), VALID_FOR):
