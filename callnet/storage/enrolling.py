@@ -337,7 +337,7 @@ class SqlAccounts:
         label: str,
         is_revoked: Callable[[Sequence[Revocation]], bool],
     ) -> tuple[bool, int]:
-        """Whether it was made only now, and the number of forgotten devices."""
+        """Return True if it was made only now, and the number of forgotten devices."""
         phone, now = address.phone, self._newcomers.now()
         with self._database.write() as connection:
             forgotten = self._forget_unused(connection, now)  # before the turn, as logins do, or both wait for ever

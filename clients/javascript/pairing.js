@@ -25,7 +25,7 @@ export class Pairing {
   constructor({ site, keep }, begun) {
     this.#site = site;
     this.#keep = keep;
-    /** What to keep in private, so that this device is not lost if it is let in while it is away. */
+    /** This device, to be kept in private: it is not lost if it is let in while it is away. */
     this.begun = begun;
   }
 

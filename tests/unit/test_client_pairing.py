@@ -107,7 +107,7 @@ class PairingTests(SynchronousTestCase):
         self.assertEqual([], self.fixture.clock.getDelayedCalls())
 
     def test_resumed(self) -> None:
-        """What is kept of it waits on after a restart, in which it may have been let in."""
+        """A device that is kept waits on after a restart, in which it may have been let in."""
         kept = msgspec.json.encode(self.pairing.begun)
         self.accept()
         begun = msgspec.json.decode(kept, type=BegunPairing)

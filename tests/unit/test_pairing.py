@@ -221,7 +221,7 @@ class PairingTests(PairingCase):
         self.assertEqual(1, len(self.ask(DEVICES, token=self.token)["devices"]))
 
     def test_counts(self) -> None:
-        """What is said again counts once."""
+        """A repeated answer counts once."""
         for _ in range(2):
             begun = self.ask(BEGIN)
             pairing_id = self.find(begun["user_code"])

@@ -19,7 +19,7 @@ export class Pairing {
      * @param {BegunPairing} begun
      */
     private constructor();
-    /** What to keep in private, so that this device is not lost if it is let in while it is away. */
+    /** This device, to be kept in private: it is not lost if it is let in while it is away. */
     begun: import("./types.js").BegunPairing;
     /** The letters to show, such as `BCDF-GHJK`. */
     get userCode(): string;

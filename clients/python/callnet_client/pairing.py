@@ -47,7 +47,7 @@ class Pairing:
         self._server = server
         self._keep = keep
         self.begun: Final = begun
-        """Kept, it can wait on after a restart, and is not lost if it is let in meanwhile."""
+        """This device, to be stored in private: it is not lost if it is let in while it is away."""
 
     @classmethod
     def begin(
