@@ -19,7 +19,7 @@ from callnet.accounts.enrolment import new_secret, require_device_id, require_pl
 from callnet.accounts.revocations import is_revoked
 from callnet.accounts.token import Token
 from callnet.accounts.tokens import Tokens
-from callnet.errors import CodeInvalid, DeviceInvalid
+from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.pairing import NewPairing, SqlPairings
@@ -115,11 +115,14 @@ class Pairings:
         """Have a device wait.
 
         :param name: what it calls itself, or the empty string.
-        :raises DataInvalid: the name is not acceptable.
+        :raises DataInvalid: the name is not acceptable. Characters that are not seen are not, either: they could
+            change how the question is read.
         :raises RateLimited: too many wait.
         :raises Unavailable: the database cannot be reached.
         """
         require_plain_text(name, DEVICE_LABEL_MAX, "name")
+        if any(unicodedata.category(each) == "Cf" for each in name):
+            raise DataInvalid("name has format characters")
         secret, code = new_secret(), draw_code()
         new = NewPairing(secrets.token_hex(16), secret_hash(secret), secret_hash(code), name)
         if not await self._pairings.begin(new, self._tokens.now(), VALID_FOR):
@@ -169,7 +172,7 @@ class Pairings:
         """Have a device that waits be one of the token's phone. It may be said again.
 
         :raises TokenInvalid: the token was revoked meanwhile.
-        :raises CodeInvalid: it does not wait any more.
+        :raises CodeInvalid: it does not wait any more, or was removed since.
         :raises DeviceInvalid: the device id is not acceptable, or another device has it, or the phone has the maximum
             number of devices.
         :raises DataInvalid: the label is not acceptable.
@@ -178,8 +181,8 @@ class Pairings:
         require_device_id(device_id)
         require_plain_text(label, DEVICE_LABEL_MAX, "label")
         address = DeviceAddress(token.device.phone, device_id)
-        await self._accounts.pair(pairing_id, address, label, partial(is_revoked, token))
-        self.counts["accepted"] += 1
+        if await self._accounts.pair(pairing_id, address, label, partial(is_revoked, token)):
+            self.counts["accepted"] += 1
         await self._look()
 
     async def refuse(self, pairing_id: str) -> None:
@@ -188,6 +191,8 @@ class Pairings:
         :raises CodeInvalid: it does not wait any more.
         :raises Unavailable: the database cannot be reached.
         """
-        if not await self._pairings.refuse(pairing_id, self._tokens.now()):
+        is_new = await self._pairings.refuse(pairing_id, self._tokens.now())
+        if is_new is None:
             raise CodeInvalid("no such device waits any more")
-        self.counts["refused"] += 1
+        if is_new:
+            self.counts["refused"] += 1

@@ -138,7 +138,7 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     """Devices created by logins; the operator may create any number."""
     codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
     pairings_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 60
-    """Devices that begin to wait until another one lets them in."""
+    """Devices that begin to wait until another one lets them in; a sixth of them at once."""
     refreshes_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 6
     logouts_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 20
     sockets_of_an_address: Annotated[int, Meta(ge=0)] = 2000

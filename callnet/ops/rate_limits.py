@@ -259,22 +259,33 @@ class PairingLimits:
     """The number of codes that the devices of a phone may look for at once ..."""
     _CODES_TIME: Final = 600.0
     """... and the seconds in which as many may come again."""
+    _CODES_FROM_ADDRESS: Final = 20
+    """The same for all phones of an address, since a stranger may have any number of phones."""
+    _BEGUN_TIME: Final = 600.0
+    """The seconds for which a device waits: those that begin in these may begin at once."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits, interval: float) -> None:
         self._settings = settings
         self._interval = interval
-        from_address = settings.pairings_an_hour_from_an_address
-        self._begun = limits.gate([("pairings-from", from_address, 3600.0)])
+        self._begun = limits.gate([("pairings-from", self._begun_at_once(), self._BEGUN_TIME)])
         # A device may ask twice in the time for two questions: what is on its way does not always take as long.
         self._polls = limits.gate(
             [("pairing-polls-from", self._polls_a_minute(), 60.0), ("pairing-polls-of", 2, 2 * interval)]
         )
-        self._codes = limits.gate([("pairing-codes-of", self._CODES, self._CODES_TIME)])
+        self._codes = limits.gate(
+            [
+                ("pairing-codes-of", self._CODES, self._CODES_TIME),
+                ("pairing-codes-from", self._CODES_FROM_ADDRESS, self._CODES_TIME),
+            ]
+        )
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
-        self._begun.allow([self._settings.pairings_an_hour_from_an_address])
+        self._begun.allow([self._begun_at_once()])
         self._polls.allow([self._polls_a_minute(), 2])
+
+    def _begun_at_once(self) -> int:
+        return ceil(self._settings.pairings_an_hour_from_an_address * self._BEGUN_TIME / 3600.0)
 
     def _polls_a_minute(self) -> int:
         """The questions from an address that all devices there may ask that have begun in an hour."""
@@ -296,12 +307,15 @@ class PairingLimits:
         """
         _admit(await self._polls.enter([site_of(host), device]), "asked too soon")
 
-    async def code(self, phone: str) -> None:
+    async def code(self, host: str, phone: str) -> None:
         """Count a code that a device of a phone looks for, right or wrong.
 
+        :param host: the address that it comes from, if that is known.
         :raises RateLimited: it is one too many.
         """
-        _admit(await self._codes.enter([phone]), "too many codes were entered by devices of this phone")
+        too_many = await self._codes.enter([phone, site_of(host)])
+        who = "from this address" if too_many is not None and too_many.which else "by devices of this phone"
+        _admit(too_many, f"too many codes were entered {who}")
 
 
 def _admit(too_many: TooMany | None, what: str) -> None:

@@ -196,14 +196,14 @@ class SqlAccounts:
         address: DeviceAddress,
         label: str,
         is_revoked: Callable[[Sequence[Revocation]], bool],
-    ) -> Deferred[None]:
-        """Make a device of one that waits (:mod:`callnet.storage.pairing`), with the secret that it has. That it was
-        made before, by the same request, is no error.
+    ) -> Deferred[bool]:
+        """Make a device of one that waits (:mod:`callnet.storage.pairing`), with the secret that it has; return whether
+        it was made only now. That it was made before, by the same request, is no error.
 
         :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
             request is revoked.
         :raises callnet.errors.TokenInvalid: it is.
-        :raises callnet.errors.CodeInvalid: no such device waits any more.
+        :raises callnet.errors.CodeInvalid: no such device waits any more, or it was removed since.
         :raises callnet.errors.DeviceInvalid: the phone has a device with this id, or the maximum number of devices
             created by logins.
         :raises callnet.errors.Unavailable: the database cannot be reached.
@@ -211,8 +211,10 @@ class SqlAccounts:
         paired = self._run(self._pair, pairing_id, address, label, is_revoked)
         return paired.addCallbacks(self._paired, self._not_paired)
 
-    def _paired(self, forgotten: int) -> None:
+    def _paired(self, made: tuple[bool, int]) -> bool:
+        is_new, forgotten = made
         self.forgotten += forgotten
+        return is_new
 
     def _not_paired(self, failure: Failure) -> Failure:
         self.refused += 1 if failure.check(_Enough) else 0
@@ -301,19 +303,19 @@ class SqlAccounts:
         """Make these, and forget devices that were never used. Answers with what was not made, and how many were."""
         offers = {address: {"offered": offer} for address, offer in new.items()}
         with self._database.write() as connection:
-            return self._admit(connection, offers)
+            forgotten = self._forget_unused(connection, self._newcomers.now())
+            return self._admit(connection, offers), forgotten
 
     def _admit(
         self, connection: Connection, new: Mapping[DeviceAddress, Mapping[str, bytes | str]]
-    ) -> tuple[set[DeviceAddress], int]:
-        """The same within a transaction.
+    ) -> set[DeviceAddress]:
+        """Make these within a transaction; return those for which their phones have no room.
 
         :param new: columns of each device.
         """
         newcomers = self._newcomers
         now, most = newcomers.now(), newcomers.most()
         made = dict(new)
-        forgotten = self._forget_unused(connection, now)
         if most:
             room = self._room(connection, {address.phone for address in new}, most)
             for address in new:
@@ -326,7 +328,7 @@ class SqlAccounts:
         if rows:
             phones = dict.fromkeys(address.phone for address in made)
             make(self._database, connection, phones, rows, now if newcomers.is_told else None)
-        return new.keys() - made.keys(), forgotten
+        return new.keys() - made.keys()
 
     def _pair(
         self,
@@ -334,10 +336,11 @@ class SqlAccounts:
         address: DeviceAddress,
         label: str,
         is_revoked: Callable[[Sequence[Revocation]], bool],
-    ) -> int:
-        """Answers with the number of forgotten devices."""
+    ) -> tuple[bool, int]:
+        """Return True if it was made only now, and the number of forgotten devices."""
         phone, now = address.phone, self._newcomers.now()
         with self._database.write() as connection:
+            forgotten = self._forget_unused(connection, now)  # before the turn, as logins do, or both wait for ever
             self._database.take_turns(connection, phone)
             if is_revoked(revoking.of_phone(connection, phone, now)):
                 raise TokenInvalid("the token was revoked")
@@ -345,15 +348,16 @@ class SqlAccounts:
             if accepted is None:
                 raise CodeInvalid("no such device waits any more; have it show a new code")
             secret, is_new = accepted
-            if not is_new:
-                return 0
-            refused, forgotten = self._admit(connection, {address: {"secret": secret, "label": label}})
-            if refused:
+            if is_new and self._admit(connection, {address: {"secret": secret, "label": label}}):
                 raise _Enough
-            if _read_devices(connection, [address])[address].secret != secret:
-                raise DeviceInvalid("the phone has another device with this device_id")
-            changes.note(connection, [phone], now, Topic.DEVICES)
-            return forgotten
+            made = _read_devices(connection, [address]).get(address)
+            if made is None or made.secret != secret:
+                if is_new:
+                    raise DeviceInvalid("the phone has another device with this device_id")
+                raise CodeInvalid("the device was removed since; have it show a new code")
+            if is_new:
+                changes.note(connection, [phone], now, Topic.DEVICES)
+            return is_new, forgotten
 
     def _forget_unused(self, connection: Connection, now: float) -> int:
         row = account_device.c

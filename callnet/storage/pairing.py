@@ -101,19 +101,22 @@ class SqlPairings:
             found = connection.execute(wanted.where(_row.code == code, _row.expires_at > time, _is_open)).first()
         return None if found is None else OpenPairing(found.id, found.name, found.age)
 
-    def refuse(self, pairing_id: str, now: float) -> Deferred[bool]:
-        """Refuse a device; return whether it waited, or was refused already."""
+    def refuse(self, pairing_id: str, now: float) -> Deferred[bool | None]:
+        """Refuse a device; return whether it is refused only now. ``None``: no such device waits."""
         return self._run(self._refuse, pairing_id, now)
 
-    def _refuse(self, pairing_id: str, now: float) -> bool:
+    def _refuse(self, pairing_id: str, now: float) -> bool | None:
         with self._database.write() as connection:
             time = shared_time(connection, now)
-            these = (_row.id == pairing_id, _row.expires_at > time, _row.phone.is_(None))
-            statement = pairing.update().where(*these).values(is_refused=True, expires_at=_told_until(time))
-            return connection.execute(statement).rowcount > 0
+            this = (_row.id == pairing_id, _row.expires_at > time)
+            statement = pairing.update().where(*this, _is_open).values(is_refused=True, expires_at=_told_until(time))
+            if connection.execute(statement).rowcount:
+                return True
+            again = select(_row.id).where(*this, _row.is_refused)
+            return None if connection.scalar(again) is None else False
 
     def state(self, secret: bytes, now: float) -> Deferred[PairingState | None]:
-        """The state of the device with a secret; ``None``: it does not wait, or no more."""
+        """The state of the device with a secret; ``None``: it is not known, or no more."""
         return self._run(self._state, secret, now)
 
     def _state(self, secret: bytes, now: float) -> PairingState | None:
@@ -145,6 +148,6 @@ def accept(connection: Connection, pairing_id: str, device: DeviceAddress, now: 
 
 
 def _told_until(time: ColumnElement[float]) -> ColumnElement[float]:
-    """When an answer that is given now may be forgotten."""
+    """The time from which an answer that is given now may be forgotten."""
     told = time + _TOLD_FOR
     return case((_row.expires_at > told, _row.expires_at), else_=told)

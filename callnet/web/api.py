@@ -269,7 +269,7 @@ class AccountApi:
         code = read_code(asked.user_code)
         if code is None:
             raise CodeInvalid("user_code has not the form of a code")
-        await self._pairing_limits.code(token.device.phone)
+        await self._pairing_limits.code(_host(request), token.device.phone)
         return await self._pairings.find(code)
 
     @call(routes, "/pairing/accept")

@@ -142,7 +142,7 @@ class BeginPairingRequest(Struct, frozen=True):
     """``POST /pairing/begin``, by a device that has no phone yet."""
 
     name: str = ""
-    """The name that the device gives itself."""
+    """The name that the device gives itself, without control and format characters."""
 
 
 class PollPairingRequest(Struct, frozen=True):

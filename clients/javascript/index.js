@@ -12,6 +12,7 @@ export { Room } from "./room.js";
 /** @typedef {import("./types.js").AccountOptions} AccountOptions */
 /** @typedef {import("./types.js").Adder} Adder */
 /** @typedef {import("./types.js").Address} Address */
+/** @typedef {import("./types.js").BegunPairing} BegunPairing */
 /** @typedef {import("./types.js").CallOfPhone} CallOfPhone */
 /** @typedef {import("./types.js").CallState} CallState */
 /** @typedef {import("./types.js").ContactRow} ContactRow */

@@ -8,30 +8,25 @@ import { Account, AccountError, ERROR, post } from "./account.js";
 const TRIED_AGAIN = [ERROR.UNREACHABLE, ERROR.INTERNAL, ERROR.RATE_LIMITED];
 
 /** @typedef {import("./types.js").PairingOptions} PairingOptions */
+/** @typedef {import("./types.js").BegunPairing} BegunPairing */
 
-/** A device that waits to be let in. `begin` makes one. */
+/** A device that waits to be let in. `begin` makes one, and `resume` one that waited before a reload. */
 export class Pairing {
   #site;
   #keep;
-  #secret;
-  #interval;
   #isClosed = false;
   #wake = () => {};
 
   /**
    * @private
    * @param {PairingOptions} options
-   * @param {{device_secret: string, user_code: string, expires_in: number, interval: number}} answer
+   * @param {BegunPairing} begun
    */
-  constructor({ site, keep }, { device_secret, user_code, expires_in, interval }) {
+  constructor({ site, keep }, begun) {
     this.#site = site;
     this.#keep = keep;
-    this.#secret = device_secret;
-    this.#interval = interval;
-    /** The letters to show, such as `BCDF-GHJK`. */
-    this.userCode = user_code;
-    /** Until when they are valid, in milliseconds since 1970. */
-    this.expiresAt = Date.now() + expires_in * 1_000;
+    /** This device, to be kept in private: it is not lost if it is let in while it is away. */
+    this.begun = begun;
   }
 
   /**
@@ -39,7 +34,28 @@ export class Pairing {
    * @param {PairingOptions} options
    */
   static async begin(options) {
-    return new Pairing(options, await post(options.site, "/pairing/begin", { name: options.name ?? "" }));
+    const answer = await post(options.site, "/pairing/begin", { name: options.name ?? "" });
+    const { device_secret: secret, user_code: userCode, expires_in: expiresIn, interval } = answer;
+    return new Pairing(options, { secret, userCode, expiresAt: Date.now() + expiresIn * 1_000, interval });
+  }
+
+  /**
+   * Wait on, after a reload.
+   * @param {PairingOptions} options
+   * @param {BegunPairing} begun what was kept of it
+   */
+  static resume(options, begun) {
+    return new Pairing(options, begun);
+  }
+
+  /** The letters to show, such as `BCDF-GHJK`. */
+  get userCode() {
+    return this.begun.userCode;
+  }
+
+  /** Until when they are valid, in milliseconds since 1970. */
+  get expiresAt() {
+    return this.begun.expiresAt;
   }
 
   /** The link that opens the phone with the letters filled in, for a QR code. */
@@ -51,12 +67,13 @@ export class Pairing {
    * Wait until this device is let in, and log in. Connections that are lost meanwhile do no harm. It fails with an
    * AccountError: with ERROR.CODE the letters are not valid any more, with ERROR.DEVICE the device was refused, or
    * removed since.
-   * @returns {Promise<Account | null>} null: it was closed meanwhile
+   * @returns {Promise<Account | null>} null: it was closed meanwhile, and is not logged in
    */
   async finished() {
     /** @type {Account | null} */
     let account = null;
-    let wait = this.#interval;
+    const { interval } = this.begun;
+    let wait = interval;
     for (;;) {
       await this._pause(wait * 1_000);
       if (this.#isClosed) return null;
@@ -64,12 +81,13 @@ export class Pairing {
         account = account ?? (await this._ask());
         if (account !== null && !this.#isClosed) {
           await account.login();
-          return account;
+          if (!this.#isClosed) return account;
+          await account.logout();
         }
-        wait = this.#interval;
+        wait = interval;
       } catch (error) {
         if (!(error instanceof AccountError) || !TRIED_AGAIN.includes(error.code)) throw error;
-        wait = Math.max(this.#interval, error.retryAfter ?? 0);
+        wait = Math.max(interval, error.retryAfter ?? 0);
       }
     }
   }
@@ -97,7 +115,7 @@ export class Pairing {
    * @private
    */
   async _ask() {
-    const secret = this.#secret;
+    const { secret } = this.begun;
     const { phone, device_id: deviceId } = await post(this.#site, "/pairing/poll", { device_secret: secret });
     if (phone === null) return null;
     const kept = { token: null, expiresAt: 0, secret };

@@ -210,6 +210,15 @@
  */
 
 /**
+ * A device that waits to be let in, as it is kept over a reload.
+ * @typedef {object} BegunPairing
+ * @property {string} secret
+ * @property {string} userCode the letters that it shows
+ * @property {number} expiresAt until when they are valid, in milliseconds since 1970
+ * @property {number} interval seconds between two questions
+ */
+
+/**
  * What is used of a WebSocket.
  * @typedef {object} Socket
  * @property {number} readyState

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -62,7 +63,7 @@ class PairingTests(PhoneCase):
             alice.page.keyboard.press("Enter")  # who types on lets nobody in
             alice.page.fill("#let-in-name", "Living room TV")
             alice.press("let-in-accept")
-            alice.await_text("notice-text", "Living room TV can now use your number.")
+            alice.await_text("notice-text", "\N{FIRST STRONG ISOLATE}Living room TV\N{POP DIRECTIONAL ISOLATE} can now")
             television.await_scene("home", "online")
             self.assertEqual(
                 (self.alice.phone, "Living room TV"), (television.text("self-phone"), television.text("self-device"))
@@ -71,6 +72,85 @@ class PairingTests(PhoneCase):
             await_names(alice, [f"{self.alice.device_id} This device", "Living room TV In use now"])
             television.page.reload()
             television.await_scene("home", "online")
+
+        return self.play(story)
+
+    def test_reloaded(self) -> Deferred[None]:
+        """A television that is loaded again waits on with the same letters, and is in if it was accepted meanwhile."""
+
+        def story(stage: Stage) -> None:
+            alice, television, letters = self.begin(stage)
+            television.page.reload()
+            self.assertEqual(letters, self.letters(television))
+            television.page.goto("about:blank")
+            self.type(alice, letters)
+            alice.await_shown("let-in-ask")
+            alice.press("let-in-accept")
+            alice.await_text("notice-text", "can now use your number.")
+            television.open()
+            television.await_scene("home", "online")
+
+        return self.play(story)
+
+    def test_stopped(self) -> Deferred[None]:
+        """A television whose owner went back to the login stays there when it is loaded again."""
+
+        def story(stage: Stage) -> None:
+            television = phone(stage, stage.browser(None))
+            television.open()
+            television.await_scene("login")
+            television.press("pair")
+            self.letters(television)
+            television.press("pairing-back")
+            television.await_scene("login")
+            television.page.reload()
+            television.await_scene("login")
+
+        return self.play(story)
+
+    def test_one_look(self) -> Deferred[None]:
+        """A code is looked for once, however often Enter is pressed or its link is opened."""
+
+        def story(stage: Stage) -> None:
+            alice, _, letters = self.begin(stage)
+            asked: list[str] = []
+            alice.page.on(
+                "request", lambda request: asked.append(request.url) if "/pairing/look" in request.url else None
+            )
+            alice.press("to-settings")
+            alice.press("let-in")
+            alice.page.fill("#let-in-code", letters)
+            alice.page.evaluate("for (const _ of [1, 2]) document.querySelector('#let-in-form').requestSubmit()")
+            alice.await_shown("let-in-ask")
+            self.assertEqual(1, sum(url.endswith("/pairing/look") for url in asked))
+            alice.open(f"#pair={letters}")
+            alice.await_that("location.hash === ''")
+            self.assertTrue(alice.is_visible("let-in-ask"))
+            alice.open("#pair=BCDF-GHJK")
+            alice.await_text("notice-text", "No device is showing this code.")
+            alice.open("#pair=BCDF-GHJK")
+            alice.await_that("location.hash === ''")
+            self.assertEqual("BCDF-GHJK", alice.page.input_value("#let-in-code"))
+            self.assertEqual(2, sum(url.endswith("/pairing/look") for url in asked))
+
+        return self.play(story)
+
+    def test_no_room(self) -> Deferred[None]:
+        """A name that cannot be had is told from a phone that has enough devices."""
+
+        def story(stage: Stage) -> None:
+            alice, _, letters = self.begin(stage)
+            self.type(alice, letters)
+            alice.await_shown("let-in-ask")
+            alice.page.fill("#let-in-name", "*")
+            alice.press("let-in-accept")
+            alice.await_text("notice-text", "Choose another one.")
+            service = service_of(self.daemon)
+            for number in range(19):
+                in_reactor(partial(log_in, service, self.alice.phone, f"device {number}"))
+            alice.page.fill("#let-in-name", "TV")
+            alice.press("let-in-accept")
+            alice.await_text("notice-text", "Your number can’t have more devices.")
 
         return self.play(story)
 

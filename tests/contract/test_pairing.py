@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
@@ -50,11 +51,11 @@ class PairingContract(DatabaseCase):
         """Let a device wait."""
         return self.pairings.begin(pairing, NOW, valid_for)
 
-    def accept(self, number: int, address: DeviceAddress = TV) -> Deferred[None]:
+    def accept(self, number: int, address: DeviceAddress = TV) -> Deferred[bool]:
         """Let one in."""
         return self.enrolling.pair(new(number).id, address, "label", valid)
 
-    async def refused(self, answer: Deferred[None], error: type[Exception]) -> None:
+    async def refused(self, answer: Deferred[Any], error: type[Exception]) -> None:
         """Assert that it is refused."""
         await answer.addCallbacks(lambda _: self.fail("not refused"), lambda failure: failure.trap(error))
 
@@ -77,7 +78,7 @@ class PairingContract(DatabaseCase):
                 self.assertIsNone(await self.other.look(new(number).code, NOW))
                 self.assertIsNone(await self.state(number))
                 await self.refused(self.accept(number), CodeInvalid)
-                self.assertFalse(await self.pairings.refuse(new(number).id, NOW))
+                self.assertIsNone(await self.pairings.refuse(new(number).id, NOW))
 
         return self.check(test)
 
@@ -120,8 +121,7 @@ class PairingContract(DatabaseCase):
             await self.begin(new(1))
             changes = SqlChanges(self.database, self.run_there, lambda: NOW)
             await changes.new()
-            for _ in range(2):
-                await self.accept(1)
+            self.assertEqual([True, False], [await self.accept(1) for _ in range(2)])
             self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
             self.assertEqual(PairingState(False, TV), await self.state(1))
             self.assertEqual(Enrolled(new(1).secret, None, True), await self.enrolling.find(TV))
@@ -131,8 +131,22 @@ class PairingContract(DatabaseCase):
             outbox = SqlOutbox(self.database, self.run_there, contacts_only=False)
             self.assertEqual((1, 0), await outbox.count(9))
             await self.refused(self.accept(1, PAD), CodeInvalid)
-            self.assertFalse(await self.pairings.refuse(new(1).id, NOW))
+            self.assertIsNone(await self.pairings.refuse(new(1).id, NOW))
             self.assertIsNone(await self.other.look(new(1).code, NOW))
+
+        return self.check(test)
+
+    def test_removed(self) -> Deferred[None]:
+        """A device that was removed, or replaced by another one with its id, is not accepted again."""
+
+        async def test() -> None:
+            await self.begin(new(1))
+            await self.accept(1)
+            with self.database.write() as connection:
+                connection.execute(account_device.delete())
+            await self.refused(self.accept(1), CodeInvalid)
+            await self.enrolled(TV)
+            await self.refused(self.accept(1), CodeInvalid)
 
         return self.check(test)
 
@@ -149,7 +163,7 @@ class PairingContract(DatabaseCase):
                 ]
             )
             self.assertEqual(5, accepted.count(CodeInvalid))
-            winner = phones[accepted.index(None)]
+            winner = phones[accepted.index(True)]
             self.assertEqual(PairingState(False, DeviceAddress(winner, "tv")), await self.state(1))
             with self.database.read() as connection:
                 self.assertEqual([winner], [row.phone for row in connection.execute(account_device.select())])
@@ -179,8 +193,7 @@ class PairingContract(DatabaseCase):
 
         async def test() -> None:
             await self.begin(new(1))
-            for _ in range(2):
-                self.assertTrue(await self.pairings.refuse(new(1).id, NOW))
+            self.assertEqual([True, False], [await self.pairings.refuse(new(1).id, NOW) for _ in range(2)])
             self.assertEqual(PairingState(True, None), await self.state(1))
             self.assertIsNone(await self.other.look(new(1).code, NOW))
             await self.refused(self.accept(1), CodeInvalid)

@@ -143,8 +143,12 @@ class DeviceCommandTests(TestCase):
     async def test_pairing(self) -> None:
         """A device without a number shows a code, and is one of a phone once that lets it in, until it is removed."""
         path = Path(self.mktemp()).absolute()
-        tv = self.device("--pair", str(path))
-        code = await tv.shows(r"    ((?:[B-Z] ){4}- (?:[B-Z] ){3}[B-Z])\n")
+        first = self.device("--pair", str(path))
+        code = await first.shows(r"    ((?:[B-Z] ){4}- (?:[B-Z] ){3}[B-Z])\n")
+        first.interrupt()
+        await first.status()
+        tv = self.device("--pair", str(path))  # which waits on
+        await tv.shows(re.escape(f"    {code}\n"))
         await tv.shows(re.escape(f"{self.daemon.site_url}/#pair={code.replace(' ', '')}\n"))
         phone = Account(Server(self.daemon.account_url, reactor), *self.phone, keep=lambda _: None)
         await phone.login()
@@ -167,6 +171,7 @@ class DeviceCommandTests(TestCase):
         await phone.refuse_pairing(found.pairing_id)
         self.assertEqual(1, await anew.status())
         self.assertIn("the pairing was refused", anew.errors)
+        self.assertFalse(path.exists())
         self.assertEqual("", tv.errors)
 
     async def test_file_of_pairing(self) -> None:

@@ -18,7 +18,8 @@ async function server(test, ...answers) {
     let body = "";
     for await (const part of request) body += part;
     asked.push([request.url, JSON.parse(body)]);
-    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    const next = answers.length > 1 ? answers.shift() : answers[0];
+    const answer = typeof next === "function" ? next() : next;
     if (answer === "lost") request.socket.destroy();
     else response.end(answer === "no JSON" ? "<html>" : JSON.stringify({ errorCode: 0, message: "", ...answer }));
   });
@@ -59,6 +60,23 @@ test("a refusal is told from the end of the time", async (t) => {
     const pairing = await Pairing.begin({ site });
     await assert.rejects(pairing.finished(), { name: "AccountError", code: errorCode });
   }
+});
+
+test("what is kept of it waits on elsewhere", async (t) => {
+  const { site, asked } = await server(t, BEGUN, ACCEPTED, LOGIN);
+  const { begun } = await Pairing.begin({ site });
+  const pairing = Pairing.resume({ site }, JSON.parse(JSON.stringify(begun)));
+  assert.deepEqual([pairing.userCode, pairing.expiresAt, pairing.link], ["BCDF-GHJK", begun.expiresAt, `${site}/#pair=BCDF-GHJK`]);
+  const { deviceId, secret } = await pairing.finished();
+  assert.deepEqual([deviceId, secret], ["tv", "s"]);
+  assert.deepEqual(asked.map(([path]) => path), ["/pairing/begin", "/pairing/poll", "/account/login"]);
+});
+
+test("who closes it during the login is logged out again", async (t) => {
+  const { site, asked } = await server(t, BEGUN, ACCEPTED, () => pairing.close() ?? LOGIN, {});
+  const pairing = await Pairing.begin({ site });
+  assert.equal(await pairing.finished(), null);
+  assert.deepEqual(asked.at(-1), ["/account/logout", { token: "t" }]);
 });
 
 test("who closes it waits no longer, and is not logged in", async (t) => {

@@ -120,6 +120,10 @@ class Actor {
     this.pairing = await Pairing.begin({ site: this.account.site, name });
   }
 
+  resume_pairing() {
+    this.pairing = Pairing.resume({ site: this.account.site }, this.pairing.begun);
+  }
+
   async paired() {
     const { phone, deviceId, token, expiresAt, secret } = await this.pairing.finished();
     Object.assign(this.account, { token, expiresAt, secret });

@@ -304,6 +304,9 @@ class Player:
     async def _pair(self, actor: Actor, step: Step) -> None:
         actor.pairing = await Pairing.begin(actor.account.server, step["name"])
 
+    async def _resume_pairing(self, actor: Actor, _step: Step) -> None:
+        actor.pairing = Pairing(actor.account.server, self._pairing(actor).begun)
+
     async def _paired(self, actor: Actor, _step: Step) -> None:
         account = await self._pairing(actor).finished()
         actor.account.credentials = account.credentials

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionLost
@@ -12,7 +16,18 @@ from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from callnet_client import Account, AccountError, Credentials, DeviceAddress, ErrorCode, Pairing, Server, WaitingDevice
+from callnet.cli.paired import PairedDevice
+from callnet_client import (
+    Account,
+    AccountError,
+    BegunPairing,
+    Credentials,
+    DeviceAddress,
+    ErrorCode,
+    Pairing,
+    Server,
+    WaitingDevice,
+)
 from tests.support.account_fixture import PHONE, TV, ServiceFixture
 
 INTERVAL = 5
@@ -88,7 +103,34 @@ class PairingTests(SynchronousTestCase):
         self.assertEqual(("Television", 60), (found.name, found.age))
         self.wait(INTERVAL)
         self.assert_in(finished)
+        self.wait(1)  # the service writes down that the device is used
         self.assertEqual([], self.fixture.clock.getDelayedCalls())
+
+    def test_resumed(self) -> None:
+        """A device that is kept waits on after a restart, in which it may have been let in."""
+        kept = msgspec.json.encode(self.pairing.begun)
+        self.accept()
+        begun = msgspec.json.decode(kept, type=BegunPairing)
+        again = Pairing(self.server, begun, keep=lambda device, all_: self.kept.append((device, all_)))
+        self.assertEqual((self.pairing.link, self.pairing.expires_at), (again.link, again.expires_at))
+        finished = again.finished()
+        self.wait(INTERVAL)
+        self.assert_in(finished)
+
+    def test_command(self) -> None:
+        """``callnet device --pair`` begins as soon as the server can be reached and lets another device wait."""
+        self.network.passes_requests = False
+        shown = io.StringIO()
+        with redirect_stdout(shown):
+            device = Deferred.fromCoroutine(PairedDevice(Path(self.mktemp()).absolute()).account(self.server))
+            self.wait(60)
+            self.assertNoResult(device)
+            self.network.passes_requests = True
+            self.wait(INTERVAL)
+        self.assertIn("trying again in 5 s", shown.getvalue())
+        self.assertIn("/#pair=", shown.getvalue())
+        device.cancel()
+        self.failureResultOf(device)
 
     def test_not_kept(self) -> None:
         """Without somebody who keeps them the account has the credentials all the same."""

@@ -217,8 +217,19 @@ class PairingTests(PairingCase):
         self.accepts(pairing_id)
         self.ask("/devices/remove", token=self.token, device_id="tv")
         self.assertNotEqual(0, self.code_of(LOGIN, phone=PHONE, device_id="tv", secret=begun["device_secret"]))
-        self.accepts(pairing_id)
+        self.assertEqual(7, self.accepts(pairing_id))
         self.assertEqual(1, len(self.ask(DEVICES, token=self.token)["devices"]))
+
+    def test_counts(self) -> None:
+        """A repeated answer counts once."""
+        for _ in range(2):
+            begun = self.ask(BEGIN)
+            pairing_id = self.find(begun["user_code"])
+            for _ in range(2):
+                self.code_of(REFUSE, token=self.token, pairing_id=pairing_id)
+        pairing_id = self.find(self.ask(BEGIN)["user_code"])
+        self.assertEqual([0, 0], [self.accepts(pairing_id) for _ in range(2)])
+        self.assertEqual({"begun": 3, "accepted": 1, "refused": 2}, self.fixture.pairings.counts)
 
     def test_deleted_account(self) -> None:
         """Of a phone that is deleted nothing is left in the table."""
@@ -276,7 +287,7 @@ class RefusalTests(PairingCase):
         """Fields that are not acceptable are refused in clear words, and change nothing."""
         begun = self.ask(BEGIN, name="x" * DEVICE_LABEL_MAX)
         pairing_id = self.find(begun["user_code"])
-        for name in (7, None, "x" * (DEVICE_LABEL_MAX + 1), "a\0", "\ud800"):
+        for name in (7, None, "x" * (DEVICE_LABEL_MAX + 1), "a\0", "\ud800", "TV\u2069", "\u202eVT", "\u200b"):
             self.assertEqual(2, self.code_of(BEGIN, name=name), name)
         for device_id in ("", EVERY_DEVICE, "a\0", "x" * (DEVICE_ID_MAX + 1)):
             self.assertEqual(5, self.accepts(pairing_id, device_id), device_id)
@@ -341,7 +352,7 @@ class LimitTests(PairingCase):
 
     def test_address(self) -> None:
         """The number of pairings from an address is limited, and so is that of their questions."""
-        settings = LimitSettings(pairings_an_hour_from_an_address=2)
+        settings = LimitSettings(pairings_an_hour_from_an_address=12)
         limits = PairingLimits(settings, LimitsAlone(lambda: 0.0), INTERVAL)
 
         def outcome(made: Any) -> bool:
@@ -349,12 +360,28 @@ class LimitTests(PairingCase):
 
         self.assertEqual([True, True, False], [outcome(limits.begin("192.0.2.1")) for _ in range(3)])
         self.assertEqual([True] * 3, [outcome(limits.begin("127.0.0.1")) for _ in range(3)])
-        polls = [outcome(limits.poll("192.0.2.1", str(number))) for number in range(25)]
-        self.assertEqual([True] * 24 + [False], polls)
+        polls = [outcome(limits.poll("192.0.2.1", str(number))) for number in range(145)]
+        self.assertEqual([True] * 144 + [False], polls)
         settings.pairings_an_hour_from_an_address = 0
         limits.changed()
         self.assertTrue(outcome(limits.begin("192.0.2.1")))
         self.assertTrue(outcome(limits.poll("192.0.2.1", "x")))
+
+    def test_codes_from_address(self) -> None:
+        """A stranger with any number of phones looks for 20 codes from an address, and for one more every 30 s."""
+        now = [0.0]
+        limits = PairingLimits(LimitSettings(), LimitsAlone(lambda: now[0]), INTERVAL)
+
+        def looks(host: str, phone: int) -> str:
+            looked = Deferred.fromCoroutine(limits.code(host, str(phone)))
+            return self.successResultOf(looked.addCallbacks(lambda _: "", lambda failure: str(failure.value)))
+
+        refused = "too many codes were entered from this address"
+        self.assertEqual([""] * 20 + [refused], [looks("192.0.2.1", number) for number in range(21)])
+        self.assertEqual("", looks("192.0.2.2", 21))
+        self.assertEqual("", looks("127.0.0.1", 22))
+        now[0] = 30.0
+        self.assertEqual(["", refused], [looks("192.0.2.1", number) for number in (23, 24)])
 
     def test_all(self) -> None:
         """The number of devices that wait is bounded; those that have given up make room."""
@@ -364,19 +391,26 @@ class LimitTests(PairingCase):
         self.assertEqual([0, 0, 0, 6, 6], [self.code_of(BEGIN) for _ in range(5)])
 
     def test_guessing(self) -> None:
-        """Of the guesses of 1000 phones, while 50 devices wait, none is right; all 50 devices get in."""
+        """A phone that has guessed wrong five times finds nothing by the right code either; all that wait get in."""
         draw = random.Random(8628)  # noqa: S311
-        waiting = [self.ask(BEGIN) for _ in range(50)]
+        waiting = [self.ask(BEGIN) for _ in range(10)]
         limits, pairings = self.fixture.pairing_limits, self.fixture.pairings
         outcomes: Counter[type[Exception]] = Counter()
 
-        async def guess(phone: int) -> None:
-            await limits.code(str(phone))
-            await pairings.find("".join(draw.choices(LETTERS, k=CODE_LENGTH)))
+        codes = {read_code(begun["user_code"]) for begun in waiting}
 
-        for number in range(6000):
-            failure = self.failureResultOf(Deferred.fromCoroutine(guess(number % 1000)))
-            outcomes[failure.type] += 1
+        def wrong() -> str:
+            code = "".join(draw.choices(LETTERS, k=CODE_LENGTH))
+            return wrong() if code in codes else code
+
+        async def guess(phone: int, code: str | None) -> None:
+            await limits.code("", str(phone))
+            await pairings.find(code or wrong())
+
+        for phone in range(1000):
+            for code in (None, None, None, None, None, draw.choice(sorted(filter(None, codes)))):
+                failure = self.failureResultOf(Deferred.fromCoroutine(guess(phone, code)))
+                outcomes[failure.type] += 1
         self.assertEqual({CodeInvalid: 5000, RateLimited: 1000}, outcomes)
         for number, begun in enumerate(waiting):
             token = self.claimed(f"1365188{number:04}", "pad")

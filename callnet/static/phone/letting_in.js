@@ -10,8 +10,8 @@ import { put } from "./elements.js";
 import { sentenceOf } from "./sentences.js";
 
 const LINK = /^#pair=([\w-]{1,32})$/;
-/** The name is a stranger's, and may not turn the question around it. */
-const [ISOLATE, END] = ["\u2068", "\u2069"];
+/** The answer to a phone that has enough devices (callnet/storage/enrolling.py): its errorCode has other reasons, too. */
+const FULL = "the phone has the maximum number of devices created by logins";
 /** The longest name of a device, in characters. */
 const LONGEST = 50;
 
@@ -21,6 +21,10 @@ export class LettingIn {
   #changed;
   /** The letters of the link that has opened the page, until they are asked about; else null. */
   #linked = null;
+  /** The letters of the last link that was asked about by itself: each costs a try. */
+  #asked = null;
+  /** Whether an answer is awaited. */
+  #isBusy = false;
   /** Whether the letters can be typed. */
   #isOpen = false;
   /** The device that waits, with the letters that it shows; null: none. */
@@ -48,8 +52,11 @@ export class LettingIn {
   askLinked() {
     const code = this.#linked;
     this.#linked = null;
+    if (lettersOf(code) === this.#found?.code) return;
     this._open(true);
     this.#elements["let-in-code"].value = code;
+    if (code === this.#asked) return;
+    this.#asked = code;
     this._find();
   }
 
@@ -63,7 +70,7 @@ export class LettingIn {
     this.#elements["let-in-ask"].hidden = found === null;
     if (found === null) return;
     const name = found.name || pairing.unnamed;
-    put(this.#elements["let-in-question"], pairing.question({ name: `${ISOLATE}${name}${END}` }));
+    put(this.#elements["let-in-question"], pairing.question({ name: isolated(name) }));
     put(this.#elements["let-in-warning"], pairing.warning({ code: found.code }));
     put(this.#elements["let-in-since"], pairing.since({ time: ago(found.foundAt - found.age * 1_000) }));
     this.#elements["let-in-name"].placeholder = name;
@@ -119,9 +126,10 @@ export class LettingIn {
     const name = field.value.trim() || field.placeholder;
     const deviceId = unusedName(name, this.#phone.devices ?? []);
     const accept = (account) => account.acceptPairing(id, deviceId).then(() => true);
-    if ((await this._try(({ pairing }) => pairing.full, accept)) === null) return;
+    const denied = ({ pairing, error }, { message }) => (message === FULL ? pairing.full : error.device);
+    if ((await this._try(denied, accept)) === null) return;
     this._open(false);
-    this.#phone.say(({ pairing }) => pairing.accepted({ name: deviceId }));
+    this.#phone.say(({ pairing }) => pairing.accepted({ name: isolated(deviceId) }));
     this.#phone.read(["devices"]);
   }
 
@@ -130,23 +138,32 @@ export class LettingIn {
     const refuse = (account) => account.refusePairing(id).then(() => true);
     if ((await this._try(({ pairing }) => pairing.denied, refuse)) === null) return;
     this._open(false);
-    this.#phone.say(({ pairing }) => pairing.declined({ name: name || pairing.unnamed }));
+    this.#phone.say(({ pairing }) => pairing.declined({ name: isolated(name || pairing.unnamed) }));
   }
 
   /**
-   * Ask the account for something; null: it failed, and that was said.
-   * @param {function} denied the sentence if the account may not do it
+   * Ask the account for something; null: it failed, and that was said, or something else is asked already.
+   * @param {function} denied the sentence if the account may not do it, of the words and the error
    */
   async _try(denied, work) {
+    if (this.#isBusy) return null;
+    this.#isBusy = true;
     const { account } = this.#phone;
     try {
       return await work(account);
     } catch (error) {
-      const own = { [ERROR.DEVICE]: denied, [ERROR.CODE]: ({ pairing }) => pairing.wrong }[error.code];
+      const own = { [ERROR.DEVICE]: (words) => denied(words, error), [ERROR.CODE]: ({ pairing }) => pairing.wrong }[error.code];
       if (account === this.#phone.account) this.#phone.say(own ?? sentenceOf(error));
       return null;
+    } finally {
+      this.#isBusy = false;
     }
   }
+}
+
+/** A name, which is a stranger's, so that it turns no text around it. */
+function isolated(name) {
+  return `\u2068${name}\u2069`;
 }
 
 /** The letters as the other device shows them, however they were typed. */

@@ -75,6 +75,7 @@ export class Phone {
     const who = await identity.deviceOfTab(this.#answering === null ? null : deviceThatRings());
     if (who !== null) this._enter(this._account(who));
     this.isStarting = false;
+    if (who === null && Waiting.isKept) this.pair();
     this.#changed();
   }
 

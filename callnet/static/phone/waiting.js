@@ -1,11 +1,14 @@
 /**
  * Being let in by another device of one's phone: letters and a QR code to show, new ones whenever they are too old.
+ *
+ * A tab that is loaded again waits on: another device may let it in, or have done so, in this very moment.
  */
 
 import { ERROR } from "../client/account.js";
 import { Pairing } from "../client/pairing.js";
 import { duration } from "../shared/format.js";
 import { drawCode } from "../shared/link.js";
+import { tab } from "../shared/memory.js";
 import { nameFrom } from "./device_name.js";
 import { put } from "./elements.js";
 import * as identity from "./identity.js";
@@ -30,19 +33,24 @@ export class Waiting {
     this.#changed = changed;
   }
 
+  /** Whether this tab waited before it was loaded again. */
+  static get isKept() {
+    return tab.get("pairing") !== null;
+  }
+
   /** Wait. @returns {Promise<import("../client/index.js").Account | null>} logged in; null: nothing came of it */
   async account() {
     while (!this.#isClosed && !this.isRefused) {
       try {
-        const pairing = await Pairing.begin({
-          site: location.origin,
-          name: nameFrom(navigator.userAgent),
-          keep: identity.keep,
-        });
+        const pairing = await this._begin();
         this._tell(pairing, null);
         if (this.#isClosed) pairing.close();
-        return await pairing.finished();
+        else tab.set("pairing", pairing.begun);
+        const account = await pairing.finished();
+        if (account !== null) tab.set("pairing", null);
+        return account;
       } catch (error) {
+        if ([ERROR.DEVICE, ERROR.CODE].includes(error.code)) tab.set("pairing", null);
         this.isRefused = error.code === ERROR.DEVICE;
         if (this.isRefused) this._tell(null, ({ pairing }) => pairing.refused);
         else if (error.code !== ERROR.CODE) await this._lack(error);
@@ -55,6 +63,13 @@ export class Waiting {
   close() {
     this.#isClosed = true;
     this.pairing?.close();
+    tab.set("pairing", null);
+  }
+
+  _begin() {
+    const options = { site: location.origin, name: nameFrom(navigator.userAgent), keep: identity.keep };
+    const kept = tab.get("pairing");
+    return kept === null ? Pairing.begin(options) : Pairing.resume(options, kept);
   }
 
   _lack(error) {
@@ -68,7 +83,7 @@ export class Waiting {
   }
 }
 
-/** What is shown of it. */
+/** The view of it. */
 export class WaitingView {
   #elements;
   #drawn = null;

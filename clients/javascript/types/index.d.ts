@@ -5,6 +5,7 @@ export { Room } from "./room.js";
 export type AccountOptions = import("./types.js").AccountOptions;
 export type Adder = import("./types.js").Adder;
 export type Address = import("./types.js").Address;
+export type BegunPairing = import("./types.js").BegunPairing;
 export type CallOfPhone = import("./types.js").CallOfPhone;
 export type CallState = import("./types.js").CallState;
 export type ContactRow = import("./types.js").ContactRow;

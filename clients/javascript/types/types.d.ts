@@ -350,6 +350,24 @@ export type PairingOptions = {
     keep?: ((device: Address, credentials: Credentials) => void) | undefined;
 };
 /**
+ * A device that waits to be let in, as it is kept over a reload.
+ */
+export type BegunPairing = {
+    secret: string;
+    /**
+     * the letters that it shows
+     */
+    userCode: string;
+    /**
+     * until when they are valid, in milliseconds since 1970
+     */
+    expiresAt: number;
+    /**
+     * seconds between two questions
+     */
+    interval: number;
+};
+/**
  * What is used of a WebSocket.
  */
 export type Socket = {

@@ -51,7 +51,7 @@ from callnet_client.events import (
     StateEvent,
 )
 from callnet_client.frames import CallOfPhone, CloseReason, Frame, MissedCall, PresentCall, parse_frame
-from callnet_client.pairing import Pairing
+from callnet_client.pairing import BegunPairing, Pairing
 from callnet_client.reconnecting_socket import Loss
 from callnet_client.server import EXTENDED, Server
 from callnet_client.trust import certificate_trust, no_trust, public_trust
@@ -62,6 +62,7 @@ __all__ = [
     "Account",
     "AccountError",
     "Adder",
+    "BegunPairing",
     "Call",
     "CallEvent",
     "CallOfPhone",

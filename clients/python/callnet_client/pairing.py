@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
@@ -18,20 +19,35 @@ _TRIED_AGAIN: Final = (None, ErrorCode.INTERNAL, ErrorCode.RATE_LIMITED)
 """Errors that say nothing of the pairing."""
 
 
+class BegunPairing(Struct, frozen=True):
+    """A device that waits to be let in, to be stored in private."""
+
+    secret: str
+    user_code: str
+    """The letters to show, such as ``BCDF-GHJK``."""
+    expires_at: float
+    """The time until which they are valid, in seconds since 1970."""
+    interval: int
+    """Seconds between two questions."""
+
+
 class Pairing:
-    """A device that waits to be let in. :meth:`begin` makes one."""
+    """A device that waits to be let in. :meth:`begin` makes one.
+
+    :param begun: one that was kept and waits on.
+    """
 
     def __init__(
-        self, server: Server, answer: Mapping[str, Any], keep: Callable[[DeviceAddress, Credentials], object] | None
+        self,
+        server: Server,
+        begun: BegunPairing,
+        *,
+        keep: Callable[[DeviceAddress, Credentials], object] | None = None,
     ) -> None:
         self._server = server
         self._keep = keep
-        self._secret: str = read_field(answer, "device_secret", str)
-        self._interval: int = read_field(answer, "interval", int)
-        self.user_code: Final[str] = read_field(answer, "user_code", str)
-        """The letters to show, such as ``BCDF-GHJK``."""
-        self.expires_at: Final[float] = server.reactor.seconds() + read_field(answer, "expires_in", int)
-        """The time until which they are valid, in seconds since 1970."""
+        self.begun: Final = begun
+        """This device, to be stored in private: it is not lost if it is let in while it is away."""
 
     @classmethod
     def begin(
@@ -47,7 +63,18 @@ class Pairing:
         :param keep: called with the name of the device and its credentials whenever they change, as that of
             :class:`Account`. They must not get lost: later logins need the secret.
         """
-        return server.post("/pairing/begin", {"name": name}).addCallback(partial(cls, server), keep)
+        begun = server.post("/pairing/begin", {"name": name}).addCallback(_read, server.reactor.seconds())
+        return begun.addCallback(lambda begun: cls(server, begun, keep=keep))
+
+    @property
+    def user_code(self) -> str:
+        """See :class:`BegunPairing`."""
+        return self.begun.user_code
+
+    @property
+    def expires_at(self) -> float:
+        """See :class:`BegunPairing`."""
+        return self.begun.expires_at
 
     @property
     def link(self) -> str:
@@ -64,7 +91,8 @@ class Pairing:
 
     async def _finish(self) -> Account:
         account: Account | None = None
-        wait: float = self._interval
+        interval = self.begun.interval
+        wait: float = interval
         while True:
             await deferLater(self._server.reactor, wait)
             try:
@@ -72,20 +100,29 @@ class Pairing:
                 if account is not None:
                     await account.login()
                     return account
-                wait = self._interval
+                wait = interval
             except Unreachable:
-                wait = self._interval
+                wait = interval
             except AccountError as error:
                 if error.code not in _TRIED_AGAIN:
                     raise
-                wait = max(self._interval, error.retry_after or 0)
+                wait = max(interval, error.retry_after or 0)
 
     async def _ask(self) -> Account | None:
         """The account of this device, once it has one."""
-        answer = await self._server.post("/pairing/poll", {"device_secret": self._secret})
+        answer = await self._server.post("/pairing/poll", {"device_secret": self.begun.secret})
         phone = read_field(answer, "phone", str | None)
         if phone is None:
             return None
         address = DeviceAddress(phone, read_field(answer, "device_id", str))
         keep = None if self._keep is None else partial(self._keep, address)
-        return Account(self._server, *address, kept=Credentials(secret=self._secret), keep=keep)
+        return Account(self._server, *address, kept=Credentials(secret=self.begun.secret), keep=keep)
+
+
+def _read(answer: Mapping[str, Any], now: float) -> BegunPairing:
+    return BegunPairing(
+        read_field(answer, "device_secret", str),
+        read_field(answer, "user_code", str),
+        now + read_field(answer, "expires_in", int),
+        read_field(answer, "interval", int),
+    )
