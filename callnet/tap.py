@@ -304,7 +304,7 @@ def _compose_node(
         threads,
         people.change_feed,
         [people.historian, owners.roster, people.sleepers, *deliveries, *watches, lag],
-        [owners.preferences, owners.waker, *people.senders],
+        [owners.preferences, owners.accounts, owners.waker, *people.senders],
         readiness,
         observed,
         ServiceManager(os.environ if sockets is None else {}, reactor),

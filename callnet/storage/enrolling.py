@@ -25,6 +25,7 @@ from callnet.storage.devices import make
 from callnet.storage.revoking import Revocation
 from callnet.storage.tables import Run, account, account_device
 from callnet.util.logger import Logger
+from callnet.util.timers import EarliestTimer
 
 log = Logger()
 
@@ -115,7 +116,7 @@ class SqlAccounts:
         """Devices that were forgotten, since they were never used."""
         self._database = database
         self._run = run
-        self._clock = clock
+        self._notes = EarliestTimer(clock, self._note_used)
         self._known = _Known(clock)
         self._waiting: _Questions = {}
         self._is_asking = False
@@ -163,7 +164,11 @@ class SqlAccounts:
         self._used[address] = None
         if not self._is_noting:
             self._is_noting = True
-            self._clock.callLater(_TOGETHER_FOR, self._note_used)
+            self._notes.set_in(_TOGETHER_FOR)
+
+    def stop(self) -> None:
+        """Record no further use."""
+        self._notes.stop()
 
     def _note_used(self) -> None:
         """Write it down, for all that have come meanwhile together."""
