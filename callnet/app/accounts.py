@@ -204,6 +204,7 @@ def compose_people(
             tokens,
             PushKind.WEBHOOK in owners.ways,
             web_push if isinstance(web_push, WebPush) else None,
+            change_feed.look,
             sleepers.registered,
         ),
         TicketRefusals(owners.tickets, rooms.wake_requests.refuse),

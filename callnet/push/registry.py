@@ -29,6 +29,8 @@ class WaysToWake:
 
     :param has_gateway: whether the operator has a program that wakes devices.
     :param web_push: ``None``: there is no Web Push.
+    :param look: makes this node read what has changed now; fires when that is done.
+    :param registered: lets it be known that a device can be woken.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class WaysToWake:
         tokens: Tokens,
         has_gateway: bool,
         web_push: WebPush | None,
+        look: Callable[[], Deferred[None]],
         registered: Callable[[DeviceAddress], Deferred[None]],
     ) -> None:
         self._registrations = registrations
         self._tokens = tokens
         self._has_gateway = has_gateway
         self._web_push = web_push
+        self._look = look
         self._registered = registered
 
     @property
@@ -69,6 +73,7 @@ class WaysToWake:
         registration = PushRegistration(token.device, kind, self._accepted(kind, target), self._tokens.now())
         if not await self._registrations.put(registration, partial(is_revoked, token)):
             raise TokenInvalid("the token was revoked")
+        await self._look()  # a device that is connected may leave right now
         await self._registered(token.device)
 
     def _accepted(self, kind: PushKind, target: str) -> str:

@@ -60,9 +60,13 @@ _SUBSCRIBE: Final = """(subscription) => {
     };
 }"""
 """The browser's own push service, by what a page sees of it."""
-_SHOWN: Final = """async () => (await self.registration.getNotifications()).map(
-    ({ title, tag, silent, requireInteraction, actions, icon }) =>
-        ({ title, tag, silent, requireInteraction, icon, actions: actions.map(({ title }) => title) }))"""
+_SHOWN: Final = """async () => {
+    await last;
+    return (await self.registration.getNotifications()).map(
+        ({ title, tag, silent, requireInteraction, actions, icon }) =>
+            ({ title, tag, silent, requireInteraction, icon, actions: actions.map(({ title }) => title) }));
+}"""
+"""What is shown when all messages are heard: Chromium drops what is being shown while it is asked."""
 _IN_A_PAGE: Final = """async () => {
     const registration = await navigator.serviceWorker.getRegistration("/");
     return (await registration.getNotifications()).map(({ title, tag }) => ({ title, tag }));

@@ -49,16 +49,32 @@ test("what is heard while the list is under way is newer than the list", async (
   assert.deepEqual(isOnline(mine), [false]);
 });
 
-test("what was heard before the list was asked for is older than the list", async () => {
+test("what was heard on this connection counts, and on an earlier one no more", async () => {
   const { book: mine, owed } = book();
   const first = mine.load();
   owed[0]([{ ...BOB, online: true }]);
   await first;
   mine.hear({ ...BOB, online: false });
-  const again = mine.load();
-  owed[1]([{ ...BOB, online: true }]);
-  await again;
-  assert.deepEqual(isOnline(mine), [true]);
+  for (const [number, isTrue] of [false, true].entries()) {
+    if (isTrue) mine.begin();
+    const again = mine.load();
+    owed[number + 1]([{ ...BOB, online: true }]);
+    await again;
+    assert.deepEqual(isOnline(mine), [isTrue]);
+  }
+});
+
+test("of a device that is not listed any more nothing is remembered", async () => {
+  const { book: mine, owed } = book();
+  const loads = [[{ ...BOB, online: false }], [], [{ ...BOB, online: false }]];
+  for (const [number, rows] of loads.entries()) {
+    const done = mine.load();
+    if (number === 0) mine.hear({ ...BOB, online: true });
+    owed[number](rows);
+    await done;
+  }
+  mine.close();
+  assert.deepEqual(isOnline(mine), [false]);
 });
 
 test("of two answers that overtake each other the later question counts", async () => {

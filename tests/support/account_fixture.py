@@ -148,7 +148,12 @@ class ServiceFixture:
         self.historian = Historian(self.store.ended, history, events, self.clock, self.clock.seconds, days=90)
         self.registrations = SqlPushRegistrations(self.database, run_at_once)
         self.ways_to_wake = WaysToWake(
-            self.registrations, self.tokens, has_gateway=True, web_push=web_push, registered=self._registered
+            self.registrations,
+            self.tokens,
+            has_gateway=True,
+            web_push=web_push,
+            look=self.change_feed.look,
+            registered=self._registered,
         )
         refuse = self._refuse if world is None else world.rooms.wake_requests.refuse
         self.refusals = TicketRefusals(Tickets(self.tokens), refuse)

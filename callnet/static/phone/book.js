@@ -15,7 +15,10 @@ export class Book {
   #contacts = [];
   #devices = [];
   #adders = [];
-  /** What was heard since the list was last asked for, by device: an answer that is under way may be older. */
+  /**
+   * Whether a device is online, as was heard on this connection, by device. A list may show a moment of which nobody is
+   * told, such as one between two connections of a device.
+   */
   #heard = new Map();
 
   /** Whether the list has been read once. */
@@ -30,6 +33,11 @@ export class Book {
     this.#changed = changed;
   }
 
+  /** Forget who was online: the device has connected, and is told anew. */
+  begin() {
+    this.#heard.clear();
+  }
+
   /** Read all of it. @throws {AccountError} */
   load() {
     this.#reading = this._load();
@@ -39,7 +47,6 @@ export class Book {
   async _load() {
     this.#loading += 1;
     const mine = this.#loading;
-    this.#heard = new Map();
     const account = this.#account;
     const all = await Promise.all([account.people(), account.contacts(), account.added()]);
     if (mine !== this.#loading) {
@@ -47,7 +54,14 @@ export class Book {
       return;
     }
     [this.#contacts, this.#devices, this.#adders] = all;
-    for (const presence of this.#heard.values()) this.hear(presence);
+    const heard = new Map();
+    for (const device of this.#devices) {
+      const name = nameOf(device);
+      if (!this.#heard.has(name)) continue;
+      device.online = this.#heard.get(name);
+      heard.set(name, device.online);
+    }
+    this.#heard = heard; // of who is no contact any more nothing is heard
     this.isKnown = true;
     this.#changed();
   }
@@ -55,7 +69,7 @@ export class Book {
   /** Take note that a device has come or gone. */
   hear(presence) {
     const { phone, device_id, online } = presence;
-    this.#heard.set(`${phone} ${device_id}`, presence);
+    this.#heard.set(nameOf(presence), online);
     const device = this.#devices.find((one) => one.phone === phone && one.device_id === device_id);
     if (device === undefined) {
       clearTimeout(this.#looking);
@@ -150,6 +164,10 @@ export class Book {
       devices: devices.map(({ device_id, online }) => ({ deviceId: device_id, isOnline: online })),
     };
   }
+}
+
+function nameOf({ phone, device_id }) {
+  return `${phone} ${device_id}`;
 }
 
 /** Those whose names or number have what was typed in them. */

@@ -431,6 +431,7 @@ export class Phone {
   }
 
   _online() {
+    this.book.begin();
     this.read(TOPICS);
     this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
     this._answerIfItRings();
