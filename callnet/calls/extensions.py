@@ -189,12 +189,9 @@ class Presence:
         onlookers = self._onlookers.get(phone, {})
         for onlooker, known in list(onlookers.items()):
             asker = onlooker.address.phone
-            seen, left = (
-                {device.address for device in devices if records.may_call(asker, device, date)}
-                for devices in (there, gone)
-            )
-            onlookers[onlooker] = seen
-            for device in sorted(seen ^ (left if known is None else known)):
+            seen = onlookers[onlooker] = {device.address for device in there if records.may_call(asker, device, date)}
+            told = {one.address for one in gone if records.may_call(asker, one, date)} if known is None else known
+            for device in sorted(seen ^ told):
                 onlooker.sees(device, device in seen)
 
 

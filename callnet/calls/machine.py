@@ -59,7 +59,10 @@ def of_device(tx: Transaction, event: events.Cancel | events.Pulled) -> Any:
 def refuse_by_ticket(tx: Transaction, event: events.RefusedByTicket) -> bool:
     """End the call that rings a device, if it is meant; return whether it was."""
     call = tx.call_of(event.device)
-    return call is not None and event.is_meant(call.room_for(event.device)) and bool(happen(tx, call, event))
+    if call is None:
+        transitions.require_complete(tx)
+        return False
+    return event.is_meant(call.room_for(event.device)) and bool(happen(tx, call, event))
 
 
 TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {

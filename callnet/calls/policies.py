@@ -20,6 +20,10 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, Reason, RoomId
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
 
+log = Logger()
+_log_policy = logged_unless_unavailable(log, "failed to load the policy of a connected device")
+_log_waking = logged_unless_unavailable(log, "failed to wake a device")
+
 
 class Orders:
     """Administrative requests. They are carried out when the store is back, if it is away.
@@ -59,7 +63,7 @@ class Orders:
 
         :param policy: the one in the device's record already.
         """
-        begin(self._attach_policy(session, policy))
+        or_else(begin(self._attach_policy(session, policy)), _log_policy)
 
     async def _attach_policy(self, session: DeviceSession, policy: Policy) -> None:
         found = await self._preferences.of(session.address.phone)
@@ -80,10 +84,6 @@ class Orders:
             if session is not None:
                 session.preferences = preferences
         await self._retries.settle(events.PolicyChanged(every, preferences.policy))
-
-
-log = Logger()
-_log_unless_unavailable = logged_unless_unavailable(log, "failed to wake a device")
 
 
 class WakeMessage(Struct, frozen=True):
@@ -136,7 +136,7 @@ class WakeRequests:
         else:
             is_news, work = isinstance(state.was, Ringing), self._withdraw
         for device in call.woken if is_news else ():
-            or_else(begin(work(call, device)), _log_unless_unavailable)
+            or_else(begin(work(call, device)), _log_waking)
 
     async def _wake(self, call: CallRecord, device: DeviceAddress) -> None:
         message = await self._message(call, device, None)

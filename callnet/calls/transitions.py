@@ -212,16 +212,17 @@ def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
 
 def unknown_accepted(tx: Transaction, _: None, event: events.Accept) -> TooLate:
     """Nothing; the device is told that the call is over."""
-    _require_complete(tx)
+    require_complete(tx)
     return TooLate(Reason.EXPIRED)
 
 
 def unknown_named(tx: Transaction, _: None, event: events.Refuse | events.GaveUp) -> None:
     """Nothing."""
-    _require_complete(tx)
+    require_complete(tx)
 
 
-def _require_complete(tx: Transaction) -> None:
+def require_complete(tx: Transaction) -> None:
+    """Raise :class:`callnet.errors.Unavailable` if there may be a call that this node does not know."""
     if not tx.records.complete:
         raise Unavailable("room state unavailable: Redis is down")
 
@@ -303,7 +304,7 @@ def ringing_refused_by_ticket(tx: Transaction, call: CallRecord[Ringing], event:
 
 def unknown_hung_up(tx: Transaction, _: None, event: events.HangUp) -> NoSuchCall:
     """Nothing; it is retried for 15 s."""
-    _require_complete(tx)
+    require_complete(tx)
     return NoSuchCall()
 
 

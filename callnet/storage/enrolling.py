@@ -179,9 +179,9 @@ class SqlAccounts:
 
     def _noted(self, phones: Collection[str]) -> None:
         self.forget(phones)
-        self._is_noting = False
-        if self._used:
-            self._note_used()
+        self._is_noting = bool(self._used)
+        if self._is_noting:
+            self._notes.set_in(_TOGETHER_FOR)
 
     def _not_noted(self, failure: Failure) -> None:
         self._is_noting = False

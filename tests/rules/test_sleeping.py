@@ -7,6 +7,7 @@ from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import Ringing
 from callnet.calls.registration import NOWHERE
 from callnet.calls.transitions import Rings
+from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Failed, Reason
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, RulesTestCase
@@ -200,6 +201,11 @@ class RefusedByTicketTests(SleepingCase):
         room = self.ringing_there().room
         self.assertIs(False, self.refuses(self.tv, "f" * 32))
         self.assertIsInstance(self.world.calls[room].state, Ringing)
+
+    def test_incomplete(self) -> None:
+        """While other nodes may know of a call that rings it, it is to ask again."""
+        self.world.complete = False
+        self.assertRaises(Unavailable, self.refuses, self.tv, "f" * 32)
 
     def test_not_rung(self) -> None:
         """A device that calls, is in a call, or is unknown refuses nothing; nor does one a second time."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, cast
 
 from sqlalchemy.event import listen
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import DeviceInvalid
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.database import Database
+from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.push import PushKind
+from callnet.storage.tables import Run
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.tap_case import DaemonTestCase
 
@@ -110,6 +114,31 @@ class ManyDevicesTests(SynchronousTestCase):
         self.assertEqual([], statements)
         self.fixture.clock.advance(1)
         self.assertEqual(["SELECT", "UPDATE"], statements)
+
+    def test_used_meanwhile(self) -> None:
+        """Uses that come while others are written wait for that, and are gathered in turn."""
+        writes: list[Deferred[Collection[str]]] = []
+
+        def run(_: object, some: list[DeviceAddress]) -> Deferred[Collection[str]]:
+            written.append(len(some))
+            writes.append(Deferred())
+            return writes[-1]
+
+        written: list[int] = []
+        accounts = SqlAccounts(self.fixture.database, cast(Run, run), self.fixture.clock)
+        for number in range(3):
+            accounts.used(DeviceAddress(PHONE, f"tv{number}"))
+            self.fixture.clock.advance(1)
+        self.assertEqual([1], written)
+        writes.pop().callback([])
+        self.assertEqual([1], written)
+        self.fixture.clock.advance(1)
+        self.assertEqual([1, 2], written)
+        accounts.used(DeviceAddress(PHONE, "last"))
+        accounts.stop()
+        writes.pop().callback([])
+        self.fixture.clock.advance(1)
+        self.assertEqual([1, 2], written)
 
     def test_forgotten_device_comes_back(self) -> None:
         """A device that was forgotten is a new one when it logs in the next time."""
