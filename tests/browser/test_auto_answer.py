@@ -12,6 +12,18 @@ from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 
 LOOKS: Final = 20
+SEE: Final = """(isSeen) => {
+    const get = () => isSeen ? "visible" : "hidden";
+    Object.defineProperty(document, "visibilityState", { configurable: true, get });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""Hides the page, or has it seen: each page of a driven browser is in view."""
+COUNT: Final = """() => {
+    window.counted = [];
+    const left = document.querySelector("#auto-left");
+    new MutationObserver(() => window.counted.push(left.textContent)).observe(left, { childList: true, subtree: true });
+}"""
+"""Notes what is counted."""
 ANSWERED: Final = "Answered automatically"
 
 
@@ -89,7 +101,8 @@ class AutoAnswerTests(PhoneCase):
                 bob.page.click(f'[data-key="save-{self.alice.phone}"]')
                 bob.page.wait_for_selector("#people .open", state="detached")
                 bob.press("to-settings")
-                bob.page.click("#quiet-second:enabled")
+                with bob.page.expect_response(lambda answer: "second_call" in (answer.request.post_data or "")):
+                    bob.page.click("#quiet-second:enabled")
                 bob.page.reload()
                 bob.press("to-settings")
                 bob.await_text("auto-people", answered)
@@ -120,18 +133,66 @@ class AutoAnswerTests(PhoneCase):
 
         return self.play(story)
 
+    def test_hidden(self) -> Deferred[None]:
+        """A page that nobody sees just rings, since nobody could stop it. One that is seen again counts anew."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.at_home(stage)
+            self.ring(alice, bob)
+            bob.page.evaluate(SEE, False)
+            bob.await_text("ring-text", "Incoming video call")
+            bob.await_hidden("auto")
+            bob.page.evaluate(SEE, True)
+            bob.await_text("ring-text", "Will be answered automatically")
+            self.assertEqual("auto-stop", bob.page.evaluate("document.activeElement.id"))
+            bob.press("refuse")
+            alice.await_scene("home")
+
+        return self.play(story)
+
+    def test_lists(self) -> Deferred[None]:
+        """A form changes only what was touched in it. Who is removed is answered no more, until that is undone."""
+
+        def story(stage: Stage) -> None:
+            bob, tablet = (phone(stage, stage.browser(None)) for _ in range(2))
+            bob.log_in(*self.bob)
+            bob.add_contact(self.alice.phone, "Alice")
+            tablet.log_in(self.bob.phone, "tablet")
+            tablet.page.click(f'[data-key="edit-{self.alice.phone}"]')
+            self.choose(bob)
+            tablet.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
+            tablet.page.click(f'[data-key="save-{self.alice.phone}"]')
+            tablet.page.wait_for_selector("#people .open", state="detached")
+            for press, answered in ((None, "Answers: Ann"), ("remove", "Nobody is chosen"), ("undo", "Answers: Ann")):
+                if press == "remove":
+                    bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+                    bob.page.click('.open button:has-text("Remove")')
+                    bob.await_text("notice-text", "removed")
+                elif press == "undo":
+                    bob.press("notice-undo")
+                    bob.page.wait_for_selector(f'[data-key="edit-{self.alice.phone}"]')
+                bob.press("to-settings")
+                bob.await_text("auto-people", answered)
+                bob.press("to-contacts")
+
+        return self.play(story)
+
     def test_given_up(self) -> Deferred[None]:
         """A caller that gives up meanwhile is missed; the next call counts down from the beginning."""
 
         def story(stage: Stage) -> None:
             alice, bob = self.at_home(stage)
             self.ring(alice, bob)
+            bob.await_that("Number(document.querySelector('#auto-left').textContent) < 10")
             alice.press("cancel")
             bob.await_scene("home")
             bob.await_text("notice-text", "Missed call from Alice.")
             alice.await_scene("home")
+            bob.page.evaluate(COUNT)
             alice.call(self.bob.phone)
-            bob.await_text("auto-left", "10")
+            bob.await_scene("ringing")
+            bob.await_that("window.counted.length > 1")
+            self.assertEqual(["10", "9"], [text for text in bob.page.evaluate("counted") if text][:2])
             bob.press("refuse")
             alice.await_scene("home")
 

@@ -12,7 +12,8 @@ const COUNTED = 10;
 export class AutoAnswer {
   #changed;
   #call = null;
-  #endsAt = 0;
+  #isMeant = null;
+  #left = 0;
   #ticking = null;
   #stoppedAt = -Infinity;
 
@@ -38,7 +39,7 @@ export class AutoAnswer {
 
   /** The seconds that are left; null: no call is about to be answered. */
   get left() {
-    return this.#call === null ? null : Math.max(Math.round((this.#endsAt - performance.now()) / 1_000), 0);
+    return this.#call === null ? null : this.#left;
   }
 
   /** Milliseconds since a countdown was stopped. */
@@ -54,10 +55,12 @@ export class AutoAnswer {
   /** Begin the countdown of the call that rings, or end one that has no call any more. */
   follow(account, device) {
     const call = device?.call ?? null;
-    const isMeant = call !== null && this._isMeant(account, device, call);
-    if (isMeant && call === this.#call) return;
+    const isMeant = () => call !== null && this._isMeant(account, device, call);
+    const wanted = isMeant() ? call : null;
+    if (wanted === this.#call) return;
     this._end();
-    if (isMeant) this._begin(call);
+    if (wanted !== null) this._begin(wanted, isMeant);
+    this.#changed();
   }
 
   /** Let the call ring on. */
@@ -75,21 +78,25 @@ export class AutoAnswer {
     return rings && isSeen && this.isOn(account) && call.roomId !== tab.get("not-by-itself");
   }
 
-  _begin(call) {
+  _begin(call, isMeant) {
     this.#call = call;
-    this.#endsAt = performance.now() + COUNTED * 1_000;
+    this.#isMeant = isMeant;
+    this.#left = COUNTED;
     this.#ticking = setInterval(() => this._tick(), 1_000);
   }
 
+  // Seconds that were seen are counted: timers, and the clock, may stand still while the machine sleeps.
   _tick() {
-    if (this.left > 0) {
-      this.#changed();
-      return;
-    }
+    this.#left -= 1;
     const call = this.#call;
-    this._end();
-    tab.set("answered-by-itself", call.roomId);
-    call.accept({ byItself: true });
+    const isMeant = this.#isMeant();
+    if (this.#left <= 0 || !isMeant) this._end();
+    if (this.#left <= 0 && isMeant) {
+      tab.set("answered-by-itself", call.roomId);
+      call.accept({ byItself: true });
+    } else {
+      this.#changed();
+    }
   }
 
   _end() {

@@ -102,12 +102,12 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 
 /**
  * A contact that is being changed.
- * @param {object} contact with whether it `isAnswered` by itself, and `ringsThrough` quiet hours
+ * @param {object} contact with the `lists` of the settings that it is in (listsOf in phone.js)
  * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null,
  *   none is any more
  */
 export function personForm(contact, words, doings) {
-  const { phone, name, givenName, profileName, photo, isFavourite, isBlocked, isAnswered, ringsThrough } = contact;
+  const { phone, name, givenName, profileName, photo, isFavourite, isBlocked, lists } = contact;
   const { person } = words;
   const field = el("input", {
     type: "text",
@@ -120,12 +120,15 @@ export function personForm(contact, words, doings) {
     "data-key": `name-${phone}`,
   });
   const favourite = toggle(`favourite-${phone}`, isFavourite);
-  const answered = toggle(`answered-${phone}`, isAnswered);
-  const through = toggle(`through-${phone}`, ringsThrough);
+  const answered = toggle(`answered-${phone}`, lists?.auto_answer ?? null);
+  const through = toggle(`through-${phone}`, lists?.rings_through ?? null);
   const save = (event) => {
     event.preventDefault();
-    const lists = { auto_answer: answered.checked, rings_through: through.checked };
-    doings.change(phone, { name: field.value.trim(), favourite: favourite.checked }, lists);
+    const switches = Object.entries({ auto_answer: answered, rings_through: through });
+    // What was not touched stays as it is, though another device may have changed it meanwhile.
+    const touched = switches.filter(([, { checked, defaultChecked }]) => checked !== defaultChecked);
+    const changes = Object.fromEntries(touched.map(([list, { checked }]) => [list, checked]));
+    doings.change(phone, { name: field.value.trim(), favourite: favourite.checked }, changes);
   };
   return opened(
     phone,
@@ -156,8 +159,10 @@ export function personForm(contact, words, doings) {
   );
 }
 
-function toggle(id, checked) {
-  return el("input", { type: "checkbox", role: "switch", checked, id, "data-key": id });
+/** A switch. @param {boolean | null} isOn null: that is not known yet */
+function toggle(id, isOn) {
+  const state = { checked: isOn === true, disabled: isOn === null };
+  return el("input", { type: "checkbox", role: "switch", ...state, id, "data-key": id });
 }
 
 function switchLine(label, input) {

@@ -21,6 +21,8 @@ const LOOK_EVERY = 15_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
 /** Names of one kind that are tried: a login counts for a limit. */
 const NAMES_TRIED = 5;
+/** The lists of the settings, for somebody who is in none. */
+const NO_LISTS = { auto_answer: false, rings_through: false };
 /** What is read once the device is connected. */
 const TOPICS = ["contacts", "profile", "history", "settings", "devices"];
 /** Milliseconds in which what rings a device is told once it is connected. */
@@ -192,8 +194,13 @@ export class Phone {
   async removeContact(phone) {
     return this._try(async () => {
       const { name, givenName, isFavourite } = this.book.personOf(phone);
+      const lists = listsOf(this.settings, phone) ?? {};
+      await this._list(phone, NO_LISTS);
       await this.book.remove(phone);
-      const undo = () => this.addContact(phone, { name: givenName, favourite: isFavourite });
+      const undo = async () => {
+        const isBack = await this.addContact(phone, { name: givenName, favourite: isFavourite });
+        return isBack && this.listContact(phone, lists);
+      };
       this.say(({ removed }) => removed({ name }), undo);
     });
   }
@@ -277,14 +284,17 @@ export class Phone {
    * @param {Object<"auto_answer" | "rings_through", boolean>} lists
    */
   async listContact(phone, lists) {
-    return this._try(async () => {
-      const { account } = this;
-      const now = await account.settings(); // another device may have changed them just now
-      const changed = Object.entries(lists).filter(([name, isIn]) => now[name].includes(phone) !== isIn);
-      if (changed.length === 0) return;
-      const changes = changed.map(([name, isIn]) => [name, toggled(now[name], phone, isIn)]);
-      await this._take("settings", account.settings(Object.fromEntries(changes)));
-    });
+    return this._try(() => this._list(phone, lists));
+  }
+
+  async _list(phone, lists) {
+    if (Object.keys(lists).length === 0) return;
+    const { account } = this;
+    const now = await account.settings(); // another device may have changed them just now
+    const changed = Object.entries(lists).filter(([name, isIn]) => now[name].includes(phone) !== isIn);
+    if (changed.length === 0) return;
+    const changes = changed.map(([name, isIn]) => [name, toggled(now[name], phone, isIn)]);
+    await this._take("settings", account.settings(Object.fromEntries(changes)));
   }
 
   /** Let a second call within three minutes ring in quiet hours, or not. */
@@ -555,6 +565,15 @@ export class Phone {
       return false;
     }
   }
+}
+
+/**
+ * Which lists of the settings a phone is in: `{auto_answer, rings_through}`; null: that is not known yet.
+ * @param {object | null} settings
+ */
+export function listsOf(settings, phone) {
+  const isIn = (list) => settings[list].includes(phone);
+  return settings && { auto_answer: isIn("auto_answer"), rings_through: isIn("rings_through") };
 }
 
 function toggled(phones, phone, isIn) {

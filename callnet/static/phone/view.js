@@ -10,6 +10,7 @@ import { fill, put } from "./elements.js";
 import { invitation } from "./invitation.js";
 import { pastCall } from "./lists.js";
 import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
+import { listsOf } from "./phone.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { SecondCaller } from "./second_caller.js";
 import { endOf } from "./sentences.js";
@@ -222,10 +223,8 @@ export class View {
     const content = JSON.stringify([this.edited, this.invited, this.#words.lang]);
     if (content !== this.#open.content) {
       const isForm = person.phone === this.edited;
-      const isAnswered = settings?.auto_answer.includes(person.phone) ?? false;
-      const ringsThrough = settings?.rings_through.includes(person.phone) ?? false;
       const element = isForm
-        ? personForm({ ...person, isAnswered, ringsThrough }, this.#words, this.#doings)
+        ? personForm({ ...person, lists: listsOf(settings, person.phone) }, this.#words, this.#doings)
         : personInvitation(person, own, this.#words, this.#doings);
       this.#open = { content, element };
     }
@@ -305,8 +304,9 @@ export class View {
     this.#elements.cancel.hidden = call.isIncoming;
     put(this.#elements["auto-left"], left === null ? "" : number(left));
     const hadFocus = document.activeElement === this.#elements["auto-stop"];
+    const begins = this.#elements.auto.hidden && left !== null;
     this.#elements.auto.hidden = left === null;
-    if (hadFocus && left === null) this._focus();
+    if (begins || (hadFocus && left === null)) this._focus();
   }
 }
 
