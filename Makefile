@@ -102,8 +102,9 @@ test-unit: $(DEVELOPMENT)
 # Lanes of about equal length.
 LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
 BROWSER = $(filter-out $(LOOKS),$(subst /,.,$(basename $(wildcard tests/browser/test_*.py))))
+PHONE = $(filter $(addprefix tests.browser.test_,auto% call_w% firefox languages look page% phone% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python 'tests.integration' '$(BROWSER)' \
+	@tools/test-lanes $(BIN)/python 'tests.integration' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' \
 		'tests.servers tests.cluster tests.unit tests.rules tests.contract' 'tests.examples $(LOOKS)'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
