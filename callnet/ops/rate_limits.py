@@ -163,7 +163,7 @@ class SignalLimits:
 
 
 class LoginLimits:
-    """Rate limits for logins, refreshes, logouts, codes, refusals by ticket, and requests that carry a token."""
+    """Rate limits for logins, refreshes, logouts, codes, and requests that carry a token, or something in its place."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._logins = limits.gate(
@@ -173,7 +173,7 @@ class LoginLimits:
             ]
         )
         self._codes = limits.gate([("codes-from", settings.codes_an_hour_from_an_address, 3600.0)])
-        self._refusals = limits.gate([("refusals-from", settings.logins_a_minute_from_an_address, 60.0)])
+        self._without_token = limits.gate([("without-token-from", settings.logins_a_minute_from_an_address, 60.0)])
         self._requests_of_device = limits.limiter("asks", settings.account_requests_a_minute_of_a_device, 60.0)
         self._requests_of_phone = limits.limiter("asks-of", settings.account_requests_a_minute_of_a_phone, 60.0)
         self._refreshes = limits.gate([("refreshes-of", settings.refreshes_an_hour_of_a_device, 3600.0)])
@@ -185,7 +185,7 @@ class LoginLimits:
         settings = self._settings
         self._logins.allow([settings.logins_a_minute_from_an_address, settings.logins_a_minute_of_a_phone])
         self._codes.allow([settings.codes_an_hour_from_an_address])
-        self._refusals.allow([settings.logins_a_minute_from_an_address])
+        self._without_token.allow([settings.logins_a_minute_from_an_address])
         self._requests_of_device.allow(settings.account_requests_a_minute_of_a_device)
         self._requests_of_phone.allow(settings.account_requests_a_minute_of_a_phone)
         self._refreshes.allow([settings.refreshes_an_hour_of_a_device])
@@ -210,14 +210,12 @@ class LoginLimits:
         """
         _admit(await self._codes.enter([site_of(host)]), "too many code requests from this address")
 
-    async def refusal(self, host: str) -> None:
-        """Count a refusal of a call by a ticket. As many are allowed as logins.
+    async def without_token(self, host: str) -> None:
+        """Count a request that carries a ticket or a subscription in place of a token. As many are allowed as logins.
 
         :raises RateLimited: it is one too many.
         """
-        too_many = await self._refusals.enter([site_of(host)])
-        if too_many is not None:
-            raise RateLimited("too many refusals from this address", ceil(too_many.wait))
+        _admit(await self._without_token.enter([site_of(host)]), "too many requests without a token from this address")
 
     def request(self, device: DeviceAddress) -> None:
         """Count a request that carries a token, for its device and for the phone of that.

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.accounts.enrolment import is_device_id, is_well_formed_phone
 from callnet.accounts.revocations import is_revoked
 from callnet.accounts.tokens import Tokens
 from callnet.calls.preferences import Policy
@@ -75,6 +76,18 @@ class WaysToWake:
             raise TokenInvalid("the token was revoked")
         await self._look()  # a device that is connected may leave right now
         await self._registered(token.device)
+
+    async def renew(self, phone: str, device_id: str, old: str, target: str) -> None:
+        """Have a device woken by the subscription that its browser has in the place of the one that was registered.
+
+        :raises TokenInvalid: the device has registered no such subscription.
+        :raises DataInvalid: a subscription is none, or is of a service that is not allowed.
+        :raises Unavailable: the database cannot be reached.
+        """
+        before, after = self._accepted(PushKind.WEBPUSH, old), self._accepted(PushKind.WEBPUSH, target)
+        is_device = is_well_formed_phone(phone) and is_device_id(device_id)
+        if not (is_device and await self._registrations.renew(DeviceAddress(phone, device_id), before, after)):
+            raise TokenInvalid("the device has registered no such subscription")
 
     def _accepted(self, kind: PushKind, target: str) -> str:
         """The target as it is kept."""

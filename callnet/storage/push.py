@@ -77,6 +77,18 @@ class SqlPushRegistrations:
             changes.note(connection, [phone], registration.created_at)
         return True
 
+    def renew(self, device: DeviceAddress, old: str, target: str) -> Deferred[bool]:
+        """Put another Web Push target in the place of a device's; return whether it had the old one.
+
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._renew, device, old, target)
+
+    def _renew(self, device: DeviceAddress, old: str, target: str) -> bool:
+        same = covered_by(device, push_registration) & (_row.kind == PushKind.WEBPUSH.value) & (_row.target == old)
+        with self._database.write() as connection:
+            return connection.execute(push_registration.update().where(same).values(target=target)).rowcount > 0
+
     def of(self, address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
         """The registrations of a device, or for ``*`` of all devices of a phone, by device id.
 

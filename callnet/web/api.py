@@ -49,6 +49,7 @@ from callnet.web.schemas import (
     RefuseCallRequest,
     RefusePairingRequest,
     RenameDeviceRequest,
+    RenewPushRequest,
     SettingsAnswer,
     SettingsRequest,
     TokenRequest,
@@ -223,7 +224,7 @@ class AccountApi:
     @call(routes, "/calls/refuse")
     async def refuse_call(self, request: IRequest, asked: RefuseCallRequest) -> Done:
         """Refuse the call for which a device was woken."""
-        await self._limits.refusal(_host(request))
+        await self._limits.without_token(_host(request))
         await self._refusals.refuse(asked.phone, asked.device_id, asked.ticket)
         return DONE
 
@@ -284,6 +285,13 @@ class AccountApi:
         """Refuse a device that waits."""
         self._pairings.may_accept(self._counted(request, asked.token))
         await self._pairings.refuse(asked.pairing_id)
+        return DONE
+
+    @call(routes, "/devices/push/renew")
+    async def renew_push(self, request: IRequest, asked: RenewPushRequest) -> Done:
+        """Have a device woken by the new subscription of its browser."""
+        await self._limits.without_token(_host(request))
+        await self._ways_to_wake.renew(asked.phone, asked.device_id, asked.old, asked.target)
         return DONE
 
     @call(routes, "/devices/push")

@@ -242,6 +242,17 @@ class PushRequest(Struct, frozen=True):
     """By what the gateway knows the device, or what the browser gave, as JSON; of ``none`` it is not looked at."""
 
 
+class RenewPushRequest(Struct, frozen=True):
+    """``POST /devices/push/renew``, without a token."""
+
+    phone: str
+    device_id: str
+    old: str
+    """The subscription by which the device is woken now, as it was registered: nobody else has it."""
+    target: str
+    """The subscription that has taken its place."""
+
+
 def bearer_token(request: IRequest) -> str | None:
     """The token of the header ``Authorization`` (RFC 6750 §2.1), if there is one."""
     headers: Sequence[bytes] = request.requestHeaders.getRawHeaders(b"authorization", ())

@@ -132,6 +132,17 @@ _COUNT: Final = """() => {
 """Counts what is shown, and so what is heard."""
 
 
+_RENEW: Final = """async (subscription) => {
+    const event = new Event("pushsubscriptionchange");
+    event.newSubscription = subscription;
+    let done = null;
+    event.waitUntil = (promise) => { done = promise; };
+    self.dispatchEvent(event);
+    await done;
+}"""
+"""Gives the browser another subscription."""
+
+
 class PushService(Resource):
     """Takes the messages for one subscriber."""
 
@@ -141,10 +152,13 @@ class PushService(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._subscriber = subscriber
         self.taken: DeferredQueue[dict[str, Any]] = DeferredQueue()
+        self.place = b""
+        """The path of the last message."""
 
     def render_POST(self, request: Request) -> bytes:
         """Take a message."""
         content: Any = request.content
+        self.place = request.path
         self.taken.put(json.loads(self._subscriber.read(content.read())))
         request.setResponseCode(201)
         return b""
@@ -337,6 +351,22 @@ class ClosedTests(ChromiumCase):
 
         return self.play(story)
 
+    def test_renewed(self) -> Deferred[None]:
+        """A browser that changes its subscription rings on, though nobody opens the phone."""
+
+        def story(stage: Stage) -> None:
+            alice, _ = self.begin(stage)
+            alice.await_contact(BOB.phone, online=False)
+            for place in ("y", "z"):
+                subscription = self.subscriber.subscription(f"https://{self.host}/send/{place}")
+                self.closed.worker.evaluate(_RENEW, subscription)
+            self.called(alice)
+            self.assertEqual(b"/send/z", self.service.place)
+            alice.press("cancel")
+            self.message()
+
+        return self.play(story)
+
     def test_no_buttons(self) -> Deferred[None]:
         """Where notifications have no buttons, who presses one is asked by the phone."""
 
@@ -480,6 +510,7 @@ class ClosedTests(ChromiumCase):
             again = tab(stage, profile)
             again.open()
             again.await_scene("home", "online")
+            alice.await_contact(BOB.phone, online=True)
             again.press("to-settings")
             again.press("log-out")
             again.await_scene("login")

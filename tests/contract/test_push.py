@@ -65,6 +65,20 @@ class PushContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_renewed(self) -> Deferred[None]:
+        """A target for Web Push takes the place of the one that is named, and of no other."""
+
+        async def test() -> None:
+            web = PushRegistration(PAD, PushKind.WEBPUSH, "old", 1.5)
+            await self.put(web, registration(TV, "old"), PushRegistration(OTHER, PushKind.WEBPUSH, "old", 1.5))
+            for device, old in ((TV, "old"), (PAD, "Old"), (DeviceAddress(PHONE, "pad"), "old")):
+                self.assertFalse(await self.registrations.renew(device, old, "new"))
+            self.assertTrue(await self.registrations.renew(PAD, "old", "new"))
+            self.assertEqual(["new", "old"], [one.target for one in await self.registrations.of(ALL)])
+            self.assertEqual(["old"], [one.target for one in await self.registrations.of(OTHER)])
+
+        return self.check(test)
+
     def test_newest(self) -> Deferred[None]:
         """A device has one registration, the newest."""
 

@@ -72,6 +72,6 @@ class KilledTests(WorkersTestCase):
         room = await killed_after_a_call(self, self.daemon, *phones)
         accounts = [Account(self.service, number, "other") for number in phones]
         # Calls that failed before the other worker knew of the television are there, too.
-        while [1, 1] != [past.count((room, "answered")) for past in await histories(*accounts)]:
+        while [past.count((room, "answered")) for past in await histories(*accounts)] != [1, 1]:
             await deferLater(reactor, 1)  # the server limits the requests of a device
         await self.become_ready()

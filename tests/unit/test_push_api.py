@@ -12,6 +12,7 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
+from callnet.config.schema import LimitSettings
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.push.addresses import is_global
 from callnet.push.outside import Outside
@@ -25,6 +26,7 @@ from tests.unit.test_api_fields import NO_UTF8, WRONG_TYPES, with_field
 from tests.unit.test_push_outside import Names
 
 PUSH = "/devices/push"
+RENEW = "/devices/push/renew"
 KEY = "/devices/push/key"
 ENDPOINT = "https://push.test/send/x"
 BOX: dict[str, Any] = {"kind": "webhook", "target": "box 7, 码"}
@@ -80,6 +82,33 @@ class PushTests(ApiTestCase):
         fields = json.loads(self.target)
         del fields["expirationTime"]
         self.assertEqual(fields, json.loads(kept.target))
+
+    def test_renewed(self) -> None:
+        """A browser registers its new subscription by the old one, of its own device and of Web Push alone, once."""
+        self.register(kind="webpush", target=self.target)
+        new = Browser().target(f"{ENDPOINT}/new")
+        body = {"phone": TV.phone, "device_id": TV.device_id, "old": self.target, "target": new}
+        for wrong in ({"device_id": "other"}, {"phone": "13651884968"}, {"old": new}, {"phone": "no phone"}):
+            self.assert_error(4, RENEW, body | wrong)
+        for field in ("old", "target"):
+            self.assert_error(2, RENEW, body | {field: "{}"})
+            self.assert_error(2, RENEW, body | {field: Browser().target("https://elsewhere.test/x")})
+        (before,) = self.kept()
+        self.assert_error(0, RENEW, body)
+        (after,) = self.kept()
+        self.assertEqual(
+            (f"{ENDPOINT}/new", before.created_at), (json.loads(after.target)["endpoint"], after.created_at)
+        )
+        self.assert_error(4, RENEW, body)
+        self.register(**BOX | {"target": after.target})
+        self.assert_error(4, RENEW, body | {"old": new})
+
+    def test_renewed_too_often(self) -> None:
+        """As many are tried from an address as logins."""
+        body = {"phone": TV.phone, "device_id": TV.device_id, "old": self.target, "target": self.target}
+        for _ in range(LimitSettings().logins_a_minute_from_an_address):
+            self.assert_error(4, RENEW, body)
+        self.assertEqual(429, self.post(RENEW, body).status)
 
     def test_none(self) -> None:
         """With ``none`` it is not woken any more; each device has one registration."""

@@ -178,6 +178,8 @@ export class Waking {
     const registered = `${account.token} ${target}`;
     if (registered === this.#registered || turn !== this.#turn) return;
     await account.setPush("webpush", target);
+    if (turn !== this.#turn) return;
+    await leave("/registered", { phone: account.phone, device_id: account.deviceId, key: this.#key, target });
     this.#registered = registered;
   }
 

@@ -11,7 +11,7 @@ const ICON = "/static/phone/icon-192.png";
 /** Where the browser has forgotten what the pages left, the name stands alone. */
 const WORDLESS = { ringing: "{name}", missed: "{name}", actions: {} };
 const VIBRATION = [600, 400, 600, 400, 600, 1_400, 600, 400, 600, 400, 600];
-/** Milliseconds before each try to refuse. */
+/** Milliseconds before each try to tell the server something. */
 const PAUSES = [0, 1_000, 3_000];
 /** Milliseconds in which a page that is open says whether it rings. */
 const PATIENCE = 1_000;
@@ -21,6 +21,7 @@ const LATE = 15_000;
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("push", (event) => event.waitUntil(ring(event.data.json())));
+self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
 self.addEventListener("message", (event) => {
   const { data, source } = event;
   event.waitUntil(data.event === "here" ? leave("/window", { ...data, id: source.id }) : inTurn(() => hear(data)));
@@ -93,20 +94,43 @@ async function refuse(message) {
     (await windowOf(message))?.postMessage({ event: "refuse", call });
     return;
   }
-  const body = JSON.stringify({ phone, device_id, ticket });
+  await send("/calls/refuse", { phone, device_id, ticket }, expires_at * 1_000 + LATE);
+}
+
+/**
+ * The browser has another subscription in the place of the one that was registered: tell the server.
+ * @param {PushSubscription | null} given the new one, where the browser says it
+ */
+async function renew(given) {
+  const registered = await kept(PLACE, "/registered");
+  if (registered === null) return;
+  const { phone, device_id, key, target: old } = registered;
+  const options = { userVisibleOnly: true, applicationServerKey: key };
+  const target = JSON.stringify(given ?? (await self.registration.pushManager.subscribe(options)));
+  if (await send("/devices/push/renew", { phone, device_id, old, target })) {
+    await leave("/registered", { ...registered, target });
+  }
+}
+
+/**
+ * Ask the server for something, again if need be. Returns whether that was done.
+ * @param {number} until when it is of no use any more
+ */
+async function send(path, fields, until = Infinity) {
+  const request = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) };
   let asked = 0;
   for (const time of PAUSES) {
     await pause(Math.max(time, asked));
     try {
-      const headers = { "Content-Type": "application/json" };
-      const answer = await fetch("/calls/refuse", { method: "POST", headers, body });
-      if (answer.status !== 429 && answer.status < 500) return;
+      const answer = await fetch(path, request);
+      if (answer.status !== 429 && answer.status < 500) return answer.ok;
       asked = Number(answer.headers.get("Retry-After")) * 1_000;
-      if (Date.now() + asked > expires_at * 1_000 + LATE) return;
+      if (Date.now() + asked > until) return false;
     } catch {
       // There is no connection.
     }
   }
+  return false;
 }
 
 /**
