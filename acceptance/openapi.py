@@ -36,9 +36,14 @@ EXAMPLES: Final = 600
 """For each call; a short slice has a sixth."""
 SHOWN: Final = 20
 PHONES: Final = ("13800000001", "13800000002", "13800000003")
-UNREACHED: Final = ("/account/code",)
+UNREACHED: Final = (
+    "/account/code",
+    "/calls/refuse",
+    "/devices/push/renew",
+    *(f"/pairing/{call}" for call in ("look", "accept", "refuse")),
+)
 """Calls that can not succeed here: codes are sent where ``accounts.enrolment`` is ``otp``, and there nobody could log
-in."""
+in; tickets and subscriptions are of devices that are woken by Web Push; and random letters are used up after five."""
 FOLDER: Final = "CALLNET_OPENAPI"
 """The variable of the environment that tells :mod:`acceptance.openapi_hooks` the folder in which these files are."""
 SERVER: Final = "server"

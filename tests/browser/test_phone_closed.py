@@ -66,7 +66,7 @@ _SHOWN: Final = """async () => {
         ({ title, tag, silent, requireInteraction, actions, icon }) =>
             ({ title, tag, silent, requireInteraction, icon, actions: actions.map(({ title }) => title) }));
 }"""
-"""What is shown when all messages are heard: Chromium drops what is being shown while it is asked."""
+"""The notifications, once all messages are heard: Chromium drops those that are being shown while it is asked."""
 _IN_A_PAGE: Final = """async () => {
     const registration = await navigator.serviceWorker.getRegistration("/");
     return (await registration.getNotifications()).map(({ title, tag }) => ({ title, tag }));
