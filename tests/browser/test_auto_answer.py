@@ -134,7 +134,7 @@ class AutoAnswerTests(PhoneCase):
         return self.play(story)
 
     def test_hidden(self) -> Deferred[None]:
-        """A page that nobody sees just rings, since nobody could stop it. One that is seen again counts anew."""
+        """While the page is hidden the call rings without a countdown; in view it counts from the beginning."""
 
         def story(stage: Stage) -> None:
             alice, bob = self.at_home(stage)

@@ -13,7 +13,7 @@ from harness import ROOT
 
 PAGES: Final = tuple(ROOT / "callnet" / page for page in ("static/phone", "static/demo", "dashboard"))
 LOADED: Final = {"bundle.js", "bundle.css", "worker.js"}
-"""What browsers load of a page's folder. A service worker is a script of its own."""
+"""The files of a page's folder that browsers load. A service worker is a script of its own."""
 
 
 class BundleTests(SynchronousTestCase):
