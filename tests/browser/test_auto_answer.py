@@ -12,12 +12,6 @@ from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 
 LOOKS: Final = 20
-SEE: Final = """(isSeen) => {
-    const get = () => isSeen ? "visible" : "hidden";
-    Object.defineProperty(document, "visibilityState", { configurable: true, get });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
-"""Hides the page, or has it seen: each page of a driven browser is in view."""
 COUNT: Final = """() => {
     window.counted = [];
     const left = document.querySelector("#auto-left");
@@ -139,10 +133,10 @@ class AutoAnswerTests(PhoneCase):
         def story(stage: Stage) -> None:
             alice, bob = self.at_home(stage)
             self.ring(alice, bob)
-            bob.page.evaluate(SEE, False)
+            bob.view(False)
             bob.await_text("ring-text", "Incoming video call")
             bob.await_hidden("auto")
-            bob.page.evaluate(SEE, True)
+            bob.view(True)
             bob.await_text("ring-text", "Will be answered automatically")
             self.assertEqual("auto-stop", bob.page.evaluate("document.activeElement.id"))
             bob.press("refuse")

@@ -34,11 +34,6 @@ ROUNDS: Final = 25
 LATENESS: Final = 2.0
 """Seconds that a machine that is busy with other tests may add."""
 
-_SEEN: Final = """(state) => {
-    Object.defineProperty(document, "hidden", { configurable: true, get: () => state === "hidden" });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
-
 
 def fail(caller: NodeLifecycle, phone: str) -> Deferred[CallState]:
     """Have somebody call a phone that nobody has."""
@@ -340,12 +335,12 @@ class DashboardPageTests(BrowserCase):
             visitor.page.on("request", lambda request: asked.append(request.url))
             visitor.open()
             visitor.await_state("ready")
-            visitor.page.evaluate(_SEEN, "hidden")
+            visitor.view(False)
             visitor.wait(500)  # pending requests are answered
             before = len(asked)
             visitor.wait(5_000)
             self.assertEqual(len(asked), before)
-            visitor.page.evaluate(_SEEN, "visible")
+            visitor.view(True)
             wait_until(visitor, lambda: len(asked) > before, "a question")
 
         return self.play(story)

@@ -85,11 +85,6 @@ _PRESS: Final = """async (action) => {
 """Presses a button of the notification, or with "" the notification. Only a person's press opens a window."""
 
 
-_SEE: Final = """(isSeen) => {
-    const get = () => isSeen ? "visible" : "hidden";
-    Object.defineProperty(document, "visibilityState", { configurable: true, get });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
 _LOOK: Final = """(isSeen) => {
     self.found ??= self.clients.get.bind(self.clients);
     self.clients.get = async (id) => {
@@ -98,7 +93,7 @@ _LOOK: Final = """(isSeen) => {
         return { visibilityState: isSeen ? "visible" : "hidden", focus: async () => {}, postMessage };
     };
 }"""
-"""Hides the window or has it seen, for the page and for the worker: each page of a driven browser is in view."""
+"""Hides the window or has it seen, for the worker."""
 _CUTTABLE: Final = """
     const open = [];
     let isCut = false;
@@ -400,7 +395,7 @@ class ClosedTests(ChromiumCase):
             self.closed.deliver(self.called(alice))
             self.closed.shown("Alice is calling")
             self.closed.worker.evaluate(_LOOK, False)
-            bob.page.evaluate(_SEE, False)
+            bob.view(False)
             bob.page.evaluate("cut(false)")
             bob.await_scene("ringing")
             self.closed.shown("Alice is calling")
@@ -450,17 +445,17 @@ class ClosedTests(ChromiumCase):
             bob.await_scene("ringing")
             self.closed.shown()
             self.closed.worker.evaluate(_LOOK, False)
-            bob.page.evaluate(_SEE, False)
+            bob.view(False)
             (shown,) = self.closed.shown("Alice is calling")
             self.closed.worker.evaluate(_LOOK, True)
-            bob.page.evaluate(_SEE, True)
+            bob.view(True)
             self.closed.shown()
             address = {"phone": BOB.phone, "device_id": BOB.device_id}
             call = {"event": "wake", "call": shown["tag"], "from_phone": ALICE.phone, "from_name": "Alice"}
             self.closed.worker.evaluate("(call) => hear(call)", {**address, **call})
             self.closed.shown()
             self.closed.worker.evaluate(_LOOK, False)
-            bob.page.evaluate(_SEE, False)
+            bob.view(False)
             self.closed.shown("Alice is calling")
             self.assertEqual([], self.closed.press("refuse"))
             bob.await_scene("home")

@@ -63,6 +63,13 @@ PIXELS: Final = """(video) => {
     return Array.from(context.getImageData(0, 0, 48, 27).data);
 }"""
 """The painted picture of a video, in few pixels of four values each."""
+_VIEW: Final = """(isSeen) => {
+    const properties = { hidden: !isSeen, visibilityState: isSeen ? "visible" : "hidden" };
+    for (const [name, value] of Object.entries(properties)) {
+        Object.defineProperty(document, name, { configurable: true, get: () => value });
+    }
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 _LOOK: Final = f"(id) => ({PIXELS})(document.getElementById(id))"
 _MOVES: Final = f"""(seconds) => new Promise((resolve) => {{
     const video = document.getElementById("remote");
@@ -209,6 +216,10 @@ class Visitor:
     def await_shown(self, element_id: str, text: str = "") -> None:
         """Wait until that is to be seen, with this text in it."""
         self.page.locator(f"#{element_id}", has_text=text).wait_for()
+
+    def view(self, is_seen: bool) -> None:
+        """Hide the page, or bring it into view again, as it takes it: each page of a driven browser is in view."""
+        self.page.evaluate(_VIEW, is_seen)
 
     def await_that(self, expression: str) -> None:
         """Wait until this JavaScript is true. Playwright's own way of waiting for it is against the site's policy."""
