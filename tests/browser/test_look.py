@@ -186,9 +186,7 @@ class ChoiceTests(PhoneCase):
             for scheme in ("dark", "light"):
                 alice.page.emulate_media(color_scheme=scheme)
                 # The page is told of it with its next frame.
-                alice.page.wait_for_function(
-                    "(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme
-                )
+                alice.await_that("(scheme) => document.documentElement.dataset.theme === scheme", scheme)
                 _, seen[scheme] = self.colours(alice.page)
             self.assertNotEqual(seen["dark"], seen["light"])
             alice.press("to-settings")
@@ -203,7 +201,7 @@ class ChoiceTests(PhoneCase):
             other.visit()
             self.assertEqual(self.colours(other.page), ("dark", seen["dark"]))
             other.page.evaluate("localStorage.removeItem('callnet.theme')")
-            alice.page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+            alice.await_that("document.documentElement.dataset.theme === 'light'")
             alice.inside.await_that("document.documentElement.dataset.theme === 'light'")
 
         return self.play(story)

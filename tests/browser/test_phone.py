@@ -39,7 +39,7 @@ class StoryTests(PhoneCase):
             self.assertEqual(alice.text("ring-name"), "Bob")
             bob.await_scene("ringing")
             self.assertEqual((bob.text("ring-name"), bob.text("ring-text")), (self.alice.phone, "Incoming video call"))
-            bob.page.wait_for_function("document.title.includes('is calling')")
+            bob.await_that("document.title.includes('is calling')")
             bob.press("accept")
             for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
                 inside = visitor.await_connected(colour)

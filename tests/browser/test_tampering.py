@@ -86,7 +86,7 @@ class TamperingTests(BrowserCase):
         def story(stage: Stage) -> None:
             red, blue = self.enter(stage, Tampering(swap))
             for visitor in (red, blue):
-                visitor.page.wait_for_function(_HAS_FAILED)
+                visitor.await_that(_HAS_FAILED)
                 self.assertEqual("connecting", visitor.state)
 
         return self.play(story)

@@ -71,7 +71,7 @@ class TooOldTests(BrowserCase):
             visitor = phone(stage, browser)
             visitor.page.add_init_script(_WATCH)
             visitor.open()
-            visitor.page.wait_for_function("window.isLoaded")
+            visitor.await_that("window.isLoaded")
             self.assertEqual([], visitor.page.evaluate("window.shown"))
             visitor.await_scene("login")
 
@@ -107,7 +107,7 @@ class TooOldTests(BrowserCase):
             visitor.page.add_init_script(_WATCH)
             for query in ("", "?room_id=x"):
                 visitor.visit(query)
-                visitor.page.wait_for_function("window.isLoaded")
+                visitor.await_that("window.isLoaded")
                 self.assertEqual([], visitor.page.evaluate("window.shown"))
                 self.assertTrue(visitor.is_visible("stage"))
 

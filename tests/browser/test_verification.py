@@ -269,10 +269,10 @@ class ComparingTests(BrowserCase):
                 reloaded.visitor.page.reload()
                 for one in (red, blue):
                     one.visitor.await_state("connected")
-                other.visitor.page.wait_for_function(
+                other.visitor.await_that(
                     "(signs) => !['', signs].includes("
                     "Array.from(document.querySelectorAll('#verification-code .sign'), (e) => e.textContent).join())",
-                    arg=",".join(EMOJI[number].sign for number in before),
+                    ",".join(EMOJI[number].sign for number in before),
                 )
                 after = self.assert_same(red, blue)
                 self.assertNotEqual(before, after)

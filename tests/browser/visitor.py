@@ -221,10 +221,13 @@ class Visitor:
         """Hide the page, or bring it into view again, as it takes it: each page of a driven browser is in view."""
         self.page.evaluate(_VIEW, is_seen)
 
-    def await_that(self, expression: str) -> None:
-        """Wait until this JavaScript is true. Playwright's own way of waiting for it is against the site's policy."""
+    def await_that(self, expression: str, argument: object = None) -> None:
+        """Wait until this JavaScript is true.
+
+        Playwright's `wait_for_function` is against the site's policy, which it meets only where it has to look twice.
+        """
         deadline = time.monotonic() + PATIENCE / 1_000
-        while not self.page.evaluate(expression):
+        while not self.page.evaluate(expression, argument):
             if time.monotonic() > deadline:
                 raise AssertionError(f"it never came to {expression}")
             self.wait(50)
