@@ -53,8 +53,6 @@ class NoSuchCall(Struct, frozen=True):
 
 def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
     """RINGING: ``called`` to the rung devices; or ``call_failed`` to the caller."""
-    if not tx.records.complete:
-        _require_known(tx, event.target)
     rung = _free_devices(tx, event)
     return _not_free(tx, rung, event) if isinstance(rung, Reason) else _ring(tx, rung, event)
 
@@ -99,12 +97,6 @@ def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) ->
     goes_on(tx, call, event.caller)
 
 
-def _require_known(tx: Transaction, target: DeviceAddress) -> None:
-    known = (device for device in tx.devices_of(target.phone) if target.covers(device.address))
-    if not any(device.connected or device.can_be_woken for device in known):
-        raise Unavailable("callee state unavailable: Redis is down")
-
-
 def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | Reason:
     """Steps 5 to 7: the devices to ring, possibly asleep, or the reason why there is none."""
     target = event.target
@@ -127,6 +119,7 @@ def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | 
     devices = tx.devices_of(event.target.phone) if reason is Reason.BUSY and event.extended else ()
     talking = [device for device in devices if event.target.covers(device.address) and _can_show(tx, device, event)]
     if not talking:
+        require_complete(tx)  # the callee may be free elsewhere, or the caller in a call there, which it would leave
         if reason is Reason.OFFLINE:
             _note_turned_away(tx, event)
         return Failed(event.target, reason)
@@ -224,7 +217,7 @@ def unknown_named(tx: Transaction, _: None, event: events.Refuse | events.GaveUp
 def require_complete(tx: Transaction) -> None:
     """Raise :class:`callnet.errors.Unavailable` if there may be a call that this node does not know."""
     if not tx.records.complete:
-        raise Unavailable("room state unavailable: Redis is down")
+        raise Unavailable("call state unavailable: Redis is down")
 
 
 def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.Accept) -> TooLate | NotYours | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Awaitable
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -45,6 +46,7 @@ class AnyNode(Protocol):
 
     clock: Any
     rooms: RoomManager
+    store: Any
     wire: Any
 
     @property
@@ -53,6 +55,7 @@ class AnyNode(Protocol):
 
 
 N = TypeVar("N", bound=AnyNode)
+T = TypeVar("T")
 
 
 class Node:
@@ -187,6 +190,10 @@ class NodesCase(SharedNodes, Generic[N]):
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in which nothing may happen."""
 
+    @abstractmethod
+    async def result_of(self, question: Awaitable[T]) -> T:
+        """Wait for a node's answer."""
+
     async def start(self) -> N:
         """Start a node, which has joined."""
         node = self.new_node()
@@ -203,6 +210,11 @@ class NodesCase(SharedNodes, Generic[N]):
         """Heal a node's wire; it is back."""
         node.wire.heal()
         await self.until(lambda: node.is_joined)
+
+    async def until_complete(self, node: N) -> None:
+        """Wait until the store no longer waits for other nodes to announce their records."""
+        while not (await self.result_of(node.store.read([ANN.phone], (), fresh=True))).complete:
+            await self.pass_time(0.1)
 
     async def phone(self, address: DeviceAddress, node: N, extended: bool = False, call_waiting: bool = False) -> Phone:
         """Connect a device, which may speak ``callnet.v2``, and show a second call."""
@@ -251,3 +263,7 @@ class ClusterCase(NodesCase[Node]):
     async def pass_time(self, seconds: float) -> None:
         """See :meth:`NodesCase.pass_time`."""
         await deferLater(reactor, seconds)
+
+    async def result_of(self, question: Awaitable[T]) -> T:
+        """See :meth:`NodesCase.result_of`."""
+        return await question

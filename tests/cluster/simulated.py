@@ -479,7 +479,7 @@ class SimulatedCase(NodesCase[SimulatedNode]):
         self.world.pass_time(seconds)
 
     async def result_of(self, question: Awaitable[T]) -> T:
-        """Wait for a node's answer."""
+        """See :meth:`NodesCase.result_of`."""
         answer = Deferred.fromCoroutine(_ask(question))
         await self.until(lambda: answer.called)
         return await answer

@@ -246,6 +246,24 @@ class CutOffTests(SimulatedCase):
         back = await self.phone(ANN, here)
         await self.hears(back, "call_success")
 
+    async def test_fails_where_its_call_is_unknown(self) -> None:
+        """A caller that moved to a node that is cut off, and calls somebody busy there, does not leave the call that
+        this node does not know: it is told the answer when the node is back.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, here)
+        pad, carol = await self.phone(PAD, there), await self.phone(CAROL, there)
+        await self.talk(pad, carol)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        await self.cut_off(there)
+        moved = await self.phone(ANN, there)
+        moved.calls(CAROL)
+        await self.hears(moved, "call_failed:unavailable")
+        await self.let_back(there)
+        tv.accepts()
+        await self.hears(moved, "call_success")
+
     async def check_who_came_before(self, pause: float) -> None:
         """Let a device whose accept failed be elsewhere for this time, before the facts of its node are known."""
         here, there = await self.start(), await self.start()

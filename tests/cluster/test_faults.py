@@ -210,6 +210,7 @@ class RedisAwayTests(ClusterCase):
         self.server.flush()
         await self.until(lambda: here.store.node != names[0] and there.store.node != names[1])
         await self.back_again(here, there)
+        await self.until_complete(here)
         carol = await self.phone(CAROL, here)
         carol.calls(TV)
         await self.hears(carol, "call_failed:busy")

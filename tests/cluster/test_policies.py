@@ -80,6 +80,7 @@ class PolicyTests(SimulatedCase):
         await self.prefers(BLOCKS, here, there)
         self.server.cli("FLUSHALL")
         await self.until(lambda: self.server.cli("HLEN", f"{self.prefix}p:{TV.phone}").strip() == "2")
+        await self.until_complete(here)
         ann.calls(DeviceAddress(TV.phone, "tv1"))
         await self.hears(ann, "call_failed:offline")
 
@@ -92,7 +93,7 @@ class PolicyTests(SimulatedCase):
         await self.cut_off(here)
         await self.prefers(Policy(OTHERS | {ANN.phone, CAROL.phone}), here)
         ann.calls(DeviceAddress(TV.phone, "tv0"))
-        await self.hears(ann, "call_failed:offline")
+        await self.hears(ann, "call_failed:unavailable")
         await self.let_back(here)
         carol.calls(DeviceAddress(TV.phone, "tv0"))
         await self.hears(carol, "call_failed:offline")

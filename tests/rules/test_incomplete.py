@@ -79,6 +79,13 @@ class PlacingTests(IncompleteCase):
         for device in (self.tv, self.pad):
             self.assert_heard(device, called(self.ann, room))
 
+    def test_no_free_device(self) -> None:
+        """A call that rings nobody would still end the caller's call, and that may be on a node out of reach."""
+        self.active(self.carol, self.tv)
+        self.assert_unavailable(self.place(self.ann, self.tv.address))
+        self.active(self.ann, self.pad)
+        self.assert_unavailable(self.place(self.ann, self.tv.address))
+
     def test_nothing_is_left(self) -> None:
         """The call that the sender is in goes on."""
         self.active(self.ann, self.tv)
