@@ -99,13 +99,16 @@ endif
 test-unit: $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
 
-# Lanes of about equal length.
+# Lanes of about equal length. Pages that wait cost as much as pages that do something, so what only computes comes last.
+modules = $(subst /,.,$(basename $(wildcard $(1))))
+FIRST = $(call modules,tests/integration/test_[a-h]*.py)
+SECOND = $(filter-out $(FIRST),$(call modules,tests/integration/test_*.py))
 LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
-BROWSER = $(filter-out $(LOOKS),$(subst /,.,$(basename $(wildcard tests/browser/test_*.py))))
+BROWSER = $(filter-out $(LOOKS),$(call modules,tests/browser/test_*.py))
 PHONE = $(filter $(addprefix tests.browser.test_,auto% call_w% firefox languages look page% phone% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python 'tests.integration' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' \
-		'tests.servers tests.cluster tests.unit tests.rules tests.contract' 'tests.examples $(LOOKS)'
+	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' \
+		'tests.examples $(LOOKS)' 'tests.servers tests.cluster tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools
