@@ -55,7 +55,9 @@ class Links:
         self._guests = guests
         self._may_ring = may_ring
         self.enter: Final = guests.enter
-        self.counts: Final[Counter[str]] = Counter({"answered": 0, "refused": 0, "busy": 0, "no_answer": 0, "failed": 0})
+        self.counts: Final[Counter[str]] = Counter(
+            {"answered": 0, "refused": 0, "busy": 0, "no_answer": 0, "failed": 0}
+        )
         """The calls of guests of this node, by how they came out."""
         self.in_vain: Final[Counter[str]] = Counter({"link": 0, "limit": 0})
         """Those that were to ring nobody, since their link does not ring, or since there were too many."""

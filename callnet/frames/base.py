@@ -12,7 +12,18 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.util.schema_hints import DEVICE_ID, LINK_NAME, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
+from callnet.util.schema_hints import (
+    DEVICE_ID,
+    LINK_NAME,
+    NAME,
+    NOT_EMPTY,
+    NOT_NEGATIVE,
+    PAGE,
+    PHONE,
+    ROOM,
+    ROOM_OR_NONE,
+    one_of,
+)
 
 FAILURES: Final = {
     Reason.INVALID: "the call was not understood",
