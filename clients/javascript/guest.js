@@ -137,7 +137,7 @@ export class GuestCall extends Teller {
   _dial(token) {
     this.#line = new Line({
       WebSocket: this.#WebSocket,
-      url: () => socketUrl(this.#options.site, `/socket.io/guest?token=${encodeURIComponent(token)}`),
+      url: () => socketUrl(this.#options.signaling ?? this.#options.site, `/socket.io/guest?token=${encodeURIComponent(token)}`),
       protocols: () => [EXTENDED],
       question: () => ({ type: "ping" }),
       askEvery: () => ASK_EVERY,

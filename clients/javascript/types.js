@@ -206,6 +206,7 @@
 /**
  * @typedef {object} GuestCallOptions
  * @property {string} site the origin of the server's site
+ * @property {string} [signaling] the origin of the signaling service, where it is another
  * @property {string} secret that of the link
  * @property {string} name what the guest calls itself: 1 to 50 characters
  * @property {SocketClass} [WebSocket] the class to use instead of the global one

@@ -342,6 +342,10 @@ export type GuestCallOptions = {
      */
     site: string;
     /**
+     * the origin of the signaling service, where it is another
+     */
+    signaling?: string | undefined;
+    /**
      * that of the link
      */
     secret: string;

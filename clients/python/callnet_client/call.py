@@ -54,7 +54,12 @@ class Call:
         self.page = ""
         """The path of the call's page on the server's site; :meth:`Server.page_of` returns the whole URL."""
         self.name = ""
-        """The name of the other phone for the owner of this one, from the server; empty if there is none."""
+        """The name of the other phone for the owner of this one, from the server, or that of a guest; empty if there is
+        none."""
+        self.is_guest = False
+        """True if the other party is a guest, who came by a link of this phone. It cannot be called back."""
+        self.link_name = ""
+        """The name of that link; empty if it is not known."""
         self.auto_answer = False
         """True if the owner allows this caller to be answered automatically."""
         self.other_side: Literal["here", "reconnecting"] = "here"
