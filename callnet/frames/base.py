@@ -142,9 +142,7 @@ class CallFailed(Frame, frozen=True, tag="call_failed"):
 
 
 class Called(Frame, frozen=True, tag="called"):
-    """A device is being rung (§2.2). ``page``, ``from_name`` and ``link_name`` may be omitted, and ``from_name`` may be
-    truncated.
-    """
+    """A device is being rung (§2.2). ``page`` and the names may be omitted, and ``from_name`` may be truncated."""
 
     from_phone: Annotated[str, PHONE]
     from_device_id: Annotated[str, DEVICE_ID]
