@@ -200,7 +200,7 @@
 /**
  * What a call by a link tells of.
  * @typedef {object} GuestCallEvents
- * @property {CustomEvent<GuestCallState>} state it is in another state
+ * @property {CustomEvent<GuestCallState>} state it is in another state, or `isForgotten`
  */
 
 /**

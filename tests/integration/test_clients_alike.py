@@ -22,7 +22,7 @@ from callnet_client.frames import PresentCall, Request, parse_frame
 from harness import ROOT
 
 PROGRAM: Final = ROOT / "tests" / "javascript" / "play_calls.mjs"
-PHONES: Final = st.sampled_from(("2", "3"))
+PHONES: Final = st.sampled_from(("2", "3", "guest:4"))
 DEVICES: Final = st.sampled_from(("tv", "phone"))
 ASKED: Final = st.sampled_from(("tv", "phone", "*"))
 ROOMS: Final = st.sampled_from(("a" * 32, "b" * 32, "c" * 32))

@@ -332,7 +332,7 @@ export type GuestCallState = "off" | "ringing" | "active" | "over";
  */
 export type GuestCallEvents = {
     /**
-     * it is in another state
+     * it is in another state, or `isForgotten`
      */
     state: CustomEvent<GuestCallState>;
 };

@@ -23,18 +23,12 @@ from callnet_client.waiting import Waiting
 
 GuestState: TypeAlias = Literal["off", "ringing", "active", "over"]
 
-_GUEST: Final = "guest:"
 _DOUBT: Final = 2.0
 """Seconds after its welcome in which the server may still report the outcome of a call missing there."""
 _LONGEST_DELAY: Final = 5.0
 """The approximate maximum of seconds between two attempts to connect."""
 _REASONS: Final = {ErrorCode.RATE_LIMITED: "rate_limited", ErrorCode.DATA: "invalid"}
 """The reasons of a call that did not ring, by the error of the account service."""
-
-
-def is_guest(phone: str) -> bool:
-    """Return whether a phone is that of a guest, which cannot be called back."""
-    return phone.startswith(_GUEST)
 
 
 class GuestCall:
@@ -62,6 +56,10 @@ class GuestCall:
         self.reason = ""
         """The reason why it is over, as :attr:`Call.reason`; or ``unreachable``, ``rate_limited`` or ``invalid`` if it
         did not ring; empty before."""
+        self.is_own_end = False
+        """True if the guest ended it."""
+        self.is_forgotten = False
+        """True if the server has lost the call: only its page shows whether media still flows."""
         self.retry_after: float | None = None
         """Seconds after which to try again, if it was ``rate_limited`` and the server named them."""
         self.answered_at: float | None = None
@@ -97,7 +95,7 @@ class GuestCall:
         """End it in any state."""
         if self.state in ("ringing", "active"):
             self._say(frames.GuestHangup())
-            self._end("hangup" if self.state == "active" else "cancelled")
+            self._end("hangup" if self.state == "active" else "cancelled", is_own=True)
 
     def note_end(self) -> None:
         """Note that the page of the call has seen its end."""
@@ -173,6 +171,8 @@ class GuestCall:
         if self._line is not None:
             self._line.settle()
         self._be_sure()
+        if frame.text("state") != "idle":
+            self.is_forgotten = False
         if not self._has_rung:
             self._has_rung = self._say(frames.Ring())
         elif frame.text("state") == "idle":
@@ -189,17 +189,21 @@ class GuestCall:
 
     def _forget(self) -> None:
         self._doubting = None
-        self._end("forgotten")
+        self.is_forgotten = True
+        if self.state == "active":
+            self._become("active")
+        else:
+            self._end("forgotten")
 
     def _be_sure(self) -> None:
         if self._doubting is not None:
             self._doubting.cancel()
             self._doubting = None
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, is_own: bool = False) -> None:
         if self.state == "over":
             return
-        self.reason = reason
+        self.reason, self.is_own_end = reason, is_own
         self.ended_at = self._server.reactor.seconds()
         self._leave()
         self._become("over")
