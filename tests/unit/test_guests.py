@@ -136,7 +136,7 @@ class LinksTests(GuestCase):
 
     def test_values(self) -> None:
         """Values that are not acceptable are named, and nothing changes."""
-        wrong = {
+        wrong: dict[str, list[object]] = {
             "name": ["x" * (LINK_NAME_MAX + 1), "a\nb", 1],
             "is_on": [None, 1],
             "hours": [{"from": "8:00", "to": "18:00", "time_zone": "UTC"}, 7],
