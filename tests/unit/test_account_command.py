@@ -182,6 +182,7 @@ class AccountTests(CommandTestCase):
                         "ended_at": 3.0,
                         "outcome": "missed",
                         "auto_answer": False,
+                        "guest": False,
                     }
                 ],
                 "untold": [],
