@@ -105,7 +105,7 @@ class GuestsTests(SimulatedCase):
         await self.hears(tv, "calling_be_hangup:hangup")
 
     async def test_cut_off(self) -> None:
-        """While Redis is out of reach, a guest whose callee is elsewhere rings in vain, as one with a bad link does."""
+        """While Redis is out of reach, a guest whose callee is elsewhere rings nobody, as one with a bad link does."""
         here, there = await self.start(), await self.start()
         await self.phone(TV, here)
         guests = [await self.guest(there, owner) for owner in (TV.phone, None)]

@@ -42,7 +42,7 @@ class GuestTestCase(RulesTestCase):
 
 
 class RingingTests(GuestTestCase):
-    """Who is rung by a guest."""
+    """The devices that a guest rings."""
 
     def test_rings(self) -> None:
         """Every free device of the phone rings; the first to accept has the call."""
@@ -238,7 +238,7 @@ class BusyTests(GuestTestCase):
         self.assert_heard(self.guest, call_refuse(self.bob, room, "busy"))
 
     def test_again_while_ringing(self) -> None:
-        """What a guest is answered who calls while its call rings: nothing."""
+        """A guest that calls while its call rings is not answered."""
         self.ringing(self.guest, self.bob)
         event = events.PlaceAsGuest(self.guest.address, self.bob, self.world.new_room(), self.guest.generation, 0.0)
         self.assertEqual(Withdrawn(), self.world.happen(event))

@@ -322,7 +322,7 @@ class InVainTests(GuestCase):
     """A link that does not ring looks like nobody at home."""
 
     def rings(self, secret: str | None = None) -> bool:
-        """Whether a guest rings somebody; what it hears is the same."""
+        """Have a guest ring, who hears the same in any case; return whether it rings somebody."""
         guest = self.guest(secret)
         guest.say("ring")
         rung = [self.tv.heard(), self.pad.heard()]
@@ -395,7 +395,7 @@ class InVainTests(GuestCase):
         self.assertEqual([], self.history())
 
     def test_limit(self) -> None:
-        """Too many calls by a link ring in vain, and leave nothing."""
+        """Too many calls by a link ring nobody, and leave nothing."""
         for _ in range(LimitSettings().guest_calls_an_hour_of_a_link):
             guest = self.guest()
             guest.say("ring")
@@ -424,7 +424,7 @@ class InVainTests(GuestCase):
 
 
 class FamilyFirstTests(GuestCase):
-    """Who is not a guest goes first."""
+    """Callers that are no guests go first."""
 
     def test_makes_way(self) -> None:
         """Somebody else's call takes the devices that ring for a guest; another guest waits."""
