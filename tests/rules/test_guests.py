@@ -99,10 +99,10 @@ class RingingTests(GuestTestCase):
         return room
 
 
-class InVainTests(GuestTestCase):
+class NobodyTests(GuestTestCase):
     """A guest cannot tell a link that does not ring from nobody at home."""
 
-    def assert_rings_in_vain(self, target: object) -> None:
+    def assert_rings_nobody(self, target: object) -> None:
         """A call rings nobody and ends after the ring time, and no sooner."""
         room = self.guest.calls(target)  # type: ignore[arg-type]
         assert room is not None
@@ -114,22 +114,22 @@ class InVainTests(GuestTestCase):
 
     def test_link_does_not_ring(self) -> None:
         """The link is none, off, expired or used up."""
-        self.assert_rings_in_vain(self.guest.everywhere())
+        self.assert_rings_nobody(self.guest.everywhere())
 
     def test_nobody_there(self) -> None:
         """No device is connected."""
         self.tv.loses_socket()
         self.pad.loses_socket()
-        self.assert_rings_in_vain(self.bob)
+        self.assert_rings_nobody(self.bob)
 
     def test_unknown_phone(self) -> None:
         """No device of the phone has ever been there."""
-        self.assert_rings_in_vain(self.bob._replace(phone="13600000009"))
+        self.assert_rings_nobody(self.bob._replace(phone="13600000009"))
 
     def test_quiet(self) -> None:
         """The phone has quiet hours."""
         self.has_policy(Policy(quiet=ALWAYS))
-        self.assert_rings_in_vain(self.bob)
+        self.assert_rings_nobody(self.bob)
 
     def test_not_woken(self) -> None:
         """The last device that could be woken could not."""

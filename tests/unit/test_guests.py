@@ -318,7 +318,7 @@ class CallTests(GuestCase):
         self.assertLess(max(len(frame.payload) for frame in self.tv.wire.frames), MESSAGE_BYTES)
 
 
-class InVainTests(GuestCase):
+class NobodyTests(GuestCase):
     """A link that does not ring looks like nobody at home."""
 
     def rings(self, secret: str | None = None) -> bool:
@@ -345,7 +345,7 @@ class InVainTests(GuestCase):
         self.ask(REMOVE, link_id=self.link["link_id"])
         self.assertFalse(self.rings())
         self.assertEqual([], self.history())
-        self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.in_vain)
+        self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.not_rung)
 
     def test_off(self) -> None:
         """It is off, and on again."""
@@ -410,7 +410,7 @@ class InVainTests(GuestCase):
         self.assertEqual({"type": "call_failed", "reason": "no_answer"}, guest.hears())
         self.assertEqual([], self.tv.heard())
         self.assertEqual(before, len(self.history()))
-        self.assertEqual(1, self.fixture.guests.in_vain["limit"])
+        self.assertEqual(1, self.fixture.guests.not_rung["limit"])
 
     def test_database_away(self) -> None:
         """While the database is away no link rings, good or not, and both are told the same."""
