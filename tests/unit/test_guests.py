@@ -345,6 +345,8 @@ class NobodyTests(GuestCase):
         self.ask(REMOVE, link_id=self.link["link_id"])
         self.assertFalse(self.rings())
         self.assertEqual([], self.history())
+        counts = self.world.rooms.counts
+        self.assertEqual((0, []), (counts.placed, list(counts.recent)))
         self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.not_rung)
 
     def test_off(self) -> None:
