@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from callnet.calls import events
-from callnet.calls.preferences import NOBODY, Policy, QuietHours
+from callnet.calls.preferences import ANYONE, NOBODY, Policy, QuietHours
 from callnet.calls.records import Active, Over, Ringing
-from callnet.model import Reason, Withdrawn
+from callnet.model import DeviceAddress, Reason, RoomId, Withdrawn
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, RulesTestCase, World
 
@@ -90,7 +90,17 @@ class RingingTests(GuestTestCase):
             self.assert_heard(caller, call_failed(self.guest, "offline"))
         self.assert_silence()
 
-    def active(self, caller: Device, callee: Device, seconds: float = 10.0):  # type: ignore[no-untyped-def]
+    def test_calls_a_ringing_guest(self) -> None:
+        """A guest whose call rings is in a call for whoever may call it, should there be anybody."""
+        self.guest.policy = ANYONE
+        self.guest.connects()
+        room = self.ringing(self.guest, self.bob)
+        self.ann.calls(self.guest)
+        self.assert_heard(self.ann, call_failed(self.guest, "busy"))
+        self.assert_silence()
+        self.assertIsInstance(self.world.calls[room].state, Ringing)
+
+    def active(self, caller: Device, callee: Device, seconds: float = 10.0) -> RoomId:
         """As before, to all devices."""
         room = self.ringing(caller, callee.everywhere())
         callee.accepts(room)
@@ -102,9 +112,9 @@ class RingingTests(GuestTestCase):
 class NobodyTests(GuestTestCase):
     """A guest cannot tell a link that does not ring from nobody at home."""
 
-    def assert_rings_nobody(self, target: object) -> None:
+    def assert_rings_nobody(self, target: DeviceAddress) -> None:
         """A call rings nobody and ends after the ring time, and no sooner."""
-        room = self.guest.calls(target)  # type: ignore[arg-type]
+        room = self.guest.calls(target)
         assert room is not None
         self.world.wait(self.settings.ring_time - 0.1)
         self.assert_silence()
