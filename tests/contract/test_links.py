@@ -137,10 +137,11 @@ class LinksContract(DatabaseCase):
         """With its phone a link is exported, and deleted."""
 
         async def test() -> None:
-            await self.make(new(1))
+            await self.make(new(1, hours=DAY))
             found = await self.run_there(devices.export, self.database, PHONE)
             assert found is not None
-            self.assertEqual([new(1)], found.links)
+            [link] = found.links
+            self.assertEqual((new(1).id, DAY.fields()), (link["id"], link["hours"]))
             self.assertTrue(await self.run_there(devices.delete, self.database, PHONE, lambda: NOW))
             self.assertEqual([], await self.links.of(PHONE))
 

@@ -155,7 +155,7 @@ class LinksTests(GuestCase):
         """The links of a phone are exported, and deleted with it."""
         found = devices.export(self.database, TV.phone)
         assert found is not None
-        self.assertEqual([self.link["link_id"]], [link.id for link in found.links])
+        self.assertEqual([self.link["link_id"]], [link["id"] for link in found.links])
         devices.delete(self.database, TV.phone, self.world.clock.seconds)
         self.assertIsNone(devices.export(self.database, TV.phone))
 
