@@ -97,7 +97,7 @@ class GuestTokens:
         name = name.strip()
         hides = any(unicodedata.category(each) == "Cf" and each not in _JOINERS for each in name)
         if not is_device_id(name) or hides:
-            raise DataInvalid(f"name must be 1 to {DEVICE_ID_MAX} characters that are seen, and not *")
+            raise DataInvalid(f"name is empty, *, longer than {DEVICE_ID_MAX} characters, or has characters that hide")
         hashed = secret_hash(secret)
         guest = Guest(DeviceAddress(guest_phone(link_id_of(hashed)), name), hashed)
         content = msgspec.msgpack.encode(_Content(guest, int(self._tokens.now()) + GOOD_FOR))
