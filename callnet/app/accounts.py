@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 from typing import Final
@@ -18,7 +18,9 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.guests import Guests, GuestTokens
 from callnet.accounts.history import Historian
+from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import OPEN_MAX, Pairings
@@ -44,6 +46,7 @@ from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
+from callnet.storage.links import SqlLinks
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.pairing import SqlPairings
@@ -89,6 +92,8 @@ class Owners(Struct, frozen=True):
     waker: Waker
     outbox: SqlOutbox
     events: CallEvents
+    links: SqlLinks
+    guests: Guests
 
 
 class People(Struct, frozen=True):
@@ -99,6 +104,7 @@ class People(Struct, frozen=True):
     profiles: Profiles
     devices: OwnDevices
     pairings: Pairings
+    links: Links
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
@@ -112,9 +118,17 @@ class People(Struct, frozen=True):
 
 
 def compose_owners(
-    settings: Settings, reactor: IPeopleReactor, identities: Identities, database: Database, run: Run
+    settings: Settings,
+    reactor: IPeopleReactor,
+    identities: Identities,
+    database: Database,
+    run: Run,
+    may_ring: Callable[[str | None, str, str | None], Awaitable[bool]],
 ) -> Owners:
-    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
+    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it.
+
+    :param may_ring: see :class:`callnet.accounts.guests.Guests`.
+    """
     now = identities.tokens.now
     contacts_only = settings.accounts.who_may_call == "contacts"
     told = settings.webhooks.wanted
@@ -129,6 +143,7 @@ def compose_owners(
     registrations = SqlPushRegistrations(database, run)
     tickets = Tickets(identities.tokens)
     outbox = SqlOutbox(database, run, contacts_only)
+    links = SqlLinks(database, run)
     return Owners(
         SqlAccounts(database, run, reactor, newcomers),
         records,
@@ -140,6 +155,8 @@ def compose_owners(
         Waker(registrations, ways, tickets, reactor, now),
         outbox,
         CallEvents(outbox, told, now),
+        links,
+        Guests(links, GuestTokens(identities.tokens), now, may_ring),
     )
 
 
@@ -197,6 +214,7 @@ def compose_people(
         Profiles(SqlProfiles(database, run, mutual), tokens, phones),
         OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
         Pairings(SqlPairings(database, run, OPEN_MAX), owners.accounts, tokens, change_feed.look),
+        Links(owners.links, tokens, change_feed.look),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),
         PastCalls(history, tokens),
         WaysToWake(

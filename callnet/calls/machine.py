@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Final
 
-from callnet.calls import events, transitions
+from callnet.calls import events, placing, transitions
 from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import Rings
@@ -43,7 +43,7 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
     if event.target == event.caller:
         return Failed(event.target, Reason.SELF)
     own = tx.call_of(event.caller, caller)
-    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), events.Place](tx, own, event)
+    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), type(event)](tx, own, event)
     return outcome
 
 
@@ -66,9 +66,12 @@ def refuse_by_ticket(tx: Transaction, event: events.RefusedByTicket) -> bool:
 
 
 TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {
-    (NoneType, events.Place): transitions.free_calls,
-    (Ringing, events.Place): transitions.ringing_calls,
-    (Active, events.Place): transitions.active_calls,
+    (NoneType, events.Place): placing.free_calls,
+    (Ringing, events.Place): placing.ringing_calls,
+    (Active, events.Place): placing.active_calls,
+    (NoneType, events.PlaceAsGuest): placing.free_guest_calls,
+    (Ringing, events.PlaceAsGuest): placing.ringing_guest_calls,
+    (Active, events.PlaceAsGuest): placing.active_guest_calls,
     (NoneType, events.Accept): transitions.unknown_accepted,
     (Ringing, events.Accept): transitions.ringing_accepted,
     (Active, events.Accept): transitions.answered_accepted,
@@ -125,7 +128,7 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
     (state, event): reason
     for state, ignored, reason in (
         (Over, (events.Refuse, events.HangUp, events.GaveUp), "It is over for its sender too."),
-        (Over, (events.Place, events.Cancel, *_OF_PARTIES), "Nobody is in a call that is over."),
+        (Over, (events.Place, events.PlaceAsGuest, events.Cancel, *_OF_PARTIES), "Nobody is in a call that is over."),
         (Over, (events.CallDue,), "The store forgets it."),
         (Over, _WHILE_LIVE, "It ended in the meantime."),
         (NoneType, (events.CallDue, *_OF_PARTIES, *_WHILE_LIVE), "There is no such call, or not any more."),

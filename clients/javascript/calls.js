@@ -235,8 +235,10 @@ export class Calls {
   }
 
   /** @private @param {Call} call @param {Frame} frame */
-  _beRung(call, { room_id, page = "", from_name = "", auto_answer = false, expires_in = RING_TIME }) {
-    Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer });
+  _beRung(call, frame) {
+    const { room_id, page = "", from_name = "", auto_answer = false, expires_in = RING_TIME } = frame;
+    const linkName = frame.link_name ?? "";
+    Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer, linkName });
     this._startClock(call, expires_in * 1_000 + LATE, () => this._end(call, "no_answer"));
     this._note(call);
   }
