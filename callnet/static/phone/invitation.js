@@ -3,7 +3,7 @@
  */
 
 import { copy, drawCode } from "../shared/link.js";
-import { el } from "./elements.js";
+import { el } from "../shared/elements.js";
 
 /** What only this machine itself can open. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;

@@ -3,7 +3,7 @@
  */
 
 import { duration as written } from "../shared/format.js";
-import { el, icon } from "./elements.js";
+import { el, icon } from "../shared/elements.js";
 import { blockButton, row } from "./people.js";
 
 /**

@@ -2,13 +2,13 @@
  * Wires the phone: the person's doings to it, its facts to the view.
  */
 
-import { focusOn } from "./elements.js";
-import { followArrows } from "./focus.js";
+import { focusOn } from "../shared/elements.js";
+import { followArrows } from "../shared/focus.js";
 import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
-import { Ringer } from "./ringer.js";
+import { Ringer } from "../shared/ringer.js";
 import { LettingIn } from "./letting_in.js";
 import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";

@@ -2,7 +2,7 @@
  * People as elements: their faces, the contacts, and who has added this phone.
  */
 
-import { el, icon } from "./elements.js";
+import { el, icon } from "../shared/elements.js";
 import { invitation } from "./invitation.js";
 
 /** How many colours phone.css has for faces. */

@@ -3,7 +3,7 @@
  * from nobody; the page's ArrowUp leads to it (page.js).
  */
 
-import { fill, put } from "./elements.js";
+import { fill, put } from "../shared/elements.js";
 import { face } from "./people.js";
 
 export class SecondCaller {

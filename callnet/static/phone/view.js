@@ -5,8 +5,8 @@
 import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
 import { matching } from "./book.js";
-import { CallPage } from "./call_page.js";
-import { fill, put } from "./elements.js";
+import { CallPage } from "../shared/call_page.js";
+import { fill, put } from "../shared/elements.js";
 import { invitation } from "./invitation.js";
 import { pastCall } from "./lists.js";
 import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
@@ -47,7 +47,7 @@ export class View {
 
   /**
    * @param {object} doings what buttons do, as in people.js and lists.js; what is done with the call's page (call_page.js)
-   * @param {import("./ringer.js").Ringer} ringer
+   * @param {import("../shared/ringer.js").Ringer} ringer
    */
   constructor(doings, ringer) {
     this.#doings = doings;
