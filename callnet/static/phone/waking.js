@@ -122,13 +122,14 @@ export class Waking {
   }
 
   /** Let the worker speak with these words. */
-  async speak({ lang, accept, refuse, title, over }) {
+  async speak({ lang, accept, refuse, title, over, guest }) {
     const name = "{name}";
     const { cancelled, answered_elsewhere, refused_elsewhere } = over.incoming;
     this.#words = {
       lang,
       dir: document.documentElement.dir,
       ringing: title.ringing({ name }),
+      guest: guest.named({ name }),
       missed: cancelled({ name }),
       answered_elsewhere: answered_elsewhere({ name }),
       refused_elsewhere: refused_elsewhere({ name }),
@@ -157,7 +158,7 @@ export class Waking {
     if (call === this.#shown || this.stateOf(account) !== "on") return;
     this.#shown = call;
     if (call === "") return;
-    const caller = { from_phone: ringing.peer.phone, from_name: name };
+    const caller = { from_phone: ringing.peer.phone, from_name: name, guest: ringing.isGuest };
     registration.active?.postMessage({ event: "wake", phone, device_id: deviceId, call, ...caller });
   }
 
@@ -200,7 +201,7 @@ export function deviceThatRings() {
   return browser.get("rings");
 }
 
-/** The call of the last message: `{call, from_phone, from_name, reason}`, the last if it rings no more; or null. */
+/** The call of the last message: `{call, from_phone, from_name, guest, reason}`, the last if it rings no more; or null. */
 export async function lastCall() {
   try {
     const found = await (await caches.open(PLACE)).match("/call");
