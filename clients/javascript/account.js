@@ -29,6 +29,8 @@ const GOOD_FOR = 7 * DAY;
 /** @typedef {import("./types.js").ContactRow} ContactRow */
 /** @typedef {import("./types.js").Credentials} Credentials */
 /** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").Link} Link */
+/** @typedef {import("./types.js").LinkFields} LinkFields */
 /** @typedef {import("./types.js").OwnDevice} OwnDevice */
 /** @typedef {import("./types.js").PastCall} PastCall */
 /** @typedef {import("./types.js").Person} Person */
@@ -316,6 +318,42 @@ export class Account {
    */
   async refusePairing(pairingId) {
     await this.ask("/pairing/refuse", { pairing_id: pairingId });
+  }
+
+  /**
+   * The links that ring the phone, by name. Only a claimed device may see and change them.
+   * @returns {Promise<Link[]>}
+   */
+  async links() {
+    return (await this.ask("/links/list")).links;
+  }
+
+  /**
+   * Make a link that rings the phone: whoever opens `${site}/guest#${secret}` calls it without an account. It fails with
+   * ERROR.DATA if the phone has as many as it may have.
+   * @param {LinkFields & {name: string}} fields
+   * @returns {Promise<Link>}
+   */
+  async makeLink(fields) {
+    return (await this.ask("/links/make", fields)).link;
+  }
+
+  /**
+   * Change a link. What is left out stays as it is.
+   * @param {string} linkId
+   * @param {LinkFields} changes
+   * @returns {Promise<Link>}
+   */
+  async changeLink(linkId, changes) {
+    return (await this.ask("/links/change", { link_id: linkId, ...changes })).link;
+  }
+
+  /**
+   * Remove a link: it rings no more.
+   * @param {string} linkId
+   */
+  async removeLink(linkId) {
+    await this.ask("/links/remove", { link_id: linkId });
   }
 
   /**

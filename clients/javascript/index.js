@@ -6,6 +6,7 @@
 export { Account, AccountError, ERROR } from "./account.js";
 export { Call } from "./call.js";
 export { Device } from "./device.js";
+export { GuestCall, isGuest } from "./guest.js";
 export { Pairing } from "./pairing.js";
 export { Room } from "./room.js";
 
@@ -20,7 +21,12 @@ export { Room } from "./room.js";
 /** @typedef {import("./types.js").DeviceEvents} DeviceEvents */
 /** @typedef {import("./types.js").DeviceOptions} DeviceOptions */
 /** @typedef {import("./types.js").DeviceState} DeviceState */
+/** @typedef {import("./types.js").GuestCallEvents} GuestCallEvents */
+/** @typedef {import("./types.js").GuestCallOptions} GuestCallOptions */
+/** @typedef {import("./types.js").GuestCallState} GuestCallState */
 /** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").Link} Link */
+/** @typedef {import("./types.js").LinkFields} LinkFields */
 /** @typedef {import("./types.js").MediaSetup} MediaSetup */
 /** @typedef {import("./types.js").MissedCall} MissedCall */
 /** @typedef {import("./types.js").OwnDevice} OwnDevice */

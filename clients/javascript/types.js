@@ -61,7 +61,7 @@
 
 /**
  * What has changed, by the methods of Account to call again: "contacts" stands for `people` and `blocked`.
- * @typedef {"contacts" | "added" | "profile" | "settings" | "history" | "devices"} Topic
+ * @typedef {"contacts" | "added" | "profile" | "settings" | "history" | "devices" | "links"} Topic
  */
 
 /**
@@ -168,6 +168,47 @@
  * @property {number} ended_at
  * @property {string} outcome "answered", "refused" or "missed"; of a call that went out why it failed
  * @property {boolean} auto_answer nobody touched the device that answered
+ * @property {boolean} guest the caller came by a link, and `peer_device_id` is the name that it gave
+ */
+
+/**
+ * A link that rings the phone.
+ * @typedef {object} Link
+ * @property {string} link_id
+ * @property {string} name what its owner calls it
+ * @property {string} secret what whoever has the link shows
+ * @property {boolean} is_on
+ * @property {{from: string, to: string, time_zone: string} | null} hours the part of each day in which it rings; null:
+ *   always
+ * @property {number | null} expires_at from when on it rings no more, in seconds since 1970; null: never
+ * @property {number | null} calls_left how many calls by it may still be answered; null: any number
+ * @property {number} made_at
+ * @property {number | null} last_used_at when a call by it was last answered; null: never
+ */
+
+/**
+ * @typedef {object} LinkFields
+ * @property {string} [name]
+ * @property {boolean} [is_on]
+ * @property {{from: string, to: string, time_zone: string} | null} [hours]
+ * @property {number | null} [expires_at]
+ * @property {number | null} [calls_left]
+ */
+
+/** @typedef {"off" | "ringing" | "active" | "over"} GuestCallState */
+
+/**
+ * What a call by a link tells of.
+ * @typedef {object} GuestCallEvents
+ * @property {CustomEvent<GuestCallState>} state it is in another state
+ */
+
+/**
+ * @typedef {object} GuestCallOptions
+ * @property {string} site the origin of the server's site
+ * @property {string} secret that of the link
+ * @property {string} name what the guest calls itself: 1 to 50 characters
+ * @property {SocketClass} [WebSocket] the class to use instead of the global one
  */
 
 /**

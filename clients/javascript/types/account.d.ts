@@ -28,6 +28,8 @@ export const ERROR: Readonly<{
 /** @typedef {import("./types.js").ContactRow} ContactRow */
 /** @typedef {import("./types.js").Credentials} Credentials */
 /** @typedef {import("./types.js").IceServer} IceServer */
+/** @typedef {import("./types.js").Link} Link */
+/** @typedef {import("./types.js").LinkFields} LinkFields */
 /** @typedef {import("./types.js").OwnDevice} OwnDevice */
 /** @typedef {import("./types.js").PastCall} PastCall */
 /** @typedef {import("./types.js").Person} Person */
@@ -191,6 +193,32 @@ export class Account {
      */
     refusePairing(pairingId: string): Promise<void>;
     /**
+     * The links that ring the phone, by name. Only a claimed device may see and change them.
+     * @returns {Promise<Link[]>}
+     */
+    links(): Promise<Link[]>;
+    /**
+     * Make a link that rings the phone: whoever opens `${site}/guest#${secret}` calls it without an account. It fails with
+     * ERROR.DATA if the phone has as many as it may have.
+     * @param {LinkFields & {name: string}} fields
+     * @returns {Promise<Link>}
+     */
+    makeLink(fields: LinkFields & {
+        name: string;
+    }): Promise<Link>;
+    /**
+     * Change a link. What is left out stays as it is.
+     * @param {string} linkId
+     * @param {LinkFields} changes
+     * @returns {Promise<Link>}
+     */
+    changeLink(linkId: string, changes: LinkFields): Promise<Link>;
+    /**
+     * Remove a link: it rings no more.
+     * @param {string} linkId
+     */
+    removeLink(linkId: string): Promise<void>;
+    /**
      * Delete a call from the phone's history.
      * @param {string} roomId
      */
@@ -262,6 +290,8 @@ export type Adder = import("./types.js").Adder;
 export type ContactRow = import("./types.js").ContactRow;
 export type Credentials = import("./types.js").Credentials;
 export type IceServer = import("./types.js").IceServer;
+export type Link = import("./types.js").Link;
+export type LinkFields = import("./types.js").LinkFields;
 export type OwnDevice = import("./types.js").OwnDevice;
 export type PastCall = import("./types.js").PastCall;
 export type Person = import("./types.js").Person;

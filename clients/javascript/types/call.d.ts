@@ -16,8 +16,12 @@ export class Call {
     roomId: string;
     /** The address of the call's page on the server's site, without the origin; "" if the server did not say it. */
     page: string;
-    /** What the owner of this phone calls the other side, as the server says it; "" if nothing. */
+    /** What the owner of this phone calls the other side, as the server says it, or a guest itself; "" if nothing. */
     name: string;
+    /** Whether the other side is a guest, who came by a link of this phone. It cannot be called back. */
+    isGuest: boolean;
+    /** What the owner calls that link; "" if it is not known. */
+    linkName: string;
     /** Whether the owner wants this caller to be answered without anybody touching the device. */
     autoAnswer: boolean;
     /**

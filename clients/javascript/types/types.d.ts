@@ -79,7 +79,7 @@ export type CallOfPhone = {
 /**
  * What has changed, by the methods of Account to call again: "contacts" stands for `people` and `blocked`.
  */
-export type Topic = "contacts" | "added" | "profile" | "settings" | "history" | "devices";
+export type Topic = "contacts" | "added" | "profile" | "settings" | "history" | "devices" | "links";
 /**
  * What a device tells of. `detail` is what it is about.
  */
@@ -273,6 +273,86 @@ export type PastCall = {
      * nobody touched the device that answered
      */
     auto_answer: boolean;
+    /**
+     * the caller came by a link, and `peer_device_id` is the name that it gave
+     */
+    guest: boolean;
+};
+/**
+ * A link that rings the phone.
+ */
+export type Link = {
+    link_id: string;
+    /**
+     * what its owner calls it
+     */
+    name: string;
+    /**
+     * what whoever has the link shows
+     */
+    secret: string;
+    is_on: boolean;
+    /**
+     * the part of each day in which it rings; null:
+     * always
+     */
+    hours: {
+        from: string;
+        to: string;
+        time_zone: string;
+    } | null;
+    /**
+     * from when on it rings no more, in seconds since 1970; null: never
+     */
+    expires_at: number | null;
+    /**
+     * how many calls by it may still be answered; null: any number
+     */
+    calls_left: number | null;
+    made_at: number;
+    /**
+     * when a call by it was last answered; null: never
+     */
+    last_used_at: number | null;
+};
+export type LinkFields = {
+    name?: string | undefined;
+    is_on?: boolean | undefined;
+    hours?: {
+        from: string;
+        to: string;
+        time_zone: string;
+    } | null | undefined;
+    expires_at?: number | null | undefined;
+    calls_left?: number | null | undefined;
+};
+export type GuestCallState = "off" | "ringing" | "active" | "over";
+/**
+ * What a call by a link tells of.
+ */
+export type GuestCallEvents = {
+    /**
+     * it is in another state
+     */
+    state: CustomEvent<GuestCallState>;
+};
+export type GuestCallOptions = {
+    /**
+     * the origin of the server's site
+     */
+    site: string;
+    /**
+     * that of the link
+     */
+    secret: string;
+    /**
+     * what the guest calls itself: 1 to 50 characters
+     */
+    name: string;
+    /**
+     * the class to use instead of the global one
+     */
+    WebSocket?: SocketClass | undefined;
 };
 /**
  * What the owner of a phone wants of calls to it.

@@ -1,0 +1,210 @@
+/**
+ * A call by a link that rings: whoever has the link and says a name calls the phone of its owner, without an account.
+ */
+
+import { AccountError, ERROR, post } from "./account.js";
+import { Line, socketClass, socketUrl } from "./line.js";
+import { Teller } from "./teller.js";
+import { Waiting } from "./waiting.js";
+
+const EXTENDED = "callnet.v2";
+const ASK_EVERY = 2_000;
+const LONGEST_DELAY = 5_000;
+const TOKEN_INVALID = 4401;
+/** How long after its welcome the server may still say what became of a call that it did not mention there. */
+const DOUBT = 2_000;
+const GUEST = "guest:";
+
+/**
+ * Why it is over before it rang, by the error of the account service.
+ * @type {Record<number, string>}
+ */
+const REASONS = { [ERROR.RATE_LIMITED]: "rate_limited", [ERROR.DATA]: "invalid" };
+
+/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("./types.js").GuestCallEvents} GuestCallEvents */
+/** @typedef {import("./types.js").GuestCallOptions} GuestCallOptions */
+/** @typedef {import("./types.js").GuestCallState} GuestCallState */
+
+/**
+ * Whether a phone is that of a guest: it cannot be called back.
+ * @param {string} phone
+ */
+export function isGuest(phone) {
+  return phone.startsWith(GUEST);
+}
+
+/**
+ * One call by a link, from the first ring to its end. It tells of GuestCallEvents. A link that is good and one that is
+ * not look the same: both ring, and nobody answers.
+ * @extends {Teller<GuestCallEvents>}
+ */
+export class GuestCall extends Teller {
+  #options;
+  #WebSocket;
+  /** @type {Line | null} */
+  #line = null;
+  #hasRung = false;
+  #isClosed = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #doubting = undefined;
+  /** @type {Waiting<GuestCallState>} */
+  #waiting = new Waiting();
+
+  /** @type {GuestCallState} */
+  state = "off";
+  /** "" until it was answered. Whoever knows it can enter the room. */
+  roomId = "";
+  /** The address of the call's page on the server's site, without the origin. */
+  page = "";
+  /** Why it is over, as `Call.reason`; or "unreachable", "rate_limited" or "invalid", if it never rang; "" before. */
+  reason = "";
+  /**
+   * Seconds after which to try again, if it was "rate_limited" and the server said so.
+   * @type {number | null}
+   */
+  retryAfter = null;
+  /**
+   * When it was answered, on the clock of Date.now(); null before.
+   * @type {number | null}
+   */
+  answeredAt = null;
+  /**
+   * When it ended, likewise.
+   * @type {number | null}
+   */
+  endedAt = null;
+
+  /** @param {GuestCallOptions} options */
+  constructor(options) {
+    super();
+    this.#options = options;
+    this.#WebSocket = socketClass(options.WebSocket);
+  }
+
+  /** Ring, once. */
+  async ring() {
+    if (this.state !== "off") return;
+    this._become("ringing");
+    const { site, secret, name } = this.#options;
+    let token;
+    try {
+      token = (await post(site, "/links/enter", { secret, name })).guest_token;
+    } catch (error) {
+      if (!(error instanceof AccountError)) throw error;
+      this.retryAfter = error.retryAfter;
+      this._end(REASONS[error.code] ?? "unreachable");
+      return;
+    }
+    if (!this.#isClosed) this._dial(token);
+  }
+
+  /** End it, whatever state it is in. */
+  hangUp() {
+    if (this.state === "off" || this.state === "over") return;
+    this.#line?.say({ type: "calling_hangup" });
+    this._end(this.state === "active" ? "hangup" : "cancelled");
+  }
+
+  /** The page of the call has seen its end. */
+  noteEnd() {
+    if (this.state !== "active") return;
+    this.#line?.say({ type: "calling_hangup" });
+    this._end("over");
+  }
+
+  /**
+   * Leave without a word; a call goes on for the time that the server allows.
+   * @returns {Promise<void>} of the moment at which the connection is gone
+   */
+  close() {
+    const gone = this._leave();
+    this.#waiting.tell(this.state, true);
+    return gone ?? Promise.resolve();
+  }
+
+  /**
+   * Wait for one of these states, or for the end.
+   * @param {...GuestCallState} states
+   * @returns {Promise<GuestCallState>} the state that it then has: one of these, "over", or the present one if it was
+   *   closed
+   */
+  until(...states) {
+    return this.#waiting.until(this.state, [...states, "over"]);
+  }
+
+  /** @private @param {string} token */
+  _dial(token) {
+    this.#line = new Line({
+      WebSocket: this.#WebSocket,
+      url: () => socketUrl(this.#options.site, `/socket.io/guest?token=${encodeURIComponent(token)}`),
+      protocols: () => [EXTENDED],
+      question: () => ({ type: "ping" }),
+      askEvery: () => ASK_EVERY,
+      longestDelay: LONGEST_DELAY,
+      opened: () => {},
+      heard: (frame) => this._during(() => this._heard(frame)),
+      lost: (code) => {
+        if (code === TOKEN_INVALID) this._end("failed");
+        return undefined;
+      },
+    });
+  }
+
+  /** @private @param {Frame} frame */
+  _heard(frame) {
+    switch (frame.type) {
+      case "welcome":
+        this.#line?.settle();
+        this._welcomed(frame);
+        break;
+      case "call_success":
+        this._answered(frame);
+        break;
+      case "call_refuse":
+      case "call_failed":
+      case "calling_be_hangup":
+        this._end(frame.reason);
+        break;
+    }
+  }
+
+  /** @private @param {Frame} frame */
+  _welcomed(frame) {
+    clearTimeout(this.#doubting);
+    if (!this.#hasRung) this.#hasRung = this.#line?.say({ type: "ring" }) ?? false;
+    else if (frame.state === "idle") this.#doubting = setTimeout(() => this._end("forgotten"), DOUBT);
+  }
+
+  /** @private @param {Frame} frame */
+  _answered({ room_id, page }) {
+    if (this.state !== "ringing") return;
+    Object.assign(this, { roomId: room_id, page, answeredAt: Date.now() });
+    this._become("active");
+  }
+
+  /** @private @param {string} reason */
+  _end(reason) {
+    if (this.state === "over") return;
+    this.reason = reason;
+    this.endedAt = Date.now();
+    this._leave();
+    this._become("over");
+  }
+
+  /** @private */
+  _leave() {
+    this.#isClosed = true;
+    clearTimeout(this.#doubting);
+    const gone = this.#line?.close();
+    this.#line = null;
+    return gone;
+  }
+
+  /** @private @param {GuestCallState} state */
+  _become(state) {
+    this.state = state;
+    this._tell("state", state);
+    this.#waiting.tell(state);
+  }
+}

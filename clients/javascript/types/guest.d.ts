@@ -1,0 +1,79 @@
+/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("./types.js").GuestCallEvents} GuestCallEvents */
+/** @typedef {import("./types.js").GuestCallOptions} GuestCallOptions */
+/** @typedef {import("./types.js").GuestCallState} GuestCallState */
+/**
+ * Whether a phone is that of a guest: it cannot be called back.
+ * @param {string} phone
+ */
+export function isGuest(phone: string): boolean;
+/**
+ * One call by a link, from the first ring to its end. It tells of GuestCallEvents. A link that is good and one that is
+ * not look the same: both ring, and nobody answers.
+ * @extends {Teller<GuestCallEvents>}
+ */
+export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
+    /** @param {GuestCallOptions} options */
+    constructor(options: GuestCallOptions);
+    /** @type {GuestCallState} */
+    state: GuestCallState;
+    /** "" until it was answered. Whoever knows it can enter the room. */
+    roomId: string;
+    /** The address of the call's page on the server's site, without the origin. */
+    page: string;
+    /** Why it is over, as `Call.reason`; or "unreachable", "rate_limited" or "invalid", if it never rang; "" before. */
+    reason: string;
+    /**
+     * Seconds after which to try again, if it was "rate_limited" and the server said so.
+     * @type {number | null}
+     */
+    retryAfter: number | null;
+    /**
+     * When it was answered, on the clock of Date.now(); null before.
+     * @type {number | null}
+     */
+    answeredAt: number | null;
+    /**
+     * When it ended, likewise.
+     * @type {number | null}
+     */
+    endedAt: number | null;
+    /** Ring, once. */
+    ring(): Promise<void>;
+    /** End it, whatever state it is in. */
+    hangUp(): void;
+    /** The page of the call has seen its end. */
+    noteEnd(): void;
+    /**
+     * Leave without a word; a call goes on for the time that the server allows.
+     * @returns {Promise<void>} of the moment at which the connection is gone
+     */
+    close(): Promise<void>;
+    /**
+     * Wait for one of these states, or for the end.
+     * @param {...GuestCallState} states
+     * @returns {Promise<GuestCallState>} the state that it then has: one of these, "over", or the present one if it was
+     *   closed
+     */
+    until(...states: GuestCallState[]): Promise<GuestCallState>;
+    /** @private @param {string} token */
+    private _dial;
+    /** @private @param {Frame} frame */
+    private _heard;
+    /** @private @param {Frame} frame */
+    private _welcomed;
+    /** @private @param {Frame} frame */
+    private _answered;
+    /** @private @param {string} reason */
+    private _end;
+    /** @private */
+    private _leave;
+    /** @private @param {GuestCallState} state */
+    private _become;
+    #private;
+}
+export type Frame = import("./types.js").Frame;
+export type GuestCallEvents = import("./types.js").GuestCallEvents;
+export type GuestCallOptions = import("./types.js").GuestCallOptions;
+export type GuestCallState = import("./types.js").GuestCallState;
+import { Teller } from "./teller.js";
