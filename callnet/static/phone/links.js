@@ -18,7 +18,7 @@ const OPEN = { from: "09:00", to: "17:00" };
 /** @typedef {import("../client/types.js").RingingLink} RingingLink */
 
 /** Where a link leads. @param {RingingLink} link */
-export function addressOf({ url_secret: secret }) {
+function addressOf({ secret }) {
   return `${location.origin}/guest#${secret}`;
 }
 
@@ -129,7 +129,7 @@ export function linkForm(link, words, doings) {
     type: "text",
     class: "field",
     id: "link-name",
-    maxlength: "64",
+    maxlength: "50",
     autocomplete: "off",
     enterkeyhint: "done",
     value: link?.name ?? "",

@@ -4,6 +4,7 @@
 
 import { Account, ERROR } from "../client/account.js";
 import { Device } from "../client/device.js";
+import { isGuest } from "../client/guest.js";
 import { AutoAnswer } from "./auto_answer.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";
@@ -500,7 +501,7 @@ export class Phone {
     if (!isMeant) return;
     const name = this.nameOf(call.from_phone, call.from_name);
     const ended = ({ over: { incoming } }) => incoming[call.reason] ?? incoming.cancelled;
-    this.say((words) => ended(words)({ name: marked(name, call.guest, words) }));
+    this.say((words) => ended(words)({ name: marked(name, isGuest(call.from_phone), words) }));
   }
 
   /** Keep nothing of a device that has logged out. */

@@ -110,7 +110,8 @@ export class RingingLinks {
   }
 
   _change(change) {
-    const own = { [ERROR.DEVICE]: ({ links }) => links.denied };
+    // Whatever else there is to be wrong the form does not let anybody say.
+    const own = { [ERROR.DEVICE]: ({ links }) => links.denied, [ERROR.DATA]: ({ links }) => links.full };
     return this.#phone.changeLinks(change, (error) => own[error.code] ?? sentenceOf(error));
   }
 

@@ -158,7 +158,7 @@ export class Waking {
     if (call === this.#shown || this.stateOf(account) !== "on") return;
     this.#shown = call;
     if (call === "") return;
-    const caller = { from_phone: ringing.peer.phone, from_name: name, guest: ringing.isGuest };
+    const caller = { from_phone: ringing.peer.phone, from_name: name };
     registration.active?.postMessage({ event: "wake", phone, device_id: deviceId, call, ...caller });
   }
 
@@ -201,7 +201,7 @@ export function deviceThatRings() {
   return browser.get("rings");
 }
 
-/** The call of the last message: `{call, from_phone, from_name, guest, reason}`, the last if it rings no more; or null. */
+/** The call of the last message: `{call, from_phone, from_name, reason}`, the last if it rings no more; or null. */
 export async function lastCall() {
   try {
     const found = await (await caches.open(PLACE)).match("/call");

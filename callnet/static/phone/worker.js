@@ -10,6 +10,8 @@ const PHOTOS = "callnet.photos";
 const ICON = "/static/phone/icon-192.png";
 /** Where the browser has forgotten what the pages left, the name stands alone. */
 const WORDLESS = { ringing: "{name}", missed: "{name}", guest: "{name}", actions: {} };
+/** The beginning of the phone of somebody who has come by a link. */
+const GUEST = "guest:";
 const VIBRATION = [600, 400, 600, 400, 600, 1_400, 600, 400, 600, 400, 600];
 /** Milliseconds before each try to tell the server something. */
 const PAUSES = [0, 1_000, 3_000];
@@ -67,7 +69,7 @@ async function hear(told) {
   if ((message.event === "wake" && (await isShown(message))) || (await ringsInPage(message))) return;
   const texts = { ...WORDLESS, ...(await kept(PLACE, "/words")) };
   const given = message.from_name || message.from_phone;
-  const name = message.guest ? texts.guest.replace("{name}", () => given) : given;
+  const name = message.from_phone.startsWith(GUEST) ? texts.guest.replace("{name}", () => given) : given;
   const say = (text) => text.replace("{name}", () => name);
   const photo = await kept(PHOTOS, `/contacts/photo/${encodeURIComponent(message.from_phone)}`);
   const common = { tag: message.call, icon: photo?.url ?? ICON, lang: texts.lang, dir: texts.dir, data: message };
