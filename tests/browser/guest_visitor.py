@@ -1,0 +1,31 @@
+"""A guest at the page that a link that rings opens."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from playwright.sync_api import Browser
+
+from tests.browser.phone_visitor import PhoneVisitor
+from tests.browser.stage import Stage
+
+PATH: Final = "/guest"
+
+
+class GuestVisitor(PhoneVisitor):
+    """One tab with the page of guests. Its scenes are called as those of the phone."""
+
+    def follow(self, link: str) -> None:
+        """Open a link."""
+        self.page.goto(link, wait_until="domcontentloaded")
+        self.await_scene("door")
+
+    def ring(self, name: str) -> None:
+        """Give a name, and ring."""
+        self.page.fill("#name", name)
+        self.press("ring-now")
+
+
+def guest(stage: Stage, browser: Browser, language: str = "en-US", **options: Any) -> GuestVisitor:
+    """A guest in a profile of their own."""
+    return stage.add(GuestVisitor(stage.profile(browser, language, **options).new_page(), stage.site_url))
