@@ -100,7 +100,7 @@ test-unit: $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
 
 # Lanes of about equal length.
-LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
+LOOKS = $(addprefix tests.browser.,test_dashboard test_guest_screens test_phone_screens test_screens test_verification)
 BROWSER = $(filter-out $(LOOKS),$(subst /,.,$(basename $(wildcard tests/browser/test_*.py))))
 PHONE = $(filter $(addprefix tests.browser.test_,auto% call_w% firefox languages look page% phone% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
@@ -115,7 +115,7 @@ test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
 screens: test-packages $(DEVELOPMENT) $(MANUAL)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_guest_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
 
 schemas: $(INSTALLED)
 	@$(BIN)/python -m tools.handbook.reference
