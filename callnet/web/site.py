@@ -1,4 +1,4 @@
-"""The TLS site: the phone, the page, the page of guests and their files, the page's room socket, and the two services of devices.
+"""The TLS site: the pages and their files, the call page's room socket, and the two services of devices.
 
 Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
 page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its

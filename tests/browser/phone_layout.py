@@ -1,4 +1,6 @@
-"""Checks the web phone and the page of guests as an eye would: all is whole, in view or scrollable to, and nothing covers the main parts."""
+"""Checks the phone and the page of guests as an eye would: all is whole, in view or scrollable to, and nothing covers the
+main parts.
+"""
 
 from __future__ import annotations
 

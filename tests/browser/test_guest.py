@@ -61,7 +61,7 @@ class GuestTests(GuestCase):
     settings = "calls.ring_time = 600"
 
     def test_call(self) -> Deferred[None]:
-        """A link made by remote control rings; the owner sees who it says it is, and that it is a guest; both see each other."""
+        """A link made by remote control rings; the owner sees that it is a guest; then both see each other."""
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(Camera.RED))
@@ -118,7 +118,7 @@ class GuestTests(GuestCase):
         return self.play(story)
 
     def test_owner_hangs_up(self) -> Deferred[None]:
-        """A guest whose call was ended reads so, and so does one who was declined. A page that is closed rings no more."""
+        """A guest reads that the call was ended, or declined. A page that is closed rings no more."""
 
         def story(stage: Stage) -> None:
             alice, visitor, _ = self.begin(stage)
@@ -224,7 +224,7 @@ class NobodyTests(GuestCase):
     settings = "calls.ring_time = 1"
 
     def test_nobody_answers(self) -> Deferred[None]:
-        """Who is not answered reads so, and may try again: whether the link rings, is switched off, or is none at all."""
+        """A guest whom nobody answers reads so, whether the link rings, is switched off, or is none at all."""
 
         def story(stage: Stage) -> None:
             alice, visitor, link = self.begin(stage)

@@ -1,5 +1,7 @@
-"""Links that ring on every screen and in four languages: the page of guests, and what the phone shows of both. Nothing is
-cut, what matters most is in view, and axe-core finds nothing that keeps anybody out. See :mod:`tests.browser.test_phone_screens`.
+"""Links that ring on every screen and in four languages: the page of guests, and what the phone shows of both.
+
+As in :mod:`tests.browser.test_phone_screens`, nothing is cut, what matters most is in view, and axe-core finds nothing
+that keeps anybody out.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class GuestScreenTests(OwnDaemonCase):
         return f"{self.daemon.site_url}{PATH}#{made.secret}"
 
     def test_scenes(self) -> Deferred[None]:
-        """Whatever the page of guests shows is whole and in view, or can be scrolled to, and so are the phone's links."""
+        """All that the page of guests shows is whole and in view, or can be scrolled to, and so are the phone's links."""
 
         def story(stage: Stage) -> None:
             photographer = Photographer(faults, OTHERS, languages=LANGUAGES)
@@ -98,7 +100,7 @@ class GuestScreenTests(OwnDaemonCase):
         photographer.take(owner, "0 link shown")
         owner.page.click('#links [data-key^="link-change"]')
         photographer.take(owner, "0 link changed")
-        owner.page.click('#links form .plain')
+        owner.page.click("#links form .plain")
         owner.page.click("#links .line:first-child .quiet")
         owner.page.click('#links [data-key^="link-remove"]')
         photographer.take(owner, "link about to be removed", on_sheet=False)
