@@ -1,5 +1,5 @@
-"""Checks the phone and the page of guests as an eye would: all is whole, in view or scrollable to, and nothing covers the
-main parts.
+"""Checks phone and guest page as an eye would: all is whole, in view or scrollable to, and nothing covers the main
+parts.
 """
 
 from __future__ import annotations

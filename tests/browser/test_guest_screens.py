@@ -47,7 +47,7 @@ class GuestScreenTests(OwnDaemonCase):
         return f"{self.daemon.site_url}{PATH}#{made.secret}"
 
     def test_scenes(self) -> Deferred[None]:
-        """All that the page of guests shows is whole and in view, or can be scrolled to, and so are the phone's links."""
+        """The page of guests and the phone's links are whole and in view, or can be scrolled to, in each language."""
 
         def story(stage: Stage) -> None:
             photographer = Photographer(faults, OTHERS, languages=LANGUAGES)
