@@ -46,6 +46,22 @@ LISTED_MAX: Final = 100
 PUSH_TARGET_MAX: Final = 2048
 """The longest text by which a device says how it is woken, in characters."""
 
+LINK_NAME_MAX: Final = 64
+"""The longest name of a link that rings, in characters."""
+
+LINKS_MAX: Final = 20
+"""The most links that ring a phone."""
+
+GUEST: Final = "guest:"
+"""The beginning of a guest's phone, which the id of its link and digits of its own follow. No account has such a phone.
+Its device id is the name that the guest has typed."""
+
+LINK_ID_LENGTH: Final = 12
+"""The hex digits in the id of a link."""
+
+is_guest: Final = re.compile(GUEST).match
+"""Tells whether a phone is that of a guest, by a match or ``None``: a call asks this, and a function would cost more."""
+
 EVERY_DEVICE: Final = "*"
 """The device id that rings all devices of a phone (protocol §2.1)."""
 
@@ -65,6 +81,8 @@ class Topic(StrEnum):
     SETTINGS = "settings"
     HISTORY = "history"
     DEVICES = "devices"
+    LINKS = "links"
+    """Its links that ring."""
 
 
 class DeviceAddress(NamedTuple):
@@ -98,6 +116,16 @@ def alias_of(secret: RoomId, number: int) -> RoomId:
 def is_room_id(text: str) -> bool:
     """Tell whether ``text`` is well formed as the room id of a call."""
     return _ROOM_ID.fullmatch(text) is not None
+
+
+def guest_phone(link_id: str) -> str:
+    """Draw the phone of a guest that came by a link."""
+    return f"{GUEST}{link_id}{secrets.token_hex(6)}"
+
+
+def phone_of_link(phone: str) -> str:
+    """The part of a guest's phone that all guests of its link have in common."""
+    return phone[: len(GUEST) + LINK_ID_LENGTH]
 
 
 def has_control_characters(text: str) -> bool:

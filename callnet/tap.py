@@ -47,7 +47,7 @@ from callnet.ops.lag import Lag
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
 from callnet.ops.metrics import Observed, of_log
-from callnet.ops.rate_limits import LoginLimits, PairingLimits
+from callnet.ops.rate_limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.ops.readiness import Question, Readiness, Remembered
 from callnet.ops.signals import on_another_stop, stop_as_told
 from callnet.ops.startup_banner import greeting
@@ -198,7 +198,8 @@ def _compose_node(
     cluster = _cluster(settings, reactor)
     identities = basis.identities
     tokens = identities.tokens
-    owners = compose_owners(settings, reactor, identities, database, threads.run)
+    guest_limits = GuestLimits(settings.limits, cluster.limits)
+    owners = compose_owners(settings, reactor, identities, database, threads.run, guest_limits.may_ring)
     rooms = RoomManager(
         cluster.store,
         cluster.bus,
@@ -222,6 +223,7 @@ def _compose_node(
         owners.accounts.used,
         settings.sockets,
         budget,
+        owners.links.guest,
     )
     people = compose_people(
         settings,
@@ -249,6 +251,8 @@ def _compose_node(
         IceOffers(ice, tokens),
         login_limits,
         pairing_limits,
+        owners.links,
+        guest_limits,
     )
     accounts = HostGuard(api.resource(), settings.accounts.hosts, settings.signaling)
     room = RoomSocketFactory(rooms, reactor, settings.limits, ice, settings.sockets, budget)
@@ -271,6 +275,7 @@ def _compose_node(
         owners.accounts,
         people.profiles,
         people.pairings,
+        owners.links,
         ice,
         basis.tls,
         deliveries,
@@ -289,7 +294,8 @@ def _compose_node(
     live = LiveSettings(
         settings,
         [
-            *(signaling.changed, room.changed, ice.changed, login_limits.changed, pairing_limits.changed),
+            *(signaling.changed, room.changed, ice.changed),
+            *(login_limits.changed, pairing_limits.changed, guest_limits.changed),
             *(each.changed for each in sites),
         ],
     )

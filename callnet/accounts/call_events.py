@@ -18,7 +18,7 @@ from callnet.accounts.past_calls import sides
 from callnet.calls.records import CallRecord, Over, is_over
 from callnet.config.schema import WebhookEvent
 from callnet.frames.webhooks import CallAnswered, CallEnded, CallMissed, CallStarted, Party
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import DeviceAddress, RoomId, is_guest
 from callnet.storage.history import PastCall
 from callnet.storage.outbox import OutboxEvent, SqlOutbox
 
@@ -32,7 +32,7 @@ def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[Outb
         kind: WebhookEvent = event.__struct_config__.tag  # type: ignore[assignment]
         if kind in told:
             body = msgspec.json.encode(event)
-            is_unreached = isinstance(event, CallMissed) and not event.rang
+            is_unreached = isinstance(event, CallMissed) and not event.rang and not event.guest
             unreached = _missed(call) if is_unreached and is_over(call) else None
             yield OutboxEvent(event.id, kind, event.at, body, event.caller.phone, event.called.phone, unreached)
 
@@ -40,11 +40,12 @@ def events_of(call: CallRecord, told: Collection[WebhookEvent]) -> Iterator[Outb
 def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEnded | CallMissed]:
     room, name = call.room, _derived(call.room, "call")
     caller, asked = _party(call.caller), _party(call.target)
+    guest = is_guest(call.caller.phone) is not None
     answer = call.answer
     called = asked if answer is None else _party(answer.callee)
     if call.targets:
         at = call.placed_at
-        yield CallStarted(id=_derived(room, "call_started"), at=at, call=name, caller=caller, called=asked)
+        yield CallStarted(id=_derived(room, "call_started"), at=at, call=name, caller=caller, called=asked, guest=guest)
     if answer is not None:
         yield CallAnswered(
             id=_derived(room, "call_answered"),
@@ -52,6 +53,7 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
             call=name,
             caller=caller,
             called=called,
+            guest=guest,
             auto_answer=answer.by_itself,
         )
     if not is_over(call):
@@ -64,6 +66,7 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
             call=name,
             caller=caller,
             called=called,
+            guest=guest,
             started_at=call.placed_at,
             answered_at=None if answer is None else answer.since,
             reason=end.reason.value,
@@ -76,8 +79,9 @@ def _events_of(call: CallRecord) -> Iterator[CallStarted | CallAnswered | CallEn
             call=name,
             caller=caller,
             called=Party(missed.phone, missed.device_id),
+            guest=guest,
             started_at=call.placed_at,
-            rang=missed.rang,
+            rang=bool(call.targets),
         )
 
 

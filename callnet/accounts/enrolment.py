@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from callnet.errors import DataInvalid, DeviceInvalid, PhoneInvalid, StartError
-from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_plain_text
+from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_guest, is_plain_text
 
 _SECRET_BYTES: Final = 24
 """The size of a device's secret, in random bytes."""
@@ -77,8 +77,8 @@ def require_plain_text(text: str, longest: int, field: str) -> None:
 
 
 def is_well_formed_phone(text: str) -> bool:
-    """Return whether ``text`` may be a phone number under any rule."""
-    return text != "" and is_plain_text(text, PHONE_MAX)
+    """Return whether ``text`` may be a phone number under any rule. Guests have phones, but no numbers."""
+    return text != "" and is_plain_text(text, PHONE_MAX) and not is_guest(text)
 
 
 def _read_number(text: str) -> str | None:

@@ -14,6 +14,7 @@ from callnet.accounts.past_calls import sides
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.records import CallRecord, Over
 from callnet.errors import Unavailable
+from callnet.model import is_guest
 from callnet.storage.history import SqlHistory
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns
@@ -80,7 +81,7 @@ class Historian:
                 self._events.put_back(noticed)
                 raise
         while ended := await self._ended.take(AT_ONCE):
-            calls = [one.call for one in ended]
+            calls = [one.call for one in ended if not _rang_in_vain(one.call)]
             if self._days:
                 await _written("the history", calls, self._write_histories)
             await _written("webhook events of ended calls", calls, self._events.write)
@@ -93,6 +94,11 @@ class Historian:
 
     def _write_histories(self, calls: Sequence[CallRecord[Over]]) -> Deferred[None]:
         return self._history.write([sides(call) for call in calls], self._now())
+
+
+def _rang_in_vain(call: CallRecord) -> bool:
+    """Return whether a guest called nobody: neither its link nor it is known."""
+    return call.target.phone == call.caller.phone and is_guest(call.caller.phone) is not None
 
 
 async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]], Deferred[None]]) -> None:

@@ -11,7 +11,7 @@ from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
 from callnet.calls.records import Active, CallRecord, Over
 from callnet.errors import DataInvalid
-from callnet.model import EVERY_CALL, Reason, RoomId, is_room_id
+from callnet.model import EVERY_CALL, Reason, RoomId, is_guest, is_room_id
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory
 from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 
@@ -36,6 +36,8 @@ class PastCallRow(Struct, frozen=True):
     outcome: Annotated[str, one_of(("answered", "missed", *Reason))]
     auto_answer: bool
     """The called device answered automatically."""
+    guest: bool
+    """The caller was a guest: ``peer_device_id`` is the name that it gave, and nobody can call it back."""
 
 
 class PastCallPage(Struct, frozen=True, omit_defaults=True):
@@ -105,13 +107,14 @@ def row_of(call: PastCall) -> PastCallRow:
         call.ended_at,
         call.outcome,
         call.auto_answered,
+        is_guest(call.peer.phone) is not None,
     )
 
 
 def sides(call: CallRecord[Over]) -> Sides:
     """Both sides of an ended call.
 
-    An unanswered ring was missed, and so was a call that found every device busy or offline.
+    The phone that a guest calls is to be told in any case: it has the link. An unanswered ring was missed, and so was a call that found every device busy or offline.
     """
     end = call.state
     answer = end.was if isinstance(end.was, Active) else None
@@ -146,6 +149,6 @@ def sides(call: CallRecord[Over]) -> Sides:
             *common,
             came_in,
             by_itself,
-            rang=bool(call.targets),
+            rang=bool(call.targets) or is_guest(call.caller.phone) is not None,
         ),
     )

@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls.ports import IPreferences
-from callnet.calls.preferences import ANYONE, PLAIN, UNREADABLE, Policy, Preferences
+from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences
 from callnet.errors import Unavailable
+from callnet.model import is_guest
 from callnet.storage.preferences import SqlPreferences
 from callnet.util.deferreds import Ready, Soon, or_else
 from callnet.util.logger import Logger
@@ -70,7 +71,9 @@ class KnownPreferences:
         self._receivers.append(changed)
 
     def policy_of(self, phone: str) -> Soon[Policy]:
-        """See :meth:`IPreferences.policy_of`."""
+        """See :meth:`IPreferences.policy_of`. Nobody calls a guest."""
+        if is_guest(phone):
+            return Ready(NOBODY)
         known = self._known.get(phone) or self._in_use.get(phone)
         if known is not None:
             return Ready(known.policy)
@@ -80,6 +83,8 @@ class KnownPreferences:
 
     def of(self, phone: str) -> Soon[Preferences]:
         """See :meth:`IPreferences.of`."""
+        if is_guest(phone):
+            return Ready(UNREADABLE)
         known = self._known_of(phone)
         return self._ask(phone) if known is None else Ready(known)
 

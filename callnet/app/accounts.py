@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 from typing import Final
@@ -18,7 +18,9 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.guests import GuestTokens
 from callnet.accounts.history import Historian
+from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import OPEN_MAX, Pairings
@@ -44,6 +46,7 @@ from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
+from callnet.storage.links import SqlLinks
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.pairing import SqlPairings
@@ -89,6 +92,7 @@ class Owners(Struct, frozen=True):
     waker: Waker
     outbox: SqlOutbox
     events: CallEvents
+    links: Links
 
 
 class People(Struct, frozen=True):
@@ -112,9 +116,17 @@ class People(Struct, frozen=True):
 
 
 def compose_owners(
-    settings: Settings, reactor: IPeopleReactor, identities: Identities, database: Database, run: Run
+    settings: Settings,
+    reactor: IPeopleReactor,
+    identities: Identities,
+    database: Database,
+    run: Run,
+    may_ring: Callable[[str | None, str, str | None], Awaitable[bool]],
 ) -> Owners:
-    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
+    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it.
+
+    :param may_ring: see :class:`callnet.accounts.links.Links`.
+    """
     now = identities.tokens.now
     contacts_only = settings.accounts.who_may_call == "contacts"
     told = settings.webhooks.wanted
@@ -140,6 +152,7 @@ def compose_owners(
         Waker(registrations, ways, tickets, reactor, now),
         outbox,
         CallEvents(outbox, told, now),
+        Links(SqlLinks(database, run), identities.tokens, GuestTokens(identities.tokens), may_ring),
     )
 
 

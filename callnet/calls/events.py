@@ -82,6 +82,10 @@ class Place(Event, frozen=True):
         return (self.caller.phone, self.target.phone)
 
 
+class PlaceAsGuest(Place, frozen=True):
+    """... and is a guest (§1). ``target``: all of the link's owner's phone, or of its own if it is to ring in vain."""
+
+
 class _FrameEvent(_RoomDeviceEvent, frozen=True):
     """A frame of ``device``, sent on the connection of ``generation``."""
 

@@ -43,7 +43,7 @@ def place(tx: Transaction, event: events.Place) -> Outcome | Rings:
     if event.target == event.caller:
         return Failed(event.target, Reason.SELF)
     own = tx.call_of(event.caller, caller)
-    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), events.Place](tx, own, event)
+    outcome: Outcome | Rings = TABLE[NoneType if own is None else type(own.state), type(event)](tx, own, event)
     return outcome
 
 
@@ -69,6 +69,9 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (NoneType, events.Place): transitions.free_calls,
     (Ringing, events.Place): transitions.ringing_calls,
     (Active, events.Place): transitions.active_calls,
+    (NoneType, events.PlaceAsGuest): transitions.free_guest_calls,
+    (Ringing, events.PlaceAsGuest): transitions.ringing_guest_calls,
+    (Active, events.PlaceAsGuest): transitions.active_guest_calls,
     (NoneType, events.Accept): transitions.unknown_accepted,
     (Ringing, events.Accept): transitions.ringing_accepted,
     (Active, events.Accept): transitions.answered_accepted,
@@ -125,7 +128,7 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
     (state, event): reason
     for state, ignored, reason in (
         (Over, (events.Refuse, events.HangUp, events.GaveUp), "It is over for its sender too."),
-        (Over, (events.Place, events.Cancel, *_OF_PARTIES), "Nobody is in a call that is over."),
+        (Over, (events.Place, events.PlaceAsGuest, events.Cancel, *_OF_PARTIES), "Nobody is in a call that is over."),
         (Over, (events.CallDue,), "The store forgets it."),
         (Over, _WHILE_LIVE, "It ended in the meantime."),
         (NoneType, (events.CallDue, *_OF_PARTIES, *_WHILE_LIVE), "There is no such call, or not any more."),

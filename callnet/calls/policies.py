@@ -93,7 +93,7 @@ class WakeMessage(Struct, frozen=True):
     """The room id by which the device knows the call. Whoever has it may enter, so it must not leave this server."""
     from_phone: str
     from_name: str
-    """The owner's name for the caller; may be empty."""
+    """The owner's name for the caller, or a guest's own; may be empty."""
     lasts: float
     """Seconds of ringing that are left, or would be."""
     ended: Reason | None = None
@@ -156,10 +156,9 @@ class WakeRequests:
             await self._tell(device, await self._message(call, device, ending_reason(call, device)))
 
     async def _message(self, call: CallRecord, device: DeviceAddress, ended: Reason | None) -> WakeMessage:
-        phone = call.caller.phone
-        name = (await self._preferences.of(device.phone)).name_of(phone)
+        name = (await self._preferences.of(device.phone)).name_of_caller(call.caller)
         lasts = max(call.placed_at + self._settings.ring_time - self._store.now(), 0.0)
-        return WakeMessage(call.room_for(device), phone, name, lasts, ended)
+        return WakeMessage(call.room_for(device), call.caller.phone, name, lasts, ended)
 
     async def refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:
         """Refuse the call that rings a device, and return whether that was done.

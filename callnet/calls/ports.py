@@ -105,6 +105,23 @@ class CallLimits(Protocol):
         """Count a connection closed for a newer one of its device."""
 
 
+class GuestLink(Protocol):
+    """The link that a guest uses, if it is one."""
+
+    @property
+    def address(self) -> DeviceAddress:
+        """The guest."""
+
+    async def owner(self) -> str | None:
+        """The phone that the link rings now, with one more call counted; ``None``: it is to ring in vain.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+
+    def told(self, outcome: Outcome) -> None:
+        """Note that the guest was told the outcome of its call."""
+
+
 class Servers(Protocol):
     """The ICE servers of clients (docs/turn.md), as they are offered to a site."""
 

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from callnet.model import DeviceAddress, is_guest
+
 TIME_ZONE_MAX: Final = 64
 """The maximum length of a time zone's name, in characters."""
 _STEADY: Final = 15 * 60
@@ -128,9 +130,12 @@ class Policy(Struct, frozen=True, gc=False, array_like=True):
 
     def allows(self, phone: str, date: float) -> bool:
         """Return whether a phone may call at a date, in seconds since 1970."""
-        is_quiet = date < (self.quiet_until or 0.0) or (self.quiet is not None and self.quiet.cover(date))
         rings_through = self.exceptions is not None and phone in self.exceptions.rings_through
-        return self.admits(phone) and (not is_quiet or rings_through)
+        return self.admits(phone) and (rings_through or not self.is_quiet(date))
+
+    def is_quiet(self, date: float) -> bool:
+        """Return whether there are quiet hours at a date, in seconds since 1970."""
+        return date < (self.quiet_until or 0.0) or (self.quiet is not None and self.quiet.cover(date))
 
     def allows_again(self, phone: str) -> bool:
         """Return whether a second call of a phone rings at any time."""
@@ -157,11 +162,16 @@ class Preferences(Struct, frozen=True, weakref=True):
     auto_answer: frozenset[str] = frozenset()
     """Phones whose calls its devices may answer automatically."""
     names: bytes = b""
-    """Names of other phones, as JSON: there is one copy for each connected device."""
+    """Names of other phones, as JSON: there is one copy for each connected device. A link has the phone that its guests
+    have in common (:func:`callnet.model.phone_of_link`)."""
 
     def name_of(self, phone: str) -> str:
         """The owner's name for a phone, or the empty string."""
         return _decode(self.names).get(phone, "") if self.names else ""
+
+    def name_of_caller(self, caller: DeviceAddress) -> str:
+        """The name of a caller: what a guest calls itself, or the owner's name for the phone, or the empty string."""
+        return caller.device_id if is_guest(caller.phone) else self.name_of(caller.phone)
 
 
 PLAIN: Final = Preferences()

@@ -306,6 +306,10 @@ class Records(Struct, frozen=True):
             return True
         return self.policy_of(device).allows_again(phone) and self._is_second(phone, device.address.phone, date)
 
+    def is_quiet(self, device: DeviceRecord, date: float) -> bool:
+        """Return whether the phone of a device has quiet hours at a date."""
+        return device.policy != ANYONE and self.policy_of(device).is_quiet(date)
+
     def _is_second(self, phone: str, target: str, date: float) -> bool:
         return any(
             one.phone == phone and SECOND_CALL_AFTER < date - one.date <= SECOND_CALL_WITHIN

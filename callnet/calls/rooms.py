@@ -214,7 +214,14 @@ class RoomManager:
 
     # Requests of devices
 
-    def call(self, session: DeviceSession, target: DeviceAddress, respond: Respond, read_at: float) -> Waits:
+    def call(
+        self,
+        session: DeviceSession,
+        target: DeviceAddress,
+        respond: Respond,
+        read_at: float,
+        kind: type[events.Place] = events.Place,
+    ) -> Waits:
         """Place a call, in its caller's turn. ``respond`` is called once with its outcome, now or when it is known.
 
         If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or only briefly.
@@ -231,7 +238,7 @@ class RoomManager:
         said = self._retries.kept_for(caller) if self._retries.kept else ()
         secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # a device that rings alone has no alias
         date = self.date_of(self.now())
-        event = events.Place(caller, target, room, session.generation, date, session.extended, said, secret)
+        event = kind(caller, target, room, session.generation, date, session.extended, said, secret)
         self._waiters.waiting[room] = respond
         if caller in self._waiters.offline and target != caller:
             self._waiters.withdraw(caller)
@@ -333,7 +340,8 @@ class RoomManager:
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         """Ring a call once more if no rung device could be notified; end it after the second time."""
         for call in changes.calls:
-            if isinstance(call.state, Ringing) and set(addresses).issuperset(call.state.devices):
+            state = call.state
+            if isinstance(state, Ringing) and state.devices and set(addresses).issuperset(state.devices):
                 if call.version == 1:
                     Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_ringing)
                 else:

@@ -46,6 +46,7 @@ def decide(records: Records, event: events.Event, now: float, settings: CallSett
 
 _MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
     events.Place: place,
+    events.PlaceAsGuest: place,
     events.Cancel: of_device,
     events.Pulled: of_device,
     events.RefusedByTicket: refuse_by_ticket,

@@ -22,7 +22,7 @@ from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base
 from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
-from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId
+from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, phone_of_link
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -65,6 +65,7 @@ class Session:
     """Frames of unknown types count as bad. If not, only the first on a connection is answered."""
     extended: ClassVar[bool] = False
     call_waiting = False
+    _encode: Any = staticmethod(base.encode)
 
     __slots__ = (
         "_aliases",
@@ -208,7 +209,7 @@ class Session:
         else:
             is_over = not isinstance(message, base.CallSuccess)
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
-            self._peer.send(base.encode(message))
+            self._peer.send(self._encode(message))
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
         """Report the outcome of the device's own call.
@@ -226,7 +227,7 @@ class Session:
         elif not isinstance(message, base.CallFailed):
             room = self._aliases.get(message.room_id, message.room_id)
             self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
-        self._peer.send(base.encode(replace(message, id=asked) if asked else message))
+        self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
@@ -256,12 +257,15 @@ class Session:
 
     def _send(self, message: base.Frame, asked: str = "") -> None:
         """Send a message; an answer to a request with its id, if it has one."""
-        self._peer.send(base.encode(replace(message, id=asked) if asked else message))
+        self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
     def _ring(self, called: base.Called, call: CallRecord) -> None:
         """Ring the device with the owner's settings for this caller, and tell an extended caller."""
         wanted, phone = self.preferences, called.from_phone
-        if wanted is not PLAIN:
+        if is_guest(phone):
+            link_name = wanted.name_of(phone_of_link(phone))
+            called = replace(called, from_name=called.from_device_id, guest=True, link_name=link_name)
+        elif wanted is not PLAIN:
             called = replace(called, from_name=wanted.name_of(phone), auto_answer=phone in wanted.auto_answer)
         self._peer.send(base.encode_called(called))
         if call.placed_at * 1000 >= self.generation:  # otherwise it was ringing before the device connected

@@ -10,7 +10,7 @@ from msgspec import Struct
 from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
 from callnet.calls.transaction import first_party, has_pulled, other_in
 from callnet.frames import base
-from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
+from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn, is_guest
 
 _TO_OTHERS = {
     Reason.REFUSED: Reason.REFUSED_ELSEWHERE,
@@ -81,6 +81,8 @@ def notification_for(
     room = call.room_for(device) if call.aliases else call.room
     if isinstance(state, Ringing):
         rings_until = call.placed_at + ring_time
+        if device not in state.devices and device in call.targets and is_guest(call.caller.phone):
+            return base.CallingBeHangup(*call.caller, room, Reason.REPLACED)
         if device not in state.devices or now >= rings_until:
             return None
         left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)

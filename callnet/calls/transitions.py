@@ -15,11 +15,32 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.preferences import SECOND_CALL_WITHIN
-from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, DeviceRecord, Over, Ringing, S, TurnedAway
+from callnet.calls.records import (
+    TURNED_AWAY_MAX,
+    Active,
+    CallRecord,
+    CallState,
+    DeviceRecord,
+    Over,
+    Ringing,
+    S,
+    TurnedAway,
+)
 from callnet.calls.telling import began_at, ending_reason
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, other_party, without
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, alias_of
+from callnet.model import (
+    EVERY_DEVICE,
+    Accepted,
+    DeviceAddress,
+    Failed,
+    Outcome,
+    Reason,
+    RoomId,
+    Withdrawn,
+    alias_of,
+    is_guest,
+)
 
 _address: Final = attrgetter("address")
 _connected: Final = attrgetter("connected")
@@ -112,14 +133,30 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
         device = tx.device(target)
         if device is None or not tx.records.may_ring(event.caller.phone, device, event.date):
             return Reason.OFFLINE
-        if tx.call_of(target, device) is not None:
+        call = tx.call_of(target, device)
+        if call is not None and not _makes_way(tx, call, target):
             return Reason.BUSY
         return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
     others = (device for device in tx.devices_of(target.phone) if device.address != event.caller)
     allowed = (device for device in others if tx.records.may_ring(event.caller.phone, device, event.date))
     there = [device for device in allowed if device.connected or device.can_be_woken]
-    free = [device for device in there if tx.call_of(device.address, device) is None]
+    free = [device for device in there if _is_free(tx, device)]
     return free or (Reason.BUSY if there else Reason.OFFLINE)
+
+
+def _is_free(tx: Transaction, device: DeviceRecord) -> bool:
+    """Return whether a device is in no call, or leaves the one of a guest."""
+    call = tx.call_of(device.address, device)
+    return call is None or _makes_way(tx, call, device.address)
+
+
+def _makes_way(tx: Transaction, call: CallRecord, device: DeviceAddress) -> bool:
+    """Have a device that a guest rings ring for somebody else. The guest's call goes on: it is not told who is there."""
+    state: CallState = call.state
+    if not isinstance(state, Ringing) or not is_guest(call.caller.phone):
+        return False
+    tx.put_call(call, replace(state, devices=without(state.devices, device)), device)
+    return True
 
 
 def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | Rings:
@@ -183,6 +220,37 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
     tx.put_call(call, call.state, *addresses, extended=speak, aliases=tuple(aliases), woken=tuple(asleep))
     tx.put_in(room, rung if caller is None else (caller, *rung))
     return Rings(room)
+
+
+# A guest calls, by a link (§1)
+
+
+def free_guest_calls(tx: Transaction, _: None, event: events.PlaceAsGuest) -> Failed | Rings:
+    """RINGING: ``called`` to the free devices, of which there may be none; or ``call_failed`` ``busy`` to the guest."""
+    there = [
+        device
+        for device in tx.devices_of(event.target.phone)
+        if device.address != event.caller
+        and (device.connected or device.can_be_woken)
+        and not tx.records.is_quiet(device, event.date)
+    ]
+    calls = [tx.call_of(device.address, device) for device in there]
+    free = [device for device, call in zip(there, calls, strict=True) if call is None]
+    rings_for_guest = any(isinstance(call.state, Ringing) and is_guest(call.caller.phone) for call in calls if call)
+    if rings_for_guest or (there and not free):
+        return Failed(event.target, Reason.BUSY)
+    return _ring(tx, free, event)
+
+
+def ringing_guest_calls(tx: Transaction, call: CallRecord[Ringing], event: events.PlaceAsGuest) -> Withdrawn:
+    """Nothing: it goes on ringing."""
+    return Withdrawn()
+
+
+def active_guest_calls(tx: Transaction, call: CallRecord[Active], event: events.PlaceAsGuest) -> Failed | Rings:
+    """OVER ``replaced``, and the new call begins."""
+    _go_on_to_another(tx, call, event)
+    return free_guest_calls(tx, None, event)
 
 
 def unreached(
@@ -466,13 +534,17 @@ def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.Ra
 
 
 def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: events.Unreachable) -> None:
-    """OVER ``unavailable``: all are told."""
-    if call.version == event.version:
+    """OVER ``unavailable``: all are told. That of a guest goes on, and rings nobody."""
+    if call.version != event.version:
+        return
+    if is_guest(call.caller.phone):
+        tx.put_call(call, replace(call.state, devices=()), *call.state.devices)
+    else:
         tx.end(call, Reason.UNAVAILABLE, *call.parties)
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
-    """The others ring on; if there are none OVER ``offline``."""
+    """The others ring on; if there are none OVER ``offline``, unless a guest calls."""
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and device.connected):
         return
@@ -487,9 +559,11 @@ def _stop_ringing(
     *notified: DeviceAddress,
     by: DeviceAddress | None = None,
 ) -> None:
-    """Let a rung device stop ringing; after the last one the call is over, and the caller is notified."""
+    """Let a rung device stop ringing; after the last one the call is over, and the caller is notified. A guest is not
+    told that nobody is there.
+    """
     others = without(call.state.devices, device)
-    if others:
+    if others or (reason is Reason.OFFLINE and is_guest(call.caller.phone)):
         tx.put_call(call, replace(call.state, devices=others))
     else:
         tx.end(call, reason, call.caller, *notified, by=by)

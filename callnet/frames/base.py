@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.util.schema_hints import DEVICE_ID, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
+from callnet.util.schema_hints import DEVICE_ID, LINK_NAME, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
 
 FAILURES: Final = {
     Reason.INVALID: "the call was not understood",
@@ -131,7 +131,9 @@ class CallFailed(Frame, frozen=True, tag="call_failed"):
 
 
 class Called(Frame, frozen=True, tag="called"):
-    """A device is being rung (§2.2). ``page`` and ``from_name`` may be omitted, and ``from_name`` may be truncated."""
+    """A device is being rung (§2.2). ``page``, ``from_name`` and ``link_name`` may be omitted, and ``from_name`` may be
+    truncated.
+    """
 
     from_phone: Annotated[str, PHONE]
     from_device_id: Annotated[str, DEVICE_ID]
@@ -140,9 +142,13 @@ class Called(Frame, frozen=True, tag="called"):
     """Seconds of ringing left."""
     page: Annotated[str, PAGE] = ""
     from_name: Annotated[str, NAME] = ""
-    """The name of the caller's phone in the contacts of the called phone."""
+    """The name of the caller's phone in the contacts of the called phone, or the one that a guest gives itself."""
     auto_answer: bool = False
     """The owner allows the device to answer this caller automatically."""
+    guest: bool = False
+    """The caller came by a link of the called phone. It has no account and cannot be called back."""
+    link_name: Annotated[str, LINK_NAME] = ""
+    """The name of that link."""
 
 
 class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):
@@ -183,13 +189,15 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 def encode_called(message: Called) -> bytes:
-    """Encode ``called``. If a long address leaves too little room, the page's path is omitted and the caller's name is
-    truncated.
+    """Encode ``called``. If a long address leaves too little room, the page's path and the link's name are omitted and
+    the caller's name is truncated.
     """
     payload = encode(message)
     excess = len(payload) - MESSAGE_BYTES + 1
     if excess <= 0:
         return payload
+    if message.link_name:
+        return encode_called(replace(message, link_name=""))
     name = message.from_name.encode()
     if excess < len(name):
         return encode(replace(message, from_name=name[:-excess].decode(errors="ignore").rstrip()))

@@ -244,12 +244,13 @@ def _id(value: Raw) -> str | None:
 
 
 _MAY_HAVE_ID: Final = {"id": Field(_id, may_be_absent=True)}
+PING_FIELDS: Final = {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID}
 
 
 _FIELDS: Final[Mapping[str, Fields]] = {
     **{tag: fields | _MAY_HAVE_ID for tag, fields in SEED_FIELDS.items()},
     "signal": {"room_id": Field(decode.room), "data": Field(decode.anything), **_MAY_HAVE_ID},
     "pull": {"room_id": Field(decode.room), **_MAY_HAVE_ID},
-    "ping": {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID},
+    "ping": PING_FIELDS,
 }
 EXTENDED: Final[Grammar[ExtendedRequest]] = Grammar(ExtendedRequest, _FIELDS)

@@ -24,6 +24,8 @@ class _CallEvent(_Event, frozen=True, kw_only=True):
     """The same in all events of a call."""
     caller: Party
     called: Party
+    guest: bool
+    """The caller came by a link of the called phone: its device id is the name that it gave."""
 
 
 class CallStarted(_CallEvent, frozen=True, tag="call_started"):

@@ -316,6 +316,49 @@ class PairingLimits:
         _admit(too_many, f"too many codes were entered {who}")
 
 
+class GuestLimits:
+    """Rate limits for guests and their calls."""
+
+    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
+        self._settings = settings
+        self._entered = limits.gate([("guests-from", settings.guest_calls_an_hour_from_an_address, 3600.0)])
+        self._calls = limits.gate(
+            [
+                ("guest-calls-from", settings.guest_calls_an_hour_from_an_address, 3600.0),
+                ("guest-calls-by", settings.guest_calls_an_hour_of_a_link, 3600.0),
+                ("guest-calls-to", settings.guest_calls_an_hour_of_a_phone, 3600.0),
+            ]
+        )
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        settings = self._settings
+        self._entered.allow([settings.guest_calls_an_hour_from_an_address])
+        self._calls.allow(
+            [
+                settings.guest_calls_an_hour_from_an_address,
+                settings.guest_calls_an_hour_of_a_link,
+                settings.guest_calls_an_hour_of_a_phone,
+            ]
+        )
+
+    async def enter(self, host: str) -> None:
+        """Count a guest that shows a link, good or not.
+
+        :param host: the address that it comes from, if that is known.
+        :raises RateLimited: it is one too many.
+        """
+        _admit(await self._entered.enter([site_of(host)]), "too many guests from this address")
+
+    async def may_ring(self, site: str | None, link_id: str, phone: str | None) -> bool:
+        """Count a call of a guest; return whether it is within the limits. Nobody is told of them.
+
+        :param site: that of the guest, if it is known.
+        :param phone: the phone that it calls; ``None``: its link is none.
+        """
+        return await self._calls.enter([site, link_id, phone]) is None
+
+
 def _admit(too_many: TooMany | None, what: str) -> None:
     if too_many is not None:
         raise RateLimited(what, ceil(too_many.wait))

@@ -14,6 +14,7 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, drop, past_calls
+from callnet.storage.links import StoredLink, links_of
 from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
 from callnet.storage.profiles import Photo, Profile, photo_of, profile_of
 from callnet.storage.push import registrations
@@ -27,6 +28,7 @@ from callnet.storage.tables import (
     contacts_only,
     covered_by,
     heard_until,
+    link,
     one_time_code,
     pairing,
     profile,
@@ -233,6 +235,7 @@ class PersonalData(Struct, frozen=True):
     who_may_call: WhoMayCall
     rings_through: Sequence[str]
     second_call_rings: bool
+    links: Sequence[StoredLink]
     wake: Sequence[WakeRow]
     calls: Sequence[PastCall]
     """The newest first."""
@@ -258,11 +261,12 @@ def export(database: Database, phone: str) -> PersonalData | None:
             select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
         ).all()
         settings = settings_of(connection, phone)
+        links = links_of(connection, phone)
         wake = registrations(connection, DeviceAddress(phone, EVERY_DEVICE))
         calls = past_calls(connection, phone)
         untold = [msgspec.json.decode(body) for body in outbox.bodies(connection, outbox.names(phone))]
     is_plain = settings == NOTHING_SET and own == Profile()
-    if known is None and is_plain and not (names or refused or wake or calls or untold):
+    if known is None and is_plain and not (names or refused or links or wake or calls or untold):
         return None
     return PersonalData(
         phone,
@@ -278,6 +282,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         settings.who_may_call,
         settings.rings_through,
         settings.second_call_rings,
+        links,
         [WakeRow(one.device.device_id, one.kind, one.target, one.created_at) for one in wake],
         calls,
         untold,
@@ -302,6 +307,7 @@ def delete(database: Database, phone: str, clock: Callable[[], float]) -> bool:
             (heard_until, heard_until.c.phone),
             (auto_answer, auto_answer.c.owner),
             (contacts_only, contacts_only.c.phone),
+            (link, link.c.phone),
             (profile, profile.c.phone),
             (one_time_code, one_time_code.c.phone),
             (pairing, pairing.c.phone),

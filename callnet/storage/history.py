@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from twisted.internet.defer import Deferred
 
-from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic
+from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic, is_guest
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.preferences import strict_phones
@@ -350,7 +350,7 @@ def _as_row(placed: PastCall, called: PastCall, is_told: bool) -> dict[str, Any]
         "room_id": placed.room,
         "caller_phone": placed.phone,
         "caller_device_id": placed.device_id,
-        "caller_outcome": placed.outcome,
+        "caller_outcome": None if is_guest(placed.phone) else placed.outcome,
         "asked_device_id": placed.peer.device_id,
         "callee_phone": called.phone,
         "callee_device_id": called.device_id,

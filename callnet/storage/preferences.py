@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select,
 from twisted.internet.defer import Deferred
 
 from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours, encode_names
-from callnet.model import Topic
+from callnet.model import GUEST, Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.push import PushKind
@@ -20,6 +20,7 @@ from callnet.storage.tables import (
     blocked,
     contact,
     contacts_only,
+    link,
     push_registration,
     quiet_hours,
     quiet_until,
@@ -81,7 +82,8 @@ class SqlPreferences:
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._owners, most, _owners_of_names(), select(auto_answer.c.owner))
+        named_links = select(link.c.phone).where(link.c.name != "")
+        return self._run(self._owners, most, _owners_of_names(), named_links, select(auto_answer.c.owner))
 
     def _owners(self, most: int, *kinds: Select[tuple[str]]) -> Collection[str] | None:
         with self._database.read() as connection:
@@ -114,7 +116,7 @@ class SqlPreferences:
             refused = _lists(connection, blocked, blocked.c.phone, phones)
             answered = _lists(connection, auto_answer, auto_answer.c.phone, phones)
             wakes = _lists(connection, push_registration, push_registration.c.device_id, phones, self._is_way)
-            names = _names(connection, phones)
+            names, linked = _names(connection, phones), _names_of_links(connection, phones)
             quiet, until = _quiet_hours(connection, phones), _quiet_until(connection, phones)
             silenced = quiet.keys() | until.keys()
             through = _lists(connection, rings_through, rings_through.c.phone, silenced) if silenced else {}
@@ -132,7 +134,7 @@ class SqlPreferences:
                 until.get(phone),
                 _exceptions(through.get(phone, ()), phone in again),
             )
-            known = {other: name for other, name in listed.items() if name}
+            known = {other: name for other, name in listed.items() if name} | linked.get(phone, {})
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
 
@@ -181,6 +183,15 @@ def _names(connection: Connection, owners: Collection[str]) -> dict[str, dict[st
     names: dict[str, dict[str, str]] = {}
     for found in connection.execute(statement):
         names.setdefault(found.owner, {})[found.contact] = found.name
+    return names
+
+
+def _names_of_links(connection: Connection, owners: Collection[str]) -> dict[str, dict[str, str]]:
+    """The names that each owner has for its links, by what the phones of their guests have in common."""
+    row = link.c
+    names: dict[str, dict[str, str]] = {}
+    for found in connection.execute(select(row.id, row.phone, row.name).where(row.phone.in_(owners), row.name != "")):
+        names.setdefault(found.phone, {})[GUEST + found.id] = found.name
     return names
 
 

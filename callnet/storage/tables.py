@@ -35,6 +35,8 @@ from callnet.model import (
     DEVICE_ID_MAX,
     DEVICE_LABEL_MAX,
     EVERY_DEVICE,
+    LINK_ID_LENGTH,
+    LINK_NAME_MAX,
     PHONE_MAX,
     PROFILE_NAME_MAX,
     PUSH_TARGET_MAX,
@@ -84,6 +86,8 @@ FAILURE_MAX: Final = 60
 """The longest text about why an event was not taken."""
 TOPIC_MAX: Final = 10
 """The longest word for what a change is about."""
+LINK_SECRET_LENGTH: Final = 22
+"""The characters of a link's secret."""
 PHOTO_KIND_MAX: Final = 4
 """The longest word for the format of a photo."""
 PHOTO_VERSION_MAX: Final = 16
@@ -156,6 +160,24 @@ pairing = Table(
     Column("is_refused", Boolean, nullable=False),
     Column("phone", _text(PHONE_MAX)),  # the device that it has become
     Column("device_id", _text(DEVICE_ID_MAX)),
+)
+
+# Links that ring a phone. Who has the secret needs no account.
+link = Table(
+    "link",
+    metadata,
+    Column("id", _text(LINK_ID_LENGTH), primary_key=True),  # begins the SHA-256 of the secret
+    Column("phone", _text(PHONE_MAX), nullable=False, index=True),
+    Column("secret", _text(LINK_SECRET_LENGTH), nullable=False),  # as it is: its owner is shown it again
+    Column("name", _text(LINK_NAME_MAX), nullable=False),
+    Column("is_on", Boolean, nullable=False),
+    Column("begins", Integer),  # of each day: the part in which it rings, as that of quiet hours, or all of it
+    Column("ends", Integer),
+    Column("time_zone", _text(TIME_ZONE_MAX)),
+    Column("expires_at", Double),  # times are seconds since 1970
+    Column("calls_left", Integer),  # that may still be answered
+    Column("made_at", Double, nullable=False),
+    Column("last_used_at", Double),  # when a call by it was last answered
 )
 
 # Phones about which something has changed that nodes remember, and when: each of them looks here every second.

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Meta
 
-from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DEVICE_LABEL_MAX, PHONE_MAX
+from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DEVICE_LABEL_MAX, LINK_NAME_MAX, PHONE_MAX
 
 ID_MAX: Final = 64
 """Characters in the id of a request."""
@@ -49,6 +49,10 @@ ID: Final = _text(PLAIN_TEXT, ID_MAX)
 """The id of an extended client's request."""
 NAME: Final = _text(PLAIN_TEXT, CONTACT_NAME_MAX)
 """The name that somebody calls a contact by, or itself."""
+LINK_NAME: Final = _text(PLAIN_TEXT, LINK_NAME_MAX)
+"""The name that somebody calls a link by."""
+LINK_ID: Final = _text("^[0-9a-f]{12}$")
+"""A link that rings."""
 LABEL: Final = _text(PLAIN_TEXT, DEVICE_LABEL_MAX)
 """The name that somebody calls a device by."""
 NOT_EMPTY: Final = Meta(min_length=1)

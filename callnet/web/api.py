@@ -11,6 +11,8 @@ from twisted.web.resource import IResource
 
 from callnet.accounts.contact_lists import AdderList, ContactLists, ContactPage, PeoplePage, PhoneList
 from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.guests import EnteredGuest
+from callnet.accounts.links import LinkChanges, Links
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.own_devices import OwnDeviceList, OwnDevices
 from callnet.accounts.pairing import BegunPairing, PairingResult, Pairings, WaitingDevice, read_code
@@ -19,7 +21,7 @@ from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
 from callnet.errors import CodeInvalid, DataInvalid
 from callnet.ops.ice import IceOffer, IceOffers
-from callnet.ops.rate_limits import LoginLimits, PairingLimits
+from callnet.ops.rate_limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.tickets import TicketRefusals
 from callnet.storage.push import PushKind
@@ -30,15 +32,22 @@ from callnet.web.schemas import (
     AcceptPairingRequest,
     AddContactRequest,
     BeginPairingRequest,
+    ChangeLinkRequest,
     CodeRequest,
     ContactRequest,
     ContactsRequest,
     DeleteCallsRequest,
     DeviceRequest,
     Done,
+    EnterRequest,
     HistoryRequest,
+    LinkList,
+    LinkRequest,
+    LinkRow,
     LoginRequest,
     LookPairingRequest,
+    MakeLinkRequest,
+    OneLink,
     PeopleRequest,
     PollPairingRequest,
     ProfileRequest,
@@ -76,6 +85,8 @@ class AccountApi:
         ice_offers: IceOffers,
         limits: LoginLimits,
         pairing_limits: PairingLimits,
+        links: Links,
+        guest_limits: GuestLimits,
     ) -> None:
         self._logins = logins
         self._lists = lists
@@ -89,6 +100,8 @@ class AccountApi:
         self._ice_offers = ice_offers
         self._limits = limits
         self._pairing_limits = pairing_limits
+        self._links = links
+        self._guest_limits = guest_limits
 
     def resource(self) -> IResource:
         """The account service as a resource.
@@ -286,6 +299,38 @@ class AccountApi:
         self._pairings.may_accept(self._counted(request, asked.token))
         await self._pairings.refuse(asked.pairing_id)
         return DONE
+
+    @call(routes, "/links/list")
+    async def links(self, request: IRequest, asked: TokenRequest) -> LinkList:
+        """List the links that ring the caller's phone."""
+        return LinkList([LinkRow.of(link) for link in await self._links.of(self._counted(request, asked.token))])
+
+    @call(routes, "/links/make")
+    async def make_link(self, request: IRequest, asked: MakeLinkRequest) -> OneLink:
+        """Make a link that rings the caller's phone: who has it needs no account."""
+        hours = None if asked.hours is None else asked.hours.quiet_hours()
+        wanted = LinkChanges(asked.name, asked.is_on, hours, asked.expires_at, asked.calls_left)
+        return OneLink(LinkRow.of(await self._links.make(self._counted(request, asked.token), wanted)))
+
+    @call(routes, "/links/change")
+    async def change_link(self, request: IRequest, asked: ChangeLinkRequest) -> OneLink:
+        """Change a link of the caller's phone."""
+        hours = asked.hours.quiet_hours() if isinstance(asked.hours, QuietHoursFields) else asked.hours
+        wanted = LinkChanges(asked.name, asked.is_on, hours, asked.expires_at, asked.calls_left)
+        token = self._counted(request, asked.token)
+        return OneLink(LinkRow.of(await self._links.change(token, asked.link_id, wanted)))
+
+    @call(routes, "/links/remove")
+    async def remove_link(self, request: IRequest, asked: LinkRequest) -> Done:
+        """Remove a link of the caller's phone."""
+        await self._links.remove(self._counted(request, asked.token), asked.link_id)
+        return DONE
+
+    @call(routes, "/links/enter")
+    async def enter(self, request: IRequest, asked: EnterRequest) -> EnteredGuest:
+        """Let a guest call by a link. The answer is the same whether or not there is such a link."""
+        await self._guest_limits.enter(_host(request))
+        return self._links.enter(asked.secret, asked.name)
 
     @call(routes, "/devices/push/renew")
     async def renew_push(self, request: IRequest, asked: RenewPushRequest) -> Done:

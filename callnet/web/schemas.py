@@ -12,9 +12,12 @@ from twisted.web.iweb import IRequest
 
 from callnet.calls.preferences import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
+from callnet.storage.links import StoredLink
 from callnet.storage.preferences import WhoMayCall
-from callnet.util.schema_hints import NOT_NEGATIVE, PAIRING_ID, PHONE, ROOM_OR_ALL
+from callnet.util.schema_hints import LINK_ID, LINK_NAME, NOT_NEGATIVE, PAIRING_ID, PHONE, ROOM_OR_ALL
 
+CALLS_MAX: Final = 1_000_000
+"""The most calls that a link may be limited to."""
 LATEST: Final = 253_402_300_799
 """The end of the year 9999, in seconds since 1970: Python has no later dates."""
 
@@ -177,6 +180,49 @@ class RefusePairingRequest(Struct, frozen=True):
     token: str | None = None
 
 
+class MakeLinkRequest(Struct, frozen=True):
+    """``POST /links/make``; the token may be in the header."""
+
+    name: str
+    """What its owner calls it."""
+    token: str | None = None
+    is_on: bool = True
+    hours: QuietHoursFields | None = None
+    """The part of each day in which it rings; ``null``: always."""
+    expires_at: Annotated[float, Meta(ge=0, le=LATEST)] | None = None
+    """From when on it rings no more, in seconds since 1970; ``null``: never."""
+    calls_left: Annotated[int, Meta(ge=0, le=CALLS_MAX)] | None = None
+    """How many calls by it may be answered; ``null``: any number."""
+
+
+class ChangeLinkRequest(Struct, frozen=True):
+    """``POST /links/change``; what is left out stays as it is. The token may be in the header."""
+
+    link_id: Annotated[str, LINK_ID]
+    token: str | None = None
+    name: str | UnsetType = UNSET
+    is_on: bool | UnsetType = UNSET
+    hours: QuietHoursFields | UnsetType | None = UNSET
+    expires_at: Annotated[float, Meta(ge=0, le=LATEST)] | UnsetType | None = UNSET
+    calls_left: Annotated[int, Meta(ge=0, le=CALLS_MAX)] | UnsetType | None = UNSET
+
+
+class LinkRequest(Struct, frozen=True):
+    """``POST /links/remove``; the token may be in the header."""
+
+    link_id: Annotated[str, LINK_ID]
+    token: str | None = None
+
+
+class EnterRequest(Struct, frozen=True):
+    """``POST /links/enter``, without a token."""
+
+    secret: str
+    """What the link says behind the ``#``, whatever it is."""
+    name: str
+    """What the guest calls itself."""
+
+
 class DeleteCallsRequest(Struct, frozen=True):
     """``POST /calls/delete``; the token may be in the header."""
 
@@ -276,6 +322,11 @@ _EXPECTED = {
     "second_call_rings": "true or false",
     "room_id": '32 lowercase hexadecimal digits, or "*"',
     "pairing_id": "32 lowercase hexadecimal digits",
+    "link_id": "12 lowercase hexadecimal digits",
+    "is_on": "true or false",
+    "hours": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
+    "expires_at": "a time in seconds since 1970, at most in the year 9999, or null",
+    "calls_left": f"a whole number from 0 to {CALLS_MAX}, or null",
     "level": '"debug", "info", "warn" or "error"',
 }
 
@@ -347,6 +398,51 @@ class QuietHoursAnswered(QuietHoursFields, frozen=True):
     def of(cls, hours: QuietHours) -> Self:
         """These hours, as people read them."""
         return msgspec.convert(hours.fields(), cls)
+
+
+class LinkRow(Struct, frozen=True):
+    """A link that rings the phone. Times are seconds since 1970."""
+
+    link_id: Annotated[str, LINK_ID]
+    name: Annotated[str, LINK_NAME]
+    secret: str
+    """Who has it may ring the phone: the address of its page is `/guest#` and this."""
+    is_on: bool
+    hours: QuietHoursAnswered | None
+    """The part of each day in which it rings; ``null``: always."""
+    expires_at: float | None
+    calls_left: int | None
+    """The number of calls by it that may still be answered; ``null``: any."""
+    made_at: float
+    last_used_at: float | None
+    """The time at which a call by it was last answered."""
+
+    @classmethod
+    def of(cls, link: StoredLink) -> Self:
+        """A link, as its owner sees it."""
+        return cls(
+            link.id,
+            link.name,
+            link.secret,
+            link.is_on,
+            None if link.hours is None else QuietHoursAnswered.of(link.hours),
+            link.expires_at,
+            link.calls_left,
+            link.made_at,
+            link.last_used_at,
+        )
+
+
+class LinkList(Struct, frozen=True):
+    """The links that ring a phone, by name."""
+
+    links: list[LinkRow]
+
+
+class OneLink(Struct, frozen=True):
+    """A link, as it now is."""
+
+    link: LinkRow
 
 
 class SettingsAnswer(Struct, frozen=True):

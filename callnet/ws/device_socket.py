@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from http import HTTPStatus
+from math import inf
 from random import uniform
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.accounts.token import Token
-from callnet.calls.ports import ILimits, IPeer
+from callnet.calls.ports import GuestLink, ILimits, IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
+from callnet.calls.session_guest import GuestSession
 from callnet.calls.session_v2 import LONGEST_FRAME, ExtendedSession
 from callnet.config.schema import LimitSettings, SignalingSettings, SocketSettings
 from callnet.errors import TokenInvalid, Unavailable
@@ -29,6 +31,8 @@ from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
 from callnet.ws.factory import NO_SETTINGS
 from callnet.ws.pace import Pace
 
+GUEST_PATH: Final = "/socket.io/guest"
+"""The path of the sockets of guests."""
 _BEARER = "bearer "
 _RECONNECT_IN: Final = 1.0, 10.0
 """Seconds in which extended clients are to come again, at the least and at the most ..."""
@@ -47,7 +51,7 @@ class Peer(ServerSocket):
     def admit(self, opening: Opening) -> None:
         """Check path, origin, token, and whether the device fights with itself, in this order."""
         factory = self.factory
-        if opening.path not in ("/socket.io", "/socket.io/"):
+        if opening.path not in ("/socket.io", "/socket.io/", GUEST_PATH):
             raise Refused(HTTPStatus.NOT_FOUND)
         if not factory.allows_origin(opening.headers.get("origin")):
             raise Refused(HTTPStatus.FORBIDDEN)
@@ -57,8 +61,13 @@ class Peer(ServerSocket):
             self.subprotocol = SUBPROTOCOL
             self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
             self.unread_max = self.limits.unread_of_pages
+        link = None
         try:
-            self.token = factory.authenticate(_token(opening))
+            if opening.path == GUEST_PATH:
+                link = factory.guest(_token(opening), site_of(self.host))
+                self.token = Token(link.address, 0.0, inf, None)
+            else:
+                self.token = factory.authenticate(_token(opening))
         except TokenInvalid:
             if is_extended:
                 return  # a browser cannot see a status: it is told when the socket is open
@@ -68,6 +77,9 @@ class Peer(ServerSocket):
         device = self.token.device
         if factory.phones.are_full(device.phone) or not factory.limits.may_connect(device):
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS)
+        if link is not None:
+            self.session = factory.guest_session(link, self)
+            return
         call_waiting = opening.params.get("call_waiting") == ["1"]
         self.session = factory.session(self.token, self, is_extended, call_waiting)
 
@@ -121,10 +133,16 @@ def _note_nothing(device: DeviceAddress) -> None:
     """Do nothing."""
 
 
-class SignalingFactory(ServerSocketFactory):
-    """Serves ``/socket.io``.
+def _no_guest(token: str, site: str | None) -> GuestLink:  # noqa: ARG001
+    """Let nobody in."""
+    raise TokenInvalid("there are no links here")
 
-    ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`, or
+
+class SignalingFactory(ServerSocketFactory):
+    """Serves ``/socket.io``, and ``/socket.io/guest`` for guests.
+
+    ``guest`` returns the link that the guest of a token uses, or raises :class:`callnet.errors.TokenInvalid`; the site
+    is the guest's for rate limits. ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`, or
     :class:`callnet.errors.Unavailable` as long as it is not known which tokens are revoked.
     ``signaling.allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
@@ -143,6 +161,7 @@ class SignalingFactory(ServerSocketFactory):
         used: Callable[[DeviceAddress], None] = _note_nothing,
         sockets: SocketSettings = NO_SETTINGS,
         budget: TurnBudget | None = None,
+        guest: Callable[[str, str | None], GuestLink] = _no_guest,
     ) -> None:
         of_an_address, in_all = settings.sockets_of_an_address, settings.sockets_of_a_process
         pace = Pace(settings.frames_a_minute_of_a_device)
@@ -150,6 +169,7 @@ class SignalingFactory(ServerSocketFactory):
         self.phones: Final[PerOwner[Peer]] = PerOwner(settings.sockets_of_a_phone)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
+        self.guest: Final = guest
         self._ice = ice
         self._rooms = rooms
         self._settings = settings
@@ -176,6 +196,10 @@ class SignalingFactory(ServerSocketFactory):
             for socket in self.phones.of(phone):
                 if is_revoked(socket.token):
                     socket.session.revoked()
+
+    def guest_session(self, link: GuestLink, peer: Peer) -> Session:
+        """Make the session of a guest that was admitted."""
+        return GuestSession(self._rooms, peer, self.clock, self.limits, link)
 
     def session(self, token: Token, peer: Peer, extended: bool, call_waiting: bool) -> Session:
         """Make the session of a device that was admitted."""

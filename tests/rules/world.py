@@ -145,6 +145,7 @@ class Device:
         self.policy = ANYONE
         self.extended = False
         self.call_waiting = False
+        self.places = events.Place
         self._world = world
         self._heard: list[Frame] = []
         self._told: dict[Known, float] = {}
@@ -199,7 +200,7 @@ class Device:
         self.last_heard = self._world.now
         address = target.address if isinstance(target, Device) else target
         room, date = self._world.new_room(), self._world.now
-        reply = self._world.happen(events.Place(self.address, address, room, self.generation, date, self.extended))
+        reply = self._world.happen(self.places(self.address, address, room, self.generation, date, self.extended))
         if isinstance(reply, Rings):
             return reply.room
         assert isinstance(reply, Accepted | Refused | Failed | Withdrawn)

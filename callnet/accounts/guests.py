@@ -1,0 +1,114 @@
+"""Guests, who call by a link and have no account, and their tokens (protocol §1, ``/links/enter``)."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+import secrets
+import unicodedata
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import Annotated, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from callnet.accounts.enrolment import is_device_id, secret_hash
+from callnet.accounts.signing_keys import Key
+from callnet.accounts.tokens import TOKEN_MAX, Tokens
+from callnet.errors import DataInvalid, TokenInvalid
+from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, DeviceAddress, guest_phone
+from callnet.util.schema_hints import NOT_NEGATIVE
+
+GOOD_FOR: Final = 86_400
+"""Seconds for which a guest may connect: for longer than a call lasts."""
+
+_PURPOSE: Final = b"callnet guest"
+_NONCE: Final = 12
+"""Bytes, as GCM has them (NIST SP 800-38D §8.2.2)."""
+_JOINERS: Final = "\u200c\u200d"
+"""Format characters that names have in some languages, and emoji."""
+
+
+class EnteredGuest(Struct, frozen=True):
+    """A guest, as it is told itself."""
+
+    guest_token: str
+    """With this it connects. It says nothing about the link."""
+    expires_in: Annotated[int, NOT_NEGATIVE]
+    """Seconds."""
+
+
+class Guest(Struct, frozen=True):
+    """A guest that has shown its token."""
+
+    address: DeviceAddress
+    link: bytes
+    """SHA-256 of the secret that it has, of a link or not."""
+
+
+class _Content(Struct, frozen=True, array_like=True):
+    guest: Guest
+    expires_at: int
+
+
+def link_id_of(hashed: bytes) -> str:
+    """The id of the link whose secret has this SHA-256, if there is one."""
+    return hashed.hex()[:LINK_ID_LENGTH]
+
+
+class GuestTokens:
+    """Issues and reads the tokens of guests.
+
+    A token is encrypted, by a key that is derived from the signing key and does nothing else: no guest can read from it
+    what its link is worth, and none is the token of a device.
+
+    :param tokens: has the signing keys.
+    """
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def enter(self, secret: str, name: str) -> EnteredGuest:
+        """Issue a token, whether or not the secret is that of a link: nothing is looked up.
+
+        :param name: what the guest calls itself.
+        :raises DataInvalid: the name is not acceptable. Characters that are not seen are not, either: they could change
+            how the name is read.
+        """
+        name = name.strip()
+        hides = any(unicodedata.category(each) == "Cf" and each not in _JOINERS for each in name)
+        if not is_device_id(name) or hides:
+            raise DataInvalid(f"name must be 1 to {DEVICE_ID_MAX} characters that are seen, and not *")
+        hashed = secret_hash(secret)
+        guest = Guest(DeviceAddress(guest_phone(link_id_of(hashed)), name), hashed)
+        content = msgspec.msgpack.encode(_Content(guest, int(self._tokens.now()) + GOOD_FOR))
+        nonce = secrets.token_bytes(_NONCE)
+        sealed = nonce + _cipher(self._tokens.signing_key).encrypt(nonce, content, None)
+        return EnteredGuest(urlsafe_b64encode(sealed).rstrip(b"=").decode(), GOOD_FOR)
+
+    def verify(self, token: str) -> Guest:
+        """Return the guest of a token, which may be of any key whose tokens are accepted.
+
+        :raises TokenInvalid: it is malformed, forged or expired.
+        """
+        try:
+            sealed = urlsafe_b64decode(token[:TOKEN_MAX] + "==")
+        except (binascii.Error, ValueError):
+            raise TokenInvalid("the token is malformed") from None
+        for key in self._tokens.keys:
+            try:
+                content = _cipher(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+            except (InvalidTag, ValueError):
+                continue
+            found = msgspec.msgpack.decode(content, type=_Content)
+            if found.expires_at <= self._tokens.now():
+                raise TokenInvalid("the token has expired")
+            return found.guest
+        raise TokenInvalid("the token was not issued here")
+
+
+def _cipher(key: Key) -> AESGCM:
+    return AESGCM(hmac.digest(key.secret, _PURPOSE, sha256))

@@ -1,0 +1,103 @@
+"""The session of a guest, who calls by a link that rings (protocol §2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from twisted.internet.interfaces import IReactorTime
+
+from callnet.calls.events import HangUp, PlaceAsGuest
+from callnet.calls.ports import CallLimits, GuestLink, IPeer
+from callnet.calls.records import CallRecord, Known
+from callnet.calls.rooms import RoomManager
+from callnet.calls.session import Session, log_unless_unavailable
+from callnet.calls.switchboard import Waits
+from callnet.errors import Unavailable
+from callnet.frames import guest, v2
+from callnet.frames.decode import Grammar
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason
+
+
+class GuestSession(Session):
+    """A guest. It places calls, and receives none.
+
+    Whether its link is good, the callee away or the guest one of too many: its call rings, and ends by the same timers.
+
+    :param link: the link that it uses.
+    """
+
+    grammar: ClassVar[Grammar[Any]] = guest.GUEST
+    bad_frames_a_minute: ClassVar[int] = 20
+    unknown_types_count: ClassVar[bool] = True
+    _encode: Any = staticmethod(guest.encode)
+
+    __slots__ = ("_link",)
+
+    def __init__(
+        self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, limits: CallLimits, link: GuestLink
+    ) -> None:
+        super().__init__(link.address, rooms, peer, clock, limits)
+        self._link = link
+
+    # From the socket
+
+    def _take_ring(self, _frame: guest.Ring) -> None:
+        self._went_on_at = self._rooms.now()
+        if self._limits.may_call(self.address, self.address.phone):
+            placed = self._rooms.submit(self.address, self._place, self._clock.seconds())
+            placed.addErrback(log_unless_unavailable)
+        else:
+            self._fail(Reason.RATE_LIMITED)
+
+    async def _place(self, read_at: float) -> None:
+        try:
+            owner = await self._link.owner()
+        except Unavailable:
+            self._fail(Reason.UNAVAILABLE)
+            return
+        target = DeviceAddress(owner or self.address.phone, EVERY_DEVICE)
+        waits = self._rooms.call(self, target, self.answered, read_at, PlaceAsGuest)
+        if waits is not None:
+            await waits
+
+    def _fail(self, reason: Reason) -> None:
+        nobody = DeviceAddress(self.address.phone, EVERY_DEVICE)
+        self._rooms.fail_at_once(self.address, self.answered, Failed(nobody, reason))
+
+    def _take_hangup(self, frame: guest.Hangup) -> None:
+        self._rooms.in_turn(self.address, self._end, frame)
+
+    def _end(self, frame: guest.Hangup) -> Waits:
+        call = self._rooms.local_calls.of(self.address)
+        if call is None:
+            return None
+        event = HangUp(call.room, self.address, self.generation)
+        return self._rooms.end(self, event, partial(self._hung_up, frame, call.room))
+
+    def _take_ping(self, frame: v2.Ping) -> None:
+        self._send(v2.Pong(frame.t, frame.id))
+
+    # From the room manager
+
+    def began(self, generation: int, known: tuple[Known, ...]) -> None:
+        """Record that the connection is the guest's newest, and welcome it."""
+        super().began(generation, known)
+        call = self._rooms.local_calls.of(self.address)
+        self._send(guest.Welcome(v2.PING_EVERY, "idle" if call is None else "ringing" if call.answer is None else "active"))
+
+    def deliver_later(self, call: CallRecord) -> None:
+        """Report it at once: a guest that calls again is another one."""
+        self.deliver(call)
+
+    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
+        """Report the outcome of the guest's call."""
+        self._link.told(outcome)
+        super().answered(outcome, call, asked)
+
+    takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        guest.Ring: _take_ring,
+        guest.Hangup: _take_hangup,
+        v2.Ping: _take_ping,
+    }
