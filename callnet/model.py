@@ -60,7 +60,7 @@ LINK_ID_LENGTH: Final = 12
 """The hex digits in the id of a link."""
 
 is_guest: Final = re.compile(GUEST).match
-"""Tells whether a phone is that of a guest, by a match or ``None``: a call asks this, and a function would cost more."""
+"""Tells whether a phone is that of a guest, by a match or ``None``: each call asks this, and a function costs more."""
 
 EVERY_DEVICE: Final = "*"
 """The device id that rings all devices of a phone (protocol §2.1)."""

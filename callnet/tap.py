@@ -285,7 +285,7 @@ def _compose_node(
         lag,
         identities.revocations,
     )
-    administered = Administered(rooms, signaling, people.logins, cluster.nodes)
+    administered = Administered(rooms, signaling, people.logins, owners.links, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.execute, stop_as_told)
     factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:

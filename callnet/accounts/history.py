@@ -106,6 +106,8 @@ async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]],
 
     :raises Unavailable: the database cannot be reached.
     """
+    if not calls:
+        return
     try:
         await write(calls)
     except Unavailable:

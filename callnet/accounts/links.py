@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -55,7 +55,9 @@ class Links:
         self._guests = guests
         self._may_ring = may_ring
         self.enter: Final = guests.enter
-        self.counts: Final[Counter[str]] = Counter({"answered": 0, "refused": 0, "busy": 0, "no_answer": 0, "failed": 0})
+        self.counts: Final[Counter[str]] = Counter(
+            {"answered": 0, "refused": 0, "busy": 0, "no_answer": 0, "failed": 0}
+        )
         """The calls of guests of this node, by how they came out."""
         self.in_vain: Final[Counter[str]] = Counter({"link": 0, "limit": 0})
         """Those that were to ring nobody, since their link does not ring, or since there were too many."""
@@ -67,7 +69,7 @@ class Links:
         :raises DeviceInvalid: its device may not.
         :raises Unavailable: the database cannot be reached.
         """
-        return list(await self._links.of(self._owner(token)))
+        return list(await self.of_phone(self._owner(token)))
 
     async def make(self, token: str, wanted: LinkChanges) -> StoredLink:
         """Make a link of the token's phone.
@@ -117,7 +119,21 @@ class Links:
         :raises DeviceInvalid: its device may not.
         :raises Unavailable: the database cannot be reached.
         """
-        await self._links.remove(self._owner(token), link_id, self._tokens.now())
+        await self.discard(self._owner(token), link_id)
+
+    async def of_phone(self, phone: str) -> Sequence[StoredLink]:
+        """The links of a phone, by name.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        return await self._links.of(phone)
+
+    async def discard(self, phone: str, link_id: str) -> bool:
+        """Remove a link of a phone, and return whether there was one.
+
+        :raises Unavailable: the database cannot be reached.
+        """
+        return await self._links.remove(phone, link_id, self._tokens.now())
 
     def _owner(self, token: str) -> str:
         found = self._tokens.verify(token)

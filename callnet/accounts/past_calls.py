@@ -114,7 +114,8 @@ def row_of(call: PastCall) -> PastCallRow:
 def sides(call: CallRecord[Over]) -> Sides:
     """Both sides of an ended call.
 
-    The phone that a guest calls is to be told in any case: it has the link. An unanswered ring was missed, and so was a call that found every device busy or offline.
+    An unanswered ring was missed, and so was a call that found every device busy or offline. The phone that a guest
+    calls is told of it in any case: it has the link.
     """
     end = call.state
     answer = end.was if isinstance(end.was, Active) else None

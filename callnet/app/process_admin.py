@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
+from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
 from callnet.calls.counts import FailedCall
 from callnet.calls.records import CallRecord
@@ -22,14 +23,18 @@ from callnet.ops.admin_commands import (
     Disconnect,
     EndCall,
     FailureShown,
+    LinkShown,
     ListCalls,
     ListDevices,
     ListFailures,
+    ListLinks,
     ListNodes,
     Named,
     NodeShown,
+    RemoveLink,
     Revoke,
 )
+from callnet.storage.links import StoredLink
 from callnet.util.logger import Logger, threshold
 from callnet.ws.device_socket import Peer, SignalingFactory
 
@@ -47,11 +52,13 @@ class Administered:
         rooms: RoomManager,
         devices: SignalingFactory,
         logins: Logins,
+        links: Links,
         nodes: Callable[[], Deferred[Sequence[NodeShown]]],
     ) -> None:
         self._rooms = rooms
         self._devices = devices
         self._logins = logins
+        self._links = links
         self._nodes = nodes
 
     def execute(self, order: AdminCommand) -> Deferred[AdminResult]:
@@ -101,6 +108,14 @@ class Administered:
         await self._logins.revoke(DeviceAddress(order.phone, order.device_id))
         return _DONE
 
+    async def list_links(self, order: ListLinks) -> AdminResult:
+        """Name the links of a phone."""
+        return AdminResult(links=[_link(link) for link in await self._links.of_phone(order.phone)])
+
+    async def remove_link(self, order: RemoveLink) -> AdminResult:
+        """Remove a link."""
+        return _DONE if await self._links.discard(order.phone, order.link_id) else _NOT_DONE
+
     async def choose_level(self, order: ChooseLevel) -> AdminResult:
         """Log from another level on."""
         threshold.choose(order.level)
@@ -120,6 +135,10 @@ class Administered:
         age = max(0.0, self._rooms.now() - session.generation / 1000) if session.generation else 0.0
         name = None if call is None else log_name(call.room)
         return DeviceShown(device.phone, device.device_id, session.extended, age, peer.host, name)
+
+
+def _link(link: StoredLink) -> LinkShown:
+    return LinkShown(link.id, link.name, link.is_on, link.expires_at, link.calls_left, link.made_at, link.last_used_at)
 
 
 def _call(call: CallRecord, now: float) -> CallShown:
@@ -148,5 +167,7 @@ _WAYS: Final[dict[type, Callable[[Administered, Any], Coroutine[Any, Any, AdminR
     EndCall: Administered.end_call,
     Disconnect: Administered.disconnect,
     Revoke: Administered.revoke,
+    ListLinks: Administered.list_links,
+    RemoveLink: Administered.remove_link,
     ChooseLevel: Administered.choose_level,
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Final
 
-from callnet.calls import events, transitions
+from callnet.calls import events, placing, transitions
 from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import Rings
@@ -66,12 +66,12 @@ def refuse_by_ticket(tx: Transaction, event: events.RefusedByTicket) -> bool:
 
 
 TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]] = {
-    (NoneType, events.Place): transitions.free_calls,
-    (Ringing, events.Place): transitions.ringing_calls,
-    (Active, events.Place): transitions.active_calls,
-    (NoneType, events.PlaceAsGuest): transitions.free_guest_calls,
-    (Ringing, events.PlaceAsGuest): transitions.ringing_guest_calls,
-    (Active, events.PlaceAsGuest): transitions.active_guest_calls,
+    (NoneType, events.Place): placing.free_calls,
+    (Ringing, events.Place): placing.ringing_calls,
+    (Active, events.Place): placing.active_calls,
+    (NoneType, events.PlaceAsGuest): placing.free_guest_calls,
+    (Ringing, events.PlaceAsGuest): placing.ringing_guest_calls,
+    (Active, events.PlaceAsGuest): placing.active_guest_calls,
     (NoneType, events.Accept): transitions.unknown_accepted,
     (Ringing, events.Accept): transitions.ringing_accepted,
     (Active, events.Accept): transitions.answered_accepted,

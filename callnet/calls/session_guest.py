@@ -85,7 +85,9 @@ class GuestSession(Session):
         """Record that the connection is the guest's newest, and welcome it."""
         super().began(generation, known)
         call = self._rooms.local_calls.of(self.address)
-        self._send(guest.Welcome(v2.PING_EVERY, "idle" if call is None else "ringing" if call.answer is None else "active"))
+        self._send(
+            guest.Welcome(v2.PING_EVERY, "idle" if call is None else "ringing" if call.answer is None else "active")
+        )
 
     def deliver_later(self, call: CallRecord) -> None:
         """Report it at once: a guest that calls again is another one."""

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "device": "Run a device in the terminal.",
     "doctor": "Check settings, machine and services, and suggest fixes.",
     "key": "Manage the keys that sign tokens.",
+    "link": "List and remove links that ring a phone.",
     "migrate": "Import data from the Go server that callnet replaces.",
     "restore": "Restore the database and keys from FILE.",
     "schema": "Print the schemas of the APIs, to generate or check a client.",

@@ -12,7 +12,18 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.util.schema_hints import DEVICE_ID, LINK_NAME, NAME, NOT_EMPTY, NOT_NEGATIVE, PAGE, PHONE, ROOM, ROOM_OR_NONE, one_of
+from callnet.util.schema_hints import (
+    DEVICE_ID,
+    LINK_NAME,
+    NAME,
+    NOT_EMPTY,
+    NOT_NEGATIVE,
+    PAGE,
+    PHONE,
+    ROOM,
+    ROOM_OR_NONE,
+    one_of,
+)
 
 FAILURES: Final = {
     Reason.INVALID: "the call was not understood",
@@ -131,9 +142,7 @@ class CallFailed(Frame, frozen=True, tag="call_failed"):
 
 
 class Called(Frame, frozen=True, tag="called"):
-    """A device is being rung (§2.2). ``page``, ``from_name`` and ``link_name`` may be omitted, and ``from_name`` may be
-    truncated.
-    """
+    """A device is being rung (§2.2). ``page`` and the names may be omitted, and ``from_name`` may be truncated."""
 
     from_phone: Annotated[str, PHONE]
     from_device_id: Annotated[str, DEVICE_ID]

@@ -11,6 +11,16 @@ from callnet.frames.decode import Fields, Grammar
 from callnet.model import Reason, RoomId
 from callnet.util.schema_hints import NOT_NEGATIVE, PAGE, ROOM, one_of
 
+FAILURES: Final = (
+    Reason.BUSY,
+    Reason.NO_ANSWER,
+    Reason.RATE_LIMITED,
+    Reason.SHUTTING_DOWN,
+    Reason.UNAVAILABLE,
+    Reason.INTERNAL,
+)
+"""The reasons of a ``call_failed``."""
+
 # Requests of guests
 
 
@@ -53,7 +63,7 @@ class CallRefuse(Frame, frozen=True, tag="call_refuse"):
 class CallFailed(Frame, frozen=True, tag="call_failed"):
     """The call failed. ``no_answer`` says nothing of the link, nor of whether anybody is there."""
 
-    reason: Annotated[Reason, one_of(base.FAILURES)]
+    reason: Annotated[Reason, one_of(FAILURES)]
 
 
 class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):

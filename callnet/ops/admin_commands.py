@@ -62,6 +62,19 @@ class Revoke(Struct, frozen=True, tag=True):
     device_id: str = EVERY_DEVICE
 
 
+class ListLinks(Struct, frozen=True, tag=True):
+    """Name the links that ring a phone."""
+
+    phone: str
+
+
+class RemoveLink(Struct, frozen=True, tag=True):
+    """Remove a link: it rings no more."""
+
+    phone: str
+    link_id: str
+
+
 class ChooseLevel(Struct, frozen=True, tag=True):
     """Log from this level on."""
 
@@ -69,8 +82,19 @@ class ChooseLevel(Struct, frozen=True, tag=True):
 
 
 AdminCommand: TypeAlias = (
-    ListCalls | ListDevices | ListFailures | ListNodes | EndCall | Disconnect | Revoke | ChooseLevel
+    ListCalls
+    | ListDevices
+    | ListFailures
+    | ListNodes
+    | EndCall
+    | Disconnect
+    | Revoke
+    | ListLinks
+    | RemoveLink
+    | ChooseLevel
 )
+OF_DATABASE: Final = (Revoke, ListLinks, RemoveLink)
+"""Orders that need the database alone: one of several workers does them for all."""
 
 
 class Named(Struct, frozen=True):
@@ -121,6 +145,18 @@ class FailureShown(Struct, frozen=True):
     reason: str
 
 
+class LinkShown(Struct, frozen=True):
+    """A link that rings a phone, without the secret. Times are seconds since 1970."""
+
+    link_id: str
+    name: str
+    is_on: bool
+    expires_at: float | None
+    calls_left: int | None
+    made_at: float
+    last_used_at: float | None
+
+
 class NodeShown(Struct, frozen=True):
     """A node of the cluster."""
 
@@ -140,6 +176,7 @@ class AdminResult(Struct, frozen=True):
     devices: Sequence[DeviceShown] = ()
     failures: Sequence[FailureShown] = ()
     nodes: Sequence[NodeShown] = ()
+    links: Sequence[LinkShown] = ()
     done: int = 0
     silent: int = 0
     """The number of workers that have not answered."""
@@ -161,6 +198,7 @@ def together(outcomes: Iterable[AdminResult]) -> AdminResult:
         [device for outcome in each for device in outcome.devices],
         failures,
         [replace(node, here=name in own) for name, node in sorted(nodes.items())],
+        [link for outcome in each for link in outcome.links],
         sum(outcome.done for outcome in each),
         sum(outcome.silent for outcome in each),
     )

@@ -10,9 +10,11 @@ from msgspec import Struct
 from callnet.schemas.structs import (
     FROM_DEVICE,
     FROM_EXTENDED,
+    FROM_GUEST,
     FROM_PAGE,
     TO_DEVICE,
     TO_EXTENDED,
+    TO_GUEST,
     TO_PAGE,
     Direction,
     Schema,
@@ -42,6 +44,7 @@ _TOKEN: Final[Schema] = {
     "type": "string",
     "description": "The token from the login. It may be in the header `Authorization: Bearer` instead.",
 }
+_GUEST_TOKEN: Final[Schema] = {"type": "string", "description": "The token from `/links/enter`."}
 _CALL_WAITING: Final[Schema] = {
     "const": "1",
     "description": "The device can show a second call while it is in an active one.",
@@ -71,6 +74,15 @@ EXTENDED: Final = Channel(
         },
     },
 )
+GUESTS: Final = Channel(
+    "guests",
+    "/socket.io/guest",
+    ("signaling", "site"),
+    "The socket of a guest, who calls by a link that rings. Its token is that of `/links/enter`; a guest that offers "
+    "the subprotocol `callnet.v2` is told by the close code 4401 that it is not valid. Frames have at most 16 KiB.",
+    (FROM_GUEST, TO_GUEST),
+    {"method": "GET", "query": {"type": "object", "properties": {"token": _GUEST_TOKEN}}},
+)
 PAGE: Final = Channel(
     "page",
     "/room",
@@ -80,7 +92,7 @@ PAGE: Final = Channel(
     (FROM_PAGE, TO_PAGE),
     {"method": "GET"},
 )
-CHANNELS: Final = (DEVICES, EXTENDED, PAGE)
+CHANNELS: Final = (DEVICES, EXTENDED, GUESTS, PAGE)
 
 
 def document() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.inspect import CollectionType, Metadata, StructType, UnionType
 
-from callnet.frames import base, page, v2
+from callnet.frames import base, guest, page, v2
 from callnet.util.schema_hints import END
 from callnet_client import notes, relayed
 
@@ -155,6 +155,8 @@ FROM_EXTENDED: Final = Direction(
 TO_EXTENDED: Final = Direction(
     "to_extended", get_args(v2.ExtendedMessage), True, "The frames that a device receives with callnet.v2."
 )
+FROM_GUEST: Final = Direction("from_guest", get_args(guest.GuestRequest), False, "The frames that a guest may send.")
+TO_GUEST: Final = Direction("to_guest", get_args(guest.GuestMessage), True, "The frames that a guest receives.")
 FROM_PAGE: Final = Direction("from_page", get_args(page.PageRequest), False, "The messages that the page sends.")
 TO_PAGE: Final = Direction("to_page", get_args(page.PageMessage), True, "The messages that the page receives.")
 RELAYED: Final = Direction(
@@ -164,7 +166,10 @@ NOTE: Final = Direction(
     "note", get_args(notes.Note), False, "The messages of the two clients of a room on their data channel."
 )
 
-DIRECTIONS: Final = (FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED, FROM_PAGE, TO_PAGE, RELAYED, NOTE)
+DIRECTIONS: Final = (
+    *(FROM_DEVICE, TO_DEVICE, FROM_EXTENDED, TO_EXTENDED),
+    *(FROM_GUEST, TO_GUEST, FROM_PAGE, TO_PAGE, RELAYED, NOTE),
+)
 
 
 def schema_of(direction: Direction) -> dict[str, Any]:

@@ -69,9 +69,7 @@ class SqlLinks:
             changes.note(connection, [new.phone], now, Topic.LINKS)
         return True
 
-    def change(
-        self, phone: str, link_id: str, values: Mapping[str, Any], now: float
-    ) -> Deferred[StoredLink | None]:
+    def change(self, phone: str, link_id: str, values: Mapping[str, Any], now: float) -> Deferred[StoredLink | None]:
         """Change a link of a phone, and return it; ``None``: there is none.
 
         :param values: by column; nothing: it stays as it is.
@@ -111,7 +109,9 @@ class SqlLinks:
             used = link.update().where(this).values(last_used_at=now)
             phone = connection.scalar(used.returning(_row.phone))
             if phone is not None:
-                connection.execute(link.update().where(this, _row.calls_left > 0).values(calls_left=_row.calls_left - 1))
+                connection.execute(
+                    link.update().where(this, _row.calls_left > 0).values(calls_left=_row.calls_left - 1)
+                )
                 changes.note(connection, [phone], now, Topic.LINKS)
 
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import Unavailable
-from callnet.ops.admin_commands import SILENT, AdminCommand, AdminResult, ChooseLevel, Revoke, together
+from callnet.ops.admin_commands import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.metrics import Family, Observed, counters, total
 from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
@@ -260,13 +260,13 @@ class Workers:
         return Deferred.fromCoroutine(self._obey_all(order))
 
     async def _obey_all(self, order: AdminCommand) -> AdminResult:
-        """Pass an order to the workers concerned: changes in the database need only one of them."""
+        """Pass an order to the workers concerned: what is in the database needs only one of them."""
         if isinstance(order, ChooseLevel):
             threshold.choose(order.level)
         serving = [worker for worker in self._workers if worker.serves]
-        asked = serving[:1] if isinstance(order, Revoke) else self._workers
+        asked = serving[:1] if isinstance(order, OF_DATABASE) else self._workers
         outcomes = await gatherResults([worker.execute(order) for worker in asked])
-        if isinstance(order, Revoke) and not any(outcomes):
+        if isinstance(order, OF_DATABASE) and not any(outcomes):
             raise Unavailable("no worker is ready; try again later")
         return together(SILENT if outcome is None else outcome for outcome in outcomes)
 

@@ -25,16 +25,20 @@ from callnet.ops.admin_commands import (
     EndCall,
     FailureShown,
     Level,
+    LinkShown,
     ListCalls,
     ListDevices,
     ListFailures,
+    ListLinks,
     ListNodes,
     NodeShown,
+    RemoveLink,
     Revoke,
 )
 from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import Observed
 from callnet.util.logger import threshold
+from callnet.util.schema_hints import LINK_ID
 from callnet.web.endpoint import call
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import DONE, Done, bearer_token, write_error
@@ -43,7 +47,7 @@ _Limit: TypeAlias = Annotated[int, Meta(ge=1, le=SHOWN_MAX)]
 _Phone: TypeAlias = Annotated[str, Meta(min_length=1, max_length=PHONE_MAX)]
 _DeviceId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=DEVICE_ID_MAX)]
 _SHOWN: Final = 100
-LOOKS: Final = (b"/api/calls", b"/api/devices", b"/api/failures", b"/api/nodes")
+LOOKS: Final = (b"/api/calls", b"/api/devices", b"/api/failures", b"/api/links", b"/api/nodes")
 """The paths at which nothing is done."""
 
 
@@ -86,6 +90,19 @@ class RevokeRequest(Struct, frozen=True):
     device_id: _DeviceId = EVERY_DEVICE
 
 
+class LinksRequest(Struct, frozen=True):
+    """``/api/links``."""
+
+    phone: _Phone
+
+
+class RemoveLinkRequest(Struct, frozen=True):
+    """``/api/links/remove``."""
+
+    phone: _Phone
+    link_id: Annotated[str, LINK_ID]
+
+
 class NothingRequest(Struct, frozen=True):
     """``/api/drain``, ``/api/nodes``."""
 
@@ -115,6 +132,12 @@ class Failures(Struct, frozen=True):
 
     failures: list[FailureShown]
     silent: int
+
+
+class Links(Struct, frozen=True):
+    """The links that ring a phone."""
+
+    links: list[LinkShown]
 
 
 class Nodes(Struct, frozen=True):
@@ -170,6 +193,16 @@ class ControlApi:
         """Revoke the tokens of a device, or of all of a phone."""
         await self._observed.execute(Revoke(asked.phone, asked.device_id))
         return DONE
+
+    @call(routes, "/api/links")
+    async def links(self, _request: IRequest, asked: LinksRequest) -> Links:
+        """List the links that ring a phone, without their secrets."""
+        return Links(list((await self._observed.execute(ListLinks(asked.phone))).links))
+
+    @call(routes, "/api/links/remove")
+    async def remove_link(self, _request: IRequest, asked: RemoveLinkRequest) -> Done:
+        """Remove a link of a phone."""
+        return _done((await self._observed.execute(RemoveLink(asked.phone, asked.link_id))).done, "no such link")
 
     @call(routes, "/api/failures")
     async def failures(self, _request: IRequest, asked: ListRequest) -> Failures:

@@ -190,9 +190,8 @@ class MakeLinkRequest(Struct, frozen=True):
     hours: QuietHoursFields | None = None
     """The part of each day in which it rings; ``null``: always."""
     expires_at: Annotated[float, Meta(ge=0, le=LATEST)] | None = None
-    """From when on it rings no more, in seconds since 1970; ``null``: never."""
     calls_left: Annotated[int, Meta(ge=0, le=CALLS_MAX)] | None = None
-    """How many calls by it may be answered; ``null``: any number."""
+    """The number of calls by it that may still be answered; ``null``: any."""
 
 
 class ChangeLinkRequest(Struct, frozen=True):

@@ -141,9 +141,10 @@ def _no_guest(token: str, site: str | None) -> GuestLink:  # noqa: ARG001
 class SignalingFactory(ServerSocketFactory):
     """Serves ``/socket.io``, and ``/socket.io/guest`` for guests.
 
-    ``guest`` returns the link that the guest of a token uses, or raises :class:`callnet.errors.TokenInvalid`; the site
-    is the guest's for rate limits. ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`, or
+    ``authenticate`` verifies a token, or raises :class:`callnet.errors.TokenInvalid`, or
     :class:`callnet.errors.Unavailable` as long as it is not known which tokens are revoked.
+    ``guest`` returns the link that the guest of a token uses, or raises :class:`callnet.errors.TokenInvalid`; it is
+    given the guest's site for rate limits, too.
     ``signaling.allowed_origins``: if there are any, a browser's page must come
     from one of them (``https://host``); WebViews, which say ``null`` or ``file:`` or nothing, always pass.
     ``used`` is called with each device that connects.

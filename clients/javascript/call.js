@@ -10,9 +10,19 @@
 
 import { Waiting } from "./waiting.js";
 
+const GUEST = "guest:";
+
 /** @typedef {import("./types.js").Address} Address */
 /** @typedef {import("./types.js").Answers} Answers */
 /** @typedef {import("./types.js").CallState} CallState */
+
+/**
+ * Whether a phone is that of a guest, who came by a link: it cannot be called back.
+ * @param {string} phone
+ */
+export function isGuest(phone) {
+  return phone.startsWith(GUEST);
+}
 
 /** A call of a Device, which makes it. What it says of itself is to be read only. */
 export class Call {
@@ -28,9 +38,7 @@ export class Call {
   page = "";
   /** What the owner of this phone calls the other side, as the server says it, or a guest itself; "" if nothing. */
   name = "";
-  /** Whether the other side is a guest, who came by a link of this phone. It cannot be called back. */
-  isGuest = false;
-  /** What the owner calls that link; "" if it is not known. */
+  /** What the owner calls the link of a guest; "" if it is not known. */
   linkName = "";
   /** Whether the owner wants this caller to be answered without anybody touching the device. */
   autoAnswer = false;
@@ -75,6 +83,11 @@ export class Call {
     /** Which device, or `*`, to call to try it again. */
     this.asked = direction === "outgoing" ? peer.deviceId : "*";
     this.#answers = answers;
+  }
+
+  /** Whether the other side is a guest, who came by a link of this phone. It cannot be called back. */
+  get isGuest() {
+    return isGuest(this.peer.phone);
   }
 
   get isIncoming() {

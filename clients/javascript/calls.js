@@ -237,9 +237,8 @@ export class Calls {
   /** @private @param {Call} call @param {Frame} frame */
   _beRung(call, frame) {
     const { room_id, page = "", from_name = "", auto_answer = false, expires_in = RING_TIME } = frame;
-    const { guest = false, link_name = "" } = frame;
-    Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer });
-    Object.assign(call, { isGuest: guest, linkName: link_name });
+    const linkName = frame.link_name ?? "";
+    Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer, linkName });
     this._startClock(call, expires_in * 1_000 + LATE, () => this._end(call, "no_answer"));
     this._note(call);
   }

@@ -13,7 +13,6 @@ const LONGEST_DELAY = 5_000;
 const TOKEN_INVALID = 4401;
 /** How long after its welcome the server may still say what became of a call that it did not mention there. */
 const DOUBT = 2_000;
-const GUEST = "guest:";
 
 /**
  * Why it is over before it rang, by the error of the account service.
@@ -25,14 +24,6 @@ const REASONS = { [ERROR.RATE_LIMITED]: "rate_limited", [ERROR.DATA]: "invalid" 
 /** @typedef {import("./types.js").GuestCallEvents} GuestCallEvents */
 /** @typedef {import("./types.js").GuestCallOptions} GuestCallOptions */
 /** @typedef {import("./types.js").GuestCallState} GuestCallState */
-
-/**
- * Whether a phone is that of a guest: it cannot be called back.
- * @param {string} phone
- */
-export function isGuest(phone) {
-  return phone.startsWith(GUEST);
-}
 
 /**
  * One call by a link, from the first ring to its end. It tells of GuestCallEvents. A link that is good and one that is
@@ -59,6 +50,10 @@ export class GuestCall extends Teller {
   page = "";
   /** Why it is over, as `Call.reason`; or "unreachable", "rate_limited" or "invalid", if it never rang; "" before. */
   reason = "";
+  /** Whether the guest ended it. */
+  isOwnEnd = false;
+  /** Whether the server has lost its memory of the call: whether it goes on, its page alone knows. */
+  isForgotten = false;
   /**
    * Seconds after which to try again, if it was "rate_limited" and the server said so.
    * @type {number | null}
@@ -82,6 +77,11 @@ export class GuestCall extends Teller {
     this.#WebSocket = socketClass(options.WebSocket);
   }
 
+  /** Milliseconds for which it was active; null: never. */
+  get duration() {
+    return this.answeredAt === null ? null : (this.endedAt ?? Date.now()) - this.answeredAt;
+  }
+
   /** Ring, once. */
   async ring() {
     if (this.state !== "off") return;
@@ -103,7 +103,7 @@ export class GuestCall extends Teller {
   hangUp() {
     if (this.state === "off" || this.state === "over") return;
     this.#line?.say({ type: "calling_hangup" });
-    this._end(this.state === "active" ? "hangup" : "cancelled");
+    this._end(this.state === "active" ? "hangup" : "cancelled", true);
   }
 
   /** The page of the call has seen its end. */
@@ -137,7 +137,7 @@ export class GuestCall extends Teller {
   _dial(token) {
     this.#line = new Line({
       WebSocket: this.#WebSocket,
-      url: () => socketUrl(this.#options.site, `/socket.io/guest?token=${encodeURIComponent(token)}`),
+      url: () => socketUrl(this.#options.signaling ?? this.#options.site, `/socket.io/guest?token=${encodeURIComponent(token)}`),
       protocols: () => [EXTENDED],
       question: () => ({ type: "ping" }),
       askEvery: () => ASK_EVERY,
@@ -172,8 +172,9 @@ export class GuestCall extends Teller {
   /** @private @param {Frame} frame */
   _welcomed(frame) {
     clearTimeout(this.#doubting);
+    if (frame.state !== "idle") this.isForgotten = false;
     if (!this.#hasRung) this.#hasRung = this.#line?.say({ type: "ring" }) ?? false;
-    else if (frame.state === "idle") this.#doubting = setTimeout(() => this._end("forgotten"), DOUBT);
+    else if (frame.state === "idle") this.#doubting = setTimeout(() => this._forget(), DOUBT);
   }
 
   /** @private @param {Frame} frame */
@@ -183,11 +184,17 @@ export class GuestCall extends Teller {
     this._become("active");
   }
 
-  /** @private @param {string} reason */
-  _end(reason) {
+  /** @private */
+  _forget() {
+    this.isForgotten = true;
+    if (this.state === "active") this._become("active");
+    else this._end("forgotten");
+  }
+
+  /** @private @param {string} reason @param {boolean} [isOwn] */
+  _end(reason, isOwn = false) {
     if (this.state === "over") return;
-    this.reason = reason;
-    this.endedAt = Date.now();
+    Object.assign(this, { reason, isOwnEnd: isOwn, endedAt: Date.now() });
     this._leave();
     this._become("over");
   }

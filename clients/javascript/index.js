@@ -4,9 +4,9 @@
  */
 
 export { Account, AccountError, ERROR } from "./account.js";
-export { Call } from "./call.js";
+export { Call, isGuest } from "./call.js";
 export { Device } from "./device.js";
-export { GuestCall, isGuest } from "./guest.js";
+export { GuestCall } from "./guest.js";
 export { Pairing } from "./pairing.js";
 export { Room } from "./room.js";
 

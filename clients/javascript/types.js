@@ -200,12 +200,13 @@
 /**
  * What a call by a link tells of.
  * @typedef {object} GuestCallEvents
- * @property {CustomEvent<GuestCallState>} state it is in another state
+ * @property {CustomEvent<GuestCallState>} state it is in another state, or `isForgotten`
  */
 
 /**
  * @typedef {object} GuestCallOptions
  * @property {string} site the origin of the server's site
+ * @property {string} [signaling] the origin of the signaling service, where it is another
  * @property {string} secret that of the link
  * @property {string} name what the guest calls itself: 1 to 50 characters
  * @property {SocketClass} [WebSocket] the class to use instead of the global one

@@ -22,7 +22,7 @@ from callnet_client.frames import PresentCall, Request, parse_frame
 from harness import ROOT
 
 PROGRAM: Final = ROOT / "tests" / "javascript" / "play_calls.mjs"
-PHONES: Final = st.sampled_from(("2", "3"))
+PHONES: Final = st.sampled_from(("2", "3", "guest:4"))
 DEVICES: Final = st.sampled_from(("tv", "phone"))
 ASKED: Final = st.sampled_from(("tv", "phone", "*"))
 ROOMS: Final = st.sampled_from(("a" * 32, "b" * 32, "c" * 32))
@@ -65,6 +65,8 @@ STEPS: Final = st.one_of(
             "from_name": st.just("Bob"),
             "page": st.just("/p"),
             "auto_answer": st.just(True),
+            "guest": st.just(True),
+            "link_name": st.just("Door"),
         },
         from_phone=PHONES,
         from_device_id=DEVICES,
@@ -153,7 +155,7 @@ def act(calls: Calls, call: Call, step: str, words: Sequence[Any]) -> None:
 def seen(call: Call, number: int) -> list[Any]:
     """A call as it is told."""
     who = [*call.peer, call.asked]
-    about = [call.room_id, call.page, call.name, call.auto_answer, call.other_side]
+    about = [call.room_id, call.page, call.name, call.auto_answer, call.is_guest, call.link_name, call.other_side]
     return [number, call.direction, call.state, *who, *about, call.reason, call.is_own_end, call.is_forgotten]
 
 

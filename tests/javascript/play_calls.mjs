@@ -34,7 +34,8 @@ function play([canWait, ...steps]) {
 function seen(call, number) {
   const { direction, state, peer, asked, roomId, page, name, autoAnswer, otherSide, reason, isOwnEnd, isForgotten } = call;
   const who = [peer.phone, peer.deviceId, asked];
-  return [number, direction, state, ...who, roomId, page, name, autoAnswer, otherSide, reason, isOwnEnd, isForgotten];
+  const about = [roomId, page, name, autoAnswer, call.isGuest, call.linkName, otherSide];
+  return [number, direction, state, ...who, ...about, reason, isOwnEnd, isForgotten];
 }
 
 for await (const line of readline.createInterface({ input: process.stdin })) {

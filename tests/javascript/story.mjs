@@ -3,7 +3,7 @@
  * what is in them.
  */
 
-import { Account, AccountError, Device, Pairing } from "../../clients/javascript/index.js";
+import { Account, AccountError, Device, GuestCall, Pairing } from "../../clients/javascript/index.js";
 
 /** Milliseconds that an event may take to come, on a machine that is busy with other tests. */
 const PATIENCE = 30_000;
@@ -32,7 +32,10 @@ export async function play(story, protocol, { site, gate, WebSocket }) {
     }
     return written(Object.values(actors).flatMap(({ log }) => [...log.entries]));
   } finally {
-    for (const { device } of Object.values(actors)) device.close();
+    for (const { device, guest } of Object.values(actors)) {
+      device.close();
+      guest?.close();
+    }
   }
 }
 
@@ -86,6 +89,7 @@ class Actor {
   constructor(name, spec, isExtended, site, gate, WebSocket) {
     this.log = new Log(name);
     this.#gate = gate;
+    this.ways = { site, signaling: gate.site, WebSocket };
     this.account = new Account({ site, phone: spec.phone, deviceId: spec.device_id, keep: () => {} });
     const callWaiting = spec.call_waiting ?? false;
     this.device = new Device(this.account, { site: gate.site, extended: isExtended, callWaiting, WebSocket });
@@ -142,6 +146,38 @@ class Actor {
 
   refuse_pairing() {
     return this.account.refusePairing(this.found.pairing_id);
+  }
+
+  async make_link({ device: _, do: __, ...fields }) {
+    this.link = await this.account.makeLink(fields);
+    this.log.note("links", { links: [linkEntry(this.link)] });
+  }
+
+  async change_link({ changes }) {
+    this.link = await this.account.changeLink(this.link.link_id, changes);
+    this.log.note("links", { links: [linkEntry(this.link)] });
+  }
+
+  remove_link() {
+    return this.account.removeLink(this.link.link_id);
+  }
+
+  async links() {
+    this.log.note("links", { links: (await this.account.links()).map(linkEntry) });
+  }
+
+  ring({ secret, link_of, name }, actors) {
+    const guest = new GuestCall({ ...this.ways, secret: secret ?? actors[link_of].link.secret, name });
+    this.guest = guest;
+    guest.addEventListener("state", ({ detail: state }) => {
+      const told = Object.entries({ room: guest.roomId, reason: guest.reason }).filter(([, value]) => value);
+      this.log.note("guest", { state, ...Object.fromEntries(told) });
+    });
+    guest.ring();
+  }
+
+  hang_up_guest() {
+    this.guest.hangUp();
   }
 
   connect() {
@@ -249,7 +285,7 @@ class Actor {
     }
     const calls = past.calls.map((call) => ({
       direction: call.direction,
-      peer: `${call.peer_phone} ${call.peer_device_id}`,
+      peer: peerName(call.peer_phone, call.peer_device_id, call.guest),
       room: call.room_id,
       outcome: call.outcome,
       answered: call.answered_at !== null,
@@ -315,7 +351,8 @@ class Actor {
 
 function callEntry(call) {
   const told = {
-    peer: call.peer.phone && `${call.peer.phone} ${call.peer.deviceId}`,
+    peer: call.peer.phone && peerName(call.peer.phone, call.peer.deviceId, call.isGuest),
+    link: call.linkName,
     room: call.roomId,
     reason: call.reason,
     other_side: call.otherSide === "here" ? "" : call.otherSide,
@@ -324,6 +361,15 @@ function callEntry(call) {
   };
   const said = Object.entries(told).filter(([, value]) => value);
   return { direction: call.direction, state: call.state, ...Object.fromEntries(said) };
+}
+
+/** The other side as the log has it: the phone of a guest is drawn. */
+function peerName(phone, deviceId, isGuest) {
+  return `${isGuest ? "guest" : phone} ${deviceId}`;
+}
+
+function linkEntry({ name, is_on, hours, expires_at, calls_left, last_used_at }) {
+  return { name, is_on, hours, expires_at, calls_left, used: last_used_at !== null };
 }
 
 function isSame(one, other) {

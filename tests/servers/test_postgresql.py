@@ -26,6 +26,7 @@ from tests.contract.test_accounts import PHONE, TV, SharedAccountsContract
 from tests.contract.test_codes import CodesContract
 from tests.contract.test_contacts import ContactsContract
 from tests.contract.test_history import ContactsOnlyContract, HistoryContract
+from tests.contract.test_links import LinksContract
 from tests.contract.test_moving import MovingContract
 from tests.contract.test_outbox import OutboxContract
 from tests.contract.test_own_devices import OwnDevicesContract
@@ -117,6 +118,10 @@ class OutboxOnPostgresql(OnPostgresql, OutboxContract, TestCase):
 
 class OwnDevicesOnPostgresql(OnPostgresql, OwnDevicesContract, TestCase):
     """Devices that those of the same phone see and change."""
+
+
+class LinksOnPostgresql(OnPostgresql, LinksContract, TestCase):
+    """Links that ring."""
 
 
 class PairingOnPostgresql(OnPostgresql, PairingContract, TestCase):

@@ -15,7 +15,9 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.guests import GuestTokens
 from callnet.accounts.history import Historian
+from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import INTERVAL, OPEN_MAX, Pairings
@@ -30,7 +32,7 @@ from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.ice import IceOffers
-from callnet.ops.rate_limits import LimitsAlone, LoginLimits, PairingLimits
+from callnet.ops.rate_limits import GuestLimits, LimitsAlone, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import WebPush
 from callnet.push.tickets import TicketRefusals, Tickets
@@ -40,6 +42,7 @@ from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
+from callnet.storage.links import SqlLinks
 from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.pairing import SqlPairings
@@ -165,6 +168,12 @@ class ServiceFixture:
             SqlPairings(self.database, run_at_once, OPEN_MAX), self.accounts, self.tokens, self.change_feed.look
         )
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
+        self.guest_limits = GuestLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        self.links = Links(
+            SqlLinks(self.database, run_at_once), self.tokens, GuestTokens(self.tokens), self.guest_limits.may_ring
+        )
+        if world is not None:
+            world.links = self.links
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
         """All of it over HTTP, with these services in the place of its own."""
@@ -181,6 +190,8 @@ class ServiceFixture:
             IceOffers(self.ice, self.tokens),
             self.limits,
             self.pairing_limits,
+            self.links,
+            self.guest_limits,
         ).resource()
 
     async def _refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:  # noqa: ARG002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -24,6 +25,9 @@ from callnet_client import (
     ChangedEvent,
     Device,
     Event,
+    GuestCall,
+    GuestState,
+    Link,
     MissedEvent,
     Pairing,
     PresenceEvent,
@@ -33,7 +37,7 @@ from callnet_client import (
     WaitingDevice,
 )
 from harness import ROOT
-from tests.support.checked_client import checked
+from tests.support.checked_client import CHECKED_GUEST, checked
 from tests.support.daemon import Daemon
 
 STORIES: Final = ROOT / "tests" / "client_stories"
@@ -182,6 +186,10 @@ class Actor:
         self.pairing: Pairing | None = None
         self.found: WaitingDevice | None = None
         """The device that waits which it has looked for."""
+        self.link: Link | None = None
+        """The link that it has made."""
+        self.guest: GuestCall | None = None
+        """The call that it makes as a guest."""
         self.gate: Final = gate
         self.account: Final = Account(server, spec["phone"], spec["device_id"], keep=lambda _: None)
         extended = spec.get("protocol", protocol) == "extended"
@@ -198,6 +206,11 @@ class Actor:
     def call_of(self, step: Step) -> Call:
         """The call that a step is about: that it is in, or the one that waits."""
         return _one(self.device.waiting_call) if step.get("waiting") else self.call
+
+    def note_guest(self, guest: GuestCall, state: GuestState) -> None:
+        """Log the state of a call that it makes as a guest."""
+        told = {"room": guest.room_id, "reason": guest.reason}
+        self.log.note("guest", state=state, **{name: value for name, value in told.items() if value})
 
     def _hear(self, event: Event) -> None:
         match event:
@@ -229,7 +242,8 @@ def _one(call: Call | None) -> Call:
 def call_entry(call: Call, state: str) -> Entry:
     """A call as the log has it."""
     told = {
-        "peer": " ".join(call.peer) if call.peer.phone else "",
+        "peer": _peer(*call.peer, call.is_guest) if call.peer.phone else "",
+        "link": call.link_name,
         "room": call.room_id,
         "reason": call.reason,
         "other_side": call.other_side if call.other_side != "here" else "",
@@ -237,6 +251,17 @@ def call_entry(call: Call, state: str) -> Entry:
         "forgotten": call.is_forgotten,
     }
     return {"direction": call.direction, "state": state, **{name: value for name, value in told.items() if value}}
+
+
+def _peer(phone: str, device_id: str, is_guest: bool) -> str:
+    """The other side as the log has it: the phone of a guest is drawn."""
+    return f"{'guest' if is_guest else phone} {device_id}"
+
+
+def _link(link: Link) -> Entry:
+    """A link as the log has it."""
+    told = {name: getattr(link, name) for name in ("name", "is_on", "hours", "expires_at", "calls_left")}
+    return {**told, "used": link.last_used_at is not None}
 
 
 class Player:
@@ -264,6 +289,7 @@ class Player:
             entries = [entry for actor in self._actors.values() for entry in list(actor.log.entries)]
         finally:
             await gatherResults([actor.device.close() for actor in self._actors.values()])
+            await gatherResults([actor.guest.close() for actor in self._actors.values() if actor.guest is not None])
             await gatherResults([port.stopListening() for port in self._ports])
         return written(entries)
 
@@ -329,6 +355,34 @@ class Player:
     def _pairing(self, actor: Actor) -> Pairing:
         assert actor.pairing is not None, "it does not wait"
         return actor.pairing
+
+    async def _make_link(self, actor: Actor, step: Step) -> None:
+        fields = {name: value for name, value in step.items() if name not in ("device", "do")}
+        actor.link = await actor.account.make_link(**fields)
+        actor.log.note("links", links=[_link(actor.link)])
+
+    async def _change_link(self, actor: Actor, step: Step) -> None:
+        assert actor.link is not None, "it has made no link"
+        actor.link = await actor.account.change_link(actor.link.link_id, **step["changes"])
+        actor.log.note("links", links=[_link(actor.link)])
+
+    async def _remove_link(self, actor: Actor, _step: Step) -> None:
+        assert actor.link is not None, "it has made no link"
+        await actor.account.remove_link(actor.link.link_id)
+
+    async def _links(self, actor: Actor, _step: Step) -> None:
+        actor.log.note("links", links=[_link(link) for link in await actor.account.links()])
+
+    async def _ring(self, actor: Actor, step: Step) -> None:
+        link = None if "secret" in step else self._actors[step["link_of"]].link
+        secret = step["secret"] if link is None else link.secret
+        actor.guest = guest = GuestCall(actor.account.server, secret, step["name"], watch=CHECKED_GUEST)
+        guest.listen(partial(actor.note_guest, guest))
+        guest.ring()
+
+    async def _hang_up_guest(self, actor: Actor, _step: Step) -> None:
+        assert actor.guest is not None, "it does not ring"
+        actor.guest.hang_up()
 
     async def _connect(self, actor: Actor, _step: Step) -> None:
         actor.device.connect()
@@ -415,7 +469,7 @@ class Player:
         found = [
             {
                 "direction": call.direction,
-                "peer": f"{call.peer_phone} {call.peer_device_id}",
+                "peer": _peer(call.peer_phone, call.peer_device_id, call.guest),
                 "room": call.room_id,
                 "outcome": call.outcome,
                 "answered": call.answered_at is not None,

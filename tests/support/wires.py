@@ -16,19 +16,20 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from callnet.accounts.links import Links
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
 from callnet.calls.policies import Wake, nobody_can
-from callnet.calls.ports import IPreferences, IRoster
+from callnet.calls.ports import GuestLink, IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
 from callnet.model import DeviceAddress
 from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.rate_limits import LimitsAlone
-from callnet.schemas.structs import TO_DEVICE, TO_EXTENDED, TO_PAGE, Direction
+from callnet.schemas.structs import TO_DEVICE, TO_EXTENDED, TO_GUEST, TO_PAGE, Direction
 from callnet.store.memory import MemoryBus, MemoryCallStore
-from callnet.ws.device_socket import SignalingFactory
+from callnet.ws.device_socket import GUEST_PATH, SignalingFactory
 from callnet.ws.factory import NO_SETTINGS
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, PING, PONG, TEXT, Frame, FrameReader, client_frame
@@ -94,7 +95,7 @@ class Wire:
         """Ask for the upgrade. A header that is ``None`` is left out."""
         offered = ((headers or {}).get("Sec-WebSocket-Protocol") or "").replace(",", " ").split()
         told = TO_EXTENDED if "callnet.v2" in offered else TO_DEVICE
-        self._told = TO_PAGE if path.startswith("/room") else told
+        self._told = TO_GUEST if path.startswith(GUEST_PATH) else TO_PAGE if path.startswith("/room") else told
         fields = {
             "Host": "callnet.test",
             "Upgrade": "websocket",
@@ -251,7 +252,10 @@ class World:
             self.ice,
             SignalingSettings(tuple(allowed_origins)),
             sockets=sockets,
+            guest=self._guest,
         )
+        self.links: Links | None = None
+        """The links that guests use, if there are any."""
         self.pages = RoomSocketFactory(self.rooms, self.clock, limits, self.ice, sockets)
         self.wires: list[Wire] = []
         self.rooms.start()
@@ -290,6 +294,21 @@ class World:
         wire = self.ask(f"/socket.io?token={token}{more}", {"Sec-WebSocket-Protocol": "callnet.v2"})
         assert wire.status == 101, wire.head
         return Device(self, wire, 65536 + 200)
+
+    def _guest(self, token: str, site: str | None) -> GuestLink:
+        assert self.links is not None
+        return self.links.guest(token, site)
+
+    def guest(self, secret: str, name: str = "Visitor") -> Device:
+        """Let a guest in that shows the secret of a link, or another one."""
+        assert self.links is not None
+        return self.guest_with(self.links.enter(secret, name).guest_token)
+
+    def guest_with(self, token: str) -> Device:
+        """Connect a guest with its token."""
+        wire = self.ask(f"{GUEST_PATH}?token={token}", {"Sec-WebSocket-Protocol": "callnet.v2"})
+        assert wire.status == 101, wire.head
+        return Device(self, wire, ANSWERED)
 
     def page(self, factory: ServerFactory | None = None) -> Device:
         """Open the socket of a page."""

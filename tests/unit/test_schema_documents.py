@@ -195,6 +195,7 @@ class OpenApiTests(SynchronousTestCase):
             "/account/code",
             "/calls/refuse",
             "/devices/push/renew",
+            "/links/enter",
             "/pairing/begin",
             "/pairing/poll",
         }

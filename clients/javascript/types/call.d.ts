@@ -1,6 +1,11 @@
 /** @typedef {import("./types.js").Address} Address */
 /** @typedef {import("./types.js").Answers} Answers */
 /** @typedef {import("./types.js").CallState} CallState */
+/**
+ * Whether a phone is that of a guest, who came by a link: it cannot be called back.
+ * @param {string} phone
+ */
+export function isGuest(phone: string): boolean;
 /** A call of a Device, which makes it. What it says of itself is to be read only. */
 export class Call {
     /**
@@ -18,9 +23,7 @@ export class Call {
     page: string;
     /** What the owner of this phone calls the other side, as the server says it, or a guest itself; "" if nothing. */
     name: string;
-    /** Whether the other side is a guest, who came by a link of this phone. It cannot be called back. */
-    isGuest: boolean;
-    /** What the owner calls that link; "" if it is not known. */
+    /** What the owner calls the link of a guest; "" if it is not known. */
     linkName: string;
     /** Whether the owner wants this caller to be answered without anybody touching the device. */
     autoAnswer: boolean;
@@ -56,6 +59,8 @@ export class Call {
     peer: import("./types.js").Address;
     /** Which device, or `*`, to call to try it again. */
     asked: string;
+    /** Whether the other side is a guest, who came by a link of this phone. It cannot be called back. */
+    get isGuest(): boolean;
     get isIncoming(): boolean;
     get isOver(): boolean;
     /** Milliseconds for which it was active; null: never. */

@@ -3,11 +3,6 @@
 /** @typedef {import("./types.js").GuestCallOptions} GuestCallOptions */
 /** @typedef {import("./types.js").GuestCallState} GuestCallState */
 /**
- * Whether a phone is that of a guest: it cannot be called back.
- * @param {string} phone
- */
-export function isGuest(phone: string): boolean;
-/**
  * One call by a link, from the first ring to its end. It tells of GuestCallEvents. A link that is good and one that is
  * not look the same: both ring, and nobody answers.
  * @extends {Teller<GuestCallEvents>}
@@ -23,6 +18,10 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     page: string;
     /** Why it is over, as `Call.reason`; or "unreachable", "rate_limited" or "invalid", if it never rang; "" before. */
     reason: string;
+    /** Whether the guest ended it. */
+    isOwnEnd: boolean;
+    /** Whether the server has lost its memory of the call: whether it goes on, its page alone knows. */
+    isForgotten: boolean;
     /**
      * Seconds after which to try again, if it was "rate_limited" and the server said so.
      * @type {number | null}
@@ -38,6 +37,8 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
      * @type {number | null}
      */
     endedAt: number | null;
+    /** Milliseconds for which it was active; null: never. */
+    get duration(): number | null;
     /** Ring, once. */
     ring(): Promise<void>;
     /** End it, whatever state it is in. */
@@ -64,7 +65,9 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     private _welcomed;
     /** @private @param {Frame} frame */
     private _answered;
-    /** @private @param {string} reason */
+    /** @private */
+    private _forget;
+    /** @private @param {string} reason @param {boolean} [isOwn] */
     private _end;
     /** @private */
     private _leave;

@@ -1,5 +1,5 @@
-export { Call } from "./call.js";
 export { Device } from "./device.js";
+export { GuestCall } from "./guest.js";
 export { Pairing } from "./pairing.js";
 export { Room } from "./room.js";
 export type AccountOptions = import("./types.js").AccountOptions;
@@ -38,4 +38,4 @@ export type SocketClass = import("./types.js").SocketClass;
 export type Topic = import("./types.js").Topic;
 export type WaitingDevice = import("./types.js").WaitingDevice;
 export { Account, AccountError, ERROR } from "./account.js";
-export { GuestCall, isGuest } from "./guest.js";
+export { Call, isGuest } from "./call.js";

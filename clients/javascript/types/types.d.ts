@@ -332,7 +332,7 @@ export type GuestCallState = "off" | "ringing" | "active" | "over";
  */
 export type GuestCallEvents = {
     /**
-     * it is in another state
+     * it is in another state, or `isForgotten`
      */
     state: CustomEvent<GuestCallState>;
 };
@@ -341,6 +341,10 @@ export type GuestCallOptions = {
      * the origin of the server's site
      */
     site: string;
+    /**
+     * the origin of the signaling service, where it is another
+     */
+    signaling?: string | undefined;
     /**
      * that of the link
      */

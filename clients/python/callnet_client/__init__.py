@@ -25,6 +25,7 @@ from callnet_client.account import (
     ContactRow,
     Credentials,
     ErrorCode,
+    Link,
     OwnDevice,
     PastCall,
     PastCalls,
@@ -34,7 +35,7 @@ from callnet_client.account import (
     Settings,
     WaitingDevice,
 )
-from callnet_client.address import EVERY_DEVICE, DeviceAddress
+from callnet_client.address import EVERY_DEVICE, DeviceAddress, is_guest
 from callnet_client.call import Call, CallState, Direction
 from callnet_client.connection import Connection, Watch
 from callnet_client.device import Device
@@ -51,6 +52,7 @@ from callnet_client.events import (
     StateEvent,
 )
 from callnet_client.frames import CallOfPhone, CloseReason, Frame, MissedCall, PresentCall, parse_frame
+from callnet_client.guest import GuestCall, GuestState
 from callnet_client.pairing import BegunPairing, Pairing
 from callnet_client.reconnecting_socket import Loss
 from callnet_client.server import EXTENDED, Server
@@ -81,6 +83,9 @@ __all__ = [
     "ErrorCode",
     "Event",
     "Frame",
+    "GuestCall",
+    "GuestState",
+    "Link",
     "Listener",
     "Loss",
     "MissedCall",
@@ -103,6 +108,7 @@ __all__ = [
     "WaitingDevice",
     "Watch",
     "certificate_trust",
+    "is_guest",
     "no_trust",
     "parse_frame",
     "public_trust",

@@ -133,6 +133,8 @@ class PastCall(Struct, frozen=True):
     answered_at: float | None = None
     auto_answer: bool = False
     """Nobody touched the device that answered."""
+    guest: bool = False
+    """True if the caller came by a link; ``peer_device_id`` is the name that it gave."""
 
 
 class PastCalls(Struct, frozen=True):
@@ -140,6 +142,25 @@ class PastCalls(Struct, frozen=True):
 
     calls: Sequence[PastCall]
     next: str | None = None
+
+
+class Link(Struct, frozen=True):
+    """A link that rings the phone. Times are seconds since 1970."""
+
+    link_id: str
+    name: str
+    secret: str
+    """Whoever opens ``/guest#`` and this at the server's site calls the phone without an account."""
+    is_on: bool
+    made_at: float
+    hours: Mapping[str, str] | None = None
+    """The part of each day in which it rings: ``from`` and ``to`` (``HH:MM``) and ``time_zone``; ``None``: always."""
+    expires_at: float | None = None
+    """The time from which it rings no more; ``None``: never."""
+    calls_left: int | None = None
+    """The number of calls by it that may still be answered; ``None``: any."""
+    last_used_at: float | None = None
+    """The time at which a call by it was last answered."""
 
 
 class Settings(Struct, frozen=True):
@@ -342,6 +363,30 @@ class Account:
     def refuse_pairing(self, pairing_id: str) -> Deferred[None]:
         """Refuse a device that waits."""
         return self.ask("/pairing/refuse", pairing_id=pairing_id).addCallback(_nothing)
+
+    def links(self) -> Deferred[Sequence[Link]]:
+        """The links that ring the phone, by name. Only a claimed device may see and change them."""
+        return self.ask("/links/list").addCallback(read_field, "links", list[Link])
+
+    def make_link(self, name: str, **fields: Any) -> Deferred[Link]:
+        """Make a link that rings the phone.
+
+        :param fields: values for the attributes ``is_on``, ``hours``, ``expires_at`` and ``calls_left`` of
+            :class:`Link`.
+        :return: a Deferred with the link. It fails with ``ErrorCode.DATA`` if the phone has as many as it may have.
+        """
+        return self.ask("/links/make", name=name, **fields).addCallback(read_field, "link", Link)
+
+    def change_link(self, link_id: str, **changes: Any) -> Deferred[Link]:
+        """Return a link after applying ``changes``.
+
+        :param changes: new values for attributes of :class:`Link`, as above, and ``name``.
+        """
+        return self.ask("/links/change", link_id=link_id, **changes).addCallback(read_field, "link", Link)
+
+    def remove_link(self, link_id: str) -> Deferred[None]:
+        """Remove a link: it rings no more."""
+        return self.ask("/links/remove", link_id=link_id).addCallback(_nothing)
 
     def delete_call(self, room_id: str) -> Deferred[None]:
         """Delete a call from the phone's history."""

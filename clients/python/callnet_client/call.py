@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred
 
-from callnet_client.address import EVERY_DEVICE, DeviceAddress
+from callnet_client.address import EVERY_DEVICE, DeviceAddress, is_guest
 from callnet_client.waiting import Waiting
 
 Direction: TypeAlias = Literal["incoming", "outgoing"]
@@ -54,7 +54,10 @@ class Call:
         self.page = ""
         """The path of the call's page on the server's site; :meth:`Server.page_of` returns the whole URL."""
         self.name = ""
-        """The name of the other phone for the owner of this one, from the server; empty if there is none."""
+        """The name of the other phone for the owner of this one, from the server, or that of a guest; empty if there is
+        none."""
+        self.link_name = ""
+        """The name of the link of a guest; empty if it is not known."""
         self.auto_answer = False
         """True if the owner allows this caller to be answered automatically."""
         self.other_side: Literal["here", "reconnecting"] = "here"
@@ -76,6 +79,11 @@ class Call:
     def __repr__(self) -> str:
         """Return a text without phones and room, for logs."""
         return f"<Call {self.direction} {self.state}{self.reason and f' {self.reason}'}>"
+
+    @property
+    def is_guest(self) -> bool:
+        """True if the other party is a guest, who came by a link of this phone. It cannot be called back."""
+        return is_guest(self.peer.phone)
 
     @property
     def is_incoming(self) -> bool:

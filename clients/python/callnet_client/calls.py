@@ -238,6 +238,7 @@ class Calls:
     def _be_rung(self, call: Call, frame: Frame) -> None:
         call.room_id, call.page, call.name = frame.room_id, frame.text("page"), frame.text("from_name")
         call.auto_answer = frame.fields.get("auto_answer") is True
+        call.link_name = frame.text("link_name")
         expires_in = frame.number("expires_in")
         seconds = RING_TIME if expires_in is None else expires_in
         self._start_clock(call, seconds + LATE, self._expire)

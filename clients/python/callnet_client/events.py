@@ -44,7 +44,7 @@ class ChangedEvent(Struct, frozen=True):
     """Data of the phone were changed by another device of it, or by others. Extended protocol only.
 
     ``what`` has some of ``contacts`` (:meth:`Account.people`, :meth:`Account.blocked`), ``added``, ``profile``,
-    ``settings``, ``history`` and ``devices``, after the methods of :class:`Account` to call again.
+    ``settings``, ``history``, ``devices`` and ``links``, after the methods of :class:`Account` to call again.
     """
 
     what: Sequence[str]

@@ -71,6 +71,14 @@ class Ping(Request, frozen=True, tag="ping"):
     """Check the connection (docs/extended-protocol.md)."""
 
 
+class Ring(Struct, frozen=True, tag="ring"):
+    """Ring as a guest (docs/extended-protocol.md)."""
+
+
+class GuestHangup(Struct, frozen=True, tag="calling_hangup"):
+    """End the call of a guest (docs/extended-protocol.md)."""
+
+
 class Frame(Struct, frozen=True):
     """One frame from the server.
 

@@ -82,6 +82,7 @@ class Server:
         *,
         extended: bool = False,
         call_waiting: bool = False,
+        guest: bool = False,
         watch: Watch | None = None,
     ) -> Deferred[Connection]:
         """Open the WebSocket of a token's device.
@@ -89,13 +90,15 @@ class Server:
         :param received: called with every received message.
         :param extended: offer ``callnet.v2``; :attr:`Connection.subprotocol` shows whether the server accepted it.
         :param call_waiting: with ``extended``: the device can be rung while it is in a call.
+        :param guest: the token is that of a guest.
         :param watch: called with every message, in either direction.
         :raises UpgradeRefused: (the Deferred) the server did not open the WebSocket.
         :raises Unreachable: (the Deferred) the server is unreachable.
         """
         wish = "&call_waiting=1" if extended and call_waiting else ""
+        url = f"{self._signaling_url.rstrip('/')}/guest" if guest else self._signaling_url
         way = Way(
-            f"{self._signaling_url}?token={quote(token, safe='')}{wish}",
+            f"{url}?token={quote(token, safe='')}{wish}",
             self.trust,
             self._endpoint,
             (EXTENDED,) if extended else (),
