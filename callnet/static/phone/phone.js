@@ -3,8 +3,8 @@
  */
 
 import { Account, ERROR } from "../client/account.js";
+import { isGuest } from "../client/call.js";
 import { Device } from "../client/device.js";
-import { isGuest } from "../client/guest.js";
 import { AutoAnswer } from "./auto_answer.js";
 import { Book } from "./book.js";
 import * as identity from "./identity.js";

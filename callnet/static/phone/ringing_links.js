@@ -117,8 +117,10 @@ export class RingingLinks {
 
   async _print(link) {
     const place = this.#elements.poster;
-    place.replaceChildren(...(await poster(link, this.#words)));
-    window.addEventListener("afterprint", () => place.replaceChildren(), { once: true });
+    const clear = () => (place.textContent = "");
+    clear();
+    place.append(...(await poster(link, this.#words)));
+    window.addEventListener("afterprint", clear, { once: true });
     window.print();
   }
 }
