@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
+from callnet.schemas.structs import FROM_GUEST, TO_GUEST
 from tests.browser.phone_visitor import PhoneVisitor
 from tests.browser.stage import Stage
 
@@ -14,6 +15,10 @@ PATH: Final = "/guest"
 
 class GuestVisitor(PhoneVisitor):
     """One tab with the page of guests. Its scenes are called as those of the phone."""
+
+    def __init__(self, page: Page, site_url: str) -> None:
+        super().__init__(page, site_url)
+        self._directions = (TO_GUEST, FROM_GUEST)
 
     def follow(self, link: str) -> None:
         """Open a link."""

@@ -42,7 +42,7 @@ class GuestCase(PhoneCase):
 
     async def link_of(self, **fields: object) -> str:
         """The address of a link to Alice, made by another device of her phone."""
-        account = Account(service_of(self.daemon), self.alice.phone, "tablet")
+        account = Account(service_of(self.daemon), self.alice.phone, "tablet", keep=lambda _: None)
         made = await account.make_link("Front door", **fields)
         return f"{self.daemon.site_url}{PATH}#{made.secret}"
 
@@ -67,10 +67,13 @@ class GuestTests(GuestCase):
             alice = phone(stage, stage.browser(Camera.RED))
             alice.log_in(*self.alice)
             alice.await_that("document.activeElement.id === 'add-phone'")
+            press_until(alice, "ArrowDown", "document.activeElement.matches('button')")
             press_until(alice, "ArrowLeft", "document.activeElement.matches('.part')")
             press_until(alice, "ArrowDown", "document.activeElement.id === 'to-settings'")
             alice.page.keyboard.press("Enter")
             press_until(alice, "ArrowRight", "document.activeElement.closest('#settings') !== null")
+            press_until(alice, "ArrowDown", "document.activeElement.id === 'who-contacts'")
+            press_until(alice, "ArrowLeft", "document.activeElement.id === 'who-anyone'")
             press_until(alice, "ArrowDown", "document.activeElement.id === 'link-make'")
             alice.page.keyboard.press("Enter")
             alice.await_that("document.activeElement.id === 'link-name'")

@@ -91,7 +91,7 @@ export class RingingLinks {
     this.#open = { id, mode };
     this.#made = { content: "", element: null };
     this.#changed();
-    focusOn(key);
+    this.#elements.links.querySelector(`[data-key="${key}"]`)?.focus();
     this.#elements.links.querySelector(".whole")?.scrollIntoView({ block: "nearest" });
   }
 
