@@ -44,8 +44,9 @@ UNREACHED: Final = (
     *(f"/links/{call}" for call in ("list", "make", "change", "remove")),
 )
 """Calls that can not succeed here: codes are sent where ``accounts.enrolment`` is ``otp``, and there nobody could log
-in; tickets and subscriptions are of devices that are woken by Web Push; random letters are used up after five; and links
-are for claimed devices."""
+in; tickets and subscriptions are of devices that are woken by Web Push; random letters are used up after five; and
+links are for claimed devices.
+"""
 FOLDER: Final = "CALLNET_OPENAPI"
 """The variable of the environment that tells :mod:`acceptance.openapi_hooks` the folder in which these files are."""
 SERVER: Final = "server"

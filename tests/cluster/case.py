@@ -97,14 +97,16 @@ class Phone:
         self.frames: list[dict[str, Any]] = []
         self.closed: list[int] = []
         self._clock = node.clock
-        self.session: Session
-        if extended:
-            self.session = ExtendedSession(
-                address, node.rooms, self, node.clock, ANY_NUMBER, True, NO_SERVERS, None, call_waiting
-            )
-        else:
-            self.session = Session(address, node.rooms, self, node.clock, ANY_NUMBER)
+        self.session = self.make_session(node, extended, call_waiting)
         self.session.opened()
+
+    def make_session(self, node: AnyNode, extended: bool, call_waiting: bool) -> Session:
+        """Its session on a node."""
+        if not extended:
+            return Session(self.address, node.rooms, self, node.clock, ANY_NUMBER)
+        return ExtendedSession(
+            self.address, node.rooms, self, node.clock, ANY_NUMBER, True, NO_SERVERS, None, call_waiting
+        )
 
     # Calls of the session
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from twisted.logger import capturedLogs, formatEvent
 
+from callnet.storage.database import Database
+from callnet.storage.links import SqlLinks, StoredLink
 from callnet.util.logger import threshold
 from harness.websocket import TEXT
 from tests.support.http_wire import Answer
+from tests.support.immediate import run_at_once
 from tests.support.wires import Wire
 from tests.unit.test_tap_admin import AdminCase
 
@@ -137,6 +140,21 @@ class DoneTests(ControlCase):
         self.told("/api/devices/revoke", phone=PHONE)
         self.carry(phone)
         self.assertEqual(phone.close_code, 4401)
+
+    def test_links(self) -> None:
+        """The links of a phone are listed without their secrets, and removed."""
+        database = Database(f"sqlite:///{self.state_dir}/callnet.db")
+        self.addCleanup(database.close)
+        new = StoredLink("0a1b2c3d4e5f", PHONE, "s" * 22, "Door", True, None, None, 3, 1.0)
+        self.successResultOf(SqlLinks(database, run_at_once).make(new, 20, 1.0))
+        [link] = self.told("/api/links", phone=PHONE)["links"]
+        limits = {"is_on": True, "expires_at": None, "calls_left": 3, "made_at": 1.0, "last_used_at": None}
+        self.assertEqual({"link_id": new.id, "name": "Door", **limits}, link)
+        self.assertEqual(404, self.order("/api/links/remove", phone="13651884968", link_id=new.id).status)
+        self.told("/api/links/remove", phone=PHONE, link_id=new.id)
+        self.assertEqual([], self.told("/api/links", phone=PHONE)["links"])
+        self.assertEqual(404, self.order("/api/links/remove", phone=PHONE, link_id=new.id).status)
+        self.assertEqual(2, self.order("/api/links/remove", phone=PHONE, link_id="x").json()["errorCode"])
 
     def test_the_log_says_more(self) -> None:
         """At level debug the log has each step of a call, by its name; at warn not even requests."""
