@@ -84,6 +84,8 @@ class GuestTests(GuestCase):
             alice.await_that("document.querySelector('#links canvas').width < 200")
             link = alice.page.input_value(_LINK)
             self.assertRegex(link, rf"\A{stage.site_url}{PATH}#[\w-]{{20,}}\Z")
+            alice.page.reload()
+            alice.await_scene("home", "online")
             visitor = guest(stage, stage.browser(Camera.BLUE))
             visitor.follow(link)
             visitor.page.keyboard.press("Enter")

@@ -37,7 +37,7 @@ export function pastCall(call, words, doings) {
       phone,
       name,
       photo,
-      mark: isGuest ? [guestMark(words)] : [],
+      mark: isGuest ? [" ", guestMark(words)] : [],
       below: [el("span", { class: "what" }, icon(kind), whatOf(call, words)), ` · ${when}`],
       press: isGuest ? null : () => doings.call(phone, "*"),
     }),
