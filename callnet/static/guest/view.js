@@ -5,6 +5,7 @@
 import { CallPage } from "../shared/call_page.js";
 import { put } from "../shared/elements.js";
 import { duration } from "../shared/format.js";
+import { Preview } from "./preview.js";
 import { Ringer } from "../shared/ringer.js";
 import { codeOf, said, speak } from "../shared/words.js";
 
@@ -17,6 +18,7 @@ export class View {
   #elements;
   #words;
   #page;
+  #preview;
   #ringer = new Ringer();
   #scene = "starting";
 
@@ -24,6 +26,7 @@ export class View {
   constructor(doings) {
     const named = document.querySelectorAll("[id]");
     this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
+    this.#preview = new Preview(this.#elements.preview, (isSeen) => this._showPreview(isSeen));
     this.#page = new CallPage(this.#elements["call-page"], doings);
   }
 
@@ -44,6 +47,7 @@ export class View {
     const isNew = scene !== this.#scene;
     this.#scene = document.body.dataset.scene = scene;
     if (scene !== "call") this.#page.close();
+    this.#preview.show(scene === "calling"); // before the call's page wants the camera
     const shown = SECTIONS[scene] ?? scene;
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== shown;
     put(this.#elements.problem, problem === "" ? "" : words[problem]);
@@ -59,6 +63,11 @@ export class View {
   main() {
     const [first, second] = (FIRST[this.#scene] ?? []).map((id) => this.#elements[id]);
     return second !== undefined && first.value !== "" ? second : first ?? null;
+  }
+
+  _showPreview(isSeen) {
+    this.#elements.preview.hidden = !isSeen;
+    this.#elements["ring-emblem"].hidden = isSeen;
   }
 
   _showEnd(end, { retryAfter, answeredAt, endedAt }) {

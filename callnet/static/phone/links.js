@@ -129,6 +129,7 @@ export function linkForm(link, words, doings) {
     type: "text",
     class: "field",
     id: "link-name",
+    dir: "auto",
     maxlength: "50",
     autocomplete: "off",
     enterkeyhint: "done",

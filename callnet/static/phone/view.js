@@ -273,7 +273,8 @@ export class View {
     else this.#ringer.ring("second", words.title.ringing(second), title, second.photo, isShown);
     if (kind !== null) this._showRing(phone, call, other);
     if (scene === "call") {
-      put(this.#elements["call-name"], other.name);
+      put(this.#elements["call-guest"], call.isGuest ? words.guest.mark : "");
+      put(this.#elements["call-name"], other.ownName);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
       put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
     }
