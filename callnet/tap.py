@@ -223,7 +223,7 @@ def _compose_node(
         owners.accounts.used,
         settings.sockets,
         budget,
-        owners.links.guest,
+        owners.guests.link,
     )
     people = compose_people(
         settings,
@@ -251,7 +251,8 @@ def _compose_node(
         IceOffers(ice, tokens),
         login_limits,
         pairing_limits,
-        owners.links,
+        people.links,
+        owners.guests,
         guest_limits,
     )
     accounts = HostGuard(api.resource(), settings.accounts.hosts, settings.signaling)
@@ -275,7 +276,7 @@ def _compose_node(
         owners.accounts,
         people.profiles,
         people.pairings,
-        owners.links,
+        owners.guests,
         ice,
         basis.tls,
         deliveries,
@@ -285,7 +286,7 @@ def _compose_node(
         lag,
         identities.revocations,
     )
-    administered = Administered(rooms, signaling, people.logins, owners.links, cluster.nodes)
+    administered = Administered(rooms, signaling, people.logins, people.links, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.execute, stop_as_told)
     factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:

@@ -7,6 +7,8 @@ import hmac
 import secrets
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Annotated, Final
 
@@ -14,12 +16,24 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
+from twisted.python.failure import Failure
 
 from callnet.accounts.enrolment import is_device_id, secret_hash
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import TOKEN_MAX, Tokens
-from callnet.errors import DataInvalid, TokenInvalid
-from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, DeviceAddress, guest_phone
+from callnet.errors import DataInvalid, TokenInvalid, Unavailable
+from callnet.model import (
+    DEVICE_ID_MAX,
+    LINK_ID_LENGTH,
+    Accepted,
+    DeviceAddress,
+    Failed,
+    Outcome,
+    Refused,
+    guest_phone,
+)
+from callnet.storage.links import SqlLinks
+from callnet.util.logger import Logger
 from callnet.util.schema_hints import NOT_NEGATIVE
 
 GOOD_FOR: Final = 86_400
@@ -30,6 +44,8 @@ _NONCE: Final = 12
 """Bytes, as GCM has them (NIST SP 800-38D §8.2.2)."""
 _JOINERS: Final = "\u200c\u200d"
 """Format characters that names have in some languages, and emoji."""
+
+log = Logger()
 
 
 class EnteredGuest(Struct, frozen=True):
@@ -108,6 +124,87 @@ class GuestTokens:
                 raise TokenInvalid("the token has expired")
             return found.guest
         raise TokenInvalid("the token was not issued here")
+
+
+class Guests:
+    """Lets guests in, and counts their calls.
+
+    :param now: the time, in seconds since 1970.
+    :param may_ring: counts a call of a guest: from a site, by the link with an id, to a phone if there is such a link.
+        Returns whether it is within the limits.
+    """
+
+    def __init__(
+        self,
+        links: SqlLinks,
+        tokens: GuestTokens,
+        now: Callable[[], float],
+        may_ring: Callable[[str | None, str, str | None], Awaitable[bool]],
+    ) -> None:
+        self._links = links
+        self._tokens = tokens
+        self._now = now
+        self._may_ring = may_ring
+        self.counts: Final = Counter(dict.fromkeys(("answered", "refused", "busy", "no_answer", "failed"), 0))
+        """The calls of guests of this node, by how they came out."""
+        self.in_vain: Final = Counter({"link": 0, "limit": 0})
+        """Those that were to ring nobody, since their link does not ring, or since there were too many."""
+
+    def enter(self, secret: str, name: str) -> EnteredGuest:
+        """Let a guest in. See :meth:`GuestTokens.enter`."""
+        return self._tokens.enter(secret, name)
+
+    def link(self, token: str, site: str | None) -> UsedLink:
+        """The link that the guest of a token uses.
+
+        :param site: the origin of the guest for rate limits.
+        :raises TokenInvalid: the token is not valid.
+        """
+        return UsedLink(self, self._tokens.verify(token), site)
+
+    async def owner(self, guest: Guest, site: str | None) -> str | None:
+        """See :meth:`callnet.calls.ports.GuestLink.owner`."""
+        link_id = link_id_of(guest.link)
+        found = await self._links.find(link_id)
+        is_shown = found is not None and hmac.compare_digest(secret_hash(found.secret), guest.link)
+        owner = found.phone if found is not None and is_shown and found.rings(self._now()) else None
+        is_within = await self._may_ring(site, link_id, owner)
+        if owner is None or not is_within:
+            self.in_vain["limit" if owner else "link"] += 1
+            return None
+        return owner
+
+    def told(self, guest: Guest, outcome: Outcome) -> None:
+        """See :meth:`callnet.calls.ports.GuestLink.told`."""
+        match outcome:
+            case Accepted():
+                self.counts["answered"] += 1
+                self._links.answered(link_id_of(guest.link), self._now()).addErrback(_not_counted)
+            case Refused(reason=reason) | Failed(reason=reason):
+                self.counts[reason.value if reason.value in self.counts else "failed"] += 1
+
+
+class UsedLink:
+    """The link that a guest uses (:class:`callnet.calls.ports.GuestLink`)."""
+
+    def __init__(self, guests: Guests, guest: Guest, site: str | None) -> None:
+        self._guests = guests
+        self._guest = guest
+        self._site = site
+        self.address: Final = guest.address
+
+    async def owner(self) -> str | None:
+        """See :meth:`callnet.calls.ports.GuestLink.owner`."""
+        return await self._guests.owner(self._guest, self._site)
+
+    def told(self, outcome: Outcome) -> None:
+        """See :meth:`callnet.calls.ports.GuestLink.told`."""
+        self._guests.told(self._guest, outcome)
+
+
+def _not_counted(failure: Failure) -> None:
+    if not failure.check(Unavailable):
+        log.failure("failed to count an answered call of a guest", failure)
 
 
 def _cipher(key: Key) -> AESGCM:

@@ -18,7 +18,7 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
-from callnet.accounts.guests import GuestTokens
+from callnet.accounts.guests import Guests, GuestTokens
 from callnet.accounts.history import Historian
 from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
@@ -92,7 +92,8 @@ class Owners(Struct, frozen=True):
     waker: Waker
     outbox: SqlOutbox
     events: CallEvents
-    links: Links
+    links: SqlLinks
+    guests: Guests
 
 
 class People(Struct, frozen=True):
@@ -103,6 +104,7 @@ class People(Struct, frozen=True):
     profiles: Profiles
     devices: OwnDevices
     pairings: Pairings
+    links: Links
     settings: SettingsOfPhones
     past_calls: PastCalls
     ways_to_wake: WaysToWake
@@ -125,7 +127,7 @@ def compose_owners(
 ) -> Owners:
     """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it.
 
-    :param may_ring: see :class:`callnet.accounts.links.Links`.
+    :param may_ring: see :class:`callnet.accounts.guests.Guests`.
     """
     now = identities.tokens.now
     contacts_only = settings.accounts.who_may_call == "contacts"
@@ -141,6 +143,7 @@ def compose_owners(
     registrations = SqlPushRegistrations(database, run)
     tickets = Tickets(identities.tokens)
     outbox = SqlOutbox(database, run, contacts_only)
+    links = SqlLinks(database, run)
     return Owners(
         SqlAccounts(database, run, reactor, newcomers),
         records,
@@ -152,7 +155,8 @@ def compose_owners(
         Waker(registrations, ways, tickets, reactor, now),
         outbox,
         CallEvents(outbox, told, now),
-        Links(SqlLinks(database, run), identities.tokens, GuestTokens(identities.tokens), may_ring),
+        links,
+        Guests(links, GuestTokens(identities.tokens), now, may_ring),
     )
 
 
@@ -210,6 +214,7 @@ def compose_people(
         Profiles(SqlProfiles(database, run, mutual), tokens, phones),
         OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
         Pairings(SqlPairings(database, run, OPEN_MAX), owners.accounts, tokens, change_feed.look),
+        Links(owners.links, tokens, change_feed.look),
         SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),
         PastCalls(history, tokens),
         WaysToWake(

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from callnet.accounts.links import Links
+from callnet.accounts.guests import Guests
 from callnet.accounts.pairing import Pairings
 from callnet.accounts.profiles import Profiles
 from callnet.accounts.revocations import Revocations
@@ -64,7 +64,7 @@ class Counted(Struct, frozen=True):
     accounts: SqlAccounts
     profiles: Profiles
     pairings: Pairings
-    links: Links
+    guests: Guests
     ice: IceServers
     tls: ServerTls
     deliveries: Sequence[Deliveries]
@@ -140,9 +140,9 @@ class Counted(Struct, frozen=True):
         yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
         pairings = [Sample(outcome, number) for outcome, number in self.pairings.counts.items()]
         yield Family("callnet_pairings", "Pairings begun, accepted and refused.", pairings, "outcome")
-        guests = [Sample(outcome, number) for outcome, number in self.links.counts.items()]
+        guests = [Sample(outcome, number) for outcome, number in self.guests.counts.items()]
         yield Family("callnet_guest_calls", "Calls of guests by links that ring, by outcome.", guests, "outcome")
-        in_vain = [Sample(cause, number) for cause, number in self.links.in_vain.items()]
+        in_vain = [Sample(cause, number) for cause, number in self.guests.in_vain.items()]
         yield Family(
             "callnet_guest_calls_in_vain",
             "Calls of guests that rang nobody, by cause: link does not ring, limit exceeded.",

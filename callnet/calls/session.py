@@ -281,7 +281,7 @@ class Session:
         elif isinstance(frame, base.CalledRefuse):
             self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
 
-    def _hung_up(self, frame: base.CallingHangup, room: RoomId, late: NotYours | None) -> None:
+    def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
             self._refuse(frame)
             return

@@ -11,7 +11,7 @@ from twisted.web.resource import IResource
 
 from callnet.accounts.contact_lists import AdderList, ContactLists, ContactPage, PeoplePage, PhoneList
 from callnet.accounts.enrolment import secret_hash
-from callnet.accounts.guests import EnteredGuest
+from callnet.accounts.guests import EnteredGuest, Guests
 from callnet.accounts.links import LinkChanges, Links
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.own_devices import OwnDeviceList, OwnDevices
@@ -86,6 +86,7 @@ class AccountApi:
         limits: LoginLimits,
         pairing_limits: PairingLimits,
         links: Links,
+        guests: Guests,
         guest_limits: GuestLimits,
     ) -> None:
         self._logins = logins
@@ -101,6 +102,7 @@ class AccountApi:
         self._limits = limits
         self._pairing_limits = pairing_limits
         self._links = links
+        self._guests = guests
         self._guest_limits = guest_limits
 
     def resource(self) -> IResource:
@@ -330,7 +332,7 @@ class AccountApi:
     async def enter(self, request: IRequest, asked: EnterRequest) -> EnteredGuest:
         """Let a guest call by a link. The answer is the same whether or not there is such a link."""
         await self._guest_limits.enter(_host(request))
-        return self._links.enter(asked.secret, asked.name)
+        return self._guests.enter(asked.secret, asked.name)
 
     @call(routes, "/devices/push/renew")
     async def renew_push(self, request: IRequest, asked: RenewPushRequest) -> Done:

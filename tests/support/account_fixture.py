@@ -15,7 +15,7 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.guests import GuestTokens
+from callnet.accounts.guests import Guests, GuestTokens
 from callnet.accounts.history import Historian
 from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
@@ -169,11 +169,11 @@ class ServiceFixture:
         )
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
         self.guest_limits = GuestLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
-        self.links = Links(
-            SqlLinks(self.database, run_at_once), self.tokens, GuestTokens(self.tokens), self.guest_limits.may_ring
-        )
+        links = SqlLinks(self.database, run_at_once)
+        self.links = Links(links, self.tokens, self.change_feed.look)
+        self.guests = Guests(links, GuestTokens(self.tokens), self.clock.seconds, self.guest_limits.may_ring)
         if world is not None:
-            world.links = self.links
+            world.guests = self.guests
 
     def api(self, logins: Logins | None = None, lists: ContactLists | None = None) -> IResource:
         """All of it over HTTP, with these services in the place of its own."""
@@ -191,6 +191,7 @@ class ServiceFixture:
             self.limits,
             self.pairing_limits,
             self.links,
+            self.guests,
             self.guest_limits,
         ).resource()
 

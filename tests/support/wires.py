@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from callnet.accounts.links import Links
+from callnet.accounts.guests import Guests
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
@@ -254,8 +254,8 @@ class World:
             sockets=sockets,
             guest=self._guest,
         )
-        self.links: Links | None = None
-        """The links that guests use, if there are any."""
+        self.guests: Guests | None = None
+        """Lets guests in, if there are any."""
         self.pages = RoomSocketFactory(self.rooms, self.clock, limits, self.ice, sockets)
         self.wires: list[Wire] = []
         self.rooms.start()
@@ -296,15 +296,10 @@ class World:
         return Device(self, wire, 65536 + 200)
 
     def _guest(self, token: str, site: str | None) -> GuestLink:
-        assert self.links is not None
-        return self.links.guest(token, site)
+        assert self.guests is not None
+        return self.guests.link(token, site)
 
-    def guest(self, secret: str, name: str = "Visitor") -> Device:
-        """Let a guest in that shows the secret of a link, or another one."""
-        assert self.links is not None
-        return self.guest_with(self.links.enter(secret, name).guest_token)
-
-    def guest_with(self, token: str) -> Device:
+    def guest(self, token: str) -> Device:
         """Connect a guest with its token."""
         wire = self.ask(f"{GUEST_PATH}?token={token}", {"Sec-WebSocket-Protocol": "callnet.v2"})
         assert wire.status == 101, wire.head

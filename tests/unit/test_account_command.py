@@ -168,6 +168,7 @@ class AccountTests(CommandTestCase):
                 "who_may_call": "contacts",
                 "rings_through": [C],
                 "second_call_rings": True,
+                "links": [],
                 "wake": [{"device_id": "tv", "kind": "webhook", "target": "box 7", "created_at": 1.5}],
                 "calls": [
                     {
@@ -181,6 +182,7 @@ class AccountTests(CommandTestCase):
                         "ended_at": 3.0,
                         "outcome": "missed",
                         "auto_answer": False,
+                        "guest": False,
                     }
                 ],
                 "untold": [],

@@ -56,7 +56,7 @@ class CallEventsTests(SynchronousTestCase):
 
     def test_started(self) -> None:
         """A call that rings has started: caller and callee, as the caller named it."""
-        common = {"caller": party(ANN), "called": party(TV)}
+        common = {"caller": party(ANN), "called": party(TV), "guest": False}
         self.assertEqual([{"event": "call_started", "at": 10.0, **common}], self.bodies(RINGING))
         [started] = self.bodies(replace(RINGING, target=TV._replace(device_id="*"), targets=(TV, PAD)))
         self.assertEqual({"phone": TV.phone, "device_id": "*"}, started["called"])
@@ -69,6 +69,7 @@ class CallEventsTests(SynchronousTestCase):
             "at": 12.0,
             "caller": party(ANN),
             "called": party(PAD),
+            "guest": False,
             "auto_answer": True,
         }
         self.assertEqual(answered, self.bodies(call)[1])
@@ -77,7 +78,7 @@ class CallEventsTests(SynchronousTestCase):
     def test_ended(self) -> None:
         """A call that was answered has ended when it is over, for a reason; nobody has missed it."""
         call = over(ACTIVE, Reason.HANGUP)
-        ended = {"event": "call_ended", "at": 20.0, "caller": party(ANN), "called": party(TV)}
+        ended = {"event": "call_ended", "at": 20.0, "caller": party(ANN), "called": party(TV), "guest": False}
         times = {"started_at": 10.0, "answered_at": 12.0, "reason": "hangup"}
         self.assertEqual({**ended, **times}, self.bodies(call)[2])
         self.assertEqual(["call_started", "call_answered", "call_ended"], self.kinds(call))
@@ -88,7 +89,7 @@ class CallEventsTests(SynchronousTestCase):
             started, ended, missed = self.bodies(over(RINGING, reason))
             self.assertEqual("call_started", started["event"])
             self.assertEqual((None, reason.value), (ended["answered_at"], ended["reason"]))
-            common = {"at": 20.0, "caller": party(ANN), "called": party(TV), "started_at": 10.0}
+            common = {"at": 20.0, "caller": party(ANN), "called": party(TV), "guest": False, "started_at": 10.0}
             self.assertEqual({"event": "call_missed", **common, "rang": True}, missed)
 
     def test_refused(self) -> None:
@@ -104,6 +105,18 @@ class CallEventsTests(SynchronousTestCase):
         self.assertEqual((TV.phone, ANN, False), (event.unreached.phone, event.unreached.peer, event.unreached.rang))
         for event in events_of(over(RINGING, Reason.NO_ANSWER), EVERY):
             self.assertIsNone(event.unreached)
+
+    def test_guest(self) -> None:
+        """A guest is told as one, and the phone that it called hears of it in any case, since it has the link."""
+        guest = DeviceAddress("guest:0a1b2c3d4e5f0a1b2c3d4e5f", "Eve")
+        for targets, kinds in (((TV,), ["call_started", "call_ended", "call_missed"]), ((), ["call_missed"])):
+            call = over(replace(RINGING, caller=guest, targets=targets), Reason.NO_ANSWER)
+            events = list(events_of(call, EVERY))
+            self.assertEqual(kinds, [event.event for event in events])
+            for event in events:
+                body = json.loads(event.body)
+                self.assertEqual((party(guest), True), (body["caller"], body["guest"]))
+                self.assertIsNone(event.unreached)
 
     def test_only_what_is_told(self) -> None:
         """Only events are told that are asked for."""

@@ -9,8 +9,7 @@ from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
-from callnet.accounts.guests import GuestTokens
-from callnet.accounts.links import Links
+from callnet.accounts.guests import Guests, GuestTokens
 from callnet.config.schema import LimitSettings
 from callnet.errors import Unavailable
 from callnet.frames.base import MESSAGE_BYTES
@@ -69,7 +68,7 @@ class GuestCase(PeopleCase):
 
     def guest(self, secret: str | None = None, name: str = "Visitor") -> Device:
         """A guest with a link, connected and welcomed."""
-        guest = self.world.guest_with(
+        guest = self.world.guest(
             self.ask(ENTER, secret=self.link["secret"] if secret is None else secret, name=name)["guest_token"]
         )
         self.assertEqual("idle", guest.hears()["state"])
@@ -136,7 +135,7 @@ class LinksTests(GuestCase):
 
     def test_values(self) -> None:
         """Values that are not acceptable are named, and nothing changes."""
-        wrong = {
+        wrong: dict[str, list[object]] = {
             "name": ["x" * (LINK_NAME_MAX + 1), "a\nb", 1],
             "is_on": [None, 1],
             "hours": [{"from": "8:00", "to": "18:00", "time_zone": "UTC"}, 7],
@@ -236,7 +235,7 @@ class CallTests(GuestCase):
         [link] = self.links()
         self.assertEqual(None, link["calls_left"])
         self.assertIsNotNone(link["last_used_at"])
-        self.assertEqual(1, self.fixture.links.counts["answered"])
+        self.assertEqual(1, self.fixture.guests.counts["answered"])
 
     def test_hangs_up(self) -> None:
         """A guest cancels, and hangs up."""
@@ -260,19 +259,19 @@ class CallTests(GuestCase):
         self.answer(self.tv, self.tv.hears(), "called_refuse")
         self.assertEqual({"type": "call_refuse", "reason": "refused"}, guest.hears())
         self.assertEqual("refused", self.history()[0]["outcome"])
-        self.assertEqual(1, self.fixture.links.counts["refused"])
+        self.assertEqual(1, self.fixture.guests.counts["refused"])
 
     def test_comes_back(self) -> None:
         """A guest that has lost its connection is in its call again."""
         token = self.ask(ENTER, secret=self.link["secret"], name="Eve")["guest_token"]
-        guest = self.world.guest_with(token)
+        guest = self.world.guest(token)
         guest.say("ring")
         guest.leave()
-        guest = self.world.guest_with(token)
+        guest = self.world.guest(token)
         self.assertEqual("ringing", guest.hears()["state"])
         guest.leave()
         self.answer(self.tv, self.tv.hears())
-        guest = self.world.guest_with(token)
+        guest = self.world.guest(token)
         self.assertEqual([("welcome", "active"), ("call_success", None)], self.brief(guest))
         self.tv.leave()
         self.world.advance(31)
@@ -346,7 +345,7 @@ class InVainTests(GuestCase):
         self.ask(REMOVE, link_id=self.link["link_id"])
         self.assertFalse(self.rings())
         self.assertEqual([], self.history())
-        self.assertEqual({"link": 4, "limit": 0}, self.fixture.links.in_vain)
+        self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.in_vain)
 
     def test_off(self) -> None:
         """It is off, and on again."""
@@ -411,13 +410,13 @@ class InVainTests(GuestCase):
         self.assertEqual({"type": "call_failed", "reason": "no_answer"}, guest.hears())
         self.assertEqual([], self.tv.heard())
         self.assertEqual(before, len(self.history()))
-        self.assertEqual(1, self.fixture.links.in_vain["limit"])
+        self.assertEqual(1, self.fixture.guests.in_vain["limit"])
 
     def test_database_away(self) -> None:
         """While the database is away no link rings, good or not, and both are told the same."""
         tokens = self.fixture.tokens
         away = SqlLinks(self.database, lambda *_, **__: fail(Unavailable()))
-        self.world.links = Links(away, tokens, GuestTokens(tokens), self.fixture.guest_limits.may_ring)
+        self.world.guests = Guests(away, GuestTokens(tokens), tokens.now, self.fixture.guest_limits.may_ring)
         for secret in (None, NOBODYS):
             guest = self.guest(secret)
             guest.say("ring")

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from acceptance.readme import Block, blocks
 from callnet.frames.webhooks import CallAnswered, CallEnded, CallMissed, CallStarted, DeviceEnrolled
 from callnet.schemas import asyncapi, openapi
-from callnet.schemas.structs import DIRECTIONS, Schema, reference, schema_of
+from callnet.schemas.structs import DIRECTIONS, FROM_GUEST, TO_GUEST, Schema, reference, schema_of
 from harness import ROOT
 from tools.handbook import reference as handbook
 from tools.handbook import seed
@@ -171,7 +171,13 @@ class ReferenceTests(SynchronousTestCase):
             for name in frames
             if f"_device.{name.partition('.')[2].removeprefix('Extended')}" not in " ".join(base)
         }
-        self.assertEqual(shown, base | new)
+        of_guests = {
+            name
+            for each in (FROM_GUEST, TO_GUEST)
+            for kind, name in zip(each.kinds, each.frames().values(), strict=True)
+            if kind.__module__ == "callnet.frames.guest"
+        }
+        self.assertEqual(shown, base | new | of_guests)
         self.assertEqual(re.findall(r"<!-- http (\S+) -->", template).__len__(), len(list(openapi.calls())))
         self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()})
 

@@ -81,6 +81,7 @@ class WholeCallsTests(PastCallsCase):
             "ended_at": 113.5,
             "outcome": "answered",
             "auto_answer": False,
+            "guest": False,
         }
         self.assertEqual(
             [{**common, "direction": "outgoing", "device_id": "phone", "peer_phone": TV.phone, "peer_device_id": "tv"}],
