@@ -219,6 +219,28 @@ class GuestTests(GuestCase):
 
         return self.play(story)
 
+    def test_print(self) -> Deferred[None]:
+        """A link is printed large, and nothing else is. It can be copied."""
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            link = make_link(alice, "Practice")
+            alice.page.click('#links [data-key="copy"]')
+            alice.await_text("notice-text", "Link copied.")
+            alice.page.evaluate("window.print = () => { window.printed = true; }")
+            alice.page.click('#links [data-key^="link-print"]')
+            alice.await_that("window.printed")
+            self.assertFalse(alice.is_visible("poster"))
+            alice.page.emulate_media(media="print")
+            self.assertEqual(["Scan to call by video", link, "Practice"], alice.text("poster").split("\n\n"))
+            width = alice.page.evaluate("document.querySelector('#poster canvas').getBoundingClientRect().width")
+            self.assertGreater(width, 200)
+            alice.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+            self.assertFalse(alice.is_visible("poster"))
+
+        return self.play(story)
+
     def test_incomplete(self) -> Deferred[None]:
         """A link without its end says that it is incomplete. Names are remembered."""
 
