@@ -40,7 +40,7 @@ def make_link(visitor: PhoneVisitor, name: str) -> str:
 
 
 def ring_until_named(alice: PhoneVisitor, visitor: GuestVisitor) -> None:
-    """Let a guest who rings do so again until the phone says by which link: it is not told at once what that is called."""
+    """Let a guest ring again until the phone says by which link, whose name it is not told at once."""
     for _ in range(_LOOKS):
         alice.await_scene("ringing")
         if alice.is_visible("ring-link"):
