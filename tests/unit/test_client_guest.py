@@ -1,0 +1,199 @@
+"""A call by a link that rings, of the client's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
+
+from callnet_client import EXTENDED, DeviceAddress, GuestCall, is_guest
+from tests.support.calls_case import ROOM
+from tests.support.client_case import ClientCase, ScriptedServer
+
+ENTERED = {"errorCode": 0, "guest_token": "t k", "expires_in": 86_400}
+RING, HANGUP = {"type": "ring"}, {"type": "calling_hangup"}
+
+
+class Answer:
+    """An HTTP response with a body."""
+
+    code, phrase = 200, b"OK"
+
+    def __init__(self, fields: dict[str, Any], headers: dict[str, list[str]]) -> None:
+        self.headers = Headers(headers)
+        self._body = json.dumps(fields).encode()
+
+    def deliverBody(self, protocol: Any) -> None:
+        """Deliver it at once."""
+        protocol.dataReceived(self._body)
+        protocol.connectionLost(Failure(ResponseDone()))
+
+
+@implementer(IAgent)
+class Service:
+    """An account service with one answer."""
+
+    def __init__(self) -> None:
+        self.answer: Deferred[Any] = self.answering(ENTERED)
+
+    def answering(self, fields: dict[str, Any], **headers: str) -> Deferred[Any]:
+        """An answer."""
+        return succeed(Answer(fields, {name.replace("_", "-"): [value] for name, value in headers.items()}))
+
+    def request(self, *_: Any) -> Deferred[Any]:
+        """See :class:`IAgent`."""
+        return self.answer
+
+
+class GuestCallTests(ClientCase):
+    """One call."""
+
+    def setUp(self) -> None:
+        """A guest that has done nothing."""
+        super().setUp()
+        self.service, self.signaling = Service(), ScriptedServer()
+        self.signaling.subprotocol = EXTENDED
+        self.listen(self.signaling)
+        self.call = GuestCall(self.server_of(agent=self.service), "s", "Eve")
+        self.told: list[str] = []
+        self.addCleanup(self.call.listen(self.told.append))
+        self.addCleanup(self.settle)
+        self.addCleanup(self.call.close)
+
+    def rings(self) -> None:
+        """Have it ring."""
+        self.call.ring()
+        self.arrive()
+        self.say("welcome", state="idle", ping_every=20)
+
+    def say(self, kind: str, **fields: Any) -> None:
+        """Have the server say something."""
+        self.signaling.say(kind, **fields)
+        self.settle()
+
+    def answered(self) -> None:
+        """Have it answered."""
+        self.say("call_success", room_id=ROOM, page="/page")
+
+    def said(self) -> list[Any]:
+        """What the client said, without pings."""
+        self.settle()
+        frames = [json.loads(frame) for frame in self.signaling.heard]
+        return [frame for frame in frames if frame["type"] != "ping"]
+
+    def comes_back(self) -> None:
+        """Lose the connection, and connect again; the server knows of no call."""
+        self.signaling.socket.dropConnection(abort=True)
+        self.settle()
+        self.reactor.advance(1)
+        self.arrive()
+        self.say("welcome", state="idle", ping_every=20)
+        self.reactor.advance(2)
+        self.settle()
+
+    def test_call(self) -> None:
+        """It enters, rings once it is welcomed, has a room, and is over when the server says so."""
+        active = self.call.until("active")
+        self.rings()
+        self.assertEqual([RING], self.said())
+        request = self.signaling.requests[0]
+        self.assertEqual(("/socket.io/guest", ["t k"]), (request.path, request.params["token"]))
+        self.answered()
+        self.assertEqual("active", self.successResultOf(active))
+        self.assertEqual((ROOM, "/page"), (self.call.room_id, self.call.page))
+        self.say("calling_be_hangup", room_id=ROOM, reason="hangup")
+        self.assertEqual(("hangup", False), (self.call.reason, self.call.is_own_end))
+        self.assertEqual(["ringing", "active", "over"], self.told)
+
+    def test_not_entered(self) -> None:
+        """The reason why it does not ring is told."""
+        for code, reason in ((6, "rate_limited"), (2, "invalid"), (1, "unreachable")):
+            call = GuestCall(self.server_of(agent=self.service), "s", "Eve")
+            self.service.answer = self.service.answering({"errorCode": code, "message": ""}, Retry_After="7")
+            call.ring()
+            self.assertEqual(("over", reason, 7.0), (call.state, call.reason, call.retry_after))
+        self.service.answer = fail(ConnectionLost())
+        self.call.ring()
+        self.assertEqual(("unreachable", None), (self.call.reason, self.call.retry_after))
+
+    def test_outcomes(self) -> None:
+        """A refusal and a failure end it."""
+        self.rings()
+        self.say("call_failed", reason="no_answer")
+        self.assertEqual("no_answer", self.call.reason)
+        self.call.ring()
+        self.call.hang_up()
+        self.assertEqual(["ringing", "over"], self.told)
+
+    def test_hangs_up(self) -> None:
+        """It ends it while it rings."""
+        self.rings()
+        self.call.hang_up()
+        self.assertEqual([RING, HANGUP], self.said())
+        self.assertEqual(("cancelled", True), (self.call.reason, self.call.is_own_end))
+
+    def test_hangs_up_active(self) -> None:
+        """It ends it when it was answered."""
+        self.rings()
+        self.answered()
+        self.call.hang_up()
+        self.assertEqual([RING, HANGUP], self.said())
+        self.assertEqual("hangup", self.call.reason)
+
+    def test_hangs_up_early(self) -> None:
+        """It ends it before it has entered."""
+        self.service.answer = Deferred()
+        self.call.ring()
+        self.call.hang_up()
+        self.assertEqual(["ringing", "over"], self.told)
+
+    def test_page_has_ended(self) -> None:
+        """The end that its page has seen is said to the server."""
+        self.rings()
+        self.call.note_end()
+        self.answered()
+        self.call.note_end()
+        self.assertEqual([RING, HANGUP], self.said())
+        self.assertEqual(("over", False), (self.call.reason, self.call.is_own_end))
+
+    def test_forgotten(self) -> None:
+        """A call that the server does not know any more is over if it rang."""
+        self.rings()
+        self.comes_back()
+        self.assertEqual(("over", "forgotten"), (self.call.state, self.call.reason))
+        self.assertEqual([RING], self.said())
+
+    def test_forgotten_active(self) -> None:
+        """... and goes on if it was answered: its page may."""
+        self.rings()
+        self.answered()
+        self.comes_back()
+        self.assertEqual((True, ["ringing", "active", "active"]), (self.call.is_forgotten, self.told))
+        self.say("welcome", state="active", ping_every=20)
+        self.assertFalse(self.call.is_forgotten)
+
+    def test_token_refused(self) -> None:
+        """A token that is refused ends it."""
+        self.call.ring()
+        self.arrive()
+        self.signaling.socket.sendClose(4401, "no")
+        self.settle()
+        self.assertEqual(("over", "failed"), (self.call.state, self.call.reason))
+
+    def test_closed(self) -> None:
+        """Who waits is told when it is closed."""
+        self.rings()
+        over = self.call.until("over")
+        self.call.close()
+        self.assertEqual("ringing", self.successResultOf(over))
+
+    def test_is_guest(self) -> None:
+        """A guest is known by its phone."""
+        self.assertEqual([True, False], [is_guest(DeviceAddress(phone, "x").phone) for phone in ("guest:0", "1")])
