@@ -15,8 +15,6 @@ from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
 
-_LOOKS, _LOOK_AGAIN_AFTER = 20, 300
-"""The number of times that a guest rings, and milliseconds between them."""
 _LINK: Final = '#links [data-key="link"]'
 
 
@@ -37,19 +35,6 @@ def make_link(visitor: PhoneVisitor, name: str) -> str:
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_selector(_LINK)
     return visitor.page.input_value(_LINK)
-
-
-def ring_until_named(alice: PhoneVisitor, visitor: GuestVisitor) -> None:
-    """Let a guest ring again until the phone says by which link, whose name it is not told at once."""
-    for _ in range(_LOOKS):
-        alice.await_scene("ringing")
-        if alice.is_visible("ring-link"):
-            return
-        visitor.press("cancel")
-        alice.await_scene("home")
-        visitor.wait(_LOOK_AGAIN_AFTER)
-        visitor.press("ring-now")
-    raise AssertionError("the link has no name")
 
 
 class GuestCase(PhoneCase):
@@ -105,7 +90,8 @@ class GuestTests(GuestCase):
             visitor.await_text("problem", "Enter your name so they know")
             visitor.page.keyboard.type("Anna")
             visitor.page.keyboard.press("Enter")
-            ring_until_named(alice, visitor)
+            visitor.await_scene("calling")
+            alice.await_scene("ringing")
             self.assertNotIn(self.alice.phone, visitor.page.content())
             self.assertEqual(
                 ("Guest", "Anna", "Through your link “Front door”"),
@@ -179,6 +165,21 @@ class GuestTests(GuestCase):
             alice.press("accept")
             bob.await_scene("call")
             self.assertEqual("calling", visitor.shown)
+
+        return self.play(story)
+
+    def test_one_guest_at_a_time(self) -> Deferred[None]:
+        """While a guest rings, another one reads that the owner is on another call."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, link = self.begin(stage)
+            visitor.ring("Anna")
+            alice.await_text("ring-name", "Anna")
+            other = guest(stage, stage.browser(None))
+            other.follow(link)
+            other.ring("Ben")
+            other.await_text("over-title", "On another call")
+            self.assertEqual(("calling", "Anna"), (visitor.shown, alice.text("ring-name")))
 
         return self.play(story)
 
@@ -266,7 +267,7 @@ class NobodyTests(GuestCase):
     settings = "calls.ring_time = 1"
 
     def test_nobody_answers(self) -> Deferred[None]:
-        """A guest whom nobody answers reads so, whether the link rings, is switched off, or is none at all."""
+        """A guest reads that nobody has answered, whether the link rings, is switched off, or is none at all."""
 
         def story(stage: Stage) -> None:
             alice, visitor, link = self.begin(stage)

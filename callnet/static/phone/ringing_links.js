@@ -111,8 +111,8 @@ export class RingingLinks {
 
   _change(change) {
     // Whatever else there is to be wrong the form does not let anybody say.
-    const own = { [ERROR.DEVICE]: ({ links }) => links.denied, [ERROR.DATA]: ({ links }) => links.full };
-    return this.#phone.changeLinks(change, (error) => own[error.code] ?? sentenceOf(error));
+    const sentence = (error) => (error.code === ERROR.DATA ? ({ links }) => links.full : sentenceOf(error));
+    return this.#phone.changeLinks(change, sentence);
   }
 
   async _print(link) {
