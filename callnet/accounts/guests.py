@@ -97,7 +97,7 @@ class GuestTokens:
         name = name.strip()
         hides = any(unicodedata.category(each) == "Cf" and each not in _JOINERS for each in name)
         if not is_device_id(name) or hides:
-            raise DataInvalid(f"name must be 1 to {DEVICE_ID_MAX} characters that are seen, and not *")
+            raise DataInvalid(f"name is empty, *, longer than {DEVICE_ID_MAX} characters, or has characters that hide")
         hashed = secret_hash(secret)
         guest = Guest(DeviceAddress(guest_phone(link_id_of(hashed)), name), hashed)
         content = msgspec.msgpack.encode(_Content(guest, int(self._tokens.now()) + GOOD_FOR))
@@ -147,7 +147,7 @@ class Guests:
         self._may_ring = may_ring
         self.counts: Final = Counter(dict.fromkeys(("answered", "refused", "busy", "no_answer", "failed"), 0))
         """The calls of guests of this node, by how they came out."""
-        self.in_vain: Final = Counter({"link": 0, "limit": 0})
+        self.not_rung: Final = Counter({"link": 0, "limit": 0})
         """Those that were to ring nobody, since their link does not ring, or since there were too many."""
 
     def enter(self, secret: str, name: str) -> EnteredGuest:
@@ -170,7 +170,7 @@ class Guests:
         owner = found.phone if found is not None and is_shown and found.rings(self._now()) else None
         is_within = await self._may_ring(site, link_id, owner)
         if owner is None or not is_within:
-            self.in_vain["limit" if owner else "link"] += 1
+            self.not_rung["limit" if owner else "link"] += 1
             return None
         return owner
 

@@ -81,7 +81,7 @@ class Historian:
                 self._events.put_back(noticed)
                 raise
         while ended := await self._ended.take(AT_ONCE):
-            calls = [one.call for one in ended if not _rang_in_vain(one.call)]
+            calls = [one.call for one in ended if not _rang_nobody(one.call)]
             if self._days:
                 await _written("the history", calls, self._write_histories)
             await _written("webhook events of ended calls", calls, self._events.write)
@@ -96,7 +96,7 @@ class Historian:
         return self._history.write([sides(call) for call in calls], self._now())
 
 
-def _rang_in_vain(call: CallRecord) -> bool:
+def _rang_nobody(call: CallRecord) -> bool:
     """Return whether a guest called nobody: neither its link nor it is known."""
     return call.target.phone == call.caller.phone and is_guest(call.caller.phone) is not None
 

@@ -22,7 +22,7 @@ _SECRET_BYTES: Final = 16
 
 
 class LinkChanges(Struct, frozen=True):
-    """What is to change of a link; what is ``UNSET`` stays."""
+    """Changes of a link; values that are ``UNSET`` stay."""
 
     name: str | UnsetType = UNSET
     is_on: bool | UnsetType = UNSET

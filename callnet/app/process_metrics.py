@@ -142,11 +142,11 @@ class Counted(Struct, frozen=True):
         yield Family("callnet_pairings", "Pairings begun, accepted and refused.", pairings, "outcome")
         guests = [Sample(outcome, number) for outcome, number in self.guests.counts.items()]
         yield Family("callnet_guest_calls", "Calls of guests by links that ring, by outcome.", guests, "outcome")
-        in_vain = [Sample(cause, number) for cause, number in self.guests.in_vain.items()]
+        not_rung = [Sample(cause, number) for cause, number in self.guests.not_rung.items()]
         yield Family(
-            "callnet_guest_calls_in_vain",
+            "callnet_guest_calls_not_rung",
             "Calls of guests that rang nobody, by cause: link does not ring, limit exceeded.",
-            in_vain,
+            not_rung,
             "cause",
         )
         yield Family("callnet_photos_stored", "Photos stored for phones.", [Sample("", self.profiles.photos)])

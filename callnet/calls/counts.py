@@ -83,10 +83,10 @@ class CallCounts:
                 self.ended[state.reason] += 1
                 if isinstance(event, events.WHEN_DUE):
                     log.info("call {call} timed out: {reason}", call=log_name(call.room), reason=state.reason.value)
-                if state.reason not in _MEANT:
+                if state.reason not in _MEANT and call.targets:  # a guest may ring nobody
                     self.recent.append(FailedCall(state.at, call.caller, call.target, state.reason, call.room))
                 continue
-            if isinstance(state, Ringing) and call.version == 1:
+            if isinstance(state, Ringing) and call.version == 1 and call.targets:
                 self.placed += 1
             elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)):
                 self.answered += 1

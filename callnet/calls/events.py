@@ -83,7 +83,7 @@ class Place(Event, frozen=True):
 
 
 class PlaceAsGuest(Place, frozen=True):
-    """... and is a guest (§1). ``target``: all of the link's owner's phone, or of its own if it is to ring in vain."""
+    """... and is a guest (§1). ``target``: all of the link's owner's phone, or of its own if it is to ring nobody."""
 
 
 class _FrameEvent(_RoomDeviceEvent, frozen=True):

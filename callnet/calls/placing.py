@@ -103,7 +103,7 @@ def _is_free(tx: Transaction, device: DeviceRecord) -> bool:
 def _makes_way(tx: Transaction, call: CallRecord, device: DeviceAddress) -> bool:
     """Have a device that a guest rings ring for somebody else. The guest's call goes on: it is not told of that."""
     state: CallState = call.state
-    if not isinstance(state, Ringing) or not is_guest(call.caller.phone):
+    if not isinstance(state, Ringing) or device == call.caller or not is_guest(call.caller.phone):
         return False
     tx.put_call(call, replace(state, devices=without(state.devices, device)), device)
     return True

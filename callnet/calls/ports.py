@@ -113,7 +113,7 @@ class GuestLink(Protocol):
         """The guest."""
 
     async def owner(self) -> str | None:
-        """The phone that the link rings now, with one more call counted; ``None``: it is to ring in vain.
+        """The phone that the link rings now, with one more call counted; ``None``: it is to ring nobody.
 
         :raises Unavailable: the database cannot be reached.
         """

@@ -14,7 +14,7 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, drop, past_calls
-from callnet.storage.links import StoredLink, links_of
+from callnet.storage.links import links_of
 from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
 from callnet.storage.profiles import Photo, Profile, photo_of, profile_of
 from callnet.storage.push import registrations
@@ -235,7 +235,8 @@ class PersonalData(Struct, frozen=True):
     who_may_call: WhoMayCall
     rings_through: Sequence[str]
     second_call_rings: bool
-    links: Sequence[StoredLink]
+    links: Sequence[Mapping[str, Any]]
+    """The links that ring it, by name."""
     wake: Sequence[WakeRow]
     calls: Sequence[PastCall]
     """The newest first."""
@@ -282,7 +283,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         settings.who_may_call,
         settings.rings_through,
         settings.second_call_rings,
-        links,
+        [link.exported() for link in links],
         [WakeRow(one.device.device_id, one.kind, one.target, one.created_at) for one in wake],
         calls,
         untold,

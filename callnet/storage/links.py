@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 from twisted.internet.defer import Deferred
@@ -35,6 +36,10 @@ class StoredLink(Struct, frozen=True):
     made_at: float
     last_used_at: float | None = None
     """The time at which a call by it was last answered."""
+
+    def exported(self) -> Mapping[str, Any]:
+        """The fields of the link, with its hours as people read them."""
+        return {**msgspec.structs.asdict(self), "hours": None if self.hours is None else self.hours.fields()}
 
     def rings(self, date: float) -> bool:
         """Return whether it rings at a date, in seconds since 1970."""

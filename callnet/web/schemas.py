@@ -184,7 +184,7 @@ class MakeLinkRequest(Struct, frozen=True):
     """``POST /links/make``; the token may be in the header."""
 
     name: str
-    """What its owner calls it."""
+    """The name that its owner gave it."""
     token: str | None = None
     is_on: bool = True
     hours: QuietHoursFields | None = None
@@ -217,9 +217,9 @@ class EnterRequest(Struct, frozen=True):
     """``POST /links/enter``, without a token."""
 
     secret: str
-    """What the link says behind the ``#``, whatever it is."""
+    """The part of the link behind the ``#``; any text."""
     name: str
-    """What the guest calls itself."""
+    """The name that the guest gives itself."""
 
 
 class DeleteCallsRequest(Struct, frozen=True):
@@ -405,7 +405,7 @@ class LinkRow(Struct, frozen=True):
     link_id: Annotated[str, LINK_ID]
     name: Annotated[str, LINK_NAME]
     secret: str
-    """Who has it may ring the phone: the address of its page is `/guest#` and this."""
+    """Anyone who has it may ring the phone: the address of its page is `/guest#` and this."""
     is_on: bool
     hours: QuietHoursAnswered | None
     """The part of each day in which it rings; ``null``: always."""

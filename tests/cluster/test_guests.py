@@ -64,7 +64,7 @@ class GuestsTests(SimulatedCase):
         await self.hears(guest, "calling_be_hangup:hangup")
         self.assertEqual([Accepted], [type(outcome) for outcome in guest.link.outcomes])
 
-    async def test_in_vain(self) -> None:
+    async def test_rings_nobody(self) -> None:
         """Two guests, of a link that is none and of a phone that nobody has, are told the same at the same time."""
         here, there = await self.start(), await self.start()
         tv = await self.phone(TV, here)
@@ -105,7 +105,7 @@ class GuestsTests(SimulatedCase):
         await self.hears(tv, "calling_be_hangup:hangup")
 
     async def test_cut_off(self) -> None:
-        """While Redis is out of reach, a guest whose callee is elsewhere rings in vain, as one with a bad link does."""
+        """While Redis is out of reach, a guest whose callee is elsewhere rings nobody, as one with a bad link does."""
         here, there = await self.start(), await self.start()
         await self.phone(TV, here)
         guests = [await self.guest(there, owner) for owner in (TV.phone, None)]

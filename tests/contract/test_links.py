@@ -41,7 +41,7 @@ class LinksContract(DatabaseCase):
         return self.links.make(link, MOST, NOW)
 
     def test_kept(self) -> Deferred[None]:
-        """What was made is there as it was made, for its phone alone."""
+        """A link is kept as it was made, for its phone alone."""
 
         async def test() -> None:
             link = new(1, name="王芳", hours=DAY, expires_at=NOW + 0.25, calls_left=2, is_on=False)
@@ -65,7 +65,7 @@ class LinksContract(DatabaseCase):
         return self.check(test)
 
     def test_changed(self) -> Deferred[None]:
-        """What is named changes, and the rest stays; a link of another phone is none."""
+        """The named values change, and the rest stays; a link of another phone is none."""
 
         async def test() -> None:
             await self.make(new(1, hours=DAY, calls_left=2))
@@ -137,10 +137,11 @@ class LinksContract(DatabaseCase):
         """With its phone a link is exported, and deleted."""
 
         async def test() -> None:
-            await self.make(new(1))
+            await self.make(new(1, hours=DAY))
             found = await self.run_there(devices.export, self.database, PHONE)
             assert found is not None
-            self.assertEqual([new(1)], found.links)
+            [link] = found.links
+            self.assertEqual((new(1).id, DAY.fields()), (link["id"], link["hours"]))
             self.assertTrue(await self.run_there(devices.delete, self.database, PHONE, lambda: NOW))
             self.assertEqual([], await self.links.of(PHONE))
 

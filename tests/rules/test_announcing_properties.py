@@ -15,7 +15,7 @@ from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Re
 from callnet.calls.rules import decide
 from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
-from callnet.model import DeviceAddress, RoomId
+from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, is_guest
 from callnet.store.tables import Tables
 from tests.rules.announcing_case import read_for
 from tests.support.tables import write
@@ -25,6 +25,7 @@ HELD: Final = {
     DeviceAddress("13600000002", "pad"): "a.1",
     DeviceAddress("13600000002", "tv"): "b.1",
     DeviceAddress("13600000003", "phone"): "b.1",
+    DeviceAddress("guest:000000000000000000000000", "Eve"): "b.1",
 }
 EVERYONE: Final = tuple(HELD)
 FORK: Final = DeviceAddress("13600000002", "*")
@@ -38,8 +39,8 @@ Step = tuple[str, int, int]
 steps = st.lists(
     st.tuples(
         st.sampled_from(("call", "call", "answer", "answer", "refuse", "hang_up", "connect", "disconnect")),
-        st.integers(0, 3),
         st.integers(0, 4),
+        st.integers(0, 5),
     ),
     max_size=12,
 )
@@ -78,6 +79,9 @@ class Story:
         if kind == "call":
             self._rooms += 1
             room = RoomId(f"{self._prefix}{self._rooms:031x}")
+            if is_guest(device.phone):
+                every = target._replace(device_id=EVERY_DEVICE)
+                return events.PlaceAsGuest(device, every, room, record.generation, self._now)
             return events.Place(device, target, room, record.generation, self._now)
         if record.room is None:
             return None
@@ -112,7 +116,7 @@ class Story:
 def apart(stored: Sequence[Step], before: Sequence[Step], after: Sequence[Step], alone: Sequence[Step]) -> list[Story]:
     """The state left in the store, and the knowledge of each of two nodes."""
     story = Story("c")
-    story.goes_on([("connect", number, 0) for number in range(4)])
+    story.goes_on([("connect", number, 0) for number in range(len(EVERYONE))])
     story.goes_on(stored)
     store = story.copy()
     story.goes_on(before)
@@ -206,7 +210,7 @@ class AnnouncingProperties(SynchronousTestCase):
     @settings(max_examples=300)
     @given(steps, steps, steps)
     @example([("call", 1, 0)], [("call", 0, 0), ("call", 0, 2)], [("call", 0, 1), ("call", 2, 1)])
-    @example([("call", 0, 4)], [("answer", 1, 4)], [("disconnect", 0, 1), ("hang_up", 1, 2)])
+    @example([("call", 0, 5)], [("answer", 1, 5)], [("disconnect", 0, 1), ("hang_up", 1, 2)])
     def test_empty_store(self, before: list[Step], after: list[Step], alone: list[Step]) -> None:
         """The store is empty: whichever node comes back first, the same calls live."""
         _, first, second = apart([], before, after, alone)

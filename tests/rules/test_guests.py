@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from callnet.calls import events
-from callnet.calls.preferences import NOBODY, Policy, QuietHours
+from callnet.calls.preferences import ANYONE, NOBODY, Policy, QuietHours
 from callnet.calls.records import Active, Over, Ringing
-from callnet.model import Reason, Withdrawn
+from callnet.model import DeviceAddress, Reason, RoomId, Withdrawn
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import Device, RulesTestCase, World
 
@@ -42,7 +42,7 @@ class GuestTestCase(RulesTestCase):
 
 
 class RingingTests(GuestTestCase):
-    """Who is rung by a guest."""
+    """The devices that a guest rings."""
 
     def test_rings(self) -> None:
         """Every free device of the phone rings; the first to accept has the call."""
@@ -90,7 +90,17 @@ class RingingTests(GuestTestCase):
             self.assert_heard(caller, call_failed(self.guest, "offline"))
         self.assert_silence()
 
-    def active(self, caller: Device, callee: Device, seconds: float = 10.0):  # type: ignore[no-untyped-def]
+    def test_calls_a_ringing_guest(self) -> None:
+        """A guest whose call rings is in a call for whoever may call it, should there be anybody."""
+        self.guest.policy = ANYONE
+        self.guest.connects()
+        room = self.ringing(self.guest, self.bob)
+        self.ann.calls(self.guest)
+        self.assert_heard(self.ann, call_failed(self.guest, "busy"))
+        self.assert_silence()
+        self.assertIsInstance(self.world.calls[room].state, Ringing)
+
+    def active(self, caller: Device, callee: Device, seconds: float = 10.0) -> RoomId:
         """As before, to all devices."""
         room = self.ringing(caller, callee.everywhere())
         callee.accepts(room)
@@ -99,12 +109,12 @@ class RingingTests(GuestTestCase):
         return room
 
 
-class InVainTests(GuestTestCase):
+class NobodyTests(GuestTestCase):
     """A guest cannot tell a link that does not ring from nobody at home."""
 
-    def assert_rings_in_vain(self, target: object) -> None:
+    def assert_rings_nobody(self, target: DeviceAddress) -> None:
         """A call rings nobody and ends after the ring time, and no sooner."""
-        room = self.guest.calls(target)  # type: ignore[arg-type]
+        room = self.guest.calls(target)
         assert room is not None
         self.world.wait(self.settings.ring_time - 0.1)
         self.assert_silence()
@@ -114,22 +124,22 @@ class InVainTests(GuestTestCase):
 
     def test_link_does_not_ring(self) -> None:
         """The link is none, off, expired or used up."""
-        self.assert_rings_in_vain(self.guest.everywhere())
+        self.assert_rings_nobody(self.guest.everywhere())
 
     def test_nobody_there(self) -> None:
         """No device is connected."""
         self.tv.loses_socket()
         self.pad.loses_socket()
-        self.assert_rings_in_vain(self.bob)
+        self.assert_rings_nobody(self.bob)
 
     def test_unknown_phone(self) -> None:
         """No device of the phone has ever been there."""
-        self.assert_rings_in_vain(self.bob._replace(phone="13600000009"))
+        self.assert_rings_nobody(self.bob._replace(phone="13600000009"))
 
     def test_quiet(self) -> None:
         """The phone has quiet hours."""
         self.has_policy(Policy(quiet=ALWAYS))
-        self.assert_rings_in_vain(self.bob)
+        self.assert_rings_nobody(self.bob)
 
     def test_not_woken(self) -> None:
         """The last device that could be woken could not."""
@@ -238,7 +248,7 @@ class BusyTests(GuestTestCase):
         self.assert_heard(self.guest, call_refuse(self.bob, room, "busy"))
 
     def test_again_while_ringing(self) -> None:
-        """What a guest is answered who calls while its call rings: nothing."""
+        """A guest that calls while its call rings is not answered."""
         self.ringing(self.guest, self.bob)
         event = events.PlaceAsGuest(self.guest.address, self.bob, self.world.new_room(), self.guest.generation, 0.0)
         self.assertEqual(Withdrawn(), self.world.happen(event))

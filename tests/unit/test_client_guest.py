@@ -83,7 +83,7 @@ class GuestCallTests(ClientCase):
         self.say("call_success", room_id=ROOM, page="/page")
 
     def said(self) -> list[Any]:
-        """What the client said, without pings."""
+        """The frames of the client, without pings."""
         self.settle()
         frames = [json.loads(frame) for frame in self.signaling.heard]
         return [frame for frame in frames if frame["type"] != "ping"]
@@ -188,7 +188,7 @@ class GuestCallTests(ClientCase):
         self.assertEqual(("over", "failed"), (self.call.state, self.call.reason))
 
     def test_closed(self) -> None:
-        """Who waits is told when it is closed."""
+        """Waiting callers are told when it is closed."""
         self.rings()
         over = self.call.until("over")
         self.call.close()

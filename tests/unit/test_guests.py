@@ -155,7 +155,7 @@ class LinksTests(GuestCase):
         """The links of a phone are exported, and deleted with it."""
         found = devices.export(self.database, TV.phone)
         assert found is not None
-        self.assertEqual([self.link["link_id"]], [link.id for link in found.links])
+        self.assertEqual([self.link["link_id"]], [link["id"] for link in found.links])
         devices.delete(self.database, TV.phone, self.world.clock.seconds)
         self.assertIsNone(devices.export(self.database, TV.phone))
 
@@ -318,11 +318,11 @@ class CallTests(GuestCase):
         self.assertLess(max(len(frame.payload) for frame in self.tv.wire.frames), MESSAGE_BYTES)
 
 
-class InVainTests(GuestCase):
+class NobodyTests(GuestCase):
     """A link that does not ring looks like nobody at home."""
 
     def rings(self, secret: str | None = None) -> bool:
-        """Whether a guest rings somebody; what it hears is the same."""
+        """Have a guest ring, who hears the same in any case; return whether it rings somebody."""
         guest = self.guest(secret)
         guest.say("ring")
         rung = [self.tv.heard(), self.pad.heard()]
@@ -345,7 +345,9 @@ class InVainTests(GuestCase):
         self.ask(REMOVE, link_id=self.link["link_id"])
         self.assertFalse(self.rings())
         self.assertEqual([], self.history())
-        self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.in_vain)
+        counts = self.world.rooms.counts
+        self.assertEqual((0, []), (counts.placed, list(counts.recent)))
+        self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.not_rung)
 
     def test_off(self) -> None:
         """It is off, and on again."""
@@ -395,7 +397,7 @@ class InVainTests(GuestCase):
         self.assertEqual([], self.history())
 
     def test_limit(self) -> None:
-        """Too many calls by a link ring in vain, and leave nothing."""
+        """Too many calls by a link ring nobody, and leave nothing."""
         for _ in range(LimitSettings().guest_calls_an_hour_of_a_link):
             guest = self.guest()
             guest.say("ring")
@@ -410,7 +412,7 @@ class InVainTests(GuestCase):
         self.assertEqual({"type": "call_failed", "reason": "no_answer"}, guest.hears())
         self.assertEqual([], self.tv.heard())
         self.assertEqual(before, len(self.history()))
-        self.assertEqual(1, self.fixture.guests.in_vain["limit"])
+        self.assertEqual(1, self.fixture.guests.not_rung["limit"])
 
     def test_database_away(self) -> None:
         """While the database is away no link rings, good or not, and both are told the same."""
@@ -424,7 +426,7 @@ class InVainTests(GuestCase):
 
 
 class FamilyFirstTests(GuestCase):
-    """Who is not a guest goes first."""
+    """Callers that are no guests go first."""
 
     def test_makes_way(self) -> None:
         """Somebody else's call takes the devices that ring for a guest; another guest waits."""

@@ -82,7 +82,6 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "CallSuccess.to_device_id": "The device that answered.",
     "ChangeLinkRequest.name": "The name that its owner gave it.",
     "LinkRow.name": "The name that its owner gave it.",
-    "MakeLinkRequest.name": "The name that its owner gave it.",
     "ErrorFrame.id": "The id of the extended client's request.",
     "ErrorFrame.message": "The invalid field.",
     "MissedCall.device_id": "The called device; `*`: all of them.",
