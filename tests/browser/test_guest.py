@@ -11,8 +11,9 @@ from tests.browser.camera import Camera
 from tests.browser.case import in_reactor
 from tests.browser.guest_visitor import PATH, GuestVisitor, guest
 from tests.browser.phone_case import PhoneCase
-from tests.browser.phone_visitor import PhoneVisitor, phone
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
+from tests.browser.test_phone_closed import ALICE, BOB, ChromiumCase, Closed
 from tests.support.devices import service_of
 
 _LINK: Final = '#links [data-key="link"]'
@@ -289,5 +290,34 @@ class NobodyTests(GuestCase):
             alice.press("to-calls")
             alice.page.wait_for_selector("#past .card")
             self.assertEqual(1, len(alice.past()))
+
+        return self.play(story)
+
+
+class ClosedTests(ChromiumCase):
+    """A guest calls a phone that is closed."""
+
+    def test_shown(self) -> Deferred[None]:
+        """A guest may say any name, and is shown as a guest."""
+
+        def story(stage: Stage) -> None:
+            profile = self.profile(stage)
+            bob, alice = tab(stage, profile), phone(stage, stage.browser(None))
+            visitor = guest(stage, stage.browser(None))
+            bob.log_in(*BOB)
+            alice.log_in(*ALICE)
+            alice.add_contact(BOB.phone, "Bob")
+            visitor.follow(make_link(bob, "Front door"))
+            bob.page.check("#closed-switch")
+            bob.await_text("closed-state", "even when")
+            closed = Closed(profile, bob)
+            bob.page.close()
+            alice.await_contact(BOB.phone, online=False)
+            visitor.ring("Mum")
+            closed.deliver(self.message())
+            closed.shown("Mum (guest) is calling")
+            visitor.press("cancel")
+            closed.deliver(self.message())
+            closed.shown("Missed call from Mum (guest).")
 
         return self.play(story)

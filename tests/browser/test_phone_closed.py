@@ -25,16 +25,13 @@ from twisted.web.server import Request, Site
 
 from callnet.model import DeviceAddress
 from callnet.ops.certificates import sign
-from callnet_client import Account
 from harness.daemon import staying_listeners
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
-from tests.browser.guest_visitor import PATH, guest
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import CHROMIUM, Stage
 from tests.browser.visitor import PATIENCE
 from tests.support.daemon import Daemon
-from tests.support.devices import service_of
 from tests.support.firefox_push import PushServer
 from tests.support.push_browser import Browser as Subscriber
 
@@ -331,24 +328,6 @@ class ClosedTests(ChromiumCase):
             bob.open()
             bob.await_text("notice-text", "Missed call from Alice.")
             self.closed.shown()
-
-        return self.play(story)
-
-    def test_guest(self) -> Deferred[None]:
-        """A guest may say any name, and is shown as a guest."""
-
-        def story(stage: Stage) -> None:
-            self.begin(stage)
-            account = Account(service_of(self.daemon), BOB.phone, "tablet", keep=lambda _: None)
-            link = in_reactor(lambda: account.make_link("Front door"))
-            visitor = guest(stage, stage.browser(Camera.RED))
-            visitor.follow(f"{stage.site_url}{PATH}#{link.secret}")
-            visitor.ring("Alice")
-            self.closed.deliver(self.message())
-            self.closed.shown("Alice (guest) is calling")
-            visitor.press("cancel")
-            self.closed.deliver(self.message())
-            self.closed.shown("Missed call from Alice (guest).")
 
         return self.play(story)
 
