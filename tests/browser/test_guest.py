@@ -235,11 +235,13 @@ class GuestTests(GuestCase):
             alice.await_that("window.printed")
             self.assertFalse(alice.is_visible("poster"))
             alice.page.emulate_media(media="print")
-            self.assertEqual(["Scan to call by video", link, "Practice"], alice.text("poster").split("\n\n"))
+            alice.await_shown("poster", "Scan to call by video")
+            texts = alice.page.locator("#poster > :not(canvas)").all_text_contents()
+            self.assertEqual(["Scan to call by video", link, "Practice"], texts)
             width = alice.page.evaluate("document.querySelector('#poster canvas').getBoundingClientRect().width")
             self.assertGreater(width, 200)
             alice.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-            self.assertFalse(alice.is_visible("poster"))
+            alice.await_hidden("poster")
 
         return self.play(story)
 
