@@ -101,14 +101,15 @@ test-unit: $(DEVELOPMENT)
 
 # Lanes of about equal length. Pages that wait cost as much as pages that do something, so what only computes comes last.
 modules = $(subst /,.,$(basename $(wildcard $(1))))
+of_browser = $(addprefix tests.browser.test_,$(1))
 FIRST = $(call modules,tests/integration/test_[a-h]*.py)
-SECOND = $(filter-out $(FIRST),$(call modules,tests/integration/test_*.py))
-LOOKS = $(addprefix tests.browser.,test_dashboard test_phone_screens test_screens test_verification)
-BROWSER = $(filter-out $(LOOKS),$(call modules,tests/browser/test_*.py))
-PHONE = $(filter $(addprefix tests.browser.test_,auto% call_w% firefox languages look page% phone% t%),$(BROWSER))
+SECOND = $(filter-out $(FIRST),$(call modules,tests/integration/test_*.py)) tests.examples $(call of_browser,dashboard verification)
+LOOKS = $(call of_browser,guest_screens phone_screens screens)
+BROWSER = $(filter-out $(SECOND) $(LOOKS),$(call modules,tests/browser/test_*.py))
+PHONE = $(filter $(call of_browser,auto% call_w% firefox kiosk languages look page% phone% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' \
-		'tests.examples $(LOOKS)' 'tests.servers tests.cluster tests.unit tests.rules tests.contract'
+	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' '$(LOOKS)' \
+		'tests.servers tests.cluster tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools
@@ -118,7 +119,7 @@ test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
 screens: test-packages $(DEVELOPMENT) $(MANUAL)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_guest_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
 
 schemas: $(INSTALLED)
 	@$(BIN)/python -m tools.handbook.reference

@@ -1,9 +1,9 @@
 """Checks the words of pages: `python tools/check_words.py [FOLDER…]`.
 
-FOLDER is `callnet/static`, of the phone and the call page, or `callnet/dashboard`. Each file in the `words` of a page
-must have the keys and the placeholders of the English one, the plural forms that CLDR gives its language, and no text
-that is empty or was left in English. Each key must be used by the scripts or the HTML of the page, and each that these
-use must be there. Names each fault; exit status 1 if there are any.
+FOLDER is `callnet/static`, of the phone, the call page and the page of guests, or `callnet/dashboard`. Each file in
+the `words` of a page must have the keys and the placeholders of the English one, the plural forms that CLDR gives its
+language, and no text that is empty or was left in English. Each key must be used by the scripts or the HTML of the
+page, and each that these use must be there. Names each fault; exit status 1 if there are any.
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ class Page(NamedTuple):
     """The folder of its scripts, in which its folder ``words`` is."""
 
 
-PAGES: Final = (Page("index.html", "phone"), Page("demo/direct_chat.html", "demo"), Page("index.html", "."))
+PAGES: Final = (
+    Page("index.html", "phone"),
+    Page("demo/direct_chat.html", "demo"),
+    Page("guest/index.html", "guest"),
+    Page("index.html", "."),
+)
 SHARED: Final = "shared"
 """The folder of the scripts of all pages."""
 ROOT_NAMES: Final = {"lang"}

@@ -1,4 +1,4 @@
-"""The TLS site: the phone, the page and their files, the page's room socket, and the two services of devices.
+"""The TLS site: the pages and their files, the call page's room socket, and the two services of devices.
 
 Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
 page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its
@@ -25,6 +25,8 @@ PAGE: Final = "/static/demo/direct_chat.html"
 """The path of the 1-to-1 page (protocol §3)."""
 PHONE: Final = "/"
 """The path of the phone."""
+GUEST: Final = "/guest"
+"""The path of the page of guests, which a link that rings opens."""
 WORKER: Final = "/worker.js"
 """The path of its service worker, which has a say in all that is below the folder that it is in."""
 
@@ -81,6 +83,7 @@ def root(accounts: IResource, signaling: IResource, room: IResource, static: str
     top = Missing()
     files = StaticFiles(static, "/static/", clock)
     top.putChild(PHONE[1:].encode(), StaticFile(files, "index.html"))
+    top.putChild(GUEST[1:].encode(), StaticFile(files, "guest/index.html"))
     top.putChild(WORKER[1:].encode(), StaticFile(files, "phone/worker.js"))
     top.putChild(b"static", files)
     for place in AccountApi.places():

@@ -1,4 +1,6 @@
-"""Checks the web phone as an eye would: all is whole, in view or scrollable to, and nothing covers the main parts."""
+"""Checks phone and guest page as an eye would: all is whole, in view or scrollable to, and nothing covers the main
+parts.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,9 @@ MAIN_BUTTONS: Final = {
     "calling": "cancel",
     "call": "call-page",  # whose own button hangs up
     "elsewhere": "here",
+    "incomplete": "incomplete-title",
+    "door": "ring-now",
+    "over": "again",
 }
 """The button that matters most in each scene."""
 
@@ -45,7 +50,7 @@ _FIND_FAULTS: Final = """(mainButtons) => {
         return known.get(outer);
     };
     const elements = Array.from(document.querySelectorAll("#stage :not(.aloud)"))
-        .filter((element) => hasText(element) || element.matches("button, input, .disc, .emblem, .face"))
+        .filter((element) => hasText(element) || element.matches("button, input, select, .disc, .emblem, .face"))
         .filter(isSeen);
     for (const element of elements) {
         const isCutOnPurpose = getComputedStyle(element).textOverflow === "ellipsis";
@@ -73,7 +78,7 @@ _FIND_FAULTS: Final = """(mainButtons) => {
 
     const parts = ["#self", "#menu", "#notice", ".panel:not([hidden])", "#ring .message", "#ring .answers", "#call-bar",
         "#call-page"];
-    const seen = parts.map((part) => document.querySelector(part)).filter(isSeen)
+    const seen = parts.map((part) => document.querySelector(part)).filter((part) => part !== null && isSeen(part))
         .map((part) => [name(part), part.getBoundingClientRect()]);
     for (const [i, [one, a]] of seen.entries()) {
         for (const [other, b] of seen.slice(i + 1)) {

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from callnet.model import DeviceAddress
 from tests.browser import dashboard_layout, layout, phone_layout
 from tests.browser.axe import violations
+from tests.browser.guest_visitor import PATH, guest
 from tests.browser.layout import settle
 from tests.browser.operator import NO_ANSWER, key_of, operator
 from tests.browser.phone_case import PhoneCase
@@ -109,6 +110,23 @@ class EnlargedTests(PhoneCase):
             alice.press("quiet-daily")
             alice.page.wait_for_selector("#quiet-times")
             look("settings", alice)
+            alice.press("link-make")
+            alice.page.select_option("#link-when", "daily")
+            look("a new link", alice)
+            self.assertEqual("\n".join(found), "")
+
+        return self.play(story)
+
+    def test_the_page_of_guests(self) -> Deferred[None]:
+        """The page of guests is whole, or can be scrolled to."""
+
+        def story(stage: Stage) -> None:
+            visitor = guest(stage, stage.browser(None))
+            visitor.follow(f"{stage.site_url}{PATH}#secret")
+            found = [f"door, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.faults)]
+            visitor.ring("Anna")
+            visitor.await_scene("calling")
+            found += [f"calling, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.faults)]
             self.assertEqual("\n".join(found), "")
 
         return self.play(story)

@@ -1,4 +1,4 @@
-"""The transfer when phone and page are opened, for the first time and again.
+"""The transfer when the pages are opened, for the first time and again.
 
 The site has no TLS here, as on a machine of one's own: a browser keeps nothing of a site whose certificate it does not
 trust.
@@ -19,6 +19,7 @@ from tests.support.shared_daemon import shared_daemon
 
 MOST_OF_PHONE: Final = 90_000
 MOST_OF_PAGE: Final = 110_000
+MOST_OF_GUEST: Final = 30_000
 """Bytes, with headers, that come over the wire at a first visit."""
 MOST_REQUESTS: Final = 3
 """Requests that a second visit makes."""
@@ -76,3 +77,7 @@ class TransferTests(BrowserCase):
     def test_page(self) -> Deferred[None]:
         """The page of a call takes at most 110 kB the first time, and at most three requests after that."""
         return self.visit_twice(f"{PAGE}?room_id={'0' * 32}&prejoin=1", "#preview", MOST_OF_PAGE)
+
+    def test_guest(self) -> Deferred[None]:
+        """The page of guests takes at most 30 kB the first time, and at most three requests after that."""
+        return self.visit_twice("/guest#secret", 'body[data-scene="door"]', MOST_OF_GUEST)

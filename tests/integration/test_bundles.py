@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from harness import ROOT
 
-PAGES: Final = tuple(ROOT / "callnet" / page for page in ("static/phone", "static/demo", "dashboard"))
+PAGES: Final = tuple(ROOT / "callnet" / page for page in ("static/phone", "static/demo", "static/guest", "dashboard"))
 LOADED: Final = {"bundle.js", "bundle.css", "worker.js"}
 """The files of a page's folder that browsers load. A service worker is a script of its own."""
 

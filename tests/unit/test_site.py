@@ -28,6 +28,7 @@ from tests.support.wires import AT_ONCE
 
 PAGE: Final = "<!doctype html><title>callnet</title>"
 PHONE: Final = "<!doctype html><title>phone</title>"
+GUEST: Final = "<!doctype html><title>guest</title>"
 WORKER: Final = "addEventListener('push', () => {});"
 ROOM: Final = "0123456789abcdef0123456789abcdef"
 UPGRADE: Final = (
@@ -46,6 +47,8 @@ class SiteTestCase(SynchronousTestCase):
         (self.static / "demo" / "direct_chat.html").write_text(PAGE, encoding="utf-8")
         (self.static / "phone").mkdir()
         (self.static / "phone" / "worker.js").write_text(WORKER, encoding="utf-8")
+        (self.static / "guest").mkdir()
+        (self.static / "guest" / "index.html").write_text(GUEST, encoding="utf-8")
         (self.static / "index.html").write_text(PHONE, encoding="utf-8")
         fixture = ServiceFixture()
         self.addCleanup(fixture.database.close)
@@ -88,6 +91,12 @@ class PlacesTests(SiteTestCase):
             self.assertEqual((answer.status, answer.body.decode()), (200, PHONE), path)
             self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
             self.assertEqual(self.get(path, f"If-None-Match: {answer.headers['etag']}").status, 304)
+
+    def test_the_page_of_guests(self) -> None:
+        """A link that rings leads to the page of guests."""
+        answer = self.get("/guest")
+        self.assertEqual((200, GUEST), (answer.status, answer.body.decode()))
+        self.assertEqual("text/html; charset=utf-8", answer.headers["content-type"])
 
     def test_the_service_worker_is_at_the_root(self) -> None:
         """The phone's service worker is above all of the site, and a browser is to ask for it each time."""

@@ -4,7 +4,7 @@
 
 import { number } from "../shared/format.js";
 import { draw, elements, put } from "./dom.js";
-import { canShare } from "./media.js";
+import { canShare } from "../shared/media.js";
 import { CONTROLLED } from "./view.js";
 
 export class Controls {

@@ -3,7 +3,7 @@
  */
 
 import { elements, fill } from "./dom.js";
-import { canSuppressNoise, suppressesNoise } from "./media.js";
+import { canSuppressNoise, suppressesNoise } from "../shared/media.js";
 
 const KINDS = ["camera", "microphone", "speaker"];
 

@@ -5,7 +5,7 @@
 import { browser } from "../shared/memory.js";
 import {
   closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
-} from "./media.js";
+} from "../shared/media.js";
 import { Mixer } from "./mixer.js";
 
 const KIND_OF_TRACK = { video: "camera", audio: "microphone" };

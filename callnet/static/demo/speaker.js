@@ -4,7 +4,7 @@
 
 import { browser } from "../shared/memory.js";
 import { elements } from "./dom.js";
-import { canChooseSpeaker } from "./media.js";
+import { canChooseSpeaker } from "../shared/media.js";
 
 /** A friendly chime: hertz, one after another. */
 const CHIME = [523, 659, 784];

@@ -3,7 +3,7 @@
  */
 
 import { daysAgo } from "../shared/format.js";
-import { el, icon } from "./elements.js";
+import { el, icon } from "../shared/elements.js";
 
 /**
  * A device: what it is called, when it was last used, and behind the dots what can be done with it.

@@ -1,9 +1,9 @@
 /**
- * The way for somebody else to get here: the link of this site, to send, to copy or to photograph.
+ * Links that are given to somebody else, such as the one of this site: to send, to copy or to photograph.
  */
 
 import { copy, drawCode } from "../shared/link.js";
-import { el } from "./elements.js";
+import { el } from "../shared/elements.js";
 
 /** What only this machine itself can open. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
@@ -15,8 +15,17 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * @param {"main" | "plain"} look of its first button
  * @param {...HTMLElement} more buttons beside those of the link
  */
-export function invitation(own, { invitation: texts }, say, look, ...more) {
-  const link = `${location.origin}/`;
+export function invitation(own, words, say, look, ...more) {
+  const { hint, link: label, message } = words.invitation;
+  return linkToGive(`${location.origin}/`, { hint, label, message: message({ phone: own }) }, words, say, look, ...more);
+}
+
+/**
+ * A link to send, to copy or to photograph.
+ * @param {string} link
+ * @param {{hint: string, label: string, message: string}} texts what to do with it; its name, read aloud; what is sent with it
+ */
+export function linkToGive(link, { hint, label, message }, { invitation: texts }, say, look, ...more) {
   const code = el("canvas", { class: "code", role: "img", "aria-label": texts.code });
   drawCode(code, link);
   const field = el("input", {
@@ -25,11 +34,11 @@ export function invitation(own, { invitation: texts }, say, look, ...more) {
     readonly: true,
     dir: "ltr",
     value: link,
-    "aria-label": texts.link,
+    "aria-label": label,
     "data-key": "link",
     onfocus: () => field.select(),
   });
-  const share = () => navigator.share({ text: texts.message({ phone: own }), url: link }).catch(() => {}); // thought better of it
+  const share = () => navigator.share({ text: message, url: link }).catch(() => {}); // thought better of it
   const put = async () => {
     const sentence = (await copy(field)) ? "copied" : "not_copied";
     say((now) => now.invitation[sentence]);
@@ -42,7 +51,7 @@ export function invitation(own, { invitation: texts }, say, look, ...more) {
     el(
       "div",
       { class: "ways" },
-      el("p", { class: "hint" }, LOOPBACK.test(location.hostname) ? texts.local : texts.hint),
+      el("p", { class: "hint" }, LOOPBACK.test(location.hostname) ? texts.local : hint),
       field,
       el(
         "div",

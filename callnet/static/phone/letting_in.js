@@ -6,7 +6,7 @@
 
 import { ERROR } from "../client/account.js";
 import { locale } from "../shared/format.js";
-import { put } from "./elements.js";
+import { put } from "../shared/elements.js";
 import { sentenceOf } from "./sentences.js";
 
 const LINK = /^#pair=([\w-]{1,32})$/;

@@ -3,15 +3,16 @@
  */
 
 import { duration as written } from "../shared/format.js";
-import { el, icon } from "./elements.js";
-import { blockButton, row } from "./people.js";
+import { el, icon } from "../shared/elements.js";
+import { blockButton, guestMark, row } from "./people.js";
 
 /**
- * A past call: with whom, what became of it, when, how to call back, and behind the dots what else can be done.
+ * A past call: with whom, what became of it, when, how to call back, and behind the dots what else can be done. A guest
+ * cannot be called back.
  * @param {object} call of past.js, with `name`, `photo`, `when`, `isContact`, `isBlocked` and whether it `isOpen`
  */
 export function pastCall(call, words, doings) {
-  const { key, phone, kind, name, photo, when, isOpen } = call;
+  const { key, phone, kind, name, photo, when, isGuest, isOpen } = call;
   const { past } = words;
   const dots = el(
     "button",
@@ -36,24 +37,25 @@ export function pastCall(call, words, doings) {
       phone,
       name,
       photo,
+      mark: isGuest ? [" ", guestMark(words)] : [],
       below: [el("span", { class: "what" }, icon(kind), whatOf(call, words)), ` · ${when}`],
-      press: () => doings.call(phone, "*"),
+      press: isGuest ? null : () => doings.call(phone, "*"),
     }),
     dots,
     ...(isOpen ? [pastOptions(call, words, doings)] : []),
   );
 }
 
-function pastOptions({ key, roomId, phone, isContact, isBlocked }, words, doings) {
+function pastOptions({ key, roomId, phone, isContact, isBlocked, isGuest }, words, doings) {
   const { past } = words;
   const button = (name, look, press, word) =>
     el("button", { type: "button", class: look, "data-key": `${name}-${key}`, onclick: press }, word);
   return el(
     "div",
     { class: "buttons options" },
-    ...(isContact ? [] : [button("add", "plain", () => doings.addFrom(phone), past.add)]),
+    ...(isContact || isGuest ? [] : [button("add", "plain", () => doings.addFrom(phone), past.add)]),
     button("delete", "plain danger", () => doings.deleteCall(roomId), past.delete),
-    blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked)),
+    ...(isGuest ? [] : [blockButton(phone, isBlocked, words, () => doings.block(phone, !isBlocked))]),
   );
 }
 

@@ -2,14 +2,15 @@
  * Wires the phone: the person's doings to it, its facts to the view.
  */
 
-import { focusOn } from "./elements.js";
-import { followArrows } from "./focus.js";
+import { focusOn } from "../shared/elements.js";
+import { followArrows } from "../shared/focus.js";
 import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
-import { Ringer } from "./ringer.js";
+import { Ringer } from "../shared/ringer.js";
 import { LettingIn } from "./letting_in.js";
+import { RingingLinks } from "./ringing_links.js";
 import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";
 import { onAnswer } from "./waking.js";
@@ -57,6 +58,7 @@ const { elements } = view;
 const settings = new Settings(elements, phone, ringer, () => show());
 const waitingView = new WaitingView(elements);
 const lettingIn = new LettingIn(elements, phone, () => show());
+const ringingLinks = new RingingLinks(elements, phone, () => show());
 
 function show() {
   const before = view.scene;
@@ -64,6 +66,7 @@ function show() {
   settings.show(view.words);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
+  ringingLinks.show(view.words);
   if (view.scene === "login" && before !== "login") propose();
   if (view.scene === "home" && lettingIn.isLinked) {
     view.part = "settings";

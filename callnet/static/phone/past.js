@@ -81,15 +81,17 @@ export class Past {
   }
 
   /**
-   * The calls, the newest first: `{key, roomId, phone, kind, outcome, startedAt, duration, byItself}`. kind: "incoming"
-   * "outgoing" "missed" "refused"; outcome: the server's word; times in milliseconds, duration null if nobody answered;
-   * byItself: nobody touched the device that answered.
+   * The calls, the newest first: `{key, roomId, phone, name, isGuest, kind, outcome, startedAt, duration, byItself}`.
+   * name: what a guest has typed, else ""; kind: "incoming" "outgoing" "missed" "refused"; outcome: the server's word;
+   * times in milliseconds, duration null if nobody answered; byItself: nobody touched the device that answered.
    */
   calls() {
     return this.#rows.map((row) => ({
       key: `${row.room_id}-${row.direction}`,
       roomId: row.room_id,
       phone: row.peer_phone,
+      name: row.guest ? row.peer_device_id : "",
+      isGuest: row.guest,
       kind: kindOf(row),
       outcome: row.outcome,
       startedAt: row.started_at * 1_000,

@@ -2,7 +2,7 @@
  * People as elements: their faces, the contacts, and who has added this phone.
  */
 
-import { el, icon } from "./elements.js";
+import { el, icon } from "../shared/elements.js";
 import { invitation } from "./invitation.js";
 
 /** How many colours phone.css has for faces. */
@@ -60,11 +60,9 @@ export function personCard(person, words, doings) {
   );
 }
 
-/** Somebody's face, name and a line below, all of which is one button. */
+/** Somebody's face, name and a line below, all of which is one button, unless there is nothing to press. */
 export function row({ key, label, symbol, phone, name, photo, mark = [], below, press }) {
-  return el(
-    "button",
-    { type: "button", class: "row call", "data-key": key, onclick: press },
+  const content = [
     face(phone, name, photo),
     el(
       "span",
@@ -72,8 +70,15 @@ export function row({ key, label, symbol, phone, name, photo, mark = [], below, 
       el("span", { class: "name" }, el("bdi", {}, name), ...mark),
       el("span", { class: "soft" }, ...below),
     ),
-    el("span", { class: "go" }, icon(symbol), el("span", { class: "aloud" }, label)),
-  );
+  ];
+  if (press === null) return el("div", { class: "row" }, ...content);
+  const go = el("span", { class: "go" }, icon(symbol), el("span", { class: "aloud" }, label));
+  return el("button", { type: "button", class: "row call", "data-key": key, onclick: press }, ...content, go);
+}
+
+/** The mark of somebody who has come by a link, beside what they call themselves. */
+export function guestMark({ guest }) {
+  return el("span", { class: "guest" }, guest.mark);
 }
 
 function state({ name, phone, isBlocked, hasJoined, isOnline }, person) {

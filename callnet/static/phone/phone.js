@@ -3,6 +3,7 @@
  */
 
 import { Account, ERROR } from "../client/account.js";
+import { isGuest } from "../client/call.js";
 import { Device } from "../client/device.js";
 import { AutoAnswer } from "./auto_answer.js";
 import { Book } from "./book.js";
@@ -12,7 +13,7 @@ import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
-import { sentenceOf } from "./sentences.js";
+import { marked, sentenceOf } from "./sentences.js";
 import { deviceThatRings, lastCall, nameOfCall, Waking } from "./waking.js";
 import { Waiting } from "./waiting.js";
 
@@ -24,7 +25,7 @@ const NAMES_TRIED = 5;
 /** The lists of the settings, for somebody who is in none. */
 const NO_LISTS = { auto_answer: false, rings_through: false };
 /** What is read once the device is connected. */
-const TOPICS = ["contacts", "profile", "history", "settings", "devices"];
+const TOPICS = ["contacts", "profile", "history", "settings", "devices", "links"];
 /** Milliseconds in which what rings a device is told once it is connected. */
 const TOLD_AFTER = 1_000;
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
@@ -33,7 +34,7 @@ const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 export class Phone {
   #changed;
   #looking = null;
-  /** The last question for each of settings, devices and blocked phones: the answers to earlier ones are older. */
+  /** The last question for each of settings, devices, links and blocked phones: the answers to earlier ones are older. */
   #asked = {};
   /** The name of the call that is to be accepted as soon as it rings, or null. */
   #answering = null;
@@ -51,8 +52,9 @@ export class Phone {
   settings = null;
   /** The devices of this phone, as the account tells them; null: not known yet. */
   devices = null;
-  /** The blocked phones; null: not known yet. */
+  /** The blocked phones, and the links that ring; null: not known yet. */
   blocked = null;
+  links = null;
   /** What came of the last try to log in: a sentence (sentences.js) or null, and whether a code is to be given. */
   login = { isBusy: false, problem: null, needsCode: false };
   /** How this tab waits to be let in by another device; null: it does not. */
@@ -271,6 +273,17 @@ export class Phone {
     return this._changeDevices((account) => account.removeDevice(deviceId), done);
   }
 
+  /** Change the links that ring. Returns what `change` finds, asked of the account; null: it failed, and that was said. */
+  async changeLinks(change, sentence) {
+    const { account } = this;
+    let found = null;
+    await this._try(async () => {
+      found = await change(account);
+      await this._take("links", account.links());
+    }, sentence);
+    return found;
+  }
+
   /** Let anyone call this phone, or only its contacts. @param {"anyone" | "contacts"} who */
   async setWhoMayCall(who) {
     return this._try(async () => {
@@ -417,7 +430,7 @@ export class Phone {
     tab.set("call", null);
     this.#asked = {};
     this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
-    this.settings = this.devices = this.blocked = null;
+    this.settings = this.devices = this.blocked = this.links = null;
     this.notify();
   }
 
@@ -487,7 +500,8 @@ export class Phone {
     this.#answering = null;
     if (!isMeant) return;
     const name = this.nameOf(call.from_phone, call.from_name);
-    this.say(({ over: { incoming } }) => (incoming[call.reason] ?? incoming.cancelled)({ name }));
+    const ended = ({ over: { incoming } }) => incoming[call.reason] ?? incoming.cancelled;
+    this.say((words) => ended(words)({ name: marked(name, isGuest(call.from_phone), words) }));
   }
 
   /** Keep nothing of a device that has logged out. */
@@ -508,6 +522,7 @@ export class Phone {
       history: () => this.past.load(),
       settings: () => this._take("settings", account.settings()),
       devices: () => this._take("devices", account.devices()),
+      links: () => this._take("links", account.links()),
     };
     // What fails is read again with the next connection.
     for (const read of new Set(topics.map((topic) => readers[topic]))) read?.().catch(() => {});

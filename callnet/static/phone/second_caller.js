@@ -3,7 +3,7 @@
  * from nobody; the page's ArrowUp leads to it (page.js).
  */
 
-import { fill, put } from "./elements.js";
+import { fill, put } from "../shared/elements.js";
 import { face } from "./people.js";
 
 export class SecondCaller {
@@ -26,16 +26,16 @@ export class SecondCaller {
 
   /**
    * Show a caller, or none.
-   * @param {{phone: string, name: string, photo: string} | null} caller with the URL of the photo, or ""
+   * @param {{phone: string, ownName: string, photo: string, text: string} | null} caller with the URL of the photo, or ""
    */
-  show(caller, words) {
+  show(caller) {
     const { second } = this.#elements;
     if (second.hidden && caller !== null) this._begin();
     second.hidden = caller === null;
-    put(this.#elements["second-name"], caller?.name ?? "");
-    put(this.#elements["second-text"], caller === null ? "" : words.ringing);
+    put(this.#elements["second-name"], caller?.ownName ?? "");
+    put(this.#elements["second-text"], caller?.text ?? "");
     if (caller === null) return;
-    const shown = [caller.phone, caller.name, caller.photo];
+    const shown = [caller.phone, caller.ownName, caller.photo];
     fill(this.#elements["second-face"], shown, () => [face(...shown)]);
   }
 

@@ -43,6 +43,11 @@ function ruleIn(message) {
   return words === undefined ? "" : PHONE_RULES[words];
 }
 
+/** A name with the mark of a guest, who may call themselves anything, if it is one's. */
+export function marked(name, isGuest, { guest }) {
+  return isGuest ? guest.named({ name }) : name;
+}
+
 /** How a call with somebody of this name has ended. */
 export function endOf(call, name, { over, lasted }) {
   const why = said(reasonOf(call, over), { name });

@@ -5,8 +5,8 @@
 import { clock, timeOfDay } from "../shared/format.js";
 import { browser } from "../shared/memory.js";
 import { deviceLine } from "./devices.js";
-import { el, fill, focusOn, put } from "./elements.js";
-import { Ringer } from "./ringer.js";
+import { el, fill, focusOn, put } from "../shared/elements.js";
+import { Ringer } from "../shared/ringer.js";
 
 /** What the page can look like, for shared/look.js; the first of each is what nobody has to choose. */
 const LOOKS = { theme: ["system", "light", "dark"], size: ["automatic", "normal", "large", "television"] };

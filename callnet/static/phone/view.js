@@ -5,15 +5,15 @@
 import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
 import { matching } from "./book.js";
-import { CallPage } from "./call_page.js";
-import { fill, put } from "./elements.js";
+import { CallPage } from "../shared/call_page.js";
+import { fill, put } from "../shared/elements.js";
 import { invitation } from "./invitation.js";
 import { pastCall } from "./lists.js";
 import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
 import { listsOf } from "./phone.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { SecondCaller } from "./second_caller.js";
-import { endOf } from "./sentences.js";
+import { endOf, marked } from "./sentences.js";
 
 export const PARTS = ["contacts", "calls", "settings"];
 
@@ -47,7 +47,7 @@ export class View {
 
   /**
    * @param {object} doings what buttons do, as in people.js and lists.js; what is done with the call's page (call_page.js)
-   * @param {import("./ringer.js").Ringer} ringer
+   * @param {import("../shared/ringer.js").Ringer} ringer
    */
   constructor(doings, ringer) {
     this.#doings = doings;
@@ -171,11 +171,11 @@ export class View {
   _showNotice(phone) {
     const { notice } = phone;
     const call = notice?.call ?? null;
-    const name = call && phone.nameOf(call.peer.phone, call.name);
+    const name = call && marked(phone.nameOf(call.peer.phone, call.name), call.isGuest, this.#words);
     const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
     this.#elements.notice.hidden = text === "";
     put(this.#elements["notice-text"], text);
-    this.#elements["notice-again"].hidden = call === null;
+    this.#elements["notice-again"].hidden = call === null || call.isGuest;
     this.#elements["notice-undo"].hidden = !notice?.undo;
   }
 
@@ -239,7 +239,7 @@ export class View {
     put(this.#elements["missed-words"], missed > 0 ? this.#words.past.count({ count: missed }) : "");
     const calls = past.calls().map((call) => ({
       ...call,
-      name: phone.nameOf(call.phone),
+      name: phone.nameOf(call.phone, call.name),
       photo: book.photoOf(call.phone),
       when: moment(call.startedAt),
       isContact: book.personOf(call.phone) !== undefined,
@@ -262,8 +262,8 @@ export class View {
     const call = phone.device?.call ?? null;
     const missed = phone.past?.missed ?? 0;
     const home = missed > 0 ? `(${number(missed)}) ${words.name}` : words.name;
-    const other = otherOf(phone, call);
-    const second = scene === "call" ? otherOf(phone, phone.device.waitingCall) : null;
+    const other = otherOf(phone, call, words);
+    const second = scene === "call" ? otherOf(phone, phone.device.waitingCall, words) : null;
     const title = words.title[scene] && call ? words.title[scene](other) : home;
     const { autoAnswer } = phone;
     const isCounting = scene === "ringing" && autoAnswer.left !== null;
@@ -273,12 +273,13 @@ export class View {
     else this.#ringer.ring("second", words.title.ringing(second), title, second.photo, isShown);
     if (kind !== null) this._showRing(phone, call, other);
     if (scene === "call") {
-      put(this.#elements["call-name"], other.name);
+      put(this.#elements["call-guest"], call.isGuest ? words.guest.mark : "");
+      put(this.#elements["call-name"], other.ownName);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
       put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
     }
     const hadFocus = this.#second.hasFocus;
-    this.#second.show(second, words);
+    this.#second.show(second);
     this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, other?.name ?? "");
     if (hadFocus && second === null) this.#page.focus();
     this._showHangUp(this.#elements["call-hangup"]);
@@ -291,13 +292,15 @@ export class View {
     if (hadFocus && button.hidden) this.#page.focus();
   }
 
-  _showRing({ device, autoAnswer: { left } }, call, { phone, name, photo }) {
+  _showRing({ device, autoAnswer: { left } }, call, { phone, ownName: name, photo }) {
     const words = this.#words;
+    put(this.#elements["ring-guest"], call.isGuest ? words.guest.mark : "");
+    put(this.#elements["ring-link"], call.linkName ? words.guest.through({ link: call.linkName }) : "");
     put(this.#elements["ring-name"], name);
     const outgoing = device.state !== "online" ? words.waits : call.state === "ringing" ? words.rings : words.calling;
     const incoming = left === null ? words.ringing : words.auto.soon;
     put(this.#elements["ring-text"], call.isIncoming ? incoming : outgoing);
-    put(this.#elements["ring-number"], name === phone ? "" : phone);
+    put(this.#elements["ring-number"], name === phone || call.isGuest ? "" : phone);
     const shown = [phone, name, photo];
     fill(this.#elements["ring-face"], shown, () => [face(...shown)]);
     this.#elements.accept.hidden = this.#elements.refuse.hidden = !call.isIncoming;
@@ -310,10 +313,15 @@ export class View {
   }
 }
 
-/** Who is on the other side of a call, with the URL of their photo, or "" for none; null: there is no call. */
-function otherOf(phone, call) {
+/**
+ * Who is on the other side of a call: `{phone, name, ownName, photo, text}`, or null if there is no call. name: with the
+ * mark of a guest; photo: its URL, or "" for none; text: what they are doing while they ring.
+ */
+function otherOf(phone, call, words) {
   if (call === null) return null;
   const number = call.peer.phone;
   const photo = phone.photos.of(number, phone.book.photoOf(number));
-  return { phone: number, name: phone.nameOf(number, call.name), photo };
+  const text = call.isGuest ? `${words.guest.mark} · ${words.ringing}` : words.ringing;
+  const ownName = phone.nameOf(number, call.name);
+  return { phone: number, name: marked(ownName, call.isGuest, words), ownName, photo, text };
 }

@@ -10,7 +10,7 @@ import { duration } from "../shared/format.js";
 import { drawCode } from "../shared/link.js";
 import { tab } from "../shared/memory.js";
 import { nameFrom } from "./device_name.js";
-import { put } from "./elements.js";
+import { put } from "../shared/elements.js";
 import * as identity from "./identity.js";
 import { sentenceOf } from "./sentences.js";
 

@@ -122,13 +122,14 @@ export class Waking {
   }
 
   /** Let the worker speak with these words. */
-  async speak({ lang, accept, refuse, title, over }) {
+  async speak({ lang, accept, refuse, title, over, guest }) {
     const name = "{name}";
     const { cancelled, answered_elsewhere, refused_elsewhere } = over.incoming;
     this.#words = {
       lang,
       dir: document.documentElement.dir,
       ringing: title.ringing({ name }),
+      guest: guest.named({ name }),
       missed: cancelled({ name }),
       answered_elsewhere: answered_elsewhere({ name }),
       refused_elsewhere: refused_elsewhere({ name }),

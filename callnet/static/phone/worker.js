@@ -9,7 +9,9 @@ const PHOTOS = "callnet.photos";
 /** Of somebody who has no photo. */
 const ICON = "/static/phone/icon-192.png";
 /** Where the browser has forgotten what the pages left, the name stands alone. */
-const WORDLESS = { ringing: "{name}", missed: "{name}", actions: {} };
+const WORDLESS = { ringing: "{name}", missed: "{name}", guest: "{name}", actions: {} };
+/** The beginning of the phone of somebody who has come by a link. */
+const GUEST = "guest:";
 const VIBRATION = [600, 400, 600, 400, 600, 1_400, 600, 400, 600, 400, 600];
 /** Milliseconds before each try to tell the server something. */
 const PAUSES = [0, 1_000, 3_000];
@@ -65,9 +67,10 @@ async function hear(told) {
   const { ticket, ...call } = message;
   await leave("/call", call);
   if ((message.event === "wake" && (await isShown(message))) || (await ringsInPage(message))) return;
-  const texts = (await kept(PLACE, "/words")) ?? WORDLESS;
-  const name = message.from_name || message.from_phone;
-  const say = (text) => text.replace("{name}", name);
+  const texts = { ...WORDLESS, ...(await kept(PLACE, "/words")) };
+  const given = message.from_name || message.from_phone;
+  const name = message.from_phone.startsWith(GUEST) ? texts.guest.replace("{name}", () => given) : given;
+  const say = (text) => text.replace("{name}", () => name);
   const photo = await kept(PHOTOS, `/contacts/photo/${encodeURIComponent(message.from_phone)}`);
   const common = { tag: message.call, icon: photo?.url ?? ICON, lang: texts.lang, dir: texts.dir, data: message };
   if (message.event === "wake") {

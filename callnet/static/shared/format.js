@@ -31,6 +31,11 @@ export function moment(milliseconds) {
   return new Intl.DateTimeFormat(locale(), { ...day, hour: "numeric", minute: "2-digit" }).format(date);
 }
 
+/** The day and the time of day at a moment, in milliseconds of Date.now(). */
+export function dateAndTime(milliseconds) {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(milliseconds);
+}
+
 /** A time of day such as `22:30`, as one reads it. */
 export function timeOfDay(text) {
   const [hours, minutes] = text.split(":");

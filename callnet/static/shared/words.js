@@ -6,6 +6,7 @@
  * the words are.
  */
 
+import { openByEnter } from "./elements.js";
 import { number } from "./format.js";
 
 /** Every language that is spoken, by what `<html lang>` says of it, and what its people call it. */
@@ -137,10 +138,7 @@ export function offerLanguages(choose) {
       select.append(option);
     }
     select.addEventListener("change", () => choose(select.value));
-    // OK opens the choice where only arrows and OK are at hand.
-    select.addEventListener("keydown", ({ key }) => {
-      if (key === "Enter") select.showPicker?.();
-    });
+    openByEnter(select);
   }
 }
 

@@ -33,6 +33,13 @@ export function icon(name) {
   return svg;
 }
 
+/** Let OK open a choice, where only arrows and OK are at hand. */
+export function openByEnter(select) {
+  select.addEventListener("keydown", ({ key }) => {
+    if (key === "Enter") select.showPicker?.();
+  });
+}
+
 const shown = new WeakMap();
 
 /** What is known by this `data-key`, or null. */

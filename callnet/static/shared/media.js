@@ -2,7 +2,7 @@
  * The cameras, microphones and speakers of this device, as much of them as there is and the person allows.
  */
 
-import { browser } from "../shared/memory.js";
+import { browser } from "./memory.js";
 
 const SOUND = { echoCancellation: true, autoGainControl: true };
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };

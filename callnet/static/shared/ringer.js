@@ -3,7 +3,7 @@
  * notification. A browser lets no page sound before somebody has touched it; until then the rest must do.
  */
 
-import { browser } from "../shared/memory.js";
+import { browser } from "./memory.js";
 
 /** Tones as [hertz, start, length] in seconds, and after how many seconds they come again. */
 const INCOMING = {

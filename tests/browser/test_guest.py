@@ -1,0 +1,325 @@
+"""Links that ring: made in the phone, opened by guests in a browser of their own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from callnet_client import Account
+from tests.browser.camera import Camera
+from tests.browser.case import in_reactor
+from tests.browser.guest_visitor import PATH, GuestVisitor, guest
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
+from tests.browser.stage import Stage
+from tests.browser.test_phone_closed import ALICE, BOB, ChromiumCase, Closed
+from tests.support.devices import service_of
+
+_LINK: Final = '#links [data-key="link"]'
+
+
+def press_until(visitor: PhoneVisitor, key: str, condition: str, most: int = 40) -> None:
+    """Press a key again and again, as with a remote control, until something is so."""
+    for _ in range(most):
+        if visitor.page.evaluate(condition):
+            return
+        visitor.page.keyboard.press(key)
+    raise AssertionError(f"{key} does not lead to {condition}")
+
+
+def make_link(visitor: PhoneVisitor, name: str) -> str:
+    """Make a link in the settings. Returns its address."""
+    visitor.press("to-settings")
+    visitor.press("link-make")
+    visitor.page.fill("#link-name", name)
+    visitor.page.keyboard.press("Enter")
+    visitor.page.wait_for_selector(_LINK)
+    return visitor.page.input_value(_LINK)
+
+
+class GuestCase(PhoneCase):
+    """Alice's phone, and a guest."""
+
+    async def link_of(self, **fields: object) -> str:
+        """The address of a link to Alice, made by another device of her phone."""
+        account = Account(service_of(self.daemon), self.alice.phone, "tablet", keep=lambda _: None)
+        made = await account.make_link("Front door", **fields)
+        return f"{self.daemon.site_url}{PATH}#{made.secret}"
+
+    def begin(self, stage: Stage, **fields: object) -> tuple[PhoneVisitor, GuestVisitor, str]:
+        """Log Alice in, and make a link to her, at which a guest is."""
+        alice, visitor = phone(stage, stage.browser(Camera.RED)), guest(stage, stage.browser(Camera.BLUE))
+        alice.log_in(*self.alice)
+        link: str = in_reactor(lambda: Deferred.fromCoroutine(self.link_of(**fields)))
+        visitor.follow(link)
+        return alice, visitor, link
+
+
+class GuestTests(GuestCase):
+    """A call from a guest."""
+
+    settings = "calls.ring_time = 600"
+
+    def test_call(self) -> Deferred[None]:
+        """A link made by remote control rings; the owner sees that it is a guest; then both see each other."""
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(Camera.RED))
+            alice.log_in(*self.alice)
+            alice.await_that("document.activeElement.id === 'add-phone'")
+            press_until(alice, "ArrowDown", "document.activeElement.matches('button')")
+            press_until(alice, "ArrowLeft", "document.activeElement.matches('.part')")
+            press_until(alice, "ArrowDown", "document.activeElement.id === 'to-settings'")
+            alice.page.keyboard.press("Enter")
+            press_until(alice, "ArrowRight", "document.activeElement.closest('#settings') !== null")
+            press_until(alice, "ArrowDown", "document.activeElement.id === 'who-contacts'")
+            press_until(alice, "ArrowLeft", "document.activeElement.id === 'who-anyone'")
+            press_until(alice, "ArrowDown", "document.activeElement.id === 'link-make'")
+            alice.page.keyboard.press("Enter")
+            alice.await_that("document.activeElement.id === 'link-name'")
+            press_until(alice, "ArrowDown", "document.activeElement.dataset.key === 'link-save'")
+            alice.page.keyboard.press("Enter")
+            alice.page.wait_for_selector(_LINK)
+            alice.await_that("document.activeElement.dataset.key === 'link'")
+            alice.await_that("document.querySelector('#links canvas').width < 200")
+            link = alice.page.input_value(_LINK)
+            self.assertRegex(link, rf"\A{stage.site_url}{PATH}#[\w-]{{20,}}\Z")
+            visitor = guest(stage, stage.browser(Camera.BLUE))
+            visitor.follow(link)
+            visitor.page.keyboard.press("Enter")
+            visitor.await_text("problem", "Enter your name so they know")
+            visitor.page.keyboard.type("Anna")
+            visitor.page.keyboard.press("Enter")
+            visitor.await_scene("calling")
+            alice.await_scene("ringing")
+            self.assertNotIn(self.alice.phone, visitor.page.content())
+            self.assertEqual(
+                ("Guest", "Anna", "Through your link “Front door”"),
+                tuple(alice.text(f"ring-{part}") for part in ("guest", "name", "link")),
+            )
+            alice.press("accept")
+            alice.await_connected(Camera.BLUE)
+            visitor.await_connected(Camera.RED)
+            self.assertFalse(visitor.page.evaluate("document.querySelector('#preview').srcObject !== null"))
+            alice.await_text("call-title", "Guest Anna")
+            visitor.hang_up()
+            visitor.await_text("over-title", "Call ended")
+            alice.await_scene("home")
+            alice.await_text("notice-text", "Anna (guest) hung up.")
+            self.assertFalse(alice.is_visible("notice-again"))
+            visitor.page.keyboard.press("Enter")
+            alice.await_scene("ringing")
+            visitor.page.keyboard.press("Enter")
+            visitor.await_scene("door")
+            alice.await_text("notice-text", "Missed call from Anna (guest).")
+            alice.press("to-calls")
+            alice.page.wait_for_selector('#past [data-kind="incoming"]')
+            self.assertRegex(alice.past()[1], r"\AAnna Guest Incoming · 0:\d\d")
+            self.assertEqual(0, alice.page.locator("#past .call").count())
+            alice.page.click("#past .card:first-child .quiet")
+            self.assertEqual(["Delete"], alice.page.locator("#past .options button").all_inner_texts())
+
+        return self.play(story)
+
+    def test_owner_hangs_up(self) -> Deferred[None]:
+        """A guest reads that the call was ended, or declined. A page that is closed rings no more."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            visitor.ring("Anna")
+            visitor.await_shown("preview")
+            visitor.await_colour(Camera.BLUE, "preview")
+            alice.await_scene("ringing")
+            alice.press("accept")
+            alice.await_connected(Camera.BLUE)
+            visitor.await_connected(Camera.RED)
+            alice.hang_up()
+            visitor.await_text("over-title", "Call ended")
+            visitor.press("again")
+            alice.await_scene("ringing")
+            alice.press("refuse")
+            visitor.await_text("over-title", "Call declined")
+            visitor.press("again")
+            alice.await_scene("ringing")
+            visitor.page.goto("about:blank")
+            alice.await_scene("home")
+
+        return self.play(story)
+
+    def test_family_first(self) -> Deferred[None]:
+        """A contact who calls while a guest rings takes the guest's place."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            bob = phone(stage, stage.browser(None))
+            bob.log_in(*self.bob)
+            bob.add_contact(self.alice.phone, "Alice")
+            alice.add_contact(self.bob.phone, "Bob")
+            visitor.ring("Anna")
+            alice.await_text("ring-name", "Anna")
+            bob.await_contact(self.alice.phone, online=True)
+            bob.call(self.alice.phone)
+            alice.await_text("ring-name", "Bob")
+            self.assertFalse(alice.is_visible("ring-guest"))
+            self.assertEqual("calling", visitor.shown)
+            alice.press("accept")
+            bob.await_scene("call")
+            self.assertEqual("calling", visitor.shown)
+
+        return self.play(story)
+
+    def test_one_guest_at_a_time(self) -> Deferred[None]:
+        """While a guest rings, another one reads that the owner is on another call."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, link = self.begin(stage)
+            visitor.ring("Anna")
+            alice.await_text("ring-name", "Anna")
+            other = guest(stage, stage.browser(None))
+            other.follow(link)
+            other.ring("Ben")
+            other.await_text("over-title", "On another call")
+            self.assertEqual(("calling", "Anna"), (visitor.shown, alice.text("ring-name")))
+
+        return self.play(story)
+
+    def test_change(self) -> Deferred[None]:
+        """A link is renamed, gets hours and a limit, is switched off, and removed."""
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            link = make_link(alice, "Practice")
+            alice.page.click('#links [data-key^="link-change"]')
+            alice.page.fill("#link-name", "Surgery")
+            alice.page.select_option("#link-when", "daily")
+            alice.page.fill("#link-from", "08:00")
+            alice.page.fill("#link-to", "12:30")
+            alice.page.select_option("#link-until", "week")
+            alice.page.select_option("#link-calls", label="1 call")
+            alice.page.click('[data-key="link-save"]')
+            line = alice.page.locator("#links .line")
+            line.locator("[role=switch]").wait_for()
+            text = " ".join(line.inner_text().replace("\N{NARROW NO-BREAK SPACE}", " ").split())
+            self.assertRegex(text, r"\ASurgery 8:00 AM–12:30 PM · Until .* · 1 call left · Not used yet\Z")
+            line.locator("[role=switch]").uncheck()
+            line.filter(has_text="Off · ").wait_for()
+            alice.page.reload()
+            alice.await_scene("home", "online")
+            alice.press("to-settings")
+            line.filter(has_text="Off · ").wait_for()
+            line.locator(".quiet").click()
+            self.assertEqual(link, alice.page.input_value(_LINK))
+            alice.page.keyboard.press("Escape")
+            alice.await_that("document.activeElement.dataset.key.startsWith('link-')")
+            alice.page.keyboard.press("Enter")
+            alice.page.click('#links [data-key^="link-remove"]')
+            alice.page.click("#links .danger")
+            alice.await_text("notice-text", "Surgery was removed.")
+            line.wait_for(state="detached")
+
+        return self.play(story)
+
+    def test_print(self) -> Deferred[None]:
+        """A link is printed large, and nothing else is. It can be copied."""
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            link = make_link(alice, "Practice")
+            alice.page.click('#links [data-key="copy"]')
+            alice.await_text("notice-text", "Link copied.")
+            alice.page.evaluate("window.print = () => { window.printed = true; }")
+            alice.page.click('#links [data-key^="link-print"]')
+            alice.await_that("window.printed")
+            self.assertFalse(alice.is_visible("poster"))
+            alice.page.emulate_media(media="print")
+            alice.await_shown("poster", "Scan to call by video")
+            texts = alice.page.locator("#poster > :not(canvas)").all_text_contents()
+            self.assertEqual(["Scan to call by video", link, "Practice"], texts)
+            width = alice.page.evaluate("document.querySelector('#poster canvas').getBoundingClientRect().width")
+            self.assertGreater(width, 200)
+            alice.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+            alice.await_hidden("poster")
+
+        return self.play(story)
+
+    def test_incomplete(self) -> Deferred[None]:
+        """A link without its end says that it is incomplete. Names are remembered."""
+
+        def story(stage: Stage) -> None:
+            visitor = guest(stage, stage.browser(None))
+            visitor.page.goto(f"{stage.site_url}{PATH}")
+            visitor.await_scene("incomplete")
+            visitor.follow(f"{stage.site_url}{PATH}#wrong")
+            visitor.ring("Anna")
+            visitor.await_scene("calling")
+            visitor.press("cancel")
+            visitor.await_scene("door")
+            visitor.page.reload()
+            visitor.await_that("document.activeElement.id === 'ring-now'")
+            self.assertEqual("Anna", visitor.page.input_value("#name"))
+
+        return self.play(story)
+
+
+class NobodyTests(GuestCase):
+    """Links that nobody answers."""
+
+    settings = "calls.ring_time = 1"
+
+    def test_nobody_answers(self) -> Deferred[None]:
+        """A guest reads that nobody has answered, whether the link rings, is switched off, or is none at all."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, link = self.begin(stage)
+            visitor.ring("Anna")
+            visitor.await_text("over-title", "No answer")
+            alice.await_text("notice-text", "Missed call from Anna (guest).")
+            alice.press("notice-close")
+            alice.press("to-settings")
+            alice.page.uncheck("#links [role=switch]")
+            alice.page.locator("#links .line").filter(has_text="Off · ").wait_for()
+            shown = visitor.text("over")
+            for other in (link, f"{stage.site_url}{PATH}#none-at-all"):
+                visitor.page.goto("about:blank")
+                visitor.follow(other)
+                visitor.press("ring-now")
+                visitor.await_scene("calling")
+                visitor.await_scene("over")
+                self.assertEqual(shown, visitor.text("over"))
+            alice.press("to-calls")
+            alice.page.wait_for_selector("#past .card")
+            self.assertEqual(1, len(alice.past()))
+
+        return self.play(story)
+
+
+class ClosedTests(ChromiumCase):
+    """A guest calls a phone that is closed."""
+
+    def test_shown(self) -> Deferred[None]:
+        """A guest may say any name, and is shown as a guest."""
+
+        def story(stage: Stage) -> None:
+            profile = self.profile(stage)
+            bob, alice = tab(stage, profile), phone(stage, stage.browser(None))
+            visitor = guest(stage, stage.browser(None))
+            bob.log_in(*BOB)
+            alice.log_in(*ALICE)
+            alice.add_contact(BOB.phone, "Bob")
+            visitor.follow(make_link(bob, "Front door"))
+            bob.page.check("#closed-switch")
+            bob.await_text("closed-state", "even when")
+            closed = Closed(profile, bob)
+            bob.page.close()
+            alice.await_contact(BOB.phone, online=False)
+            visitor.ring("Mum")
+            closed.deliver(self.message())
+            closed.shown("Mum (guest) is calling")
+            visitor.press("cancel")
+            closed.deliver(self.message())
+            closed.shown("Missed call from Mum (guest).")
+
+        return self.play(story)
