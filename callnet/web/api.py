@@ -31,6 +31,7 @@ from callnet.web.schemas import (
     AddContactRequest,
     BeginPairingRequest,
     CodeRequest,
+    ConfigureDeviceRequest,
     ContactRequest,
     ContactsRequest,
     DeleteCallsRequest,
@@ -53,6 +54,7 @@ from callnet.web.schemas import (
     SettingsAnswer,
     SettingsRequest,
     TokenRequest,
+    UnlockRequest,
     bearer_token,
 )
 
@@ -237,6 +239,19 @@ class AccountApi:
     async def rename_device(self, request: IRequest, asked: RenameDeviceRequest) -> Done:
         """Give a device of the caller's phone a label."""
         await self._devices.rename(self._counted(request, asked.token), asked.device_id, asked.label)
+        return DONE
+
+    @call(routes, "/devices/configure")
+    async def configure_device(self, request: IRequest, asked: ConfigureDeviceRequest) -> Done:
+        """Change settings of a device of the caller's phone."""
+        token = self._counted(request, asked.token)
+        await self._devices.configure(token, asked.device_id, asked.kiosk_pin, asked.auto_answers)
+        return DONE
+
+    @call(routes, "/devices/unlock")
+    async def unlock_device(self, request: IRequest, asked: UnlockRequest) -> Done:
+        """End the kiosk of the caller's device."""
+        await self._devices.unlock(self._counted(request, asked.token), asked.pin)
         return DONE
 
     @call(routes, "/devices/logout")

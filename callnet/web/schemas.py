@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from callnet.calls.preferences import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.preferences import WhoMayCall
-from callnet.util.schema_hints import NOT_NEGATIVE, PAIRING_ID, PHONE, ROOM_OR_ALL
+from callnet.util.schema_hints import NOT_NEGATIVE, PAIRING_ID, PHONE, PIN, ROOM_OR_ALL
 
 LATEST: Final = 253_402_300_799
 """The end of the year 9999, in seconds since 1970: Python has no later dates."""
@@ -135,6 +135,25 @@ class RenameDeviceRequest(Struct, frozen=True):
     device_id: str
     label: str
     """The new label, or the empty string."""
+    token: str | None = None
+
+
+class ConfigureDeviceRequest(Struct, frozen=True):
+    """``POST /devices/configure``; what is left out stays as it is. The token may be in the header."""
+
+    device_id: str
+    token: str | None = None
+    kiosk_pin: Annotated[str, PIN] | UnsetType | None = UNSET
+    """The device is a kiosk, which ends by this PIN of 4 to 8 digits; ``null``: it is none."""
+    auto_answers: bool | UnsetType = UNSET
+    """True if the device answers the callers in the phone's ``auto_answer`` automatically."""
+
+
+class UnlockRequest(Struct, frozen=True):
+    """``POST /devices/unlock``; the token may be in the header."""
+
+    pin: Annotated[str, PIN]
+    """The digits that somebody has entered."""
     token: str | None = None
 
 
@@ -276,6 +295,9 @@ _EXPECTED = {
     "second_call_rings": "true or false",
     "room_id": '32 lowercase hexadecimal digits, or "*"',
     "pairing_id": "32 lowercase hexadecimal digits",
+    "kiosk_pin": "4 to 8 digits, or null",
+    "auto_answers": "true or false",
+    "pin": "4 to 8 digits",
     "level": '"debug", "info", "warn" or "error"',
 }
 
