@@ -11,6 +11,7 @@ MAIN_BUTTONS: Final = {
     "login": "login-submit",
     "pairing": "pairing-back",
     "home": "to-contacts",
+    "kiosk": "kiosk-lock",
     "ringing": "accept",
     "calling": "cancel",
     "call": "call-page",  # whose own button hangs up
@@ -72,7 +73,7 @@ _FIND_FAULTS: Final = """(mainButtons) => {
     }
 
     const parts = ["#self", "#menu", "#notice", ".panel:not([hidden])", "#ring .message", "#ring .answers", "#call-bar",
-        "#call-page"];
+        "#call-page", "#kiosk-top", "#kiosk-main", "#pin"];
     const seen = parts.map((part) => document.querySelector(part)).filter(isSeen)
         .map((part) => [name(part), part.getBoundingClientRect()]);
     for (const [i, [one, a]] of seen.entries()) {

@@ -9,6 +9,7 @@ import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "./ringer.js";
+import { Kiosk } from "./kiosk.js";
 import { LettingIn } from "./letting_in.js";
 import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";
@@ -57,11 +58,20 @@ const { elements } = view;
 const settings = new Settings(elements, phone, ringer, () => show());
 const waitingView = new WaitingView(elements);
 const lettingIn = new LettingIn(elements, phone, () => show());
+// A key that was meant for the call that is just over calls nobody.
+const kiosk = new Kiosk(elements, phone, {
+  press: (number, isByKey) => {
+    if (!isByKey || view.sceneAge > NOT_MEANT_WITHIN) phone.call(number);
+  },
+  focus: () => view.main()?.focus(),
+  changed: () => show(),
+});
 
 function show() {
   const before = view.scene;
   view.show(phone);
   settings.show(view.words);
+  kiosk.show(view.words);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
   if (view.scene === "login" && before !== "login") propose();

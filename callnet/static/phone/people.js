@@ -102,7 +102,7 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 
 /**
  * A contact that is being changed.
- * @param {object} contact with the `lists` of the settings that it is in (listsOf in phone.js)
+ * @param {object} contact with the `lists` of the settings that it is in (listsOf in book.js)
  * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null,
  *   none is any more
  */
@@ -160,12 +160,12 @@ export function personForm(contact, words, doings) {
 }
 
 /** A switch. @param {boolean | null} isOn null: that is not known yet */
-function toggle(id, isOn) {
+export function toggle(id, isOn) {
   const state = { checked: isOn === true, disabled: isOn === null };
   return el("input", { type: "checkbox", role: "switch", ...state, id, "data-key": id });
 }
 
-function switchLine(label, input) {
+export function switchLine(label, input) {
   return el("div", { class: "switch" }, el("label", { for: input.id }, label), input);
 }
 

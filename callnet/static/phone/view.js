@@ -4,13 +4,12 @@
 
 import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
-import { matching } from "./book.js";
+import { listsOf, matching } from "./book.js";
 import { CallPage } from "./call_page.js";
 import { fill, put } from "./elements.js";
 import { invitation } from "./invitation.js";
 import { pastCall } from "./lists.js";
 import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
-import { listsOf } from "./phone.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { SecondCaller } from "./second_caller.js";
 import { endOf } from "./sentences.js";
@@ -94,6 +93,7 @@ export class View {
     if (isNew) this.#sceneSince = performance.now();
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
+    document.documentElement.toggleAttribute("data-kiosk", phone.isKiosk);
     if (scene !== "call") this.#page.close();
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
     this._showLogin(phone);
@@ -174,7 +174,7 @@ export class View {
     const name = call && phone.nameOf(call.peer.phone, call.name);
     const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
     this.#elements.notice.hidden = text === "";
-    put(this.#elements["notice-text"], text);
+    for (const place of ["notice-text", "kiosk-notice"]) put(this.#elements[place], text);
     this.#elements["notice-again"].hidden = call === null;
     this.#elements["notice-undo"].hidden = !notice?.undo;
   }
@@ -277,9 +277,10 @@ export class View {
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
       put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
     }
+    const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
     const hadFocus = this.#second.hasFocus;
     this.#second.show(second, words);
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, other?.name ?? "");
+    this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
     if (hadFocus && second === null) this.#page.focus();
     this._showHangUp(this.#elements["call-hangup"]);
   }
