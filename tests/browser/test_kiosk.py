@@ -316,7 +316,7 @@ class InTheRoomTests(KioskCase):
             television.await_scene("ringing")
             bob.press("cancel")
             television.await_scene("kiosk")
-            television.await_text("kiosk-notice", "Missed call from Bob.")
+            television.await_text("kiosk-title", "Missed call from Bob.")
             television.page.wait_for_selector(".tile .missed:has-text('Missed call')")
 
         return self.play(story)
@@ -447,7 +447,7 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.wait_for_selector(".tile img")
         photographer.take(television, "2 kiosk")
         television.page.click(f'[data-key="tile-{FAMILY[1][0]}"]')
-        television.await_text("kiosk-notice", FAMILY[1][1])
+        television.await_text("kiosk-title", FAMILY[1][1])
         photographer.take(television, "3 nobody there")
         television.press("kiosk-lock")
         television.page.keyboard.type("1234")

@@ -54,8 +54,8 @@ export class Kiosk {
     });
   }
 
-  /** Show it, if this device is a kiosk. */
-  show(words) {
+  /** Show it, if this device is a kiosk. @param {string} said what there is to say, or "" */
+  show(words, said) {
     const isOn = this.#phone.isKiosk;
     this.#words = words;
     this.#awake.keep(isOn);
@@ -70,6 +70,8 @@ export class Kiosk {
     this.#isOnline = isOnline;
     put(this.#elements["kiosk-link"], isOnline ? "" : words.link[device.state] ?? "");
     this.#elements["kiosk-main"].hidden = this.#pad.isOpen;
+    put(this.#elements["kiosk-title"], said || words.kiosk.title);
+    this.#elements["kiosk-title"].classList.toggle("news", said !== "");
     this._showAnswers(words);
     this._showPeople(words);
     this._showTime();

@@ -71,7 +71,7 @@ function show() {
   const before = view.scene;
   view.show(phone);
   settings.show(view.words);
-  kiosk.show(view.words);
+  kiosk.show(view.words, view.said);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
   if (view.scene === "login" && before !== "login") propose();

@@ -41,6 +41,8 @@ export class View {
   /** Which contact is being changed, and which one invited: a phone, or null. */
   edited = null;
   invited = null;
+  /** What there is to say, or "". */
+  said = "";
   /** Which past call has its options shown: its key, or null. */
   openedCall = null;
 
@@ -174,7 +176,8 @@ export class View {
     const name = call && phone.nameOf(call.peer.phone, call.name);
     const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
     this.#elements.notice.hidden = text === "";
-    for (const place of ["notice-text", "kiosk-notice"]) put(this.#elements[place], text);
+    put(this.#elements["notice-text"], text);
+    this.said = text;
     this.#elements["notice-again"].hidden = call === null;
     this.#elements["notice-undo"].hidden = !notice?.undo;
   }
