@@ -128,9 +128,12 @@ export class Kiosk {
         return { phone, name, photo: photos.of(phone, photo), isOnline, missed };
       });
     this.#elements.kiosk.dataset.count = Math.min(people.length, 9);
+    const isFirst = this.#elements["kiosk-people"].childElementCount === 0 && people.length > 0;
     fill(this.#elements["kiosk-people"], { people, photos: photos.count, lang: words.lang }, () =>
       people.map((person) => this._tile(person, words)),
     );
+    // Until there was somebody, nothing but the lock could have the focus.
+    if (isFirst && !this.#pad.isOpen) this.#doings.focus();
     put(this.#elements["kiosk-empty"], book.isKnown && people.length === 0 ? words.kiosk.empty : "");
   }
 
