@@ -26,6 +26,8 @@ export class Kiosk {
   #ticks = 0;
   #said = { notice: null, at: 0 };
   #isOnline = false;
+  /** Who was called last: that is where one goes on. */
+  #called = null;
 
   /**
    * @param {Object<string, HTMLElement>} elements of the page, by id
@@ -129,7 +131,7 @@ export class Kiosk {
       });
     this.#elements.kiosk.dataset.count = Math.min(people.length, 9);
     const isFirst = this.#elements["kiosk-people"].childElementCount === 0 && people.length > 0;
-    fill(this.#elements["kiosk-people"], { people, photos: photos.count, lang: words.lang }, () =>
+    fill(this.#elements["kiosk-people"], { people, called: this.#called, photos: photos.count, lang: words.lang }, () =>
       people.map((person) => this._tile(person, words)),
     );
     // Until there was somebody, nothing but the lock could have the focus.
@@ -138,7 +140,8 @@ export class Kiosk {
   }
 
   _tile({ phone, name, photo, isOnline, missed }, { kiosk, person }) {
-    const state = isOnline ? person.online : person.offline;
+    const mark = missed === null ? person.offline : kiosk.missed({ time: missed });
+    const kind = isOnline ? "tile night online" : "tile night";
     return el(
       "li",
       {},
@@ -146,14 +149,21 @@ export class Kiosk {
         "button",
         {
           type: "button",
-          class: isOnline ? "tile online" : "tile",
+          class: phone === this.#called ? `${kind} called` : kind,
           "data-key": `tile-${phone}`,
-          onclick: ({ detail }) => this.#doings.press(phone, detail === 0),
+          onclick: ({ detail }) => {
+            this.#called = phone;
+            this.#doings.press(phone, detail === 0);
+          },
         },
         face(phone, name, photo),
-        el("span", { class: "name" }, el("bdi", {}, name)),
-        el("span", { class: missed === null ? "soft" : "soft missed" }, missed === null ? state : kiosk.missed({ time: missed })),
-        el("span", { class: "go" }, icon("video"), el("span", { class: "aloud" }, person.all({ name }))),
+        el(
+          "span",
+          { class: "band" },
+          el("span", { class: "who" }, el("bdi", {}, name)),
+          el("span", { class: "go" }, icon("video"), el("span", { class: "aloud" }, person.all({ name }))),
+        ),
+        ...(isOnline && missed === null ? [] : [el("span", { class: missed === null ? "soft" : "soft missed" }, mark)]),
       ),
     );
   }

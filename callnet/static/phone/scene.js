@@ -36,7 +36,7 @@ export const FIRST = {
   login: ["#login-phone"],
   pairing: ["#pairing-again", "#pairing-back"],
   home: ["#notice-again", ".cards .call", ".adder .main", "#add-phone", ".panel button"],
-  kiosk: ["#pin [data-digit]", ".tile", "#kiosk-lock"],
+  kiosk: ["#pin [data-digit]", ".tile.called", ".tile", "#kiosk-lock"],
   ringing: ["#auto-stop", "#accept"],
   calling: ["#cancel"],
   call: ["#call-hangup"],
