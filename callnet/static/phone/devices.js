@@ -4,7 +4,7 @@
 
 import { daysAgo } from "../shared/format.js";
 import { el, icon, put } from "./elements.js";
-import { switchLine, toggle } from "./people.js";
+import { toggle } from "./people.js";
 
 const PIN = /^\d{4,8}$/;
 
@@ -82,10 +82,6 @@ export function deviceForm(device, words, doings) {
   };
   kiosk.addEventListener("change", look);
   look();
-  const hint = (input, text) => {
-    input.setAttribute("aria-describedby", `${input.id}-hint`);
-    return el("p", { class: "hint", id: `${input.id}-hint` }, text);
-  };
   const save = (event) => {
     event.preventDefault();
     const isPinTaken = kiosk.checked && (pin.value !== "" || !device.kiosk);
@@ -112,10 +108,8 @@ export function deviceForm(device, words, doings) {
     { class: "whole", novalidate: true, onsubmit: save },
     el("label", { for: name.id }, devices.rename),
     name,
-    switchLine(auto.title, answers),
-    hint(answers, auto.hint),
-    switchLine(devices.kiosk, kiosk),
-    hint(kiosk, devices.kiosk_hint),
+    setting(answers, auto.title, auto.hint),
+    setting(kiosk, devices.kiosk, devices.kiosk_hint),
     locked,
     el(
       "div",
@@ -125,6 +119,13 @@ export function deviceForm(device, words, doings) {
       ...(isThis ? [] : [ask("log_out", logOut), ask("remove", devices.remove)]),
     ),
   );
+}
+
+function setting(input, title, hint) {
+  const id = `${input.id}-hint`;
+  input.setAttribute("aria-describedby", id);
+  const words = el("div", {}, el("label", { for: input.id }, title), el("p", { class: "hint", id }, hint));
+  return el("div", { class: "switch" }, words, input);
 }
 
 function textField(key, properties) {

@@ -165,7 +165,7 @@ export function toggle(id, isOn) {
   return el("input", { type: "checkbox", role: "switch", ...state, id, "data-key": id });
 }
 
-export function switchLine(label, input) {
+function switchLine(label, input) {
   return el("div", { class: "switch" }, el("label", { for: input.id }, label), input);
 }
 
