@@ -478,5 +478,5 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.context.set_offline(True)
         television.page.evaluate("sockets.forEach((socket) => socket.close())")
         television.await_shown("kiosk-link")
-        photographer.take(television, "7 a missed call, quiet hours and no network")
+        photographer.take(television, "7 a missed call, quiet hours and no network", languages=["en"])
         television.forgive("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
