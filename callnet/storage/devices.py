@@ -237,7 +237,7 @@ class SqlDevices:
         return Unlocking(is_over)
 
     def _wait_after(self, wrong: int) -> int:
-        """The seconds until the next PIN is looked at, after so many wrong ones."""
+        """The seconds until the next PIN is looked at, after this number of wrong ones."""
         if wrong < self._WRONG_PINS:
             return 0
         doublings = min(wrong - self._WRONG_PINS, 10)  # that is more than it takes to the longest

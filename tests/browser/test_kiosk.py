@@ -49,7 +49,7 @@ _COUNT_LOCKS: Final = """
 _IS_AWAKE: Final = "window.locks.some((lock) => !lock.released)"
 _BUTTONS: Final = """() => Array.from(document.querySelectorAll("button, a, input, select, textarea"))
     .filter((element) => element.offsetParent !== null).map((element) => element.dataset.key ?? element.id)"""
-"""What somebody can press, by its key or id."""
+"""Everything that can be pressed, by its key or id."""
 
 
 def set_up(relative: PhoneVisitor, device_id: str, *, pin: str = "", presses: tuple[str, ...] = ()) -> None:
@@ -107,7 +107,7 @@ class KioskCase(PhoneCase):
         return desk, television
 
     def bob_at_home(self, stage: Stage, television: PhoneVisitor) -> PhoneVisitor:
-        """Bob, whom the television shows as online."""
+        """Bob, as soon as the television shows that he is online."""
         bob = phone(stage, stage.browser(Camera.BLUE))
         bob.log_in(*self.bob)
         bob.add_contact(self.alice.phone, "Alice")
@@ -171,7 +171,7 @@ class FromAfarTests(KioskCase):
         return self.play(story)
 
     def test_contacts(self) -> Deferred[None]:
-        """Who is added from afar is shown at once, the favourites first, and nobody who has not joined yet."""
+        """Contacts added from afar are shown at once, favourites first; those that have not joined yet are not shown."""
 
         def story(stage: Stage) -> None:
             desk, television = self.at_home(stage)
@@ -194,7 +194,7 @@ class FromAfarTests(KioskCase):
         return self.play(story)
 
     def test_answers(self) -> Deferred[None]:
-        """It answers whom the phone has chosen, if a relative has said so, and shows whom it answers."""
+        """It answers chosen callers if a relative has switched that on, and shows their names."""
 
         def story(stage: Stage) -> None:
             desk, television = self.at_home(stage)
@@ -205,7 +205,7 @@ class FromAfarTests(KioskCase):
             press_key(desk, f"answered-{self.bob.phone}")
             press_key(desk, f"save-{self.bob.phone}")
             television.await_text("kiosk-answers", "Answers automatically: Bob")
-            for _ in range(LOOKS):  # the server takes a moment to know whom it has chosen
+            for _ in range(LOOKS):  # the server takes a moment to know the chosen callers
                 bob.call(self.alice.phone, TV)
                 television.await_scene("ringing")
                 if television.is_visible("auto"):
@@ -221,7 +221,7 @@ class FromAfarTests(KioskCase):
         return self.play(story)
 
     def test_earlier_setting(self) -> Deferred[None]:
-        """What only the browser knew of automatic answers is told to the server once."""
+        """A setting that only the browser had is told to the server once."""
 
         def story(stage: Stage) -> None:
             visitor = phone(stage, stage.browser(None))
@@ -273,7 +273,7 @@ class InTheRoomTests(KioskCase):
         return self.play(story)
 
     def test_back(self) -> Deferred[None]:
-        """Who has opened the PIN by mistake comes back with one key, or by doing nothing for a minute."""
+        """The keys of the PIN close with one key, and by themselves after a minute."""
 
         def story(stage: Stage) -> None:
             _, television = self.at_home(stage)
@@ -310,7 +310,7 @@ class InTheRoomTests(KioskCase):
         return self.play(story)
 
     def test_missed(self) -> Deferred[None]:
-        """Who called in vain is told of at their photo, until they are called or call again."""
+        """A missed call is shown at the photo of its caller."""
 
         def story(stage: Stage) -> None:
             _, television = self.at_home(stage)
