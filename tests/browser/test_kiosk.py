@@ -171,7 +171,7 @@ class FromAfarTests(KioskCase):
         return self.play(story)
 
     def test_contacts(self) -> Deferred[None]:
-        """Contacts added from afar are shown at once, favourites first; those that have not joined yet are not shown."""
+        """Contacts added from afar are shown at once, favourites first; those that have yet to join are not."""
 
         def story(stage: Stage) -> None:
             desk, television = self.at_home(stage)

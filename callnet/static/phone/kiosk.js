@@ -135,7 +135,7 @@ export class Kiosk {
       people.map((person) => this._tile(person, words)),
     );
     // Until there was somebody, nothing but the lock could have the focus.
-    if (isFirst && !this.#pad.isOpen) this.#doings.focus();
+    if (isFirst && !this.#elements.kiosk.hidden && !this.#pad.isOpen) this.#doings.focus();
     put(this.#elements["kiosk-empty"], book.isKnown && people.length === 0 ? words.kiosk.empty : "");
   }
 
