@@ -32,7 +32,7 @@ _cursors: Final[dict[str, str]] = {}
 """The last ``next`` that each call has answered."""
 
 _leaving: Final = count()
-_OF_ITSELF: Final = ("/account/logout", "/devices/logout", "/devices/remove", "/devices/rename")
+_OF_ITSELF: Final = ("/account/logout", "/devices/configure", "/devices/logout", "/devices/remove", "/devices/rename")
 """Calls after which a device may not be there any more: each is of one that has just logged in."""
 _ILL_FORMED: Final = re.compile(r" is missing$| must be |^the body is not ")
 """The service's error about data that is not of the form that the document asks for."""

@@ -112,7 +112,7 @@ class RateLimited(ServiceError):
 
 
 class CodeInvalid(ServiceError):
-    """The one-time code is missing, wrong or spent, or no device waits with this pairing code."""
+    """The one-time code is missing, wrong or spent, no device waits with this pairing code, or the PIN is wrong."""
 
     error_code = 7
     error_name = "ERROR_CODE_CODE_INVALID"

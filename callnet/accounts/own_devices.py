@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import new_secret, require_device_id, require_plain_text, secret_hash
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPresence
-from callnet.errors import DeviceInvalid
+from callnet.errors import CodeInvalid, DeviceInvalid, RateLimited
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.devices import SqlDevices
 from callnet.util.schema_hints import DEVICE_ID, LABEL
+
+_SALT: Final = 16
+"""Bytes of a salt."""
+
+
+def pin_hash(pin: str, kept: bytes | None = None) -> bytes:
+    """The stored hash of a PIN, with its salt in front. A few digits are soon guessed from any hash: it costs time.
+
+    :param kept: a hash whose salt is taken; ``None``: a new one.
+    """
+    salt = secrets.token_bytes(_SALT) if kept is None else kept[:_SALT]
+    return salt + hashlib.scrypt(pin.encode("ascii"), salt=salt, n=4096, r=8, p=1, dklen=32)
 
 
 class OwnDeviceRow(Struct, frozen=True):
@@ -28,6 +42,10 @@ class OwnDeviceRow(Struct, frozen=True):
     online: bool
     this: bool
     """It is the requesting device."""
+    kiosk: bool
+    """It shows its contacts, and calls them, and nothing else, until somebody enters its PIN."""
+    auto_answers: bool
+    """It answers the callers in the phone's ``auto_answer`` automatically."""
 
 
 class OwnDeviceList(Struct, frozen=True):
@@ -74,6 +92,8 @@ class OwnDevices:
                     device.last_used_at,
                     addresses[device.device_id] in online,
                     device.device_id == own.device_id,
+                    device.kiosk,
+                    device.auto_answers,
                 )
                 for device in found
             ]
@@ -93,6 +113,49 @@ class OwnDevices:
         device = self._changed(token, device_id)
         require_plain_text(label, DEVICE_LABEL_MAX, "label")
         _require(await self._devices.rename(device, label))
+        await self._look()
+
+    def configure(
+        self, token: str, device_id: str, kiosk_pin: str | UnsetType | None, auto_answers: bool | UnsetType
+    ) -> Deferred[None]:
+        """Change settings of a device of the token's phone.
+
+        :param kiosk_pin: the digits that end its kiosk; ``None``: it is no kiosk.
+        :param auto_answers: whether it answers the callers in the phone's ``auto_answer`` automatically.
+        :raises TokenInvalid: the token is not valid.
+        :raises DeviceInvalid: there is no such device, or the token's may not change it: a kiosk that is one does not
+            end by itself.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._configure(token, device_id, kiosk_pin, auto_answers))
+
+    async def _configure(
+        self, token: str, device_id: str, kiosk_pin: str | UnsetType | None, auto_answers: bool | UnsetType
+    ) -> None:
+        device = self._changed(token, device_id)
+        by_itself = device == self._tokens.verify(token).device
+        pin = pin_hash(kiosk_pin) if isinstance(kiosk_pin, str) else kiosk_pin
+        if not await self._devices.configure(device, pin, auto_answers, by_itself):
+            raise DeviceInvalid("the phone has no such device, or it is a kiosk, which only its PIN ends")
+        await self._look()
+
+    def unlock(self, token: str, pin: str) -> Deferred[None]:
+        """End the kiosk of the token's device. It may be said again.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises CodeInvalid: the PIN is wrong.
+        :raises RateLimited: too many were wrong; this one was not looked at.
+        :raises Unavailable: the database cannot be reached.
+        """
+        return Deferred.fromCoroutine(self._unlock(token, pin))
+
+    async def _unlock(self, token: str, pin: str) -> None:
+        device = self._tokens.verify(token).device
+        found = await self._devices.unlock(device, lambda kept: secrets.compare_digest(pin_hash(pin, kept), kept))
+        if found.retry_after > 0:
+            raise RateLimited("too many wrong PINs", found.retry_after)
+        if not found.is_over:
+            raise CodeInvalid("wrong pin")
         await self._look()
 
     def log_out(self, token: str, device_id: str) -> Deferred[None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, case, func, select
 from twisted.internet.defer import Deferred
 
@@ -117,6 +118,17 @@ class OwnDevice(Struct, frozen=True):
     label: str
     last_used_at: float | None
     """In seconds since 1970, to the day; ``None``: not known."""
+    kiosk: bool = False
+    auto_answers: bool = False
+
+
+class Unlocking(Struct, frozen=True):
+    """The outcome of a try to end a kiosk."""
+
+    is_over: bool
+    """It is none, or no more."""
+    retry_after: int = 0
+    """Seconds until a PIN is looked at again; 0: this one was, and is wrong."""
 
 
 class SqlDevices:
@@ -124,6 +136,13 @@ class SqlDevices:
 
     :param now: the time, in seconds since 1970.
     """
+
+    _WRONG_PINS: Final = 5
+    """The number of wrong PINs after which each needs a wait: ..."""
+    _FIRST_WAIT: Final = 30
+    """... the first one in seconds, ..."""
+    _LONGEST_WAIT: Final = 3600
+    """... and the longest: each takes twice as long as the one before."""
 
     def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
         self._database = database
@@ -139,9 +158,10 @@ class SqlDevices:
 
     def _of(self, phone: str) -> Sequence[OwnDevice]:
         row = account_device.c
-        found = select(row.device_id, row.label, row.last_used_at).where(row.phone == phone).order_by(row.device_id)
+        found = select(row.device_id, row.label, row.last_used_at, row.kiosk_pin.is_not(None), row.auto_answers)
         with self._database.read() as connection:
-            return [OwnDevice(each[0], each[1] or "", each[2]) for each in connection.execute(found)]
+            rows = connection.execute(found.where(row.phone == phone).order_by(row.device_id)).all()
+        return [OwnDevice(each[0], each[1] or "", each[2], each[3], each[4] or False) for each in rows]
 
     def rename(self, device: DeviceAddress, label: str) -> Deferred[bool]:
         """Give a device a label; return whether there is such a device.
@@ -156,6 +176,74 @@ class SqlDevices:
             is_there = connection.execute(renamed).rowcount > 0
             changes.note(connection, [device.phone] if is_there else [], self._now(), Topic.DEVICES)
         return is_there
+
+    def configure(
+        self,
+        device: DeviceAddress,
+        pin: bytes | UnsetType | None,
+        auto_answers: bool | UnsetType,
+        by_itself: bool = False,
+    ) -> Deferred[bool]:
+        """Change settings of a device; return whether that was done: there is such a device, and it may.
+
+        :param pin: the hash of the PIN that ends its kiosk from now on; ``None``: it is no kiosk.
+        :param by_itself: that it asks itself: of a kiosk the PIN stays then.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._configure, device, pin, auto_answers, by_itself)
+
+    def _configure(
+        self, device: DeviceAddress, pin: bytes | UnsetType | None, auto_answers: bool | UnsetType, by_itself: bool
+    ) -> bool:
+        values: dict[str, Any] = {} if auto_answers is UNSET else {"auto_answers": auto_answers}
+        if pin is not UNSET:
+            values |= {"kiosk_pin": pin, "wrong_pins": None, "locked_until": None}
+        of_device = covered_by(device, account_device)
+        with self._database.write() as connection:
+            self._database.take_turns(connection, device.phone)  # first of all, as below
+            found = connection.execute(select(account_device.c.kiosk_pin).where(of_device)).first()
+            if found is None or (by_itself and pin is not UNSET and found.kiosk_pin is not None):
+                return False
+            if values:
+                connection.execute(account_device.update().where(of_device).values(values))
+                changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
+        return True
+
+    def unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Deferred[Unlocking]:
+        """End the kiosk of a device if somebody has the right PIN. Many wrong ones need time.
+
+        :param is_right: whether their PIN has this hash.
+        :raises callnet.errors.Unavailable: the database cannot be reached.
+        """
+        return self._run(self._unlock, device, is_right)
+
+    def _unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Unlocking:
+        row, of_device = account_device.c, covered_by(device, account_device)
+        with self._database.write() as connection:
+            self._database.take_turns(connection, device.phone)  # first of all, as below
+            state = select(row.kiosk_pin, row.wrong_pins, row.locked_until).where(of_device)
+            found = connection.execute(state).first()
+            if found is None or found.kiosk_pin is None:
+                return Unlocking(True)
+            now = self._now()
+            left = (found.locked_until or now) - now
+            if left > 0:
+                return Unlocking(False, math.ceil(left))
+            is_over = is_right(found.kiosk_pin)
+            values: dict[str, Any] = {"kiosk_pin": None, "wrong_pins": None, "locked_until": None}
+            if not is_over:
+                wrong = (found.wrong_pins or 0) + 1
+                values = {"wrong_pins": wrong, "locked_until": now + self._wait_after(wrong)}
+            connection.execute(account_device.update().where(of_device).values(values))
+            changes.note(connection, [device.phone] if is_over else [], now, Topic.DEVICES)
+        return Unlocking(is_over)
+
+    def _wait_after(self, wrong: int) -> int:
+        """The seconds until the next PIN is looked at, after this number of wrong ones."""
+        if wrong < self._WRONG_PINS:
+            return 0
+        doublings = min(wrong - self._WRONG_PINS, 10)  # that is more than it takes to the longest
+        return min(self._LONGEST_WAIT, self._FIRST_WAIT << doublings)
 
     def log_out(self, device: DeviceAddress, secret: bytes) -> Deferred[bool]:
         """Revoke all tokens of a device, and its secret if it has one; return whether there is such a device.
@@ -205,6 +293,8 @@ class Device(Struct, frozen=True):
     label: str
     last_used_at: float | None
     """Seconds since 1970."""
+    kiosk: bool
+    auto_answers: bool
 
 
 class WakeRow(Struct, frozen=True):
@@ -250,7 +340,14 @@ def export(database: Database, phone: str) -> PersonalData | None:
     with database.read() as connection:
         known = connection.execute(select(account.c.phone).where(account.c.phone == phone)).first()
         devices = connection.execute(
-            select(device.device_id, device.secret, device.label, device.last_used_at)
+            select(
+                device.device_id,
+                device.secret,
+                device.label,
+                device.last_used_at,
+                device.kiosk_pin,
+                device.auto_answers,
+            )
             .where(device.phone == phone)
             .order_by(device.device_id)
         ).all()
@@ -271,7 +368,17 @@ def export(database: Database, phone: str) -> PersonalData | None:
         return None
     return PersonalData(
         phone,
-        [Device(row.device_id, row.secret is not None, row.label or "", row.last_used_at) for row in devices],
+        [
+            Device(
+                row.device_id,
+                row.secret is not None,
+                row.label or "",
+                row.last_used_at,
+                row.kiosk_pin is not None,
+                row.auto_answers or False,
+            )
+            for row in devices
+        ],
         own,
         photo,
         {row.contact: row.name for row in names},

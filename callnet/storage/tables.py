@@ -120,6 +120,10 @@ account_device = Table(
     Column("unused_since", Double),  # when a login made it, in seconds since 1970, until it is used
     Column("label", _text(DEVICE_LABEL_MAX)),  # what its owner calls it
     Column("last_used_at", Double),  # in seconds since 1970, to the day
+    Column("kiosk_pin", LargeBinary(48)),  # a salt and the hash of the PIN that ends its kiosk; NULL: it is none
+    Column("wrong_pins", Integer),  # one after the other
+    Column("locked_until", Double),  # the time before which no PIN is looked at, in seconds since 1970
+    Column("auto_answers", Boolean),  # whether it answers the callers of auto_answer
     _index_of_set("account_device_unused", "unused_since"),
 )
 

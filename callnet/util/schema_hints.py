@@ -41,6 +41,8 @@ PAIRING_ID: Final = _text("^[0-9a-f]{32}$")
 """A device that waits to be let in."""
 PAIRING_CODE: Final = Meta(extra_json_schema={"pattern": "^[B-DF-HJ-NP-TV-XZ]{4}-[B-DF-HJ-NP-TV-XZ]{4}$"})
 """The letters that it shows."""
+PIN: Final = _text("^[0-9]{4,8}$")
+"""The PIN that ends a kiosk."""
 PAGE: Final = Meta(extra_json_schema={"pattern": r"^/static/demo/direct_chat\.html\?room_id=[0-9a-f]{32}$"})
 """The path of a room's page."""
 PHONE: Final = _text(PLAIN_TEXT, PHONE_MAX)

@@ -34,6 +34,7 @@ from callnet.web.schemas import (
     BeginPairingRequest,
     ChangeLinkRequest,
     CodeRequest,
+    ConfigureDeviceRequest,
     ContactRequest,
     ContactsRequest,
     DeleteCallsRequest,
@@ -62,6 +63,7 @@ from callnet.web.schemas import (
     SettingsAnswer,
     SettingsRequest,
     TokenRequest,
+    UnlockRequest,
     bearer_token,
 )
 
@@ -252,6 +254,19 @@ class AccountApi:
     async def rename_device(self, request: IRequest, asked: RenameDeviceRequest) -> Done:
         """Give a device of the caller's phone a label."""
         await self._devices.rename(self._counted(request, asked.token), asked.device_id, asked.label)
+        return DONE
+
+    @call(routes, "/devices/configure")
+    async def configure_device(self, request: IRequest, asked: ConfigureDeviceRequest) -> Done:
+        """Change settings of a device of the caller's phone."""
+        token = self._counted(request, asked.token)
+        await self._devices.configure(token, asked.device_id, asked.kiosk_pin, asked.auto_answers)
+        return DONE
+
+    @call(routes, "/devices/unlock")
+    async def unlock_device(self, request: IRequest, asked: UnlockRequest) -> Done:
+        """End the kiosk of the caller's device."""
+        await self._devices.unlock(self._counted(request, asked.token), asked.pin)
         return DONE
 
     @call(routes, "/devices/logout")

@@ -14,7 +14,7 @@ from callnet.calls.preferences import TIME, QuietHours, minute_of
 from callnet.errors import DataInvalid, ServiceError
 from callnet.storage.links import StoredLink
 from callnet.storage.preferences import WhoMayCall
-from callnet.util.schema_hints import LINK_ID, LINK_NAME, NOT_NEGATIVE, PAIRING_ID, PHONE, ROOM_OR_ALL
+from callnet.util.schema_hints import LINK_ID, LINK_NAME, NOT_NEGATIVE, PAIRING_ID, PHONE, PIN, ROOM_OR_ALL
 
 CALLS_MAX: Final = 1_000_000
 """The most calls that a link may be limited to."""
@@ -138,6 +138,25 @@ class RenameDeviceRequest(Struct, frozen=True):
     device_id: str
     label: str
     """The new label, or the empty string."""
+    token: str | None = None
+
+
+class ConfigureDeviceRequest(Struct, frozen=True):
+    """``POST /devices/configure``; what is left out stays as it is. The token may be in the header."""
+
+    device_id: str
+    token: str | None = None
+    kiosk_pin: Annotated[str, PIN] | UnsetType | None = UNSET
+    """The device is a kiosk, which ends by this PIN of 4 to 8 digits; ``null``: it is none."""
+    auto_answers: bool | UnsetType = UNSET
+    """True if the device answers the callers in the phone's ``auto_answer`` automatically."""
+
+
+class UnlockRequest(Struct, frozen=True):
+    """``POST /devices/unlock``; the token may be in the header."""
+
+    pin: Annotated[str, PIN]
+    """The digits that somebody has entered."""
     token: str | None = None
 
 
@@ -326,6 +345,9 @@ _EXPECTED = {
     "hours": 'null, or an object with "from" and "to", such as "22:30", and "time_zone"',
     "expires_at": "a time in seconds since 1970, at most in the year 9999, or null",
     "calls_left": f"a whole number from 0 to {CALLS_MAX}, or null",
+    "kiosk_pin": "4 to 8 digits, or null",
+    "auto_answers": "true or false",
+    "pin": "4 to 8 digits",
     "level": '"debug", "info", "warn" or "error"',
 }
 

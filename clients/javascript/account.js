@@ -28,6 +28,7 @@ const GOOD_FOR = 7 * DAY;
 /** @typedef {import("./types.js").Adder} Adder */
 /** @typedef {import("./types.js").ContactRow} ContactRow */
 /** @typedef {import("./types.js").Credentials} Credentials */
+/** @typedef {import("./types.js").DeviceChanges} DeviceChanges */
 /** @typedef {import("./types.js").IceServer} IceServer */
 /** @typedef {import("./types.js").Link} Link */
 /** @typedef {import("./types.js").LinkFields} LinkFields */
@@ -273,6 +274,24 @@ export class Account {
    */
   async renameDevice(deviceId, label) {
     await this.ask("/devices/rename", { device_id: deviceId, label });
+  }
+
+  /**
+   * Change settings of a device of the phone. Only a claimed device may change others.
+   * @param {string} deviceId
+   * @param {DeviceChanges} changes
+   */
+  async configureDevice(deviceId, changes) {
+    await this.ask("/devices/configure", { device_id: deviceId, ...changes });
+  }
+
+  /**
+   * End the kiosk of this device. It fails with ERROR.CODE if the PIN is wrong, and with ERROR.RATE_LIMITED after five
+   * wrong ones.
+   * @param {string} pin
+   */
+  async unlock(pin) {
+    await this.ask("/devices/unlock", { pin });
   }
 
   /**

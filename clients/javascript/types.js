@@ -145,6 +145,15 @@
  * @property {number | null} last_used_at when it last connected, in seconds since 1970, to the day; null: not known
  * @property {boolean} online
  * @property {boolean} this it is the one that asks
+ * @property {boolean} kiosk it shows its contacts, and calls them, and nothing else, until somebody enters its PIN
+ * @property {boolean} auto_answers it answers the callers in the settings' `auto_answer` automatically
+ */
+
+/**
+ * What is to change in a device of the phone.
+ * @typedef {object} DeviceChanges
+ * @property {string | null} [kiosk_pin] it is a kiosk, which ends by these 4 to 8 digits; null: it is none
+ * @property {boolean} [auto_answers] whether it answers the callers in the settings' `auto_answer` automatically
  */
 
 /**

@@ -13,6 +13,7 @@ MAIN_BUTTONS: Final = {
     "login": "login-submit",
     "pairing": "pairing-back",
     "home": "to-contacts",
+    "kiosk": "kiosk-lock",
     "ringing": "accept",
     "calling": "cancel",
     "call": "call-page",  # whose own button hangs up
@@ -77,7 +78,7 @@ _FIND_FAULTS: Final = """(mainButtons) => {
     }
 
     const parts = ["#self", "#menu", "#notice", ".panel:not([hidden])", "#ring .message", "#ring .answers", "#call-bar",
-        "#call-page"];
+        "#call-page", "#kiosk-top", "#kiosk-main", "#pin"];
     const seen = parts.map((part) => document.querySelector(part)).filter((part) => part !== null && isSeen(part))
         .map((part) => [name(part), part.getBoundingClientRect()]);
     for (const [i, [one, a]] of seen.entries()) {

@@ -30,9 +30,15 @@ class AutoAnswerTests(PhoneCase):
         self.choose(bob)
         bob.press("to-settings")
         bob.await_text("auto-people", "Answers: Alice")
-        bob.page.click("#auto-switch")
+        self.switch(bob, is_on=True)
         bob.press("to-contacts")
         return alice, bob
+
+    def switch(self, bob: PhoneVisitor, *, is_on: bool) -> None:
+        """Have Bob switch it, and wait until his device knows."""
+        bob.page.click("#auto-switch")
+        answering = ":has-text('answers automatically')"
+        bob.page.wait_for_selector(f"#devices .device{answering if is_on else f':not({answering})'}")
 
     def choose(self, bob: PhoneVisitor) -> None:
         """Have Bob choose Alice."""
@@ -211,7 +217,8 @@ class AutoAnswerTests(PhoneCase):
                 bob.press("refuse")
                 caller.await_scene("home")
                 bob.press("to-settings")
-                bob.page.uncheck("#auto-switch")
+                if caller is carol:
+                    self.switch(bob, is_on=False)
                 bob.press("to-contacts")
 
         return self.play(story)

@@ -44,7 +44,7 @@ GRANDMOTHER, NOT_JOINED = FRIENDS[1][0], FRIENDS[5][0]
 ADDERS: Final = (("13800000031", "Alexandra Konstantinopoulou-Wassiljewa"), ("13800000032", ""))
 """Phones that have added everybody."""
 
-_PORTRAIT: Final = """() => {
+PORTRAIT: Final = """() => {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 192;
     const context = canvas.getContext("2d");
@@ -102,7 +102,7 @@ class PhoneScreenTests(OwnDaemonCase):
         def story(stage: Stage) -> None:
             photographer = Photographer(faults, OTHERS, languages=LANGUAGES)
             here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
-            portrait = phone(stage, here).page.evaluate(_PORTRAIT)
+            portrait = phone(stage, here).page.evaluate(PORTRAIT)
             photo = base64.b64decode(portrait.partition(",")[2])
             in_reactor(lambda: Deferred.fromCoroutine(self.provision(photo)))
             self.tour(stage, photographer, here, there)

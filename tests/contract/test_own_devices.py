@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from callnet.model import DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
-from callnet.storage.devices import OwnDevice, SqlDevices, provision
+from callnet.storage.devices import OwnDevice, SqlDevices, Unlocking, provision
 from callnet.storage.enrolling import Enrolled
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
@@ -17,6 +18,7 @@ PHONE, FRIEND = "13651884967", "13651884968"
 TV, PAD = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "pad")
 DAY = 86400.0
 NOBODY_KNOWS = b"n" * 32
+RIGHT, WRONG = b"r" * 48, b"w" * 48
 
 
 class OwnDevicesContract(DatabaseCase):
@@ -60,6 +62,71 @@ class OwnDevicesContract(DatabaseCase):
                 self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
             self.assertFalse(await self.devices.rename(DeviceAddress(PHONE, "none"), "x"))
             self.assertEqual({}, (await changes.new()).phones)
+
+        return self.check(test)
+
+    def test_configure(self) -> Deferred[None]:
+        """The settings of one device are kept, and what is not named stays as it is; every node hears of it."""
+
+        async def test() -> None:
+            await self.some()
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            await changes.new()
+            for pin, answers, kept in (
+                (RIGHT, UNSET, (True, False)),
+                (UNSET, True, (True, True)),
+                (None, UNSET, (False, True)),
+                (UNSET, False, (False, False)),
+            ):
+                self.assertTrue(await self.devices.configure(TV, pin, answers))
+                self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
+                pad, tv = await self.devices.of(PHONE)
+                self.assertEqual(((False, False), kept), ((pad.kiosk, pad.auto_answers), (tv.kiosk, tv.auto_answers)))
+            self.assertTrue(await self.devices.configure(TV, UNSET, UNSET))
+            self.assertFalse(await self.devices.configure(DeviceAddress(PHONE, "none"), RIGHT, True))
+            self.assertEqual({}, (await changes.new()).phones)
+
+        return self.check(test)
+
+    def test_unlock(self) -> Deferred[None]:
+        """The right PIN ends the kiosk of one device, and every node hears of it; a kiosk that is over needs none."""
+
+        async def test() -> None:
+            await self.some()
+            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
+            for device in (TV, PAD):
+                await self.devices.configure(device, RIGHT, True)
+            await changes.new()
+            self.assertEqual(Unlocking(False), await self.devices.unlock(TV, WRONG.__eq__))
+            self.assertEqual({}, (await changes.new()).phones)
+            self.assertEqual(Unlocking(True), await self.devices.unlock(TV, RIGHT.__eq__))
+            self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
+            self.assertEqual([True, False], [device.kiosk for device in await self.devices.of(PHONE)])
+            self.assertEqual([True, True], [device.auto_answers for device in await self.devices.of(PHONE)])
+            self.assertEqual(Unlocking(True), await self.devices.unlock(TV, WRONG.__eq__))
+            self.assertEqual(Unlocking(True), await self.devices.unlock(DeviceAddress(PHONE, "none"), WRONG.__eq__))
+            self.assertEqual({}, (await changes.new()).phones)
+
+        return self.check(test)
+
+    def test_wrong_pins(self) -> Deferred[None]:
+        """After five wrong PINs each needs a wait, twice as long each time, up to an hour; a new PIN needs none."""
+
+        async def test() -> None:
+            await self.some()
+            await self.devices.configure(TV, RIGHT, UNSET)
+            for _ in range(5):
+                self.assertEqual(Unlocking(False), await self.devices.unlock(TV, WRONG.__eq__))
+            for wait in (30, 60, 120, 240, 480, 960, 1920, 3600, 3600):
+                self.assertEqual(Unlocking(False, wait), await self.devices.unlock(TV, RIGHT.__eq__))
+                self.clock.advance(wait - 0.5)
+                self.assertEqual(Unlocking(False, 1), await self.devices.unlock(TV, RIGHT.__eq__))
+                self.clock.advance(0.5)
+                self.assertEqual(Unlocking(False), await self.devices.unlock(TV, WRONG.__eq__))
+            await self.devices.configure(TV, UNSET, True)
+            self.assertEqual(Unlocking(False, 3600), await self.devices.unlock(TV, RIGHT.__eq__))
+            await self.devices.configure(TV, RIGHT, UNSET)
+            self.assertEqual(Unlocking(True), await self.devices.unlock(TV, RIGHT.__eq__))
 
         return self.check(test)
 

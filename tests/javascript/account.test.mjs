@@ -118,6 +118,9 @@ test("people, profiles, devices and deleted calls", async (t) => {
   await one.addContact("2", undefined, true);
   await one.dismiss("3");
   await one.renameDevice("x", "TV");
+  await one.configureDevice("x", { kiosk_pin: "0471" });
+  await one.configureDevice("x", { kiosk_pin: null, auto_answers: true });
+  await one.unlock("0471");
   await one.logOutDevice("x");
   await one.removeDevice("x");
   await one.deleteCall("r");
@@ -135,6 +138,9 @@ test("people, profiles, devices and deleted calls", async (t) => {
     ["/contacts/add", { contact_phone: "2", favourite: true, ...token }],
     ["/contacts/dismiss", { contact_phone: "3", ...token }],
     ["/devices/rename", { device_id: "x", label: "TV", ...token }],
+    ["/devices/configure", { device_id: "x", kiosk_pin: "0471", ...token }],
+    ["/devices/configure", { device_id: "x", kiosk_pin: null, auto_answers: true, ...token }],
+    ["/devices/unlock", { pin: "0471", ...token }],
     ["/devices/logout", { device_id: "x", ...token }],
     ["/devices/remove", { device_id: "x", ...token }],
     ["/calls/delete", { room_id: "r", ...token }],

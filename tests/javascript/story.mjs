@@ -253,14 +253,22 @@ class Actor {
 
   async devices() {
     const rows = await this.account.devices();
-    const devices = rows.map(({ device_id, label, online, this: isThis }) => {
-      return { device: device_id, label, online, this: isThis };
+    const devices = rows.map(({ device_id, label, online, this: isThis, kiosk, auto_answers }) => {
+      return { device: device_id, label, online, this: isThis, kiosk, auto_answers };
     });
     this.log.note("devices", { devices });
   }
 
   rename_device({ whom, label }, actors) {
     return this.account.renameDevice(actors[whom].account.deviceId, label);
+  }
+
+  configure_device({ whom, changes }, actors) {
+    return this.account.configureDevice(actors[whom].account.deviceId, changes);
+  }
+
+  unlock({ pin }) {
+    return this.account.unlock(pin);
   }
 
   remove_device({ whom }, actors) {

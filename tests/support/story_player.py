@@ -443,12 +443,20 @@ class Player:
 
     async def _devices(self, actor: Actor, _step: Step) -> None:
         rows = await actor.account.devices()
-        found = [{"device": row.device_id, "label": row.label, "online": row.online, "this": row.this} for row in rows]
+        names = ("label", "online", "this", "kiosk", "auto_answers")
+        found = [{"device": row.device_id} | {name: getattr(row, name) for name in names} for row in rows]
         actor.log.note("devices", devices=found)
 
     async def _rename_device(self, actor: Actor, step: Step) -> None:
         device_id = self._actors[step["whom"]].account.address.device_id
         await actor.account.rename_device(device_id, step["label"])
+
+    async def _configure_device(self, actor: Actor, step: Step) -> None:
+        device_id = self._actors[step["whom"]].account.address.device_id
+        await actor.account.configure_device(device_id, **step["changes"])
+
+    async def _unlock(self, actor: Actor, step: Step) -> None:
+        await actor.account.unlock(step["pin"])
 
     async def _remove_device(self, actor: Actor, step: Step) -> None:
         await actor.account.remove_device(self._actors[step["whom"]].account.address.device_id)

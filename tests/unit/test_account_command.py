@@ -147,6 +147,7 @@ class AccountTests(CommandTestCase):
         self.write_down_a_call()
         self.let_be_woken(DeviceAddress(A, "tv"))
         version = self.present()
+        unused = {"last_used_at": None, "kiosk": False, "auto_answers": False}
         text = self.run_("account", "export", A)
         self.assertNotIn(secret, text)
         self.assertEqual(
@@ -154,8 +155,8 @@ class AccountTests(CommandTestCase):
             {
                 "phone": A,
                 "devices": [
-                    {"device_id": "pad", "has_secret": False, "label": "", "last_used_at": None},
-                    {"device_id": "tv", "has_secret": True, "label": "TV", "last_used_at": None},
+                    {"device_id": "pad", "has_secret": False, "label": ""} | unused,
+                    {"device_id": "tv", "has_secret": True, "label": "TV"} | unused,
                 ],
                 "profile": {"name": "王芳", "photo": version},
                 "photo": {"kind": "png", "data": "YQ=="},

@@ -249,6 +249,13 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(
             [("phone", "", True), (TV.device_id, "TV", False)], [(d.device_id, d.label, d.this) for d in found]
         )
+        self.successResultOf(own.configure_device(TV.device_id, kiosk_pin="0471", auto_answers=True))
+        found = self.successResultOf(own.devices())
+        self.assertEqual([(False, False), (True, True)], [(d.kiosk, d.auto_answers) for d in found])
+        wrong = self.failureResultOf(self.account.unlock("0472"), AccountError).value
+        self.assertEqual(ErrorCode.CODE, wrong.code)
+        self.successResultOf(self.account.unlock("0471"))
+        self.assertEqual([False, False], [device.kiosk for device in self.successResultOf(own.devices())])
         self.successResultOf(own.log_out_device(TV.device_id))
         self.successResultOf(own.remove_device(TV.device_id))
         self.assertEqual(["phone"], [device.device_id for device in self.successResultOf(own.devices())])

@@ -20,6 +20,8 @@ DISMISS = "/contacts/dismiss"
 BLOCKED = "/contacts/blocked"
 DEVICES = "/devices/list"
 RENAME = "/devices/rename"
+CONFIGURE = "/devices/configure"
+UNLOCK = "/devices/unlock"
 DELETE = "/calls/delete"
 OTHER = "13651884969"
 NOBODY = "13651884960"
@@ -243,7 +245,7 @@ class OwnDevicesTests(PeopleApiCase):
         """All devices of the phone are listed; it is said which one asks, and which are connected."""
         self.fixture.put_online(DeviceAddress(PHONE, "tv888"))
         self.fixture.clock.advance(1)
-        row = {"label": "", "last_used_at": None, "online": False, "this": False}
+        row = {"label": "", "last_used_at": None, "online": False, "this": False, "kiosk": False, "auto_answers": False}
         own = row | {"last_used_at": 1.0, "this": True}  # it has logged in twice
         self.assertEqual({"phone": own, "tv888": row | {"online": True}}, self.devices())
         self.assertTrue(self.devices(self.token)["tv888"]["this"])
@@ -259,6 +261,42 @@ class OwnDevicesTests(PeopleApiCase):
         self.assertEqual("", self.devices()["tv888"]["label"])
         for label in ("x" * (DEVICE_LABEL_MAX + 1), "a\0"):
             self.assertEqual(2, self.refusal(RENAME, device_id="tv888", label=label)[0])
+
+    def test_configure(self) -> None:
+        """A device changes its own settings, and one that has shown its secret those of others; a PIN makes a kiosk."""
+        self.ask(CONFIGURE, device_id="tv888", auto_answers=True)
+        self.ask(CONFIGURE, self.claimed, device_id="tv888", kiosk_pin="0471")
+        found = self.post(DEVICES, {"token": self.claimed})
+        self.assertNotIn(b"0471", found.body)
+        tv = self.devices()["tv888"]
+        self.assertEqual((True, True), (tv["kiosk"], tv["auto_answers"]))
+        self.ask(CONFIGURE, self.claimed, device_id="tv888", kiosk_pin=None, auto_answers=False)
+        tv = self.devices()["tv888"]
+        self.assertEqual((False, False), (tv["kiosk"], tv["auto_answers"]))
+
+    def test_pins(self) -> None:
+        """A PIN has four to eight digits."""
+        for pin in ("1234", "01234567"):
+            self.ask(CONFIGURE, self.claimed, device_id="tv888", kiosk_pin=pin)
+        for wrong in ("", "123", "123456789", "12a4", "12 34", "1234\n", "\u0661\u0662\u0663\u0664", 1234, True):
+            code, message = self.refusal(CONFIGURE, self.claimed, device_id="tv888", kiosk_pin=wrong)
+            self.assertEqual((2, True), (code, message.startswith("kiosk_pin ")), (wrong, message))
+        self.assertEqual(0, self.post(UNLOCK, {"token": self.token, "pin": "01234567"}).json()["errorCode"])
+
+    def test_unlock(self) -> None:
+        """The kiosk itself ends by its PIN alone; five wrong ones need a wait, in which the right one is wrong, too."""
+        self.ask(CONFIGURE, self.claimed, device_id="tv888", kiosk_pin="0471")
+        for fields in ({"kiosk_pin": None}, {"kiosk_pin": "1111"}):
+            self.assertEqual(5, self.refusal(CONFIGURE, device_id="tv888", **fields)[0])
+        self.ask(CONFIGURE, device_id="tv888", auto_answers=True)
+        for _ in range(5):
+            self.assertEqual((7, "wrong pin"), self.refusal(UNLOCK, pin="0472"))
+        late = self.post(UNLOCK, {"token": self.token, "pin": "0471"})
+        self.assertEqual((429, 6, "30"), (late.status, late.json()["errorCode"], late.headers["retry-after"]))
+        self.fixture.clock.advance(30)
+        self.ask(UNLOCK, pin="0471")
+        self.assertFalse(self.devices()["tv888"]["kiosk"])
+        self.ask(UNLOCK, pin="9999")
 
     def test_log_out(self) -> None:
         """A device that is logged out has no valid token, and its secret is of no use."""
@@ -293,7 +331,7 @@ class OwnDevicesTests(PeopleApiCase):
 
     def test_who_may(self) -> None:
         """A device without a secret changes no other one, and nobody changes one of another phone, or none."""
-        for path in ("/devices/logout", "/devices/remove", RENAME):
+        for path in ("/devices/logout", "/devices/remove", RENAME, CONFIGURE):
             fields = {"label": "x"} if path == RENAME else {}
             self.assertEqual(5, self.refusal(path, device_id="phone", **fields)[0])
             for device_id in ("tv", "nothing", "", "*", "x" * 51):

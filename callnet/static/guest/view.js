@@ -54,7 +54,7 @@ export class View {
     this.#elements.name.setAttribute("aria-invalid", String(problem !== ""));
     if (scene === "over") this._showEnd(guest.end, call);
     this.#ringer.ring(scene === "calling" ? "outgoing" : null, words.name, words.name, "", true);
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.name, "");
+    this.#page.show(scene === "call" ? call : null, { lang: codeOf(words.lang) }, words.name, "");
     this._showHangUp(this.#elements["call-hangup"]);
     if (isNew) this.main()?.focus();
   }

@@ -1,16 +1,17 @@
 /**
- * Answering by itself: whether this device does, and the countdown before it, which anybody in the room can stop.
+ * The countdown before this device answers by itself, which anybody in the room can stop.
  *
  * It needs somebody who can see and stop it: while the page is hidden, or is not connected, the call just rings.
  */
 
-import { browser, tab } from "../shared/memory.js";
+import { tab } from "../shared/memory.js";
 
 /** Seconds of the countdown. */
 const COUNTED = 10;
 
 export class AutoAnswer {
   #changed;
+  #isOn = false;
   #call = null;
   #isMeant = null;
   #left = 0;
@@ -20,21 +21,6 @@ export class AutoAnswer {
   /** @param {() => void} changed */
   constructor(changed) {
     this.#changed = changed;
-  }
-
-  /** Whether this device, in this browser, answers the people whom its phone has chosen for that. */
-  isOn(account) {
-    return browser.get(nameOf(account)) === true;
-  }
-
-  turn(account, isOn) {
-    browser.set(nameOf(account), isOn || null);
-    this.#changed();
-  }
-
-  /** Keep nothing of a device that has logged out. */
-  forget(account) {
-    browser.set(nameOf(account), null);
   }
 
   /** The seconds that are left; null: no call is about to be answered. */
@@ -52,10 +38,14 @@ export class AutoAnswer {
     return roomId !== "" && roomId === tab.get("answered-by-itself");
   }
 
-  /** Begin the countdown of the call that rings, or end one that has no call any more. */
-  follow(account, device) {
+  /**
+   * Begin the countdown of the call that rings, or end one that has no call any more.
+   * @param {boolean} isOn whether this device answers the people whom its phone has chosen for that
+   */
+  follow(device, isOn) {
+    this.#isOn = isOn;
     const call = device?.call ?? null;
-    const isMeant = () => call !== null && this._isMeant(account, device, call);
+    const isMeant = () => call !== null && this._isMeant(device, call);
     const wanted = isMeant() ? call : null;
     if (wanted === this.#call) return;
     this._end();
@@ -72,10 +62,10 @@ export class AutoAnswer {
     this.#changed();
   }
 
-  _isMeant(account, device, call) {
+  _isMeant(device, call) {
     const rings = call.isIncoming && call.state === "ringing" && call.autoAnswer;
     const isSeen = document.visibilityState === "visible" && device.state === "online";
-    return rings && isSeen && this.isOn(account) && call.roomId !== tab.get("not-by-itself");
+    return rings && isSeen && this.#isOn && call.roomId !== tab.get("not-by-itself");
   }
 
   _begin(call, isMeant) {
@@ -103,8 +93,4 @@ export class AutoAnswer {
     clearInterval(this.#ticking);
     this.#call = null;
   }
-}
-
-function nameOf({ phone, deviceId }) {
-  return `answers.${phone}.${deviceId}`;
 }

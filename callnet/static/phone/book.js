@@ -184,3 +184,17 @@ export function matching(people, text) {
 function plain(text) {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }
+
+/**
+ * Which lists of the settings a phone is in: `{auto_answer, rings_through}`; null: that is not known yet.
+ * @param {object | null} settings
+ */
+export function listsOf(settings, phone) {
+  const isIn = (list) => settings[list].includes(phone);
+  return settings && { auto_answer: isIn("auto_answer"), rings_through: isIn("rings_through") };
+}
+
+/** These phones with one of them, or without it. */
+export function toggled(phones, phone, isIn) {
+  return isIn ? [...phones, phone] : phones.filter((one) => one !== phone);
+}

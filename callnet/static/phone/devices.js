@@ -3,20 +3,23 @@
  */
 
 import { daysAgo } from "../shared/format.js";
-import { el, icon } from "../shared/elements.js";
+import { el, icon, put } from "../shared/elements.js";
+import { toggle } from "./people.js";
+
+const PIN = /^\d{4,8}$/;
 
 /**
  * A device: what it is called, when it was last used, and behind the dots what can be done with it.
  * @param {import("../client/types.js").OwnDevice & {isOpen: boolean, asks: string | null}} device asks: what is to be
  *   confirmed first, "log_out" or "remove"
  * @param {object} words
- * @param {{change(), ask(what), close(), rename(label), confirm(what)}} doings
+ * @param {{change(), ask(what), close(), confirm(what), form()}} doings form: the form of deviceForm
  */
 export function deviceLine(device, words, doings) {
   const { device_id: id, label, isOpen, asks } = device;
   const name = label || id;
   if (asks !== null) return el("li", { class: "line" }, question(id, name, asks, words, doings));
-  if (isOpen) return el("li", { class: "line" }, form(device, words, doings));
+  if (isOpen) return el("li", { class: "line" }, doings.form());
   const change = words.devices.change({ name });
   return el(
     "li",
@@ -25,7 +28,7 @@ export function deviceLine(device, words, doings) {
       "div",
       {},
       el("p", { class: "name" }, el("bdi", {}, name)),
-      el("p", { class: "hint" }, ...(label ? [el("bdi", {}, id), " · "] : []), useOf(device, words.devices)),
+      el("p", { class: "hint" }, ...(label ? [el("bdi", {}, id), " · "] : []), stateOf(device, words.devices)),
     ),
     el(
       "button",
@@ -42,23 +45,58 @@ export function deviceLine(device, words, doings) {
   );
 }
 
+function stateOf(device, said) {
+  const set = [...(device.kiosk ? [said.is_kiosk] : []), ...(device.auto_answers ? [said.is_answering] : [])];
+  return [useOf(device, said), ...set].join(" · ");
+}
+
 function useOf({ this: isThis, online, last_used_at: seconds }, said) {
   if (isThis) return said.this;
   if (online) return said.online;
   return seconds === null ? said.unknown : said.last({ when: daysAgo(seconds * 1_000) });
 }
 
-function form({ device_id: id, label, this: isThis }, { devices, person, log_out: logOut }, doings) {
-  const field = el("input", {
-    type: "text",
-    class: "field",
-    id: "device-label",
-    maxlength: "64",
-    autocomplete: "off",
-    value: label,
-    placeholder: id,
-    "data-key": `label-${id}`,
+/**
+ * A device that is being changed: its name and its settings.
+ * @param {import("../client/types.js").OwnDevice} device
+ * @param {{ask(what), close(), save(label, changes)}} doings save: label is null if it stays, changes are DeviceChanges
+ */
+export function deviceForm(device, words, doings) {
+  const { device_id: id, label, this: isThis } = device;
+  const { auto, devices, person, log_out: logOut } = words;
+  const name = textField(`label-${id}`, { id: "device-label", maxlength: "64", value: label, placeholder: id });
+  const answers = toggle("device-answers", device.auto_answers);
+  const kiosk = toggle("device-kiosk", device.kiosk);
+  const pin = textField(`pin-${id}`, {
+    id: "device-pin",
+    dir: "ltr",
+    inputmode: "numeric",
+    maxlength: "8",
+    placeholder: device.kiosk ? devices.pin_kept : "",
+    "aria-describedby": "device-pin-problem",
   });
+  const problem = el("p", { class: "problem", id: "device-pin-problem", role: "alert", hidden: true });
+  const locked = el("div", { class: "whole" }, el("label", { for: pin.id }, devices.pin), pin, problem);
+  const look = () => {
+    locked.hidden = !kiosk.checked;
+  };
+  kiosk.addEventListener("change", look);
+  look();
+  const save = (event) => {
+    event.preventDefault();
+    const isPinTaken = kiosk.checked && (pin.value !== "" || !device.kiosk);
+    const isWrong = isPinTaken && !PIN.test(pin.value);
+    put(problem, isWrong ? devices.pin_needed : "");
+    pin.setAttribute("aria-invalid", String(isWrong));
+    if (isWrong) {
+      pin.focus();
+      return;
+    }
+    const changes = answers.checked === device.auto_answers ? {} : { auto_answers: answers.checked };
+    if (isPinTaken) changes.kiosk_pin = pin.value;
+    else if (device.kiosk && !kiosk.checked) changes.kiosk_pin = null;
+    doings.save(name.value.trim() === label ? null : name.value.trim(), changes);
+  };
   const ask = (what, word) =>
     el(
       "button",
@@ -67,16 +105,12 @@ function form({ device_id: id, label, this: isThis }, { devices, person, log_out
     );
   return el(
     "form",
-    {
-      class: "whole",
-      novalidate: true,
-      onsubmit: (event) => {
-        event.preventDefault();
-        doings.rename(field.value.trim());
-      },
-    },
-    el("label", { for: "device-label" }, devices.rename),
-    field,
+    { class: "whole", novalidate: true, onsubmit: save },
+    el("label", { for: name.id }, devices.rename),
+    name,
+    setting(answers, auto.title, auto.hint),
+    setting(kiosk, devices.kiosk, devices.kiosk_hint),
+    locked,
     el(
       "div",
       { class: "buttons" },
@@ -85,6 +119,17 @@ function form({ device_id: id, label, this: isThis }, { devices, person, log_out
       ...(isThis ? [] : [ask("log_out", logOut), ask("remove", devices.remove)]),
     ),
   );
+}
+
+function setting(input, title, hint) {
+  const id = `${input.id}-hint`;
+  input.setAttribute("aria-describedby", id);
+  const words = el("div", {}, el("label", { for: input.id }, title), el("p", { class: "hint", id }, hint));
+  return el("div", { class: "switch" }, words, input);
+}
+
+function textField(key, properties) {
+  return el("input", { type: "text", class: "field", autocomplete: "off", "data-key": key, ...properties });
 }
 
 function question(id, name, what, { devices, person, log_out: logOut }, doings) {

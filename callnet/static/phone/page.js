@@ -9,6 +9,7 @@ import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "../shared/ringer.js";
+import { Kiosk } from "./kiosk.js";
 import { LettingIn } from "./letting_in.js";
 import { RingingLinks } from "./ringing_links.js";
 import { Settings } from "./settings.js";
@@ -59,11 +60,20 @@ const settings = new Settings(elements, phone, ringer, () => show());
 const waitingView = new WaitingView(elements);
 const lettingIn = new LettingIn(elements, phone, () => show());
 const ringingLinks = new RingingLinks(elements, phone, () => show());
+// A key that was meant for the call that is just over calls nobody.
+const kiosk = new Kiosk(elements, phone, {
+  press: (number, isByKey) => {
+    if (!isByKey || view.sceneAge > NOT_MEANT_WITHIN) phone.call(number);
+  },
+  focus: () => view.main()?.focus(),
+  changed: () => show(),
+});
 
 function show() {
   const before = view.scene;
   view.show(phone);
   settings.show(view.words);
+  kiosk.show(view.words, view.said);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
   ringingLinks.show(view.words);

@@ -107,7 +107,7 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 
 /**
  * A contact that is being changed.
- * @param {object} contact with the `lists` of the settings that it is in (listsOf in phone.js)
+ * @param {object} contact with the `lists` of the settings that it is in (listsOf in book.js)
  * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null,
  *   none is any more
  */
@@ -165,7 +165,7 @@ export function personForm(contact, words, doings) {
 }
 
 /** A switch. @param {boolean | null} isOn null: that is not known yet */
-function toggle(id, isOn) {
+export function toggle(id, isOn) {
   const state = { checked: isOn === true, disabled: isOn === null };
   return el("input", { type: "checkbox", role: "switch", ...state, id, "data-key": id });
 }

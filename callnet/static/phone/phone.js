@@ -6,8 +6,9 @@ import { Account, ERROR } from "../client/account.js";
 import { isGuest } from "../client/call.js";
 import { Device } from "../client/device.js";
 import { AutoAnswer } from "./auto_answer.js";
-import { Book } from "./book.js";
+import { Book, listsOf, toggled } from "./book.js";
 import * as identity from "./identity.js";
+import * as ownDevice from "./own_device.js";
 import { clock, timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
 import { Past } from "./past.js";
@@ -256,9 +257,22 @@ export class Phone {
     return this._try(() => this.past.deleteAll());
   }
 
-  /** Call a device of this phone something else. */
-  async renameDevice(deviceId, label) {
-    return this._changeDevices((account) => account.renameDevice(deviceId, label), null);
+  /** The settings of this device: `{kiosk, auto_answers}`. */
+  get own() {
+    return ownDevice.ownSettings(this.account, this.devices);
+  }
+
+  /** Whether this device shows its contacts, and calls them, and nothing else. */
+  get isKiosk() {
+    return this.account !== null && this.own.kiosk;
+  }
+
+  /** Change settings of a device of this phone (DeviceChanges), and if `label` is given, what it is called. */
+  async changeDevice(deviceId, changes, label = null) {
+    return this._changeDevices(async (account) => {
+      if (label !== null) await account.renameDevice(deviceId, label);
+      if (Object.keys(changes).length > 0) await account.configureDevice(deviceId, changes);
+    }, null);
   }
 
   /** Log another device out. */
@@ -464,7 +478,7 @@ export class Phone {
   /** Keep the notifications of calls true, as far as it is known what rings, and the countdown of an automatic answer. */
   notify() {
     const { account, waking } = this;
-    this.autoAnswer.follow(account, this.device);
+    this.autoAnswer.follow(this.device, account !== null && this.own.auto_answers);
     const [ringing = null] = this._ringing();
     if (account === null || (ringing === null && this.device.state !== "online")) return;
     const name = ringing === null ? "" : this.nameOf(ringing.peer.phone, ringing.name);
@@ -507,7 +521,7 @@ export class Phone {
   /** Keep nothing of a device that has logged out. */
   _forget(account) {
     forgetPhotos().catch(() => {});
-    this.autoAnswer.forget(account);
+    ownDevice.forget(account);
     this.waking.forget(account).catch(() => {});
   }
 
@@ -521,7 +535,7 @@ export class Phone {
       profile: () => this.profile.load(),
       history: () => this.past.load(),
       settings: () => this._take("settings", account.settings()),
-      devices: () => this._take("devices", account.devices()),
+      devices: () => this.readDevices(),
       links: () => this._take("links", account.links()),
     };
     // What fails is read again with the next connection.
@@ -530,6 +544,15 @@ export class Phone {
 
   async _readPeople() {
     await Promise.all([this.book.load(), this._take("blocked", this.account.blocked())]);
+  }
+
+  /** Read the devices of this phone again, and obey what they say of this one. @throws {AccountError} */
+  async readDevices() {
+    const { account } = this;
+    const devices = await this._take("devices", account.devices());
+    if (devices !== this.devices) return;
+    this.notify();
+    await ownDevice.remember(account, devices);
   }
 
   /** Take over what an answer says, unless a later one was asked for. Returns it. */
@@ -564,7 +587,7 @@ export class Phone {
     const sentence = (error) => (error.code === ERROR.DEVICE ? ({ devices }) => devices.denied : sentenceOf(error));
     return this._try(async () => {
       await change(account);
-      await this._take("devices", account.devices());
+      await this.readDevices();
       if (done !== null) this.say(done);
     }, sentence);
   }
@@ -580,19 +603,6 @@ export class Phone {
       return false;
     }
   }
-}
-
-/**
- * Which lists of the settings a phone is in: `{auto_answer, rings_through}`; null: that is not known yet.
- * @param {object | null} settings
- */
-export function listsOf(settings, phone) {
-  const isIn = (list) => settings[list].includes(phone);
-  return settings && { auto_answer: isIn("auto_answer"), rings_through: isIn("rings_through") };
-}
-
-function toggled(phones, phone, isIn) {
-  return isIn ? [...phones, phone] : phones.filter((one) => one !== phone);
 }
 
 function rememberable({ direction, peer, roomId, page, name, answeredAt }) {

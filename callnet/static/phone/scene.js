@@ -3,16 +3,16 @@
  */
 
 /**
- * "starting" · "login" · "pairing" it waits to be let in by another device · "home" · "ringing" somebody calls · "calling" somebody is called · "call" · "elsewhere" the
- * device is in use in another place
+ * "starting" · "login" · "pairing" it waits to be let in by another device · "home" · "kiosk" in place of it · "ringing"
+ * somebody calls · "calling" somebody is called · "call" · "elsewhere" the device is in use in another place
  * @param {import("./phone.js").Phone} phone
  */
-export function sceneOf({ isStarting, device, waiting }) {
+export function sceneOf({ isStarting, device, waiting, isKiosk }) {
   if (isStarting) return "starting";
   if (device === null) return waiting === null ? "login" : "pairing";
   if (device.state === "elsewhere") return "elsewhere";
   const { call } = device;
-  if (call === null) return "home";
+  if (call === null) return isKiosk ? "kiosk" : "home";
   if (call.state === "active") return "call";
   return call.isIncoming ? "ringing" : "calling";
 }
@@ -23,6 +23,7 @@ export const SECTIONS = {
   login: "login",
   pairing: "pairing",
   home: "home",
+  kiosk: "kiosk",
   ringing: "ring",
   calling: "ring",
   call: "call",
@@ -35,6 +36,7 @@ export const FIRST = {
   login: ["#login-phone"],
   pairing: ["#pairing-again", "#pairing-back"],
   home: ["#notice-again", ".cards .call", ".adder .main", "#add-phone", ".panel button"],
+  kiosk: ["#pin [data-digit]", ".tile.called", ".tile", "#kiosk-lock"],
   ringing: ["#auto-stop", "#accept"],
   calling: ["#cancel"],
   call: ["#call-hangup"],

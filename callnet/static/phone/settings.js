@@ -4,7 +4,7 @@
 
 import { clock, timeOfDay } from "../shared/format.js";
 import { browser } from "../shared/memory.js";
-import { deviceLine } from "./devices.js";
+import { deviceForm, deviceLine } from "./devices.js";
 import { el, fill, focusOn, put } from "../shared/elements.js";
 import { Ringer } from "../shared/ringer.js";
 
@@ -30,6 +30,8 @@ export class Settings {
   #quietEnds = null;
   /** The device that is being changed, by its id, and what is to be confirmed: "log_out", "remove", or null. */
   #device = { id: null, asks: null };
+  /** Its form. What somebody is filling in stays as it is, whatever becomes of the list around it. */
+  #form = { content: "", element: null };
 
   /**
    * @param {Object<string, HTMLElement>} elements of the page, by id
@@ -91,8 +93,9 @@ export class Settings {
     this._on("quiet-second", "change", async ({ target }) => {
       if (!(await this.#phone.setSecondCallRings(target.checked))) target.checked = !target.checked;
     });
-    this._on("auto-switch", "change", ({ target }) => {
-      this.#phone.autoAnswer.turn(this.#phone.account, target.checked);
+    this._on("auto-switch", "change", async ({ target }) => {
+      const { account } = this.#phone;
+      if (!(await this.#phone.changeDevice(account.deviceId, { auto_answers: target.checked }))) this.#changed();
     });
     this._on("closed-switch", "change", ({ target }) => this.#phone.setWaking(target.checked));
     for (const [name, values] of Object.entries(LOOKS)) {
@@ -154,21 +157,23 @@ export class Settings {
       this.#elements["quiet-from"].value = hours.from;
       this.#elements["quiet-to"].value = hours.to;
     }
-    put(this.#elements["self-quiet-text"], quietText(hours, until, this.#words));
-    this.#elements["self-quiet"].hidden = !isQuiet;
+    for (const place of ["self-quiet", "kiosk-quiet"]) {
+      put(this.#elements[`${place}-text`], quietText(hours, until, this.#words));
+      this.#elements[place].hidden = !isQuiet;
+    }
   }
 
   // Who rings through, and who is answered by itself
 
   _showExceptions({ auto, quiet_through: through, lang }) {
-    const { account, autoAnswer, settings } = this.#phone;
+    const { own, settings } = this.#phone;
     const names = (phones) => new Intl.ListFormat(lang).format(phones.map((phone) => this.#phone.nameOf(phone)));
     const { rings_through: ringing = [], auto_answer: answered = [], second_call_rings: again = false } = settings ?? {};
     put(this.#elements["quiet-through"], ringing.length > 0 ? through.some({ names: names(ringing) }) : through.nobody);
     this.#elements["quiet-second"].checked = again;
     this.#elements["quiet-second"].disabled = settings === null;
     put(this.#elements["auto-people"], answered.length > 0 ? auto.some({ names: names(answered) }) : auto.nobody);
-    this.#elements["auto-switch"].checked = autoAnswer.isOn(account);
+    this.#elements["auto-switch"].checked = own.auto_answers;
   }
 
   // Ringing when the phone is not open
@@ -222,14 +227,15 @@ export class Settings {
       .map((device) => ({ ...device, isOpen: device.device_id === id, asks: device.device_id === id ? asks : null }))
       .sort((one, other) => order(one, other) || other.last_used_at - one.last_used_at);
     fill(this.#elements.devices, { devices, lang: words.lang }, () =>
-      devices.map((device) => deviceLine(device, words, this._doings(device))),
+      devices.map((device) => deviceLine(device, words, this._doings(device, words))),
     );
   }
 
-  _doings(device) {
+  _doings(device, words) {
     const id = device.device_id;
     const open = (asks, key) => {
       this.#device = { id, asks };
+      this.#form.content = "";
       this.#changed();
       focusOn(key);
     };
@@ -239,18 +245,24 @@ export class Settings {
       focusOn(`device-${id}`);
     };
     const phone = this.#phone;
-    return {
+    const doings = {
       change: () => open(null, `label-${id}`),
       ask: (what) => open(what, `no-${id}`),
       close,
-      rename: async (label) => {
-        if (await phone.renameDevice(id, label)) close();
+      save: async (label, changes) => {
+        if (await phone.changeDevice(id, changes, label)) close();
       },
       confirm: async (what) => {
         await (what === "remove" ? phone.removeDevice(device) : phone.logOutDevice(device));
         close();
       },
+      form: () => {
+        const content = JSON.stringify([id, words.lang]);
+        if (content !== this.#form.content) this.#form = { content, element: deviceForm(device, words, doings) };
+        return this.#form.element;
+      },
     };
+    return doings;
   }
 }
 

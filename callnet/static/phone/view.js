@@ -4,13 +4,12 @@
 
 import { moment, number } from "../shared/format.js";
 import { codeOf, speak } from "../shared/words.js";
-import { matching } from "./book.js";
+import { listsOf, matching } from "./book.js";
 import { CallPage } from "../shared/call_page.js";
 import { fill, put } from "../shared/elements.js";
 import { invitation } from "./invitation.js";
 import { pastCall } from "./lists.js";
 import { adderCard, face, personCard, personForm, personInvitation } from "./people.js";
-import { listsOf } from "./phone.js";
 import { FIRST, SECTIONS, sceneOf } from "./scene.js";
 import { SecondCaller } from "./second_caller.js";
 import { endOf, marked } from "./sentences.js";
@@ -42,6 +41,8 @@ export class View {
   /** Which contact is being changed, and which one invited: a phone, or null. */
   edited = null;
   invited = null;
+  /** What there is to say, or "". */
+  said = "";
   /** Which past call has its options shown: its key, or null. */
   openedCall = null;
 
@@ -94,6 +95,7 @@ export class View {
     if (isNew) this.#sceneSince = performance.now();
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
+    document.documentElement.toggleAttribute("data-kiosk", phone.isKiosk);
     if (scene !== "call") this.#page.close();
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
     this._showLogin(phone);
@@ -175,6 +177,7 @@ export class View {
     const text = notice === null ? "" : call ? endOf(call, name, this.#words) : notice.say(this.#words);
     this.#elements.notice.hidden = text === "";
     put(this.#elements["notice-text"], text);
+    this.said = text;
     this.#elements["notice-again"].hidden = call === null || call.isGuest;
     this.#elements["notice-undo"].hidden = !notice?.undo;
   }
@@ -278,9 +281,10 @@ export class View {
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
       put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
     }
+    const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
     const hadFocus = this.#second.hasFocus;
     this.#second.show(second);
-    this.#page.show(scene === "call" ? call : null, codeOf(words.lang), words.call_page, other?.name ?? "");
+    this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
     if (hadFocus && second === null) this.#page.focus();
     this._showHangUp(this.#elements["call-hangup"]);
   }

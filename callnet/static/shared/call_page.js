@@ -34,14 +34,15 @@ export class CallPage {
   /**
    * Show the page of a call, or none.
    * @param {import("../client/index.js").Call | null} call that is active
-   * @param {string} language as the page understands it, such as "pt"
+   * @param {{lang: string, kiosk?: string}} parameters of the page's address: its language, such as "pt"; whether it
+   *   shows what is needed, and nothing else
    * @param {string} title read aloud
    * @param {string} name of the other person
    */
-  show(call, language, title, name) {
+  show(call, parameters, title, name) {
     if (call !== this.#call) {
       this.close();
-      if (call !== null) this._open(call, language);
+      if (call !== null) this._open(call, parameters);
     }
     if (this.#frame !== null) this.#frame.title = title;
     if (name === this.#name) return;
@@ -54,10 +55,10 @@ export class CallPage {
     this.#frame?.focus();
   }
 
-  _open(call, language) {
+  _open(call, parameters) {
     const url = new URL(call.page, location.origin);
     if (url.origin !== location.origin) return;
-    url.searchParams.set("lang", language);
+    for (const [parameter, value] of Object.entries(parameters)) url.searchParams.set(parameter, value);
     const frame = document.createElement("iframe");
     frame.allow = ALLOWED;
     frame.src = url.href;

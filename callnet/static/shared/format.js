@@ -47,6 +47,12 @@ export function clock(milliseconds) {
   return new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }).format(milliseconds);
 }
 
+/** The day of a moment, in milliseconds of Date.now(), as it is said at home. */
+export function today(milliseconds) {
+  const day = { weekday: "long", day: "numeric", month: "long" };
+  return new Intl.DateTimeFormat(locale(), day).format(milliseconds);
+}
+
 /** How many days, months or years ago something was, in words; milliseconds as of Date.now(). */
 export function daysAgo(milliseconds) {
   const midnight = (time) => new Date(time).setHours(0, 0, 0, 0);

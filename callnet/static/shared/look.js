@@ -30,6 +30,8 @@
   }
 
   look();
+  // The phone says so of the page of a call, and of itself when it knows.
+  if (/[?&]kiosk=1(&|$)/.test(location.search)) root.setAttribute("data-kiosk", "");
   light.onchange = look;
   // Another tab has chosen, or the phone around this page.
   window.addEventListener("storage", look);

@@ -27,6 +27,7 @@ export const ERROR: Readonly<{
 /** @typedef {import("./types.js").Adder} Adder */
 /** @typedef {import("./types.js").ContactRow} ContactRow */
 /** @typedef {import("./types.js").Credentials} Credentials */
+/** @typedef {import("./types.js").DeviceChanges} DeviceChanges */
 /** @typedef {import("./types.js").IceServer} IceServer */
 /** @typedef {import("./types.js").Link} Link */
 /** @typedef {import("./types.js").LinkFields} LinkFields */
@@ -164,6 +165,18 @@ export class Account {
      */
     renameDevice(deviceId: string, label: string): Promise<void>;
     /**
+     * Change settings of a device of the phone. Only a claimed device may change others.
+     * @param {string} deviceId
+     * @param {DeviceChanges} changes
+     */
+    configureDevice(deviceId: string, changes: DeviceChanges): Promise<void>;
+    /**
+     * End the kiosk of this device. It fails with ERROR.CODE if the PIN is wrong, and with ERROR.RATE_LIMITED after five
+     * wrong ones.
+     * @param {string} pin
+     */
+    unlock(pin: string): Promise<void>;
+    /**
      * Log a device of the phone out. Its secret is revoked: it does not come back by itself.
      * @param {string} deviceId
      */
@@ -289,6 +302,7 @@ export type AccountOptions = import("./types.js").AccountOptions;
 export type Adder = import("./types.js").Adder;
 export type ContactRow = import("./types.js").ContactRow;
 export type Credentials = import("./types.js").Credentials;
+export type DeviceChanges = import("./types.js").DeviceChanges;
 export type IceServer = import("./types.js").IceServer;
 export type Link = import("./types.js").Link;
 export type LinkFields = import("./types.js").LinkFields;

@@ -235,6 +235,27 @@ export type OwnDevice = {
      * it is the one that asks
      */
     this: boolean;
+    /**
+     * it shows its contacts, and calls them, and nothing else, until somebody enters its PIN
+     */
+    kiosk: boolean;
+    /**
+     * it answers the callers in the settings' `auto_answer` automatically
+     */
+    auto_answers: boolean;
+};
+/**
+ * What is to change in a device of the phone.
+ */
+export type DeviceChanges = {
+    /**
+     * it is a kiosk, which ends by these 4 to 8 digits; null: it is none
+     */
+    kiosk_pin?: string | null | undefined;
+    /**
+     * whether it answers the callers in the settings' `auto_answer` automatically
+     */
+    auto_answers?: boolean | undefined;
 };
 /**
  * A device that waits to be let in.

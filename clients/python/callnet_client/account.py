@@ -106,6 +106,10 @@ class OwnDevice(Struct, frozen=True):
     online: bool = False
     this: bool = False
     """True if it is the requesting device."""
+    kiosk: bool = False
+    """True if it shows its contacts, and calls them, and nothing else, until somebody enters its PIN."""
+    auto_answers: bool = False
+    """True if it answers the callers in ``Settings.auto_answer`` automatically."""
 
 
 class WaitingDevice(Struct, frozen=True):
@@ -337,6 +341,22 @@ class Account:
     def rename_device(self, device_id: str, label: str) -> Deferred[None]:
         """Give a device of the phone a label. Only a claimed device may change others."""
         return self.ask("/devices/rename", device_id=device_id, label=label).addCallback(_nothing)
+
+    def configure_device(self, device_id: str, **changes: Any) -> Deferred[None]:
+        """Change settings of a device of the phone. Only a claimed device may change others.
+
+        :param changes: ``kiosk_pin``: it is a kiosk, which ends by these 4 to 8 digits; ``None``: it is none.
+            ``auto_answers``: whether it answers the callers in ``Settings.auto_answer`` automatically.
+        """
+        return self.ask("/devices/configure", device_id=device_id, **changes).addCallback(_nothing)
+
+    def unlock(self, pin: str) -> Deferred[None]:
+        """End the kiosk of this device.
+
+        :return: a Deferred that fails with ``ErrorCode.CODE`` if the PIN is wrong, and with ``ErrorCode.RATE_LIMITED``
+            after five wrong ones.
+        """
+        return self.ask("/devices/unlock", pin=pin).addCallback(_nothing)
 
     def log_out_device(self, device_id: str) -> Deferred[None]:
         """Log a device of the phone out. Its secret is revoked: it does not come back by itself."""
