@@ -299,7 +299,7 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-Promise.all([firstWords(), onAnswer(phone)]).then(([words]) => {
+Promise.all([firstWords(), onAnswer(phone.notified)]).then(([words]) => {
   speak(words);
   show();
   followArrows(() => view.main());

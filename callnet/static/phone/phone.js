@@ -3,7 +3,6 @@
  */
 
 import { Account, ERROR } from "../client/account.js";
-import { isGuest } from "../client/call.js";
 import { Device } from "../client/device.js";
 import { AutoAnswer } from "./auto_answer.js";
 import { Book, listsOf, toggled } from "./book.js";
@@ -11,11 +10,12 @@ import * as identity from "./identity.js";
 import * as ownDevice from "./own_device.js";
 import { clock, timeOfDay } from "../shared/format.js";
 import { tab } from "../shared/memory.js";
+import { NotifiedCalls, TOLD_AFTER } from "./notified_calls.js";
 import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
-import { marked, sentenceOf } from "./sentences.js";
-import { deviceThatRings, lastCall, nameOfCall, Waking } from "./waking.js";
+import { sentenceOf } from "./sentences.js";
+import { deviceThatRings, Waking } from "./waking.js";
 import { Waiting } from "./waiting.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
@@ -27,8 +27,6 @@ const NAMES_TRIED = 5;
 const NO_LISTS = { auto_answer: false, rings_through: false };
 /** What is read once the device is connected. */
 const TOPICS = ["contacts", "profile", "history", "settings", "devices", "links"];
-/** Milliseconds in which what rings a device is told once it is connected. */
-const TOLD_AFTER = 1_000;
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
 const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
@@ -37,8 +35,6 @@ export class Phone {
   #looking = null;
   /** The last question for each of settings, devices, links and blocked phones: the answers to earlier ones are older. */
   #asked = {};
-  /** The name of the call that is to be accepted as soon as it rings, or null. */
-  #answering = null;
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
@@ -71,13 +67,14 @@ export class Phone {
     this.#changed = changed;
     /** Ringing when the phone is not open. */
     this.waking = new Waking(changed);
+    this.notified = new NotifiedCalls(this);
     /** Calls that are answered by themselves. */
     this.autoAnswer = new AutoAnswer(changed);
   }
 
   /** Be what this tab was before, or wait for somebody to log in. */
   async start() {
-    const who = await identity.deviceOfTab(this.#answering === null ? null : deviceThatRings());
+    const who = await identity.deviceOfTab(this.notified.isAwaited ? deviceThatRings() : null);
     if (who !== null) this._enter(this._account(who));
     this.isStarting = false;
     if (who === null && Waiting.isKept) this.pair();
@@ -144,24 +141,6 @@ export class Phone {
   call(phone, deviceId = "*") {
     this.notice = null;
     if (this.device.place(phone, deviceId) === null) this.say((words) => words.error.no_connection);
-  }
-
-  /** Accept the call of a notification, now or when the device is connected. @param {string} name see waking.js */
-  answer(name) {
-    this.#answering = name;
-    if (this.device?.state === "online") this._answerIfItRings();
-  }
-
-  /** Refuse the call of a notification, if it rings. @param {string} name see waking.js */
-  async refuse(name) {
-    for (const call of this._ringing()) if ((await nameOfCall(call)) === name) call.refuse();
-  }
-
-  /** Whether the call of a notification rings here. If not, the connection may be dead. @param {string} name see waking.js */
-  async rings(name) {
-    for (const call of this._ringing()) if ((await nameOfCall(call)) === name) return true;
-    this.device?.check();
-    return false;
   }
 
   /** The page of a call has seen its end. */
@@ -471,7 +450,7 @@ export class Phone {
     this.book.begin();
     this.read(TOPICS);
     this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
-    this._answerIfItRings();
+    this.notified.connected();
     setTimeout(() => this.notify(), TOLD_AFTER);
   }
 
@@ -479,43 +458,16 @@ export class Phone {
   notify() {
     const { account, waking } = this;
     this.autoAnswer.follow(this.device, account !== null && this.own.auto_answers);
-    const [ringing = null] = this._ringing();
+    const [ringing = null] = this.ringing;
     if (account === null || (ringing === null && this.device.state !== "online")) return;
     const name = ringing === null ? "" : this.nameOf(ringing.peer.phone, ringing.name);
     waking.show(account, ringing, name).catch(() => {});
   }
 
   /** The calls that ring here: one, or one while another goes on. */
-  _ringing() {
+  get ringing() {
     const calls = [this.device?.call ?? null, this.device?.waitingCall ?? null];
     return calls.filter((call) => call !== null && call.isIncoming && call.state === "ringing");
-  }
-
-  _answerIfItRings() {
-    if (this.#answering === null) return;
-    this._answer();
-    setTimeout(() => this._missed(), TOLD_AFTER);
-  }
-
-  /** Accept the call that is to be accepted, if it rings. */
-  async _answer() {
-    for (const call of this._ringing()) {
-      if (this.#answering === null || (await nameOfCall(call)) !== this.#answering) continue;
-      this.#answering = null;
-      call.accept();
-    }
-  }
-
-  /** Say what became of the call that was to be accepted, if it does not ring. */
-  async _missed() {
-    if (this.#answering === null || this.device?.state !== "online") return;
-    const call = await lastCall();
-    const isMeant = this.#answering === call?.call;
-    this.#answering = null;
-    if (!isMeant) return;
-    const name = this.nameOf(call.from_phone, call.from_name);
-    const ended = ({ over: { incoming } }) => incoming[call.reason] ?? incoming.cancelled;
-    this.say((words) => ended(words)({ name: marked(name, isGuest(call.from_phone), words) }));
   }
 
   /** Keep nothing of a device that has logged out. */
@@ -576,7 +528,7 @@ export class Phone {
     if (call.isOver) this.past.loadSoon();
     if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
     this.notify();
-    this._answer();
+    this.notified.rings();
     const present = this.device.call;
     tab.set("call", present?.state === "active" ? rememberable(present) : null);
     this.#changed();

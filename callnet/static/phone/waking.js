@@ -218,20 +218,17 @@ export async function nameOfCall({ roomId }) {
 
 /**
  * What notifications ask of this page, now and later.
- * @param {object} phone
- * @param {(name: string) => void} phone.answer accepts the call of this name
- * @param {(name: string) => void} phone.refuse refuses it
- * @param {(name: string) => Promise<boolean>} phone.rings whether it rings here
+ * @param {import("./notified_calls.js").NotifiedCalls} calls
  */
-export async function onAnswer(phone) {
+export async function onAnswer(calls) {
   const take = async () => {
     const name = await takeAnswer();
-    if (name !== null) phone.answer(name);
+    if (name !== null) calls.answer(name);
   };
   navigator.serviceWorker?.addEventListener("message", async ({ data, ports }) => {
     if (data.event === "answer") await take();
-    else if (data.event === "refuse") await phone.refuse(data.call);
-    else ports[0].postMessage(await phone.rings(data.call));
+    else if (data.event === "refuse") await calls.refuse(data.call);
+    else ports[0].postMessage(await calls.doesRing(data.call));
   });
   await take();
 }
