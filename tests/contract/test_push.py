@@ -95,7 +95,8 @@ class PushContract(DatabaseCase):
 
     def test_one_browser(self) -> Deferred[None]:
         """A subscription wakes one device, of whatever phone: the one that was registered last. A gateway's name of a
-        device, which anybody might guess, takes it from nobody."""
+        device, which anybody might guess, takes it from nobody.
+        """
 
         async def test() -> None:
             await self.changes.new()
