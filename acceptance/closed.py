@@ -123,6 +123,8 @@ class House:
     async def use(self, ports: tuple[int, int], calls: int, ahead: float) -> None:
         """Have it called this often, one call after the other."""
         caller, tablet = [await Device.connect(ports, address) for address in (self._caller, self._tablet)]
+        tablet.call(tablet.address)  # whoever is answered is registered, and rings from now on
+        await tablet.until("call_failed")
         for number in range(calls):
             try:
                 await self._ring(caller, tablet, number % 2 == 1, ahead)
