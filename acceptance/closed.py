@@ -271,7 +271,7 @@ class Story:
         self._aside = ThreadPoolExecutor(1)
         self.of_kinds: Final = {name: Seen() for name in ("push service", "ntfy", "Chromium", "Firefox")}
         self.shown: Sequence[float] = ()
-        self.misses: Final[list[str]] = []
+        self.misses: list[str] = []
 
     def tell(self) -> None:
         """Three rounds."""
@@ -309,7 +309,7 @@ class Story:
                 self._call_browsers(people)
                 print(f"{name}: {sum(len(seen.rang) for seen in self.of_kinds.values())} calls have rung", flush=True)
             self.shown = people.shown
-            self.misses += browsers.complaints()
+            self.misses.extend(browsers.complaints())
             self.misses += [f"{push.rest()} messages were sent that nobody waited for"] if push.rest() else []
         self._aside.shutdown()
 

@@ -75,7 +75,7 @@ class PushService(Inboxes):
     def __init__(self, files: Files) -> None:
         super().__init__()
         self._trusted = ssl.create_default_context(cafile=files.authority)
-        command = [sys.executable, "-m", "acceptance.push_service", files.certificate, files.key]
+        command = [sys.executable, "-m", "acceptance.push_service", str(files.certificate), str(files.key)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         lines = iter(self._process.stdout or ())
         ports = json.loads(next(lines))
