@@ -375,6 +375,28 @@ class ClosedTests(ChromiumCase):
 
         return self.play(story)
 
+    def test_closed_while_it_rings(self) -> Deferred[None]:
+        """A phone that is closed while it rings goes on to ring, and can be opened again to accept."""
+
+        def story(stage: Stage) -> None:
+            alice, profile = self.begin(stage)
+            bob = tab(stage, profile)
+            bob.open()
+            bob.await_scene("home", "online")
+            alice.await_contact(BOB.phone, online=True)
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            bob.page.close()
+            self.closed.deliver(self.message())
+            self.closed.shown("Alice is calling")
+            self.assertEqual(["/"], self.closed.press("accept"))
+            again = tab(stage, profile)
+            again.open()
+            again.await_connected(Camera.RED)
+            alice.await_connected(Camera.BLUE)
+
+        return self.play(story)
+
     def test_settings(self) -> Deferred[None]:
         """It is offered once, after the first call; it ends when it is switched off, and when the device logs out."""
 
