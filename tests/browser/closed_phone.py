@@ -79,6 +79,7 @@ def preferences(sockets: str) -> dict[str, Any]:
         "dom.push.connection.enabled": True,
         "permissions.default.desktop-notification": 1,
         "alerts.useSystemBackend": False,  # a machine without a desktop has none
+        "dom.webnotifications.requireinteraction.count": 1_000,  # without a desktop, those that were closed count
     }
 
 
