@@ -68,6 +68,8 @@ CODES_OF_AN_ADDRESS: Final = 20
 """The usual limits of codes that are looked for."""
 RATE_LIMITED, CODE_INVALID = 6, 7
 STRANGERS_AT_ONCE: Final = 16
+TOLD_EVERY: Final = 1_000
+"""Addresses after which it is printed how far it has come."""
 _ANYBODY: Final = "accounts.open_enrolment_on_network = true\n"
 """Settings of the daemon that they come to."""
 
@@ -218,6 +220,7 @@ def pair_everywhere(plan: Plan) -> tuple[dict[str, object], list[str]]:
         ):
             Pairings(enrolment, daemon, took, misses).pair(plan, browsers)
             misses += browsers.complaints()
+            print(f"{enrolment}: {sum(map(len, took.values()))} are paired", flush=True)
             misses += [f"the daemon logged {line}" for line in daemon.complaints()]
     every = [seconds for way in took.values() for seconds in way]
     counts: dict[str, object] = {
@@ -291,6 +294,8 @@ class Strangers:
 
         async def go_on() -> None:
             for number in numbers:
+                if number % TOLD_EVERY == 0:
+                    print(f"addresses: {number}, guesses: {self.guessed.answers.total()}", flush=True)
                 await self._come(number)
 
         await asyncio.gather(*(go_on() for _ in range(STRANGERS_AT_ONCE)))
