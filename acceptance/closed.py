@@ -51,7 +51,7 @@ WITHDRAWN_WITHIN: Final = 1.0
 """Seconds from the end of the ringing until the notification says so."""
 WEEK: Final = 7 * 86400.0
 ROUNDS: Final = {"at once": 0.0, "restarted": 0.0, "a week later": WEEK}
-"""How far the daemon's clock is ahead in each."""
+"""The seconds by which the daemon's clock is ahead in each."""
 VAPID_LASTS: Final = 86400.0
 """Seconds for which the signature of a sender may be good (RFC 8292 §2)."""
 
@@ -86,7 +86,7 @@ BRIEF: Final = Plan(phones=4, calls=3, apps=2, calls_of_apps=2, chromium=2, fire
 
 
 class Seen(Struct):
-    """What was measured, in seconds."""
+    """The measurements, in seconds."""
 
     rang: list[float] = field(default_factory=list)
     withdrawn: list[float] = field(default_factory=list)

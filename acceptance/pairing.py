@@ -268,7 +268,7 @@ class Line:
 
 
 class Guessed(Struct):
-    """What became of the guesses."""
+    """The outcome of the guesses."""
 
     answers: Counter[str] = field(default_factory=Counter)
     got_in: int = 0

@@ -58,7 +58,7 @@ class SleepingCase(SimulatedCase):
 
 
 class SleepingTests(SleepingCase):
-    """What is so while all nodes live."""
+    """Calls to it while all nodes live."""
 
     async def test_in_its_grace_and_after(self) -> None:
         """It is woken, whether it left just now or long ago, and rings when it connects, wherever that is."""
