@@ -53,7 +53,7 @@ CLIENTS: Final = {
     "JavaScript": (shutil.which("node") or "/usr/bin/node", str(ROOT / "acceptance" / "pair.mjs")),
 }
 WEB: Final = "the web phone"
-AT_ONCE: Final = 4
+AT_ONCE: Final = 2
 OF_A_HOST: Final = 4
 """Devices that a phone lets in: it may look for five codes at once."""
 
