@@ -88,6 +88,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (Active, events.Cancel): transitions.active_cancelled,
     (Ringing, events.LostToken): transitions.ringing_lost_token,
     (Active, events.LostToken): transitions.active_lost_token,
+    (Ringing, events.LostDevice): transitions.ringing_lost_device,
     (Active, events.LostDevice): transitions.active_lost_device,
     (Ringing, events.DeviceBack): transitions.ringing_device_back,
     (Active, events.DeviceBack): transitions.active_device_back,
@@ -133,7 +134,6 @@ IGNORED: Final[Mapping[tuple[type, type], str]] = {
         (Over, _WHILE_LIVE, "It ended in the meantime."),
         (NoneType, (events.CallDue, *_OF_PARTIES, *_WHILE_LIVE), "There is no such call, or not any more."),
         (Active, (events.RefusedByTicket, *_WHILE_RINGING), "It was answered in the meantime."),
-        (Ringing, (events.LostDevice,), "A device that rings is waited for."),
         (Ringing, (events.MeetingOver,), "The pages of a call that rings do not meet."),
         (Ringing, (events.Signalled,), "It has not been answered."),
     )

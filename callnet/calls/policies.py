@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -124,18 +124,12 @@ class WakeRequests:
         self._tell = wake
 
     def committed(self, call: CallRecord, event: events.Event) -> None:
-        """Wake the sleeping devices of a new call; when it rings no more, withdraw that.
+        """Wake the sleeping devices of a new call, and one that loses its socket; when it rings no more, withdraw that.
 
         :param event: the event that has changed it.
         """
-        state = call.state
-        if isinstance(state, Ringing):
-            is_news, work = call.version == 1, self._wake
-        elif isinstance(state, Active):
-            is_news, work = isinstance(event, (events.Accept, events.Place)), self._withdraw
-        else:
-            is_news, work = isinstance(state.was, Ringing), self._withdraw
-        for device in call.woken if is_news else ():
+        work = self._wake if isinstance(call.state, Ringing) else self._withdraw
+        for device in _to_tell(call, event):
             or_else(begin(work(call, device)), _log_waking)
 
     async def _wake(self, call: CallRecord, device: DeviceAddress) -> None:
@@ -175,6 +169,20 @@ class WakeRequests:
         :raises Unavailable: the store cannot be reached.
         """
         return begin(self._transactions.reply_to(events.Sleeps(device, policy)))
+
+
+def _to_tell(call: CallRecord, event: events.Event) -> Sequence[DeviceAddress]:
+    """The devices for which an event has changed whether the call rings."""
+    state = call.state
+    if isinstance(state, Ringing):
+        if isinstance(event, (events.Disconnected, events.DeviceDue)):
+            return [device for device in state.devices if device == event.device]
+        is_news = call.version == 1
+    elif isinstance(state, Active):
+        is_news = isinstance(event, (events.Accept, events.Place))
+    else:
+        is_news = isinstance(state.was, Ringing)
+    return call.woken if is_news else ()
 
 
 def nobody_can(device: DeviceAddress, message: WakeMessage) -> Deferred[DeliveryResult]:  # noqa: ARG001

@@ -161,7 +161,8 @@ class CallRecord(Struct, Generic[S], frozen=True):
     """Room ids of the call for devices, where they are not ``room``: the last one of a device counts
     (:meth:`room_for`)."""
     woken: tuple[DeviceAddress, ...] = ()
-    """The devices that were asleep when it was placed and could be woken: they are told when it no longer rings."""
+    """The devices that were asleep when it was placed, or lost their socket while it rang, and could be woken: they are
+    told when it no longer rings."""
 
     @property
     def age(self) -> tuple[int, int]:

@@ -349,11 +349,24 @@ def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: event
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
-    """The others ring on; if there are none OVER ``offline``, unless a guest calls."""
+    """The others ring on; if there are none OVER ``offline``, unless a guest calls. One that was there when it rang is
+    waited for.
+    """
     device = tx.device(event.device)
-    if event.device not in call.state.devices or (device is not None and device.connected):
+    if event.device not in call.state.devices or (device is not None and _has_rung_on_socket(call, device)):
         return
     _stop_ringing(tx, replace(call, woken=without(call.woken, event.device)), event.device, Reason.OFFLINE)
+
+
+def _has_rung_on_socket(call: CallRecord, device: DeviceRecord) -> bool:
+    return device.connected or (device.lost_at is not None and device.lost_at >= call.placed_at)
+
+
+def ringing_lost_device(tx: Transaction, call: CallRecord[Ringing], event: events.LostDevice) -> None:
+    """A rung device that can be woken is woken; any other is waited for."""
+    lost, device = event.device, tx.device(event.device)
+    if lost in call.state.devices and device is not None and device.can_be_woken:
+        tx.put_call(call, call.state, woken=(*without(call.woken, lost), lost))
 
 
 def _stop_ringing(

@@ -86,7 +86,8 @@ class WaysToWake:
         """
         before, after = self._accepted(PushKind.WEBPUSH, old), self._accepted(PushKind.WEBPUSH, target)
         is_device = is_well_formed_phone(phone) and is_device_id(device_id)
-        if not (is_device and await self._registrations.renew(DeviceAddress(phone, device_id), before, after)):
+        now = self._tokens.now()
+        if not (is_device and await self._registrations.renew(DeviceAddress(phone, device_id), before, after, now)):
             raise TokenInvalid("the device has registered no such subscription")
 
     def _accepted(self, kind: PushKind, target: str) -> str:

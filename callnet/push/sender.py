@@ -23,8 +23,9 @@ from callnet.push.webpush import PushHosts, Vapid, base64url, read_subscription,
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.util.logger import Logger
 
-PAUSES: Final = (1.0, 3.0)
-"""Seconds before each further try. One that comes when nothing rings any more is of no use."""
+PAUSES: Final = (1.0, 3.0, 6.0, 12.0, 24.0)
+"""Seconds before each further try: as long as a call rings, since who cannot be woken now may be in a moment. One that
+comes when nothing rings any more is of no use."""
 WAKE: Final = "wake"
 """The name, for gateways and browsers, of the event that a call rings ..."""
 RING_ENDED: Final = "ring_ended"

@@ -251,7 +251,7 @@ class Database:
     def _postgresql_engine(self) -> Engine:
         from callnet.storage import postgresql  # a tenth of a start that SQLite has no use for
 
-        postgresql.make_indexes_partial(metadata)
+        postgresql.prepare_indexes(metadata)
         timeouts = {name: value for name, value in _POSTGRESQL_TIMEOUTS.items() if name not in self._url.query}
         engine = create_engine(
             self._url.update_query_dict(timeouts),

@@ -23,11 +23,14 @@ _EVERY: Final = 0.1
 _T = TypeVar("_T")
 
 
-def make_indexes_partial(metadata: MetaData) -> None:
-    """Have tables made with the partial indexes that they have in SQLite."""
+def prepare_indexes(metadata: MetaData) -> None:
+    """Have tables made with the indexes that they have in SQLite: partial ones, and those of long texts."""
     for table in metadata.tables.values():
         for index in table.indexes:
-            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+            options = index.dialect_options["postgresql"]
+            options["where"] = index.dialect_options["sqlite"]["where"]
+            if "is_long" in index.info:  # longer than a B-tree takes
+                options["using"] = "hash"
 
 
 class PatientConnection(psycopg.Connection[Any]):

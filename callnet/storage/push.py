@@ -40,7 +40,8 @@ class PushRegistration(Struct, frozen=True):
 
 
 class SqlPushRegistrations:
-    """The registrations of devices to be woken, at most one for each.
+    """The registrations of devices to be woken, at most one for each device, and for each target of Web Push: a browser
+    has one subscription, whoever has logged in there. A gateway's targets can be guessed, and take no device's place.
 
     A revocation of a device's tokens removes its own.
     """
@@ -50,7 +51,8 @@ class SqlPushRegistrations:
         self._run = run
 
     def put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
-        """Store a registration in the place of the device's last one; return whether that was done.
+        """Store a registration in the place of the device's last one, and of others with its Web Push target; return
+        whether that was done.
 
         :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
             request is revoked. If so nothing is done: a revocation at the same time leaves no registration.
@@ -71,23 +73,35 @@ class SqlPushRegistrations:
             self._database.take_turns(connection, phone)
             if is_revoked(revoking.of_phone(connection, phone, registration.created_at)):
                 return False
+            if registration.kind is PushKind.WEBPUSH:
+                self._take(connection, registration.device, registration.target, registration.created_at)
             connection.execute(self._database.insert_or_replace(push_registration), [row])
             of_device = covered_by(registration.device, account_device)
             connection.execute(account_device.update().where(of_device).values(unused_since=None))
             changes.note(connection, [phone], registration.created_at)
         return True
 
-    def renew(self, device: DeviceAddress, old: str, target: str) -> Deferred[bool]:
+    def renew(self, device: DeviceAddress, old: str, target: str, now: float) -> Deferred[bool]:
         """Put another Web Push target in the place of a device's; return whether it had the old one.
 
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._renew, device, old, target)
+        return self._run(self._renew, device, old, target, now)
 
-    def _renew(self, device: DeviceAddress, old: str, target: str) -> bool:
-        same = covered_by(device, push_registration) & (_row.kind == PushKind.WEBPUSH.value) & (_row.target == old)
+    def _renew(self, device: DeviceAddress, old: str, target: str, now: float) -> bool:
+        same = covered_by(device, push_registration) & _is_web_push(old)
         with self._database.write() as connection:
-            return connection.execute(push_registration.update().where(same).values(target=target)).rowcount > 0
+            if not connection.execute(push_registration.update().where(same).values(target=target)).rowcount:
+                return False
+            self._take(connection, device, target, now)
+        return True
+
+    def _take(self, connection: Connection, device: DeviceAddress, target: str, now: float) -> None:
+        """Remove the registrations of other devices with a Web Push target."""
+        self._database.take_turns(connection, target)
+        others = _is_web_push(target) & ~covered_by(device, push_registration)
+        removed = connection.scalars(push_registration.delete().where(others).returning(_row.phone)).all()
+        changes.note(connection, removed, now)
 
     def of(self, address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
         """The registrations of a device, or for ``*`` of all devices of a phone, by device id.
@@ -124,6 +138,10 @@ class SqlPushRegistrations:
         with self._database.write() as connection:
             if connection.execute(push_registration.delete().where(which)).rowcount:
                 changes.note(connection, [phone], now)
+
+
+def _is_web_push(target: str) -> ColumnElement[bool]:
+    return (_row.kind == PushKind.WEBPUSH.value) & (_row.target == target)
 
 
 def registrations(connection: Connection, address: DeviceAddress) -> Sequence[PushRegistration]:

@@ -347,6 +347,7 @@ push_registration = Table(
     Column("kind", _text(PUSH_KIND_MAX), nullable=False),
     Column("target", _text(PUSH_TARGET_MAX), nullable=False),
     Column("created_at", Double, nullable=False),
+    Index("push_registration_target", "target", info={"is_long": True}),
 )
 
 # One row. ``oldest_code`` is the level of the oldest code that may still use the schema; see ``schema.py``.

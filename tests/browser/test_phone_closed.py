@@ -1,22 +1,19 @@
 """The phone rings when it is closed: a real push service takes the message that the browser gets.
 
-Firefox subscribes there itself. Chromium does so at Google's servers alone: a page here is given the subscription of a
-browser in Python, which reads what the daemon has sent to the push service; Chromium's service worker is delivered that
-by DevTools. A notification cannot be pressed from outside, so the worker is told that somebody has.
+Firefox gets it from there. What Chromium's service worker is delivered by DevTools a browser in Python has read.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
-from playwright.sync_api import BrowserContext, CDPSession, Page, Worker
+from playwright.sync_api import BrowserContext
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.ssl import CertificateOptions
@@ -28,8 +25,9 @@ from callnet.ops.certificates import sign
 from harness.daemon import staying_listeners
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
+from tests.browser.closed_phone import Closed, await_notification, preferences, subscribed
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
-from tests.browser.stage import CHROMIUM, Stage
+from tests.browser.stage import Stage
 from tests.browser.visitor import PATIENCE
 from tests.support.daemon import Daemon
 from tests.support.firefox_push import PushServer
@@ -44,46 +42,6 @@ PAIR: Final = sign(["localhost"], [], datetime.now(UTC))
 SERVER_TLS: Final = CertificateOptions(
     privateKey=crypto.PKey.from_cryptography_key(PAIR.key), certificate=crypto.X509.from_cryptography(PAIR.chain[0])
 )
-
-_SUBSCRIBE: Final = """(subscription) => {
-    let present = null;
-    const made = {
-        toJSON: () => subscription,
-        unsubscribe: async () => { present = null; return true; },
-    };
-    PushManager.prototype.getSubscription = async () => present;
-    PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
-        const text = atob(applicationServerKey.replace(/-/g, "+").replace(/_/g, "/"));
-        made.options = { applicationServerKey: Uint8Array.from(text, (one) => one.charCodeAt()).buffer };
-        present = made;
-        return made;
-    };
-}"""
-"""The browser's own push service, by what a page sees of it."""
-_SHOWN: Final = """async () => {
-    await last;
-    return (await self.registration.getNotifications()).map(
-        ({ title, tag, silent, requireInteraction, actions, icon }) =>
-            ({ title, tag, silent, requireInteraction, icon, actions: actions.map(({ title }) => title) }));
-}"""
-"""The notifications, once all messages are heard: Chromium drops those that are being shown while it is asked."""
-_IN_A_PAGE: Final = """async () => {
-    const registration = await navigator.serviceWorker.getRegistration("/");
-    return (await registration.getNotifications()).map(({ title, tag }) => ({ title, tag }));
-}"""
-_PRESS: Final = """async (action) => {
-    self.opened = [];
-    self.clients.openWindow = async (url) => self.opened.push(url);
-    const [notification] = await self.registration.getNotifications();
-    const event = new NotificationEvent("notificationclick", { notification, action });
-    let done = null;
-    event.waitUntil = (promise) => { done = promise; };
-    self.dispatchEvent(event);
-    await done;
-    return self.opened;
-}"""
-"""Presses a button of the notification, or with "" the notification. Only a person's press opens a window."""
-
 
 _LOOK: Final = """(isSeen) => {
     self.found ??= self.clients.get.bind(self.clients);
@@ -195,63 +153,12 @@ class ChromiumCase(ClosedCase):
 
     def profile(self, stage: Stage, camera: Camera | None = None) -> BrowserContext:
         """A profile whose owner allows notifications."""
-        context = stage.profile(stage.browser(camera, program=CHROMIUM), permissions=["notifications"])
-        subscription = self.subscriber.subscription(f"https://{self.host}/send/x")
-        context.add_init_script(f"({_SUBSCRIBE})({json.dumps(subscription)})")
-        return context
+        return subscribed(stage, self.subscriber.subscription(f"https://{self.host}/send/x"), camera)
 
     def message(self) -> dict[str, Any]:
         """The next message that the push service takes."""
         message: dict[str, Any] = in_reactor(lambda: self.service.taken.get().addTimeout(PATIENCE / 1_000, reactor))
         return message
-
-
-class Closed:
-    """The browser of somebody whose phone rings when it is closed."""
-
-    def __init__(self, profile: BrowserContext, page: PhoneVisitor) -> None:
-        self._profile = profile
-        self._origin = page.page.evaluate("location.origin")
-        self._page = profile.new_page()  # DevTools need one
-        self._tools: CDPSession = profile.new_cdp_session(self._page)
-        self._registrations: list[str] = []
-        self._tools.on("ServiceWorker.workerRegistrationUpdated", self._note)
-        self._tools.send("ServiceWorker.enable")
-
-    def _note(self, event: dict[str, Any]) -> None:
-        self._registrations += [one["registrationId"] for one in event["registrations"]]
-
-    @property
-    def worker(self) -> Worker:
-        """The service worker."""
-        (worker,) = self._profile.service_workers
-        return worker
-
-    def deliver(self, message: dict[str, Any]) -> None:
-        """Deliver a message."""
-        while not self._registrations:
-            self._page.wait_for_timeout(50)
-        origin, registration = self._origin, self._registrations[-1]
-        self._tools.send(
-            "ServiceWorker.deliverPushMessage",
-            {"origin": origin, "registrationId": registration, "data": json.dumps(message)},
-        )
-
-    def shown(self, *titles: str) -> list[dict[str, Any]]:
-        """The notifications, once they are those with these titles."""
-        deadline = time.monotonic() + PATIENCE / 1_000
-        while time.monotonic() < deadline:
-            shown: list[dict[str, Any]] = self.worker.evaluate(_SHOWN)
-            found = sorted(one["title"] for one in shown)
-            if found == sorted(titles):
-                return shown
-            self._page.wait_for_timeout(50)
-        raise AssertionError(f"in the end it shows {found}")
-
-    def press(self, action: str = "") -> list[str]:
-        """Press a button of the notification, or the notification. Returns the windows that open."""
-        opened: list[str] = self.worker.evaluate(_PRESS, action)
-        return opened
 
 
 class ClosedTests(ChromiumCase):
@@ -468,6 +375,28 @@ class ClosedTests(ChromiumCase):
 
         return self.play(story)
 
+    def test_closed_while_it_rings(self) -> Deferred[None]:
+        """A phone that is closed while it rings goes on to ring, and can be opened again to accept."""
+
+        def story(stage: Stage) -> None:
+            alice, profile = self.begin(stage)
+            bob = tab(stage, profile)
+            bob.open()
+            bob.await_scene("home", "online")
+            alice.await_contact(BOB.phone, online=True)
+            alice.call(BOB.phone)
+            bob.await_scene("ringing")
+            bob.page.close()
+            self.closed.deliver(self.message())
+            self.closed.shown("Alice is calling")
+            self.assertEqual(["/"], self.closed.press("accept"))
+            again = tab(stage, profile)
+            again.open()
+            again.await_connected(Camera.RED)
+            alice.await_connected(Camera.BLUE)
+
+        return self.play(story)
+
     def test_settings(self) -> Deferred[None]:
         """It is offered once, after the first call; it ends when it is switched off, and when the device logs out."""
 
@@ -544,14 +473,7 @@ class FirefoxTests(ClosedCase):
 
         def story(stage: Stage) -> None:
             self.server.origin = f"https://{self.host}"
-            preferences: dict[str, Any] = {
-                "dom.push.serverURL": self.sockets,
-                "dom.push.testing.allowInsecureServerURL": True,
-                "dom.push.connection.enabled": True,
-                "permissions.default.desktop-notification": 1,
-                "alerts.useSystemBackend": False,  # a machine without a desktop has none
-            }
-            profile = stage.profile(stage.firefox(**preferences))
+            profile = stage.profile(stage.firefox(**preferences(self.sockets)))
             alice, bob = phone(stage, stage.browser(Camera.RED)), tab(stage, profile)
             alice.log_in(*ALICE)
             bob.log_in(*BOB)
@@ -570,14 +492,3 @@ class FirefoxTests(ClosedCase):
             self.assertEqual(call, await_notification(other, "Missed call from Alice."))
 
         return self.play(story)
-
-
-def await_notification(page: Page, title: str) -> str:
-    """Wait until this is the only notification. Returns its call."""
-    deadline = time.monotonic() + PATIENCE / 1_000
-    while time.monotonic() < deadline:
-        shown = page.evaluate(_IN_A_PAGE)
-        if [one["title"] for one in shown] == [title]:
-            return str(shown[0]["tag"])
-        page.wait_for_timeout(50)
-    raise AssertionError(f"in the end it shows {shown}")

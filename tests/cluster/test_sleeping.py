@@ -7,14 +7,15 @@ from twisted.internet.defer import Deferred, succeed
 from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Policy, Preferences
+from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
-from tests.cluster.case import ANN, GRACE, PAD, TV
+from tests.cluster.case import ANN, GRACE, PAD, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
 
 WAKES = Policy(wakes=frozenset([TV.device_id]))
 
 
-class SleepingTests(SimulatedCase):
+class SleepingCase(SimulatedCase):
     """The television was at one node, and is called from the other."""
 
     def make_world(self) -> World:
@@ -43,6 +44,21 @@ class SleepingTests(SimulatedCase):
         tv.goes()
         await self.pass_time(GRACE + 0.5)
         return here, there
+
+    async def ringing(self) -> tuple[SimulatedNode, SimulatedNode, Phone, Phone]:
+        """Let it be back, and ring."""
+        here, there = await self.asleep()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        there.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
+        await self.pass_time(0.5)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        self.assertEqual([], self.woken)
+        return here, there, ann, tv
+
+
+class SleepingTests(SleepingCase):
+    """Calls to it while all nodes live."""
 
     async def test_in_its_grace_and_after(self) -> None:
         """It is woken, whether it left just now or long ago, and rings when it connects, wherever that is."""
@@ -110,6 +126,18 @@ class SleepingTests(SimulatedCase):
         await self.hears(pad, "calling_be_hangup:hangup")
         self.assertEqual(2, len(self.ended))
 
+    async def test_lost_while_it_rings(self) -> None:
+        """If its socket closes while it rings it is woken, and rings wherever it connects."""
+        here, _, ann, tv = await self.ringing()
+        tv.goes()
+        await self.until(lambda: self.woken == [TV])
+        self.assertEqual(tv.last("called")["room_id"], self.rooms[-1])
+        again = await self.phone(TV, here)
+        await self.hears(again, "called")
+        again.accepts()
+        await self.hears(ann, "call_success")
+        self.assertEqual([], self.ended)
+
     async def test_refused_by_ticket(self) -> None:
         """It refuses at any node without its connection, by the room id that it was told."""
         here, there = await self.asleep()
@@ -134,3 +162,15 @@ class SleepingTests(SimulatedCase):
     async def made_known(self, node: SimulatedNode) -> None:
         """Make it known that the television sleeps."""
         await self.result_of(node.rooms.wake_requests.sleeps(TV, WAKES))
+
+
+class NodeDiesTests(SleepingCase):
+    """The node that holds its socket dies; it is missed before its grace is over."""
+
+    settings = CallSettings(ring_time=40.0, grace=20.0)
+
+    async def test_while_it_rings(self) -> None:
+        """It is woken once another node has noticed that."""
+        _, there, _, _ = await self.ringing()
+        there.die()
+        await self.until(lambda: self.woken == [TV])

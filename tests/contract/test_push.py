@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
 from callnet.storage import devices
+from callnet.storage.changes import SqlChanges
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.storage.revoking import Revocation, SqlRevocations
 from tests.contract.databases import DatabaseCase, InFile, InMemory
@@ -42,6 +43,7 @@ class PushContract(DatabaseCase):
         super().setUp()
         self.registrations = SqlPushRegistrations(self.database, self.run_there)
         self.revocations = SqlRevocations(self.database, self.run_there, self.clock.seconds)
+        self.changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
 
     async def put(self, *new: PushRegistration) -> None:
         """Let devices register."""
@@ -70,12 +72,14 @@ class PushContract(DatabaseCase):
 
         async def test() -> None:
             web = PushRegistration(PAD, PushKind.WEBPUSH, "old", 1.5)
-            await self.put(web, registration(TV, "old"), PushRegistration(OTHER, PushKind.WEBPUSH, "old", 1.5))
-            for device, old in ((TV, "old"), (PAD, "Old"), (DeviceAddress(PHONE, "pad"), "old")):
-                self.assertFalse(await self.registrations.renew(device, old, "new"))
-            self.assertTrue(await self.registrations.renew(PAD, "old", "new"))
+            await self.put(web, registration(TV, "old"), PushRegistration(OTHER, PushKind.WEBPUSH, "another", 1.5))
+            for device, old in ((TV, "old"), (PAD, "Old"), (DeviceAddress(PHONE, "pad"), "old"), (OTHER, "old")):
+                self.assertFalse(await self.registrations.renew(device, old, "new", 2.0))
+            self.assertTrue(await self.registrations.renew(PAD, "old", "new", 2.0))
             self.assertEqual(["new", "old"], [one.target for one in await self.registrations.of(ALL)])
-            self.assertEqual(["old"], [one.target for one in await self.registrations.of(OTHER)])
+            self.assertEqual(["another"], [one.target for one in await self.registrations.of(OTHER)])
+            self.assertTrue(await self.registrations.renew(PAD, "new", "another", 2.0))
+            self.assertEqual([], await self.registrations.of(OTHER))
 
         return self.check(test)
 
@@ -86,6 +90,40 @@ class PushContract(DatabaseCase):
             newer = PushRegistration(TV, PushKind.WEBPUSH, "y", 2.0)
             await self.put(registration(TV), registration(PAD), newer)
             self.assertEqual([registration(PAD), newer], await self.registrations.of(ALL))
+
+        return self.check(test)
+
+    def test_one_browser(self) -> Deferred[None]:
+        """A subscription wakes one device, of whatever phone: the one that was registered last. A gateway's name of a
+        device, which anybody might guess, takes it from nobody.
+        """
+
+        async def test() -> None:
+            await self.changes.new()
+            web = [PushRegistration(device, PushKind.WEBPUSH, "x", 1.0) for device in (TV, PAD, OTHER, PAD)]
+            for newest in web:
+                await self.put(newest)
+                found = [*await self.registrations.of(ALL), *await self.registrations.of(OTHER)]
+                self.assertEqual([newest], found)
+            self.assertEqual({PHONE, FRIEND}, set((await self.changes.new()).phones))
+            await self.put(PushRegistration(PAD, PushKind.WEBPUSH, "y", 1.0), *web[:1], registration(OTHER, "x"))
+            self.assertEqual(["y", "x"], [one.target for one in await self.registrations.of(ALL)])
+            self.assertEqual({PHONE, FRIEND}, set((await self.changes.new()).phones))
+            await self.put(web[2])
+            self.assertEqual({PHONE, FRIEND}, set((await self.changes.new()).phones))
+
+        return self.check(test)
+
+    def test_one_browser_at_once(self) -> Deferred[None]:
+        """The same if several register at once."""
+
+        async def test() -> None:
+            both = [PushRegistration(device, PushKind.WEBPUSH, "x", 1.0) for device in (TV, PAD, OTHER)]
+            for _ in range(10):
+                putting = [self.registrations.put(each, nothing_revoked) for each in both]
+                self.assertEqual([(True, True)] * 3, await DeferredList(putting))
+                found = [*await self.registrations.of(ALL), *await self.registrations.of(OTHER)]
+                self.assertEqual(1, len(found))
 
         return self.check(test)
 

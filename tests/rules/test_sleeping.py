@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from callnet.calls import events
 from callnet.calls.preferences import ANYONE, Policy
-from callnet.calls.records import Ringing
+from callnet.calls.records import CallRecord, Ringing
 from callnet.calls.registration import NOWHERE
 from callnet.calls.transitions import Rings
 from callnet.errors import Unavailable
@@ -217,6 +219,69 @@ class RefusedByTicketTests(SleepingCase):
         self.assertIs(False, self.refuses(self.tv, room))
         self.ann.hangs_up(room)
         self.assertIs(False, self.refuses(self.tv, room))
+
+
+class LostWhileItRingsTests(SleepingCase):
+    """It is there when it is called, and loses its socket before it has answered."""
+
+    def lost(self) -> CallRecord:
+        """Let it ring for a while, and go; the call."""
+        self.tv.connects()
+        self.room = self.ringing_there().room
+        self.assertEqual((), self.world.calls[self.room].woken)
+        self.world.wait(5)
+        self.tv.loses_socket()
+        return self.world.calls[self.room]
+
+    def test_woken(self) -> None:
+        """It is to be woken, and `called` is delivered again when it connects."""
+        self.assertEqual((self.tv.address,), self.lost().woken)
+        self.world.wait(5)
+        self.assertEqual([called(self.ann, self.room, expires_in=35)], self.tv.connects())
+
+    def test_again(self) -> None:
+        """The same each time, also if it was asleep before; nothing is to be told twice when the ringing ends."""
+        before = self.lost()
+        self.tv.connects()
+        self.tv.loses_socket()
+        call = self.world.calls[self.room]
+        self.assertEqual((self.tv.address,), call.woken)
+        self.assertGreater(call.version, before.version)
+
+    def test_cannot_be_woken(self) -> None:
+        """One that cannot be woken is waited for, and nothing changes."""
+        self.pad.connects()
+        reply = self.places(self.pad.address)
+        assert isinstance(reply, Rings)
+        self.pad.loses_socket()
+        self.assertEqual(((), 1), (self.woken(reply), self.world.calls[reply.room].version))
+
+    def test_not_woken(self) -> None:
+        """If it is not woken it is waited for, as before."""
+        self.lost()
+        self.world.happen(events.NotWoken(self.room, self.tv.address))
+        self.assertEqual([], self.ann.hears())
+        self.assertEqual([called(self.ann, self.room, expires_in=40)], self.tv.connects())
+
+    def test_caller(self) -> None:
+        """A caller is not woken for its own call."""
+        self.tv.connects()
+        place = events.Place(
+            self.tv.address, self.ann.address, self.world.new_room(), self.tv.generation, self.world.now
+        )
+        reply = self.world.happen(place)
+        self.tv.loses_socket()
+        self.assertEqual((), self.woken(reply))
+
+    def test_node_dies(self) -> None:
+        """The same if its node has died, which another one notices."""
+        self.tv.connects()
+        room = self.ringing_there().room
+        record = self.tv.record
+        of_phone = self.world.devices[record.address.phone]
+        of_phone["tv"] = replace(record, connected=False, lost_at=self.world.now, due=self.world.now)
+        self.world.happen(events.DeviceDue(self.tv.address))
+        self.assertEqual((self.tv.address,), self.world.calls[room].woken)
 
 
 class NotWokenTests(SleepingCase):

@@ -18,7 +18,7 @@ from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.ops.webhooks import SignedPosts, Webhook
+from callnet.ops.webhooks import ANSWER_TIME, SignedPosts, Webhook
 from callnet.push.sender import AT_ONCE, PAUSES, Gateway, Waker, topic_of
 from callnet.push.tickets import Tickets
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
@@ -31,7 +31,7 @@ ALL = DeviceAddress("13651884967", "*")
 ANN = "13651884968"
 TARGET = "box-7-of-the-fleet"
 ROOM, ANOTHER = RoomId("ab" * 16), RoomId("cd" * 16)
-LATER = 5.0
+LATER = 60.0
 """Seconds after which nothing is tried again."""
 
 
@@ -142,6 +142,19 @@ class WakerTests(SynchronousTestCase):
             self.wait(LATER)
         self.assertEqual(["wake", "ring_ended"] * 2, [event for event, _ in self.told()])
 
+    def test_woken_again(self) -> None:
+        """A device that is to be woken a second time for the call is sent the newer message, once."""
+        first, second = self.wake(503), self.wake(200)
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(first))
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(second))
+        self.wait(LATER)
+        self.assertEqual(["wake"] * 2, [event for event, _ in self.told()])
+        third, fourth = self.wake(503), self.wake(503, 200)
+        self.wait(1)
+        self.assertEqual(
+            [DeliveryResult.FAILED, DeliveryResult.TAKEN], [self.successResultOf(one) for one in (third, fourth)]
+        )
+
     def test_another_call(self) -> None:
         """Of another call a device is told at once, however soon it comes."""
         self.wake(200)
@@ -178,11 +191,13 @@ class WakerTests(SynchronousTestCase):
             self.wait(LATER)
 
     def test_again(self) -> None:
-        """It is tried again for a few seconds."""
-        waking = self.wake(503, 503, 200)
-        self.wait(1)
+        """As long as it rings it is tried again, after longer and longer pauses."""
+        waking = self.wake(503, None, 429, 503, 200)
+        for pause in (1, ANSWER_TIME, 3, 6):
+            self.assertNoResult(waking)
+            self.wait(pause)
         self.assertNoResult(waking)
-        self.wait(3)
+        self.wait(12)
         self.assertIs(DeliveryResult.TAKEN, self.successResultOf(waking))
 
     def test_too_late(self) -> None:

@@ -96,6 +96,36 @@ class WakingTests(QuietTestCase):
         self.call()
         self.assertEqual([], self.woken)
 
+    def test_lost_while_it_rings(self) -> None:
+        """If it loses its connection before it has answered it is woken for the rest of the time; and again."""
+        tv = self.world.device(*TV)
+        self.call()
+        room = tv.hears()["room_id"]
+        for number, left in enumerate((40.0, 35.0)):
+            self.world.advance(5)
+            tv.leave()
+            self.assertEqual(number + 1, len(self.woken))
+            device, message = self.woken[-1]
+            self.assertEqual((TV, "Ann", left, room), (device, message.from_name, message.lasts, message.room))
+            self.waiting[-1].callback(DeliveryResult.TAKEN)
+            tv = self.world.device(*TV)
+            self.assertEqual(room, tv.hears()["room_id"])
+        tv.say("called_success", from_phone="", from_device_id="", room_id=room)
+        self.assertEqual("call_success", self.ann.hears()["type"])
+        self.assertEqual([], self.ended())
+
+    def test_lost_and_not_woken(self) -> None:
+        """If it cannot be woken then it is waited for, and told that it rings no more when it has not come."""
+        tv = self.world.device(*TV)
+        self.call()
+        tv.leave()
+        self.waiting[0].callback(DeliveryResult.FAILED)
+        self.world.settle()
+        self.assertEqual([], self.ann.heard())
+        self.world.advance(46)
+        self.assertEqual("no_answer", self.ann.hears()["reason"])
+        self.assertEqual([("tv", "no_answer", 0.0)], self.ended())
+
     def test_busy(self) -> None:
         """A device that rings already is not woken either, however often it is called."""
         self.call()
