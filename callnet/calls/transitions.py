@@ -349,9 +349,7 @@ def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: event
 
 
 def ringing_not_woken(tx: Transaction, call: CallRecord[Ringing], event: events.NotWoken) -> None:
-    """The others ring on; if there are none OVER ``offline``, unless a guest calls. One that was there when it rang is
-    waited for.
-    """
+    """The others ring on; if there are none OVER ``offline``, unless a guest calls, or it was there when it rang."""
     device = tx.device(event.device)
     if event.device not in call.state.devices or (device is not None and _has_rung_on_socket(call, device)):
         return
