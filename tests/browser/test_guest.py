@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 from callnet_client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import in_reactor
-from tests.browser.closed_phone import ALICE, BOB, ChromiumCase, Closed
+from tests.browser.closed_phone import Closed
 from tests.browser.guest_visitor import PATH, GuestVisitor, guest
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
+from tests.browser.test_phone_closed import ALICE, BOB, ChromiumCase
 from tests.support.devices import service_of
 
 _LINK: Final = '#links [data-key="link"]'
