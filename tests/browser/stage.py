@@ -85,9 +85,9 @@ class Browsers:
         self._program = program
         self._running: dict[tuple[object, ...], Browser] = {}
 
-    def chromium(self, camera: Camera | None, cameras: int) -> Browser:
+    def chromium(self, camera: Camera | None, cameras: int, program: str) -> Browser:
         """Chromium, as :meth:`Stage.browser` says."""
-        return self._shared((camera, cameras), partial(self.start, camera, cameras))
+        return self._shared((camera, cameras, program), partial(self.start, camera, cameras, program))
 
     def firefox(self) -> Browser:
         """Firefox, as :meth:`Stage.firefox` says."""
@@ -139,15 +139,15 @@ class Stage:
     def browser(
         self, camera: Camera | None, *, cameras: int = 1, program: str = "", flags: Sequence[str] = ()
     ) -> Browser:
-        """A browser. One that has a program or flags of its own serves this test alone.
+        """A browser. One that has flags, or is run by a program of the test's own, serves this test alone.
 
         :param camera: ``None``: the camera's picture does not matter.
         :param cameras: how many there are; all see the same.
         :param program: what is run instead, and runs the browser.
         :param flags: these besides.
         """
-        if not (program or flags):
-            return self._browsers.chromium(camera, cameras)
+        if not flags and program in ("", CHROMIUM):
+            return self._browsers.chromium(camera, cameras, program)
         browser = self._browsers.start(camera, cameras, program, flags)
         self._exits.callback(browser.close)
         return browser
