@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Final
 
 from msgspec import Struct, UnsetType
@@ -23,7 +24,8 @@ _SALT: Final = 16
 
 
 def pin_hash(pin: str, kept: bytes | None = None) -> bytes:
-    """The stored hash of a PIN, with its salt in front. A few digits are soon guessed from any hash: it costs time.
+    """The stored hash of a PIN, with its salt in front. A few digits are soon guessed from any hash: it costs
+    time, 22 ms, so it is computed in a thread.
 
     :param kept: a hash whose salt is taken; ``None``: a new one.
     """
@@ -134,7 +136,7 @@ class OwnDevices:
     ) -> None:
         device = self._changed(token, device_id)
         by_itself = device == self._tokens.verify(token).device
-        pin = pin_hash(kiosk_pin) if isinstance(kiosk_pin, str) else kiosk_pin
+        pin = partial(pin_hash, kiosk_pin) if isinstance(kiosk_pin, str) else kiosk_pin
         if not await self._devices.configure(device, pin, auto_answers, by_itself):
             raise DeviceInvalid("the phone has no such device, or it is a kiosk, which only its PIN ends")
         await self._look()

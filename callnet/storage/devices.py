@@ -180,44 +180,61 @@ class SqlDevices:
     def configure(
         self,
         device: DeviceAddress,
-        pin: bytes | UnsetType | None,
+        pin: Callable[[], bytes] | UnsetType | None,
         auto_answers: bool | UnsetType,
         by_itself: bool = False,
     ) -> Deferred[bool]:
         """Change settings of a device; return whether that was done: there is such a device, and it may.
 
-        :param pin: the hash of the PIN that ends its kiosk from now on; ``None``: it is no kiosk.
+        :param pin: makes, in a thread, the hash of the PIN that ends its kiosk from now on; ``None``: it is no kiosk.
         :param by_itself: that it asks itself: of a kiosk the PIN stays then.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
         return self._run(self._configure, device, pin, auto_answers, by_itself)
 
     def _configure(
-        self, device: DeviceAddress, pin: bytes | UnsetType | None, auto_answers: bool | UnsetType, by_itself: bool
+        self,
+        device: DeviceAddress,
+        pin: Callable[[], bytes] | UnsetType | None,
+        auto_answers: bool | UnsetType,
+        by_itself: bool,
     ) -> bool:
+        is_pin_fixed = by_itself and pin is not UNSET
+        if callable(pin):
+            with self._database.read() as connection:
+                if not _may_change(connection, device, is_pin_fixed):
+                    return False
+        hashed = pin() if callable(pin) else pin  # before the transaction: it takes time
         values: dict[str, Any] = {} if auto_answers is UNSET else {"auto_answers": auto_answers}
-        if pin is not UNSET:
-            values |= {"kiosk_pin": pin, "wrong_pins": None, "locked_until": None}
-        of_device = covered_by(device, account_device)
+        if hashed is not UNSET:
+            values |= {"kiosk_pin": hashed, "wrong_pins": None, "locked_until": None}
         with self._database.write() as connection:
             self._database.take_turns(connection, device.phone)  # first of all, as below
-            found = connection.execute(select(account_device.c.kiosk_pin).where(of_device)).first()
-            if found is None or (by_itself and pin is not UNSET and found.kiosk_pin is not None):
+            if not _may_change(connection, device, is_pin_fixed):
                 return False
             if values:
-                connection.execute(account_device.update().where(of_device).values(values))
+                connection.execute(account_device.update().where(covered_by(device, account_device)).values(values))
                 changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
         return True
 
     def unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Deferred[Unlocking]:
         """End the kiosk of a device if somebody has the right PIN. Many wrong ones need time.
 
-        :param is_right: whether their PIN has this hash.
+        A try counts as a wrong one until it has proved right: so do those that come at the same time.
+
+        :param is_right: tells, in a thread, whether their PIN has this hash.
         :raises callnet.errors.Unavailable: the database cannot be reached.
         """
         return self._run(self._unlock, device, is_right)
 
     def _unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Unlocking:
+        kept = self._begin_to_unlock(device)
+        if isinstance(kept, Unlocking):
+            return kept
+        return Unlocking(is_right(kept) and self._end_kiosk(device, kept))
+
+    def _begin_to_unlock(self, device: DeviceAddress) -> bytes | Unlocking:
+        """Count a try; returns the hash of the right PIN, or the outcome if no PIN is looked at."""
         row, of_device = account_device.c, covered_by(device, account_device)
         with self._database.write() as connection:
             self._database.take_turns(connection, device.phone)  # first of all, as below
@@ -229,14 +246,26 @@ class SqlDevices:
             left = (found.locked_until or now) - now
             if left > 0:
                 return Unlocking(False, math.ceil(left))
-            is_over = is_right(found.kiosk_pin)
-            values: dict[str, Any] = {"kiosk_pin": None, "wrong_pins": None, "locked_until": None}
-            if not is_over:
-                wrong = (found.wrong_pins or 0) + 1
-                values = {"wrong_pins": wrong, "locked_until": now + self._wait_after(wrong)}
-            connection.execute(account_device.update().where(of_device).values(values))
-            changes.note(connection, [device.phone] if is_over else [], now, Topic.DEVICES)
-        return Unlocking(is_over)
+            tries = (found.wrong_pins or 0) + 1
+            counted = {"wrong_pins": tries, "locked_until": now + self._wait_after(tries)}
+            connection.execute(account_device.update().where(of_device).values(counted))
+        kept: bytes = found.kiosk_pin
+        return kept
+
+    def _end_kiosk(self, device: DeviceAddress, kept: bytes) -> bool:
+        """End the kiosk if the hash of its PIN is still this one; returns whether it is none any more."""
+        row, of_device = account_device.c, covered_by(device, account_device)
+        with self._database.write() as connection:
+            self._database.take_turns(connection, device.phone)  # first of all, as below
+            found = connection.execute(select(row.kiosk_pin).where(of_device)).first()
+            if found is None or found.kiosk_pin is None:
+                return True
+            if found.kiosk_pin != kept:
+                return False
+            ended = {"kiosk_pin": None, "wrong_pins": None, "locked_until": None}
+            connection.execute(account_device.update().where(of_device).values(ended))
+            changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
+        return True
 
     def _wait_after(self, wrong: int) -> int:
         """The seconds until the next PIN is looked at, after this number of wrong ones."""
@@ -283,6 +312,13 @@ class SqlDevices:
                 revoking.revoke_all(self._database, connection, device, self._now)
                 changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
         return removed > 0
+
+
+def _may_change(connection: Connection, device: DeviceAddress, is_pin_fixed: bool) -> bool:
+    """Tell whether there is such a device and, if the PIN of a kiosk is not to change, whether it is none."""
+    row = account_device.c
+    found = connection.execute(select(row.kiosk_pin).where(covered_by(device, account_device))).first()
+    return found is not None and not (is_pin_fixed and found.kiosk_pin is not None)
 
 
 class Device(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import UNSET
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.model import DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceAddress, Topic
@@ -19,6 +19,16 @@ TV, PAD = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "pad")
 DAY = 86400.0
 NOBODY_KNOWS = b"n" * 32
 RIGHT, WRONG = b"r" * 48, b"w" * 48
+
+
+def right() -> bytes:
+    """The hash of the right PIN."""
+    return RIGHT
+
+
+def wrong() -> bytes:
+    """The hash of another one."""
+    return WRONG
 
 
 class OwnDevicesContract(DatabaseCase):
@@ -73,7 +83,7 @@ class OwnDevicesContract(DatabaseCase):
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
             await changes.new()
             for pin, answers, kept in (
-                (RIGHT, UNSET, (True, False)),
+                (right, UNSET, (True, False)),
                 (UNSET, True, (True, True)),
                 (None, UNSET, (False, True)),
                 (UNSET, False, (False, False)),
@@ -83,8 +93,35 @@ class OwnDevicesContract(DatabaseCase):
                 pad, tv = await self.devices.of(PHONE)
                 self.assertEqual(((False, False), kept), ((pad.kiosk, pad.auto_answers), (tv.kiosk, tv.auto_answers)))
             self.assertTrue(await self.devices.configure(TV, UNSET, UNSET))
-            self.assertFalse(await self.devices.configure(DeviceAddress(PHONE, "none"), RIGHT, True))
+            self.assertFalse(await self.devices.configure(DeviceAddress(PHONE, "none"), UNSET, True))
             self.assertEqual({}, (await changes.new()).phones)
+
+        return self.check(test)
+
+    def test_hash_of_a_pin(self) -> Deferred[None]:
+        """A PIN is hashed outside any transaction, and only if the device is there and may have another one."""
+
+        async def test() -> None:
+            await self.some()
+            hashed = []
+
+            def after_a_change() -> bytes:
+                self.devices._rename(TV, "Living room")
+                hashed.append(RIGHT)
+                return RIGHT
+
+            self.assertFalse(await self.devices.configure(DeviceAddress(PHONE, "none"), after_a_change, UNSET))
+            self.assertEqual([], hashed)
+            self.assertTrue(await self.devices.configure(TV, after_a_change, UNSET, by_itself=True))
+            self.assertEqual([RIGHT], hashed)
+            self.assertFalse(await self.devices.configure(TV, after_a_change, UNSET, by_itself=True))
+            self.assertEqual([RIGHT], hashed)
+
+            def after_the_end() -> bytes:
+                self.devices._remove(TV)
+                return WRONG
+
+            self.assertFalse(await self.devices.configure(TV, after_the_end, UNSET))
 
         return self.check(test)
 
@@ -95,7 +132,7 @@ class OwnDevicesContract(DatabaseCase):
             await self.some()
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
             for device in (TV, PAD):
-                await self.devices.configure(device, RIGHT, True)
+                await self.devices.configure(device, right, True)
             await changes.new()
             self.assertEqual(Unlocking(False), await self.devices.unlock(TV, WRONG.__eq__))
             self.assertEqual({}, (await changes.new()).phones)
@@ -114,7 +151,7 @@ class OwnDevicesContract(DatabaseCase):
 
         async def test() -> None:
             await self.some()
-            await self.devices.configure(TV, RIGHT, UNSET)
+            await self.devices.configure(TV, right, UNSET)
             for _ in range(5):
                 self.assertEqual(Unlocking(False), await self.devices.unlock(TV, WRONG.__eq__))
             for wait in (30, 60, 120, 240, 480, 960, 1920, 3600, 3600):
@@ -125,8 +162,69 @@ class OwnDevicesContract(DatabaseCase):
                 self.assertEqual(Unlocking(False), await self.devices.unlock(TV, WRONG.__eq__))
             await self.devices.configure(TV, UNSET, True)
             self.assertEqual(Unlocking(False, 3600), await self.devices.unlock(TV, RIGHT.__eq__))
-            await self.devices.configure(TV, RIGHT, UNSET)
+            await self.devices.configure(TV, right, UNSET)
             self.assertEqual(Unlocking(True), await self.devices.unlock(TV, RIGHT.__eq__))
+
+        return self.check(test)
+
+    def test_pins_at_once(self) -> Deferred[None]:
+        """Of PINs that are tried at the same time five are looked at. A right one ends the kiosk beside wrong ones."""
+
+        async def test() -> None:
+            await self.some()
+            await self.devices.configure(TV, right, UNSET)
+            outcomes: list[Unlocking] = []
+
+            def beside_others(kept: bytes) -> bool:
+                outcomes.append(self.devices._unlock(TV, beside_others))
+                return kept == WRONG
+
+            self.assertEqual(Unlocking(False), await self.devices.unlock(TV, beside_others))
+            self.assertEqual([Unlocking(False, 30), *[Unlocking(False)] * 4], outcomes)
+            self.clock.advance(30)
+            outcomes.clear()
+
+            def beside_wrong_one(kept: bytes) -> bool:
+                outcomes.append(self.devices._unlock(TV, WRONG.__eq__))
+                return kept == RIGHT
+
+            self.assertEqual(Unlocking(True), await self.devices.unlock(TV, beside_wrong_one))
+            self.assertEqual([Unlocking(False, 60)], outcomes)
+            self.assertEqual([False, False], [device.kiosk for device in await self.devices.of(PHONE)])
+
+        return self.check(test)
+
+    def test_pins_in_all_threads(self) -> Deferred[None]:
+        """Of eight that are tried as soon as there is a thread, five are looked at."""
+
+        async def test() -> None:
+            await self.some()
+            await self.devices.configure(TV, right, UNSET)
+            found = await gatherResults([self.devices.unlock(TV, WRONG.__eq__) for _ in range(8)])
+            self.assertEqual([0] * 5 + [30] * 3, sorted(one.retry_after for one in found))
+
+        return self.check(test)
+
+    def test_changed_meanwhile(self) -> Deferred[None]:
+        """The PIN that was right before does not end a kiosk that has another one by then; ended twice, it is over."""
+
+        async def test() -> None:
+            await self.some()
+            await self.devices.configure(TV, right, UNSET)
+
+            def before_another(kept: bytes) -> bool:
+                self.devices._configure(TV, wrong, UNSET, by_itself=False)
+                return kept == RIGHT
+
+            self.assertEqual(Unlocking(False), await self.devices.unlock(TV, before_another))
+            self.assertEqual([False, True], [device.kiosk for device in await self.devices.of(PHONE)])
+
+            def twice(kept: bytes) -> bool:
+                self.assertEqual(Unlocking(True), self.devices._unlock(TV, WRONG.__eq__))
+                return kept == WRONG
+
+            self.assertEqual(Unlocking(True), await self.devices.unlock(TV, twice))
+            self.assertEqual([False, False], [device.kiosk for device in await self.devices.of(PHONE)])
 
         return self.check(test)
 
