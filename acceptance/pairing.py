@@ -5,7 +5,8 @@ Each side of a pairing is the client in Python or the one in JavaScript, in a pr
 
 The strangers come from many addresses, which a balancer names (the PROXY protocol), with several phones each. Every
 phone tries one code more than it may, and every address has one more phone than it may; so all is tried that the usual
-limits let through, and some of what they do not. Meanwhile devices wait, and must wait in the end.
+limits let through, and some of what they do not. They come in slices: with each, other devices begin to wait, and all
+of these must still wait when it ends.
 """
 
 from __future__ import annotations
@@ -59,8 +60,11 @@ OF_A_HOST: Final = 4
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 LENGTH: Final = 8
+CODES: Final = len(LETTERS) ** LENGTH
 WAITING: Final = 50
-"""Devices whose letters may be guessed."""
+"""Devices that begin to wait with each slice."""
+ADDRESSES_OF_A_SLICE: Final = 250
+"""Addresses of strangers that come while these wait: long before they have waited for too long."""
 BEGUN_AT_ONCE: Final = 10
 """Devices of an address that may begin to wait."""
 CODES_OF_A_PHONE: Final = 5
@@ -68,8 +72,6 @@ CODES_OF_AN_ADDRESS: Final = 20
 """The usual limits of codes that are looked for."""
 RATE_LIMITED, CODE_INVALID = 6, 7
 STRANGERS_AT_ONCE: Final = 16
-TOLD_EVERY: Final = 1_000
-"""Addresses after which it is printed how far it has come."""
 _ANYBODY: Final = "accounts.open_enrolment_on_network = true\n"
 """Settings of the daemon that they come to."""
 
@@ -274,6 +276,36 @@ class Guessed(Struct):
     got_in: int = 0
     most_of_a_phone: int = 0
     most_of_an_address: int = 0
+    begun: int = 0
+    """Devices that began to wait."""
+    still_waiting: int = 0
+    """Those of them that still did when their slice ended."""
+
+    @property
+    def through(self) -> int:
+        """Guesses that the limits let through."""
+        return self.answers.total() - self.answers["ERROR_CODE_RATE_LIMITED"]
+
+    def misses(self, addresses: int) -> Sequence[str]:
+        """Where the targets were missed by strangers of this number of addresses."""
+        wanted = addresses * CODES_OF_AN_ADDRESS
+        return [
+            *([f"{self.got_in} guesses got in"] if self.got_in else []),
+            *([f"{self.through} guesses were let through instead of {wanted}"] if self.through != wanted else []),
+            *(
+                f"{most} guesses of {whose} were let through instead of {limit} at most"
+                for whose, most, limit in (
+                    ("a phone", self.most_of_a_phone, CODES_OF_A_PHONE),
+                    ("an address", self.most_of_an_address, CODES_OF_AN_ADDRESS),
+                )
+                if most > limit
+            ),
+            *(
+                [f"of {self.begun} devices only {self.still_waiting} still waited when their slice ended"]
+                if self.still_waiting != self.begun
+                else []
+            ),
+        ]
 
 
 class Strangers:
@@ -287,31 +319,31 @@ class Strangers:
         self._random = random
         self.guessed: Final = Guessed()
 
-    async def guess(self, addresses: int) -> int:
-        """Let devices wait, and strangers of this number of addresses guess; the number of devices that still wait."""
-        waiting = await self._wait()
-        numbers = iter(range(addresses))
+    async def guess(self, addresses: int) -> None:
+        """Have strangers of this number of addresses guess, a slice of them after the other."""
+        for slice_number, first in enumerate(range(0, addresses, ADDRESSES_OF_A_SLICE)):
+            waiting = await self._wait(slice_number)
+            coming = iter(range(addresses)[first : first + ADDRESSES_OF_A_SLICE])
+            await asyncio.gather(*(self._go_on(coming) for _ in range(STRANGERS_AT_ONCE)))
+            self.guessed.begun += len(waiting)
+            self.guessed.still_waiting += await self._still_waiting(slice_number, waiting)
+            print(f"slices: {slice_number + 1}, guesses: {self.guessed.answers.total()}", flush=True)
 
-        async def go_on() -> None:
-            for number in numbers:
-                if number % TOLD_EVERY == 0:
-                    print(f"addresses: {number}, guesses: {self.guessed.answers.total()}", flush=True)
-                await self._come(number)
+    async def _go_on(self, numbers: Iterator[int]) -> None:
+        for number in numbers:
+            await self._come(number)
 
-        await asyncio.gather(*(go_on() for _ in range(STRANGERS_AT_ONCE)))
-        return await self._still_waiting(waiting)
-
-    async def _wait(self) -> Sequence[str]:
-        """Begin to wait; the secrets."""
+    async def _wait(self, slice_number: int) -> Sequence[str]:
+        """Have devices begin to wait; the secrets."""
         secrets = []
         for number in range(WAITING // BEGUN_AT_ONCE):
-            with closing(await Line.open(self._port, f"192.0.2.{number + 1}")) as line:
+            with closing(await Line.open(self._port, f"172.16.{slice_number}.{number}")) as line:
                 answers = [await line.ask("/pairing/begin", name="TV") for _ in range(BEGUN_AT_ONCE)]
                 secrets += [answer["device_secret"] for answer in answers]
         return secrets
 
-    async def _still_waiting(self, secrets: Sequence[str]) -> int:
-        with closing(await Line.open(self._port, "192.0.2.99")) as line:
+    async def _still_waiting(self, slice_number: int, secrets: Sequence[str]) -> int:
+        with closing(await Line.open(self._port, f"172.16.{slice_number}.0")) as line:
             answers = [await line.ask("/pairing/poll", device_secret=secret) for secret in secrets]
         return sum(answer["errorCode"] == 0 and answer["phone"] is None for answer in answers)
 
@@ -357,31 +389,27 @@ def guess(plan: Plan, random: Random) -> tuple[dict[str, object], list[str]]:
     ):
         strangers = Strangers(daemon.ports["account"], random)
         began = time.monotonic()
-        still = asyncio.run(strangers.guess(plan.addresses))
+        asyncio.run(strangers.guess(plan.addresses))
         took = time.monotonic() - began
         logged = [f"the daemon logged {line}" for line in daemon.complaints()]
     guessed = strangers.guessed
-    refused = guessed.answers["ERROR_CODE_RATE_LIMITED"]
-    through = guessed.answers.total() - refused
     counts: dict[str, object] = {
         "addresses of strangers": plan.addresses,
         "phones of strangers": plan.addresses * (CODES_OF_AN_ADDRESS // CODES_OF_A_PHONE + 1),
-        "guesses that the limits let through": through,
-        "guesses that they refused": refused,
+        "guesses that the limits let through": guessed.through,
+        "guesses that they refused": guessed.answers["ERROR_CODE_RATE_LIMITED"],
         "let through of a phone, at most": guessed.most_of_a_phone,
         "let through of an address, at most": guessed.most_of_an_address,
-        "of these right": guessed.got_in,
-        "devices that waited, and still did in the end": f"{WAITING}, {still}",
-        "right guesses to expect": f"{through * WAITING / len(LETTERS) ** LENGTH:.5f}",
+        "right": guessed.got_in,
+        "right by chance, to expect if only those of a slice wait, and if all do": ", ".join(
+            f"{guessed.through * waiting / CODES:.1e}" for waiting in (WAITING, guessed.begun)
+        ),
+        f"devices that waited, {WAITING} in a slice, and still did when it ended": (
+            f"{guessed.begun}, {guessed.still_waiting}"
+        ),
         "guessing took, s": round(took),
     }
-    wanted = plan.addresses * CODES_OF_AN_ADDRESS
-    misses = [
-        *([f"{guessed.got_in} guesses got in"] if guessed.got_in else []),
-        *([f"{through} guesses were let through instead of {wanted}"] if through != wanted else []),
-        *([f"of {WAITING} devices only {still} still wait"] if still != WAITING else []),
-    ]
-    return counts, [*misses, *logged]
+    return counts, [*guessed.misses(plan.addresses), *logged]
 
 
 def prove(brief: bool, seed: int) -> Outcome:

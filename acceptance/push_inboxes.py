@@ -37,8 +37,8 @@ class Pushed(Struct, frozen=True):
     at: float
     """Seconds on the monotonic clock."""
     message: Mapping[str, Any]
-    claims: Mapping[str, Any] = {}
-    """Those of the sender (RFC 8292), where the push service passes them on."""
+    claims: Mapping[str, Any] | None = None
+    """Those of the sender (RFC 8292); ``None``: the push service does not pass them on."""
 
 
 class Inboxes:
