@@ -52,6 +52,7 @@ export class View {
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== shown;
     put(this.#elements.problem, problem === "" ? "" : words[problem]);
     this.#elements.name.setAttribute("aria-invalid", String(problem !== ""));
+    put(this.#elements["ring-hint"], call?.isLost ? words.waits : words.calling_hint);
     if (scene === "over") this._showEnd(guest.end, call);
     this.#ringer.ring(scene === "calling" ? "outgoing" : null, words.name, words.name, "", true);
     this.#page.show(scene === "call" ? call : null, { lang: codeOf(words.lang) }, words.name, "");
