@@ -2,7 +2,7 @@
  * The kiosk, in place of the home: large photos of the contacts, one press to call, and nothing else without its PIN.
  */
 
-import { clock, moment, today } from "../shared/format.js";
+import { clock, listed, moment, today } from "../shared/format.js";
 import { Awake } from "./awake.js";
 import { el, fill, icon, put } from "../shared/elements.js";
 import { face } from "./people.js";
@@ -109,10 +109,10 @@ export class Kiosk {
     this.#pad.show(this.#words);
   }
 
-  _showAnswers({ kiosk, lang }) {
+  _showAnswers({ kiosk }) {
     const { own, settings } = this.#phone;
     const phones = own.auto_answers ? settings?.auto_answer ?? [] : [];
-    const names = new Intl.ListFormat(lang).format(phones.map((phone) => this.#phone.nameOf(phone)));
+    const names = listed(phones.map((phone) => this.#phone.nameOf(phone)));
     put(this.#elements["kiosk-answers"], phones.length > 0 ? kiosk.answers({ names }) : "");
   }
 
