@@ -13,6 +13,8 @@ const LONGEST_DELAY = 5_000;
 const TOKEN_INVALID = 4401;
 /** How long after its welcome the server may still say what became of a call that it did not mention there. */
 const DOUBT = 2_000;
+/** So long it rings without a connection: what became of it, the server alone knows. */
+const PATIENCE = 30_000;
 
 /**
  * Why it is over before it rang, by the error of the account service.
@@ -39,6 +41,8 @@ export class GuestCall extends Teller {
   #isClosed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #doubting = undefined;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #patience = undefined;
   /** @type {Waiting<GuestCallState>} */
   #waiting = new Waiting();
 
@@ -48,12 +52,17 @@ export class GuestCall extends Teller {
   roomId = "";
   /** The address of the call's page on the server's site, without the origin. */
   page = "";
-  /** Why it is over, as `Call.reason`; or "unreachable", "rate_limited" or "invalid", if it never rang; "" before. */
+  /**
+   * Why it is over, as `Call.reason`; or "rate_limited" or "invalid" if it never rang, "unreachable" if it had no
+   * connection; "" before.
+   */
   reason = "";
   /** Whether the guest ended it. */
   isOwnEnd = false;
   /** Whether the server has lost its memory of the call: whether it goes on, its page alone knows. */
   isForgotten = false;
+  /** Whether its connection is lost, or could not be made, and is tried again. */
+  isLost = false;
   /**
    * Seconds after which to try again, if it was "rate_limited" and the server said so.
    * @type {number | null}
@@ -86,6 +95,7 @@ export class GuestCall extends Teller {
   async ring() {
     if (this.state !== "off") return;
     this._become("ringing");
+    this._wait();
     const { site, secret, name } = this.#options;
     let token;
     try {
@@ -146,6 +156,7 @@ export class GuestCall extends Teller {
       heard: (frame) => this._during(() => this._heard(frame)),
       lost: (code) => {
         if (code === TOKEN_INVALID) this._end("failed");
+        else this._lose();
         return undefined;
       },
     });
@@ -172,9 +183,13 @@ export class GuestCall extends Teller {
   /** @private @param {Frame} frame */
   _welcomed(frame) {
     clearTimeout(this.#doubting);
+    clearTimeout(this.#patience);
     if (frame.state !== "idle") this.isForgotten = false;
     if (!this.#hasRung) this.#hasRung = this.#line?.say({ type: "ring" }) ?? false;
     else if (frame.state === "idle") this.#doubting = setTimeout(() => this._forget(), DOUBT);
+    if (!this.isLost) return;
+    this.isLost = false;
+    this._become(this.state);
   }
 
   /** @private @param {Frame} frame */
@@ -182,6 +197,19 @@ export class GuestCall extends Teller {
     if (this.state !== "ringing") return;
     Object.assign(this, { roomId: room_id, page, answeredAt: Date.now() });
     this._become("active");
+  }
+
+  /** @private */
+  _lose() {
+    if (this.isLost) return;
+    this.isLost = true;
+    if (this.#hasRung && this.state === "ringing") this._wait();
+    this._become(this.state);
+  }
+
+  /** @private */
+  _wait() {
+    this.#patience = setTimeout(() => this._end("unreachable"), PATIENCE);
   }
 
   /** @private */
@@ -203,6 +231,7 @@ export class GuestCall extends Teller {
   _leave() {
     this.#isClosed = true;
     clearTimeout(this.#doubting);
+    clearTimeout(this.#patience);
     const gone = this.#line?.close();
     this.#line = null;
     return gone;

@@ -209,7 +209,7 @@
 /**
  * What a call by a link tells of.
  * @typedef {object} GuestCallEvents
- * @property {CustomEvent<GuestCallState>} state it is in another state, or `isForgotten`
+ * @property {CustomEvent<GuestCallState>} state it is in another state, or `isForgotten`, or `isLost` has changed
  */
 
 /**

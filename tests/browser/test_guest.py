@@ -19,6 +19,10 @@ from tests.support.devices import service_of
 
 _LINK: Final = '#links [data-key="link"]'
 
+_NO_STORAGE: Final = """
+    Object.defineProperty(window, "localStorage", { get() { throw new DOMException("blocked", "SecurityError"); } });
+"""
+
 
 def press_until(visitor: PhoneVisitor, key: str, condition: str, most: int = 40) -> None:
     """Press a key again and again, as with a remote control, until something is so."""
@@ -265,6 +269,31 @@ class GuestTests(GuestCase):
         return self.play(story)
 
 
+    def test_no_connection(self) -> Deferred[None]:
+        """A guest reads while there is no connection, and rings on when it is back. A blocked storage hinders nobody."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            visitor.page.add_init_script(_NO_STORAGE)
+            visitor.page.reload()
+            visitor.await_scene("door")
+            visitor.ring("Anna")
+            alice.await_scene("ringing")
+            visitor.await_text("ring-hint", "Stay on this page")
+            visitor.page.context.set_offline(True)
+            visitor.page.evaluate("sockets.forEach((socket) => socket.close())")
+            visitor.await_text("ring-hint", "No connection right now")
+            visitor.page.context.set_offline(False)
+            visitor.await_text("ring-hint", "Stay on this page")
+            visitor.forgive("ERR_INTERNET_DISCONNECTED")
+            alice.press("refuse")
+            visitor.await_text("over-title", "Call declined")
+            visitor.press("again")
+            alice.await_text("ring-name", "Anna")
+
+        return self.play(story)
+
+
 class NobodyTests(GuestCase):
     """Links that nobody answers."""
 
@@ -287,7 +316,6 @@ class NobodyTests(GuestCase):
                 visitor.page.goto("about:blank")
                 visitor.follow(other)
                 visitor.press("ring-now")
-                visitor.await_scene("calling")
                 visitor.await_scene("over")
                 self.assertEqual(shown, visitor.text("over"))
             alice.press("to-calls")

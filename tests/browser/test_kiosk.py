@@ -6,7 +6,7 @@ import base64
 import re
 from typing import Final
 
-from playwright.sync_api import BrowserContext, Route
+from playwright.sync_api import BrowserContext, Request, Route
 from twisted.internet.defer import Deferred
 
 from callnet.model import DeviceAddress
@@ -46,7 +46,16 @@ _COUNT_LOCKS: Final = """
         return lock;
     };
 """
+_RELEASE_LOCKS: Final = "Promise.all(window.locks.map((lock) => lock.release()))"
+_LATER: Final = """(milliseconds) => {
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + milliseconds;
+}"""
+"""Lets the time of a page pass."""
 _IS_AWAKE: Final = "window.locks.some((lock) => !lock.released)"
+_VERSION: Final = re.compile(r"/v-[0-9a-f]{16}/")
+_LOOK: Final = "async () => { await fetch('/'); }"
+"""A look at the page of the site."""
 _BUTTONS: Final = """() => Array.from(document.querySelectorAll("button, a, input, select, textarea"))
     .filter((element) => element.offsetParent !== null).map((element) => element.dataset.key ?? element.id)"""
 """Everything that can be pressed, by its key or id."""
@@ -143,6 +152,13 @@ class FromAfarTests(KioskCase):
             television.await_text("kiosk-empty", "No contacts yet")
             self.assertEqual(["kiosk-lock"], television.page.evaluate(_BUTTONS))
             television.await_that(_IS_AWAKE)
+            television.page.evaluate(_RELEASE_LOCKS)
+            television.await_that(_IS_AWAKE)
+            television.view(False)
+            television.page.evaluate(_RELEASE_LOCKS)
+            self.assertFalse(television.page.evaluate(_IS_AWAKE))
+            television.view(True)
+            television.await_that(_IS_AWAKE)
             set_up(desk, TV, presses=("kiosk",))
             television.await_scene("home")
             television.await_that(f"!({_IS_AWAKE})")
@@ -204,7 +220,7 @@ class FromAfarTests(KioskCase):
             press_key(desk, f"edit-{self.bob.phone}")
             press_key(desk, f"answered-{self.bob.phone}")
             press_key(desk, f"save-{self.bob.phone}")
-            television.await_text("kiosk-answers", "Answers automatically: Bob")
+            television.await_text("kiosk-answers", "Answers calls from Bob automatically")
             for _ in range(LOOKS):  # the server takes a moment to know the chosen callers
                 bob.call(self.alice.phone, TV)
                 television.await_scene("ringing")
@@ -212,7 +228,7 @@ class FromAfarTests(KioskCase):
                     break
                 television.press("refuse")
                 bob.await_scene("home")
-                bob.wait(300)
+                television.await_scene("kiosk")
             television.await_connected(Camera.BLUE)
             television.await_text("call-by-itself", "Answered automatically")
             bob.hang_up()
@@ -250,11 +266,19 @@ class InTheRoomTests(KioskCase):
             _, television = self.at_home(stage)
             bob = self.bob_at_home(stage, television)
             self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
-            television.wait(700)  # a key that was meant for what was there before calls nobody
+            television.page.evaluate(_LATER, 700)  # a key that was meant for what was there before calls nobody
             television.page.keyboard.press("Enter")
             bob.await_scene("ringing")
             bob.press("accept")
             inside = television.await_connected(Camera.BLUE)
+            self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
+            there = bob.inside
+            there.press("chat")
+            there.page.fill("#chat-text", "hello")
+            bob.page.keyboard.press("Enter")
+            inside.page.wait_for_selector("#log:has-text('hello')", state="attached")
+            television.page.keyboard.press("s")
+            self.assertFalse(inside.is_visible("notice"))
             self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
             inside.page.focus("#hangup")
             television.page.keyboard.press("Enter")
@@ -284,11 +308,27 @@ class InTheRoomTests(KioskCase):
             self.assertEqual("kiosk-lock", television.focused)
             television.page.keyboard.press("Enter")
             self.assertEqual("", television.page.input_value("#pin-digits"))
-            television.page.evaluate(
-                "const now = performance.now.bind(performance); performance.now = () => now() + 61_000"
-            )
+            television.page.evaluate(_LATER, 61_000)
             television.await_hidden("pin")
             television.await_shown("kiosk-people")
+
+        return self.play(story)
+
+    def test_called_at_the_keys(self) -> Deferred[None]:
+        """A call closes the keys of the PIN, which do not take its focus later."""
+
+        def story(stage: Stage) -> None:
+            _, television = self.at_home(stage)
+            bob = self.bob_at_home(stage, television)
+            television.press("kiosk-lock")
+            television.page.keyboard.type("12")
+            bob.call(self.alice.phone, TV)
+            television.await_scene("ringing")
+            self.assertEqual("accept", television.focused)
+            television.await_that("document.querySelector('#pin').hidden")
+            bob.press("cancel")
+            television.await_that("document.activeElement.matches('.tile')")
+            self.assertFalse(television.is_visible("pin"))
 
         return self.play(story)
 
@@ -370,27 +410,51 @@ class ComesBackTests(KioskCase):
 
         return self.play(story)
 
+    def test_elsewhere(self) -> Deferred[None]:
+        """When its device is in use in another place, it takes over again after a minute."""
+
+        def story(stage: Stage) -> None:
+            _, television = self.at_home(stage)
+            television.page.evaluate("() => { new WebSocket(sockets[0].url, sockets[0].protocol); }")
+            television.await_scene("elsewhere")
+            television.page.evaluate(_LATER, 61_000)
+            television.await_scene("kiosk", "online")
+
+        return self.play(story)
+
     def test_new_release(self) -> Deferred[None]:
         """Once it is connected again it takes a new release of the page, and is the same kiosk."""
 
-        def newer(route: Route) -> None:
-            """Answer the script, which looks at the page, with that of another release."""
-            answer = route.fetch()
-            route.fulfill(response=answer, body=re.sub("/v-[0-9a-f]{16}/", f"/v-{'0' * 16}/", answer.text()))
+        looks: list[bool] = []
+        is_newer = False
+
+        def answer(route: Route, asked: Request) -> None:
+            """Answer a look at the page, as soon as there is another release, with that."""
+            if asked.resource_type != "fetch":
+                route.continue_()
+                return
+            looks.append(is_newer)
+            version = f"/v-{'0' * 16}/" if is_newer else r"\g<0>"
+            found = route.fetch()
+            route.fulfill(response=found, body=_VERSION.sub(version, found.text()))
 
         def story(stage: Stage) -> None:
+            nonlocal is_newer
             profile = stage.profile(stage.browser(Camera.RED))
-            _, television = self.at_home(stage, tab(stage, profile))
-            television.page.route(
-                stage.site_url + "/",
-                lambda route, asked: newer(route) if asked.resource_type == "fetch" else route.continue_(),
-            )
+            television = tab(stage, profile)
+            television.page.route(stage.site_url + "/", answer)
+            self.at_home(stage, television)
+            television.page.evaluate(_LOOK)  # after which its own is answered, or will be with the old release
+            is_newer = True
             with television.page.expect_navigation():
                 television.page.evaluate("sockets.forEach((socket) => socket.close())")
             television.await_scene("kiosk", "online")
+            looks.clear()
             television.page.evaluate("() => { window.stays = true; sockets.forEach((socket) => socket.close()); }")
             television.await_that("sockets.length > 1 && document.body.dataset.link === 'online'")
-            self.assertTrue(television.page.evaluate("window.stays"))  # for now: nodes of two releases may alternate
+            self.assertTrue(television.page.evaluate("window.stays"))
+            television.page.evaluate(_LOOK)
+            self.assertEqual([True], looks)  # it has not looked: nodes of two releases may alternate
 
         return self.play(story)
 

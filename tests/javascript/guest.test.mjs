@@ -109,7 +109,38 @@ test("a lost connection comes back, and the call with it", async (t) => {
   assert.deepEqual(FakeSocket.last.said, []);
   FakeSocket.last.hear(SUCCESS);
   FakeSocket.last.hear(SUCCESS);
-  assert.deepEqual([call.state, told], ["active", ["ringing", "active"]]);
+  assert.deepEqual([call.state, told], ["active", ["ringing", "ringing", "ringing", "active"]]);
+});
+
+test("a guest is told while it has no connection, and after half a minute of that it rings no more", async (t) => {
+  for (const hasRung of [false, true]) {
+    const { call, told, clock } = await ringing(t);
+    FakeSocket.last.open("callnet.v2");
+    if (hasRung) FakeSocket.last.hear(IDLE);
+    clock.pass(20_000, () => FakeSocket.last.hear({ type: hasRung ? "pong" : "no_welcome" }));
+    assert.equal(call.isLost, false);
+    FakeSocket.last.lose(1006);
+    clock.pass(5_000);
+    assert.deepEqual([call.isLost, call.state, told], [true, "ringing", ["ringing", "ringing"]]);
+    clock.pass(6_000);
+    assert.equal(call.state, hasRung ? "ringing" : "over");
+    clock.pass(30_000);
+    assert.deepEqual([call.reason, told], ["unreachable", ["ringing", "ringing", "over"]]);
+  }
+});
+
+test("a call that is welcomed again, or was answered, does not end so", async (t) => {
+  for (const isActive of [false, true]) {
+    const { call, clock } = await welcomed(t);
+    if (isActive) FakeSocket.last.hear(SUCCESS);
+    FakeSocket.last.lose(1006);
+    clock.pass(isActive ? 40_000 : 1_000);
+    FakeSocket.last.open("callnet.v2");
+    FakeSocket.last.hear({ ...IDLE, state: call.state });
+    assert.equal(call.isLost, false);
+    clock.pass(40_000, () => FakeSocket.last.hear({ type: "pong" }));
+    assert.equal(call.state, isActive ? "active" : "ringing");
+  }
 });
 
 test("a call that the server has forgotten is over, unless its page may go on", async (t) => {
@@ -121,8 +152,10 @@ test("a call that the server has forgotten is over, unless its page may go on", 
     FakeSocket.last.open("callnet.v2");
     FakeSocket.last.hear(IDLE);
     clock.pass(3_000, () => FakeSocket.last.hear({ type: "pong" }));
-    const expected = isActive ? ["", ["ringing", "active", "active"]] : ["forgotten", ["ringing", "over"]];
+    const expected = isActive ? ["", ["ringing", "active"]] : ["forgotten", ["ringing"]];
+    const again = told.splice(isActive ? 2 : 1);
     assert.deepEqual([call.isForgotten, call.reason, told], [true, ...expected]);
+    assert.deepEqual(again, isActive ? ["active", "active", "active"] : ["ringing", "ringing", "over"]);
   }
 });
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { forget, ownSettings, remember } from "../../callnet/static/phone/own_device.js";
+import { forget, forgetEarlier, ownSettings, remember } from "../../callnet/static/phone/own_device.js";
 
 const kept = new Map();
 globalThis.localStorage = {
@@ -51,6 +51,25 @@ test("what an earlier release kept in the browser is told to the account once", 
   assert.deepEqual(own.told, [["tv", { auto_answers: true }]]);
   await remember(own, devices(OFF));
   assert.equal(own.told.length, 1);
+});
+
+test("what an earlier release kept is gone once somebody sets it, and with the device", async () => {
+  for (const leave of [forget, forgetEarlier]) {
+    kept.set(EARLIER, "true");
+    const own = account();
+    leave(own);
+    await remember(own, devices(OFF));
+    assert.deepEqual(own.told, []);
+  }
+});
+
+test("a kiosk that the account does not know is none", async () => {
+  const own = account();
+  await remember(own, devices({ kiosk: true, auto_answers: true }));
+  const others = devices(OFF).slice(0, 1);
+  assert.deepEqual(ownSettings(own, others), OFF);
+  await remember(own, others);
+  assert.deepEqual(ownSettings(own, null), OFF);
 });
 
 test("an account that says so already is not told", async () => {

@@ -175,9 +175,44 @@ class GuestCallTests(ClientCase):
         self.rings()
         self.answered()
         self.comes_back()
-        self.assertEqual((True, ["ringing", "active", "active"]), (self.call.is_forgotten, self.told))
+        self.assertEqual((True, ["ringing", *["active"] * 4]), (self.call.is_forgotten, self.told))
         self.say("welcome", state="active", ping_every=20)
         self.assertFalse(self.call.is_forgotten)
+
+    def test_unreachable(self) -> None:
+        """A call that is not welcomed within half a minute is over, before it rings and after a loss."""
+        self.call.ring()
+        self.reactor.advance(29)
+        self.assertEqual("ringing", self.call.state)
+        self.reactor.advance(1)
+        self.assertEqual(("over", "unreachable"), (self.call.state, self.call.reason))
+
+    def test_lost(self) -> None:
+        """... and it is told meanwhile."""
+        self.rings()
+        self.reactor.advance(20)
+        self.signaling.socket.dropConnection(abort=True)
+        self.settle()
+        self.assertEqual((True, ["ringing", "ringing"]), (self.call.is_lost, self.told))
+        self.reactor.advance(29)
+        self.assertEqual("ringing", self.call.state)
+        self.reactor.advance(1)
+        self.assertEqual("unreachable", self.call.reason)
+
+    def test_comes_back(self) -> None:
+        """A call that is welcomed again goes on, and so does one that was answered."""
+        self.rings()
+        self.signaling.socket.dropConnection(abort=True)
+        self.settle()
+        self.reactor.advance(1)
+        self.arrive()
+        self.say("welcome", state="ringing", ping_every=20)
+        self.assertFalse(self.call.is_lost)
+        self.answered()
+        self.signaling.socket.dropConnection(abort=True)
+        self.settle()
+        self.reactor.advance(40)
+        self.assertEqual((True, "active"), (self.call.is_lost, self.call.state))
 
     def test_token_refused(self) -> None:
         """A token that is refused ends it."""

@@ -33,6 +33,8 @@ const LONGEST_ROOM_ID = 64;
 const PASSING = 5_000;
 
 const given = parameters();
+/** Whether chat, files and numbers are out of reach here. */
+const isInKiosk = document.documentElement.hasAttribute("data-kiosk");
 
 let roomId = given.get("room_id") ?? "";
 let call = null;
@@ -79,7 +81,7 @@ function notify(notice) {
 
 // What is new in the chat.
 function announce(notice) {
-  if (panels.current === "chat") show();
+  if (panels.current === "chat" || isInKiosk) show();
   else notify(notice);
 }
 
@@ -269,7 +271,7 @@ navigate(view, panels, {
     if (own.hasCamera) own.toggleCamera();
   },
   s: () => {
-    if (CONTROLLED.has(scene.state)) panels.toggle("statistics");
+    if (CONTROLLED.has(scene.state) && !isInKiosk) panels.toggle("statistics");
   },
 });
 

@@ -14,6 +14,7 @@ const ENDS = {
 export class Guest {
   #changed;
   #secret;
+  #name = browser.get("guest-name") ?? "";
 
   /** The GuestCall of this visit, or the last one; null: there was none. */
   call = null;
@@ -29,9 +30,9 @@ export class Guest {
     this.#changed = changed;
   }
 
-  /** The name that was given last in this browser. */
+  /** The name that was given last, in this browser if it remembers. */
   get name() {
-    return browser.get("guest-name") ?? "";
+    return this.#name;
   }
 
   /** "incomplete" the link · "door" a name is asked for · "calling" · "call" · "over" */
@@ -45,6 +46,7 @@ export class Guest {
   ring(name) {
     this.problem = name === "" ? "no_name" : "";
     if (name !== "") {
+      this.#name = name;
       browser.set("guest-name", name);
       this._ring(name);
     }

@@ -52,10 +52,11 @@ export class View {
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== shown;
     put(this.#elements.problem, problem === "" ? "" : words[problem]);
     this.#elements.name.setAttribute("aria-invalid", String(problem !== ""));
+    put(this.#elements["ring-hint"], call?.isLost ? words.waits : words.calling_hint);
     if (scene === "over") this._showEnd(guest.end, call);
     this.#ringer.ring(scene === "calling" ? "outgoing" : null, words.name, words.name, "", true);
     this.#page.show(scene === "call" ? call : null, { lang: codeOf(words.lang) }, words.name, "");
-    this._showHangUp(this.#elements["call-hangup"]);
+    this.#page.showHangUp(this.#elements["call-hangup"]);
     if (isNew) this.main()?.focus();
   }
 
@@ -76,12 +77,5 @@ export class View {
     const time = answeredAt === null ? "" : lasted({ time: duration(endedAt - answeredAt) });
     put(this.#elements["over-title"], title);
     put(this.#elements["over-hint"], [said(hint, { count: retryAfter ?? 60 }), time].filter(Boolean).join(" "));
-  }
-
-  // There is one button to hang up: the page's, or this one while the page has none.
-  _showHangUp(button) {
-    const hadFocus = document.activeElement === button;
-    button.hidden = this.#page.hasHangUp;
-    if (hadFocus && button.hidden) this.#page.focus();
   }
 }

@@ -11,9 +11,8 @@ export class Awake {
     document.addEventListener("visibilitychange", () => this._look());
   }
 
-  /** Let the screen stay on, or go off as it likes. */
+  /** Let the screen stay on, or go off as it likes. To be said again and again: the browser may take the lock away. */
   keep(isWanted) {
-    if (isWanted === this.#isWanted) return;
     this.#isWanted = isWanted;
     if (isWanted) this._look();
     else this._release();
@@ -26,6 +25,7 @@ export class Awake {
     this.#isAsking = true;
     try {
       this.#lock = await navigator.wakeLock.request("screen");
+      this.#lock.addEventListener("release", () => this._look());
     } catch {
       // There are none here, or the battery is low.
     }

@@ -5,8 +5,9 @@
 import { daysAgo } from "../shared/format.js";
 import { el, icon, put } from "../shared/elements.js";
 import { toggle } from "./people.js";
+import { PIN_LENGTH } from "./pin_pad.js";
 
-const PIN = /^\d{4,8}$/;
+const PIN = new RegExp(`^\\d{${PIN_LENGTH.least},${PIN_LENGTH.most}}$`);
 
 /**
  * A device: what it is called, when it was last used, and behind the dots what can be done with it.
@@ -71,7 +72,7 @@ export function deviceForm(device, words, doings) {
     id: "device-pin",
     dir: "ltr",
     inputmode: "numeric",
-    maxlength: "8",
+    maxlength: String(PIN_LENGTH.most),
     placeholder: device.kiosk ? devices.pin_kept : "",
     "aria-describedby": "device-pin-problem",
   });

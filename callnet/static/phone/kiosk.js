@@ -2,7 +2,7 @@
  * The kiosk, in place of the home: large photos of the contacts, one press to call, and nothing else without its PIN.
  */
 
-import { clock, moment, today } from "../shared/format.js";
+import { clock, listed, moment, today } from "../shared/format.js";
 import { Awake } from "./awake.js";
 import { el, fill, icon, put } from "../shared/elements.js";
 import { face } from "./people.js";
@@ -14,6 +14,8 @@ const SECOND = 1_000;
 const SAID_FOR = 20;
 /** Seconds between two looks for a new release while the connection lasts. */
 const LOOK_EVERY = 600;
+/** Milliseconds after which it takes over again from another place: nobody there can be asked to. */
+const COMES_BACK_AFTER = 60_000;
 
 export class Kiosk {
   #elements;
@@ -26,6 +28,8 @@ export class Kiosk {
   #ticks = 0;
   #said = { notice: null, at: 0 };
   #isOnline = false;
+  /** Since when its device is in use in another place, as of performance.now(); null: it is not. */
+  #elsewhereSince = null;
   /** Who was called last: that is where one goes on. */
   #called = null;
 
@@ -56,17 +60,21 @@ export class Kiosk {
     });
   }
 
-  /** Show it, if this device is a kiosk. @param {string} said what there is to say, or "" */
-  show(words, said) {
+  /**
+   * Show it, if this device is a kiosk.
+   * @param {string} scene of the phone
+   * @param {string} said what there is to say, or ""
+   */
+  show(words, scene, said) {
     const isOn = this.#phone.isKiosk;
     this.#words = words;
     this.#awake.keep(isOn);
     this._run(isOn);
-    if (!isOn) {
-      this.#pad.close(false);
-      return;
-    }
+    if (scene !== "kiosk") this.#pad.close(false);
+    if (!isOn) return;
     const { device } = this.#phone;
+    if (device.state !== "elsewhere") this.#elsewhereSince = null;
+    else if (this.#elsewhereSince === null) this.#elsewhereSince = performance.now();
     const isOnline = device.state === "online";
     if (isOnline && !this.#isOnline) this._look();
     this.#isOnline = isOnline;
@@ -89,7 +97,11 @@ export class Kiosk {
 
   _tick() {
     this.#ticks += 1;
+    this.#awake.keep(true);
     this._showTime();
+    if (this.#elsewhereSince !== null && performance.now() - this.#elsewhereSince >= COMES_BACK_AFTER) {
+      this.#phone.device.connect();
+    }
     if (this.#ticks % LOOK_EVERY === 0) this._look();
     const { notice } = this.#phone;
     if (notice !== this.#said.notice) this.#said = { notice, at: this.#ticks };
@@ -109,18 +121,18 @@ export class Kiosk {
     this.#pad.show(this.#words);
   }
 
-  _showAnswers({ kiosk, lang }) {
+  _showAnswers({ kiosk }) {
     const { own, settings } = this.#phone;
     const phones = own.auto_answers ? settings?.auto_answer ?? [] : [];
-    const names = new Intl.ListFormat(lang).format(phones.map((phone) => this.#phone.nameOf(phone)));
+    const names = listed(phones.map((phone) => this.#phone.nameOf(phone)));
     put(this.#elements["kiosk-answers"], phones.length > 0 ? kiosk.answers({ names }) : "");
   }
 
   _showPeople(words) {
     const { book, past, photos } = this.#phone;
     const calls = past.calls();
-    const people = book
-      .people()
+    const everybody = book.people();
+    const people = everybody
       .filter(({ hasJoined, isBlocked }) => hasJoined && !isBlocked)
       // Everybody keeps their place, whoever comes and goes.
       .sort((one, other) => other.isFavourite - one.isFavourite || one.name.localeCompare(other.name))
@@ -136,7 +148,7 @@ export class Kiosk {
     );
     // Until there was somebody, nothing but the lock could have the focus.
     if (isFirst && !this.#elements.kiosk.hidden && !this.#pad.isOpen) this.#doings.focus();
-    put(this.#elements["kiosk-empty"], book.isKnown && people.length === 0 ? words.kiosk.empty : "");
+    put(this.#elements["kiosk-empty"], book.isKnown && everybody.length === 0 ? words.kiosk.empty : "");
   }
 
   _tile({ phone, name, photo, isOnline, missed }, { kiosk, person }) {

@@ -12,22 +12,32 @@ const NOTHING_SET = { kiosk: false, auto_answers: false };
  * @param {import("../client/types.js").OwnDevice[] | null} devices as the account tells them; null: not known yet
  */
 export function ownSettings(account, devices) {
-  return devices?.find((one) => one.this) ?? browser.get(nameOf(account)) ?? NOTHING_SET;
+  const own = devices === null ? browser.get(nameOf(account)) : devices.find((one) => one.this);
+  return own ?? NOTHING_SET;
 }
 
 /** Remember what the account tells. Of an earlier release the browser alone knew whether the device answers. */
 export async function remember(account, devices) {
   const { kiosk, auto_answers } = ownSettings(account, devices);
   browser.set(nameOf(account), { kiosk, auto_answers });
-  const earlier = `answers.${account.phone}.${account.deviceId}`;
-  if (browser.get(earlier) === null) return;
+  if (browser.get(earlierOf(account)) === null) return;
   if (!auto_answers) await account.configureDevice(account.deviceId, { auto_answers: true });
-  browser.set(earlier, null);
+  forgetEarlier(account);
+}
+
+/** Forget what the browser alone knew: somebody says now whether the device answers. */
+export function forgetEarlier(account) {
+  browser.set(earlierOf(account), null);
 }
 
 /** Keep nothing of a device that has logged out. */
 export function forget(account) {
   browser.set(nameOf(account), null);
+  forgetEarlier(account);
+}
+
+function earlierOf({ phone, deviceId }) {
+  return `answers.${phone}.${deviceId}`;
 }
 
 function nameOf({ phone, deviceId }) {

@@ -73,7 +73,7 @@ function show() {
   const before = view.scene;
   view.show(phone);
   settings.show(view.words);
-  kiosk.show(view.words, view.said);
+  kiosk.show(view.words, view.scene, view.said);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
   ringingLinks.show(view.words);

@@ -248,6 +248,7 @@ export class Phone {
 
   /** Change settings of a device of this phone (DeviceChanges), and if `label` is given, what it is called. */
   async changeDevice(deviceId, changes, label = null) {
+    if (deviceId === this.account.deviceId && "auto_answers" in changes) ownDevice.forgetEarlier(this.account);
     return this._changeDevices(async (account) => {
       if (label !== null) await account.renameDevice(deviceId, label);
       if (Object.keys(changes).length > 0) await account.configureDevice(deviceId, changes);

@@ -7,7 +7,8 @@ import { duration } from "../shared/format.js";
 import { el, icon, put } from "../shared/elements.js";
 import { sentenceOf } from "./sentences.js";
 
-const LENGTH = { least: 4, most: 8 };
+/** How many digits a PIN has. */
+export const PIN_LENGTH = { least: 4, most: 8 };
 /** Nobody is there any more after so many milliseconds. */
 const CLOSED_AFTER = 60_000;
 const BACK = ["Escape", "GoBack", "BrowserBack"];
@@ -104,13 +105,13 @@ export class PinPad {
 
   _set(text) {
     this._touch();
-    this.#elements["pin-digits"].value = text.replace(/\D/g, "").slice(0, LENGTH.most);
+    this.#elements["pin-digits"].value = text.replace(/\D/g, "").slice(0, PIN_LENGTH.most);
   }
 
   async _submit() {
     const pin = this.#elements["pin-digits"].value;
     if (this.#isBusy) return;
-    if (pin.length < LENGTH.least) {
+    if (pin.length < PIN_LENGTH.least) {
       this._say(({ devices }) => devices.pin_needed);
       return;
     }

@@ -2,7 +2,7 @@
  * The settings: what they show, and what is done in them.
  */
 
-import { clock, timeOfDay } from "../shared/format.js";
+import { clock, listed, timeOfDay } from "../shared/format.js";
 import { browser } from "../shared/memory.js";
 import { deviceForm, deviceLine } from "./devices.js";
 import { el, fill, focusOn, put } from "../shared/elements.js";
@@ -165,9 +165,9 @@ export class Settings {
 
   // Who rings through, and who is answered by itself
 
-  _showExceptions({ auto, quiet_through: through, lang }) {
+  _showExceptions({ auto, quiet_through: through }) {
     const { own, settings } = this.#phone;
-    const names = (phones) => new Intl.ListFormat(lang).format(phones.map((phone) => this.#phone.nameOf(phone)));
+    const names = (phones) => listed(phones.map((phone) => this.#phone.nameOf(phone)));
     const { rings_through: ringing = [], auto_answer: answered = [], second_call_rings: again = false } = settings ?? {};
     put(this.#elements["quiet-through"], ringing.length > 0 ? through.some({ names: names(ringing) }) : through.nobody);
     this.#elements["quiet-second"].checked = again;

@@ -286,14 +286,7 @@ export class View {
     this.#second.show(second);
     this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
     if (hadFocus && second === null) this.#page.focus();
-    this._showHangUp(this.#elements["call-hangup"]);
-  }
-
-  // There is one button to hang up: the page's, or this one while the page has none.
-  _showHangUp(button) {
-    const hadFocus = document.activeElement === button;
-    button.hidden = this.#page.hasHangUp;
-    if (hadFocus && button.hidden) this.#page.focus();
+    this.#page.showHangUp(this.#elements["call-hangup"]);
   }
 
   _showRing({ device, autoAnswer: { left } }, call, { phone, ownName: name, photo }) {

@@ -17,14 +17,12 @@ export class CallPage {
   #observer = null;
   #patience = null;
   #name = "";
-
-  /** Whether the page shows a button of its own to hang up. */
-  hasHangUp = false;
+  #hasHangUp = false;
 
   /**
    * @param {HTMLElement} place where the page goes
    * @param {{hungUp(call), ended(call), changed(), pressed(event)}} handlers the person hung up in the page; it has been
-   *   over there for a while; `hasHangUp` has changed; a key was pressed in the page, which is told of it after
+   *   over there for a while; it has got a button to hang up, or lost it; a key was pressed in the page, which is told of it after
    */
   constructor(place, handlers) {
     this.#place = place;
@@ -48,6 +46,13 @@ export class CallPage {
     if (name === this.#name) return;
     this.#name = name;
     this._tellName();
+  }
+
+  /** Show a button to hang up, of which there is one: the page's own, or this one while the page has none. */
+  showHangUp(button) {
+    const hadFocus = document.activeElement === button;
+    button.hidden = this.#hasHangUp;
+    if (hadFocus && button.hidden) this.focus();
   }
 
   /** Let the page have the focus. */
@@ -90,8 +95,8 @@ export class CallPage {
   // A page that could not get in may be let in with the next try of the person: that is no end.
   _look(call, body) {
     const has = isSeen(body.querySelector("button#hangup"));
-    if (has !== this.hasHangUp) {
-      this.hasHangUp = has;
+    if (has !== this.#hasHangUp) {
+      this.#hasHangUp = has;
       this.#handlers.changed();
       if (call !== this.#call) return;
     }
@@ -110,7 +115,7 @@ export class CallPage {
   close() {
     const frame = this.#frame;
     const isOwnEnd = this.#call?.isOwnEnd ?? false;
-    this.hasHangUp = false;
+    this.#hasHangUp = false;
     this.#observer?.disconnect();
     clearTimeout(this.#patience);
     this.#call = this.#frame = this.#observer = this.#patience = null;

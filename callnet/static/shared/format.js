@@ -14,6 +14,11 @@ export function number(value, options) {
   return new Intl.NumberFormat(locale(), options).format(value);
 }
 
+/** Names, one after the other. @param {string[]} names */
+export function listed(names) {
+  return new Intl.ListFormat(locale()).format(names);
+}
+
 /** Milliseconds as `2:03` or `1:02:03`. */
 export function duration(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1_000));

@@ -16,12 +16,17 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     roomId: string;
     /** The address of the call's page on the server's site, without the origin. */
     page: string;
-    /** Why it is over, as `Call.reason`; or "unreachable", "rate_limited" or "invalid", if it never rang; "" before. */
+    /**
+     * Why it is over, as `Call.reason`; or "rate_limited" or "invalid" if it never rang, "unreachable" if it had no
+     * connection; "" before.
+     */
     reason: string;
     /** Whether the guest ended it. */
     isOwnEnd: boolean;
     /** Whether the server has lost its memory of the call: whether it goes on, its page alone knows. */
     isForgotten: boolean;
+    /** Whether its connection is lost, or could not be made, and is tried again. */
+    isLost: boolean;
     /**
      * Seconds after which to try again, if it was "rate_limited" and the server said so.
      * @type {number | null}
@@ -65,6 +70,10 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     private _welcomed;
     /** @private @param {Frame} frame */
     private _answered;
+    /** @private */
+    private _lose;
+    /** @private */
+    private _wait;
     /** @private */
     private _forget;
     /** @private @param {string} reason @param {boolean} [isOwn] */

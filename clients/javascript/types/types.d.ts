@@ -353,7 +353,7 @@ export type GuestCallState = "off" | "ringing" | "active" | "over";
  */
 export type GuestCallEvents = {
     /**
-     * it is in another state, or `isForgotten`
+     * it is in another state, or `isForgotten`, or `isLost` has changed
      */
     state: CustomEvent<GuestCallState>;
 };

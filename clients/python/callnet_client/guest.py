@@ -25,6 +25,8 @@ GuestState: TypeAlias = Literal["off", "ringing", "active", "over"]
 
 _DOUBT: Final = 2.0
 """Seconds after its welcome in which the server may still report the outcome of a call missing there."""
+_PATIENCE: Final = 30.0
+"""The seconds for which a call rings without a connection: only the server knows its outcome."""
 _LONGEST_DELAY: Final = 5.0
 """The approximate maximum of seconds between two attempts to connect."""
 _REASONS: Final = {ErrorCode.RATE_LIMITED: "rate_limited", ErrorCode.DATA: "invalid"}
@@ -54,12 +56,14 @@ class GuestCall:
         self.page = ""
         """The path of the call's page on the server's site; :meth:`Server.page_of` returns the whole URL."""
         self.reason = ""
-        """The reason why it is over, as :attr:`Call.reason`; or ``unreachable``, ``rate_limited`` or ``invalid`` if it
-        did not ring; empty before."""
+        """The reason why it is over, as :attr:`Call.reason`; or ``rate_limited`` or ``invalid`` if it did not ring,
+        ``unreachable`` if it had no connection; empty before."""
         self.is_own_end = False
         """True if the guest ended it."""
         self.is_forgotten = False
         """True if the server has lost the call: only its page shows whether media still flows."""
+        self.is_lost = False
+        """True while its connection is lost, or could not be made, and is tried again."""
         self.retry_after: float | None = None
         """Seconds after which to try again, if it was ``rate_limited`` and the server named them."""
         self.answered_at: float | None = None
@@ -73,9 +77,10 @@ class GuestCall:
         self._entering: Deferred[Any] | None = None
         self._has_rung = False
         self._doubting: IDelayedCall | None = None
+        self._patience: IDelayedCall | None = None
 
     def listen(self, listener: Callable[[GuestState], object]) -> Callable[[], None]:
-        """Add a listener for its states.
+        """Add a listener for its states, called again when :attr:`is_forgotten` or :attr:`is_lost` has changed.
 
         :return: a function that removes it.
         """
@@ -87,6 +92,7 @@ class GuestCall:
         if self.state != "off":
             return
         self._become("ringing")
+        self._wait()
         entering = self._server.post("/links/enter", {"secret": self._secret, "name": self._name})
         self._entering = entering
         entering.addCallbacks(self._entered, self._not_entered)
@@ -165,18 +171,26 @@ class GuestCall:
         """See :class:`~callnet_client.reconnecting_socket.Owner`."""
         if loss.code == TOKEN_INVALID:
             self._end("failed")
+        elif not self.is_lost:
+            self.is_lost = True
+            if self._has_rung and self.state == "ringing":
+                self._wait()
+            self._become(self.state)
         return None
 
     def _welcomed(self, frame: Frame) -> None:
         if self._line is not None:
             self._line.settle()
-        self._be_sure()
+        self._stop_timers()
         if frame.text("state") != "idle":
             self.is_forgotten = False
         if not self._has_rung:
             self._has_rung = self._say(frames.Ring())
         elif frame.text("state") == "idle":
             self._doubting = self._server.reactor.callLater(_DOUBT, self._forget)
+        if self.is_lost:
+            self.is_lost = False
+            self._become(self.state)
 
     def _answered(self, frame: Frame) -> None:
         if self.state == "ringing":
@@ -187,6 +201,13 @@ class GuestCall:
     def _say(self, request: Struct) -> bool:
         return self._line is not None and self._line.say(request)
 
+    def _wait(self) -> None:
+        self._patience = self._server.reactor.callLater(_PATIENCE, self._give_up)
+
+    def _give_up(self) -> None:
+        self._patience = None
+        self._end("unreachable")
+
     def _forget(self) -> None:
         self._doubting = None
         self.is_forgotten = True
@@ -195,10 +216,11 @@ class GuestCall:
         else:
             self._end("forgotten")
 
-    def _be_sure(self) -> None:
-        if self._doubting is not None:
-            self._doubting.cancel()
-            self._doubting = None
+    def _stop_timers(self) -> None:
+        for timer in (self._doubting, self._patience):
+            if timer is not None:
+                timer.cancel()
+        self._doubting = self._patience = None
 
     def _end(self, reason: str, is_own: bool = False) -> None:
         if self.state == "over":
@@ -209,7 +231,7 @@ class GuestCall:
         self._become("over")
 
     def _leave(self) -> Deferred[None]:
-        self._be_sure()
+        self._stop_timers()
         line, self._line = self._line, None
         entering, self._entering = self._entering, None
         if entering is not None:
