@@ -209,6 +209,7 @@ def _compose_node(
         owners.roster,
         owners.waker.tell,
         partial(_notice, owners.events, cluster.store) if settings.webhooks.url else None,
+        owners.guests.answered,
     )
     ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
     budget = TurnBudget(reactor)

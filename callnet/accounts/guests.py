@@ -22,16 +22,7 @@ from callnet.accounts.enrolment import is_device_id, secret_hash
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import TOKEN_MAX, Tokens
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
-from callnet.model import (
-    DEVICE_ID_MAX,
-    LINK_ID_LENGTH,
-    Accepted,
-    DeviceAddress,
-    Failed,
-    Outcome,
-    Refused,
-    guest_phone,
-)
+from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, DeviceAddress, guest_phone, link_of
 from callnet.storage.links import SqlLinks
 from callnet.util.logger import Logger
 from callnet.util.schema_hints import NOT_NEGATIVE
@@ -145,10 +136,8 @@ class Guests:
         self._tokens = tokens
         self._now = now
         self._may_ring = may_ring
-        self.counts: Final = Counter(dict.fromkeys(("answered", "refused", "busy", "no_answer", "failed"), 0))
-        """The calls of guests of this node, by how they came out."""
         self.not_rung: Final = Counter({"link": 0, "limit": 0})
-        """Those that were to ring nobody, since their link does not ring, or since there were too many."""
+        """Calls that were to ring nobody, since their link does not ring, or since there were too many."""
 
     def enter(self, secret: str, name: str) -> EnteredGuest:
         """Let a guest in. See :meth:`GuestTokens.enter`."""
@@ -174,14 +163,9 @@ class Guests:
             return None
         return owner
 
-    def told(self, guest: Guest, outcome: Outcome) -> None:
-        """See :meth:`callnet.calls.ports.GuestLink.told`."""
-        match outcome:
-            case Accepted():
-                self.counts["answered"] += 1
-                self._links.answered(link_id_of(guest.link), self._now()).addErrback(_not_counted)
-            case Refused(reason=reason) | Failed(reason=reason):
-                self.counts[reason.value if reason.value in self.counts else "failed"] += 1
+    def answered(self, phone: str) -> None:
+        """Count the accept of a call by the link of a guest with a phone."""
+        self._links.answered(link_of(phone), self._now()).addErrback(_not_counted)
 
 
 class UsedLink:
@@ -196,10 +180,6 @@ class UsedLink:
     async def owner(self) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
         return await self._guests.owner(self._guest, self._site)
-
-    def told(self, outcome: Outcome) -> None:
-        """See :meth:`callnet.calls.ports.GuestLink.told`."""
-        self._guests.told(self._guest, outcome)
 
 
 def _not_counted(failure: Failure) -> None:

@@ -118,9 +118,6 @@ class GuestLink(Protocol):
         :raises Unavailable: the database cannot be reached.
         """
 
-    def told(self, outcome: Outcome) -> None:
-        """Note that the guest was told the outcome of its call."""
-
 
 class Servers(Protocol):
     """The ICE servers of clients (docs/turn.md), as they are offered to a site."""

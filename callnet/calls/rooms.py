@@ -59,6 +59,7 @@ class RoomManager:
     :param roster: the contacts and missed calls of extended devices.
     :param wake: see :class:`callnet.calls.policies.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
+    :param guest_answered: called with the phone of a guest whose call was accepted by a device of this node.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class RoomManager:
         roster: IRoster,
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
+        guest_answered: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
         self._preferences = preferences
@@ -80,7 +82,7 @@ class RoomManager:
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
         self.date_of: Final = store.date_of
         self.presence: Final = Presence(store, bus, clock)
-        self.counts: Final = CallCounts(on_progress)
+        self.counts: Final = CallCounts(on_progress, guest_answered)
         """The counters of this node's calls."""
         self._transactions = Transactions(
             store, settings, self._receive, self.presence.changed, self._unreached, self.counts, self._woken

@@ -17,7 +17,7 @@ from callnet.calls.switchboard import Waits
 from callnet.errors import Unavailable
 from callnet.frames import guest, v2
 from callnet.frames.decode import Grammar
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Reason
 
 
 class GuestSession(Session):
@@ -92,11 +92,6 @@ class GuestSession(Session):
     def deliver_later(self, call: CallRecord) -> None:
         """Report it at once: a guest that calls again is another one."""
         self.deliver(call)
-
-    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of the guest's call."""
-        self._link.told(outcome)
-        super().answered(outcome, call, asked)
 
     takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         guest.Ring: _take_ring,

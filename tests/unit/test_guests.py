@@ -235,7 +235,7 @@ class CallTests(GuestCase):
         [link] = self.links()
         self.assertEqual(None, link["calls_left"])
         self.assertIsNotNone(link["last_used_at"])
-        self.assertEqual(1, self.fixture.guests.counts["answered"])
+        self.assertEqual(1, self.world.rooms.counts.of_guests["answered"])
 
     def test_hangs_up(self) -> None:
         """A guest cancels, and hangs up."""
@@ -259,7 +259,7 @@ class CallTests(GuestCase):
         self.answer(self.tv, self.tv.hears(), "called_refuse")
         self.assertEqual({"type": "call_refuse", "reason": "refused"}, guest.hears())
         self.assertEqual("refused", self.history()[0]["outcome"])
-        self.assertEqual(1, self.fixture.guests.counts["refused"])
+        self.assertEqual(1, self.world.rooms.counts.of_guests["refused"])
 
     def test_comes_back(self) -> None:
         """A guest that has lost its connection is in its call again."""
@@ -381,6 +381,22 @@ class NobodyTests(GuestCase):
         guest.say("calling_hangup")
         self.tv.heard(), self.pad.heard()
         self.assertEqual(0, self.links()[0]["calls_left"])
+        self.assertFalse(self.rings())
+
+    def test_calls_left_away(self) -> None:
+        """A call counts as well whose guest is away when it is answered; once, though it is told when it is back."""
+        self.change(calls_left=1)
+        token = self.ask(ENTER, secret=self.link["secret"], name="Eve")["guest_token"]
+        guest = self.world.guest(token)
+        guest.say("ring")
+        guest.leave()
+        self.answer(self.tv, self.tv.hears())
+        self.assertEqual(0, self.links()[0]["calls_left"])
+        guest = self.world.guest(token)
+        self.assertEqual(["welcome", "call_success"], [frame["type"] for frame in guest.heard()])
+        guest.say("calling_hangup")
+        self.assertEqual(1, self.world.rooms.counts.of_guests["answered"])
+        self.tv.heard(), self.pad.heard()
         self.assertFalse(self.rings())
 
     def test_nobody_there(self) -> None:
