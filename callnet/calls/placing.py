@@ -168,7 +168,7 @@ def _ring(tx: Transaction, rung: list[DeviceRecord], event: events.Place, awaite
 
 
 def free_guest_calls(tx: Transaction, _: None, event: events.PlaceAsGuest) -> Failed | Rings:
-    """RINGING: ``called`` to the free devices, of which there may be none; or ``call_failed`` ``busy`` to the guest."""
+    """RINGING: ``called`` to the free devices, to none while a guest rings one; or ``call_failed`` ``busy``."""
     there = [
         device
         for device in tx.devices_of(event.target.phone)
@@ -177,11 +177,11 @@ def free_guest_calls(tx: Transaction, _: None, event: events.PlaceAsGuest) -> Fa
         and not tx.records.is_quiet(device, event.date)
     ]
     calls = [tx.call_of(device.address, device) for device in there]
-    free = [device for device, call in zip(there, calls, strict=True) if call is None]
-    rings_for_guest = any(isinstance(call.state, Ringing) and is_guest(call.caller.phone) for call in calls if call)
-    if rings_for_guest or (there and not free):
+    if calls and all(call is not None and isinstance(call.state, Active) for call in calls):
         return Failed(event.target, Reason.BUSY)
-    return _ring(tx, free, event)
+    rings_for_guest = any(isinstance(call.state, Ringing) and is_guest(call.caller.phone) for call in calls if call)
+    free = [device for device, call in zip(there, calls, strict=True) if call is None]
+    return _ring(tx, [] if rings_for_guest else free, event)
 
 
 def ringing_guest_calls(tx: Transaction, call: CallRecord[Ringing], event: events.PlaceAsGuest) -> Withdrawn:
