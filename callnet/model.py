@@ -123,6 +123,11 @@ def guest_phone(link_id: str) -> str:
     return f"{GUEST}{link_id}{secrets.token_hex(6)}"
 
 
+def link_of(phone: str) -> str:
+    """The id of the link of a guest with a phone."""
+    return phone_of_link(phone)[len(GUEST) :]
+
+
 def phone_of_link(phone: str) -> str:
     """The part of a guest's phone that all guests of its link have in common."""
     return phone[: len(GUEST) + LINK_ID_LENGTH]

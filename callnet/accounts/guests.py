@@ -8,9 +8,9 @@ import secrets
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -22,16 +22,7 @@ from callnet.accounts.enrolment import is_device_id, secret_hash
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import TOKEN_MAX, Tokens
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
-from callnet.model import (
-    DEVICE_ID_MAX,
-    LINK_ID_LENGTH,
-    Accepted,
-    DeviceAddress,
-    Failed,
-    Outcome,
-    Refused,
-    guest_phone,
-)
+from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, DeviceAddress, guest_phone, link_of
 from callnet.storage.links import SqlLinks
 from callnet.util.logger import Logger
 from callnet.util.schema_hints import NOT_NEGATIVE
@@ -44,6 +35,8 @@ _NONCE: Final = 12
 """Bytes, as GCM has them (NIST SP 800-38D §8.2.2)."""
 _JOINERS: Final = "\u200c\u200d"
 """Format characters that names have in some languages, and emoji."""
+_BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and a symbol that are not seen."""
 
 log = Logger()
 
@@ -95,8 +88,7 @@ class GuestTokens:
             how the name is read.
         """
         name = name.strip()
-        hides = any(unicodedata.category(each) == "Cf" and each not in _JOINERS for each in name)
-        if not is_device_id(name) or hides:
+        if not is_device_id(name) or not _is_seen(name):
             raise DataInvalid(f"name is empty, *, longer than {DEVICE_ID_MAX} characters, or has characters that hide")
         hashed = secret_hash(secret)
         guest = Guest(DeviceAddress(guest_phone(link_id_of(hashed)), name), hashed)
@@ -126,12 +118,25 @@ class GuestTokens:
         raise TokenInvalid("the token was not issued here")
 
 
+class CallLimits(Protocol):
+    """Counts calls of guests."""
+
+    async def call(self, site: str | None) -> None:
+        """Count a call from a site.
+
+        :raises RateLimited: it is one too many.
+        """
+
+    async def may_ring(self, link_id: str, phone: str | None) -> bool:
+        """Count a call by the link with an id, to a phone if there is such a link; return whether it is within the
+        limits.
+        """
+
+
 class Guests:
     """Lets guests in, and counts their calls.
 
     :param now: the time, in seconds since 1970.
-    :param may_ring: counts a call of a guest: from a site, by the link with an id, to a phone if there is such a link.
-        Returns whether it is within the limits.
     """
 
     def __init__(
@@ -139,16 +144,14 @@ class Guests:
         links: SqlLinks,
         tokens: GuestTokens,
         now: Callable[[], float],
-        may_ring: Callable[[str | None, str, str | None], Awaitable[bool]],
+        limits: CallLimits,
     ) -> None:
         self._links = links
         self._tokens = tokens
         self._now = now
-        self._may_ring = may_ring
-        self.counts: Final = Counter(dict.fromkeys(("answered", "refused", "busy", "no_answer", "failed"), 0))
-        """The calls of guests of this node, by how they came out."""
+        self._limits = limits
         self.not_rung: Final = Counter({"link": 0, "limit": 0})
-        """Those that were to ring nobody, since their link does not ring, or since there were too many."""
+        """Calls that were to ring nobody, since their link does not ring, or since there were too many."""
 
     def enter(self, secret: str, name: str) -> EnteredGuest:
         """Let a guest in. See :meth:`GuestTokens.enter`."""
@@ -164,24 +167,20 @@ class Guests:
 
     async def owner(self, guest: Guest, site: str | None) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
+        await self._limits.call(site)
         link_id = link_id_of(guest.link)
         found = await self._links.find(link_id)
         is_shown = found is not None and hmac.compare_digest(secret_hash(found.secret), guest.link)
         owner = found.phone if found is not None and is_shown and found.rings(self._now()) else None
-        is_within = await self._may_ring(site, link_id, owner)
+        is_within = await self._limits.may_ring(link_id, owner)
         if owner is None or not is_within:
             self.not_rung["limit" if owner else "link"] += 1
             return None
         return owner
 
-    def told(self, guest: Guest, outcome: Outcome) -> None:
-        """See :meth:`callnet.calls.ports.GuestLink.told`."""
-        match outcome:
-            case Accepted():
-                self.counts["answered"] += 1
-                self._links.answered(link_id_of(guest.link), self._now()).addErrback(_not_counted)
-            case Refused(reason=reason) | Failed(reason=reason):
-                self.counts[reason.value if reason.value in self.counts else "failed"] += 1
+    def answered(self, phone: str) -> None:
+        """Count the accept of a call by the link of a guest with a phone."""
+        self._links.answered(link_of(phone), self._now()).addErrback(_not_counted)
 
 
 class UsedLink:
@@ -197,14 +196,17 @@ class UsedLink:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
         return await self._guests.owner(self._guest, self._site)
 
-    def told(self, outcome: Outcome) -> None:
-        """See :meth:`callnet.calls.ports.GuestLink.told`."""
-        self._guests.told(self._guest, outcome)
-
 
 def _not_counted(failure: Failure) -> None:
     if not failure.check(Unavailable):
         log.failure("failed to count an answered call of a guest", failure)
+
+
+def _is_seen(name: str) -> bool:
+    """Return whether a name has something that is seen, and nothing that hides, breaks lines or has no meaning."""
+    kinds = [unicodedata.category(each) for each in name if each not in _JOINERS]
+    hides = any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds) or not set(_BLANK).isdisjoint(name)
+    return not hides and any(kind[0] in "LNPS" for kind in kinds)
 
 
 def _cipher(key: Key) -> AESGCM:

@@ -140,7 +140,7 @@ class Counted(Struct, frozen=True):
         yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
         pairings = [Sample(outcome, number) for outcome, number in self.pairings.counts.items()]
         yield Family("callnet_pairings", "Pairings begun, accepted and refused.", pairings, "outcome")
-        guests = [Sample(outcome, number) for outcome, number in self.guests.counts.items()]
+        guests = [Sample(outcome, number) for outcome, number in counts.of_guests.items()]
         yield Family("callnet_guest_calls", "Calls of guests by links that ring, by outcome.", guests, "outcome")
         not_rung = [Sample(cause, number) for cause, number in self.guests.not_rung.items()]
         yield Family(

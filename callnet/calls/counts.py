@@ -12,7 +12,7 @@ from callnet.calls import events
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.frames.page import MediaPath, MediaSetup
-from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, log_name
+from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, log_name
 from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger, threshold
 
@@ -45,10 +45,16 @@ class CallCounts:
     """Counters since the start of this node. Each event is counted by one node only.
 
     :param on_progress: called with each counted call that rings or was accepted.
+    :param guest_answered: called with the phone of a guest whose call was accepted.
     """
 
-    def __init__(self, on_progress: Callable[[CallRecord], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_progress: Callable[[CallRecord], None] | None = None,
+        guest_answered: Callable[[str], None] | None = None,
+    ) -> None:
         self._on_progress = on_progress
+        self._guest_answered = guest_answered
         self.placed = 0
         """Calls that rang because a device of this node placed them."""
         self.answered = 0
@@ -57,6 +63,8 @@ class CallCounts:
         """Calls that failed or were refused, by the outcome reported to callers here, whether they rang or not."""
         self.ended: Final[Counter[Reason]] = Counter()
         """Calls that were ended here, including those that were never answered."""
+        self.of_guests: Final = Counter(dict.fromkeys(("answered", "refused", "busy", "no_answer", "failed"), 0))
+        """Calls of guests that were answered here, or came out otherwise, by how."""
         self.rang_after: Final = Histogram()
         """Time from the placing of a call until devices of this node were notified, in seconds."""
         self.answered_after: Final = Histogram(_PEOPLE)
@@ -79,6 +87,8 @@ class CallCounts:
             if threshold.has_details:
                 reason = state.reason if isinstance(state, Over) else None
                 log.debug("call {call}: {state} {reason}", call=log_name(call.room), state=state.word, reason=reason)
+            if is_guest(call.caller.phone):
+                self._of_guest(event, call)
             if isinstance(state, Over):
                 self.ended[state.reason] += 1
                 if isinstance(event, events.WHEN_DUE):
@@ -109,6 +119,22 @@ class CallCounts:
         if isinstance(outcome, Failed):
             self.failed[outcome.reason] += 1
             self.recent.append(FailedCall(now, caller, outcome.target, outcome.reason))
+            if is_guest(caller.phone):
+                self._outcome_for_guest(outcome.reason)
+
+    def _of_guest(self, event: events.Event, call: CallRecord) -> None:
+        state = call.state
+        if isinstance(state, Over):
+            if isinstance(state.was, Ringing):
+                self._outcome_for_guest(state.reason)
+        elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)):
+            self.of_guests["answered"] += 1
+            if self._guest_answered is not None:
+                self._guest_answered(call.caller.phone)
+
+    def _outcome_for_guest(self, reason: Reason) -> None:
+        if reason is not Reason.CANCELLED:
+            self.of_guests[reason.value if reason.value in self.of_guests else "failed"] += 1
 
 
 class LocalCalls:

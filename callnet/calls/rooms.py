@@ -59,6 +59,7 @@ class RoomManager:
     :param roster: the contacts and missed calls of extended devices.
     :param wake: see :class:`callnet.calls.policies.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
+    :param guest_answered: called with the phone of a guest whose call was accepted by a device of this node.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class RoomManager:
         roster: IRoster,
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
+        guest_answered: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
         self._preferences = preferences
@@ -80,7 +82,7 @@ class RoomManager:
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
         self.date_of: Final = store.date_of
         self.presence: Final = Presence(store, bus, clock)
-        self.counts: Final = CallCounts(on_progress)
+        self.counts: Final = CallCounts(on_progress, guest_answered)
         """The counters of this node's calls."""
         self._transactions = Transactions(
             store, settings, self._receive, self.presence.changed, self._unreached, self.counts, self._woken
@@ -98,7 +100,9 @@ class RoomManager:
         """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
-        self.wake_requests: Final = WakeRequests(store, self._transactions, preferences, settings, wake)
+        self.wake_requests: Final = WakeRequests(
+            store, self._transactions, preferences, settings, self._retries.pause, wake
+        )
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices

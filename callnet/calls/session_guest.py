@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -14,16 +14,20 @@ from callnet.calls.records import CallRecord, Known
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session, log_unless_unavailable
 from callnet.calls.switchboard import Waits
-from callnet.errors import Unavailable
+from callnet.errors import RateLimited, Unavailable
 from callnet.frames import guest, v2
 from callnet.frames.decode import Grammar
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Reason
+
+IDLE_MAX: Final = 60.0
+"""Seconds for which a guest may be connected without a call."""
 
 
 class GuestSession(Session):
     """A guest. It places calls, and receives none.
 
-    Whether its link is good, the callee away or the guest one of too many: its call rings, and ends by the same timers.
+    Whether its link is good, the callee away or the guest one of too many by the link: its call rings, and ends by the
+    same timers.
 
     :param link: the link that it uses.
     """
@@ -33,13 +37,14 @@ class GuestSession(Session):
     unknown_types_count: ClassVar[bool] = True
     _encode: Any = staticmethod(guest.encode)
 
-    __slots__ = ("_link",)
+    __slots__ = ("_in_call_at", "_link")
 
     def __init__(
         self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, limits: CallLimits, link: GuestLink
     ) -> None:
         super().__init__(link.address, rooms, peer, clock, limits)
         self._link = link
+        self._in_call_at = clock.seconds()
 
     # From the socket
 
@@ -52,8 +57,14 @@ class GuestSession(Session):
             self._fail(Reason.RATE_LIMITED)
 
     async def _place(self, read_at: float) -> None:
+        call = self._rooms.local_calls.of(self.address)
+        if call is not None and call.answer is None:
+            return  # it goes on ringing, and is no further call
         try:
             owner = await self._link.owner()
+        except RateLimited:
+            self._fail(Reason.RATE_LIMITED)
+            return
         except Unavailable:
             self._fail(Reason.UNAVAILABLE)
             return
@@ -79,6 +90,12 @@ class GuestSession(Session):
     def _take_ping(self, frame: v2.Ping) -> None:
         self._send(v2.Pong(frame.t, frame.id))
 
+    def is_idle(self, now: float) -> bool:
+        """Return whether the guest has been in no call for too long. It is to be asked every few seconds."""
+        if self.is_in_call():
+            self._in_call_at = now
+        return now - self._in_call_at >= IDLE_MAX
+
     # From the room manager
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
@@ -92,11 +109,6 @@ class GuestSession(Session):
     def deliver_later(self, call: CallRecord) -> None:
         """Report it at once: a guest that calls again is another one."""
         self.deliver(call)
-
-    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of the guest's call."""
-        self._link.told(outcome)
-        super().answered(outcome, call, asked)
 
     takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         guest.Ring: _take_ring,

@@ -59,6 +59,7 @@ class Peer(ServerSocket):
         is_extended = offered is not None and SUBPROTOCOL in (name.strip() for name in offered.split(","))
         if is_extended:
             self.subprotocol = SUBPROTOCOL
+        if is_extended and opening.path != GUEST_PATH:
             self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
             self.unread_max = self.limits.unread_of_pages
         link = None
@@ -100,6 +101,13 @@ class Peer(ServerSocket):
         """Tell whether the device is in a call, ringing ones included."""
         session = getattr(self, "session", None)
         return session is not None and session.is_in_call()
+
+    def look(self, now: float) -> None:
+        """Close the socket of a guest that does not call, too."""
+        super().look(now)
+        session = getattr(self, "session", None)
+        if isinstance(session, GuestSession) and session.is_idle(now):
+            self.close(CloseCode.GOING_AWAY, "in no call")
 
     def will_go_away(self, deadline: float) -> None:
         """Tell an extended client how long it has, and when to come again then."""

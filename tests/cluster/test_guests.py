@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callnet.calls.session import Session
 from callnet.calls.session_guest import GuestSession
-from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, guest_phone
+from callnet.model import DeviceAddress, guest_phone
 from tests.cluster.case import ANN, PAD, RING_TIME, TV, AnyNode, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
 from tests.support.unlimited import ANY_NUMBER
@@ -15,16 +15,11 @@ class Link:
 
     def __init__(self, owner: str | None) -> None:
         self.address = DeviceAddress(guest_phone("0" * 12), "Eve")
-        self.outcomes: list[Outcome] = []
         self._owner = owner
 
     async def owner(self) -> str | None:
         """See :class:`callnet.calls.ports.GuestLink`."""
         return self._owner
-
-    def told(self, outcome: Outcome) -> None:
-        """See :class:`callnet.calls.ports.GuestLink`."""
-        self.outcomes.append(outcome)
 
 
 class Guest(Phone):
@@ -62,7 +57,8 @@ class GuestsTests(SimulatedCase):
         await self.hears(pad, "calling_be_hangup:answered_elsewhere")
         tv.hangs_up(frame["room_id"])
         await self.hears(guest, "calling_be_hangup:hangup")
-        self.assertEqual([Accepted], [type(outcome) for outcome in guest.link.outcomes])
+        counts = [node.rooms.counts.of_guests["answered"] for node in (here, there)]
+        self.assertEqual([1, 0], counts)
 
     async def test_rings_nobody(self) -> None:
         """Two guests, of a link that is none and of a phone that nobody has, are told the same at the same time."""
@@ -75,8 +71,8 @@ class GuestsTests(SimulatedCase):
         self.assertEqual([["welcome"], ["welcome"]], [guest.told for guest in guests])
         await self.pass_time(2)
         self.assertEqual([["welcome", "call_failed:no_answer"]] * 2, [guest.told for guest in guests])
-        reasons = [outcome.reason for guest in guests for outcome in guest.link.outcomes if isinstance(outcome, Failed)]
-        self.assertEqual([Reason.NO_ANSWER] * 2, reasons)
+        counts = [node.rooms.counts.of_guests["no_answer"] for node in (here, there)]
+        self.assertEqual(2, sum(counts))
         self.assertEqual([], tv.told)
 
     async def test_makes_way(self) -> None:

@@ -185,6 +185,15 @@ class BusyTests(GuestTestCase):
         self.assertIsNone(self.guest.calls(self.bob))
         self.assert_heard(self.guest, call_failed(self.bob, "busy"))
 
+    def test_ringing(self) -> None:
+        """All devices ring for somebody else, which does not say that anybody is at home."""
+        self.pad.loses_socket()
+        self.ringing(self.ann, self.tv)
+        room = self.guest.calls(self.bob)
+        assert room is not None
+        self.assert_silence()
+        self.assertEqual(Ringing(()), self.world.calls[room].state)
+
     def test_call_waiting(self) -> None:
         """A guest is no second call."""
         self.pad.loses_socket()
@@ -196,13 +205,17 @@ class BusyTests(GuestTestCase):
         self.assert_silence()
 
     def test_one_guest(self) -> None:
-        """One guest rings a phone at a time."""
-        self.ringing(self.guest, self.bob)
+        """One guest rings a phone at a time; another one is not told that somebody is at home."""
+        first = self.ringing(self.guest, self.bob)
         another = Guest(self.world)
-        self.tv.loses_socket()
-        self.tv.connects()
-        another.calls(self.bob)
-        self.assert_heard(another, call_failed(self.bob, "busy"))
+        self.world.wait(10)
+        room = another.calls(self.bob)
+        assert room is not None
+        self.guest.hangs_up(first)
+        self.forget_heard()
+        self.world.wait(self.settings.ring_time)
+        self.assertEqual([call_failed(self.bob, "no_answer")], another.hears())
+        self.assert_silence()
 
     def test_makes_way(self) -> None:
         """A device that rings for a guest is free for others: it stops ringing for the guest, who is not told."""
@@ -221,6 +234,18 @@ class BusyTests(GuestTestCase):
         self.assert_heard(self.carol, call_success(self.tv, call))
         self.world.wait(self.settings.ring_time)
         self.assert_heard(self.guest, call_failed(self.bob, "no_answer"))
+
+    def test_keeps_lost_device(self) -> None:
+        """A device that cannot be rung for somebody else goes on ringing for the guest, and is there again."""
+        self.pad.loses_socket()
+        room = self.ringing(self.guest, self.bob)
+        self.tv.loses_socket()
+        self.carol.calls(self.tv)
+        self.assert_heard(self.carol, call_failed(self.tv, "offline"))
+        self.assertEqual(Ringing((self.tv.address,)), self.world.calls[room].state)
+        self.tv.connects()
+        self.tv.accepts(room)
+        self.assert_heard(self.guest, call_success(self.tv, room))
 
     def test_answers_too_late(self) -> None:
         """A device that accepts the guest's call when it no longer rings is told that this is over."""

@@ -240,7 +240,16 @@ class World:
         self.revocations = Revocations(as_of=0.0)
         ring = KeyRing.of(Key.of(b"k" * 32))
         self.tokens = Tokens(ring, 7 * 86400, self.clock.seconds, self.revocations, split_user_name=True)
-        self.rooms = RoomManager(self.store, self.bus, self.clock, settings or AT_ONCE, preferences, roster, wake)
+        self.rooms = RoomManager(
+            self.store,
+            self.bus,
+            self.clock,
+            settings or AT_ONCE,
+            preferences,
+            roster,
+            wake,
+            guest_answered=self._guest_answered,
+        )
         alone = LimitsAlone(self.clock.seconds)
         self.ice = IceServers(turn, TurnSecret(turn.secret), limits, alone, self.clock.seconds)
         self.signaling = SignalingFactory(
@@ -298,6 +307,10 @@ class World:
     def _guest(self, token: str, site: str | None) -> GuestLink:
         assert self.guests is not None
         return self.guests.link(token, site)
+
+    def _guest_answered(self, phone: str) -> None:
+        assert self.guests is not None
+        self.guests.answered(phone)
 
     def guest(self, token: str) -> Device:
         """Connect a guest with its token."""

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.guests import Guests, GuestTokens
+from callnet.calls.session_v2 import LONGEST_FRAME
 from callnet.config.schema import LimitSettings
 from callnet.errors import Unavailable
 from callnet.frames.base import MESSAGE_BYTES
@@ -26,6 +27,9 @@ RING_TIME: Final = 45
 SECRET: Final = "s" * 32
 NOBODYS: Final = "x" * 22
 """The secret of no link."""
+
+
+BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 class GuestCase(PeopleCase):
@@ -175,7 +179,8 @@ class EnterTests(GuestCase):
 
     def test_names(self) -> None:
         """A name has something that is seen, and nothing that hides."""
-        for name in ("", " ", "*", "x" * 51, "a\u202eb", "a\nb", 5):
+        hidden = ("\u200d\u200d", "\u0301", "a\u2028b", "a\u2029b", "a\ue000", "a\u0378", *map("a{}".format, BLANK))
+        for name in ("", " ", "*", "x" * 51, "a\u202eb", "a\nb", 5, *hidden):
             self.assertEqual(2, self.post(ENTER, secret=NOBODYS, name=name)["errorCode"], name)
         for name in (" Eve ", "\u0915\u094d\u200d\u0937", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "x" * 50):
             self.assertEqual(0, self.post(ENTER, secret=NOBODYS, name=name)["errorCode"], name)
@@ -190,6 +195,17 @@ class EnterTests(GuestCase):
             self.assertEqual(401, self.world.ask(f"/socket.io/guest?token={wrong}").status, wrong)
         extended = self.world.ask("/socket.io/guest?token=x", {"Sec-WebSocket-Protocol": "callnet.v2"})
         self.assertEqual(4401, extended.close_code)
+
+    def test_two_at_once(self) -> None:
+        """Two who come by one link cannot tell from each other whether it is good."""
+        for secret in (None, NOBODYS):
+            first, second = self.guest(secret), self.guest(secret)
+            for guest in (first, second):
+                guest.say("ring")
+                self.assertEqual([], guest.heard())
+            self.world.advance(RING_TIME + 1)
+            told = [[{"type": "call_failed", "reason": "no_answer"}]] * 2
+            self.assertEqual(told, [first.heard(), second.heard()])
 
     def test_expires(self) -> None:
         """A token is good for a day."""
@@ -235,7 +251,7 @@ class CallTests(GuestCase):
         [link] = self.links()
         self.assertEqual(None, link["calls_left"])
         self.assertIsNotNone(link["last_used_at"])
-        self.assertEqual(1, self.fixture.guests.counts["answered"])
+        self.assertEqual(1, self.world.rooms.counts.of_guests["answered"])
 
     def test_hangs_up(self) -> None:
         """A guest cancels, and hangs up."""
@@ -259,7 +275,7 @@ class CallTests(GuestCase):
         self.answer(self.tv, self.tv.hears(), "called_refuse")
         self.assertEqual({"type": "call_refuse", "reason": "refused"}, guest.hears())
         self.assertEqual("refused", self.history()[0]["outcome"])
-        self.assertEqual(1, self.fixture.guests.counts["refused"])
+        self.assertEqual(1, self.world.rooms.counts.of_guests["refused"])
 
     def test_comes_back(self) -> None:
         """A guest that has lost its connection is in its call again."""
@@ -281,6 +297,26 @@ class CallTests(GuestCase):
         """The type and state of what a guest heard."""
         return [(frame["type"], frame.get("state")) for frame in guest.heard()]
 
+    def test_idle(self) -> None:
+        """A guest that is in no call for a minute is cut off, whatever link it has; one in a call is not."""
+        for secret in (None, NOBODYS):
+            guest, other = self.guest(secret), self.guest(secret)
+            self.world.advance(30)
+            guest.say("ring")
+            self.world.advance(40)
+            self.assertEqual((None, 1001), (guest.close_code, other.close_code))
+            guest.say("calling_hangup")
+            self.world.advance(50)
+            self.assertIsNone(guest.close_code)
+            self.world.advance(16)
+            self.assertEqual(1001, guest.close_code)
+        self.tv.heard(), self.pad.heard()
+        guest = self.guest()
+        guest.say("ring")
+        self.answer(self.tv, self.tv.hears())
+        self.world.advance(100)
+        self.assertIsNone(guest.close_code)
+
     def test_frames(self) -> None:
         """A guest says little else."""
         guest = self.guest()
@@ -292,6 +328,14 @@ class CallTests(GuestCase):
         for _ in range(21):
             guest.say("call")
         self.assertEqual(4400, guest.close_code)
+
+    def test_long_frame(self) -> None:
+        """A guest sends no signals, and so no longer frames than a base device does."""
+        for longer, code in ((0, None), (1, 1009)):
+            guest = self.guest()
+            ping = b'{"type":"ping"}'
+            guest.say_raw(ping.ljust(LONGEST_FRAME + longer))
+            self.assertEqual(code, guest.close_code)
 
     def test_cannot_be_called(self) -> None:
         """Nobody calls a guest."""
@@ -383,6 +427,22 @@ class NobodyTests(GuestCase):
         self.assertEqual(0, self.links()[0]["calls_left"])
         self.assertFalse(self.rings())
 
+    def test_calls_left_away(self) -> None:
+        """A call counts as well whose guest is away when it is answered; once, though it is told when it is back."""
+        self.change(calls_left=1)
+        token = self.ask(ENTER, secret=self.link["secret"], name="Eve")["guest_token"]
+        guest = self.world.guest(token)
+        guest.say("ring")
+        guest.leave()
+        self.answer(self.tv, self.tv.hears())
+        self.assertEqual(0, self.links()[0]["calls_left"])
+        guest = self.world.guest(token)
+        self.assertEqual(["welcome", "call_success"], [frame["type"] for frame in guest.heard()])
+        guest.say("calling_hangup")
+        self.assertEqual(1, self.world.rooms.counts.of_guests["answered"])
+        self.tv.heard(), self.pad.heard()
+        self.assertFalse(self.rings())
+
     def test_nobody_there(self) -> None:
         """Nobody is at home: the owner sees a missed call."""
         self.tv.leave()
@@ -396,17 +456,24 @@ class NobodyTests(GuestCase):
         self.ask("/calls/delete", room_id=row["room_id"])
         self.assertEqual([], self.history())
 
+    def come(self) -> Device:
+        """A guest with the link, whom the account service did not see."""
+        guest = self.world.guest(self.fixture.guests.enter(self.link["secret"], "Eve").guest_token)
+        guest.heard()
+        return guest
+
     def test_limit(self) -> None:
         """Too many calls by a link ring nobody, and leave nothing."""
+        self.allow(from_an_address=0)
         for _ in range(LimitSettings().guest_calls_an_hour_of_a_link):
-            guest = self.guest()
+            guest = self.come()
             guest.say("ring")
             self.assertEqual("called", self.tv.heard()[-1]["type"])
             guest.say("calling_hangup")
             guest.leave()
         before = len(self.history())
         self.pad.heard(), self.tv.heard()
-        guest = self.guest()
+        guest = self.come()
         guest.say("ring")
         self.world.advance(RING_TIME + 1)
         self.assertEqual({"type": "call_failed", "reason": "no_answer"}, guest.hears())
@@ -414,11 +481,46 @@ class NobodyTests(GuestCase):
         self.assertEqual(before, len(self.history()))
         self.assertEqual(1, self.fixture.guests.not_rung["limit"])
 
+    def allow(self, from_an_address: int) -> None:
+        """Let so many calls come from an address in an hour."""
+        self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
+        self.fixture.guest_limits.changed()
+
+    def test_limit_of_an_address(self) -> None:
+        """Too many calls from one address are told so, whatever they show, and no link is looked up for them."""
+        for _ in range(LimitSettings().guest_calls_an_hour_from_an_address):
+            guest = self.come()
+            guest.say("ring")
+            guest.say("calling_hangup")
+            guest.leave()
+        away = SqlLinks(self.database, lambda *_, **__: fail(Unavailable()))
+        guests = Guests(away, GuestTokens(self.fixture.tokens), self.world.clock.seconds, self.fixture.guest_limits)
+        self.world.guests = guests
+        self.tv.heard()
+        for secret in (self.link["secret"], NOBODYS):
+            guest = self.world.guest(guests.enter(secret, "Eve").guest_token)
+            guest.heard()
+            guest.say("ring")
+            self.assertEqual({"type": "call_failed", "reason": "rate_limited"}, guest.hears())
+        self.assertEqual([], self.tv.heard())
+
+    def test_one_call(self) -> None:
+        """A guest that rings while its call rings keeps nobody else out."""
+        guest = self.come()
+        for _ in range(LimitSettings().guest_calls_an_hour_from_an_address + 5):
+            guest.say("ring")
+        guest.say("calling_hangup")
+        self.tv.heard()
+        other = self.come()
+        other.say("ring")
+        self.assertEqual("called", self.tv.hears()["type"])
+        self.assertEqual({"link": 0, "limit": 0}, self.fixture.guests.not_rung)
+
     def test_database_away(self) -> None:
         """While the database is away no link rings, good or not, and both are told the same."""
         tokens = self.fixture.tokens
         away = SqlLinks(self.database, lambda *_, **__: fail(Unavailable()))
-        self.world.guests = Guests(away, GuestTokens(tokens), tokens.now, self.fixture.guest_limits.may_ring)
+        self.world.guests = Guests(away, GuestTokens(tokens), tokens.now, self.fixture.guest_limits)
         for secret in (None, NOBODYS):
             guest = self.guest(secret)
             guest.say("ring")
@@ -429,12 +531,12 @@ class FamilyFirstTests(GuestCase):
     """Callers that are no guests go first."""
 
     def test_makes_way(self) -> None:
-        """Somebody else's call takes the devices that ring for a guest; another guest waits."""
+        """Somebody else's call takes the devices that ring for a guest; another guest's call rings nobody."""
         guest, another = self.guest(), self.guest()
         guest.say("ring")
         room = self.tv.hears()["room_id"]
         another.say("ring")
-        self.assertEqual({"type": "call_failed", "reason": "busy"}, another.hears())
+        self.assertEqual([], another.heard())
         self.assertEqual({}, self.calls(self.ann, TV._replace(device_id="*")))
         over, called = self.tv.heard()
         self.assertEqual((room, "replaced"), (over["room_id"], over["reason"]))
@@ -443,8 +545,11 @@ class FamilyFirstTests(GuestCase):
         self.answer(self.tv, called)
         self.assertEqual("call_success", self.ann.hears()["type"])
         self.assertEqual([], guest.heard())
+        another.say("calling_hangup")
+        guest.say("calling_hangup")
+        self.pad.heard()
         another.say("ring")
-        self.assertEqual("called", self.pad.heard()[-1]["type"])
+        self.assertEqual("called", self.pad.hears()["type"])
 
 
 class ChangedTests(GuestCase):
