@@ -2,7 +2,7 @@
 
 **Guests.** Those with a good link are answered, refused, busy or not answered, as the owner's devices do; some links
 are of owners who are away, or have quiet hours. The others' links are switched off, removed, expired, out of hours,
-used up or wrong. These ring nobody: no device, history or webhook knows their names. All whom nobody answers are sent
+used up or wrong. These ring nobody: no device, history or webhook knows their names. All that nobody answers are sent
 the same bytes in the same order, and as fast: of each kind it is counted how often one of it waited for longer than one
 of the others (Mann and Whitney's U, which is how well somebody guesses the kind by the time), for each kind of answer.
 Nothing that a guest is sent names the owner, nor a room or ICE servers before the accept. On one process, and on two
@@ -159,7 +159,7 @@ class Stage:
         for house in self._houses:
             house.end()
         total = sum((house.counts for house in self._houses), Counter[str]())
-        self.counts |= {f"{self._name}: {what}": number for what, number in sorted(total.items())}
+        self.counts.update((f"{self._name}: {what}", number) for what, number in sorted(total.items()))
         return [f"{self._name}: {problem}" for problem in self._problems]
 
     def _drawn(self) -> Sequence[tuple[int, str]]:
@@ -199,7 +199,7 @@ class Stage:
 
     def _compare_bytes(self) -> None:
         seen = Counter(visitor.transcript() for kind in ALIKE for visitor in self._visitors[kind])
-        self.counts[f"{self._name}: different transcripts of guests whom nobody answered"] = len(seen)
+        self.counts[f"{self._name}: different transcripts of guests that nobody answered"] = len(seen)
         if len(seen) > 1:
             usual = seen.most_common(1)[0][0]
             for kind in ALIKE:
@@ -274,8 +274,8 @@ class Stage:
 
 
 def slower(own: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
-    """How often one of the first is more than one of the others, from 0 to 1; and how many standard deviations this is
-    off a half (Mann and Whitney's U).
+    """The share of pairs in which one of the first is more than one of the others; and by how many standard deviations
+    this is off a half (Mann and Whitney's U).
     """
     ranked = sorted([(took, 1) for took in own] + [(took, 0) for took in others])
     ranks = sum(rank for rank, (_, is_own) in enumerate(ranked, 1) if is_own)

@@ -23,9 +23,9 @@ _ICE: Final = (b"turn:", b"stun:", b"ice_servers", b"username", b"credential")
 """Words of ICE servers."""
 
 ANSWERED: Final = ("answered", "refused", "busy")
-"""Guests with a good link whom somebody answers."""
+"""Guests with a good link that somebody answers."""
 AWAY: Final = ("not answered", "away", "quiet")
-"""Guests with a good link whom nobody answers: the devices ring, none is there, or the phone has quiet hours."""
+"""Guests with a good link that nobody answers: the devices ring, none is there, or the phone has quiet hours."""
 BAD: Final = ("switched off", "removed", "expired", "out of hours", "used up", "wrong")
 """Guests with a link that does not ring."""
 ALIKE: Final = (*AWAY, *BAD)
