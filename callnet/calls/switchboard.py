@@ -36,7 +36,7 @@ _TRIES: Final = 20
 _LOOK_EVERY: Final = 0.25
 """Seconds between two queries for due records."""
 _OTHERS_LATER: Final = 2.0
-"""Seconds by which a node lets that of a guest end its call first."""
+"""Seconds for which other nodes leave the end of a guest's call to its own node."""
 _AT_ONCE: Final = 50
 """The maximum number processed in one turn of the reactor: after a power cut thousands are due together."""
 
@@ -225,18 +225,14 @@ def _hand_over(result: Deferred[T], work: Callable[..., Coroutine[Any, Any, T]],
 class Deadlines:
     """Processes due records.
 
-    Any node that knows a call ends it, the first one that looks. A guest's own node does so alone: by the time the guest
-    would see whether its call rings devices of other nodes.
+    Of all nodes that know a call the first one that looks ends it. The call of a guest is left to the guest's own node:
+    by the time the guest would see whether devices of other nodes ring.
 
     :param devices: those of this node.
     """
 
     def __init__(
-        self,
-        store: ICallStore,
-        decisions: Transactions,
-        clock: IReactorTime,
-        devices: Container[DeviceAddress],
+        self, store: ICallStore, decisions: Transactions, clock: IReactorTime, devices: Container[DeviceAddress]
     ) -> None:
         self._store = store
         self._devices = devices
