@@ -232,7 +232,7 @@ class Stage:
     def _look_at_devices(self) -> None:
         known = self._names(RUNG) | {"Guest first"}
         for house in self._houses:
-            for device in (*house.devices, *house.sleepers):
+            for device in (*house.devices, *house.ringers, *house.sleepers):
                 for frame in device.heard:
                     name = frame.get("from_device_id", "")
                     is_wrong = frame["type"] == "called" and name.startswith("Guest") and name not in known

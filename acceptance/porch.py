@@ -88,7 +88,8 @@ class Owner:
 
 
 class House:
-    """An owner at home with two devices, one whose devices are off, one with quiet hours, and two friends.
+    """An owner at home with two devices, one who does not answer, one whose devices are off, one with quiet hours, and
+    two friends.
 
     :param problems: it adds what goes wrong, in words.
     """
@@ -97,18 +98,20 @@ class House:
         self._doors = doors
         self._random = random
         self._problems = problems
-        self._phones = [f"13{kind}{number:08}" for kind in range(4, 9)]
+        self._phones = [f"13{kind}{number:08}" for kind in range(4, 10)]
         self._door = asyncio.Lock()
+        self._idle_door = asyncio.Lock()
         self._secrets: dict[str, str] = {}
         self.at_home: Final = Owner(doors, self._phones[0])
         self.away: Final = Owner(doors, self._phones[1])
         self.quiet: Final = Owner(doors, self._phones[2])
+        self.idle: Final = Owner(doors, self._phones[5])
         self.counts: Final[Counter[str]] = Counter()
 
     @property
     def owners(self) -> Sequence[Owner]:
         """Those who have links."""
-        return self.at_home, self.away, self.quiet
+        return self.at_home, self.away, self.quiet, self.idle
 
     async def begin(self) -> None:
         """Have all devices there, and make the links."""
@@ -117,7 +120,9 @@ class House:
         await self.quiet.ask("/account/settings", do_not_disturb=_span(0))
         self.devices = [await self._connect(self._phones[0], f"set-{number}") for number in range(2)]
         self.sleepers = [await self._connect(self._phones[2], "set-2")]
-        self._friends = [await self._connect(phone, "set-3") for phone in self._phones[3:]]
+        self._friends = [await self._connect(phone, "set-3") for phone in self._phones[3:5]]
+        self.ringers = [await self._connect(self._phones[5], f"set-{number}") for number in range(2)]
+        self._secrets["not answered"] = (await self.idle.make("Door"))["secret"]
         self._secrets["away"] = (await self.away.make("Door"))["secret"]
         self._secrets["quiet"] = (await self.quiet.make("Door"))["secret"]
         owner = self.at_home
@@ -141,7 +146,7 @@ class House:
 
     def end(self) -> None:
         """Be gone."""
-        for device in (*self.devices, *self.sleepers, *self._friends):
+        for device in (*self.devices, *self.sleepers, *self.ringers, *self._friends):
             device.drop()
 
     async def take(self, kind: str, number: int, slots: asyncio.Semaphore, spread: float) -> Visitor:
@@ -155,14 +160,18 @@ class House:
         if kind == "wrong":
             secret = secrets.token_urlsafe(16)
         visitor = Visitor(doors, secret, f"Guest {number:05}")
-        if kind in (*ANSWERED, "not answered"):
-            async with self._door, slots:
-                await asyncio.sleep(self._random.uniform(0.0, spread))
-                await self._welcome(kind, visitor)
-        else:
-            async with slots:
-                await asyncio.sleep(self._random.uniform(0.0, spread))
-                await visitor.arrive()
+        async with slots:  # in the order in which they were drawn: the machine has more to do at some times
+            await asyncio.sleep(self._random.uniform(0.0, spread))
+            if kind in ANSWERED:
+                async with self._door:
+                    await self._welcome(kind, visitor)
+            elif kind == "not answered":
+                async with self._idle_door:
+                    await self._ring(kind, visitor)
+                    for device in self.ringers:
+                        await self._called(device, visitor)
+                        await device.until("calling_be_hangup")
+            else:
                 await self._ring(kind, visitor)
         self.counts[kind] += 1
         return visitor
@@ -174,16 +183,12 @@ class House:
             await self._answer(visitor)
         elif kind == "refused":
             await self._refuse(visitor)
-        elif kind == "busy":
-            await self._be_busy(visitor)
         else:
-            await self._ring(kind, visitor)
-            for device in self.devices:
-                await self._called(device, visitor)
-                await device.until("calling_be_hangup")
+            await self._be_busy(visitor)
 
     async def _ring(self, kind: str, visitor: Visitor) -> None:
-        """Ring until nobody has answered, say what one might say besides, and leave."""
+        """Come, ring until nobody has answered, say what one might say besides, and leave."""
+        await visitor.arrive()
         ringing = asyncio.ensure_future(visitor.rings())
         await asyncio.sleep(0)
         for frame in ("ring", "ping", "ring"):
