@@ -10,6 +10,7 @@ and waits for the end or leaves without a word; then another one comes, as fast 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sqlite3
 import sys
@@ -212,10 +213,13 @@ class Trial:
         before = await family.call(every / 2, self._calls)
         census, metrics, rows = self._daemon.census(), await self._metrics(), self._rows()
         flood = await Flood.begin(Plan(*self._ports, secret, CROWD, self._seconds, self._seed))
+        began, used = time.monotonic(), self._cpu()
         during = list(await family.call(every, self._calls // 2))
         half = self._daemon.memory()
         during += await family.call(every, self._calls - self._calls // 2)
         grown = self._daemon.memory() - half
+        share = (self._cpu() - used) / (time.monotonic() - began)
+        self.counts["processors that the daemon had while friends called"] = round(share, 2)
         came = await flood.end()
         await asyncio.sleep(RING_TIME + 1.0)
         after = await self._metrics()
@@ -270,6 +274,11 @@ class Trial:
         most = 2 * (LimitSettings().guest_calls_an_hour_of_a_link + self._calls) + 10
         self.counts["rows that tables have grown by"] = dict(grown)
         self.misses.extend(f"the table {name} grew by {rows}" for name, rows in grown.items() if rows > most)
+
+    def _cpu(self) -> float:
+        """Seconds that the daemon has used of a processor."""
+        fields = Path(f"/proc/{self._daemon.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _rows(self) -> Counter[str]:
         """The number of rows of each table."""
