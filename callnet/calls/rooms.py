@@ -92,13 +92,13 @@ class RoomManager:
         """The calls that this node knows (:meth:`callnet.calls.ports.ICallStore.known`). It is live."""
         self._retries = Retries(clock, self._settle_again)
         self._unknown = OrphanHangups(self._retries, self._transactions.reply_to)
-        self._deadlines = Deadlines(store, self._transactions, clock)
         self._queue = PerKeyQueue()
         self.in_turn: Final = self._queue.run
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
         self.submit: Final = self._queue.submit
         """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
+        self._deadlines = Deadlines(store, self._transactions, clock, self._devices)
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(
             store, self._transactions, preferences, settings, self._retries.pause, wake

@@ -7,7 +7,7 @@ If everything for an event is at hand it runs to completion, without a Deferred.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
@@ -24,7 +24,7 @@ from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Re
 from callnet.calls.rules import Decision, decide
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, is_guest
 from callnet.util.deferreds import Ready, begin, logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer, pause
@@ -35,6 +35,8 @@ _TRIES: Final = 20
 """The number of attempts of a decision when other commits come first."""
 _LOOK_EVERY: Final = 0.25
 """Seconds between two queries for due records."""
+_OTHERS_LATER: Final = 2.0
+"""Seconds for which other nodes leave the end of a guest's call to its own node."""
 _AT_ONCE: Final = 50
 """The maximum number processed in one turn of the reactor: after a power cut thousands are due together."""
 
@@ -221,10 +223,19 @@ def _hand_over(result: Deferred[T], work: Callable[..., Coroutine[Any, Any, T]],
 
 
 class Deadlines:
-    """Processes due records."""
+    """Processes due records.
 
-    def __init__(self, store: ICallStore, decisions: Transactions, clock: IReactorTime) -> None:
+    Of all nodes that know a call the first one that looks ends it. The call of a guest is left to the guest's own node:
+    by the time the guest would see whether devices of other nodes ring.
+
+    :param devices: those of this node.
+    """
+
+    def __init__(
+        self, store: ICallStore, decisions: Transactions, clock: IReactorTime, devices: Container[DeviceAddress]
+    ) -> None:
         self._store = store
+        self._devices = devices
         self._transactions = decisions
         self._clock = clock
         self._timer = EarliestTimer(clock, self._look)
@@ -244,12 +255,17 @@ class Deadlines:
         looked.addCallback(lambda _: self.start())
 
     async def _act_on_due(self) -> None:
-        due = iter(await self._store.due(self._store.now()))
+        due = filter(self._is_for_us, await self._store.due(self._store.now()))
         while not self._stopped and (some := list(islice(due, _AT_ONCE))):
             acts = (self._transactions.reply_to(_due_event(record)) for record in some)
             await DeferredList([Deferred.fromCoroutine(act).addErrback(_log_due) for act in acts])
             if len(some) == _AT_ONCE:
                 await pause(self._clock, 0)
+
+    def _is_for_us(self, record: DeviceRecord | CallRecord | SeatsRecord) -> bool:
+        if not isinstance(record, CallRecord) or record.due is None or not is_guest(record.caller.phone):
+            return True
+        return record.caller in self._devices or record.due + _OTHERS_LATER <= self._store.now()
 
 
 def _due_event(record: DeviceRecord | CallRecord | SeatsRecord) -> events.Event:

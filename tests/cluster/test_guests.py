@@ -75,6 +75,21 @@ class GuestsTests(SimulatedCase):
         self.assertEqual(2, sum(counts))
         self.assertEqual([], tv.told)
 
+    async def test_ends_with_others(self) -> None:
+        """A guest whose call rings a device of another node is told the end when one that rings nobody is."""
+        there = await self.start()
+        await self.pass_time(0.1)  # they look for due calls at other moments
+        here = await self.start()
+        await self.phone(TV, here)
+        for number in range(3):
+            await self.pass_time(0.08 * number)
+            guests = [await self.guest(there, owner) for owner in (TV.phone, None)]
+            for guest in guests:
+                guest.says(type="ring")
+            while not any("call_failed:no_answer" in guest.told for guest in guests):
+                await self.pass_time(0.02)
+            self.assertEqual([["welcome", "call_failed:no_answer"]] * 2, [guest.told for guest in guests])
+
     async def test_makes_way(self) -> None:
         """A call from another node takes the device that rings for a guest, who is not told."""
         here, there = await self.start(), await self.start()

@@ -293,6 +293,19 @@ class CallTests(GuestCase):
         self.world.advance(31)
         self.assertEqual("connection_lost", guest.hears()["reason"])
 
+    def test_again(self) -> None:
+        """A guest that rings while it rings counts once, and does not use up the calls of its link."""
+        guest = self.guest()
+        for _ in range(5):
+            guest.say("ring")
+        guest.say("calling_hangup")
+        guest.say("ring")
+        self.assertEqual(["called", "calling_be_hangup", "called"], [frame["type"] for frame in self.tv.heard()])
+        bad = self.guest(NOBODYS)
+        for _ in range(5):
+            bad.say("ring")
+        self.assertEqual({"link": 1, "limit": 0}, self.fixture.guests.not_rung)
+
     def brief(self, guest: Device) -> list[tuple[str, str | None]]:
         """The type and state of what a guest heard."""
         return [(frame["type"], frame.get("state")) for frame in guest.heard()]
