@@ -72,6 +72,8 @@ class GuestTests(GuestCase):
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(Camera.RED))
             alice.log_in(*self.alice)
+            alice.await_that("!document.querySelector('#who-contacts').disabled")  # the settings have been read
+            alice.await_that("!document.querySelector('#ringing-links').hidden")  # and so have the links
             alice.await_that("document.activeElement.id === 'add-phone'")
             press_until(alice, "ArrowDown", "document.activeElement.matches('button')")
             press_until(alice, "ArrowLeft", "document.activeElement.matches('.part')")
