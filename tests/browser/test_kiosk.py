@@ -6,7 +6,7 @@ import base64
 import re
 from typing import Final
 
-from playwright.sync_api import BrowserContext, Route
+from playwright.sync_api import BrowserContext, Error, Route
 from twisted.internet.defer import Deferred
 
 from callnet.model import DeviceAddress
@@ -391,6 +391,86 @@ class ComesBackTests(KioskCase):
             television.page.evaluate("() => { window.stays = true; sockets.forEach((socket) => socket.close()); }")
             television.await_that("sockets.length > 1 && document.body.dataset.link === 'online'")
             self.assertTrue(television.page.evaluate("window.stays"))  # for now: nodes of two releases may alternate
+
+        return self.play(story)
+
+
+class WithoutSiteTests(OwnDaemonCase):
+    """A television that is switched on before there is a network, or a site."""
+
+    def at_home(self, stage: Stage) -> tuple[BrowserContext, PhoneVisitor]:
+        """The television, once its worker is there."""
+        profile = stage.profile(stage.browser(None))
+        television = tab(stage, profile)
+        television.log_in(*MOTHER)
+        set_up(television, TV, pin=PIN, presses=("kiosk",))
+        television.await_scene("kiosk", "online")
+        television.page.evaluate("async () => { await navigator.serviceWorker.ready; }")
+        return profile, television
+
+    def test_power_cut(self) -> Deferred[None]:
+        """It waits for the site, in the language of the phone, and is the kiosk as soon as the site answers."""
+
+        def story(stage: Stage) -> None:
+            profile, television = self.at_home(stage)
+            television.switch_language("de")
+            television.page.close()
+            in_reactor(self.daemon.stop)
+            television = tab(stage, profile)
+            television.open()
+            television.page.wait_for_selector("p:text-is('Keine Verbindung. Neuer Versuch …')")
+            self.assertEqual("de", television.page.get_attribute("html", "lang"))
+            television.page.wait_for_event("domcontentloaded")  # it tries by itself
+            television.page.wait_for_selector("p:has-text('Keine Verbindung')")
+            in_reactor(self.daemon.start)
+            television.await_scene("kiosk", "online")
+            television.forgive("503", "ERR_CONNECTION_REFUSED")
+
+        return self.play(story)
+
+    def test_out_of_the_way(self) -> Deferred[None]:
+        """It keeps no page, and answers nothing else in the place of the site."""
+
+        def story(stage: Stage) -> None:
+            _, television = self.at_home(stage)
+            television.page.reload()
+            television.await_scene("kiosk", "online")
+            television.await_that("navigator.serviceWorker.controller !== null")
+            in_reactor(self.daemon.stop)
+            for path in ("/", "/static/index.html", "/account/settings"):
+                failed = "(path) => fetch(path, { cache: 'no-store' }).then(() => '', (error) => error.name)"
+                self.assertEqual("TypeError", television.page.evaluate(failed, path))
+            with self.assertRaises(Error):
+                television.page.goto(f"{stage.site_url}/static/index.html")
+            in_reactor(self.daemon.start)
+            television.open()
+            television.await_scene("kiosk", "online")
+            kept = (
+                "async () => (await Promise.all((await caches.keys()).map(async (place) =>"
+                " (await (await caches.open(place)).keys()).map(({ url }) => new URL(url).pathname)))).flat()"
+            )
+            self.assertEqual(["/words"], television.page.evaluate(kept))
+            television.complaints.clear()  # the browser reports each try
+
+        return self.play(story)
+
+    def test_half_a_page(self) -> Deferred[None]:
+        """A page of which a part did not come is loaded again."""
+
+        def story(stage: Stage) -> None:
+            profile, television = self.at_home(stage)
+            for part in ("**/start.js", "**/bundle.js", "**/words/*.json"):
+                profile.route(part, lambda route: route.abort())
+                television.page.reload()
+                profile.unroute(part)
+                (worker,) = profile.service_workers
+                self.assertNotEqual("kiosk", television.shown)
+                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
+                television.await_scene("kiosk", "online")
+                television.page.evaluate("window.stays = true")
+                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
+                self.assertTrue(television.page.evaluate("window.stays"))
+            television.complaints.clear()  # of what did not come
 
         return self.play(story)
 
