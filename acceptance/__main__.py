@@ -43,6 +43,7 @@ from acceptance import (
     stale_answers,
     storm,
     streams,
+    television,
     tls,
     walk,
 )
@@ -74,6 +75,7 @@ MODULES = (
     page,
     walk,
     page_repairs,
+    television,
     nat,
     scale,
     faults,
