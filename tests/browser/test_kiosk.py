@@ -46,6 +46,12 @@ _COUNT_LOCKS: Final = """
         return lock;
     };
 """
+_HOLD: Final = """() => {
+    const begin = window.setInterval;
+    window.isHeld = true;
+    window.setInterval = (work, time) => begin(() => window.isHeld || work(), time);
+}"""
+"""Has a countdown wait while it is looked at."""
 _IS_AWAKE: Final = "window.locks.some((lock) => !lock.released)"
 _BUTTONS: Final = """() => Array.from(document.querySelectorAll("button, a, input, select, textarea"))
     .filter((element) => element.offsetParent !== null).map((element) => element.dataset.key ?? element.id)"""
@@ -245,9 +251,18 @@ class InTheRoomTests(KioskCase):
 
     def test_remote_control(self) -> Deferred[None]:
         """OK calls the first person, and hangs up; arrows and OK enter the PIN."""
+        return self.remote_control("small television")
+
+    def test_remote_control_of_a_large_television(self) -> Deferred[None]:
+        """The same, where everything is three times as large."""
+        return self.remote_control("large television")
+
+    def remote_control(self, screen: str) -> Deferred[None]:
+        """Use everything that the kiosk has with arrows and OK alone."""
 
         def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
+            profile = stage.profile(stage.browser(Camera.RED), size=TELEVISIONS[screen], whole_screen=True)
+            _, television = self.at_home(stage, tab(stage, profile))
             bob = self.bob_at_home(stage, television)
             self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
             television.wait(700)  # a key that was meant for what was there before calls nobody
@@ -503,6 +518,13 @@ class KioskScreenTests(OwnDaemonCase):
             television, friend = phone(stage, here), phone(stage, stage.browser(Camera.BLUE))
             photo = base64.b64decode(television.page.evaluate(PORTRAIT).partition(",")[2])
             television.log_in(*MOTHER)
+            for pin, scene in ((PIN, "kiosk"), (None, "home")):
+                desk = Account(service_of(self.daemon), MOTHER.phone, "desk", keep=lambda _: None)
+                in_reactor(lambda: desk.configure_device(TV, kiosk_pin=pin))  # noqa: B023  it is over at once
+                television.await_scene(scene)
+                if pin is not None:
+                    television.await_shown("kiosk-empty")
+                    photographer.take(television, "1 nobody yet")
             in_reactor(lambda: Deferred.fromCoroutine(self.provision(photo)))
             self.tour(photographer, television, friend)
             photographer.draw(here, "web-phone-kiosk-en-US-")
@@ -534,20 +556,15 @@ class KioskScreenTests(OwnDaemonCase):
         television.await_text("pin-problem", "Wrong")
         television.page.keyboard.type("04")
         photographer.take(television, "4 PIN")
+        for _ in range(5):
+            with television.page.expect_response("**/devices/unlock"):
+                television.page.keyboard.press("Enter")
+            television.await_that("document.querySelector('#pin-digits').value === ''")
+            television.page.keyboard.type("1234")
+        television.forgive("429")
+        photographer.take(television, "4 PIN, too many were wrong")
         television.press("pin-back")
-        friend.add_contact(MOTHER.phone, "")
-        friend.call(MOTHER.phone, TV)
-        television.await_scene("ringing")
-        if television.is_visible("auto"):
-            television.press("auto-stop")
-        photographer.take(television, "5 ringing")
-        television.press("accept")
-        television.await_connected(Camera.BLUE)
-        photographer.take(television, "6 call")
-        friend.hang_up()
-        television.await_scene("kiosk")
-        television.page.wait_for_selector("iframe", state="detached")
-        friend.await_scene("home")
+        self.calls(photographer, television, friend)
         friend.call(MOTHER.phone, TV)
         television.await_scene("ringing")
         friend.press("cancel")
@@ -560,3 +577,31 @@ class KioskScreenTests(OwnDaemonCase):
         television.await_shown("kiosk-link")
         photographer.take(television, "7 a missed call, quiet hours and no network", languages=["en"])
         television.forgive("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+
+    def calls(self, photographer: Photographer, television: PhoneVisitor, friend: PhoneVisitor) -> None:
+        """Have it call, and be called."""
+        television.page.click(f'[data-key="tile-{FAMILY[0][0]}"]')
+        television.await_scene("calling")
+        friend.await_scene("ringing")
+        photographer.take(television, "5 calling")
+        television.press("cancel")
+        friend.await_scene("home")
+        friend.add_contact(MOTHER.phone, "")
+        television.page.evaluate(_HOLD)
+        friend.call(MOTHER.phone, TV)
+        television.await_shown("auto")
+        photographer.take(television, "5 ringing, to be answered automatically")
+        television.press("auto-stop")
+        photographer.take(television, "5 ringing")
+        television.press("refuse")
+        friend.await_scene("home")
+        television.await_scene("kiosk")
+        television.page.evaluate("window.isHeld = false")
+        friend.call(MOTHER.phone, TV)
+        television.await_connected(Camera.BLUE)
+        television.await_shown("call-by-itself")
+        photographer.take(television, "6 call, answered automatically")
+        friend.hang_up()
+        television.await_scene("kiosk")
+        television.page.wait_for_selector("iframe", state="detached")
+        friend.await_scene("home")
