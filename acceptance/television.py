@@ -18,8 +18,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -48,8 +48,10 @@ COUNTED: Final = 10.0
 """Seconds of the countdown."""
 TICK: Final = 0.2
 """Seconds by which a countdown may seem shorter to the caller."""
-RINGS: Final = 13.0
+RINGS: Final = 11.5
 """Seconds for which the others let it ring."""
+ENDS_WITHIN: Final = 60.0
+"""Seconds in which a caller hears what became of a call."""
 ENDS: Final = "call_failed", "call_refuse", "calling_be_hangup"
 TRIES: Final = 10
 """Calls until the server knows the chosen callers."""
@@ -59,6 +61,7 @@ SETTLES: Final = 1.0
 """Seconds after which a television has heard of what happened to its connection."""
 OFF: Final = 0.2, 3.0
 AWAY: Final = 0.3, 40.0
+TALKS: Final = 0.0, 2.0
 SOON: Final = 0.2, 9.0
 """Seconds after which something goes wrong with a call."""
 ANSWERED_IN: Final = 0.999
@@ -79,8 +82,8 @@ class Plan(Struct, frozen=True):
     certificates: int
 
 
-FULL: Final = Plan(8, 30, 2000, 2000, 60, 200, 10, 8, 2)
-BRIEF: Final = Plan(3, 1, 3, 3, 2, 2, 0, 1, 1)
+FULL: Final = Plan(10, 30, 2000, 2000, 60, 200, 10, 8, 2)
+BRIEF: Final = Plan(4, 1, 2, 2, 2, 2, 0, 1, 1)
 
 
 class Site:
@@ -161,7 +164,8 @@ class Home:
         television = self.television
         await television.network.open()
         for phone in (self._chosen, *self._others):
-            (await self._connect(phone)).close()
+            async with self._caller(phone):
+                pass  # it has joined
         token = await self._claimed()
         await television.switch_on()
         await television.shows("login")
@@ -195,8 +199,13 @@ class Home:
             raise ValueError(f"{path} was refused with {answer['errorCode']}")
         return answer
 
-    async def _connect(self, phone: str) -> Device:
-        return await Device.connect(self._site.at, (phone, "phone"), 60)
+    @asynccontextmanager
+    async def _caller(self, phone: str) -> AsyncIterator[Device]:
+        caller = await Device.connect(self._site.at, (phone, "phone"), ENDS_WITHIN)
+        try:
+            yield caller
+        finally:
+            caller.close()
 
     # A day
 
@@ -222,38 +231,33 @@ class Home:
         self.counts["allowed calls answered"] += await self._allowed()
 
     async def _allowed(self) -> bool:
-        caller = await self._connect(self._chosen)
-        began = time.monotonic()
-        caller.call((self._phone, EVERY))
-        frame = await caller.until("call_success", *ENDS)
-        took = time.monotonic() - began
-        is_answered = bool(frame["type"] == "call_success")
-        if is_answered:
-            self.shortest = min(self.shortest, took)
+        async with self._caller(self._chosen) as caller:
+            began = time.monotonic()
+            caller.call((self._phone, EVERY))
+            frame = await caller.until("call_success", *ENDS)
+            if frame["type"] != "call_success":
+                self.counts[f"allowed calls that ended with {frame['type']} {frame.get('reason', '')}"] += 1
+                return False
+            self.shortest = min(self.shortest, time.monotonic() - began)
             await self.television.shows("call")
-            await asyncio.sleep(self._random.uniform(0, 2))
+            await asyncio.sleep(self._random.uniform(*TALKS))
             caller.say(**_end(self._phone, NAME, frame["room_id"]))
-        else:
-            print(f"an allowed call ended with {frame['type']} {frame.get('reason', '')}", flush=True)
-        caller.close()
-        return is_answered
+        return True
 
     async def others(self) -> None:
         """Somebody else calls, and must not be answered."""
         self.counts["calls of others"] += 1
-        caller = await self._connect(self._random.choice(self._others))
-        caller.call((self._phone, EVERY))
-        await self.television.shows("ringing")
-        try:
-            async with asyncio.timeout(RINGS):
-                frame = await caller.until("call_success", *ENDS)
-        except TimeoutError:
-            self.counts["calls of others that rang on"] += 1
-            caller.say(**_end(self._phone, EVERY))
-        else:
-            self.counts["calls of others answered"] += frame["type"] == "call_success"
-            self.misses.append(f"a call of somebody else: {frame['type']}")
-        caller.close()
+        async with self._caller(self._random.choice(self._others)) as caller:
+            caller.call((self._phone, EVERY))
+            await self.television.shows("ringing")
+            try:
+                async with asyncio.timeout(RINGS):
+                    frame = await caller.until("call_success", *ENDS)
+            except TimeoutError:
+                caller.say(**_end(self._phone, EVERY))
+                return
+        self.counts["calls of others answered"] += frame["type"] == "call_success"
+        self.misses.append(f"a call of somebody else ended with {frame['type']} {frame.get('reason', '')}")
 
     # What goes wrong
 
@@ -275,14 +279,13 @@ class Home:
         if self._random.random() < 0.5:
             await disturb()
             return
-        caller = await self._connect(self._chosen)
-        caller.call((self._phone, EVERY))
-        await asyncio.sleep(self._random.uniform(*SOON) + self._random.choice((0, COUNTED)))
         self.counts[f"{name} while a call rang, or in it"] += 1
-        await disturb()
-        heard = [frame for frame in caller.heard if frame["type"] == "call_success"]
-        caller.say(**(_end(self._phone, NAME, heard[0]["room_id"]) if heard else _end(self._phone, EVERY)))
-        caller.close()
+        async with self._caller(self._chosen) as caller:
+            caller.call((self._phone, EVERY))
+            await asyncio.sleep(self._random.uniform(*SOON) + self._random.choice((0, COUNTED)))
+            await disturb()
+            rooms = [frame["room_id"] for frame in caller.heard if frame["type"] == "call_success"]
+            caller.say(**(_end(self._phone, NAME, rooms[0]) if rooms else _end(self._phone, EVERY)))
 
     async def _cut_power(self) -> None:
         television = self.television

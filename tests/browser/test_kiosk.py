@@ -497,10 +497,9 @@ class KioskScreenTests(OwnDaemonCase):
     maxDiff = None
     settings = "calls.ring_time = 600\n"
 
-    async def provision(self, photo: bytes) -> None:
+    async def provision(self, me: Account, photo: bytes) -> None:
         """Add contacts, some with a photo, and have another device that is a kiosk already."""
         service = service_of(self.daemon)
-        me = Account(service, MOTHER.phone, "desk", keep=lambda _: None)
         for number, name in FAMILY:
             await log_in(service, number, TV)
             if int(number) % 2 == 0:
@@ -518,14 +517,13 @@ class KioskScreenTests(OwnDaemonCase):
             television, friend = phone(stage, here), phone(stage, stage.browser(Camera.BLUE))
             photo = base64.b64decode(television.page.evaluate(PORTRAIT).partition(",")[2])
             television.log_in(*MOTHER)
-            for pin, scene in ((PIN, "kiosk"), (None, "home")):
-                desk = Account(service_of(self.daemon), MOTHER.phone, "desk", keep=lambda _: None)
-                in_reactor(lambda: desk.configure_device(TV, kiosk_pin=pin))  # noqa: B023  it is over at once
-                television.await_scene(scene)
-                if pin is not None:
-                    television.await_shown("kiosk-empty")
-                    photographer.take(television, "1 nobody yet")
-            in_reactor(lambda: Deferred.fromCoroutine(self.provision(photo)))
+            desk = Account(service_of(self.daemon), MOTHER.phone, "desk", keep=lambda _: None)
+            in_reactor(lambda: desk.configure_device(TV, kiosk_pin=PIN))
+            television.await_shown("kiosk-empty")
+            photographer.take(television, "1 nobody yet")
+            in_reactor(lambda: desk.configure_device(TV, kiosk_pin=None))
+            television.await_scene("home")
+            in_reactor(lambda: Deferred.fromCoroutine(self.provision(desk, photo)))
             self.tour(photographer, television, friend)
             photographer.draw(here, "web-phone-kiosk-en-US-")
             self.assertEqual("\n".join(photographer.faults), "")

@@ -60,7 +60,7 @@ async function load(request) {
   const page = `<!doctype html><html lang="${lang}" dir="${dir}"><meta charset="utf-8"><title>${waiting}</title>
 <meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="${TRY_EVERY}">
 <style>html { height: 100%; display: grid; place-items: center; background: #171310; color: #f4ece2;
-font: max(1.2rem, 3vmin) system-ui, sans-serif; text-align: center; }</style>
+font: max(1.2rem, 5vmin) system-ui, sans-serif; text-align: center; }</style>
 <p>${waiting}</p><script>addEventListener("online", () => location.reload());</script>`;
   const headers = {
     "Content-Type": "text/html; charset=utf-8",
