@@ -554,6 +554,7 @@ class KioskScreenTests(OwnDaemonCase):
         television.await_text("pin-problem", "Wrong")
         television.page.keyboard.type("04")
         photographer.take(television, "4 PIN")
+        television.page.keyboard.type("12")
         for _ in range(5):
             with television.page.expect_response("**/devices/unlock"):
                 television.page.keyboard.press("Enter")
