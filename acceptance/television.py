@@ -114,7 +114,7 @@ class Site:
         return self.daemon.ports["account"], self.daemon.ports["signaling"]
 
     def set_clock(self, days: float) -> float:
-        """Set its clock ahead by so many days more. Returns the seconds by which it is ahead."""
+        """Advance its clock by days. Returns the seconds by which it is ahead now."""
         self._days += days
         set_clock(self._clock, self._days * DAY)
         return self._days * DAY
@@ -322,7 +322,7 @@ def _end(phone: str, device_id: str, room: str = "") -> dict[str, Any]:
 
 
 def dealt(plan: Plan, random: Random) -> Sequence[Sequence[Sequence[str]]]:
-    """What happens, by day and television."""
+    """The doings of each day, by television."""
     amounts = {
         "allowed": plan.allowed,
         "others": plan.others,

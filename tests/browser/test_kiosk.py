@@ -512,7 +512,8 @@ class KioskScreenTests(OwnDaemonCase):
         """Whatever the kiosk shows is whole and in view, or can be scrolled to, in each language on every screen."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, TELEVISIONS, languages=LANGUAGES)
+            columns = {"small television": 4, "large television": 4}
+            photographer = Photographer(faults, TELEVISIONS, languages=LANGUAGES, columns=columns)
             here = stage.browser(Camera.RED)
             television, friend = phone(stage, here), phone(stage, stage.browser(Camera.BLUE))
             photo = base64.b64decode(television.page.evaluate(PORTRAIT).partition(",")[2])
