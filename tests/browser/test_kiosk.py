@@ -576,6 +576,7 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.evaluate("sockets.forEach((socket) => socket.close())")
         television.await_shown("kiosk-link")
         photographer.take(television, "7 a missed call, quiet hours and no network", languages=["en"])
+        television.page.close()
         television.forgive("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
 
     def calls(self, photographer: Photographer, television: PhoneVisitor, friend: PhoneVisitor) -> None:
