@@ -46,6 +46,7 @@ from acceptance import (
     stale_answers,
     storm,
     streams,
+    television,
     tls,
     walk,
 )
@@ -80,6 +81,7 @@ MODULES = (
     page_repairs,
     closed,
     pairing,
+    television,
     nat,
     scale,
     faults,

@@ -18,6 +18,7 @@ SCREENS: Final = {"television": (1920, 1080), "laptop": (1366, 768), "phone": (3
 EXAMINED: Final = {"laptop", "phone"}
 """The screens on which axe-core looks; for it others are like one of them."""
 COLUMNS: Final = {"television": 4, "laptop": 4, "phone": 6}
+"""Of the contact sheets, by screen."""
 SCHEMES: Final[Sequence[Literal["dark", "light"]]] = ("dark", "light")
 """Pictures are taken in each, and axe-core looks at the colours of each."""
 
@@ -29,10 +30,11 @@ class Photographer:
     """Looks at a visitor's page on every screen, and takes its picture if ``CALLNET_SCREENS`` names a folder for that.
 
     :param faults: looks at the page before its picture is taken.
-    :param others: screens that are looked at, too, and have no contact sheet.
+    :param others: screens that are looked at, too.
     :param checks: look at it afterwards, and may change it for a moment.
     :param languages: the page is looked at in each, as ``<html lang>`` says it. The first one is the page's own: it is
         in the pictures, and axe-core looks at the colours of that alone, as they speak no language.
+    :param columns: of the contact sheets, by screen.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Photographer:
         others: Mapping[str, tuple[int, int]],
         checks: Sequence[Check] = (),
         languages: Sequence[str] = ("en",),
+        columns: Mapping[str, int] = COLUMNS,
     ) -> None:
         self._directory = os.environ.get("CALLNET_SCREENS", "")
-        self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in SCREENS if self._directory}
+        self._pictures: dict[str, dict[str, bytes]] = {screen: {} for screen in columns if self._directory}
         self.faults: list[str] = []
         self._look = faults
-        self._others = others
+        self._screens = {**SCREENS, **others}
+        self._columns = columns
         self._checks = checks
         self._languages = languages
 
@@ -70,7 +74,7 @@ class Photographer:
         shown = visitor.shown
         for language in languages or self._languages:
             visitor.switch_language(language)
-            for screen, (width, height) in {**SCREENS, **self._others}.items():
+            for screen, (width, height) in self._screens.items():
                 page.set_viewport_size({"width": width, "height": height})
                 page.mouse.move(width / 2, height / 3)  # so that the buttons do not step back
                 settle(page)
@@ -105,7 +109,7 @@ class Photographer:
     def draw(self, browser: Browser, prefix: str = "") -> None:
         """Write the contact sheets, if there are pictures; their names begin with ``prefix``."""
         for screen, pictures in self._pictures.items():
-            width, height = SCREENS[screen]
-            path = Path(self._directory, f"{prefix}{screen}-{width}x{height}.png")
+            width, height = self._screens[screen]
+            path = Path(self._directory, f"{prefix}{screen.replace(' ', '-')}-{width}x{height}.png")
             path.parent.mkdir(parents=True, exist_ok=True)
-            draw_sheet(browser, dict(sorted(pictures.items())), COLUMNS[screen], path)
+            draw_sheet(browser, dict(sorted(pictures.items())), self._columns[screen], path)

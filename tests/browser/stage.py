@@ -27,7 +27,7 @@ RATE: Final = 5
 BARS: Final = 120
 """Pixels of a screen's height that the browser has for itself."""
 
-_FLAGS: Final = (
+FLAGS: Final = (
     "--no-sandbox",  # which root does not have
     "--disable-dev-shm-usage",
     "--disable-gpu",
@@ -107,7 +107,7 @@ class Browsers:
 
     def start(self, camera: Camera | None, cameras: int, program: str = "", flags: Sequence[str] = ()) -> Browser:
         """Start Chromium, for a single user."""
-        given = [*_FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras},fps={RATE}", *flags]
+        given = [*FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras},fps={RATE}", *flags]
         if camera is not None:
             given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory, RATE)}")
         return self._playwright.chromium.launch(executable_path=program or self._program, args=given)

@@ -6,7 +6,7 @@ import base64
 import re
 from typing import Final
 
-from playwright.sync_api import BrowserContext, Request, Route
+from playwright.sync_api import BrowserContext, Error, Request, Route
 from twisted.internet.defer import Deferred
 
 from callnet.model import DeviceAddress
@@ -52,6 +52,12 @@ _LATER: Final = """(milliseconds) => {
     performance.now = () => now() + milliseconds;
 }"""
 """Lets the time of a page pass."""
+_HOLD: Final = """() => {
+    const begin = window.setInterval;
+    window.isHeld = true;
+    window.setInterval = (work, time) => begin(() => window.isHeld || work(), time);
+}"""
+"""Has a countdown wait while it is looked at."""
 _IS_AWAKE: Final = "window.locks.some((lock) => !lock.released)"
 _VERSION: Final = re.compile(r"/v-[0-9a-f]{16}/")
 _LOOK: Final = "async () => { await fetch('/'); }"
@@ -261,9 +267,18 @@ class InTheRoomTests(KioskCase):
 
     def test_remote_control(self) -> Deferred[None]:
         """OK calls the first person, and hangs up; arrows and OK enter the PIN."""
+        return self.remote_control("small television")
+
+    def test_remote_control_of_a_large_television(self) -> Deferred[None]:
+        """The same, where everything is three times as large."""
+        return self.remote_control("large television")
+
+    def remote_control(self, screen: str) -> Deferred[None]:
+        """Use everything that the kiosk has with arrows and OK alone."""
 
         def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
+            profile = stage.profile(stage.browser(Camera.RED), size=TELEVISIONS[screen], whole_screen=True)
+            _, television = self.at_home(stage, tab(stage, profile))
             bob = self.bob_at_home(stage, television)
             self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
             television.page.evaluate(_LATER, 700)  # a key that was meant for what was there before calls nobody
@@ -424,7 +439,6 @@ class ComesBackTests(KioskCase):
 
     def test_new_release(self) -> Deferred[None]:
         """Once it is connected again it takes a new release of the page, and is the same kiosk."""
-
         looks: list[bool] = []
         is_newer = False
 
@@ -459,6 +473,86 @@ class ComesBackTests(KioskCase):
         return self.play(story)
 
 
+class WithoutSiteTests(OwnDaemonCase):
+    """A television that is switched on before there is a network, or a site."""
+
+    def at_home(self, stage: Stage) -> tuple[BrowserContext, PhoneVisitor]:
+        """The television, once its worker is there."""
+        profile = stage.profile(stage.browser(None))
+        television = tab(stage, profile)
+        television.log_in(*MOTHER)
+        set_up(television, TV, pin=PIN, presses=("kiosk",))
+        television.await_scene("kiosk", "online")
+        television.page.evaluate("async () => { await navigator.serviceWorker.ready; }")
+        return profile, television
+
+    def test_power_cut(self) -> Deferred[None]:
+        """It waits for the site, in the language of the phone, and is the kiosk as soon as the site answers."""
+
+        def story(stage: Stage) -> None:
+            profile, television = self.at_home(stage)
+            television.switch_language("de")
+            television.page.close()
+            in_reactor(self.daemon.stop)
+            television = tab(stage, profile)
+            television.open()
+            television.page.wait_for_selector("p:text-is('Keine Verbindung. Neuer Versuch …')")
+            self.assertEqual("de", television.page.get_attribute("html", "lang"))
+            television.page.wait_for_event("domcontentloaded")  # it tries by itself
+            television.page.wait_for_selector("p:has-text('Keine Verbindung')")
+            in_reactor(self.daemon.start)
+            television.await_scene("kiosk", "online")
+            television.forgive("503", "ERR_CONNECTION_REFUSED")
+
+        return self.play(story)
+
+    def test_out_of_the_way(self) -> Deferred[None]:
+        """It keeps no page, and answers nothing else in the place of the site."""
+
+        def story(stage: Stage) -> None:
+            _, television = self.at_home(stage)
+            television.page.reload()
+            television.await_scene("kiosk", "online")
+            television.await_that("navigator.serviceWorker.controller !== null")
+            in_reactor(self.daemon.stop)
+            for path in ("/", "/static/index.html", "/account/settings"):
+                failed = "(path) => fetch(path, { cache: 'no-store' }).then(() => '', (error) => error.name)"
+                self.assertEqual("TypeError", television.page.evaluate(failed, path))
+            with self.assertRaises(Error):
+                television.page.goto(f"{stage.site_url}/static/index.html")
+            in_reactor(self.daemon.start)
+            television.open()
+            television.await_scene("kiosk", "online")
+            kept = (
+                "async () => (await Promise.all((await caches.keys()).map(async (place) =>"
+                " (await (await caches.open(place)).keys()).map(({ url }) => new URL(url).pathname)))).flat()"
+            )
+            self.assertEqual(["/words"], television.page.evaluate(kept))
+            television.complaints.clear()  # the browser reports each try
+
+        return self.play(story)
+
+    def test_half_a_page(self) -> Deferred[None]:
+        """A page of which a part did not come is loaded again."""
+
+        def story(stage: Stage) -> None:
+            profile, television = self.at_home(stage)
+            for part in ("**/start.js", "**/bundle.js", "**/words/*.json"):
+                profile.route(part, lambda route: route.abort())
+                television.page.reload()
+                profile.unroute(part)
+                (worker,) = profile.service_workers
+                self.assertNotEqual("kiosk", television.shown)
+                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
+                television.await_scene("kiosk", "online")
+                television.page.evaluate("window.stays = true")
+                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
+                self.assertTrue(television.page.evaluate("window.stays"))
+            television.complaints.clear()  # of what did not come
+
+        return self.play(story)
+
+
 class KioskScreenTests(OwnDaemonCase):
     """Appearance of the kiosk, and of the form that makes one."""
 
@@ -466,10 +560,9 @@ class KioskScreenTests(OwnDaemonCase):
     maxDiff = None
     settings = "calls.ring_time = 600\n"
 
-    async def provision(self, photo: bytes) -> None:
+    async def provision(self, me: Account, photo: bytes) -> None:
         """Add contacts, some with a photo, and have another device that is a kiosk already."""
         service = service_of(self.daemon)
-        me = Account(service, MOTHER.phone, "desk", keep=lambda _: None)
         for number, name in FAMILY:
             await log_in(service, number, TV)
             if int(number) % 2 == 0:
@@ -482,12 +575,19 @@ class KioskScreenTests(OwnDaemonCase):
         """Whatever the kiosk shows is whole and in view, or can be scrolled to, in each language on every screen."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, TELEVISIONS, languages=LANGUAGES)
+            columns = {"small television": 4, "large television": 4}
+            photographer = Photographer(faults, TELEVISIONS, languages=LANGUAGES, columns=columns)
             here = stage.browser(Camera.RED)
             television, friend = phone(stage, here), phone(stage, stage.browser(Camera.BLUE))
             photo = base64.b64decode(television.page.evaluate(PORTRAIT).partition(",")[2])
             television.log_in(*MOTHER)
-            in_reactor(lambda: Deferred.fromCoroutine(self.provision(photo)))
+            desk = Account(service_of(self.daemon), MOTHER.phone, "desk", keep=lambda _: None)
+            in_reactor(lambda: desk.configure_device(TV, kiosk_pin=PIN))
+            television.await_shown("kiosk-empty")
+            photographer.take(television, "1 nobody yet")
+            in_reactor(lambda: desk.configure_device(TV, kiosk_pin=None))
+            television.await_scene("home")
+            in_reactor(lambda: Deferred.fromCoroutine(self.provision(desk, photo)))
             self.tour(photographer, television, friend)
             photographer.draw(here, "web-phone-kiosk-en-US-")
             self.assertEqual("\n".join(photographer.faults), "")
@@ -518,20 +618,16 @@ class KioskScreenTests(OwnDaemonCase):
         television.await_text("pin-problem", "Wrong")
         television.page.keyboard.type("04")
         photographer.take(television, "4 PIN")
+        television.page.keyboard.type("12")
+        for _ in range(5):
+            with television.page.expect_response("**/devices/unlock"):
+                television.page.keyboard.press("Enter")
+            television.await_that("document.querySelector('#pin-digits').value === ''")
+            television.page.keyboard.type("1234")
+        television.forgive("429")
+        photographer.take(television, "4 PIN, too many were wrong")
         television.press("pin-back")
-        friend.add_contact(MOTHER.phone, "")
-        friend.call(MOTHER.phone, TV)
-        television.await_scene("ringing")
-        if television.is_visible("auto"):
-            television.press("auto-stop")
-        photographer.take(television, "5 ringing")
-        television.press("accept")
-        television.await_connected(Camera.BLUE)
-        photographer.take(television, "6 call")
-        friend.hang_up()
-        television.await_scene("kiosk")
-        television.page.wait_for_selector("iframe", state="detached")
-        friend.await_scene("home")
+        self.calls(photographer, television, friend)
         friend.call(MOTHER.phone, TV)
         television.await_scene("ringing")
         friend.press("cancel")
@@ -543,4 +639,33 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.evaluate("sockets.forEach((socket) => socket.close())")
         television.await_shown("kiosk-link")
         photographer.take(television, "7 a missed call, quiet hours and no network", languages=["en"])
+        television.page.close()
         television.forgive("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+
+    def calls(self, photographer: Photographer, television: PhoneVisitor, friend: PhoneVisitor) -> None:
+        """Have it call, and be called."""
+        television.page.click(f'[data-key="tile-{FAMILY[0][0]}"]')
+        television.await_scene("calling")
+        friend.await_scene("ringing")
+        photographer.take(television, "5 calling")
+        television.press("cancel")
+        friend.await_scene("home")
+        friend.add_contact(MOTHER.phone, "")
+        television.page.evaluate(_HOLD)
+        friend.call(MOTHER.phone, TV)
+        television.await_shown("auto")
+        photographer.take(television, "5 ringing, to be answered automatically")
+        television.press("auto-stop")
+        photographer.take(television, "5 ringing")
+        television.press("refuse")
+        friend.await_scene("home")
+        television.await_scene("kiosk")
+        television.page.evaluate("window.isHeld = false")
+        friend.call(MOTHER.phone, TV)
+        television.await_connected(Camera.BLUE)
+        television.await_shown("call-by-itself")
+        photographer.take(television, "6 call, answered automatically")
+        friend.hang_up()
+        television.await_scene("kiosk")
+        television.page.wait_for_selector("iframe", state="detached")
+        friend.await_scene("home")

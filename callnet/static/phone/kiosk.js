@@ -93,6 +93,7 @@ export class Kiosk {
     this.#ticking = isOn ? setInterval(() => this._tick(), SECOND) : null;
     this.#ticks = 0;
     this.#isOnline = false;
+    if (isOn) this.#phone.waking.waitForSite().catch(() => {}); // with the next start
   }
 
   _tick() {

@@ -299,8 +299,9 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-Promise.all([firstWords(), onAnswer(phone.notified)]).then(([words]) => {
+firstWords().then(async (words) => {
   speak(words);
+  await onAnswer(phone.notified); // now it has begun, as the worker sees it
   show();
   followArrows(() => view.main());
   window.addEventListener("storage", show);

@@ -121,8 +121,14 @@ export class Waking {
     await window.caches?.delete(PLACE);
   }
 
+  /** Have the worker wait for the site where that does not answer, as far as the browser has workers here. */
+  async waitForSite() {
+    await leave("/words", this.#words);
+    await navigator.serviceWorker?.register(WORKER, { updateViaCache: "none" });
+  }
+
   /** Let the worker speak with these words. */
-  async speak({ lang, accept, refuse, title, over, guest }) {
+  async speak({ lang, accept, refuse, title, over, guest, link }) {
     const name = "{name}";
     const { cancelled, answered_elsewhere, refused_elsewhere } = over.incoming;
     this.#words = {
@@ -134,8 +140,9 @@ export class Waking {
       answered_elsewhere: answered_elsewhere({ name }),
       refused_elsewhere: refused_elsewhere({ name }),
       actions: { accept, refuse },
+      waiting: link.offline,
     };
-    if (browser.get("rings") !== null) await leave("/words", this.#words);
+    if ((await navigator.serviceWorker?.getRegistration("/")) !== undefined) await leave("/words", this.#words);
   }
 
   /**
@@ -163,8 +170,7 @@ export class Waking {
   }
 
   async _register(account, turn) {
-    await leave("/words", this.#words);
-    await navigator.serviceWorker.register(WORKER, { updateViaCache: "none" });
+    await this.waitForSite();
     const { pushManager, active } = await navigator.serviceWorker.ready;
     active.postMessage({ event: "here", phone: account.phone, device_id: account.deviceId });
     let subscription = await pushManager.getSubscription();

@@ -1,6 +1,7 @@
 /**
- * The service worker: it shows who calls while the phone is not open, refuses, or opens the phone to accept. It keeps
- * no pages. docs/waking.md has what the server sends it; waking.js is the page's side.
+ * The service worker: it shows who calls while the phone is not open, refuses, or opens the phone to accept. Where the
+ * site does not answer, it waits for it in place of the phone. It keeps no pages. docs/waking.md has what the server
+ * sends it; waking.js is the page's side.
  */
 
 /** What pages leave for the worker, and the worker for pages (waking.js); and the photos of people (photos.js). */
@@ -9,7 +10,7 @@ const PHOTOS = "callnet.photos";
 /** Of somebody who has no photo. */
 const ICON = "/static/phone/icon-192.png";
 /** Where the browser has forgotten what the pages left, the name stands alone. */
-const WORDLESS = { ringing: "{name}", missed: "{name}", guest: "{name}", actions: {} };
+const WORDLESS = { ringing: "{name}", missed: "{name}", guest: "{name}", actions: {}, waiting: "…", lang: "", dir: "ltr" };
 /** The beginning of the phone of somebody who has come by a link. */
 const GUEST = "guest:";
 const VIBRATION = [600, 400, 600, 400, 600, 1_400, 600, 400, 600, 400, 600];
@@ -19,6 +20,10 @@ const PAUSES = [0, 1_000, 3_000];
 const PATIENCE = 1_000;
 /** Milliseconds after its time at which a call is over for certain: the clocks of the server and the browser differ. */
 const LATE = 15_000;
+/** Milliseconds in which a page that was loaded has begun, if all its files came. */
+const BEGUN_WITHIN = 30_000;
+/** Seconds between two tries to load the phone. */
+const TRY_EVERY = 5;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -33,6 +38,44 @@ self.addEventListener("notificationclick", (event) => {
   notification.close();
   event.waitUntil(action === "refuse" ? refuse(notification.data) : open(notification.data));
 });
+
+// Nothing else that the site is asked for passes through here.
+self.addEventListener("fetch", (event) => {
+  const { request, resultingClientId } = event;
+  if (request.mode !== "navigate" || new URL(request.url).pathname !== "/") return;
+  event.respondWith(load(request));
+  event.waitUntil(pause(BEGUN_WITHIN).then(() => nudge(resultingClientId)));
+});
+
+/**
+ * The phone; if the site does not answer, a page that tries again. A television has nobody who would.
+ * @param {Request} request
+ */
+async function load(request) {
+  try {
+    const answer = await fetch(request);
+    if (answer.status < 500) return answer; // else it is of what stands before the site
+  } catch {
+    // There is no connection.
+  }
+  const { waiting, lang, dir } = { ...WORDLESS, ...(await kept(PLACE, "/words")) };
+  const page = `<!doctype html><html lang="${lang}" dir="${dir}"><meta charset="utf-8"><title>${waiting}</title>
+<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="${TRY_EVERY}">
+<style>html { height: 100%; display: grid; place-items: center; background: #171310; color: #f4ece2;
+font: max(1.2rem, 5vmin) system-ui, sans-serif; text-align: center; }</style>
+<p>${waiting}</p><script>addEventListener("online", () => location.reload());</script>`;
+  const headers = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'",
+  };
+  return new Response(page, { status: 503, headers });
+}
+
+/** Load a page again that has not begun: one of its files did not come. */
+async function nudge(id) {
+  const window = await self.clients.get(id);
+  if (window && (await ask(window, "")) === undefined) await window.navigate("/");
+}
 
 /** The last of the messages, which are heard one after another. */
 let last = Promise.resolve();
@@ -158,10 +201,14 @@ async function open(message) {
  */
 async function ringsInPage(message) {
   const window = await windowOf(message);
-  if (window?.visibilityState !== "visible") return false;
+  return window?.visibilityState === "visible" && ask(window, message.call);
+}
+
+/** Whether a call rings in a window; undefined: it does not say. */
+async function ask(window, call) {
   const { port1, port2 } = new MessageChannel();
   const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
-  window.postMessage({ event: "ask", call: message.call }, [port2]);
+  window.postMessage({ event: "ask", call }, [port2]);
   return Promise.race([answer, pause(PATIENCE)]);
 }
 
@@ -180,7 +227,7 @@ function ended(message, reason = "no_answer") {
 }
 
 function pause(time) {
-  return new Promise((resolve) => setTimeout(resolve, time, false));
+  return new Promise((resolve) => setTimeout(resolve, time));
 }
 
 /**
