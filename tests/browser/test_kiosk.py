@@ -151,6 +151,9 @@ class FromAfarTests(KioskCase):
             television.await_scene("kiosk")
             television.await_text("kiosk-empty", "No contacts yet")
             self.assertEqual(["kiosk-lock"], television.page.evaluate(_BUTTONS))
+            desk.press("to-contacts")
+            desk.add_contact("99999999", "Nobody yet")
+            television.await_hidden("kiosk-empty")
             television.await_that(_IS_AWAKE)
             television.page.evaluate(_RELEASE_LOCKS)
             television.await_that(_IS_AWAKE)
@@ -424,7 +427,6 @@ class ComesBackTests(KioskCase):
 
     def test_new_release(self) -> Deferred[None]:
         """Once it is connected again it takes a new release of the page, and is the same kiosk."""
-
         looks: list[bool] = []
         is_newer = False
 
