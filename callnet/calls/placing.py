@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeGuard
 
 from msgspec.structs import replace
 
@@ -75,7 +75,7 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
         if device is None or not tx.records.may_ring(event.caller.phone, device, event.date):
             return Reason.OFFLINE
         call = tx.call_of(target, device)
-        if call is not None and not _is_free(target, call):
+        if call is not None and not _rings_for_guest(call, target):
             return Reason.BUSY
         if not (device.connected or device.can_be_woken):
             return Reason.OFFLINE
@@ -88,15 +88,16 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
     free = []
     for device in there:
         call = tx.call_of(device.address, device)
-        if call is None or _is_free(device.address, call):
+        if call is None:
             free.append(device)
-            if call is not None:
-                _leave_guest(tx, call, device.address)
+        elif _rings_for_guest(call, device.address):
+            _leave_guest(tx, call, device.address)
+            free.append(device)
     return free or (Reason.BUSY if there else Reason.OFFLINE)
 
 
-def _is_free(device: DeviceAddress, call: CallRecord) -> bool:
-    """Return whether a device only rings for a guest by this call."""
+def _rings_for_guest(call: CallRecord, device: DeviceAddress) -> TypeGuard[CallRecord[Ringing]]:
+    """Return whether a device only rings for a guest by its call."""
     return isinstance(call.state, Ringing) and device != call.caller and is_guest(call.caller.phone) is not None
 
 

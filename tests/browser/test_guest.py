@@ -271,7 +271,7 @@ class GuestTests(GuestCase):
         return self.play(story)
 
     def test_no_connection(self) -> Deferred[None]:
-        """A guest reads while there is no connection, and rings on when it is back. Blocked storage hinders nobody."""
+        """A guest is told of a lost connection, and rings on once it is back. A blocked storage hinders nobody."""
 
         def story(stage: Stage) -> None:
             alice, visitor, _ = self.begin(stage)
