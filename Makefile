@@ -104,7 +104,7 @@ modules = $(subst /,.,$(basename $(wildcard $(1))))
 of_browser = $(addprefix tests.browser.test_,$(1))
 FIRST = $(call modules,tests/integration/test_[a-h]*.py)
 SECOND = $(filter-out $(FIRST),$(call modules,tests/integration/test_*.py)) tests.examples $(call of_browser,dashboard verification)
-LOOKS = $(call of_browser,guest_screens phone_screens screens)
+LOOKS = $(call of_browser,guest_screens kiosk_screens phone_screens screens)
 BROWSER = $(filter-out $(SECOND) $(LOOKS),$(call modules,tests/browser/test_*.py))
 PHONE = $(filter $(call of_browser,auto% call_w% firefox kiosk languages look page% phone% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
@@ -119,7 +119,7 @@ test-packages:
 	@tools/debian-packages $(TEST_PACKAGES)
 
 screens: test-packages $(DEVELOPMENT) $(MANUAL)
-	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_guest_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
+	@CALLNET_SCREENS='$(CURDIR)/docs/screens' $(BIN)/python -m twisted.trial tests.browser.test_screens.ScreenTests.test_states tests.browser.test_phone_screens.PhoneScreenTests.test_scenes tests.browser.test_guest_screens tests.browser.test_kiosk_screens tests.browser.test_dashboard.DashboardUnderLoadTests tests.tools.test_manual_screens
 
 schemas: $(INSTALLED)
 	@$(BIN)/python -m tools.handbook.reference
