@@ -18,6 +18,12 @@ from tests.support.frame_schemas import complaint
 _LOOKS, _LOOK_AGAIN_AFTER = 20, 300
 """The number of looks at a list that is to change, and milliseconds between them."""
 
+_HOLD: Final = """() => {
+    const begin = window.setInterval;
+    window.isHeld = true;
+    window.setInterval = (work, time) => begin(() => window.isHeld || work(), time);
+}"""
+
 _OFFER_NOTHING: Final = """
     window.WebSocket = class extends WebSocket {
         constructor(url) { super(url); }
@@ -124,6 +130,14 @@ class PhoneVisitor(Visitor):
         """Call a contact, or one device of it."""
         key = f"call-{phone}-{device_id}" if device_id else f"call-{phone}"
         self.page.click(f'[data-key="{key}"]')
+
+    def hold(self) -> None:
+        """Have a countdown that begins from now on wait while it is looked at."""
+        self.page.evaluate(_HOLD)
+
+    def go_on(self) -> None:
+        """Have it count again."""
+        self.page.evaluate("window.isHeld = false")
 
     def await_text(self, element_id: str, text: str) -> None:
         """Wait until something is to be read there."""

@@ -28,12 +28,6 @@ FAMILY: Final = (
     ("13800000016", "Zoë"),
     ("13800000017", ""),
 )
-_HOLD: Final = """() => {
-    const begin = window.setInterval;
-    window.isHeld = true;
-    window.setInterval = (work, time) => begin(() => window.isHeld || work(), time);
-}"""
-"""Has a countdown wait while it is looked at."""
 
 
 class KioskScreenTests(OwnDaemonCase):
@@ -134,7 +128,7 @@ class KioskScreenTests(OwnDaemonCase):
         television.press("cancel")
         friend.await_scene("home")
         friend.add_contact(MOTHER.phone, "")
-        television.page.evaluate(_HOLD)
+        television.hold()
         friend.call(MOTHER.phone, TV)
         television.await_shown("auto")
         photographer.take(television, "5 ringing, to be answered automatically")
@@ -143,7 +137,7 @@ class KioskScreenTests(OwnDaemonCase):
         television.press("refuse")
         friend.await_scene("home")
         television.await_scene("kiosk")
-        television.page.evaluate("window.isHeld = false")
+        television.go_on()
         friend.call(MOTHER.phone, TV)
         television.await_connected(Camera.BLUE)
         television.await_shown("call-by-itself")

@@ -79,7 +79,7 @@ class GuestCase(PeopleCase):
         return guest
 
     def allow(self, from_an_address: int) -> None:
-        """Let so many calls come from an address in an hour."""
+        """Set the limit of calls in an hour from an address."""
         self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
         self.fixture.guest_limits.changed()
 
@@ -479,7 +479,7 @@ class NobodyTests(GuestCase):
         self.assertEqual([], self.history())
 
     def come(self) -> Device:
-        """A guest with the link, whom the account service did not see."""
+        """A guest with the link that is unknown to the account service."""
         guest = self.world.guest(self.fixture.guests.tokens.enter(self.link["secret"], "Eve").guest_token)
         guest.heard()
         return guest
