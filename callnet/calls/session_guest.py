@@ -52,6 +52,9 @@ class GuestSession(Session):
             self._fail(Reason.RATE_LIMITED)
 
     async def _place(self, read_at: float) -> None:
+        call = self._rooms.local_calls.of(self.address)
+        if call is not None and call.answer is None:
+            return  # it goes on ringing, and is no further call
         try:
             owner = await self._link.owner()
         except Unavailable:

@@ -168,7 +168,8 @@ class ServiceFixture:
             SqlPairings(self.database, run_at_once, OPEN_MAX), self.accounts, self.tokens, self.change_feed.look
         )
         self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
-        self.guest_limits = GuestLimits(LimitSettings(), LimitsAlone(self.clock.seconds))
+        self.guest_settings = LimitSettings()
+        self.guest_limits = GuestLimits(self.guest_settings, LimitsAlone(self.clock.seconds))
         links = SqlLinks(self.database, run_at_once)
         self.links = Links(links, self.tokens, self.change_feed.look)
         self.guests = Guests(links, GuestTokens(self.tokens), self.clock.seconds, self.guest_limits.may_ring)

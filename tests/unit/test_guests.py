@@ -423,23 +423,47 @@ class NobodyTests(GuestCase):
         self.ask("/calls/delete", room_id=row["room_id"])
         self.assertEqual([], self.history())
 
+    def come(self) -> Device:
+        """A guest with the link, whom the account service did not see."""
+        guest = self.world.guest(self.fixture.guests.enter(self.link["secret"], "Eve").guest_token)
+        guest.heard()
+        return guest
+
     def test_limit(self) -> None:
         """Too many calls by a link ring nobody, and leave nothing."""
+        self.allow(from_an_address=0)
         for _ in range(LimitSettings().guest_calls_an_hour_of_a_link):
-            guest = self.guest()
+            guest = self.come()
             guest.say("ring")
             self.assertEqual("called", self.tv.heard()[-1]["type"])
             guest.say("calling_hangup")
             guest.leave()
         before = len(self.history())
         self.pad.heard(), self.tv.heard()
-        guest = self.guest()
+        guest = self.come()
         guest.say("ring")
         self.world.advance(RING_TIME + 1)
         self.assertEqual({"type": "call_failed", "reason": "no_answer"}, guest.hears())
         self.assertEqual([], self.tv.heard())
         self.assertEqual(before, len(self.history()))
         self.assertEqual(1, self.fixture.guests.not_rung["limit"])
+
+    def allow(self, from_an_address: int) -> None:
+        """Let so many calls come from an address in an hour."""
+        self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
+        self.fixture.guest_limits.changed()
+
+    def test_one_call(self) -> None:
+        """A guest that rings while its call rings keeps nobody else out."""
+        guest = self.come()
+        for _ in range(LimitSettings().guest_calls_an_hour_from_an_address + 5):
+            guest.say("ring")
+        guest.say("calling_hangup")
+        self.tv.heard()
+        other = self.come()
+        other.say("ring")
+        self.assertEqual("called", self.tv.hears()["type"])
+        self.assertEqual({"link": 0, "limit": 0}, self.fixture.guests.not_rung)
 
     def test_database_away(self) -> None:
         """While the database is away no link rings, good or not, and both are told the same."""
