@@ -199,7 +199,7 @@ def _compose_node(
     identities = basis.identities
     tokens = identities.tokens
     guest_limits = GuestLimits(settings.limits, cluster.limits)
-    owners = compose_owners(settings, reactor, identities, database, threads.run, guest_limits.may_ring)
+    owners = compose_owners(settings, reactor, identities, database, threads.run, guest_limits)
     rooms = RoomManager(
         cluster.store,
         cluster.bus,

@@ -8,9 +8,9 @@ import secrets
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -117,12 +117,25 @@ class GuestTokens:
         raise TokenInvalid("the token was not issued here")
 
 
+class CallLimits(Protocol):
+    """Counts calls of guests."""
+
+    async def call(self, site: str | None) -> None:
+        """Count a call from a site.
+
+        :raises RateLimited: it is one too many.
+        """
+
+    async def may_ring(self, link_id: str, phone: str | None) -> bool:
+        """Count a call by the link with an id, to a phone if there is such a link; return whether it is within the
+        limits.
+        """
+
+
 class Guests:
     """Lets guests in, and counts their calls.
 
     :param now: the time, in seconds since 1970.
-    :param may_ring: counts a call of a guest: from a site, by the link with an id, to a phone if there is such a link.
-        Returns whether it is within the limits.
     """
 
     def __init__(
@@ -130,12 +143,12 @@ class Guests:
         links: SqlLinks,
         tokens: GuestTokens,
         now: Callable[[], float],
-        may_ring: Callable[[str | None, str, str | None], Awaitable[bool]],
+        limits: CallLimits,
     ) -> None:
         self._links = links
         self._tokens = tokens
         self._now = now
-        self._may_ring = may_ring
+        self._limits = limits
         self.not_rung: Final = Counter({"link": 0, "limit": 0})
         """Calls that were to ring nobody, since their link does not ring, or since there were too many."""
 
@@ -153,11 +166,12 @@ class Guests:
 
     async def owner(self, guest: Guest, site: str | None) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
+        await self._limits.call(site)
         link_id = link_id_of(guest.link)
         found = await self._links.find(link_id)
         is_shown = found is not None and hmac.compare_digest(secret_hash(found.secret), guest.link)
         owner = found.phone if found is not None and is_shown and found.rings(self._now()) else None
-        is_within = await self._may_ring(site, link_id, owner)
+        is_within = await self._limits.may_ring(link_id, owner)
         if owner is None or not is_within:
             self.not_rung["limit" if owner else "link"] += 1
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 from typing import Final
@@ -18,7 +18,7 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
-from callnet.accounts.guests import Guests, GuestTokens
+from callnet.accounts.guests import CallLimits, Guests, GuestTokens
 from callnet.accounts.history import Historian
 from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
@@ -123,12 +123,9 @@ def compose_owners(
     identities: Identities,
     database: Database,
     run: Run,
-    may_ring: Callable[[str | None, str, str | None], Awaitable[bool]],
+    guest_limits: CallLimits,
 ) -> Owners:
-    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it.
-
-    :param may_ring: see :class:`callnet.accounts.guests.Guests`.
-    """
+    """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
     now = identities.tokens.now
     contacts_only = settings.accounts.who_may_call == "contacts"
     told = settings.webhooks.wanted
@@ -156,7 +153,7 @@ def compose_owners(
         outbox,
         CallEvents(outbox, told, now),
         links,
-        Guests(links, GuestTokens(identities.tokens), now, may_ring),
+        Guests(links, GuestTokens(identities.tokens), now, guest_limits),
     )
 
 

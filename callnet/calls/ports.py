@@ -115,6 +115,7 @@ class GuestLink(Protocol):
     async def owner(self) -> str | None:
         """The phone that the link rings now, with one more call counted; ``None``: it is to ring nobody.
 
+        :raises RateLimited: the guest calls too often, whatever link it has.
         :raises Unavailable: the database cannot be reached.
         """
 

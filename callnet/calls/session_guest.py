@@ -14,7 +14,7 @@ from callnet.calls.records import CallRecord, Known
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session, log_unless_unavailable
 from callnet.calls.switchboard import Waits
-from callnet.errors import Unavailable
+from callnet.errors import RateLimited, Unavailable
 from callnet.frames import guest, v2
 from callnet.frames.decode import Grammar
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Reason
@@ -23,7 +23,8 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Reason
 class GuestSession(Session):
     """A guest. It places calls, and receives none.
 
-    Whether its link is good, the callee away or the guest one of too many: its call rings, and ends by the same timers.
+    Whether its link is good, the callee away or the guest one of too many by the link: its call rings, and ends by the
+    same timers.
 
     :param link: the link that it uses.
     """
@@ -57,6 +58,9 @@ class GuestSession(Session):
             return  # it goes on ringing, and is no further call
         try:
             owner = await self._link.owner()
+        except RateLimited:
+            self._fail(Reason.RATE_LIMITED)
+            return
         except Unavailable:
             self._fail(Reason.UNAVAILABLE)
             return

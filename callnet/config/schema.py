@@ -140,7 +140,7 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     pairings_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 60
     """Devices that begin to wait until another one lets them in; a sixth of them at once."""
     guest_calls_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
-    """Calls of guests, by links that ring. Beyond these limits they ring nobody."""
+    """Calls of guests, by links that ring. Beyond it they fail, beyond the next two they ring nobody."""
     guest_calls_an_hour_of_a_link: Annotated[int, Meta(ge=0)] = 60
     guest_calls_an_hour_of_a_phone: Annotated[int, Meta(ge=0)] = 120
     refreshes_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 6

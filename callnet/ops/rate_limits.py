@@ -322,9 +322,9 @@ class GuestLimits:
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         self._settings = settings
         self._entered = limits.gate([("guests-from", settings.guest_calls_an_hour_from_an_address, 3600.0)])
+        self._from = limits.gate([("guest-calls-from", settings.guest_calls_an_hour_from_an_address, 3600.0)])
         self._calls = limits.gate(
             [
-                ("guest-calls-from", settings.guest_calls_an_hour_from_an_address, 3600.0),
                 ("guest-calls-by", settings.guest_calls_an_hour_of_a_link, 3600.0),
                 ("guest-calls-to", settings.guest_calls_an_hour_of_a_phone, 3600.0),
             ]
@@ -333,14 +333,9 @@ class GuestLimits:
     def changed(self) -> None:
         """Go by the settings as they now are."""
         settings = self._settings
-        self._entered.allow([settings.guest_calls_an_hour_from_an_address])
-        self._calls.allow(
-            [
-                settings.guest_calls_an_hour_from_an_address,
-                settings.guest_calls_an_hour_of_a_link,
-                settings.guest_calls_an_hour_of_a_phone,
-            ]
-        )
+        for of_address in (self._entered, self._from):
+            of_address.allow([settings.guest_calls_an_hour_from_an_address])
+        self._calls.allow([settings.guest_calls_an_hour_of_a_link, settings.guest_calls_an_hour_of_a_phone])
 
     async def enter(self, host: str) -> None:
         """Count a guest that shows a link, good or not.
@@ -350,13 +345,20 @@ class GuestLimits:
         """
         _admit(await self._entered.enter([site_of(host)]), "too many guests from this address")
 
-    async def may_ring(self, site: str | None, link_id: str, phone: str | None) -> bool:
-        """Count a call of a guest; return whether it is within the limits. Nobody is told of them.
+    async def call(self, site: str | None) -> None:
+        """Count a call of a guest, whatever link it has.
 
         :param site: that of the guest, if it is known.
+        :raises RateLimited: it is one too many.
+        """
+        _admit(await self._from.enter([site]), "too many calls of guests from this address")
+
+    async def may_ring(self, link_id: str, phone: str | None) -> bool:
+        """Count a call by a link; return whether it is within the limits. Nobody is told of them.
+
         :param phone: the phone that it calls; ``None``: its link is none.
         """
-        return await self._calls.enter([site, link_id, phone]) is None
+        return await self._calls.enter([link_id, phone]) is None
 
 
 def _admit(too_many: TooMany | None, what: str) -> None:

@@ -172,7 +172,7 @@ class ServiceFixture:
         self.guest_limits = GuestLimits(self.guest_settings, LimitsAlone(self.clock.seconds))
         links = SqlLinks(self.database, run_at_once)
         self.links = Links(links, self.tokens, self.change_feed.look)
-        self.guests = Guests(links, GuestTokens(self.tokens), self.clock.seconds, self.guest_limits.may_ring)
+        self.guests = Guests(links, GuestTokens(self.tokens), self.clock.seconds, self.guest_limits)
         if world is not None:
             world.guests = self.guests
 

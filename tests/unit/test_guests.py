@@ -453,6 +453,24 @@ class NobodyTests(GuestCase):
         self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
         self.fixture.guest_limits.changed()
 
+    def test_limit_of_an_address(self) -> None:
+        """Too many calls from one address are told so, whatever they show, and no link is looked up for them."""
+        for _ in range(LimitSettings().guest_calls_an_hour_from_an_address):
+            guest = self.come()
+            guest.say("ring")
+            guest.say("calling_hangup")
+            guest.leave()
+        away = SqlLinks(self.database, lambda *_, **__: fail(Unavailable()))
+        guests = Guests(away, GuestTokens(self.fixture.tokens), self.world.clock.seconds, self.fixture.guest_limits)
+        self.world.guests = guests
+        self.tv.heard()
+        for secret in (self.link["secret"], NOBODYS):
+            guest = self.world.guest(guests.enter(secret, "Eve").guest_token)
+            guest.heard()
+            guest.say("ring")
+            self.assertEqual({"type": "call_failed", "reason": "rate_limited"}, guest.hears())
+        self.assertEqual([], self.tv.heard())
+
     def test_one_call(self) -> None:
         """A guest that rings while its call rings keeps nobody else out."""
         guest = self.come()
@@ -469,7 +487,7 @@ class NobodyTests(GuestCase):
         """While the database is away no link rings, good or not, and both are told the same."""
         tokens = self.fixture.tokens
         away = SqlLinks(self.database, lambda *_, **__: fail(Unavailable()))
-        self.world.guests = Guests(away, GuestTokens(tokens), tokens.now, self.fixture.guest_limits.may_ring)
+        self.world.guests = Guests(away, GuestTokens(tokens), tokens.now, self.fixture.guest_limits)
         for secret in (None, NOBODYS):
             guest = self.guest(secret)
             guest.say("ring")
