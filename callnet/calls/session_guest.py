@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -18,6 +18,9 @@ from callnet.errors import RateLimited, Unavailable
 from callnet.frames import guest, v2
 from callnet.frames.decode import Grammar
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Reason
+
+IDLE_MAX: Final = 60.0
+"""Seconds for which a guest may be connected without a call."""
 
 
 class GuestSession(Session):
@@ -34,13 +37,14 @@ class GuestSession(Session):
     unknown_types_count: ClassVar[bool] = True
     _encode: Any = staticmethod(guest.encode)
 
-    __slots__ = ("_link",)
+    __slots__ = ("_in_call_at", "_link")
 
     def __init__(
         self, rooms: RoomManager, peer: IPeer, clock: IReactorTime, limits: CallLimits, link: GuestLink
     ) -> None:
         super().__init__(link.address, rooms, peer, clock, limits)
         self._link = link
+        self._in_call_at = clock.seconds()
 
     # From the socket
 
@@ -85,6 +89,12 @@ class GuestSession(Session):
 
     def _take_ping(self, frame: v2.Ping) -> None:
         self._send(v2.Pong(frame.t, frame.id))
+
+    def is_idle(self, now: float) -> bool:
+        """Return whether the guest has been in no call for too long. It is to be asked every few seconds."""
+        if self.is_in_call():
+            self._in_call_at = now
+        return now - self._in_call_at >= IDLE_MAX
 
     # From the room manager
 

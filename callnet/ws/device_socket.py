@@ -101,6 +101,13 @@ class Peer(ServerSocket):
         session = getattr(self, "session", None)
         return session is not None and session.is_in_call()
 
+    def look(self, now: float) -> None:
+        """Close the socket of a guest that does not call, too."""
+        super().look(now)
+        session = getattr(self, "session", None)
+        if isinstance(session, GuestSession) and session.is_idle(now):
+            self.close(CloseCode.GOING_AWAY, "in no call")
+
     def will_go_away(self, deadline: float) -> None:
         """Tell an extended client how long it has, and when to come again then."""
         session = getattr(self, "session", None)

@@ -292,6 +292,26 @@ class CallTests(GuestCase):
         """The type and state of what a guest heard."""
         return [(frame["type"], frame.get("state")) for frame in guest.heard()]
 
+    def test_idle(self) -> None:
+        """A guest that is in no call for a minute is cut off, whatever link it has; one in a call is not."""
+        for secret in (None, NOBODYS):
+            guest, other = self.guest(secret), self.guest(secret)
+            self.world.advance(30)
+            guest.say("ring")
+            self.world.advance(40)
+            self.assertEqual((None, 1001), (guest.close_code, other.close_code))
+            guest.say("calling_hangup")
+            self.world.advance(50)
+            self.assertIsNone(guest.close_code)
+            self.world.advance(16)
+            self.assertEqual(1001, guest.close_code)
+        self.tv.heard(), self.pad.heard()
+        guest = self.guest()
+        guest.say("ring")
+        self.answer(self.tv, self.tv.hears())
+        self.world.advance(100)
+        self.assertIsNone(guest.close_code)
+
     def test_frames(self) -> None:
         """A guest says little else."""
         guest = self.guest()
