@@ -12,7 +12,8 @@ a call         the later state; of two that are in one state the higher version.
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      a live one, then the newest
 contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
-               else the newer: the other one is over, a second one that rings, too
+               else the one that is not a guest's, else the newer: the other one is over, a second
+               one that rings, too; a guest's rings on without the device
 a seat         the greater generation; one that another page has taken is lost
 =============  ==================================================================================
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import Final
+from typing import Final, TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -44,7 +45,7 @@ from callnet.calls.records import (
 from callnet.calls.telling import began_at, end_effective_at, newest_two
 from callnet.calls.transaction import REMEMBERED, Transaction, concerned, everyone, over
 from callnet.config.schema import CallSettings
-from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.model import DeviceAddress, Reason, RoomId, is_guest
 
 NOBODY: Final = ""
 """The node of a device that no node has announced yet."""
@@ -159,7 +160,8 @@ def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
 
 
 def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
-    """End calls until no device is in two: answered ones go before ringing ones, newer before older.
+    """End calls until no device is in two: answered ones go before ringing ones, a guest's after others, newer before
+    older. A guest's call rings on without the devices.
 
     A party that has placed a call since the answer has left the answered one, whatever became of the other (§2.4, step
     4).
@@ -174,17 +176,27 @@ def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices:
         since = began_at(call)
         return isinstance(call.state, Active) and any(placed.get(one, -inf) > since for one in call.parties)
 
-    def rank(call: CallRecord) -> tuple[bool, float, RoomId]:
-        return isinstance(call.state, Active) and not was_left(call), call.placed_at, call.room
+    def rank(call: CallRecord) -> tuple[bool, bool, float, RoomId]:
+        is_answered = isinstance(call.state, Active) and not was_left(call)
+        return is_answered, not is_guest(call.caller.phone), call.placed_at, call.room
 
     busy: set[DeviceAddress] = set()
     live = (call for call in calls if call.end is None)
     for call in sorted(live, key=rank, reverse=True):
         if busy.isdisjoint(call.parties) and not was_left(call):
             busy.update(call.parties)
+        elif _rings_for_guest(call) and call.caller not in busy:
+            rung = tuple(device for device in call.state.devices if device not in busy)
+            tx.put_call(call, replace(call.state, devices=rung), *busy.intersection(call.state.devices))
+            busy.update((call.caller, *rung))
         else:
             reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
             tx.end(call, reason, *everyone(call))
+
+
+def _rings_for_guest(call: CallRecord) -> TypeGuard[CallRecord[Ringing]]:
+    """Tell whether it is a guest's call, and rings: who hears of no device, and of none that it loses."""
+    return isinstance(call.state, Ringing) and is_guest(call.caller.phone) is not None
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:

@@ -33,6 +33,7 @@ ANN = DeviceAddress("13600000001", "phone")
 TV = DeviceAddress("13600000002", "tv")
 PAD = DeviceAddress("13600000002", "pad")
 CAROL = DeviceAddress("13600000003", "phone")
+GUEST = DeviceAddress("guest:00000000000a00000000000b", "Eve")
 NOW = 5000.0
 BEFORE = "k3.1"
 NODE = "k3.2"

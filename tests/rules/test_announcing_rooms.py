@@ -19,6 +19,7 @@ from tests.rules.announcing_case import (
     ANN,
     CAROL,
     FIRST,
+    GUEST,
     NODE,
     NOW,
     PAD,
@@ -203,6 +204,24 @@ class ContradictionTests(AnnouncingCase):
         changes = self.clash(active(SECOND, CAROL, TV), fork)
         self.assert_ended(FIRST, Reason.BUSY, version=2)
         self.assert_told(changes, (ANN, FIRST), (TV, FIRST), (PAD, FIRST))
+
+    def test_guest(self) -> None:
+        """A guest's ringing call loses the device to an older one, and rings on; of that the guest hears nothing."""
+        guest = ringing(FIRST, GUEST, TV, PAD, target=DeviceAddress(TV.phone, "*"), placed_at=NOW - 1)
+        family = ringing(SECOND, CAROL, TV)
+        for stored, mine in ((guest, family), (family, guest)):
+            self.setUp()
+            self.stored(device(TV, node=THERE, room=stored.room, generation=8000), stored)
+            self.announce([device(mine.caller, room=mine.room)], [mine])
+            self.assertEqual(Ringing((TV,)), self.tables.calls[SECOND].state)
+            self.assertEqual(Ringing((PAD,)), self.tables.calls[FIRST].state)
+            self.assertEqual(2, self.tables.calls[FIRST].version)
+
+    def test_guest_in_two(self) -> None:
+        """A guest that is in two calls itself keeps the newer."""
+        self.stored(device(GUEST, node=THERE, room=SECOND), ringing(SECOND, GUEST, TV))
+        self.announce([device(GUEST, generation=8000, room=FIRST)], [ringing(FIRST, GUEST, PAD, placed_at=NOW - 1)])
+        self.assert_ended(SECOND, Reason.BUSY, version=2)
 
     def test_newer_version_of_mine(self) -> None:
         """A call that is ended by this has a version that nobody has acted on."""
