@@ -33,6 +33,7 @@ from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import (
     Active,
     CallRecord,
+    CallState,
     Changes,
     DeviceRecord,
     Known,
@@ -148,7 +149,10 @@ def _believed(records: Records, mine: CallRecord, known: LocalState, now: float)
         untold = is_doubtful_end(mine) and not is_told
         return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
     if records.complete and not held.issuperset(mine.parties):
-        return replace(mine, version=mine.version + 1, state=over(mine.state, Reason.CONNECTION_LOST, now))
+        left: CallState = over(mine.state, Reason.CONNECTION_LOST, now)
+        if _rings_for_guest(mine) and mine.caller in held:
+            left = replace(mine.state, devices=tuple(filter(held.__contains__, mine.state.devices)))
+        return replace(mine, version=mine.version + 1, state=left)
     return mine
 
 

@@ -28,6 +28,7 @@ from tests.rules.announcing_case import (
     BEFORE,
     CAROL,
     FIRST,
+    GUEST,
     NODE,
     NOW,
     PAD,
@@ -44,6 +45,8 @@ from tests.rules.announcing_case import (
     untold,
 )
 from tests.support.tables import write
+
+ANOTHER = DeviceAddress("guest:00000000000c00000000000d", "Bill")
 
 
 class EmptyStoreTests(AnnouncingCase):
@@ -168,6 +171,23 @@ class KeptMemoryTests(AnnouncingCase):
         self.assertEqual((Reason.CONNECTION_LOST, NOW), call.end and (call.end.reason, call.end.at))
         self.assertEqual(3, call.version)
         self.assertEqual([], list(changes.notices))
+
+    def test_forgotten_call_of_a_guest(self) -> None:
+        """That of a guest rings on with the devices of this node, as one does that rings nobody."""
+        everywhere = DeviceAddress(TV.phone, "*")
+        calls = [
+            ringing(FIRST, GUEST, TV, PAD, target=everywhere),
+            CallRecord(SECOND, 1, Ringing(()), ANOTHER, ANOTHER._replace(device_id="*"), (), NOW - 10, due=NOW + 35),
+        ]
+        mine = [device(GUEST, room=FIRST), device(TV, room=FIRST), device(ANOTHER, room=SECOND)]
+        self.announce(mine, calls)
+        states = [self.tables.calls[room].state for room in (FIRST, SECOND)]
+        self.assertEqual([Ringing((TV,)), Ringing(())], states)
+
+    def test_forgotten_guest(self) -> None:
+        """That of a guest who is elsewhere is over."""
+        self.announce([device(TV, room=FIRST)], [ringing(FIRST, GUEST, TV)])
+        self.assertIsInstance(self.tables.calls[FIRST].state, Over)
 
     def test_call_of_its_own(self) -> None:
         """One between devices of this node may have begun while it was cut off, and goes on."""
