@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.preferences import SECOND_CALL_WITHIN
-from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, CallState, DeviceRecord, Ringing, TurnedAway
+from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, DeviceRecord, Ringing, TurnedAway
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, without
 from callnet.calls.transitions import Rings, accept, goes_on, leave_first, leave_second, require_complete
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, Withdrawn, alias_of, is_guest
@@ -68,36 +68,41 @@ def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) ->
 
 
 def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | Reason:
-    """Steps 5 to 7: the devices to ring, possibly asleep, or the reason why there is none."""
+    """Steps 5 to 7: the devices to ring, possibly asleep, or the reason why there is none. They leave guests."""
     target = event.target
     if target.device_id != EVERY_DEVICE:
         device = tx.device(target)
         if device is None or not tx.records.may_ring(event.caller.phone, device, event.date):
             return Reason.OFFLINE
         call = tx.call_of(target, device)
-        if call is not None and not _makes_way(tx, call, target):
+        if call is not None and not _is_free(target, call):
             return Reason.BUSY
-        return [device] if device.connected or device.can_be_woken else Reason.OFFLINE
+        if not (device.connected or device.can_be_woken):
+            return Reason.OFFLINE
+        if call is not None:
+            _leave_guest(tx, call, target)
+        return [device]
     others = (device for device in tx.devices_of(target.phone) if device.address != event.caller)
     allowed = (device for device in others if tx.records.may_ring(event.caller.phone, device, event.date))
     there = [device for device in allowed if device.connected or device.can_be_woken]
-    free = [device for device in there if _is_free(tx, device)]
+    free = []
+    for device in there:
+        call = tx.call_of(device.address, device)
+        if call is None or _is_free(device.address, call):
+            free.append(device)
+            if call is not None:
+                _leave_guest(tx, call, device.address)
     return free or (Reason.BUSY if there else Reason.OFFLINE)
 
 
-def _is_free(tx: Transaction, device: DeviceRecord) -> bool:
-    """Return whether a device is in no call, or leaves the one of a guest."""
-    call = tx.call_of(device.address, device)
-    return call is None or _makes_way(tx, call, device.address)
+def _is_free(device: DeviceAddress, call: CallRecord) -> bool:
+    """Return whether a device only rings for a guest by this call."""
+    return isinstance(call.state, Ringing) and device != call.caller and is_guest(call.caller.phone) is not None
 
 
-def _makes_way(tx: Transaction, call: CallRecord, device: DeviceAddress) -> bool:
+def _leave_guest(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
     """Have a device that a guest rings ring for somebody else. The guest's call goes on: it is not told of that."""
-    state: CallState = call.state
-    if not isinstance(state, Ringing) or device == call.caller or not is_guest(call.caller.phone):
-        return False
-    tx.put_call(call, replace(state, devices=without(state.devices, device)), device)
-    return True
+    tx.put_call(call, replace(call.state, devices=without(call.state.devices, device)), device)
 
 
 def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | Rings:

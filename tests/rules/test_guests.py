@@ -235,6 +235,18 @@ class BusyTests(GuestTestCase):
         self.world.wait(self.settings.ring_time)
         self.assert_heard(self.guest, call_failed(self.bob, "no_answer"))
 
+    def test_keeps_lost_device(self) -> None:
+        """A device that cannot be rung for somebody else goes on ringing for the guest, and is there again."""
+        self.pad.loses_socket()
+        room = self.ringing(self.guest, self.bob)
+        self.tv.loses_socket()
+        self.carol.calls(self.tv)
+        self.assert_heard(self.carol, call_failed(self.tv, "offline"))
+        self.assertEqual(Ringing((self.tv.address,)), self.world.calls[room].state)
+        self.tv.connects()
+        self.tv.accepts(room)
+        self.assert_heard(self.guest, call_success(self.tv, room))
+
     def test_answers_too_late(self) -> None:
         """A device that accepts the guest's call when it no longer rings is told that this is over."""
         room = self.ringing(self.guest, self.bob)
