@@ -102,7 +102,9 @@ def _is_free(device: DeviceAddress, call: CallRecord) -> bool:
 
 def _leave_guest(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
     """Have a device that a guest rings ring for somebody else. The guest's call goes on: it is not told of that."""
-    tx.put_call(call, replace(call.state, devices=without(call.state.devices, device)), device)
+    rang = tx.records.calls[call.room].parties
+    woken = tuple([one for one in call.woken if one in rang])  # others that made way before have been told
+    tx.put_call(call, replace(call.state, devices=without(call.state.devices, device)), device, woken=woken)
 
 
 def _not_free(tx: Transaction, reason: Reason, event: events.Place) -> Failed | Rings:

@@ -128,8 +128,8 @@ class WakeRequests:
 
         :param event: the event that has changed it.
         """
-        work = self._wake if isinstance(call.state, Ringing) else self._withdraw
         for device in _to_tell(call, event):
+            work = self._wake if _rings(call, device) else self._withdraw
             or_else(begin(work(call, device)), _log_waking)
 
     async def _wake(self, call: CallRecord, device: DeviceAddress) -> None:
@@ -138,7 +138,7 @@ class WakeRequests:
             await self._transactions.reply_to(events.NotWoken(call.room, device))
             return
         now = (await self._store.read((), (call.room,))).call(call.room)
-        if now is not None and not isinstance(now.state, Ringing):
+        if now is not None and not _rings(now, device):
             await self._withdraw(now, device)  # another node may have said so before
 
     async def _withdraw(self, call: CallRecord, device: DeviceAddress) -> None:
@@ -177,12 +177,18 @@ def _to_tell(call: CallRecord, event: events.Event) -> Sequence[DeviceAddress]:
     if isinstance(state, Ringing):
         if isinstance(event, (events.Disconnected, events.DeviceDue)):
             return [device for device in state.devices if device == event.device]
+        if isinstance(event, events.Place) and call.version > 1:
+            return [device for device in call.woken if not _rings(call, device)]  # they make way for the new call
         is_news = call.version == 1
     elif isinstance(state, Active):
         is_news = isinstance(event, (events.Accept, events.Place))
     else:
         is_news = isinstance(state.was, Ringing)
     return call.woken if is_news else ()
+
+
+def _rings(call: CallRecord, device: DeviceAddress) -> bool:
+    return isinstance(call.state, Ringing) and device in call.state.devices
 
 
 def nobody_can(device: DeviceAddress, message: WakeMessage) -> Deferred[DeliveryResult]:  # noqa: ARG001

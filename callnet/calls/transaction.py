@@ -249,6 +249,8 @@ class Transaction(Struct):
 
     def end(self, call: CallRecord, reason: Reason, *notified: DeviceAddress, by: DeviceAddress | None = None) -> None:
         """End a call, and notify devices. ``by``: the device that ended it, if any."""
+        if call.woken and isinstance(call.state, Ringing):
+            call = replace(call, woken=tuple([one for one in call.woken if one in call.state.devices]))
         self.put_call(call, over(call.state, reason, self.now, by), *notified)
 
     def transfer(

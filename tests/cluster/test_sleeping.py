@@ -11,6 +11,7 @@ from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from tests.cluster.case import ANN, GRACE, PAD, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
+from tests.cluster.test_guests import Guest, Link
 
 WAKES = Policy(wakes=frozenset([TV.device_id]))
 
@@ -125,6 +126,25 @@ class SleepingTests(SleepingCase):
         ann.hangs_up(frame["room_id"])
         await self.hears(pad, "calling_be_hangup:hangup")
         self.assertEqual(2, len(self.ended))
+
+    async def test_guest_makes_way(self) -> None:
+        """Woken for a guest, it is told that this rings no more when somebody else calls; and of that call. Once."""
+        here, there = await self.asleep()
+        guest = Guest(Link(TV.phone), here)
+        await self.until(lambda: guest.session.generation)
+        guest.says(type="ring")
+        await self.until(lambda: self.woken == [TV])
+        ann = await self.phone(ANN, there)
+        ann.calls(TV)
+        await self.until(lambda: self.woken == [TV, TV])
+        self.assertEqual([Reason.REPLACED], self.ended)
+        ann.says(type="calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id)
+        await self.until(lambda: len(self.ended) == 2)
+        ann.calls(TV)
+        await self.until(lambda: len(self.woken) == 3)
+        guest.says(type="calling_hangup")
+        await self.pass_time(1)
+        self.assertEqual([Reason.REPLACED, Reason.CANCELLED], self.ended)
 
     async def test_lost_while_it_rings(self) -> None:
         """If its socket closes while it rings it is woken, and rings wherever it connects."""
