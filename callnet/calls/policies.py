@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
@@ -19,6 +19,11 @@ from callnet.config.schema import CallSettings
 from callnet.model import EVERY_DEVICE, DeviceAddress, Reason, RoomId
 from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
 from callnet.util.logger import Logger
+
+_BACK_WITHIN: Final = 1.5
+"""Seconds in which most devices that have lost their socket are back, and need not be woken."""
+_LOSSES: Final = events.Disconnected, events.DeviceDue
+"""Events by which a device that rings loses its socket."""
 
 log = Logger()
 _log_policy = logged_unless_unavailable(log, "failed to load the policy of a connected device")
@@ -106,6 +111,7 @@ Wake: TypeAlias = Callable[[DeviceAddress, WakeMessage], Deferred[DeliveryResult
 class WakeRequests:
     """Wakes devices without waiting for them: a woken device connects, or does not.
 
+    :param pause: lets seconds pass; fails with ``Unavailable`` when the node stops.
     :param wake: sends a device a message. Fires with the result; it does not fail.
     """
 
@@ -115,12 +121,14 @@ class WakeRequests:
         decisions: Transactions,
         preferences: IPreferences,
         settings: CallSettings,
+        pause: Callable[[float], Deferred[None]],
         wake: Wake,
     ) -> None:
         self._store = store
         self._transactions = decisions
         self._preferences = preferences
         self._settings = settings
+        self._pause = pause
         self._tell = wake
 
     def committed(self, call: CallRecord, event: events.Event) -> None:
@@ -128,9 +136,18 @@ class WakeRequests:
 
         :param event: the event that has changed it.
         """
+        wake = self._wake_lost if isinstance(event, _LOSSES) else self._wake
         for device in _to_tell(call, event):
-            work = self._wake if _rings(call, device) else self._withdraw
+            work = wake if _rings(call, device) else self._withdraw
             or_else(begin(work(call, device)), _log_waking)
+
+    async def _wake_lost(self, call: CallRecord, device: DeviceAddress) -> None:
+        """Wake a device that has lost its socket, unless it is back in a moment."""
+        await self._pause(_BACK_WITHIN)
+        records = await self._store.read((device.phone,), (call.room,))
+        now, record = records.call(call.room), records.device(device)
+        if now is not None and _rings(now, device) and record is not None and not record.connected:
+            await self._wake(now, device)
 
     async def _wake(self, call: CallRecord, device: DeviceAddress) -> None:
         message = await self._message(call, device, None)
@@ -175,7 +192,7 @@ def _to_tell(call: CallRecord, event: events.Event) -> Sequence[DeviceAddress]:
     """The devices for which an event has changed whether the call rings."""
     state = call.state
     if isinstance(state, Ringing):
-        if isinstance(event, (events.Disconnected, events.DeviceDue)):
+        if isinstance(event, _LOSSES):
             return [device for device in state.devices if device == event.device]
         if isinstance(event, events.Place) and call.version > 1:
             return [device for device in call.woken if not _rings(call, device)]  # they make way for the new call

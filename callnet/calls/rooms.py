@@ -100,7 +100,9 @@ class RoomManager:
         """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
-        self.wake_requests: Final = WakeRequests(store, self._transactions, preferences, settings, wake)
+        self.wake_requests: Final = WakeRequests(
+            store, self._transactions, preferences, settings, self._retries.pause, wake
+        )
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices

@@ -173,6 +173,10 @@ Post: TypeAlias = Callable[[float], Coroutine[Deferred[Any], Any, Posted]]
 log = Logger()
 
 
+AGAIN_MAX: Final = 500
+"""The most things that are sent again; of more a failure is final."""
+
+
 class Urgent:
     """Sends things, again if need be.
 
@@ -180,6 +184,8 @@ class Urgent:
     """
 
     def __init__(self, clock: IReactorTime, pauses: tuple[float, ...]) -> None:
+        self.again = 0
+        """The number of those under way whose first try has failed."""
         self._clock = clock
         self._pauses = pauses
         self._handing: set[Deferred[DeliveryResult]] = set()
@@ -217,25 +223,35 @@ class Urgent:
         return became
 
     async def _hand_over(self, what: str, post: Post, until: float, handed: Deferred[DeliveryResult]) -> DeliveryResult:
-        failure = ""
-        for wait in (0.0, *self._pauses):
-            if self._clock.seconds() + wait >= until:
-                failure = failure or "too late"
-                break
-            if wait:
-                await pause(self._clock, wait)
-            posted = await post(min(ANSWER_TIME, until - self._clock.seconds()))
-            if handed.called:
-                return DeliveryResult.FAILED  # the request was cancelled, which the agent reports as it likes
-            if not posted.failure:
-                return DeliveryResult.TAKEN
-            if posted.is_gone:
-                return DeliveryResult.GONE
-            failure = posted.failure
-            if not posted.may_be_taken_later:
-                break
-        log.warn("failed to deliver {what}: {failure}", what=what, failure=failure)
+        posted = await self._post(post, until)
+        if posted.may_be_taken_later and not handed.called and self.again < AGAIN_MAX:
+            self.again += 1
+            try:
+                posted = await self._post_again(post, until, posted, handed)
+            finally:
+                self.again -= 1
+        if handed.called:
+            return DeliveryResult.FAILED  # the request was cancelled, which the agent reports as it likes
+        if not posted.failure:
+            return DeliveryResult.TAKEN
+        if posted.is_gone:
+            return DeliveryResult.GONE
+        log.warn("failed to deliver {what}: {failure}", what=what, failure=posted.failure)
         return DeliveryResult.FAILED
+
+    async def _post_again(self, post: Post, until: float, posted: Posted, handed: Deferred[DeliveryResult]) -> Posted:
+        for wait in self._pauses:
+            if self._clock.seconds() + wait >= until:
+                break
+            await pause(self._clock, wait)
+            posted = await self._post(post, until)
+            if handed.called or not posted.may_be_taken_later:
+                break
+        return posted
+
+    async def _post(self, post: Post, until: float) -> Posted:
+        left = until - self._clock.seconds()
+        return await post(min(ANSWER_TIME, left)) if left > 0.0 else Posted("too late")
 
 
 def _urgent_failed(failure: Failure) -> DeliveryResult:
@@ -253,6 +269,11 @@ class Webhook:
     def __init__(self, posts: SignedPosts, clock: IReactorTime, pauses: tuple[float, ...]) -> None:
         self._posts = posts
         self._urgent = Urgent(clock, pauses)
+
+    @property
+    def again(self) -> int:
+        """See :attr:`Urgent.again`."""
+        return self._urgent.again
 
     def send(self, event: str, fields: Mapping[str, Any], lasts: float = inf) -> Deferred[DeliveryResult]:
         """Send an event, again if need be. Fires with what became of it; it does not fail.

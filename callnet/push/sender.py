@@ -65,6 +65,10 @@ class Way(Protocol):
         :param lasts: seconds for which to try.
         """
 
+    @property
+    def again(self) -> int:
+        """See :attr:`callnet.ops.webhooks.Urgent.again`."""
+
     def stop(self) -> None:
         """Tell nobody more, nor wait for what is under way."""
 
@@ -78,6 +82,11 @@ class Gateway:
     def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
         """See :meth:`Way.send`."""
         return self._webhook.send(message.event, {**message.fields, "target": registration.target}, lasts)
+
+    @property
+    def again(self) -> int:
+        """See :attr:`Way.again`."""
+        return self._webhook.again
 
     def stop(self) -> None:
         """See :meth:`Way.stop`."""
@@ -108,6 +117,11 @@ class WebPush:
             "a Web Push message", lambda patience: self._post(registration.target, message, kept_until, patience), lasts
         )
 
+    @property
+    def again(self) -> int:
+        """See :attr:`Way.again`."""
+        return self._urgent.again
+
     def stop(self) -> None:
         """See :meth:`Way.stop`."""
         self._urgent.stop()
@@ -132,7 +146,8 @@ class WebPush:
 
 
 AT_ONCE: Final = 200
-"""The most messages that this node sends at the same time."""
+"""The most messages that this node sends at the same time, beside those that it sends again: one service that does not
+answer keeps those of others waiting for no more than a try."""
 _TRIED_FOR: Final = 15.0
 """Seconds for which it is tried to withdraw a call."""
 
@@ -170,7 +185,7 @@ class Waker:
 
         When a call rings no more, the message that it rings is not sent again. An expired registration is dropped.
         """
-        if len(self._under_way) >= AT_ONCE:
+        if len(self._under_way) - sum(way.again for way in self._ways.values()) >= AT_ONCE:
             self.counts[DeliveryResult.FAILED] += 1
             return succeed(DeliveryResult.FAILED)
         key = device, call.room

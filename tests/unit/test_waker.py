@@ -18,7 +18,7 @@ from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.ops.webhooks import ANSWER_TIME, SignedPosts, Webhook
+from callnet.ops.webhooks import AGAIN_MAX, ANSWER_TIME, SignedPosts, Webhook
 from callnet.push.sender import AT_ONCE, PAUSES, Gateway, Waker, topic_of
 from callnet.push.tickets import Tickets
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
@@ -231,6 +231,32 @@ class WakerTests(SynchronousTestCase):
         self.receiver.answers.clear()
         self.assertEqual([DeliveryResult.FAILED] * AT_ONCE, [self.successResultOf(one) for one in waiting[:-1]])
         self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(device=devices[-1])))
+
+    def many(self, number: int, status: int) -> list[Deferred[DeliveryResult]]:
+        """Wake many devices; the gateway answers with this."""
+        devices = [DeviceAddress("13651884967", str(each)) for each in range(number)]
+        for device in devices:
+            self.register(device)
+        return [self.wake(status, device=device) for device in devices]
+
+    def test_many_pause(self) -> None:
+        """Messages that are to be sent again keep no other from being sent."""
+        waiting = self.many(AT_ONCE, 503)
+        for one in waiting:
+            self.assertNoResult(one)
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200)))
+        self.waker.stop()
+        self.assertEqual({DeliveryResult.FAILED}, {self.successResultOf(one) for one in waiting})
+
+    def test_too_many_pause(self) -> None:
+        """Their number is limited, too: one more is not sent again."""
+        waiting = self.many(AGAIN_MAX + 1, 503)
+        self.assertNoResult(waiting[-2])
+        self.assertIs(DeliveryResult.FAILED, self.successResultOf(waiting[-1]))
+        self.receiver.answers.extend([200] * AGAIN_MAX)
+        self.wait(1)
+        self.assertEqual({DeliveryResult.TAKEN}, {self.successResultOf(one) for one in waiting[:-1]})
+        self.assertIs(DeliveryResult.TAKEN, self.successResultOf(self.wake(200)))
 
     def test_database_away(self) -> None:
         """While the database is away nobody is woken, and nothing fails."""

@@ -101,9 +101,11 @@ class WakingTests(QuietTestCase):
         tv = self.world.device(*TV)
         self.call()
         room = tv.hears()["room_id"]
-        for number, left in enumerate((40.0, 35.0)):
+        for number, left in enumerate((38.5, 32.0)):
             self.world.advance(5)
             tv.leave()
+            self.assertEqual(number, len(self.woken))
+            self.world.advance(1.5)
             self.assertEqual(number + 1, len(self.woken))
             device, message = self.woken[-1]
             self.assertEqual((TV, "Ann", left, room), (device, message.from_name, message.lasts, message.room))
@@ -114,11 +116,26 @@ class WakingTests(QuietTestCase):
         self.assertEqual("call_success", self.ann.hears()["type"])
         self.assertEqual([], self.ended())
 
+    def test_lost_for_a_moment(self) -> None:
+        """If it is back in a moment it is not woken, nor if the call rings no more then."""
+        tv = self.world.device(*TV)
+        self.call()
+        tv.leave()
+        self.world.advance(1)
+        tv = self.world.device(*TV)
+        self.world.advance(1)
+        self.assertEqual([], self.woken)
+        tv.leave()
+        self.ann.say("calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id)
+        self.world.advance(2)
+        self.assertEqual([True], [message.ended is not None for _, message in self.woken])
+
     def test_lost_and_not_woken(self) -> None:
         """If it cannot be woken then it is waited for, and told that it rings no more when it has not come."""
         tv = self.world.device(*TV)
         self.call()
         tv.leave()
+        self.world.advance(1.5)
         self.waiting[0].callback(DeliveryResult.FAILED)
         self.world.settle()
         self.assertEqual([], self.ann.heard())
