@@ -59,6 +59,7 @@ class Peer(ServerSocket):
         is_extended = offered is not None and SUBPROTOCOL in (name.strip() for name in offered.split(","))
         if is_extended:
             self.subprotocol = SUBPROTOCOL
+        if is_extended and opening.path != GUEST_PATH:
             self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
             self.unread_max = self.limits.unread_of_pages
         link = None

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.guests import Guests, GuestTokens
+from callnet.calls.session_v2 import LONGEST_FRAME
 from callnet.config.schema import LimitSettings
 from callnet.errors import Unavailable
 from callnet.frames.base import MESSAGE_BYTES
@@ -323,6 +324,14 @@ class CallTests(GuestCase):
         for _ in range(21):
             guest.say("call")
         self.assertEqual(4400, guest.close_code)
+
+    def test_long_frame(self) -> None:
+        """A guest sends no signals, and so no longer frames than a base device does."""
+        for longer, code in ((0, None), (1, 1009)):
+            guest = self.guest()
+            ping = b'{"type":"ping"}'
+            guest.say_raw(ping.ljust(LONGEST_FRAME + longer))
+            self.assertEqual(code, guest.close_code)
 
     def test_cannot_be_called(self) -> None:
         """Nobody calls a guest."""
