@@ -35,6 +35,8 @@ _NONCE: Final = 12
 """Bytes, as GCM has them (NIST SP 800-38D §8.2.2)."""
 _JOINERS: Final = "\u200c\u200d"
 """Format characters that names have in some languages, and emoji."""
+_BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and a symbol that are not seen."""
 
 log = Logger()
 
@@ -86,8 +88,7 @@ class GuestTokens:
             how the name is read.
         """
         name = name.strip()
-        hides = any(unicodedata.category(each) == "Cf" and each not in _JOINERS for each in name)
-        if not is_device_id(name) or hides:
+        if not is_device_id(name) or not _is_seen(name):
             raise DataInvalid(f"name is empty, *, longer than {DEVICE_ID_MAX} characters, or has characters that hide")
         hashed = secret_hash(secret)
         guest = Guest(DeviceAddress(guest_phone(link_id_of(hashed)), name), hashed)
@@ -199,6 +200,13 @@ class UsedLink:
 def _not_counted(failure: Failure) -> None:
     if not failure.check(Unavailable):
         log.failure("failed to count an answered call of a guest", failure)
+
+
+def _is_seen(name: str) -> bool:
+    """Return whether a name has something that is seen, and nothing that hides, breaks lines or has no meaning."""
+    kinds = [unicodedata.category(each) for each in name if each not in _JOINERS]
+    hides = any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds) or not set(_BLANK).isdisjoint(name)
+    return not hides and any(kind[0] in "LNPS" for kind in kinds)
 
 
 def _cipher(key: Key) -> AESGCM:

@@ -29,6 +29,9 @@ NOBODYS: Final = "x" * 22
 """The secret of no link."""
 
 
+BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
+
+
 class GuestCase(PeopleCase):
     """A television and a pad, the phone of which has a link, and Ann."""
 
@@ -176,7 +179,8 @@ class EnterTests(GuestCase):
 
     def test_names(self) -> None:
         """A name has something that is seen, and nothing that hides."""
-        for name in ("", " ", "*", "x" * 51, "a\u202eb", "a\nb", 5):
+        hidden = ("\u200d\u200d", "\u0301", "a\u2028b", "a\u2029b", "a\ue000", "a\u0378", *map("a{}".format, BLANK))
+        for name in ("", " ", "*", "x" * 51, "a\u202eb", "a\nb", 5, *hidden):
             self.assertEqual(2, self.post(ENTER, secret=NOBODYS, name=name)["errorCode"], name)
         for name in (" Eve ", "\u0915\u094d\u200d\u0937", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "x" * 50):
             self.assertEqual(0, self.post(ENTER, secret=NOBODYS, name=name)["errorCode"], name)
