@@ -87,16 +87,16 @@ class CallCounts:
             if threshold.has_details:
                 reason = state.reason if isinstance(state, Over) else None
                 log.debug("call {call}: {state} {reason}", call=log_name(call.room), state=state.word, reason=reason)
-            if is_guest(call.caller.phone):
-                self._of_guest(event, call)
+            if is_guest(call.caller.phone) and not self._rings_for_guest(event, call):
+                continue
             if isinstance(state, Over):
                 self.ended[state.reason] += 1
                 if isinstance(event, events.WHEN_DUE):
                     log.info("call {call} timed out: {reason}", call=log_name(call.room), reason=state.reason.value)
-                if state.reason not in _MEANT and call.targets:  # a guest may ring nobody
+                if state.reason not in _MEANT:
                     self.recent.append(FailedCall(state.at, call.caller, call.target, state.reason, call.room))
                 continue
-            if isinstance(state, Ringing) and call.version == 1 and call.targets:
+            if isinstance(state, Ringing) and call.version == 1:
                 self.placed += 1
             elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)):
                 self.answered += 1
@@ -122,7 +122,8 @@ class CallCounts:
             if is_guest(caller.phone):
                 self._outcome_for_guest(outcome.reason)
 
-    def _of_guest(self, event: events.Event, call: CallRecord) -> None:
+    def _rings_for_guest(self, event: events.Event, call: CallRecord) -> bool:
+        """Count the outcome of a guest's call, and return whether it rings or rang anybody."""
         state = call.state
         if isinstance(state, Over):
             if isinstance(state.was, Ringing):
@@ -131,6 +132,7 @@ class CallCounts:
             self.of_guests["answered"] += 1
             if self._guest_answered is not None:
                 self._guest_answered(call.caller.phone)
+        return bool(call.targets)
 
     def _outcome_for_guest(self, reason: Reason) -> None:
         if reason is not Reason.CANCELLED:
@@ -148,9 +150,9 @@ class LocalCalls:
         return (call for call in self._store.known().calls.values() if call.end is None)
 
     def placed_here(self) -> Counter[str]:
-        """Live calls by state, counted only at the current or last node of the caller."""
+        """Live calls by state, counted only at the current or last node of the caller; none that rings nobody."""
         known = self._store.known()
-        callers = ((call.state.word, known.device(call.caller)) for call in self.calls())
+        callers = ((call.state.word, known.device(call.caller)) for call in self.calls() if call.targets)
         return Counter(state for state, caller in callers if caller is not None and caller.node == self._store.node)
 
     def of(self, device: DeviceAddress) -> CallRecord | None:

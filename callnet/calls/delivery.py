@@ -61,7 +61,7 @@ class OutcomeWaiters:
         if outcome is not None:
             if self._placed.get(call.caller) == call.room:
                 del self._placed[call.caller]
-            if isinstance(outcome, (Failed, Refused)):
+            if isinstance(outcome, (Failed, Refused)) and call.targets:
                 self._counts.failed[outcome.reason] += 1
             self.waiting.pop(call.room)(outcome, call if is_all else None)
         if session is not None and not is_all:

@@ -58,10 +58,7 @@ class Peer(ServerSocket):
         offered = opening.headers.get("sec-websocket-protocol")
         is_extended = offered is not None and SUBPROTOCOL in (name.strip() for name in offered.split(","))
         if is_extended:
-            self.subprotocol = SUBPROTOCOL
-        if is_extended and opening.path != GUEST_PATH:
-            self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
-            self.unread_max = self.limits.unread_of_pages
+            self._speak_extended(opening.path != GUEST_PATH)
         link = None
         try:
             if opening.path == GUEST_PATH:
@@ -83,6 +80,12 @@ class Peer(ServerSocket):
             return
         call_waiting = opening.params.get("call_waiting") == ["1"]
         self.session = factory.session(self.token, self, is_extended, call_waiting)
+
+    def _speak_extended(self, has_signals: bool) -> None:
+        self.subprotocol = SUBPROTOCOL
+        if has_signals:
+            self.maxFramePayloadSize = self.maxMessagePayloadSize = LONGEST_SIGNAL
+            self.unread_max = self.limits.unread_of_pages
 
     @property
     def is_admitted(self) -> bool:

@@ -78,6 +78,11 @@ class GuestCase(PeopleCase):
         self.assertEqual("idle", guest.hears()["state"])
         return guest
 
+    def allow(self, from_an_address: int) -> None:
+        """Let so many calls come from an address in an hour."""
+        self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
+        self.fixture.guest_limits.changed()
+
     def history(self) -> list[dict[str, Any]]:
         """The past calls of the phone."""
         self.successResultOf(self.fixture.historian.write())
@@ -179,6 +184,7 @@ class EnterTests(GuestCase):
 
     def test_names(self) -> None:
         """A name has something that is seen, and nothing that hides."""
+        self.allow(from_an_address=0)
         hidden = ("\u200d\u200d", "\u0301", "a\u2028b", "a\u2029b", "a\ue000", "a\u0378", *map("a{}".format, BLANK))
         for name in ("", " ", "*", "x" * 51, "a\u202eb", "a\nb", 5, *hidden):
             self.assertEqual(2, self.post(ENTER, secret=NOBODYS, name=name)["errorCode"], name)
@@ -390,8 +396,11 @@ class NobodyTests(GuestCase):
         self.assertFalse(self.rings())
         self.assertEqual([], self.history())
         counts = self.world.rooms.counts
-        self.assertEqual((0, []), (counts.placed, list(counts.recent)))
+        self.assertEqual((0, {}, {}, []), (counts.placed, counts.failed, counts.ended, list(counts.recent)))
+        self.assertEqual(4, counts.of_guests["no_answer"])
         self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.not_rung)
+        self.guest(NOBODYS).say("ring")
+        self.assertEqual({}, self.world.rooms.local_calls.placed_here())
 
     def test_off(self) -> None:
         """It is off, and on again."""
@@ -480,11 +489,6 @@ class NobodyTests(GuestCase):
         self.assertEqual([], self.tv.heard())
         self.assertEqual(before, len(self.history()))
         self.assertEqual(1, self.fixture.guests.not_rung["limit"])
-
-    def allow(self, from_an_address: int) -> None:
-        """Let so many calls come from an address in an hour."""
-        self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
-        self.fixture.guest_limits.changed()
 
     def test_limit_of_an_address(self) -> None:
         """Too many calls from one address are told so, whatever they show, and no link is looked up for them."""
