@@ -46,14 +46,17 @@ export class AccountError extends Error {
    * @param {number} code
    * @param {string} message
    * @param {number | null} [retryAfter]
+   * @param {number | null} [status]
    */
-  constructor(code, message, retryAfter = null) {
+  constructor(code, message, retryAfter = null, status = null) {
     super(message);
     this.name = "AccountError";
     /** One of ERROR. */
     this.code = code;
     /** Seconds after which to try again, or null if the server named none. */
     this.retryAfter = retryAfter;
+    /** The status of HTTP, or null if there was no answer. */
+    this.status = status;
   }
 }
 
@@ -512,7 +515,7 @@ async function request(url, options) {
   }
   if (answer.errorCode === 0) return answer;
   const seconds = Number(response.headers.get("Retry-After"));
-  throw new AccountError(answer.errorCode, answer.message, seconds > 0 ? seconds : null);
+  throw new AccountError(answer.errorCode, answer.message, seconds > 0 ? seconds : null, response.status);
 }
 
 /**

@@ -15,10 +15,13 @@ const TOKEN_INVALID = 4401;
 const DOUBT = 2_000;
 
 /**
- * Why it is over before it rang, by the error of the account service.
- * @type {Record<number, string>}
+ * Why it is over before it rang. A server of a version without guests knows no such path, and says 404 with ERROR.DATA.
+ * @param {AccountError} error
  */
-const REASONS = { [ERROR.RATE_LIMITED]: "rate_limited", [ERROR.DATA]: "invalid" };
+function reasonOf({ code, status }) {
+  if (code === ERROR.RATE_LIMITED) return "rate_limited";
+  return code === ERROR.DATA && status === 200 ? "invalid" : "unreachable";
+}
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").GuestCallEvents} GuestCallEvents */
@@ -93,7 +96,7 @@ export class GuestCall extends Teller {
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;
       this.retryAfter = error.retryAfter;
-      this._end(REASONS[error.code] ?? "unreachable");
+      this._end(reasonOf(error));
       return;
     }
     if (!this.#isClosed) this._dial(token);

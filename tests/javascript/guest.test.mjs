@@ -13,13 +13,13 @@ const SUCCESS = { type: "call_success", room_id: ROOM, page: `/page?room_id=${RO
 const HANGUP = { type: "calling_hangup" };
 
 /** A call that has begun, with a service that gives this answer, or none; and the states that it has told. */
-async function ringing(test, answer = { errorCode: 0, guest_token: "t k", expires_in: 86_400 }, headers = {}) {
+async function ringing(test, answer = { errorCode: 0, guest_token: "t k", expires_in: 86_400 }, headers = {}, status = 200) {
   const clock = begin(test);
   const asked = [];
   mock.method(globalThis, "fetch", async (url, { body }) => {
     asked.push([url, JSON.parse(body)]);
     if (answer === "lost") throw new Error("lost");
-    return { headers: new Headers(headers), json: async () => answer };
+    return { status, headers: new Headers(headers), json: async () => answer };
   });
   const call = new GuestCall({ site: SITE, secret: "s", name: "Eve", WebSocket: FakeSocket });
   const told = [];
@@ -54,13 +54,14 @@ test("a guest enters, rings once it is welcomed, and is in the room that it is t
 
 test("what keeps it from ringing is told", async (t) => {
   const late = { "Retry-After": "7" };
-  for (const [answer, reason, retryAfter] of [
-    [{ errorCode: 6, message: "" }, "rate_limited", 7],
-    [{ errorCode: 2, message: "" }, "invalid", 7],
+  for (const [answer, reason, retryAfter, status] of [
+    [{ errorCode: 6, message: "" }, "rate_limited", 7, 429],
+    [{ errorCode: 2, message: "" }, "invalid", 7, 200],
+    [{ errorCode: 2, message: "" }, "unreachable", 7, 404],
     [{ errorCode: 1, message: "" }, "unreachable", 7],
     ["lost", "unreachable", null],
   ]) {
-    const { call, told } = await ringing(t, answer, late);
+    const { call, told } = await ringing(t, answer, late, status);
     assert.deepEqual([call.reason, call.retryAfter, told], [reason, retryAfter, ["ringing", "over"]]);
     assert.equal(FakeSocket.all.length, 0);
   }

@@ -24,9 +24,10 @@ RING, HANGUP = {"type": "ring"}, {"type": "calling_hangup"}
 class Answer:
     """An HTTP response with a body."""
 
-    code, phrase = 200, b"OK"
+    phrase = b"OK"
 
-    def __init__(self, fields: dict[str, Any], headers: dict[str, list[str]]) -> None:
+    def __init__(self, code: int, fields: dict[str, Any], headers: dict[str, list[str]]) -> None:
+        self.code = code
         self.headers = Headers(headers)
         self._body = json.dumps(fields).encode()
 
@@ -43,9 +44,9 @@ class Service:
     def __init__(self) -> None:
         self.answer: Deferred[Any] = self.answering(ENTERED)
 
-    def answering(self, fields: dict[str, Any], **headers: str) -> Deferred[Any]:
+    def answering(self, fields: dict[str, Any], code: int = 200, **headers: str) -> Deferred[Any]:
         """An answer."""
-        return succeed(Answer(fields, {name.replace("_", "-"): [value] for name, value in headers.items()}))
+        return succeed(Answer(code, fields, {name.replace("_", "-"): [value] for name, value in headers.items()}))
 
     def request(self, *_: Any) -> Deferred[Any]:
         """See :class:`IAgent`."""
@@ -114,9 +115,14 @@ class GuestCallTests(ClientCase):
 
     def test_not_entered(self) -> None:
         """The reason why it does not ring is told."""
-        for code, reason in ((6, "rate_limited"), (2, "invalid"), (1, "unreachable")):
+        for status, code, reason in (
+            (429, 6, "rate_limited"),
+            (200, 2, "invalid"),
+            (404, 2, "unreachable"),
+            (200, 1, "unreachable"),
+        ):
             call = GuestCall(self.server_of(agent=self.service), "s", "Eve")
-            self.service.answer = self.service.answering({"errorCode": code, "message": ""}, Retry_After="7")
+            self.service.answer = self.service.answering({"errorCode": code, "message": ""}, status, Retry_After="7")
             call.ring()
             self.assertEqual(("over", reason, 7.0), (call.state, call.reason, call.retry_after))
         self.service.answer = fail(ConnectionLost())

@@ -44,12 +44,15 @@ export class AccountError extends Error {
      * @param {number} code
      * @param {string} message
      * @param {number | null} [retryAfter]
+     * @param {number | null} [status]
      */
-    constructor(code: number, message: string, retryAfter?: number | null | undefined);
+    constructor(code: number, message: string, retryAfter?: number | null | undefined, status?: number | null | undefined);
     /** One of ERROR. */
     code: number;
     /** Seconds after which to try again, or null if the server named none. */
     retryAfter: number | null;
+    /** The status of HTTP, or null if there was no answer. */
+    status: number | null;
 }
 /** One device at a server. Every request may fail with an AccountError. */
 export class Account {

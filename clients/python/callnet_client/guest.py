@@ -27,8 +27,13 @@ _DOUBT: Final = 2.0
 """Seconds after its welcome in which the server may still report the outcome of a call missing there."""
 _LONGEST_DELAY: Final = 5.0
 """The approximate maximum of seconds between two attempts to connect."""
-_REASONS: Final = {ErrorCode.RATE_LIMITED: "rate_limited", ErrorCode.DATA: "invalid"}
-"""The reasons of a call that did not ring, by the error of the account service."""
+
+
+def _reason_of(error: AccountError) -> str:
+    """The reason of a call that did not ring. A server of a version without guests answers 404 with the same code."""
+    if error.code == ErrorCode.RATE_LIMITED:
+        return "rate_limited"
+    return "invalid" if error.code == ErrorCode.DATA and error.status == 200 else "unreachable"
 
 
 class GuestCall:
@@ -133,7 +138,7 @@ class GuestCall:
         error = failure.value
         if isinstance(error, AccountError):
             self.retry_after = error.retry_after
-            self._end("unreachable" if error.code is None else _REASONS.get(error.code, "unreachable"))  # type: ignore[call-overload]
+            self._end(_reason_of(error))
         else:
             self._end("unreachable")
 
