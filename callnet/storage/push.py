@@ -74,6 +74,7 @@ class SqlPushRegistrations:
             if is_revoked(revoking.of_phone(connection, phone, registration.created_at)):
                 return False
             if registration.kind is PushKind.WEBPUSH:
+                self._database.take_turns(connection, registration.target)
                 self._take(connection, registration.device, registration.target, registration.created_at)
             connection.execute(self._database.insert_or_replace(push_registration), [row])
             of_device = covered_by(registration.device, account_device)
@@ -91,14 +92,14 @@ class SqlPushRegistrations:
     def _renew(self, device: DeviceAddress, old: str, target: str, now: float) -> bool:
         same = covered_by(device, push_registration) & _is_web_push(old)
         with self._database.write() as connection:
+            self._database.take_turns(connection, target)  # first of all: who has the turn may wait for the row
             if not connection.execute(push_registration.update().where(same).values(target=target)).rowcount:
                 return False
             self._take(connection, device, target, now)
         return True
 
     def _take(self, connection: Connection, device: DeviceAddress, target: str, now: float) -> None:
-        """Remove the registrations of other devices with a Web Push target."""
-        self._database.take_turns(connection, target)
+        """Remove the registrations of other devices with a Web Push target, whose turn the caller has taken."""
         others = _is_web_push(target) & ~covered_by(device, push_registration)
         removed = connection.scalars(push_registration.delete().where(others).returning(_row.phone)).all()
         changes.note(connection, removed, now)

@@ -127,6 +127,26 @@ class PushContract(DatabaseCase):
 
         return self.check(test)
 
+    def test_renewed_at_once(self) -> Deferred[None]:
+        """The same if a device registers, and has its target renewed, at once."""
+
+        async def test() -> None:
+            for _ in range(20):
+                await self.put(PushRegistration(PAD, PushKind.WEBPUSH, "old", 1.0))
+                at_once = [
+                    self.registrations.renew(PAD, "old", "new", 2.0),
+                    *(
+                        self.registrations.put(PushRegistration(each, PushKind.WEBPUSH, "new", 1.0), nothing_revoked)
+                        for each in (PAD, OTHER)
+                    ),
+                ]
+                self.assertEqual([True] * 3, [is_done for is_done, _ in await DeferredList(at_once)])
+                found = [*await self.registrations.of(ALL), *await self.registrations.of(OTHER)]
+                self.assertEqual(["new"], [one.target for one in found])
+                await self.registrations.forget(OTHER, 3.0)
+
+        return self.check(test)
+
     def test_forget(self) -> Deferred[None]:
         """A device is forgotten, and no other; one that is not there, too."""
 
