@@ -147,15 +147,11 @@ class Guests:
         limits: CallLimits,
     ) -> None:
         self._links = links
-        self._tokens = tokens
+        self.tokens: Final = tokens
         self._now = now
         self._limits = limits
         self.not_rung: Final = Counter({"link": 0, "limit": 0})
         """Calls that were to ring nobody, since their link does not ring, or since there were too many."""
-
-    def enter(self, secret: str, name: str) -> EnteredGuest:
-        """Let a guest in. See :meth:`GuestTokens.enter`."""
-        return self._tokens.enter(secret, name)
 
     def link(self, token: str, site: str | None) -> UsedLink:
         """The link that the guest of a token uses.
@@ -163,7 +159,7 @@ class Guests:
         :param site: the origin of the guest for rate limits.
         :raises TokenInvalid: the token is not valid.
         """
-        return UsedLink(self, self._tokens.verify(token), site)
+        return UsedLink(self, self.tokens.verify(token), site)
 
     async def owner(self, guest: Guest, site: str | None) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""

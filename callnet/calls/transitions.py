@@ -14,24 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from callnet.calls import events
-from callnet.calls.records import (
-    Active,
-    CallRecord,
-    DeviceRecord,
-    Over,
-    Ringing,
-    S,
-)
+from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import began_at, ending_reason
 from callnet.calls.transaction import Transaction, other_in, other_party, without
 from callnet.errors import Unavailable
-from callnet.model import (
-    Accepted,
-    DeviceAddress,
-    Reason,
-    RoomId,
-    is_guest,
-)
+from callnet.model import Accepted, DeviceAddress, Reason, RoomId, is_guest
 
 UNREACHED: Final = frozenset({Reason.OFFLINE, Reason.BUSY})
 """Reasons for which a call rings no device."""

@@ -347,7 +347,7 @@ class AccountApi:
     async def enter(self, request: IRequest, asked: EnterRequest) -> EnteredGuest:
         """Let a guest call by a link. The answer is the same whether or not there is such a link."""
         await self._guest_limits.enter(_host(request))
-        return self._guests.enter(asked.secret, asked.name)
+        return self._guests.tokens.enter(asked.secret, asked.name)
 
     @call(routes, "/devices/push/renew")
     async def renew_push(self, request: IRequest, asked: RenewPushRequest) -> Done:

@@ -467,7 +467,7 @@ class NobodyTests(GuestCase):
 
     def come(self) -> Device:
         """A guest with the link, whom the account service did not see."""
-        guest = self.world.guest(self.fixture.guests.enter(self.link["secret"], "Eve").guest_token)
+        guest = self.world.guest(self.fixture.guests.tokens.enter(self.link["secret"], "Eve").guest_token)
         guest.heard()
         return guest
 
@@ -502,7 +502,7 @@ class NobodyTests(GuestCase):
         self.world.guests = guests
         self.tv.heard()
         for secret in (self.link["secret"], NOBODYS):
-            guest = self.world.guest(guests.enter(secret, "Eve").guest_token)
+            guest = self.world.guest(guests.tokens.enter(secret, "Eve").guest_token)
             guest.heard()
             guest.say("ring")
             self.assertEqual({"type": "call_failed", "reason": "rate_limited"}, guest.hears())
