@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -100,7 +100,7 @@ def _is_free(device: DeviceAddress, call: CallRecord) -> bool:
     return isinstance(call.state, Ringing) and device != call.caller and is_guest(call.caller.phone) is not None
 
 
-def _leave_guest(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
+def _leave_guest(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> None:
     """Have a device that a guest rings ring for somebody else. The guest's call goes on: it is not told of that."""
     rang = tx.records.calls[call.room].parties
     woken = tuple([one for one in call.woken if one in rang])  # others that made way before have been told

@@ -79,7 +79,7 @@ class GuestCase(PeopleCase):
         return guest
 
     def allow(self, from_an_address: int) -> None:
-        """Let so many calls come from an address in an hour."""
+        """Change the number of calls from an address in an hour."""
         self.fixture.guest_settings.guest_calls_an_hour_from_an_address = from_an_address
         self.fixture.guest_limits.changed()
 
@@ -466,7 +466,7 @@ class NobodyTests(GuestCase):
         self.assertEqual([], self.history())
 
     def come(self) -> Device:
-        """A guest with the link, whom the account service did not see."""
+        """A guest with the link that entered without a request."""
         guest = self.world.guest(self.fixture.guests.tokens.enter(self.link["secret"], "Eve").guest_token)
         guest.heard()
         return guest
