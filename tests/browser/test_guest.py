@@ -177,7 +177,7 @@ class GuestTests(GuestCase):
         return self.play(story)
 
     def test_one_guest_at_a_time(self) -> Deferred[None]:
-        """While a guest rings, another one reads that the owner is on another call."""
+        """While a guest rings another one rings nobody, which the owner sees afterwards, and the guest never."""
 
         def story(stage: Stage) -> None:
             alice, visitor, link = self.begin(stage)
@@ -186,8 +186,14 @@ class GuestTests(GuestCase):
             other = guest(stage, stage.browser(None))
             other.follow(link)
             other.ring("Ben")
-            other.await_text("over-title", "On another call")
+            other.await_scene("calling")
             self.assertEqual(("calling", "Anna"), (visitor.shown, alice.text("ring-name")))
+            other.press("cancel")
+            alice.press("accept")
+            alice.await_connected(Camera.BLUE)
+            alice.hang_up()
+            alice.press("to-calls")
+            alice.page.wait_for_selector("#past .card >> text=Ben")
 
         return self.play(story)
 

@@ -520,13 +520,22 @@ class WithoutSiteTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             profile, television = self.at_home(stage)
-            for part in ("**/start.js", "**/bundle.js", "**/words/*.json"):
-                profile.route(part, lambda route: route.abort())
+            stopped: list[str] = []
+
+            def stop(route: Route) -> None:
+                stopped.append(route.request.url)
+                route.abort()
+
+            for part, tries in (("**/start.js", 1), ("**/bundle.js", 1), ("**/words/*.json", 2)):
+                stopped.clear()
+                profile.route(part, stop)
                 television.page.reload()
+                while len(stopped) < tries:
+                    television.wait(50)
                 profile.unroute(part)
                 (worker,) = profile.service_workers
                 self.assertNotEqual("kiosk", television.shown)
-                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
+                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id, 500); }")
                 television.await_scene("kiosk", "online")
                 television.page.evaluate("window.stays = true")
                 worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")

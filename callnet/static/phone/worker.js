@@ -71,10 +71,10 @@ font: max(1.2rem, 5vmin) system-ui, sans-serif; text-align: center; }</style>
   return new Response(page, { status: 503, headers });
 }
 
-/** Load a page again that has not begun: one of its files did not come. */
-async function nudge(id) {
+/** Load a page again that has not begun: one of its files did not come. Another one may be busy for some seconds. */
+async function nudge(id, patience = 10_000) {
   const window = await self.clients.get(id);
-  if (window && (await ask(window, "")) === undefined) await window.navigate("/");
+  if (window && (await ask(window, "", patience)) === undefined) await window.navigate("/");
 }
 
 /** The last of the messages, which are heard one after another. */
@@ -205,11 +205,11 @@ async function ringsInPage(message) {
 }
 
 /** Whether a call rings in a window; undefined: it does not say. */
-async function ask(window, call) {
+async function ask(window, call, patience = PATIENCE) {
   const { port1, port2 } = new MessageChannel();
   const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
   window.postMessage({ event: "ask", call }, [port2]);
-  return Promise.race([answer, pause(PATIENCE)]);
+  return Promise.race([answer, pause(patience)]);
 }
 
 /**
