@@ -106,10 +106,10 @@ FIRST = $(call modules,tests/integration/test_[a-h]*.py)
 SECOND = $(filter-out $(FIRST),$(call modules,tests/integration/test_*.py)) tests.examples $(call of_browser,dashboard verification)
 LOOKS = $(call of_browser,guest_screens kiosk_screens phone_screens screens)
 BROWSER = $(filter-out $(SECOND) $(LOOKS),$(call modules,tests/browser/test_*.py))
-PHONE = $(filter $(call of_browser,auto% call_w% firefox kiosk languages look page% phone% t%),$(BROWSER))
+PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_a% phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' '$(LOOKS)' \
-		'tests.servers tests.cluster tests.unit tests.rules tests.contract'
+		'tests.unit' 'tests.servers tests.cluster tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools
