@@ -49,6 +49,7 @@ _FIELDS: Final[Mapping[str, Any]] = {
     "phone": PHONE,
     "contact_phone": "13400000002",
     "device_id": "set-0",
+    "pin": "1234",
     "room_id": "*",
     "link_id": "0" * 12,
     "pairing_id": _ROOM,
