@@ -99,7 +99,8 @@ endif
 test-unit: $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
 
-# Lanes of about equal length. Pages that wait cost as much as pages that do something, so what only computes comes last.
+# Lanes of about equal length. What waits for the clock comes first, then pages, which cost as much while they wait, and
+# last what only computes.
 modules = $(subst /,.,$(basename $(wildcard $(1))))
 of_browser = $(addprefix tests.browser.test_,$(1))
 FIRST = $(call modules,tests/integration/test_[a-h]*.py)
@@ -108,8 +109,8 @@ LOOKS = $(call of_browser,guest_screens kiosk_screens phone_screens screens)
 BROWSER = $(filter-out $(SECOND) $(LOOKS),$(call modules,tests/browser/test_*.py))
 PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_a% phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' '$(filter-out $(PHONE),$(BROWSER))' '$(PHONE)' '$(LOOKS)' \
-		'tests.unit' 'tests.servers tests.cluster tests.rules tests.contract'
+	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' 'tests.servers tests.cluster' '$(filter-out $(PHONE),$(BROWSER))' \
+		'$(PHONE)' '$(LOOKS)' 'tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python tests.tools
