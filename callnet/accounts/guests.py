@@ -118,7 +118,7 @@ class GuestTokens:
         raise TokenInvalid("the token was not issued here")
 
 
-class CallLimits(Protocol):
+class GuestCallLimits(Protocol):
     """Counts calls of guests."""
 
     async def call(self, site: str | None) -> None:
@@ -144,7 +144,7 @@ class Guests:
         links: SqlLinks,
         tokens: GuestTokens,
         now: Callable[[], float],
-        limits: CallLimits,
+        limits: GuestCallLimits,
     ) -> None:
         self._links = links
         self.tokens: Final = tokens

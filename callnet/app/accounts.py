@@ -18,7 +18,7 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
-from callnet.accounts.guests import CallLimits, Guests, GuestTokens
+from callnet.accounts.guests import GuestCallLimits, Guests, GuestTokens
 from callnet.accounts.history import Historian
 from callnet.accounts.links import Links
 from callnet.accounts.logins import Logins
@@ -123,7 +123,7 @@ def compose_owners(
     identities: Identities,
     database: Database,
     run: Run,
-    guest_limits: CallLimits,
+    guest_limits: GuestCallLimits,
 ) -> Owners:
     """Make what calls and sockets go by. What it asks of the database is done where ``run`` does it."""
     now = identities.tokens.now

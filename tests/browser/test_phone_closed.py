@@ -339,17 +339,22 @@ class ClosedTests(ChromiumCase):
 
         return self.play(story)
 
+    def ring_open(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor, BrowserContext]:
+        """Alice, who rings the open phone of Bob, and his profile."""
+        alice, profile = self.begin(stage)
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_scene("home", "online")
+        alice.await_contact(BOB.phone, online=True)
+        alice.call(BOB.phone)
+        bob.await_scene("ringing")
+        return alice, bob, profile
+
     def test_open(self) -> Deferred[None]:
         """A phone that is seen rings by itself; one that nobody sees has it shown, and does what is pressed."""
 
         def story(stage: Stage) -> None:
-            alice, profile = self.begin(stage)
-            bob = tab(stage, profile)
-            bob.open()
-            bob.await_scene("home", "online")
-            alice.await_contact(BOB.phone, online=True)
-            alice.call(BOB.phone)
-            bob.await_scene("ringing")
+            alice, bob, _ = self.ring_open(stage)
             self.closed.shown()
             self.closed.worker.evaluate(_LOOK, False)
             bob.view(False)
@@ -379,13 +384,7 @@ class ClosedTests(ChromiumCase):
         """A phone that is closed while it rings goes on to ring, and can be opened again to accept."""
 
         def story(stage: Stage) -> None:
-            alice, profile = self.begin(stage)
-            bob = tab(stage, profile)
-            bob.open()
-            bob.await_scene("home", "online")
-            alice.await_contact(BOB.phone, online=True)
-            alice.call(BOB.phone)
-            bob.await_scene("ringing")
+            alice, bob, profile = self.ring_open(stage)
             bob.page.close()
             self.closed.deliver(self.message())
             self.closed.shown("Alice is calling")
