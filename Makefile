@@ -97,10 +97,10 @@ else
 endif
 
 test-unit: $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python '--jobs=2 tests.unit tests.rules tests.contract'
+	@tools/test-lanes $(BIN)/python '0 --jobs=2 tests.unit tests.rules tests.contract'
 
-# Lanes of about equal length. What waits for the clock comes first, then pages, which cost as much while they wait, and
-# last what only computes.
+# Lanes of about equal length. What waits for the clock has the processor first. Pages, which use it all the time, share
+# what is left alike: one that gets none is too late for whoever waits for it. What only computes fills the gaps.
 modules = $(subst /,.,$(basename $(wildcard $(1))))
 of_browser = $(addprefix tests.browser.test_,$(1))
 FIRST = $(call modules,tests/integration/test_[a-h]*.py)
@@ -109,11 +109,11 @@ LOOKS = $(call of_browser,guest_screens kiosk_screens phone_screens screens)
 BROWSER = $(filter-out $(SECOND) $(LOOKS),$(call modules,tests/browser/test_*.py))
 PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_a% phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python '$(FIRST)' '$(SECOND)' 'tests.servers tests.cluster' '$(filter-out $(PHONE),$(BROWSER))' \
-		'$(PHONE)' '$(LOOKS)' 'tests.unit tests.rules tests.contract'
+	@tools/test-lanes $(BIN)/python '0 $(FIRST)' '0 $(SECOND)' '0 tests.servers tests.cluster' \
+		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '4 $(LOOKS)' '15 tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
-	@tools/test-lanes $(BIN)/python tests.tools
+	@tools/test-lanes $(BIN)/python '0 tests.tools'
 
 .PHONY: test-packages acceptance-packages
 test-packages:

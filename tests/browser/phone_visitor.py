@@ -38,10 +38,9 @@ class PageInside(Visitor):
         self.page = cast("Page", frame)  # a frame can do all of a page that is asked of it here
         self.complaints = []
 
-    def press(self, element_id: str) -> None:
-        """Press a button, which a moving hand brings back if it has stepped back."""
+    def wake(self) -> None:
+        """Move the hand, as on a page of its own."""
         self.page.hover("#stage", position={"x": random.randrange(9), "y": random.randrange(9)}, force=True)  # noqa: S311
-        self.page.click(f"button#{element_id}")
 
 
 class PhoneVisitor(Visitor):

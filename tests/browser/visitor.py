@@ -24,7 +24,7 @@ for _direction in DIRECTIONS:
     validators(_direction)
 
 PAGE: Final = "/static/demo/direct_chat.html"
-PATIENCE: Final = 30_000
+PATIENCE: Final = 60_000
 """Milliseconds in which a page must get into a state, on a machine that is busy with other tests."""
 _FRAMES_SHOWN: Final = 12
 
@@ -53,6 +53,11 @@ _SPEAK: Final = """async (language) => {
     choice.value = language;
     choice.dispatchEvent(new Event("change"));
     await spoken;
+}"""
+
+_MOVE_UNTIL_PRESSED: Final = """() => {
+    const hand = setInterval(() => document.dispatchEvent(new Event("pointermove")), 1000);
+    document.addEventListener("click", () => clearInterval(hand), { capture: true, once: true });
 }"""
 
 PIXELS: Final = """(video) => {
@@ -162,8 +167,9 @@ class Visitor:
         self.visit(f"?room_id={room_id}")
 
     def press(self, element_id: str) -> None:
-        """Press a button, which a moving hand brings back if it has stepped back."""
+        """Press a button, which a moving hand brings back if it has stepped back, and keeps until it is pressed."""
         self.wake()
+        self.page.evaluate(_MOVE_UNTIL_PRESSED)
         self.page.click(f"button#{element_id}")
 
     def wake(self) -> None:

@@ -27,6 +27,8 @@ class LanesTests(SynchronousTestCase):
         for number, body in enumerate(bodies):
             (folder / f"lane{number}.py").write_text(
                 dedent(f"""
+                    import os
+
                     from twisted.python import log
                     from twisted.trial.unittest import SynchronousTestCase
 
@@ -35,7 +37,7 @@ class LanesTests(SynchronousTestCase):
                             {body}
                 """)
             )
-        lanes = [f"lane{number}" for number, _ in enumerate(bodies)]
+        lanes = [f"{number} lane{number}" for number, _ in enumerate(bodies)]
         path = os.pathsep.join([str(folder), str(ROOT)])
         ended = subprocess.run(
             [ROOT / "tools" / "test-lanes", sys.executable, *lanes],
@@ -52,6 +54,11 @@ class LanesTests(SynchronousTestCase):
         """The output of each lane is shown, of one lane as of several."""
         self.assertEqual((0, ["PASSED (successes=1)"]), self.run_lanes("pass"))
         self.assertEqual((0, ["PASSED (successes=1)"] * 3), self.run_lanes("pass", "pass", "pass"))
+
+    def test_niceness(self) -> None:
+        """A lane is as nice as it is told to be."""
+        bodies = [f"self.assertEqual({os.nice(0) + number}, os.nice(0))" for number in range(2)]
+        self.assertEqual((0, ["PASSED (successes=1)"] * 2), self.run_lanes(*bodies))
 
     def test_one_fails(self) -> None:
         """One failure in any lane is a failure of the whole."""
