@@ -273,7 +273,7 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
         device = tx.device(address)
         if device is None:
             tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, lost_at=tx.now, room=room))
-        elif tx.call_of(address) is None:
+        elif device.room != room and tx.call_of(address) in (None, call):
             tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
             tx.notify(call, address)
 

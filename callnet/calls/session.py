@@ -150,6 +150,8 @@ class Session:
 
     def _answer_call(self, frame: base.CalledSuccess | base.CalledRefuse) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
+        if self._heard is None or room not in self._heard:  # it was rung on an earlier connection
+            self._hear(room, Heard(said=base.Called))
         answer: Accept | Refuse
         if isinstance(frame, base.CalledSuccess):
             self._went_on_at = self._rooms.now()

@@ -197,6 +197,7 @@ class AnnouncingProperties(SynchronousTestCase):
 
     @settings(max_examples=300)
     @given(steps, steps, steps, steps, times, st.booleans())
+    @example([], [("call", 4, 0), ("call", 2, 0)], [("call", 0, 2)], [("refuse", 0, 0)], SOON, True)
     def test_store_that_lags(
         self, stored: list[Step], before: list[Step], after: list[Step], alone: list[Step], now: float, complete: bool
     ) -> None:

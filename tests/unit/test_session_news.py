@@ -129,6 +129,14 @@ class SaidOnceTests(RoomsCase):
         self.cluster.send("here", Notice(TV, call))
         self.assertEqual([], self.kinds(self.tv))
 
+    def test_refused_by_its_alias(self) -> None:
+        """Nor does one that the device has refused, as it rang on an earlier connection."""
+        room, alias = RoomId("b" * 32), RoomId("a" * 32)
+        self.tv.answers(alias, False)
+        call = CallRecord(room, 1, Ringing((TV,)), ANN, TV, (TV,), 0.0, aliases=((TV, alias),))
+        self.cluster.send("here", Notice(TV, call))
+        self.assertEqual([], self.kinds(self.tv))
+
     def test_hung_up_here(self) -> None:
         """A device that has hung up on this connection is not told of it."""
         room = self.ring().room
