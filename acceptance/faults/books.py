@@ -99,6 +99,10 @@ class Attempt(Struct, eq=False):
         instead = self.replaced_by
         return instead is not None and instead.withdrawal is not None and instead.withdrawal.how == "cut off"
 
+    def has_failed(self) -> bool:
+        """Tell whether its caller was told that it failed."""
+        return self.answer is not None and self.answer.kind == "call_failed"
+
     def covers(self, device: Address) -> bool:
         """Tell whether this call may ring ``device``."""
         return self.target.phone == device.phone and self.target.device_id in (device.device_id, EVERY)
@@ -294,8 +298,12 @@ class Books:
         return (spell for spell in self.spells[device] if spell.end > spell.start)
 
     def engaged(self, device: Address, since: float, until: float, apart_from: Attempt) -> bool:
-        """Tell whether ``device`` called, was rung or was in a call at some time in between."""
-        for attempt in self._engaged[device]:
+        """Tell whether ``device`` called, was called or was in a call at some time in between.
+
+        A call rings from its placing on (§2.4), though it may be over before the device hears of it.
+        """
+        may_ring = [attempt for attempt in self.attempts if attempt.covers(device) and not attempt.has_failed()]
+        for attempt in (*may_ring, *self._engaged[device]):
             if attempt is apart_from:
                 continue
             if attempt.at <= until and attempt.over_at() >= since:

@@ -92,6 +92,12 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(attempt, Wrong.FAILED)
         self.writer.books.place(BERT, CARL, 25).answer = Answer("call_failed", "no_answer", 31)
         self.assert_wrong(attempt)
+        self.assert_wrong(self.writer.failed(60, "busy"), Wrong.FAILED)
+        other = self.writer.books.place(CARL, BERT, 79.5)
+        other.withdrawal = Withdrawal("cancelled", 79.6)  # before the called device heard of it
+        self.assert_wrong(self.writer.failed(80, "busy"))
+        self.writer.books.place(CARL, BERT, 99.5).answer = Answer("call_failed", "busy", 99.6)
+        self.assert_wrong(self.writer.failed(100, "busy"), Wrong.FAILED)
 
     def test_offline(self) -> None:
         """A call fails with offline if its callee has no connection at the time."""
