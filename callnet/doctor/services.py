@@ -94,11 +94,11 @@ def _turn(settings: TurnSettings) -> Iterator[Finding]:
     for uri in settings.urls:
         server = turn_server([uri], secret, int(time.time()) + _CREDENTIALS_LAST, "doctor")
         try:
-            code = stun.allocate(uri, server.username, server.credential)
+            relay = stun.probe(uri, server.username, server.credential)
         except OSError as error:
             yield bad("turn", f"{uri}: {error.strerror or error}", "start it, or correct turn.urls; check firewalls")
         else:
-            yield _answered(uri, code)
+            yield _answered(uri, relay.code)
 
 
 def _answered(uri: str, code: int) -> Finding:

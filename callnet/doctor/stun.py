@@ -11,7 +11,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from ipaddress import IPv4Address, ip_address
 from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from callnet.frames.ice import IceUri, parse_uri
 
@@ -20,6 +23,7 @@ Attributes: TypeAlias = Sequence[tuple[int, bytes]]
 BINDING: Final = 0x001
 ALLOCATE: Final = 0x003
 REFRESH: Final = 0x004
+_PERMIT: Final = 0x008
 COOKIE: Final = 0x2112A442
 LIFETIME: Final = 0x000D
 UNAUTHORIZED: Final = 401
@@ -31,6 +35,8 @@ _INTEGRITY: Final = 0x0008
 _ERROR_CODE: Final = 0x0009
 _REALM: Final = 0x0014
 _NONCE: Final = 0x0015
+_PEER: Final = 0x0012
+_RELAYED: Final = 0x0016
 _TRANSPORT: Final = 0x0019
 _MAPPED: Final = 0x0020
 _FINGERPRINT: Final = 0x8028
@@ -124,14 +130,18 @@ class StunClient:
         self._nonce = b""
         self.transaction = secrets.token_bytes(12)
         """The id of the next one."""
+        self.relayed = ""
+        """The address that is relayed from, once there is one."""
 
     def close(self) -> None:
         """Be gone, without a word to the server."""
         self._wire.close()
 
-    def bind(self) -> bytes | None:
-        """The address that the server sees, as XOR-MAPPED-ADDRESS has it; this takes no credentials."""
-        return dict(self._ask(BINDING, [], b"")).get(_MAPPED)
+    def bind(self) -> str | None:
+        """The address that the server sees; this takes no credentials."""
+        transaction = self.transaction
+        mapped = dict(self._ask(BINDING, [], b"")).get(_MAPPED)
+        return None if mapped is None else _address(mapped, transaction)
 
     def allocate(self, *attributes: tuple[int, bytes]) -> int:
         """Ask for an address that is relayed from."""
@@ -144,11 +154,19 @@ class StunClient:
         """
         code = 0
         for _ in range(3):
+            transaction = self.transaction
             code = _code_of(answer := dict(self._ask(method, [*attributes(), *self._credentials()], self._key())))
+            if _RELAYED in answer:
+                self.relayed = _address(answer[_RELAYED], transaction)
             if not (code == _STALE_NONCE or (code == UNAUTHORIZED and not self._nonce)):
                 break
             self._realm, self._nonce = answer.get(_REALM, b""), answer.get(_NONCE, b"")
         return code
+
+    def permit(self, peer: str) -> int:
+        """Ask for permission to send to an IPv4 address and to hear from it."""
+        masked = _masked(IPv4Address(peer).packed, struct.pack("!I", COOKIE))
+        return self.request(_PERMIT, lambda: [(_PEER, bytes([0, 1, 0, 0]) + masked)])
 
     def _credentials(self) -> Attributes:
         if not self._nonce:
@@ -173,8 +191,8 @@ class StunClient:
             self.transaction = secrets.token_bytes(12)
 
 
-def bind(uri: str) -> bytes | None:
-    """The address that a STUN server sees, as XOR-MAPPED-ADDRESS has it.
+def bind(uri: str) -> str | None:
+    """The address that a STUN server sees; ``None``: it tells none.
 
     :raises OSError: there is no answer.
     """
@@ -182,17 +200,45 @@ def bind(uri: str) -> bytes | None:
         return client.bind()
 
 
-def allocate(uri: str, username: str, password: str) -> int:
+class Relay(Struct, frozen=True):
+    """The answers of a TURN server."""
+
+    code: int
+    """The error code of its answer to whoever wants an address to relay from; 0: it gave one."""
+    address: str = ""
+    """This address."""
+    reaches: str = ""
+    """One of the addresses that it should not reach, which it would relay to."""
+
+
+def probe(uri: str, username: str, password: str, forbidden: Sequence[str] = ()) -> Relay:
     """Ask a TURN server for an address to relay from, which it takes back at once, or soon.
 
-    :returns: the error code; 0: it gave one.
+    :param forbidden: IPv4 addresses that it should not relay to.
     :raises OSError: there is no answer.
     """
     with closing(StunClient(_wire(parse_uri(uri)), username, password)) as client:
         code = client.allocate()
-        if code == 0:
-            client.request(REFRESH, lambda: [(LIFETIME, bytes(4))])
-        return code
+        if code:
+            return Relay(code)
+        reached = next((peer for peer in forbidden if client.permit(peer) == 0), "")
+        client.request(REFRESH, lambda: [(LIFETIME, bytes(4))])
+        return Relay(0, client.relayed, reached)
+
+
+def _masked(data: bytes, mask: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(data, mask, strict=False))
+
+
+def _address(value: bytes, transaction: bytes) -> str:
+    """The address in an attribute such as XOR-MAPPED-ADDRESS (RFC 8489 §14.2).
+
+    :raises OSError: there is none.
+    """
+    try:
+        return str(ip_address(_masked(value[4:], struct.pack("!I", COOKIE) + transaction)))
+    except ValueError:
+        raise ConnectionAbortedError("not a STUN server") from None
 
 
 def _wire(uri: IceUri) -> Wire:

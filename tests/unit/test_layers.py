@@ -20,7 +20,7 @@ LAYERS: Final = (
     {"calls"},
     {"accounts", "ops", "storage", "push", "store", "redis"},
     {"ws", "web", "supervision"},
-    {"schemas", "doctor", "backups", "migration", "app", "cli", "tap", "worker"},
+    {"schemas", "doctor", "backups", "migration", "setup", "app", "cli", "tap", "worker"},
 )
 """The parts of callnet, lowest first. A part imports itself and the parts of lower layers ..."""
 
@@ -33,7 +33,8 @@ WITHIN: Final = {
     "store": {"ops"},
     "redis": {"ops", "store"},
     "web": {"ws"},
-    "cli": {"schemas", "doctor", "backups", "migration"},
+    "setup": {"doctor"},
+    "cli": {"schemas", "doctor", "backups", "migration", "setup"},
     "tap": {"app"},
     "worker": {"app", "tap"},
 }
