@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import click
 
 from callnet.cli.common import CommandError
 from callnet.cli.doctor import show
 from callnet.doctor.findings import Level
+from callnet.doctor.names import behind_nat
 from callnet.setup import record as records
 from callnet.setup import steps
-from callnet.setup.checks import PORTS, check, external
+from callnet.setup.checks import PORTS, check
 from callnet.setup.facts import gather
 from callnet.setup.record import Record
 from callnet.setup.steps import AccountsStep, Job, Step
@@ -72,7 +74,7 @@ def setup(
         show(finding)
     if any(finding.level is Level.BAD for finding in found):
         raise CommandError("nothing was changed; correct this, and run it again")
-    wanted = wanted.with_(external=addresses or external(facts))
+    wanted = wanted.with_(external=addresses or behind_nat(chain(*facts.resolved.values()), facts.addresses))
     job, plan = Job(system, wanted, facts, record, not no_packages), steps.steps()
     todo = [sentence for step in plan if (sentence := step.look(job))]
     if not todo:

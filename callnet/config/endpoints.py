@@ -86,6 +86,12 @@ def path(endpoint: str) -> str | None:
     return _argument(rest, "address") or rest[0].replace("\\:", ":")
 
 
+def socket_name(endpoint: str) -> str | None:
+    """The name of the socket that systemd passes for an endpoint; ``None`` for others."""
+    kind, *rest = _COLON.split(endpoint)
+    return _argument(rest, "name") if kind == "systemd" else None
+
+
 def _is_unix(endpoint: str) -> bool:
     kind, *rest = _COLON.split(endpoint)
     return kind == "unix" or (kind == "systemd" and _argument(rest, "domain") == "UNIX")

@@ -14,7 +14,7 @@ _LISTENS: Final = "0A"
 """proc_pid_net(5): the state of a TCP socket that listens ..."""
 _BOUND: Final = "07"
 """... and of a UDP socket."""
-_UNKNOWN: Final = "another program"
+UNKNOWN: Final = "another program"
 _LIMIT: Final = 3.0
 """Seconds that a connection may take."""
 
@@ -42,7 +42,7 @@ def owner_of(kind: str, port: int, proc: Path) -> str | None:
         if process.name.isdecimal() and _has_one(process / "fd", wanted):
             with suppress(OSError):
                 return (process / "comm").read_text().strip()
-    return _UNKNOWN
+    return UNKNOWN
 
 
 def _inodes(table: Path, kind: str, port: int) -> Sequence[str]:

@@ -185,6 +185,7 @@ class ListenerTests(DoctorTestCase):
         files["key"] = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         for name, content in files.items():
             (self.directory / name).write_bytes(content)
+            (self.directory / name).chmod(0o600)
         return f'tls = {{ certificate = "{self.directory}/crt", private_key = "{self.directory}/key" }}'
 
     def test_certificate(self) -> None:
@@ -211,7 +212,7 @@ class ServiceTests(DoctorTestCase):
 
     def of(self, **settings: object) -> list[tuple[str, Level]]:
         """The level of each."""
-        return levels(services.examine(Settings(**settings)))  # type: ignore[arg-type]
+        return levels(services.examine(Settings(**settings), NOW))  # type: ignore[arg-type]
 
     def database(self, **settings: object) -> list[Level]:
         """The level of the database."""
@@ -260,7 +261,7 @@ class ServiceTests(DoctorTestCase):
                 client.close()
                 os._exit(0)
             turn = TurnSettings((f"turn:{place}?transport=tcp",), (), "s" * 32)
-            found = list(services.examine(Settings(database=DatabaseSettings(self.url), turn=turn)))
+            found = list(services.examine(Settings(database=DatabaseSettings(self.url), turn=turn), NOW))
             os.waitpid(closes, 0)
         self.assertEqual(("turn", Level.BAD), (found[1].about, found[1].level))
 

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.cli.main import main
 from callnet.doctor.findings import Level
-from callnet.setup.checks import PORTS, check, external
+from callnet.doctor.names import behind_nat
+from callnet.setup.checks import PORTS, check
 from callnet.setup.facts import Facts
 from callnet.setup.record import PATH
 from callnet.setup.steps import LOW_PORTS, SETTINGS
@@ -82,7 +83,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_names(self) -> None:
         """A name that leads nowhere, elsewhere, to IPv6 only, or by a NAT."""
-        self.assert_found(facts({NAME: []}), Level.BAD, NAME, "not in the DNS", f"A record for it with {PUBLIC}")
+        self.assert_found(facts({NAME: []}), Level.BAD, NAME, "not in the DNS", f"A record with {PUBLIC}")
         self.assert_found(facts({NAME: ["9.9.9.9"]}), Level.BAD, "9.9.9.9", "not an address of this machine", PUBLIC)
         both = (PUBLIC, "2001:4860::1")
         self.assert_found(facts({NAME: [PUBLIC, "2001:4860::2"]}, both), Level.BAD, "2001:4860::2", "AAAA")
@@ -90,9 +91,11 @@ class CheckTests(SynchronousTestCase):
         self.assert_found(facts({NAME: ["127.0.1.1"]}), Level.DOUBT, "/etc/hosts")
         behind = facts({NAME: [PUBLIC]}, (PRIVATE,))
         self.assert_found(behind, Level.DOUBT, "NAT", "forward TCP 80, 443", f"to {PRIVATE}")
-        self.assertEqual([PUBLIC], external(behind))
-        self.assertFalse(external(facts({NAME: [PUBLIC]})))
-        self.assert_found(facts({NAME: [PUBLIC]}, (PRIVATE,), seen_as="9.9.9.9"), Level.BAD, "9.9.9.9 to others")
+        self.assertEqual([PUBLIC], behind_nat([PUBLIC], [PRIVATE]))
+        self.assertFalse(behind_nat([PUBLIC], [PUBLIC]))
+        self.assert_found(
+            facts({NAME: [PUBLIC]}, (PRIVATE,), seen_as="9.9.9.9"), Level.BAD, "others see this machine as 9.9.9.9"
+        )
 
     def test_ports(self) -> None:
         """A port that another program has is in the way; those of callnet's own programs are not."""
@@ -226,7 +229,7 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(sample, path.read_text())
 
     def test_remove(self) -> None:
-        """What was done is undone, and nothing else; the accounts are kept, unless they are to go as well."""
+        """All of it is undone, and nothing else; the accounts are kept, unless they are to go as well."""
         before = self.files()
         self.set_up()
         shown = self.run_("--remove", "--yes")
