@@ -48,13 +48,14 @@ class Wanted(Struct, frozen=True):
 
     def settings(self) -> Mapping[str, Value]:
         """Each setting by its path."""
-        acme = {"contact": self.contact, "directory": self.directory, "ca": self.ca}
+        contact = f"mailto:{self.contact}" if self.contact else ""
+        acme = {"contact": contact, "directory": self.directory, "ca": self.ca}
         return {
             "one_port": SITE_PORT,
             "accounts.enrolment": "known",
             "tls.acme.names": list(self.names),
             **{f"tls.acme.{name}": value for name, value in acme.items() if value},
-            "tls.acme.http01": f"tcp:{CHALLENGE_PORT}",
+            "tls.acme.http01": f"tcp6:{CHALLENGE_PORT}",
             "turn.relay": "supervised",
             "turn.supervised.host": self.names[0],
             "turn.supervised.port": RELAY_PORT,
