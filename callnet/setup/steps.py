@@ -21,6 +21,7 @@ _SHIPPED: Final = f"/usr/lib/systemd/system/{UNIT}"
 _COPIED: Final = f"/etc/systemd/system/{UNIT}"
 _LOW_PORTS: Final = f"/etc/systemd/system/{UNIT}.d/setup.conf"
 _STATE: Final = "/var/lib/callnet"
+_NO_SHELL: Final = "/usr/sbin/nologin"
 _SETTINGS_MODE: Final = 0o640
 
 LOW_PORTS: Final = """\
@@ -71,6 +72,8 @@ class RelayStep:
     def do(self, job: Job) -> None:
         """Install it, and turn its service off."""
         if not _has_relay(job.system):
+            if not job.system.has("apt-cache", "show", "coturn"):
+                job.system.do("apt-get", "update")
             job.system.do("apt-get", "install", "--yes", "--no-install-recommends", "coturn")
             job.record.packages.append("coturn")
         elif _is_enabled(job.system):
@@ -98,7 +101,7 @@ class UserStep:
 
     def do(self, job: Job) -> None:
         """Create it."""
-        job.system.do("adduser", "--system", "--group", "--home", _STATE, "--no-create-home", USER)
+        job.system.do("useradd", "--system", "--user-group", "--home-dir", _STATE, "--shell", _NO_SHELL, USER)
 
     def undo(self, system: System, record: Record) -> str:
         """Leave it, so that its number is given to nobody else: the files that are kept are its own."""
@@ -249,8 +252,11 @@ class AccountsStep:
         return ""
 
     def _missing(self, job: Job) -> Sequence[str]:
-        is_there = _has_user(job.system) and job.system.path(f"{_STATE}/callnet.db").exists()
-        listed = job.system.callnet("account", "list") if is_there else ""
+        system = job.system
+        is_kept = system.path(f"{_STATE}/callnet.db").exists()
+        is_elsewhere = "database.url" in settings_in(system.text(SETTINGS) or "")
+        is_there = _has_user(system) and (is_kept or is_elsewhere)
+        listed = system.callnet("account", "list") if is_there else ""
         found = {line.split()[0] for line in listed.splitlines() if not re.fullmatch(r"\S+ +0", line)}
         return [phone for phone in job.wanted.phones if phone not in found]
 

@@ -24,6 +24,9 @@ const INVITED_INTERVAL = 1;
 
 /** Have this tab wait, if such a link has opened it: it is let in as soon as it asks. */
 export function takeInvitation() {
+  window.addEventListener("hashchange", () => {
+    if (INVITATION.test(location.hash)) location.reload();
+  });
   const [, secret = null] = INVITATION.exec(location.hash) ?? [];
   if (secret === null) return;
   tab.set("device", null);
