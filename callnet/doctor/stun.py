@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -45,6 +45,7 @@ _STALE_NONCE: Final = 438
 _UDP: Final = 17
 _HEADER_SIZE: Final = 20
 _LARGEST: Final = 2048
+_IPV4_SIZE: Final = 4
 
 
 class Wire(Protocol):
@@ -164,9 +165,8 @@ class StunClient:
         return code
 
     def permit(self, peer: str) -> int:
-        """Ask for permission to send to an IPv4 address and to hear from it."""
-        masked = _masked(IPv4Address(peer).packed, struct.pack("!I", COOKIE))
-        return self.request(_PERMIT, lambda: [(_PEER, bytes([0, 1, 0, 0]) + masked)])
+        """Ask that bytes from and to the address of a peer be relayed."""
+        return self.request(_PERMIT, lambda: [(_PEER, _masked(peer, self.transaction))])
 
     def _credentials(self) -> Attributes:
         if not self._nonce:
@@ -226,8 +226,10 @@ def probe(uri: str, username: str, password: str, forbidden: Sequence[str] = ())
         return Relay(0, client.relayed, reached)
 
 
-def _masked(data: bytes, mask: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(data, mask, strict=False))
+def _masked(address: str, transaction: bytes) -> bytes:
+    """An address as XOR-PEER-ADDRESS has it, which depends on the transaction; a permission is for all ports."""
+    packed = ip_address(address).packed
+    return bytes([0, 1 if len(packed) == _IPV4_SIZE else 2, 0, 0]) + _crossed(packed, transaction)
 
 
 def _address(value: bytes, transaction: bytes) -> str:
@@ -236,9 +238,13 @@ def _address(value: bytes, transaction: bytes) -> str:
     :raises OSError: there is none.
     """
     try:
-        return str(ip_address(_masked(value[4:], struct.pack("!I", COOKIE) + transaction)))
+        return str(ip_address(_crossed(value[4:], transaction)))
     except ValueError:
         raise ConnectionAbortedError("not a STUN server") from None
+
+
+def _crossed(data: bytes, transaction: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(data, struct.pack("!I", COOKIE) + transaction, strict=False))
 
 
 def _wire(uri: IceUri) -> Wire:
