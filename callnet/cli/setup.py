@@ -30,7 +30,12 @@ from callnet.setup.wanted import Wanted, is_name
     "--external", "addresses", multiple=True, metavar="ADDRESS", help="Name the public address of a NAT in front."
 )
 @click.option("--directory", metavar="URL", help="Use the certificate authority with this ACME directory.")
-@click.option("--ca", metavar="FILE", help="Trust the authority in this PEM file at the directory.")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, resolve_path=True),
+    metavar="FILE",
+    help="Trust the authority in this PEM file at the directory.",
+)
 @click.option("--no-packages", is_flag=True, help="Install no packages.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import ip_address
 
 from callnet.doctor.findings import Finding, bad, doubt, good
@@ -21,13 +21,21 @@ def behind_nat(found: Iterable[str], own: Sequence[str]) -> Sequence[str]:
     return sorted(address for address in foreign if not is_ipv6(address) and not is_private(address))
 
 
-def examine(name: str, found: Sequence[str], own: Sequence[str], ports: str, seen_as: str = "") -> Finding:
+def examine(
+    name: str,
+    found: Sequence[str],
+    own: Sequence[str],
+    ports: str,
+    seen_as: str = "",
+    reached: Collection[str] = (),
+) -> Finding:
     """Look at one name.
 
     :param found: its addresses.
     :param own: the addresses of this machine, but for loopback.
     :param ports: those that a NAT has to forward, in words.
     :param seen_as: the address that a STUN server sees; empty: unknown.
+    :param reached: addresses to which connections can be made: a NAT forwards those.
     """
     about = f"name {name}"
     public = seen_as or next((address for address in own if not is_private(address)), "")
@@ -43,7 +51,7 @@ def examine(name: str, found: Sequence[str], own: Sequence[str], ports: str, see
     if wrong:
         these = f"this machine ({', '.join(own)})"
         return bad(about, f"leads to {', '.join(wrong)}, which is not an address of {these}", correct)
-    if behind:
+    if behind and not all(address in reached for address in behind):
         to = next((address for address in own if not is_ipv6(address)), "this machine")
         return doubt(about, f"leads to {', '.join(behind)}, a NAT in front of it", f"have it forward {ports} to {to}")
     if all(map(is_ipv6, found)):

@@ -69,15 +69,15 @@ def examine(settings: Settings, place: Place, now: datetime) -> Iterator[Finding
     """
     found = resolve(place.host)
     own = [str(address) for address in host_addresses() if not address.is_loopback]
+    reached = [address for address in found if can_connect(address, place.port)]
     if place.host not in found:  # else it is an address
-        yield names.examine(place.host, found, own, f"TCP {place.port}")
+        yield names.examine(place.host, found, own, f"TCP {place.port}", reached=reached)
     if settings.signaling.allowed_origins and not settings.signaling.allows(place.origin):
         yield bad(
             _ABOUT,
             f"pages of {place.origin} may not open the devices' WebSocket",
             "add it to signaling.allowed_origins",
         )
-    reached = [address for address in found if can_connect(address, place.port)]
     yield from reach(place, found, reached, [*own, "127.0.0.1"])
     if not reached:
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -67,7 +69,7 @@ class RelayStep:
         """Look for the program, and for its service."""
         if not _has_relay(job.system):
             return "install coturn, the relay" if job.installs and job.facts.is_debian else ""
-        return f"stop coturn.service: {UNIT} starts a relay of its own" if _is_enabled(job.system) else ""
+        return f"stop coturn.service: {UNIT} starts a relay of its own" if _is_enabled(job) else ""
 
     def do(self, job: Job) -> None:
         """Install it, and turn its service off."""
@@ -76,7 +78,7 @@ class RelayStep:
                 job.system.do("apt-get", "update")
             job.system.do("apt-get", "install", "--yes", "--no-install-recommends", "coturn")
             job.record.packages.append("coturn")
-        elif _is_enabled(job.system):
+        elif _is_enabled(job):
             job.record.stopped.append("coturn.service")
         if job.facts.has_systemd:
             job.system.do("systemctl", "disable", "--now", "coturn.service")
@@ -145,7 +147,9 @@ class PortsStep:
 
     def undo(self, system: System, record: Record) -> str:
         """Remove it."""
-        return _unmade(system, record, _LOW_PORTS)
+        said = _unmade(system, record, _LOW_PORTS)
+        _remove_if_empty(system.path(_LOW_PORTS).parent)
+        return said
 
 
 class SettingsStep:
@@ -275,6 +279,7 @@ def undo(system: System, record: Record, purge: bool) -> Sequence[str]:
     said = [said for step in reversed(steps()) if (said := step.undo(system, record))]
     if system.path(records.PATH).exists():
         system.path(records.PATH).unlink()
+        _remove_if_empty(system.path(records.PATH).parent)
     if purge and system.path(_STATE).exists():
         system.do("rm", "-r", str(system.path(_STATE)))
         said.append(f"removed {_STATE}")
@@ -317,12 +322,17 @@ def _unmade(system: System, record: Record, name: str) -> str:
     return f"removed {name}"
 
 
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _has_relay(system: System) -> bool:
     return system.path("/usr/bin/turnserver").exists()
 
 
-def _is_enabled(system: System) -> bool:
-    return system.has("systemctl", "is-enabled", "--quiet", "coturn.service")
+def _is_enabled(job: Job) -> bool:
+    return job.facts.has_systemd and job.system.has("systemctl", "is-enabled", "--quiet", "coturn.service")
 
 
 def _has_user(system: System) -> bool:
