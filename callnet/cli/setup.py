@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain
+from typing import Final
 
 import click
 
@@ -11,6 +13,7 @@ from callnet.cli.common import CommandError
 from callnet.cli.doctor import show
 from callnet.doctor.findings import Level
 from callnet.doctor.names import behind_nat
+from callnet.frames.ice import is_stun_uri
 from callnet.setup import record as records
 from callnet.setup import steps
 from callnet.setup.checks import PORTS, check
@@ -20,12 +23,20 @@ from callnet.setup.steps import AccountsStep, Job, Step
 from callnet.setup.system import System
 from callnet.setup.wanted import Wanted, is_name
 
+_CONTACT: Final = re.compile(r"[!-~]+@[!-~]+")
+
+
+def _stun(context: click.Context, option: click.Parameter, uri: str) -> str:
+    if uri and not is_stun_uri(uri):
+        raise click.BadParameter("not a URI such as stun:stun.example.org:3478", context, option)
+    return uri
+
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--contact", help="Give this mail address to the authority that signs certificates.")
 @click.option("--phone", "phones", multiple=True, help="Make an account with this number, twice.  [default: 101, 102]")
-@click.option("--stun", metavar="URI", default="", help="Ask this STUN server for the public address.")
+@click.option("--stun", metavar="URI", default="", callback=_stun, help="Ask this STUN server for the public address.")
 @click.option(
     "--external", "addresses", multiple=True, metavar="ADDRESS", help="Name the public address of a NAT in front."
 )
@@ -105,6 +116,8 @@ def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], 
         raise CommandError("--phone: give two different numbers")
     if before is None and not names:
         raise CommandError("name this machine as browsers will, for example: callnet setup calls.example.org")
+    if answers["contact"] and not _CONTACT.fullmatch(answers["contact"]):
+        raise CommandError("--contact: not a mail address such as operator@example.org")
     given = {name: value for name, value in answers.items() if value is not None}
     wanted = before or Wanted(names)
     return wanted.with_(**given, **({"names": names} if names else {}), **({"phones": phones} if phones else {}))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from textwrap import indent
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from callnet.setup import record as records
 from callnet.setup.facts import Facts
 from callnet.setup.record import Record, digest, put
 from callnet.setup.system import USER, SetupError, System
-from callnet.setup.wanted import Wanted, settings_in
+from callnet.setup.wanted import Wanted, rendered, settings_in
 
 SETTINGS: Final = "/etc/callnet/callnet.toml"
 UNIT: Final = "callnet.service"
@@ -162,9 +163,10 @@ class SettingsStep:
         if not missing:
             return ""
         if settings_in(text) and digest(text) != job.record.settings:
-            lines = "".join(f"\n    {line}" for line in missing)
+            lines = indent(rendered(missing), "    ")
             raise SetupError(
-                f"{SETTINGS} has settings of yours, so it is not changed; add these, and run this again:{lines}"
+                f"{SETTINGS} has settings of yours, so it is not changed; add these, each line to its section,"
+                f" and run this again:\n\n{lines}"
             )
         return f"write {SETTINGS}"
 

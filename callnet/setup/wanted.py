@@ -64,22 +64,27 @@ class Wanted(Struct, frozen=True):
 
     def written(self) -> str:
         """The settings as a file."""
-        lines, section = [HEAD], ""
-        for path, value in self.settings().items():
-            within, _, name = path.rpartition(".")
-            if within != section:
-                section = within
-                lines.append(f"\n[{section}]")
-            lines.append(f"{name} = {_toml(value)}")
-        return "\n".join(lines) + "\n"
+        return f"{HEAD}\n{rendered(self.settings())}"
 
-    def missing(self, text: str) -> Sequence[str]:
-        """The lines that a file lacks, each with its section; none: it has all of them.
+    def missing(self, text: str) -> Mapping[str, Value]:
+        """The settings that a file lacks, or has otherwise.
 
         :raises SetupError: not TOML.
         """
         had = settings_in(text)
-        return [f"{path} = {_toml(value)}" for path, value in self.settings().items() if had.get(path) != value]
+        return {path: value for path, value in self.settings().items() if had.get(path) != value}
+
+
+def rendered(settings: Mapping[str, Value]) -> str:
+    """Settings by their paths as TOML, those of a section one after the other."""
+    lines, section = [], ""
+    for path, value in settings.items():
+        within, _, name = path.rpartition(".")
+        if within != section:
+            section = within
+            lines.append(f"\n[{section}]")
+        lines.append(f"{name} = {msgspec.json.encode(value).decode()}")
+    return "\n".join(lines).lstrip() + "\n"
 
 
 def is_name(text: str) -> bool:
@@ -104,7 +109,3 @@ def _leaves(table: Mapping[str, Any], within: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{within}{name}.")
         else:
             yield f"{within}{name}", value
-
-
-def _toml(value: Value) -> str:
-    return msgspec.json.encode(value).decode()

@@ -149,6 +149,7 @@ class SetupTests(SynchronousTestCase):
         shown = self.run_("localhost", "--yes", status=1)
         self.assertIn("has settings of yours", shown)
         self.assertIn("\n    one_port = 443\n", shown)
+        self.assertIn('\n    [turn]\n    relay = "supervised"\n', shown)
         self.assertEqual("workers = 1\n", path.read_text())
         sample = (ROOT / "etc/callnet.toml").read_text()
         path.write_text(sample)
@@ -212,6 +213,9 @@ class SetupTests(SynchronousTestCase):
         """The first run needs a name, and a valid one."""
         self.assertIn("callnet setup calls.example.org", self.run_("--yes", status=1))
         self.assertIn("is not a host name", self.run_("https://x/", "--yes", status=1))
+        self.assertIn("not a mail address", self.run_("localhost", "--yes", "--contact", "me", status=1))
+        self.assertIn("two different numbers", self.run_("localhost", "--yes", "--phone", "101", status=1))
+        self.assertIn("not a URI such as stun:", self.run_("localhost", "--yes", "--stun", "x", status=2))
         self.assertIn("not in the DNS", self.run_("nowhere.invalid", "--yes", status=1))
 
     def test_damaged_record(self) -> None:

@@ -12,7 +12,7 @@ from callnet.doctor.names import behind_nat
 from callnet.setup.checks import PORTS, check
 from callnet.setup.facts import Facts
 from callnet.setup.system import SetupError
-from callnet.setup.wanted import Wanted, settings_in
+from callnet.setup.wanted import Wanted, rendered, settings_in
 
 NAME: Final = "calls.example.org"
 PUBLIC: Final = "8.8.8.8"
@@ -77,9 +77,9 @@ class WantedTests(SynchronousTestCase):
         wanted = Wanted([NAME], "me@example.org", external=[PUBLIC])
         self.assertEqual(wanted.settings(), settings_in(wanted.written()))
         self.assertFalse(wanted.missing(wanted.written()))
-        self.assertEqual(
-            [f'turn.supervised.host = "{NAME}"'], wanted.missing(wanted.written().replace(f'host = "{NAME}"', ""))
-        )
+        without = wanted.written().replace(f'host = "{NAME}"', "")
+        self.assertEqual({"turn.supervised.host": NAME}, wanted.missing(without))
+        self.assertEqual(f'[turn.supervised]\nhost = "{NAME}"\n', rendered(wanted.missing(without)))
 
     def test_not_toml(self) -> None:
         """A file that is no TOML is said to be none."""
