@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorT
 from callnet.config import relay
 from callnet.config.schema import Settings, SupervisedSettings
 from callnet.errors import StartError
-from callnet.ops.metrics import Family, Sample
+from callnet.ops.metrics import Family, of_relay
 from callnet.relay.config import configuration
 from callnet.relay.obstacles import Obstacle, find_obstacle
 from callnet.relay.process import Coturn, Questions
@@ -142,13 +142,7 @@ class Relay:
 
     def families(self) -> Sequence[Family]:
         """The metrics; none if there is to be no relay."""
-        if not self._is_wanted:
-            return ()
-        states = [Sample(state, state == self.state) for state in get_args(State)]
-        return (
-            Family("callnet_relay", "1 for the state of the supervised relay, else 0.", states, "state", "gauge"),
-            Family("callnet_relay_restarts", "Starts of the relay after its first.", [Sample("", self.restarts)]),
-        )
+        return of_relay(get_args(State), self.state, self.restarts) if self._is_wanted else ()
 
     def _configured(self) -> str:
         return configuration(self._settings, self._certificate)
