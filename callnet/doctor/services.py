@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from callnet.frames.ice import parse_uri, turn_server
 from callnet.ops.ice import read_turn_secret
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
+from callnet.relay.obstacles import Obstacle, find_program
 from callnet.storage.database import Database
 
 _T = TypeVar("_T")
@@ -95,6 +97,15 @@ def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
     if not settings.urls:
         yield doubt("turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md")
         return
+    if settings.relay == "supervised":
+        try:
+            find_program(settings.supervised)
+        except Obstacle as obstacle:
+            yield bad("relay", str(obstacle), "on Debian: apt-get install coturn")
+            return
+        if not os.path.exists(settings.secret_file):
+            yield good("relay", "coturn is installed; callnet starts it")
+            return
     try:
         secret = read_turn_secret(settings)
     except StartError as error:
@@ -104,15 +115,21 @@ def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
     answered = any(isinstance(relay, Relay) for relay in relays.values())
     for uri, relay in relays.items():
         if isinstance(relay, Relay):
-            yield _relay(uri, relay, secret, now)
+            yield _relay(settings, uri, relay, secret, now)
         elif answered and parse_uri(uri).transport == "udp":
             yield bad(
                 "turn", f"{uri}: no answer over UDP, but over TCP", "open its UDP port, and 49152-65535, in firewalls"
             )
         else:
-            yield bad("turn", f"{uri}: {relay}", "start it, or correct turn.urls; check firewalls")
+            yield bad("turn", f"{uri}: {relay}", _advice(settings))
     if not any(parse_uri(uri).transport == "udp" for uri in relays):
         yield doubt("turn", "no relay over UDP: media over TCP stutters", "add a URI with ?transport=udp to turn.urls")
+
+
+def _advice(settings: TurnSettings) -> str:
+    if settings.relay == "supervised":
+        return "start callnet, which runs it; see callnet status; check turn.supervised.host, firewalls and NAT"
+    return "start it, or correct turn.urls; check firewalls"
 
 
 def _asked(uri: str, secret: str, now: datetime) -> Relay | str:
@@ -124,7 +141,7 @@ def _asked(uri: str, secret: str, now: datetime) -> Relay | str:
         return error.strerror or str(error)
 
 
-def _relay(uri: str, relay: Relay, secret: str, now: datetime) -> Finding:
+def _relay(settings: TurnSettings, uri: str, relay: Relay, secret: str, now: datetime) -> Finding:
     if relay.code == stun.UNAUTHORIZED:
         later = _asked(uri, secret, now + _LATER)
         if isinstance(later, Relay) and later.code == 0:
@@ -132,19 +149,22 @@ def _relay(uri: str, relay: Relay, secret: str, now: datetime) -> Finding:
                 "turn", f"{uri} takes credentials for expired: its clock is ahead of this one", "set both clocks"
             )
         return bad("turn", f"{uri} rejects the secret", "give it the same secret (docs/turn.md)")
+    is_own = settings.relay == "supervised"
     if relay.code:
         return bad("turn", f"{uri} refuses with code {relay.code}", "look in its log")
     if relay.reaches:
         return bad(
             "turn",
             f"{uri} relays to {relay.reaches}: callers reach the network behind it",
-            "set denied-peer-ip as in etc/turnserver.conf",
+            "remove it from turn.supervised.allowed_peers"
+            if is_own
+            else "set denied-peer-ip as in etc/turnserver.conf",
         )
     if is_private(relay.address) and relay.address not in resolve(parse_uri(uri).host):
         return bad(
             "turn",
             f"{uri} relays from {relay.address}, which others do not reach",
-            "set external-ip in turnserver.conf to its public address",
+            f"name its public one: {'turn.supervised.external_addresses' if is_own else 'external-ip in turnserver.conf'}",
         )
     return good("turn", f"{uri} accepts the secret and relays")
 
