@@ -164,7 +164,7 @@ def _relay(settings: TurnSettings, uri: str, relay: Relay, secret: str, now: dat
         return bad(
             "turn",
             f"{uri} relays from {relay.address}, which others do not reach",
-            f"name its public one: {'turn.supervised.external_addresses' if is_own else 'external-ip in turnserver.conf'}",
+            f"set {'turn.supervised.external_addresses' if is_own else 'external-ip in turnserver.conf'}",
         )
     return good("turn", f"{uri} accepts the secret and relays")
 
