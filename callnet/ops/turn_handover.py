@@ -240,8 +240,8 @@ class _Client(_End):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass it on, unless there is nobody any more."""
-        self._is_heard = True
         if self._relay is not None:
+            self._is_heard = True
             self._relay.transport.write(data)
         elif not self._is_over:
             self._early += data
