@@ -161,7 +161,7 @@ class SiteTests(HandoverCase):
             self.assertIn(device.wire.transport.protocol, self.world.signaling.sockets)
 
     def test_garbage(self) -> None:
-        """What is neither is refused by the site, also if it begins as STUN would."""
+        """The site refuses anything else, also if it begins as STUN would."""
         for data in (
             b"\x16\x03\x01\x02\x00\r\n",
             b"\x40\x00\x00\x00\r\n",
@@ -204,8 +204,8 @@ class HandedOverTests(HandoverCase):
     """Connections that are handed over."""
 
     def test_both_ways(self) -> None:
-        """What the client says comes to the relay after a header with the client's address, and the answers come back.
-        The site does not count it any more.
+        """The bytes of the client come to the relay after a header with its address, and the answers come back. The site
+        does not count it any more.
         """
         wire, relay = self.meet()
         self.assertEqual((self.site.connections, self.handover.connections, self.handover.accepted), (0, 1, 1))
