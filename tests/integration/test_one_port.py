@@ -20,6 +20,7 @@ from callnet.doctor.stun import COOKIE, Stream, StunClient
 from callnet.frames.ice import turn_server
 from callnet_client import certificate_trust
 from harness.coturn import Coturn
+from tests.integration.test_workers import settings_of_workers
 from tests.support.daemon import Daemon
 from tests.support.devices import member, site_of
 from tests.support.turn_case import SECRET
@@ -49,7 +50,7 @@ class TlsStream(Stream):
 class OnePortTests(TestCase):
     """A daemon with one port for all, which both families of addresses reach, and a relay behind it."""
 
-    async def begin(self) -> None:
+    async def begin(self, settings: str = "") -> None:
         """Start both."""
         self.coturn = Coturn(SECRET, is_proxied=True)
         self.addCleanup(self.coturn.close)
@@ -60,7 +61,8 @@ class OnePortTests(TestCase):
             site = [{{ endpoint = "tcp6:0", turn = "tcp:127.0.0.1:{self.coturn.proxy_port}" }}]
             admin = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
         """
-        self.daemon = Daemon(self.mktemp(), "accounts.open_enrolment_on_network = true", listeners=listeners)
+        settings = f"accounts.open_enrolment_on_network = true\n{settings}"
+        self.daemon = Daemon(self.mktemp(), settings, listeners=listeners)
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 
@@ -102,6 +104,13 @@ class OnePortTests(TestCase):
         self.assertEqual(page.code, 200)
         await readBody(page)
         await caller.reaches(callee)
+
+    async def test_workers(self) -> None:
+        """Each of several processes hands over by itself."""
+        await self.begin(settings_of_workers())
+        for _ in range(8):
+            self.assertEqual(await deferToThread(self.allocate, HOSTS[0], ()), (None, True, 0))
+        self.assertEqual(await self.metric("callnet_turn_connections"), 8)
 
     async def test_no_relay(self) -> None:
         """If the relay is away, its clients are closed at once and counted, nothing else is affected, and it may come

@@ -204,8 +204,8 @@ class HandedOverTests(HandoverCase):
     """Connections that are handed over."""
 
     def test_both_ways(self) -> None:
-        """The bytes of the client come to the relay after a header with its address, and the answers come back. The site
-        does not count it any more.
+        """The bytes of the client come to the relay after a header with its address, and the answers come back. The
+        site does not count it any more.
         """
         wire, relay = self.meet()
         self.assertEqual((self.site.connections, self.handover.connections, self.handover.accepted), (0, 1, 1))
