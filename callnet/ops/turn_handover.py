@@ -12,6 +12,7 @@ of the PROXY protocol (its ``tcp-proxy-port``). Nothing of what is said is looke
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from callnet.config.endpoints import client_address
 from callnet.config.schema import LimitSettings
 from callnet.ops.connection_limits import PerAddress
 from callnet.ops.proxy_protocol import binary_header
+from callnet.util.direct_write import write
 from callnet.util.logger import Logger
 
 CONNECT_TIME: Final = 5.0
@@ -242,7 +244,7 @@ class _Client(_End):
         """Pass it on, unless there is nobody any more."""
         if self._relay is not None:
             self._is_heard = True
-            self._relay.transport.write(data)
+            write(self._relay.transport, data)
         elif not self._is_over:
             self._early += data
 
@@ -251,6 +253,9 @@ class _Client(_End):
         self._handover.reached()
         self._relay = relay
         early, self._early = self._early, b""
+        for end in (self, relay):
+            with suppress(AttributeError, OSError):  # it is no TCP
+                end.transport.setTcpNoDelay(True)  # or media would wait for acknowledgements
         relay.transport.registerProducer(self, True)
         self.transport.registerProducer(relay, True)
         relay.transport.write(binary_header(self.transport.getPeer(), self.transport.getHost()) + early)
@@ -310,7 +315,7 @@ class _Relay(_End):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass it on."""
-        self._client.transport.write(data)
+        write(self._client.transport, data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
         """Tell the client's end."""

@@ -209,6 +209,7 @@ class HandedOverTests(HandoverCase):
         """
         wire, relay = self.meet()
         self.assertEqual((self.site.connections, self.handover.connections, self.handover.accepted), (0, 1, 1))
+        self.assertTrue(wire.transport.has_no_delay and relay.transport.has_no_delay)
         relay.send(b"an answer")
         self.assertEqual(wire.transport.read(), b"an answer")
         wire.send(b"more")
