@@ -214,7 +214,8 @@ class _Client(_End):
 
     _client_site: str | None
     _connector: IConnector
-    _deadline: IDelayedCall
+    """As long as the relay is not reached: what refers to itself is never freed (:mod:`callnet.ops.garbage`)."""
+    _deadline: IDelayedCall | None = None
     _is_heard = True
     _is_gone = False
     _is_over = False
@@ -250,6 +251,7 @@ class _Client(_End):
 
     def relay_reached(self, relay: _Relay) -> None:
         """Let bytes go both ways."""
+        del self._connector
         self._handover.reached()
         self._relay = relay
         early, self._early = self._early, b""
@@ -263,6 +265,7 @@ class _Client(_End):
 
     def relay_not_reached(self, reason: Failure) -> None:
         """Close, unless it was the client that was gone before."""
+        del self._connector
         if not self._is_gone:
             self._handover.not_reached(reason)
         self.relay_lost()
@@ -275,7 +278,8 @@ class _Client(_End):
         elif had_relay is None:
             self.transport.abortConnection()
         else:
-            self._deadline.reset(CLOSE_TIME)
+            if self._deadline is not None:  # else it was too long idle, and is being cut off
+                self._deadline.reset(CLOSE_TIME)
             self._is_heard = False
             self.transport.unregisterProducer()
             self.transport.resumeProducing()  # or the end of TLS would not be seen
@@ -284,7 +288,7 @@ class _Client(_End):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
         """Have the other end close too."""
         self._is_gone = True
-        if self._deadline.active():
+        if self._deadline is not None:
             self._deadline.cancel()
         if self._is_over:
             self._handover.leave(self._client_site)
@@ -296,6 +300,7 @@ class _Client(_End):
             self._relay.transport.loseConnection()
 
     def _look(self) -> None:
+        self._deadline = None
         if not self._is_heard:
             self.transport.abortConnection()
             return
@@ -305,6 +310,8 @@ class _Client(_End):
 
 class _Relay(_End):
     """The relay's end."""
+
+    _client: _Client
 
     def __init__(self, client: _Client) -> None:
         self._client = client
@@ -320,20 +327,28 @@ class _Relay(_End):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
         """Tell the client's end."""
         self._client.relay_lost()
+        del self._client
 
 
 class _RelayFactory(ClientFactory):
     """Makes the relay's end of one connection."""
 
     noisy = False
+    _client: _Client
 
     def __init__(self, client: _Client) -> None:
         self._client = client
 
     def buildProtocol(self, addr: IAddress | None) -> _Relay:  # noqa: ARG002
         """Make it."""
-        return _Relay(self._client)
+        relay = _Relay(self._client)
+        del self._client
+        return relay
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:  # noqa: ARG002
         """Tell the client's end."""
         self._client.relay_not_reached(reason)
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:  # noqa: ARG002
+        """Let the connector, which the transport has, not have the transport any more."""
+        connector.transport = None

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet import reactor as installed
+from twisted.internet.defer import DeferredQueue, gatherResults
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectionDone, UserError
-from twisted.internet.interfaces import IConnector
+from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
 from callnet.config.schema import LimitSettings
+from callnet.ops.certificates import ServerTls, sign
 from callnet.ops.proxy_protocol import read_header
 from callnet.ops.turn_handover import CLOSE_TIME, CONNECT_TIME, IDLE_TIME, TurnHandover, speaks_stun
 from callnet.web.http import NO_SETTINGS, CappedSite
@@ -24,6 +35,7 @@ from tests.support.still_reactor import StillReactor
 from tests.support.tls_wire import TlsWire
 from tests.support.transport import Transport
 from tests.support.wires import Wire, World
+from tests.unit.test_at_once import Once, Side
 from tests.unit.test_site_sockets import PHONE, TV, SiteCase
 
 COOKIE: Final = b"\x21\x12\xa4\x42"
@@ -33,6 +45,8 @@ REQUEST: Final = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
 PLACE: Final = "tcp:127.0.0.1:5348"
 MUCH: Final = b"x" * 100_000
 """More than a transport takes before it pauses its producer."""
+
+reactor: Any = installed
 
 
 class FirstBytesTests(SynchronousTestCase):
@@ -439,3 +453,88 @@ class TlsTests(HandoverCase):
         wire.send(REQUEST)
         self.assertTrue(wire.received().startswith(b"HTTP/1.1 404 "))
         wire.leave()
+
+
+class _Each(Factory):
+    """Gives a protocol to each connection, and into a queue."""
+
+    noisy = False
+
+    def __init__(self, made: DeferredQueue[Side]) -> None:
+        self._made = made
+
+    def buildProtocol(self, addr: IAddress | None) -> Side:  # noqa: ARG002
+        """Give one."""
+        side = Side()
+        self._made.put(side)
+        return side
+
+
+class GarbageTests(TestCase):
+    """Connections over TCP that have settled and end in every way."""
+
+    def served(self, factory: Any) -> Any:
+        """The listener for the connections of clients."""
+        return factory
+
+    def client(self, endpoint: TCP4ClientEndpoint) -> Any:
+        """The maker of these connections."""
+        return endpoint
+
+    async def listen(self, factory: Any) -> int:
+        """Take connections; the port."""
+        port: Any = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+        self.addCleanup(port.stopListening)
+        return cast(int, port.getHost().port)
+
+    async def meet(self, port: int, relays: DeferredQueue[Side]) -> tuple[Side, Side]:
+        """Both sides of a connection that is handed over."""
+        client = Side()
+        await self.client(TCP4ClientEndpoint(reactor, "127.0.0.1", port)).connect(Once(client))
+        await client.made
+        client.transport.write(ALLOCATE)
+        relay = await relays.get()
+        await relay.when_received(len(ALLOCATE) + 28)
+        relay.transport.write(b"an answer")
+        await client.when_received(9)
+        return client, relay
+
+    async def test_freed(self) -> None:
+        """All that belongs to them is freed without having to be found."""
+        relays: DeferredQueue[Side] = DeferredQueue()
+        handover = TurnHandover(reactor, LimitSettings())
+        place = f"tcp:127.0.0.1:{await self.listen(_Each(relays))}"
+        site = CappedSite(Resource(), reactor)
+        port = await self.listen(self.served(handover.beside(site, place)))
+        pairs = [await self.meet(port, relays) for _ in range(6)]
+        clients: list[Any] = [each for each in gc.get_objects() if getattr(each, "_handover", None) is handover]
+        parts = [(each, each.transport, each._relay, each._relay.transport) for each in clients]
+        self.assertEqual(len(parts), len(pairs))
+        refs = [weakref.ref(each) for group in parts for each in (*group, group[-1].connector)]
+        del clients, parts
+        gc.collect()
+        gc.freeze()
+        self.addCleanup(gc.unfreeze)
+        for number, (client, relay) in enumerate(pairs):
+            side = (client, relay)[number % 2]
+            (side.transport.abortConnection if number > 3 else side.transport.loseConnection)()
+        for client, relay in pairs:
+            await gatherResults([client.gone, relay.gone])
+        while handover.connections or site.connections:
+            await deferLater(reactor, 0.01)
+        await deferLater(reactor, 0.01)
+        del pairs, client, relay, side
+        gc.collect()  # the error of an unclean end holds its traceback
+        self.assertEqual([], [ref() for ref in refs if ref() is not None])
+
+
+class TlsGarbageTests(GarbageTests):
+    """The same over TLS."""
+
+    def served(self, factory: Any) -> Any:
+        """Take connections over TLS."""
+        return TLSMemoryBIOFactory(ServerTls(sign(["127.0.0.1"], [], datetime.now(UTC))), False, factory, reactor)
+
+    def client(self, endpoint: TCP4ClientEndpoint) -> Any:
+        """Make one."""
+        return wrapClientTLS(CertificateOptions(), endpoint)
