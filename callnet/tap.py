@@ -52,6 +52,7 @@ from callnet.ops.readiness import Question, Readiness, Remembered
 from callnet.ops.signals import on_another_stop, stop_as_told
 from callnet.ops.startup_banner import greeting
 from callnet.ops.systemd import ServiceManager
+from callnet.ops.turn_handover import IHandoverReactor, TurnHandover
 from callnet.ops.webhooks import read_signing_secrets
 from callnet.push.webpush import Vapid, load_or_make_key
 from callnet.redis import url as redis_url
@@ -82,7 +83,7 @@ _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 _DASHBOARD: Final = os.path.join(os.path.dirname(callnet.__file__), "dashboard")
 
 
-class IDaemonReactor(IParentReactor, IPeopleReactor, IRelayReactor, IReactorCore):
+class IDaemonReactor(IParentReactor, IPeopleReactor, IRelayReactor, IHandoverReactor, IReactorCore):
     """The reactor that the daemon needs, apart from listening, which its endpoints do."""
 
 
@@ -273,11 +274,13 @@ def _compose_node(
         CappedSite(accounts, reactor, settings.http, budget, settings.limits),
         site.Site(pages, reactor, settings.site.hsts, settings.http, budget, settings.limits),
     ]
+    turn = TurnHandover(reactor, settings.limits)
     counted = Counted(
         rooms,
         signaling,
         room,
         sites,
+        turn,
         owners.waker,
         owners.accounts,
         people.profiles,
@@ -298,7 +301,7 @@ def _compose_node(
     factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
     if sockets is None:
         factories[ADMIN] = _admin_site(observed, basis, settings, reactor)
-    listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
+    listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets, turn)
     live = LiveSettings(
         settings,
         [
@@ -306,6 +309,7 @@ def _compose_node(
             *(login_limits.changed, pairing_limits.changed, guest_limits.changed),
             *(each.changed for each in sites),
             *(relay.changed for relay in relays),
+            turn.changed,
         ],
     )
     read_again |= renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)

@@ -37,6 +37,7 @@ from callnet.ops.metrics import (
     of_unfinished,
     of_wakes,
 )
+from callnet.ops.turn_handover import TurnHandover
 from callnet.ops.webhooks import Deliveries
 from callnet.push.sender import Waker
 from callnet.storage.enrolling import SqlAccounts
@@ -60,6 +61,7 @@ class Counted(Struct, frozen=True):
     devices: ServerSocketFactory
     pages: ServerSocketFactory
     sites: Sequence[CappedSite]
+    turn: TurnHandover
     waker: Waker
     accounts: SqlAccounts
     profiles: Profiles
@@ -131,6 +133,17 @@ class Counted(Struct, frozen=True):
             "HTTP connections refused, by status: 429 too many from an address, 503 too many in total.",
             "status",
             sum((site.refused for site in self.sites), Counter()),
+        )
+        open_now = [Sample("", self.turn.connections)]
+        yield Family("callnet_turn_connections", "Open connections handed to the TURN server.", open_now, kind="gauge")
+        accepted = [Sample("", self.turn.accepted)]
+        yield Family("callnet_turn_connections_accepted", "Connections that the TURN server has taken.", accepted)
+        yield of_numbers(
+            "callnet_turn_connections_refused",
+            "Connections of TURN clients refused, by status: 429 too many from an address, 503 too many in total, "
+            "502 the TURN server is away.",
+            "status",
+            self.turn.refused,
         )
         yield Family(
             "callnet_postponed",

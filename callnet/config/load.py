@@ -16,13 +16,13 @@ from callnet.config import endpoints, relay, toml
 from callnet.config.schema import (
     PONG_TIME,
     WEBHOOK_SECRET_MIN,
-    AccountSettings,
     GatewaySettings,
     Listener,
     ListenerSettings,
     OtpSettings,
     PushSettings,
     Settings,
+    SiteListener,
     TurnSettings,
     WebhookSettings,
 )
@@ -44,6 +44,8 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     found = Settings() if path is None else toml.decode(_read(path), Settings, path)
     try:
         settings = _complete(found, environ)
+        if settings.one_port:
+            settings = _on_one_port(settings)
         _check(settings)
     except StartError as error:
         raise StartError(f"{path}: {error}" if path else str(error)) from None
@@ -58,6 +60,23 @@ def _read(path: str) -> bytes:
         raise StartError(f"{path}: cannot read the settings: {error.strerror}") from None
 
 
+def _on_one_port(settings: Settings) -> Settings:
+    """Have the site, which serves everything, listen on that port in the place of the listeners that are not set."""
+    given, default = settings.listeners, ListenerSettings()
+    if given.site != default.site:
+        raise StartError("one_port and listeners.site are both set; remove one")
+    site = SiteListener(f"tcp6:{settings.one_port}")
+    return replace(
+        settings,
+        listeners=replace(
+            given,
+            site=(site,),
+            account=() if given.account == default.account else given.account,
+            signaling=() if given.signaling == default.signaling else given.signaling,
+        ),
+    )
+
+
 def _check(settings: Settings) -> None:
     """Check settings against each other."""
     listeners = settings.listeners
@@ -65,7 +84,7 @@ def _check(settings: Settings) -> None:
         raise StartError("listeners: at least one of account, signaling and site needs an address")
     for key, listener in listeners.keyed():
         _check_listener(key, listener)
-        _check_exposure(settings.accounts, key, listener)
+        _check_exposure(settings, key, listener)
     if settings.workers != 1 and not settings.redis.url:
         raise StartError("workers: more than one process needs redis.url")
     if settings.accounts.enrolment == "otp":
@@ -134,6 +153,11 @@ def _check_listener(key: str, listener: Listener) -> None:
     wrong = endpoints.objection(listener.endpoint)
     if wrong:
         raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+    if isinstance(listener, SiteListener) and listener.turn:
+        try:
+            endpoints.client_address(listener.turn)
+        except ValueError:
+            raise StartError(f'{key}.turn must be an endpoint such as "tcp:127.0.0.1:5348"') from None
     for index, network in enumerate(listener.proxy_protocol):
         wrong = endpoints.peer_objection(listener.endpoint, network)
         if wrong:
@@ -146,10 +170,12 @@ def is_exposed(listeners: ListenerSettings) -> bool:
     return any(one.proxy_protocol or not endpoints.is_local(one.endpoint) for one in served)
 
 
-def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
+def _check_exposure(settings: Settings, key: str, listener: Listener) -> None:
     """Refuse to expose access without a secret to the network, unless the operator has allowed it."""
-    opening, remedy = "", ""
-    if listener.proxy_protocol:
+    opening, remedy, accounts = "", "", settings.accounts
+    if settings.one_port and isinstance(listener, SiteListener):
+        opening, remedy = "one_port is open to the network", "remove it"
+    elif listener.proxy_protocol:
         opening, remedy = f"{key}.proxy_protocol opens it to the network", "remove it"
     elif not endpoints.is_local(listener.endpoint):
         opening = f"{key}.endpoint {listener.endpoint!r} is open to the network"

@@ -154,7 +154,8 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     frames_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 600
     frames_a_minute_of_a_page: Annotated[int, Meta(ge=0)] = 3000
     connections_of_an_address: Annotated[int, Meta(ge=0)] = 1000
-    """HTTP connections to the account service, and as many to the site, until they become WebSockets."""
+    """HTTP connections to the account service, and as many to the site, until they become WebSockets or are handed to
+    a TURN server, which may get as many again."""
     connections_of_a_process: Annotated[int, Meta(ge=0)] = 10_000
     """The same of all addresses together."""
     requests_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 6000
@@ -344,6 +345,9 @@ class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
     """The same for the site: a browser gives a camera only to pages that came over TLS."""
 
     tls: bool = True
+    turn: str = ""
+    """A relay such as ``tcp:127.0.0.1:5348`` that gets the connections of TURN clients, each with a PROXY header before
+    it; empty: there are none."""
 
 
 class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -412,6 +416,8 @@ class Settings(Struct, forbid_unknown_fields=True):
     state_dir: str = ""
     workers: Processes = 1
     """The number of processes; ``auto``: one for each core."""
+    one_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """A port of TCP on which everything but the operator's listener is; 0: each service has its listeners."""
     drain_deadline: Duration = 30.0
     """At a stop, seconds that those who are in calls have to end them; 0: they are cut off at once."""
     accounts: AccountSettings = AccountSettings()

@@ -42,7 +42,7 @@ _CIPHERS: Final = (
 _GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
 """The groups for key agreement, from the first of these lists that OpenSSL understands: the profile's, preceded by one
 that a quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
-_ALPN: Final = b"http/1.1"
+_ALPN: Final = (b"http/1.1", b"stun.turn")
 _USAGE: Final = x509.KeyUsage(
     digital_signature=True,
     key_cert_sign=True,
@@ -103,7 +103,9 @@ def _context(pair: Pair) -> SSL.Context:
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_alpn_select_callback(lambda _, offered: _ALPN if _ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
+    context.set_alpn_select_callback(
+        lambda _, offered: next((each for each in _ALPN if each in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
+    )
     try:
         context.use_certificate(pair.chain[0])
         for certificate in pair.chain[1:]:

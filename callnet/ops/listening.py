@@ -25,10 +25,11 @@ from twisted.internet.interfaces import (
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from callnet.config.schema import Listener, ListenerSettings
+from callnet.config.schema import Listener, ListenerSettings, SiteListener
 from callnet.errors import StartError
 from callnet.ops.addresses import lan_name
 from callnet.ops.proxy_protocol import Proxied
+from callnet.ops.turn_handover import TurnHandover
 
 ADMIN: Final = "admin"
 """The service of the operator's listeners."""
@@ -81,12 +82,14 @@ def open_all(
     factories: Mapping[str, IProtocolFactory],
     tls: IOpenSSLServerConnectionCreator,
     sockets: Mapping[str, int] | None = None,
+    turn: TurnHandover | None = None,
 ) -> Sequence[OpenListener]:
     """Open the listeners of the settings.
 
     :param factories: what serves each service; the listeners of other services are left alone.
     :param sockets: the descriptors of listening sockets to take connections from, by the key of the listener,
         if they are open already; they are closed.
+    :param turn: hands TURN clients over; ``None``: no connections are taken here.
     :raises StartError: one cannot be opened; then none is left open.
     """
     opened: list[OpenListener] = []
@@ -95,6 +98,8 @@ def open_all(
             if _service(key) not in factories:
                 continue
             factory = factories[_service(key)]
+            if turn is not None and isinstance(listener, SiteListener) and listener.turn:
+                factory = turn.beside(factory, listener.turn)
             if listener.tls:
                 factory = TLSMemoryBIOFactory(tls, False, factory, reactor)
             if listener.proxy_protocol:

@@ -201,14 +201,15 @@ class MistakeTests(FileTestCase):
             "tokens.lifetime = 1.5": "tokens.lifetime must be a whole number from 60 to 316224000",
             "state_dir = 1987-01-01": "state_dir must be a string",
             "listeners.site = 1": (
-                "listeners.site must be an array whose entries are a table with the keys endpoint, tls, proxy_protocol"
+                "listeners.site must be an array whose entries are a table with the keys endpoint, tls, proxy_protocol,"
+                " turn"
             ),
             "listeners.site = [8080]": (
-                "listeners.site[0] must be a table with the keys endpoint, tls, proxy_protocol"
+                "listeners.site[0] must be a table with the keys endpoint, tls, proxy_protocol, turn"
             ),
             "listeners.site = [{}]": "listeners.site[0].endpoint is missing; it must be a string",
             'listeners.site = [{endpoint="unix:/a", tsl=true}]': (
-                "unknown key listeners.site[0].tsl: known keys are endpoint, tls, proxy_protocol"
+                "unknown key listeners.site[0].tsl: known keys are endpoint, tls, proxy_protocol, turn"
             ),
         }.items():
             self.assertEqual(self.refusal(text), answer)
