@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from random import SystemRandom
 from typing import Any, Final, cast
 
 from msgspec import Struct
+from OpenSSL import SSL
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory, IReactorCore, IReactorTime
@@ -28,17 +30,20 @@ from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Tokens
+from callnet.acme import alpn
+from callnet.acme.alpn import AlpnAnswers
+from callnet.acme.renewal import IOrderReactor, Renewal, order
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
 from callnet.app.process_metrics import Counted
-from callnet.app.reload import certificate, renewals
+from callnet.app.reload import acme_folder, certificate, certificate_files, renewals
 from callnet.app.service import Daemon
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.config.load import is_exposed, load
 from callnet.config.reload import LiveSettings
-from callnet.config.schema import DatabaseSettings, PushSettings, Settings, TokenSettings
+from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
 from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
@@ -67,6 +72,7 @@ from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
+from callnet.web.acme_site import AcmeAnswers
 from callnet.web.api import AccountApi
 from callnet.web.hosts import HostGuard
 from callnet.web.http import CappedSite
@@ -74,13 +80,13 @@ from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 
 _log = Logger()
-SERVED: Final = ("account", "signaling", "site")
+SERVED: Final = ("account", "signaling", "site", HTTP01)
 """The services that workers offer."""
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 _DASHBOARD: Final = os.path.join(os.path.dirname(callnet.__file__), "dashboard")
 
 
-class IDaemonReactor(IParentReactor, IPeopleReactor, IReactorCore):
+class IDaemonReactor(IParentReactor, IOrderReactor, IPeopleReactor, IReactorCore):
     """The reactor that the daemon needs, apart from listening, which its endpoints do."""
 
 
@@ -179,10 +185,16 @@ def _basis(settings: Settings) -> _Basis:
     identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
     return _Basis(
         identities,
-        ServerTls(certificate(settings)),
+        ServerTls(certificate(settings), _alpn(settings)),
         TurnSecret(read_turn_secret(settings.turn)),
         AdminKey(load_or_make_admin_key(settings.admin.key_file)),
     )
+
+
+def _alpn(settings: Settings) -> Mapping[bytes, Callable[[SSL.Connection], bool]]:
+    """What is chosen by ALPN beside HTTP."""
+    names = settings.tls.acme.names
+    return {alpn.PROTOCOL: AlpnAnswers(acme_folder(settings), names)} if names else {}
 
 
 def _compose_node(
@@ -267,6 +279,9 @@ def _compose_node(
     sites = [
         CappedSite(accounts, reactor, settings.http, budget, settings.limits),
         site.Site(pages, reactor, settings.site.hsts, settings.http, budget, settings.limits),
+        CappedSite(
+            AcmeAnswers(acme_folder(settings), settings.tls.acme.names), reactor, settings.http, budget, settings.limits
+        ),
     ]
     counted = Counted(
         rooms,
@@ -289,10 +304,10 @@ def _compose_node(
     )
     administered = Administered(rooms, signaling, people.logins, people.links, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.execute, stop_as_told)
-    factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
+    factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, *sites[1:]), strict=True))
     if sockets is None:
         factories[ADMIN] = _admin_site(observed, basis, settings, reactor)
-    listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
+    listeners = open_all(reactor, settings.keyed_listeners(), factories, basis.tls, sockets)
     live = LiveSettings(
         settings,
         [
@@ -303,6 +318,7 @@ def _compose_node(
     )
     read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
     watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
+    certificate_orders = [] if sockets is not None else _renewal(settings, reactor, read_again)
     return Daemon(
         listeners,
         [signaling, room],
@@ -311,7 +327,7 @@ def _compose_node(
         database,
         threads,
         people.change_feed,
-        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, lag],
+        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, *certificate_orders, lag],
         [owners.preferences, owners.accounts, owners.waker, *people.senders],
         readiness,
         observed,
@@ -334,15 +350,16 @@ def _compose_parent(
     workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped)])
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = _admin_site(workers.observed, basis, settings, reactor)
-    listeners = open_all(reactor, settings.listeners, factories, basis.tls)
+    listeners = open_all(reactor, settings.keyed_listeners(), factories, basis.tls)
     own = renewals(LiveSettings(settings), basis.tls, basis.identities.tokens, basis.turn_secret, basis.admin_key, read)
     read_again: dict[str, Callable[[], bool]] = {
         name: partial(workers.renew, name, renew) for name, renew in own.items()
     }
     watch = _watch(settings, reactor, basis.tls, read_again)
+    orders = _renewal(settings, reactor, read_again)
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
-    return Supervisor(workers, listeners, [watch], manager, settings, greeted, read_again, reactor)
+    return Supervisor(workers, listeners, [watch, *orders], manager, settings, greeted, read_again, reactor)
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
@@ -354,11 +371,31 @@ def _watch(
     settings: Settings, clock: IReactorTime, tls: ServerTls, read_again: dict[str, Callable[[], bool]]
 ) -> CertificateWatch:
     """Look after the certificate, which from now on is read again by whoever does."""
-    own = not settings.tls.certificate
-    watched = self_signed_files(settings.state_dir) if own else (settings.tls.certificate, settings.tls.private_key)
+    own = not (settings.tls.certificate or settings.tls.acme.names)
+    watched = (str(acme_folder(settings).certificate),) if settings.tls.acme.names else certificate_files(settings)
     watch = CertificateWatch(watched, own, tls, read_again["certificate"], clock, lambda: datetime.now(UTC))
     read_again["certificate"] = watch.renew
     return watch
+
+
+def _renewal(
+    settings: Settings, reactor: IDaemonReactor, read_again: dict[str, Callable[[], bool]]
+) -> Sequence[Renewal]:
+    """Have a certificate ordered, if it is to come by ACME."""
+    acme = settings.tls.acme
+    if not acme.names:
+        return ()
+    renewal = Renewal(
+        acme_folder(settings),
+        acme.names,
+        partial(order, settings.state_dir, acme, reactor),
+        read_again["certificate"],
+        reactor,
+        lambda: datetime.now(UTC),
+        SystemRandom().random,
+    )
+    read_again["certificate order"] = renewal.retry
+    return (renewal,)
 
 
 class _Held(Factory):
@@ -368,7 +405,8 @@ class _Held(Factory):
 
 
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
-    self_signed = None if settings.tls.certificate else self_signed_files(settings.state_dir)[0]
+    certificate = certificate_files(settings)[0]
+    self_signed = certificate if certificate in self_signed_files(settings.state_dir) else None
     is_open = settings.accounts.open_enrolment_on_network
     without_secret = _devices_open_to_others(settings)
     on_terminal = sys.stdout.isatty()

@@ -26,7 +26,7 @@ def examine(settings: Settings, runs: bool, now: datetime) -> Iterator[Finding]:
     :param runs: whether the daemon runs, and so has them open.
     :param now: with a time zone.
     """
-    for key, listener in settings.listeners.keyed():
+    for key, listener in settings.keyed_listeners():
         address = endpoints.address(listener.endpoint)
         if address is None or address[1] == 0:
             yield good(key, f"{listener.endpoint} (checked at start only)")
