@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from random import SystemRandom
 from typing import Any, Final, cast
 
-from msgspec import Struct
+from msgspec import Struct, field
 from OpenSSL import SSL
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
@@ -51,7 +52,7 @@ from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
 from callnet.ops.lag import Lag
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
-from callnet.ops.metrics import Observed, of_log
+from callnet.ops.metrics import Observed, of_log, of_orders
 from callnet.ops.rate_limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.ops.readiness import Question, Readiness, Remembered
 from callnet.ops.signals import on_another_stop, stop_as_told
@@ -169,6 +170,8 @@ class _Basis(Struct, frozen=True):
     tls: ServerTls
     turn_secret: TurnSecret
     admin_key: AdminKey
+    orders: Counter[str] = field(default_factory=Counter)
+    """Of certificates, by outcome."""
 
 
 def _basis(settings: Settings) -> _Basis:
@@ -295,6 +298,7 @@ def _compose_node(
         owners.guests,
         ice,
         basis.tls,
+        basis.orders,
         deliveries,
         threads,
         cluster.ended,
@@ -318,7 +322,7 @@ def _compose_node(
     )
     read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
     watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
-    certificate_orders = [] if sockets is not None else _renewal(settings, reactor, read_again)
+    orders = [] if sockets is not None else _renewal(settings, reactor, basis.orders, read_again)
     return Daemon(
         listeners,
         [signaling, room],
@@ -327,7 +331,7 @@ def _compose_node(
         database,
         threads,
         people.change_feed,
-        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, *certificate_orders, lag],
+        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, *orders, lag],
         [owners.preferences, owners.accounts, owners.waker, *people.senders],
         readiness,
         observed,
@@ -347,7 +351,7 @@ def _compose_parent(
     settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int, read: Callable[[], Settings]
 ) -> Supervisor:
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
-    workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped)])
+    workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped), of_orders(basis.orders)])
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = _admin_site(workers.observed, basis, settings, reactor)
     listeners = open_all(reactor, settings.keyed_listeners(), factories, basis.tls)
@@ -356,7 +360,7 @@ def _compose_parent(
         name: partial(workers.renew, name, renew) for name, renew in own.items()
     }
     watch = _watch(settings, reactor, basis.tls, read_again)
-    orders = _renewal(settings, reactor, read_again)
+    orders = _renewal(settings, reactor, basis.orders, read_again)
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
     return Supervisor(workers, listeners, [watch, *orders], manager, settings, greeted, read_again, reactor)
@@ -379,7 +383,10 @@ def _watch(
 
 
 def _renewal(
-    settings: Settings, reactor: IDaemonReactor, read_again: dict[str, Callable[[], bool]]
+    settings: Settings,
+    reactor: IDaemonReactor,
+    outcomes: Counter[str],
+    read_again: dict[str, Callable[[], bool]],
 ) -> Sequence[Renewal]:
     """Have a certificate ordered, if it is to come by ACME."""
     acme = settings.tls.acme
@@ -390,6 +397,7 @@ def _renewal(
         acme.names,
         partial(order, settings.state_dir, acme, reactor),
         read_again["certificate"],
+        outcomes,
         reactor,
         lambda: datetime.now(UTC),
         SystemRandom().random,

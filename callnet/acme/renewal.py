@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime
@@ -20,7 +21,6 @@ from callnet.acme.folder import AcmeFolder
 from callnet.config.schema import AcmeSettings
 from callnet.errors import CallnetError
 from callnet.ops.certificates import Pair
-from callnet.ops.metrics import Family, Sample
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns
 
@@ -122,6 +122,7 @@ class Renewal:
     :param names: its names.
     :param order: orders it; fails with :class:`OrderFailed`.
     :param ordered: called when there is a new one.
+    :param outcomes: counts the orders: ``done``, ``failed``.
     :param now: the time of day, with a time zone.
     :param random: a number from 0 to 1, so that many daemons do not all come back at once.
     """
@@ -134,6 +135,7 @@ class Renewal:
         names: Collection[str],
         order: Callable[[], Deferred[None]],
         ordered: Callable[[], object],
+        outcomes: Counter[str],
         clock: IReactorTime,
         now: Callable[[], datetime],
         random: Callable[[], float],
@@ -146,7 +148,7 @@ class Renewal:
         self._now = now
         self._random = random
         self._failures_in_a_row = 0
-        self._outcomes = {"done": 0, "failed": 0}
+        self._outcomes = outcomes
         self._not_before = 0.0
         self._running: Deferred[None] | None = None
         self._looks = PeriodicRuns(self._look, clock, LOOK_EVERY)
@@ -168,13 +170,6 @@ class Renewal:
         self._look()
         return True
 
-    def counted(self) -> Family:
-        """The orders, as a metric."""
-        what = "Orders of a certificate by ACME, by outcome."
-        return Family(
-            "callnet_certificate_orders", what, [Sample(how, count) for how, count in self._outcomes.items()], "outcome"
-        )
-
     def _look(self) -> Deferred[None]:
         if self._running is not None or self._clock.seconds() < self._not_before:
             return succeed(None)
@@ -184,6 +179,7 @@ class Renewal:
         return Deferred.fromCoroutine(self._renew())
 
     async def _renew(self) -> None:
+        self._log.info("ordering a certificate for {names}", names=", ".join(self._names))
         self._running = self._order()
         try:
             await self._running

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -31,6 +31,7 @@ from callnet.ops.metrics import (
     of_media,
     of_newcomers,
     of_numbers,
+    of_orders,
     of_sockets,
     of_times,
     of_turn,
@@ -67,6 +68,8 @@ class Counted(Struct, frozen=True):
     guests: Guests
     ice: IceServers
     tls: ServerTls
+    orders: Mapping[str, int]
+    """Of certificates, by outcome."""
     deliveries: Sequence[Deliveries]
     threads: Threads
     ended: IEndedCalls
@@ -160,3 +163,4 @@ class Counted(Struct, frozen=True):
             yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
         yield of_log(log_queue.dropped)
         yield of_certificate(self.tls.expires)
+        yield of_orders(self.orders)
