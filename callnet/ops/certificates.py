@@ -66,6 +66,11 @@ class Pair(Struct, frozen=True):
     key: PrivateKey
 
 
+def expiry(pair: Pair) -> datetime:
+    """The time when the first certificate of the chain to expire does so."""
+    return min(certificate.not_valid_after_utc for certificate in pair.chain)
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
     """Gives each new connection the context of the moment.
@@ -93,7 +98,7 @@ class ServerTls:
         """
         self._context = context_with(pair)
         self._context.set_alpn_select_callback(self._select)
-        self._expires = min(certificate.not_valid_after_utc for certificate in pair.chain)
+        self._expires = expiry(pair)
         for renewed in self.renewed:
             renewed()
 
