@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -31,6 +31,7 @@ from callnet.ops.metrics import (
     of_media,
     of_newcomers,
     of_numbers,
+    of_orders,
     of_sockets,
     of_times,
     of_turn,
@@ -69,6 +70,8 @@ class Counted(Struct, frozen=True):
     guests: Guests
     ice: IceServers
     tls: ServerTls
+    orders: Mapping[str, int]
+    """Of certificates, by outcome."""
     deliveries: Sequence[Deliveries]
     threads: Threads
     ended: IEndedCalls
@@ -176,3 +179,4 @@ class Counted(Struct, frozen=True):
         yield from self.relay()
         yield of_log(log_queue.dropped)
         yield of_certificate(self.tls.expires)
+        yield of_orders(self.orders)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from callnet.config import endpoints, relay, toml
 from callnet.config.schema import (
+    HTTP01,
     PONG_TIME,
     WEBHOOK_SECRET_MIN,
     GatewaySettings,
@@ -98,9 +99,10 @@ def _check(settings: Settings) -> None:
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
-    if settings.site.hsts and not tls.certificate:
+    _check_acme(settings)
+    if settings.site.hsts and not (tls.certificate or tls.acme.names):
         raise StartError(
-            "site.hsts needs your own certificate in tls.certificate:"
+            "site.hsts needs your own certificate in tls.certificate, or tls.acme.names:"
             " with HSTS, browsers let nobody past a self-signed one on any port of the host"
         )
 
@@ -147,6 +149,18 @@ def _check_turn(turn: TurnSettings) -> None:
         )
     if turn.secret and not ice.is_secret(turn.secret):
         raise StartError(f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces")
+
+
+def _check_acme(settings: Settings) -> None:
+    acme = settings.tls.acme
+    if acme.names and settings.tls.certificate:
+        raise StartError("tls.certificate and tls.acme.names are both set; remove one")
+    if acme.http01 and not acme.names:
+        raise StartError("tls.acme.names must be set, since tls.acme.http01 is: it answers for these names")
+    if acme.http01:
+        _check_listener(HTTP01, Listener(acme.http01))
+    if acme.names and not (acme.http01 or any(listener.tls for _, listener in settings.listeners.keyed())):
+        raise StartError("tls.acme.names needs a listener with tls = true, or tls.acme.http01")
 
 
 def _check_listener(key: str, listener: Listener) -> None:
@@ -230,6 +244,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             tls,
             certificate=tls.certificate and os.path.abspath(tls.certificate),
             private_key=tls.private_key and os.path.abspath(tls.private_key),
+            acme=replace(tls.acme, ca=tls.acme.ca and os.path.abspath(tls.acme.ca)),
         ),
     )
 

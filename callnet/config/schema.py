@@ -27,6 +27,9 @@ SESSION_LIFETIME = 180 * 86400
 TURN_LIFETIME_MAX = 86400
 """The longest lifetime of TURN credentials, in seconds: they cannot be revoked."""
 
+HTTP01 = "tls.acme.http01"
+"""The key path of the listener that answers ``http-01``."""
+
 PONG_TIME = 8.0
 """Seconds that a client has to answer a ping, at the least."""
 
@@ -62,6 +65,16 @@ HostName = Annotated[
     Meta(
         pattern=r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z",
         description='a name such as "callnet.example.org", in lower case and without a port',
+    ),
+]
+AcmeContact = Annotated[
+    str, Meta(pattern=r"\A(mailto:[!-~]+@[!-~]+)?\Z", description="a contact such as mailto:operator@example.org")
+]
+AcmeDirectory = Annotated[
+    str,
+    Meta(
+        pattern=r"\Ahttps://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[!-~]*)?\Z",
+        description="a URL that begins with https:// and a host name",
     ),
 ]
 VapidSubject = Annotated[
@@ -371,6 +384,22 @@ class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
                 yield f"listeners.{name}[{index}]", listener
 
 
+class AcmeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The authority from which callnet gets a certificate by ACME (RFC 8555), and renews it."""
+
+    names: Annotated[tuple[HostName, ...], Meta(max_length=100)] = ()
+    """The host names in the certificate; empty: there is no ACME."""
+    contact: AcmeContact = ""
+    """Where the authority reaches the operator; empty: it is told nothing."""
+    directory: AcmeDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+    """The authority's directory (RFC 8555 §7.1.1)."""
+    ca: str = ""
+    """PEM file with the authorities that are trusted for the directory itself; empty: those of the system."""
+    http01: str = ""
+    """The endpoint where ``http-01`` is answered (RFC 8555 §8.3); empty: the listeners with ``tls`` answer
+    ``tls-alpn-01`` (RFC 8737)."""
+
+
 class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of every listener with ``tls``; without one callnet signs its own."""
 
@@ -378,6 +407,7 @@ class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """PEM file: the server's certificate, then the intermediate ones."""
     private_key: str = ""
     """PEM file."""
+    acme: AcmeSettings = AcmeSettings()
 
 
 class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -437,3 +467,9 @@ class Settings(Struct, forbid_unknown_fields=True):
     admin: AdminSettings = AdminSettings()
     sockets: SocketSettings = SocketSettings()
     http: HttpSettings = HttpSettings()
+
+    def keyed_listeners(self) -> Iterator[tuple[str, Listener]]:
+        """Each listener with its key path, and that of ``http-01`` as :data:`HTTP01`."""
+        yield from self.listeners.keyed()
+        if self.tls.acme.http01:
+            yield HTTP01, Listener(self.tls.acme.http01)

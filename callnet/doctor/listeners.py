@@ -13,16 +13,18 @@ from typing import Final
 
 from cryptography import x509
 
+from callnet.acme.folder import AcmeFolder
 from callnet.config import endpoints
 from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.network import UNKNOWN, owner_of
 from callnet.errors import StartError
-from callnet.ops.certificates import WARN_BEFORE, Pair, ServerTls, configured
+from callnet.ops.certificates import WARN_BEFORE, Pair, ServerTls, configured, expiry
 
 _PRIVILEGED: Final = 1024
 UNITS: Final = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")))
 """The folders of systemd.unit(5)."""
+_CERTIFICATE: Final = "certificate"
 
 
 def examine(settings: Settings, runs: bool, now: datetime, units: Sequence[Path] = UNITS) -> Iterator[Finding]:
@@ -32,7 +34,7 @@ def examine(settings: Settings, runs: bool, now: datetime, units: Sequence[Path]
     :param now: with a time zone.
     :param units: the folders with the units of systemd.
     """
-    for key, listener in settings.listeners.keyed():
+    for key, listener in settings.keyed_listeners():
         address = endpoints.address(listener.endpoint)
         if address is None or address[1] == 0:
             yield _unseen(key, listener.endpoint, units)
@@ -82,29 +84,48 @@ def _port(key: str, host: str, port: int, runs: bool) -> Finding:
 
 
 def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
-    about = "certificate"
-    if not settings.tls.certificate:
-        yield doubt(
-            about,
-            "self-signed; browsers ask whether to trust it",
-            "set tls.certificate (docs/tls.md)",
-        )
-        return
-    try:
+    acme = settings.tls.acme
+    if acme.names:
+        folder = AcmeFolder(settings.state_dir, acme.directory)
+        ordered = folder.pair()
+        if folder.failure:
+            report = bad if ordered is None else doubt
+            yield report(_CERTIFICATE, folder.failure, "callnet tries again; at once at: systemctl reload callnet")
+        elif ordered is None:
+            yield doubt(_CERTIFICATE, "self-signed until callnet has got one", "start callnet, or wait a minute")
+        if ordered is not None:
+            yield from _pair(ordered, now, "wait for callnet to renew it")
+    elif settings.tls.certificate:
         yield from _key(Path(settings.tls.private_key))
-        pair = configured(settings.tls)
-        expires = ServerTls(pair).expires
-    except StartError as error:
-        yield bad(about, str(error), "copy the certificate and its key together, as the authority gave them")
-        return
-    leaf = pair.chain[0]
+        try:
+            pair = configured(settings.tls)
+            ServerTls(pair)
+        except StartError as error:
+            remedy = "copy the certificate and its key together, as the authority gave them"
+            yield bad(_CERTIFICATE, str(error), remedy)
+        else:
+            yield from _pair(pair, now, "renew it, for example with: certbot renew")
+    else:
+        yield doubt(
+            _CERTIFICATE,
+            "self-signed; browsers ask whether to trust it",
+            "set tls.acme.names or tls.certificate (docs/tls.md)",
+        )
+
+
+def _pair(pair: Pair, now: datetime, remedy: str) -> Iterator[Finding]:
+    """Look at a certificate.
+
+    :param remedy: against its end.
+    """
+    about, leaf, expires = _CERTIFICATE, pair.chain[0], expiry(pair)
     text = f"for {', '.join(names_of(leaf)) or 'no name'}, until {expires:%Y-%m-%d}"
     if expires <= now:
-        yield bad(about, f"{text}: expired", "renew it, for example with: certbot renew")
+        yield bad(about, f"{text}: expired", remedy)
     elif leaf.not_valid_before_utc > now:
         yield bad(about, f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}", "check the clock of this machine")
     elif expires - now <= WARN_BEFORE:
-        yield doubt(about, text, "renew it, for example with: certbot renew")
+        yield doubt(about, text, remedy)
     else:
         yield good(about, text)
     if _lacks_intermediate(pair):

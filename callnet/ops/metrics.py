@@ -159,6 +159,13 @@ def of_certificate(expires: datetime) -> Family:
     )
 
 
+def of_orders(outcomes: Mapping[str, int]) -> Family:
+    """The orders of certificates."""
+    what = "Orders of a certificate by ACME, by outcome."
+    samples = [Sample(outcome, outcomes.get(outcome, 0)) for outcome in ("done", "failed")]
+    return Family("callnet_certificate_orders", what, samples, "outcome")
+
+
 def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:
     """TURN credentials issued and refused, by recipient."""
     return (

@@ -18,7 +18,7 @@ LAYERS: Final = (
     {"model", "errors", "util"},
     {"frames", "config"},
     {"calls"},
-    {"accounts", "ops", "storage", "push", "store", "redis", "relay"},
+    {"accounts", "acme", "ops", "storage", "push", "store", "redis", "relay"},
     {"ws", "web", "supervision"},
     {"schemas", "doctor", "backups", "migration", "setup", "app", "cli", "tap", "worker"},
 )
@@ -28,6 +28,7 @@ WITHIN: Final = {
     "util": {"errors", "model"},
     "config": {"frames"},
     "accounts": {"storage"},
+    "acme": {"ops"},
     "ops": {"accounts", "storage"},
     "push": {"accounts", "ops", "storage"},
     "store": {"ops"},
