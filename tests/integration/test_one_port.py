@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from callnet.doctor.stun import COOKIE, Stream, StunClient
+from callnet.doctor.stun import Stream, StunClient
 from callnet.frames.ice import turn_server
 from callnet_client import certificate_trust
 from harness.coturn import Coturn
@@ -26,6 +26,7 @@ from tests.support.devices import member, site_of
 from tests.support.turn_case import SECRET
 
 PHONE: Final = "13651884967"
+COOKIE: Final = 0x2112A442
 HOSTS: Final = ("127.0.0.1", "::1")
 
 reactor: Any = installed
