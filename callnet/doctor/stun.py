@@ -129,11 +129,9 @@ class StunClient:
         """Be gone, without a word to the server."""
         self._wire.close()
 
-    def bind(self) -> str | None:
-        """The address that the server sees; this takes no credentials."""
-        transaction = self.transaction
-        mapped = dict(self._ask(BINDING, [], b"")).get(_MAPPED)
-        return None if mapped is None else _address(mapped, transaction)
+    def bind(self) -> bytes | None:
+        """The address that the server sees, as XOR-MAPPED-ADDRESS has it; this takes no credentials."""
+        return dict(self._ask(BINDING, [], b"")).get(_MAPPED)
 
     def allocate(self, *attributes: tuple[int, bytes]) -> int:
         """Ask for an address that is relayed from."""
@@ -188,7 +186,9 @@ def bind(uri: str) -> str | None:
     :raises OSError: there is no answer.
     """
     with closing(StunClient(_wire(parse_uri(uri)))) as client:
-        return client.bind()
+        transaction = client.transaction
+        mapped = client.bind()
+        return None if mapped is None else _address(mapped, transaction)
 
 
 class Relay(Struct, frozen=True):

@@ -73,10 +73,11 @@ class System(Struct, frozen=True):
 
         :raises SetupError: it failed.
         """
+        settings = self.path("/etc/callnet/callnet.toml")
         return self.do(
             *self.as_user(),
             "env",
-            f"CALLNET_CONFIG={self.path('/etc/callnet/callnet.toml')}",
+            f"CALLNET_CONFIG={settings if settings.exists() else ''}",
             f"STATE_DIRECTORY={self.path('/var/lib/callnet')}",
             str(self.prefix / "bin" / "callnet"),
             *arguments,
