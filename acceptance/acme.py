@@ -1,34 +1,37 @@
-"""A certificate by ACME (RFC 8555) as in docs/tls.md: certbot gets it, a hook copies it, callnet takes it up.
+"""A certificate by ACME (RFC 8555) as in docs/tls.md: callnet gets it itself, or certbot does and a hook copies it.
 
-The authority is pebble, which asks the web server of certbot at the name that it looks up, as Let's Encrypt does. The
-certificate is got once, and renewed under an open connection.
+The authority is pebble, which asks where the names lead to, as Let's Encrypt does. The certificate is got once, and
+renewed under open connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import grp
-import json
 import os
 import shlex
+import signal
 import socket
 import ssl
 import subprocess
 import tempfile
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from acceptance import readme
-from acceptance.daemon import running
+from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon, running
 from acceptance.proof import Outcome, Proof
-from acceptance.tls import TAKEN_UP_IN, Files, Line
+from acceptance.tls import BRIEF, CONNECTIONS, TAKEN_UP_IN
+from callnet.acme.folder import AcmeFolder
+from callnet.ops.certificates import sign, to_pem
 from harness import ROOT
-from harness.daemon import wait_for
-from harness.own_servers import stop
+from harness.daemon import LISTENERS, wait_for
+from harness.pebble import Pebble
 from harness.ports import free_ports
+from harness.tls_line import Line
 from harness.wire import HOST, login
 
 TLS: Final = ROOT / "docs" / "tls.md"
@@ -37,67 +40,28 @@ THERE: Final = "/etc/callnet/tls"
 """Where the recipe puts the files."""
 CERTBOTS: Final = "/etc/letsencrypt"
 """Where certbot keeps its own without being told otherwise."""
-_NAMES: Final = (
-    "pebble-challtestsrv -dns01 {host}:{names} -management {host}:{management} -defaultIPv4 {host} -defaultIPv6 ''"
-    " -http01 '' -https01 '' -tlsalpn01 '' -doh ''"
-)
-"""The name server: every name is that of this machine."""
-_STARTS_IN: Final = 20.0
 _CERTBOT_TAKES: Final = 120.0
+_ORDER_TAKES: Final = 120.0
 
 
-class Authority:
-    """Pebble, and the name server that it asks.
+class Certbot:
+    """certbot, as the recipe calls it, but on ports of ours and with that authority.
 
-    :param folder: where their files are, and what certbot keeps.
+    :param folder: where it keeps its own.
+    :param http: the port that stands for 80.
     """
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, authority: Pebble, http: int) -> None:
         self.config: Final = folder / "certbot" / "config"
-        self._directory, self._management, self._http, tls, names, management = free_ports(6)
-        self._trusted = Files(folder)
-        self._trusted.write()
-        self._write_settings(tls)
-        for command in (
-            shlex.split(_NAMES.format(host=HOST, names=names, management=management)),
-            ["pebble", "-config", str(folder / "pebble.json"), "-dnsserver", f"{HOST}:{names}"],
-        ):
-            stack.enter_context(_running(command, folder / f"{command[0]}.log"))
-        wait_for(self._serves, _STARTS_IN, "pebble")
-
-    def _write_settings(self, tls: int) -> None:
-        settings = {
-            "listenAddress": f"{HOST}:{self._directory}",
-            "managementListenAddress": f"{HOST}:{self._management}",
-            "certificate": str(self._trusted.certificate),
-            "privateKey": str(self._trusted.key),
-            "httpPort": self._http,
-            "tlsPort": tls,
-        }
-        (self._folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
-
-    def _serves(self) -> bool:
-        try:
-            self.root()
-        except OSError:
-            return False
-        return True
-
-    def root(self) -> str:
-        """The certificate that signs all others, in PEM."""
-        trusting = ssl.create_default_context(cafile=str(self._trusted.authority))
-        with urllib.request.urlopen(f"https://localhost:{self._management}/roots/0", context=trusting) as answer:
-            found: bytes = answer.read()
-        return found.decode("ascii")
+        self._authority = authority
+        self._http = http
 
     def get(self) -> None:
-        """Get a certificate for the first time, as the recipe does, but from this authority and on ports of ours."""
+        """Get a certificate for the first time."""
         _, *arguments = shlex.split(readme.command(TLS, "certbot certonly").replace(CERTBOTS, str(self.config)))
         self._certbot(
             *(*arguments, f"--http-01-address={HOST}", f"--http-01-port={self._http}"),
-            *(f"--server=https://localhost:{self._directory}/dir", "--agree-tos"),
-            "--register-unsafely-without-email",
+            *(f"--server={self._authority.directory}", "--agree-tos", "--register-unsafely-without-email"),
         )
 
     def renew(self) -> None:
@@ -112,7 +76,7 @@ class Authority:
         places = (f"--{kind}-dir={self.config.parent}/{kind}" for kind in ("config", "work", "logs"))
         done = subprocess.run(
             ["certbot", *arguments, *places, "--non-interactive"],
-            env={**os.environ, "REQUESTS_CA_BUNDLE": str(self._trusted.authority)},
+            env={**os.environ, "REQUESTS_CA_BUNDLE": str(self._authority.authority)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -123,19 +87,6 @@ class Authority:
         if done.returncode:
             print(done.stdout)
             done.check_returncode()
-
-
-@contextmanager
-def _running(command: Sequence[str], log: Path) -> Iterator[None]:
-    environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        yield
-    finally:
-        stop(process)
 
 
 def lay_hook(config: Path, files: Path) -> None:
@@ -150,39 +101,106 @@ def lay_hook(config: Path, files: Path) -> None:
 def shown(port: int, root: str) -> bytes | None:
     """The certificate for a client that asks for the name and trusts only the authority, in DER.
 
-    :raises ssl.SSLError: it is not to be believed.
+    ``None``: it is not to be believed.
     """
     context = ssl.create_default_context(cadata=root)
-    with socket.create_connection((HOST, port), 30) as plain:
-        return context.wrap_socket(plain, server_hostname=NAME).getpeercert(binary_form=True)
+    try:
+        with (
+            socket.create_connection((HOST, port), 30) as plain,
+            context.wrap_socket(plain, server_hostname=NAME) as client,
+        ):
+            return client.getpeercert(binary_form=True)
+    except ssl.SSLCertVerificationError:
+        return None
 
 
-def prove(_brief: bool, _seed: int) -> Outcome:
-    """Get one, and renew it."""
-    misses: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="callnet-acme-") as name, ExitStack() as stack:
-        files = Path(name, "files")
-        authority = Authority(Path(name), stack)
-        lay_hook(authority.config, files)
-        authority.get()
-        [shown_settings] = [block.text for block in readme.blocks(TLS) if block.language == "toml"]
-        settings = shown_settings.replace(THERE, str(files))
-        daemon = stack.enter_context(running(settings))
+def settings_of(key: str) -> str:
+    """The settings on the page that begin with this one, after their heading."""
+    [found] = [
+        one.text for one in readme.blocks(TLS) if one.language == "toml" and one.text.split("\n")[1].startswith(key)
+    ]
+    return found
+
+
+def by_certbot(folder: Path, authority: Pebble, http: int) -> list[str]:
+    """Let certbot get one, and renew it. Returns the faults."""
+    files = folder / "files"
+    certbot = Certbot(folder, authority, http)
+    lay_hook(certbot.config, files)
+    certbot.get()
+    with running(settings_of("certificate").replace(THERE, str(files))) as daemon:
         port, root = daemon.ports["site"], authority.root()
-        first = shown(port, root)
-        token = asyncio.run(login(daemon.ports["account"], "13651884967", "tv"))
-        line = stack.enter_context(closing(Line(port, token)))
-        authority.renew()
-        wait_for(lambda: shown(port, root) != first, TAKEN_UP_IN, "the renewed certificate")
-        if not line.answers():
-            misses.append("who was connected was cut off")
-        misses += [f"the daemon logged {each}" for each in daemon.complaints()]
-    return Outcome({"certificates that were believed": 2, "authority": "pebble", "client": "certbot"}, misses)
+        return renewed(daemon, port, root, 1, certbot.renew)
+
+
+def by_callnet(authority: Pebble, settings: str, port: int, count: int) -> list[str]:
+    """Let callnet get one, and renew it. Returns the faults.
+
+    :param settings: its own.
+    :param port: of its site.
+    """
+    acme = f'directory = "{authority.directory}"\nca = "{authority.authority}"\n'
+    listeners = LISTENERS.replace('site = [{ endpoint = "tcp:0:', f'site = [{{ endpoint = "tcp:{port}:')
+    with (
+        tempfile.TemporaryDirectory(prefix="callnet-proof-") as folder,
+        CountedDaemon(Path(folder), WITHOUT_LIMITS + settings + acme, listeners=listeners) as daemon,
+    ):
+        root = authority.root()
+
+        def grow_old() -> None:
+            """Let it be time, and have the daemon look."""
+            own = AcmeFolder(str(daemon.state_dir), authority.directory)
+            own.write(own.certificate, to_pem(sign([NAME], [], datetime.now(UTC) - timedelta(days=700))))
+            daemon.process.send_signal(signal.SIGHUP)
+
+        wait_for(lambda: shown(port, root) is not None, _ORDER_TAKES, "a certificate")
+        return renewed(daemon, port, root, count, grow_old)
+
+
+def renewed(daemon: CountedDaemon, port: int, root: str, count: int, renew: Callable[[], None]) -> list[str]:
+    """Have a certificate renewed under a number of open connections. Returns the faults."""
+    first = shown(port, root)
+    misses = [] if first else ["the first certificate is not to be believed"]
+    tokens = [asyncio.run(login(daemon.ports["account"], f"139{number:08}", "tv")) for number in range(count)]
+    with ExitStack() as stack:
+        lines = [stack.enter_context(closing(Line(port, token))) for token in tokens]
+        renew()
+        wait_for(
+            lambda: shown(port, root) not in (None, first), max(TAKEN_UP_IN, _ORDER_TAKES), "the renewed certificate"
+        )
+        cut = sum(not line.answers() for line in lines)
+    if cut:
+        misses.append(f"{cut} connections were cut")
+    return misses + [f"the daemon logged {each}" for each in daemon.complaints()]
+
+
+def prove(brief: bool, _seed: int) -> Outcome:
+    """Get one in each way, and renew it."""
+    count = BRIEF if brief else CONNECTIONS
+    http, https = free_ports(2)
+    authority = Pebble(http, https)
+    http01 = settings_of("names")
+    alpn = http01.replace('http01 = "tcp:80"', "")
+    with tempfile.TemporaryDirectory(prefix="callnet-acme-") as folder, closing(authority):
+        authority.start()
+        faults = {
+            "certbot": by_certbot(Path(folder), authority, http),
+            "http-01": by_callnet(authority, http01.replace("tcp:80", f"tcp:{http}"), free_ports(1)[0], count),
+            "tls-alpn-01": by_callnet(authority, alpn, https, count),
+        }
+    misses = [f"{way}: {fault}" for way, found in faults.items() for fault in found]
+    counts = {
+        "ways": "certbot; callnet by http-01, by tls-alpn-01",
+        "certificates that were believed": 6,
+        "authority": "pebble",
+        "connections while callnet renewed": count,
+    }
+    return Outcome(counts, misses)
 
 
 PROOF: Final = Proof(
     "acme",
-    "certbot gets a certificate from an ACME server and renews it, and the hook of the recipe has callnet take it up,"
-    " under an open connection",
+    "callnet gets a certificate from an ACME server and renews it, by http-01 and by tls-alpn-01, under open"
+    " connections without cutting one; so does certbot, and the hook of the recipe has callnet take it up",
     prove,
 )

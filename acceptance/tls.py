@@ -8,8 +8,6 @@ shown the new one.
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 import subprocess
 import tempfile
 from contextlib import ExitStack, closing
@@ -27,10 +25,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from acceptance.daemon import CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from acceptance.tools import installed
-from harness.base_protocol import socket_path
 from harness.daemon import wait_for
-from harness.websocket import PING, PONG, Frame, FrameReader, client_frame
-from harness.wire import HOST, login, upgrade
+from harness.tls_line import Line, connect
+from harness.wire import HOST, login
 
 SSLYZE: Final = "sslyze==6.3.1"
 PROFILE: Final = "intermediate"
@@ -115,39 +112,6 @@ def judge(port: int, trusted: Path) -> str | None:
         return None
     said = done.stdout.partition("COMPLIANCE AGAINST")[2] or done.stdout
     return " ".join(said.split())[-1000:]
-
-
-def connect(port: int) -> ssl.SSLSocket:
-    """Connect to any server, whatever its name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    plain = socket.create_connection((HOST, port), 30)
-    return context.wrap_socket(plain)
-
-
-class Line:
-    """The WebSocket of one device over TLS."""
-
-    def __init__(self, port: int, token: str) -> None:
-        self._socket = connect(port)
-        self._reader = FrameReader()
-        upgrade(self._socket, socket_path(token), "localhost")
-
-    def answers(self) -> bool:
-        """Send a ping; tell whether the pong comes, after pings of the server's at the most."""
-        try:
-            self._socket.sendall(client_frame(PING))
-            while data := self._socket.recv(4096):
-                for frame in self._reader.feed(data):
-                    if frame.opcode != PING:
-                        return frame == Frame(PONG, b"")
-        except OSError:
-            pass
-        return False
-
-    def close(self) -> None:
-        """Leave."""
-        self._socket.close()
 
 
 def shown(port: int) -> bytes | None:

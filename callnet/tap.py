@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from random import SystemRandom
 from typing import Any, Final, cast
 
-from msgspec import Struct
+from msgspec import Struct, field
+from OpenSSL import SSL
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory, IReactorCore, IReactorTime
@@ -28,17 +31,20 @@ from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Tokens
+from callnet.acme import alpn
+from callnet.acme.alpn import AlpnAnswers
+from callnet.acme.renewal import IOrderReactor, Renewal, order
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
 from callnet.app.process_metrics import Counted
-from callnet.app.reload import certificate, renewals
+from callnet.app.reload import acme_folder, certificate, certificate_files, renewals
 from callnet.app.service import Daemon
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.config.load import is_exposed, load
 from callnet.config.reload import LiveSettings
-from callnet.config.schema import DatabaseSettings, PushSettings, Settings, TokenSettings
+from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
 from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
@@ -46,16 +52,19 @@ from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
 from callnet.ops.lag import Lag
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
-from callnet.ops.metrics import Observed, of_log
+from callnet.ops.metrics import Observed, of_log, of_orders
 from callnet.ops.rate_limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.ops.readiness import Question, Readiness, Remembered
 from callnet.ops.signals import on_another_stop, stop_as_told
 from callnet.ops.startup_banner import greeting
 from callnet.ops.systemd import ServiceManager
+from callnet.ops.turn_handover import IHandoverReactor, TurnHandover
 from callnet.ops.webhooks import read_signing_secrets
 from callnet.push.webpush import Vapid, load_or_make_key
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
+from callnet.relay import supervised
+from callnet.relay.supervised import IRelayReactor, Relay
 from callnet.storage.database import Database
 from callnet.storage.devices import devices_without_secret
 from callnet.storage.threads import Threads
@@ -67,6 +76,7 @@ from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
+from callnet.web.acme_site import AcmeAnswers
 from callnet.web.api import AccountApi
 from callnet.web.hosts import HostGuard
 from callnet.web.http import CappedSite
@@ -74,13 +84,13 @@ from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 
 _log = Logger()
-SERVED: Final = ("account", "signaling", "site")
+SERVED: Final = ("account", "signaling", "site", HTTP01)
 """The services that workers offer."""
 _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 _DASHBOARD: Final = os.path.join(os.path.dirname(callnet.__file__), "dashboard")
 
 
-class IDaemonReactor(IParentReactor, IPeopleReactor, IReactorCore):
+class IDaemonReactor(IParentReactor, IOrderReactor, IPeopleReactor, IRelayReactor, IHandoverReactor, IReactorCore):
     """The reactor that the daemon needs, apart from listening, which its endpoints do."""
 
 
@@ -125,7 +135,7 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     :param read: reads the settings, now and when they may have changed.
     :raises StartError: it cannot start.
     """
-    read = partial(_with_secrets, read)
+    read = partial(_with_own_files, read)
     settings = read()
     basis = _basis(settings)
     redis = redis_url.parse(settings.redis) if settings.redis.url else None
@@ -143,8 +153,9 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     return _compose_node(settings, reactor, basis, None, read)
 
 
-def _with_secrets(read: Callable[[], Settings]) -> Settings:
-    return read_signing_secrets(read())
+def _with_own_files(read: Callable[[], Settings]) -> Settings:
+    """The settings with the secrets that they name, and the files of the relay made if they ask for one."""
+    return supervised.prepare(read_signing_secrets(read()), time.time)
 
 
 def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping[str, int]) -> Daemon:
@@ -163,6 +174,8 @@ class _Basis(Struct, frozen=True):
     tls: ServerTls
     turn_secret: TurnSecret
     admin_key: AdminKey
+    orders: Counter[str] = field(default_factory=Counter)
+    """Of certificates, by outcome."""
 
 
 def _basis(settings: Settings) -> _Basis:
@@ -179,10 +192,16 @@ def _basis(settings: Settings) -> _Basis:
     identities = Identities(tokens, revocations, phone_rule(settings.accounts.phone_format), _vapid(settings.push))
     return _Basis(
         identities,
-        ServerTls(certificate(settings)),
+        ServerTls(certificate(settings), _alpn(settings)),
         TurnSecret(read_turn_secret(settings.turn)),
         AdminKey(load_or_make_admin_key(settings.admin.key_file)),
     )
+
+
+def _alpn(settings: Settings) -> Mapping[bytes, Callable[[SSL.Connection], bool]]:
+    """What is chosen by ALPN beside HTTP."""
+    names = settings.tls.acme.names
+    return {alpn.PROTOCOL: AlpnAnswers(acme_folder(settings), names)} if names else {}
 
 
 def _compose_node(
@@ -264,15 +283,22 @@ def _compose_node(
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC, reactor)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
+    read_again: dict[str, Callable[[], bool]] = {}
+    relays = [] if sockets is not None else [_relay(settings, reactor, read_again)]
     sites = [
         CappedSite(accounts, reactor, settings.http, budget, settings.limits),
         site.Site(pages, reactor, settings.site.hsts, settings.http, budget, settings.limits),
+        CappedSite(
+            AcmeAnswers(acme_folder(settings), settings.tls.acme.names), reactor, settings.http, budget, settings.limits
+        ),
     ]
+    turn = TurnHandover(reactor, settings.limits)
     counted = Counted(
         rooms,
         signaling,
         room,
         sites,
+        turn,
         owners.waker,
         owners.accounts,
         people.profiles,
@@ -280,29 +306,34 @@ def _compose_node(
         owners.guests,
         ice,
         basis.tls,
+        basis.orders,
         deliveries,
         threads,
         cluster.ended,
         cluster.round_trips,
         lag,
         identities.revocations,
+        lambda: [family for relay in relays for family in relay.families()],
     )
     administered = Administered(rooms, signaling, people.logins, people.links, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.execute, stop_as_told)
-    factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, sites[1]), strict=True))
+    factories: dict[str, IProtocolFactory] = dict(zip(SERVED, (sites[0], signaling, *sites[1:]), strict=True))
     if sockets is None:
         factories[ADMIN] = _admin_site(observed, basis, settings, reactor)
-    listeners = open_all(reactor, settings.listeners, factories, basis.tls, sockets)
+    listeners = open_all(reactor, settings.keyed_listeners(), factories, basis.tls, sockets, turn)
     live = LiveSettings(
         settings,
         [
             *(signaling.changed, room.changed, ice.changed),
             *(login_limits.changed, pairing_limits.changed, guest_limits.changed),
             *(each.changed for each in sites),
+            *(relay.changed for relay in relays),
+            turn.changed,
         ],
     )
-    read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
-    watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
+    read_again |= renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
+    watches = [_watch(settings, reactor, basis.tls, read_again, relay) for relay in relays]
+    orders = [] if sockets is not None else _renewal(settings, reactor, basis.orders, read_again)
     return Daemon(
         listeners,
         [signaling, room],
@@ -311,7 +342,7 @@ def _compose_node(
         database,
         threads,
         people.change_feed,
-        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, lag],
+        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, *orders, *relays, lag],
         [owners.preferences, owners.accounts, owners.waker, *people.senders],
         readiness,
         observed,
@@ -331,18 +362,22 @@ def _compose_parent(
     settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int, read: Callable[[], Settings]
 ) -> Supervisor:
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
-    workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped)])
+    read_again: dict[str, Callable[[], bool]] = {}
+    relay = _relay(settings, reactor, read_again)
+    workers = Workers(
+        count, settings, reactor, lambda: [of_log(log_queue.dropped), of_orders(basis.orders), *relay.families()]
+    )
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = _admin_site(workers.observed, basis, settings, reactor)
-    listeners = open_all(reactor, settings.listeners, factories, basis.tls)
-    own = renewals(LiveSettings(settings), basis.tls, basis.identities.tokens, basis.turn_secret, basis.admin_key, read)
-    read_again: dict[str, Callable[[], bool]] = {
-        name: partial(workers.renew, name, renew) for name, renew in own.items()
-    }
-    watch = _watch(settings, reactor, basis.tls, read_again)
+    listeners = open_all(reactor, settings.keyed_listeners(), factories, basis.tls)
+    live = LiveSettings(settings, [relay.changed])
+    own = renewals(live, basis.tls, basis.identities.tokens, basis.turn_secret, basis.admin_key, read)
+    read_again |= {name: partial(workers.renew, name, renew) for name, renew in own.items()}
+    watch = _watch(settings, reactor, basis.tls, read_again, relay)
+    orders = _renewal(settings, reactor, basis.orders, read_again)
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
-    return Supervisor(workers, listeners, [watch], manager, settings, greeted, read_again, reactor)
+    return Supervisor(workers, listeners, [watch, *orders, relay], manager, settings, greeted, read_again, reactor)
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
@@ -350,15 +385,60 @@ def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IR
     return admin.AdminSite(root, clock, settings.http, settings.admin.hosts)
 
 
+def _relay(settings: Settings, reactor: IDaemonReactor, read_again: Mapping[str, Callable[[], bool]]) -> Relay:
+    """Make the relay. The secret is read again, by the workers as well, whenever there is another one."""
+
+    def secret_changed() -> bool:
+        return read_again["turn"]()
+
+    return Relay(settings, certificate_files(settings), secret_changed, reactor, time.time)
+
+
 def _watch(
-    settings: Settings, clock: IReactorTime, tls: ServerTls, read_again: dict[str, Callable[[], bool]]
+    settings: Settings,
+    clock: IReactorTime,
+    tls: ServerTls,
+    read_again: dict[str, Callable[[], bool]],
+    relay: Relay,
 ) -> CertificateWatch:
-    """Look after the certificate, which from now on is read again by whoever does."""
-    own = not settings.tls.certificate
-    watched = self_signed_files(settings.state_dir) if own else (settings.tls.certificate, settings.tls.private_key)
-    watch = CertificateWatch(watched, own, tls, read_again["certificate"], clock, lambda: datetime.now(UTC))
+    """Look after the certificate, which from now on is read again by whoever does, and then by the relay."""
+    own = not (settings.tls.certificate or settings.tls.acme.names)
+    watched = (str(acme_folder(settings).certificate),) if settings.tls.acme.names else certificate_files(settings)
+    renew = partial(_renew_with_relay, read_again["certificate"], relay)
+    watch = CertificateWatch(watched, own, tls, renew, clock, lambda: datetime.now(UTC))
     read_again["certificate"] = watch.renew
     return watch
+
+
+def _renew_with_relay(renew: Callable[[], bool], relay: Relay) -> bool:
+    good = renew()
+    if good:
+        relay.certificate_renewed()
+    return good
+
+
+def _renewal(
+    settings: Settings,
+    reactor: IDaemonReactor,
+    outcomes: Counter[str],
+    read_again: dict[str, Callable[[], bool]],
+) -> Sequence[Renewal]:
+    """Have a certificate ordered, if it is to come by ACME."""
+    acme = settings.tls.acme
+    if not acme.names:
+        return ()
+    renewal = Renewal(
+        acme_folder(settings),
+        acme.names,
+        partial(order, settings.state_dir, acme, reactor),
+        read_again["certificate"],
+        outcomes,
+        reactor,
+        lambda: datetime.now(UTC),
+        SystemRandom().random,
+    )
+    read_again["certificate order"] = renewal.retry
+    return (renewal,)
 
 
 class _Held(Factory):
@@ -368,7 +448,8 @@ class _Held(Factory):
 
 
 def _greeting(settings: Settings, listeners: Sequence[OpenListener]) -> Iterator[str]:
-    self_signed = None if settings.tls.certificate else self_signed_files(settings.state_dir)[0]
+    certificate = certificate_files(settings)[0]
+    self_signed = certificate if certificate in self_signed_files(settings.state_dir) else None
     is_open = settings.accounts.open_enrolment_on_network
     without_secret = _devices_open_to_others(settings)
     on_terminal = sys.stdout.isatty()

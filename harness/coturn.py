@@ -40,6 +40,7 @@ class Coturn:
     :param peers: addresses, or ranges of them, to which it relays though the sample forbids it.
     :param settings: further lines of its file; of a setting that the sample has they replace all.
     :param within: what its command begins with, such as ``("ip", "netns", "exec", "street")``.
+    :param is_proxied: it takes connections of TCP at ``proxy_port`` alone, with PROXY headers, and none of TLS.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class Coturn:
         peers: Sequence[str] = (),
         settings: Sequence[tuple[str, str]] = (),
         within: Sequence[str] = (),
+        is_proxied: bool = False,
     ) -> None:
         self.address: Final = addresses[0]
         self._addresses = addresses
-        self.port, self.tls_port = free_ports(2)
+        self.port, self.tls_port, self.proxy_port = free_ports(3)
+        self._is_proxied = is_proxied
         self._within = within
         self._directory = Path(tempfile.mkdtemp(prefix="callnet-coturn-"))
         self._file, self._log, self._database = (self._directory / name for name in ("conf", "log", "turndb"))
@@ -62,6 +65,7 @@ class Coturn:
         own = [
             ("listening-port", str(self.port)),
             ("tls-listening-port", str(self.tls_port)),
+            *([("tcp-proxy-port", str(self.proxy_port))] if is_proxied else []),
             *(("listening-ip", address) for address in addresses),
             *(("relay-ip", address) for address in addresses),
             ("userdb", str(self._database)),
@@ -135,20 +139,26 @@ class Coturn:
         # It ends when this process does, however that ends.
         line = [*self._within, "setpriv", "--pdeathsig", "KILL", "turnserver", "-c", str(self._file)]
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._directory)
-        await_ready(
-            process, lambda: all(_is_bound(process.pid, address, self.port) for address in self._addresses), self.log
-        )
+        await_ready(process, lambda: all(self._is_bound(process.pid, address) for address in self._addresses), self.log)
         return process
 
+    def _is_bound(self, pid: int, address: str) -> bool:
+        """True if it listens on UDP and TCP at an address."""
+        tcp = self.proxy_port if self._is_proxied else self.port
+        return _is_bound(pid, address, self.port, "udp") and _is_bound(pid, address, tcp, "tcp")
 
-def _is_bound(pid: int, address: str, port: int) -> bool:
-    """True if a process listens on UDP and TCP at an address, in the network of a process (proc_pid_net(5))."""
+
+def _is_bound(pid: int, address: str, port: int, kind: str) -> bool:
+    """True if somebody listens at an address, in the network of a process (proc_pid_net(5)).
+
+    :param kind: ``udp`` or ``tcp``.
+    """
     packed = ip_address(address).packed
     words = [packed[at : at + 4][::-1] for at in range(0, len(packed), 4)]
-    name = f"{b''.join(words).hex().upper()}:{port:04X} "
     family = "6" if ":" in address else ""
     try:
-        return all(name in Path(f"/proc/{pid}/net/{kind}{family}").read_text("ascii") for kind in ("udp", "tcp"))
+        table = Path(f"/proc/{pid}/net/{kind}{family}").read_text("ascii")
+        return f"{b''.join(words).hex().upper()}:{port:04X} " in table
     except OSError:
         return False  # the process is gone
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -31,12 +31,14 @@ from callnet.ops.metrics import (
     of_media,
     of_newcomers,
     of_numbers,
+    of_orders,
     of_sockets,
     of_times,
     of_turn,
     of_unfinished,
     of_wakes,
 )
+from callnet.ops.turn_handover import TurnHandover
 from callnet.ops.webhooks import Deliveries
 from callnet.push.sender import Waker
 from callnet.storage.enrolling import SqlAccounts
@@ -60,6 +62,7 @@ class Counted(Struct, frozen=True):
     devices: ServerSocketFactory
     pages: ServerSocketFactory
     sites: Sequence[CappedSite]
+    turn: TurnHandover
     waker: Waker
     accounts: SqlAccounts
     profiles: Profiles
@@ -67,6 +70,8 @@ class Counted(Struct, frozen=True):
     guests: Guests
     ice: IceServers
     tls: ServerTls
+    orders: Mapping[str, int]
+    """Of certificates, by outcome."""
     deliveries: Sequence[Deliveries]
     threads: Threads
     ended: IEndedCalls
@@ -74,6 +79,8 @@ class Counted(Struct, frozen=True):
     """With Redis, if there is one."""
     lag: Lag
     revocations: Revocations
+    relay: Callable[[], Sequence[Family]]
+    """The metrics of the relay that this process runs."""
     build: Family = field(default_factory=lambda: of_build(version("callnet")))
 
     def families(self) -> Iterator[Family]:
@@ -130,6 +137,17 @@ class Counted(Struct, frozen=True):
             "status",
             sum((site.refused for site in self.sites), Counter()),
         )
+        open_now = [Sample("", self.turn.connections)]
+        yield Family("callnet_turn_connections", "Open connections handed to the TURN server.", open_now, kind="gauge")
+        accepted = [Sample("", self.turn.accepted)]
+        yield Family("callnet_turn_connections_accepted", "Connections that the TURN server has taken.", accepted)
+        yield of_numbers(
+            "callnet_turn_connections_refused",
+            "Connections of TURN clients refused, by status: 429 too many from an address, 503 too many in total, "
+            "502 the TURN server is away.",
+            "status",
+            self.turn.refused,
+        )
         yield Family(
             "callnet_postponed",
             "Requests and frames deferred to a later turn of the event loop because too many arrived at once.",
@@ -158,5 +176,7 @@ class Counted(Struct, frozen=True):
         yield of_times("callnet_database_seconds", "Time until the database answered.", self.threads.took)
         if self.round_trips is not None:
             yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
+        yield from self.relay()
         yield of_log(log_queue.dropped)
         yield of_certificate(self.tls.expires)
+        yield of_orders(self.orders)

@@ -8,6 +8,7 @@ from functools import partial
 
 from callnet.accounts.signing_keys import load_keys
 from callnet.accounts.tokens import Tokens
+from callnet.acme.folder import AcmeFolder
 from callnet.config.reload import LiveSettings
 from callnet.config.schema import AdminSettings, Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
@@ -44,14 +45,31 @@ def renewals(
     return found
 
 
+def certificate_files(settings: Settings) -> tuple[str, str]:
+    """The PEM files of the certificate that :func:`certificate` answers with, and of its key. They may be the same."""
+    tls = settings.tls
+    if tls.certificate:
+        return tls.certificate, tls.private_key
+    folder = acme_folder(settings)
+    if tls.acme.names and folder.pair() is not None:
+        return str(folder.certificate), str(folder.certificate)
+    return certificates.self_signed_files(settings.state_dir)
+
+
+def acme_folder(settings: Settings) -> AcmeFolder:
+    """The files of the authority that the settings name."""
+    return AcmeFolder(settings.state_dir, settings.tls.acme.directory)
+
+
 def certificate(settings: Settings) -> certificates.Pair:
-    """The operator's certificate, or one that callnet signs itself.
+    """The operator's certificate, or one got by ACME, or until there is one that callnet signs itself.
 
     :raises StartError: it cannot be read, or made.
     """
     if settings.tls.certificate:
         return certificates.configured(settings.tls)
-    return certificates.self_signed(settings.state_dir, datetime.now(UTC))
+    found = acme_folder(settings).pair() if settings.tls.acme.names else None
+    return found or certificates.self_signed(settings.state_dir, datetime.now(UTC))
 
 
 def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> bool:

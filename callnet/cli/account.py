@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime
+from secrets import token_hex
 
 import click
 import msgspec
 from msgspec import UNSET
 
 from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
+from callnet.accounts.pairing import draw_code
 from callnet.accounts.past_calls import row_of
 from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.databases import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
-from callnet.storage import contacts, devices
+from callnet.storage import contacts, devices, pairing
+from callnet.storage.pairing import NewPairing
 from callnet.storage.preferences import WhoMayCall, change
+from callnet.util import qr_code
+
+_INVITED_FOR = 86400
+"""Seconds."""
 
 
 @click.group()
@@ -80,6 +87,32 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
             raise CommandError("no such device; create it with: callnet account add")
     if made is not None:
         click.echo(made)
+
+
+@account.command()
+@click.argument("phone")
+@click.argument("device_id")
+@click.option("--site", required=True, metavar="URL", help="Use this site, for example https://calls.example.org/.")
+@click.pass_context
+def invite(context: click.Context, phone: str, device_id: str, site: str) -> None:
+    """Create a device, and show a link that makes a browser this device.
+
+    The link is shown as a QR code too, and is valid for a day. It has the secret of the device in it: give it only to
+    the person who is to use the device. An existing device gets another secret.
+    """
+    settings = settings_of(context)
+    (phone,) = read_phones(settings, phone)
+    _require_device_id(device_id)
+    made, address = new_secret(), DeviceAddress(phone, device_id)
+    hashed, now = secret_hash(made), time.time()
+    with opened(settings) as database:
+        is_told = "device_enrolled" in settings.webhooks.wanted
+        devices.provision(database, phone, [device_id], now, is_told, {device_id: hashed})
+        devices.set_secret(database, address, hashed, now)
+        new = NewPairing(token_hex(16), hashed, secret_hash(draw_code()), device_id)
+        pairing.invite(database, new, address, now, _INVITED_FOR)
+    link = f"{site.rstrip('/')}/#join={made}"
+    click.echo(f"{qr_code.drawn(link)}{link}")
 
 
 @account.command()

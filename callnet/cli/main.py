@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "migrate": "Import data from the Go server that callnet replaces.",
     "restore": "Restore the database and keys from FILE.",
     "schema": "Print the schemas of the APIs, to generate or check a client.",
+    "setup": "Set up callnet on this machine for a NAME such as calls.example.org.",
     "status": "Show the status of the running daemon.",
     "top": "Show the activity of the running daemon continuously.",
     "webhook": "Manage webhook events that were not delivered.",

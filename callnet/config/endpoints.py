@@ -20,6 +20,7 @@ _ADVICE: Final = {
 UNIX_PEERS: Final = "unix"
 """The value that trusts every process that can reach a UNIX socket."""
 _COLON = re.compile(r"(?<!\\):")
+_CLIENT = re.compile(r"tcp:(?P<host>(?:[A-Za-z0-9._-]|\\:)+):(?P<port>[0-9]{1,5})")
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_MAX = 65535
 
@@ -78,12 +79,29 @@ def address(endpoint: str) -> tuple[str, int] | None:
     return _argument(rest, "interface") or everywhere, int(_argument(rest, "port") or rest[0])
 
 
+def client_address(endpoint: str) -> tuple[str, int]:
+    """The host and port of an endpoint that is connected to, such as ``tcp:127.0.0.1:5348``.
+
+    :raises ValueError: it is no such endpoint.
+    """
+    found = _CLIENT.fullmatch(endpoint)
+    if found is None or not 0 < int(found["port"]) <= _PORT_MAX:
+        raise ValueError
+    return found["host"].replace("\\:", ":"), int(found["port"])
+
+
 def path(endpoint: str) -> str | None:
     """The path of an endpoint of UNIX; ``None`` for others."""
     kind, *rest = _COLON.split(endpoint)
     if kind != "unix":
         return None
     return _argument(rest, "address") or rest[0].replace("\\:", ":")
+
+
+def socket_name(endpoint: str) -> str | None:
+    """The name of the socket that systemd passes for an endpoint; ``None`` for others."""
+    kind, *rest = _COLON.split(endpoint)
+    return _argument(rest, "name") if kind == "systemd" else None
 
 
 def _is_unix(endpoint: str) -> bool:

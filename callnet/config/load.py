@@ -12,17 +12,18 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from callnet.config import endpoints, toml
+from callnet.config import endpoints, relay, toml
 from callnet.config.schema import (
+    HTTP01,
     PONG_TIME,
     WEBHOOK_SECRET_MIN,
-    AccountSettings,
     GatewaySettings,
     Listener,
     ListenerSettings,
     OtpSettings,
     PushSettings,
     Settings,
+    SiteListener,
     TurnSettings,
     WebhookSettings,
 )
@@ -41,8 +42,11 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     :raises StartError: the file cannot be read, or a setting is wrong.
     """
     path = path or environ.get("CALLNET_CONFIG") or None
-    settings = _complete(Settings() if path is None else toml.decode(_read(path), Settings, path), environ)
+    found = Settings() if path is None else toml.decode(_read(path), Settings, path)
     try:
+        settings = _complete(found, environ)
+        if settings.one_port:
+            settings = _on_one_port(settings)
         _check(settings)
     except StartError as error:
         raise StartError(f"{path}: {error}" if path else str(error)) from None
@@ -57,6 +61,23 @@ def _read(path: str) -> bytes:
         raise StartError(f"{path}: cannot read the settings: {error.strerror}") from None
 
 
+def _on_one_port(settings: Settings) -> Settings:
+    """Have the site, which serves everything, listen on that port in the place of the listeners that are not set."""
+    given, default = settings.listeners, ListenerSettings()
+    if given.site != default.site:
+        raise StartError("one_port and listeners.site are both set; remove one")
+    site = SiteListener(f"tcp6:{settings.one_port}")
+    return replace(
+        settings,
+        listeners=replace(
+            given,
+            site=(site,),
+            account=() if given.account == default.account else given.account,
+            signaling=() if given.signaling == default.signaling else given.signaling,
+        ),
+    )
+
+
 def _check(settings: Settings) -> None:
     """Check settings against each other."""
     listeners = settings.listeners
@@ -64,7 +85,7 @@ def _check(settings: Settings) -> None:
         raise StartError("listeners: at least one of account, signaling and site needs an address")
     for key, listener in listeners.keyed():
         _check_listener(key, listener)
-        _check_exposure(settings.accounts, key, listener)
+        _check_exposure(settings, key, listener)
     if settings.workers != 1 and not settings.redis.url:
         raise StartError("workers: more than one process needs redis.url")
     if settings.accounts.enrolment == "otp":
@@ -78,9 +99,10 @@ def _check(settings: Settings) -> None:
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
-    if settings.site.hsts and not tls.certificate:
+    _check_acme(settings)
+    if settings.site.hsts and not (tls.certificate or tls.acme.names):
         raise StartError(
-            "site.hsts needs your own certificate in tls.certificate:"
+            "site.hsts needs your own certificate in tls.certificate, or tls.acme.names:"
             " with HSTS, browsers let nobody past a self-signed one on any port of the host"
         )
 
@@ -129,10 +151,27 @@ def _check_turn(turn: TurnSettings) -> None:
         raise StartError(f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces")
 
 
+def _check_acme(settings: Settings) -> None:
+    acme = settings.tls.acme
+    if acme.names and settings.tls.certificate:
+        raise StartError("tls.certificate and tls.acme.names are both set; remove one")
+    if acme.http01 and not acme.names:
+        raise StartError("tls.acme.names must be set, since tls.acme.http01 is: it answers for these names")
+    if acme.http01:
+        _check_listener(HTTP01, Listener(acme.http01))
+    if acme.names and not (acme.http01 or any(listener.tls for _, listener in settings.listeners.keyed())):
+        raise StartError("tls.acme.names needs a listener with tls = true, or tls.acme.http01")
+
+
 def _check_listener(key: str, listener: Listener) -> None:
     wrong = endpoints.objection(listener.endpoint)
     if wrong:
         raise StartError(f"{key}.endpoint {listener.endpoint!r}: {wrong}")
+    if isinstance(listener, SiteListener) and listener.turn:
+        try:
+            endpoints.client_address(listener.turn)
+        except ValueError:
+            raise StartError(f'{key}.turn must be an endpoint such as "tcp:127.0.0.1:5348"') from None
     for index, network in enumerate(listener.proxy_protocol):
         wrong = endpoints.peer_objection(listener.endpoint, network)
         if wrong:
@@ -145,10 +184,12 @@ def is_exposed(listeners: ListenerSettings) -> bool:
     return any(one.proxy_protocol or not endpoints.is_local(one.endpoint) for one in served)
 
 
-def _check_exposure(accounts: AccountSettings, key: str, listener: Listener) -> None:
+def _check_exposure(settings: Settings, key: str, listener: Listener) -> None:
     """Refuse to expose access without a secret to the network, unless the operator has allowed it."""
-    opening, remedy = "", ""
-    if listener.proxy_protocol:
+    opening, remedy, accounts = "", "", settings.accounts
+    if settings.one_port and isinstance(listener, SiteListener):
+        opening, remedy = "one_port is open to the network", "remove it"
+    elif listener.proxy_protocol:
         opening, remedy = f"{key}.proxy_protocol opens it to the network", "remove it"
     elif not endpoints.is_local(listener.endpoint):
         opening = f"{key}.endpoint {listener.endpoint!r} is open to the network"
@@ -196,11 +237,14 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key")),
         ),
         admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
-        turn=replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
+        turn=relay.complete(turn, state_dir)
+        if turn.relay == "supervised"
+        else replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(
             tls,
             certificate=tls.certificate and os.path.abspath(tls.certificate),
             private_key=tls.private_key and os.path.abspath(tls.private_key),
+            acme=replace(tls.acme, ca=tls.acme.ca and os.path.abspath(tls.acme.ca)),
         ),
     )
 

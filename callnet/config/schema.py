@@ -27,6 +27,9 @@ SESSION_LIFETIME = 180 * 86400
 TURN_LIFETIME_MAX = 86400
 """The longest lifetime of TURN credentials, in seconds: they cannot be revoked."""
 
+HTTP01 = "tls.acme.http01"
+"""The key path of the listener that answers ``http-01``."""
+
 PONG_TIME = 8.0
 """Seconds that a client has to answer a ping, at the least."""
 
@@ -62,6 +65,16 @@ HostName = Annotated[
     Meta(
         pattern=r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z",
         description='a name such as "callnet.example.org", in lower case and without a port',
+    ),
+]
+AcmeContact = Annotated[
+    str, Meta(pattern=r"\A(mailto:[!-~]+@[!-~]+)?\Z", description="a contact such as mailto:operator@example.org")
+]
+AcmeDirectory = Annotated[
+    str,
+    Meta(
+        pattern=r"\Ahttps://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[!-~]*)?\Z",
+        description="a URL that begins with https:// and a host name",
     ),
 ]
 VapidSubject = Annotated[
@@ -154,7 +167,8 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     frames_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 600
     frames_a_minute_of_a_page: Annotated[int, Meta(ge=0)] = 3000
     connections_of_an_address: Annotated[int, Meta(ge=0)] = 1000
-    """HTTP connections to the account service, and as many to the site, until they become WebSockets."""
+    """HTTP connections to the account service, and as many to the site, until they become WebSockets or are handed to
+    a TURN server, which may get as many again."""
     connections_of_a_process: Annotated[int, Meta(ge=0)] = 10_000
     """The same of all addresses together."""
     requests_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 6000
@@ -257,6 +271,27 @@ class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The key by which they know callnet; made on first start if it is missing."""
 
 
+class SupervisedSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The relay that callnet runs: coturn."""
+
+    program: Annotated[str, Meta(min_length=1, description="a name or a path of a program")] = "turnserver"
+    host: str = ""
+    """The name or address that clients are told."""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 3478
+    """For UDP and TCP."""
+    tls_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """For TLS, with callnet's certificate; 0: none."""
+    listening_addresses: tuple[str, ...] = ()
+    """Empty: all of the machine."""
+    external_addresses: tuple[str, ...] = ()
+    """Behind a NAT: the public address, or ``PUBLIC/OWN``, of each family."""
+    relay_ports: Annotated[
+        str, Meta(pattern=r"\A[0-9]{4,5}-[0-9]{4,5}\Z", description='two ports such as "49152-65535"')
+    ] = "49152-65535"
+    allowed_peers: tuple[str, ...] = ()
+    """Networks that are relayed to although they are not public."""
+
+
 class TurnSettings(Struct, forbid_unknown_fields=True):
     """The servers by which clients behind NATs reach each other (docs/turn.md)."""
 
@@ -271,6 +306,9 @@ class TurnSettings(Struct, forbid_unknown_fields=True):
     """Seconds for which credentials are good, at the most."""
     adhoc: bool = False
     """Give credentials to pages in rooms made up by hand: anyone can make one up."""
+    relay: Literal["none", "supervised"] = "none"
+    """``supervised``: callnet runs the TURN server, and sets the first four fields."""
+    supervised: SupervisedSettings = SupervisedSettings()
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -320,6 +358,9 @@ class SiteListener(Listener, frozen=True, forbid_unknown_fields=True):
     """The same for the site: a browser gives a camera only to pages that came over TLS."""
 
     tls: bool = True
+    turn: str = ""
+    """A relay such as ``tcp:127.0.0.1:5348`` that gets the connections of TURN clients, each with a PROXY header before
+    it; empty: there are none."""
 
 
 class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -343,6 +384,22 @@ class ListenerSettings(Struct, frozen=True, forbid_unknown_fields=True):
                 yield f"listeners.{name}[{index}]", listener
 
 
+class AcmeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The authority from which callnet gets a certificate by ACME (RFC 8555), and renews it."""
+
+    names: Annotated[tuple[HostName, ...], Meta(max_length=100)] = ()
+    """The host names in the certificate; empty: there is no ACME."""
+    contact: AcmeContact = ""
+    """Where the authority reaches the operator; empty: it is told nothing."""
+    directory: AcmeDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+    """The authority's directory (RFC 8555 §7.1.1)."""
+    ca: str = ""
+    """PEM file with the authorities that are trusted for the directory itself; empty: those of the system."""
+    http01: str = ""
+    """The endpoint where ``http-01`` is answered (RFC 8555 §8.3); empty: the listeners with ``tls`` answer
+    ``tls-alpn-01`` (RFC 8737)."""
+
+
 class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of every listener with ``tls``; without one callnet signs its own."""
 
@@ -350,6 +407,7 @@ class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """PEM file: the server's certificate, then the intermediate ones."""
     private_key: str = ""
     """PEM file."""
+    acme: AcmeSettings = AcmeSettings()
 
 
 class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -388,6 +446,8 @@ class Settings(Struct, forbid_unknown_fields=True):
     state_dir: str = ""
     workers: Processes = 1
     """The number of processes; ``auto``: one for each core."""
+    one_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """A port of TCP on which everything but the operator's listener is; 0: each service has its listeners."""
     drain_deadline: Duration = 30.0
     """At a stop, seconds that those who are in calls have to end them; 0: they are cut off at once."""
     accounts: AccountSettings = AccountSettings()
@@ -407,3 +467,9 @@ class Settings(Struct, forbid_unknown_fields=True):
     admin: AdminSettings = AdminSettings()
     sockets: SocketSettings = SocketSettings()
     http: HttpSettings = HttpSettings()
+
+    def keyed_listeners(self) -> Iterator[tuple[str, Listener]]:
+        """Each listener with its key path, and that of ``http-01`` as :data:`HTTP01`."""
+        yield from self.listeners.keyed()
+        if self.tls.acme.http01:
+            yield HTTP01, Listener(self.tls.acme.http01)

@@ -4,36 +4,58 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
-from contextlib import closing
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 
+from callnet.acme.folder import AcmeFolder
 from callnet.config import endpoints
 from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
+from callnet.doctor.network import UNKNOWN, owner_of
 from callnet.errors import StartError
-from callnet.ops.certificates import WARN_BEFORE, Pair, ServerTls, configured
+from callnet.ops.certificates import WARN_BEFORE, Pair, ServerTls, configured, expiry
 
 _PRIVILEGED: Final = 1024
+UNITS: Final = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")))
+"""The folders of systemd.unit(5)."""
+_CERTIFICATE: Final = "certificate"
 
 
-def examine(settings: Settings, runs: bool, now: datetime) -> Iterator[Finding]:
+def examine(settings: Settings, runs: bool, now: datetime, units: Sequence[Path] = UNITS) -> Iterator[Finding]:
     """Look at the listeners.
 
     :param runs: whether the daemon runs, and so has them open.
     :param now: with a time zone.
+    :param units: the folders with the units of systemd.
     """
-    for key, listener in settings.listeners.keyed():
+    for key, listener in settings.keyed_listeners():
         address = endpoints.address(listener.endpoint)
         if address is None or address[1] == 0:
-            yield good(key, f"{listener.endpoint} (checked at start only)")
+            yield _unseen(key, listener.endpoint, units)
         else:
             yield _port(key, *address, runs)
     if any(listener.tls for _, listener in settings.listeners.keyed()):
         yield from _certificate(settings, now)
+
+
+def _unseen(key: str, endpoint: str, units: Sequence[Path]) -> Finding:
+    name = endpoints.socket_name(endpoint)
+    if name is None:
+        return good(key, f"{endpoint} (checked at start only)")
+    for unit in (unit for folder in units for unit in folder.glob("*.socket")):
+        if f"FileDescriptorName={name}" in unit.read_text("utf-8", "replace").split():
+            return good(key, f"{endpoint}, passed by {unit.name}")
+    return bad(
+        key,
+        f"no socket of systemd has the name {name}",
+        f"set FileDescriptorName={name} in its unit, or correct the endpoint; then: systemctl daemon-reload",
+    )
 
 
 def _port(key: str, host: str, port: int, runs: bool) -> Finding:
@@ -46,7 +68,8 @@ def _port(key: str, host: str, port: int, runs: bool) -> Finding:
         if error.errno == errno.EADDRINUSE and runs:
             return good(key, f"{place} is in use by the running callnet")
         if error.errno == errno.EADDRINUSE:
-            return bad(key, f"{place} is in use by another program", f"find it with: ss -ltnp 'sport = :{port}'")
+            owner = owner_of("tcp", port, Path("/proc")) or UNKNOWN
+            return bad(key, f"{place} is in use by {owner}", f"stop it; ss -ltnp 'sport = :{port}' shows it")
         advice = ""
         if error.errno == errno.EACCES and port < _PRIVILEGED:
             advice = "use a port above 1023, or set AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit"
@@ -61,28 +84,48 @@ def _port(key: str, host: str, port: int, runs: bool) -> Finding:
 
 
 def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
-    about = "certificate"
-    if not settings.tls.certificate:
+    acme = settings.tls.acme
+    if acme.names:
+        folder = AcmeFolder(settings.state_dir, acme.directory)
+        ordered = folder.pair()
+        if folder.failure:
+            report = bad if ordered is None else doubt
+            yield report(_CERTIFICATE, folder.failure, "callnet tries again; at once at: systemctl reload callnet")
+        elif ordered is None:
+            yield doubt(_CERTIFICATE, "self-signed until callnet has got one", "start callnet, or wait a minute")
+        if ordered is not None:
+            yield from _pair(ordered, now, "wait for callnet to renew it")
+    elif settings.tls.certificate:
+        yield from _key(Path(settings.tls.private_key))
+        try:
+            pair = configured(settings.tls)
+            ServerTls(pair)
+        except StartError as error:
+            remedy = "copy the certificate and its key together, as the authority gave them"
+            yield bad(_CERTIFICATE, str(error), remedy)
+        else:
+            yield from _pair(pair, now, "renew it, for example with: certbot renew")
+    else:
         yield doubt(
-            about,
+            _CERTIFICATE,
             "self-signed; browsers ask whether to trust it",
-            "set tls.certificate (docs/tls.md)",
+            "set tls.acme.names or tls.certificate (docs/tls.md)",
         )
-        return
-    try:
-        pair = configured(settings.tls)
-        expires = ServerTls(pair).expires
-    except StartError as error:
-        yield bad(about, str(error))
-        return
-    leaf = pair.chain[0]
+
+
+def _pair(pair: Pair, now: datetime, remedy: str) -> Iterator[Finding]:
+    """Look at a certificate.
+
+    :param remedy: against its end.
+    """
+    about, leaf, expires = _CERTIFICATE, pair.chain[0], expiry(pair)
     text = f"for {', '.join(names_of(leaf)) or 'no name'}, until {expires:%Y-%m-%d}"
     if expires <= now:
-        yield bad(about, f"{text}: expired", "renew it, for example with: certbot renew")
+        yield bad(about, f"{text}: expired", remedy)
     elif leaf.not_valid_before_utc > now:
         yield bad(about, f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}", "check the clock of this machine")
     elif expires - now <= WARN_BEFORE:
-        yield doubt(about, text, "renew it, for example with: certbot renew")
+        yield doubt(about, text, remedy)
     else:
         yield good(about, text)
     if _lacks_intermediate(pair):
@@ -91,6 +134,15 @@ def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:
             "the intermediate certificate is missing",
             "append it, as in certbot's fullchain.pem",
         )
+
+
+def _key(path: Path) -> Iterator[Finding]:
+    with suppress(OSError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & stat.S_IROTH:
+            yield bad(
+                "certificate", f"every user of this machine can read its key (mode {mode:04o})", f"chmod o-r {path}"
+            )
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:

@@ -35,7 +35,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _state_dir(Path(settings.state_dir))
     yield _keys(settings.tokens)
     yield _open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    yield _clock(_clock_state())
+    yield _clock(is_synchronised())
 
 
 def _state_dir(path: Path) -> Iterator[Finding]:
@@ -98,8 +98,8 @@ def _open_files(soft: int) -> Finding:
     return good(about, text)
 
 
-def _clock(state: int) -> Finding:
-    if state == _TIME_ERROR:
+def _clock(is_set: bool) -> Finding:
+    if not is_set:
         return doubt(
             "clock",
             "not synchronised, according to the kernel",
@@ -108,5 +108,6 @@ def _clock(state: int) -> Finding:
     return good("clock", "synchronised")
 
 
-def _clock_state() -> int:
-    return int(ctypes.CDLL(None).ntp_adjtime(ctypes.create_string_buffer(_TIMEX_SIZE)))
+def is_synchronised() -> bool:
+    """Tell whether the kernel takes the clock of this machine to be synchronised."""
+    return int(ctypes.CDLL(None).ntp_adjtime(ctypes.create_string_buffer(_TIMEX_SIZE))) != _TIME_ERROR

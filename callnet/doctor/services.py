@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from callnet.config.schema import DatabaseSettings, RedisSettings, Settings, TurnSettings
 from callnet.doctor import stun
 from callnet.doctor.findings import Finding, bad, doubt, good
+from callnet.doctor.network import is_private, resolve
+from callnet.doctor.stun import Relay
 from callnet.errors import StartError, Unavailable, root_cause
-from callnet.frames.ice import turn_server
+from callnet.frames.ice import parse_uri, turn_server
 from callnet.ops.ice import read_turn_secret
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
+from callnet.relay.obstacles import Obstacle, find_program
 from callnet.storage.database import Database
 
 _T = TypeVar("_T")
@@ -23,14 +28,20 @@ _CLOCKS_DIFFER: Final = 2.0
 """Seconds."""
 _CREDENTIALS_LAST: Final = 60
 """Seconds."""
+_LATER: Final = timedelta(days=400)
+_FORBIDDEN: Final = ("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254")
+"""Addresses that no relay should reach: loopback, private networks, and the metadata service of clouds."""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at the services."""
+def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Look at the services.
+
+    :param now: with a time zone.
+    """
     yield from _database(settings.database)
     if settings.redis.url:
         yield _redis(settings.redis)
-    yield from _turn(settings.turn)
+    yield from _turn(settings.turn, now)
     for uri in settings.turn.stun:
         yield _stun(uri)
 
@@ -82,31 +93,80 @@ def _redis(settings: RedisSettings) -> Finding:
     return good(about, str(target))
 
 
-def _turn(settings: TurnSettings) -> Iterator[Finding]:
+def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
     if not settings.urls:
         yield doubt("turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md")
         return
+    if settings.relay == "supervised":
+        try:
+            find_program(settings.supervised)
+        except Obstacle as obstacle:
+            yield bad("relay", str(obstacle), "on Debian: apt-get install coturn")
+            return
+        if not os.path.exists(settings.secret_file):
+            yield good("relay", "coturn is installed; callnet starts it")
+            return
     try:
         secret = read_turn_secret(settings)
     except StartError as error:
         yield bad("turn", str(error))
         return
-    for uri in settings.urls:
-        server = turn_server([uri], secret, int(time.time()) + _CREDENTIALS_LAST, "doctor")
-        try:
-            code = stun.allocate(uri, server.username, server.credential)
-        except OSError as error:
-            yield bad("turn", f"{uri}: {error.strerror or error}", "start it, or correct turn.urls; check firewalls")
+    relays = {uri: _asked(uri, secret, now) for uri in settings.urls}
+    answered = any(isinstance(relay, Relay) for relay in relays.values())
+    for uri, relay in relays.items():
+        if isinstance(relay, Relay):
+            yield _relay(settings, uri, relay, secret, now)
+        elif answered and parse_uri(uri).transport == "udp":
+            yield bad(
+                "turn", f"{uri}: no answer over UDP, but over TCP", "open its UDP port, and 49152-65535, in firewalls"
+            )
         else:
-            yield _answered(uri, code)
+            yield bad("turn", f"{uri}: {relay}", _advice(settings))
+    if not any(parse_uri(uri).transport == "udp" for uri in relays):
+        yield doubt("turn", "no relay over UDP: media over TCP stutters", "add a URI with ?transport=udp to turn.urls")
 
 
-def _answered(uri: str, code: int) -> Finding:
-    if code == 0:
-        return good("turn", f"{uri} accepts the secret and relays")
-    if code == stun.UNAUTHORIZED:
+def _advice(settings: TurnSettings) -> str:
+    if settings.relay == "supervised":
+        return "start callnet, which runs it; see callnet status; check turn.supervised.host, firewalls and NAT"
+    return "start it, or correct turn.urls; check firewalls"
+
+
+def _asked(uri: str, secret: str, now: datetime) -> Relay | str:
+    """The answer of a relay, or the reason why there is none."""
+    server = turn_server([uri], secret, int(now.timestamp()) + _CREDENTIALS_LAST, "doctor")
+    try:
+        return stun.probe(uri, server.username, server.credential, _FORBIDDEN)
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _relay(settings: TurnSettings, uri: str, relay: Relay, secret: str, now: datetime) -> Finding:
+    if relay.code == stun.UNAUTHORIZED:
+        later = _asked(uri, secret, now + _LATER)
+        if isinstance(later, Relay) and later.code == 0:
+            return bad(
+                "turn", f"{uri} takes credentials for expired: its clock is ahead of this one", "set both clocks"
+            )
         return bad("turn", f"{uri} rejects the secret", "give it the same secret (docs/turn.md)")
-    return bad("turn", f"{uri} refuses with code {code}", "look in its log")
+    is_own = settings.relay == "supervised"
+    if relay.code:
+        return bad("turn", f"{uri} refuses with code {relay.code}", "look in its log")
+    if relay.reaches:
+        return bad(
+            "turn",
+            f"{uri} relays to {relay.reaches}: callers reach the network behind it",
+            "remove it from turn.supervised.allowed_peers"
+            if is_own
+            else "set denied-peer-ip as in etc/turnserver.conf",
+        )
+    if is_private(relay.address) and relay.address not in resolve(parse_uri(uri).host):
+        return bad(
+            "turn",
+            f"{uri} relays from {relay.address}, which others do not reach",
+            f"set {'turn.supervised.external_addresses' if is_own else 'external-ip in turnserver.conf'}",
+        )
+    return good("turn", f"{uri} accepts the secret and relays")
 
 
 def _stun(uri: str) -> Finding:

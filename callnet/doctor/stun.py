@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import socket
 import ssl
 import struct
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Final, Protocol, TypeAlias
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from callnet.frames.ice import IceUri, parse_uri
+from callnet.frames.stun import BINDING, COOKIE, HEADER_SIZE, Attributes, attributes_of, is_answer, message
 
-Attributes: TypeAlias = Sequence[tuple[int, bytes]]
-
-BINDING: Final = 0x001
 ALLOCATE: Final = 0x003
 REFRESH: Final = 0x004
-COOKIE: Final = 0x2112A442
+_PERMIT: Final = 0x008
 LIFETIME: Final = 0x000D
 UNAUTHORIZED: Final = 401
 TRIES: Final = (0.5, 1.0, 2.0)
 """Seconds that each try over UDP waits for an answer; over TCP and TLS all of them are waited for once."""
 
 _USERNAME: Final = 0x0006
-_INTEGRITY: Final = 0x0008
 _ERROR_CODE: Final = 0x0009
 _REALM: Final = 0x0014
 _NONCE: Final = 0x0015
+_PEER: Final = 0x0012
+_RELAYED: Final = 0x0016
 _TRANSPORT: Final = 0x0019
 _MAPPED: Final = 0x0020
-_FINGERPRINT: Final = 0x8028
-_IS_ANSWER: Final = 0x0100
 _STALE_NONCE: Final = 438
 _UDP: Final = 17
-_HEADER_SIZE: Final = 20
 _LARGEST: Final = 2048
+_IPV4_SIZE: Final = 4
 
 
 class Wire(Protocol):
@@ -78,7 +76,7 @@ class Datagrams:
                 self._socket.send(message)
                 while True:
                     answer = self._socket.recv(_LARGEST)
-                    if answer[8:_HEADER_SIZE] == message[8:_HEADER_SIZE]:
+                    if answer[8:HEADER_SIZE] == message[8:HEADER_SIZE]:
                         return answer
             except (TimeoutError, ConnectionRefusedError):
                 continue
@@ -100,7 +98,7 @@ class Stream:
     def exchange(self, message: bytes) -> bytes:
         """Send it, and read the next message."""
         self._socket.sendall(message)
-        header = self._read(_HEADER_SIZE)
+        header = self._read(HEADER_SIZE)
         return header + self._read(min(int(struct.unpack_from("!H", header, 2)[0]), _LARGEST))
 
     def _read(self, size: int) -> bytes:
@@ -124,6 +122,8 @@ class StunClient:
         self._nonce = b""
         self.transaction = secrets.token_bytes(12)
         """The id of the next one."""
+        self.relayed = ""
+        """The address that is relayed from, once there is one."""
 
     def close(self) -> None:
         """Be gone, without a word to the server."""
@@ -144,11 +144,18 @@ class StunClient:
         """
         code = 0
         for _ in range(3):
+            transaction = self.transaction
             code = _code_of(answer := dict(self._ask(method, [*attributes(), *self._credentials()], self._key())))
+            if _RELAYED in answer:
+                self.relayed = _address(answer[_RELAYED], transaction)
             if not (code == _STALE_NONCE or (code == UNAUTHORIZED and not self._nonce)):
                 break
             self._realm, self._nonce = answer.get(_REALM, b""), answer.get(_NONCE, b"")
         return code
+
+    def permit(self, peer: str) -> int:
+        """Ask that bytes from and to the address of a peer be relayed."""
+        return self.request(_PERMIT, lambda: [(_PEER, _masked(peer, self.transaction))])
 
     def _credentials(self) -> Attributes:
         if not self._nonce:
@@ -162,69 +169,79 @@ class StunClient:
         return hashlib.md5(b":".join([self._username.encode(), self._realm, self._password.encode()])).digest()  # noqa: S324
 
     def _ask(self, method: int, attributes: Attributes, key: bytes) -> Attributes:
-        answer = self._wire.exchange(_message(method, self.transaction, attributes, key))
+        answer = self._wire.exchange(message(method, self.transaction, attributes, key))
         try:
-            if not struct.unpack_from("!H", answer)[0] & _IS_ANSWER or answer[8:_HEADER_SIZE] != self.transaction:
+            if not is_answer(answer, self.transaction):
                 raise ConnectionAbortedError("not a STUN server")
-            return list(_attributes_of(answer))
+            return list(attributes_of(answer))
         except struct.error:
             raise ConnectionAbortedError("not a STUN server") from None
         finally:
             self.transaction = secrets.token_bytes(12)
 
 
-def bind(uri: str) -> bytes | None:
-    """The address that a STUN server sees, as XOR-MAPPED-ADDRESS has it.
+def bind(uri: str) -> str | None:
+    """The address that a STUN server sees; ``None``: it tells none.
 
     :raises OSError: there is no answer.
     """
     with closing(StunClient(_wire(parse_uri(uri)))) as client:
-        return client.bind()
+        transaction = client.transaction
+        mapped = client.bind()
+        return None if mapped is None else _address(mapped, transaction)
 
 
-def allocate(uri: str, username: str, password: str) -> int:
+class Relay(Struct, frozen=True):
+    """The answers of a TURN server."""
+
+    code: int
+    """The error code of its answer to whoever wants an address to relay from; 0: it gave one."""
+    address: str = ""
+    """This address."""
+    reaches: str = ""
+    """One of the addresses that it should not reach, which it would relay to."""
+
+
+def probe(uri: str, username: str, password: str, forbidden: Sequence[str] = ()) -> Relay:
     """Ask a TURN server for an address to relay from, which it takes back at once, or soon.
 
-    :returns: the error code; 0: it gave one.
+    :param forbidden: IPv4 addresses that it should not relay to.
     :raises OSError: there is no answer.
     """
     with closing(StunClient(_wire(parse_uri(uri)), username, password)) as client:
         code = client.allocate()
-        if code == 0:
-            client.request(REFRESH, lambda: [(LIFETIME, bytes(4))])
-        return code
+        if code:
+            return Relay(code)
+        reached = next((peer for peer in forbidden if client.permit(peer) == 0), "")
+        client.request(REFRESH, lambda: [(LIFETIME, bytes(4))])
+        return Relay(0, client.relayed, reached)
+
+
+def _masked(address: str, transaction: bytes) -> bytes:
+    """An address as XOR-PEER-ADDRESS has it, which depends on the transaction; a permission is for all ports."""
+    packed = ip_address(address).packed
+    return bytes([0, 1 if len(packed) == _IPV4_SIZE else 2, 0, 0]) + _crossed(packed, transaction)
+
+
+def _address(value: bytes, transaction: bytes) -> str:
+    """The address in an attribute such as XOR-MAPPED-ADDRESS (RFC 8489 §14.2).
+
+    :raises OSError: there is none.
+    """
+    try:
+        return str(ip_address(_crossed(value[4:], transaction)))
+    except ValueError:
+        raise ConnectionAbortedError("not a STUN server") from None
+
+
+def _crossed(data: bytes, transaction: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(data, struct.pack("!I", COOKIE) + transaction, strict=False))
 
 
 def _wire(uri: IceUri) -> Wire:
     if uri.transport == "udp" and uri.secure:
         raise OSError("DTLS cannot be checked")
     return Datagrams(uri.host, uri.port) if uri.transport == "udp" else Stream(uri.host, uri.port, uri.secure)
-
-
-def _message(method: int, transaction: bytes, attributes: Attributes, key: bytes) -> bytes:
-    body = b"".join(_attribute(*each) for each in attributes)
-    if key:
-        body += _attribute(
-            _INTEGRITY, hmac.digest(key, _header(method, transaction, len(body) + 24) + body, hashlib.sha1)
-        )
-    checked = _header(method, transaction, len(body) + 8) + body
-    return checked + _attribute(_FINGERPRINT, struct.pack("!I", zlib.crc32(checked) ^ 0x5354554E))
-
-
-def _header(method: int, transaction: bytes, length: int) -> bytes:
-    return struct.pack("!HHI", method, length, COOKIE) + transaction
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
-
-
-def _attributes_of(message: bytes) -> Iterator[tuple[int, bytes]]:
-    at = _HEADER_SIZE
-    while at < len(message):
-        kind, length = struct.unpack_from("!HH", message, at)
-        yield kind, message[at + 4 : at + 4 + length]
-        at += 4 + length + -length % 4
 
 
 def _code_of(answer: dict[int, bytes]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Any, Final, TypeAlias
@@ -42,7 +42,7 @@ _CIPHERS: Final = (
 _GROUPS: Final = (b"X25519MLKEM768:X25519:P-256:P-384", b"X25519:P-256:P-384")
 """The groups for key agreement, from the first of these lists that OpenSSL understands: the profile's, preceded by one
 that a quantum computer does not break (draft-ietf-tls-ecdhe-mlkem)."""
-_ALPN: Final = b"http/1.1"
+_ALPN: Final = (b"http/1.1", b"stun.turn")
 _USAGE: Final = x509.KeyUsage(
     digital_signature=True,
     key_cert_sign=True,
@@ -66,14 +66,24 @@ class Pair(Struct, frozen=True):
     key: PrivateKey
 
 
+def expiry(pair: Pair) -> datetime:
+    """The time when the first certificate of the chain to expire does so."""
+    return min(certificate.not_valid_after_utc for certificate in pair.chain)
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
     """Gives each new connection the context of the moment.
 
+    :param protocols: what else is chosen by ALPN (RFC 7301) than HTTP/1.1, the first that a client offers. Each has a
+        function that takes a connection, whose app data are the :class:`TLSMemoryBIOProtocol`, or leaves it.
     :raises StartError: OpenSSL does not take the certificate.
     """
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, protocols: Mapping[bytes, Callable[[SSL.Connection], bool]] | None = None) -> None:
+        self._protocols = protocols or {}
+        self.renewed: Final[list[Callable[[], object]]] = []
+        """Called after each renewal."""
         self.renew(pair)
 
     @property
@@ -86,16 +96,30 @@ class ServerTls:
 
         :raises StartError: OpenSSL does not take the certificate. The one before stays.
         """
-        self._context = _context(pair)
-        self._expires = min(certificate.not_valid_after_utc for certificate in pair.chain)
+        self._context = context_with(pair)
+        self._context.set_alpn_select_callback(self._select)
+        self._expires = expiry(pair)
+        for renewed in self.renewed:
+            renewed()
 
-    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: ARG002, N802, N803
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802, N803
         """A server's side of one connection."""
-        return SSL.Connection(self._context)
+        connection = SSL.Connection(self._context)
+        connection.set_app_data(tlsProtocol)
+        return connection
+
+    def _select(self, connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
+        for protocol, take in self._protocols.items():
+            if protocol in offered and take(connection):
+                return protocol
+        return next((each for each in _ALPN if each in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
 
 
-def _context(pair: Pair) -> SSL.Context:
-    """The TLS settings of a server with this certificate."""
+def context_with(pair: Pair) -> SSL.Context:
+    """The TLS settings of a server with this certificate.
+
+    :raises StartError: OpenSSL does not take it.
+    """
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -103,7 +127,6 @@ def _context(pair: Pair) -> SSL.Context:
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_alpn_select_callback(lambda _, offered: _ALPN if _ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
     try:
         context.use_certificate(pair.chain[0])
         for certificate in pair.chain[1:]:
@@ -176,18 +199,18 @@ def self_signed(state_dir: str, now: datetime) -> Pair:
     """
     certificate, key = self_signed_files(state_dir)
     try:
-        found = _find(certificate, key)
+        found = find(certificate, key)
         if found is not None and found.chain[0].not_valid_after_utc - now > RENEW_BEFORE:
             return found
         made = sign(host_names(), host_addresses(), now)
-        files.overwrite(key, _pem(made.key), files.PRIVATE)
+        files.overwrite(key, key_to_pem(made.key), files.PRIVATE)
         files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
     except OSError as error:
         raise StartError(f"state_dir: cannot use {error.filename or state_dir}: {error.strerror}") from None
     return made
 
 
-def _find(certificate: str, key: str) -> Pair | None:
+def find(certificate: str, key: str) -> Pair | None:
     """The pair in these files, if they are there and belong together."""
     try:
         pair = configured(TlsSettings(certificate=certificate, private_key=key))
@@ -226,7 +249,13 @@ def _alone(names: Sequence[x509.GeneralName]) -> list[x509.GeneralName]:
     return [x509.IPAddress(ip_network(name.value)) if isinstance(name, x509.IPAddress) else name for name in names]
 
 
-def _pem(key: PrivateKey) -> bytes:
+def to_pem(pair: Pair) -> bytes:
+    """A pair as one file has it: the key, then the chain."""
+    return key_to_pem(pair.key) + b"".join(each.public_bytes(serialization.Encoding.PEM) for each in pair.chain)
+
+
+def key_to_pem(key: PrivateKey) -> bytes:
+    """A private key as a file has it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -7,7 +7,7 @@ passed them to, or one of systemd's. Whoever of them stops takes no more; the so
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -25,10 +25,11 @@ from twisted.internet.interfaces import (
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from callnet.config.schema import Listener, ListenerSettings
+from callnet.config.schema import Listener, SiteListener
 from callnet.errors import StartError
 from callnet.ops.addresses import lan_name
 from callnet.ops.proxy_protocol import Proxied
+from callnet.ops.turn_handover import TurnHandover
 
 ADMIN: Final = "admin"
 """The service of the operator's listeners."""
@@ -77,24 +78,29 @@ def _reachable(host: str) -> str:
 
 def open_all(
     reactor: IReactorTime,
-    settings: ListenerSettings,
+    listeners: Iterable[tuple[str, Listener]],
     factories: Mapping[str, IProtocolFactory],
     tls: IOpenSSLServerConnectionCreator,
     sockets: Mapping[str, int] | None = None,
+    turn: TurnHandover | None = None,
 ) -> Sequence[OpenListener]:
-    """Open the listeners of the settings.
+    """Open these listeners.
 
+    :param listeners: each with its key.
     :param factories: what serves each service; the listeners of other services are left alone.
     :param sockets: the descriptors of listening sockets to take connections from, by the key of the listener,
         if they are open already; they are closed.
+    :param turn: hands TURN clients over; ``None``: no connections are taken here.
     :raises StartError: one cannot be opened; then none is left open.
     """
     opened: list[OpenListener] = []
     try:
-        for key, listener in settings.keyed():
+        for key, listener in listeners:
             if _service(key) not in factories:
                 continue
             factory = factories[_service(key)]
+            if turn is not None and isinstance(listener, SiteListener) and listener.turn:
+                factory = turn.beside(factory, listener.turn)
             if listener.tls:
                 factory = TLSMemoryBIOFactory(tls, False, factory, reactor)
             if listener.proxy_protocol:

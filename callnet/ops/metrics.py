@@ -159,6 +159,13 @@ def of_certificate(expires: datetime) -> Family:
     )
 
 
+def of_orders(outcomes: Mapping[str, int]) -> Family:
+    """The orders of certificates."""
+    what = "Orders of a certificate by ACME, by outcome."
+    samples = [Sample(outcome, outcomes.get(outcome, 0)) for outcome in ("done", "failed")]
+    return Family("callnet_certificate_orders", what, samples, "outcome")
+
+
 def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:
     """TURN credentials issued and refused, by recipient."""
     return (
@@ -169,6 +176,19 @@ def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) ->
             _samples(refused),
             "to",
         ),
+    )
+
+
+RELAY: Final = "callnet_relay"
+"""The name of the first of :func:`of_relay`."""
+
+
+def of_relay(states: Sequence[str], state: str, restarts: int) -> Sequence[Family]:
+    """The state of the relay that callnet runs, one of these, and its restarts."""
+    samples = [Sample(each, each == state) for each in states]
+    return (
+        Family(RELAY, "1 for the state of the supervised relay, otherwise 0.", samples, "state", "gauge"),
+        Family("callnet_relay_restarts", "Attempts to start the relay again.", [Sample("", restarts)]),
     )
 
 

@@ -40,9 +40,12 @@ _LINE: Final = re.compile(
 _BINARY_BEGIN: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _BINARY_HEAD: Final = struct.Struct("!12sBBH")
 _LOCAL, _PROXY = 0x20, 0x21
-_TRANSPORTS: Final = (0, 1, 2)
+_STREAM: Final = 1
+_TRANSPORTS: Final = (0, _STREAM, 2)
 """Of none that matters, of streams, of datagrams: it is how the client reached the load balancer."""
 _ADDRESSES: Final = {1: struct.Struct("!4s4sHH"), 2: struct.Struct("!16s16sHH")}
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""The addresses of IPv6 that are those of IPv4 begin so (RFC 4291 §2.5.5.2)."""
 _NO_ADDRESS: Final = (0, 3)
 """The families of clients that have none: unspecified, and UNIX."""
 
@@ -123,6 +126,24 @@ def _address(host: str | bytes, port: int, version: int) -> IAddress:
         raise InvalidHeader
     address = getattr(address, "ipv4_mapped", None) or address
     return (IPv4Address if address.version == 4 else IPv6Address)("TCP", str(address), port)
+
+
+def binary_header(client: IAddress, server: IAddress) -> bytes:
+    """The header of version 2 for a connection from ``client`` to ``server``. UNIX sockets have no address: it is 0."""
+    source, target = _packed(client), _packed(server)
+    is_ipv4 = source.startswith(_MAPPED) and target.startswith(_MAPPED)
+    if is_ipv4:
+        source, target = source[len(_MAPPED) :], target[len(_MAPPED) :]
+    family = 1 if is_ipv4 else 2
+    ports = (getattr(address, "port", 0) for address in (client, server))
+    addresses = _ADDRESSES[family].pack(source, target, *ports)
+    return _BINARY_HEAD.pack(_BINARY_BEGIN, _PROXY, family * 16 + _STREAM, len(addresses)) + addresses
+
+
+def _packed(address: Any) -> bytes:
+    """The host of an address as one of IPv6, into which one of IPv4 is mapped."""
+    packed = ip_address(getattr(address, "host", "0.0.0.0")).packed  # noqa: S104
+    return packed if len(packed) == 16 else _MAPPED + packed
 
 
 class Proxied(WrappingFactory):

@@ -147,6 +147,28 @@ def accept(connection: Connection, pairing_id: str, device: DeviceAddress, now: 
     return None if secret is None else (secret, False)
 
 
+def invite(database: Database, new: NewPairing, device: DeviceAddress, now: float, valid_for: float) -> None:
+    """Let in a device that has not begun to wait yet: whoever asks with its secret is told that it is this device.
+
+    :raises callnet.errors.Unavailable: the database cannot be reached.
+    """
+    with database.write() as connection:
+        time = shared_time(connection, now)
+        connection.execute(pairing.delete().where((_row.phone == device.phone) & (_row.device_id == device.device_id)))
+        connection.execute(
+            pairing.insert().values(
+                id=new.id,
+                secret=new.secret,
+                code=new.code,
+                name=new.name,
+                begun_at=time,
+                expires_at=time + valid_for,
+                is_refused=False,
+                **device._asdict(),
+            )
+        )
+
+
 def _told_until(time: ColumnElement[float]) -> ColumnElement[float]:
     """The time from which an answer that is given now may be forgotten."""
     told = time + _TOLD_FOR

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
+from harness.daemon import BIN
 from tests.browser.case import in_reactor
 from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
@@ -238,6 +240,35 @@ class PairingTests(PhoneCase):
             bob.await_text("notice-text", "This device isn’t allowed to add other devices.")
 
         return self.play(story)
+
+    def test_invited(self) -> Deferred[None]:
+        """The operator's link makes a browser the device that it is for, whatever it was; an old one shows letters."""
+
+        def story(stage: Stage) -> None:
+            bob = phone(stage, stage.browser(None))
+            bob.log_in(*self.bob)
+            old, new = (self.invitation() for _ in range(2))
+            bob.open(new)
+            bob.await_text("self-phone", self.alice.phone)
+            bob.await_scene("home", "online")
+            self.assertEqual(self.alice.device_id, bob.text("self-device"))
+            self.assertNotIn("#", bob.page.url)
+            bob.page.reload()
+            bob.await_scene("home", "online")
+            self.assertEqual(self.alice.phone, bob.text("self-phone"))
+            late = phone(stage, stage.browser(None))
+            late.open(old)
+            self.assertRegex(self.letters(late), r"\A[B-Z]{4}-[B-Z]{4}\Z")
+
+        return self.play(story)
+
+    def invitation(self) -> str:
+        """The fragment of a link for Alice's device."""
+        command = [f"{BIN}/callnet", "account", "invite", *self.alice, "--site", "https://x"]
+        shown = subprocess.run(
+            command, env=dict(self.daemon.environ), capture_output=True, text=True, check=True
+        ).stdout
+        return f"#{shown.strip().rpartition('#')[2]}"
 
     def test_remote_control(self) -> Deferred[None]:
         """Arrows and OK lead from the login to the letters, and back."""

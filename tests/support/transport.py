@@ -15,10 +15,12 @@ class Transport(StringTransport):
 
     protocol: Any
     is_full = False
+    has_no_delay = False
     ended_by: type[Exception] | None = None
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Nothing waits here."""
+        """Let small writes wait for nothing, or for acknowledgements."""
+        self.has_no_delay = enabled
 
     def write(self, data: bytes) -> None:
         """Take bytes for the client; if it does not read, tell their producer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from twisted.internet.task import Clock
 
@@ -13,6 +14,7 @@ from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.history import PastCall, SqlHistory
 from callnet.storage.listing import SqlContacts
+from callnet.storage.pairing import SqlPairings
 from callnet.storage.profiles import Photo, SqlProfiles
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support.immediate import run_at_once
@@ -252,3 +254,17 @@ class AccountTests(CommandTestCase):
         self.assertEqual(self.run_("account", "settings", A), "")
         self.assertEqual(self.run_("account", "list"), "")
         self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")
+
+    def test_invite(self) -> None:
+        """A link has the secret of a new device; the daemon tells whoever asks with it which device it is."""
+        link = self.run_("account", "invite", A, "tv", "--site", "https://calls.example.org/").splitlines()[-1]
+        self.assertTrue(link.startswith("https://calls.example.org/#join="), link)
+        secret = secret_hash(link.partition("=")[2])
+        database = Database(self.url)
+        self.addCleanup(database.close)
+        pairings = SqlPairings(database, run_at_once, 10)
+        found = self.successResultOf(pairings.state(secret, time.time()))
+        self.assertEqual(DeviceAddress(A, "tv"), found and found.device)
+        self.run_("account", "invite", A, "tv", "--site", "https://calls.example.org")
+        self.assertIsNone(self.successResultOf(pairings.state(secret, time.time())))
+        self.assertEqual(f"{A}  1\n", self.run_("account", "list"))

@@ -264,6 +264,13 @@ class HandshakeTests(SynchronousTestCase):
         client.set_alpn_protocols(["h2", "http/1.1"])
         self.assertEqual(self.shake(client).selected_alpn_protocol(), "http/1.1")
 
+    def test_turn_is_chosen_if_it_is_offered_alone(self) -> None:
+        """TURN is chosen if it is offered and HTTP is not; which is spoken the first bytes tell."""
+        client = self.client()
+        for offered, chosen in (["stun.turn"], "stun.turn"), (["stun.turn", "http/1.1"], "http/1.1"):
+            client.set_alpn_protocols(offered)
+            self.assertEqual(self.shake(client).selected_alpn_protocol(), chosen)
+
     def test_a_client_need_not_offer_it(self) -> None:
         """A client that offers other protocols only, or none, is served all the same."""
         client = self.client()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.load import load
-from callnet.config.schema import Settings
+from callnet.config.schema import HTTP01, Listener, Settings
 from callnet.errors import StartError
 from harness import ROOT
 
@@ -201,14 +202,15 @@ class MistakeTests(FileTestCase):
             "tokens.lifetime = 1.5": "tokens.lifetime must be a whole number from 60 to 316224000",
             "state_dir = 1987-01-01": "state_dir must be a string",
             "listeners.site = 1": (
-                "listeners.site must be an array whose entries are a table with the keys endpoint, tls, proxy_protocol"
+                "listeners.site must be an array whose entries are a table with the keys endpoint, tls, proxy_protocol,"
+                " turn"
             ),
             "listeners.site = [8080]": (
-                "listeners.site[0] must be a table with the keys endpoint, tls, proxy_protocol"
+                "listeners.site[0] must be a table with the keys endpoint, tls, proxy_protocol, turn"
             ),
             "listeners.site = [{}]": "listeners.site[0].endpoint is missing; it must be a string",
             'listeners.site = [{endpoint="unix:/a", tsl=true}]': (
-                "unknown key listeners.site[0].tsl: known keys are endpoint, tls, proxy_protocol"
+                "unknown key listeners.site[0].tsl: known keys are endpoint, tls, proxy_protocol, turn"
             ),
         }.items():
             self.assertEqual(self.refusal(text), answer)
@@ -290,8 +292,28 @@ class TlsTests(FileTestCase):
     def test_hsts_needs_a_certificate_of_ones_own(self) -> None:
         """HSTS needs a certificate of one's own."""
         self.assertIn("site.hsts needs your own certificate", self.refusal("site.hsts = 86400"))
-        settings = self.load("site.hsts = 86400\ntls = { certificate = 'c', private_key = 'k' }")
-        self.assertEqual(settings.site.hsts, 86400)
+        for text in ("{ certificate = 'c', private_key = 'k' }", "{ acme = { names = ['a.example.org'] } }"):
+            self.assertEqual(self.load(f"site.hsts = 86400\ntls = {text}").site.hsts, 86400)
+
+    def test_acme(self) -> None:
+        """A certificate comes by ACME or from files, for names that the authority can reach."""
+        names = "names = ['a.example.org']"
+        for acme, rest, wrong in (
+            (names, "tls.certificate = 'c'\ntls.private_key = 'k'", "tls.certificate and tls.acme.names are both set"),
+            ("http01 = 'tcp:80'", "", "tls.acme.names must be set, since tls.acme.http01 is"),
+            (f"{names}\nhttp01 = '80'", "", "tls.acme.http01.endpoint '80': must be an endpoint such as"),
+            (names, "listeners.site = []", "tls.acme.names needs a listener with tls = true, or tls.acme.http01"),
+            ("names = ['A.example.org']", "", "tls.acme.names[0] must be a name such as"),
+            ("names = ['*.example.org']", "", "tls.acme.names[0] must be a name such as"),
+            (f"{names}\ndirectory = 'http://a/'", "", "tls.acme.directory must be a URL that begins with https://"),
+            (f"{names}\ndirectory = 'https://../x'", "", "tls.acme.directory must be a URL that begins with https://"),
+            (f"{names}\ncontact = 'a@example.org'", "", "tls.acme.contact must be a contact such as mailto:"),
+        ):
+            self.assertIn(wrong, self.refusal(f"{rest}\n[tls.acme]\n{acme}"))
+        settings = self.load(f"[tls.acme]\n{names}\nhttp01 = 'tcp:80'\nca = 'ca.pem'")
+        self.assertTrue(os.path.isabs(settings.tls.acme.ca))
+        self.assertIn((HTTP01, Listener("tcp:80")), list(settings.keyed_listeners()))
+        self.load(f"listeners.site = []\n[tls.acme]\n{names}\nhttp01 = 'tcp:80'")
 
 
 class ManyTests(FileTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callnet.config.endpoints import client_address
 from tests.unit.test_config import FileTestCase
 
 
@@ -66,6 +67,85 @@ class ListenerTests(FileTestCase):
     def test_there_must_be_one(self) -> None:
         """There must be at least one for devices or pages."""
         self.assertIn("at least one", self.refusal("listeners = { account = [], signaling = [], site = [] }"))
+
+
+class TurnTests(FileTestCase):
+    """The relay behind a listener of the site."""
+
+    def listener(self, turn: str) -> str:
+        """The settings of one."""
+        return f"listeners.site = [{{ endpoint = 'tcp:0:interface=127.0.0.1', turn = '{turn}' }}]"
+
+    def test_those_that_can_be_connected_to(self) -> None:
+        """It is a host and a port of TCP."""
+        for turn in ("", "tcp:127.0.0.1:5348", "tcp:turn.example.org:1", "tcp:\\:\\:1:65535"):
+            self.assertEqual(self.load(self.listener(turn)).listeners.site[0].turn, turn)
+        self.assertEqual(client_address("tcp:\\:\\:1:65535"), ("::1", 65535))
+
+    def test_no_others(self) -> None:
+        """Whatever else it is, it is refused."""
+        for turn in (
+            "5348",
+            "tcp:5348",
+            "tcp:127.0.0.1",
+            "tcp:127.0.0.1:0",
+            "tcp:a:65536",
+            "tcp::1",
+            "udp:a:1",
+            "tls:a:1",
+        ):
+            self.assertEqual(
+                self.refusal(self.listener(turn)),
+                'listeners.site[0].turn must be an endpoint such as "tcp:127.0.0.1:5348"',
+            )
+
+    def test_of_no_other_service(self) -> None:
+        """Only the site has one."""
+        self.assertIn(
+            "unknown key listeners.signaling[0].turn", self.refusal(self.listener("").replace("site", "signaling"))
+        )
+
+
+class OnePortTests(FileTestCase):
+    """One port for everything."""
+
+    open = "accounts.open_enrolment_on_network = true\n"
+
+    def endpoints(self, settings: str) -> dict[str, str]:
+        """The endpoints of the listeners."""
+        return {key: listener.endpoint for key, listener in self.load(self.open + settings).listeners.keyed()}
+
+    def test_it_takes_the_place_of_the_defaults(self) -> None:
+        """The site has it, on all addresses, and the account service and devices have no other; the operator has."""
+        admin = ("listeners.admin[0]", "tcp:8084:interface=127.0.0.1")
+        self.assertEqual(self.endpoints("one_port = 443"), dict([("listeners.site[0]", "tcp6:443"), admin]))
+        self.assertTrue(self.load(f"{self.open}one_port = 443").listeners.site[0].tls)
+
+    def test_others_may_be_there_besides(self) -> None:
+        """Other listeners of these two stay if they are set."""
+        signaling = "tcp:8000:interface=127.0.0.1"
+        found = self.endpoints(f"one_port = 443\nlisteners.signaling = [{{ endpoint = '{signaling}' }}]")
+        self.assertEqual(found["listeners.signaling[0]"], signaling)
+        self.assertNotIn("listeners.account[0]", found)
+
+    def test_the_site_has_one_place(self) -> None:
+        """It cannot be set with listeners of the site."""
+        site = "listeners.site = [{ endpoint = 'tcp:8000:interface=127.0.0.1' }]"
+        self.assertEqual(
+            self.refusal(f"{self.open}one_port = 443\n{site}"), "one_port and listeners.site are both set; remove one"
+        )
+
+    def test_it_is_open_to_the_network(self) -> None:
+        """With open enrolment the operator must agree that it is."""
+        self.assertRegex(
+            self.refusal("one_port = 443"),
+            "^one_port is open to the network, and with .* log in as that device: remove it, or",
+        )
+
+    def test_it_is_a_port(self) -> None:
+        """It is a port."""
+        for port in ("-1", "65536"):
+            self.assertEqual(self.refusal(f"one_port = {port}"), "one_port must be a whole number from 0 to 65535")
 
 
 class AdminTests(FileTestCase):

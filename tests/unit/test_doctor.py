@@ -12,12 +12,20 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from callnet.accounts.signing_keys import load_or_make_keys
+from callnet.acme.folder import AcmeFolder
 from callnet.config.load import load
-from callnet.config.schema import DatabaseSettings, ListenerSettings, RedisSettings, Settings, TurnSettings
+from callnet.config.schema import (
+    AcmeSettings,
+    DatabaseSettings,
+    ListenerSettings,
+    RedisSettings,
+    Settings,
+    TurnSettings,
+)
 from callnet.doctor import listeners, machine, secret_places, services
 from callnet.doctor.findings import Finding, Level
 from callnet.ops.admin_client import places
-from callnet.ops.certificates import sign
+from callnet.ops.certificates import sign, to_pem
 from callnet.storage.database import Database
 from tests.unit.test_cli import CommandTestCase
 
@@ -185,6 +193,7 @@ class ListenerTests(DoctorTestCase):
         files["key"] = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         for name, content in files.items():
             (self.directory / name).write_bytes(content)
+            (self.directory / name).chmod(0o600)
         return f'tls = {{ certificate = "{self.directory}/crt", private_key = "{self.directory}/key" }}'
 
     def test_certificate(self) -> None:
@@ -196,6 +205,27 @@ class ListenerTests(DoctorTestCase):
         self.certificate(NOW)
         _, found = self.found("tcp:0:interface=127.0.0.1", tls=tls)
         self.assertIn("for calls.example.org, until 20", found.text)
+
+    def test_certificate_by_acme(self) -> None:
+        """One that was ordered is shown like others; the failure of an order is doubtful, and bad if there is none."""
+        acme = "[tls.acme]\nnames = ['a.example.org']"
+        folder = AcmeFolder(str(self.directory / "state"), AcmeSettings().directory)
+        (self.directory / "state").mkdir(mode=0o700)
+        self.assertEqual([(Level.DOUBT, "self-signed until callnet has got one")], self.told(acme))
+        folder.make()
+        folder.failure = "the authority refused: rateLimited"
+        self.assertEqual([(Level.BAD, folder.failure)], self.told(acme))
+        folder.write(folder.certificate, to_pem(sign(["a.example.org"], [], NOW)))
+        first, second = self.told(acme)
+        self.assertEqual(((Level.DOUBT, folder.failure), Level.GOOD), (first, second[0]))
+        folder.failure = ""
+        self.assertEqual([second], self.told(acme))
+        self.assertIn("for a.example.org, until 20", second[1])
+
+    def told(self, settings: str) -> list[tuple[Level, str]]:
+        """The findings about the certificate, without remedies."""
+        found = listeners.examine(self.settings(settings), False, NOW)
+        return [(each.level, each.text) for each in found if each.about == "certificate"]
 
     def test_certificate_that_is_no_good(self) -> None:
         """A certificate that cannot be read is bad."""
@@ -211,7 +241,7 @@ class ServiceTests(DoctorTestCase):
 
     def of(self, **settings: object) -> list[tuple[str, Level]]:
         """The level of each."""
-        return levels(services.examine(Settings(**settings)))  # type: ignore[arg-type]
+        return levels(services.examine(Settings(**settings), NOW))  # type: ignore[arg-type]
 
     def database(self, **settings: object) -> list[Level]:
         """The level of the database."""
@@ -260,7 +290,7 @@ class ServiceTests(DoctorTestCase):
                 client.close()
                 os._exit(0)
             turn = TurnSettings((f"turn:{place}?transport=tcp",), (), "s" * 32)
-            found = list(services.examine(Settings(database=DatabaseSettings(self.url), turn=turn)))
+            found = list(services.examine(Settings(database=DatabaseSettings(self.url), turn=turn), NOW))
             os.waitpid(closes, 0)
         self.assertEqual(("turn", Level.BAD), (found[1].about, found[1].level))
 

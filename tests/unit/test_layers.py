@@ -18,9 +18,9 @@ LAYERS: Final = (
     {"model", "errors", "util"},
     {"frames", "config"},
     {"calls"},
-    {"accounts", "ops", "storage", "push", "store", "redis"},
+    {"accounts", "acme", "ops", "storage", "push", "store", "redis", "relay"},
     {"ws", "web", "supervision"},
-    {"schemas", "doctor", "backups", "migration", "app", "cli", "tap", "worker"},
+    {"schemas", "doctor", "backups", "migration", "setup", "app", "cli", "tap", "worker"},
 )
 """The parts of callnet, lowest first. A part imports itself and the parts of lower layers ..."""
 
@@ -28,12 +28,15 @@ WITHIN: Final = {
     "util": {"errors", "model"},
     "config": {"frames"},
     "accounts": {"storage"},
+    "acme": {"ops"},
     "ops": {"accounts", "storage"},
     "push": {"accounts", "ops", "storage"},
     "store": {"ops"},
     "redis": {"ops", "store"},
+    "relay": {"ops"},
     "web": {"ws"},
-    "cli": {"schemas", "doctor", "backups", "migration"},
+    "setup": {"doctor"},
+    "cli": {"schemas", "doctor", "backups", "migration", "setup"},
     "tap": {"app"},
     "worker": {"app", "tap"},
 }

@@ -50,7 +50,7 @@ class ListeningTestCase(TestCase):
         """Open the listeners of these services; who connects is sent the word hello."""
         factories = {service: Factory.forProtocol(Hello) for service in ("account", "signaling", "site")}
         tls = ServerTls(sign(["localhost"], [], datetime.now(UTC)))
-        listeners = list(open_all(reactor, settings, factories, tls, **sockets))
+        listeners = list(open_all(reactor, settings.keyed(), factories, tls, **sockets))
         self.addCleanup(close_all, listeners)
         return listeners
 
@@ -156,7 +156,7 @@ class SharedTests(ListeningTestCase):
     def test_services_without_a_factory_stay_closed(self) -> None:
         """The listeners of a service that nothing serves here are left alone."""
         tls = ServerTls(sign(["localhost"], [], datetime.now(UTC)))
-        listeners = open_all(reactor, ListenerSettings(), {}, tls)
+        listeners = open_all(reactor, ListenerSettings().keyed(), {}, tls)
         self.assertEqual(listeners, [])
 
     def test_a_descriptor_that_is_no_socket(self) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv6Address as IPv6
 from ipaddress import ip_address
 from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ops.proxy_protocol import HEADER_BYTES, Header, InvalidHeader, read_header
+from callnet.ops.proxy_protocol import HEADER_BYTES, Header, InvalidHeader, binary_header, read_header
 
 CLIENT: Final = IPv4Address("TCP", "192.0.2.7", 4711)
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -130,3 +132,45 @@ class HeaderTests(SynchronousTestCase):
         """The longest header there may be is read."""
         longest = binary(more=b"x" * (HEADER_BYTES - 28))
         self.assertEqual(read_header(longest), Header(HEADER_BYTES, CLIENT))
+
+
+class WrittenTests(SynchronousTestCase):
+    """Writing a header."""
+
+    def fields(self, header: bytes) -> tuple[int, IPv4 | IPv6, IPv4 | IPv6, int, int]:
+        """The family of a header, its addresses and its ports."""
+        command, family, length = struct.unpack_from("!BBH", header, len(SIGNATURE))
+        content = header[len(SIGNATURE) + 4 :]
+        self.assertEqual((header[: len(SIGNATURE)], command, length), (SIGNATURE, 0x21, len(content)))
+        size = 4 if family == 0x11 else 16
+        source, target = (ip_address(content[at : at + size]) for at in (0, size))
+        return family, source, target, *struct.unpack_from("!HH", content, 2 * size)
+
+    def test_families(self) -> None:
+        """Both addresses are of IPv4, as those are that a socket for both families gives; or both are of IPv6."""
+        mapped = IPv6Address("TCP", "::ffff:192.0.2.7", 4711)
+        ipv4, ipv6 = IPv4Address("TCP", "198.51.100.1", 443), IPv6Address("TCP", "2001:db8::1", 443)
+        for client, server, expected in (
+            (CLIENT, ipv4, (0x11, "192.0.2.7", "198.51.100.1", 4711, 443)),
+            (mapped, ipv4, (0x11, "192.0.2.7", "198.51.100.1", 4711, 443)),
+            (ipv6, ipv6, (0x21, "2001:db8::1", "2001:db8::1", 443, 443)),
+            (CLIENT, ipv6, (0x21, "::ffff:192.0.2.7", "2001:db8::1", 4711, 443)),
+            (IPv6Address("TCP", "fe80::1%2", 5), ipv4, (0x21, "fe80::1", "::ffff:198.51.100.1", 5, 443)),
+            (UNIXAddress(None), UNIXAddress(None), (0x11, "0.0.0.0", "0.0.0.0", 0, 0)),  # noqa: S104
+            (CLIENT, UNIXAddress(None), (0x11, "192.0.2.7", "0.0.0.0", 4711, 0)),  # noqa: S104
+        ):
+            family, source, target, *ports = expected
+            self.assertEqual(
+                self.fields(binary_header(client, server)), (family, ip_address(source), ip_address(target), *ports)
+            )
+
+    @given(st.ip_addresses(), st.integers(0, 65535))
+    def test_it_is_read_again(self, host: IPv4 | IPv6, port: int) -> None:
+        """The client is read as it was written; an address of IPv4 within IPv6 is one of IPv4."""
+        client = (IPv4Address if host.version == 4 else IPv6Address)("TCP", str(host), port)
+        mapped = getattr(host, "ipv4_mapped", None)
+        expected = client if mapped is None else IPv4Address("TCP", str(mapped), port)
+        for server in (IPv4Address("TCP", "127.0.0.1", 443), IPv6Address("TCP", "::1", 443)):
+            header = read_header(binary_header(client, server))
+            assert header is not None
+            self.assertEqual(header.client, expected)

@@ -15,7 +15,7 @@ import { RingingLinks } from "./ringing_links.js";
 import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";
 import { onAnswer } from "./waking.js";
-import { WaitingView } from "./waiting.js";
+import { takeInvitation, WaitingView } from "./waiting.js";
 
 const NOT_MEANT_WITHIN = 600;
 
@@ -305,6 +305,7 @@ firstWords().then(async (words) => {
   show();
   followArrows(() => view.main());
   window.addEventListener("storage", show);
+  takeInvitation();
   phone.start();
 });
 

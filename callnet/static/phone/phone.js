@@ -74,10 +74,14 @@ export class Phone {
 
   /** Be what this tab was before, or wait for somebody to log in. */
   async start() {
+    if (Waiting.isKept) {
+      this.isStarting = false;
+      this.pair();
+      return;
+    }
     const who = await identity.deviceOfTab(this.notified.isAwaited ? deviceThatRings() : null);
     if (who !== null) this._enter(this._account(who));
     this.isStarting = false;
-    if (who === null && Waiting.isKept) this.pair();
     this.#changed();
   }
 

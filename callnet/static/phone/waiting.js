@@ -17,6 +17,23 @@ import { sentenceOf } from "./sentences.js";
 /** Seconds until it is tried again while there is no code to be had. */
 const AGAIN = 5;
 
+/** The link by which the operator makes a browser a device (`callnet account invite`). */
+const INVITATION = /^#join=([\w-]{32})$/;
+/** Seconds between two questions of an invited device: it is let in already. */
+const INVITED_INTERVAL = 1;
+
+/** Have this tab wait, if such a link has opened it: it is let in as soon as it asks. */
+export function takeInvitation() {
+  window.addEventListener("hashchange", () => {
+    if (INVITATION.test(location.hash)) location.reload();
+  });
+  const [, secret = null] = INVITATION.exec(location.hash) ?? [];
+  if (secret === null) return;
+  tab.set("device", null);
+  tab.set("pairing", { secret, userCode: "", expiresAt: 0, interval: INVITED_INTERVAL });
+  history.replaceState(history.state, "", location.pathname + location.search);
+}
+
 /** This tab, as it waits. */
 export class Waiting {
   #changed;
@@ -99,10 +116,11 @@ export class WaitingView {
     clearInterval(this.#ticking);
     if (waiting === null) return;
     const { pairing, problem, isRefused } = waiting;
-    this.#elements["pairing-shown"].hidden = pairing === null;
+    const hasCode = Boolean(pairing?.userCode); // an invited device shows none
+    this.#elements["pairing-shown"].hidden = !hasCode;
     this.#elements["pairing-again"].hidden = !isRefused;
     put(this.#elements["pairing-problem"], problem === null ? "" : problem(words));
-    if (pairing === null) return;
+    if (!hasCode) return;
     put(this.#elements["pairing-code"], pairing.userCode);
     if (pairing !== this.#drawn) drawCode(this.#elements["pairing-picture"], pairing.link);
     this.#drawn = pairing;

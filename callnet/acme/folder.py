@@ -1,0 +1,129 @@
+"""The files of ACME, in private folders of the state directory, which all processes share: one for each authority.
+
+==========================  =====================================================================================
+``account.key``             the key by which the authority knows callnet
+``certificate.pem``         the private key, then the certificate and the intermediate ones: in one file they always fit
+``http-01/TOKEN``           the answer to a challenge (RFC 8555 §8.3)
+``tls-alpn-01/NAME``        the private key and the certificate that answer one (RFC 8737 §3)
+``failure``                 the last failure, if the last order failed
+``lock``                    held by the one process that orders
+==========================  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from callnet.ops import certificates
+from callnet.ops.certificates import Pair
+from callnet.util import files
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
+"""A token in base64url, of 128 bits at the least (RFC 8555 §8.1)."""
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_ANSWER_MAX: Final = 512
+"""Bytes of an answer to ``http-01``: the token and the fingerprint of a key."""
+
+
+class AcmeFolder:
+    """The folder of one authority. It need not exist until something is written.
+
+    :param directory: the URL of the authority's directory.
+    """
+
+    def __init__(self, state_dir: str, directory: str) -> None:
+        self._path = Path(state_dir, "acme", urlsplit(directory).hostname or "")
+        self.account_key: Final = self._path / "account.key"
+        self.certificate: Final = self._path / "certificate.pem"
+        self.lock: Final = self._path / "lock"
+        self._http01 = self._path / "http-01"
+        self._alpn = self._path / "tls-alpn-01"
+        self._failure = self._path / "failure"
+
+    def make(self) -> None:
+        """Make the folder, for this user alone.
+
+        :raises StartError: it cannot be made.
+        """
+        for path in (self._path, self._http01, self._alpn):
+            files.make_private_directory(str(path), "state_dir")
+
+    def pair(self) -> Pair | None:
+        """The certificate, if there is a usable one."""
+        return certificates.find(str(self.certificate), str(self.certificate))
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file of the folder, whole or not at all.
+
+        :raises OSError: it cannot be written.
+        """
+        files.overwrite(str(path), data, files.PRIVATE)
+
+    def answer_http01(self, token: str, answer: bytes) -> None:
+        """Have a request for a token be answered.
+
+        :raises ValueError: it is no token.
+        :raises OSError: it cannot be written.
+        """
+        if not _TOKEN.fullmatch(token):
+            raise ValueError("the authority sent an invalid token")
+        self.write(self._http01 / token, answer)
+
+    def answer_alpn(self, name: str, pair: Pair) -> None:
+        """Have a handshake for a host name be answered with this certificate.
+
+        :raises OSError: it cannot be written.
+        """
+        self.write(self._alpn / name, certificates.to_pem(pair))
+
+    def http01(self, token: str) -> bytes | None:
+        """The answer to ``http-01``.
+
+        :param token: anything that a stranger may have sent.
+        """
+        if not _TOKEN.fullmatch(token):
+            return None
+        try:
+            with (self._http01 / token).open("rb") as file:
+                return file.read(_ANSWER_MAX)
+        except OSError:
+            return None
+
+    def alpn(self, name: str) -> Pair | None:
+        """The certificate that answers ``tls-alpn-01``.
+
+        :param name: anything that a stranger may have sent.
+        """
+        if not _NAME.fullmatch(name):
+            return None
+        path = str(self._alpn / name)
+        return certificates.find(path, path)
+
+    def clear_answers(self) -> None:
+        """Answer no challenge any more.
+
+        :raises OSError: one cannot be removed.
+        """
+        for folder in (self._http01, self._alpn):
+            for path in folder.iterdir():
+                path.unlink()
+
+    @property
+    def failure(self) -> str:
+        """The cause of the failure of the last order; empty: it did not fail."""
+        try:
+            return self._failure.read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+    @failure.setter
+    def failure(self, cause: str) -> None:
+        with suppress(OSError):  # the log has it
+            if cause:
+                self.write(self._failure, cause.encode())
+            else:
+                self._failure.unlink(missing_ok=True)

@@ -1,0 +1,206 @@
+"""When to order a certificate, and the program that does."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from cryptography import x509
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from callnet.acme.folder import AcmeFolder
+from callnet.config.schema import AcmeSettings
+from callnet.errors import CallnetError
+from callnet.ops.certificates import Pair
+from callnet.util.logger import Logger
+from callnet.util.timers import PeriodicRuns
+
+PROGRAM: Final = (sys.executable, "-P", "-m", "callnet.acme.order")
+TIME_LIMIT: Final = 300.0
+"""Seconds for one order."""
+LOOK_EVERY: Final = 60.0
+"""Seconds between two looks at whether it is time."""
+FIRST_PAUSE: Final = 300.0
+"""Seconds after an order until the next; doubled for each that failed since the last that did not."""
+LONGEST_PAUSE: Final = 86400.0
+_OUTPUT_MAX: Final = 4096
+"""Bytes that are kept of the output of the program."""
+
+
+def due(pair: Pair | None, names: Collection[str], now: datetime) -> datetime:
+    """The time to order a certificate: when a third of the lifetime of this one is left, or now if there is none for
+    these names.
+    """
+    if pair is None:
+        return now
+    leaf = pair.chain[0]
+    try:
+        alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return now
+    if set(alternatives.get_values_for_type(x509.DNSName)) != set(names):
+        return now
+    return leaf.not_valid_after_utc - (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 3
+
+
+class OrderFailed(CallnetError):
+    """There is no new certificate; the message says why."""
+
+
+class IOrderReactor(IReactorTime, IReactorProcess):
+    """The reactor that an order needs."""
+
+
+def order(state_dir: str, settings: AcmeSettings, reactor: IOrderReactor) -> Deferred[None]:
+    """Order a certificate. Cancelling ends the program.
+
+    It fails with :class:`OrderFailed`.
+    """
+    program = _Program(msgspec.json.encode(settings))
+    try:
+        reactor.spawnProcess(program, PROGRAM[0], (*PROGRAM, state_dir), env=None)
+    except OSError as error:
+        return fail(OrderFailed(f"cannot start the program that orders it: {error.strerror}"))
+
+    def timed_out(_: object, seconds: float) -> None:
+        raise OrderFailed(f"the order took longer than {seconds:.0f} s")
+
+    return program.ended.addTimeout(TIME_LIMIT, reactor, timed_out)
+
+
+class _Program(ProcessProtocol):
+    """The running program."""
+
+    transport: IProcessTransport
+
+    def __init__(self, settings: bytes) -> None:
+        self.ended: Final[Deferred[None]] = Deferred(lambda _: self._kill())
+        self._settings = settings
+        self._said = self._complained = b""
+
+    def connectionMade(self) -> None:
+        """Tell it the settings."""
+        self.transport.write(self._settings)
+        self.transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        """It says why it failed."""
+        self._said = (self._said + data)[-_OUTPUT_MAX:]
+
+    def errReceived(self, data: bytes) -> None:
+        """Python, or a library, complains."""
+        self._complained = (self._complained + data)[-_OUTPUT_MAX:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """It has ended."""
+        if self.ended.called:
+            return
+        if reason.check(ProcessDone):
+            self.ended.callback(None)
+        else:
+            lines = (self._said or self._complained).decode("utf-8", "replace").splitlines()
+            self.ended.errback(OrderFailed(lines[-1] if lines else "the program that orders it was ended"))
+
+    def _kill(self) -> None:
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")
+
+
+class Renewal:
+    """Has a certificate ordered when it is time, and again after a failure.
+
+    :param folder: where the certificate is.
+    :param names: its names.
+    :param order: orders it; fails with :class:`OrderFailed`.
+    :param ordered: called when there is a new one.
+    :param outcomes: counts the orders: ``done``, ``failed``.
+    :param now: the time of day, with a time zone.
+    :param random: a number from 0 to 1, so that many daemons do not all come back at once.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        folder: AcmeFolder,
+        names: Collection[str],
+        order: Callable[[], Deferred[None]],
+        ordered: Callable[[], object],
+        outcomes: Counter[str],
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+        random: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self._names = names
+        self._order = order
+        self._ordered = ordered
+        self._clock = clock
+        self._now = now
+        self._random = random
+        self._failures_in_a_row = 0
+        self._outcomes = outcomes
+        self._not_before = 0.0
+        self._running: Deferred[None] | None = None
+        self._looks = PeriodicRuns(self._look, clock, LOOK_EVERY)
+
+    def start(self) -> None:
+        """Begin."""
+        self._not_before = self._clock.seconds()
+        self._looks.start()
+
+    def stop(self) -> Deferred[None]:
+        """Come to an end; an order that runs is given up."""
+        if self._running is not None:
+            self._running.cancel()
+        return self._looks.stop()
+
+    def retry(self) -> bool:
+        """Order at the next look if it is time, though the last order has just failed."""
+        self._not_before = self._clock.seconds()
+        self._look()
+        return True
+
+    def _look(self) -> Deferred[None]:
+        if self._running is not None or self._clock.seconds() < self._not_before:
+            return succeed(None)
+        now = self._now()
+        if now < due(self._folder.pair(), self._names, now):
+            return succeed(None)
+        return Deferred.fromCoroutine(self._renew())
+
+    async def _renew(self) -> None:
+        self._log.info("ordering a certificate for {names}", names=", ".join(self._names))
+        self._running = self._order()
+        try:
+            await self._running
+        except CancelledError:
+            return
+        except OrderFailed as error:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures_in_a_row) * (1 + self._random()) / 2
+            self._failures_in_a_row += 1
+            self._outcomes["failed"] += 1
+            self._folder.failure = str(error)
+            self._log.error(
+                "failed to get a certificate, trying again in {minutes:.0f} min: {error}",
+                minutes=pause / 60,
+                error=error,
+            )
+        else:
+            pause = FIRST_PAUSE
+            self._failures_in_a_row = 0
+            self._outcomes["done"] += 1
+            self._folder.failure = ""
+            self._ordered()
+        finally:
+            self._running = None
+        self._not_before = self._clock.seconds() + pause

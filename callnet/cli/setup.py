@@ -1,0 +1,150 @@
+"""``callnet setup``: this machine serves a name, by one command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+import click
+
+from callnet.cli.common import CommandError
+from callnet.cli.doctor import show
+from callnet.doctor.findings import Level
+from callnet.doctor.names import behind_nat
+from callnet.frames.ice import is_stun_uri
+from callnet.setup import record as records
+from callnet.setup import steps
+from callnet.setup.checks import PORTS, check
+from callnet.setup.facts import gather
+from callnet.setup.record import Record
+from callnet.setup.steps import AccountsStep, Job, Step
+from callnet.setup.system import System
+from callnet.setup.wanted import Wanted, is_name
+
+_CONTACT: Final = re.compile(r"[!-~]+@[!-~]+")
+
+
+def _stun(context: click.Context, option: click.Parameter, uri: str) -> str:
+    if uri and not is_stun_uri(uri):
+        raise click.BadParameter("not a URI such as stun:stun.example.org:3478", context, option)
+    return uri
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--contact", help="Give this mail address to the authority that signs certificates.")
+@click.option("--phone", "phones", multiple=True, help="Make an account with this number, twice.  [default: 101, 102]")
+@click.option("--stun", metavar="URI", default="", callback=_stun, help="Ask this STUN server for the public address.")
+@click.option(
+    "--external", "addresses", multiple=True, metavar="ADDRESS", help="Name the public address of a NAT in front."
+)
+@click.option("--directory", metavar="URL", help="Use the certificate authority with this ACME directory.")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, resolve_path=True),
+    metavar="FILE",
+    help="Trust the authority in this PEM file at the directory.",
+)
+@click.option("--no-packages", is_flag=True, help="Install no packages.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option("--remove", is_flag=True, help="Undo what setup has done. Accounts are kept.")
+@click.option("--purge", is_flag=True, help="With --remove: remove accounts and keys as well.")
+@click.pass_context
+def setup(
+    context: click.Context,
+    names: tuple[str, ...],
+    contact: str | None,
+    phones: tuple[str, ...],
+    stun: str,
+    addresses: tuple[str, ...],
+    directory: str | None,
+    ca: str | None,
+    no_packages: bool,
+    yes: bool,
+    dry_run: bool,
+    remove: bool,
+    purge: bool,
+) -> None:
+    """Set up callnet on this machine for a NAME such as calls.example.org.
+
+    Checks names, ports and NAT; then installs the relay coturn, writes the settings, starts the service and makes two
+    accounts, whose QR codes it shows. Run as root. Run again it repairs what is wrong, with the answers of the last
+    time, and changes nothing else.
+    """
+    if purge and not remove:
+        raise click.UsageError("--purge needs --remove")
+    system = context.obj or System()
+    record = records.read(system)
+    if remove:
+        _remove(system, record, purge, yes)
+        return
+    wanted = _wanted(record.answers, names, phones, contact=contact, directory=directory, ca=ca)
+    if wanted.contact is None:
+        wanted = wanted.with_(contact="" if yes else click.prompt("Mail address for the certificate", default=""))
+    facts = gather(system, wanted.names, PORTS, stun)
+    found = list(check(facts))
+    for finding in found:
+        show(finding)
+    if any(finding.level is Level.BAD for finding in found):
+        raise CommandError("nothing was changed; correct this, and run it again")
+    wanted = wanted.with_(external=addresses or behind_nat(chain(*facts.resolved.values()), facts.addresses))
+    job, plan = Job(system, wanted, facts, record, not no_packages), steps.steps()
+    todo = [sentence for step in plan if (sentence := step.look(job))]
+    if not todo:
+        click.echo("Nothing to do.")
+        return
+    click.echo("To do:" + "".join(f"\n  - {sentence}" for sentence in todo))
+    if dry_run:
+        return
+    if not system.is_root:
+        raise CommandError("run this as root")
+    if not yes:
+        click.confirm("Do this?", abort=True)
+    record.answers = wanted
+    _do(job, plan)
+
+
+def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], **answers: str | None) -> Wanted:
+    """The answers: those given now, and else those of the last time."""
+    for name in names:
+        if not is_name(name):
+            raise CommandError(f"{name!r} is not a host name such as calls.example.org")
+    if phones and len(set(phones)) != 2:
+        raise CommandError("--phone: give two different numbers")
+    if before is None and not names:
+        raise CommandError("name this machine as browsers will, for example: callnet setup calls.example.org")
+    if answers["contact"] and not _CONTACT.fullmatch(answers["contact"]):
+        raise CommandError("--contact: not a mail address such as operator@example.org")
+    given = {name: value for name, value in answers.items() if value is not None}
+    wanted = before or Wanted(names)
+    return wanted.with_(**given, **({"names": names} if names else {}), **({"phones": phones} if phones else {}))
+
+
+def _do(job: Job, plan: Sequence[Step]) -> None:
+    try:
+        for step in plan:
+            sentence = step.look(job)
+            if sentence:
+                click.echo(f"{sentence} ...")
+                step.do(job)
+                records.write(job.system, job.record)
+    finally:
+        records.write(job.system, job.record)
+    for step in plan:
+        if isinstance(step, AccountsStep):
+            for phone, invitation in step.invitations.items():
+                click.echo(f"\nPhone {phone}: open this on the first device, within a day.\n{invitation}")
+    if not job.facts.has_systemd:
+        click.echo(f"There is no systemd here. To start callnet, run as root:\n\n    {steps.by_hand(job.system)}\n")
+
+
+def _remove(system: System, record: Record, purge: bool, yes: bool) -> None:
+    if not system.is_root:
+        raise CommandError("run this as root")
+    if not yes:
+        click.confirm("Undo what setup has done" + (", and remove all accounts?" if purge else "?"), abort=True)
+    for sentence in steps.undo(system, record, purge) or ["Nothing to do."]:
+        click.echo(sentence)

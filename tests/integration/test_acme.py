@@ -1,0 +1,157 @@
+"""A daemon that gets its certificate by ACME and renews it, from pebble."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import ssl
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent
+
+from callnet.acme.folder import AcmeFolder
+from callnet.ops.certificates import sign, to_pem
+from harness.daemon import LISTENERS
+from harness.pebble import Pebble
+from harness.ports import free_ports
+from harness.tls_line import Line
+from harness.wire import HOST
+from tests.integration.test_workers import get, settings_of_workers, workers_of
+from tests.support.daemon import Daemon
+from tests.support.devices import log_in, service_of
+from tests.support.processes import stopped, written
+from tests.support.shared_daemon import new_phone
+
+reactor: Any = installed
+
+NAME: Final = "callnet.example.org"
+RELOADED: Final = "reloaded the certificate"
+
+
+def shown(port: int, root: str, name: str = NAME) -> bytes | None:
+    """The certificate for a client that asks for the name and trusts only the authority, in DER.
+
+    :raises ssl.SSLError: it is not to be believed.
+    """
+    context = ssl.create_default_context(cadata=root)
+    with socket.create_connection((HOST, port)) as plain, context.wrap_socket(plain, server_hostname=name) as client:
+        return client.getpeercert(binary_form=True)
+
+
+def reloads(daemon: Daemon, count: int) -> Deferred[re.Match[str]]:
+    """Fires when a daemon has logged so many times that it has read a certificate again."""
+    return written(daemon.log_file, re.compile(f"(?:{RELOADED}(?s:.*)){{{count}}}"))
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """All that a client sends until it is gone."""
+    found = b""
+    while data := connection.recv(4096):
+        found += data
+    return found
+
+
+class AcmeTests(TestCase):
+    """Daemons on the ports that an authority takes for 80 and 443."""
+
+    def setUp(self) -> None:
+        """An authority, which does not run yet."""
+        self.http, self.https = free_ports(2)
+        self.pebble = Pebble(self.http, self.https)
+        self.addCleanup(self.pebble.close)
+
+    def daemon(self, more: str = "", settings: str = "", directory: str = "") -> Daemon:
+        """A daemon that orders there, or from another ``directory``.
+
+        :param more: further lines of ``[tls.acme]``.
+        """
+        directory = directory or self.pebble.directory
+        acme = f'[tls.acme]\nnames = ["{NAME}"]\ndirectory = "{directory}"\nca = "{self.pebble.authority}"'
+        listeners = LISTENERS.replace('site = [{ endpoint = "tcp:0:', f'site = [{{ endpoint = "tcp:{self.https}:')
+        daemon = Daemon(self.mktemp(), f"{settings}\n{acme}\n{more}", listeners=listeners)
+        self.addCleanup(daemon.stop)
+        return daemon
+
+    def shown(self) -> Deferred[bytes | None]:
+        """The certificate for a client that asks for the name and trusts only the authority, in DER.
+
+        It fails with :class:`ssl.SSLError` if it is not to be believed.
+        """
+        return deferToThread(shown, self.https, self.pebble.root())
+
+    async def test_tls_alpn_01(self) -> None:
+        """It gets a certificate on the port of its site, and renews it under an open WebSocket, which stays."""
+        self.pebble.start()
+        daemon = self.daemon()
+        await daemon.start()
+        await reloads(daemon, 1)
+        first = await self.shown()
+        token = await log_in(service_of(daemon), new_phone(), "tv")
+        line = await deferToThread(Line, self.https, token)
+        self.addCleanup(line.close)
+
+        self.grow_old(daemon)
+        await reloads(daemon, 3)
+        self.assertNotEqual(first, await self.shown())
+        self.assertTrue(await deferToThread(line.answers))
+
+    def grow_old(self, daemon: Daemon) -> None:
+        """Have the certificate be one that is to be renewed, and the daemon look at it."""
+        folder = AcmeFolder(str(daemon.state_dir), self.pebble.directory)
+        folder.write(folder.certificate, to_pem(sign([NAME], [], datetime.now(UTC) - timedelta(days=700))))
+        os.kill(daemon.pid, signal.SIGHUP)
+
+    async def test_http_01(self) -> None:
+        """It gets one on a port for HTTP, which sends everybody else to https."""
+        self.pebble.start()
+        daemon = self.daemon(f'http01 = "tcp:{self.http}:interface={HOST}"')
+        await daemon.start()
+        await reloads(daemon, 1)
+        await self.shown()
+        answer = await Agent(reactor).request(b"GET", f"http://{HOST}:{self.http}/x".encode())
+        self.assertEqual(308, answer.code)
+        self.assertEqual([f"https://{NAME}/x".encode()], answer.headers.getRawHeaders(b"location"))
+
+    async def test_workers(self) -> None:
+        """Of several processes the parent orders, each answers challenges, and each takes the certificate up."""
+        self.pebble.start()
+        daemon = self.daemon(settings=settings_of_workers())
+        await daemon.start()
+        await reloads(daemon, 3)
+        for pid in workers_of(daemon):
+            with stopped(pid):
+                await self.shown()
+        self.assertEqual(1, daemon.log.count("ordering a certificate"))
+
+    async def test_directory_down(self) -> None:
+        """While the authority is away the self-signed certificate serves; then there is another one."""
+        daemon = self.daemon()
+        await daemon.start()
+        await daemon.said(r"failed to get a certificate, trying again in \d min: cannot reach https://localhost\S+: \S")
+        own = daemon.certificate.read_text()
+        await deferToThread(shown, self.https, own, "localhost")
+        _, metrics = await get(f"{daemon.admin_url}/metrics")
+        self.assertIn(b'callnet_certificate_orders_total{outcome="failed"} 1.0\n', metrics)
+
+        self.pebble.start()
+        os.kill(daemon.pid, signal.SIGHUP)
+        await reloads(daemon, 2)
+        await self.shown()
+
+    async def test_stopped(self) -> None:
+        """A daemon that is stopped while it orders ends in time, and leaves no process."""
+        with closing(socket.create_server((HOST, 0))) as silent:
+            daemon = self.daemon(directory=f"https://localhost:{silent.getsockname()[1]}/dir")
+            await daemon.start()
+            connection, _ = await deferToThread(silent.accept)
+        with closing(connection):
+            await daemon.stop()
+            self.assertTrue(await deferToThread(all_of, connection))
