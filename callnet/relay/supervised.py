@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias, get_args
@@ -129,7 +130,7 @@ class Relay:
     def certificate_renewed(self) -> None:
         """Have it read the certificate again."""
         if self._process is not None and self.state == "up":
-            self._process.kill("USR2")
+            self._process.kill(signal.SIGUSR2)
 
     def stop(self) -> Deferred[None]:
         """End it, and start no other. Fires when it is gone."""
@@ -177,7 +178,7 @@ class Relay:
         every = ASK_EVERY if self.state == "up" else ASK_NEW_EVERY
         if self._unanswered * every >= SILENCE:
             self._log.warn("killed the relay: it does not answer")
-            process.kill("KILL")
+            process.kill(signal.SIGKILL)
             return
         self._unanswered += 1
         questions.ask()
@@ -191,9 +192,9 @@ class Relay:
             self._log.info("relay started")
 
     def _end(self, process: Coturn) -> None:
-        process.kill("TERM")
+        process.kill(signal.SIGTERM)
         if self._limit is None:
-            self._limit = self._reactor.callLater(STOP_LIMIT, process.kill, "KILL")
+            self._limit = self._reactor.callLater(STOP_LIMIT, process.kill, signal.SIGKILL)
 
     def _ended(self, how: str) -> None:
         self._process = None
