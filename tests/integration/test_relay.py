@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from callnet.relay.turn_secrets import REPLACED_AFTER
@@ -19,7 +21,7 @@ from tests.integration.test_doctor import callnet
 from tests.integration.test_workers import settings_of_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
-from tests.support.processes import ProcessEnd, stopped
+from tests.support.processes import ProcessEnd, stopped, written
 from tests.support.turn_client import TurnClient
 
 PHONE: Final = "13651884967"
@@ -44,6 +46,13 @@ class RelayTestCase(TestCase):
         """A daemon, not started yet."""
         daemon = Daemon(self.mktemp(), settings)
         self.addCleanup(daemon.stop)
+        return daemon
+
+    async def start(self, settings: str) -> Daemon:
+        """A daemon whose relay answers."""
+        daemon = self.make(settings)
+        await daemon.start()
+        await written(daemon.log_file, re.compile("relay started"))
         return daemon
 
     def directory(self, daemon: Daemon) -> Path:
@@ -80,9 +89,7 @@ class OneProcessTests(RelayTestCase):
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Have one whose relay runs."""
         self.port = free_ports(1)[0]
-        self.daemon = self.make(relayed(self.port))
-        await self.daemon.start()
-        await self.daemon.said("relay started")
+        self.daemon = await self.start(relayed(self.port))
 
     async def test_credentials(self) -> None:
         """Credentials of the daemon are good, others are not; the rules of the sample hold."""
@@ -172,11 +179,8 @@ class NatTests(RelayTestCase):
     async def test_peers(self) -> None:
         """Two clients of one relay are peers at its public address, and nothing else of its network is."""
         [port] = free_ports(1)
-        daemon = self.make(
-            relayed(port, 'external_addresses = ["203.0.113.7/127.0.0.1"]\nallowed_peers = ["127.0.0.2"]\n')
-        )
-        await daemon.start()
-        await daemon.said("relay started")
+        more = 'external_addresses = ["203.0.113.7/127.0.0.1"]\nallowed_peers = ["127.0.0.2"]\n'
+        daemon = await self.start(relayed(port, more))
         client = await self.client(daemon, port)
         self.assertEqual(0, client.allocate())
         self.assertEqual(
@@ -191,9 +195,7 @@ class TlsTests(RelayTestCase):
     async def test_certificate(self) -> None:
         """Its certificate is callnet's, also after that has changed."""
         port, tls_port = free_ports(2)
-        daemon = self.make(relayed(port, f"tls_port = {tls_port}\n"))
-        await daemon.start()
-        await daemon.said("relay started")
+        daemon = await self.start(relayed(port, f"tls_port = {tls_port}\n"))
         first = daemon.certificate.read_bytes()
         self.assertEqual(first.split(), ssl.get_server_certificate(("127.0.0.1", tls_port)).encode().split())
         daemon.certificate.unlink()
@@ -202,7 +204,7 @@ class TlsTests(RelayTestCase):
         second = daemon.certificate.read_bytes()
         self.assertNotEqual(first, second)
         while ssl.get_server_certificate(("127.0.0.1", tls_port)).encode().split() != second.split():
-            pass  # it reads it when it gets to it
+            await deferLater(reactor, 0.1)  # it reads it when it gets to it
 
 
 class WithoutProgramTests(RelayTestCase):
@@ -227,9 +229,7 @@ class WorkersTests(RelayTestCase):
     async def test_one_for_all(self) -> None:
         """There is one relay, and the workers make credentials for it, also with another secret."""
         [port] = free_ports(1)
-        daemon = self.make(settings_of_workers(relayed(port)))
-        await daemon.start()
-        await daemon.said("relay started")
+        daemon = await self.start(settings_of_workers(relayed(port)))
         for _ in range(2):
             for pid in workers_of(daemon):
                 with stopped(pid):

@@ -78,7 +78,7 @@ class SettingsTests(FileTestCase):
         self.assertEqual((), self.load('turn.supervised.host = "calls.example.org"').turn.urls)
 
     def test_wrong(self) -> None:
-        """What is wrong is named, with what is allowed."""
+        """Each wrong value is named, with the allowed ones."""
         for lines, refusal in (
             ("", 'turn.supervised.host must be set, since turn.relay is "supervised": clients are told it'),
             ('host = "a b"', 'turn.supervised.host must be a name such as "calls.example.org", or an address'),
@@ -462,6 +462,16 @@ class RestartTests(RelayTestCase):
         self.relay.certificate_renewed()
         self.assertEqual([SIGUSR2], self.newest.signals)
 
+    def test_certificate_at_the_start(self) -> None:
+        """One that does not answer yet is told when it does."""
+        self.newest.end(status=1)
+        self.reactor.advance(FIRST_PAUSE)
+        self.relay.certificate_renewed()
+        self.assertEqual([], self.newest.signals)
+        self.reactor.ways[-1].answer()
+        self.reactor.ways[-1].answer()
+        self.assertEqual([SIGUSR2], self.newest.signals)
+
     def test_secret(self) -> None:
         """When there is another secret, those who make credentials are told."""
         self.live(REPLACED_AFTER + 700)
@@ -545,7 +555,7 @@ class ObstacleTests(RelayTestCase):
 
 
 class PrepareTests(SynchronousTestCase):
-    """What is made before anything is started."""
+    """The files that are made before anything is started."""
 
     def test_none(self) -> None:
         """Without a relay there is nothing to make."""
@@ -554,7 +564,7 @@ class PrepareTests(SynchronousTestCase):
         self.assertFalse(os.path.exists(state_dir))
 
     def test_cannot_be_written(self) -> None:
-        """What cannot be written stops the start."""
+        """A file that cannot be written stops the start."""
         state_dir = self.mktemp()
         Path(state_dir, "relay", "turndb").mkdir(parents=True)
         error = self.assertRaises(StartError, prepare, settings_with(state_dir), Clock().seconds)
