@@ -47,7 +47,7 @@ def shown(port: int, root: str, name: str = NAME) -> bytes | None:
 
 
 def reloads(daemon: Daemon, count: int) -> Deferred[re.Match[str]]:
-    """Fires when a daemon has logged so many times that it has read a certificate again."""
+    """Fires when a daemon has logged ``count`` times that it has read a certificate again."""
     return written(daemon.log_file, re.compile(f"(?:{RELOADED}(?s:.*)){{{count}}}"))
 
 
