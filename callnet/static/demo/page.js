@@ -117,6 +117,19 @@ function enterLobby() {
 }
 
 function join() {
+  begin("");
+  call.join(roomId);
+  show();
+}
+
+// While a call rings its page makes ready, and takes no seat.
+function getReady() {
+  begin(given.get("ahead"));
+  if (given.get("ahead") === "caller") own.ask();
+  show();
+}
+
+function begin(side) {
   call?.leave();
   begunAt = performance.now();
   chat.clear();
@@ -138,9 +151,9 @@ function join() {
     file: (transfer) => {
       if (chat.showFile(transfer)) announce("file");
     },
+    signal: (said) => parent.postMessage({ signal: said }, location.origin),
   };
-  call = new Call(roomId, own, handlers, { isRelayOnly: parameters().get("relay") === "1" });
-  show();
+  call = new Call(own, handlers, { isRelayOnly: parameters().get("relay") === "1", side });
 }
 
 function joinDirectly() {
@@ -212,14 +225,29 @@ function speak(words) {
   view.speak(otherName === "" ? words : specialWords(words, words.named, { name: otherName }));
 }
 
-// The phone that this page is a part of says who the other person is.
+// The phone that this page is a part of says who the other person is, and of a call that rang what it needs.
 window.addEventListener("message", ({ origin, source, data }) => {
-  if (origin !== location.origin || source !== parent || typeof data?.otherName !== "string") return;
-  otherName = data.otherName;
+  if (origin !== location.origin || source !== parent) return;
+  if (typeof data?.otherName === "string") name(data.otherName);
+  if (data?.servers) began.then(() => call.prepare(data.servers));
+  if (data?.room) began.then(() => enterAhead(data.room));
+  if (data?.signal) began.then(() => call.hear(data.signal));
+});
+
+function name(other) {
+  otherName = other;
   if (language === null) return;
   speak(language);
   show();
-});
+}
+
+function enterAhead(wanted) {
+  roomId = wanted;
+  setParameters({ room_id: roomId, ahead: null });
+  begunAt = performance.now();
+  call.join(roomId);
+  show();
+}
 
 function share() {
   if (own.screen === null) own.share();
@@ -284,10 +312,11 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
-firstWords().then((words) => {
+const began = firstWords().then((words) => {
   speak(words);
   setInterval(show, LOOK_EVERY);
-  if (roomId !== "" && !given.has("prejoin")) join();
+  if (given.has("ahead")) getReady();
+  else if (roomId !== "" && !given.has("prejoin")) join();
   else enterLobby();
   // Not before there is something to read: else a slow device would lay the page out twice.
   elements.stage.hidden = false;

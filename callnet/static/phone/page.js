@@ -19,7 +19,7 @@ import { WaitingView } from "./waiting.js";
 
 const NOT_MEANT_WITHIN = 600;
 
-const phone = new Phone(() => show());
+const phone = new Phone(() => show(), (signal) => view.hear(signal));
 const ringer = new Ringer();
 const doings = {
   call: (number, deviceId) => phone.call(number, deviceId),
@@ -53,6 +53,7 @@ const doings = {
   ended: (call) => phone.noteEnd(call),
   pressed: lookUp,
   changed: () => show(),
+  signal: (call, data) => phone.signal(call, data),
 };
 const view = new View(doings, ringer);
 const { elements } = view;

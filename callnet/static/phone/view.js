@@ -81,6 +81,11 @@ export class View {
     return this.#second;
   }
 
+  /** Let the page of a call hear what the other side says over the signaling. */
+  hear({ call, data }) {
+    this.#page.hear(call, data);
+  }
+
   /** Speak with these words from now on. */
   speak(words) {
     this.#words = words;
@@ -96,8 +101,12 @@ export class View {
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
     document.documentElement.toggleAttribute("data-kiosk", phone.isKiosk);
-    if (scene !== "call") this.#page.close();
+    if (scene !== "ringing" && scene !== "calling" && scene !== "call") this.#page.close();
+    const isRing = SECTIONS[scene] === "ring";
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
+    // It is laid out while it rings.
+    this.#elements.call.classList.toggle("ahead", isRing);
+    if (isRing) this.#elements.call.hidden = false;
     this._showLogin(phone);
     if (phone.device !== null) this._showHome(phone);
     this._showCall(phone, scene);
@@ -284,7 +293,8 @@ export class View {
     const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
     const hadFocus = this.#second.hasFocus;
     this.#second.show(second);
-    this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
+    if (kind !== null) this.#page.prepare(call, parameters, phone.iceServers());
+    else this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
     if (hadFocus && second === null) this.#page.focus();
     this.#page.showHangUp(this.#elements["call-hangup"]);
   }

@@ -133,6 +133,12 @@ async function openBoth(audio, video) {
   }
 }
 
+/** Whether the person has allowed both camera and microphone, as far as the browser tells. */
+export async function isAllowed() {
+  const both = await Promise.all([permission("camera"), permission("microphone")]);
+  return both.every((status) => status?.state === "granted");
+}
+
 async function isRefused(name) {
   return (await permission(name))?.state === "denied";
 }
