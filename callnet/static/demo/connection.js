@@ -349,7 +349,7 @@ export class Connection {
     this.#channel.verification.recheck();
     this.#round = round;
     this._describe("answer");
-    await this._tune();
+    this._enqueue(() => this._tune()); // after the candidates that wait
   }
 
   async _take(peer, { round, sdp }) {
@@ -357,7 +357,7 @@ export class Connection {
     await peer.setRemoteDescription({ type: "answer", sdp });
     if (peer !== this.#peer) return;
     this.#channel.verification.recheck();
-    await this._tune();
+    this._enqueue(() => this._tune());
   }
 
   _describe(kind) {

@@ -243,9 +243,9 @@ function name(other) {
 
 function enterAhead(wanted) {
   roomId = wanted;
-  setParameters({ room_id: roomId, ahead: null });
   begunAt = performance.now();
   call.join(roomId);
+  setParameters({ room_id: roomId, ahead: null });
   show();
 }
 

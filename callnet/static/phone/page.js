@@ -73,8 +73,10 @@ const kiosk = new Kiosk(elements, phone, {
 function show() {
   const before = view.scene;
   view.show(phone);
-  settings.show(view.words);
   kiosk.show(view.words, view.scene, view.said);
+  // Nothing else is to be seen then, and the first picture does not wait for it.
+  if (view.scene === "call") return;
+  settings.show(view.words);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
   ringingLinks.show(view.words);

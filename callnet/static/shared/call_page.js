@@ -30,6 +30,7 @@ export class CallPage {
   /** What the page is told once it has loaded, and what it says to the other one once the call is active. */
   #untold = [];
   #held = [];
+  #isLooking = false;
 
   /**
    * @param {HTMLElement} place where the page goes
@@ -152,12 +153,7 @@ export class CallPage {
 
   // A page that could not get in may be let in with the next try of the person: that is no end.
   _look(call, body) {
-    const has = isSeen(body.querySelector("button#hangup"));
-    if (has !== this.#hasHangUp) {
-      this.#hasHangUp = has;
-      this.#handlers.changed();
-      if (call !== this.#call) return;
-    }
+    this._lookForHangUp();
     const state = body.dataset.callState;
     const isOver = state === "ended" || (state === "error" && call.isForgotten);
     if (!isOver) {
@@ -167,6 +163,19 @@ export class CallPage {
       // The page says again and again which state it is in.
       this.#patience = setTimeout(() => this.#handlers.ended(call), PATIENCE);
     }
+  }
+
+  // With the next picture: what is seen has to be computed for that anyway.
+  _lookForHangUp() {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    requestAnimationFrame(() => {
+      this.#isLooking = false;
+      const has = isSeen(this.#frame?.contentDocument?.querySelector("button#hangup") ?? null);
+      if (has === this.#hasHangUp) return;
+      this.#hasHangUp = has;
+      this.#handlers.changed();
+    });
   }
 
   /** Close the page. If its call was ended here it hangs up, for which it has to be in view still. */

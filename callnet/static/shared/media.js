@@ -28,8 +28,7 @@ export const canChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
 export async function openMedia(wanted) {
   if (!navigator.mediaDevices) return { stream: new MediaStream(), problem: "nothing" };
   const [sound, picture] = [soundFrom(wanted.microphone), pictureFrom(wanted.camera)];
-  const isCameraRefused = await isRefused("camera");
-  const isMicrophoneRefused = await isRefused("microphone");
+  const [isCameraRefused, isMicrophoneRefused] = await Promise.all([isRefused("camera"), isRefused("microphone")]);
   if (isCameraRefused && isMicrophoneRefused) return { stream: null, problem: "refused" };
   if (isCameraRefused) return openFirst([[sound, false, "camera_refused"]]);
   if (isMicrophoneRefused) return openFirst([[false, picture, "microphone_refused"]]);
