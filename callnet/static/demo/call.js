@@ -116,16 +116,17 @@ export class Call {
   /** Take the seat. */
   join(roomId) {
     this.roomId = roomId;
+    if (this.#isPrepared) {
+      this.connectingAt = performance.now();
+      this.#connection.expect();
+      if (this.own.state === "") this.own.ask();
+    }
     const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId), session: this.#session }));
     room.addEventListener("reach", ({ detail }) => this._reached(detail));
     room.addEventListener("room", ({ detail }) => this._enter(detail));
     room.addEventListener("relay", ({ detail }) => this._relayed(detail.from, detail.data));
     room.addEventListener("refused", ({ detail }) => this._refused(detail));
     room.join();
-    if (!this.#isPrepared) return;
-    this.connectingAt = performance.now();
-    this.#connection.expect();
-    if (this.own.state === "") this.own.ask();
   }
 
   /** Hear what the other page has said over the signaling, before the room told of it. */

@@ -2,6 +2,7 @@
  * Wires the page: the person's doings to the call, the call's facts to the view.
  */
 
+import { tellAtOnce } from "../shared/at_once.js";
 import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords, specialWords } from "../shared/words.js";
 import { Call } from "./call.js";
@@ -151,7 +152,7 @@ function begin(side) {
     file: (transfer) => {
       if (chat.showFile(transfer)) announce("file");
     },
-    signal: (said) => parent.postMessage({ signal: said }, location.origin),
+    signal: (said) => tellAtOnce(parent, { signal: said }),
   };
   call = new Call(own, handlers, { isRelayOnly: parameters().get("relay") === "1", side });
 }
@@ -246,7 +247,6 @@ function enterAhead(wanted) {
   begunAt = performance.now();
   call.join(roomId);
   setParameters({ room_id: roomId, ahead: null });
-  show();
 }
 
 function share() {

@@ -5,6 +5,8 @@
  * The page is there, and not seen, while the call rings: it makes ready, and takes its seat once the call is active.
  */
 
+import { tellAtOnce } from "./at_once.js";
+
 const PAGE = "/static/demo/direct_chat.html";
 
 /** Of a call that was ended here the page takes leave of the other one, even where the server is out of reach. */
@@ -126,12 +128,12 @@ export class CallPage {
     this.#ahead = null;
     for (const said of this.#held.splice(0)) this.#handlers.signal(call, said);
     this._tell({ room: searchParams.get("room_id") });
-    this.#frame.focus();
+    requestAnimationFrame(() => this.focus());
     return true;
   }
 
   _tell(message) {
-    if (this.#isLoaded) this.#frame.contentWindow?.postMessage(message, location.origin);
+    if (this.#isLoaded && this.#frame.contentDocument !== null) tellAtOnce(this.#frame.contentWindow, message);
     else if (this.#untold.length < MOST_UNTOLD) this.#untold.push(message);
   }
 
