@@ -161,6 +161,31 @@ class RingingTests(PhoneCase):
         return self.play(story)
 
 
+class FirefoxTests(PhoneCase):
+    """One of the two has Firefox, whose camera has a colour that changes."""
+
+    def test_firefox(self) -> Deferred[None]:
+        """It is called, and calls."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.firefox())
+            self.introduce(alice, bob)
+            alice.call(self.bob.phone)
+            bob.await_scene("ringing")
+            bob.press("accept")
+            bob.await_connected(Camera.RED)
+            alice.inside.await_movement()
+            alice.hang_up()
+            bob.await_scene("home")
+            bob.call(self.alice.phone)
+            alice.await_scene("ringing")
+            alice.press("accept")
+            bob.await_connected(Camera.RED)
+            alice.inside.await_movement()
+
+        return self.play(story)
+
+
 class BaseTests(PhoneCase):
     """One of the two speaks the base protocol, over which the offer cannot go."""
 

@@ -118,7 +118,7 @@ export class Call {
     this.roomId = roomId;
     if (this.#isPrepared) {
       this.connectingAt = performance.now();
-      this.#connection.expect();
+      if (this.#side === "callee") this.#connection.expect();
       if (this.own.state === "") this.own.ask();
     }
     const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId), session: this.#session }));
@@ -379,7 +379,9 @@ export class Call {
   }
 
   _connect(session) {
-    if (!this.#isPrepared || !this._isMeant(session)) {
+    if (this.#isPrepared && this._isMeant(session)) {
+      this.#connection.expect();
+    } else {
       this._disconnect();
       this._build(this.#session > session);
     }

@@ -91,10 +91,11 @@ export class Connection {
     }
   }
 
-  /** That page is there from now on. */
+  /** That page is there from now on, or hears of the offer. */
   expect() {
     this.#reachable = true;
     this.#offeredAt = performance.now();
+    if (this.#seekingSince !== null) this.#seekingSince = this.#offeredAt;
     this.#watchdog.begin("renew", this.#offeredAt);
   }
 
