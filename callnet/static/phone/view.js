@@ -279,7 +279,7 @@ export class View {
     const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
     const hadFocus = this.#second.hasFocus;
     this.#second.show(second);
-    if (SECTIONS[scene] === "ring") this.#page.prepare(call, parameters, phone.iceServers());
+    if (SECTIONS[scene] === "ring") this.#page.prepare(call, parameters, () => phone.iceServers());
     else this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
     if (hadFocus && second === null) this.#page.focus();
     this.#page.showHangUp(this.#elements["call-hangup"]);

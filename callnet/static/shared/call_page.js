@@ -55,16 +55,17 @@ export class CallPage {
    * Have the page of a call make ready while it rings.
    * @param {import("../client/index.js").Call} call
    * @param {object} parameters as of `show`
-   * @param {Promise<RTCIceServer[]>} servers
+   * @param {() => Promise<RTCIceServer[]>} findServers without them it makes no offer
    */
-  prepare(call, parameters, servers) {
+  prepare(call, parameters, findServers) {
     if (call === this.#call) return;
     this.close();
     this.#ahead = JSON.stringify(parameters);
     const frame = this._load(call, PAGE, { ...parameters, ahead: call.isIncoming ? "callee" : "caller" });
-    servers.then((found) => {
-      if (frame === this.#frame) this._tell({ servers: found });
-    }, () => {});
+    const tell = (servers) => {
+      if (frame === this.#frame) this._tell({ servers });
+    };
+    findServers().then(tell, () => {});
   }
 
   /** Let the page hear what the other one says over the signaling. */
