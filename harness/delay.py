@@ -15,7 +15,8 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
     loop = asyncio.get_running_loop()
     while piece := await reader.read(CHUNK):
         loop.call_later(delay, writer.write, piece)
-    loop.call_later(delay, writer.close)
+    await asyncio.sleep(delay)
+    writer.write_eof()
 
 
 @contextlib.contextmanager
@@ -29,8 +30,10 @@ def delaying_proxy(port: int, delay: float) -> Iterator[int]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", port)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await asyncio.gather(_carry(reader, back, delay), _carry(there, writer, delay))
+        back.close()
+        writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = loop.create_task(serve(reader, writer))

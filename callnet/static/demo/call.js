@@ -42,7 +42,9 @@ export class Call {
   #flowedAfter = null;
   #isReported = false;
   #unwatchNetwork;
-  /** The page of the other side as the signaling knows it, until the room does: `{session, present}`, or null. */
+  /** Whether the signaling carries what is said, which it does until the room tells of the other page. */
+  #isEarly;
+  /** That page, as the signaling knows it: `{session, present}`, or null. */
   #ahead = null;
   /** Whether the connection was prepared for a page that is not known yet; whether it has not got this side's tracks. */
   #isPrepared = false;
@@ -89,6 +91,7 @@ export class Call {
     this.#handlers = handlers;
     this.#isRelayOnly = isRelayOnly;
     this.#side = side;
+    this.#isEarly = side !== "";
     this.#session = (FIRST_DIGITS[side] ?? "") + randomId().slice(side === "" ? 0 : 1);
     this.files = new Files({
       tell: (note) => this.#connection?.tell(note) ?? false,
@@ -132,7 +135,7 @@ export class Call {
   /** Hear what the other page has said over the signaling, before the room told of it. */
   hear({ session, room }) {
     if (typeof session !== "string") return;
-    if ((this.room?.peer ?? null) === null) this.#ahead = { session, present: true };
+    if (this.#isEarly) this.#ahead = { session, present: true };
     this._heard(session, room);
     this._meet();
   }
@@ -240,7 +243,10 @@ export class Call {
   _enter(room) {
     this.room = room;
     this.refusal = "";
-    if (room.peer !== null) this.#ahead = null;
+    if (room.peer !== null) {
+      this.#isEarly = false;
+      this.#ahead = null;
+    }
     if (typeof room.elapsed === "number") this._began(performance.now() - room.elapsed * 1_000);
     if (this.#servers.take(room.ice_servers)) this.#connection?.serve(this.#servers.list);
     if (room.state === "ended") {
@@ -423,11 +429,9 @@ export class Call {
     }
   }
 
-  // Until the room tells of the other page, the signaling carries what is said to it.
   _say(data) {
-    const peer = this.room?.peer ?? null;
-    if (peer !== null) this.#room.relay(peer.session, data);
-    else this.#handlers.signal({ session: this.#session, room: data });
+    if (this.#isEarly) this.#handlers.signal({ session: this.#session, room: data });
+    else this.#room.relay(this.#peerSession, data);
   }
 
   // What was prepared is connected while the camera opens.
