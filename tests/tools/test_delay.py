@@ -18,7 +18,7 @@ class DelayTests(SynchronousTestCase):
     """A client, the proxy, and a server that sends back what it gets."""
 
     def test_delay(self) -> None:
-        """What is sent comes back whole and in order, and takes the delay twice; a close is passed on."""
+        """The bytes come back whole and in order after twice the delay, and an end is passed on."""
         with socket.create_server(("127.0.0.1", 0)) as server:
 
             def echo() -> None:
