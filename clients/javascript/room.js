@@ -42,7 +42,7 @@ export class Room extends Teller {
   #giveUp = undefined;
 
   /** @param {RoomOptions} options */
-  constructor({ site, roomId, key = randomId(), WebSocket }) {
+  constructor({ site, roomId, key = randomId(), session = randomId(), WebSocket }) {
     super();
     this.#url = socketUrl(site, "/room");
     this.#WebSocket = socketClass(WebSocket);
@@ -50,7 +50,7 @@ export class Room extends Teller {
     /** To be kept for as long as the client is to have the seat, and told nobody. */
     this.key = key;
     /** By which the other client knows this one; of the two the one with the greater session makes all offers. */
-    this.session = randomId();
+    this.session = session;
   }
 
   /** Take the seat, and keep it. Once it was closed a room is over: another visit is another Room. */

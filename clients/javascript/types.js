@@ -326,6 +326,7 @@
  * @property {string} site the origin of the site, such as `https://example.org:8080`
  * @property {string} roomId 1 to 64 characters
  * @property {string} [key] 32 hex digits: whoever shows it again gets the same seat back; drawn if it is left out
+ * @property {string} [session] 32 hex digits, by which the other client knows this one; drawn if it is left out
  * @property {SocketClass} [WebSocket] the class to use instead of the global one
  */
 

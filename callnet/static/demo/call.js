@@ -3,7 +3,8 @@
  * and the connection to the other page together, and knows the facts that the page shows.
  */
 
-import { Room } from "../client/room.js";
+import { randomId, Room } from "../client/room.js";
+import { isAllowed } from "../shared/media.js";
 import { Connection } from "./connection.js";
 import { Files } from "./files.js";
 import { watchNetwork } from "./network.js";
@@ -16,13 +17,17 @@ const LOOK_EVERY = 1_000;
 const GIVE_UP_AFTER = 30;
 /** How many looks in a row may find no new picture, though a camera is on, until it is said to stand still. */
 const FROZEN_AFTER = 3;
+/** Of two pages the one with the greater session offers. Of a call that rang it is the callee's: it is the first to know. */
+const FIRST_DIGITS = { caller: "0", callee: "f" };
 /** The other side before it has told what it sends. */
 const UNTOLD = { isMuted: false, isCameraOff: false, isPaused: false, isSharing: false };
 
 export class Call {
   #handlers;
   #isRelayOnly;
-  #room;
+  #side;
+  #session;
+  #room = null;
   #servers = new IceServers();
   #connection = null;
   #peerSession = null;
@@ -37,6 +42,13 @@ export class Call {
   #flowedAfter = null;
   #isReported = false;
   #unwatchNetwork;
+  /** Whether the signaling carries what is said, which it does until the room tells of the other page. */
+  #isEarly;
+  /** That page, as the signaling knows it: `{session, present}`, or null. */
+  #ahead = null;
+  /** Whether the connection was prepared for a page that is not known yet; whether it has not got this side's tracks. */
+  #isPrepared = false;
+  #lacksTracks = false;
 
   /** Whether the server answers just now. */
   online = false;
@@ -62,19 +74,25 @@ export class Call {
   over = "";
   overAt = null;
 
+  /** 1 to 64 characters; "": it is not known yet. */
+  roomId = "";
+
   /**
-   * @param {string} roomId 1 to 64 characters
    * @param {import("./own.js").Own} own asked for once there is a seat, if it was not before, and closed in the end
    * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
    *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone;
-   *   chat(text) with what it wrote, reaction(emoji), file(transfer) when a file is offered or one has changed (files.js)
-   * @param {{isRelayOnly: boolean}} options isRelayOnly: nothing but a TURN server may be used
+   *   chat(text) with what it wrote, reaction(emoji), file(transfer) when a file is offered or one has changed (files.js);
+   *   signal(said) to the other page, over the signaling, which holds it until the call is accepted
+   * @param {{isRelayOnly: boolean, side: "" | "caller" | "callee"}} options isRelayOnly: nothing but a TURN server may be
+   *   used · side: of a call that rings yet, in which the callee's page is to offer
    */
-  constructor(roomId, own, handlers, { isRelayOnly }) {
-    this.roomId = roomId;
+  constructor(own, handlers, { isRelayOnly, side }) {
     this.own = own;
     this.#handlers = handlers;
     this.#isRelayOnly = isRelayOnly;
+    this.#side = side;
+    this.#isEarly = side !== "";
+    this.#session = (FIRST_DIGITS[side] ?? "") + randomId().slice(side === "" ? 0 : 1);
     this.files = new Files({
       tell: (note) => this.#connection?.tell(note) ?? false,
       open: (label) => this.#connection?.open(label) ?? null,
@@ -82,7 +100,31 @@ export class Call {
     });
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
     this.#unwatchNetwork = watchNetwork((isCertain) => this.#connection?.move(isCertain));
-    const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId) }));
+  }
+
+  /**
+   * Make ready what the first picture needs, while it rings, and say nothing of it: the caller opens camera and
+   * microphone; the callee, who has allowed these before, makes an offer.
+   * @param {RTCIceServer[]} iceServers
+   */
+  async prepare(iceServers) {
+    this.#servers.take(iceServers);
+    if (!(await isAllowed()) || this.#room !== null) return;
+    this._build(this.#side === "callee");
+    this.#isPrepared = this.#lacksTracks = true;
+    this.#connection.prepare();
+    if (this.own.state === "open") this._send();
+  }
+
+  /** Take the seat. */
+  join(roomId) {
+    this.roomId = roomId;
+    if (this.#isPrepared) {
+      this.connectingAt = performance.now();
+      if (this.#side === "callee") this.#connection.expect();
+      if (this.own.state === "") this.own.ask();
+    }
+    const room = (this.#room = new Room({ site: location.origin, roomId, key: seatKey(roomId), session: this.#session }));
     room.addEventListener("reach", ({ detail }) => this._reached(detail));
     room.addEventListener("room", ({ detail }) => this._enter(detail));
     room.addEventListener("relay", ({ detail }) => this._relayed(detail.from, detail.data));
@@ -90,12 +132,20 @@ export class Call {
     room.join();
   }
 
+  /** Hear what the other page has said over the signaling, before the room told of it. */
+  hear({ session, room }) {
+    if (typeof session !== "string") return;
+    if (this.#isEarly) this.#ahead = { session, present: true };
+    this._heard(session, room);
+    this._meet();
+  }
+
   /** End the call for both. */
   hangUp() {
     // The server may be out of reach while media flows.
     this.#connection?.closeAfter({ kind: "bye" });
     this.#connection = null;
-    this.#room.hangUp();
+    this.#room?.hangUp();
     this._finish("own");
   }
 
@@ -103,7 +153,7 @@ export class Call {
   leave() {
     const peer = this.room?.peer ?? null;
     if (peer !== null) this.#room.relay(peer.session, { kind: "leaving" });
-    this.#room.close();
+    this.#room?.close();
     this._stop();
   }
 
@@ -119,6 +169,8 @@ export class Call {
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
   ownChanged() {
+    if (this.#lacksTracks && this.own.state === "refused") this.own.goWithout();
+    if (this.#lacksTracks && this.own.state === "open") this._send();
     this._meet();
     this._tell();
   }
@@ -191,6 +243,10 @@ export class Call {
   _enter(room) {
     this.room = room;
     this.refusal = "";
+    if (room.peer !== null) {
+      this.#isEarly = false;
+      this.#ahead = null;
+    }
     if (typeof room.elapsed === "number") this._began(performance.now() - room.elapsed * 1_000);
     if (this.#servers.take(room.ice_servers)) this.#connection?.serve(this.#servers.list);
     if (room.state === "ended") {
@@ -251,7 +307,7 @@ export class Call {
       this.#handlers.changed();
     }
     if (from === this.#peerSession) this.#connection.hear(data);
-    else this.#early = { from, data };
+    else if (data?.kind !== "candidate" || this.#early?.from !== from) this.#early = { from, data };
   }
 
   _told(note) {
@@ -284,20 +340,20 @@ export class Call {
   // The connection: one for each page load of the other side.
 
   _meet() {
-    if (this.room === null) return;
-    const { peer } = this.room;
-    if (this.own.state !== "open") {
-      if (peer !== null) this.#room.relay(peer.session, { kind: "choosing" });
+    const peer = this.room?.peer ?? this.#ahead;
+    if (this.room === null && peer === null) return;
+    if (this.own.state !== "open" && !(peer !== null && this.#lacksTracks && this._isMeant(peer.session))) {
+      if (peer !== null && peer !== this.#ahead) this.#room.relay(peer.session, { kind: "choosing" });
       return;
     }
     if (peer === null) {
       this.#lostSession = null;
-      if (!this.flowing) this._disconnect();
+      if (!this.flowing && !this.#isPrepared) this._disconnect();
       return;
     }
     if (this.lacksRelay || peer.session === this.#lostSession || peer.session === this.#leftSession) return;
     if (peer.session !== this.#peerSession) this._connect(peer.session);
-    this.#connection.reach(this.online && peer.present);
+    this.#connection.reach(peer === this.#ahead || (this.online && peer.present));
   }
 
   // Looks are counted, not minutes: a machine that slept has not tried. What is given up begins anew by itself
@@ -306,7 +362,7 @@ export class Call {
     this._report();
     this._watchPicture();
     if (this.flowing || !this.#connection?.isAnswered) this.#troubles = 0;
-    else if (!this.online || this.room.peer?.present) this.#troubles += 1;
+    else if (!this.online || this.room?.peer?.present) this.#troubles += 1;
     if (this.#troubles < GIVE_UP_AFTER) return;
     this.#lostSession = this.#peerSession;
     this._disconnect();
@@ -329,19 +385,36 @@ export class Call {
   }
 
   _connect(session) {
-    this._disconnect();
+    if (this.#isPrepared && this._isMeant(session)) {
+      this.#connection.expect();
+    } else {
+      this._disconnect();
+      this._build(this.#session > session);
+    }
+    const early = this.#early?.from === session ? this.#early.data : null;
+    this.#isPrepared = false;
     this.#peerSession = session;
-    this.#lostSession = null;
+    this.#lostSession = this.#early = null;
     this.#troubles = 0;
     this.connectingAt = performance.now();
     this.other = UNTOLD;
+    if (early?.kind !== "offer") this.#connection.begin();
+    if (early !== null) this.#connection.hear(early);
+  }
+
+  // Whether what was prepared is for this page of the other side.
+  _isMeant(session) {
+    return this.#isPrepared ? this.#session > session === (this.#side === "callee") : session === this.#peerSession;
+  }
+
+  _build(offers) {
     this.#connection = new Connection({
-      offers: this.#room.session > session,
-      stream: this.own.stream,
+      offers,
+      stream: this.own.stream ?? new MediaStream(),
       iceServers: this.#servers.list,
       relayOnly: this.#isRelayOnly,
       handlers: {
-        say: (data) => this.#room.relay(session, data),
+        say: (data) => this._say(data),
         changed: () => this._flowed(),
         picture: (stream) => this.#handlers.picture(stream),
         screen: (stream) => this.#handlers.screen(stream),
@@ -354,8 +427,19 @@ export class Call {
       this.#connection.use("screen", this.own.screen);
       this.#connection.use("microphone", this.own.sound);
     }
-    if (this.#early?.from === session) this.#connection.hear(this.#early.data);
-    this.#early = null;
+  }
+
+  _say(data) {
+    if (this.#isEarly) this.#handlers.signal({ session: this.#session, room: data });
+    else this.#room.relay(this.#peerSession, data);
+  }
+
+  // What was prepared is connected while the camera opens.
+  _send() {
+    this.#lacksTracks = false;
+    const [camera = null] = this.own.stream.getVideoTracks();
+    this.#connection.use("camera", camera);
+    this.#connection.use("microphone", this.own.sound);
   }
 
   // Every report is late by its way here, so the earliest is right.
@@ -367,6 +451,7 @@ export class Call {
     this.#connection?.close();
     this.files.drop();
     this.#connection = null;
+    this.#isPrepared = this.#lacksTracks = false;
     this.#peerSession = null;
     this.flowing = false;
     this.quality = null;
@@ -395,6 +480,7 @@ export class Call {
 
   _tell() {
     const { own } = this;
+    if (own.state !== "open") return;
     this.#connection?.tell({
       kind: "state",
       muted: own.isMuted || !own.hasMicrophone,

@@ -73,7 +73,30 @@ export class Connection {
     this.#configuration = { iceServers, iceTransportPolicy, bundlePolicy: "max-bundle" };
     this.#handlers = handlers;
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
-    if (!offers) this._renew();
+  }
+
+  /** Ask for an offer, as the side that answers. The other one waits until it is asked. */
+  begin() {
+    if (!this.#offers) this._renew();
+  }
+
+  /** Make ready for a page that is not there yet: make the offer, or look for the addresses that an answer has. */
+  prepare() {
+    this.#reachable = false;
+    if (this.#offers) {
+      this._renew();
+    } else {
+      this.#configuration.iceCandidatePoolSize = 1;
+      this._build(null);
+    }
+  }
+
+  /** That page is there from now on, or hears of the offer. */
+  expect() {
+    this.#reachable = true;
+    this.#offeredAt = performance.now();
+    if (this.#seekingSince !== null) this.#seekingSince = this.#offeredAt;
+    this.#watchdog.begin("renew", this.#offeredAt);
   }
 
   /**
@@ -139,7 +162,8 @@ export class Connection {
         break;
       case "offer":
         if (!this.#offers) {
-          if (!isPresent) this._build(data.connection);
+          if (this.#peer !== null && this.#id === null) this.#id = data.connection;
+          else if (!isPresent) this._build(data.connection);
           this._enqueue((peer) => this._answer(peer, data));
         }
         break;
@@ -157,7 +181,7 @@ export class Connection {
     const isBack = isReachable && !this.#reachable;
     this.#reachable = isReachable;
     if (isBack && (!this.flowing || this.#hasMoved)) {
-      if (this.#peer === null) this._renew();
+      if (this.#id === null) this._renew();
       else this._restart();
     }
   }
@@ -208,7 +232,7 @@ export class Connection {
       isSilent: this.#gauge.numbers.isReceiving === false,
       isFailed: this.#peer?.connectionState === "failed",
       isClosed: this.#channel?.isClosed ?? false,
-      isMissing: this.#peer === null,
+      isMissing: this.#id === null,
     };
     const repair = this.#watchdog.look(now, seen);
     if (repair === "renew") this._renew();
@@ -257,7 +281,7 @@ export class Connection {
     peer.onconnectionstatechange = mine(() => this._changed());
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.#seekingSince = null;
-      if (candidate) this.#handlers.say({ kind: "candidate", connection: id, candidate: candidate.toJSON() });
+      if (candidate) this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
     });
     peer.ontrack = mine(({ track, transceiver }) => {
       if (lines.kindOf(transceiver) === "screen") {
@@ -326,7 +350,7 @@ export class Connection {
     this.#channel.verification.recheck();
     this.#round = round;
     this._describe("answer");
-    await this._tune();
+    this._enqueue(() => this._tune()); // after the candidates that wait
   }
 
   async _take(peer, { round, sdp }) {
@@ -334,7 +358,7 @@ export class Connection {
     await peer.setRemoteDescription({ type: "answer", sdp });
     if (peer !== this.#peer) return;
     this.#channel.verification.recheck();
-    await this._tune();
+    this._enqueue(() => this._tune());
   }
 
   _describe(kind) {

@@ -35,13 +35,15 @@ export class Lines {
 
   /** Take the lines that were offered, to send these tracks. Those of an earlier offer stay as they are. */
   async take(tracks) {
+    const replaced = [];
     for (const [index, transceiver] of this.#peer.getTransceivers().entries()) {
       const kind = KINDS[index];
       if (kind === undefined || transceiver.direction === "sendrecv") continue;
       transceiver.direction = "sendrecv";
-      await transceiver.sender.replaceTrack(tracks[kind]);
+      replaced.push(transceiver.sender.replaceTrack(tracks[kind]));
       transceiver.sender.setStreams?.(this.#streams[kind]);
     }
+    await Promise.all(replaced);
   }
 
   /** Send another track, or null for none. */

@@ -2,6 +2,7 @@
  * Wires the page: the person's doings to the call, the call's facts to the view.
  */
 
+import { tellAtOnce } from "../shared/at_once.js";
 import { browser } from "../shared/memory.js";
 import { codeOf, firstWords, offerLanguages, otherWords, specialWords } from "../shared/words.js";
 import { Call } from "./call.js";
@@ -117,6 +118,19 @@ function enterLobby() {
 }
 
 function join() {
+  begin("");
+  call.join(roomId);
+  show();
+}
+
+// While a call rings its page makes ready, and takes no seat.
+function getReady() {
+  begin(given.get("ahead"));
+  if (given.get("ahead") === "caller") own.ask();
+  show();
+}
+
+function begin(side) {
   call?.leave();
   begunAt = performance.now();
   chat.clear();
@@ -138,9 +152,9 @@ function join() {
     file: (transfer) => {
       if (chat.showFile(transfer)) announce("file");
     },
+    signal: (said) => tellAtOnce(parent, { signal: said }),
   };
-  call = new Call(roomId, own, handlers, { isRelayOnly: parameters().get("relay") === "1" });
-  show();
+  call = new Call(own, handlers, { isRelayOnly: parameters().get("relay") === "1", side });
 }
 
 function joinDirectly() {
@@ -212,14 +226,28 @@ function speak(words) {
   view.speak(otherName === "" ? words : specialWords(words, words.named, { name: otherName }));
 }
 
-// The phone that this page is a part of says who the other person is.
+// The phone that this page is a part of says who the other person is, and of a call that rang what it needs.
 window.addEventListener("message", ({ origin, source, data }) => {
-  if (origin !== location.origin || source !== parent || typeof data?.otherName !== "string") return;
-  otherName = data.otherName;
+  if (origin !== location.origin || source !== parent) return;
+  if (typeof data?.otherName === "string") name(data.otherName);
+  if (data?.servers) began.then(() => call.prepare(data.servers));
+  if (data?.room) began.then(() => enterAhead(data.room));
+  if (data?.signal) began.then(() => call.hear(data.signal));
+});
+
+function name(other) {
+  otherName = other;
   if (language === null) return;
   speak(language);
   show();
-});
+}
+
+function enterAhead(wanted) {
+  roomId = wanted;
+  begunAt = performance.now();
+  call.join(roomId);
+  setParameters({ room_id: roomId, ahead: null });
+}
 
 function share() {
   if (own.screen === null) own.share();
@@ -284,10 +312,11 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
-firstWords().then((words) => {
+const began = firstWords().then((words) => {
   speak(words);
   setInterval(show, LOOK_EVERY);
-  if (roomId !== "" && !given.has("prejoin")) join();
+  if (given.has("ahead")) getReady();
+  else if (roomId !== "" && !given.has("prejoin")) join();
   else enterLobby();
   // Not before there is something to read: else a slow device would lay the page out twice.
   elements.stage.hidden = false;

@@ -19,7 +19,7 @@ import { takeInvitation, WaitingView } from "./waiting.js";
 
 const NOT_MEANT_WITHIN = 600;
 
-const phone = new Phone(() => show());
+const phone = new Phone(() => show(), (signal) => view.hear(signal));
 const ringer = new Ringer();
 const doings = {
   call: (number, deviceId) => phone.call(number, deviceId),
@@ -53,6 +53,7 @@ const doings = {
   ended: (call) => phone.noteEnd(call),
   pressed: lookUp,
   changed: () => show(),
+  signal: (call, data) => phone.signal(call, data),
 };
 const view = new View(doings, ringer);
 const { elements } = view;
@@ -72,8 +73,10 @@ const kiosk = new Kiosk(elements, phone, {
 function show() {
   const before = view.scene;
   view.show(phone);
-  settings.show(view.words);
   kiosk.show(view.words, view.scene, view.said);
+  // Nothing else is to be seen then, and the first picture does not wait for it.
+  if (view.scene === "call") return;
+  settings.show(view.words);
   waitingView.show(phone.waiting, view.words);
   lettingIn.show(view.words);
   ringingLinks.show(view.words);

@@ -81,6 +81,11 @@ export class View {
     return this.#second;
   }
 
+  /** Let the page of a call hear what the other side says over the signaling. */
+  hear({ call, data }) {
+    this.#page.hear(call, data);
+  }
+
   /** Speak with these words from now on. */
   speak(words) {
     this.#words = words;
@@ -96,11 +101,15 @@ export class View {
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
     document.documentElement.toggleAttribute("data-kiosk", phone.isKiosk);
-    if (scene !== "call") this.#page.close();
+    const isRing = SECTIONS[scene] === "ring";
+    if (!isRing && scene !== "call") this.#page.close();
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
-    this._showLogin(phone);
-    if (phone.device !== null) this._showHome(phone);
+    // It is laid out while it rings.
+    this.#elements.call.classList.toggle("ahead", isRing);
+    if (isRing) this.#elements.call.hidden = false;
     this._showCall(phone, scene);
+    if (scene !== "call") this._showLogin(phone);
+    if (scene !== "call" && phone.device !== null) this._showHome(phone);
     // Of a call its page takes the focus.
     if ((isNew && scene !== "call") || this._isJustRead(phone, scene)) this._focus();
   }
@@ -267,11 +276,18 @@ export class View {
     const home = missed > 0 ? `(${number(missed)}) ${words.name}` : words.name;
     const other = otherOf(phone, call, words);
     const second = scene === "call" ? otherOf(phone, phone.device.waitingCall, words) : null;
+    const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
+    const hadFocus = this.#second.hasFocus;
+    this.#second.show(second);
+    if (SECTIONS[scene] === "ring") this.#page.prepare(call, parameters, () => phone.iceServers());
+    else this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
+    if (hadFocus && second === null) this.#page.focus();
+    this.#page.showHangUp(this.#elements["call-hangup"]);
     const title = words.title[scene] && call ? words.title[scene](other) : home;
     const { autoAnswer } = phone;
     const isCounting = scene === "ringing" && autoAnswer.left !== null;
     const kind = isCounting ? "countdown" : { ringing: "incoming", calling: "outgoing" }[scene] ?? null;
-    const isShown = phone.account !== null && phone.waking.stateOf(phone.account) === "on";
+    const isShown = (second !== null || scene === "ringing") && phone.waking.stateOf(phone.account) === "on";
     if (second === null) this.#ringer.ring(kind, title, home, other?.photo ?? "", isShown);
     else this.#ringer.ring("second", words.title.ringing(second), title, second.photo, isShown);
     if (kind !== null) this._showRing(phone, call, other);
@@ -281,12 +297,6 @@ export class View {
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
       put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
     }
-    const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
-    const hadFocus = this.#second.hasFocus;
-    this.#second.show(second);
-    this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
-    if (hadFocus && second === null) this.#page.focus();
-    this.#page.showHangUp(this.#elements["call-hangup"]);
   }
 
   _showRing({ device, autoAnswer: { left } }, call, { phone, ownName: name, photo }) {

@@ -1,12 +1,20 @@
 /**
  * The call's page inside the phone (protocol §3). Both are of one site, so the phone sees the page's state and its
  * button to hang up, and tells it the name of the other person.
+ *
+ * The page is there, and not seen, while the call rings: it makes ready, and takes its seat once the call is active.
  */
+
+import { tellAtOnce } from "./at_once.js";
+
+const PAGE = "/static/demo/direct_chat.html";
 
 /** Of a call that was ended here the page takes leave of the other one, even where the server is out of reach. */
 const FAREWELL = 600;
 /** So long the server may take to say why a call is over that its page calls over. */
 const PATIENCE = 3_000;
+/** The other side may say as much as it likes. */
+const MOST_UNTOLD = 50;
 const ALLOWED = "camera; microphone; display-capture; fullscreen; picture-in-picture; autoplay";
 
 export class CallPage {
@@ -18,15 +26,51 @@ export class CallPage {
   #patience = null;
   #name = "";
   #hasHangUp = false;
+  /** The parameters of a page that makes ready; null: none does. */
+  #ahead = null;
+  #isLoaded = false;
+  /** What the page is told once it has loaded, and what it says to the other one once the call is active. */
+  #untold = [];
+  #held = [];
+  #isLooking = false;
 
   /**
    * @param {HTMLElement} place where the page goes
-   * @param {{hungUp(call), ended(call), changed(), pressed(event)}} handlers the person hung up in the page; it has been
-   *   over there for a while; it has got a button to hang up, or lost it; a key was pressed in the page, which is told of it after
+   * @param {object} handlers hungUp(call): the person hung up in the page · ended(call): it has been over there for a
+   *   while · changed(): it has got a button to hang up, or lost it · pressed(event): a key was pressed in the page, which
+   *   is told of it after · signal(call, data): what the page says to the other one over the signaling
    */
   constructor(place, handlers) {
     this.#place = place;
     this.#handlers = handlers;
+    window.addEventListener("message", ({ origin, source, data }) => {
+      const isPage = origin === location.origin && source !== null && source === this.#frame?.contentWindow;
+      if (!isPage || !data?.signal) return;
+      if (this.#ahead === null) this.#handlers.signal(this.#call, data.signal);
+      else this.#held.push(data.signal);
+    });
+  }
+
+  /**
+   * Have the page of a call make ready while it rings.
+   * @param {import("../client/index.js").Call} call
+   * @param {object} parameters as of `show`
+   * @param {() => Promise<RTCIceServer[]>} findServers without them it makes no offer
+   */
+  prepare(call, parameters, findServers) {
+    if (call === this.#call) return;
+    this.close();
+    this.#ahead = JSON.stringify(parameters);
+    const frame = this._load(call, PAGE, { ...parameters, ahead: call.isIncoming ? "callee" : "caller" });
+    const tell = (servers) => {
+      if (frame === this.#frame) this._tell({ servers });
+    };
+    findServers().then(tell, () => {});
+  }
+
+  /** Let the page hear what the other one says over the signaling. */
+  hear(call, data) {
+    if (call === this.#call && data?.room) this._tell({ signal: data });
   }
 
   /**
@@ -38,14 +82,14 @@ export class CallPage {
    * @param {string} name of the other person
    */
   show(call, parameters, title, name) {
-    if (call !== this.#call) {
+    if (call !== this.#call || (this.#ahead !== null && !this._enter(call, parameters))) {
       this.close();
       if (call !== null) this._open(call, parameters);
     }
     if (this.#frame !== null) this.#frame.title = title;
     if (name === this.#name) return;
     this.#name = name;
-    this._tellName();
+    if (this.#isLoaded) this._tell({ otherName: name });
   }
 
   /** Show a button to hang up, of which there is one: the page's own, or this one while the page has none. */
@@ -61,8 +105,12 @@ export class CallPage {
   }
 
   _open(call, parameters) {
-    const url = new URL(call.page, location.origin);
-    if (url.origin !== location.origin) return;
+    this._load(call, call.page, parameters)?.focus();
+  }
+
+  _load(call, page, parameters) {
+    const url = new URL(page, location.origin);
+    if (url.origin !== location.origin) return null;
     for (const [parameter, value] of Object.entries(parameters)) url.searchParams.set(parameter, value);
     const frame = document.createElement("iframe");
     frame.allow = ALLOWED;
@@ -71,17 +119,31 @@ export class CallPage {
     this.#call = call;
     this.#frame = frame;
     this.#place.append(frame);
-    frame.focus();
+    return frame;
   }
 
-  _tellName() {
-    this.#frame?.contentWindow?.postMessage({ otherName: this.#name }, location.origin);
+  // Have the page that made ready take its seat; returns whether it is the page of this call.
+  _enter(call, parameters) {
+    const { pathname, searchParams } = new URL(call.page, location.origin);
+    if (pathname !== PAGE || JSON.stringify(parameters) !== this.#ahead) return false;
+    this.#ahead = null;
+    for (const said of this.#held.splice(0)) this.#handlers.signal(call, said);
+    this._tell({ room: searchParams.get("room_id") });
+    requestAnimationFrame(() => this.focus());
+    return true;
+  }
+
+  _tell(message) {
+    if (this.#isLoaded && this.#frame.contentDocument !== null) tellAtOnce(this.#frame.contentWindow, message);
+    else if (this.#untold.length < MOST_UNTOLD) this.#untold.push(message);
   }
 
   _watch(call, frame) {
     const body = frame.contentDocument?.body;
     if (!body || frame !== this.#frame) return;
-    this._tellName();
+    this.#isLoaded = true;
+    this._tell({ otherName: this.#name });
+    for (const message of this.#untold.splice(0)) this._tell(message);
     frame.contentWindow.addEventListener("keydown", (event) => this.#handlers.pressed(event), true);
     this.#observer?.disconnect();
     this.#observer = new MutationObserver(() => this._look(call, body));
@@ -94,12 +156,7 @@ export class CallPage {
 
   // A page that could not get in may be let in with the next try of the person: that is no end.
   _look(call, body) {
-    const has = isSeen(body.querySelector("button#hangup"));
-    if (has !== this.#hasHangUp) {
-      this.#hasHangUp = has;
-      this.#handlers.changed();
-      if (call !== this.#call) return;
-    }
+    this._lookForHangUp();
     const state = body.dataset.callState;
     const isOver = state === "ended" || (state === "error" && call.isForgotten);
     if (!isOver) {
@@ -111,15 +168,36 @@ export class CallPage {
     }
   }
 
+  // With the next picture: what is seen has to be computed for that anyway.
+  _lookForHangUp() {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    requestAnimationFrame(() => {
+      this.#isLooking = false;
+      const has = isSeen(this.#frame?.contentDocument?.querySelector("button#hangup") ?? null);
+      if (has === this.#hasHangUp) return;
+      this.#hasHangUp = has;
+      this.#handlers.changed();
+    });
+  }
+
   /** Close the page. If its call was ended here it hangs up, for which it has to be in view still. */
   close() {
     const frame = this.#frame;
     const isOwnEnd = this.#call?.isOwnEnd ?? false;
-    this.#hasHangUp = false;
+    const wasAhead = this.#ahead !== null;
+    this.#hasHangUp = this.#isLoaded = false;
+    this.#ahead = null;
+    this.#untold = [];
+    this.#held = [];
     this.#observer?.disconnect();
     clearTimeout(this.#patience);
     this.#call = this.#frame = this.#observer = this.#patience = null;
     if (frame === null) return;
+    if (wasAhead) {
+      frame.remove();
+      return;
+    }
     if (isOwnEnd) hangUp(frame);
     frame.hidden = true;
     setTimeout(() => frame.remove(), FAREWELL);

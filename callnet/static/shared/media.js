@@ -28,8 +28,7 @@ export const canChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
 export async function openMedia(wanted) {
   if (!navigator.mediaDevices) return { stream: new MediaStream(), problem: "nothing" };
   const [sound, picture] = [soundFrom(wanted.microphone), pictureFrom(wanted.camera)];
-  const isCameraRefused = await isRefused("camera");
-  const isMicrophoneRefused = await isRefused("microphone");
+  const [isCameraRefused, isMicrophoneRefused] = await Promise.all([isRefused("camera"), isRefused("microphone")]);
   if (isCameraRefused && isMicrophoneRefused) return { stream: null, problem: "refused" };
   if (isCameraRefused) return openFirst([[sound, false, "camera_refused"]]);
   if (isMicrophoneRefused) return openFirst([[false, picture, "microphone_refused"]]);
@@ -131,6 +130,12 @@ async function openBoth(audio, video) {
     // A device that was chosen before is gone.
     return navigator.mediaDevices.getUserMedia({ audio: audio && soundFrom(""), video: video && pictureFrom("") });
   }
+}
+
+/** Whether the person has allowed both camera and microphone, as far as the browser tells. */
+export async function isAllowed() {
+  const both = await Promise.all([permission("camera"), permission("microphone")]);
+  return both.every((status) => status?.state === "granted");
 }
 
 async function isRefused(name) {

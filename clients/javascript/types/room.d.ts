@@ -7,7 +7,7 @@ export function randomId(): string;
  */
 export class Room extends Teller<import("./types.js").RoomEvents> {
     /** @param {RoomOptions} options */
-    constructor({ site, roomId, key, WebSocket }: RoomOptions);
+    constructor({ site, roomId, key, session, WebSocket }: RoomOptions);
     roomId: string;
     /** To be kept for as long as the client is to have the seat, and told nobody. */
     key: string;

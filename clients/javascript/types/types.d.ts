@@ -574,6 +574,10 @@ export type RoomOptions = {
      */
     key?: string | undefined;
     /**
+     * 32 hex digits, by which the other client knows this one; drawn if it is left out
+     */
+    session?: string | undefined;
+    /**
      * the class to use instead of the global one
      */
     WebSocket?: SocketClass | undefined;

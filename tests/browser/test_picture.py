@@ -1,0 +1,205 @@
+"""The way to the first picture: both pages make ready while it rings, and nothing gets out before the accept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from playwright.sync_api import WebSocket
+from twisted.internet.defer import Deferred
+
+from tests.browser.camera import Camera
+from tests.browser.phone_case import PhoneCase
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
+from tests.browser.stage import Stage
+
+_KEEP: Final = """
+    top.streams = top.streams ?? [];
+    top.made = top.made ?? [];
+    if (navigator.mediaDevices) {
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+            const stream = await open(wanted);
+            top.streams.push(stream);
+            return stream;
+        };
+    }
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(...options) { super(...options); top.made.push(this); }
+    };
+"""
+"""Whatever is opened by the phone or by a page in it."""
+_IS_OPEN: Final = "streams.length > 0 && streams.every((stream) => stream.active)"
+_HAS_ALL_CLOSED: Final = """
+    streams.every((stream) => !stream.active) && made.every(({ signalingState }) => signalingState === "closed")
+"""
+_OFFERS: Final = "made.length === 1 && made[0].localDescription?.sdp.includes('a=candidate')"
+_FRAMES: Final = "document.querySelectorAll('iframe').length"
+
+
+class Watched:
+    """Somebody at the phone, and the kinds of frames that it has sent since they were last looked at."""
+
+    def __init__(self, visitor: PhoneVisitor) -> None:
+        self.visitor: Final = visitor
+        self._sent: list[str] = []
+        visitor.page.add_init_script(_KEEP)
+        visitor.page.on("websocket", self._follow)
+
+    def _follow(self, socket: WebSocket) -> None:
+        socket.on("framesent", self._note)
+
+    def _note(self, payload: str | bytes) -> None:
+        frame: dict[str, Any] = json.loads(payload)
+        if frame["type"] != "ping":
+            self._sent.append(frame["type"])
+
+    def sent(self) -> list[str]:
+        """Take what was sent."""
+        found, self._sent = self._sent, []
+        return found
+
+    def await_nothing_left(self) -> None:
+        """Wait until no page, no camera and no connection is left of a call."""
+        self.visitor.await_that(f"{_FRAMES} === 0")
+        self.visitor.await_that(_HAS_ALL_CLOSED)
+
+
+class RingingTests(PhoneCase):
+    """Alice calls Bob."""
+
+    def come(self, stage: Stage, *, is_bob_allowed: bool = True) -> tuple[Watched, Watched]:
+        """Have both at their phones."""
+        alice = Watched(phone(stage, stage.browser(Camera.RED)))
+        profile = stage.profile(stage.browser(Camera.BLUE), refuse=not is_bob_allowed)
+        bob = Watched(tab(stage, profile))
+        self.introduce(alice.visitor, bob.visitor)
+        return alice, bob
+
+    def ring(self, alice: Watched, bob: Watched) -> None:
+        """Have Alice call, and both pages make ready."""
+        alice.visitor.call(self.bob.phone)
+        bob.visitor.await_scene("ringing")
+        alice.visitor.await_that(_IS_OPEN)
+        alice.visitor.await_that("made.length === 1")
+        bob.visitor.await_that(_OFFERS)
+
+    def test_nothing_gets_out(self) -> Deferred[None]:
+        """While it rings nothing is sent, and Bob's camera is off; what was made ready then shows both a picture."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            alice.sent()
+            bob.sent()
+            self.ring(alice, bob)
+            self.assertEqual((alice.sent(), bob.sent()), (["call"], []))
+            for one in (alice, bob):
+                self.assertTrue(one.visitor.page.evaluate("made[0].remoteDescription === null"))
+            self.assertEqual(bob.visitor.page.evaluate("streams.length"), 0)
+            bob.visitor.press("accept")
+            alice.visitor.await_connected(Camera.BLUE)
+            bob.visitor.await_connected(Camera.RED)
+            sent = bob.sent()
+            self.assertEqual(sent[0], "called_success")
+            self.assertIn("signal", sent)
+            for one in (alice, bob):
+                self.assertEqual(one.visitor.page.evaluate("made.length"), 1)
+
+        return self.play(story)
+
+    def test_nothing_is_left(self) -> Deferred[None]:
+        """A call that is refused or given up leaves no page, no camera, no connection, and took no seat."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            for person, button in ((bob, "refuse"), (alice, "cancel")):
+                self.ring(alice, bob)
+                person.visitor.press(button)
+                for one in (alice, bob):
+                    one.visitor.await_scene("home")
+                    one.await_nothing_left()
+                    self.assertNotIn("join", one.sent())
+                    one.visitor.page.evaluate("streams.length = made.length = 0")
+
+        return self.play(story)
+
+    def test_answered_elsewhere(self) -> Deferred[None]:
+        """So does one that another device has answered."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            kitchen = phone(stage, stage.browser(Camera.BLUE))
+            kitchen.log_in(self.bob.phone, "kitchen")
+            self.ring(alice, bob)
+            kitchen.await_scene("ringing")
+            kitchen.press("accept")
+            bob.visitor.await_scene("home")
+            bob.await_nothing_left()
+            self.assertNotIn("join", bob.sent())
+            alice.visitor.await_connected(Camera.BLUE)
+            kitchen.await_connected(Camera.RED)
+
+        return self.play(story)
+
+    def test_who_has_allowed_nothing(self) -> Deferred[None]:
+        """A page whose user has not allowed the camera before makes no offer; the call goes on without it."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage, is_bob_allowed=False)
+            alice.visitor.call(self.bob.phone)
+            bob.visitor.await_scene("ringing")
+            bob.visitor.page.wait_for_selector("#call-page iframe", state="attached")
+            alice.visitor.await_that("made.length === 1")
+            bob.visitor.press("accept")
+            inside = bob.visitor.inside
+            inside.await_shown("second-action")
+            self.assertEqual(bob.visitor.page.evaluate("made.length"), 0)
+            self.assertNotIn("signal", bob.sent())
+            inside.press("second-action")
+            bob.visitor.await_connected(Camera.RED)
+
+        return self.play(story)
+
+
+class FirefoxTests(PhoneCase):
+    """One of the two has Firefox, whose camera has a colour that changes."""
+
+    def test_firefox(self) -> Deferred[None]:
+        """It is called, and calls."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.firefox())
+            self.introduce(alice, bob)
+            alice.call(self.bob.phone)
+            bob.await_scene("ringing")
+            bob.press("accept")
+            bob.await_connected(Camera.RED)
+            alice.inside.await_movement()
+            alice.hang_up()
+            bob.await_scene("home")
+            bob.call(self.alice.phone)
+            alice.await_scene("ringing")
+            alice.press("accept")
+            bob.await_connected(Camera.RED)
+            alice.inside.await_movement()
+
+        return self.play(story)
+
+
+class BaseTests(PhoneCase):
+    """One of the two speaks the base protocol, over which the offer cannot go."""
+
+    def test_a_base_caller(self) -> Deferred[None]:
+        """The callee's offer goes over the room."""
+        return self.play(lambda stage: self.tell(stage, is_caller=True))
+
+    def test_a_base_callee(self) -> Deferred[None]:
+        """So it does when that is the base one."""
+        return self.play(lambda stage: self.tell(stage, is_caller=False))
+
+    def tell(self, stage: Stage, *, is_caller: bool) -> None:
+        """Have one call the other."""
+        alice = phone(stage, stage.browser(Camera.RED), base=is_caller)
+        bob = phone(stage, stage.browser(Camera.BLUE), base=not is_caller)
+        self.introduce(alice, bob)
+        self.talk(alice, bob)
