@@ -44,10 +44,10 @@ class Coturn(ProcessProtocol):
         finally:
             os.close(nothing)
 
-    def kill(self, name: str) -> None:
+    def kill(self, number: int) -> None:
         """Send it a signal, if it is still there."""
         with suppress(ProcessExitedAlready):
-            self.transport.signalProcess(name)
+            self.transport.signalProcess(number)
 
     def processEnded(self, reason: Failure) -> None:
         """It is gone."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Literal, TypeAlias, get_args
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -101,6 +103,7 @@ class Relay:
         self._born = 0.0
         self._pause = FIRST_PAUSE
         self._said = ""
+        self._must_reread = False
         self._gone: Deferred[None] | None = None
         self.state: State = "starting"
         self.restarts = 0
@@ -127,9 +130,16 @@ class Relay:
             self._launch()
 
     def certificate_renewed(self) -> None:
-        """Have it read the certificate again."""
-        if self._process is not None and self.state == "up":
-            self._process.kill("USR2")
+        """Have it read the certificate again; one that does not answer yet may have read the old one, or not."""
+        if self._process is not None:
+            self._must_reread = True
+            self._reread(self._process)
+
+    def _reread(self, process: Coturn) -> None:
+        """Until it answers, the signal would end it."""
+        if self._must_reread and self.state == "up":
+            self._must_reread = False
+            process.kill(signal.SIGUSR2)
 
     def stop(self) -> Deferred[None]:
         """End it, and start no other. Fires when it is gone."""
@@ -156,6 +166,7 @@ class Relay:
             self._text = self._configured()
             files.overwrite(path, self._text.encode(), files.PRIVATE)
             process = Coturn(self._ended)
+            self._must_reread = False
             process.spawn(of.program, path, self._reactor)
         except Obstacle as obstacle:
             self._failed(obstacle.cause, f"not started: {obstacle}")
@@ -168,7 +179,7 @@ class Relay:
 
     def _begin_to_ask(self, process: Coturn, settings: SupervisedSettings) -> None:
         address = next(iter(settings.listening_addresses), "127.0.0.1")
-        self._questions = questions = Questions((address, settings.port), self._answered)
+        self._questions = questions = Questions((address, settings.port), partial(self._answered, process))
         self._reactor.listenUDP(0, questions, "::" if ":" in address else "", _LARGEST)
         self._unanswered = 0
         self._ask(process, questions)
@@ -177,23 +188,24 @@ class Relay:
         every = ASK_EVERY if self.state == "up" else ASK_NEW_EVERY
         if self._unanswered * every >= SILENCE:
             self._log.warn("killed the relay: it does not answer")
-            process.kill("KILL")
+            process.kill(signal.SIGKILL)
             return
         self._unanswered += 1
         questions.ask()
         self._next_question = self._reactor.callLater(every, self._ask, process, questions)
 
-    def _answered(self) -> None:
+    def _answered(self, process: Coturn) -> None:
         self._unanswered = 0
         if self.state != "up":
             self.state = "up"
             self._said = ""
             self._log.info("relay started")
+            self._reread(process)
 
     def _end(self, process: Coturn) -> None:
-        process.kill("TERM")
+        process.kill(signal.SIGTERM)
         if self._limit is None:
-            self._limit = self._reactor.callLater(STOP_LIMIT, process.kill, "KILL")
+            self._limit = self._reactor.callLater(STOP_LIMIT, process.kill, signal.SIGKILL)
 
     def _ended(self, how: str) -> None:
         self._process = None

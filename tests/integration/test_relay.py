@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sqlite3
+import ssl
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from callnet.relay.turn_secrets import REPLACED_AFTER
 from harness.ports import free_ports
+from tests.integration.test_doctor import callnet
+from tests.integration.test_workers import settings_of_workers, workers_of
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
-from tests.support.processes import ProcessEnd
+from tests.support.processes import ProcessEnd, stopped, written
 from tests.support.turn_client import TurnClient
 
 PHONE: Final = "13651884967"
@@ -40,6 +48,13 @@ class RelayTestCase(TestCase):
         self.addCleanup(daemon.stop)
         return daemon
 
+    async def start(self, settings: str) -> Daemon:
+        """A daemon whose relay answers."""
+        daemon = self.make(settings)
+        await daemon.start()
+        await written(daemon.log_file, re.compile("relay started"))
+        return daemon
+
     def directory(self, daemon: Daemon) -> Path:
         """The directory of the relay's files."""
         return daemon.state_dir / "relay"
@@ -53,8 +68,13 @@ class RelayTestCase(TestCase):
         service = service_of(daemon)
         token = await log_in(service, PHONE, "tv")
         _, server = (await service.post("/ice", {"token": token}))["ice_servers"]
-        self.assertEqual([f"turn:127.0.0.1:{port}?transport={way}" for way in ("udp", "tcp")], server["urls"])
+        self.assertEqual(f"turn:127.0.0.1:{port}?transport=udp", server["urls"][0])
         return self.client_with(port, server["username"], server["credential"])
+
+    def age(self, daemon: Daemon, seconds: float) -> None:
+        """Have all secrets be older."""
+        with closing(sqlite3.connect(self.directory(daemon) / "turndb")) as database, database:
+            database.execute("UPDATE turn_secret SET made = made - ?", (seconds,))
 
     def client_with(self, port: int, username: str = "", password: str = "") -> TurnClient:
         """A client with these credentials."""
@@ -69,9 +89,7 @@ class OneProcessTests(RelayTestCase):
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         """Have one whose relay runs."""
         self.port = free_ports(1)[0]
-        self.daemon = self.make(relayed(self.port))
-        await self.daemon.start()
-        await self.daemon.said("relay started")
+        self.daemon = await self.start(relayed(self.port))
 
     async def test_credentials(self) -> None:
         """Credentials of the daemon are good, others are not; the rules of the sample hold."""
@@ -97,6 +115,50 @@ class OneProcessTests(RelayTestCase):
             await self.daemon.said("relay started")
         self.assertEqual(0, client.allocate())
 
+    async def test_rotation(self) -> None:
+        """Old and new credentials are good when there is another secret, and no allocation is cut."""
+        old, unused = await self.client(self.daemon, self.port), await self.client(self.daemon, self.port)
+        self.assertEqual(0, old.allocate())
+        self.age(self.daemon, REPLACED_AFTER)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        await self.daemon.said("reloaded the TURN secret: changed")
+        new = await self.client(self.daemon, self.port)
+        self.assertEqual((0, 0, 0), (new.allocate(), unused.allocate(), old.refresh()))
+        self.age(self.daemon, REPLACED_AFTER)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        await self.daemon.said("reloaded the TURN secret: changed")
+        self.age(self.daemon, 2 * REPLACED_AFTER)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        await self.daemon.said("reloaded the TURN secret: changed")
+        self.assertEqual(0, old.refresh())
+        late = self.client_with(self.port, new._username, new._password)
+        self.assertEqual(UNAUTHORIZED, late.allocate())
+
+    async def test_settings(self) -> None:
+        """Other settings take effect at a reload; without a relay in them it ends."""
+        [port] = free_ports(1)
+        file = self.daemon.settings_file
+        before = file.read_text("utf-8")
+        file.write_text(before.replace(f"port = {self.port}", f"port = {port}"), "utf-8")
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        await self.daemon.said("restarting the relay with changed settings")
+        await self.daemon.said("relay started")
+        self.assertEqual(0, (await self.client(self.daemon, port)).allocate())
+        end = ProcessEnd(self.pid(self.daemon))
+        file.write_text(before.replace('"supervised"', '"none"'), "utf-8")
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        await end.reached
+        await self.daemon.said("relay stopped, as the settings now ask")
+
+    async def test_status(self) -> None:
+        """``callnet status`` and ``callnet doctor`` say that it runs."""
+        shown, _, _ = await callnet(self.daemon, "status", "--at", self.daemon.admin_url)
+        self.assertRegex(shown.decode(), r"relay +running")
+        shown, _, _ = await callnet(self.daemon, "doctor")
+        self.assertRegex(
+            shown.decode(), r"ok +turn: +turn:127\.0\.0\.1:[0-9]+\?transport=tcp accepts the secret and relays"
+        )
+
     async def test_stopped(self) -> None:
         """It ends with the daemon."""
         end = ProcessEnd(self.pid(self.daemon))
@@ -108,4 +170,75 @@ class OneProcessTests(RelayTestCase):
         """It ends with the daemon, even if that is killed."""
         end = ProcessEnd(self.pid(self.daemon))
         os.kill(self.daemon.pid, signal.SIGKILL)
+        await end.reached
+
+
+class NatTests(RelayTestCase):
+    """A relay behind a NAT."""
+
+    async def test_peers(self) -> None:
+        """Two clients of one relay are peers at its public address, and nothing else of its network is."""
+        [port] = free_ports(1)
+        more = 'external_addresses = ["203.0.113.7/127.0.0.1"]\nallowed_peers = ["127.0.0.2"]\n'
+        daemon = await self.start(relayed(port, more))
+        client = await self.client(daemon, port)
+        self.assertEqual(0, client.allocate())
+        self.assertEqual(
+            [0, FORBIDDEN, FORBIDDEN],
+            [client.permit(peer) for peer in ("203.0.113.7", "203.0.113.8", "10.0.0.1")],
+        )
+
+
+class TlsTests(RelayTestCase):
+    """A relay with TLS."""
+
+    async def test_certificate(self) -> None:
+        """Its certificate is callnet's, also after that has changed."""
+        port, tls_port = free_ports(2)
+        daemon = await self.start(relayed(port, f"tls_port = {tls_port}\n"))
+        first = daemon.certificate.read_bytes()
+        self.assertEqual(first.split(), ssl.get_server_certificate(("127.0.0.1", tls_port)).encode().split())
+        daemon.certificate.unlink()
+        os.kill(daemon.pid, signal.SIGHUP)
+        await daemon.said("reloaded the certificate")
+        second = daemon.certificate.read_bytes()
+        self.assertNotEqual(first, second)
+        while ssl.get_server_certificate(("127.0.0.1", tls_port)).encode().split() != second.split():
+            await deferLater(reactor, 0.1)  # it reads it when it gets to it
+
+
+class WithoutProgramTests(RelayTestCase):
+    """A machine without coturn."""
+
+    async def test_serves_on(self) -> None:
+        """There is one warning; callnet serves, and says what is wrong."""
+        [port] = free_ports(1)
+        daemon = self.make(relayed(port, 'program = "/nowhere/turnserver"\n'))
+        await daemon.start()
+        await log_in(service_of(daemon), PHONE, "tv")
+        self.assertEqual(1, daemon.log.count("relay not started: no program /nowhere/turnserver; install coturn"))
+        shown, _, _ = await callnet(daemon, "status", "--at", daemon.admin_url)
+        self.assertRegex(shown.decode(), "relay +down: program not found")
+        shown, _, _ = await callnet(daemon, "doctor")
+        self.assertIn("no program /nowhere/turnserver", shown.decode())
+
+
+class WorkersTests(RelayTestCase):
+    """A parent and two workers."""
+
+    async def test_one_for_all(self) -> None:
+        """There is one relay, and the workers make credentials for it, also with another secret."""
+        [port] = free_ports(1)
+        daemon = await self.start(settings_of_workers(relayed(port)))
+        for _ in range(2):
+            for pid in workers_of(daemon):
+                with stopped(pid):
+                    self.assertEqual(0, (await self.client(daemon, port)).allocate())
+            self.age(daemon, REPLACED_AFTER)
+            os.kill(daemon.pid, signal.SIGHUP)
+            for _ in range(3):
+                await daemon.said("reloaded the TURN secret: changed")
+        self.assertEqual(1, daemon.log.count("relay started"))
+        end = ProcessEnd(self.pid(daemon))
+        await daemon.stop()
         await end.reached

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, SIGUSR2
 from typing import Any, Final, cast
 
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
@@ -77,7 +78,7 @@ class SettingsTests(FileTestCase):
         self.assertEqual((), self.load('turn.supervised.host = "calls.example.org"').turn.urls)
 
     def test_wrong(self) -> None:
-        """What is wrong is named, with what is allowed."""
+        """Each wrong value is named, with the allowed ones."""
         for lines, refusal in (
             ("", 'turn.supervised.host must be set, since turn.relay is "supervised": clients are told it'),
             ('host = "a b"', 'turn.supervised.host must be a name such as "calls.example.org", or an address'),
@@ -281,16 +282,16 @@ class Process:
     def __init__(self, protocol: Any, arguments: Sequence[str], environment: dict[str, str]) -> None:
         self.arguments = arguments
         self.environment = environment
-        self.signals: list[str] = []
+        self.signals: list[int] = []
         self._protocol = protocol
         self._is_gone = False
         protocol.makeConnection(self)
 
-    def signalProcess(self, name: str) -> None:
+    def signalProcess(self, number: int) -> None:
         """Take a signal."""
         if self._is_gone:
             raise ProcessExitedAlready
-        self.signals.append(name)
+        self.signals.append(number)
 
     def end(self, signal: int | None = None, status: int = 0) -> None:
         """Come to an end."""
@@ -436,7 +437,7 @@ class RestartTests(RelayTestCase):
         self.assertEqual([], self.newest.signals)
         for _ in range(int(SILENCE / ASK_EVERY)):
             self.reactor.advance(ASK_EVERY)
-        self.assertEqual(["KILL"], self.newest.signals)
+        self.assertEqual([SIGKILL], self.newest.signals)
         self.newest.end(signal=9)
         self.reactor.advance(FIRST_PAUSE)
         self.assertEqual(2, len(self.reactor.processes))
@@ -448,7 +449,7 @@ class RestartTests(RelayTestCase):
         self.reactor.advance(FIRST_PAUSE)
         for _ in range(int(SILENCE / ASK_NEW_EVERY) + 1):
             self.reactor.advance(ASK_NEW_EVERY)
-        self.assertEqual(["KILL"], self.newest.signals)
+        self.assertEqual([SIGKILL], self.newest.signals)
 
     def test_secrets_stay_here(self) -> None:
         """Its arguments and its environment hold nothing but paths."""
@@ -459,7 +460,17 @@ class RestartTests(RelayTestCase):
     def test_certificate(self) -> None:
         """It is told of another certificate."""
         self.relay.certificate_renewed()
-        self.assertEqual(["USR2"], self.newest.signals)
+        self.assertEqual([SIGUSR2], self.newest.signals)
+
+    def test_certificate_at_the_start(self) -> None:
+        """One that does not answer yet is told when it does."""
+        self.newest.end(status=1)
+        self.reactor.advance(FIRST_PAUSE)
+        self.relay.certificate_renewed()
+        self.assertEqual([], self.newest.signals)
+        self.reactor.ways[-1].answer()
+        self.reactor.ways[-1].answer()
+        self.assertEqual([SIGUSR2], self.newest.signals)
 
     def test_secret(self) -> None:
         """When there is another secret, those who make credentials are told."""
@@ -471,7 +482,7 @@ class RestartTests(RelayTestCase):
         self.use(listening_addresses=("127.0.0.1",))
         self.assertEqual([], self.newest.signals)
         self.use(listening_addresses=("127.0.0.1",), relay_ports="50000-50010")
-        self.assertEqual(["TERM"], self.newest.signals)
+        self.assertEqual([SIGTERM], self.newest.signals)
         self.newest.end()
         self.assertEqual((2, 0), (len(self.reactor.processes), self.relay.restarts))
 
@@ -479,7 +490,7 @@ class RestartTests(RelayTestCase):
         """Without a relay in the settings it ends, and there are no metrics; with one again it starts."""
         self.settings.turn.relay = "none"
         self.relay.changed()
-        self.assertEqual(["TERM"], self.newest.signals)
+        self.assertEqual([SIGTERM], self.newest.signals)
         self.newest.end()
         self.assertEqual((), self.relay.families())
         self.settings.turn.relay = "supervised"
@@ -489,9 +500,9 @@ class RestartTests(RelayTestCase):
     def test_stop(self) -> None:
         """At the end it is told to stop, and killed if it does not; nothing is left to do."""
         stopped = self.relay.stop()
-        self.assertEqual(["TERM"], self.newest.signals)
+        self.assertEqual([SIGTERM], self.newest.signals)
         self.reactor.advance(STOP_LIMIT)
-        self.assertEqual(["TERM", "KILL"], self.newest.signals)
+        self.assertEqual([SIGTERM, SIGKILL], self.newest.signals)
         self.assertNoResult(stopped)
         self.newest.end(signal=9)
         self.successResultOf(stopped)
@@ -544,7 +555,7 @@ class ObstacleTests(RelayTestCase):
 
 
 class PrepareTests(SynchronousTestCase):
-    """What is made before anything is started."""
+    """The files that are made before anything is started."""
 
     def test_none(self) -> None:
         """Without a relay there is nothing to make."""
@@ -553,7 +564,7 @@ class PrepareTests(SynchronousTestCase):
         self.assertFalse(os.path.exists(state_dir))
 
     def test_cannot_be_written(self) -> None:
-        """What cannot be written stops the start."""
+        """A file that cannot be written stops the start."""
         state_dir = self.mktemp()
         Path(state_dir, "relay", "turndb").mkdir(parents=True)
         error = self.assertRaises(StartError, prepare, settings_with(state_dir), Clock().seconds)
