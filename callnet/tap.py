@@ -199,7 +199,7 @@ def _basis(settings: Settings) -> _Basis:
 
 
 def _alpn(settings: Settings) -> Mapping[bytes, Callable[[SSL.Connection], bool]]:
-    """What is chosen by ALPN beside HTTP."""
+    """The protocols that are chosen by ALPN, beside HTTP."""
     names = settings.tls.acme.names
     return {alpn.PROTOCOL: AlpnAnswers(acme_folder(settings), names)} if names else {}
 

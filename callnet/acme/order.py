@@ -181,7 +181,7 @@ def _account_key(folder: AcmeFolder) -> ec.EllipticCurvePrivateKey:
 def _register(settings: AcmeSettings, key: JWKEC) -> client.ClientV2:
     """A client with an account, made at the first time."""
     network = client.ClientNetwork(key, alg=ES256, user_agent=f"callnet/{version('callnet')}", timeout=_REQUEST_TIME)
-    network.verify_ssl = cast(bool, settings.ca or _authorities_of_system())
+    network.verify_ssl = cast(bool, settings.ca or _authorities_of_system() or True)  # any falsy value checks nothing
     authority = client.ClientV2(client.ClientV2.get_directory(settings.directory, network), network)
     contact = (settings.contact,) if settings.contact else ()
     try:
@@ -191,10 +191,10 @@ def _register(settings: AcmeSettings, key: JWKEC) -> client.ClientV2:
     return authority
 
 
-def _authorities_of_system() -> str:
+def _authorities_of_system() -> str | None:
     """The file or folder with the authorities that OpenSSL trusts here; the library would trust its own."""
     paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.capath or ""
+    return paths.cafile or paths.capath
 
 
 def _answer(

@@ -52,7 +52,7 @@ class FolderTests(FolderTestCase):
     """The files in it."""
 
     def test_answers(self) -> None:
-        """What is being validated is answered, until it is not any more."""
+        """A challenge is answered until it is cleared."""
         self.assertEqual(ANSWER, self.folder.http01(TOKEN))
         found = self.folder.alpn(NAME)
         assert found is not None
@@ -119,7 +119,7 @@ class SiteTests(FolderTestCase):
         self.assertEqual((308, f"https://{NAME}//evil.example.com"), self.ask("//evil.example.com"))
 
     def test_hostile_requests(self) -> None:
-        """What is no token is a page like any other."""
+        """A path without a token is redirected like any other."""
         for token in HOSTILE:
             if token.isascii() and token.isprintable() and " " not in token:
                 self.assertEqual(308, self.ask(f"/.well-known/acme-challenge/{token}")[0], token)

@@ -295,8 +295,21 @@ class HandshakeTests(SynchronousTestCase):
         self.shake(self.client(trusted=new))
         self.assertRaises(ssl.SSLCertVerificationError, self.shake, self.client())
 
+    def test_others_are_told_of_a_renewal(self) -> None:
+        """Whoever uses the certificate too is told after each renewal, and not of one that was refused."""
+        told: list[datetime] = []
+        self.tls.renewed.append(lambda: told.append(self.tls.expires))
+        self.tls.renew(sign(["localhost"], [], NOW))
+        self.assertRaises(StartError, self.tls.renew, self.too_weak())
+        self.assertEqual([self.tls.expires], told)
+
     def test_what_openssl_does_not_take(self) -> None:
         """A key that is too weak for OpenSSL stops the start."""
+        refused = self.assertRaises(StartError, ServerTls, self.too_weak())
+        self.assertEqual(str(refused), "tls.certificate: rejected by OpenSSL: ee key too small")
+
+    def too_weak(self) -> Pair:
+        """A certificate whose key is too weak."""
         key = rsa.generate_private_key(65537, 1024)  # noqa: S505
         certificate = (
             x509.CertificateBuilder(self.pair.chain[0].subject, self.pair.chain[0].issuer)
@@ -306,8 +319,7 @@ class HandshakeTests(SynchronousTestCase):
             .not_valid_after(NOW + timedelta(days=1))
             .sign(key, hashes.SHA256())
         )
-        refused = self.assertRaises(StartError, ServerTls, Pair([certificate], key))
-        self.assertEqual(str(refused), "tls.certificate: rejected by OpenSSL: ee key too small")
+        return Pair([certificate], key)
 
     def test_intermediate_certificates_are_sent(self) -> None:
         """Intermediate certificates are sent."""

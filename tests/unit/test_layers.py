@@ -145,6 +145,12 @@ class LayersTests(SynchronousTestCase):
                     is_within(imported, {"txredisapi"}) and name_of(path) != "callnet.redis.connection", name_of(path)
                 )
 
+    def test_a_program_of_its_own_knows_acme(self) -> None:
+        """Only the program that orders certificates imports the library of ACME, and no other module imports it."""
+        for path in modules_under("callnet"):
+            of_acme = {each for each in imports_of(path) if is_within(each, {"acme", "josepy", "callnet.acme.order"})}
+            self.assertFalse(of_acme and name_of(path) != "callnet.acme.order", name_of(path))
+
     def test_reactor_is_an_argument(self) -> None:
         """Code that is run as a program picks the reactor, and hands it to everyone else."""
         for path in modules_under("callnet"):
