@@ -94,7 +94,7 @@ class TurnDaemonTests(DaemonTestCase):
     def families(self, daemon: Daemon) -> dict[str, Family]:
         """Its counts of credentials."""
         found = self.successResultOf(daemon.observed.families())
-        return {family.name: family for family in found if "turn" in family.name}
+        return {family.name: family for family in found if "turn_credentials" in family.name}
 
     def test_served(self) -> None:
         """Devices ask at the account service and at the site, and the credentials handed out are counted."""
