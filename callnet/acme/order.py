@@ -42,6 +42,8 @@ _REQUEST_TIME: Final = 30
 _ALPN_ANSWER_LASTS: Final = timedelta(days=7)
 _ACME_IDENTIFIER: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 """RFC 8737 §6.1."""
+_MAY_BE_TOKEN: Final = re.compile(r"(?![A-Z_]+\b)[A-Za-z0-9_-]{22,}")
+"""No names in capitals, such as those of errors in OpenSSL."""
 _DETAIL_MAX: Final = 300
 """Characters of an authority's text that are shown."""
 
@@ -133,7 +135,7 @@ def _problem(problem: messages.Error) -> str:
 
 def _shown(text: str) -> str:
     """Text of others for a line of the log. What may be a token is left out of it."""
-    text = re.sub(r"[A-Za-z0-9_-]{22,}", "…", text)
+    text = _MAY_BE_TOKEN.sub("…", text)
     return "".join(each if each.isprintable() else " " for each in text)[:_DETAIL_MAX]
 
 
