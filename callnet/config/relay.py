@@ -53,6 +53,23 @@ def urls(settings: SupervisedSettings) -> tuple[str, ...]:
     return tuple(found)
 
 
+def handover(settings: SupervisedSettings, reached: str) -> tuple[str, int]:
+    """The address and port at which coturn takes over a client's TURN over TCP from callnet.
+
+    coturn relays from the address at which it was reached, so this is not loopback. It must not have a
+    ``tcp-proxy-port``, which would replace its other ports for TCP and TLS and listen on all addresses.
+
+    :param reached: the address of this machine at which the client arrived.
+    """
+    address = ip_address(reached)
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    here = settings.listening_addresses
+    if not here or str(address) in here:
+        return str(address), settings.port
+    return next((each for each in here if ip_address(each).version == address.version), here[0]), settings.port
+
+
 def _uri(scheme: str, settings: SupervisedSettings) -> str:
     return f"{scheme}:{_bracketed(settings.host)}:{settings.port}"
 

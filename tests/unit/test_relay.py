@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from callnet.config.relay import handover
 from callnet.config.schema import Settings, SupervisedSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.ops.ice import read_turn_secret
@@ -72,6 +73,16 @@ class SettingsTests(FileTestCase):
         self.assertEqual("/state/relay/secret", turn.secret_file)
         turn = self.load(HOST.replace("calls.example.org", "2001:db8::7")).turn
         self.assertEqual(("stun:[2001:db8::7]:3478",), turn.stun)
+
+    def test_handover(self) -> None:
+        """A client is handed over where it arrived, or else to an address of the same family."""
+        everywhere = SupervisedSettings(host="a")
+        self.assertEqual(("192.0.2.7", 3478), handover(everywhere, "192.0.2.7"))
+        self.assertEqual(("192.0.2.7", 3478), handover(everywhere, "::ffff:192.0.2.7"))
+        some = SupervisedSettings(host="a", port=3479, listening_addresses=("2001:db8::7", "192.0.2.7"))
+        self.assertEqual(("192.0.2.7", 3479), handover(some, "192.0.2.7"))
+        self.assertEqual(("192.0.2.7", 3479), handover(some, "127.0.0.1"))
+        self.assertEqual(("2001:db8::7", 3479), handover(some, "::1"))
 
     def test_none(self) -> None:
         """Without a relay the section does nothing."""
