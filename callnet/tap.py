@@ -31,7 +31,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
 from callnet.app.process_metrics import Counted
-from callnet.app.reload import certificate, renewals
+from callnet.app.reload import certificate, certificate_files, renewals
 from callnet.app.service import Daemon
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import CallRecord
@@ -57,6 +57,8 @@ from callnet.ops.webhooks import read_signing_secrets
 from callnet.push.webpush import Vapid, load_or_make_key
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
+from callnet.relay import supervised
+from callnet.relay.supervised import IRelayReactor, Relay
 from callnet.storage.database import Database
 from callnet.storage.devices import devices_without_secret
 from callnet.storage.threads import Threads
@@ -81,7 +83,7 @@ _STATIC: Final = os.path.join(os.path.dirname(callnet.__file__), "static")
 _DASHBOARD: Final = os.path.join(os.path.dirname(callnet.__file__), "dashboard")
 
 
-class IDaemonReactor(IParentReactor, IPeopleReactor, IHandoverReactor, IReactorCore):
+class IDaemonReactor(IParentReactor, IPeopleReactor, IHandoverReactor, IRelayReactor, IReactorCore):
     """The reactor that the daemon needs, apart from listening, which its endpoints do."""
 
 
@@ -126,7 +128,7 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     :param read: reads the settings, now and when they may have changed.
     :raises StartError: it cannot start.
     """
-    read = partial(_with_secrets, read)
+    read = partial(_with_own_files, read)
     settings = read()
     basis = _basis(settings)
     redis = redis_url.parse(settings.redis) if settings.redis.url else None
@@ -144,8 +146,9 @@ def compose(read: Callable[[], Settings], reactor: IDaemonReactor) -> Daemon | S
     return _compose_node(settings, reactor, basis, None, read)
 
 
-def _with_secrets(read: Callable[[], Settings]) -> Settings:
-    return read_signing_secrets(read())
+def _with_own_files(read: Callable[[], Settings]) -> Settings:
+    """The settings with the secrets that they name, and the files of the relay made if they ask for one."""
+    return supervised.prepare(read_signing_secrets(read()), time.time)
 
 
 def compose_worker(settings: Settings, reactor: IDaemonReactor, sockets: Mapping[str, int]) -> Daemon:
@@ -265,6 +268,8 @@ def _compose_node(
     pages = site.root(accounts, signaling.web_resource(), room.web_resource(), _STATIC, reactor)
     readiness = _readiness(settings, cluster, lambda: threads.run(database.ping), reactor)
     lag = Lag(reactor)
+    read_again: dict[str, Callable[[], bool]] = {}
+    relays = [] if sockets is not None else [_relay(settings, reactor, read_again)]
     sites = [
         CappedSite(accounts, reactor, settings.http, budget, settings.limits),
         site.Site(pages, reactor, settings.site.hsts, settings.http, budget, settings.limits),
@@ -289,6 +294,7 @@ def _compose_node(
         cluster.round_trips,
         lag,
         identities.revocations,
+        lambda: [family for relay in relays for family in relay.families()],
     )
     administered = Administered(rooms, signaling, people.logins, people.links, cluster.nodes)
     observed = Observed(readiness.report, lambda: succeed(list(counted.families())), administered.execute, stop_as_told)
@@ -303,10 +309,11 @@ def _compose_node(
             *(login_limits.changed, pairing_limits.changed, guest_limits.changed),
             *(each.changed for each in sites),
             turn.changed,
+            *(relay.changed for relay in relays),
         ],
     )
-    read_again = renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
-    watches = [] if sockets is not None else [_watch(settings, reactor, basis.tls, read_again)]
+    read_again |= renewals(live, basis.tls, tokens, basis.turn_secret, basis.admin_key, read)
+    watches = [_watch(settings, reactor, basis.tls, read_again, relay) for relay in relays]
     return Daemon(
         listeners,
         [signaling, room],
@@ -315,7 +322,7 @@ def _compose_node(
         database,
         threads,
         people.change_feed,
-        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, lag],
+        [people.historian, owners.roster, people.sleepers, *deliveries, *watches, *relays, lag],
         [owners.preferences, owners.accounts, owners.waker, *people.senders],
         readiness,
         observed,
@@ -335,18 +342,19 @@ def _compose_parent(
     settings: Settings, reactor: IDaemonReactor, basis: _Basis, count: int, read: Callable[[], Settings]
 ) -> Supervisor:
     """Make the parent of workers, which opens the listeners for them and serves the operator's alone."""
-    workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped)])
+    read_again: dict[str, Callable[[], bool]] = {}
+    relay = _relay(settings, reactor, read_again)
+    workers = Workers(count, settings, reactor, lambda: [of_log(log_queue.dropped), *relay.families()])
     factories: dict[str, IProtocolFactory] = dict.fromkeys(SERVED, _Held())
     factories[ADMIN] = _admin_site(workers.observed, basis, settings, reactor)
     listeners = open_all(reactor, settings.listeners, factories, basis.tls)
-    own = renewals(LiveSettings(settings), basis.tls, basis.identities.tokens, basis.turn_secret, basis.admin_key, read)
-    read_again: dict[str, Callable[[], bool]] = {
-        name: partial(workers.renew, name, renew) for name, renew in own.items()
-    }
-    watch = _watch(settings, reactor, basis.tls, read_again)
+    live = LiveSettings(settings, [relay.changed])
+    own = renewals(live, basis.tls, basis.identities.tokens, basis.turn_secret, basis.admin_key, read)
+    read_again |= {name: partial(workers.renew, name, renew) for name, renew in own.items()}
+    watch = _watch(settings, reactor, basis.tls, read_again, relay)
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
-    return Supervisor(workers, listeners, [watch], manager, settings, greeted, read_again, reactor)
+    return Supervisor(workers, listeners, [watch, relay], manager, settings, greeted, read_again, reactor)
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:
@@ -354,15 +362,35 @@ def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IR
     return admin.AdminSite(root, clock, settings.http, settings.admin.hosts)
 
 
+def _relay(settings: Settings, reactor: IDaemonReactor, read_again: Mapping[str, Callable[[], bool]]) -> Relay:
+    """Make the relay. The secret is read again, by the workers as well, whenever there is another one."""
+
+    def secret_changed() -> bool:
+        return read_again["turn"]()
+
+    return Relay(settings, certificate_files(settings), secret_changed, reactor, time.time)
+
+
 def _watch(
-    settings: Settings, clock: IReactorTime, tls: ServerTls, read_again: dict[str, Callable[[], bool]]
+    settings: Settings,
+    clock: IReactorTime,
+    tls: ServerTls,
+    read_again: dict[str, Callable[[], bool]],
+    relay: Relay,
 ) -> CertificateWatch:
-    """Look after the certificate, which from now on is read again by whoever does."""
+    """Look after the certificate, which from now on is read again by whoever does, and then by the relay."""
     own = not settings.tls.certificate
-    watched = self_signed_files(settings.state_dir) if own else (settings.tls.certificate, settings.tls.private_key)
-    watch = CertificateWatch(watched, own, tls, read_again["certificate"], clock, lambda: datetime.now(UTC))
+    renew = partial(_renew_with_relay, read_again["certificate"], relay)
+    watch = CertificateWatch(certificate_files(settings), own, tls, renew, clock, lambda: datetime.now(UTC))
     read_again["certificate"] = watch.renew
     return watch
+
+
+def _renew_with_relay(renew: Callable[[], bool], relay: Relay) -> bool:
+    good = renew()
+    if good:
+        relay.certificate_renewed()
+    return good
 
 
 class _Held(Factory):

@@ -76,6 +76,8 @@ class Counted(Struct, frozen=True):
     """With Redis, if there is one."""
     lag: Lag
     revocations: Revocations
+    relay: Callable[[], Sequence[Family]]
+    """The metrics of the relay that this process runs."""
     build: Family = field(default_factory=lambda: of_build(version("callnet")))
 
     def families(self) -> Iterator[Family]:
@@ -171,5 +173,6 @@ class Counted(Struct, frozen=True):
         yield of_times("callnet_database_seconds", "Time until the database answered.", self.threads.took)
         if self.round_trips is not None:
             yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
+        yield from self.relay()
         yield of_log(log_queue.dropped)
         yield of_certificate(self.tls.expires)

@@ -54,6 +54,13 @@ def certificate(settings: Settings) -> certificates.Pair:
     return certificates.self_signed(settings.state_dir, datetime.now(UTC))
 
 
+def certificate_files(settings: Settings) -> tuple[str, str]:
+    """The paths of the certificate and of its key."""
+    if settings.tls.certificate:
+        return settings.tls.certificate, settings.tls.private_key
+    return certificates.self_signed_files(settings.state_dir)
+
+
 def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> bool:
     """Read the settings again, and let hold what may be changed now. If anything is wrong, all stay as they were."""
     try:

@@ -5,12 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 
 from callnet.cli.common import CommandError, settings_of
 from callnet.ops.admin_client import Numbers, Running, places
+from callnet.ops.metrics import RELAY
 from callnet.ops.readiness import Report
+
+_RELAY: Final = {
+    "up": "running",
+    "starting": "starting",
+    "no_program": "down: program not found; see turn.supervised.program",
+    "port_in_use": "down: another program uses its port",
+    "cannot_listen": "down: no permission to use its port, or no such address",
+    "ended": "down: it ended, and will be started again",
+}
 
 
 def running_of(context: click.Context, place: str | None) -> Running:
@@ -48,6 +59,9 @@ def lines(report: Report, numbers: Numbers) -> Iterator[str]:
     yield f"  {'version':<13} {', '.join(versions)}"
     for number, worker in sorted(report.workers.items(), key=lambda each: int(each[0])):
         yield f"  {'worker ' + number:<13} {'ready' if worker.ready else worker.wrong}"
+    for (name, state), is_so in numbers.items():
+        if name == RELAY and is_so:
+            yield f"  {'relay':<13} {_RELAY.get(state, state)}"
     for label in ("device", "page"):
         yield f"  {label + 's':<13} {numbers.get(('callnet_sockets', label), 0):.0f}"
     for what in ("placed", "answered"):

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from callnet.config import endpoints, toml
+from callnet.config import endpoints, relay, toml
 from callnet.config.schema import (
     PONG_TIME,
     WEBHOOK_SECRET_MIN,
@@ -41,8 +41,9 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     :raises StartError: the file cannot be read, or a setting is wrong.
     """
     path = path or environ.get("CALLNET_CONFIG") or None
-    settings = _complete(Settings() if path is None else toml.decode(_read(path), Settings, path), environ)
+    found = Settings() if path is None else toml.decode(_read(path), Settings, path)
     try:
+        settings = _complete(found, environ)
         if settings.one_port:
             settings = _on_one_port(settings)
         _check(settings)
@@ -64,7 +65,8 @@ def _on_one_port(settings: Settings) -> Settings:
     given, default = settings.listeners, ListenerSettings()
     if given.site != default.site:
         raise StartError("one_port and listeners.site are both set; remove one")
-    site = SiteListener(f"tcp6:{settings.one_port}")
+    turn = relay.proxy_place(settings.turn.supervised) if settings.turn.relay == "supervised" else ""
+    site = SiteListener(f"tcp6:{settings.one_port}", turn=turn)
     return replace(
         settings,
         listeners=replace(
@@ -222,7 +224,9 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key")),
         ),
         admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
-        turn=replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
+        turn=relay.complete(turn, state_dir, settings.one_port)
+        if turn.relay == "supervised"
+        else replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(
             tls,
             certificate=tls.certificate and os.path.abspath(tls.certificate),

@@ -258,6 +258,29 @@ class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The key by which they know callnet; made on first start if it is missing."""
 
 
+class SupervisedSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The relay that callnet runs: coturn."""
+
+    program: Annotated[str, Meta(min_length=1, description="a name or a path of a program")] = "turnserver"
+    host: str = ""
+    """The name or address that clients are told."""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 3478
+    """For UDP and TCP."""
+    tls_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """For TLS, with callnet's certificate; 0: none."""
+    proxy_port: Annotated[int, Meta(ge=1, le=65535)] = 5348
+    """With ``one_port``: the port of loopback on which it takes connections, and on no other."""
+    listening_addresses: tuple[str, ...] = ()
+    """Empty: all of the machine."""
+    external_addresses: tuple[str, ...] = ()
+    """Behind a NAT: the public address, or ``PUBLIC/OWN``, of each family."""
+    relay_ports: Annotated[
+        str, Meta(pattern=r"\A[0-9]{4,5}-[0-9]{4,5}\Z", description='two ports such as "49152-65535"')
+    ] = "49152-65535"
+    allowed_peers: tuple[str, ...] = ()
+    """Networks that are relayed to although they are not public."""
+
+
 class TurnSettings(Struct, forbid_unknown_fields=True):
     """The servers by which clients behind NATs reach each other (docs/turn.md)."""
 
@@ -272,6 +295,9 @@ class TurnSettings(Struct, forbid_unknown_fields=True):
     """Seconds for which credentials are good, at the most."""
     adhoc: bool = False
     """Give credentials to pages in rooms made up by hand: anyone can make one up."""
+    relay: Literal["none", "supervised"] = "none"
+    """``supervised``: callnet runs the TURN server, and sets the first four fields."""
+    supervised: SupervisedSettings = SupervisedSettings()
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):

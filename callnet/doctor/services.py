@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
@@ -14,6 +15,7 @@ from callnet.frames.ice import turn_server
 from callnet.ops.ice import read_turn_secret
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
+from callnet.relay.obstacles import Obstacle, find_program
 from callnet.storage.database import Database
 
 _T = TypeVar("_T")
@@ -86,6 +88,15 @@ def _turn(settings: TurnSettings) -> Iterator[Finding]:
     if not settings.urls:
         yield doubt("turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md")
         return
+    if settings.relay == "supervised":
+        try:
+            find_program(settings.supervised)
+        except Obstacle as obstacle:
+            yield bad("relay", str(obstacle), "on Debian: apt-get install coturn")
+            return
+        if not os.path.exists(settings.secret_file):
+            yield good("relay", "coturn is installed; callnet starts it")
+            return
     try:
         secret = read_turn_secret(settings)
     except StartError as error:
@@ -96,9 +107,15 @@ def _turn(settings: TurnSettings) -> Iterator[Finding]:
         try:
             code = stun.allocate(uri, server.username, server.credential)
         except OSError as error:
-            yield bad("turn", f"{uri}: {error.strerror or error}", "start it, or correct turn.urls; check firewalls")
+            yield bad("turn", f"{uri}: {error.strerror or error}", _advice(settings))
         else:
             yield _answered(uri, code)
+
+
+def _advice(settings: TurnSettings) -> str:
+    if settings.relay == "supervised":
+        return "start callnet, which runs it; see callnet status; check turn.supervised.host, firewalls and NAT"
+    return "start it, or correct turn.urls; check firewalls"
 
 
 def _answered(uri: str, code: int) -> Finding:

@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import socket
 import ssl
 import struct
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from callnet.frames.ice import IceUri, parse_uri
+from callnet.frames.stun import BINDING, HEADER_SIZE, Attributes, attributes_of, is_answer, message
 
-Attributes: TypeAlias = Sequence[tuple[int, bytes]]
-
-BINDING: Final = 0x001
 ALLOCATE: Final = 0x003
 REFRESH: Final = 0x004
-COOKIE: Final = 0x2112A442
 LIFETIME: Final = 0x000D
 UNAUTHORIZED: Final = 401
 TRIES: Final = (0.5, 1.0, 2.0)
 """Seconds that each try over UDP waits for an answer; over TCP and TLS all of them are waited for once."""
 
 _USERNAME: Final = 0x0006
-_INTEGRITY: Final = 0x0008
 _ERROR_CODE: Final = 0x0009
 _REALM: Final = 0x0014
 _NONCE: Final = 0x0015
 _TRANSPORT: Final = 0x0019
 _MAPPED: Final = 0x0020
-_FINGERPRINT: Final = 0x8028
-_IS_ANSWER: Final = 0x0100
 _STALE_NONCE: Final = 438
 _UDP: Final = 17
-_HEADER_SIZE: Final = 20
 _LARGEST: Final = 2048
 
 
@@ -78,7 +69,7 @@ class Datagrams:
                 self._socket.send(message)
                 while True:
                     answer = self._socket.recv(_LARGEST)
-                    if answer[8:_HEADER_SIZE] == message[8:_HEADER_SIZE]:
+                    if answer[8:HEADER_SIZE] == message[8:HEADER_SIZE]:
                         return answer
             except (TimeoutError, ConnectionRefusedError):
                 continue
@@ -100,7 +91,7 @@ class Stream:
     def exchange(self, message: bytes) -> bytes:
         """Send it, and read the next message."""
         self._socket.sendall(message)
-        header = self._read(_HEADER_SIZE)
+        header = self._read(HEADER_SIZE)
         return header + self._read(min(int(struct.unpack_from("!H", header, 2)[0]), _LARGEST))
 
     def _read(self, size: int) -> bytes:
@@ -162,11 +153,11 @@ class StunClient:
         return hashlib.md5(b":".join([self._username.encode(), self._realm, self._password.encode()])).digest()  # noqa: S324
 
     def _ask(self, method: int, attributes: Attributes, key: bytes) -> Attributes:
-        answer = self._wire.exchange(_message(method, self.transaction, attributes, key))
+        answer = self._wire.exchange(message(method, self.transaction, attributes, key))
         try:
-            if not struct.unpack_from("!H", answer)[0] & _IS_ANSWER or answer[8:_HEADER_SIZE] != self.transaction:
+            if not is_answer(answer, self.transaction):
                 raise ConnectionAbortedError("not a STUN server")
-            return list(_attributes_of(answer))
+            return list(attributes_of(answer))
         except struct.error:
             raise ConnectionAbortedError("not a STUN server") from None
         finally:
@@ -199,32 +190,6 @@ def _wire(uri: IceUri) -> Wire:
     if uri.transport == "udp" and uri.secure:
         raise OSError("DTLS cannot be checked")
     return Datagrams(uri.host, uri.port) if uri.transport == "udp" else Stream(uri.host, uri.port, uri.secure)
-
-
-def _message(method: int, transaction: bytes, attributes: Attributes, key: bytes) -> bytes:
-    body = b"".join(_attribute(*each) for each in attributes)
-    if key:
-        body += _attribute(
-            _INTEGRITY, hmac.digest(key, _header(method, transaction, len(body) + 24) + body, hashlib.sha1)
-        )
-    checked = _header(method, transaction, len(body) + 8) + body
-    return checked + _attribute(_FINGERPRINT, struct.pack("!I", zlib.crc32(checked) ^ 0x5354554E))
-
-
-def _header(method: int, transaction: bytes, length: int) -> bytes:
-    return struct.pack("!HHI", method, length, COOKIE) + transaction
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
-
-
-def _attributes_of(message: bytes) -> Iterator[tuple[int, bytes]]:
-    at = _HEADER_SIZE
-    while at < len(message):
-        kind, length = struct.unpack_from("!HH", message, at)
-        yield kind, message[at + 4 : at + 4 + length]
-        at += 4 + length + -length % 4
 
 
 def _code_of(answer: dict[int, bytes]) -> int:

@@ -172,6 +172,19 @@ def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) ->
     )
 
 
+RELAY: Final = "callnet_relay"
+"""The name of the first of :func:`of_relay`."""
+
+
+def of_relay(states: Sequence[str], state: str, restarts: int) -> Sequence[Family]:
+    """The state of the relay that callnet runs, one of these, and its restarts."""
+    samples = [Sample(each, each == state) for each in states]
+    return (
+        Family(RELAY, "1 for the state of the supervised relay, otherwise 0.", samples, "state", "gauge"),
+        Family("callnet_relay_restarts", "Attempts to start the relay again.", [Sample("", restarts)]),
+    )
+
+
 def of_times(name: str, help_: str, took: Histogram) -> Family:
     """A histogram of durations in seconds."""
     samples = [Sample(repr(bound), number) for bound, number in took.buckets()]

@@ -331,8 +331,8 @@ class Supervisor(Service):
     async def _stop(self) -> None:
         self._ignore_hangups()
         self._manager.stopping(self._settings.drain_deadline)
-        await gatherResults([chore.stop() for chore in self._chores])
         await gatherResults([let_go(self._served), self._workers.stop()])
+        await gatherResults([chore.stop() for chore in self._chores])
         await close_all(self._own)
         self._manager.end()
 

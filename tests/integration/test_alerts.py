@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from callnet.ops.metrics import as_text, of_events, of_times
+from callnet.ops.metrics import as_text, of_events, of_relay, of_times
 from callnet.util.histogram import Histogram
 from harness import ROOT
 from tests.unit.test_tap_admin import AdminCase
@@ -31,8 +31,12 @@ class AlertTests(AdminCase):
         return (done.stdout + done.stderr).decode()
 
     def counted(self) -> bytes:
-        """The metrics of a daemon with Redis and a webhook."""
-        more = [of_events(0, 0), of_times("callnet_redis_seconds", "Time until Redis answered.", Histogram())]
+        """The metrics of a daemon with Redis, a webhook and a relay."""
+        more = [
+            of_events(0, 0),
+            of_times("callnet_redis_seconds", "Time until Redis answered.", Histogram()),
+            *of_relay(["up", "starting"], "up", 0),
+        ]
         return self.get("/metrics").body + as_text(more)
 
     def test_metrics(self) -> None:

@@ -6,7 +6,8 @@ import struct
 from ipaddress import ip_address
 from typing import Final
 
-from callnet.doctor.stun import COOKIE, LIFETIME, REFRESH, Datagrams, StunClient
+from callnet.doctor.stun import LIFETIME, REFRESH, Datagrams, StunClient
+from callnet.frames.stun import COOKIE
 
 PERMIT: Final = 0x008
 

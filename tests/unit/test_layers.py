@@ -18,7 +18,7 @@ LAYERS: Final = (
     {"model", "errors", "util"},
     {"frames", "config"},
     {"calls"},
-    {"accounts", "ops", "storage", "push", "store", "redis"},
+    {"accounts", "ops", "storage", "push", "store", "redis", "relay"},
     {"ws", "web", "supervision"},
     {"schemas", "doctor", "backups", "migration", "app", "cli", "tap", "worker"},
 )
@@ -32,6 +32,7 @@ WITHIN: Final = {
     "push": {"accounts", "ops", "storage"},
     "store": {"ops"},
     "redis": {"ops", "store"},
+    "relay": {"ops"},
     "web": {"ws"},
     "cli": {"schemas", "doctor", "backups", "migration"},
     "tap": {"app"},

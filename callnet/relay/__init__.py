@@ -1,0 +1,1 @@
+"""The TURN server that callnet runs itself: coturn as a child process."""

@@ -1,0 +1,145 @@
+"""The configuration of coturn. A test compares its rules with those of ``etc/turnserver.conf``, which explains them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from callnet.config import relay
+from callnet.config.schema import Settings, SupervisedSettings
+from callnet.ops.addresses import host_addresses
+
+REALM: Final = "callnet"
+"""Part of every password, and the realm of the secrets in the database."""
+LOOPBACK: Final = "127.0.0.1"
+"""Where coturn takes connections that callnet hands over."""
+DATABASE: Final = "turndb"
+"""The name of the database with the secrets that coturn accepts."""
+
+RULES: Final = (
+    "use-auth-secret",
+    "stale-nonce=600",
+    "fingerprint",
+    "user-quota=48",
+    "total-quota=8000",
+    "max-bps=2000000",
+    "denied-peer-ip=0.0.0.0-0.255.255.255",
+    "denied-peer-ip=10.0.0.0-10.255.255.255",
+    "denied-peer-ip=100.64.0.0-100.127.255.255",
+    "denied-peer-ip=127.0.0.0-127.255.255.255",
+    "denied-peer-ip=169.254.0.0-169.254.255.255",
+    "denied-peer-ip=172.16.0.0-172.31.255.255",
+    "denied-peer-ip=192.0.0.0-192.0.0.255",
+    "denied-peer-ip=192.0.2.0-192.0.2.255",
+    "denied-peer-ip=192.88.99.0-192.88.99.255",
+    "denied-peer-ip=192.168.0.0-192.168.255.255",
+    "denied-peer-ip=198.18.0.0-198.19.255.255",
+    "denied-peer-ip=198.51.100.0-198.51.100.255",
+    "denied-peer-ip=203.0.113.0-203.0.113.255",
+    "denied-peer-ip=224.0.0.0-239.255.255.255",
+    "denied-peer-ip=240.0.0.0-255.255.255.255",
+    "denied-peer-ip=::1-::ffff:ffff:ffff:ffff",
+    "denied-peer-ip=64:ff9b::-64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=100::-100::ffff:ffff:ffff:ffff",
+    "denied-peer-ip=2001::-2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=2002::-2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=3fff::-3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=5f00::-5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=fec0::-feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "denied-peer-ip=ff00::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "no-multicast-peers",
+    "no-tcp-relay",
+    "no-tlsv1",
+    "no-tlsv1_1",
+    "no-dtls",
+    "no-cli",
+    "no-software-attribute",
+    "no-rfc5780",
+    "no-stun-backward-compatibility",
+    "response-origin-only-with-rfc5780",
+    "syslog",
+)
+"""The lines that no setting changes."""
+
+
+def configuration(settings: Settings, certificate: tuple[str, str]) -> str:
+    """The text of the file.
+
+    :param certificate: the paths of the certificate and of its key.
+    """
+    return "".join(f"{line}\n" for line in (*_own_lines(settings, certificate), *RULES))
+
+
+def _own_lines(settings: Settings, certificate: tuple[str, str]) -> Iterator[str]:
+    of = settings.turn.supervised
+    yield f"listening-port={of.port}"
+    if of.tls_port:
+        yield f"tls-listening-port={of.tls_port}"
+        yield f"cert={certificate[0]}"
+        yield f"pkey={certificate[1]}"
+    else:
+        yield "no-tls"
+    if settings.one_port:
+        # This port is on each address that is listened on, and whoever connects to it can claim any address of its own.
+        yield f"tcp-proxy-port={of.proxy_port}"
+        yield f"listening-ip={LOOPBACK}"
+        for address in _addresses(of):
+            if address != LOOPBACK:
+                yield f"aux-server={f'[{address}]' if ':' in address else address}:{of.port}"
+            yield f"relay-ip={address}"
+    else:
+        for address in of.listening_addresses:
+            yield f"listening-ip={address}"
+            yield f"relay-ip={address}"
+    low, high = of.relay_ports.split("-")
+    yield f"min-port={low}"
+    yield f"max-port={high}"
+    yield f"realm={REALM}"
+    directory = relay.directory(settings.state_dir)
+    yield f"userdb={os.path.join(directory, DATABASE)}"
+    yield f"pidfile={os.path.join(directory, 'pid')}"
+    for public, own in _mappings(of):
+        yield f"external-ip={public}/{own}"
+        # Two clients of this relay are each other's peers at its public address, which coturn takes for this one.
+        yield f"allowed-peer-ip={own}"
+    networks = [ip_network(network) for network in of.allowed_peers]
+    if any(network.is_loopback for network in networks):
+        yield "allow-loopback-peers"
+    for network in networks:
+        yield f"allowed-peer-ip={network[0]}" + ("" if network.num_addresses == 1 else f"-{network[-1]}")
+
+
+def _addresses(settings: SupervisedSettings) -> Sequence[str]:
+    """The addresses that clients reach by UDP."""
+    found = [str(address) for address in host_addresses() if not address.is_loopback]
+    return settings.listening_addresses or found
+
+
+def _mappings(settings: SupervisedSettings) -> Iterator[tuple[str, str]]:
+    """The public addresses, each with the machine's own."""
+    for address in settings.external_addresses:
+        public, _, given = address.partition("/")
+        own = given or _own_address(public, settings)
+        if own not in ("", public):
+            yield public, own
+
+
+def _own_address(public: str, settings: SupervisedSettings) -> str:
+    """The address from which this machine reaches others of the same family; empty: it reaches none."""
+    version = ip_address(public).version
+    for address in settings.listening_addresses:
+        if ip_address(address).version == version:
+            return address
+    with closing(socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)) as way:
+        try:
+            way.connect((public, settings.port))  # sends nothing
+        except OSError:
+            return ""
+        return str(way.getsockname()[0])
