@@ -66,7 +66,8 @@ def _on_one_port(settings: Settings) -> Settings:
     given, default = settings.listeners, ListenerSettings()
     if given.site != default.site:
         raise StartError("one_port and listeners.site are both set; remove one")
-    site = SiteListener(f"tcp6:{settings.one_port}")
+    turn = relay.proxy_place(settings.turn.supervised) if settings.turn.relay == "supervised" else ""
+    site = SiteListener(f"tcp6:{settings.one_port}", turn=turn)
     return replace(
         settings,
         listeners=replace(
@@ -237,7 +238,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key")),
         ),
         admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
-        turn=relay.complete(turn, state_dir)
+        turn=relay.complete(turn, state_dir, settings.one_port)
         if turn.relay == "supervised"
         else replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(

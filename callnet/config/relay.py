@@ -29,9 +29,15 @@ def secret_file(state_dir: str) -> str:
     return os.path.join(directory(state_dir), "secret")
 
 
-def complete(turn: TurnSettings, state_dir: str) -> TurnSettings:
+def proxy_place(settings: SupervisedSettings) -> str:
+    """Where connections are handed over, as ``turn`` of a listener of the site."""
+    return f"tcp:127.0.0.1:{settings.proxy_port}"
+
+
+def complete(turn: TurnSettings, state_dir: str, one_port: int) -> TurnSettings:
     """The settings with those that callnet makes itself.
 
+    :param one_port: the port on which it is handed the connections of its clients by TLS; 0: it is not.
     :raises StartError: a setting is wrong.
     """
     if turn.urls or turn.stun or turn.secret or turn.secret_file:
@@ -39,35 +45,25 @@ def complete(turn: TurnSettings, state_dir: str) -> TurnSettings:
             'turn.relay = "supervised" makes turn.urls, turn.stun and the secret itself; remove them from the settings'
         )
     _check(turn.supervised)
+    if one_port and turn.supervised.tls_port:
+        raise StartError(f"{_SECTION}.tls_port and one_port are both set; remove one")
     return replace(
-        turn, urls=urls(turn.supervised), stun=(_uri("stun", turn.supervised),), secret_file=secret_file(state_dir)
+        turn,
+        urls=urls(turn.supervised, one_port),
+        stun=(_uri("stun", turn.supervised),),
+        secret_file=secret_file(state_dir),
     )
 
 
-def urls(settings: SupervisedSettings) -> tuple[str, ...]:
+def urls(settings: SupervisedSettings, one_port: int) -> tuple[str, ...]:
     """The URIs of the relay."""
-    plain = _uri("turn", settings)
-    found = [f"{plain}?transport=udp", f"{plain}?transport=tcp"]
-    if settings.tls_port:
-        found.append(f"turns:{_bracketed(settings.host)}:{settings.tls_port}?transport=tcp")
+    plain, tls_port = _uri("turn", settings), one_port or settings.tls_port
+    found = [f"{plain}?transport=udp"]
+    if not one_port:
+        found.append(f"{plain}?transport=tcp")
+    if tls_port:
+        found.append(f"turns:{_bracketed(settings.host)}:{tls_port}?transport=tcp")
     return tuple(found)
-
-
-def handover(settings: SupervisedSettings, reached: str) -> tuple[str, int]:
-    """The address and port at which coturn takes over a client's TURN over TCP from callnet.
-
-    coturn relays from the address at which it was reached, so this is not loopback. It must not have a
-    ``tcp-proxy-port``, which would replace its other ports for TCP and TLS and listen on all addresses.
-
-    :param reached: the address of this machine at which the client arrived.
-    """
-    address = ip_address(reached)
-    if address.version == 6 and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    here = settings.listening_addresses
-    if not here or str(address) in here:
-        return str(address), settings.port
-    return next((each for each in here if ip_address(each).version == address.version), here[0]), settings.port
 
 
 def _uri(scheme: str, settings: SupervisedSettings) -> str:

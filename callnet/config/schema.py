@@ -281,6 +281,8 @@ class SupervisedSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """For UDP and TCP."""
     tls_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """For TLS, with callnet's certificate; 0: none."""
+    proxy_port: Annotated[int, Meta(ge=1, le=65535)] = 5348
+    """With ``one_port``: the port of loopback on which it takes connections, and on no other."""
     listening_addresses: tuple[str, ...] = ()
     """Empty: all of the machine."""
     external_addresses: tuple[str, ...] = ()

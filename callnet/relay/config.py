@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from ipaddress import ip_address, ip_network
 from typing import Final
 
 from callnet.config import relay
 from callnet.config.schema import Settings, SupervisedSettings
+from callnet.ops.addresses import host_addresses
 
 REALM: Final = "callnet"
 """Part of every password, and the realm of the secrets in the database."""
+LOOPBACK: Final = "127.0.0.1"
+"""Where coturn takes connections that callnet hands over."""
 DATABASE: Final = "turndb"
 """The name of the database with the secrets that coturn accepts."""
 
@@ -83,9 +86,18 @@ def _own_lines(settings: Settings, certificate: tuple[str, str]) -> Iterator[str
         yield f"pkey={certificate[1]}"
     else:
         yield "no-tls"
-    for address in of.listening_addresses:
-        yield f"listening-ip={address}"
-        yield f"relay-ip={address}"
+    if settings.one_port:
+        # This port is on each address that is listened on, and whoever connects to it can claim any address of its own.
+        yield f"tcp-proxy-port={of.proxy_port}"
+        yield f"listening-ip={LOOPBACK}"
+        for address in _addresses(of):
+            if address != LOOPBACK:
+                yield f"aux-server={f'[{address}]' if ':' in address else address}:{of.port}"
+            yield f"relay-ip={address}"
+    else:
+        for address in of.listening_addresses:
+            yield f"listening-ip={address}"
+            yield f"relay-ip={address}"
     low, high = of.relay_ports.split("-")
     yield f"min-port={low}"
     yield f"max-port={high}"
@@ -102,6 +114,12 @@ def _own_lines(settings: Settings, certificate: tuple[str, str]) -> Iterator[str
         yield "allow-loopback-peers"
     for network in networks:
         yield f"allowed-peer-ip={network[0]}" + ("" if network.num_addresses == 1 else f"-{network[-1]}")
+
+
+def _addresses(settings: SupervisedSettings) -> Sequence[str]:
+    """The addresses that clients reach by UDP."""
+    found = [str(address) for address in host_addresses() if not address.is_loopback]
+    return settings.listening_addresses or found
 
 
 def _mappings(settings: SupervisedSettings) -> Iterator[tuple[str, str]]:

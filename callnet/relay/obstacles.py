@@ -24,19 +24,22 @@ class Obstacle(Exception):
         self.cause: Final = cause
 
 
-def find_obstacle(settings: SupervisedSettings) -> None:
+def find_obstacle(settings: SupervisedSettings, is_proxied: bool) -> None:
     """Look whether the program is there and its ports are free.
 
     coturn does not notice another one of this user on its ports: they share them, and each gets some of the clients.
 
+    :param is_proxied: connections are handed over to it, and it takes no others.
     :raises Obstacle: it is not so.
     """
     find_program(settings)
     with ExitStack() as trials:
         for address in settings.listening_addresses or _ANY:
             _try_to_bind(trials, address, settings.port, socket.SOCK_DGRAM)
-            for port in filter(None, (settings.port, settings.tls_port)):
+            for port in () if is_proxied else filter(None, (settings.port, settings.tls_port)):
                 _try_to_bind(trials, address, port, socket.SOCK_STREAM)
+        if is_proxied:
+            _try_to_bind(trials, "127.0.0.1", settings.proxy_port, socket.SOCK_STREAM)
 
 
 def find_program(settings: SupervisedSettings) -> None:

@@ -162,7 +162,7 @@ class Relay:
         of = self._settings.turn.supervised
         path = os.path.join(relay.directory(self._settings.state_dir), _CONFIGURATION)
         try:
-            find_obstacle(of)
+            find_obstacle(of, self._settings.one_port > 0)
             self._text = self._configured()
             files.overwrite(path, self._text.encode(), files.PRIVATE)
             process = Coturn(self._ended)

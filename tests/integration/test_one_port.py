@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import struct
@@ -16,16 +17,19 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from callnet.doctor.stun import Stream, StunClient
+from callnet.doctor.stun import Datagrams, Stream, StunClient
 from callnet.frames.ice import turn_server
+from callnet.ops.addresses import lan_name
 from callnet_client import certificate_trust
 from harness.coturn import Coturn
+from harness.ports import free_ports
 from tests.integration.test_workers import settings_of_workers
 from tests.support.daemon import Daemon
-from tests.support.devices import member, site_of
+from tests.support.devices import log_in, member, site_of
 from tests.support.turn_case import SECRET
 
 PHONE: Final = "13651884967"
+ADMIN: Final = '[listeners]\nadmin = [{ endpoint = "tcp:0:interface=127.0.0.1" }]\n'
 COOKIE: Final = 0x2112A442
 HOSTS: Final = ("127.0.0.1", "::1")
 
@@ -60,8 +64,8 @@ class OnePortTests(TestCase):
             account = []
             signaling = []
             site = [{{ endpoint = "tcp6:0", turn = "tcp:127.0.0.1:{self.coturn.proxy_port}" }}]
-            admin = [{{ endpoint = "tcp:0:interface=127.0.0.1" }}]
         """
+        listeners += ADMIN.replace("[listeners]", "")
         settings = f"accounts.open_enrolment_on_network = true\n{settings}"
         self.daemon = Daemon(self.mktemp(), settings, listeners=listeners)
         self.addCleanup(self.daemon.stop)
@@ -130,3 +134,55 @@ class OnePortTests(TestCase):
         self.assertEqual(await deferToThread(self.allocate, HOSTS[0], ()), (None, True, 0))
         for line in ("cannot reach the TURN server: Connection was refused", "TURN server is reached again"):
             self.assertEqual(self.daemon.log.count(line), 1)
+
+
+class SupervisedTests(TestCase):
+    """One setting for all: the daemon runs the relay itself."""
+
+    async def relays(self, addresses: Sequence[str], host: str) -> None:
+        """A device gets credentials, with which the relay allocates over UDP and on the port of the site. Nobody else
+        can connect to it.
+        """
+        port, udp_port, proxy_port = free_ports(3)
+        settings = f"""
+            one_port = {port}
+            accounts.open_enrolment_on_network = true
+            turn.relay = "supervised"
+            [turn.supervised]
+            host = "{host}"
+            port = {udp_port}
+            proxy_port = {proxy_port}
+            listening_addresses = {json.dumps(addresses)}
+        """
+        daemon = Daemon(self.mktemp(), settings, listeners=ADMIN)
+        self.addCleanup(daemon.stop)
+        await daemon.start()
+        await daemon.said("relay started")
+        service = site_of(daemon, trust=certificate_trust(daemon.certificate.read_bytes()))
+        token = await log_in(service, PHONE, "tv")
+        _, server = (await service.post("/ice", {"token": token}))["ice_servers"]
+        self.assertEqual(
+            server["urls"], [f"turn:{host}:{udp_port}?transport=udp", f"turns:{host}:{port}?transport=tcp"]
+        )
+
+        def allocate() -> list[int]:
+            ways = Datagrams(host, udp_port), TlsStream(host, port, daemon.certificate, ())
+            clients = [StunClient(way, server["username"], server["credential"]) for way in ways]
+            try:
+                return [client.allocate() for client in clients]
+            finally:
+                for client in clients:
+                    client.close()
+
+        self.assertEqual(await deferToThread(allocate), [0, 0])
+        for port in (udp_port, proxy_port):
+            if (host, port) != ("127.0.0.1", proxy_port):
+                self.assertRaises(ConnectionRefusedError, socket.create_connection, (host, port))
+
+    async def test_loopback(self) -> None:
+        """It may be on an address of loopback."""
+        await self.relays(["127.0.0.1"], "127.0.0.1")
+
+    async def test_all_addresses(self) -> None:
+        """Without addresses in the settings it is on all of the machine."""
+        await self.relays([], lan_name())

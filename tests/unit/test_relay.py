@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.config.relay import handover
 from callnet.config.schema import Settings, SupervisedSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.ops.ice import read_turn_secret
@@ -74,15 +73,18 @@ class SettingsTests(FileTestCase):
         turn = self.load(HOST.replace("calls.example.org", "2001:db8::7")).turn
         self.assertEqual(("stun:[2001:db8::7]:3478",), turn.stun)
 
-    def test_handover(self) -> None:
-        """A client is handed over where it arrived, or else to an address of the same family."""
-        everywhere = SupervisedSettings(host="a")
-        self.assertEqual(("192.0.2.7", 3478), handover(everywhere, "192.0.2.7"))
-        self.assertEqual(("192.0.2.7", 3478), handover(everywhere, "::ffff:192.0.2.7"))
-        some = SupervisedSettings(host="a", port=3479, listening_addresses=("2001:db8::7", "192.0.2.7"))
-        self.assertEqual(("192.0.2.7", 3479), handover(some, "192.0.2.7"))
-        self.assertEqual(("192.0.2.7", 3479), handover(some, "127.0.0.1"))
-        self.assertEqual(("2001:db8::7", 3479), handover(some, "::1"))
+    def test_one_port(self) -> None:
+        """With one port its clients come over it by TLS, and are handed over."""
+        settings = self.load(f"one_port = 443\naccounts.open_enrolment_on_network = true\n{HOST}proxy_port = 5999")
+        self.assertEqual(
+            ("turn:calls.example.org:3478?transport=udp", "turns:calls.example.org:443?transport=tcp"),
+            settings.turn.urls,
+        )
+        self.assertEqual("tcp:127.0.0.1:5999", settings.listeners.site[0].turn)
+        self.assertEqual(
+            "turn.supervised.tls_port and one_port are both set; remove one",
+            self.refusal(f"one_port = 443\n{HOST}tls_port = 5349"),
+        )
 
     def test_none(self) -> None:
         """Without a relay the section does nothing."""
@@ -180,6 +182,25 @@ class ConfigurationTests(SynchronousTestCase):
         )
         self.assertLessEqual({"min-port=50000", "max-port=50100"}, set(lines))
         self.assertNotIn("no-tls", lines)
+
+    def test_one_port(self) -> None:
+        """With one port it takes connections on loopback, where they are handed over, and listens by UDP elsewhere."""
+        settings = settings_with(listening_addresses=("192.0.2.7", "2001:db8::7", "127.0.0.1"), proxy_port=5999)
+        settings.one_port = 443
+        self.assertEqual(
+            [
+                "listening-port=3478",
+                "no-tls",
+                "tcp-proxy-port=5999",
+                "listening-ip=127.0.0.1",
+                "aux-server=192.0.2.7:3478",
+                "relay-ip=192.0.2.7",
+                "aux-server=[2001:db8::7]:3478",
+                "relay-ip=2001:db8::7",
+                "relay-ip=127.0.0.1",
+            ],
+            configuration(settings, ("/c.pem", "/k.pem")).splitlines()[:9],
+        )
 
     def test_listening_addresses(self) -> None:
         """It listens on them, and relays from them."""
