@@ -186,7 +186,7 @@ def call_from_shut_houses(
             took: list[float] = []
             for number in range(count):
                 try:
-                    with stage(daemon.site_url, folder) as browsers:
+                    with stage(f"https://{places.address}", folder) as browsers:
                         call = Call(browsers, places, folder, random)
                         took.append(call.took)
                         if any("relay" not in path(visitor) for visitor in call.both):
