@@ -41,6 +41,17 @@ table inet narrow {
 """
 
 
+_SHUT: Final = """
+table inet narrow {
+    chain through {
+        type filter hook forward priority filter
+        oifname "OUTSIDE" PASSES accept
+        oifname "OUTSIDE" drop
+    }
+}
+"""
+
+
 class House:
     """A machine behind a router. Its network inside is ``10.NUMBER.0.0/24``."""
 
@@ -90,6 +101,10 @@ class House:
     def narrow(self, kilobytes: int) -> None:
         """Let only this many kilobytes a second out by UDP; the rest is lost."""
         self._filter(_NARROW.replace("RATE", str(kilobytes)))
+
+    def shut(self, passes: str) -> None:
+        """Let nothing out but what an expression of nftables allows, such as ``tcp dport 443``."""
+        self._filter(_SHUT.replace("PASSES", passes))
 
     def widen(self) -> None:
         """Let everything out again."""

@@ -10,6 +10,8 @@ takes until each sees the other's camera, and then, again and again, at a house 
 In the end, but not in a short slice, the way out of a house is made so narrow that little more than sound fits. The
 picture must make way and be said to be off, the sound must go on, and with room again the picture must come back.
 
+Then everything is on one port of TCP, and calls are made from houses out of which nothing else gets, or nothing by UDP.
+
 Everything is seen in what the pages paint. Nobody presses anything: a page that gives the call up misses the target.
 """
 
@@ -21,10 +23,12 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
+
+from playwright.sync_api import Error
 
 from acceptance.browser import see_each_other
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
@@ -50,6 +54,10 @@ NARROW_LIMIT: Final = 120.0
 """Seconds within which the picture goes, and comes back."""
 LONGEST_SILENCE: Final = 2.0
 """Seconds without any sound: at first the picture is in its way."""
+SHUT: Final = {"only TCP 443 open": "tcp dport 443", "UDP blocked": "meta l4proto tcp"}
+"""The packets that get out of a house, in the language of nftables."""
+CALLS: Final = 50
+"""From houses that are shut in each of these ways; in a short slice two."""
 LIMIT: Final = 60.0
 """Seconds that a repair may take."""
 
@@ -136,6 +144,64 @@ def disturbances(call: Call, house: House) -> dict[str, tuple[Callable[[], None]
 
 
 @contextmanager
+def serving_on_one_port(places: Street, folder: Path) -> Iterator[CountedDaemon]:
+    """Run coturn behind a daemon on the host, which has but one port."""
+    secret = secrets.token_hex(16)
+    command = places.host.command
+    with closing(
+        Coturn(secret, addresses=[places.address], peers=[OUTSIDE], within=command, is_proxied=True)
+    ) as coturn:
+        settings = f"""
+[accounts]
+open_enrolment_on_network = true
+[turn]
+urls = ["{coturn.urls[0]}", "turns:{places.address}:443?transport=tcp"]
+stun = {json.dumps(coturn.stun)}
+secret = "{secret}"
+adhoc = true
+{WITHOUT_LIMITS}
+"""
+        turn = f"tcp:{places.address}:{coturn.proxy_port}"
+        listeners = f"""
+[listeners]
+account = []
+signaling = []
+site = [{{ endpoint = "tcp:443:interface={places.address}", turn = "{turn}" }}]
+admin = [{{ endpoint = "unix:{folder}/admin" }}]
+"""
+        with CountedDaemon(folder, settings, before=command, listeners=listeners) as daemon:
+            yield daemon
+
+
+def call_from_shut_houses(
+    places: Street, folder: Path, count: int, random: Random
+) -> tuple[dict[str, object], list[str]]:
+    """Call from houses that are shut, ``count`` times in each way. Returns the results and the faults."""
+    results: dict[str, object] = {}
+    misses: list[str] = []
+    with serving_on_one_port(places, folder) as daemon:
+        for name, passes in SHUT.items():
+            for house in places.houses:
+                house.shut(passes)
+            took: list[float] = []
+            for number in range(count):
+                try:
+                    with stage(f"https://{places.address}", folder) as browsers:
+                        call = Call(browsers, places, folder, random)
+                        took.append(call.took)
+                        if any("relay" not in path(visitor) for visitor in call.both):
+                            misses.append(f"{name}, call {number + 1}: there was a way without a relay")
+                        misses += browsers.complaints()
+                except (AssertionError, Error) as error:
+                    misses.append(f"{name}, call {number + 1}: {error}")
+            results[name] = f"{len(took)} of {count} calls, {_times(took)} s until they saw each other"
+            for house in places.houses:
+                house.widen()
+        misses += [f"the daemon logged {line}" for line in daemon.complaints()]
+    return results, misses
+
+
+@contextmanager
 def serving(places: Street, folder: Path) -> Iterator[CountedDaemon]:
     """Run coturn and a daemon on the host."""
     secret = secrets.token_hex(16)
@@ -162,18 +228,11 @@ admin = [{{ endpoint = "unix:{folder}/admin" }}]
             yield daemon
 
 
-def prove(brief: bool, seed: int) -> Outcome:
-    """One call; every disturbance once, or several times."""
-    if os.getuid():
-        return Outcome({}, ["only root can make network namespaces"])
-    random = Random(seed)
+def disturb_a_call(places: Street, folder: Path, brief: bool, random: Random) -> tuple[dict[str, object], list[str]]:
+    """Disturb one call in every way, once or several times. Returns the results and the faults."""
     pauses: dict[str, list[float]] = {}
     misses: list[str] = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callnet-nat-")))
-        places = stack.enter_context(street())
-        daemon = stack.enter_context(serving(places, folder))
-        browsers = stack.enter_context(stage(daemon.site_url, folder))
+    with serving(places, folder) as daemon, stage(daemon.site_url, folder) as browsers:
         call = Call(browsers, places, folder, random)
         ways = [sorted(path(visitor)) for visitor in call.both]
         misses += ["there was a way without a relay" for way in ways if "relay" not in way]
@@ -192,9 +251,25 @@ def prove(brief: bool, seed: int) -> Outcome:
             visitor.forgive("WebSocket")  # the browser reports each try
         misses += browsers.complaints()
         misses += [f"the daemon logged {line}" for line in daemon.complaints()]
-    counts = {"until they saw each other": f"{call.took:.1f} s", "by way of": ways[0]}
-    counts |= {name: _described(seconds) for name, seconds in pauses.items()}
-    return Outcome({**counts, f"a way out of {NARROW} kB/s": squeezed}, misses)
+    results: dict[str, object] = {"until they saw each other": f"{call.took:.1f} s", "by way of": ways[0]}
+    results |= {name: _described(seconds) for name, seconds in pauses.items()}
+    return {**results, f"a way out of {NARROW} kB/s": squeezed}, misses
+
+
+def prove(brief: bool, seed: int) -> Outcome:
+    """One call that is disturbed, then calls from houses that are shut."""
+    if os.getuid():
+        return Outcome({}, ["only root can make network namespaces"])
+    random = Random(seed)
+    with tempfile.TemporaryDirectory(prefix="callnet-nat-") as name, street() as places:
+        results, misses = disturb_a_call(places, Path(name), brief, random)
+        of_shut, more = call_from_shut_houses(places, Path(name, "one-port"), 2 if brief else CALLS, random)
+    return Outcome(results | of_shut, [*misses, *more])
+
+
+def _times(seconds: Sequence[float]) -> str:
+    ordered = sorted(seconds) or [0.0]
+    return f"{ordered[0]:.1f} to {ordered[-1]:.1f}, in the middle {ordered[len(ordered) // 2]:.1f}"
 
 
 def _described(pauses: Sequence[float]) -> str:
@@ -206,6 +281,6 @@ PROOF: Final = Proof(
     "nat",
     "two browsers behind symmetric NATs connect through the relay without any parameter, and find each other again by"
     " themselves after a cable was pulled for 5 s and after the address of one side has changed; where little fits,"
-    " sound goes before the picture",
+    " sound goes before the picture; and they connect where nothing gets out but TCP 443, or nothing by UDP",
     prove,
 )
