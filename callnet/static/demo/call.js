@@ -404,7 +404,8 @@ export class Call {
 
   // Whether what was prepared is for this page of the other side.
   _isMeant(session) {
-    return this.#isPrepared ? this.#session > session === (this.#side === "callee") : session === this.#peerSession;
+    if (!this.#isPrepared) return session === this.#peerSession;
+    return this.#side === "callee" ? this.#session > session : this.#session < session;
   }
 
   _build(offers) {
@@ -431,7 +432,7 @@ export class Call {
 
   _say(data) {
     if (this.#isEarly) this.#handlers.signal({ session: this.#session, room: data });
-    else this.#room.relay(this.#peerSession, data);
+    else if (this.#peerSession !== null) this.#room.relay(this.#peerSession, data);
   }
 
   // What was prepared is connected while the camera opens.
