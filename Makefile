@@ -105,11 +105,12 @@ modules = $(subst /,.,$(basename $(wildcard $(1))))
 of_browser = $(addprefix tests.browser.test_,$(1))
 FIRST = $(call modules,tests/integration/test_[a-h]*.py)
 SECOND = $(filter-out $(FIRST),$(call modules,tests/integration/test_*.py)) tests.examples $(call of_browser,dashboard verification)
+WAITS = tests.servers tests.cluster $(call of_browser,connection)
 LOOKS = $(call of_browser,guest_screens kiosk_screens phone_screens screens)
-BROWSER = $(filter-out $(SECOND) $(LOOKS),$(call modules,tests/browser/test_*.py))
+BROWSER = $(filter-out $(SECOND) $(WAITS) $(LOOKS),$(call modules,tests/browser/test_*.py))
 PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_a% phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
-	@tools/test-lanes $(BIN)/python '0 $(FIRST)' '0 $(SECOND)' '0 tests.servers tests.cluster' \
+	@tools/test-lanes $(BIN)/python '0 $(FIRST)' '0 $(SECOND)' '0 $(WAITS)' \
 		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '4 $(LOOKS)' '15 tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
