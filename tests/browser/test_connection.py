@@ -45,9 +45,9 @@ _CONNECT: Final = """async () => {
         const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
         stream.addTrack(window.paint(name === "offerer" ? 0 : 120));
         const iceServers = [];
-        // The second one asks at once, so the first one must be there.
         side.connection = new Connection({ offers: name === "offerer", stream, iceServers, handlers });
     }
+    sides.answerer.connection.begin();
     window.sides = sides;
 }"""
 

@@ -507,7 +507,11 @@ class GarbageTests(TestCase):
         site = CappedSite(Resource(), reactor)
         port = await self.listen(self.served(handover.beside(site, place)))
         pairs = [await self.meet(port, relays) for _ in range(6)]
-        clients: list[Any] = [each for each in gc.get_objects() if getattr(each, "_handover", None) is handover]
+        clients: list[Any] = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, Protocol) and getattr(each, "_handover", None) is handover
+        ]
         parts = [(each, each.transport, each._relay, each._relay.transport) for each in clients]
         self.assertEqual(len(parts), len(pairs))
         refs = [weakref.ref(each) for group in parts for each in (*group, group[-1].connector)]
