@@ -16,7 +16,7 @@ from twisted.internet.defer import DeferredQueue, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectionDone, UserError
 from twisted.internet.interfaces import IAddress, IConnector
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
