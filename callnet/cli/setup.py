@@ -16,6 +16,7 @@ from callnet.config.load import load
 from callnet.config.schema import AccountSettings, Settings
 from callnet.doctor.findings import Level
 from callnet.doctor.names import behind_nat
+from callnet.errors import StartError
 from callnet.frames.ice import is_stun_uri
 from callnet.setup import record as records
 from callnet.setup import steps
@@ -139,14 +140,17 @@ def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], 
 def _require_valid(wanted: Wanted) -> None:
     """Check the settings as the daemon does.
 
-    :raises StartError: it would not start with them.
+    :raises CommandError: it would not start with them.
     """
     if not wanted.external and len(wanted.found) > 1:
         raise CommandError(f"the names lead to {', '.join(wanted.found)}: give one of them with --external")
     with NamedTemporaryFile("w", encoding="utf-8", prefix="callnet-", suffix=".toml") as draft:
         draft.write(wanted.written())
         draft.flush()
-        load(draft.name, {})
+        try:
+            load(draft.name, {})
+        except StartError as error:
+            raise CommandError(str(error).removeprefix(f"{draft.name}: ")) from None
 
 
 def _do(job: Job, plan: Sequence[Step]) -> None:

@@ -153,7 +153,8 @@ class SetupTests(SynchronousTestCase):
     def test_bad_answers(self) -> None:
         """Settings with which the daemon would not start are not written."""
         before = self.files()
-        self.assertIn("external_addresses", self.run_("localhost", "--yes", "--external", "foo", status=1))
+        self.assertIn("Error: turn.supervised.external", self.run_("localhost", "--yes", "--external", "x", status=1))
+        self.assertIn("Error: tls.acme.directory", self.run_("localhost", "--yes", "--directory", "x", status=1))
         self.assertEqual(before, self.files())
 
     def test_strict_umask(self) -> None:
@@ -310,6 +311,15 @@ class SetupTests(SynchronousTestCase):
             (self.root / "units" / name).unlink()
         self.set_up()
         self.assertNotIn("left coturn", self.run_("--remove", "--yes"))
+
+    def test_relay_interrupted(self) -> None:
+        """The service of a coturn that setup has installed is stopped, even if it was interrupted between."""
+        for path in (self.root / RELAY, self.root / "units/coturn.service", self.root / PATH.lstrip("/")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        path.write_text('{"has_relay": true}')
+        self.set_up()
+        self.assertIn("systemctl disable --now coturn.service", self.told())
 
     def test_a_start_that_fails(self) -> None:
         """The log's last lines are shown, with the remedy; the next run starts it again."""
