@@ -98,7 +98,7 @@ def invite(context: click.Context, phone: str, device_id: str, site: str) -> Non
     """Create a device, and show a link that makes a browser this device.
 
     The link is shown as a QR code too, and is valid for a day. It has the secret of the device in it: give it only to
-    the person who is to use the device. An existing device gets another secret.
+    the person who is to use the device. An existing device gets another secret, and its tokens are revoked.
     """
     settings = settings_of(context)
     (phone,) = read_phones(settings, phone)
@@ -107,8 +107,9 @@ def invite(context: click.Context, phone: str, device_id: str, site: str) -> Non
     hashed, now = secret_hash(made), time.time()
     with opened(settings) as database:
         is_told = "device_enrolled" in settings.webhooks.wanted
-        devices.provision(database, phone, [device_id], now, is_told, {device_id: hashed})
-        devices.set_secret(database, address, hashed, now)
+        if device_id not in devices.provision(database, phone, [device_id], now, is_told, {device_id: hashed}):
+            devices.set_secret(database, address, hashed, now)
+            devices.revoke(database, address, time.time)
         new = NewPairing(token_hex(16), hashed, secret_hash(draw_code()), device_id)
         pairing.invite(database, new, address, now, _INVITED_FOR)
     link = f"{site.rstrip('/')}/#join={made}"

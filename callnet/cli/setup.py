@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Final
+from tempfile import NamedTemporaryFile
+from typing import Any, Final
 
 import click
 
-from callnet.cli.common import CommandError
+from callnet.cli.common import CommandError, read_phones
 from callnet.cli.doctor import show
+from callnet.config.load import load
+from callnet.config.schema import AccountSettings, Settings
 from callnet.doctor.findings import Level
 from callnet.doctor.names import behind_nat
+from callnet.errors import StartError
 from callnet.frames.ice import is_stun_uri
 from callnet.setup import record as records
 from callnet.setup import steps
 from callnet.setup.checks import PORTS, check
 from callnet.setup.facts import gather
 from callnet.setup.record import Record
-from callnet.setup.steps import AccountsStep, Job, Step
+from callnet.setup.steps import Job, Step
 from callnet.setup.system import System
-from callnet.setup.wanted import Wanted, is_name
+from callnet.setup.wanted import Wanted, is_name, settings_in
 
 _CONTACT: Final = re.compile(r"[!-~]+@[!-~]+")
 
@@ -77,11 +81,15 @@ def setup(
     if purge and not remove:
         raise click.UsageError("--purge needs --remove")
     system = context.obj or System()
+    if not system.is_root:
+        raise CommandError("run this as root")
     record = records.read(system)
     if remove:
         _remove(system, record, purge, yes)
         return
-    wanted = _wanted(record.answers, names, phones, contact=contact, directory=directory, ca=ca)
+    given = {"contact": contact, "directory": directory, "ca": ca, "external": addresses or None}
+    wanted = _wanted(record.answers, names, phones, given)
+    wanted = wanted.with_(phones=_phones(system, wanted.phones))
     if wanted.contact is None:
         wanted = wanted.with_(contact="" if yes else click.prompt("Mail address for the certificate", default=""))
     facts = gather(system, wanted.names, PORTS, stun)
@@ -90,8 +98,9 @@ def setup(
         show(finding)
     if any(finding.level is Level.BAD for finding in found):
         raise CommandError("nothing was changed; correct this, and run it again")
-    wanted = wanted.with_(external=addresses or behind_nat(chain(*facts.resolved.values()), facts.addresses))
-    job, plan = Job(system, wanted, facts, record, not no_packages), steps.steps()
+    wanted = wanted.with_(found=behind_nat(chain(*facts.resolved.values()), facts.addresses))
+    _require_valid(wanted)
+    job, plan = Job(system, wanted, facts, record, click.echo, not no_packages), steps.steps()
     todo = [sentence for step in plan if (sentence := step.look(job))]
     if not todo:
         click.echo("Nothing to do.")
@@ -99,21 +108,26 @@ def setup(
     click.echo("To do:" + "".join(f"\n  - {sentence}" for sentence in todo))
     if dry_run:
         return
-    if not system.is_root:
-        raise CommandError("run this as root")
     if not yes:
         click.confirm("Do this?", abort=True)
     record.answers = wanted
     _do(job, plan)
 
 
-def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], **answers: str | None) -> Wanted:
+def _phones(system: System, texts: Sequence[str]) -> Sequence[str]:
+    """The two numbers, as accounts have them."""
+    which = settings_in(system.text(steps.SETTINGS) or "").get("accounts.phone_format", AccountSettings().phone_format)
+    phones = read_phones(Settings(accounts=AccountSettings(phone_format=which)), *texts)
+    if len(set(phones)) != 2:
+        raise CommandError("--phone: give two different numbers")
+    return phones
+
+
+def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], answers: Mapping[str, Any]) -> Wanted:
     """The answers: those given now, and else those of the last time."""
     for name in names:
         if not is_name(name):
             raise CommandError(f"{name!r} is not a host name such as calls.example.org")
-    if phones and len(set(phones)) != 2:
-        raise CommandError("--phone: give two different numbers")
     if before is None and not names:
         raise CommandError("name this machine as browsers will, for example: callnet setup calls.example.org")
     if answers["contact"] and not _CONTACT.fullmatch(answers["contact"]):
@@ -123,6 +137,22 @@ def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], 
     return wanted.with_(**given, **({"names": names} if names else {}), **({"phones": phones} if phones else {}))
 
 
+def _require_valid(wanted: Wanted) -> None:
+    """Check the settings as the daemon does.
+
+    :raises CommandError: it would not start with them.
+    """
+    if not wanted.external and len(wanted.found) > 1:
+        raise CommandError(f"the names lead to {', '.join(wanted.found)}: give one of them with --external")
+    with NamedTemporaryFile("w", encoding="utf-8", prefix="callnet-", suffix=".toml") as draft:
+        draft.write(wanted.written())
+        draft.flush()
+        try:
+            load(draft.name, {})
+        except StartError as error:
+            raise CommandError(str(error).removeprefix(f"{draft.name}: ")) from None
+
+
 def _do(job: Job, plan: Sequence[Step]) -> None:
     try:
         for step in plan:
@@ -130,20 +160,14 @@ def _do(job: Job, plan: Sequence[Step]) -> None:
             if sentence:
                 click.echo(f"{sentence} ...")
                 step.do(job)
-                records.write(job.system, job.record)
+                job.keep()
     finally:
-        records.write(job.system, job.record)
-    for step in plan:
-        if isinstance(step, AccountsStep):
-            for phone, invitation in step.invitations.items():
-                click.echo(f"\nPhone {phone}: open this on the first device, within a day.\n{invitation}")
+        job.keep()
     if not job.facts.has_systemd:
         click.echo(f"There is no systemd here. To start callnet, run as root:\n\n    {steps.by_hand(job.system)}\n")
 
 
 def _remove(system: System, record: Record, purge: bool, yes: bool) -> None:
-    if not system.is_root:
-        raise CommandError("run this as root")
     if not yes:
         click.confirm("Undo what setup has done" + (", and remove all accounts?" if purge else "?"), abort=True)
     for sentence in steps.undo(system, record, purge) or ["Nothing to do."]:

@@ -65,22 +65,38 @@ def _port(key: str, host: str, port: int, runs: bool) -> Finding:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((host, port))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and runs:
-            return good(key, f"{place} is in use by the running callnet")
         if error.errno == errno.EADDRINUSE:
-            owner = owner_of("tcp", port, Path("/proc")) or UNKNOWN
-            return bad(key, f"{place} is in use by {owner}", f"stop it; ss -ltnp 'sport = :{port}' shows it")
-        advice = ""
+            return _used(key, place, port, owner_of("tcp", port, Path("/proc")) or UNKNOWN, runs)
         if error.errno == errno.EACCES and port < _PRIVILEGED:
-            advice = "use a port above 1023, or set AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit"
-        return bad(key, f"cannot listen on {place}: {error.strerror}", advice)
+            return _privileged(key, place, port, runs)
+        return bad(key, f"cannot listen on {place}: {error.strerror}")
+    return _unused(key, place) if runs else good(key, f"{place} is free")
+
+
+def _privileged(key: str, place: str, port: int, runs: bool) -> Finding:
+    """Look at a port for which the service has a capability that this process lacks."""
+    owner = owner_of("tcp", port, Path("/proc"))
+    if owner is not None:
+        return _used(key, place, port, owner, runs)
     if runs:
-        return bad(
-            key,
-            f"nothing listens on {place} although callnet is running",
-            "restart callnet: it runs with other settings",
-        )
-    return good(key, f"{place} is free")
+        return _unused(key, place)
+    return doubt(
+        key,
+        f"{place} is free; this user may not listen there",
+        "see that the unit has AmbientCapabilities=CAP_NET_BIND_SERVICE, or use a port above 1023",
+    )
+
+
+def _used(key: str, place: str, port: int, owner: str, runs: bool) -> Finding:
+    if runs:
+        return good(key, f"{place} is in use by the running callnet")
+    return bad(key, f"{place} is in use by {owner}", f"stop it; ss -ltnp 'sport = :{port}' shows it")
+
+
+def _unused(key: str, place: str) -> Finding:
+    return bad(
+        key, f"nothing listens on {place} although callnet is running", "restart callnet: it runs with other settings"
+    )
 
 
 def _certificate(settings: Settings, now: datetime) -> Iterator[Finding]:

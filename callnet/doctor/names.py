@@ -35,7 +35,7 @@ def examine(
     :param own: the addresses of this machine, but for loopback.
     :param ports: those that a NAT has to forward, in words.
     :param seen_as: the address that a STUN server sees; empty: unknown.
-    :param reached: addresses to which connections can be made: a NAT forwards those.
+    :param reached: addresses to which connections can be made: a NAT forwards those, or a proxy has them.
     """
     about = f"name {name}"
     public = seen_as or next((address for address in own if not is_private(address)), "")
@@ -48,6 +48,9 @@ def examine(
     wrong = [address for address in found if address not in own and address not in behind]
     if seen_as and seen_as not in found:
         return bad(about, f"leads to {', '.join(found)}, but others see this machine as {seen_as}", correct)
+    if wrong and all(address in reached for address in wrong):
+        advice = "nothing, if that is your proxy; else correct its A and AAAA records"
+        return doubt(about, f"leads to {', '.join(wrong)}, another machine, which answers", advice)
     if wrong:
         these = f"this machine ({', '.join(own)})"
         return bad(about, f"leads to {', '.join(wrong)}, which is not an address of {these}", correct)

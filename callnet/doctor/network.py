@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+
+from callnet.ops.addresses import host_addresses
 
 _LISTENS: Final = "0A"
 """proc_pid_net(5): the state of a TCP socket that listens ..."""
@@ -26,6 +28,24 @@ def resolve(name: str) -> Sequence[str]:
     except (OSError, UnicodeError):
         return []
     return sorted({str(address[0]) for *_, address in found}, key=lambda address: (":" in address, address))
+
+
+def own_addresses(found: Iterable[str]) -> Sequence[str]:
+    """The addresses of this machine, but for loopback.
+
+    :param found: addresses that may be further ones of an interface, which the kernel does not list.
+    """
+    own = [str(address) for address in host_addresses() if not address.is_loopback]
+    further = (address for address in found if not ip_address(address).is_loopback and is_own(address))
+    return list(dict.fromkeys((*own, *further)))
+
+
+def is_own(address: str) -> bool:
+    """Tell whether an address is one of this machine."""
+    with suppress(OSError), closing(socket.socket(socket.AF_INET6 if is_ipv6(address) else socket.AF_INET)) as trial:
+        trial.bind((address, 0))
+        return True
+    return False
 
 
 def owner_of(kind: str, port: int, proc: Path) -> str | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Final, TypeVar
 
-from callnet.config.schema import DatabaseSettings, RedisSettings, Settings, TurnSettings
+from callnet.config.schema import DatabaseSettings, RedisSettings, Settings, SupervisedSettings, TurnSettings
 from callnet.doctor import stun
 from callnet.doctor.findings import Finding, bad, doubt, good
-from callnet.doctor.network import is_private, resolve
+from callnet.doctor.network import is_ipv6, is_private, resolve
 from callnet.doctor.stun import Relay
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.frames.ice import parse_uri, turn_server
@@ -111,7 +112,20 @@ def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
     except StartError as error:
         yield bad("turn", str(error))
         return
-    relays = {uri: _asked(uri, secret, now) for uri in settings.urls}
+    forbidden = _forbidden(settings.supervised)
+    relays = {uri: _asked(uri, secret, now, forbidden) for uri in settings.urls}
+    inside = _inside(settings.supervised) if settings.relay == "supervised" else ""
+    answered = any(isinstance(relay, Relay) for relay in relays.values())
+    if not answered and inside and isinstance(relay := _asked(inside, secret, now, forbidden), Relay):
+        yield _relay(settings, inside, relay, secret, now)
+        yield _behind_nat(settings.supervised)
+    else:
+        yield from _relays(settings, relays, secret, now)
+    if not any(parse_uri(uri).transport == "udp" for uri in relays):
+        yield doubt("turn", "no relay over UDP: media over TCP stutters", "add a URI with ?transport=udp to turn.urls")
+
+
+def _relays(settings: TurnSettings, relays: Mapping[str, Relay | str], secret: str, now: datetime) -> Iterator[Finding]:
     answered = any(isinstance(relay, Relay) for relay in relays.values())
     for uri, relay in relays.items():
         if isinstance(relay, Relay):
@@ -122,8 +136,21 @@ def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
             )
         else:
             yield bad("turn", f"{uri}: {relay}", _advice(settings))
-    if not any(parse_uri(uri).transport == "udp" for uri in relays):
-        yield doubt("turn", "no relay over UDP: media over TCP stutters", "add a URI with ?transport=udp to turn.urls")
+
+
+def _behind_nat(settings: SupervisedSettings) -> Finding:
+    return doubt(
+        "turn",
+        f"{settings.host} does not answer from here, but this machine does: the NAT in front does not turn connections"
+        " from inside back (hairpin), or does not forward the relay's ports",
+        f"forward TCP and UDP {settings.port}, and UDP {settings.relay_ports}",
+    )
+
+
+def _forbidden(settings: SupervisedSettings) -> Sequence[str]:
+    """Addresses that the relay should not reach, but for those that are allowed on purpose."""
+    allowed = [ip_network(network) for network in settings.allowed_peers]
+    return [peer for peer in _FORBIDDEN if not any(ip_address(peer) in network for network in allowed)]
 
 
 def _advice(settings: TurnSettings) -> str:
@@ -132,11 +159,17 @@ def _advice(settings: TurnSettings) -> str:
     return "start it, or correct turn.urls; check firewalls"
 
 
-def _asked(uri: str, secret: str, now: datetime) -> Relay | str:
+def _inside(settings: SupervisedSettings) -> str:
+    """The URI of the relay of this machine."""
+    host = next(iter(settings.listening_addresses), "127.0.0.1")
+    return f"turn:{f'[{host}]' if is_ipv6(host) else host}:{settings.port}?transport=udp"
+
+
+def _asked(uri: str, secret: str, now: datetime, forbidden: Sequence[str] = ()) -> Relay | str:
     """The answer of a relay, or the reason why there is none."""
     server = turn_server([uri], secret, int(now.timestamp()) + _CREDENTIALS_LAST, "doctor")
     try:
-        return stun.probe(uri, server.username, server.credential, _FORBIDDEN)
+        return stun.probe(uri, server.username, server.credential, forbidden)
     except OSError as error:
         return error.strerror or str(error)
 

@@ -20,8 +20,7 @@ from callnet.config.schema import Settings
 from callnet.doctor import names
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.listeners import names_of
-from callnet.doctor.network import can_connect, is_ipv6, resolve
-from callnet.ops.addresses import host_addresses
+from callnet.doctor.network import can_connect, is_ipv6, own_addresses, resolve
 
 _ABOUT: Final = "site"
 _LIMIT: Final = 5.0
@@ -68,7 +67,7 @@ def examine(settings: Settings, place: Place, now: datetime) -> Iterator[Finding
     :param now: with a time zone.
     """
     found = resolve(place.host)
-    own = [str(address) for address in host_addresses() if not address.is_loopback]
+    own = own_addresses(found)
     reached = [address for address in found if can_connect(address, place.port)]
     if place.host not in found:  # else it is an address
         yield names.examine(place.host, found, own, f"TCP {place.port}", reached=reached)
@@ -117,7 +116,7 @@ def _reach(place: Place, address: str, reached: Sequence[str], own: Sequence[str
             "listen there too (tcp6:), or remove the AAAA record: browsers that try it first wait",
         )
     if address not in own and any(can_connect(each, place.port) for each in own):
-        return bad(
+        return doubt(
             _ABOUT,
             f"{there} cannot be reached from here, but this machine answers: the NAT in front does not turn"
             " connections from inside back (hairpin), or does not forward the port",

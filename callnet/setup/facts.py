@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
 from callnet.doctor import stun
 from callnet.doctor.machine import is_synchronised
-from callnet.doctor.network import owner_of, resolve
-from callnet.ops.addresses import host_addresses
+from callnet.doctor.network import own_addresses, owner_of, resolve
 from callnet.setup.system import System
 
 
@@ -40,9 +40,10 @@ def gather(system: System, names: Sequence[str], ports: Sequence[tuple[str, int]
         for kind, port in ports
         if (owner := owner_of(kind, port, system.path("/proc"))) is not None
     }
+    resolved = {name: resolve(name) for name in names}
     return Facts(
-        [str(address) for address in host_addresses() if not address.is_loopback],
-        {name: resolve(name) for name in names},
+        own_addresses(chain(*resolved.values())),
+        resolved,
         taken,
         seen_as(stun_uri) if stun_uri else "",
         system.path("/etc/debian_version").exists(),

@@ -21,14 +21,14 @@ class Record(Struct):
     """SHA-256 of the settings as they were written; empty: they are not ours."""
     settings_before: str | None = None
     """The file that was there before, which set nothing; ``None``: there was none."""
-    files: list[str] = []
-    """Further files that were made."""
-    packages: list[str] = []
-    """Packages that were installed."""
-    stopped: list[str] = []
-    """Units of others that were enabled before."""
-    enabled: list[str] = []
-    """Units that were enabled."""
+    files: dict[str, str] = {}
+    """SHA-256 of each further file, as it was written."""
+    has_relay: bool = False
+    """coturn was installed."""
+    is_enabled: bool = False
+    """The service was enabled."""
+    phones: list[str] = []
+    """The accounts that were made."""
     answers: Wanted | None = None
     """The answers of the operator."""
     needs_restart: bool = False
@@ -53,13 +53,16 @@ def write(system: System, record: Record) -> None:
 
 
 def put(system: System, name: str, text: str, mode: int = files.PUBLIC) -> None:
-    """Write a file, with the folders above it.
+    """Write a file, with the folders above it, which everybody may enter.
 
     :raises SetupError: it cannot be written.
     """
     path = system.path(name)
     try:
+        made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            folder.chmod(0o755)
         files.overwrite(str(path), text.encode(), mode)
     except OSError as error:
         raise SetupError(f"{name}: cannot be written: {error.strerror}; run this as root") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from textwrap import indent
@@ -19,6 +19,7 @@ from callnet.setup.wanted import Wanted, rendered, settings_in
 
 SETTINGS: Final = "/etc/callnet/callnet.toml"
 UNIT: Final = "callnet.service"
+_RELAY_UNIT: Final = "coturn.service"
 _SHIPPED: Final = f"/usr/lib/systemd/system/{UNIT}"
 """The unit of the package."""
 _COPIED: Final = f"/etc/systemd/system/{UNIT}"
@@ -43,8 +44,14 @@ class Job(Struct, frozen=True):
     wanted: Wanted
     facts: Facts
     record: Record
+    tell: Callable[[str], None]
+    """Shows a text to the operator."""
     installs: bool = True
     """Packages may be installed."""
+
+    def keep(self) -> None:
+        """Write the record."""
+        records.write(self.system, self.record)
 
 
 class Step(Protocol):
@@ -64,34 +71,36 @@ class Step(Protocol):
 
 
 class RelayStep:
-    """coturn of Debian, whose own service is off: callnet starts it."""
+    """coturn of Debian, whose own service is off: callnet starts it. That of an operator is not stopped."""
 
     def look(self, job: Job) -> str:
         """Look for the program, and for its service."""
         if not _has_relay(job.system):
             return "install coturn, the relay" if job.installs and job.facts.is_debian else ""
-        return f"stop coturn.service: {UNIT} starts a relay of its own" if _is_enabled(job) else ""
+        if not job.facts.has_systemd or not _is_used(job.system, _RELAY_UNIT):
+            return ""
+        if not job.record.has_relay:
+            raise SetupError(
+                f"{_RELAY_UNIT} is in use, but {UNIT} starts a relay of its own; run this again after:"
+                f" systemctl disable --now {_RELAY_UNIT}"
+            )
+        return f"stop {_RELAY_UNIT}: {UNIT} starts a relay of its own"
 
     def do(self, job: Job) -> None:
         """Install it, and turn its service off."""
         if not _has_relay(job.system):
+            job.record.has_relay = True
+            job.keep()
             if not job.system.has("apt-cache", "show", "coturn"):
                 job.system.do("apt-get", "update")
             job.system.do("apt-get", "install", "--yes", "--no-install-recommends", "coturn")
-            job.record.packages.append("coturn")
-        elif _is_enabled(job):
-            job.record.stopped.append("coturn.service")
         if job.facts.has_systemd:
-            job.system.do("systemctl", "disable", "--now", "coturn.service")
+            job.system.do("systemctl", "disable", "--now", _RELAY_UNIT)
 
     def undo(self, system: System, record: Record) -> str:
-        """Remove the package, or turn the service on again."""
-        if record.packages:
-            system.do("apt-get", "purge", "--yes", *record.packages)
-            return f"removed {', '.join(record.packages)}"
-        if record.stopped:
-            system.do("systemctl", "enable", "--now", *record.stopped)
-            return f"started {', '.join(record.stopped)}"
+        """Leave the package: something else may use it by now."""
+        if record.has_relay and _has_relay(system):
+            return "left coturn, which setup has installed; to remove it: apt-get remove coturn"
         return ""
 
 
@@ -122,7 +131,7 @@ class UnitStep:
             return ""
         if str(system.prefix).startswith(("/home/", "/root/")):
             raise SetupError(f"{system.prefix}: the service may not look into homes; put the clone into /opt/callnet")
-        return "" if system.text(_COPIED) == _unit(system) else f"write {_COPIED}"
+        return f"write {_COPIED}" if _is_to_be_made(job, _COPIED, _unit(system)) else ""
 
     def do(self, job: Job) -> None:
         """Write it."""
@@ -138,7 +147,7 @@ class PortsStep:
 
     def look(self, job: Job) -> str:
         """Look at the addition to the unit."""
-        if not job.facts.has_systemd or job.system.text(_LOW_PORTS) == LOW_PORTS:
+        if not job.facts.has_systemd or not _is_to_be_made(job, _LOW_PORTS, LOW_PORTS):
             return ""
         return f"allow {UNIT} ports below 1024 ({_LOW_PORTS})"
 
@@ -161,7 +170,7 @@ class SettingsStep:
         text = job.system.text(SETTINGS) or ""
         missing = job.wanted.missing(text)
         if not missing:
-            return ""
+            return "" if _is_readable(job.system) else f"let {USER} read {SETTINGS}"
         if settings_in(text) and digest(text) != job.record.settings:
             lines = indent(rendered(missing), "    ")
             raise SetupError(
@@ -174,12 +183,14 @@ class SettingsStep:
         """Write the file."""
         system, record = job.system, job.record
         before, text = system.text(SETTINGS), job.wanted.written()
-        if before is not None and digest(before) != record.settings:
-            record.settings_before = before
-        put(system, SETTINGS, text, _SETTINGS_MODE)
-        system.do("chgrp", USER, str(system.path(SETTINGS)))
-        record.settings = digest(text)
         record.needs_restart = True
+        if job.wanted.missing(before or ""):
+            if before is not None and digest(before) != record.settings:
+                record.settings_before = before
+            record.settings = digest(text)
+            job.keep()
+            put(system, SETTINGS, text, _SETTINGS_MODE)
+        _make_readable(system)
 
     def undo(self, system: System, record: Record) -> str:
         """Put back the file that was there, unless the operator has changed ours since."""
@@ -192,7 +203,7 @@ class SettingsStep:
             system.path(SETTINGS).unlink()
             return f"removed {SETTINGS}"
         put(system, SETTINGS, record.settings_before, _SETTINGS_MODE)
-        system.do("chgrp", USER, str(system.path(SETTINGS)))
+        _make_readable(system)
         return f"put back {SETTINGS}"
 
 
@@ -213,9 +224,11 @@ class ServiceStep:
     def do(self, job: Job) -> None:
         """Start it: that ends when it is ready for devices."""
         system = job.system
+        system.do("systemctl", "daemon-reload")
         if not system.has("systemctl", "is-enabled", "--quiet", UNIT):
+            job.record.is_enabled = True
+            job.keep()
             system.do("systemctl", "enable", UNIT)
-            job.record.enabled.append(UNIT)
         try:
             system.do("systemctl", "restart", UNIT)
         except SetupError as error:
@@ -225,46 +238,41 @@ class ServiceStep:
 
     def undo(self, system: System, record: Record) -> str:
         """Stop it, if setup has enabled it."""
-        if not record.enabled:
+        if not record.is_enabled:
             return ""
-        system.do("systemctl", "disable", "--now", *record.enabled)
-        return f"stopped {', '.join(record.enabled)}"
+        system.do("systemctl", "disable", "--now", UNIT)
+        return f"stopped {UNIT}"
 
 
 class AccountsStep:
     """Two phones that list each other, each with a device."""
 
-    def __init__(self) -> None:
-        self.invitations: dict[str, str] = {}
-        """The link of the device that was made for each phone, as it is shown."""
-
     def look(self, job: Job) -> str:
-        """Look at the accounts."""
-        missing = self._missing(job)
+        """Look in the record: the database is read after the start only, which may upgrade it."""
+        missing = [phone for phone in job.wanted.phones if phone not in job.record.phones]
         return f"create the accounts {' and '.join(missing)}, which list each other" if missing else ""
 
     def do(self, job: Job) -> None:
-        """Make them."""
-        site = f"https://{job.wanted.names[0]}/"
+        """Make them, and show each link at once. An account that has a device keeps it."""
+        system, phones, site = job.system, job.wanted.phones, f"https://{job.wanted.names[0]}/"
         if not job.facts.has_systemd:
-            job.system.do("install", "--directory", "-m", "700", "-o", USER, "-g", USER, str(job.system.path(_STATE)))
-        for phone in self._missing(job):
-            self.invitations[phone] = job.system.callnet("account", "invite", phone, "first", "--site", site)
-        job.system.callnet("contact", "add", "--both", *job.wanted.phones)
+            system.do("install", "--directory", "-m", "700", "-o", USER, "-g", USER, str(system.path(_STATE)))
+        listed = system.callnet("account", "list").splitlines()
+        found = {line.split()[0] for line in listed if not re.fullmatch(r"\S+ +0", line)}
+        for phone in phones:
+            if phone in found:
+                command = f"callnet account invite {phone} NAME --site {site}"
+                job.tell(f"\nPhone {phone} has a device already. A link for another one: {command}")
+            else:
+                link = system.callnet("account", "invite", phone, "first", "--site", site)
+                job.tell(f"\nPhone {phone}: open this on the first device, within a day.\n{link}")
+        system.callnet("contact", "add", "--both", *phones)
+        job.record.phones = list(phones)
 
     def undo(self, system: System, record: Record) -> str:
         """Leave them: they are in the database."""
         del system, record
         return ""
-
-    def _missing(self, job: Job) -> Sequence[str]:
-        system = job.system
-        is_kept = system.path(f"{_STATE}/callnet.db").exists()
-        is_elsewhere = "database.url" in settings_in(system.text(SETTINGS) or "")
-        is_there = _has_user(system) and (is_kept or is_elsewhere)
-        listed = system.callnet("account", "list") if is_there else ""
-        found = {line.split()[0] for line in listed.splitlines() if not re.fullmatch(r"\S+ +0", line)}
-        return [phone for phone in job.wanted.phones if phone not in found]
 
 
 def steps() -> Sequence[Step]:
@@ -273,15 +281,21 @@ def steps() -> Sequence[Step]:
 
 
 def undo(system: System, record: Record, purge: bool) -> Sequence[str]:
-    """Undo what the record says, the last step first.
+    """Undo what the record says, the last step first. A service that goes on has the settings that there are then.
 
-    :param purge: remove the accounts and the keys as well.
+    :param purge: remove the accounts and the keys as well, and stop the service.
     :return: sentences about what was undone.
     """
+    if not system.path(records.PATH).exists():
+        return []
     said = [said for step in reversed(steps()) if (said := step.undo(system, record))]
-    if system.path(records.PATH).exists():
-        system.path(records.PATH).unlink()
-        _remove_if_empty(system.path(records.PATH).parent)
+    system.path(records.PATH).unlink()
+    _remove_if_empty(system.path(records.PATH).parent)
+    if system.path("/run/systemd/system").is_dir():
+        system.do("systemctl", "daemon-reload")
+        if system.has("systemctl", "is-active", "--quiet", UNIT):
+            system.do("systemctl", "stop" if purge else "restart", UNIT)
+            said.append(f"{'stopped' if purge else 'restarted'} {UNIT}")
     if purge and system.path(_STATE).exists():
         system.do("rm", "-r", str(system.path(_STATE)))
         said.append(f"removed {_STATE}")
@@ -308,20 +322,44 @@ def _unit(system: System) -> str:
     return text.replace("/opt/callnet/docs", str(system.source.parent / "docs"))
 
 
+def _is_to_be_made(job: Job, name: str, text: str) -> bool:
+    """Tell whether a file is missing, or is an older one of setup's.
+
+    :raises SetupError: it is the operator's.
+    """
+    had = job.system.text(name)
+    if had is not None and had != text and digest(had) != job.record.files.get(name):
+        raise SetupError(
+            f"{name} is yours, so it is not changed; move it away, put what you need of it into an addition with"
+            f" systemctl edit {UNIT}, and run this again"
+        )
+    return had != text
+
+
 def _make(job: Job, name: str, text: str) -> None:
-    put(job.system, name, text)
-    job.system.do("systemctl", "daemon-reload")
-    if name not in job.record.files:
-        job.record.files.append(name)
+    job.record.files[name] = digest(text)
     job.record.needs_restart = True
+    job.keep()
+    put(job.system, name, text)
 
 
 def _unmade(system: System, record: Record, name: str) -> str:
-    if name not in record.files or not system.path(name).exists():
+    text = system.text(name)
+    if name not in record.files or text is None:
         return ""
+    if digest(text) != record.files[name]:
+        return f"left {name}, which was changed since"
     system.path(name).unlink()
-    system.do("systemctl", "daemon-reload")
     return f"removed {name}"
+
+
+def _is_readable(system: System) -> bool:
+    return system.has(*system.as_user(), "test", "-r", str(system.path(SETTINGS)))
+
+
+def _make_readable(system: System) -> None:
+    system.do("chgrp", USER, str(system.path(SETTINGS)))
+    system.do("chmod", "g+r", str(system.path(SETTINGS)))
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -333,8 +371,8 @@ def _has_relay(system: System) -> bool:
     return system.path("/usr/bin/turnserver").exists()
 
 
-def _is_enabled(job: Job) -> bool:
-    return job.facts.has_systemd and job.system.has("systemctl", "is-enabled", "--quiet", "coturn.service")
+def _is_used(system: System, unit: str) -> bool:
+    return any(system.has("systemctl", asked, "--quiet", unit) for asked in ("is-enabled", "is-active"))
 
 
 def _has_user(system: System) -> bool:

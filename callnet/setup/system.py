@@ -28,7 +28,8 @@ class System(Struct, frozen=True):
     :param root: the folder that holds its files; ``/`` but in tests.
     :param prefix: the virtual environment of callnet, as the machine names it.
     :param source: the folder with callnet's own units, which a clone brings; the package has put them in place.
-    :param environ: the environment of its commands; ``PATH`` finds them.
+    :param environ: the environment of its commands; ``PATH`` finds them. Settings of callnet's, which may be secrets,
+        are for its own commands only.
     """
 
     root: Path = Path("/")
@@ -55,14 +56,17 @@ class System(Struct, frozen=True):
 
     def has(self, *command: str) -> bool:
         """Tell whether a command succeeds."""
-        return self._ran(command).returncode == 0
+        return self._ran(command, self._plain()).returncode == 0
 
     def do(self, *command: str) -> str:
         """Run a command; returns its output.
 
         :raises SetupError: it failed.
         """
-        ran = self._ran(command)
+        return self._done(command, self._plain())
+
+    def _done(self, command: Sequence[str], environ: Mapping[str, str]) -> str:
+        ran = self._ran(command, environ)
         if ran.returncode:
             said = (ran.stderr.strip() or ran.stdout.strip())[-_LAST_WORDS:]
             raise SetupError(f"{' '.join(command)}: exit status {ran.returncode}\n{said}")
@@ -74,7 +78,7 @@ class System(Struct, frozen=True):
         :raises SetupError: it failed.
         """
         settings = self.path("/etc/callnet/callnet.toml")
-        return self.do(
+        command = (
             *self.as_user(),
             "env",
             f"CALLNET_CONFIG={settings if settings.exists() else ''}",
@@ -82,13 +86,17 @@ class System(Struct, frozen=True):
             str(self.prefix / "bin" / "callnet"),
             *arguments,
         )
+        return self._done(command, self.environ)
 
     def as_user(self) -> Sequence[str]:
         """The beginning of a command that is run as the user of the service."""
         return ("runuser", "-u", USER, "--")
 
-    def _ran(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _plain(self) -> Mapping[str, str]:
+        return {name: value for name, value in self.environ.items() if not name.startswith("CALLNET_")}
+
+    def _ran(self, command: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)  # noqa: S603
+            return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
         except OSError as error:
             return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error.strerror}")

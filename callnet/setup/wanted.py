@@ -40,7 +40,9 @@ class Wanted(Struct, frozen=True):
     """PEM file with the authority that signed the certificate of that directory."""
     phones: Sequence[str] = ("101", "102")
     external: Sequence[str] = ()
-    """Public addresses that a NAT passes to this machine."""
+    """Public addresses that a NAT passes to this machine, as the operator gave them."""
+    found: Sequence[str] = ()
+    """The same, as the names tell them; they count if none was given."""
 
     def with_(self, **changes: object) -> Wanted:
         """The same with other answers."""
@@ -50,6 +52,7 @@ class Wanted(Struct, frozen=True):
         """Each setting by its path."""
         contact = f"mailto:{self.contact}" if self.contact else ""
         acme = {"contact": contact, "directory": self.directory, "ca": self.ca}
+        external = self.external or self.found
         return {
             "one_port": SITE_PORT,
             "accounts.enrolment": "known",
@@ -59,7 +62,7 @@ class Wanted(Struct, frozen=True):
             "turn.relay": "supervised",
             "turn.supervised.host": self.names[0],
             "turn.supervised.port": RELAY_PORT,
-            **({"turn.supervised.external_addresses": list(self.external)} if self.external else {}),
+            **({"turn.supervised.external_addresses": list(external)} if external else {}),
         }
 
     def written(self) -> str:

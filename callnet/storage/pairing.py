@@ -18,7 +18,7 @@ from callnet.storage.database import Database
 from callnet.storage.tables import Run, pairing, shared_time
 
 _TOLD_FOR: Final = 120.0
-"""Seconds for which a device can at least still hear the answer, once there is one."""
+"""Seconds for which a device can still hear the answer, once it was told it: it may have been lost on the way."""
 _FULL_FOR: Final = 60
 """Seconds after which to try again if too many wait."""
 
@@ -116,16 +116,25 @@ class SqlPairings:
             return None if connection.scalar(again) is None else False
 
     def state(self, secret: bytes, now: float) -> Deferred[PairingState | None]:
-        """The state of the device with a secret; ``None``: it is not known, or no more."""
+        """The state of the device with a secret; ``None``: it is not known, or no more.
+
+        A device that is told that it is let in is not known for much longer.
+        """
         return self._run(self._state, secret, now)
 
     def _state(self, secret: bytes, now: float) -> PairingState | None:
-        wanted = select(_row.is_refused, _row.phone, _row.device_id)
         with self._database.read() as connection:
             time = shared_time(connection, now)
+            lasts = (_row.expires_at > time + _TOLD_FOR).label("lasts")
+            wanted = select(_row.is_refused, _row.phone, _row.device_id, lasts)
             found = connection.execute(wanted.where(_row.secret == secret, _row.expires_at > time)).first()
         if found is None:
             return None
+        if found.phone is not None and found.lasts:
+            with self._database.write() as connection:
+                until = shared_time(connection, now) + _TOLD_FOR
+                told = pairing.update().where(_row.secret == secret, _row.expires_at > until)
+                connection.execute(told.values(expires_at=until))
         device = None if found.phone is None else DeviceAddress(found.phone, found.device_id)
         return PairingState(found.is_refused, device)
 

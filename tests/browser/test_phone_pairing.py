@@ -242,12 +242,21 @@ class PairingTests(PhoneCase):
         return self.play(story)
 
     def test_invited(self) -> Deferred[None]:
-        """The operator's link makes a browser the device that it is for, whatever it was; an old one shows letters."""
+        """The operator's link makes a browser the device that it is for; one that is another is asked before.
+
+        An old link shows letters.
+        """
 
         def story(stage: Stage) -> None:
             bob = phone(stage, stage.browser(None))
             bob.log_in(*self.bob)
             old, new = (self.invitation() for _ in range(2))
+            bob.page.once("dialog", lambda dialog: dialog.dismiss())
+            bob.open(new)
+            bob.page.wait_for_url(lambda url: "#" not in url)
+            bob.await_scene("home", "online")
+            self.assertEqual(self.bob.phone, bob.text("self-phone"))
+            bob.page.once("dialog", lambda dialog: dialog.accept())
             bob.open(new)
             bob.await_text("self-phone", self.alice.phone)
             bob.await_scene("home", "online")

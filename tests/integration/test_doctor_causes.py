@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -29,7 +29,8 @@ from callnet.cli.main import main
 from callnet.config.load import load
 from callnet.doctor import listeners, names, services, site
 from callnet.doctor.findings import Finding, Level
-from callnet.doctor.network import can_connect
+from callnet.doctor.network import can_connect, is_own, own_addresses
+from callnet.frames.ice import parse_uri
 from harness.coturn import LOOPBACK, Coturn
 from harness.daemon import BIN, Daemon, wait_for
 from harness.ports import free_port
@@ -172,6 +173,18 @@ class NameTests(CauseTestCase):
         found = names.examine("x.example", ["9.9.9.9"], self.OWN, "TCP 443")
         self.assert_found(found, "leads to 9.9.9.9, which is not an address of this machine", "A 8.8.8.8")
 
+    def test_proxy(self) -> None:
+        """A name that leads to a proxy on another machine may be right."""
+        found = names.examine("x.example", ["9.9.9.9"], self.OWN, "TCP 443", reached=["9.9.9.9"])
+        self.assertIs(Level.DOUBT, found.level)
+        self.assert_found(found, "another machine, which answers", "if that is your proxy")
+
+    def test_further_address(self) -> None:
+        """An address of the machine that is not the first of its interface."""
+        self.assertTrue(is_own("127.0.0.5"))
+        self.assertFalse(is_own("192.0.2.1"))
+        self.assertNotIn("127.0.0.5", own_addresses(["127.0.0.5"]))
+
     def test_no_dns(self) -> None:
         """A name that nobody knows."""
         shown = self.shown(SITE, "--site", "https://nowhere.invalid")
@@ -193,6 +206,7 @@ class NameTests(CauseTestCase):
         with closing(socket.create_server(("127.0.0.1", 0))) as server:
             place = site.Place("x.example", server.getsockname()[1], True)
             [found] = site.reach(place, ["240.0.0.1"], [], ["127.0.0.1"])
+        self.assertIs(Level.DOUBT, found.level)
         self.assert_found(found, "hairpin", f"forward TCP {place.port}")
 
     def test_half_of_ipv6(self) -> None:
@@ -314,6 +328,29 @@ class RelayTests(CauseTestCase):
         """It relays to this machine, or to a private network."""
         coturn = self.coturn(SECRET, peers=LOOPBACK)
         self.assert_named(self.relayed(coturn.urls[0]), "relays to 127.0.0.1", "denied-peer-ip")
+
+    def supervised(self, coturn: Coturn, more: str) -> Sequence[Finding]:
+        """The findings about a relay that callnet runs."""
+        port = parse_uri(coturn.urls[0]).port
+        self.settings(f'{SITE}[turn]\nrelay = "supervised"\n[turn.supervised]\nport = {port}\n{more}')
+        settings = load(str(self.config), {})
+        secret = Path(settings.turn.secret_file)
+        secret.parent.mkdir(parents=True)
+        secret.touch(0o600)
+        secret.write_text(SECRET)
+        return [each for each in services.examine(settings, NOW) if each.about == "turn"]
+
+    def test_hairpin(self) -> None:
+        """From inside a NAT, callnet's own relay answers on this machine only."""
+        _, found = self.supervised(self.coturn(SECRET), 'host = "nowhere.invalid"\n')
+        self.assertIs(Level.DOUBT, found.level)
+        self.assert_found(found, "hairpin", "forward TCP and UDP")
+
+    def test_allowed_on_purpose(self) -> None:
+        """It relays to a network that the settings allow."""
+        coturn = self.coturn(SECRET, peers=LOOPBACK)
+        found = self.supervised(coturn, 'host = "127.0.0.1"\nallowed_peers = ["127.0.0.0/8"]\n')
+        self.assertNotIn("relays to", " ".join(each.text for each in found))
 
     def test_clock_off_by_a_day(self) -> None:
         """The clock of this machine is a day behind that of the relay."""

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from click.testing import CliRunner, Result
@@ -22,12 +22,13 @@ from harness import ROOT
 from harness.daemon import BIN
 
 UNIT: Final = "etc/systemd/system/callnet.service"
+RELAY: Final = "usr/bin/turnserver"
+PUBLIC: Final = "8.8.8.8"
 
 PROGRAMS: Final = {
     "apt-get": """
 case $1 in
 install) mkdir -p "$MACHINE/usr/bin" && touch "$MACHINE/usr/bin/turnserver" ;;
-purge) rm "$MACHINE/usr/bin/turnserver" ;;
 esac""",
     "systemctl": """
 state=$MACHINE/units; mkdir -p "$state"
@@ -36,18 +37,24 @@ case $1 in
 enable) touch "$state/$unit" ;;
 disable) rm -f "$state/$unit" "$state/$unit.active" ;;
 restart) test ! -e "$MACHINE/broken" && touch "$state/$unit.active" ;;
+stop) rm -f "$state/$unit.active" ;;
 is-enabled) test -e "$state/$unit" ;;
 is-active) test -e "$state/$unit.active" ;;
 esac""",
     "journalctl": "echo 'it is broken'",
     "apt-cache": "exit 1",
-    "useradd": 'touch "$MACHINE/user"',
+    "useradd": 'touch "$MACHINE/user"; env >"$MACHINE/environment"',
     "id": 'test -e "$MACHINE/user"',
     "runuser": 'shift 3; exec "$@"',
-    "chgrp": "",
+    "chgrp": 'test ! -e "$MACHINE/broken-chgrp"',
     "install": 'for path; do :; done; mkdir -p "$path"',
 }
 """The commands of the machine. Each is noted with its arguments in ``told``."""
+
+
+def two(*phones: str) -> Sequence[str]:
+    """The options for two numbers."""
+    return [text for phone in phones for text in ("--phone", phone)]
 
 
 class SetupTests(SynchronousTestCase):
@@ -64,7 +71,7 @@ class SetupTests(SynchronousTestCase):
             program.write_text(f'#!/bin/sh\necho "{name} $*" >>"$MACHINE/told"{text and chr(10)}{text}\n')
             program.chmod(0o755)
         path = f"{self.root}/bin:{os.environ['PATH']}"
-        environ = {**os.environ, "PATH": path, "MACHINE": str(self.root)}
+        environ = {**os.environ, "PATH": path, "MACHINE": str(self.root), "CALLNET_OTP_SECRET": "s" * 32}
         self.system = System(self.root, Path(BIN).parent, ROOT / "etc", environ, True)
 
     def invoke(self, *arguments: str, given: str = "") -> Result:
@@ -102,6 +109,7 @@ class SetupTests(SynchronousTestCase):
         self.assertIn("apt-get install --yes --no-install-recommends coturn", told)
         self.assertIn("systemctl disable --now coturn.service", told)
         self.assertIn("systemctl restart callnet.service", told)
+        self.assertNotIn("s" * 32, (self.root / "environment").read_text())
         settings = self.root / SETTINGS.lstrip("/")
         self.assertEqual(443, settings_in(settings.read_text())["one_port"])
         self.assertEqual(0o640, stat.S_IMODE(settings.stat().st_mode))
@@ -123,6 +131,120 @@ class SetupTests(SynchronousTestCase):
         self.assertNotIn("coturn", shown)
         self.assertIn("systemctl restart callnet.service", self.told())
         self.assertEqual(before, self.files())
+
+    def test_given_address(self) -> None:
+        """A public address that was given is kept."""
+        self.set_up("--external", PUBLIC)
+        self.assertIn("Nothing to do.", self.run_("--yes"))
+        self.assertEqual([PUBLIC], self.settings()["turn.supervised.external_addresses"])
+
+    def settings(self) -> Mapping[str, Any]:
+        """The settings, by their paths."""
+        return settings_in((self.root / SETTINGS.lstrip("/")).read_text())
+
+    def test_odd_numbers(self) -> None:
+        """Numbers are kept as the accounts have them; one that is none is refused before anything is changed."""
+        before = self.files()
+        self.assertIn("not a valid phone number", self.run_("localhost", "--yes", *two("101", "abc"), status=1))
+        self.assertEqual(before, self.files())
+        self.set_up(*two("555-0101", "+49 30 1234567"))
+        self.assertIn("Nothing to do.", self.run_("--yes"))
+
+    def test_bad_answers(self) -> None:
+        """Settings with which the daemon would not start are not written."""
+        before = self.files()
+        self.assertIn("Error: turn.supervised.external", self.run_("localhost", "--yes", "--external", "x", status=1))
+        self.assertIn("Error: tls.acme.directory", self.run_("localhost", "--yes", "--directory", "x", status=1))
+        self.assertEqual(before, self.files())
+
+    def test_strict_umask(self) -> None:
+        """The service may enter the folders that are made, whatever the umask is."""
+        self.addCleanup(os.umask, os.umask(0o077))
+        self.set_up()
+        for folder in ("etc/callnet", f"{UNIT}.d"):
+            self.assertEqual(0o755, stat.S_IMODE((self.root / folder).stat().st_mode))
+
+    def test_interrupted(self) -> None:
+        """The next run finishes what was begun, and knows what was made."""
+        before = self.files()
+        (self.root / "broken-chgrp").touch()
+        self.run_("localhost", "--yes", status=1)
+        (self.root / "broken-chgrp").unlink()
+        self.set_up("--external", PUBLIC)
+        self.assertEqual([PUBLIC], self.settings()["turn.supervised.external_addresses"])
+        self.run_("--remove", "--yes")
+        self.assertEqual({*before, RELAY}, set(self.files()))
+
+    def test_unreadable(self) -> None:
+        """Settings that the service cannot read are made readable."""
+        self.set_up()
+        runuser = self.root / "bin/runuser"
+        text = runuser.read_text()
+        runuser.write_text(text.replace("exec", '[ "$1" = test ] && exit 1; exec'))
+        self.told()
+        self.assertIn(f"let callnet read {SETTINGS}", self.run_("--yes"))
+        self.assertIn(f"chgrp callnet {self.root}{SETTINGS}", self.told())
+
+    def test_accounts_interrupted(self) -> None:
+        """A link is shown as soon as there is one; the next run makes the rest, and leaves the device as it is."""
+        self.set_up()  # the daemon's part
+        self.run_("--remove", "--purge", "--yes")
+        callnet = self.root / "bin/runuser"
+        text = callnet.read_text()
+        callnet.write_text(text.replace("exec", 'case "$*" in *"invite 102"*) exit 1 ;; esac; exec'))
+        shown = self.run_("localhost", "--yes", status=1)
+        self.assertEqual(1, len(re.findall("#join=", shown)), shown)
+        callnet.write_text(text)
+        shown = self.run_("--yes")
+        self.assertEqual(1, len(re.findall("#join=", shown)), shown)
+        self.assertIn("Phone 101 has a device already", shown)
+        self.assertTrue([line for line in self.told() if "contact add --both 101 102" in line])
+        self.assertIn("Nothing to do.", self.run_("--yes"))
+
+    def test_database_of_an_older_version(self) -> None:
+        """It is not upgraded before the service is started."""
+        state = self.root / "var/lib/callnet"
+        state.mkdir()
+        for path in (state / "callnet.db", self.root / "user"):
+            path.touch()
+        self.run_("localhost", "--yes", "--dry-run")
+        self.assertEqual(0, (state / "callnet.db").stat().st_size)
+
+    def test_unit_of_the_operator(self) -> None:
+        """A unit that was there is not overwritten; one that was changed since is not removed."""
+        unit = self.root / UNIT
+        unit.parent.mkdir(parents=True)
+        unit.write_text("[Service]\n")
+        self.assertIn("is yours", self.run_("localhost", "--yes", status=1))
+        self.assertEqual("[Service]\n", unit.read_text())
+        unit.unlink()
+        self.set_up()
+        unit.write_text("[Service]\n")
+        self.assertIn(f"left /{UNIT}", self.run_("--remove", "--yes"))
+        self.assertEqual("[Service]\n", unit.read_text())
+
+    def test_service_of_the_package(self) -> None:
+        """A service that was enabled before goes on with the settings of before, or is stopped if its files go."""
+        (self.root / "units").mkdir()
+        for name in ("callnet.service", "callnet.service.active"):
+            (self.root / "units" / name).touch()
+        for options, command in (((), "restart"), (("--purge",), "stop")):
+            self.set_up()
+            self.told()
+            self.run_("--remove", "--yes", *options)
+            self.assertIn(f"systemctl {command} callnet.service", self.told())
+            self.assertTrue((self.root / "units/callnet.service").exists())
+
+    def test_purge_of_what_is_not_ours(self) -> None:
+        """Where nothing was set up, nothing is removed."""
+        (self.root / "var/lib/callnet").mkdir()
+        self.run_("--remove", "--purge", "--yes")
+        self.assertTrue((self.root / "var/lib/callnet").exists())
+
+    def test_not_root(self) -> None:
+        """Another user is told to be root."""
+        self.system = msgspec.structs.replace(self.system, is_root=False)
+        self.assertIn("run this as root", self.run_("localhost", "--dry-run", status=1))
 
     def test_dry_run(self) -> None:
         """The plan is shown, and nothing is changed."""
@@ -162,7 +284,8 @@ class SetupTests(SynchronousTestCase):
         before = self.files()
         self.set_up()
         shown = self.run_("--remove", "--yes")
-        self.assertEqual(before, self.files(), shown)
+        self.assertIn("left coturn", shown)
+        self.assertEqual({**before, RELAY: b""}, self.files())
         self.assertTrue((self.root / "var/lib/callnet/callnet.db").exists())
         self.assertIn("Nothing to do.", self.run_("--remove", "--yes"))
         self.set_up()
@@ -178,16 +301,25 @@ class SetupTests(SynchronousTestCase):
         self.assertTrue(path.exists())
 
     def test_a_relay_that_was_there(self) -> None:
-        """The service of a coturn that was there before is stopped, and started again in the end."""
-        (self.root / "usr/bin").mkdir(parents=True)
-        (self.root / "usr/bin/turnserver").touch()
+        """The service of a coturn that was there before is not stopped: the operator does that."""
+        (self.root / RELAY).parent.mkdir(parents=True)
+        (self.root / RELAY).touch()
         (self.root / "units").mkdir()
-        (self.root / "units/coturn.service").touch()
+        for name in ("coturn.service", "coturn.service.active"):
+            (self.root / "units" / name).touch()
+            self.assertIn("systemctl disable --now coturn.service", self.run_("localhost", "--yes", status=1))
+            (self.root / "units" / name).unlink()
         self.set_up()
-        self.assertFalse((self.root / "units/coturn.service").exists())
-        self.run_("--remove", "--yes")
-        self.assertTrue((self.root / "units/coturn.service").exists())
-        self.assertTrue((self.root / "usr/bin/turnserver").exists())
+        self.assertNotIn("left coturn", self.run_("--remove", "--yes"))
+
+    def test_relay_interrupted(self) -> None:
+        """The service of a coturn that setup has installed is stopped, even if it was interrupted between."""
+        for path in (self.root / RELAY, self.root / "units/coturn.service", self.root / PATH.lstrip("/")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        path.write_text('{"has_relay": true}')
+        self.set_up()
+        self.assertIn("systemctl disable --now coturn.service", self.told())
 
     def test_a_start_that_fails(self) -> None:
         """The log's last lines are shown, with the remedy; the next run starts it again."""

@@ -17,6 +17,7 @@ from callnet.storage.listing import SqlContacts
 from callnet.storage.pairing import SqlPairings
 from callnet.storage.profiles import Photo, SqlProfiles
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
+from callnet.storage.revoking import SqlRevocations
 from tests.support.immediate import run_at_once
 from tests.unit.test_cli import A, B, C, CommandTestCase
 
@@ -265,6 +266,10 @@ class AccountTests(CommandTestCase):
         pairings = SqlPairings(database, run_at_once, 10)
         found = self.successResultOf(pairings.state(secret, time.time()))
         self.assertEqual(DeviceAddress(A, "tv"), found and found.device)
+        revocations = SqlRevocations(database, run_at_once, time.time)
+        self.assertEqual({}, self.successResultOf(revocations.revoked()))
         self.run_("account", "invite", A, "tv", "--site", "https://calls.example.org")
+        [revoked] = self.successResultOf(revocations.revoked())[A]
+        self.assertEqual(DeviceAddress(A, "tv"), revoked.device)
         self.assertIsNone(self.successResultOf(pairings.state(secret, time.time())))
         self.assertEqual(f"{A}  1\n", self.run_("account", "list"))

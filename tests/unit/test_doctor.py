@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from twisted.trial.unittest import SkipTest
 
 from callnet.accounts.signing_keys import load_or_make_keys
 from callnet.acme.folder import AcmeFolder
@@ -30,6 +31,7 @@ from callnet.storage.database import Database
 from tests.unit.test_cli import CommandTestCase
 
 NOW: Final = datetime.now(UTC)
+NOBODY: Final = 65534
 PORTS: Final = """
 [listeners]
 account = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
@@ -37,6 +39,16 @@ signaling = [{ endpoint = "unix:/run/callnet/signaling" }]
 site = [{ endpoint = "tcp:0:interface=127.0.0.1" }]
 admin = []
 """
+
+
+def low_port() -> socket.socket:
+    """A listener at a port below 1024."""
+    for port in range(1023, 0, -1):
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            continue
+    raise SkipTest("a port below 1024 is needed")
 
 
 def levels(found: Iterable[Finding]) -> list[tuple[str, Level]]:
@@ -176,6 +188,30 @@ class ListenerTests(DoctorTestCase):
             endpoint = f"tcp:{server.getsockname()[1]}:interface=127.0.0.1"
             self.assertEqual([("listeners.account[0]", Level.BAD)], levels(self.found(endpoint)))
             self.assertEqual([("listeners.account[0]", Level.GOOD)], levels(self.found(endpoint, runs=True)))
+
+    def test_privileged(self) -> None:
+        """A port below 1024 is looked at by a user that may not listen there: whether anybody has it is seen."""
+        if os.geteuid():
+            raise SkipTest("a port below 1024 is needed")
+        with closing(low_port()) as server:
+            endpoint = f"tcp:{server.getsockname()[1]}:interface=127.0.0.1"
+            self.assertEqual(Level.BAD, self.as_nobody(endpoint, False))
+            self.assertEqual(Level.GOOD, self.as_nobody(endpoint, True))
+        self.assertEqual(Level.DOUBT, self.as_nobody(endpoint, False))
+        self.assertEqual(Level.BAD, self.as_nobody(endpoint, True))
+
+    def as_nobody(self, endpoint: str, runs: bool) -> Level:
+        """The level of a listener, as another user finds it."""
+        settings = self.settings(
+            f"accounts.open_enrolment_on_network = true\n[listeners]\nsignaling = []\nadmin = []\nsite = []\n"
+            f'account = [{{ endpoint = "{endpoint}" }}]'
+        )
+        child = os.fork()
+        if not child:
+            os.setuid(NOBODY)
+            [found] = listeners.examine(settings, runs, NOW, [])
+            os._exit(list(Level).index(found.level))
+        return list(Level)[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
 
     def test_address_of_another_machine(self) -> None:
         """An address that this machine does not have is bad."""

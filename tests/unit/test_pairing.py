@@ -133,6 +133,16 @@ class PairingTests(PairingCase):
         self.fixture.clock.advance(120)
         self.assertEqual(7, self.poll(begun))
 
+    def test_told(self) -> None:
+        """A device that was told that it is let in is soon not known any more, although its code was valid longer."""
+        begun = self.ask(BEGIN)
+        self.accepts(self.find(begun["user_code"]))
+        self.assertEqual(DeviceAddress(PHONE, "tv"), self.poll(begun))
+        self.fixture.clock.advance(100)
+        self.assertEqual(DeviceAddress(PHONE, "tv"), self.poll(begun))
+        self.fixture.clock.advance(20)
+        self.assertEqual(7, self.poll(begun))
+
     def test_states(self) -> None:
         """Every state answers every request."""
         friend = self.claimed(FRIEND, "pad")

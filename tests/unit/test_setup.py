@@ -64,9 +64,11 @@ class CheckTests(SynchronousTestCase):
         """A port that another program has is in the way; those of callnet's own programs are not."""
         for kind, port in PORTS:
             taken = facts({NAME: [PUBLIC]}, taken={f"{kind} {port}": "nginx"})
-            self.assert_found(taken, Level.BAD, f"port {kind} {port}", "in use by nginx", "disable --now nginx")
+            self.assert_found(taken, Level.BAD, f"port {kind} {port}", "in use by nginx", "disable --now", "ss -")
         own = facts({NAME: [PUBLIC]}, taken={"tcp 443": "twistd", "udp 3478": "turnserver"})
         self.assertEqual({Level.GOOD}, {each.level for each in check(own)})
+        foreign = facts({NAME: [PUBLIC]}, taken={"udp 3478": "turnserver"})
+        self.assert_found(foreign, Level.BAD, "in use by turnserver")
 
 
 class WantedTests(SynchronousTestCase):

@@ -308,7 +308,7 @@ firstWords().then(async (words) => {
   show();
   followArrows(() => view.main());
   window.addEventListener("storage", show);
-  takeInvitation();
+  takeInvitation(words, () => Boolean(phone.device?.call));
   phone.start();
 });
 

@@ -22,15 +22,22 @@ const INVITATION = /^#join=([\w-]{32})$/;
 /** Seconds between two questions of an invited device: it is let in already. */
 const INVITED_INTERVAL = 1;
 
-/** Have this tab wait, if such a link has opened it: it is let in as soon as it asks. */
-export function takeInvitation() {
+/**
+ * Have this tab wait, if such a link has opened it: it is let in as soon as it asks. Whoever is a device is asked first.
+ * @param {object} words
+ * @param {() => boolean} isBusy whether there is a call, which a link does not end
+ */
+export function takeInvitation(words, isBusy) {
   window.addEventListener("hashchange", () => {
-    if (INVITATION.test(location.hash)) location.reload();
+    if (INVITATION.test(location.hash) && !isBusy()) location.reload();
   });
   const [, secret = null] = INVITATION.exec(location.hash) ?? [];
   if (secret === null) return;
-  tab.set("device", null);
-  tab.set("pairing", { secret, userCode: "", expiresAt: 0, interval: INVITED_INTERVAL });
+  if (!identity.isAny() || window.confirm(words.pairing.invited)) {
+    tab.set("pairing", { secret, userCode: "", expiresAt: 0, interval: INVITED_INTERVAL });
+    if (!Waiting.isKept) return; // a browser that keeps nothing: the link can be copied to another one
+    tab.set("device", null);
+  }
   history.replaceState(history.state, "", location.pathname + location.search);
 }
 
