@@ -13,6 +13,7 @@ import msgspec
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from acceptance import readme
 from callnet.cli.main import main
 from callnet.setup.record import PATH
 from callnet.setup.steps import LOW_PORTS, SETTINGS
@@ -21,6 +22,7 @@ from callnet.setup.wanted import settings_in
 from harness import ROOT
 from harness.daemon import BIN
 
+HOUSEHOLDS: Final = ROOT / "docs" / "households.md"
 UNIT: Final = "etc/systemd/system/callnet.service"
 RELAY: Final = "usr/bin/turnserver"
 PUBLIC: Final = "8.8.8.8"
@@ -102,7 +104,9 @@ class SetupTests(SynchronousTestCase):
 
     def test_all_of_it(self) -> None:
         """The relay is installed, the settings written, the unit enabled; two codes are shown."""
-        shown = self.set_up("--contact", "me@example.org")
+        typed = readme.command(HOUSEHOLDS, "callnet setup").replace("calls.example.org", "localhost").split()
+        self.assertEqual(["callnet", "setup"], typed[:2])
+        shown = self.run_(*typed[2:], "--yes", "--contact", "me@example.org")
         self.assertEqual(2, len(set(re.findall(r"https://localhost/#join=[\w-]{32}", shown))), shown)
         told = self.told()
         self.assertIn("apt-get update", told)

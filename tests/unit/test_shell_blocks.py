@@ -30,6 +30,7 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "docs/admin-api.md": {"order() {": HERE},
     "docs/backup.md": {"install -d -o callnet": OPERATOR, "systemctl stop callnet": OPERATOR},
+    "docs/households.md": {"callnet setup": "tests.integration.test_setup_command"},
     "docs/incidents.md": {
         "callnet status": OPERATOR,
         "callnet webhook retry": HERE,
