@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from ipaddress import ip_address
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, SIGUSR2
 from typing import Any, Final, cast
 
-from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from msgspec.structs import replace
+from twisted.internet.error import CannotListenError, ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IReactorProcess, IReactorTime, IReactorUDP
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -21,14 +24,14 @@ from zope.interface import implementer
 
 from callnet.config.schema import Settings, SupervisedSettings, TurnSettings
 from callnet.errors import StartError
+from callnet.ops.addresses import host_addresses, lan_name
 from callnet.ops.ice import read_turn_secret
 from callnet.relay.config import RULES, configuration
 from callnet.relay.supervised import (
     ASK_EVERY,
     ASK_NEW_EVERY,
-    FIRST_PAUSE,
     LONGEST_PAUSE,
-    OLD_AGE,
+    LOOK_EVERY,
     SILENCE,
     STOP_LIMIT,
     IRelayReactor,
@@ -36,6 +39,7 @@ from callnet.relay.supervised import (
     prepare,
 )
 from callnet.relay.turn_secrets import KEPT_FOR, REPLACED_AFTER, RelaySecrets
+from callnet.util.timers import FIRST_PAUSE, OLD_AGE
 from harness import ROOT
 from harness.ports import free_ports
 from tests.unit.test_config import FileTestCase
@@ -194,20 +198,43 @@ class ConfigurationTests(SynchronousTestCase):
                 "tcp-proxy-port=5999",
                 "listening-ip=127.0.0.1",
                 "aux-server=192.0.2.7:3478",
-                "relay-ip=192.0.2.7",
                 "aux-server=[2001:db8::7]:3478",
+                "relay-ip=192.0.2.7",
                 "relay-ip=2001:db8::7",
-                "relay-ip=127.0.0.1",
             ],
-            configuration(settings, ("/c.pem", "/k.pem")).splitlines()[:9],
+            configuration(settings, ("/c.pem", "/k.pem")).splitlines()[:8],
         )
 
+    def test_one_port_everywhere(self) -> None:
+        """It listens on each address, and relays from one of a family: the one with the way out."""
+        settings = settings_with()
+        settings.one_port = 443
+        lines = configuration(settings, ("/c.pem", "/k.pem")).splitlines()
+        listening = {line.rpartition(":")[0] for line in lines if line.startswith("aux-server=")}
+        here = [str(address) for address in host_addresses() if not address.is_loopback]
+        self.assertEqual({f"aux-server={f'[{each}]' if ':' in each else each}" for each in here}, listening)
+        relaying = [ip_address(line.partition("=")[2]) for line in lines if line.startswith("relay-ip=")]
+        self.assertEqual(sorted({ip_address(each).version for each in here}), [each.version for each in relaying])
+        self.assertIn(lan_name(), map(str, relaying))
+
+    def test_one_port_behind_nat(self) -> None:
+        """The own address that is said to have the public one goes before the first that it listens on."""
+        settings = settings_with(
+            listening_addresses=("10.0.0.6", "10.0.0.7"), external_addresses=("203.0.113.7/10.0.0.7",)
+        )
+        settings.one_port = 443
+        lines = configuration(settings, ("/c.pem", "/k.pem")).splitlines()
+        self.assertEqual(["relay-ip=10.0.0.7"], [line for line in lines if line.startswith("relay-ip=")])
+
     def test_listening_addresses(self) -> None:
-        """It listens on them, and relays from them."""
-        lines = self.lines(listening_addresses=("192.0.2.7", "2001:db8::7"))
+        """It listens on them, and relays from the first of each family: coturn would go round."""
+        lines = self.lines(listening_addresses=("192.0.2.7", "2001:db8::7", "192.0.2.8"))
         self.assertEqual(
-            ["listening-ip=192.0.2.7", "relay-ip=192.0.2.7", "listening-ip=2001:db8::7", "relay-ip=2001:db8::7"],
-            lines[2:6],
+            [
+                *("listening-ip=192.0.2.7", "listening-ip=2001:db8::7", "listening-ip=192.0.2.8"),
+                *("relay-ip=192.0.2.7", "relay-ip=2001:db8::7"),
+            ],
+            lines[2:7],
         )
 
     def test_external_addresses(self) -> None:
@@ -232,7 +259,7 @@ class ConfigurationTests(SynchronousTestCase):
 
     def test_external_address_found(self) -> None:
         """Without any, it is that from which this machine reaches others."""
-        self.assertIn("external-ip=127.0.0.9/127.0.0.1", self.lines(external_addresses=("127.0.0.9",)))
+        self.assertIn(f"external-ip=203.0.113.7/{lan_name()}", self.lines(external_addresses=("203.0.113.7",)))
 
     def test_allowed_peers(self) -> None:
         """Networks are written as ranges; loopback needs an option more."""
@@ -301,6 +328,20 @@ class SecretsTests(SynchronousTestCase):
         self.clock.advance(600)
         self.assertFalse(self.secrets.renew())
 
+    def test_damaged(self) -> None:
+        """A database that is damaged, or was made by coturn, is made again; whoever has it open sees the new one."""
+        path = Path(self.state_dir, "relay", "turndb")
+        for damage in (b"SQLite format 3\0" + 8192 * b"x", b"no database" * 1000):
+            with closing(sqlite3.connect(path)) as coturn:
+                path.write_bytes(damage)
+                self.assertTrue(self.secrets.renew())
+                self.assertEqual([(self.current(),)], coturn.execute("SELECT value FROM turn_secret").fetchall())
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("DROP TABLE turn_secret")
+            database.execute("CREATE TABLE turn_secret (realm VARCHAR(127), value VARCHAR(256))")
+        self.assertTrue(self.secrets.renew())
+        self.assertEqual([self.current()], self.accepted())
+
     def test_file_lost(self) -> None:
         """A file that was lost is written again."""
         os.unlink(os.path.join(self.state_dir, "relay", "secret"))
@@ -362,6 +403,7 @@ class Reactor(Clock):
         super().__init__()
         self.processes: list[Process] = []
         self.ways: list[Way] = []
+        self.is_full = False
 
     def spawnProcess(self, protocol: Any, _executable: Any, args: Any, env: Any, **_options: Any) -> Any:  # type: ignore[override]
         """Start a process."""
@@ -369,6 +411,8 @@ class Reactor(Clock):
 
     def listenUDP(self, _port: int, protocol: Any, _interface: str, _size: int) -> Any:
         """Open a way."""
+        if self.is_full:
+            raise CannotListenError("", 0, OSError(24, "Too many open files"))
         self.ways.append(Way(protocol))
 
 
@@ -383,8 +427,9 @@ class RelayTestCase(SynchronousTestCase):
         self.settings = settings_with(self.mktemp(), program="sh", port=self.port, listening_addresses=("127.0.0.1",))
         prepare(self.settings, self.reactor.seconds)
         self.renewed = 0
+        self.certificate = "c", "k"
         self.relay = Relay(
-            self.settings, ("c", "k"), self.note, cast(IRelayReactor, self.reactor), self.reactor.seconds
+            self.settings, lambda: self.certificate, self.note, cast(IRelayReactor, self.reactor), self.reactor.seconds
         )
 
     def note(self) -> None:
@@ -398,7 +443,7 @@ class RelayTestCase(SynchronousTestCase):
 
     def use(self, **values: Any) -> None:
         """Have other settings."""
-        self.settings.turn.supervised = settings_with(program="sh", port=self.port, **values).turn.supervised
+        self.settings.turn.supervised = settings_with(**{"program": "sh", "port": self.port, **values}).turn.supervised
         self.relay.changed()
 
 
@@ -494,6 +539,18 @@ class RestartTests(RelayTestCase):
         self.relay.certificate_renewed()
         self.assertEqual([SIGUSR2], self.newest.signals)
 
+    def test_certificate_in_another_file(self) -> None:
+        """It is started again if the certificate has another file, as the first one of an authority."""
+        self.use(listening_addresses=("127.0.0.1",), tls_port=5349)
+        self.newest.end()
+        self.reactor.ways[-1].answer()
+        self.certificate = "acme", "acme"
+        self.relay.certificate_renewed()
+        self.assertEqual([SIGTERM], self.newest.signals)
+        self.newest.end()
+        text = Path(self.settings.state_dir, "relay", "turnserver.conf").read_text()
+        self.assertIn("cert=acme\npkey=acme\n", text)
+
     def test_certificate_at_the_start(self) -> None:
         """One that does not answer yet is told when it does."""
         self.newest.end(status=1)
@@ -517,6 +574,57 @@ class RestartTests(RelayTestCase):
         self.assertEqual([SIGTERM], self.newest.signals)
         self.newest.end()
         self.assertEqual((2, 0), (len(self.reactor.processes), self.relay.restarts))
+
+    def test_changed_and_changed_back(self) -> None:
+        """One that was told to end is no failure, though the settings are as before when it does."""
+        self.use(listening_addresses=("127.0.0.1",), relay_ports="50000-50010")
+        self.use(listening_addresses=("127.0.0.1",))
+        with capturedLogs() as events:
+            self.newest.end()
+        self.assertEqual(["restarting the relay with changed settings"], [formatEvent(event) for event in events])
+        self.assertEqual((2, 0), (len(self.reactor.processes), self.relay.restarts))
+
+    def test_another_program(self) -> None:
+        """Another program takes the place of the old one."""
+        self.use(listening_addresses=("127.0.0.1",), program="cat")
+        self.newest.end()
+        self.assertIn("cat", self.newest.arguments)
+
+    def test_other_addresses(self) -> None:
+        """That the machine has other addresses is noticed."""
+        self.settings.turn.supervised = replace(
+            self.settings.turn.supervised, external_addresses=("203.0.113.7/127.0.0.1",)
+        )
+        self.live(LOOK_EVERY)
+        self.assertEqual([SIGTERM], self.newest.signals)
+
+    def test_no_descriptor(self) -> None:
+        """A system without descriptors keeps it from being started, which is tried again."""
+        self.settings.one_port = 443
+        self.use()
+        self.newest.end()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            self.relay.changed()
+            self.assertEqual([], self.newest.signals)
+            self.newest.end(signal=9)
+            self.reactor.advance(FIRST_PAUSE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        self.assertEqual((2, "cannot_listen"), (len(self.reactor.processes), self.relay.state))
+        self.reactor.advance(LONGEST_PAUSE)
+        self.assertEqual((3, "starting"), (len(self.reactor.processes), self.relay.state))
+
+    def test_cannot_ask(self) -> None:
+        """A port from which nobody can ask it keeps it from being started."""
+        self.newest.end(signal=9)
+        self.reactor.is_full = True
+        self.reactor.advance(FIRST_PAUSE)
+        self.assertEqual((1, "ended"), (len(self.reactor.processes), self.relay.state))
+        self.reactor.is_full = False
+        self.reactor.advance(LONGEST_PAUSE)
+        self.assertEqual((2, "starting"), (len(self.reactor.processes), self.relay.state))
 
     def test_not_wanted_any_more(self) -> None:
         """Without a relay in the settings it ends, and there are no metrics; with one again it starts."""
