@@ -178,7 +178,7 @@ class Relay:
             process = Coturn(self._ended)
             questions = self._questions_for(process, of)
             self._must_reread = False
-            process.spawn(program, path, self._reactor)
+            process.spawn(program, min(of.port, of.tls_port or of.port), path, self._reactor)
         except Obstacle as obstacle:
             self._failed(obstacle.cause, f"not started: {obstacle}")
         except (OSError, CannotListenError) as error:

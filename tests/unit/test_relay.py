@@ -89,6 +89,10 @@ class SettingsTests(FileTestCase):
             "turn.supervised.tls_port and one_port are both set; remove one",
             self.refusal(f"one_port = 443\n{HOST}tls_port = 5349"),
         )
+        for text in (f"one_port = 5348\n{HOST}", f"one_port = 443\n{HOST}port = 5348"):
+            self.assertEqual(
+                "turn.supervised.proxy_port must differ from one_port and turn.supervised.port", self.refusal(text)
+            )
 
     def test_none(self) -> None:
         """Without a relay the section does nothing."""
@@ -114,6 +118,10 @@ class SettingsTests(FileTestCase):
             (
                 'host = "a"\nrelay_ports = "60000-50000"',
                 "turn.supervised.relay_ports must be two ports from 1024 to 65535, the lower first",
+            ),
+            (
+                'host = "a"\nport = 50000',
+                "turn.supervised.relay_ports must not include turn.supervised.port or turn.supervised.tls_port",
             ),
             (
                 'host = "a"\nrelay_ports = "all"',
