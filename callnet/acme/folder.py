@@ -25,7 +25,7 @@ from callnet.util import files
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
 """A token in base64url, of 128 bits at the least (RFC 8555 §8.1)."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")
-"""What the name of a folder has not of a URL."""
+"""Characters of a URL that the name of a folder does not have."""
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _ANSWER_MAX: Final = 512
 """Bytes of an answer to ``http-01``: the token and the fingerprint of a key."""

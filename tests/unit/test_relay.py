@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import socket
@@ -394,6 +395,17 @@ class PrepareTests(SynchronousTestCase):
         state_dir = self.mktemp()
         prepare(Settings(state_dir=state_dir), Clock().seconds)
         self.assertFalse(os.path.exists(state_dir))
+
+    def test_of_another(self) -> None:
+        """A relay that another callnet of the machine runs stops the start, and is what to use instead."""
+        state_dir = self.mktemp()
+        Path(state_dir, "relay").mkdir(parents=True)
+        with Path(state_dir, "relay", "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            error = self.assertRaises(StartError, prepare, settings_with(state_dir), Clock().seconds)
+        self.assertRegex(
+            str(error), "^turn.relay: another callnet uses .*/relay; its relay is there; set turn.urls and"
+        )
 
     def test_cannot_be_written(self) -> None:
         """A file that cannot be written stops the start."""
