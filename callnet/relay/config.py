@@ -119,7 +119,7 @@ def _places(settings: Settings) -> Iterator[str]:
     for address in of.listening_addresses if not settings.one_port else ():
         yield f"listening-ip={address}"
     if settings.one_port or of.listening_addresses:
-        # Of several in a family coturn takes another one each time, and clients of the NAT, or of a network, miss it.
+        # Of several in a family coturn takes another one each time, also those that no client reaches.
         for version in _VERSIONS:
             address = _own_address(version, of)
             if address:
