@@ -391,7 +391,7 @@ def _relay(settings: Settings, reactor: IDaemonReactor, read_again: Mapping[str,
     def secret_changed() -> bool:
         return read_again["turn"]()
 
-    return Relay(settings, certificate_files(settings), secret_changed, reactor, time.time)
+    return Relay(settings, partial(certificate_files, settings), secret_changed, reactor, time.time)
 
 
 def _watch(

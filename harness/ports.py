@@ -17,7 +17,7 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """This number of ports, all different."""
+    """This number of ports, all different; nothing listens on them by UDP either."""
     free = list(itertools.islice(filter(_is_free, random.sample(_PORTS, len(_PORTS))), count))
     if len(free) < count:
         raise RuntimeError("every port is taken")
@@ -25,9 +25,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(type=kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
     return True

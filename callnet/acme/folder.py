@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from callnet.ops import certificates
 from callnet.ops.certificates import Pair
@@ -24,6 +24,8 @@ from callnet.util import files
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
 """A token in base64url, of 128 bits at the least (RFC 8555 §8.1)."""
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")
+"""Characters of a URL that the name of a folder does not have."""
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _ANSWER_MAX: Final = 512
 """Bytes of an answer to ``http-01``: the token and the fingerprint of a key."""
@@ -36,7 +38,8 @@ class AcmeFolder:
     """
 
     def __init__(self, state_dir: str, directory: str) -> None:
-        self._path = Path(state_dir, "acme", urlsplit(directory).hostname or "")
+        name = _UNFIT.sub("_", directory.partition("://")[2].removesuffix("/directory"))
+        self._path = Path(state_dir, "acme", name)
         self.account_key: Final = self._path / "account.key"
         self.certificate: Final = self._path / "certificate.pem"
         self.lock: Final = self._path / "lock"
@@ -127,3 +130,11 @@ class AcmeFolder:
                 self.write(self._failure, cause.encode())
             else:
                 self._failure.unlink(missing_ok=True)
+
+    @property
+    def failed_at(self) -> datetime:
+        """The time of that failure; long ago: there was none."""
+        try:
+            return datetime.fromtimestamp(self._failure.stat().st_mtime, UTC)
+        except OSError:
+            return datetime.fromtimestamp(0, UTC)

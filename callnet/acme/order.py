@@ -165,7 +165,15 @@ def _order(settings: AcmeSettings, folder: AcmeFolder) -> None:
     chain = x509.load_pem_x509_certificates(order.fullchain_pem.encode())
     if chain[0].public_key() != key.public_key():
         raise OrderError("the authority signed another key")
-    folder.write(folder.certificate, to_pem(Pair(chain, key)))
+    _take(Pair(chain, key), settings, folder)
+
+
+def _take(pair: Pair, settings: AcmeSettings, folder: AcmeFolder) -> None:
+    """Write a new certificate. One that is due already is a failure: else it would be ordered again and again."""
+    folder.write(folder.certificate, to_pem(pair))
+    now = datetime.now(UTC)
+    if due(pair, settings.names, now) <= now:
+        raise OrderError("the authority signed other names, or for too short a time")
 
 
 def _account_key(folder: AcmeFolder) -> ec.EllipticCurvePrivateKey:

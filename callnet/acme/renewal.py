@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 import msgspec
 from cryptography import x509
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
@@ -32,6 +33,8 @@ LOOK_EVERY: Final = 60.0
 FIRST_PAUSE: Final = 300.0
 """Seconds after an order until the next; doubled for each that failed since the last that did not."""
 LONGEST_PAUSE: Final = 86400.0
+_DOUBLINGS_MAX: Final = 9
+"""Enough for the longest pause."""
 _OUTPUT_MAX: Final = 4096
 """Bytes that are kept of the output of the program."""
 
@@ -47,7 +50,7 @@ def due(pair: Pair | None, names: Collection[str], now: datetime) -> datetime:
         alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
         return now
-    if set(alternatives.get_values_for_type(x509.DNSName)) != set(names):
+    if not set(names) <= set(alternatives.get_values_for_type(x509.DNSName)):
         return now
     return leaf.not_valid_after_utc - (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 3
 
@@ -67,7 +70,7 @@ def order(state_dir: str, settings: AcmeSettings, reactor: IOrderReactor) -> Def
     """
     program = _Program(msgspec.json.encode(settings))
     try:
-        reactor.spawnProcess(program, PROGRAM[0], (*PROGRAM, state_dir), env=None)
+        reactor.spawnProcess(program, PROGRAM[0], (*PROGRAM, state_dir), env=environment(os.environ))
     except OSError as error:
         return fail(OrderFailed(f"cannot start the program that orders it: {error.strerror}"))
 
@@ -75,6 +78,15 @@ def order(state_dir: str, settings: AcmeSettings, reactor: IOrderReactor) -> Def
         raise OrderFailed(f"the order took longer than {seconds:.0f} s")
 
     return program.ended.addTimeout(TIME_LIMIT, reactor, timed_out)
+
+
+def environment(own: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables of the program: those of this process, such as proxies, without secrets and what systemd gave."""
+    return {
+        name: value
+        for name, value in own.items()
+        if not name.startswith(("CALLNET_", "NOTIFY_", "WATCHDOG_", "LISTEN_", "CREDENTIALS_"))
+    }
 
 
 class _Program(ProcessProtocol):
@@ -154,8 +166,9 @@ class Renewal:
         self._looks = PeriodicRuns(self._look, clock, LOOK_EVERY)
 
     def start(self) -> None:
-        """Begin."""
-        self._not_before = self._clock.seconds()
+        """Begin. After a failure there is a pause, even if this process is a new one."""
+        since = (self._now() - self._folder.failed_at).total_seconds()
+        self._not_before = self._clock.seconds() + (FIRST_PAUSE - since if 0 <= since < FIRST_PAUSE else 0.0)
         self._looks.start()
 
     def stop(self) -> Deferred[None]:
@@ -171,12 +184,16 @@ class Renewal:
         return True
 
     def _look(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._renew_if_due()).addErrback(
+            lambda failure: self._log.failure("failed to look after the certificate", failure)
+        )
+
+    async def _renew_if_due(self) -> None:
         if self._running is not None or self._clock.seconds() < self._not_before:
-            return succeed(None)
+            return
         now = self._now()
-        if now < due(self._folder.pair(), self._names, now):
-            return succeed(None)
-        return Deferred.fromCoroutine(self._renew())
+        if now >= due(self._folder.pair(), self._names, now):
+            await self._renew()
 
     async def _renew(self) -> None:
         self._log.info("ordering a certificate for {names}", names=", ".join(self._names))
@@ -186,7 +203,11 @@ class Renewal:
         except CancelledError:
             return
         except OrderFailed as error:
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures_in_a_row) * (1 + self._random()) / 2
+            pause = (
+                min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures_in_a_row, _DOUBLINGS_MAX))
+                * (1 + self._random())
+                / 2
+            )
             self._failures_in_a_row += 1
             self._outcomes["failed"] += 1
             self._folder.failure = str(error)

@@ -178,5 +178,5 @@ class Counted(Struct, frozen=True):
             yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
         yield from self.relay()
         yield of_log(log_queue.dropped)
-        yield of_certificate(self.tls.expires)
+        yield from of_certificate(self.tls.expires, self.tls.near_expiry)
         yield of_orders(self.orders)

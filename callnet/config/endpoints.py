@@ -79,6 +79,16 @@ def address(endpoint: str) -> tuple[str, int] | None:
     return _argument(rest, "interface") or everywhere, int(_argument(rest, "port") or rest[0])
 
 
+def backlog(endpoint: str) -> int | None:
+    """The number of connections that may wait at an endpoint; ``None``: it does not say.
+
+    :raises ValueError: it is no number.
+    """
+    _, *rest = _COLON.split(endpoint)
+    given = _argument(rest, "backlog")
+    return None if given is None else int(given)
+
+
 def client_address(endpoint: str) -> tuple[str, int]:
     """The host and port of an endpoint that is connected to, such as ``tcp:127.0.0.1:5348``.
 

@@ -47,6 +47,8 @@ def complete(turn: TurnSettings, state_dir: str, one_port: int) -> TurnSettings:
     _check(turn.supervised)
     if one_port and turn.supervised.tls_port:
         raise StartError(f"{_SECTION}.tls_port and one_port are both set; remove one")
+    if one_port and turn.supervised.proxy_port in (one_port, turn.supervised.port):
+        raise StartError(f"{_SECTION}.proxy_port must differ from one_port and {_SECTION}.port")
     return replace(
         turn,
         urls=urls(turn.supervised, one_port),
@@ -84,6 +86,8 @@ def _check(settings: SupervisedSettings) -> None:
     low, high = map(int, settings.relay_ports.split("-"))
     if not _PORT_MIN <= low <= high <= _PORT_MAX:
         raise StartError(f"{_SECTION}.relay_ports must be two ports from {_PORT_MIN} to {_PORT_MAX}, the lower first")
+    if any(low <= port <= high for port in (settings.port, settings.tls_port)):
+        raise StartError(f"{_SECTION}.relay_ports must not include {_SECTION}.port or {_SECTION}.tls_port")
     _check_each("listening_addresses", settings.listening_addresses, _address_objection)
     _check_each("external_addresses", settings.external_addresses, _external_objection)
     _check_each("allowed_peers", settings.allowed_peers, network_objection)

@@ -10,7 +10,8 @@ from msgspec import Struct
 from callnet.config.schema import Settings
 
 LIVE: Final = ("drain_deadline", "limits", "calls", "turn", "signaling")
-"""Settings, and sections of them, that take effect at a reload. The others need a restart."""
+"""Settings, and sections of them, that take effect at a reload. The others need a restart,
+and so does ``turn`` together with another port of the site for it."""
 
 
 class LiveSettings:
@@ -52,9 +53,15 @@ def take_over(settings: Settings, new: Settings) -> Changes:
     """Put those of ``new`` that may be changed now into ``settings``, which are in force."""
     changed = list(differences(settings, new))
     for name in LIVE:
-        _overwrite(settings, new, name)
+        if name != "turn" or _handovers(settings) == _handovers(new):
+            _overwrite(settings, new, name)
     left = set(differences(settings, new))
     return Changes([path for path in changed if path not in left], [path for path in changed if path in left])
+
+
+def _handovers(settings: Settings) -> Sequence[Any]:
+    """The listeners' part of TURN on the port of the site, which clients are told of; listeners need a restart."""
+    return settings.one_port, *(listener.turn for listener in settings.listeners.site)
 
 
 def _overwrite(settings: Any, new: Any, name: str) -> None:

@@ -63,6 +63,7 @@ export function figuresOf(looks) {
   const { at, numbers } = looks[looks.length - 1];
   const last = { minute: stretch(looks, MINUTE), kept: stretch(looks, KEPT), moment: stretch(looks, MOMENT) };
   const expires = sumOf(numbers, "callnet_certificate_expiry_seconds");
+  const nearExpiry = sumOf(numbers, "callnet_certificate_near_expiry_seconds");
   const placed = last.kept.more("callnet_calls_placed_total");
   const answered = last.kept.more("callnet_calls_answered_total");
   return {
@@ -81,6 +82,7 @@ export function figuresOf(looks) {
     redis: last.minute.quantile("callnet_redis_seconds"),
     hasRedis: numbers.has("callnet_redis_seconds_bucket"),
     certificate: expires === null ? null : (expires - at) / A_DAY,
+    mustRenew: nearExpiry !== null && nearExpiry <= at,
     refused: last.kept.moreBy("callnet_handshakes_refused_total", "status"),
     closed: last.kept.moreBy("callnet_sockets_closed_total", "code"),
     received: last.moment.rate("callnet_frames_received_total", 1),

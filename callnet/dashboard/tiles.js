@@ -7,11 +7,10 @@ import { UNKNOWN, count, duration, percent, rate } from "./format.js";
 import { closed, reason, refused } from "./sentences.js";
 import { Sparkline } from "./sparkline.js";
 
-/** Seconds, days: from when on a number says that somebody should look (etc/callnet-alerts.yml). */
+/** Seconds: from when on a number says that somebody should look (etc/callnet-alerts.yml). */
 const LATE = 0.05;
 const SLOW_DATABASE = 0.5;
 const SLOW_REDIS = 0.1;
-const RENEW = 14;
 
 /**
  * Each: which of the words it is called by, what it says of the figures, and what of it is drawn.
@@ -69,10 +68,10 @@ function limits({ refused: statuses, closed: codes }, words) {
   return [count(sum), most.join("\n") || tiles.kept];
 }
 
-function certificate({ certificate: left }, { tiles }) {
+function certificate({ certificate: left, mustRenew }, { tiles }) {
   if (left === null) return [UNKNOWN, tiles.no_certificate];
-  const [days, isWrong] = [Math.max(0, Math.floor(left)), left < RENEW];
-  return [count(days), (isWrong ? tiles.renew : tiles.days)({ count: days }), isWrong];
+  const days = Math.max(0, Math.floor(left));
+  return [count(days), (mustRenew ? tiles.renew : tiles.days)({ count: days }), mustRenew];
 }
 
 /** From so many characters on a value has smaller type: some languages have long units. */

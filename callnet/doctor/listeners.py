@@ -19,7 +19,7 @@ from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.network import UNKNOWN, owner_of
 from callnet.errors import StartError
-from callnet.ops.certificates import WARN_BEFORE, Pair, ServerTls, configured, expiry
+from callnet.ops.certificates import Pair, ServerTls, configured, expiry, near_expiry
 
 _PRIVILEGED: Final = 1024
 UNITS: Final = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")))
@@ -140,7 +140,7 @@ def _pair(pair: Pair, now: datetime, remedy: str) -> Iterator[Finding]:
         yield bad(about, f"{text}: expired", remedy)
     elif leaf.not_valid_before_utc > now:
         yield bad(about, f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}", "check the clock of this machine")
-    elif expires - now <= WARN_BEFORE:
+    elif now >= near_expiry(pair):
         yield doubt(about, text, remedy)
     else:
         yield good(about, text)

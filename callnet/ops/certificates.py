@@ -71,6 +71,15 @@ def expiry(pair: Pair) -> datetime:
     return min(certificate.not_valid_after_utc for certificate in pair.chain)
 
 
+_WARN_BEFORE: Final = timedelta(days=21)
+
+
+def near_expiry(pair: Pair) -> datetime:
+    """The time from which its expiry is near: by then half of the time for a renewal by ACME has passed."""
+    leaf = pair.chain[0]
+    return expiry(pair) - min(_WARN_BEFORE, (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 6)
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
     """Gives each new connection the context of the moment.
@@ -91,6 +100,11 @@ class ServerTls:
         """The time when the first certificate of the chain to expire does so."""
         return self._expires
 
+    @property
+    def near_expiry(self) -> datetime:
+        """The time from which that is near."""
+        return self._near_expiry
+
     def renew(self, pair: Pair) -> None:
         """Show this one to those who connect from now on; whoever is connected keeps theirs.
 
@@ -99,6 +113,7 @@ class ServerTls:
         self._context = context_with(pair)
         self._context.set_alpn_select_callback(self._select)
         self._expires = expiry(pair)
+        self._near_expiry = near_expiry(pair)
         for renewed in self.renewed:
             renewed()
 
@@ -263,7 +278,6 @@ def key_to_pem(key: PrivateKey) -> bytes:
 
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at the files."""
-WARN_BEFORE: Final = timedelta(days=21)
 WARN_EVERY: Final = 86400.0
 """Seconds between two warnings."""
 
@@ -333,12 +347,13 @@ class CertificateWatch:
         return succeed(None)
 
     def _look_at_time(self) -> None:
-        left = self._tls.expires - self._now()
+        now = self._now()
+        left = self._tls.expires - now
         if self._is_own and left <= RENEW_BEFORE:
             self.renew()
         elif left <= timedelta():
             self._log.warn("certificate expired on {day:%Y-%m-%d}", day=self._tls.expires)
-        elif left <= WARN_BEFORE:
+        elif now >= self._tls.near_expiry:
             self._log.warn(
                 "certificate expires on {day:%Y-%m-%d}, in {days} days", day=self._tls.expires, days=left.days
             )

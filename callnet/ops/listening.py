@@ -25,6 +25,7 @@ from twisted.internet.interfaces import (
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from callnet.config import endpoints
 from callnet.config.schema import Listener, SiteListener
 from callnet.errors import StartError
 from callnet.ops.addresses import lan_name
@@ -35,6 +36,7 @@ ADMIN: Final = "admin"
 """The service of the operator's listeners."""
 
 _SYSTEMD: Final = "systemd:"
+_EVERYWHERE: Final = "::"
 _BACKLOG: Final = 1024
 """Connections that may wait to be accepted, unless the endpoint says otherwise: after a restart all come at once."""
 
@@ -159,12 +161,23 @@ def _words(error: Exception) -> str:
 
 
 def _listen(reactor: IReactorTime, description: str, factory: IProtocolFactory) -> IListeningPort:
-    if not description.startswith(_SYSTEMD) and ":backlog=" not in description:
+    host, port = endpoints.address(description) or ("", 0)
+    backlog = endpoints.backlog(description)
+    if host == _EVERYWHERE:
+        return _adopt(reactor, _open_everywhere(port, backlog or _BACKLOG).detach(), factory)
+    if not description.startswith(_SYSTEMD) and backlog is None:
         description += f":backlog={_BACKLOG}"
     endpoint = serverFromString(reactor, description)
     if isinstance(endpoint, AdoptedStreamServerEndpoint):
         return _adopt(reactor, endpoint.fileno, factory, endpoint.addressFamily)
     return _now(endpoint.listen(factory))
+
+
+def _open_everywhere(port: int, backlog: int) -> socket.socket:
+    """A socket for IPv6 and IPv4, whatever the system is set to; for IPv4 alone if it has no other."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    return socket.create_server(("", port), family=family, backlog=backlog, dualstack_ipv6=both)
 
 
 def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory, family: int | None = None) -> IListeningPort:

@@ -151,12 +151,15 @@ def of_newcomers(refused: int, forgotten: int) -> Iterator[Family]:
     yield Family("callnet_unused_devices_forgotten", what, [Sample("", forgotten)])
 
 
-def of_certificate(expires: datetime) -> Family:
-    """The expiry of the certificate."""
-    what = "Expiry of the certificate of the TLS listeners, in seconds since 1970."
-    return Family(
-        "callnet_certificate_expiry_seconds", what, [Sample("", expires.timestamp())], kind="gauge", shared=True
-    )
+def of_certificate(expires: datetime, near_expiry: datetime) -> Iterator[Family]:
+    """The expiry of the certificate, and the time from which it is near."""
+    for name, what, when in (
+        ("expiry", "Expiry of the certificate of the TLS listeners", expires),
+        ("near_expiry", "Time from which that is near", near_expiry),
+    ):
+        samples = [Sample("", when.timestamp())]
+        help_text = f"{what}, in seconds since 1970."
+        yield Family(f"callnet_certificate_{name}_seconds", help_text, samples, kind="gauge", shared=True)
 
 
 def of_orders(outcomes: Mapping[str, int]) -> Family:

@@ -45,7 +45,7 @@ IDLE_TIME: Final = 900.0
 """Seconds without a byte from the client, after which a connection is closed within as many: an allocation must be
 refreshed every ten minutes (RFC 8656 §3.2)."""
 CLOSE_TIME: Final = 10.0
-"""Seconds that a client has to read the rest when coturn has closed its side."""
+"""Seconds that one side has to read the rest when the other has closed."""
 
 _STUN: Final = range(4)
 """The first bytes of STUN messages."""
@@ -274,6 +274,8 @@ class _Client(_End):
         """Close when the client has read the rest, if it does so in time."""
         had_relay, self._relay, self._is_over, self._early = self._relay, None, True, b""
         if self._is_gone:
+            if self._deadline is not None and self._deadline.active():
+                self._deadline.cancel()
             self._handover.leave(self._client_site)
         elif had_relay is None:
             self.transport.abortConnection()
@@ -298,6 +300,7 @@ class _Client(_End):
             self._relay.transport.unregisterProducer()
             self._relay.transport.resumeProducing()  # or its end would not be seen
             self._relay.transport.loseConnection()
+            self._deadline = self._handover.reactor.callLater(CLOSE_TIME, self._relay.transport.abortConnection)
 
     def _look(self) -> None:
         self._deadline = None

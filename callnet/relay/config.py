@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from ipaddress import ip_address, ip_network
 from typing import Final
 
 from callnet.config import relay
 from callnet.config.schema import Settings, SupervisedSettings
-from callnet.ops.addresses import host_addresses
+from callnet.ops.addresses import host_addresses, way_out
+from callnet.relay.obstacles import Obstacle
 
 REALM: Final = "callnet"
 """Part of every password, and the realm of the secrets in the database."""
 LOOPBACK: Final = "127.0.0.1"
 """Where coturn takes connections that callnet hands over."""
+_VERSIONS: Final = (4, 6)
 DATABASE: Final = "turndb"
 """The name of the database with the secrets that coturn accepts."""
 
@@ -73,6 +73,7 @@ def configuration(settings: Settings, certificate: tuple[str, str]) -> str:
     """The text of the file.
 
     :param certificate: the paths of the certificate and of its key.
+    :raises Obstacle: this machine lacks an address, maybe because it has just been started.
     """
     return "".join(f"{line}\n" for line in (*_own_lines(settings, certificate), *RULES))
 
@@ -86,18 +87,7 @@ def _own_lines(settings: Settings, certificate: tuple[str, str]) -> Iterator[str
         yield f"pkey={certificate[1]}"
     else:
         yield "no-tls"
-    if settings.one_port:
-        # This port is on each address that is listened on, and whoever connects to it can claim any address of its own.
-        yield f"tcp-proxy-port={of.proxy_port}"
-        yield f"listening-ip={LOOPBACK}"
-        for address in _addresses(of):
-            if address != LOOPBACK:
-                yield f"aux-server={f'[{address}]' if ':' in address else address}:{of.port}"
-            yield f"relay-ip={address}"
-    else:
-        for address in of.listening_addresses:
-            yield f"listening-ip={address}"
-            yield f"relay-ip={address}"
+    yield from _places(settings)
     low, high = of.relay_ports.split("-")
     yield f"min-port={low}"
     yield f"max-port={high}"
@@ -116,30 +106,56 @@ def _own_lines(settings: Settings, certificate: tuple[str, str]) -> Iterator[str
         yield f"allowed-peer-ip={network[0]}" + ("" if network.num_addresses == 1 else f"-{network[-1]}")
 
 
+def _places(settings: Settings) -> Iterator[str]:
+    """The addresses to listen on, and to relay from."""
+    of = settings.turn.supervised
+    if settings.one_port:
+        # This port is on each address that is listened on, and whoever connects to it can claim any address of its own.
+        yield f"tcp-proxy-port={of.proxy_port}"
+        yield f"listening-ip={LOOPBACK}"
+        for address in _addresses(of):
+            if address != LOOPBACK:
+                yield f"aux-server={f'[{address}]' if ':' in address else address}:{of.port}"
+    for address in of.listening_addresses if not settings.one_port else ():
+        yield f"listening-ip={address}"
+    if settings.one_port or of.listening_addresses:
+        # Of several in a family coturn takes another one each time, also those that no client reaches.
+        for version in _VERSIONS:
+            address = _own_address(version, of)
+            if address:
+                yield f"relay-ip={address}"
+
+
 def _addresses(settings: SupervisedSettings) -> Sequence[str]:
     """The addresses that clients reach by UDP."""
-    found = [str(address) for address in host_addresses() if not address.is_loopback]
-    return settings.listening_addresses or found
+    found = settings.listening_addresses or [str(each) for each in host_addresses() if not each.is_loopback]
+    if not found:
+        raise Obstacle("cannot_listen", "this machine has no address yet")
+    return found
 
 
 def _mappings(settings: SupervisedSettings) -> Iterator[tuple[str, str]]:
     """The public addresses, each with the machine's own."""
     for address in settings.external_addresses:
         public, _, given = address.partition("/")
-        own = given or _own_address(public, settings)
+        own = given or _own_address(ip_address(public).version, settings)
+        if not own and not settings.listening_addresses:
+            raise Obstacle(
+                "cannot_listen",
+                f"this machine has no address yet that {public} may stand for (turn.supervised.external_addresses)",
+            )
         if own not in ("", public):
             yield public, own
 
 
-def _own_address(public: str, settings: SupervisedSettings) -> str:
-    """The address from which this machine reaches others of the same family; empty: it reaches none."""
-    version = ip_address(public).version
-    for address in settings.listening_addresses:
-        if ip_address(address).version == version:
-            return address
-    with closing(socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)) as way:
-        try:
-            way.connect((public, settings.port))  # sends nothing
-        except OSError:
-            return ""
-        return str(way.getsockname()[0])
+def _own_address(version: int, settings: SupervisedSettings) -> str:
+    """The address of a family from which this machine relays; empty: there is none."""
+    given = (address.partition("/")[2] for address in settings.external_addresses)
+    own = next(_of_family(version, (*filter(None, given), *settings.listening_addresses)), "")
+    if own or settings.listening_addresses:
+        return own
+    return way_out(version) or next(_of_family(version, _addresses(settings)), "")
+
+
+def _of_family(version: int, addresses: Sequence[str]) -> Iterator[str]:
+    return (address for address in addresses if ip_address(address).version == version)

@@ -30,13 +30,15 @@ class Coturn(ProcessProtocol):
     def __init__(self, ended: Callable[[str], None]) -> None:
         self._ended = ended
 
-    def spawn(self, program: str, configuration: str, reactor: IReactorProcess) -> None:
+    def spawn(self, program: str, lowest_port: int, configuration: str, reactor: IReactorProcess) -> None:
         """Start it. It knows no variable of this process, which may hold a secret.
 
+        :param lowest_port: of those that it listens on; below 1024 it keeps the capability for that.
         :param configuration: the path of its file.
         :raises OSError: it cannot be started.
         """
-        line = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), program, "-c", configuration]
+        become = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), str(lowest_port)]
+        line = [*become, program, "-c", configuration]
         environment = {"PATH": os.environ.get("PATH", os.defpath)}
         nothing = os.open(os.devnull, os.O_RDWR)
         try:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, Literal, TypeAlias, get_args
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IReactorProcess, IReactorTime, IReactorUDP
 
 from callnet.config import relay
@@ -22,13 +23,10 @@ from callnet.relay.process import Coturn, Questions
 from callnet.relay.turn_secrets import RelaySecrets
 from callnet.util import files
 from callnet.util.logger import Logger
-from callnet.util.timers import PeriodicRuns
+from callnet.util.timers import Backoff, PeriodicRuns
 
-FIRST_PAUSE: Final = 0.1
-"""Seconds between the end of a process and the start of the next; doubled for each that dies young."""
 LONGEST_PAUSE: Final = 30.0
-OLD_AGE: Final = 60.0
-"""Seconds that a process must have lived for its end to be no sign that the next will die as well."""
+"""Seconds, at the most, between the end of a process and the start of the next."""
 STOP_LIMIT: Final = 2.0
 """Seconds that it may take to stop."""
 SILENCE: Final = 30.0
@@ -37,8 +35,8 @@ ASK_EVERY: Final = 5.0
 """Seconds between two questions whether it answers ..."""
 ASK_NEW_EVERY: Final = 0.25
 """... and before its first answer."""
-RENEW_EVERY: Final = 600.0
-"""Seconds between two looks at the age of the secrets."""
+LOOK_EVERY: Final = 600.0
+"""Seconds between two looks at the age of the secrets, and at the addresses of the machine."""
 
 State: TypeAlias = Literal["up", "starting", "no_program", "port_in_use", "cannot_listen", "ended"]
 """From the third on, the cause for which it does not run."""
@@ -61,7 +59,8 @@ def prepare(settings: Settings, now: Callable[[], float]) -> Settings:
     if settings.turn.relay == "supervised":
         directory = relay.directory(settings.state_dir)
         files.make_private_directory(directory, _SETTING)
-        files.claim_directory(directory, _SETTING, is_shared=False)
+        remedy = "its relay is there; set turn.urls and turn.secret_file here instead"
+        files.claim_directory(directory, _SETTING, is_shared=False, remedy=remedy)
         try:
             RelaySecrets(settings.state_dir, now).renew()
         except (OSError, sqlite3.Error) as error:
@@ -72,7 +71,7 @@ def prepare(settings: Settings, now: Callable[[], float]) -> Settings:
 class Relay:
     """Keeps a relay running for as long as the settings ask for one.
 
-    :param certificate: the paths of the certificate and of its key.
+    :param certificate: finds the paths of the certificate and of its key, which may become others.
     :param secret_changed: called when there is another secret in its file.
     :param now: seconds since 1970.
     """
@@ -82,7 +81,7 @@ class Relay:
     def __init__(
         self,
         settings: Settings,
-        certificate: tuple[str, str],
+        certificate: Callable[[], tuple[str, str]],
         secret_changed: Callable[[], object],
         reactor: IRelayReactor,
         now: Callable[[], float],
@@ -92,16 +91,16 @@ class Relay:
         self._secret_changed = secret_changed
         self._reactor = reactor
         self._secrets = RelaySecrets(settings.state_dir, now)
-        self._renewals = PeriodicRuns(self._renew_secrets, reactor, RENEW_EVERY)
+        self._looks = PeriodicRuns(self._look, reactor, LOOK_EVERY)
         self._process: Coturn | None = None
         self._questions: Questions | None = None
-        self._text = ""
+        self._runs = ("", "")
+        """The program and the configuration that the process was started with."""
         self._next: IDelayedCall | None = None
         self._next_question: IDelayedCall | None = None
         self._limit: IDelayedCall | None = None
         self._unanswered = 0
-        self._born = 0.0
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(reactor, LONGEST_PAUSE)
         self._said = ""
         self._must_reread = False
         self._gone: Deferred[None] | None = None
@@ -114,26 +113,37 @@ class Relay:
 
     def start(self) -> None:
         """Begin."""
-        self._renewals.start()
+        self._looks.start()
         if self._is_wanted:
             self._launch()
 
     def changed(self) -> None:
         """Go by the settings as they now are: coturn reads its configuration only when it starts."""
-        if self._is_wanted and self._process is not None and self._configured() == self._text:
-            return
         _cancel(self._next)
-        self._pause = FIRST_PAUSE
-        if self._process is not None:
+        self._backoff.reset()
+        if self._process is None:
+            if self._is_wanted:
+                self._launch()
+        elif not self._is_wanted or self._is_other():
             self._end(self._process)
-        elif self._is_wanted:
-            self._launch()
 
     def certificate_renewed(self) -> None:
         """Have it read the certificate again; one that does not answer yet may have read the old one, or not."""
-        if self._process is not None:
+        if self._process is None:
+            return
+        if self._is_other():  # there is one of an authority at last, in a file of its own
+            self._end(self._process)
+        else:
             self._must_reread = True
             self._reread(self._process)
+
+    def _is_other(self) -> bool:
+        """True if a process that was started now would be another one."""
+        try:
+            return self._wanted() != self._runs
+        except (Obstacle, OSError) as error:
+            self._log.warn("kept the relay as it was: {error}", error=error)
+            return False
 
     def _reread(self, process: Coturn) -> None:
         """Until it answers, the signal would end it."""
@@ -148,41 +158,49 @@ class Relay:
         if self._process is not None:
             self._gone = gone = Deferred()
             self._end(self._process)
-        return gatherResults([gone, self._renewals.stop()]).addCallback(lambda _: None)
+        return gatherResults([gone, self._looks.stop()]).addCallback(lambda _: None)
 
     def families(self) -> Sequence[Family]:
         """The metrics; none if there is to be no relay."""
         return of_relay(get_args(State), self.state, self.restarts) if self._is_wanted else ()
 
-    def _configured(self) -> str:
-        return configuration(self._settings, self._certificate)
+    def _wanted(self) -> tuple[str, str]:
+        return self._settings.turn.supervised.program, configuration(self._settings, self._certificate())
 
     def _launch(self) -> None:
-        self._born = self._reactor.seconds()
+        self._backoff.begin()
         of = self._settings.turn.supervised
         path = os.path.join(relay.directory(self._settings.state_dir), _CONFIGURATION)
         try:
             find_obstacle(of, self._settings.one_port > 0)
-            self._text = self._configured()
-            files.overwrite(path, self._text.encode(), files.PRIVATE)
+            self._runs = program, text = self._wanted()
+            files.overwrite(path, text.encode(), files.PRIVATE)
             process = Coturn(self._ended)
+            questions = self._questions_for(process, of)
             self._must_reread = False
-            process.spawn(of.program, path, self._reactor)
+            process.spawn(program, min(of.port, of.tls_port or of.port), path, self._reactor)
         except Obstacle as obstacle:
             self._failed(obstacle.cause, f"not started: {obstacle}")
-        except OSError as error:
-            self._failed("ended", f"not started: {error.strerror}")
+        except (OSError, CannotListenError) as error:
+            self._failed("ended", f"not started: {error}")
         else:
             self._process = process
             self.state = "starting"
-            self._begin_to_ask(process, of)
+            self._unanswered = 0
+            self._ask(process, questions)
 
-    def _begin_to_ask(self, process: Coturn, settings: SupervisedSettings) -> None:
+    def _questions_for(self, process: Coturn, settings: SupervisedSettings) -> Questions:
         address = next(iter(settings.listening_addresses), "127.0.0.1")
-        self._questions = questions = Questions((address, settings.port), partial(self._answered, process))
+        questions = Questions((address, settings.port), partial(self._answered, process))
         self._reactor.listenUDP(0, questions, "::" if ":" in address else "", _LARGEST)
-        self._unanswered = 0
-        self._ask(process, questions)
+        self._questions = questions
+        return questions
+
+    def _ask_no_more(self) -> None:
+        _cancel(self._next_question)
+        if self._questions is not None:
+            self._questions.close()
+            self._questions = None
 
     def _ask(self, process: Coturn, questions: Questions) -> None:
         every = ASK_EVERY if self.state == "up" else ASK_NEW_EVERY
@@ -205,20 +223,21 @@ class Relay:
     def _end(self, process: Coturn) -> None:
         process.kill(signal.SIGTERM)
         if self._limit is None:
-            self._limit = self._reactor.callLater(STOP_LIMIT, process.kill, signal.SIGKILL)
+            self._limit = self._reactor.callLater(STOP_LIMIT, self._end_it, process)
+
+    def _end_it(self, process: Coturn) -> None:
+        self._log.warn("killed the relay: it did not stop in time")
+        process.kill(signal.SIGKILL)
 
     def _ended(self, how: str) -> None:
-        self._process = None
-        _cancel(self._next_question, self._limit)
-        self._limit = None
-        if self._questions is not None:
-            self._questions.close()
-            self._questions = None
+        was_told, self._limit, self._process = self._limit, None, None
+        _cancel(was_told)
+        self._ask_no_more()
         if self._gone is not None:
             self._gone.callback(None)
         elif not self._is_wanted:
             self._log.info("relay stopped, as the settings now ask")
-        elif self._configured() != self._text:
+        elif was_told is not None:
             self._log.info("restarting the relay with changed settings")
             self._launch()
         else:
@@ -227,29 +246,28 @@ class Relay:
     def _failed(self, state: State, how: str) -> None:
         """Try again later. The same cause is logged once, until the relay has answered in between."""
         self.state = state
-        if self._reactor.seconds() - self._born >= OLD_AGE:
-            self._pause = FIRST_PAUSE
+        self._ask_no_more()
         if how != self._said:
             self._said = how
             self._log.warn("relay {how}; calls that need it fail until it runs again", how=how)
-        self._next = self._reactor.callLater(self._pause, self._restart)
-        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        self._next = self._reactor.callLater(self._backoff.pause(), self._restart)
 
     def _restart(self) -> None:
         self.restarts += 1
         self._launch()
 
-    def _renew_secrets(self) -> Deferred[None]:
+    def _look(self) -> Deferred[None]:
         if self._is_wanted:
             try:
                 if self._secrets.renew():
                     self._secret_changed()
             except (OSError, sqlite3.Error):
                 self._log.failure("failed to renew the relay's secret")
+            if self._process is not None and self._is_other():
+                self._end(self._process)
         return succeed(None)
 
 
-def _cancel(*calls: IDelayedCall | None) -> None:
-    for call in calls:
-        if call is not None and call.active():
-            call.cancel()
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()

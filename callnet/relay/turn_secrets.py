@@ -34,6 +34,9 @@ _OLD: Final = (
     " (SELECT * FROM turn_secret AS later WHERE later.rowid > turn_secret.rowid AND later.made <= ?)"
 )
 _BYTES: Final = 32
+_PRIMARY: Final = 0xFF
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""Errors of a file that is no such database; with the last one it is of coturn, with a table of its own."""
 
 
 class RelaySecrets:
@@ -50,10 +53,26 @@ class RelaySecrets:
     def renew(self) -> bool:
         """Make another secret if it is time, and drop those whose credentials have all expired.
 
+        If the database is damaged it is made again, and the credentials that were given out are good no more.
+
         :returns: whether the file was changed.
         :raises OSError, sqlite3.Error: a file cannot be written.
         """
-        now = self._now()
+        try:
+            newest = self._renew(self._now())
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & _PRIMARY not in _DAMAGED:
+                raise
+            os.truncate(self._database, 0)  # coturn may have it open
+            newest = self._renew(self._now())
+        line = f"{newest}\n".encode("ascii")
+        if self._read() == line:
+            return False
+        files.overwrite(self._file, line, files.PRIVATE)
+        return True
+
+    def _renew(self, now: float) -> str:
+        """Bring the database up to date. Answers with the newest secret."""
         with files.private(), closing(sqlite3.connect(self._database)) as database, database:
             database.execute(_TABLE)
             newest = database.execute("SELECT value, made FROM turn_secret ORDER BY rowid DESC LIMIT 1").fetchone()
@@ -61,11 +80,7 @@ class RelaySecrets:
                 newest = (secrets.token_hex(_BYTES), now)
                 database.execute("INSERT INTO turn_secret (realm, value, made) VALUES (?, ?, ?)", (REALM, *newest))
             database.execute(_OLD, (now - KEPT_FOR,))
-        line = f"{newest[0]}\n".encode("ascii")
-        if self._read() == line:
-            return False
-        files.overwrite(self._file, line, files.PRIVATE)
-        return True
+        return str(newest[0])
 
     def _read(self) -> bytes:
         try:

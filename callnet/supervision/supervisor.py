@@ -23,15 +23,12 @@ from callnet.ops.systemd import ServiceManager
 from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, SOCKETS, Start
 from callnet.supervision.process import ANSWER_LIMIT, Gone, WorkerProcess
 from callnet.util.logger import Logger, threshold
-from callnet.util.timers import PeriodicTask
+from callnet.util.timers import Backoff, PeriodicTask
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "callnet.worker")
 
-FIRST_PAUSE: Final = 0.1
-"""Seconds between the end of a process and the start of the next; doubled for each that dies young."""
 LONGEST_PAUSE: Final = 10.0
-OLD_AGE: Final = 60.0
-"""Seconds that a process must have lived for its end to be no sign that the next will die as well."""
+"""Seconds, at the most, between the end of a process and the start of the next."""
 STOP_LIMIT: Final = 7.0
 """Seconds that a process may take to stop when its calls are over or given up: its devices have 5 of them."""
 
@@ -58,8 +55,7 @@ class Worker:
         self._sockets = dict(zip(sockets, self._descriptors, strict=True))
         self._process: WorkerProcess | None = None
         self._why = ""
-        self._born = 0.0
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(reactor, LONGEST_PAUSE)
         self._next: IDelayedCall | None = None
         self._gone: Deferred[None] | None = None
         self._counted: Sequence[Family] = ()
@@ -69,7 +65,7 @@ class Worker:
         """Start a process, and another whenever it ends."""
         self._next = None
         self._why = "starting"
-        self._born = self._reactor.seconds()
+        self._backoff.begin()
         start = Start(self._settings, self._sockets, threshold.level.name)
         self._process = WorkerProcess(f"worker {self._number}", start, self._begins, self._ended)
         pipes = {ORDERS: "w", LOG: "r", COMPLAINTS: "r", ANSWERS: "r"}
@@ -144,14 +140,10 @@ class Worker:
         if self._gone is not None:
             self._gone.callback(None)
             return
-        if self._reactor.seconds() - self._born >= OLD_AGE:
-            self._pause = FIRST_PAUSE
         self._why = how
-        self._log.warn(
-            "worker {number} {how}; restarting in {pause:g} s", number=self._number, how=how, pause=self._pause
-        )
-        self._next = self._reactor.callLater(self._pause, self.start)
-        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        pause = self._backoff.pause()
+        self._log.warn("worker {number} {how}; restarting in {pause:g} s", number=self._number, how=how, pause=pause)
+        self._next = self._reactor.callLater(pause, self.start)
 
     def _end_it(self) -> None:
         if self._process is not None:

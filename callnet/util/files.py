@@ -37,10 +37,14 @@ def make_private_directory(path: str, setting: str) -> None:
         raise StartError(f"{setting}: no permission to write in {path}")
 
 
-def claim_directory(path: str, setting: str, is_shared: bool) -> None:
+_SEVERAL = "set redis.url, or workers, to run several on one machine"
+
+
+def claim_directory(path: str, setting: str, is_shared: bool, remedy: str = _SEVERAL) -> None:
     """Keep others from a directory for as long as this process lives, or one that it is forked into.
 
     :param is_shared: those who share it, too, may have it as well.
+    :param remedy: advice, if others have it.
     :raises StartError: others have it.
     """
     descriptor = _claimed.get(path)
@@ -49,9 +53,7 @@ def claim_directory(path: str, setting: str, is_shared: bool) -> None:
             descriptor = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CREAT, PRIVATE)
         fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StartError(
-            f"{setting}: another callnet uses {path}; set redis.url, or workers, to run several on one machine"
-        ) from None
+        raise StartError(f"{setting}: another callnet uses {path}; {remedy}") from None
     except OSError as error:
         raise StartError(f"{setting}: cannot lock {path}: {error.strerror}") from None
     _claimed[path] = descriptor

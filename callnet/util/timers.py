@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -44,6 +44,40 @@ class EarliestTimer:
     def _ring(self) -> None:
         self._next = None
         self._goes_off()
+
+
+FIRST_PAUSE: Final = 0.1
+"""Seconds between the end of a process and the start of the next; doubled for each that dies young."""
+OLD_AGE: Final = 60.0
+"""Seconds that a process must have lived for its end to be no sign that the next will die as well."""
+
+
+class Backoff:
+    """The pauses before a process is started again.
+
+    :param longest: seconds.
+    """
+
+    def __init__(self, clock: IReactorTime, longest: float) -> None:
+        self._clock = clock
+        self._longest = longest
+        self._born = 0.0
+        self._pause = FIRST_PAUSE
+
+    def reset(self) -> None:
+        """Begin with the shortest pause again."""
+        self._pause = FIRST_PAUSE
+
+    def begin(self) -> None:
+        """Note the start of a process."""
+        self._born = self._clock.seconds()
+
+    def pause(self) -> float:
+        """Seconds until the next start, now that the process has ended."""
+        if self._clock.seconds() - self._born >= OLD_AGE:
+            self.reset()
+        pause, self._pause = self._pause, min(self._longest, 2 * self._pause)
+        return pause
 
 
 class PeriodicTask(Protocol):

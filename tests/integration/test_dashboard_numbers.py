@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +12,7 @@ from callnet.ops.metrics import (
     Family,
     Sample,
     as_text,
+    of_certificate,
     of_kinds,
     of_numbers,
     of_sockets,
@@ -112,6 +114,13 @@ class FigureTests(SynchronousTestCase):
         for name in ("calls", "answered", "failed", "lag", "database", "redis", "certificate"):
             self.assertIsNone(figures[name], name)
         self.assertEqual((figures["reasons"], figures["closed"], figures["hasRedis"]), ([], [], False))
+
+    def test_certificate(self) -> None:
+        """Somebody should look after the certificate from when its expiry is near."""
+        now, day = datetime.fromtimestamp(1e9, UTC), timedelta(days=1)
+        for near, is_near in ((now + day, False), (now, True)):
+            figures = self.look((0, as_text(list(of_certificate(now + 5 * day, near)))))
+            self.assertEqual((figures["certificate"], figures["mustRenew"]), (5, is_near))
 
     def test_rates(self) -> None:
         """Rates are those between two looks, scaled to a minute."""

@@ -106,6 +106,12 @@ class OneProcessTests(RelayTestCase):
         self.assertNotIn(secret, (self.directory(self.daemon) / "turnserver.conf").read_text())
         self.assertNotIn(secret, self.daemon.log)
 
+    async def test_privileges(self) -> None:
+        """It gets no more privileges than callnet has, and no capability."""
+        status = Path(f"/proc/{self.pid(self.daemon)}/status").read_text()
+        self.assertRegex(status, "NoNewPrivs:\t1\n")
+        self.assertRegex(status, "CapAmb:\t0+\n")
+
     async def test_killed(self) -> None:
         """A relay that is killed is back, and takes the same credentials."""
         client = await self.client(self.daemon, self.port)

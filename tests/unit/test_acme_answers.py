@@ -69,7 +69,7 @@ class FolderTests(FolderTestCase):
 
     def test_hostile(self) -> None:
         """No file but an answer is read, whatever is asked for; and none is written elsewhere."""
-        (Path(self.state_dir) / "acme" / "acme.example.org" / "account.key").write_text("secret")
+        self.folder.account_key.write_text("secret")
         for token in HOSTILE:
             self.assertIsNone(self.folder.http01(token), repr(token))
             self.assertIsNone(self.folder.alpn(token), repr(token))
@@ -77,8 +77,8 @@ class FolderTests(FolderTestCase):
 
     def test_directories(self) -> None:
         """Another authority has another folder."""
-        other = AcmeFolder(self.state_dir, "https://staging.example.org/dir")
-        self.assertIsNone(other.http01(TOKEN))
+        for directory in ("https://staging.example.org/dir", "https://acme.example.org:14000/b/dir"):
+            self.assertIsNone(AcmeFolder(self.state_dir, directory).http01(TOKEN), directory)
 
     def test_failure(self) -> None:
         """The last failure is there until there is none."""

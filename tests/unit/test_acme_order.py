@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime, timedelta
+
 import requests
 from acme import errors, messages
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.acme.order import OrderError, _explained
+from callnet.acme.folder import AcmeFolder
+from callnet.acme.order import OrderError, _explained, _take
 from callnet.config.schema import AcmeSettings
+from callnet.ops.certificates import sign
 
 SETTINGS = AcmeSettings(names=("callnet.example.org",), directory="https://acme.example.org/dir")
 
@@ -59,3 +64,21 @@ class WordsTests(SynchronousTestCase):
     def test_nonsense(self) -> None:
         """An answer that is not understood is no crash."""
         self.assertIn("unexpected answer of https://acme.example.org/dir", self.words(ValueError("Expecting value")))
+
+
+class TakingTests(SynchronousTestCase):
+    """A certificate that the authority has signed."""
+
+    def test_due(self) -> None:
+        """One that is due at once is written, and a failure: it lacks a name, or is too old."""
+        state_dir, now = self.mktemp(), datetime.now(UTC)
+        os.mkdir(state_dir)
+        folder = AcmeFolder(state_dir, SETTINGS.directory)
+        folder.make()
+        for pair in (sign(["other.example.org"], [], now), sign(SETTINGS.names, [], now - timedelta(days=800))):
+            error = self.assertRaises(OrderError, _take, pair, SETTINGS, folder)
+            self.assertEqual("the authority signed other names, or for too short a time", str(error))
+            written = folder.pair()
+            assert written is not None
+            self.assertEqual(pair.chain, written.chain)
+        _take(sign([*SETTINGS.names, "www.example.org"], [], now), SETTINGS, folder)

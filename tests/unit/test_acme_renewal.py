@@ -10,10 +10,21 @@ from typing import Any, Final, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.acme.folder import AcmeFolder
-from callnet.acme.renewal import FIRST_PAUSE, LONGEST_PAUSE, LOOK_EVERY, TIME_LIMIT, OrderFailed, Renewal, due, order
+from callnet.acme.renewal import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    LOOK_EVERY,
+    TIME_LIMIT,
+    OrderFailed,
+    Renewal,
+    due,
+    environment,
+    order,
+)
 from callnet.config.schema import AcmeSettings
 from callnet.ops.certificates import Pair, sign, to_pem
 
@@ -37,10 +48,11 @@ class DueTests(SynchronousTestCase):
         self.assertEqual(START - timedelta(days=1) + LIFETIME * 2 / 3, due(pair, [NAME], START))
 
     def test_names(self) -> None:
-        """A certificate for other names, more or fewer, is renewed now; their order means nothing."""
+        """A certificate that lacks a name is renewed now; their order means nothing, nor does one more."""
         pair = sign([NAME, "www.example.org"], [], START)
-        self.assertLess(START, due(pair, ["www.example.org", NAME], START))
-        for names in ([NAME], [NAME, "other.example.org"], [NAME, "www.example.org", "other.example.org"]):
+        for names in (["www.example.org", NAME], [NAME]):
+            self.assertLess(START, due(pair, names, START))
+        for names in ([NAME, "other.example.org"], [NAME, "www.example.org", "other.example.org"]):
             self.assertEqual(START, due(pair, names, START))
 
 
@@ -159,6 +171,36 @@ class RenewalTests(SynchronousTestCase):
         self.assertEqual("", self.folder.failure)
         self.assertEqual({"done": 1, "failed": 1}, self.outcomes)
 
+    def test_failed_before(self) -> None:
+        """A process that is started again and again after a failure orders no more often for that."""
+        self.folder.failure = "the authority refused"
+        self.clock.advance((self.folder.failed_at - START).total_seconds() + 10)
+        self.renewal.start()
+        self.pass_by(FIRST_PAUSE - 2 * LOOK_EVERY)
+        self.assertEqual([], self.orders)
+        self.pass_by(2 * LOOK_EVERY)
+        self.assertEqual(1, len(self.orders))
+
+    def test_many_failures(self) -> None:
+        """It goes on for ever, also if the operator asks a thousand times."""
+        self.renewal.start()
+        with capturedLogs():
+            for _ in range(1100):
+                self.refuse()
+                self.renewal.retry()
+        self.assertEqual(1101, len(self.orders))
+
+    def test_unexpected(self) -> None:
+        """An error of whoever takes the certificate up is logged, and it is looked at again later."""
+        self.ordered = cast(Any, None)
+        self.renewal.start()
+        self.answer()
+        self.assertEqual(1, len(self.flushLoggedErrors(TypeError)))
+        self.ordered = 0
+        self.folder.certificate.unlink()
+        self.pass_by(FIRST_PAUSE + LOOK_EVERY)
+        self.assertEqual(2, len(self.orders))
+
     def test_retry(self) -> None:
         """The operator can have it tried again at once; if there is nothing to do nothing is done."""
         self.renewal.start()
@@ -195,6 +237,11 @@ class FullReactor(MemoryReactorClock):
 
 class OrderTests(SynchronousTestCase):
     """The program that orders."""
+
+    def test_environment(self) -> None:
+        """It learns no secret that callnet has from the environment, and does not speak to systemd."""
+        own = {"CALLNET_SIGNING_KEY": "k", "NOTIFY_SOCKET": "/s", "https_proxy": "p", "PATH": "/bin"}
+        self.assertEqual({"https_proxy": "p", "PATH": "/bin"}, environment(own))
 
     def test_no_process(self) -> None:
         """A system that has no room for another process is a failure like others."""

@@ -25,7 +25,7 @@ from zope.interface.verify import verifyObject
 from callnet.config.schema import TlsSettings
 from callnet.errors import StartError
 from callnet.ops.addresses import host_addresses, host_names
-from callnet.ops.certificates import Pair, ServerTls, configured, self_signed, sign
+from callnet.ops.certificates import Pair, ServerTls, configured, near_expiry, self_signed, sign
 
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 PEM: Final = serialization.Encoding.PEM
@@ -307,6 +307,12 @@ class HandshakeTests(SynchronousTestCase):
         """A key that is too weak for OpenSSL stops the start."""
         refused = self.assertRaises(StartError, ServerTls, self.too_weak())
         self.assertEqual(str(refused), "tls.certificate: rejected by OpenSSL: ee key too small")
+
+    def test_near_expiry(self) -> None:
+        """Its expiry is near in the last sixth of its lifetime, and at most 21 days before."""
+        self.assertEqual(NOW + timedelta(hours=20), near_expiry(self.too_weak()))
+        pair = sign(["localhost"], [], NOW)
+        self.assertEqual(timedelta(days=21), pair.chain[0].not_valid_after_utc - near_expiry(pair))
 
     def too_weak(self) -> Pair:
         """A certificate whose key is too weak."""

@@ -80,6 +80,27 @@ class OpenTests(ListeningTestCase):
         self.assertRegex(ipv6.url("http"), r"^http://\[::1\]:[0-9]+$")
         self.assertEqual(unix.url("http"), f"unix:{path}")
 
+    async def test_both_families(self) -> None:
+        """One of IPv6 takes connections of IPv4 too, and those alone where there is no IPv6."""
+        await self.check_families("127.0.0.1", "::1")
+        self.patch(socket, "has_dualstack_ipv6", lambda: False)
+        await self.check_families("127.0.0.1")
+
+    async def check_families(self, *hosts: str) -> None:
+        """Connect to one from each of these."""
+        *_, site = self.open("tcp6:0")
+        port = cast(Any, site.port).getHost().port
+        for host in hosts:
+            with socket.create_connection((host, port)) as client:
+                self.assertEqual(b"hello", await deferToThread(client.recv, 5))
+
+    def test_busy_port_of_both(self) -> None:
+        """A port that another program has is said to be so."""
+        *_, site = self.open("tcp6:0")
+        port = cast(Any, site.port).getHost().port
+        error = self.assertRaises(StartError, self.open, f"tcp6:{port}")
+        self.assertRegex(str(error), f"^listeners.site.0..endpoint 'tcp6:{port}': Address already in use")
+
 
 class SharedTests(ListeningTestCase):
     """Sockets that several processes take connections from. Here they are two listeners of one process."""

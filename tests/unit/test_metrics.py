@@ -87,9 +87,13 @@ class TextTests(SynchronousTestCase):
 
     def test_certificate(self) -> None:
         """The time at which the certificate expires is a time of day, and the same for all workers."""
-        expiry = of_certificate(datetime(2028, 4, 4, tzinfo=UTC))
+        times = list(of_certificate(datetime(2028, 4, 4, tzinfo=UTC), datetime(2028, 4, 1, tzinfo=UTC)))
         self.assertEqual(
-            read(as_text(total([[expiry], [expiry]]))), {("callnet_certificate_expiry_seconds", ""): 1838419200}
+            read(as_text(total([times, times]))),
+            {
+                ("callnet_certificate_expiry_seconds", ""): 1838419200,
+                ("callnet_certificate_near_expiry_seconds", ""): 1838160000,
+            },
         )
 
     def test_times(self) -> None:

@@ -1,17 +1,19 @@
-"""The relay that callnet runs: its configuration, its secrets, and its restarts on a clock of its own."""
+"""The relay that callnet runs: its restarts on a clock of its own, and obstacles to its start."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import socket
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, SIGUSR2
 from typing import Any, Final, cast
 
-from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from msgspec.structs import replace
+from twisted.internet.error import CannotListenError, ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IReactorProcess, IReactorTime, IReactorUDP
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -19,293 +21,25 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.config.schema import Settings, SupervisedSettings, TurnSettings
+from callnet.config.schema import Settings, SupervisedSettings
 from callnet.errors import StartError
-from callnet.ops.ice import read_turn_secret
-from callnet.relay.config import RULES, configuration
 from callnet.relay.supervised import (
     ASK_EVERY,
     ASK_NEW_EVERY,
-    FIRST_PAUSE,
     LONGEST_PAUSE,
-    OLD_AGE,
+    LOOK_EVERY,
     SILENCE,
     STOP_LIMIT,
     IRelayReactor,
     Relay,
     prepare,
 )
-from callnet.relay.turn_secrets import KEPT_FOR, REPLACED_AFTER, RelaySecrets
-from harness import ROOT
+from callnet.relay.turn_secrets import REPLACED_AFTER
+from callnet.util.timers import FIRST_PAUSE, OLD_AGE
 from harness.ports import free_ports
-from tests.unit.test_config import FileTestCase
+from tests.unit.test_relay_settings import settings_with
 
-HOST: Final = '[turn]\nrelay = "supervised"\n[turn.supervised]\nhost = "calls.example.org"\n'
-OF_THE_OPERATOR: Final = (
-    "listening-port",
-    "tls-listening-port",
-    "min-port",
-    "max-port",
-    "realm",
-    "userdb",
-    "cert",
-    "pkey",
-)
 NOW: Final = "; calls that need it fail until it runs again"
-
-
-class SettingsTests(FileTestCase):
-    """``[turn.supervised]``."""
-
-    def test_made(self) -> None:
-        """The URIs, and the file with the secret, follow from the settings."""
-        turn = self.load(f"{HOST}tls_port = 5349", {"CALLNET_STATE_DIR": "/state"}).turn
-        self.assertEqual(
-            (
-                "turn:calls.example.org:3478?transport=udp",
-                "turn:calls.example.org:3478?transport=tcp",
-                "turns:calls.example.org:5349?transport=tcp",
-            ),
-            turn.urls,
-        )
-        self.assertEqual(("stun:calls.example.org:3478",), turn.stun)
-        self.assertEqual("/state/relay/secret", turn.secret_file)
-        turn = self.load(HOST.replace("calls.example.org", "2001:db8::7")).turn
-        self.assertEqual(("stun:[2001:db8::7]:3478",), turn.stun)
-
-    def test_one_port(self) -> None:
-        """With one port its clients come over it by TLS, and are handed over."""
-        settings = self.load(f"one_port = 443\naccounts.open_enrolment_on_network = true\n{HOST}proxy_port = 5999")
-        self.assertEqual(
-            ("turn:calls.example.org:3478?transport=udp", "turns:calls.example.org:443?transport=tcp"),
-            settings.turn.urls,
-        )
-        self.assertEqual("tcp:127.0.0.1:5999", settings.listeners.site[0].turn)
-        self.assertEqual(
-            "turn.supervised.tls_port and one_port are both set; remove one",
-            self.refusal(f"one_port = 443\n{HOST}tls_port = 5349"),
-        )
-
-    def test_none(self) -> None:
-        """Without a relay the section does nothing."""
-        self.assertEqual((), self.load('turn.supervised.host = "calls.example.org"').turn.urls)
-
-    def test_wrong(self) -> None:
-        """Each wrong value is named, with the allowed ones."""
-        for lines, refusal in (
-            ("", 'turn.supervised.host must be set, since turn.relay is "supervised": clients are told it'),
-            ('host = "a b"', 'turn.supervised.host must be a name such as "calls.example.org", or an address'),
-            ('host = "a"\ntls_port = 3478', "turn.supervised.tls_port and turn.supervised.port must differ"),
-            (
-                'host = "a"\nlistening_addresses = ["eth0"]',
-                "turn.supervised.listening_addresses[0] must be an address of this machine",
-            ),
-            (
-                'host = "a"\nexternal_addresses = ["203.0.113.7", "203.0.113.7/::1"]',
-                (
-                    'turn.supervised.external_addresses[1] must be a public address such as "203.0.113.7", or it and'
-                    ' the machine\'s own of the same family: "203.0.113.7/10.0.0.7"'
-                ),
-            ),
-            (
-                'host = "a"\nrelay_ports = "60000-50000"',
-                "turn.supervised.relay_ports must be two ports from 1024 to 65535, the lower first",
-            ),
-            (
-                'host = "a"\nrelay_ports = "all"',
-                'turn.supervised.relay_ports must be two ports such as "49152-65535"',
-            ),
-            (
-                'host = "a"\nallowed_peers = ["10.0.0.7/8"]',
-                (
-                    "turn.supervised.allowed_peers[0] must be one address, or a network such as 10.0.0.0/8 or"
-                    " fd00::/8 without host bits"
-                ),
-            ),
-        ):
-            self.assertEqual(refusal, self.refusal(f'turn.relay = "supervised"\n[turn.supervised]\n{lines}'))
-
-    def test_made_by_callnet_alone(self) -> None:
-        """The operator does not set what callnet makes."""
-        for line in ('stun = ["stun:a"]', 'secret_file = "s"', 'urls = ["turn:a"]', f'secret = "{"s" * 32}"'):
-            self.assertIn(
-                "remove them from the settings", self.refusal(f"{line}\n{HOST.replace('[turn]', '')}", "turn")
-            )
-
-    def refusal(self, settings: str, section: str = "") -> str:
-        """The error of these settings."""
-        return super().refusal(f"[{section}]\n{settings}" if section else settings)
-
-
-def settings_with(state_dir: str = "/state", **values: Any) -> Settings:
-    """Settings with a relay."""
-    turn = TurnSettings(relay="supervised", supervised=SupervisedSettings(host="a", **values))
-    return Settings(state_dir=state_dir, turn=turn)
-
-
-class ConfigurationTests(SynchronousTestCase):
-    """The configuration of coturn."""
-
-    def lines(self, **values: Any) -> Sequence[str]:
-        """Those that the settings make."""
-        lines = configuration(settings_with(**values), ("/c.pem", "/k.pem")).splitlines()
-        self.assertEqual(list(RULES), lines[-len(RULES) :])
-        return lines[: -len(RULES)]
-
-    def test_rules_are_those_of_the_sample(self) -> None:
-        """Its rules are those of the sample, without what an operator sets there."""
-        sample = (ROOT / "etc" / "turnserver.conf").read_text("utf-8").splitlines()
-        rules = [line for line in sample if line and line[0] != "#" and line.partition("=")[0] not in OF_THE_OPERATOR]
-        self.assertEqual(list(RULES), rules)
-
-    def test_defaults(self) -> None:
-        """Without more settings it listens everywhere, without TLS."""
-        self.assertEqual(
-            [
-                "listening-port=3478",
-                "no-tls",
-                "min-port=49152",
-                "max-port=65535",
-                "realm=callnet",
-                "userdb=/state/relay/turndb",
-                "pidfile=/state/relay/pid",
-            ],
-            self.lines(),
-        )
-
-    def test_ports(self) -> None:
-        """The ports, and TLS with callnet's certificate."""
-        lines = self.lines(port=443, tls_port=5349, relay_ports="50000-50100")
-        self.assertEqual(
-            ["listening-port=443", "tls-listening-port=5349", "cert=/c.pem", "pkey=/k.pem"],
-            lines[:4],
-        )
-        self.assertLessEqual({"min-port=50000", "max-port=50100"}, set(lines))
-        self.assertNotIn("no-tls", lines)
-
-    def test_one_port(self) -> None:
-        """With one port it takes connections on loopback, where they are handed over, and listens by UDP elsewhere."""
-        settings = settings_with(listening_addresses=("192.0.2.7", "2001:db8::7", "127.0.0.1"), proxy_port=5999)
-        settings.one_port = 443
-        self.assertEqual(
-            [
-                "listening-port=3478",
-                "no-tls",
-                "tcp-proxy-port=5999",
-                "listening-ip=127.0.0.1",
-                "aux-server=192.0.2.7:3478",
-                "relay-ip=192.0.2.7",
-                "aux-server=[2001:db8::7]:3478",
-                "relay-ip=2001:db8::7",
-                "relay-ip=127.0.0.1",
-            ],
-            configuration(settings, ("/c.pem", "/k.pem")).splitlines()[:9],
-        )
-
-    def test_listening_addresses(self) -> None:
-        """It listens on them, and relays from them."""
-        lines = self.lines(listening_addresses=("192.0.2.7", "2001:db8::7"))
-        self.assertEqual(
-            ["listening-ip=192.0.2.7", "relay-ip=192.0.2.7", "listening-ip=2001:db8::7", "relay-ip=2001:db8::7"],
-            lines[2:6],
-        )
-
-    def test_external_addresses(self) -> None:
-        """Behind a NAT its own address is allowed as a peer: it is the other client's, if both use this relay."""
-        lines = self.lines(external_addresses=("203.0.113.7/10.0.0.7", "2001:db8::7/fd00::7"))
-        self.assertEqual(
-            [
-                "external-ip=203.0.113.7/10.0.0.7",
-                "allowed-peer-ip=10.0.0.7",
-                "external-ip=2001:db8::7/fd00::7",
-                "allowed-peer-ip=fd00::7",
-            ],
-            lines[-4:],
-        )
-
-    def test_external_address_alone(self) -> None:
-        """The own address is that on which it listens; if it is the public one, there is no NAT."""
-        lines = self.lines(external_addresses=("203.0.113.7",), listening_addresses=("::1", "10.0.0.7"))
-        self.assertEqual(["external-ip=203.0.113.7/10.0.0.7", "allowed-peer-ip=10.0.0.7"], lines[-2:])
-        lines = self.lines(external_addresses=("203.0.113.7",), listening_addresses=("203.0.113.7",))
-        self.assertEqual([], [line for line in lines if "external" in line])
-
-    def test_external_address_found(self) -> None:
-        """Without any, it is that from which this machine reaches others."""
-        self.assertIn("external-ip=127.0.0.9/127.0.0.1", self.lines(external_addresses=("127.0.0.9",)))
-
-    def test_allowed_peers(self) -> None:
-        """Networks are written as ranges; loopback needs an option more."""
-        lines = self.lines(allowed_peers=("10.20.0.0/16", "10.0.0.9"))
-        self.assertEqual(["allowed-peer-ip=10.20.0.0-10.20.255.255", "allowed-peer-ip=10.0.0.9"], lines[-2:])
-        lines = self.lines(allowed_peers=("127.0.0.0/8", "::1"))
-        self.assertEqual(
-            ["allow-loopback-peers", "allowed-peer-ip=127.0.0.0-127.255.255.255", "allowed-peer-ip=::1"], lines[-3:]
-        )
-
-
-class SecretsTests(SynchronousTestCase):
-    """The secrets, on a clock."""
-
-    def setUp(self) -> None:
-        """Have a directory, and the first secret."""
-        self.state_dir = self.mktemp()
-        Path(self.state_dir, "relay").mkdir(parents=True)
-        self.clock = Clock()
-        self.clock.advance(1_800_000_000)
-        self.secrets = RelaySecrets(self.state_dir, self.clock.seconds)
-        self.assertTrue(self.secrets.renew())
-        self.first = self.current()
-
-    def current(self) -> str:
-        """The secret that credentials are made with."""
-        file = os.path.join(self.state_dir, "relay", "secret")
-        return read_turn_secret(TurnSettings(urls=("turn:a",), secret_file=file))
-
-    def accepted(self) -> Sequence[str]:
-        """The secrets that coturn accepts."""
-        with closing(sqlite3.connect(os.path.join(self.state_dir, "relay", "turndb"))) as database:
-            return [value for (value,) in database.execute("SELECT value FROM turn_secret ORDER BY rowid")]
-
-    def test_first(self) -> None:
-        """There is one from the start, and it stays for a day, also if callnet starts again meanwhile."""
-        self.clock.advance(REPLACED_AFTER - 1)
-        self.assertFalse(RelaySecrets(self.state_dir, self.clock.seconds).renew())
-        self.assertEqual([self.first], self.accepted())
-
-    def test_rotation(self) -> None:
-        """After a day there is another; the old one is accepted until its last credentials have expired."""
-        self.clock.advance(REPLACED_AFTER)
-        self.assertTrue(self.secrets.renew())
-        second = self.current()
-        self.assertEqual([self.first, second], self.accepted())
-        self.clock.advance(KEPT_FOR - 1)
-        self.assertTrue(self.secrets.renew())
-        third = self.current()
-        self.assertEqual([self.first, second, third], self.accepted())
-        self.clock.advance(1)
-        self.assertFalse(self.secrets.renew())
-        self.assertEqual([second, third], self.accepted())
-
-    def test_bounded(self) -> None:
-        """There are never more than three."""
-        for _ in range(1000):
-            self.clock.advance(3600)
-            self.secrets.renew()
-            self.assertLessEqual(len(self.accepted()), 3)
-
-    def test_clock_put_back(self) -> None:
-        """If the clock is put back there is another one, which stays."""
-        self.clock.rightNow -= 1000
-        self.assertTrue(self.secrets.renew())
-        self.clock.advance(600)
-        self.assertFalse(self.secrets.renew())
-
-    def test_file_lost(self) -> None:
-        """A file that was lost is written again."""
-        os.unlink(os.path.join(self.state_dir, "relay", "secret"))
-        self.assertTrue(self.secrets.renew())
-        self.assertEqual(self.first, self.current())
 
 
 class Process:
@@ -362,6 +96,7 @@ class Reactor(Clock):
         super().__init__()
         self.processes: list[Process] = []
         self.ways: list[Way] = []
+        self.is_full = False
 
     def spawnProcess(self, protocol: Any, _executable: Any, args: Any, env: Any, **_options: Any) -> Any:  # type: ignore[override]
         """Start a process."""
@@ -369,6 +104,8 @@ class Reactor(Clock):
 
     def listenUDP(self, _port: int, protocol: Any, _interface: str, _size: int) -> Any:
         """Open a way."""
+        if self.is_full:
+            raise CannotListenError("", 0, OSError(24, "Too many open files"))
         self.ways.append(Way(protocol))
 
 
@@ -383,8 +120,9 @@ class RelayTestCase(SynchronousTestCase):
         self.settings = settings_with(self.mktemp(), program="sh", port=self.port, listening_addresses=("127.0.0.1",))
         prepare(self.settings, self.reactor.seconds)
         self.renewed = 0
+        self.certificate = "c", "k"
         self.relay = Relay(
-            self.settings, ("c", "k"), self.note, cast(IRelayReactor, self.reactor), self.reactor.seconds
+            self.settings, lambda: self.certificate, self.note, cast(IRelayReactor, self.reactor), self.reactor.seconds
         )
 
     def note(self) -> None:
@@ -398,7 +136,7 @@ class RelayTestCase(SynchronousTestCase):
 
     def use(self, **values: Any) -> None:
         """Have other settings."""
-        self.settings.turn.supervised = settings_with(program="sh", port=self.port, **values).turn.supervised
+        self.settings.turn.supervised = settings_with(**{"program": "sh", "port": self.port, **values}).turn.supervised
         self.relay.changed()
 
 
@@ -494,6 +232,18 @@ class RestartTests(RelayTestCase):
         self.relay.certificate_renewed()
         self.assertEqual([SIGUSR2], self.newest.signals)
 
+    def test_certificate_in_another_file(self) -> None:
+        """It is started again if the certificate has another file, as the first one of an authority."""
+        self.use(listening_addresses=("127.0.0.1",), tls_port=5349)
+        self.newest.end()
+        self.reactor.ways[-1].answer()
+        self.certificate = "acme", "acme"
+        self.relay.certificate_renewed()
+        self.assertEqual([SIGTERM], self.newest.signals)
+        self.newest.end()
+        text = Path(self.settings.state_dir, "relay", "turnserver.conf").read_text()
+        self.assertIn("cert=acme\npkey=acme\n", text)
+
     def test_certificate_at_the_start(self) -> None:
         """One that does not answer yet is told when it does."""
         self.newest.end(status=1)
@@ -517,6 +267,57 @@ class RestartTests(RelayTestCase):
         self.assertEqual([SIGTERM], self.newest.signals)
         self.newest.end()
         self.assertEqual((2, 0), (len(self.reactor.processes), self.relay.restarts))
+
+    def test_changed_and_changed_back(self) -> None:
+        """One that was told to end is no failure, though the settings are as before when it does."""
+        self.use(listening_addresses=("127.0.0.1",), relay_ports="50000-50010")
+        self.use(listening_addresses=("127.0.0.1",))
+        with capturedLogs() as events:
+            self.newest.end()
+        self.assertEqual(["restarting the relay with changed settings"], [formatEvent(event) for event in events])
+        self.assertEqual((2, 0), (len(self.reactor.processes), self.relay.restarts))
+
+    def test_another_program(self) -> None:
+        """Another program takes the place of the old one."""
+        self.use(listening_addresses=("127.0.0.1",), program="cat")
+        self.newest.end()
+        self.assertIn("cat", self.newest.arguments)
+
+    def test_other_addresses(self) -> None:
+        """That the machine has other addresses is noticed."""
+        self.settings.turn.supervised = replace(
+            self.settings.turn.supervised, external_addresses=("203.0.113.7/127.0.0.1",)
+        )
+        self.live(LOOK_EVERY)
+        self.assertEqual([SIGTERM], self.newest.signals)
+
+    def test_no_descriptor(self) -> None:
+        """A system without descriptors keeps it from being started, which is tried again."""
+        self.settings.one_port = 443
+        self.use()
+        self.newest.end()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            self.relay.changed()
+            self.assertEqual([], self.newest.signals)
+            self.newest.end(signal=9)
+            self.reactor.advance(FIRST_PAUSE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        self.assertEqual((2, "cannot_listen"), (len(self.reactor.processes), self.relay.state))
+        self.reactor.advance(LONGEST_PAUSE)
+        self.assertEqual((3, "starting"), (len(self.reactor.processes), self.relay.state))
+
+    def test_cannot_ask(self) -> None:
+        """A port from which nobody can ask it keeps it from being started."""
+        self.newest.end(signal=9)
+        self.reactor.is_full = True
+        self.reactor.advance(FIRST_PAUSE)
+        self.assertEqual((1, "ended"), (len(self.reactor.processes), self.relay.state))
+        self.reactor.is_full = False
+        self.reactor.advance(LONGEST_PAUSE)
+        self.assertEqual((2, "starting"), (len(self.reactor.processes), self.relay.state))
 
     def test_not_wanted_any_more(self) -> None:
         """Without a relay in the settings it ends, and there are no metrics; with one again it starts."""
@@ -594,6 +395,17 @@ class PrepareTests(SynchronousTestCase):
         state_dir = self.mktemp()
         prepare(Settings(state_dir=state_dir), Clock().seconds)
         self.assertFalse(os.path.exists(state_dir))
+
+    def test_of_another(self) -> None:
+        """A relay that another callnet of the machine runs stops the start, and is what to use instead."""
+        state_dir = self.mktemp()
+        Path(state_dir, "relay").mkdir(parents=True)
+        with Path(state_dir, "relay", "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            error = self.assertRaises(StartError, prepare, settings_with(state_dir), Clock().seconds)
+        self.assertRegex(
+            str(error), "^turn.relay: another callnet uses .*/relay; its relay is there; set turn.urls and"
+        )
 
     def test_cannot_be_written(self) -> None:
         """A file that cannot be written stops the start."""

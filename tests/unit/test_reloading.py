@@ -11,7 +11,8 @@ from msgspec import Struct
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.accounts.signing_keys import add_key, load_keys, remove_key
-from callnet.config.reload import LIVE
+from callnet.config.load import load
+from callnet.config.reload import LIVE, take_over
 from callnet.config.schema import Settings
 from tests.support.tap_case import DaemonTestCase
 
@@ -161,6 +162,27 @@ class SettingsTests(ReloadCase):
         )
         in_force = self.daemon.live.settings
         self.assertEqual((5, 1, 7), (in_force.drain_deadline, in_force.workers, in_force.calls.ring_time))
+
+    def test_turn_on_port_of_site(self) -> None:
+        """Clients are told of no port where nobody listens: without a restart TURN stays as it is, whole."""
+        network = "accounts.open_enrolment_on_network = true\n"
+        relay = 'turn.relay = "supervised"\n[turn.supervised]\nhost = "a"\n'
+        for before, after in (
+            (relay, f"one_port = 443\n{network}{relay}"),
+            (f"one_port = 443\n{network}{relay}", f"one_port = 8443\n{network}{relay}"),
+            (f"one_port = 443\n{network}{relay}", f"one_port = 443\n{network}{relay}proxy_port = 5999\n"),
+            (f"one_port = 443\n{network}", f"one_port = 443\n{network}{relay}"),
+        ):
+            settings, turn = self.load(before), self.load(before).turn
+            changes = take_over(settings, self.load(after))
+            self.assertEqual(turn, settings.turn)
+            self.assertIn("turn.", " ".join(changes.left))
+            self.assertEqual([], changes.made)
+
+    def load(self, settings: str) -> Settings:
+        """These, read."""
+        self.write_settings(settings)
+        return load(f"{self.state_dir}.toml", {"CALLNET_STATE_DIR": self.state_dir})
 
     def test_wrong(self) -> None:
         """If anything is wrong one line says so, and all stay as they were."""

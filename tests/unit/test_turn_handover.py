@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet import reactor as installed
 from twisted.internet.defer import DeferredQueue, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, ConnectionDone, UserError
+from twisted.internet.error import ConnectError, ConnectionAborted, ConnectionDone, UserError
 from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
@@ -293,6 +293,17 @@ class HandedOverTests(HandoverCase):
                 self.assertIsNot(wire.transport.ended_by, ConnectionDone)
             self.world.settle()
             self.assertEqual((wire.lost, self.handover.connections), (True, 0))
+
+    def test_the_client_ends_it_and_the_relay_hangs(self) -> None:
+        """A relay that does not take the rest in time is cut off."""
+        wire, relay = self.meet()
+        wire.send(b"the rest")
+        self.world.settle()
+        wire.leave()
+        self.reactor.advance(CLOSE_TIME)
+        self.assertIs(relay.transport.ended_by, ConnectionAborted)
+        relay.leave()
+        self.assertEqual(self.handover.connections, 0)
 
     def test_the_client_ends_it(self) -> None:
         """When the client is gone, the relay gets the rest; until it is gone too the connection counts."""

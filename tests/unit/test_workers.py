@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.ops.readiness import Report
 from callnet.supervision import messages
 from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
-from callnet.supervision.supervisor import FIRST_PAUSE, LONGEST_PAUSE, OLD_AGE, STOP_LIMIT
+from callnet.supervision.supervisor import LONGEST_PAUSE, STOP_LIMIT
+from callnet.util.timers import FIRST_PAUSE, OLD_AGE
 from tests.support.workers_case import SETTINGS, WorkersTestCase
 
 

@@ -28,8 +28,8 @@ from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
 from callnet.supervision import messages
 from callnet.supervision.messages import COMPLAINTS, LOG, ORDERS, LogLine, Serving
-from callnet.supervision.supervisor import FIRST_PAUSE
 from callnet.util.logger import threshold
+from callnet.util.timers import FIRST_PAUSE
 from tests.support.workers_case import WorkersTestCase
 
 WELL = Report(True, {"database": Check(True)})
