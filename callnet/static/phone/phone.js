@@ -171,7 +171,7 @@ export class Phone {
 
   /** Say something to the other side of a call, if the signaling can carry it. */
   signal(call, data) {
-    if (this.device?.isExtended) call.signal(data);
+    if (this.device?.isExtended) call.signal(data, { ofPage: true });
   }
 
   /** The page of a call has seen its end. */
