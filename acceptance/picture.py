@@ -123,6 +123,8 @@ STAGES: Final = (
     "painted",
 )
 
+AFTER_THE_ACCEPT: Final = frozenset({"join sent", "negotiate sent", "offer sent", "answer sent", "candidate sent"})
+
 
 class Side(Struct):
     """One of the two, and the milliseconds from the press to each stage, in each call that came by it."""
@@ -178,10 +180,15 @@ class Couple:
     def talk(self) -> None:
         """Call once."""
         alice, bob = self._alice, self._bob
-        alice.page.evaluate("top.marks = {}")
+        for visitor in (alice, bob):
+            visitor.page.evaluate("top.marks = {}")
         alice.call(BOB.phone)
         bob.await_scene("ringing")
         bob.wait(RINGS_FOR)
+        for visitor in (alice, bob):
+            early = AFTER_THE_ACCEPT & set(visitor.page.evaluate("top.marks"))
+            if early:
+                raise AssertionError(f"before the accept: {', '.join(sorted(early))}")
         bob.press("accept")
         for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
             visitor.await_connected(colour)

@@ -308,12 +308,15 @@ class Extensions:
         """Tell the extended caller of a call that a device rings. Failures are ignored."""
         self._transactions.run(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
-    async def signal(self, session: DeviceSession, room: RoomId, data: bytes) -> TooLate | NotYours | None:
+    async def signal(
+        self, session: DeviceSession, room: RoomId, data: bytes, *, of_page: bool
+    ) -> TooLate | NotYours | None:
         """Deliver a signal to the other party of a call, if that has a socket and is extended.
 
         Returns the reply for the device, if any: it is not in such a call.
 
         :param data: JSON.
+        :param of_page: it is said by the page of the call: seats are taken as always.
         :raises Unavailable: the store cannot be reached, and nothing was delivered.
         """
         device = session.address
@@ -327,7 +330,7 @@ class Extensions:
             return is_late
         if not isinstance(call.state, Active):
             return NotYours()
-        if not call.state.signalled:
+        if not of_page and not call.state.signalled:
             await self._transactions.reply_to(events.Signalled(room, device))
         other = other_party(call, device)
         there = (await self._store.read((other.phone,), ())).device(other)

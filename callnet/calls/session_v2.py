@@ -96,7 +96,8 @@ class ExtendedSession(Session):
 
     async def _signal(self, frame: v2.Signal) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
-        self._not_done(await self._rooms.extensions.signal(self, room, v2.compact(frame.data)), frame)
+        data = v2.compact(frame.data)
+        self._not_done(await self._rooms.extensions.signal(self, room, data, of_page=frame.of_page), frame)
 
     async def _pull(self, frame: v2.Pull) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)

@@ -77,6 +77,8 @@ class Signal(Frame, frozen=True, tag="signal"):
     room_id: Annotated[RoomId, ROOM]
     data: Raw
     """JSON."""
+    of_page: bool = False
+    """Said by the page of the call, which takes a seat as well."""
     id: Annotated[str, ID] = ""
 
 

@@ -126,10 +126,11 @@ export class Call {
    * Say something to the other side, which is told by the event `signal` of its device, if both speak the extended
    * protocol and the call is active. After `otherSide` was "reconnecting" begin anew: what was said meanwhile is lost.
    * @param {unknown} data whatever JSON can say, in less than 64 KiB and 64 levels
+   * @param {{ofPage?: boolean}} options ofPage: whether the page of the call says it, which takes its seat as well
    * @returns {boolean} whether it could be sent
    */
-  signal(data) {
-    return this.#answers.signal(this, data);
+  signal(data, { ofPage = false } = {}) {
+    return this.#answers.signal(this, data, ofPage);
   }
 
   /**

@@ -44,7 +44,7 @@ export class Calls {
     accept: (call, byItself) => this._accept(call, byItself),
     refuse: (call) => (isRung(call) ? this._hangUp(call) : undefined),
     hangUp: (call) => this._hangUp(call),
-    signal: (call, data) => this._signal(call, data),
+    signal: (call, data, ofPage) => this._signal(call, data, ofPage),
   };
 
   /**
@@ -311,10 +311,11 @@ export class Calls {
     this._end(call, reason, true);
   }
 
-  /** @private @param {Call} call @param {unknown} data */
-  _signal(call, data) {
+  /** @private @param {Call} call @param {unknown} data @param {boolean} ofPage */
+  _signal(call, data, ofPage) {
     if (call !== this.present || call.state !== "active") return false;
-    return this.#say({ type: "signal", room_id: call.roomId, data });
+    const frame = { type: "signal", room_id: call.roomId, data };
+    return this.#say(ofPage ? { ...frame, of_page: true } : frame);
   }
 
   /** @private @param {Call} call @param {boolean} [byItself] */

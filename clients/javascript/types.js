@@ -16,7 +16,7 @@
  * @property {(call: Call, byItself: boolean) => void} accept
  * @property {(call: Call) => void} refuse
  * @property {(call: Call) => void} hangUp
- * @property {(call: Call, data: unknown) => boolean} signal
+ * @property {(call: Call, data: unknown, ofPage: boolean) => boolean} signal
  */
 
 /**

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import Deferred
 
 from callnet_client import Account
@@ -10,6 +12,8 @@ from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import phone, tab
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
+
+_NOTE_TAKEN: Final = "addEventListener('keydown', (event) => { window.isTaken = event.defaultPrevented; })"
 
 
 class PersonTests(PhoneCase):
@@ -177,5 +181,22 @@ class PersonTests(PhoneCase):
             bob.page.keyboard.press("Enter")
             for visitor in (alice, bob):
                 visitor.await_scene("call")
+
+        return self.play(story)
+
+    def test_a_remote_control_while_it_rings(self) -> Deferred[None]:
+        """Arrows go to nothing that is not in view, as the button of a call whose page has not come yet."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            alice, bob = phone(stage, browser), tab(stage, stage.profile(browser, size=(1280, 720)))
+            self.introduce(alice, bob)
+            bob.page.route("**/direct_chat.html?*", lambda _: None)
+            alice.call(self.bob.phone)
+            bob.await_scene("ringing")
+            bob.page.evaluate(_NOTE_TAKEN)
+            for key in ("ArrowUp", "ArrowRight", "ArrowDown"):
+                bob.page.keyboard.press(key)
+                self.assertEqual(bob.page.evaluate("[document.activeElement.id, isTaken]"), ["accept", False], key)
 
         return self.play(story)

@@ -26,14 +26,32 @@ _KEEP: Final = """
     }
     window.RTCPeerConnection = class extends RTCPeerConnection {
         constructor(...options) { super(...options); top.made.push(this); }
+        addIceCandidate(candidate) {
+            top.candidates = (top.candidates ?? 0) + 1;
+            return super.addIceCandidate(candidate);
+        }
     };
 """
 """Whatever is opened by the phone or by a page in it."""
+_ASK: Final = """
+    navigator.permissions.query = async () => new EventTarget();
+    {
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+            await new Promise((answer) => { top.allow = answer; });
+            return open(wanted);
+        };
+    }
+"""
+"""A browser that keeps no permissions, and asks each time."""
 _IS_OPEN: Final = "streams.length > 0 && streams.every((stream) => stream.active)"
 _HAS_ALL_CLOSED: Final = """
     streams.every((stream) => !stream.active) && made.every(({ signalingState }) => signalingState === "closed")
 """
 _OFFERS: Final = "made.length === 1 && made[0].localDescription?.sdp.includes('a=candidate')"
+_OFFERS_AGAIN: Final = """
+    made.length === 2 && made[0].signalingState === "closed" && made[1].localDescription?.sdp.includes("a=candidate")
+"""
 _FRAMES: Final = "document.querySelectorAll('iframe').length"
 
 
@@ -67,6 +85,8 @@ class Watched:
 
 class RingingTests(PhoneCase):
     """Alice calls Bob."""
+
+    settings = "calls.ring_time = 600"  # two browsers make ready meanwhile
 
     def come(self, stage: Stage, *, is_bob_allowed: bool = True) -> tuple[Watched, Watched]:
         """Have both at their phones."""
@@ -160,9 +180,60 @@ class RingingTests(PhoneCase):
 
         return self.play(story)
 
+    def test_a_caller_who_is_asked(self) -> Deferred[None]:
+        """A caller who is still asked for the camera as Bob accepts loses nothing of what Bob's page says."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            alice.visitor.page.add_init_script(_ASK)
+            alice.visitor.call(self.bob.phone)
+            bob.visitor.await_scene("ringing")
+            bob.visitor.await_that(_OFFERS)
+            alice.visitor.await_that("typeof allow === 'function'")
+            bob.visitor.press("accept")
+            alice.visitor.inside.await_state("connecting")
+            alice.visitor.page.evaluate("allow()")
+            alice.visitor.await_connected(Camera.BLUE)
+            bob.visitor.await_connected(Camera.RED)
+            alice.visitor.await_that("candidates > 0")
+
+        return self.play(story)
+
+    def test_a_page_that_does_not_come(self) -> Deferred[None]:
+        """Where something else came in place of the page while it rang, the page is loaded with the accept."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            bob.visitor.page.route("**/direct_chat.html?*", lambda route: route.fulfill(body="busy"), times=1)
+            alice.visitor.call(self.bob.phone)
+            bob.visitor.await_scene("ringing")
+            bob.visitor.await_that("frames[0]?.document.readyState === 'complete' && frames[0].location.search !== ''")
+            bob.visitor.press("accept")
+            alice.visitor.await_connected(Camera.BLUE)
+            bob.visitor.await_connected(Camera.RED)
+
+        return self.play(story)
+
+    def test_another_network(self) -> Deferred[None]:
+        """Where the network changes while it rings another offer is made, and no other one is sent."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            self.ring(alice, bob)
+            bob.visitor.page.evaluate("frames[0].dispatchEvent(new Event('online'))")
+            bob.visitor.await_that(_OFFERS_AGAIN)
+            bob.visitor.press("accept")
+            alice.visitor.await_connected(Camera.BLUE)
+            bob.visitor.await_connected(Camera.RED)
+            self.assertEqual(alice.visitor.page.evaluate("made.length"), 1)
+
+        return self.play(story)
+
 
 class FirefoxTests(PhoneCase):
     """One of the two has Firefox, whose camera has a colour that changes."""
+
+    settings = "calls.ring_time = 600"
 
     def test_firefox(self) -> Deferred[None]:
         """It is called, and calls."""
@@ -188,6 +259,8 @@ class FirefoxTests(PhoneCase):
 
 class BaseTests(PhoneCase):
     """One of the two speaks the base protocol, over which the offer cannot go."""
+
+    settings = "calls.ring_time = 600"
 
     def test_a_base_caller(self) -> Deferred[None]:
         """The callee's offer goes over the room."""

@@ -209,6 +209,11 @@ const MEETING = {
 };
 const titleOf = (facts) => sceneOf({ ...MEETING, ...facts }, 5_000, 0, "a").title;
 
+test("whoever refuses the camera in a call that was prepared is asked what to do", () => {
+  assert.equal(titleOf({ flowing: true, own: { state: "asking" } }), "connected");
+  assert.equal(titleOf({ flowing: true, own: { state: "refused" } }), "refused");
+});
+
 test("who is choosing camera and microphone, and who has left, is told apart from who cannot be reached", () => {
   assert.equal(titleOf({}), "connecting");
   assert.equal(titleOf({ choosingSince: 4_500 }), "connecting");

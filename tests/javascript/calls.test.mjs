@@ -289,6 +289,8 @@ test("signals go out while the call is active, and only then", (t) => {
   call.accept();
   assert.equal(call.signal({ sdp: "v=0" }), true);
   assert.deepEqual(said.at(-1), { type: "signal", room_id: ROOM, data: { sdp: "v=0" } });
+  assert.equal(call.signal(2, { ofPage: true }), true);
+  assert.deepEqual(said.at(-1), { type: "signal", room_id: ROOM, data: 2, of_page: true });
   call.hangUp();
   assert.equal(call.signal(1), false);
 });

@@ -97,6 +97,13 @@ class SignalTests(ExtendedCase):
         self.world.advance(900)
         self.assertEqual([], self.tv.heard())
 
+    def test_of_a_page(self) -> None:
+        """It is relayed without `of_page`. A page takes a seat: where nobody does the call is abandoned."""
+        self.ann.say("signal", room_id=self.room, data=1, of_page=True)
+        self.assertEqual({"type": "signal", "room_id": self.room, "data": 1}, self.tv.hears())
+        self.world.advance(601)
+        self.assertEqual("abandoned", self.tv.hears()["reason"])
+
     def test_other_calls(self) -> None:
         """Another's call, and one that rings, take none: an error. One that is over: its end is said again."""
         dob = self.extended(DOB)

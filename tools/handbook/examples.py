@@ -57,6 +57,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "next": "WzE3MDAwMDAwMDBd",
     "notified_device_id": "phone1",
     "notified_phone": "13800138000",
+    "of_page": True,
     "old": "SUBSCRIPTION",
     "online": True,
     "outcome": "answered",

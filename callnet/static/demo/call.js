@@ -19,6 +19,8 @@ const GIVE_UP_AFTER = 30;
 const FROZEN_AFTER = 3;
 /** Of two pages the one with the greater session offers. Of a call that rang it is the callee's: it is the first to know. */
 const FIRST_DIGITS = { caller: "0", callee: "f" };
+/** What the other page says before this one can answer: an offer, and the candidates that follow it. */
+const MOST_EARLY = 50;
 /** The other side before it has told what it sends. */
 const UNTOLD = { isMuted: false, isCameraOff: false, isPaused: false, isSharing: false };
 
@@ -38,6 +40,7 @@ export class Call {
   #troubles = 0;
   #stills = 0;
   #looking;
+  /** What a page has said that this one is not connected with yet: `{from, said}`; null: nothing. */
   #early = null;
   #flowedAfter = null;
   #isReported = false;
@@ -78,7 +81,8 @@ export class Call {
   roomId = "";
 
   /**
-   * @param {import("./own.js").Own} own asked for once there is a seat, if it was not before, and closed in the end
+   * @param {import("./own.js").Own} own asked for once there is a seat, or before where the connection was prepared, and
+   *   closed in the end
    * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
    *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone;
    *   chat(text) with what it wrote, reaction(emoji), file(transfer) when a file is offered or one has changed (files.js);
@@ -99,7 +103,7 @@ export class Call {
       changed: (file) => this.#handlers.file(file),
     });
     this.#looking = setInterval(() => this._look(), LOOK_EVERY);
-    this.#unwatchNetwork = watchNetwork((isCertain) => this.#connection?.move(isCertain));
+    this.#unwatchNetwork = watchNetwork((isCertain) => this._moved(isCertain));
   }
 
   /**
@@ -169,7 +173,6 @@ export class Call {
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
   ownChanged() {
-    if (this.#lacksTracks && this.own.state === "refused") this.own.goWithout();
     if (this.#lacksTracks && this.own.state === "open") this._send();
     this._meet();
     this._tell();
@@ -254,7 +257,7 @@ export class Call {
       this._finish(room.reason);
       return;
     }
-    // A visitor for whom there is no seat is not asked for a camera.
+    // A visitor for whom there is no seat is not asked for a camera, unless the connection was prepared.
     if (this.own.state === "") this.own.ask();
     this._meet();
     this.#handlers.changed();
@@ -307,7 +310,12 @@ export class Call {
       this.#handlers.changed();
     }
     if (from === this.#peerSession) this.#connection.hear(data);
-    else if (data?.kind !== "candidate" || this.#early?.from !== from) this.#early = { from, data };
+    else this._keep(from, data);
+  }
+
+  _keep(from, data) {
+    if (this.#early?.from !== from || data?.kind === "offer") this.#early = { from, said: [] };
+    if (this.#early.said.length < MOST_EARLY) this.#early.said.push(data);
   }
 
   _told(note) {
@@ -391,21 +399,27 @@ export class Call {
       this._disconnect();
       this._build(this.#session > session);
     }
-    const early = this.#early?.from === session ? this.#early.data : null;
+    const early = this.#early?.from === session ? this.#early.said : [];
     this.#isPrepared = false;
     this.#peerSession = session;
     this.#lostSession = this.#early = null;
     this.#troubles = 0;
     this.connectingAt = performance.now();
     this.other = UNTOLD;
-    if (early?.kind !== "offer") this.#connection.begin();
-    if (early !== null) this.#connection.hear(early);
+    if (early[0]?.kind !== "offer") this.#connection.begin();
+    for (const data of early) this.#connection.hear(data);
   }
 
   // Whether what was prepared is for this page of the other side.
   _isMeant(session) {
     if (!this.#isPrepared) return session === this.#peerSession;
     return this.#side === "callee" ? this.#session > session : this.#session < session;
+  }
+
+  // What was prepared on another network has dead addresses.
+  _moved(isCertain) {
+    if (isCertain && this.#isPrepared) this.#connection.prepare();
+    else this.#connection?.move(isCertain);
   }
 
   _build(offers) {
@@ -481,7 +495,6 @@ export class Call {
 
   _tell() {
     const { own } = this;
-    if (own.state !== "open") return;
     this.#connection?.tell({
       kind: "state",
       muted: own.isMuted || !own.hasMicrophone,

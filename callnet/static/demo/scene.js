@@ -21,7 +21,7 @@ const OF_A_CALL = /^[0-9a-f]{32}$/;
 export function sceneOf(call, now, begunAt, roomId) {
   if (call === null) return lobbyScene(roomId);
   if (call.over !== "") return overScene(call);
-  if (call.flowing) return scene("connected", "connected", "");
+  if (call.flowing && call.own.state !== "refused") return scene("connected", "connected", "");
   if (call.refusal !== "") return refusalScene(call.refusal);
   if (call.own.state === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
   if (call.isApart) return scene("error", "apart", "apart", ["anew", "other_room"]);

@@ -27,15 +27,12 @@ const NAMES_TRIED = 5;
 const NO_LISTS = { auto_answer: false, rings_through: false };
 /** What is read once the device is connected. */
 const TOPICS = ["contacts", "profile", "history", "settings", "devices", "links"];
-/** The STUN and TURN servers, not asked for yet. */
-const NO_SERVERS = { answer: null, until: 0 };
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
 const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
 export class Phone {
   #changed;
   #signalled;
-  #servers = NO_SERVERS;
   #looking = null;
   /** The last question for each of settings, devices, links and blocked phones: the answers to earlier ones are older. */
   #asked = {};
@@ -155,23 +152,14 @@ export class Phone {
     if (this.device.place(phone, deviceId) === null) this.say((words) => words.error.no_connection);
   }
 
-  /** The STUN and TURN servers for a call, which are asked for again when half of their time is over. */
+  /** The STUN and TURN servers for a call. Each has credentials of its own: a relay limits what one may hold. */
   async iceServers() {
-    if (Date.now() > this.#servers.until) this.#servers = { answer: this.account.ask("/ice"), until: Infinity };
-    const servers = this.#servers;
-    try {
-      const { ice_servers: list, expires_in: lasts } = await servers.answer;
-      if (servers.until === Infinity) servers.until = Date.now() + lasts * 500;
-      return list;
-    } catch (error) {
-      servers.until = 0;
-      throw error;
-    }
+    return (await this.account.ask("/ice")).ice_servers;
   }
 
   /** Say something to the other side of a call, if the signaling can carry it. */
   signal(call, data) {
-    if (this.device?.isExtended) call.signal(data);
+    if (this.device?.isExtended) call.signal(data, { ofPage: true });
   }
 
   /** The page of a call has seen its end. */
@@ -455,7 +443,6 @@ export class Phone {
     this.past.close();
     tab.set("call", null);
     this.#asked = {};
-    this.#servers = NO_SERVERS;
     this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
     this.settings = this.devices = this.blocked = this.links = null;
     this.notify();

@@ -47,7 +47,7 @@ export class CallPage {
       const isPage = origin === location.origin && source !== null && source === this.#frame?.contentWindow;
       if (!isPage || !data?.signal) return;
       if (this.#ahead === null) this.#handlers.signal(this.#call, data.signal);
-      else this.#held.push(data.signal);
+      else this._hold(data.signal);
     });
   }
 
@@ -125,12 +125,24 @@ export class CallPage {
   // Have the page that made ready take its seat; returns whether it is the page of this call.
   _enter(call, parameters) {
     const { pathname, searchParams } = new URL(call.page, location.origin);
-    if (pathname !== PAGE || JSON.stringify(parameters) !== this.#ahead) return false;
+    if (pathname !== PAGE || JSON.stringify(parameters) !== this.#ahead || this._isBroken()) return false;
     this.#ahead = null;
     for (const said of this.#held.splice(0)) this.#handlers.signal(call, said);
     this._tell({ room: searchParams.get("room_id") });
     requestAnimationFrame(() => this.focus());
     return true;
+  }
+
+  // Whether something else came in place of the page, such as a proxy's error.
+  _isBroken() {
+    const page = this.#frame.contentDocument;
+    return page === null || (this.#isLoaded && page.documentElement.dataset.started === undefined);
+  }
+
+  // Another offer takes the place of what was held.
+  _hold(said) {
+    if (said.room.kind === "offer") this.#held = [];
+    this.#held.push(said);
   }
 
   _tell(message) {

@@ -14,7 +14,11 @@ const ASIDE = 3;
 /** What can have the focus now, in order. */
 export function controls() {
   const all = document.querySelectorAll("input, select, button, iframe");
-  return Array.from(all).filter((element) => element.offsetParent !== null && !element.disabled);
+  return Array.from(all).filter((element) => isSeen(element) && !element.disabled);
+}
+
+function isSeen(element) {
+  return element.offsetParent !== null && getComputedStyle(element).visibility === "visible";
 }
 
 /** Have arrows and OK reach everything. `main()` is what matters most now, where they begin. */

@@ -85,7 +85,7 @@ export class Calls {
     private _accept;
     /** @private @param {Call} call */
     private _hangUp;
-    /** @private @param {Call} call @param {unknown} data */
+    /** @private @param {Call} call @param {unknown} data @param {boolean} ofPage */
     private _signal;
     /** @private @param {Call} call @param {boolean} [byItself] */
     private _tellAccept;

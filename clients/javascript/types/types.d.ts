@@ -14,7 +14,7 @@ export type Answers = {
     accept: (call: Call, byItself: boolean) => void;
     refuse: (call: Call) => void;
     hangUp: (call: Call) => void;
-    signal: (call: Call, data: unknown) => boolean;
+    signal: (call: Call, data: unknown, ofPage: boolean) => boolean;
 };
 /**
  * A call that is remembered by who has the device, for when its program begins anew.
