@@ -52,7 +52,7 @@ class Field(Struct, frozen=True):
 Fields: TypeAlias = dict[str, Field]
 """The fields of a frame of one type, by name."""
 
-FLAGS: Final = ("auto_answer",)
+FLAGS: Final = ("auto_answer", "of_page")
 """Flags that are true, or ignored if they have any other value."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)

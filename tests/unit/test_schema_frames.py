@@ -41,7 +41,7 @@ GRAMMARS: Final[dict[str, tuple[Direction, Callable[[bytes], Any]]]] = {
     "extended": (FROM_EXTENDED, EXTENDED.decode),
 }
 """The readers of messages of devices."""
-IGNORED: Final = ("auto_answer",)
+IGNORED: Final = ("auto_answer", "of_page")
 """Fields of devices that are ignored if they are invalid."""
 
 
