@@ -6,7 +6,7 @@ all, but is worth nothing without a device of a phone, and after minutes.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, case, func, select
@@ -79,15 +79,7 @@ class SqlPairings:
             connection.execute(pairing.delete().where(_row.expires_at <= time))
             if (connection.scalar(select(func.count()).select_from(pairing)) or 0) >= self._most:
                 raise RateLimited("too many devices wait to be paired", _FULL_FOR)
-            insert = self._database.insert_missing(pairing).values(
-                id=new.id,
-                secret=new.secret,
-                code=new.code,
-                name=new.name,
-                begun_at=time,
-                expires_at=time + valid_for,
-                is_refused=False,
-            )
+            insert = self._database.insert_missing(pairing).values(**_columns(new, time, valid_for))
             return connection.scalar(insert.returning(_row.id)) is not None
 
     def look(self, code: bytes, now: float) -> Deferred[OpenPairing | None]:
@@ -164,18 +156,13 @@ def invite(database: Database, new: NewPairing, device: DeviceAddress, now: floa
     with database.write() as connection:
         time = shared_time(connection, now)
         connection.execute(pairing.delete().where((_row.phone == device.phone) & (_row.device_id == device.device_id)))
-        connection.execute(
-            pairing.insert().values(
-                id=new.id,
-                secret=new.secret,
-                code=new.code,
-                name=new.name,
-                begun_at=time,
-                expires_at=time + valid_for,
-                is_refused=False,
-                **device._asdict(),
-            )
-        )
+        connection.execute(pairing.insert().values(**_columns(new, time, valid_for), **device._asdict()))
+
+
+def _columns(new: NewPairing, begun_at: ColumnElement[float], valid_for: float) -> dict[str, Any]:
+    """The columns of a device that begins to wait."""
+    times = {"begun_at": begun_at, "expires_at": begun_at + valid_for}
+    return {"id": new.id, "secret": new.secret, "code": new.code, "name": new.name, "is_refused": False, **times}
 
 
 def _told_until(time: ColumnElement[float]) -> ColumnElement[float]:
