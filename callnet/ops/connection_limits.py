@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
+from callnet.config.schema import LimitSettings
 from callnet.util.net import site_of
 
 T = TypeVar("T")
@@ -92,3 +95,43 @@ class PerAddress:
             self.large[site] = count
         else:
             self.large.pop(site, None)
+
+
+class LimitedConnections:
+    """The open connections of one kind, limited by address and in all.
+
+    :param limits: ``connections_of_an_address`` and ``connections_of_a_process``.
+    """
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self.connections = 0
+        """The number of open ones."""
+        self.refused: Final[Counter[int]] = Counter()
+        """Those that were one too many, by status: 429 from an address, 503 in all."""
+        self._limits = limits
+        self._crowds = PerAddress(limits.connections_of_an_address)
+
+    def changed(self) -> None:
+        """Go by the settings as they now are."""
+        self._crowds.allow(self._limits.connections_of_an_address)
+
+    def join(self, transport: Any) -> str | None:
+        """Count a connection. Answers with where it comes from, if that counts."""
+        self.connections += 1
+        return self._crowds.join(transport)
+
+    def leave(self, client_site: str | None) -> None:
+        """Count one less."""
+        self.connections -= 1
+        self._crowds.leave(client_site)
+
+    def too_many(self, client_site: str | None) -> HTTPStatus | None:
+        """Tell why a connection that has just been counted is one too many, if it is; it counts as refused then."""
+        if self._crowds.is_too_large(client_site):
+            status = HTTPStatus.TOO_MANY_REQUESTS
+        elif 0 < self._limits.connections_of_a_process < self.connections:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            return None
+        self.refused[status.value] += 1
+        return status

@@ -11,7 +11,6 @@ of the PROXY protocol (its ``tcp-proxy-port``). Nothing of what is said is looke
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -34,7 +33,7 @@ from zope.interface import implementer
 
 from callnet.config.endpoints import client_address
 from callnet.config.schema import LimitSettings
-from callnet.ops.connection_limits import PerAddress
+from callnet.ops.connection_limits import LimitedConnections
 from callnet.ops.proxy_protocol import binary_header
 from callnet.util.direct_write import write
 from callnet.util.logger import Logger
@@ -65,8 +64,9 @@ def speaks_stun(data: bytes) -> bool | None:
     return True if cookie == _COOKIE else None
 
 
-class TurnHandover:
-    """The connections of TURN clients that were handed over by this process.
+class TurnHandover(LimitedConnections):
+    """The connections of TURN clients that were handed over by this process. Those that were closed at once since
+    coturn is away count as refused with the status 502.
 
     :param limits: the limits for HTTP connections of an address and in all hold for these, counted apart.
     """
@@ -74,43 +74,17 @@ class TurnHandover:
     log = Logger()
 
     def __init__(self, reactor: IHandoverReactor, limits: LimitSettings) -> None:
+        super().__init__(limits)
         self.reactor: Final = reactor
-        self.connections = 0
-        """The number of open ones."""
         self.accepted = 0
         """The number of those that coturn took."""
-        self.refused: Final[Counter[int]] = Counter()
-        """Those that were closed at once, by status: 429 too many from an address, 503 in all, 502: coturn is away."""
-        self._limits = limits
-        self._crowds = PerAddress(limits.connections_of_an_address)
         self._is_away = False
-
-    def changed(self) -> None:
-        """Go by the settings as they now are."""
-        self._crowds.allow(self._limits.connections_of_an_address)
 
     def beside(self, site: IProtocolFactory, place: str) -> IProtocolFactory:
         """A factory that serves the site, and hands TURN clients to the relay at ``place``, such as
         ``tcp:127.0.0.1:5348``.
         """
         return _Demultiplexer(site, client_address(place), self)
-
-    def join(self, transport: Any) -> str | None:
-        """Count one that begins. Answers with where it comes from, if that counts."""
-        self.connections += 1
-        return self._crowds.join(transport)
-
-    def leave(self, client_site: str | None) -> None:
-        """Count one less."""
-        self.connections -= 1
-        self._crowds.leave(client_site)
-
-    def too_many(self, client_site: str | None) -> HTTPStatus | None:
-        """Tell why one that was just counted is one too many, if it is."""
-        if self._crowds.is_too_large(client_site):
-            return HTTPStatus.TOO_MANY_REQUESTS
-        is_full = 0 < self._limits.connections_of_a_process < self.connections
-        return HTTPStatus.SERVICE_UNAVAILABLE if is_full else None
 
     def reached(self) -> None:
         """Coturn has taken one."""
@@ -235,7 +209,6 @@ class _Client(_End):
         too_many = handover.too_many(self._client_site)
         self._deadline = handover.reactor.callLater(IDLE_TIME, self._look)
         if too_many is not None:
-            handover.refused[too_many.value] += 1
             self.relay_lost()
             return
         self.transport.pauseProducing()

@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from callnet.config.schema import HttpSettings, LimitSettings
 from callnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, RateLimited, ServiceError, Unavailable, root_cause
-from callnet.ops.connection_limits import PerAddress
+from callnet.ops.connection_limits import LimitedConnections
 from callnet.ops.rate_limits import Limiter
 from callnet.util.logger import Logger
 from callnet.util.net import site_of
@@ -396,8 +396,8 @@ class DeadlineChannel(HTTPChannel):
             self.site.leave(self._client_site)
 
 
-class CappedSite(Site):
-    """Serves a resource over HTTP/1.1.
+class CappedSite(LimitedConnections, Site):
+    """Serves a resource over HTTP/1.1. Its connections are those that are no WebSockets.
 
     :param clock: what deadlines are measured by.
     :param limits: what connections and requests may take of time and memory.
@@ -418,44 +418,18 @@ class CappedSite(Site):
         counts: LimitSettings = NO_LIMITS,
     ) -> None:
         options = {"requestFactory": CappedRequest, "timeout": limits.idle_time, "parsePOSTFormSubmission": False}
-        super().__init__(resource, reactor=clock, **options)  # type: ignore[no-untyped-call]
+        LimitedConnections.__init__(self, counts)
+        Site.__init__(self, resource, reactor=clock, **options)
         self.limits = limits
         self.budget: Final = budget or TurnBudget(clock)
         self.answers: Final[Counter[int]] = Counter()
         """The responses sent, by status; 408: the request was given up because it took too long."""
-        self.connections = 0
-        """The number of open connections that are not WebSockets."""
-        self.refused: Final[Counter[int]] = Counter()
-        """Connections that were one too many, by status: 429 from an address, 503 in all."""
-        self._counts = counts
-        self._crowds = PerAddress(counts.connections_of_an_address)
         self._pace = Limiter(counts.requests_a_minute_from_an_address, 60.0, clock.seconds)
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
-        self._crowds.allow(self._counts.connections_of_an_address)
-        self._pace.allow(self._counts.requests_a_minute_from_an_address)
-
-    def join(self, transport: Any) -> str | None:
-        """Count a connection. Answers with where it comes from, if that counts."""
-        self.connections += 1
-        return self._crowds.join(transport)
-
-    def leave(self, client_site: str | None) -> None:
-        """Count one less."""
-        self.connections -= 1
-        self._crowds.leave(client_site)
-
-    def too_many(self, client_site: str | None) -> HTTPStatus | None:
-        """Tell why a connection that has just been counted is one too many, if it is."""
-        if self._crowds.is_too_large(client_site):
-            status = HTTPStatus.TOO_MANY_REQUESTS
-        elif 0 < self._counts.connections_of_a_process < self.connections:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-        else:
-            return None
-        self.refused[status.value] += 1
-        return status
+        super().changed()
+        self._pace.allow(self._limits.requests_a_minute_from_an_address)
 
     def _wait_of(self, request: Request) -> float:
         """Count a request. Answers with the seconds after which it is not one too many."""
