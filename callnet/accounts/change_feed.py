@@ -17,7 +17,6 @@ from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
 from callnet.storage.revoking import Revocation, SqlRevocations
-from callnet.util.deferreds import Soon, or_else
 from callnet.util.logger import Logger
 
 LOOK_EVERY: Final = 1.0
@@ -47,7 +46,7 @@ class ChangeFeed:
         forget: Callable[[Collection[str] | None], None],
         preferences: KnownPreferences,
         close: Callable[[Collection[str]], None],
-        leave: Callable[[DeviceAddress], Soon[None]],
+        leave: Callable[[DeviceAddress], Deferred[None]],
         data_changed: Callable[[Mapping[str, Collection[Topic]] | None], None],
     ) -> None:
         self._changes = changes
@@ -144,7 +143,7 @@ class ChangeFeed:
             self._close({one.device.phone for one in new})
         if self.begun.called:
             for one in new:
-                or_else(self._leave(one.device), _failed)
+                self._leave(one.device).addErrback(_failed)
 
 
 def _failed(failure: Failure) -> None:

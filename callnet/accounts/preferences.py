@@ -19,7 +19,7 @@ from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy,
 from callnet.errors import Unavailable
 from callnet.model import is_guest
 from callnet.storage.preferences import SqlPreferences
-from callnet.util.deferreds import Ready, Soon, or_else
+from callnet.util.deferreds import Ready, Soon
 from callnet.util.logger import Logger
 
 KNOWN_MAX: Final = 100_000
@@ -64,9 +64,9 @@ class KnownPreferences:
         self._owed: set[str] = set()
         """Phones that receive no calls, since they could not be read."""
         self._patience: IDelayedCall | None = None
-        self._receivers: list[Callable[[str, Preferences], Soon[None]]] = []
+        self._receivers: list[Callable[[str, Preferences], Deferred[None]]] = []
 
-    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
+    def subscribe(self, changed: Callable[[str, Preferences], Deferred[None]]) -> None:
         """See :meth:`IPreferences.subscribe`."""
         self._receivers.append(changed)
 
@@ -175,7 +175,7 @@ class KnownPreferences:
             self._answer(phone, preferences)
             if is_news:
                 for changed in self._receivers:
-                    or_else(changed(phone, preferences), _failed)
+                    changed(phone, preferences).addErrback(_failed)
         while len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
         if not self._waiting and self._patience is not None:

@@ -31,7 +31,7 @@ from callnet.calls.transaction import other_party
 from callnet.calls.transitions import NotYours, TooLate, late
 from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
-from callnet.util.deferreds import begin, logged_unless_unavailable, or_else
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -284,7 +284,7 @@ class Extensions:
                 self._notices.note(session, topics)
         for phone, topics in changed.items():
             if Topic.PROFILE in topics:
-                or_else(begin(self._tell_contacts(phone)), _log_unless_unavailable)
+                Deferred.fromCoroutine(self._tell_contacts(phone)).addErrback(_log_unless_unavailable)
 
     async def _tell_contacts(self, phone: str) -> None:
         """Tell the devices that list a phone, and may see its profile, that this has changed."""

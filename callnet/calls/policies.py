@@ -17,7 +17,7 @@ from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.calls.telling import ending_reason
 from callnet.config.schema import CallSettings
 from callnet.model import EVERY_DEVICE, DeviceAddress, Reason, RoomId
-from callnet.util.deferreds import Soon, begin, logged_unless_unavailable, or_else
+from callnet.util.deferreds import Ready, logged_unless_unavailable
 from callnet.util.logger import Logger
 
 _BACK_WITHIN: Final = 1.5
@@ -59,19 +59,22 @@ class Orders:
         """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
         return self._queue.submit(device, self._retries.settle, events.Revoked(device, None))
 
-    def stop(self, room: RoomId) -> Soon[None]:
+    def stop(self, room: RoomId) -> Deferred[None]:
         """End a call for the operator."""
-        return begin(self._retries.settle(events.Stopped(room)))
+        return self._queue.submit(room, self._retries.settle, events.Stopped(room))
 
     def attach_policy(self, session: DeviceSession, policy: Policy) -> None:
         """Load the owner's policy for a newly connected device, now or when it can be read.
 
         :param policy: the one in the device's record already.
         """
-        or_else(begin(self._attach_policy(session, policy)), _log_policy)
+        found = self._preferences.of(session.address.phone)
+        if isinstance(found, Ready):
+            self._attach_preferences(found.value, session, policy)
+        else:
+            found.addCallback(self._attach_preferences, session, policy).addErrback(_log_policy)
 
-    async def _attach_policy(self, session: DeviceSession, policy: Policy) -> None:
-        found = await self._preferences.of(session.address.phone)
+    def _attach_preferences(self, found: Preferences, session: DeviceSession, policy: Policy) -> None:
         if found is UNREADABLE:
             return  # a change event will follow
         session.preferences = found
@@ -119,6 +122,7 @@ class WakeRequests:
         self,
         store: ICallStore,
         decisions: Transactions,
+        queue: PerKeyQueue,
         preferences: IPreferences,
         settings: CallSettings,
         pause: Callable[[float], Deferred[None]],
@@ -126,6 +130,7 @@ class WakeRequests:
     ) -> None:
         self._store = store
         self._transactions = decisions
+        self._queue = queue
         self._preferences = preferences
         self._settings = settings
         self._pause = pause
@@ -139,7 +144,7 @@ class WakeRequests:
         wake = self._wake_lost if isinstance(event, _LOSSES) else self._wake
         for device in _to_tell(call, event):
             work = wake if _rings(call, device) else self._withdraw
-            or_else(begin(work(call, device)), _log_waking)
+            Deferred.fromCoroutine(work(call, device)).addErrback(_log_waking)
 
     async def _wake_lost(self, call: CallRecord, device: DeviceAddress) -> None:
         """Wake a device that has lost its socket, unless it is back in a moment."""
@@ -180,12 +185,12 @@ class WakeRequests:
         refused: bool = await self._transactions.reply_to(events.RefusedByTicket(device, is_meant))
         return refused
 
-    def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[object]:
+    def sleeps(self, device: DeviceAddress, policy: Policy) -> Deferred[None]:
         """Register a wakeable device, if it is unknown.
 
         :raises Unavailable: the store cannot be reached.
         """
-        return begin(self._transactions.reply_to(events.Sleeps(device, policy)))
+        return self._queue.submit(device, self._transactions.reply_to, events.Sleeps(device, policy))
 
 
 def _to_tell(call: CallRecord, event: events.Event) -> Sequence[DeviceAddress]:

@@ -81,7 +81,7 @@ class IPreferences(Interface):
     def of(phone: str) -> Soon[Preferences]:
         """All preferences of a phone. They may have to be read though the policy is known."""
 
-    def subscribe(changed: Callable[[str, Preferences], Soon[None]]) -> None:
+    def subscribe(changed: Callable[[str, Preferences], Deferred[None]]) -> None:
         """Have ``changed`` called when an owner's preferences have changed."""
 
 

@@ -101,7 +101,7 @@ class RoomManager:
         self._deadlines = Deadlines(store, self._transactions, clock, self._devices)
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(
-            store, self._transactions, preferences, settings, self._retries.pause, wake
+            store, self._transactions, self._queue, preferences, settings, self._retries.pause, wake
         )
         self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(

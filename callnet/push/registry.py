@@ -20,7 +20,6 @@ from callnet.push.sender import WebPush
 from callnet.push.webpush import read_subscription
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
-from callnet.util.deferreds import Soon
 from callnet.util.logger import Logger
 from callnet.util.timers import pause
 
@@ -119,7 +118,7 @@ class Sleepers:
     """
 
     def __init__(
-        self, records: SqlPreferences, clock: IReactorTime, sleeps: Callable[[DeviceAddress, Policy], Soon[object]]
+        self, records: SqlPreferences, clock: IReactorTime, sleeps: Callable[[DeviceAddress, Policy], Deferred[None]]
     ) -> None:
         self._records = records
         self._clock = clock

@@ -49,12 +49,6 @@ def begin(work: Coroutine[Any, Any, T]) -> Soon[T]:
     return _Waiting(work).until(waits_for)
 
 
-def or_else(soon: Soon[Any], failed: Callable[[Failure], None]) -> None:
-    """Have ``failed`` called with the failure if it comes to that."""
-    if not isinstance(soon, Ready):
-        soon.addErrback(failed)
-
-
 class _Waiting(Generic[T]):
     """A coroutine that waits for a Deferred. Twisted keeps a context for those that it runs, which takes longer."""
 

@@ -51,7 +51,6 @@ from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.store.memory import MemoryCallStore
-from callnet.util.deferreds import Ready, Soon
 from callnet.web.api import AccountApi
 from tests.support import migrated
 from tests.support.immediate import run_at_once
@@ -205,9 +204,9 @@ class ServiceFixture:
         self.registered.append(device)
         return succeed(None)
 
-    def _leave(self, device: DeviceAddress) -> Soon[None]:
+    def _leave(self, device: DeviceAddress) -> Deferred[None]:
         self.left.append(device)
-        return Ready(None)
+        return succeed(None)
 
     def put_online(self, address: DeviceAddress) -> None:
         """Let a device hold a socket."""

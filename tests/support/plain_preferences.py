@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from callnet.calls.ports import IPreferences
@@ -24,7 +25,7 @@ class PlainPreferences:
         """See :meth:`IPreferences.of`."""
         return Ready(PLAIN)
 
-    def subscribe(self, changed: Callable[[str, Preferences], Soon[None]]) -> None:
+    def subscribe(self, changed: Callable[[str, Preferences], Deferred[None]]) -> None:
         """See :meth:`IPreferences.subscribe`. Nothing changes."""
 
 

@@ -18,7 +18,6 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
-from tests.support.later import later
 from tests.support.no_roster import NO_ROSTER
 from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.plain_preferences import OPEN
@@ -49,7 +48,7 @@ class RecordedSession:
         self.knew: tuple[Known, ...] = ()
         """The confirmations of the device."""
         self._rooms = rooms
-        self.attached: Final[Deferred[None]] = later(rooms.attach(self))
+        self.attached: Final[Deferred[None]] = rooms.attach(self)
 
     def goes(self) -> None:
         """Have the socket close."""

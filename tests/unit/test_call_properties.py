@@ -28,7 +28,6 @@ from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.util.deferreds import or_else
 from tests.support.failures import FailureWatcher
 from tests.support.late_store import LateCallStore
 from tests.support.no_roster import NO_ROSTER
@@ -158,7 +157,7 @@ class Calls(RuleBasedStateMachine):
     def page_comes(self, choice: int, key: str) -> None:
         """A page asks for a seat."""
         page, room, node = RecordedPage(), self.room(choice), self.nodes[choice % 2]
-        or_else(node.pages.take(room, key, "s", page), unless_unavailable)
+        node.pages.take(room, key, "s", page).addErrback(unless_unavailable)
         self.pages.append((node, room, key, page))
 
     @precondition(lambda self: self.pages)
@@ -167,7 +166,7 @@ class Calls(RuleBasedStateMachine):
         """A page is closed, or its button is pressed."""
         node, room, key, page = self.pages[choice % len(self.pages)]
         if hangs_up:
-            or_else(node.pages.hung_up(room, key), unless_unavailable)
+            node.pages.hung_up(room, key).addErrback(unless_unavailable)
         else:
             self.pages.pop(choice % len(self.pages))
             page.is_open = False

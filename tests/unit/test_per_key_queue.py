@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.switchboard import PerKeyQueue
-from tests.support.later import later
 
 
 class PerKeyQueueTests(SynchronousTestCase):
@@ -31,7 +30,7 @@ class PerKeyQueueTests(SynchronousTestCase):
             self.log.append(f"{name} ended")
             return result
 
-        return later(self.turns.submit(owner, work)).addCallback(ended)
+        return self.turns.submit(owner, work).addCallback(ended)
 
     def test_without_waiting(self) -> None:
         """Work that never waits is done when it is asked for."""
@@ -116,7 +115,7 @@ class RunTests(SynchronousTestCase):
         async def work() -> str:
             return "c"
 
-        answer = later(self.turns.submit("owner", work))
+        answer = self.turns.submit("owner", work)
         self.run_one("d", None)
         self.assertTrue(self.turns.is_awaited("owner"))
         first.callback(None)

@@ -14,7 +14,7 @@ from callnet.accounts.preferences import KnownPreferences
 from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences, QuietHours, encode_names
 from callnet.errors import Unavailable
 from callnet.storage.preferences import SqlPreferences
-from callnet.util.deferreds import Ready, Soon
+from callnet.util.deferreds import Ready
 
 ANN, TV = "13600000001", "13600000002"
 BLOCKS_TV = Preferences(Policy(frozenset([TV])))
@@ -72,10 +72,10 @@ class PreferencesTests(SynchronousTestCase):
         self.preferences.subscribe(self.changed)
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
 
-    def changed(self, phone: str, wanted: Preferences) -> Soon[None]:
+    def changed(self, phone: str, wanted: Preferences) -> Deferred[None]:
         """Take note of a change."""
         self.changes.append((phone, wanted))
-        return Ready(None)
+        return succeed(None)
 
     def known(self, phone: str) -> Preferences:
         """The preferences of a phone that are known without waiting."""

@@ -10,7 +10,6 @@ from callnet.calls import events
 from callnet.calls.seats import NoSeat, Seated
 from callnet.model import Failed, Reason, RoomId, Withdrawn
 from tests.support.late_case import NEWEST, AwayCase
-from tests.support.later import later
 from tests.support.rooms_case import ANN, CAROL, PAD, TV, RecordedPage, RecordedSession, answer, cancel, hang_up
 
 
@@ -105,7 +104,7 @@ class EndingTests(AwayCase):
         self.rooms.pages.take(RoomId("r"), "red", "one", page)
         self.pass_turns()
         self.goes_away()
-        self.assertIsNone(self.result_of(later(self.rooms.pages.leave("red", page))))
+        self.assertIsNone(self.result_of(self.rooms.pages.leave("red", page)))
         self.is_back()
         self.wait(11)
         self.assertEqual({}, self.tables.seats)
@@ -201,11 +200,11 @@ class ArrivalTests(AwayCase):
         """The same holds for a seat."""
         page = RecordedPage()
         self.late.lost_commands.append(True)
-        self.assert_unavailable(later(self.rooms.pages.take(RoomId("r"), "red", "one", page)))
+        self.assert_unavailable(self.rooms.pages.take(RoomId("r"), "red", "one", page))
         self.assertEqual({}, self.rooms.pages._seated)
         for key in ("red", "blue"):
             self.others.pages.take(RoomId("r"), key, key, RecordedPage())
-        refused = later(self.rooms.pages.take(RoomId("r"), "green", "three", page))
+        refused = self.rooms.pages.take(RoomId("r"), "green", "three", page)
         self.pass_turns()
         self.assertEqual(NoSeat("full"), self.successResultOf(refused))
         self.assertEqual([], page.seen)
@@ -216,7 +215,7 @@ class ArrivalTests(AwayCase):
         self.rooms.pages.take(RoomId("r"), "red", "one", older)
         self.pass_turns()
         self.lose_answer()
-        self.assert_unavailable(later(self.rooms.pages.take(RoomId("r"), "red", "two", page)))
+        self.assert_unavailable(self.rooms.pages.take(RoomId("r"), "red", "two", page))
         self.assertEqual(1, older.closed)
         self.rooms.pages.leave("red", older)
         self.wait(11)
@@ -227,10 +226,10 @@ class ArrivalTests(AwayCase):
         """A page that came to a full room when the store was away leaves nothing behind."""
         for key in ("red", "blue"):
             self.assertIsInstance(
-                self.successResultOf(later(self.others.pages.take(RoomId("r"), key, key, RecordedPage()))), Seated
+                self.successResultOf(self.others.pages.take(RoomId("r"), key, key, RecordedPage())), Seated
             )
         self.late.lost_answers.append(True)
-        self.assert_unavailable(later(self.rooms.pages.take(RoomId("r"), "green", "three", RecordedPage())))
+        self.assert_unavailable(self.rooms.pages.take(RoomId("r"), "green", "three", RecordedPage()))
         self.assert_nothing_waits(self.rooms)
 
 

@@ -10,7 +10,6 @@ from callnet.calls.seats import Seated
 from callnet.calls.transitions import TooLate
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn
 from tests.support.late_case import NEWEST, LateCase
-from tests.support.later import later
 from tests.support.rooms_case import ANN, CAROL, TV, RecordedPage, RecordedSession, answer, cancel, hang_up
 
 
@@ -242,7 +241,7 @@ class OvertakingTests(LateCase):
     def test_seat(self) -> None:
         """Messages for a page while its seat is being taken are handed to it, after the rest."""
         page, other = RecordedPage(), RecordedPage()
-        taken = later(self.rooms.pages.take(RoomId("r"), "red", "one", page))
+        taken = self.rooms.pages.take(RoomId("r"), "red", "one", page)
         for _ in range(3):
             self.turn()
         self.others.pages.take(RoomId("r"), "blue", "two", other)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callnet.calls.records import Relay
 from callnet.calls.seats import NoSeat, RoomOver, Seated
 from callnet.model import Reason, RoomId
-from tests.support.later import later
 from tests.support.rooms_case import ANN, TV, RecordedPage, RoomsCase, answer
 
 
@@ -15,7 +14,7 @@ class SeatsTests(RoomsCase):
     def take(self, room: RoomId, key: str, session: str = "s") -> RecordedPage:
         """Have a page come and get a seat."""
         page = RecordedPage()
-        self.assertIsInstance(self.successResultOf(later(self.rooms.pages.take(room, key, session, page))), Seated)
+        self.assertIsInstance(self.successResultOf(self.rooms.pages.take(room, key, session, page)), Seated)
         return page
 
     def sessions(self, page: RecordedPage) -> list[str]:
@@ -37,7 +36,7 @@ class SeatsTests(RoomsCase):
         for key in ("red", "blue"):
             self.take(RoomId("r"), key)
         third = RecordedPage()
-        reply = self.successResultOf(later(self.rooms.pages.take(RoomId("r"), "green", "s", third)))
+        reply = self.successResultOf(self.rooms.pages.take(RoomId("r"), "green", "s", third))
         self.assertEqual(NoSeat("full"), reply)
         self.rooms.pages.hung_up(RoomId("r"), "red")
         self.assertEqual([], third.seen)
@@ -74,7 +73,7 @@ class SeatsTests(RoomsCase):
         call = red.seen[-1][1]
         assert call is not None
         self.assertEqual(Reason.HANGUP, call.end and call.end.reason)
-        reply = self.successResultOf(later(self.rooms.pages.take(room, "green", "s", RecordedPage())))
+        reply = self.successResultOf(self.rooms.pages.take(room, "green", "s", RecordedPage()))
         self.assertEqual(RoomOver(Reason.HANGUP), reply)
 
     def test_room_is_forgotten(self) -> None:

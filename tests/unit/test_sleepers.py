@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -15,7 +14,6 @@ from callnet.model import DeviceAddress
 from callnet.push import registry
 from callnet.push.registry import AGAIN, Sleepers
 from callnet.storage.preferences import SqlPreferences
-from callnet.util.deferreds import Ready, Soon
 
 
 class Records(SqlPreferences):
@@ -46,13 +44,13 @@ class SleepersTests(SynchronousTestCase):
         self.store_is_away = False
         return Sleepers(self.records, self.clock, self.sleeps)
 
-    def sleeps(self, device: DeviceAddress, policy: Policy) -> Soon[Any]:
+    def sleeps(self, device: DeviceAddress, policy: Policy) -> Deferred[None]:
         """Take note of a device."""
         if self.store_is_away:
             return fail(Unavailable("away"))
         self.assertIn(device.device_id, policy.wakes)
         self.known.append(device)
-        return Ready(None)
+        return succeed(None)
 
     def test_all(self) -> None:
         """All are made known, each once."""
