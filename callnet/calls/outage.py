@@ -26,6 +26,10 @@ from callnet.util.timers import EarliestTimer
 
 AGAIN: Final = 0.5
 """Seconds between attempts for kept events."""
+_ORPHAN_PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
+"""Seconds between attempts for ends of unknown calls: a node that was away for longer finds its calls ended."""
+
+End: TypeAlias = events.HangUp | events.Cancel
 
 log = Logger()
 _log_retries = logged_unless_unavailable(log, "failed to retry an event")
@@ -35,14 +39,15 @@ _log_retries = logged_unless_unavailable(log, "failed to retry an event")
 class Retries:
     """Retries of events, with one timer.
 
-    :param settle: decides on an event; raises ``Unavailable`` if the store has not answered.
+    :param decide: returns the reply to an event; raises ``Unavailable`` if the store has not answered.
     """
 
-    def __init__(self, clock: IReactorTime, settle: Callable[[events.Event], Coroutine[Any, Any, object]]) -> None:
+    def __init__(self, clock: IReactorTime, decide: Callable[[events.Event], Coroutine[Any, Any, Any]]) -> None:
         self._clock = clock
-        self._settle = settle
+        self._decide = decide
         self.kept: Final[dict[Hashable, events.Event]] = {}
         """Keyed by the caller's key, or the event."""
+        self._orphans: dict[DeviceAddress, End] = {}
         self._trying = False
         self._pauses: list[tuple[float, int, Deferred[None]]] = []
         """A heap of the end of each pause and its serial number."""
@@ -53,7 +58,7 @@ class Retries:
     async def settle(self, event: events.Event) -> None:
         """Decide on an event, now or when the store is back."""
         try:
-            await self._settle(event)
+            await self._decide(event)
         except Unavailable:
             self.keep(event)
 
@@ -131,7 +136,9 @@ class Retries:
 
     async def _try(self, key: Hashable, event: events.Event) -> None:
         try:
-            await self._settle(event)
+            reply = await self._decide(event)
+            if isinstance(event, End) and isinstance(reply, NoSuchCall):
+                self.keep_orphan(event)
         except Unavailable:
             return
         except Exception:  # noqa: BLE001  it would fail again
@@ -139,37 +146,19 @@ class Retries:
         if self.kept.get(key) is event:
             del self.kept[key]
 
-
-_PAUSES: Final = (1.0, 2.0, 3.0, 4.0, 5.0)
-"""Seconds between attempts: a node that was away for longer finds its calls ended."""
-
-End: TypeAlias = events.HangUp | events.Cancel
-
-
-class OrphanHangups:
-    """Hangups of unknown calls, retried for 15 s: the newest of each device.
-
-    :param settle: decides on a hangup.
-    """
-
-    def __init__(self, retries: Retries, settle: Callable[[End], Coroutine[Any, Any, object]]) -> None:
-        self._retries = retries
-        self._settle = settle
-        self._ends: dict[DeviceAddress, End] = {}
-
-    def keep(self, end: End) -> None:
-        """Retry a hangup for 15 s."""
-        is_waiting = end.device in self._ends
-        self._ends[end.device] = end
+    def keep_orphan(self, end: End) -> None:
+        """Retry the end of an unknown call for 15 s: of each device the newest."""
+        is_waiting = end.device in self._orphans
+        self._orphans[end.device] = end
         if not is_waiting:
-            Deferred.fromCoroutine(self._try_again(end.device)).addErrback(_log_retries)
+            Deferred.fromCoroutine(self._try_orphan(end.device)).addErrback(_log_retries)
 
-    async def _try_again(self, device: DeviceAddress) -> None:
+    async def _try_orphan(self, device: DeviceAddress) -> None:
         try:
-            for pause in _PAUSES:
-                await self._retries.pause(pause)
+            for pause in _ORPHAN_PAUSES:
+                await self.pause(pause)
                 with suppress(Unavailable):
-                    if not isinstance(await self._settle(self._ends[device]), NoSuchCall):
+                    if not isinstance(await self._decide(self._orphans[device]), NoSuchCall):
                         break
         finally:
-            del self._ends[device]
+            del self._orphans[device]

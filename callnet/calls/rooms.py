@@ -22,7 +22,7 @@ from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
 from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OutcomeWaiters, Respond
 from callnet.calls.extensions import ChangeNotices, Extensions, Presence
-from callnet.calls.outage import AGAIN, End, OrphanHangups, Retries
+from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster, is_extended
@@ -90,8 +90,7 @@ class RoomManager:
         self.local_calls: Final = LocalCalls(store)
         self.known: Final = store.known()
         """The calls that this node knows (:meth:`callnet.calls.ports.ICallStore.known`). It is live."""
-        self._retries = Retries(clock, self._settle_again)
-        self._unknown = OrphanHangups(self._retries, self._transactions.reply_to)
+        self._retries = Retries(clock, self._transactions.reply_to)
         self._queue = PerKeyQueue()
         self.in_turn: Final = self._queue.run
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
@@ -303,7 +302,7 @@ class RoomManager:
 
     def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
         if isinstance(reply, NoSuchCall):
-            self._unknown.keep(event)
+            self._retries.keep_orphan(event)
             reply = None
         then(reply)
 
@@ -330,12 +329,6 @@ class RoomManager:
             await self._retries.pause(AGAIN)
         self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
         return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
-
-    async def _settle_again(self, event: events.Event) -> None:
-        """Decide on a kept event when the store is back."""
-        reply = await self._transactions.reply_to(event)
-        if isinstance(event, events.HangUp | events.Cancel) and isinstance(reply, NoSuchCall):
-            self._unknown.keep(event)
 
     def relay(self, message: Relay) -> None:
         """Send a message of one page to the other, on any node."""

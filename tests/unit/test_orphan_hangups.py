@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
-from callnet.calls.outage import End, OrphanHangups, Retries
+from callnet.calls.outage import End, Retries
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
@@ -25,7 +25,6 @@ class UnknownCallsTests(SynchronousTestCase):
         self.reply: NoSuchCall | None = NoSuchCall()
         self.is_away = False
         self.retries = Retries(self.clock, self.settle)
-        self.unknown = OrphanHangups(self.retries, self.settle)
 
     async def settle(self, event: events.Event) -> NoSuchCall | None:
         """Try a hang-up."""
@@ -44,11 +43,11 @@ class UnknownCallsTests(SynchronousTestCase):
     def assert_idle(self) -> None:
         """Nothing waits."""
         self.assertEqual([], self.clock.getDelayedCalls())
-        self.assertEqual({}, self.unknown._ends)
+        self.assertEqual({}, self.retries._orphans)
 
     def test_until_it_is_known(self) -> None:
         """It waits for the call, with or without a store meanwhile."""
-        self.unknown.keep(events.HangUp(BLUE, ANN))
+        self.retries.keep_orphan(events.HangUp(BLUE, ANN))
         self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(2))
         self.is_away = True
         self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(2))
@@ -58,15 +57,15 @@ class UnknownCallsTests(SynchronousTestCase):
 
     def test_not_for_ever(self) -> None:
         """A room that never was costs five tries."""
-        self.unknown.keep(events.HangUp(BLUE, ANN))
+        self.retries.keep_orphan(events.HangUp(BLUE, ANN))
         self.assertEqual([events.HangUp(BLUE, ANN)] * 5, self.wait(60))
         self.assert_idle()
 
     def test_newest(self) -> None:
         """The newest of each device is tried, however many it names."""
         for room in (BLUE, BLUE, RED):
-            self.unknown.keep(events.HangUp(room, ANN))
-        self.unknown.keep(events.HangUp(BLUE, TV))
+            self.retries.keep_orphan(events.HangUp(room, ANN))
+        self.retries.keep_orphan(events.HangUp(BLUE, TV))
         self.assertEqual({events.HangUp(RED, ANN), events.HangUp(BLUE, TV)}, set(self.wait(1)))
         self.assertEqual(2, len(self.tried))
         self.retries.stop()
@@ -75,8 +74,8 @@ class UnknownCallsTests(SynchronousTestCase):
     def test_cancelled(self) -> None:
         """A call may be cancelled, too."""
         cancel = events.Cancel(ANN, TV.phone, 7, 3.0)
-        self.unknown.keep(events.HangUp(BLUE, ANN))
-        self.unknown.keep(cancel)
+        self.retries.keep_orphan(events.HangUp(BLUE, ANN))
+        self.retries.keep_orphan(cancel)
         self.reply = None
         self.assertEqual([cancel], self.wait(20))
         self.assert_idle()
