@@ -195,43 +195,10 @@ class Presence:
                 onlooker.sees(device, device in seen)
 
 
-class ChangeNotices:
-    """Tells the extended devices of this node that data of their phones have changed (§2.5, ``changed``).
-
-    :param here: the newest connections of devices on this node.
-    """
-
-    def __init__(self, clock: IReactorTime, here: Mapping[DeviceAddress, DeviceSession]) -> None:
-        self._clock = clock
-        self._here = here
-        self._topics: dict[ExtendedDevice, set[Topic]] = {}
-        self._told_at = -inf
-        self._alarm = EarliestTimer(clock, self._tell)
-
-    def note(self, onlooker: ExtendedDevice, topics: Collection[Topic]) -> None:
-        """Tell a device soon."""
-        self._topics.setdefault(onlooker, set()).update(topics)
-        self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
-
-    def stop(self) -> None:
-        """Tell nobody any more."""
-        self._alarm.stop()
-
-    def _tell(self) -> None:
-        self._told_at = self._clock.seconds()
-        for onlooker in list(islice(self._topics, _TOLD_AT_ONCE)):
-            topics = self._topics.pop(onlooker)
-            if self._here.get(onlooker.address) is onlooker:
-                onlooker.changed(topics)
-        if self._topics:
-            self._alarm.set_in(0.0)
-
-
 class Extensions:
     """Requests of extended devices, handled in their turns (:attr:`RoomManager.submit`).
 
     :param here: the newest connections of devices on this node.
-    :param notices: tells devices that data of their phones have changed.
     """
 
     def __init__(
@@ -243,7 +210,7 @@ class Extensions:
         presence: Presence,
         roster: IRoster,
         preferences: IPreferences,
-        notices: ChangeNotices,
+        clock: IReactorTime,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -252,7 +219,15 @@ class Extensions:
         self._presence = presence
         self._roster = roster
         self._preferences = preferences
-        self._notices = notices
+        self._clock = clock
+        self._topics: dict[ExtendedDevice, set[Topic]] = {}
+        """Changed data of which a device has yet to be told (§2.5, ``changed``)."""
+        self._told_at = -inf
+        self._alarm = EarliestTimer(clock, self._tell_topics)
+
+    def stop(self) -> None:
+        """Tell nobody of changes any more."""
+        self._alarm.stop()
 
     def came(self, session: ExtendedDevice) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
@@ -281,7 +256,7 @@ class Extensions:
         for session in self._presence.onlookers_of(changed):
             topics = changed[session.address.phone]
             if topics:
-                self._notices.note(session, topics)
+                self._note(session, topics)
         for phone, topics in changed.items():
             if Topic.PROFILE in topics:
                 Deferred.fromCoroutine(self._tell_contacts(phone)).addErrback(_log_unless_unavailable)
@@ -291,7 +266,21 @@ class Extensions:
         policy = await self._preferences.policy_of(phone)
         for onlooker in self._presence.watchers_of(phone):
             if policy.admits(onlooker.address.phone):
-                self._notices.note(onlooker, [Topic.CONTACTS])
+                self._note(onlooker, [Topic.CONTACTS])
+
+    def _note(self, onlooker: ExtendedDevice, topics: Collection[Topic]) -> None:
+        """Tell a device of changes soon."""
+        self._topics.setdefault(onlooker, set()).update(topics)
+        self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
+
+    def _tell_topics(self) -> None:
+        self._told_at = self._clock.seconds()
+        for onlooker in list(islice(self._topics, _TOLD_AT_ONCE)):
+            topics = self._topics.pop(onlooker)
+            if self._here.get(onlooker.address) is onlooker:
+                onlooker.changed(topics)
+        if self._topics:
+            self._alarm.set_in(0.0)
 
     def lists_changed(self, phones: Collection[str] | None) -> None:
         """Reread the contacts of these phones, or with ``None`` of all."""

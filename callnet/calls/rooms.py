@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
 from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OutcomeWaiters, Respond
-from callnet.calls.extensions import ChangeNotices, Extensions, Presence
+from callnet.calls.extensions import Extensions, Presence
 from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
@@ -102,9 +102,8 @@ class RoomManager:
         self.wake_requests: Final = WakeRequests(
             store, self._transactions, self._queue, preferences, settings, self._retries.pause, wake
         )
-        self._notices = ChangeNotices(clock, self._devices)
         self.extensions: Final = Extensions(
-            store, bus, self._transactions, self._devices, self.presence, roster, preferences, self._notices
+            store, bus, self._transactions, self._devices, self.presence, roster, preferences, clock
         )
         self._waiters = OutcomeWaiters(self.counts, clock, self._retries)
         self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
@@ -128,7 +127,7 @@ class RoomManager:
         self._retries.stop()
         self._departures.stop()
         self.presence.stop()
-        self._notices.stop()
+        self.extensions.stop()
 
     # Devices come and go
 
