@@ -114,7 +114,8 @@ class PageSession:
     def _relay(self, joined: page.Join, frame: page.RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
         if peer is not None and peer.session == frame.to:
-            self._rooms.relay(Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data)))
+            message = Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data))
+            self._rooms.publish(peer.node, message)
 
     def is_in_call(self) -> bool:
         """Return whether the page has a seat in a live call, or in a meeting with another page."""

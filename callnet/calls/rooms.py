@@ -27,7 +27,7 @@ from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster, is_extended
 from callnet.calls.preferences import Policy
-from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Relay, Ringing
+from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Ringing
 from callnet.calls.registration import Attached, Overtaken
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
@@ -76,7 +76,7 @@ class RoomManager:
     ) -> None:
         self._store = store
         self._preferences = preferences
-        self._bus = bus
+        self.publish: Final = bus.publish
         self._clock = clock
         self.settings: Final = settings
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
@@ -328,10 +328,6 @@ class RoomManager:
             await self._retries.pause(AGAIN)
         self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
         return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
-
-    def relay(self, message: Relay) -> None:
-        """Send a message of one page to the other, on any node."""
-        self._bus.publish(message.node, message)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         """Ring a call once more if no rung device could be notified; end it after the second time."""
