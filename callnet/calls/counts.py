@@ -159,8 +159,8 @@ class LocalCalls:
         """The call of a device of this node, ringing or active."""
         known = self._store.known()
         record = known.device(device)
-        for room in () if record is None else (record.room, record.previous_room):
-            call = None if room is None else known.calls.get(room)
+        for room in () if record is None else record.rooms:
+            call = known.calls.get(room)
             if call is not None and device in call.parties:
                 return call
         return None

@@ -77,7 +77,7 @@ class LocalState(Struct, frozen=True):
 
     def rooms(self) -> set[RoomId]:
         """The other rooms to read, with their calls and seats."""
-        named = (room for device in self.devices for room in (device.room, device.previous_room) if room is not None)
+        named = (room for device in self.devices for room in device.rooms)
         return {*named, *(call.room for call in self.calls), *(record.room for record in self.seats)}
 
 
@@ -211,7 +211,7 @@ def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
     """
     if call.end is not None and call.end.reason is Reason.UNAVAILABLE:
         return False
-    is_named = any(device is not None and call.room in (device.room, device.previous_room) for device in callers)
+    is_named = any(device is not None and call.room in device.rooms for device in callers)
     return is_named or call.end is None
 
 
@@ -334,8 +334,7 @@ def newest_rooms(
     known: Callable[[RoomId], CallRecord | None], stored: DeviceRecord | None, mine: DeviceRecord
 ) -> tuple[RoomId | None, RoomId | None]:
     """The newest two of a device's calls, a live one first."""
-    named = (mine.room, mine.previous_room, *(() if stored is None else (stored.room, stored.previous_room)))
-    return newest_two(known, mine.address, named)
+    return newest_two(known, mine.address, mine.rooms if stored is None else (*mine.rooms, *stored.rooms))
 
 
 def merged_seats(
@@ -402,7 +401,7 @@ def unaware(
 
 def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Tell a device its missed changes after it came here during an outage of the store (§2.4)."""
-    calls = filter(None, map(tx.call, (stored.previous_room, stored.room)))
+    calls = filter(None, map(tx.call, reversed(stored.rooms)))
     since = tx.now - REMEMBERED
     moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
     missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
@@ -417,12 +416,12 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
 def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) -> None:
     """Add a departed device's calls here to its record, and have it told of them elsewhere."""
     room, previous = newest_rooms(tx.call, stored, mine)
-    calls = filter(None, map(tx.call, (mine.previous_room, mine.room)))
+    calls = filter(None, map(tx.call, reversed(mine.rooms)))
     since = tx.now - REMEMBERED
     missed = [
         call
         for call in calls
-        if call.room not in (stored.room, stored.previous_room)
+        if call.room not in stored.rooms
         and (call.end is None or _missed_at(call, mine, stored.generation, since) is not None)
     ]
     if missed and missed[-1].room != room:
@@ -438,7 +437,7 @@ def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
 def _came_after(call: CallRecord, device: DeviceRecord, since: float) -> bool:
     """Return whether a device connected after the end of its call, which its record does not name."""
     moment = end_effective_at(call, device.address) if device.address in everyone(call) else None
-    if moment is None or not device.connected or call.room in (device.room, device.previous_room):
+    if moment is None or not device.connected or call.room in device.rooms:
         return False
     return since < moment < device.generation / 1000
 

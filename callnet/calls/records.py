@@ -72,6 +72,11 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     """Calls to this device, or to all of its phone; another device's record may have them. The newest is the last."""
 
     @property
+    def rooms(self) -> tuple[RoomId, ...]:
+        """Its calls, at most two, the newest first."""
+        return tuple(room for room in (self.room, self.previous_room) if room is not None)
+
+    @property
     def can_be_woken(self) -> bool:
         """True if it has no socket and can be woken."""
         return not self.connected and self.address.device_id in self.policy.wakes

@@ -55,7 +55,7 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     policy = event.policy.in_record_of(event.device.device_id)
     tx.keep_policy(event.device.phone, event.policy)
     known = tx.resolve(event.known) if event.known is not None else () if old.connected else old.known
-    tx.require_unchanged(old.room, old.previous_room)
+    tx.require_unchanged(old.rooms)
     generation = tx.next_generation(old.generation, event.opened_at)
     there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
     new = tx.put_device(old, generation=generation, policy=policy, call_waiting=event.call_waiting, **there)
@@ -77,7 +77,7 @@ def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> 
     address, present = device.address, tx.call_of(device.address)
     if present is not None and isinstance(present.state, Active):
         return Missed(None, present if _may_not_know_answer(tx, present, address, known) else None)
-    calls = list(filter(None, map(tx.call, (device.previous_room, device.room))))
+    calls = list(filter(None, map(tx.call, reversed(device.rooms))))
     placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
     endings = []
     for call in calls:
@@ -114,7 +114,7 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
     """Mark a device as lost if its newest connection has closed."""
     device = tx.device(event.device)
     if device is not None and device.connected and device.generation == event.generation:
-        known = tuple(one for one in tx.resolve(event.known) if one.room in (device.room, device.previous_room))
+        known = tuple(one for one in tx.resolve(event.known) if one.room in device.rooms)
         tx.put_device(device, connected=False, lost_at=min(event.at, tx.now), known=known)
         _happen_to(tx, device, events.LostDevice(event.device))
 
@@ -129,7 +129,7 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         _happen_to(tx, device, events.LostDevice(event.device))
         return
     happen(tx, tx.call_of(event.device), events.GraceOver(event.device))
-    if tx.call(device.room) or tx.call(device.previous_room):
+    if any(map(tx.call, device.rooms)):
         tx.put_device(device)
     elif device.can_be_woken:
         nothing = {"unheard": None, "lost_at": None, "room": None, "previous_room": None, "due": None, "known": ()}

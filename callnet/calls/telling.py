@@ -157,10 +157,10 @@ def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
 
 
 def newest_two(
-    known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId | None]
+    known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId]
 ) -> tuple[RoomId | None, RoomId | None]:
     """The newest two of these calls, with the device's current one first, an active one before a ringing one."""
-    rooms = sorted({room for room in named if room}, key=lambda room: _newness(known(room), device, room))
+    rooms = sorted(set(named), key=lambda room: _newness(known(room), device, room))
     newest, second, *_ = (*reversed(rooms), None, None)
     return newest, second
 

@@ -289,9 +289,9 @@ class Transaction(Struct):
         for device in devices:
             self._told.append((device, call.room))
 
-    def require_unchanged(self, *rooms: RoomId | None) -> None:
+    def require_unchanged(self, rooms: Iterable[RoomId]) -> None:
         """Commit only if any calls of these rooms are unchanged."""
-        self._relied.extend(room for room in rooms if room is not None and room in self.records.calls)
+        self._relied.extend(room for room in rooms if room in self.records.calls)
 
     def displace(self, older: DeviceRecord, newer: DeviceRecord) -> None:
         """Have the socket of ``older`` closed, on its node."""

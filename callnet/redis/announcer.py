@@ -140,14 +140,11 @@ class Announcer:
         rooms = dict.fromkeys(some)
         for address in devices:
             del self._devices[address]
-            rooms.update(dict.fromkeys(self._rooms_of(address)))
+            device = self._cache.records.device(address)
+            rooms.update(dict.fromkeys(() if device is None else device.rooms))
         for room in rooms:
             self._rooms.pop(room, None)
         return devices, list(rooms)
-
-    def _rooms_of(self, address: DeviceAddress) -> list[RoomId]:
-        device = self._cache.records.device(address)
-        return [] if device is None else [room for room in (device.room, device.previous_room) if room is not None]
 
     async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
         """Announce these records, and return whether it was possible."""
@@ -184,7 +181,7 @@ class Announcer:
         calls = [call for call in map(known.calls.get, rooms) if call is not None]
         concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
         held = [device for device in map(known.device, concerned) if device is not None]
-        named = {room: None for device in held for room in (device.room, device.previous_room) if room is not None}
+        named = {room: None for device in held for room in device.rooms}
         beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
         names = {node, *filter(self._cache.is_here, sat_in)}
         policies = {device.address.phone: known.policy_of(device) for device in held}

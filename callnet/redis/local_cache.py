@@ -72,7 +72,7 @@ class LocalCache:
     def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
         """Return whether a device is connected to this node, and has been in a call here."""
         device = self.records.device(address)
-        return device is not None and room in (device.room, device.previous_room)
+        return device is not None and room in device.rooms
 
     def know_better(self, message: BusMessage) -> bool:
         """Return whether a copy is later than a delayed message."""
@@ -211,10 +211,7 @@ class LocalCache:
             # Changes from before the device connected were sent, if necessary, when it connected; but a node that was
             # apart then may have announced since that it had been in this call.
             now = read.device(device.address)
-            was_put_in = now is not None and call.room in {now.room, now.previous_room} - {
-                device.room,
-                device.previous_room,
-            }
+            was_put_in = now is not None and call.room in now.rooms and call.room not in device.rooms
             if known is not None or call.placed_at * 1000 >= device.generation or was_put_in:
                 yield device
 
@@ -272,7 +269,7 @@ class LocalCache:
         self._put_call(call)
         device = self.records.device(to)
         rings = isinstance(call.state, Ringing) and to in call.state.devices
-        if device is not None and call.room not in (device.room, device.previous_room) and rings:
+        if device is not None and call.room not in device.rooms and rings:
             # The node that placed the call has written the same into the device's record.
             first = None if device.room is None else self.records.calls.get(device.room)
             is_second = first is not None and isinstance(first.state, Active) and to in first.parties
@@ -294,8 +291,8 @@ class LocalCache:
 
     def _lose_device(self, device: DeviceRecord) -> None:
         self._tables.forget(device)
-        for room in (device.room, device.previous_room):
-            call = None if room is None else self.records.calls.get(room)
+        for room in device.rooms:
+            call = self.records.calls.get(room)
             if call is not None and not self.is_wanted(call):
                 self.drop_room(call.room)
 
