@@ -133,61 +133,6 @@ class Servers(Protocol):
         """The servers for a page of a made-up room."""
 
 
-class TooMany(Struct, frozen=True):
-    """A limit was exceeded."""
-
-    which: int
-    """The index of the exceeded limit."""
-    wait: float
-    """Seconds until the next attempt is allowed."""
-
-
-class ILimiter(Interface):
-    """A rate limit by key. It answers at once, from the knowledge of this node."""
-
-    def wait(key: str) -> float:
-        """Count one use and return 0; or, over the limit, count nothing and return the seconds to wait."""
-
-    def would_wait(key: str) -> bool:
-        """Return whether one more use would exceed the limit now."""
-
-    def allow(count: int) -> None:
-        """Change the limit."""
-
-
-class IGate(Interface):
-    """Several limits of one request."""
-
-    def enter(keys: Sequence[str | None]) -> Soon[TooMany | None]:
-        """Count one use for each limit in order, up to the first that is exceeded: that and the following are not
-        counted.
-
-        :param keys: one for each limit; ``None``: this limit does not apply.
-        """
-
-    def allow(counts: Sequence[int]) -> None:
-        """Change each limit."""
-
-
-class ILimits(Interface):
-    """Makes rate limits shared by all nodes.
-
-    A name stands for the same limit on every node. A limit of 0 allows any number.
-    """
-
-    def limiter(name: str, count: int, seconds: float) -> ILimiter:
-        """A limit that never waits: ``count`` at once, and as many in each ``seconds``. A node learns of uses on other
-        nodes within about a second.
-        """
-
-    def gate(limits: Sequence[tuple[str, int, float]]) -> IGate:
-        """A limit that may wait: exact across nodes as long as they are in touch. Otherwise, or if the answer takes too
-        long, each node counts by itself.
-
-        :param limits: name, count and seconds of each: ``count`` at once, and as many in each ``seconds``.
-        """
-
-
 BusMessage = Notice | SeatNotice | Relay | DeviceRelay | Displaced | PresenceChanged
 """A message between nodes."""
 

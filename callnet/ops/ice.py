@@ -10,10 +10,10 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from callnet.accounts.tokens import Tokens
-from callnet.calls.ports import ILimits
 from callnet.config.schema import LimitSettings, TurnSettings
 from callnet.errors import RateLimited, StartError
 from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
+from callnet.ops.rate_limits import ILimits
 from callnet.util import files
 from callnet.util.net import hidden, site_of
 

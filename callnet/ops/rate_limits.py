@@ -8,13 +8,13 @@ from itertools import islice
 from math import ceil
 from typing import Final
 
-from zope.interface import implementer
+from msgspec import Struct
+from zope.interface import Interface, implementer
 
-from callnet.calls.ports import IGate, ILimiter, ILimits, TooMany
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
-from callnet.util.deferreds import Ready
+from callnet.util.deferreds import Ready, Soon
 from callnet.util.net import site_of
 
 KEYS_MAX: Final = 50_000
@@ -22,6 +22,61 @@ KEYS_MAX: Final = 50_000
 
 _FRACTIONS: Final = 1e-9
 """The rounding error of sums of fractions of a second."""
+
+
+class TooMany(Struct, frozen=True):
+    """A limit was exceeded."""
+
+    which: int
+    """The index of the exceeded limit."""
+    wait: float
+    """Seconds until the next attempt is allowed."""
+
+
+class ILimiter(Interface):
+    """A rate limit by key. It answers at once, from the knowledge of this node."""
+
+    def wait(key: str) -> float:
+        """Count one use and return 0; or, over the limit, count nothing and return the seconds to wait."""
+
+    def would_wait(key: str) -> bool:
+        """Return whether one more use would exceed the limit now."""
+
+    def allow(count: int) -> None:
+        """Change the limit."""
+
+
+class IGate(Interface):
+    """Several limits of one request."""
+
+    def enter(keys: Sequence[str | None]) -> Soon[TooMany | None]:
+        """Count one use for each limit in order, up to the first that is exceeded: that and the following are not
+        counted.
+
+        :param keys: one for each limit; ``None``: this limit does not apply.
+        """
+
+    def allow(counts: Sequence[int]) -> None:
+        """Change each limit."""
+
+
+class ILimits(Interface):
+    """Makes rate limits shared by all nodes.
+
+    A name stands for the same limit on every node. A limit of 0 allows any number.
+    """
+
+    def limiter(name: str, count: int, seconds: float) -> ILimiter:
+        """A limit that never waits: ``count`` at once, and as many in each ``seconds``. A node learns of uses on other
+        nodes within about a second.
+        """
+
+    def gate(limits: Sequence[tuple[str, int, float]]) -> IGate:
+        """A limit that may wait: exact across nodes as long as they are in touch. Otherwise, or if the answer takes too
+        long, each node counts by itself.
+
+        :param limits: name, count and seconds of each: ``count`` at once, and as many in each ``seconds``.
+        """
 
 
 @implementer(ILimiter)
@@ -93,7 +148,7 @@ class Gate:
         self._limiters = [Limiter(count, seconds, now) for count, seconds in limits]
 
     def enter(self, keys: Sequence[str | None]) -> Ready[TooMany | None]:
-        """See :meth:`callnet.calls.ports.IGate.enter`."""
+        """See :meth:`IGate.enter`."""
         for which, (limiter, key) in enumerate(zip(self._limiters, keys, strict=True)):
             wait = 0.0 if key is None else limiter.wait(key)
             if wait:
@@ -101,7 +156,7 @@ class Gate:
         return _ENTERED
 
     def allow(self, counts: Sequence[int]) -> None:
-        """See :meth:`callnet.calls.ports.IGate.allow`."""
+        """See :meth:`IGate.allow`."""
         for limiter, count in zip(self._limiters, counts, strict=True):
             limiter.allow(count)
 
@@ -121,11 +176,11 @@ class LimitsAlone:
         self._now = now
 
     def limiter(self, name: str, count: int, seconds: float) -> Limiter:  # noqa: ARG002  nobody else need know it
-        """See :meth:`callnet.calls.ports.ILimits.limiter`."""
+        """See :meth:`ILimits.limiter`."""
         return Limiter(count, seconds, self._now)
 
     def gate(self, limits: Sequence[tuple[str, int, float]]) -> Gate:
-        """See :meth:`callnet.calls.ports.ILimits.gate`."""
+        """See :meth:`ILimits.gate`."""
         return Gate([(count, seconds) for _, count, seconds in limits], self._now)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.calls.ports import IBus, ICallStore, IEndedCalls, ILimits, IPresence
+from callnet.calls.ports import IBus, ICallStore, IEndedCalls, IPresence
 from callnet.ops.admin_commands import NodeShown
 from callnet.ops.connection_limits import PerAddress
+from callnet.ops.rate_limits import ILimits
 from callnet.util.histogram import Histogram
 
 

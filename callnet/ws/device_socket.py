@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.accounts.token import Token
-from callnet.calls.ports import GuestLink, ILimits, IPeer
+from callnet.calls.ports import GuestLink, IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
 from callnet.calls.session_guest import GuestSession
@@ -24,7 +24,7 @@ from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL
 from callnet.model import CloseCode, DeviceAddress
 from callnet.ops.connection_limits import PerOwner
 from callnet.ops.ice import IceServers
-from callnet.ops.rate_limits import SignalLimits
+from callnet.ops.rate_limits import ILimits, SignalLimits
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
 from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from twisted.internet.address import IPv4Address
 
-from callnet.calls.ports import IGate, ILimiter
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.ops.connection_limits import PerAddress
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.rate_limits import SignalLimits
+from callnet.ops.rate_limits import IGate, ILimiter, SignalLimits
 from callnet.redis import limits
 from callnet.redis.limits import EXCHANGE_EVERY, TAKE_TIME
 from tests.cluster.case import ANN, TV

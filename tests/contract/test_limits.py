@@ -9,8 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from callnet.calls.ports import IGate, ILimiter, ILimits
-from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.rate_limits import IGate, ILimiter, ILimits, LimitsAlone
 
 if TYPE_CHECKING:
     _Base = TestCase

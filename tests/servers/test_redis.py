@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.task import deferLater
 
-from callnet.calls.ports import IBus, ICallStore, ILimits, IPresence
+from callnet.calls.ports import IBus, ICallStore, IPresence
+from callnet.ops.rate_limits import ILimits
 from callnet.redis.limits import EXCHANGE_EVERY
 from tests.contract.store_case import StoreCase
 from tests.contract.test_bus import BusContract
