@@ -217,7 +217,7 @@ class Scripts:
         self.hashes: Final = {name: _sha1(text.encode()) for name, text in scripts.items()}
 
 
-class RedisLink:
+class RedisLink(ReconnectingConnection[Commands]):
     """The single reconnecting connection for commands of this node.
 
     :param scripts: the scripts for :meth:`run`, by name. They take no keys.
@@ -238,12 +238,11 @@ class RedisLink:
     ) -> None:
         self._target = target
         texts = Scripts(scripts)
-        self._keeper: ReconnectingConnection[Commands] = ReconnectingConnection(
+        super().__init__(
             "link",
             reactor,
             way_to(target, reactor),
             lambda: Commands(reactor, texts, took),
-            self._greet,
             lambda line: connected(line.run_id),
             lost,
         )
@@ -251,25 +250,12 @@ class RedisLink:
     @property
     def up(self) -> bool:
         """True if commands can be sent."""
-        return self._keeper.line is not None
-
-    @property
-    def cause(self) -> str:
-        """The reason why not; empty if they can."""
-        return self._keeper.cause
-
-    def start(self) -> None:
-        """Connect, now and whenever the connection is lost."""
-        self._keeper.start()
-
-    def stop(self) -> Deferred[None]:
-        """Abort the connection. Fires when it is closed."""
-        return self._keeper.stop()
+        return self.line is not None
 
     def drop(self) -> None:
         """Abort the connection after a failure. A new one is made."""
-        if self._keeper.line is not None:
-            self._keeper.line.abort("given up")
+        if self.line is not None:
+            self.line.abort("given up")
 
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
         """Run a script with ``ARGV = args``; the answer is bytes, an int, ``None`` or a list of these.
@@ -280,10 +266,11 @@ class RedisLink:
             :data:`REPLY_TIME`, and it is unknown whether the script has run or will.
         :raises ScriptFailed: the script failed.
         """
-        line = self._keeper.line
+        line = self.line
         return fail(_away(self.cause)) if line is None else line.run(script, args)
 
-    async def _greet(self, line: Commands) -> None:
+    async def greet(self, line: Commands) -> None:
+        """Log in, and load the scripts."""
         greeted = Deferred.fromCoroutine(greet(line, self._target))
         select = [line.ask(b"SELECT", b"%d" % self._target.database)] if self._target.database else []
         line.run_id, *_ = await answers(greeted, *select, line.load())

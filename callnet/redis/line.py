@@ -212,7 +212,6 @@ class ReconnectingConnection(Generic[L]):
 
     :param name: its name in the log.
     :param make: makes a protocol that is not connected yet.
-    :param greet: sends the first commands on a new connection.
     :param opened: called with each connection that is ready; :attr:`line` is set.
     :param lost: called when it is lost; :attr:`line` is ``None`` again.
     """
@@ -223,7 +222,6 @@ class ReconnectingConnection(Generic[L]):
         reactor: Reactor,
         way: Locator,
         make: Callable[[], L],
-        greet: Callable[[L], Coroutine[Deferred[Any], Any, None]],
         opened: Callable[[L], None],
         lost: Callable[[], None],
     ) -> None:
@@ -235,7 +233,6 @@ class ReconnectingConnection(Generic[L]):
         self._reactor = reactor
         self._way = way
         self._make = make
-        self._greet = greet
         self._opened = opened
         self._lost = lost
         self._attempt: Deferred[None] = succeed(None)
@@ -248,8 +245,12 @@ class ReconnectingConnection(Generic[L]):
         self._stopped = True
         self._said = ""
 
+    async def greet(self, line: L) -> None:
+        """Send the first commands on a new connection."""
+        raise NotImplementedError
+
     def start(self) -> None:
-        """Start, unless that has happened."""
+        """Connect, now and whenever the connection is lost; unless this was started before."""
         if self._stopped:
             self._stopped = False
             self._try()
@@ -282,7 +283,7 @@ class ReconnectingConnection(Generic[L]):
             self._up(line)
 
     async def _dial(self) -> L:
-        return await dialled(await self._way.endpoint(), self._make(), self._greet)
+        return await dialled(await self._way.endpoint(), self._make(), self.greet)
 
     def _up(self, line: L) -> None:
         line.closed = self._closed

@@ -49,11 +49,11 @@ log = Logger()
 class Subscription(Protocol):
     """The connection for messages to this node, as a member needs it."""
 
-    def start(self, channel: str) -> None:
-        """Subscribe to a channel."""
+    def start(self) -> None:
+        """Connect, unless that was done before."""
 
     def follow(self, channel: str) -> None:
-        """Change to another channel."""
+        """Subscribe to this channel alone."""
 
     def stop(self) -> Deferred[None]:
         """End the subscription."""
@@ -97,7 +97,6 @@ class NodeLifecycle:
         self._attempt = 0
         self._joining_since = 0.0
         self._joined_at = self._in_touch_at = 0.0
-        self._is_subscribing = False
         self._listens_to: str | None = None
         self._waiting_to_listen: Deferred[None] | None = None
         self._waiting_to_join: list[Deferred[None]] = []
@@ -247,8 +246,8 @@ class NodeLifecycle:
             return
         listening: Deferred[None] = Deferred()
         self._waiting_to_listen = listening
-        (self._subscription.follow if self._is_subscribing else self._subscription.start)(channel)
-        self._is_subscribing = True
+        self._subscription.follow(channel)
+        self._subscription.start()
         await self._in_time(listening)
 
     def _subscribed(self) -> None:

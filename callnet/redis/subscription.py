@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
-
 from callnet.redis.connection import REPLY_TIME, Conversation, way_to
 from callnet.redis.line import Reactor, ReconnectingConnection, greet, pack
 from callnet.redis.url import RedisTarget
@@ -68,7 +66,7 @@ class Messages(Conversation):
             self._subscribed()
 
 
-class RedisSubscription:
+class RedisSubscription(ReconnectingConnection[Messages]):
     """A reconnecting connection that receives the messages on this node's channel and on the channel of all nodes.
 
     :param everyone: the channel of all nodes.
@@ -88,35 +86,21 @@ class RedisSubscription:
     ) -> None:
         self._target = target
         self._channel = b""
-        self._keeper: ReconnectingConnection[Messages] = ReconnectingConnection(
+        super().__init__(
             "subscription",
             reactor,
             way_to(target, reactor),
             lambda: Messages(reactor, received, subscribed, everyone.encode()),
-            self._greet,
             lambda line: line.follow(self._channel),
             lost,
         )
 
-    @property
-    def cause(self) -> str:
-        """The reason why there is no connection; empty if there is one."""
-        return self._keeper.cause
-
-    def start(self, channel: str) -> None:
-        """Connect and subscribe, now and whenever the connection is lost."""
-        self._channel = channel.encode()
-        self._keeper.start()
-
     def follow(self, channel: str) -> None:
-        """Change to another channel; ``subscribed`` is called when that has happened."""
+        """Subscribe to this channel alone; ``subscribed`` is called when that has happened."""
         self._channel = channel.encode()
-        if self._keeper.line is not None:
-            self._keeper.line.follow(self._channel)
+        if self.line is not None:
+            self.line.follow(self._channel)
 
-    def stop(self) -> Deferred[None]:
-        """Close the connection. Fires when it is closed."""
-        return self._keeper.stop()
-
-    async def _greet(self, line: Messages) -> None:
+    async def greet(self, line: Messages) -> None:
+        """Log in."""
         await greet(line, self._target)

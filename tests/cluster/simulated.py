@@ -160,13 +160,6 @@ class SimulatedWire:
 
     # The link
 
-    def start(self, channel: str = "") -> None:
-        """Connect; if there is a channel, listen."""
-        if channel:
-            self.follow(channel)
-        else:
-            self._connect()
-
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
         """Run a script."""
         if not self.up:
@@ -186,7 +179,8 @@ class SimulatedWire:
         """Nothing is ever wrong with it."""
         raise AssertionError("a node gave its connection up")
 
-    def _connect(self) -> None:
+    def start(self) -> None:
+        """Connect, unless that was done before."""
         if not self.up:
             self.up = True
             self.connected(self._world.run_id)
@@ -264,7 +258,7 @@ class SimulatedWire:
             self.receive(message)
         if was_deaf and self.up:
             self.follow(self._channel)
-        self._connect()
+        self.start()
 
     def stop(self) -> Deferred[None]:
         """End."""

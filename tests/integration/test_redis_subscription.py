@@ -107,7 +107,8 @@ class Messages(_Base):
         subscription = Subscription(target(server.url()))
         self.addCleanup(subscription.stop)
         refused = self.said("Redis subscription: lost: NOPERM")
-        subscription.start(self.channel)
+        subscription.follow(self.channel)
+        subscription.start()
         await refused
         server.cli("ACL", "SETUSER", "callnet", "&*")
         await subscription.confirmed.get()

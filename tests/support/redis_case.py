@@ -56,7 +56,8 @@ class RedisCase(TestCase):
         """A subscription, which has been started."""
         subscription = Subscription(target(url, ca))
         self.addCleanup(subscription.stop)
-        subscription.start(channel)
+        subscription.follow(channel)
+        subscription.start()
         return subscription
 
     def certificate(self, *hosts: str) -> Certificate:
