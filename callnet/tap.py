@@ -483,7 +483,7 @@ def _cluster(settings: Settings, reactor: IDaemonReactor) -> ClusterHandle:
     if not settings.redis.url:
         return open_alone(reactor, time.time)
     target = redis_url.parse(settings.redis)
-    from callnet.redis.cluster import open_shared  # importing txredisapi installs a reactor
+    from callnet.redis.store import open_shared  # importing txredisapi installs a reactor
 
     return open_shared(target, settings.redis.prefix, reactor, settings.calls)
 

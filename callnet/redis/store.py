@@ -1,13 +1,15 @@
-"""The shared store and the bus of several nodes, over Redis."""
+"""The shared store, the bus and the ended calls of several nodes, over Redis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import secrets
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final, cast
 
 from msgspec import MsgspecError
 from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.calls.events import Event
@@ -17,24 +19,38 @@ from callnet.calls.ports import (
     PHONES_AT_ONCE,
     BusMessage,
     Commit,
+    Ended,
     IBus,
     ICallStore,
+    IEndedCalls,
     IPresence,
 )
 from callnet.calls.records import CallRecord, Changes, Displaced, Notice, Over, Records, SeatNotice
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
+from callnet.ops.admin_commands import NodeShown
+from callnet.redis import scripts
 from callnet.redis.codec import decode_messages, encode_changes
+from callnet.redis.connection import RedisLink
+from callnet.redis.limits import SharedLimits
 from callnet.redis.local_cache import LocalCache
-from callnet.redis.node import NodeLifecycle
-from callnet.store.ended import EndedHere
+from callnet.redis.node import NodeLifecycle, channel_of
+from callnet.redis.subscription import RedisSubscription
+from callnet.redis.url import RedisTarget
+from callnet.store.cluster_handle import ClusterHandle
+from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
 from callnet.store.tables import Record, seen_online
 from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to publish to other nodes")
 
+NAME_BYTES: Final = 5
+"""The length of a node's random name: no two of thousands are equal. It is in the record of each of its devices, and
+records longer than 64 bytes take nearly twice the memory in Redis."""
 _NOTHING_KNOWN: Final = Records({}, {}, {})
 
 
@@ -236,3 +252,86 @@ class SharedCallStore:
             of_part = [address for phone in part for address in by_phone[phone]]
             found |= seen_online(records, of_part, asker, self.date_of(self.now()))
         return frozenset(found)
+
+
+@implementer(IEndedCalls)
+class EndedAnywhere:
+    """The ended calls of all nodes, in Redis, and the rest of this node."""
+
+    def __init__(self, member: NodeLifecycle, here: EndedHere) -> None:
+        self._lifecycle = member
+        self._here = here
+        self._dropped = Dropped()
+
+    @property
+    def dropped(self) -> int:
+        """See :attr:`IEndedCalls.dropped`. A call that Redis drops is counted by the node whose command dropped it."""
+        return self._here.dropped + self._dropped.count
+
+    def take(self, most: int) -> Deferred[Sequence[Ended]]:
+        """See :meth:`IEndedCalls.take`."""
+        return Deferred.fromCoroutine(self._take(most))
+
+    async def _take(self, most: int) -> Sequence[Ended]:
+        here = await self._here.take(most)
+        if not self._lifecycle.joined or len(here) == most:
+            return here
+        try:
+            dropped, elsewhere = await self._lifecycle.commands.take_ended(most - len(here), KEPT_MAX)
+        except Unavailable:
+            return here
+        if dropped or len(here) + len(elsewhere) == most:
+            self._dropped.add(dropped)
+        else:
+            self._dropped.none_wait()
+        return [*here, *elsewhere]
+
+    def done(self, ended: Sequence[Ended]) -> Deferred[None]:
+        """See :meth:`IEndedCalls.done`."""
+        return Deferred.fromCoroutine(self._done(ended))
+
+    async def _done(self, ended: Sequence[Ended]) -> None:
+        await self._here.done(ended)
+        keys = [one.key for one in ended if one.key]
+        if keys:
+            await self._lifecycle.commands.done_with(keys)
+
+
+def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings: CallSettings) -> ClusterHandle:
+    """Make the store and the bus of a node with a name of its own. It connects when it joins."""
+    name: Final = secrets.token_hex(NAME_BYTES)
+    cache = LocalCache(name)
+    bus, round_trips = SharedBus(cache), Histogram()
+    member = NodeLifecycle(
+        lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost, round_trips),
+        lambda subscribed, lost: RedisSubscription(
+            target, clock, bus.received, subscribed, lost, channel_of(prefix, EVERY_NODE)
+        ),
+        prefix,
+        cache,
+        clock,
+        settings,
+        bus.deliver,
+        name,
+    )
+    bus.go_by(member)
+    store = SharedCallStore(member, cache, bus)
+    ended = EndedAnywhere(member, store.ended)
+    limits = SharedLimits(member, clock)
+
+    def start() -> None:
+        member.start()
+        limits.start()
+
+    def stop() -> Deferred[None]:
+        limits.stop()
+        return Deferred.fromCoroutine(member.stop())
+
+    def nodes() -> Deferred[Sequence[NodeShown]]:
+        return member.commands.nodes().addCallback(
+            lambda seen: [NodeShown(node.name, cache.is_here(node.name), node.lease, node.holds) for node in seen]
+        )
+
+    return ClusterHandle(
+        store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips
+    )

@@ -20,7 +20,7 @@ from callnet.calls.session import Session
 from callnet.calls.session_v2 import ExtendedSession
 from callnet.config.schema import CallSettings, RedisSettings
 from callnet.model import DeviceAddress
-from callnet.redis.cluster import open_shared
+from callnet.redis.store import open_shared
 from callnet.redis.url import parse
 from callnet.store.cluster_handle import ClusterHandle
 from harness.redis_server import RedisServer

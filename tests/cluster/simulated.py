@@ -26,15 +26,13 @@ from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.redis import scripts
-from callnet.redis.cluster import NAME_BYTES
 from callnet.redis.codec import decode_view
 from callnet.redis.connection import REPLY_TIME, Scripts
-from callnet.redis.ended import EndedAnywhere
 from callnet.redis.limits import SharedLimits
 from callnet.redis.line import pack
 from callnet.redis.local_cache import LocalCache
 from callnet.redis.node import NodeLifecycle, channel_of
-from callnet.redis.store import SharedBus, SharedCallStore
+from callnet.redis.store import NAME_BYTES, EndedAnywhere, SharedBus, SharedCallStore
 from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone
 from tests.support.no_roster import NO_ROSTER

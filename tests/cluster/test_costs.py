@@ -17,9 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls.records import DeviceRecord
 from callnet.model import DeviceAddress
 from callnet.redis import scripts
-from callnet.redis.cluster import NAME_BYTES
 from callnet.redis.codec import encode_device
 from callnet.redis.connection import Scripts
+from callnet.redis.store import NAME_BYTES
 from harness.redis_server import Flavour, shared
 from tests.cluster.case import ClusterCase, Phone
 from tests.cluster.costs import AT_ONCE, MANY, Cost, bytes_held, costs, table

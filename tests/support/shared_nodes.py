@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from callnet.config.schema import CallSettings, RedisSettings
-from callnet.redis.cluster import open_shared
+from callnet.redis.store import open_shared
 from callnet.redis.url import parse
 from callnet.store.cluster_handle import ClusterHandle
 from harness.redis_server import Flavour, RedisServer, new_prefix, shared
