@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from http import HTTPStatus
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -33,7 +37,6 @@ from callnet.ws.fast_paths import (
     text_header,
 )
 from callnet.ws.refusals import Refused, refusal
-from callnet.ws.slim_autobahn import SlimProtocol
 
 if TYPE_CHECKING:
     from callnet.ws.factory import ServerSocketFactory
@@ -69,9 +72,23 @@ class Session(Protocol):
         """Take a text frame, which is UTF-8."""
 
 
-class ServerSocket(SlimProtocol):
-    """One socket. A subclass says who may open it, and has it get a session."""
+class NullLogger:
+    """A log that nothing is written to."""
 
+    def debug(self, *_: object, **__: object) -> None:
+        """Say nothing."""
+
+    trace = info = warn = error = critical = debug
+
+
+class ServerSocket(WebSocketServerProtocol):
+    """One socket. A subclass says who may open it, and has it get a session.
+
+    The state that all sockets of a kind share is in a subclass which their factory makes (:mod:`callnet.ws.factory`).
+    """
+
+    CONFIG_ATTRS: list[str] = []  # noqa: RUF012  the factory's options are attributes of that subclass
+    log = NullLogger()
     factory: ServerSocketFactory
     session: Session
     transport: Any
@@ -103,6 +120,24 @@ class ServerSocket(SlimProtocol):
     """The answer of :meth:`callnet.ws.pace.Pace.next` for the last frame."""
     passed_over = 0
     """Bytes that have come since the socket began to close."""
+
+    def __init__(self) -> None:
+        pass
+
+    @cached_property
+    def is_open(self) -> Deferred[None]:
+        """Nobody waits for it."""
+        return Deferred()
+
+    @cached_property
+    def is_closed(self) -> Deferred[object]:
+        """Nobody waits for it."""
+        return Deferred()
+
+    @cached_property
+    def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
+        """Reads the texts that go Autobahn's way."""
+        return Utf8Validator()
 
     def admit(self, opening: Opening) -> None:
         """Look at a handshake.
