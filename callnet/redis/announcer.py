@@ -97,7 +97,7 @@ class Announcer:
         :raises Unavailable: the shared store did not answer; it may be announced again.
         """
         is_single = self._one_by_one > 0
-        devices, rooms = self._take_one() if is_single else self._take()
+        devices, rooms = self._take(is_single)
         self._apart_since = apart_since
         try:
             is_done = await self._announce(node, devices, rooms)
@@ -128,16 +128,11 @@ class Announcer:
         self._devices = dict.fromkeys(devices) | self._devices
         self._rooms = dict.fromkeys(rooms) | self._rooms
 
-    def _take_one(self) -> tuple[list[DeviceAddress], list[RoomId]]:
-        """One device with its rooms, or one other room."""
-        devices = list(islice(self._devices, 1))
-        return self._taken(devices, [] if devices else islice(self._rooms, 1))
-
-    def _take(self) -> tuple[list[DeviceAddress], list[RoomId]]:
-        return self._taken(list(islice(self._devices, _AT_ONCE)), islice(self._rooms, _AT_ONCE))
-
-    def _taken(self, devices: list[DeviceAddress], some: Iterable[RoomId]) -> tuple[list[DeviceAddress], list[RoomId]]:
-        rooms = dict.fromkeys(some)
+    def _take(self, one_by_one: bool) -> tuple[list[DeviceAddress], list[RoomId]]:
+        """Some devices with their rooms, and other rooms; or one device with its rooms, or one other room."""
+        most = 1 if one_by_one else _AT_ONCE
+        devices = list(islice(self._devices, most))
+        rooms = dict.fromkeys(() if one_by_one and devices else islice(self._rooms, most))
         for address in devices:
             del self._devices[address]
             device = self._cache.records.device(address)
@@ -159,20 +154,17 @@ class Announcer:
             if changes is not NOTHING:
                 answer = await self._commands.commits.ask(encode_changes(changes, records)) or b""
             if answer.startswith(b"+"):
-                self._adopt(self._believed(mine, _with(records, changes)), phones, mine.rooms())
+                now = _with(records, changes)
+                for call in mine.calls:
+                    believed = now.calls.get(call.room)
+                    if believed is not None and believed.age < call.age:
+                        self._cache.drop_room(call.room)  # it has ended here alone, and goes on
+                self._adopt(now, phones, mine.rooms())
                 for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
                     if told == "l":
                         self._deliver(notice)
                 return True
         return False
-
-    def _believed(self, mine: LocalState, records: Records) -> Records:
-        """Drop calls ended here but live in the store; return the same records."""
-        for call in mine.calls:
-            now = records.calls.get(call.room)
-            if now is not None and now.age < call.age:
-                self._cache.drop_room(call.room)
-        return records
 
     def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> LocalState:
         known = self._cache.records

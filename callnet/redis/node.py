@@ -26,7 +26,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.ports import BusMessage
-from callnet.calls.records import Changes
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.redis.announcer import Announcer
@@ -88,6 +87,7 @@ class NodeLifecycle:
         self.time: Final = SharedClock(clock)
         self.commands: Final = RedisCommands(self._link, prefix, f"{name}.0", clock, self.time)
         self._announcer = Announcer(cache, self.commands, self.time, settings, deliver)
+        self.commit_alone: Final = self._announcer.commit_alone
         self.joined = False
         """True if the shared store can be queried."""
         self._is_introduced = False
@@ -167,10 +167,6 @@ class NodeLifecycle:
         return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
 
     # Joining
-
-    def commit_alone(self, changes: Changes) -> None:
-        """Apply changes without the shared store; they are announced to it later."""
-        self._announcer.commit_alone(changes)
 
     def is_unknown(self) -> None:
         """Handle that the shared store no longer knows this node."""
