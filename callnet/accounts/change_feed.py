@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
@@ -18,6 +18,7 @@ from callnet.model import DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
 from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.util.logger import Logger
+from callnet.util.timers import PeriodicRuns
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two reads."""
@@ -57,8 +58,8 @@ class ChangeFeed:
         self._preferences = preferences
         self._one_look = DeferredLock()
         self._looking: Deferred[None] = succeed(None)
-        self._next: IDelayedCall | None = None
-        self._goes_on = False
+        self._looks = PeriodicRuns(self.look, clock, LOOK_EVERY)
+        self.start: Final = self._looks.start
         self.begun: Final[Deferred[None]] = Deferred()
         """Fires when revocations and policies are known."""
         self._unread: dict[str, set[Topic]] = {}
@@ -69,26 +70,10 @@ class ChangeFeed:
         self._leave = leave
         self._data_changed = data_changed
 
-    def start(self) -> None:
-        """Start the reads."""
-        self._goes_on = True
-        self._look_again()
-
     def stop(self) -> None:
         """Stop the reads, and cancel the present one."""
-        self._goes_on = False
+        self._looks.stop()
         self._looking.cancel()
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
-
-    def _look_again(self) -> None:
-        self._next = None
-        self.look().addCallback(lambda _: self._wait())
-
-    def _wait(self) -> None:
-        if self._goes_on:
-            self._next = self._clock.callLater(LOOK_EVERY, self._look_again)
 
     def look(self) -> Deferred[None]:
         """Read now. Fires when this node has applied the changes, or failed to; it does not fail itself."""

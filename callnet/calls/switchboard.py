@@ -27,7 +27,7 @@ from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, is_guest
 from callnet.util.deferreds import Ready, begin, logged_unless_unavailable
 from callnet.util.logger import Logger
-from callnet.util.timers import EarliestTimer, pause
+from callnet.util.timers import PeriodicRuns, pause
 
 T = TypeVar("T")
 
@@ -238,21 +238,17 @@ class Deadlines:
         self._devices = devices
         self._transactions = decisions
         self._clock = clock
-        self._timer = EarliestTimer(clock, self._look)
+        self._looks = PeriodicRuns(self._look, clock, _LOOK_EVERY)
+        self.start: Final = self._looks.start
         self._stopped = False
-
-    def start(self) -> None:
-        """Start the queries."""
-        self._timer.set_in(_LOOK_EVERY)
 
     def stop(self) -> None:
         """Stop the queries."""
         self._stopped = True
-        self._timer.stop()
+        self._looks.stop()
 
-    def _look(self) -> None:
-        looked = Deferred.fromCoroutine(self._act_on_due()).addErrback(_log_due)
-        looked.addCallback(lambda _: self.start())
+    def _look(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._act_on_due()).addErrback(_log_due)
 
     async def _act_on_due(self) -> None:
         due = filter(self._is_for_us, await self._store.due(self._store.now()))

@@ -16,7 +16,7 @@ from typing import Final
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
@@ -27,6 +27,7 @@ from callnet.redis.node import NodeLifecycle
 from callnet.util.deferreds import Soon, logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.net import hidden
+from callnet.util.timers import PeriodicRuns
 
 EXCHANGE_EVERY: Final = 1.0
 """Seconds between two exchanges; if there is too much for one, the next follows at once."""
@@ -140,8 +141,9 @@ class SharedLimits:
         self._clock = clock
         self._limiters: dict[str, SharedLimiter] = {}
         self._crowds: dict[str, SharedCrowds] = {}
-        self._next: IDelayedCall | None = None
-        self._is_asking = False
+        self._exchanges = PeriodicRuns(self._exchange, clock, EXCHANGE_EVERY)
+        self.start: Final = self._exchanges.start
+        self.stop: Final = self._exchanges.stop
 
     def limiter(self, name: str, count: int, seconds: float) -> SharedLimiter:
         """See :meth:`callnet.ops.rate_limits.ILimits.limiter`."""
@@ -156,29 +158,15 @@ class SharedLimits:
         """Share the counts of sockets with all nodes; ``kind`` is the same on every node."""
         self._crowds[kind] = SharedCrowds(kind, crowds)
 
-    def start(self) -> None:
-        """Start the exchanges."""
-        self._next = self._clock.callLater(EXCHANGE_EVERY, self._exchange)
+    def _exchange(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._exchange_all()).addErrback(_log_unless_unavailable)
 
-    def stop(self) -> None:
-        """Stop the exchanges."""
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
-
-    def _exchange(self) -> None:
-        self._next = self._clock.callLater(EXCHANGE_EVERY, self._exchange)
+    async def _exchange_all(self) -> None:
+        while self._lifecycle.joined and not await self._exchange_once():
+            pass
         if not self._lifecycle.joined:
             for crowds in self._crowds.values():
                 crowds.forget()
-        elif not self._is_asking:
-            self._is_asking = True
-            Deferred.fromCoroutine(self._exchange_once()).addErrback(_log_unless_unavailable).addBoth(self._asked)
-
-    def _asked(self, is_all: bool | None) -> None:
-        self._is_asking = False
-        if is_all is False and self._next is not None:
-            self._next.reset(0)
 
     async def _exchange_once(self) -> bool:
         """Exchange counts. Return whether that was all."""

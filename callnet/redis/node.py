@@ -33,6 +33,7 @@ from callnet.redis.commands import SWEPT_AT_ONCE, Link, RedisCommands, SharedClo
 from callnet.redis.local_cache import LocalCache
 from callnet.store.tables import Record
 from callnet.util.logger import Logger
+from callnet.util.timers import pause
 
 BEAT_EVERY: Final = 1.0
 """Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
@@ -139,12 +140,7 @@ class NodeLifecycle:
 
     async def _idle(self) -> None:
         while self._link.up and self.commands.unanswered:
-            await self._pause(0.01)
-
-    def _pause(self, seconds: float) -> Deferred[None]:
-        paused: Deferred[None] = Deferred()
-        self._clock.callLater(seconds, paused.callback, None)
-        return paused
+            await pause(self._clock, 0.01)
 
     @property
     def is_joining(self) -> bool:
