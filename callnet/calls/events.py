@@ -310,5 +310,5 @@ class PageHungUp(RoomEvent, frozen=True):
 
 WHEN_DUE: Final = (DeviceDue, CallDue, SeatsDue)
 """Events of timers."""
-OF_A_NODE: Final = (Connected, ExtendedConnected, SeatTaken)
+OF_A_NODE: Final = (Connected, SeatTaken)
 """Events with the name of the node that holds a socket; the node may be renamed before they are decided."""

@@ -78,6 +78,7 @@ class Presence:
         """Changed phones to report to other nodes."""
         self._to_look_at: dict[str, None] = {}
         self._alarm = EarliestTimer(clock, self._look)
+        self.stop: Final = self._alarm.stop
         self._looked_at = -EVERY
         self._everybody_at = -EVERY
         self._wanted_until = -EVERY
@@ -132,10 +133,6 @@ class Presence:
     def watchers_of(self, phone: str) -> list[ExtendedDevice]:
         """The devices that are told of a phone."""
         return list(self._onlookers.get(phone, ()))
-
-    def stop(self) -> None:
-        """Stop all reads."""
-        self._alarm.stop()
 
     def _schedule(self) -> None:
         """Read soon if there are changes, else when all phones must be read again."""
@@ -224,10 +221,7 @@ class Extensions:
         """Changed data of which a device has yet to be told (§2.5, ``changed``)."""
         self._told_at = -inf
         self._alarm = EarliestTimer(clock, self._tell_topics)
-
-    def stop(self) -> None:
-        """Tell nobody of changes any more."""
-        self._alarm.stop()
+        self.stop: Final = self._alarm.stop
 
     def came(self, session: ExtendedDevice) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""

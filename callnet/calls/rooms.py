@@ -98,6 +98,8 @@ class RoomManager:
         """The same for a coroutine, of which it returns the result."""
         self._devices: dict[DeviceAddress, DeviceSession] = {}
         self._deadlines = Deadlines(store, self._transactions, clock, self._devices)
+        self.start: Final = self._deadlines.start
+        """Begins to process due records."""
         self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(
             store, self._transactions, self._queue, preferences, settings, self._retries.pause, wake
@@ -112,10 +114,6 @@ class RoomManager:
         self._refusing = False
         bus.subscribe(self._receive)
         preferences.subscribe(self.orders.update_policy)
-
-    def start(self) -> None:
-        """Begin to process due records."""
-        self._deadlines.start()
 
     def refuse_calls(self) -> None:
         """Answer every further call with ``shutting_down``."""

@@ -31,7 +31,7 @@ from callnet.store.tables import Record, Tables
 
 
 class LocalCache:
-    """LocalCache of records.
+    """The copies of one node.
 
     :param name: the constant part of this node's names: they all begin with it and a point.
     """
@@ -42,8 +42,9 @@ class LocalCache:
         self._old: set[RoomId] = set()
         self.changed: dict[RoomId, None] = {}
         """Rooms of this node's pages whose calls have changed; see :meth:`messages_of_pages`."""
+        self.holds: Final = self._tables.holds
         self.records: Final = self._tables.records
-        """All cache, live."""
+        """All copies, live."""
         self.alone: Final = replace(self.records, complete=False, alone=True)
         """The same, as records that may be incomplete."""
 
@@ -103,10 +104,6 @@ class LocalCache:
         return seats is not None and any(self.is_here(seat.node) for seat in seats.taken)
 
     # Changes
-
-    def holds(self, changes: Changes) -> bool:
-        """Return whether the copies are unchanged since the decision on ``changes``."""
-        return self._tables.holds(changes)
 
     def apply(self, changes: Changes, pages_know: bool = True) -> None:
         """Apply committed changes.

@@ -98,10 +98,6 @@ class SharedBus:
                 if not (isinstance(message, Displaced) and self._has_things_to_say()):
                     self._cache.hear(message)
                 self.deliver(message)
-        self.tell_pages()
-
-    def tell_pages(self) -> None:
-        """Notify pages of unreported changes of their calls."""
         for notice in self._cache.messages_of_pages():
             self.deliver(notice)
 
