@@ -69,7 +69,7 @@ from callnet.storage.database import Database
 from callnet.storage.devices import devices_without_secret
 from callnet.storage.threads import Threads
 from callnet.store.cluster_handle import ClusterHandle
-from callnet.store.dates import dated
+from callnet.store.ended import dated
 from callnet.store.memory import open_alone
 from callnet.supervision.supervisor import IParentReactor, Supervisor, Workers
 from callnet.util import files

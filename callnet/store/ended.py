@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from callnet.calls.ports import Ended, IEndedCalls
-from callnet.calls.records import CallRecord, Over
-from callnet.store.dates import dated
+from callnet.calls.records import Active, CallRecord, CallState, Over, S
 from callnet.util.logger import Logger
 
 KEPT_MAX: Final = 100_000
@@ -84,3 +84,16 @@ class EndedHere:
         if not self._calls:
             self._dropped.none_wait()
         return succeed(None)
+
+
+def dated(call: CallRecord[S], zero: float) -> CallRecord[S]:
+    """A call with its times in seconds since 1970.
+
+    :param zero: the date at which the clock of its times shows 0.
+    """
+    state: CallState = call.state
+    before = state.was if isinstance(state, Over) else state
+    if isinstance(before, Active):
+        before = replace(before, since=zero + before.since)
+    now = replace(state, at=zero + state.at, was=before) if isinstance(state, Over) else before
+    return replace(call, placed_at=zero + call.placed_at, state=now)

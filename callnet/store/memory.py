@@ -15,12 +15,33 @@ from callnet.calls.records import CallRecord, Changes, Over, Records
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.rate_limits import LimitsAlone
 from callnet.store.cluster_handle import ClusterHandle
-from callnet.store.dates import Dates
 from callnet.store.ended import EndedHere
 from callnet.store.tables import Record, Tables, seen_online
 
 NODE: Final = "local"
 """The only node."""
+_CLOSE_ENOUGH: Final = 0.1
+"""Seconds by which the offset of the two clocks may be off: they are not read in the same moment."""
+
+
+class Dates:
+    """Converts times of a monotonic clock to dates, by the current wall clock.
+
+    :param steady: the monotonic clock, in seconds.
+    :param wall: the time, in seconds since 1970; it may be set at any time.
+    """
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._steady = steady
+        self._wall = wall
+        self._ahead = wall() - steady()
+
+    def of(self, moment: float) -> float:
+        """The date of a time, in seconds since 1970."""
+        ahead = self._wall() - self._steady()
+        if abs(ahead - self._ahead) > _CLOSE_ENOUGH:
+            self._ahead = ahead
+        return moment + self._ahead
 
 
 @implementer(IBus)

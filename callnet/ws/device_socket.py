@@ -28,8 +28,7 @@ from callnet.ops.rate_limits import ILimits, SignalLimits
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
 from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.ws.factory import NO_SETTINGS
-from callnet.ws.pace import Pace
+from callnet.ws.factory import NO_SETTINGS, Pace
 
 GUEST_PATH: Final = "/socket.io/guest"
 """The path of the sockets of guests."""

@@ -19,7 +19,6 @@ from callnet.config.schema import SocketSettings
 from callnet.ops.connection_limits import PerAddress
 from callnet.util import short_path
 from callnet.util.turn_budget import TurnBudget
-from callnet.ws.pace import Pace
 from callnet.ws.protocol import CLOSE_TIME, ServerSocket
 
 NO_SETTINGS: Final = SocketSettings()
@@ -30,8 +29,32 @@ _LATE: Final = 2.5
 """The delay of a check, in seconds, after which it says nothing about a client's silence."""
 SWEPT_AT_ONCE: Final = 200
 """Sockets that are looked at in one go: to look at twenty thousand would keep everybody waiting."""
+_FRACTIONS: Final = 1e-9
+"""The rounding error of sums of fractions of a second."""
 GENERAL: Final = {"longest_short": -1, "reads_plain": False}
 """A socket with these attributes leaves everything to Autobahn."""
+
+
+class Pace:
+    """A limit for one connection, which keeps the only state: the generic cell rate algorithm (ITU-T I.371).
+
+    :param a_minute: the number that may come at once, and in each minute; 0: any number.
+    """
+
+    def __init__(self, a_minute: int) -> None:
+        self.allow(a_minute)
+
+    def allow(self, a_minute: int) -> None:
+        """Apply a new limit."""
+        self._spacing = 60.0 / a_minute if a_minute else 0.0
+
+    def next(self, until: float, now: float) -> float:
+        """Count one more. Answers with what is to be handed in for the one after it; infinite: it is too many.
+
+        :param until: what this answered before; at first 0.
+        """
+        until = (max(now, until)) + self._spacing
+        return until if until - now <= 60.0 + _FRACTIONS else inf
 
 
 class ServerSocketFactory(WebSocketServerFactory):

@@ -16,8 +16,7 @@ from callnet.ops.ice import IceServers
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
 from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.ws.factory import NO_SETTINGS
-from callnet.ws.pace import Pace
+from callnet.ws.factory import NO_SETTINGS, Pace
 
 LONGEST_FRAME: Final = 64 * 1024
 """Bytes in a frame of a page."""

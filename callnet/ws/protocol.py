@@ -117,7 +117,7 @@ class ServerSocket(WebSocketServerProtocol):
     is_waiting = False
     """Frames that have come wait for a later turn of the reactor, and no more are read."""
     frames_until = 0.0
-    """The answer of :meth:`callnet.ws.pace.Pace.next` for the last frame."""
+    """The answer of :meth:`callnet.ws.factory.Pace.next` for the last frame."""
     passed_over = 0
     """Bytes that have come since the socket began to close."""
 

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls.records import CallRecord, Changes, Over, Ringing
 from callnet.calls.transitions import unreached
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.store.dates import Dates, dated
-from callnet.store.memory import MemoryCallStore
+from callnet.store.ended import dated
+from callnet.store.memory import Dates, MemoryCallStore
 
 ANN, TV = DeviceAddress("13651884967", "phone"), DeviceAddress("13800138000", "tv")
 

@@ -16,7 +16,7 @@ from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, Reason
 from callnet.ops.connection_limits import PerAddress
 from callnet.web.http import CappedSite
-from callnet.ws.pace import Pace
+from callnet.ws.factory import Pace
 from harness.websocket import CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.quiet import QuietTestCase
 from tests.support.tls_wire import TlsWire
