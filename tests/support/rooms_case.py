@@ -146,6 +146,7 @@ class RoomsCase(SynchronousTestCase):
         self.tables = self.cluster.tables
         self.rooms = self.make_rooms(self.make_store(NodeStore(self.cluster, "here")))
         self.others = self.make_rooms(NodeStore(self.cluster, "there"))
+        self.pass_turns()
 
     def make_store(self, store: ICallStore) -> ICallStore:
         """Make the store of the first node."""
