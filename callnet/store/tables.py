@@ -73,19 +73,10 @@ class Tables:
 
     def holds(self, changes: Changes) -> bool:
         """Return whether every record is unchanged since the decision on ``changes``."""
-        for device in changes.devices:
-            if _version(self.records.device(device.address)) != device.version - 1:
-                return False
-        for call in changes.calls:
-            if _version(self.calls.get(call.room)) != call.version - 1:
-                return False
-        if changes.seats or changes.unchanged or changes.forgotten:
-            return self._room_holds(changes)
-        return not self.seats or self._whole(changes)
-
-    def _room_holds(self, changes: Changes) -> bool:
         return (
-            all(_version(self.seats.get(new.room)) == new.version - 1 for new in changes.seats)
+            all(_version(self.records.device(new.address)) == new.version - 1 for new in changes.devices)
+            and all(_version(self.calls.get(new.room)) == new.version - 1 for new in changes.calls)
+            and all(_version(self.seats.get(new.room)) == new.version - 1 for new in changes.seats)
             and all(_version(self.calls.get(call.room)) == call.version for call in changes.unchanged)
             and all(self.present(old) == old for old in changes.forgotten)
             and self._whole(changes)
@@ -93,13 +84,12 @@ class Tables:
 
     def _whole(self, changes: Changes) -> bool:
         """Return whether rooms in ``changes`` have no record unseen by the decision."""
-        for call in changes.calls:
-            if call.room in self.seats and not _names(call.room, changes.seats, changes.forgotten):
-                return False
-        for seats in changes.seats:
-            if seats.room in self.calls and not _names(seats.room, changes.calls, changes.unchanged):
-                return False
-        return True
+        named = (*changes.seats, *changes.forgotten)
+        seats = {record.room for record in named if not isinstance(record, DeviceRecord)}
+        calls = {call.room for call in (*changes.calls, *changes.unchanged)}
+        return all(call.room not in self.seats or call.room in seats for call in changes.calls) and all(
+            record.room not in self.calls or record.room in calls for record in changes.seats
+        )
 
     def present(self, record: Record) -> Record | None:
         """The current record, if it exists."""
@@ -188,14 +178,6 @@ class Tables:
 
 def _version(record: Record | None) -> int:
     return 0 if record is None else record.version
-
-
-def _names(room: RoomId, *records: object) -> bool:
-    return any(
-        isinstance(record, (CallRecord, SeatsRecord)) and record.room == room
-        for group in records
-        for record in group  # type: ignore[attr-defined]
-    )
 
 
 def seen_online(
