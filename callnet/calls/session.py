@@ -47,6 +47,8 @@ class Heard(Struct, frozen=True, gc=False):
     """The outcome known to the device: true for an end, false for an answer."""
     at: float = -inf
     """The time at which the device was told; ``-inf``: it knows in any case."""
+    early: Any = None
+    """The last frame for whoever accepts the call, if there is one."""
 
 
 _NOTHING: Final = Heard()
@@ -318,7 +320,7 @@ class Session:
 
     def _knows_of_end(self, room: RoomId) -> None:
         """Record that the device knows the end of a call in any case."""
-        self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf))
+        self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf, early=None))
 
     def _heard_of(self, room: RoomId) -> Heard:
         return _NOTHING if self._heard is None else self._heard.get(room, _NOTHING)
