@@ -24,6 +24,11 @@ _KEEP: Final = """
             return stream;
         };
     }
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (text) {
+        top.said = [...(top.said ?? []), JSON.parse(text).type];
+        send.call(this, text);
+    };
     window.RTCPeerConnection = class extends RTCPeerConnection {
         constructor(...options) { super(...options); top.made.push(this); }
         addIceCandidate(candidate) {
@@ -52,29 +57,38 @@ _OFFERS: Final = "made.length === 1 && made[0].localDescription?.sdp.includes('a
 _OFFERS_AGAIN: Final = """
     made.length === 2 && made[0].signalingState === "closed" && made[1].localDescription?.sdp.includes("a=candidate")
 """
+_ANSWERS_EARLY: Final = "made.length === 1 && said.includes('signal')"
+_IS_ANSWERED: Final = "made[0].currentRemoteDescription.type === 'answer'"
 _FRAMES: Final = "document.querySelectorAll('iframe').length"
 
 
 class Watched:
-    """Somebody at the phone, and the kinds of frames that it has sent since they were last looked at."""
+    """Somebody at the phone, and the kinds of frames that it has sent and heard since they were last looked at."""
 
     def __init__(self, visitor: PhoneVisitor) -> None:
         self.visitor: Final = visitor
         self._sent: list[str] = []
+        self._heard: list[str] = []
         visitor.page.add_init_script(_KEEP)
         visitor.page.on("websocket", self._follow)
 
     def _follow(self, socket: WebSocket) -> None:
-        socket.on("framesent", self._note)
+        socket.on("framesent", lambda payload: self._note(payload, self._sent))
+        socket.on("framereceived", lambda payload: self._note(payload, self._heard))
 
-    def _note(self, payload: str | bytes) -> None:
+    def _note(self, payload: str | bytes, kinds: list[str]) -> None:
         frame: dict[str, Any] = json.loads(payload)
-        if frame["type"] != "ping":
-            self._sent.append(frame["type"])
+        if frame["type"] not in ("ping", "pong"):
+            kinds.append(frame["type"])
 
     def sent(self) -> list[str]:
         """Take what was sent."""
         found, self._sent = self._sent, []
+        return found
+
+    def heard(self) -> list[str]:
+        """Take what was heard."""
+        found, self._heard = self._heard, []
         return found
 
     def await_nothing_left(self) -> None:
@@ -101,18 +115,22 @@ class RingingTests(PhoneCase):
         alice.visitor.call(self.bob.phone)
         bob.visitor.await_scene("ringing")
         alice.visitor.await_that(_IS_OPEN)
-        alice.visitor.await_that("made.length === 1")
+        alice.visitor.await_that(_ANSWERS_EARLY)
         bob.visitor.await_that(_OFFERS)
 
     def test_nothing_gets_out(self) -> Deferred[None]:
-        """While it rings nothing is sent, and Bob's camera is off; what was made ready then shows both a picture."""
+        """While it rings nothing is sent to the other one, and Bob's camera is off. The server keeps the answer of
+        Alice's page until Bob accepts; what was made ready then shows both a picture.
+        """
 
         def story(stage: Stage) -> None:
             alice, bob = self.come(stage)
-            alice.sent()
-            bob.sent()
+            for one in (alice, bob):
+                one.sent()
+                one.heard()
             self.ring(alice, bob)
-            self.assertEqual((alice.sent(), bob.sent()), (["call"], []))
+            self.assertEqual((alice.sent()[:2], bob.sent()), (["call", "signal"], []))
+            self.assertEqual((alice.heard(), bob.heard()), (["call_ringing"], ["called"]))
             for one in (alice, bob):
                 self.assertTrue(one.visitor.page.evaluate("made[0].remoteDescription === null"))
             self.assertEqual(bob.visitor.page.evaluate("streams.length"), 0)
@@ -123,7 +141,7 @@ class RingingTests(PhoneCase):
             self.assertEqual(sent[0], "called_success")
             self.assertIn("signal", sent)
             for one in (alice, bob):
-                self.assertEqual(one.visitor.page.evaluate("made.length"), 1)
+                self.assertEqual(one.visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"), True)
 
         return self.play(story)
 
