@@ -62,6 +62,10 @@ _IS_ANSWERED: Final = "made[0].currentRemoteDescription.type === 'answer'"
 _FRAMES: Final = "document.querySelectorAll('iframe').length"
 
 
+_ALLOWED: Final = {"permissions.default.camera": 1, "permissions.default.microphone": 1}
+"""A Firefox that was told to remember what it was allowed."""
+
+
 class Watched:
     """Somebody at the phone, and the kinds of frames that it has sent and heard since they were last looked at."""
 
@@ -249,21 +253,26 @@ class RingingTests(PhoneCase):
 
 
 class FirefoxTests(PhoneCase):
-    """One of the two has Firefox, whose camera has a colour that changes."""
+    """One of the two has Firefox, or both have, whose camera has a colour that changes."""
 
     settings = "calls.ring_time = 600"
 
     def test_firefox(self) -> Deferred[None]:
-        """It is called, and calls."""
+        """It is called, and calls. What either answers early does not fit the other one's offer."""
 
         def story(stage: Stage) -> None:
-            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.firefox())
+            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.firefox(**_ALLOWED))
+            for visitor in (alice, bob):
+                visitor.page.add_init_script(_KEEP)
             self.introduce(alice, bob)
             alice.call(self.bob.phone)
             bob.await_scene("ringing")
+            for visitor in (alice, bob):
+                visitor.await_that(_OFFERS)
             bob.press("accept")
             bob.await_connected(Camera.RED)
             alice.inside.await_movement()
+            self.assertEqual(alice.page.evaluate("made.map((one) => one.remoteDescription?.type)"), [None, "offer"])
             alice.hang_up()
             bob.await_scene("home")
             bob.call(self.alice.phone)
@@ -271,6 +280,26 @@ class FirefoxTests(PhoneCase):
             alice.press("accept")
             bob.await_connected(Camera.RED)
             alice.inside.await_movement()
+
+        return self.play(story)
+
+    def test_two_of_them(self) -> Deferred[None]:
+        """What one answers early fits the offer of the other one."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = phone(stage, stage.firefox(**_ALLOWED)), phone(stage, stage.firefox(**_ALLOWED))
+            for visitor in (alice, bob):
+                visitor.page.add_init_script(_KEEP)
+            self.introduce(alice, bob)
+            alice.call(self.bob.phone)
+            bob.await_scene("ringing")
+            alice.await_that(_ANSWERS_EARLY)
+            bob.await_that(_OFFERS)
+            bob.press("accept")
+            for visitor in (alice, bob):
+                visitor.inside.await_state("connected")
+                visitor.inside.await_movement()
+                self.assertEqual(visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"), True)
 
         return self.play(story)
 

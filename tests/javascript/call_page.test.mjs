@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { asAnswer, fit } from "../../callnet/static/demo/early.js";
 import { Files, LARGEST_FILE, safeName } from "../../callnet/static/demo/files.js";
 import { linked } from "../../callnet/static/demo/links.js";
 import { readNote } from "../../callnet/static/demo/notes.js";
@@ -10,6 +11,45 @@ import { noticeOf, sceneOf } from "../../callnet/static/demo/scene.js";
 import { setUp } from "../../callnet/static/demo/setup.js";
 
 const ID = "ab".repeat(16);
+
+// Answers before the offer
+
+const OFFER = [
+  "v=0",
+  "o=- 1 2 IN IP4 127.0.0.1",
+  "a=group:BUNDLE 0 1",
+  "m=audio 9 UDP/TLS/RTP/SAVPF 111 9",
+  "a=ice-ufrag:abcd",
+  "a=setup:actpass",
+  "a=mid:0",
+  "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+  "a=rtpmap:111 opus/48000/2",
+  "a=fmtp:111 minptime=10",
+  "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+  "a=setup:actpass",
+  "a=mid:1",
+  "a=sctp-port:5000",
+  "",
+].join("\r\n");
+
+test("two offers fit if they have the same lines, formats and extensions by the same numbers", () => {
+  const other = OFFER.replace("o=- 1", "o=- 7").replace("abcd", "efgh").replace("audio 9 ", "audio 50123 ");
+  assert.ok(fit(OFFER, other.replaceAll("\r\n", "\n")));
+  for (const [line, with_] of [
+    ["111 9", "111 0"],
+    ["opus/48000/2", "opus/48000"],
+    ["extmap:1", "extmap:2"],
+    ["minptime=10", "minptime=20"],
+    ["BUNDLE 0 1", "BUNDLE 0"],
+    ["sctp-port:5000", "sctp-port:5001"],
+  ]) {
+    assert.equal(fit(OFFER, other.replace(line, with_)), false, line);
+  }
+});
+
+test("an answer says on every line which side opens DTLS", () => {
+  assert.equal(asAnswer(OFFER, "active"), OFFER.replaceAll("actpass", "active"));
+});
 
 // Links
 
