@@ -60,7 +60,7 @@ def relayed(numbers: Numbers, settings: TurnSettings) -> Iterator[Finding]:
         text += f", {without:.0f} had none"
     if unreachable:
         text += f", {unreachable:.0f} could not reach it"
-    if without and not settings.urls:
+    if without and not settings.all_urls:
         yield doubt("calls", text, "run a relay: turn.relay or turn.urls (docs/turn.md)")
     elif unreachable:
         yield doubt("calls", text, "open its ports in firewalls, TCP and UDP; offer it on port 443 too (docs/turn.md)")

@@ -1,4 +1,4 @@
-"""What ``callnet doctor`` finds in the metrics of the daemon: the pages that needed a relay."""
+"""The findings of ``callnet doctor`` in the metrics of the daemon: the pages that needed a relay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RelayedTests(SynchronousTestCase):
     """Numbers of pages, and the finding."""
 
     def found(self, settings: TurnSettings, used: int, without: int, unreachable: int) -> Sequence[Finding]:
-        """The findings of so many pages."""
+        """The findings of these numbers of pages."""
         numbers = {
             ("callnet_media_setup_seconds_count", "host"): 100.0,
             ("callnet_media_setup_seconds_count", "relay"): float(used),
