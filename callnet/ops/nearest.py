@@ -54,7 +54,7 @@ class RelayChoice:
 
     def _groups(self, site: str | None) -> Iterator[Sequence[RelaySettings]]:
         """Relays that are equally near, the nearest first; those of a group may be in later ones too."""
-        if site is not None:
+        if site is not None and len(self._for_all) < len(self._relays):
             address = ip_address(site.partition("/")[0])
             for rest, networks in self._by_version[address.version]:
                 yield networks.get(int(address) >> rest, ())
