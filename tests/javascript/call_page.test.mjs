@@ -8,6 +8,7 @@ import { Files, LARGEST_FILE, safeName } from "../../callnet/static/demo/files.j
 import { linked } from "../../callnet/static/demo/links.js";
 import { readNote } from "../../callnet/static/demo/notes.js";
 import { noticeOf, sceneOf } from "../../callnet/static/demo/scene.js";
+import { IceServers } from "../../callnet/static/demo/servers.js";
 import { setUp } from "../../callnet/static/demo/setup.js";
 
 const ID = "ab".repeat(16);
@@ -272,6 +273,18 @@ test("a picture that stands still is no camera that is off", () => {
 test("two networks without a path or a relay are named as that, and reported", () => {
   assert.equal(titleOf({ isLost: true }), "lost");
   assert.equal(titleOf({ isLost: true, isApart: true }), "apart");
-  assert.deepEqual(setUp(null, 30_000, {}, false), { path: "none", seconds: 30, relay_offered: false });
-  assert.deepEqual(setUp(500, null, { path: "host" }, false), { path: "host", seconds: 0.5 });
+  const none = { path: "none", seconds: 30, relay_offered: false, relay_answered: false };
+  assert.deepEqual(setUp(null, 30_000, {}, new IceServers()), none);
+  assert.deepEqual(setUp(500, null, { path: "host" }, new IceServers()), { path: "host", seconds: 0.5 });
+});
+
+test("a relay that does not answer is told apart from none, and from one that does", () => {
+  assert.equal(titleOf({ isLost: true, isRelayAway: true }), "relay_away");
+  const servers = new IceServers();
+  servers.take([{ urls: ["stun:stun.example"] }, { urls: ["turn:turn.example"], username: "a", credential: "b" }]);
+  const none = { path: "none", seconds: 30, relay_offered: true, relay_answered: false };
+  servers.note({ candidate: "candidate:1 1 udp 1 203.0.113.7 7 typ srflx raddr 0.0.0.0 rport 0" });
+  assert.deepEqual(setUp(null, 30_000, {}, servers), none);
+  servers.note({ candidate: "candidate:2 1 udp 1 203.0.113.7 8 typ relay raddr 203.0.113.7 rport 7" });
+  assert.deepEqual(setUp(null, 30_000, {}, servers), { ...none, relay_answered: true });
 });
