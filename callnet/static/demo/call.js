@@ -450,7 +450,7 @@ export class Call {
   }
 
   _say(data) {
-    if (data.kind === "candidate") this.#servers.note(data.candidate);
+    this.#servers.note(data.candidate?.candidate ?? data.sdp ?? "");
     if (this.#isEarly) this.#handlers.signal({ session: this.#session, room: data });
     else if (this.#peerSession !== null) this.#room.relay(this.#peerSession, data);
   }

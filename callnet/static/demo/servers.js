@@ -21,9 +21,9 @@ export class IceServers {
     return true;
   }
 
-  /** Note a candidate of this device: only a relay that answers gives it an address. */
-  note({ candidate }) {
-    if (/ typ relay /.test(candidate)) this.hasRelayAnswered = true;
+  /** Note a candidate of this device, or a description with some: only a relay that answers gives it an address. */
+  note(text) {
+    if (/ typ relay /.test(text)) this.hasRelayAnswered = true;
   }
 }
 
