@@ -57,7 +57,9 @@ _NOTE: Final = """
     }, true);
     const kindOf = (text) => {
         const frame = JSON.parse(text);
-        return frame.data?.kind ?? frame.data?.room?.kind ?? frame.state ?? frame.type;
+        const said = frame.data?.room ?? frame.data;
+        if (said?.kind === undefined) return frame.state ?? frame.type;
+        return said.connection === null ? `early ${said.kind}` : said.kind;
     };
     const Socket = window.WebSocket;
     window.WebSocket = class extends Socket {
@@ -116,6 +118,7 @@ STAGES: Final = (
     "offer came",
     "answer sent",
     "answer came",
+    "early answer came",
     "ICE connected",
     "DTLS connected",
     "first frame came",
@@ -123,7 +126,10 @@ STAGES: Final = (
     "painted",
 )
 
-AFTER_THE_ACCEPT: Final = frozenset({"join sent", "negotiate sent", "offer sent", "answer sent", "candidate sent"})
+AFTER_THE_ACCEPT: Final = frozenset(
+    {"join sent", "negotiate sent", "offer sent", "answer sent", "candidate sent", "early answer came"}
+)
+"""What the caller's page says early, the server keeps until then."""
 
 
 class Side(Struct):

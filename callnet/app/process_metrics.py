@@ -96,7 +96,12 @@ class Counted(Struct, frozen=True):
             "Time that calls rang until they were answered.",
             counts.answered_after,
         )
-        yield from of_media(counts.media_setup.items(), counts.media_failed, counts.media_failed_without_relay)
+        yield from of_media(
+            counts.media_setup.items(),
+            counts.media_failed,
+            counts.media_failed_without_relay,
+            counts.media_failed_relay_unreachable,
+        )
         kinds = {"device": self.devices, "page": self.pages}
         yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
         for name, help_, number in _OF_SOCKETS:

@@ -125,7 +125,7 @@ def _renew_admin_key(settings: AdminSettings, key: AdminKey) -> bool:
 
 def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> bool:
     """Read the secret of the TURN servers again. Credentials given out stay valid while they accept the old one."""
-    if not settings.urls:
+    if not settings.all_urls:
         return True
     try:
         value = read_turn_secret(settings)

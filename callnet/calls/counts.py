@@ -79,6 +79,8 @@ class CallCounts:
         """Pages of this node that gave up before media flowed."""
         self.media_failed_without_relay = 0
         """Those of them whose room had no TURN server."""
+        self.media_failed_relay_unreachable = 0
+        """Those of them to which no TURN server of their room answered."""
 
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count the result of an event."""
@@ -110,7 +112,10 @@ class CallCounts:
         """Count the media setup of a page, or its failure."""
         if media.path == "none":
             self.media_failed += 1
-            self.media_failed_without_relay += not media.relay_offered
+            if not media.relay_offered:
+                self.media_failed_without_relay += 1
+            elif not media.relay_answered:
+                self.media_failed_relay_unreachable += 1
         else:
             self.media_setup[media.path].count(media.seconds)
 

@@ -9,6 +9,7 @@ from itertools import islice
 from math import inf
 from typing import Final
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -54,6 +55,10 @@ _OF_LISTS: Final = frozenset({Topic.CONTACTS, Topic.ADDED})
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an extended device")
 _log_presence = logged_unless_unavailable(log, "failed to read presence")
+
+
+class TooEarly(Struct, frozen=True):
+    """The reply to a signal of the caller's page while the call rings: it is for whoever accepts."""
 
 
 class Presence:
@@ -293,10 +298,10 @@ class Extensions:
 
     async def signal(
         self, session: DeviceSession, room: RoomId, data: bytes, *, of_page: bool
-    ) -> TooLate | NotYours | None:
+    ) -> TooLate | NotYours | TooEarly | None:
         """Deliver a signal to the other party of a call, if that has a socket and is extended.
 
-        Returns the reply for the device, if any: it is not in such a call.
+        Returns the reply for the device, if any: it is not in such a call, or its page has to wait for the accept.
 
         :param data: JSON.
         :param of_page: it is said by the page of the call: seats are taken as always.
@@ -312,7 +317,7 @@ class Extensions:
         if is_late is not None:
             return is_late
         if not isinstance(call.state, Active):
-            return NotYours()
+            return TooEarly() if of_page and device == call.caller else NotYours()
         if not of_page and not call.state.signalled:
             await self._transactions.reply_to(events.Signalled(room, device))
         other = other_party(call, device)

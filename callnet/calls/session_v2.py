@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.calls.extensions import TooEarly
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Session, log_unless_unavailable
+from callnet.calls.session import Heard, Session, log_unless_unavailable
 from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
@@ -97,7 +98,13 @@ class ExtendedSession(Session):
     async def _signal(self, frame: v2.Signal) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
         data = v2.compact(frame.data)
-        self._not_done(await self._rooms.extensions.signal(self, room, data, of_page=frame.of_page), frame)
+        reply = await self._rooms.extensions.signal(self, room, data, of_page=frame.of_page)
+        if not isinstance(reply, TooEarly):
+            self._not_done(reply, frame)
+        elif self._heard_of(room).is_over is None:
+            self._hear(room, replace(self._heard_of(room), early=frame))
+        else:  # accepted or over meanwhile
+            self._take_signal(frame)
 
     async def _pull(self, frame: v2.Pull) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
@@ -150,11 +157,16 @@ class ExtendedSession(Session):
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
             self._hear(call.room, replace(heard, age=call.age, said=v2.CallRinging))
             self._send(v2.CallRinging(*call.target, call.room_for(self.address)))
+        elif isinstance(state, Active):
+            self._send_early(heard)
         self._look_at_other(call)
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
         """Report the outcome of the device's own call, and changes of its other party."""
+        heard = None if call is None else self._heard_of(call.room)
         super().answered(outcome, call, asked)
+        if heard is not None and isinstance(outcome, Accepted):
+            self._send_early(heard)
         if call is not None:
             self._look_at_other(call)
 
@@ -177,6 +189,11 @@ class ExtendedSession(Session):
     def going_away(self, reconnect_in: float, deadline: float) -> None:
         """Announce the close of the socket in ``deadline`` seconds, and the delay before the reconnect."""
         self._send(v2.GoingAway(reconnect_in, deadline))
+
+    def _send_early(self, heard: Heard) -> None:
+        """Send what the page said for whoever accepts."""
+        if heard.early is not None:
+            self._take_signal(heard.early)
 
     def _look_at_other(self, call: CallRecord) -> None:
         """Report changes of the other party."""

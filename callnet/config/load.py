@@ -24,11 +24,9 @@ from callnet.config.schema import (
     PushSettings,
     Settings,
     SiteListener,
-    TurnSettings,
     WebhookSettings,
 )
 from callnet.errors import StartError
-from callnet.frames import ice
 
 _Signing = TypeVar("_Signing", OtpSettings, WebhookSettings, GatewaySettings)
 
@@ -96,7 +94,7 @@ def _check(settings: Settings) -> None:
     if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
         raise StartError(f"sockets.silence must exceed sockets.ping_after by {PONG_TIME:g} s, the time for a pong")
     _check_push(settings.push)
-    _check_turn(settings.turn)
+    relay.check(settings.turn)
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -130,26 +128,6 @@ def _check_push(push: PushSettings) -> None:
         objection = endpoints.network_objection(network)
         if objection is not None:
             raise StartError(f"push.allowed_networks[{index}] {objection}")
-
-
-def _check_turn(turn: TurnSettings) -> None:
-    for index, uri in enumerate(turn.urls):
-        if not ice.is_turn_uri(uri):
-            raise StartError(
-                f'turn.urls[{index}] must be a URI such as "turn:turn.example.org:3478?transport=udp"'
-                ' or "turns:turn.example.org:5349?transport=tcp" (RFC 7065)'
-            )
-    for index, uri in enumerate(turn.stun):
-        if not ice.is_stun_uri(uri):
-            raise StartError(f'turn.stun[{index}] must be a URI such as "stun:turn.example.org:3478" (RFC 7064)')
-    if turn.secret and turn.secret_file:
-        raise StartError("turn.secret and turn.secret_file are both set; remove one")
-    if turn.urls and not (turn.secret or turn.secret_file):
-        raise StartError(
-            "turn.secret or turn.secret_file must be set, since turn.urls is: TURN servers require credentials"
-        )
-    if turn.secret and not ice.is_secret(turn.secret):
-        raise StartError(f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces")
 
 
 def _check_acme(settings: Settings) -> None:

@@ -271,6 +271,17 @@ class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The key by which they know callnet; made on first start if it is missing."""
 
 
+class RelaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A relay among several."""
+
+    urls: tuple[str, ...]
+    """Of the TURN server (RFC 7065)."""
+    stun: tuple[str, ...] = ()
+    """Of its STUN server (RFC 7064)."""
+    networks: tuple[str, ...] = ()
+    """Networks whose clients are near; empty: it is for everybody."""
+
+
 class SupervisedSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The relay that callnet runs: coturn."""
 
@@ -308,9 +319,21 @@ class TurnSettings(Struct, forbid_unknown_fields=True):
     """Seconds for which credentials are good, at the most."""
     adhoc: bool = False
     """Give credentials to pages in rooms made up by hand: anyone can make one up."""
+    relays: tuple[RelaySettings, ...] = ()
+    """Several relays that share the secret, in place of ``urls`` and ``stun``."""
     relay: Literal["none", "supervised"] = "none"
-    """``supervised``: callnet runs the TURN server, and sets the first four fields."""
+    """``supervised``: callnet runs the TURN server, and sets ``urls``, ``stun`` and ``secret_file``."""
     supervised: SupervisedSettings = SupervisedSettings()
+
+    @property
+    def all_relays(self) -> tuple[RelaySettings, ...]:
+        """The relays; ``urls`` and ``stun`` are one for everybody, which may be STUN alone."""
+        return self.relays or ((RelaySettings(self.urls, self.stun),) if self.urls or self.stun else ())
+
+    @property
+    def all_urls(self) -> tuple[str, ...]:
+        """Those of all TURN servers; empty: there are none."""
+        return tuple(url for relay in self.all_relays for url in relay.urls)
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from callnet.config.schema import Settings
+from callnet.config.schema import Settings, TurnSettings
 from callnet.doctor import listeners, machine, secret_places, services, site
-from callnet.doctor.findings import Finding, bad, good
+from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.site import Place
-from callnet.ops.admin_client import found
+from callnet.ops.admin_client import NotRunning, Numbers, Running, found
+from callnet.ops.metrics import MEDIA_SETUP, RELAY_UNREACHABLE, WITHOUT_RELAY
 from callnet.ops.readiness import Report
 
 
@@ -22,7 +23,9 @@ def examine(settings: Settings, path: str | None, now: datetime, place: Place | 
     """
     running = found(settings.listeners)
     if running is not None:
-        yield _daemon(running[1])
+        place_of_daemon, report = running
+        yield _daemon(report)
+        yield from _calls(place_of_daemon, settings.turn)
     yield from machine.examine(settings)
     yield from secret_places.examine(settings, path)
     yield from listeners.examine(settings, running is not None, now)
@@ -35,3 +38,37 @@ def _daemon(report: Report) -> Finding:
     if report.ready:
         return good("daemon", "running and ready")
     return bad("daemon", f"running but not ready: {report.wrong}")
+
+
+def _calls(place: str, settings: TurnSettings) -> Iterator[Finding]:
+    try:
+        numbers = Running(place).numbers()
+    except NotRunning:
+        return
+    yield from relayed(numbers, settings)
+
+
+def relayed(numbers: Numbers, settings: TurnSettings) -> Iterator[Finding]:
+    """The pages that needed a relay since the daemon started, by its metrics."""
+    used = numbers.get((f"{MEDIA_SETUP}_count", "relay"), 0)
+    without, unreachable = (_counted(numbers, name) for name in (WITHOUT_RELAY, RELAY_UNREACHABLE))
+    needed = used + without + unreachable
+    if not needed:
+        return
+    text = f"{needed:.0f} pages needed a relay since the start; {used:.0f} had one"
+    if without:
+        text += f", {without:.0f} had none"
+    if unreachable:
+        text += f", {unreachable:.0f} could not reach it"
+    if without and not settings.all_urls:
+        yield doubt("calls", text, "run a relay: turn.relay or turn.urls (docs/turn.md)")
+    elif unreachable:
+        yield doubt("calls", text, "open its ports in firewalls, TCP and UDP; offer it on port 443 too (docs/turn.md)")
+    elif without:
+        yield doubt("calls", text, "rooms without a call get none unless turn.adhoc is set (docs/turn.md)")
+    else:
+        yield good("calls", text)
+
+
+def _counted(numbers: Numbers, name: str) -> float:
+    return numbers.get((f"{name}_total", ""), 0)

@@ -43,8 +43,8 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     if settings.redis.url:
         yield _redis(settings.redis)
     yield from _turn(settings.turn, now)
-    for uri in settings.turn.stun:
-        yield _stun(uri)
+    for uri in (uri for relay in settings.turn.all_relays for uri in relay.stun):
+        yield _stun(uri, _place(settings.turn, "stun"))
 
 
 def _database(settings: DatabaseSettings) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def _redis(settings: RedisSettings) -> Finding:
 
 
 def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
-    if not settings.urls:
+    if not settings.all_urls:
         yield doubt("turn", "no TURN server: people behind some NATs will not reach each other", "docs/turn.md")
         return
     if settings.relay == "supervised":
@@ -113,19 +113,28 @@ def _turn(settings: TurnSettings, now: datetime) -> Iterator[Finding]:
         yield bad("turn", str(error))
         return
     forbidden = _forbidden(settings.supervised)
-    relays = {uri: _asked(uri, secret, now, forbidden) for uri in settings.urls}
-    inside = _inside(settings.supervised) if settings.relay == "supervised" else ""
-    answered = any(isinstance(relay, Relay) for relay in relays.values())
-    if not answered and inside and isinstance(relay := _asked(inside, secret, now, forbidden), Relay):
-        yield _relay(settings, inside, relay, secret, now)
-        yield _behind_nat(settings.supervised)
-    else:
-        yield from _relays(settings, relays, secret, now)
-    if not any(parse_uri(uri).transport == "udp" for uri in relays):
-        yield doubt("turn", "no relay over UDP: media over TCP stutters", "add a URI with ?transport=udp to turn.urls")
+    for each in settings.all_relays:
+        relays = {uri: _asked(uri, secret, now, forbidden) for uri in each.urls}
+        inside = _inside(settings.supervised) if settings.relay == "supervised" else ""
+        answered = any(isinstance(relay, Relay) for relay in relays.values())
+        if not answered and inside and isinstance(relay := _asked(inside, secret, now, forbidden), Relay):
+            yield _relay(settings, inside, relay, secret, now)
+            yield _behind_nat(settings.supervised)
+        else:
+            yield from _addresses(settings, relays, secret, now)
+    if not any(parse_uri(uri).transport == "udp" for uri in settings.all_urls):
+        advice = f"add a URI with ?transport=udp to {_place(settings, 'urls')}"
+        yield doubt("turn", "no relay over UDP: media over TCP stutters", advice)
 
 
-def _relays(settings: TurnSettings, relays: Mapping[str, Relay | str], secret: str, now: datetime) -> Iterator[Finding]:
+def _place(settings: TurnSettings, name: str) -> str:
+    """The setting in which URIs are, for people."""
+    return f"{name} in turn.relays" if settings.relays else f"turn.{name}"
+
+
+def _addresses(
+    settings: TurnSettings, relays: Mapping[str, Relay | str], secret: str, now: datetime
+) -> Iterator[Finding]:
     answered = any(isinstance(relay, Relay) for relay in relays.values())
     for uri, relay in relays.items():
         if isinstance(relay, Relay):
@@ -156,7 +165,7 @@ def _forbidden(settings: SupervisedSettings) -> Sequence[str]:
 def _advice(settings: TurnSettings) -> str:
     if settings.relay == "supervised":
         return "start callnet, which runs it; see callnet status; check turn.supervised.host, firewalls and NAT"
-    return "start it, or correct turn.urls; check firewalls"
+    return f"start it, or correct {_place(settings, 'urls')}; check firewalls"
 
 
 def _inside(settings: SupervisedSettings) -> str:
@@ -202,11 +211,11 @@ def _relay(settings: TurnSettings, uri: str, relay: Relay, secret: str, now: dat
     return good("turn", f"{uri} accepts the secret and relays")
 
 
-def _stun(uri: str) -> Finding:
+def _stun(uri: str, place: str) -> Finding:
     try:
         seen = stun.bind(uri)
     except OSError as error:
-        return bad("stun", f"{uri}: {error.strerror or error}", "start it, or correct turn.stun; check firewalls")
+        return bad("stun", f"{uri}: {error.strerror or error}", f"start it, or correct {place}; check firewalls")
     return good("stun", f"{uri} answers") if seen else bad("stun", f"{uri} does not report addresses")
 
 

@@ -59,6 +59,8 @@ class MediaSetup(Struct, frozen=True):
     """Seconds from the arrival of both pages until media flowed, or until the page gave up."""
     relay_offered: bool = True
     """With ``none``: whether the server had named a TURN server."""
+    relay_answered: bool = True
+    """With ``none``: whether one of these had given this page an address."""
 
 
 class Ping(_Frame, frozen=True, tag="ping"):

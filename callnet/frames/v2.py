@@ -78,7 +78,7 @@ class Signal(Frame, frozen=True, tag="signal"):
     data: Raw
     """JSON."""
     of_page: bool = False
-    """Said by the page of the call, which takes a seat as well."""
+    """Said by the page of the call, which takes a seat. The caller's may say it before the accept."""
     id: Annotated[str, ID] = ""
 
 

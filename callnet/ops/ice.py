@@ -13,6 +13,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.config.schema import LimitSettings, TurnSettings
 from callnet.errors import RateLimited, StartError
 from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
+from callnet.ops.nearest import RelayChoice
 from callnet.ops.rate_limits import ILimits
 from callnet.util import files
 from callnet.util.net import hidden, site_of
@@ -35,7 +36,7 @@ def read_turn_secret(settings: TurnSettings) -> str:
 
     :raises StartError: the file cannot be read, is open to others, or holds no secret.
     """
-    if not settings.urls or not settings.secret_file:
+    if not settings.all_urls or not settings.secret_file:
         return settings.secret
     content = files.read_private(settings.secret_file, _SETTING)
     lines = content.decode("latin-1").split("\n")
@@ -52,6 +53,7 @@ def read_turn_secret(settings: TurnSettings) -> str:
 Recipient: TypeAlias = Literal["device", "page"]
 
 _NAME_BYTES: Final = 12
+_DRAW_BITS: Final = 64
 
 
 class IceOffer(Struct, frozen=True):
@@ -84,7 +86,7 @@ class IceServers:
         self._now = now
         self._limits = limits
         self._limiter = shared.limiter("turn", limits.turn_credentials_a_minute_from_an_address, 60.0)
-        self._stun = _stun(settings)
+        self._choose()
         self.given: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
         """Credentials that were handed out, by who got them."""
         self.refused: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
@@ -93,22 +95,27 @@ class IceServers:
     def changed(self) -> None:
         """Go by the settings as they now are."""
         self._limiter.allow(self._limits.turn_credentials_a_minute_from_an_address)
-        self._stun = _stun(self._settings)
+        self._choose()
+
+    def _choose(self) -> None:
+        self._has_turn = bool(self._settings.all_urls)
+        self._choice = RelayChoice(self._settings.all_relays)
 
     def for_device(self, site: str | None) -> IceOffer:
         """The servers for a device that asks for them.
 
-        :param site: where it comes from (:func:`callnet.util.net.site_of`); ``None``: it is not counted.
+        :param site: where it comes from (:func:`callnet.util.net.site_of`); ``None``: it is not counted, and near no
+            relay.
         :raises RateLimited: credentials have gone there too often.
         """
         wait = self._wait("device", site)
         if wait:
             raise RateLimited("too many requests for TURN credentials from this address", ceil(wait))
-        return IceOffer(self._servers(self._settings.lifetime), self._settings.lifetime)
+        return IceOffer(self._servers(site, self._settings.lifetime), self._settings.lifetime)
 
     def for_newcomer(self, site: str | None) -> Sequence[IceServer]:
         """The servers for a device that has just connected: STUN alone if credentials have gone there too often."""
-        return self._stun if self._wait("device", site) else self._servers(self._settings.lifetime)
+        return self._servers(site, 0 if self._wait("device", site) else self._settings.lifetime)
 
     def for_call(self, site: str | None, seconds: float) -> PageServers:
         """The servers for a page in a call that may last at most this many seconds; credentials last no longer.
@@ -119,38 +126,37 @@ class IceServers:
 
     def for_made_up_room(self, site: str | None) -> PageServers:
         """The servers for a page in a room without a call: STUN alone, unless the settings want more."""
-        return self._for_page(site, inf) if self._settings.adhoc else PageServers(self._stun, inf)
+        return self._for_page(site, inf) if self._settings.adhoc else PageServers(self._servers(site, 0), inf)
 
     def _for_page(self, site: str | None, seconds: float) -> PageServers:
         good_for = int(min(self._settings.lifetime, seconds))
         if good_for <= 0:
-            return PageServers(self._stun, inf)
+            return PageServers(self._servers(site, 0), inf)
         wait = self._wait("page", site)
         if wait:
-            return PageServers(self._stun, wait)
-        lasts = not self._settings.urls or good_for + 1 > seconds
-        return PageServers(self._servers(good_for), inf if lasts else good_for / 2)
+            return PageServers(self._servers(site, 0), wait)
+        lasts = not self._has_turn or good_for + 1 > seconds
+        return PageServers(self._servers(site, good_for), inf if lasts else good_for / 2)
 
     def _wait(self, to: Recipient, site: str | None) -> float:
         """Count credentials that go somewhere; if they must not, answer with the seconds until they may."""
-        if not self._settings.urls:
+        if not self._has_turn:
             return 0.0
         wait = 0.0 if site is None else self._limiter.wait(hidden(site))
         counted = self.refused if wait else self.given
         counted[to] += 1
         return wait
 
-    def _servers(self, good_for: int) -> Sequence[IceServer]:
-        urls = self._settings.urls
-        if not urls:
-            return self._stun
-        name = secrets.token_hex(_NAME_BYTES)
-        return (*self._stun, turn_server(urls, self._secret.value, int(self._now()) + good_for, name))
-
-
-def _stun(settings: TurnSettings) -> Sequence[IceServer]:
-    """The servers for all clients."""
-    return (IceServer(settings.stun),) if settings.stun else ()
+    def _servers(self, site: str | None, good_for: int) -> Sequence[IceServer]:
+        """The servers for a client; STUN alone if credentials are to be good for 0 seconds."""
+        relays = self._choice.of(site, secrets.randbits(_DRAW_BITS))
+        stun = [uri for relay in relays for uri in relay.stun]
+        servers = [IceServer(stun)] if stun else []
+        if good_for and self._has_turn:
+            urls = [uri for relay in relays for uri in relay.urls]
+            name = secrets.token_hex(_NAME_BYTES)
+            servers.append(turn_server(urls, self._secret.value, int(self._now()) + good_for, name))
+        return servers
 
 
 class IceOffers:

@@ -201,10 +201,19 @@ def of_times(name: str, help_: str, took: Histogram) -> Family:
     return Family(name, help_, [*samples, Sample(SUM, took.sum)], kind="histogram")
 
 
-def of_media(took: Iterable[tuple[str, Histogram]], failed: int, without_relay: int) -> Sequence[Family]:
+MEDIA_SETUP: Final = "callnet_media_setup_seconds"
+WITHOUT_RELAY: Final = "callnet_media_setup_failed_without_relay"
+RELAY_UNREACHABLE: Final = "callnet_media_setup_failed_relay_unreachable"
+"""Names of :func:`of_media`."""
+
+
+def of_media(
+    took: Iterable[tuple[str, Histogram]], failed: int, without_relay: int, relay_unreachable: int
+) -> Sequence[Family]:
     """The time until media flowed, by path, and the pages that gave up.
 
     :param without_relay: how many of those that failed had no relay.
+    :param relay_unreachable: how many of them had one that did not answer.
     """
     what = "Time until media flowed, as reported by pages, by path."
     samples = [
@@ -213,12 +222,17 @@ def of_media(took: Iterable[tuple[str, Histogram]], failed: int, without_relay: 
         for sample in of_times("", "", times).samples
     ]
     return (
-        Family("callnet_media_setup_seconds", what, samples, "path", kind="histogram"),
+        Family(MEDIA_SETUP, what, samples, "path", kind="histogram"),
         Family("callnet_media_setup_failed", "Pages that gave up before media flowed.", [Sample("", failed)]),
         Family(
-            "callnet_media_setup_failed_without_relay",
+            WITHOUT_RELAY,
             "Pages that gave up before media flowed and had no TURN server.",
             [Sample("", without_relay)],
+        ),
+        Family(
+            RELAY_UNREACHABLE,
+            "Pages that gave up before media flowed and to which no TURN server answered.",
+            [Sample("", relay_unreachable)],
         ),
     )
 

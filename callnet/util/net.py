@@ -7,7 +7,7 @@ from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
-_IPV6_SITE: Final = 64
+IPV6_SITE: Final = 64
 """The bits of an IPv6 address that tell one customer of a network from the other."""
 _IS_IPV4: Final = re.compile(r"[1-9][0-9]*(?:\.[0-9]+){3}")
 """As the system writes them."""
@@ -30,7 +30,7 @@ def site_of(host: str) -> str | None:
     if address.is_loopback:
         return None
     if isinstance(address, IPv6Address):
-        return str(ip_network((address.packed, _IPV6_SITE), strict=False))
+        return str(ip_network((address.packed, IPV6_SITE), strict=False))
     return str(address)
 
 

@@ -313,7 +313,8 @@ export class Calls {
 
   /** @private @param {Call} call @param {unknown} data @param {boolean} ofPage */
   _signal(call, data, ofPage) {
-    if (call !== this.present || call.state !== "active") return false;
+    const isEarly = ofPage && call.state === "ringing" && !call.isIncoming;
+    if (call !== this.present || (call.state !== "active" && !isEarly)) return false;
     const frame = { type: "signal", room_id: call.roomId, data };
     return this.#say(ofPage ? { ...frame, of_page: true } : frame);
   }

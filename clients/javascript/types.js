@@ -308,6 +308,7 @@
  * @property {"relay" | "host" | "srflx" | "unknown" | "none"} path
  * @property {number} seconds 0 to 120
  * @property {boolean} [relay_offered] with "none": whether the server had named a TURN server
+ * @property {boolean} [relay_answered] with "none": whether that has given this client an address
  */
 
 /**

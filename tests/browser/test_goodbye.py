@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Final
 
 from twisted.internet.defer import Deferred
 
+from callnet.config.schema import TurnSettings
+from callnet.doctor.examination import relayed
 from callnet.ops.admin_client import Running
+from callnet.ops.metrics import RELAY_UNREACHABLE, WITHOUT_RELAY
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, OwnDaemonCase
 from tests.browser.layout import faults
@@ -16,6 +20,7 @@ from tests.browser.stage import Stage
 from tests.browser.test_call import assert_see_each_other, meet
 from tests.browser.test_stage import SCREENS, resize
 from tests.browser.visitor import PAGE
+from tests.support.turn_case import SECRET
 
 _LATER: Final = """
     const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -111,11 +116,11 @@ class ChoosingTests(BrowserCase):
         return self.play(story)
 
 
-class ApartTests(OwnDaemonCase):
-    """Two networks between which there is no way, and no relay."""
+class ApartCase(OwnDaemonCase):
+    """Two networks between which there is no way."""
 
-    def test_apart(self) -> Deferred[None]:
-        """Both read that, and what would help; the operator sees it counted."""
+    def part(self, scene: str, hint: str, counter: str) -> Deferred[None]:
+        """Two visitors who read this scene and hint, and are counted as this."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
@@ -123,16 +128,44 @@ class ApartTests(OwnDaemonCase):
                 visitor.page.add_init_script(_NO_PATH)
                 visitor.enter("apart")
             for visitor in (red, blue):
-                visitor.page.wait_for_selector('body[data-scene="apart"]', timeout=60_000)
-                self.assertIn("A relay would help", visitor.text("hint"))
+                visitor.page.wait_for_selector(f'body[data-scene="{scene}"]', timeout=60_000)
+                self.assertIn(hint, visitor.text("hint"))
+                self.assertEqual(visitor.text("action"), "Try again")
             for size in SCREENS:
                 resize(red, size)
                 self.assertEqual(faults(red.page), [])
             # Each page tells it with its next look.
-            while Running(self.daemon.admin_url).numbers()["callnet_media_setup_failed_without_relay_total", ""] < 2:
+            while Running(self.daemon.admin_url).numbers()[f"{counter}_total", ""] < 2:
                 red.wait(100)
+            [finding] = relayed(Running(self.daemon.admin_url).numbers(), TurnSettings())
+            self.assertIn("2 pages needed a relay since the start; 0 had one, 2 ", finding.text)
 
         return self.play(story)
+
+
+class ApartTests(ApartCase):
+    """... and no relay."""
+
+    def test_apart(self) -> Deferred[None]:
+        """Both read that, and what to do; the operator sees it counted."""
+        return self.part("apart", "your networks need a relay, and this server has none", WITHOUT_RELAY)
+
+
+class RelayAwayTests(ApartCase):
+    """... and a relay that does not answer."""
+
+    def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
+        """Have a port at which nobody reads."""
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind(("127.0.0.1", 0))
+        url = f"turn:127.0.0.1:{silent.getsockname()[1]}?transport=udp"
+        self.settings = f'[turn]\nurls = ["{url}"]\nsecret = "{SECRET}"\nadhoc = true\n'
+        return super().setUp()
+
+    def test_away(self) -> Deferred[None]:
+        """Both read that it is the relay that cannot be reached; the operator sees it counted apart."""
+        return self.part("relay_away", "this server’s doesn’t answer", RELAY_UNREACHABLE)
 
 
 class TimerTests(PhoneCase):

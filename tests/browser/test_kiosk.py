@@ -139,7 +139,7 @@ class FromAfarTests(KioskCase):
             self.assertEqual(["kiosk-lock"], television.page.evaluate(_BUTTONS))
             desk.press("to-contacts")
             desk.add_contact("99999999", "Nobody yet")
-            television.await_hidden("kiosk-empty")
+            television.await_text("kiosk-empty", "Nobody has joined yet")
             television.await_that(_IS_AWAKE)
             television.page.evaluate(_RELEASE_LOCKS)
             television.await_that(_IS_AWAKE)

@@ -24,6 +24,11 @@ _KEEP: Final = """
             return stream;
         };
     }
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (text) {
+        top.said = [...(top.said ?? []), JSON.parse(text).type];
+        send.call(this, text);
+    };
     window.RTCPeerConnection = class extends RTCPeerConnection {
         constructor(...options) { super(...options); top.made.push(this); }
         addIceCandidate(candidate) {
@@ -52,29 +57,42 @@ _OFFERS: Final = "made.length === 1 && made[0].localDescription?.sdp.includes('a
 _OFFERS_AGAIN: Final = """
     made.length === 2 && made[0].signalingState === "closed" && made[1].localDescription?.sdp.includes("a=candidate")
 """
+_ANSWERS_EARLY: Final = "made.length === 1 && said.includes('signal')"
+_IS_ANSWERED: Final = "made[0].currentRemoteDescription.type === 'answer'"
 _FRAMES: Final = "document.querySelectorAll('iframe').length"
 
 
+_ALLOWED: Final = {"permissions.default.camera": 1, "permissions.default.microphone": 1}
+"""A Firefox that was told to remember what it was allowed."""
+
+
 class Watched:
-    """Somebody at the phone, and the kinds of frames that it has sent since they were last looked at."""
+    """Somebody at the phone, and the kinds of frames that it has sent and heard since they were last looked at."""
 
     def __init__(self, visitor: PhoneVisitor) -> None:
         self.visitor: Final = visitor
         self._sent: list[str] = []
+        self._heard: list[str] = []
         visitor.page.add_init_script(_KEEP)
         visitor.page.on("websocket", self._follow)
 
     def _follow(self, socket: WebSocket) -> None:
-        socket.on("framesent", self._note)
+        socket.on("framesent", lambda payload: self._note(payload, self._sent))
+        socket.on("framereceived", lambda payload: self._note(payload, self._heard))
 
-    def _note(self, payload: str | bytes) -> None:
+    def _note(self, payload: str | bytes, kinds: list[str]) -> None:
         frame: dict[str, Any] = json.loads(payload)
-        if frame["type"] != "ping":
-            self._sent.append(frame["type"])
+        if frame["type"] not in ("ping", "pong"):
+            kinds.append(frame["type"])
 
     def sent(self) -> list[str]:
         """Take what was sent."""
         found, self._sent = self._sent, []
+        return found
+
+    def heard(self) -> list[str]:
+        """Take what was heard."""
+        found, self._heard = self._heard, []
         return found
 
     def await_nothing_left(self) -> None:
@@ -101,18 +119,22 @@ class RingingTests(PhoneCase):
         alice.visitor.call(self.bob.phone)
         bob.visitor.await_scene("ringing")
         alice.visitor.await_that(_IS_OPEN)
-        alice.visitor.await_that("made.length === 1")
+        alice.visitor.await_that(_ANSWERS_EARLY)
         bob.visitor.await_that(_OFFERS)
 
     def test_nothing_gets_out(self) -> Deferred[None]:
-        """While it rings nothing is sent, and Bob's camera is off; what was made ready then shows both a picture."""
+        """While it rings nothing is sent to the other one, and Bob's camera is off. The server keeps the answer of
+        Alice's page until Bob accepts; what was made ready then shows both a picture.
+        """
 
         def story(stage: Stage) -> None:
             alice, bob = self.come(stage)
-            alice.sent()
-            bob.sent()
+            for one in (alice, bob):
+                one.sent()
+                one.heard()
             self.ring(alice, bob)
-            self.assertEqual((alice.sent(), bob.sent()), (["call"], []))
+            self.assertEqual((alice.sent()[:2], bob.sent()), (["call", "signal"], []))
+            self.assertEqual((alice.heard(), bob.heard()), (["call_ringing"], ["called"]))
             for one in (alice, bob):
                 self.assertTrue(one.visitor.page.evaluate("made[0].remoteDescription === null"))
             self.assertEqual(bob.visitor.page.evaluate("streams.length"), 0)
@@ -123,7 +145,7 @@ class RingingTests(PhoneCase):
             self.assertEqual(sent[0], "called_success")
             self.assertIn("signal", sent)
             for one in (alice, bob):
-                self.assertEqual(one.visitor.page.evaluate("made.length"), 1)
+                self.assertEqual(one.visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"), True)
 
         return self.play(story)
 
@@ -231,21 +253,26 @@ class RingingTests(PhoneCase):
 
 
 class FirefoxTests(PhoneCase):
-    """One of the two has Firefox, whose camera has a colour that changes."""
+    """One of the two has Firefox, or both have, whose camera has a colour that changes."""
 
     settings = "calls.ring_time = 600"
 
     def test_firefox(self) -> Deferred[None]:
-        """It is called, and calls."""
+        """It is called, and calls. What either answers early does not fit the other one's offer."""
 
         def story(stage: Stage) -> None:
-            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.firefox())
+            alice, bob = phone(stage, stage.browser(Camera.RED)), phone(stage, stage.firefox(**_ALLOWED))
+            for visitor in (alice, bob):
+                visitor.page.add_init_script(_KEEP)
             self.introduce(alice, bob)
             alice.call(self.bob.phone)
             bob.await_scene("ringing")
+            for visitor in (alice, bob):
+                visitor.await_that(_OFFERS)
             bob.press("accept")
             bob.await_connected(Camera.RED)
             alice.inside.await_movement()
+            self.assertEqual(alice.page.evaluate("made.map((one) => one.remoteDescription?.type)"), [None, "offer"])
             alice.hang_up()
             bob.await_scene("home")
             bob.call(self.alice.phone)
@@ -253,6 +280,26 @@ class FirefoxTests(PhoneCase):
             alice.press("accept")
             bob.await_connected(Camera.RED)
             alice.inside.await_movement()
+
+        return self.play(story)
+
+    def test_two_of_them(self) -> Deferred[None]:
+        """What one answers early fits the offer of the other one."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = phone(stage, stage.firefox(**_ALLOWED)), phone(stage, stage.firefox(**_ALLOWED))
+            for visitor in (alice, bob):
+                visitor.page.add_init_script(_KEEP)
+            self.introduce(alice, bob)
+            alice.call(self.bob.phone)
+            bob.await_scene("ringing")
+            alice.await_that(_ANSWERS_EARLY)
+            bob.await_that(_OFFERS)
+            bob.press("accept")
+            for visitor in (alice, bob):
+                visitor.inside.await_state("connected")
+                visitor.inside.await_movement()
+                self.assertEqual(visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"), True)
 
         return self.play(story)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import socket
 from functools import partial
 from typing import Final
 
@@ -38,8 +39,8 @@ _TURN_SERVER: Final = """() => window.connections.at(-1).getConfiguration().iceS
     .find(({ urls }) => urls.some((url) => url.startsWith("turn:"))) ?? null"""
 
 
-class RelayTests(OwnDaemonCase):
-    """A daemon that knows a TURN server, also for rooms that are made up by hand."""
+class RelayCase(OwnDaemonCase):
+    """A daemon with relays, also for rooms that are made up by hand."""
 
     def setUp(self) -> Deferred[None]:  # type: ignore[override]  # trial waits for it
         """Start coturn, then the daemon."""
@@ -63,6 +64,10 @@ class RelayTests(OwnDaemonCase):
             visitor.await_colour(colour)
             visitor.await_movement()
         return red, blue
+
+
+class RelayTests(RelayCase):
+    """One that knows a TURN server."""
 
     def test_relay_only(self) -> Deferred[None]:
         """With ``relay=1`` nothing goes but from relay to relay, so that neither side learns where the other is."""
@@ -101,6 +106,31 @@ class RelayTests(OwnDaemonCase):
                 self.assertLess(longest_pause(visitor), 1.0)
                 self.assertEqual(path(visitor), ["relay", "relay"])
                 self.assertEqual(connections(visitor), 1)
+
+        return self.play(story)
+
+
+class SeveralRelaysTests(RelayCase):
+    """One that knows two relays, one of which does not answer."""
+
+    def settings_with(self, secret: str) -> str:
+        """The daemon's."""
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind(("127.0.0.1", 0))
+        away = f"turn:127.0.0.1:{silent.getsockname()[1]}?transport=udp"
+        relays = f'[{{ urls = ["{away}"] }}, {{ urls = {json.dumps(self.coturn.urls)} }}]'
+        return f'[turn]\nrelays = {relays}\nsecret = "{secret}"\nadhoc = true\n'
+
+    def test_one_is_away(self) -> Deferred[None]:
+        """Both sides connect by the other."""
+
+        def story(stage: Stage) -> None:
+            red, blue = self.meet(stage)
+            for visitor in (red, blue):
+                self.assertEqual(path(visitor), ["relay", "relay"])
+                configured = "window.connections.at(-1).getConfiguration().iceServers.flatMap(({ urls }) => urls)"
+                self.assertEqual(3, len(visitor.page.evaluate(configured)))
 
         return self.play(story)
 

@@ -57,6 +57,15 @@ class ExtendedTests(ExtendedCase):
         again.says(type="signal", room_id=room, data="here")
         self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
 
+    async def test_early_signals(self) -> None:
+        """What the caller's page said while it rang reaches the node of the device that accepts."""
+        ann, tv = await self.two()
+        ann.calls(TV)
+        room = (await self.hears(tv, "called"))["room_id"]
+        ann.says(type="signal", room_id=room, data="early", of_page=True)
+        tv.says(type="called_success", from_phone="", from_device_id="", room_id=room)
+        self.assertEqual("early", (await self.hears(tv, "signal"))["data"])
+
     async def test_peer_state(self) -> None:
         """A party hears that the other's socket is gone, and that it is back on another node."""
         ann, tv = await self.two()

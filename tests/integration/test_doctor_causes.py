@@ -305,6 +305,16 @@ class RelayTests(CauseTestCase):
         shown = self.relayed(f"turn:127.0.0.1:{free_port()}?transport=tcp")
         self.assert_named(shown, "Connection refused", "start it, or correct turn.urls")
 
+    def test_one_of_several(self) -> None:
+        """One of several relays is not there."""
+        running, port = self.coturn(SECRET).urls[0], free_port()
+        relays = f"""{{ urls = ["turn:127.0.0.1:{port}?transport=udp"], stun = ["stun:127.0.0.1:{port}"] }},
+            {{ urls = ["{running}"], networks = ["10.0.0.0/8"] }}"""
+        shown = self.shown(f'turn = {{ relays = [{relays}], secret = "{SECRET}" }}\n{SITE}')
+        self.assert_named(shown, f"turn:127.0.0.1:{port}", "start it, or correct urls in turn.relays")
+        self.assertIn("correct stun in turn.relays", shown)
+        self.assertIn(f"{running} accepts the secret", shown)
+
     def test_refuses(self) -> None:
         """It has another secret."""
         shown = self.relayed(*self.coturn("another-secret-of-thirty-two-or-more").urls)

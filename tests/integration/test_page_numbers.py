@@ -43,7 +43,7 @@ _GUARD: Final = """({ Watchdog }, steps) => {
     return steps.map(([method, ...given]) => watchdog[method](...given)).filter((said) => said !== undefined);
 }"""
 
-_SET_UP: Final = "({ setUp }, cases) => cases.map(([after, waited, numbers]) => setUp(after, waited, numbers))"
+_SET_UP: Final = "({ setUp }, cases) => cases.map(([after, waited, numbers]) => setUp(after, waited, numbers, {}))"
 
 _READ: Final = "({ readNote }, notes) => notes.map(readNote)"
 

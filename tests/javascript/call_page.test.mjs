@@ -3,13 +3,54 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { asAnswer, fit } from "../../callnet/static/demo/early.js";
 import { Files, LARGEST_FILE, safeName } from "../../callnet/static/demo/files.js";
 import { linked } from "../../callnet/static/demo/links.js";
 import { readNote } from "../../callnet/static/demo/notes.js";
 import { noticeOf, sceneOf } from "../../callnet/static/demo/scene.js";
+import { IceServers } from "../../callnet/static/demo/servers.js";
 import { setUp } from "../../callnet/static/demo/setup.js";
 
 const ID = "ab".repeat(16);
+
+// Answers before the offer
+
+const OFFER = [
+  "v=0",
+  "o=- 1 2 IN IP4 127.0.0.1",
+  "a=group:BUNDLE 0 1",
+  "m=audio 9 UDP/TLS/RTP/SAVPF 111 9",
+  "a=ice-ufrag:abcd",
+  "a=setup:actpass",
+  "a=mid:0",
+  "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+  "a=rtpmap:111 opus/48000/2",
+  "a=fmtp:111 minptime=10",
+  "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+  "a=setup:actpass",
+  "a=mid:1",
+  "a=sctp-port:5000",
+  "",
+].join("\r\n");
+
+test("two offers fit if they have the same lines, formats and extensions by the same numbers", () => {
+  const other = OFFER.replace("o=- 1", "o=- 7").replace("abcd", "efgh").replace("audio 9 ", "audio 50123 ");
+  assert.ok(fit(OFFER, other.replaceAll("\r\n", "\n")));
+  for (const [line, with_] of [
+    ["111 9", "111 0"],
+    ["opus/48000/2", "opus/48000"],
+    ["extmap:1", "extmap:2"],
+    ["minptime=10", "minptime=20"],
+    ["BUNDLE 0 1", "BUNDLE 0"],
+    ["sctp-port:5000", "sctp-port:5001"],
+  ]) {
+    assert.equal(fit(OFFER, other.replace(line, with_)), false, line);
+  }
+});
+
+test("an answer says on every line which side opens DTLS", () => {
+  assert.equal(asAnswer(OFFER, "active"), OFFER.replaceAll("actpass", "active"));
+});
 
 // Links
 
@@ -232,6 +273,18 @@ test("a picture that stands still is no camera that is off", () => {
 test("two networks without a path or a relay are named as that, and reported", () => {
   assert.equal(titleOf({ isLost: true }), "lost");
   assert.equal(titleOf({ isLost: true, isApart: true }), "apart");
-  assert.deepEqual(setUp(null, 30_000, {}, false), { path: "none", seconds: 30, relay_offered: false });
-  assert.deepEqual(setUp(500, null, { path: "host" }, false), { path: "host", seconds: 0.5 });
+  const none = { path: "none", seconds: 30, relay_offered: false, relay_answered: false };
+  assert.deepEqual(setUp(null, 30_000, {}, new IceServers()), none);
+  assert.deepEqual(setUp(500, null, { path: "host" }, new IceServers()), { path: "host", seconds: 0.5 });
+});
+
+test("a relay that does not answer is told apart from none, and from one that does", () => {
+  assert.equal(titleOf({ isLost: true, isRelayAway: true }), "relay_away");
+  const servers = new IceServers();
+  servers.take([{ urls: ["stun:stun.example"] }, { urls: ["turn:turn.example"], username: "a", credential: "b" }]);
+  const none = { path: "none", seconds: 30, relay_offered: true, relay_answered: false };
+  servers.note({ candidate: "candidate:1 1 udp 1 203.0.113.7 7 typ srflx raddr 0.0.0.0 rport 0" });
+  assert.deepEqual(setUp(null, 30_000, {}, servers), none);
+  servers.note({ candidate: "candidate:2 1 udp 1 203.0.113.7 8 typ relay raddr 203.0.113.7 rport 7" });
+  assert.deepEqual(setUp(null, 30_000, {}, servers), { ...none, relay_answered: true });
 });

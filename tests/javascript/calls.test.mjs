@@ -295,6 +295,19 @@ test("signals go out while the call is active, and only then", (t) => {
   assert.equal(call.signal(1), false);
 });
 
+test("of what rings, signals of the caller's page go out, and no others", (t) => {
+  const { calls, said } = device(t);
+  const call = calls.place("2", "tv");
+  assert.equal(call.signal(1, { ofPage: true }), false);
+  calls.hear({ type: "call_ringing", to_phone: "2", to_device_id: "tv", room_id: ROOM, id: "call-1" });
+  assert.equal(call.signal(2), false);
+  assert.equal(call.signal(3, { ofPage: true }), true);
+  assert.deepEqual(said.at(-1), { type: "signal", room_id: ROOM, data: 3, of_page: true });
+  call.hangUp();
+  calls.hear({ ...CALLED, room_id: "c".repeat(32) });
+  assert.equal(calls.present.signal(4, { ofPage: true }), false);
+});
+
 test("who waits for a state is told it, or the end, or that the device was closed", async (t) => {
   const { calls } = device(t);
   const first = calls.place("2", "tv");

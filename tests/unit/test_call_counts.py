@@ -144,12 +144,15 @@ class CountsTests(RoomsCase):
             MediaSetup("host", 0.2),
             MediaSetup("relay", 120.0),
             MediaSetup("none", 40.0),
+            MediaSetup("none", 40.0, relay_offered=False, relay_answered=False),
             MediaSetup("none", 40.0, relay_offered=False),
+            MediaSetup("none", 40.0, relay_answered=False),
         )
         for media in setups:
             counts.connected(media)
         self.assertEqual(["host", "srflx", "relay", "unknown"], list(counts.media_setup))
-        self.assertEqual((2, 1), (counts.media_failed, counts.media_failed_without_relay))
+        failed = counts.media_failed, counts.media_failed_without_relay, counts.media_failed_relay_unreachable
+        self.assertEqual((4, 2, 1), failed)
         buckets = {path: [number for _, number in times.buckets()] for path, times in counts.media_setup.items()}
         self.assertEqual([1, *[2] * 11], buckets["host"])
         self.assertEqual([*[0] * 11, 1], buckets["relay"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec.structs import astuple
 from twisted.logger import capturedLogs, formatEvent
 
 from callnet.app.service import Daemon
@@ -16,6 +17,15 @@ from tests.unit.test_config import ENVIRON, FileTestCase
 
 URLS: Final = f'turn.urls = ["{TURN_URIS[0]}", "{TURN_URIS[1]}"]\nturn.stun = ["{STUN_URI}"]\n'
 INLINE: Final = f'turn.secret = "{SECRET}"\n'
+RELAYS: Final = """
+[[turn.relays]]
+urls = ["turn:a"]
+stun = ["stun:a"]
+networks = ["203.0.113.0/24", "2001:db8::/64"]
+
+[[turn.relays]]
+urls = ["turn:b", "turn:c"]
+"""
 OTHER: Final = "another secret, in 32 characters".replace(" ", "-")
 
 
@@ -61,6 +71,47 @@ class TurnSettingsTests(FileTestCase):
         for secret in ("x" * 31, "x" * 128, "x y" * 20, "é" * 40):
             said = self.refusal(f'{URLS}turn.secret = "{secret}"')
             self.assertEqual("turn.secret must have 32 to 127 ASCII characters without spaces", said)
+
+    def test_relays(self) -> None:
+        """Several relays share the secret; with `urls` and `stun` there is one for everybody, or STUN alone."""
+        turn = self.load(f"{INLINE}{RELAYS}").turn
+        one, other = turn.all_relays
+        self.assertEqual((("turn:a",), ("stun:a",), ("203.0.113.0/24", "2001:db8::/64")), astuple(one))
+        self.assertEqual((("turn:b", "turn:c"), (), ()), astuple(other))
+        self.assertEqual(("turn:a", "turn:b", "turn:c"), turn.all_urls)
+        [only] = self.load(URLS + INLINE).turn.all_relays
+        self.assertEqual((TURN_URIS, (STUN_URI,), ()), astuple(only))
+        self.assertEqual(((), ()), (TurnSettings().all_relays, TurnSettings(stun=(STUN_URI,)).all_urls))
+
+    def test_wrong_relays(self) -> None:
+        """Faults of one of several are reported with their place."""
+        for relays, said in (
+            ("{ urls = [] }", "turn.relays[0].urls must not be empty"),
+            ("{ stun = [] }", "turn.relays[0].urls is missing; it must be an array whose entries are a string"),
+            ("{ urls = ['turn:a'], stun = ['a'] }", "turn.relays[0].stun[0] must be a URI such as"),
+            ("{ urls = ['turn:a'] }, { urls = ['a'] }", "turn.relays[1].urls[0] must be a URI such as"),
+            ("{ urls = ['turn:a'] }, { urls = ['turn:a'] }", "turn.relays[1].urls: one of them is another relay's too"),
+            (
+                "{ urls = ['turn:a'], networks = ['10.0.0.0/8', '10.0.0.1/8'] }",
+                "turn.relays[0].networks[1] must be one address, or a network",
+            ),
+            (
+                "{ urls = ['turn:a'], networks = ['10.0.0.1', '10.0.0.1/32'] }",
+                "turn.relays[0].networks: one of them is listed twice",
+            ),
+            (
+                "{ urls = ['turn:a'], networks = ['2001:db8::/65'] }",
+                "turn.relays[0].networks[0] must not be smaller than a /64",
+            ),
+        ):
+            self.assertIn(said, self.refusal(f"{INLINE}turn.relays = [{relays}]"))
+        self.assertIn("since turn.relays is: TURN servers require credentials", self.refusal(RELAYS))
+        for more in (URLS, f"turn.stun = ['{STUN_URI}']\n"):
+            self.assertIn("turn.relays is set, and turn.urls or turn.stun too", self.refusal(INLINE + more + RELAYS))
+        self.assertEqual(
+            'turn.relay = "supervised" and turn.relays are both set; remove one',
+            self.refusal(f"turn.relay = 'supervised'\n{RELAYS}"),
+        )
 
     def test_lifetime(self) -> None:
         """Credentials are good for a minute at least and a day at most."""

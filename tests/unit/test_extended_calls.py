@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from callnet.calls.session_v2 import ExtendedSession
 from callnet.model import DeviceAddress
 from tests.support.extended_case import ANN, DOB, PAD, TV, ExtendedCase
 from tests.support.wires import Device
@@ -127,6 +130,76 @@ class SignalTests(ExtendedCase):
         self.assertEqual(([], []), (pad.heard(), dob.heard()))
         pad.say("signal", room_id=room, data=1)
         self.assertEqual("unknown type", pad.hears()["message"])
+
+
+class EarlySignalTests(ExtendedCase):
+    """Signals of the caller's page while the call rings: whoever accepts hears the last, at once."""
+
+    def setUp(self) -> None:
+        """Ann calls all devices of a phone."""
+        super().setUp()
+        self.ann, self.tv, self.pad = self.extended(ANN), self.extended(TV), self.extended(PAD)
+        self.room = self.rings(self.ann, self.tv, DeviceAddress(TV.phone, "*"))
+        for device in (self.ann, self.pad):
+            device.heard()
+
+    def says(self, data: object) -> None:
+        """Let the caller's page say something."""
+        self.ann.say("signal", room_id=self.room, data=data, of_page=True)
+
+    def test_accepted(self) -> None:
+        """The device that accepts hears the last of them, and only that; the others hear nothing."""
+        self.says(1)
+        self.says(2)
+        self.assertEqual([[], [], []], [device.heard() for device in (self.ann, self.tv, self.pad)])
+        self.accepts(self.tv, self.room)
+        self.assertEqual([("signal", 2)], [(one["type"], one.get("data")) for one in self.tv.heard()])
+        self.assertEqual(["call_success"], [one["type"] for one in self.ann.heard()])
+        self.assertEqual(["calling_be_hangup"], [one["type"] for one in self.pad.heard()])
+        self.says(3)
+        self.assertEqual(3, self.tv.hears()["data"])
+
+    def test_over(self) -> None:
+        """Of a call that ended nothing is kept, and a later call hears nothing of it."""
+        nobody = {"notified_phone": "", "notified_device_id": ""}
+        ends: list[Callable[[], object]] = [
+            lambda: self.ann.say("calling_hangup", room_id=self.room, **nobody),
+            lambda: self.tv.say("called_refuse", room_id=self.room, from_phone="", from_device_id=""),
+            lambda: self.world.advance(46),
+        ]
+        for end in ends:
+            self.says("of a call that nobody took")
+            self.assertEqual(1, self._kept())
+            end()
+            self.assertEqual(0, self._kept())
+            for device in (self.ann, self.tv, self.pad):
+                device.heard()
+            self.room = self.rings(self.ann, self.tv)
+            self.ann.heard()
+        self.accepts(self.tv, self.room)
+        self.assertEqual([], self.tv.heard())
+
+    def _kept(self) -> int:
+        session = self.world.rooms._devices[ANN]
+        assert isinstance(session, ExtendedSession)
+        return sum(one.early is not None for one in (session._heard or {}).values())
+
+    def test_others(self) -> None:
+        """None of it is for the called, or for media of the devices' own."""
+        self.tv.say("signal", room_id=self.room, data=1, of_page=True)
+        self.assertIn("no active call of this device", self.tv.hears()["message"])
+        self.ann.say("signal", room_id=self.room, data=1)
+        self.assertIn("no active call of this device", self.ann.hears()["message"])
+
+    def test_base_clients(self) -> None:
+        """A base client that accepts hears nothing of it."""
+        self.says(1)
+        self.ann.say("calling_hangup", notified_phone="", notified_device_id="", room_id=self.room)
+        base = self.world.device(*DOB)
+        self.room = self.rings(self.ann, base, DOB)
+        self.says(1)
+        self.accepts(base, self.room)
+        self.assertEqual([], base.heard())
 
 
 class PeerStateTests(ExtendedCase):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.config.schema import LimitSettings, TurnSettings
+from callnet.config.schema import LimitSettings, RelaySettings, TurnSettings
 from callnet.errors import RateLimited
 from callnet.frames.ice import IceServer, is_secret, is_stun_uri, is_turn_uri, turn_server
 from callnet.ops.ice import IceServers, TurnSecret
@@ -221,6 +221,18 @@ class IceServersTests(SynchronousTestCase):
         """A new secret makes all later credentials."""
         self.secret.value = "y" * 40
         self.assertIsNotNone(self.expiry(self.ice.for_newcomer(SITE), "y" * 40))
+
+    def test_relays_change(self) -> None:
+        """After a reload clients are told of the relays that there are then."""
+        settings = msgspec.structs.replace(TURN, urls=(), stun=(), relays=(RelaySettings(("turn:a.example",)),))
+        ice = self.servers(settings)
+        settings.relays = (RelaySettings(("turn:b.example",), ("stun:b.example",)),)
+        ice.changed()
+        stun, turn = ice.for_newcomer(SITE)
+        self.assertEqual((["stun:b.example"], ["turn:b.example"]), (stun.urls, turn.urls))
+        settings.relays = ()
+        ice.changed()
+        self.assertEqual([], as_told(ice.for_newcomer(SITE)))
 
     def test_no_turn(self) -> None:
         """Without a TURN server nothing is counted, and everybody gets STUN, if there is that."""

@@ -119,7 +119,7 @@ class TextTests(SynchronousTestCase):
         took = {"host": Histogram((0.5,)), "relay": Histogram((0.5,))}
         for seconds in (0.25, 0.75):
             took["host"].count(seconds)
-        text = as_text(total([of_media(took.items(), 1, 0), of_media(took.items(), 2, 1)]))
+        text = as_text(total([of_media(took.items(), 1, 0, 0), of_media(took.items(), 3, 1, 2)]))
         name = "callnet_media_setup_seconds"
         self.assertEqual(
             read(text),
@@ -132,8 +132,9 @@ class TextTests(SynchronousTestCase):
                 (f"{name}_bucket", "+Infrelay"): 0,
                 (f"{name}_count", "relay"): 0,
                 (f"{name}_sum", "relay"): 0,
-                ("callnet_media_setup_failed_total", ""): 3,
+                ("callnet_media_setup_failed_total", ""): 4,
                 ("callnet_media_setup_failed_without_relay_total", ""): 1,
+                ("callnet_media_setup_failed_relay_unreachable_total", ""): 2,
             },
         )
         self.assertIn(f'{name}_bucket{{le="0.5",path="host"}} 2.0\n'.encode(), text)

@@ -198,6 +198,11 @@ export class Call {
     return this.isLost && this.flowedAt === null && !this.#servers.hasRelay;
   }
 
+  /** Whether a relay might have helped then, and the one of the server did not answer. */
+  get isRelayAway() {
+    return this.isLost && this.flowedAt === null && this.#servers.hasRelay && !this.#servers.hasRelayAnswered;
+  }
+
   /** Whether the page of the other side said that it goes away, and has not come back. */
   get hasOtherLeft() {
     return this.#leftSession !== null && this.room?.peer?.session === this.#leftSession;
@@ -388,7 +393,7 @@ export class Call {
   async _report() {
     if (this.#isReported) return;
     const waited = this.isLost ? performance.now() - this.connectingAt : null;
-    const media = setUp(this.#flowedAfter, waited, await this.stats(), this.#servers.hasRelay);
+    const media = setUp(this.#flowedAfter, waited, await this.stats(), this.#servers);
     if (media !== null && !this.#isReported) this.#isReported = this.#room.report(media);
   }
 
@@ -445,6 +450,7 @@ export class Call {
   }
 
   _say(data) {
+    this.#servers.note(data.candidate?.candidate ?? data.sdp ?? "");
     if (this.#isEarly) this.#handlers.signal({ session: this.#session, room: data });
     else if (this.#peerSession !== null) this.#room.relay(this.#peerSession, data);
   }

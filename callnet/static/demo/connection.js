@@ -11,12 +11,14 @@
  *   answer     connection, round, sdp        `round` its offer, 1 for the first; either may come twice
  *   candidate  connection, candidate
  *
+ * An answer with the connection null is to the first offer, whatever that is (early.js).
  * What names another connection than the present one is of the past and dropped. The offer has the lines of
  * lines.js, in their order, and the data channel `notes`, negotiated with id 0 (notes.js).
  */
 
 import { randomId } from "../client/room.js";
 import { Channel } from "./channel.js";
+import { asAnswer, fit } from "./early.js";
 import { Gauge } from "./gauge.js";
 import { Lines } from "./lines.js";
 import { Watchdog } from "./watchdog.js";
@@ -26,6 +28,8 @@ const MEASURE_EVERY = 1_000;
 /** An offer that is younger than this is what the other side is asking for. */
 const FRESH_FOR = 3_000;
 const FAREWELL_WITHIN = 300;
+/** After a candidate another one may be near. */
+const SETTLED_AFTER = 200;
 /** A browser has found a first address of its own device long before. */
 const FOUND_WITHIN = 4_000;
 
@@ -48,6 +52,7 @@ export class Connection {
   #offeredAt = 0;
   #reachable = true;
   #hasMoved = false;
+  #settling;
   /** Since when the browser looks for an address of this device and has found none; null: it has. */
   #seekingSince = null;
 
@@ -80,14 +85,14 @@ export class Connection {
     if (!this.#offers) this._renew();
   }
 
-  /** Make ready for a page that is not there yet: make the offer, or look for the addresses that an answer has. */
+  /** Make ready for a page that is not there yet: make the offer, or answer before there is one (early.js). */
   prepare() {
     this.#reachable = false;
     if (this.#offers) {
       this._renew();
     } else {
-      this.#configuration.iceCandidatePoolSize = 1;
       this._build(null);
+      this._enqueue(async (peer) => peer.setLocalDescription(await peer.createOffer()));
     }
   }
 
@@ -168,7 +173,7 @@ export class Connection {
         }
         break;
       case "answer":
-        if (this.#offers && isPresent) this._enqueue((peer) => this._take(peer, data));
+        if (this.#offers && (isPresent || data.connection === null)) this._enqueue((peer) => this._take(peer, data));
         break;
       case "candidate":
         if (isPresent) this._enqueue((peer) => peer.addIceCandidate(data.candidate));
@@ -281,7 +286,8 @@ export class Connection {
     peer.onconnectionstatechange = mine(() => this._changed());
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.#seekingSince = null;
-      if (candidate) this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
+      if (this.#id === null) this._answerEarly(candidate === null ? 0 : SETTLED_AFTER);
+      else if (candidate) this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
     });
     peer.ontrack = mine(({ track, transceiver }) => {
       if (lines.kindOf(transceiver) === "screen") {
@@ -309,11 +315,12 @@ export class Connection {
     this.#offeredAt = performance.now();
     this.#seekingSince = this.#seekingSince ?? performance.now();
     this.#watchdog.begin("renew", performance.now());
-    if (this.#offers) lines.open(this.#tracks);
+    if (this.#offers || id === null) lines.open(this.#tracks);
     this._changed();
   }
 
   _drop() {
+    clearTimeout(this.#settling);
     const peer = this.#peer;
     this.#channel?.verification.close();
     this.#peer = null;
@@ -338,14 +345,24 @@ export class Connection {
     this._describe("offer");
   }
 
-  async _answer(peer, { round, sdp }) {
+  async _answer(peer, { connection, round, sdp }) {
     if (round === this.#round) {
       this._describe("answer");
       return;
     }
-    await peer.setRemoteDescription({ type: "offer", sdp });
-    await this.#lines?.take(this.#tracks);
-    await peer.setLocalDescription(await peer.createAnswer());
+    const isEarly = peer.signalingState === "have-local-offer";
+    if (isEarly && !fit(peer.localDescription.sdp, sdp)) {
+      this._build(connection);
+      this._enqueue((other) => this._answer(other, { connection, round, sdp }));
+      return;
+    }
+    if (isEarly) {
+      await peer.setRemoteDescription({ type: "answer", sdp: asAnswer(sdp, "passive") });
+    } else {
+      await peer.setRemoteDescription({ type: "offer", sdp });
+      await this.#lines?.take(this.#tracks);
+      await peer.setLocalDescription(await peer.createAnswer());
+    }
     if (peer !== this.#peer) return;
     this.#channel.verification.recheck();
     this.#round = round;
@@ -353,17 +370,28 @@ export class Connection {
     this._enqueue(() => this._tune()); // after the candidates that wait
   }
 
-  async _take(peer, { round, sdp }) {
+  async _take(peer, { connection, round, sdp }) {
     if (round !== this.#round || peer.signalingState !== "have-local-offer") return;
+    if (connection === null && !fit(peer.localDescription.sdp, sdp)) return;
     await peer.setRemoteDescription({ type: "answer", sdp });
     if (peer !== this.#peer) return;
     this.#channel.verification.recheck();
     this._enqueue(() => this._tune());
   }
 
-  _describe(kind) {
-    const { sdp } = this.#peer.localDescription;
-    this.#handlers.say({ kind, connection: this.#id, round: this.#round, sdp });
+  _describe(kind, round = this.#round) {
+    const { type, sdp } = this.#peer.localDescription;
+    const described = type === kind ? sdp : asAnswer(sdp, "active");
+    this.#handlers.say({ kind, connection: this.#id, round, sdp: described });
+  }
+
+  // Of what is said early only the last counts: it has the candidates in it.
+  _answerEarly(delay) {
+    clearTimeout(this.#settling);
+    const peer = this.#peer;
+    this.#settling = setTimeout(() => {
+      if (peer === this.#peer && this.#id === null) this._describe("answer", 1);
+    }, delay);
   }
 
   _measure(now) {

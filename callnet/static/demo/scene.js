@@ -25,6 +25,7 @@ export function sceneOf(call, now, begunAt, roomId) {
   if (call.refusal !== "") return refusalScene(call.refusal);
   if (call.own.state === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
   if (call.isApart) return scene("error", "apart", "apart", ["anew", "other_room"]);
+  if (call.isRelayAway) return scene("error", "relay_away", "relay_away", ["anew", "other_room"]);
   if (call.isLost) return scene("error", "lost", "lost", ["anew", "other_room"]);
   if (call.lacksRelay) return scene("error", "no_relay", "no_relay", ["direct", "other_room"]);
   if (call.room === null) {

@@ -6,6 +6,9 @@ export class IceServers {
   /** An RTCIceServer list. */
   list = [];
 
+  /** Whether one of the relays has answered this device. */
+  hasRelayAnswered = false;
+
   /** Whether a relay is among them. */
   get hasRelay() {
     return hasRelay(this.list);
@@ -16,6 +19,11 @@ export class IceServers {
     if (list.length === 0 || (this.hasRelay && !hasRelay(list))) return false;
     this.list = list;
     return true;
+  }
+
+  /** Note a candidate of this device, or a description with some: only a relay that answers gives it an address. */
+  note(text) {
+    if (/ typ relay /.test(text)) this.hasRelayAnswered = true;
   }
 }
 

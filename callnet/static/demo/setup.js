@@ -10,13 +10,15 @@ const LONGEST = 120;
  *   never did
  * @param {number | null} waited milliseconds after which this page gave up; null: it has not
  * @param {object} numbers of the connection (measure.js); {}: nothing was measured yet
- * @param {boolean} hasRelay whether the server named a relay
- * @returns {{path: string, seconds: number, relay_offered?: boolean} | null} path: "host" "srflx" "relay" "unknown", or
- *   "none" if media never flowed, then with whether there was a relay · null: there is nothing to be told, or not yet
+ * @param {import("./servers.js").IceServers} servers
+ * @returns {{path: string, seconds: number, relay_offered?: boolean, relay_answered?: boolean} | null} path: "host" "srflx"
+ *   "relay" "unknown", or "none" if media never flowed, then with whether there was a relay, and it answered · null: there
+ *   is nothing to be told, or not yet
  */
-export function setUp(flowedAfter, waited, numbers, hasRelay) {
+export function setUp(flowedAfter, waited, numbers, servers) {
   if (flowedAfter !== null) return "path" in numbers ? of(pathOf(numbers), flowedAfter) : null;
-  return waited === null ? null : { ...of("none", waited), relay_offered: hasRelay };
+  if (waited === null) return null;
+  return { ...of("none", waited), relay_offered: servers.hasRelay, relay_answered: servers.hasRelayAnswered };
 }
 
 function of(path, milliseconds) {

@@ -149,7 +149,9 @@ export class Kiosk {
     );
     // Until there was somebody, nothing but the lock could have the focus.
     if (isFirst && !this.#elements.kiosk.hidden && !this.#pad.isOpen) this.#doings.focus();
-    put(this.#elements["kiosk-empty"], book.isKnown && everybody.length === 0 ? words.kiosk.empty : "");
+    const areAwaited = everybody.some(({ hasJoined, isBlocked }) => !hasJoined && !isBlocked);
+    const missing = areAwaited ? words.kiosk.waits : words.kiosk.empty;
+    put(this.#elements["kiosk-empty"], book.isKnown && people.length === 0 ? missing : "");
   }
 
   _tile({ phone, name, photo, isOnline, missed }, { kiosk, person }) {

@@ -32,13 +32,16 @@ export class CallPage {
   /** What the page is told once it has loaded, and what it says to the other one once the call is active. */
   #untold = [];
   #held = [];
+  /** What it says to whoever accepts, until it could be said. */
+  #early = null;
   #isLooking = false;
 
   /**
    * @param {HTMLElement} place where the page goes
    * @param {object} handlers hungUp(call): the person hung up in the page · ended(call): it has been over there for a
    *   while · changed(): it has got a button to hang up, or lost it · pressed(event): a key was pressed in the page, which
-   *   is told of it after · signal(call, data): what the page says to the other one over the signaling
+   *   is told of it after · signal(call, data): what the page says to the other one over the signaling; returns
+   *   whether it could be sent
    */
   constructor(place, handlers) {
     this.#place = place;
@@ -47,7 +50,8 @@ export class CallPage {
       const isPage = origin === location.origin && source !== null && source === this.#frame?.contentWindow;
       if (!isPage || !data?.signal) return;
       if (this.#ahead === null) this.#handlers.signal(this.#call, data.signal);
-      else this._hold(data.signal);
+      else if (this.#call.isIncoming) this._hold(data.signal);
+      else this._sayEarly(data.signal);
     });
   }
 
@@ -58,7 +62,10 @@ export class CallPage {
    * @param {() => Promise<RTCIceServer[]>} findServers without them it makes no offer
    */
   prepare(call, parameters, findServers) {
-    if (call === this.#call) return;
+    if (call === this.#call) {
+      this._sayEarly(this.#early);
+      return;
+    }
     this.close();
     this.#ahead = JSON.stringify(parameters);
     const frame = this._load(call, PAGE, { ...parameters, ahead: call.isIncoming ? "callee" : "caller" });
@@ -145,6 +152,11 @@ export class CallPage {
     this.#held.push(said);
   }
 
+  // The server keeps it for whoever accepts.
+  _sayEarly(said) {
+    this.#early = said === null || this.#handlers.signal(this.#call, said) ? null : said;
+  }
+
   _tell(message) {
     if (this.#isLoaded && this.#frame.contentDocument !== null) tellAtOnce(this.#frame.contentWindow, message);
     else if (this.#untold.length < MOST_UNTOLD) this.#untold.push(message);
@@ -202,6 +214,7 @@ export class CallPage {
     this.#ahead = null;
     this.#untold = [];
     this.#held = [];
+    this.#early = null;
     this.#observer?.disconnect();
     clearTimeout(this.#patience);
     this.#call = this.#frame = this.#observer = this.#patience = null;

@@ -81,7 +81,8 @@ export class Call {
      * Say something to the other side, which is told by the event `signal` of its device, if both speak the extended
      * protocol and the call is active. After `otherSide` was "reconnecting" begin anew: what was said meanwhile is lost.
      * @param {unknown} data whatever JSON can say, in less than 64 KiB and 64 levels
-     * @param {{ofPage?: boolean}} options ofPage: whether the page of the call says it, which takes its seat as well
+     * @param {{ofPage?: boolean}} options ofPage: whether the page of the call says it, which takes its seat as well; of
+     *   what the caller's page says while the call rings, whoever accepts is told the last
      * @returns {boolean} whether it could be sent
      */
     signal(data: unknown, { ofPage }?: {

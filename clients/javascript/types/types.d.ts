@@ -533,6 +533,10 @@ export type MediaSetup = {
      * with "none": whether the server had named a TURN server
      */
     relay_offered?: boolean | undefined;
+    /**
+     * with "none": whether that has given this client an address
+     */
+    relay_answered?: boolean | undefined;
 };
 /**
  * What a room tells of. `detail` is what it is about.

@@ -44,6 +44,8 @@ class MediaSetup(Struct, frozen=True, omit_defaults=True):
     """At most 120."""
     relay_offered: bool = True
     """With ``none``: whether the server had named a TURN server."""
+    relay_answered: bool = True
+    """With ``none``: whether one of these had given this client an address."""
 
 
 class Ping(Struct, frozen=True, tag="ping", omit_defaults=True):

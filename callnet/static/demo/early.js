@@ -1,0 +1,28 @@
+/**
+ * An answer that is given before the offer is known, so that two pages that made ready while it rang need one way to
+ * each other, and not two: each makes an offer, and takes that of the other one for the answer to its own. JSEP (RFC
+ * 8829) allows for that if both offers have the same lines, formats and extensions, in the same order and by the same
+ * numbers, as those of two browsers of a kind have. That both offered shows in ICE as a conflict of roles, which
+ * browsers settle (RFC 8445, 7.3.1.1).
+ */
+
+const ALIKE = /^(m|a=(group|mid|rtpmap|fmtp|rtcp-fb|extmap|sctp-port))\b/;
+
+/**
+ * The answer that an offer stands for.
+ * @param {string} sdp the offer
+ * @param {"active" | "passive"} setup whether its side opens DTLS (RFC 8842)
+ */
+export function asAnswer(sdp, setup) {
+  return sdp.replace(/a=setup:actpass/g, `a=setup:${setup}`);
+}
+
+/** Whether of two offers each may be the answer to the other one. */
+export function fit(one, other) {
+  return shapeOf(one) === shapeOf(other);
+}
+
+function shapeOf(sdp) {
+  const lines = sdp.split(/\r?\n/).filter((line) => ALIKE.test(line));
+  return lines.map((line) => line.replace(/^(m=\w+) \d+/, "$1")).join("\n");
+}
