@@ -113,7 +113,7 @@ class TwistdTests(LifeMixin, TestCase):
 
     def make(self, directory: str) -> Daemon:
         """The daemon to test."""
-        return Daemon(directory)
+        return Daemon(directory, command=TWISTD)
 
 
 class TwistTests(LifeMixin, TestCase):

@@ -11,19 +11,31 @@ A test case makes one, starts it, and stops it in the end::
 from __future__ import annotations
 
 import re
+import subprocess
+from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from harness import daemon
 from harness.daemon import READY, STOP_LIMIT
+from harness.forks import Fork
 from tests.support.processes import written
 
 
 class Daemon(daemon.Daemon):
-    """One daemon."""
+    """One daemon. It is forked, unless it is to be started in a way of its own."""
 
     _looked_at = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._is_forked = not {"command", "descriptors", "is_piped"} & options.keys()
+
+    def _begin(self, log: BinaryIO) -> subprocess.Popen[bytes] | Fork:
+        if not self._is_forked:
+            return super()._begin(log)
+        return Fork(self._command, self.folder, self.environ, log)
 
     def start(self) -> Deferred[None]:  # type: ignore[override]
         """Start it; fires when it serves."""
