@@ -12,28 +12,24 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from harness import daemon
-from harness.daemon import READY, STOP_LIMIT
+from harness.daemon import READY, STOP_LIMIT, TWISTD
 from harness.forks import Fork
 from tests.support.processes import written
 
 
 class Daemon(daemon.Daemon):
-    """One daemon. It is forked, unless it is to be started in a way of its own."""
+    """One daemon. It is forked (:mod:`harness.forks`), unless it is started in a way of its own."""
 
     _looked_at = 0
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._is_forked = not {"command", "descriptors", "is_piped"} & options.keys()
-
     def _begin(self, log: BinaryIO) -> subprocess.Popen[bytes] | Fork:
-        if not self._is_forked:
+        if self._command != TWISTD or self._descriptors or self._is_piped:
             return super()._begin(log)
         return Fork(self._command, self.folder, self.environ, log)
 
