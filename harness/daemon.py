@@ -18,8 +18,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
+from harness.forks import Fork
 from harness.leaks import check, complaints
 from harness.ports import free_ports
 
@@ -87,7 +88,7 @@ class Daemon:
         self._descriptors = descriptors
         self._drain_deadline = drain_deadline
         self._is_piped = is_piped
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
         self._reader: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,7 +124,7 @@ class Daemon:
         return {**kept, "HOME": str(self.folder), "CALLNET_CONFIG": str(self.settings_file), **self.environment}
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Fork:
         """The process of its last start."""
         assert self._process is not None, "the daemon was not started"
         return self._process
@@ -179,18 +180,22 @@ class Daemon:
         self.urls = {}
         self.write_settings()
         with self.log_file.open("wb") as log:
-            self._process = process = subprocess.Popen(
-                self._command,
-                cwd=self.folder,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if self._is_piped else log,
-                stderr=subprocess.STDOUT,
-                pass_fds=self._descriptors,
-            )
-            if process.stdout is not None:
-                self._reader = subprocess.Popen(["cat"], stdin=process.stdout, stdout=log)
-                process.stdout.close()
+            self._process = self._begin(log)
+
+    def _begin(self, log: BinaryIO) -> subprocess.Popen[bytes] | Fork:
+        process = subprocess.Popen(
+            self._command,
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self._is_piped else log,
+            stderr=subprocess.STDOUT,
+            pass_fds=self._descriptors,
+        )
+        if process.stdout is not None:
+            self._reader = subprocess.Popen(["cat"], stdin=process.stdout, stdout=log)
+            process.stdout.close()
+        return process
 
     def await_service(self) -> None:
         """Wait until it serves; it is killed if it does not.

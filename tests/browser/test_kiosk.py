@@ -91,11 +91,11 @@ class KioskCase(PhoneCase):
     def at_home(self, stage: Stage, television: PhoneVisitor | None = None) -> tuple[PhoneVisitor, PhoneVisitor]:
         """The desk, and the television, which is a kiosk. Bob has a phone that is not open."""
         in_reactor(lambda: log_in(service_of(self.daemon), self.bob.phone, "phone"))
+        self.list_each_other()
         browser = stage.browser(Camera.RED)
         desk = phone(stage, browser)
         television = phone(stage, browser) if television is None else television
         desk.log_in(*self.alice)
-        desk.add_contact(self.bob.phone, "Bob")
         television.log_in(self.alice.phone, TV)
         set_up(desk, TV, pin=PIN, presses=("kiosk",))
         television.await_scene("kiosk", "online")
@@ -105,7 +105,6 @@ class KioskCase(PhoneCase):
         """Bob, as soon as the television shows that he is online."""
         bob = phone(stage, stage.browser(Camera.BLUE))
         bob.log_in(*self.bob)
-        bob.add_contact(self.alice.phone, "Alice")
         television.page.wait_for_selector(f'.tile.online[data-key="tile-{self.bob.phone}"]')
         return bob
 

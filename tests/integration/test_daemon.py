@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -113,7 +114,7 @@ class TwistdTests(LifeMixin, TestCase):
 
     def make(self, directory: str) -> Daemon:
         """The daemon to test."""
-        return Daemon(directory)
+        return Daemon(directory, command=(sys.executable, *TWISTD))
 
 
 class TwistTests(LifeMixin, TestCase):

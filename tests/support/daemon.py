@@ -11,19 +11,27 @@ A test case makes one, starts it, and stops it in the end::
 from __future__ import annotations
 
 import re
+import subprocess
+from typing import BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from harness import daemon
-from harness.daemon import READY, STOP_LIMIT
+from harness.daemon import READY, STOP_LIMIT, TWISTD
+from harness.forks import Fork
 from tests.support.processes import written
 
 
 class Daemon(daemon.Daemon):
-    """One daemon."""
+    """One daemon. It is forked (:mod:`harness.forks`), unless it is started in a way of its own."""
 
     _looked_at = 0
+
+    def _begin(self, log: BinaryIO) -> subprocess.Popen[bytes] | Fork:
+        if self._command != TWISTD or self._descriptors or self._is_piped:
+            return super()._begin(log)
+        return Fork(self._command, self.folder, self.environ, log)
 
     def start(self) -> Deferred[None]:  # type: ignore[override]
         """Start it; fires when it serves."""

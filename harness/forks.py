@@ -1,0 +1,172 @@
+"""Processes of `callnet` and `twistd`, forked from one that has loaded what they load.
+
+A start of the daemon costs 0.7 s of CPU, of which its imports are 0.6; a fork of a process that has made them costs
+0.1. It is a process of its own like any other: its program is the real one, with its own arguments, environment,
+folder, files and exit status, and no reactor and no thread existed before it. It differs from one that was executed
+in what the kernel says of it (``/proc/PID/cmdline``), and it shares the memory of the modules: what measures, and what
+looks at the start itself, starts processes with :mod:`subprocess`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import BinaryIO, Final
+
+LOADED: Final = (
+    "twisted.scripts.twistd",
+    "callnet.app.accounts",
+    "callnet.app.reload",
+    "callnet.cli.contact",
+    "callnet.ops.certificates",
+    "callnet.ws.device_socket",
+)
+"""Most of what a daemon imports, but nothing that imports the reactor, as Klein does."""
+_LONGEST: Final = 100_000
+"""Bytes of a request for a process."""
+_NUMBER: Final = struct.Struct("i")
+
+
+class Fork:
+    """A process. It has the methods of :class:`subprocess.Popen` that it needs.
+
+    :param command: the path of a program in Python, and its arguments.
+    :param output: the file that it writes to, errors as well. It reads nothing.
+    """
+
+    def __init__(self, command: Sequence[str], cwd: Path, env: Mapping[str, str], output: BinaryIO) -> None:
+        self._command = command
+        self._status, status = os.pipe()
+        try:
+            request = json.dumps([command, str(cwd), dict(env)]).encode()
+            socket.send_fds(_server(), [request], [status, output.fileno()])
+        finally:
+            os.close(status)
+        self.returncode: int | None = None
+        """The exit status, or minus the number of the signal that ended it."""
+        self.pid: Final[int] = self._read()
+
+    def _read(self) -> int:
+        said = os.read(self._status, _NUMBER.size)
+        assert said, "the process that forks has ended"
+        (number,) = _NUMBER.unpack(said)
+        return int(number)
+
+    def poll(self) -> int | None:
+        """Its exit status if it has ended."""
+        return self._await(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended, and return its exit status.
+
+        :raises subprocess.TimeoutExpired: it has not within ``timeout`` seconds.
+        """
+        status = self._await(None if timeout is None else timeout * 1000)
+        if status is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(self._command, timeout)
+        return status
+
+    def _await(self, milliseconds: float | None) -> int | None:
+        if self.returncode is None:
+            poll = select.poll()
+            poll.register(self._status, select.POLLIN)
+            if poll.poll(milliseconds):
+                self.returncode = os.waitstatus_to_exitcode(self._read())
+                os.close(self._status)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+@cache
+def _server() -> socket.socket:
+    """The socket of the process that forks. It is started once, and ends with this one."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with its:
+        subprocess.Popen(
+            (sys.executable, "-m", "harness.forks", str(its.fileno())),
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[its.fileno()],
+        )
+    return ours
+
+
+def _next(requests: socket.socket) -> Sequence[str]:
+    """Serve requests. Returns its command in each process that is asked for; exits when nobody can ask any more."""
+    poll = select.poll()
+    poll.register(requests, select.POLLIN)
+    running: dict[int, tuple[int, int]] = {}
+    while True:
+        for ready, _ in poll.poll():
+            if ready in running:
+                pid, status = running.pop(ready)
+                os.write(status, _NUMBER.pack(os.waitpid(pid, 0)[1]))
+                poll.unregister(ready)
+                os.close(ready)
+                os.close(status)
+                continue
+            request, descriptors, _, _ = socket.recv_fds(requests, _LONGEST, 2)
+            if not request:
+                sys.exit()
+            status, output = descriptors
+            pid = os.fork()
+            if not pid:
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+                requests.close()
+                os.closerange(3, max(*running, *descriptors, *(kept for _, kept in running.values())) + 1)
+                return _become(*json.loads(request))
+            os.close(output)
+            os.write(status, _NUMBER.pack(pid))
+            ended = os.pidfd_open(pid)
+            poll.register(ended, select.POLLIN)
+            running[ended] = pid, status
+
+
+def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> Sequence[str]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+    time.tzset()
+    sys.argv = list(command)
+    sys.path[0] = os.path.dirname(command[0])
+    return command
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # those who asked end their processes, and want to know how they ended
+    for name in LOADED:
+        import_module(name)
+    gc.freeze()
+    assert "twisted.internet.reactor" not in sys.modules
+    assert threading.active_count() == 1
+    runpy.run_path(_next(socket.socket(fileno=int(sys.argv[1])))[0], run_name="__main__")

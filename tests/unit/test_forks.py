@@ -1,0 +1,84 @@
+"""Processes that are forked from one that has loaded callnet (`harness/forks.py`)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from harness.forks import Fork
+
+PROGRAM = """
+import json, os, signal, sys, threading
+print(json.dumps({
+    "reactor": "twisted.internet.reactor" in sys.modules,
+    "loaded": "callnet.model" in sys.modules,
+    "threads": threading.active_count(),
+    "name": __name__,
+    "arguments": sys.argv[1:],
+    "environment": dict(os.environ),
+    "folder": os.getcwd(),
+    "files": sorted(os.listdir("/proc/self/fd")),
+    "interrupts": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+}), flush=True)
+print("an error", file=sys.stderr)
+if sys.argv[1] == "wait":
+    signal.pause()
+sys.exit(3)
+"""
+
+
+class ForkTests(SynchronousTestCase):
+    """A process."""
+
+    def setUp(self) -> None:
+        """A program in a folder."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.program = self.folder / "program"
+        self.program.write_text(PROGRAM, "utf-8")
+        self.output = self.folder / "output"
+
+    def begin(self, argument: str) -> Fork:
+        """Start it."""
+        with self.output.open("wb") as output:
+            process = Fork((str(self.program), argument), self.folder, {"HOME": "/nowhere"}, output)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_like_a_new_process(self) -> None:
+        """It has its own arguments, environment, folder, files and exit status, and no reactor; callnet is loaded."""
+        process = self.begin("end")
+        self.assertEqual(3, process.wait())
+        self.assertEqual(3, process.poll())
+        said, _, error = self.output.read_text("utf-8").partition("\n")
+        self.assertEqual("an error\n", error)
+        self.assertEqual(
+            {
+                "reactor": False,
+                "loaded": True,
+                "threads": 1,
+                "name": "__main__",
+                "arguments": ["end"],
+                "environment": {"HOME": "/nowhere"},
+                "folder": str(self.folder),
+                "files": ["0", "1", "2", "3"],  # the last one is the folder that it lists
+                "interrupts": True,
+            },
+            json.loads(said),
+        )
+
+    def test_signals(self) -> None:
+        """It runs until it is ended by a signal, and another one that was started meanwhile does not mind."""
+        first, second = self.begin("wait"), self.begin("wait")
+        self.assertIsNone(first.poll())
+        self.assertRaises(subprocess.TimeoutExpired, first.wait, 0)
+        first.terminate()
+        self.assertEqual(-signal.SIGTERM, first.wait())
+        self.assertIsNone(second.poll())
+        second.kill()
+        self.assertEqual(-signal.SIGKILL, second.wait())
+        first.terminate()
