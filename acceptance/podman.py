@@ -114,10 +114,6 @@ class Podman:
             done.check_returncode()
         return done.stdout.strip()
 
-    def state(self, container: str) -> str:
-        """The state of a container, and its exit status."""
-        return self.do("podman", "inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container)
-
     def is_healthy(self, container: str) -> bool:
         """Ask a container how it is, by its own check. Where systemd runs, its timers do that."""
         return self.run("podman", "healthcheck", "run", container).returncode == 0
