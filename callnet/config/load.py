@@ -36,7 +36,8 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
 
     :param path: the TOML file; ``None``: the one that ``CALLNET_CONFIG`` names, or all defaults.
     :param environ: ``CALLNET_STATE_DIR``, ``CALLNET_DATABASE_URL``, ``CALLNET_REDIS_URL``, ``CALLNET_SIGNING_KEY``,
-        ``CALLNET_OTP_SECRET``, ``CALLNET_WEBHOOKS_SECRET`` and ``CALLNET_GATEWAY_SECRET`` go before the file.
+        ``CALLNET_OTP_SECRET``, ``CALLNET_WEBHOOKS_SECRET``, ``CALLNET_GATEWAY_SECRET`` and ``CALLNET_TURN_SECRET`` go
+        before the file.
     :raises StartError: the file cannot be read, or a setting is wrong.
     """
     path = path or environ.get("CALLNET_CONFIG") or None
@@ -192,7 +193,8 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Put the environment's values in, and the defaults that depend on the state directory."""
     state_dir = os.path.abspath(environ.get("CALLNET_STATE_DIR") or settings.state_dir or _default_state_dir(environ))
     tokens, database, redis, tls = settings.tokens, settings.database, settings.redis, settings.tls
-    push, turn, admin = settings.push, settings.turn, settings.admin
+    push, admin = settings.push, settings.admin
+    turn = replace(settings.turn, secret=environ.get("CALLNET_TURN_SECRET") or settings.turn.secret)
     return replace(
         settings,
         state_dir=state_dir,

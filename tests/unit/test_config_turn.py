@@ -43,6 +43,11 @@ class TurnSettingsTests(FileTestCase):
         turn = self.load(f"{URLS}turn.secret_file = 's'", ENVIRON).turn
         self.assertEqual(("", str(Path.cwd() / "s")), (turn.secret, turn.secret_file))
 
+    def test_secret_of_the_environment(self) -> None:
+        """The environment's secret goes before the file's."""
+        environ = {"CALLNET_TURN_SECRET": SECRET}
+        self.assertEqual(SECRET, self.load(f"{URLS}turn.secret = '{'x' * 32}'", environ).turn.secret)
+
     def test_stun_needs_no_secret(self) -> None:
         """STUN servers ask nobody for credentials."""
         self.assertEqual((STUN_URI,), self.load(f'turn.stun = ["{STUN_URI}"]').turn.stun)

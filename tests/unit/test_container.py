@@ -52,6 +52,21 @@ class ContainerTests(SynchronousTestCase):
         for name in copied:
             self.assertTrue((ROOT / name).exists(), name)
 
+    def test_compose(self) -> None:
+        """The settings for ``compose.yaml`` hand TURN over to the relay there, and no variable has a default."""
+        compose = (ROOT / "compose.yaml").read_text()
+        environ = {"STATE_DIRECTORY": "/var/lib/callnet", "CALLNET_TURN_SECRET": "x" * 32}
+        for url in ("CALLNET_DATABASE_URL", "CALLNET_REDIS_URL"):
+            [environ[url]] = re.findall(rf"{url}: (\S+)", compose)
+        settings = load(str(ROOT / "etc/callnet.compose.toml"), environ)
+        [site] = settings.listeners.site
+        _, host, port = site.turn.split(":")
+        self.assertIn(f"--tcp-proxy-port={port} --listening-ip={host} ", compose)
+        self.assertEqual(settings.accounts.enrolment, "known")
+        self.assertEqual(set(re.findall(r"\$\{\w+(..)", compose)), {":?"})
+        for key, variable in re.findall(r"(\w+): \$\{(\w+)", compose):
+            self.assertNotEqual(key, variable, "podman-compose takes a variable with the name of what it sets for set")
+
     def test_no_shell(self) -> None:
         """Each command is an array of words: there is no shell in between that could read anything into them."""
         for word in ("RUN", "CMD"):

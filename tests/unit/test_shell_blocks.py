@@ -19,6 +19,7 @@ NEWCOMER: Final = "acceptance.newcomer"
 SWITCH: Final = "tests.integration.test_migrating_page"
 TELEVISION: Final = "tests.browser.test_tutorial_javascript"
 OPERATOR: Final = "acceptance.operators_guide"
+CONTAINER: Final = "acceptance.container"
 
 RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "README.md": {
@@ -60,7 +61,9 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "make deb": "acceptance.debian_package",
         "apt install": "acceptance.debian_package",
         "install -d": "acceptance.debian_package",
-        "podman build": "acceptance.container",
+        "podman build": CONTAINER,
+        "podman run": CONTAINER,
+        "sed s/": CONTAINER,
     },
     "docs/tls.md": {"#!/bin/sh": "acceptance.acme", "certbot certonly": "acceptance.acme"},
     "docs/turn.md": {"(umask 077": OPERATOR},
