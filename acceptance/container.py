@@ -52,8 +52,8 @@ ACCOUNT_PORT: Final = 8083
 SIGNALING_PORT: Final = 8082
 SITE_PORT: Final = 443
 CLOSED: Final = "--read-only --tmpfs /tmp --cap-drop all"
-CERTIFIED_IN: Final = 120.0
-"""Seconds until there is a certificate, and a relay."""
+CERTIFIED_IN: Final = 900.0
+"""Seconds until there is a certificate, and a relay: an order that fails is repeated after some minutes."""
 
 NAME: Final = "calls.example.org"
 ADDRESS: Final = "8.8.8.8"
@@ -260,7 +260,11 @@ class Life:
         """Look at the site and its relay from inside, and call over the relay."""
         command = ("podman", "exec", f"--env=SSL_CERT_FILE={VOLUME}/root", container, "callnet")
         doctor = (*command, "doctor", "--site", f"https://{NAME}")
-        wait_for(lambda: not self._engine.run(*doctor).returncode, CERTIFIED_IN, "a site without faults")
+        try:
+            wait_for(lambda: not self._engine.run(*doctor).returncode, CERTIFIED_IN, "a site without faults")
+        except TimeoutError:
+            print(self._engine.run(*doctor).stdout)
+            raise
         found = self._engine.do(*doctor)
         relays = [line for line in found.splitlines() if line.endswith("accepts the secret and relays")]
         self._expect(any(f"turns:{NAME}:443" in line for line in relays), "nothing is relayed through port 443")
