@@ -286,7 +286,7 @@ class WatchdogTests(SynchronousTestCase):
         self.assertEqual(late, [""])
 
     def test_silent_relay(self) -> None:
-        """A relay that ends leaves a silence: another path is looked for at once, and once only until something comes."""
+        """A relay that ends leaves a silence: another path is looked for at once, and only once in each silence."""
         silent = {"flowing": True, "isSilent": True, "isRelayed": True}
         heard = {**silent, "isSilent": False}
         said = self.guard(
