@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ class Couple:
     def meet_again_and_again(
         self, times: int, what: str, fault: Callable[[Sequence[Sequence[str]]], str | None]
     ) -> tuple[dict[str, object], list[str]]:
-        """Meet so many times. Returns the result, under the name ``what``, and the faults.
+        """Meet several times. Returns the result, under the name ``what``, and the faults.
 
         :param fault: finds that of the way that a call took.
         """
@@ -79,7 +80,7 @@ class Couple:
                 took.append(self.meet())
                 wrong = fault(self.ways)
             except (AssertionError, Error) as error:
-                wrong = str(error).partition("\n")[0]
+                wrong = re.sub(r"\?\S*", "?…", str(error).partition("\n")[0])  # the query has the room
             if wrong is not None:
                 misses.append(f"{what}, call {number + 1}: {wrong}")
         return {what: f"{len(took)} of {times} calls, {_described(took)} until they saw each other"}, misses

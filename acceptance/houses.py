@@ -182,7 +182,7 @@ class Street(Struct, frozen=True):
     houses: Sequence[House]
     outside: Switch
     tag: str
-    """What the names of everything here begin with."""
+    """The beginning of the names of everything here."""
 
 
 @contextmanager

@@ -40,7 +40,6 @@ class Capture:
     """
 
     def __init__(self, house: House, others: frozenset[str], relay: tuple[str, int]) -> None:
-        self._own = house.inside
         self._others = others
         self._relay = relay
         with house.machine.entered():
@@ -50,8 +49,8 @@ class Capture:
         self._socket.setblocking(False)
 
     def passed(self) -> Counter[str]:
-        """The packets since this was last asked, by whom they are for: ``between`` the two houses, or by the relay
-        ``for the other``, the ``relay`` itself, and the ``rest``.
+        """The packets since the last time, by kind: ``between`` the two houses, with the relay ``for the other`` one,
+        with the ``relay`` about itself, and the ``rest``.
         """
         found: Counter[str] = Counter()
         while True:
@@ -85,7 +84,7 @@ class Capture:
 def ring_silently(
     places: Street, browsers: Stage, folder: Path, relay_port: int, times: int
 ) -> tuple[dict[str, object], list[str]]:
-    """Call so many times, and look at the packets before the accept and after it. Returns the results and faults."""
+    """Call several times, and look at the packets before the accept and after it. Returns the results and faults."""
     flags = [f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {places.address}"]
     alice, bob = (
         phone(browsers, browsers.browser(camera, program=house.browser(folder), flags=flags))
