@@ -5,13 +5,9 @@ The page is opened without any parameter, and nobody presses anything. Everythin
 1. Both houses have symmetric NATs, and callnet and coturn are outside. Neither browser can be reached but by a relay.
    Calls between two phones are watched from within both machines while it rings: nothing may pass between the two
    houses, nor between the relay and the other one, before it is accepted. Then two pages meet again and again.
-2. One call goes on while, again and again, at a house drawn by lot, the cable is pulled for 5 s and put back, the
-   router gets another address outside, or the machine another one inside: counted is how long the picture stands. In
-   the end, but not in a short slice, the way out of a house is made so narrow that little more than sound fits. The
-   picture must make way and be said to be off, the sound must go on, and with room again the picture must come back.
-3. Everything is on one port of TCP, and calls are made from houses out of which nothing else gets, or nothing by UDP.
-4. One house has IPv6 alone, and NAT64; the other has IPv4 alone. callnet runs the relay itself.
-5. callnet and its relay are in a house, whose router forwards their ports, also to who is inside and asks for the
+2. Everything is on one port of TCP, and calls are made from houses out of which nothing else gets, or nothing by UDP.
+3. One house has IPv6 alone, and NAT64; the other has IPv4 alone. callnet runs the relay itself.
+4. callnet and its relay are in a house, whose router forwards their ports, also to who is inside and asks for the
    public address ("hairpin"): one browser inside and one outside, and both inside.
 """
 
@@ -21,45 +17,27 @@ import json
 import os
 import secrets
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from acceptance.browser import see_each_other
 from acceptance.couple import Couple, by_relay, directly
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon
-from acceptance.houses import House, Street, street
+from acceptance.houses import Street, street
 from acceptance.nat64 import house_of_ipv6, translated
 from acceptance.proof import Outcome, Proof
 from acceptance.silent_ring import ring_silently
 from harness.coturn import Coturn
-from tests.browser.continuity import listen, longest_silence
 from tests.browser.stage import Stage, stage
 
 OUTSIDE: Final = "198.18.0.0-198.19.255.255"
 """Where the houses are, a range to which the sample of etc/ has coturn relay nothing."""
 CALLS: Final = 50
 """In each network; in a short slice two."""
-CHANGES: Final = 25
-"""Of an address outside, and as many inside; in a short slice one."""
-CUTS: Final = 5
 RINGS: Final = 5
 """Calls that are watched while they ring; in a short slice one."""
-CUT: Final = 5.0
-"""Seconds for which a cable is pulled."""
-SETTLED: Final = 5.0
-"""Seconds after which a page has noticed any change of its network: media over a relay is missed after two."""
-NARROW: Final = 9
-"""Kilobytes a second of packets by UDP: of an audio call over TURN, headers and all, these are 7."""
-NARROW_FOR: Final = 15.0
-"""Seconds for which the way out is narrow after the picture has made way."""
-NARROW_LIMIT: Final = 120.0
-"""Seconds within which the picture goes, and comes back."""
-LONGEST_SILENCE: Final = 2.0
-"""Seconds without any sound: at first the picture is in its way."""
 SHUT: Final = {"only TCP 443 open": "tcp dport 443", "UDP blocked": "meta l4proto tcp"}
 """The packets that get out of a house, in the language of nftables."""
 NAME: Final = "calls.example.org"
@@ -133,77 +111,14 @@ def couple_of(browsers: Stage, places: Street, folder: Path, random: Random) -> 
     return Couple(browsers, programs, [f"EXCLUDE {places.address}"] * 2, random)
 
 
-def squeeze(couple: Couple, house: House, number: int, random: Random) -> tuple[str, str | None]:
-    """Leave a house a narrow way out, and then a wide one. Returns the result, and the fault then."""
-    inside, outside = couple.both[number], couple.both[1 - number]
-    listen(outside)
-    began = time.monotonic()
-    house.narrow(NARROW)
-    outside.page.wait_for_selector("#remote-off", timeout=NARROW_LIMIT * 1_000)
-    gone = time.monotonic() - began
-    inside.page.wait_for_selector("#notice:has-text('your video is paused')")
-    inside.wait(NARROW_FOR * 1_000)
-    silence = longest_silence(outside)
-    began = time.monotonic()
-    house.widen()
-    outside.page.wait_for_selector("#remote-off", state="hidden", timeout=NARROW_LIMIT * 1_000)
-    came = f"the picture off after {gone:.0f} s, back {time.monotonic() - began:.0f} s after there was room"
-    came += f", no longer without sound than {silence * 1_000:.0f} ms"
-    if silence > LONGEST_SILENCE:
-        return came, f"there was no sound for {silence:.1f} s"
-    for visitor in couple.both:
-        visitor.await_movement()  # a picture that was held comes back slowly
-    return came, see_each_other(couple.red, couple.blue, random)
-
-
-def disturbances(couple: Couple, house: House) -> dict[str, tuple[Callable[[], None], float, int]]:
-    """The disturbances of a house, each with the time for which nothing can pass because of it, and how often."""
-
-    def cut() -> None:
-        house.cable.pull()
-        couple.red.wait(CUT * 1_000)
-        house.cable.put_back()
-
-    return {
-        f"cable pulled for {CUT:.0f} s": (cut, CUT, CUTS),
-        "another address outside": (house.change_outside, 0.0, CHANGES),
-        "another address inside": (house.change_inside, 0.0, CHANGES),
-    }
-
-
-def disturb(couple: Couple, places: Street, brief: bool, random: Random) -> Found:
-    """Disturb a call in every way, once or several times."""
-    pauses: dict[str, list[float]] = {}
-    misses: list[str] = []
-    for number in range(1 if brief else CHANGES):
-        for name, (disturbance, blocked, times) in disturbances(couple, random.choice(places.houses)).items():
-            if number >= times:
-                continue
-            pause, wrong = couple.disturb(disturbance, blocked, SETTLED)
-            pauses.setdefault(name, []).append(max(0.0, pause - blocked))
-            if wrong is not None:
-                misses.append(f"{name}, round {number + 1}: {wrong}")
-    squeezed = "not tried in a short slice"
-    if not brief:
-        number = random.randrange(len(places.houses))
-        squeezed, wrong = squeeze(couple, places.houses[number], number, random)
-        misses += [] if wrong is None else [f"a narrow way out: {wrong}"]
-    for visitor in couple.both:
-        visitor.forgive("WebSocket")  # the browser reports each try
-    results: dict[str, object] = {name: _described(seconds) for name, seconds in pauses.items()}
-    return {**results, f"a way out of {NARROW} kB/s": squeezed}, misses
-
-
 def behind_symmetric_nats(places: Street, folder: Path, brief: bool, random: Random) -> Found:
-    """Calls from houses with symmetric NATs, two phones, and one call that is disturbed."""
+    """Calls from houses with symmetric NATs, by two phones and by two pages."""
     with serving(places, folder) as (daemon, coturn), stage(f"https://{places.address}", folder) as browsers:
         rung, misses = ring_silently(places, browsers, folder, coturn.port, 1 if brief else RINGS)
         couple = couple_of(browsers, places, folder, random)
         met, faults = couple.meet_again_and_again(2 if brief else CALLS, "symmetric NAT on both sides", by_relay)
-        couple.meet()
-        disturbed, more = disturb(couple, places, brief, random)
-        misses += [*faults, *more, *browsers.complaints()]
-    return rung | met | disturbed, [*misses, *_logged(daemon)]
+        misses += [*faults, *browsers.complaints()]
+    return rung | met, [*misses, *logged(daemon)]
 
 
 def from_shut_houses(places: Street, folder: Path, brief: bool, random: Random) -> Found:
@@ -221,7 +136,7 @@ def from_shut_houses(places: Street, folder: Path, brief: bool, random: Random) 
             results |= came
             for house in places.houses:
                 house.widen()
-    return results, [*misses, *_logged(daemon)]
+    return results, [*misses, *logged(daemon)]
 
 
 def by_nat64(places: Street, folder: Path, brief: bool, random: Random) -> Found:
@@ -236,7 +151,7 @@ def by_nat64(places: Street, folder: Path, brief: bool, random: Random) -> Found
         couple = Couple(browsers, programs, names, random)
         results, misses = couple.meet_again_and_again(2 if brief else CALLS, "IPv6 only with NAT64", by_relay)
         misses += browsers.complaints()
-    return results, [*misses, *_logged(daemon)]
+    return results, [*misses, *logged(daemon)]
 
 
 def at_home(places: Street, folder: Path, brief: bool, random: Random) -> Found:
@@ -259,7 +174,7 @@ def at_home(places: Street, folder: Path, brief: bool, random: Random) -> Found:
                 came, faults = couple.meet_again_and_again(2 if brief else CALLS, name, fault)
                 misses += [*faults, *browsers.complaints()]
             results |= came
-    return results, [*misses, *_logged(daemon)]
+    return results, [*misses, *logged(daemon)]
 
 
 def prove(brief: bool, seed: int) -> Outcome:
@@ -280,23 +195,14 @@ def prove(brief: bool, seed: int) -> Outcome:
     return Outcome(results, misses)
 
 
-def _logged(daemon: CountedDaemon) -> list[str]:
+def logged(daemon: CountedDaemon) -> list[str]:
+    """The faults of a daemon."""
     return [f"the daemon logged {line}" for line in daemon.complaints()]
-
-
-def _described(pauses: Sequence[float]) -> str:
-    ordered = sorted(pauses)
-    middle = ordered[len(ordered) // 2]
-    return (
-        f"{len(ordered)} times, the picture back after {ordered[0]:.1f} to {ordered[-1]:.1f} s, median {middle:.1f} s"
-    )
 
 
 PROOF: Final = Proof(
     "nat",
     f"{CALLS} of {CALLS} calls in each network connect without any parameter: symmetric NAT on both sides, only TCP 443"
-    " open, UDP blocked, IPv6 only with NAT64, hairpin; while a phone rings nothing goes to the other side; they find"
-    " each other again by themselves after a cable was pulled for 5 s and after 50 changes of the address of one side;"
-    " where little fits, sound goes before the picture",
+    " open, UDP blocked, IPv6 only with NAT64, hairpin; while a phone rings nothing goes to the other side",
     prove,
 )
