@@ -36,15 +36,27 @@ class Couple:
 
     :param programs: their browsers.
     :param names: for each of them, where names and addresses lead to, in the language of ``--host-resolver-rules``.
+    :param cameras: flags by which the browsers have other cameras than those of the tests.
     """
 
-    def __init__(self, browsers: Stage, programs: Sequence[str], names: Sequence[str], random: Random) -> None:
+    def __init__(
+        self,
+        browsers: Stage,
+        programs: Sequence[str],
+        names: Sequence[str],
+        random: Random,
+        cameras: Sequence[Sequence[str]] = ((), ()),
+    ) -> None:
         self._random = random
         self.red, self.blue = self.both = tuple(
             browsers.visitor(
-                browsers.browser(camera, program=program, flags=[f"--host-resolver-rules={rules}, MAP * ~NOTFOUND"])
+                browsers.browser(
+                    None if own else camera,
+                    program=program,
+                    flags=[f"--host-resolver-rules={rules}, MAP * ~NOTFOUND", *own],
+                )
             )
-            for camera, program, rules in zip((Camera.RED, Camera.BLUE), programs, names, strict=True)
+            for camera, program, rules, own in zip((Camera.RED, Camera.BLUE), programs, names, cameras, strict=True)
         )
 
     @property

@@ -105,10 +105,12 @@ def serving_with_own_relay(
         yield daemon
 
 
-def couple_of(browsers: Stage, places: Street, folder: Path, random: Random) -> Couple:
+def couple_of(
+    browsers: Stage, places: Street, folder: Path, random: Random, cameras: Sequence[Sequence[str]] = ((), ())
+) -> Couple:
     """One visitor in each house."""
     programs = [house.browser(folder) for house in places.houses]
-    return Couple(browsers, programs, [f"EXCLUDE {places.address}"] * 2, random)
+    return Couple(browsers, programs, [f"EXCLUDE {places.address}"] * 2, random, cameras)
 
 
 def behind_symmetric_nats(places: Street, folder: Path, brief: bool, random: Random) -> Found:
