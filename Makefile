@@ -12,7 +12,7 @@ OPTIONS ?=
 
 # Debian packages that the tests need besides the lock file; `make acceptance` needs more.
 TEST_PACKAGES = chromium chromium-headless-shell coturn esbuild firefox-esr fonts-noto-color-emoji fonts-wqy-zenhei haproxy libnginx-mod-stream mariadb-client-core mariadb-server-core nginx-light node-typescript nodejs postgresql promtool redis-server valkey-server systemd zbar-tools
-ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) certbot curl faketime iproute2 make mmdebstrap nftables npm ntfy openssl passt pebble podman podman-compose procps uidmap
+ACCEPTANCE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) certbot curl faketime iproute2 make mmdebstrap nftables npm ntfy openssl passt pebble podman podman-compose procps tayga uidmap
 # Build dependencies of the Debian package.
 DEB_PACKAGES = debhelper dpkg-dev git python3-venv
 

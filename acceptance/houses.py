@@ -52,29 +52,76 @@ table inet narrow {
 """
 
 
+# The server's own packets keep their ports: a relay is reached at those that it has told.
+_FORWARD: Final = """
+table ip forwarded {
+    chain in {
+        type nat hook prerouting priority dstnat
+        ip daddr PUBLIC tcp dport { PORTS } dnat to SERVER
+        ip daddr PUBLIC udp dport { PORTS, 49152-65535 } dnat to SERVER
+    }
+    chain out {
+        type nat hook postrouting priority srcnat - 1
+        oifname "OUTSIDE" ip saddr SERVER snat to PUBLIC
+        oifname "inside" ip saddr NETWORK masquerade
+    }
+}
+"""
+
+
 class House:
-    """A machine behind a router. Its network inside is ``10.NUMBER.0.0/24``."""
+    """A machine behind a router, and further ones. Its network inside is ``10.NUMBER.0.0/24``."""
 
     def __init__(self, tag: str, number: int, outside: Switch) -> None:
         self._outside = outside
         self._network = f"10.{number}.0"
         self._inside = f"{self._network}.2"
+        self._tag = f"{tag}-{number}"
+        self._further: list[Namespace] = []
         self.router: Final = Namespace(f"{tag}-router{number}")
         self.machine: Final = Namespace(f"{tag}-machine{number}")
         self.cable: Final = Cable(f"{tag}o{number}", self.router.name, outside)
         """The cable to the outside."""
         self._port = f"{tag}o{number}i"
+        self.public = self.cable.address
+        """The router's address outside."""
         self._wire()
 
+    @property
+    def inside(self) -> str:
+        """The machine's address inside."""
+        return self._inside
+
     def _wire(self) -> None:
-        router, machine = self.router.name, self.machine.name
-        ip("-n", router, "link", "add", "inside", "type", "veth", "peer", "name", "home", "netns", machine)
+        router = self.router.name
+        ip("-n", router, "link", "add", "inside", "type", "bridge")
         ip("-n", router, "address", "add", f"{self._network}.1/24", "dev", "inside")
         ip("-n", router, "link", "set", "inside", "up")
-        ip("-n", machine, "link", "set", "home", "up")
+        self._plug_in(self.machine)
         self._take_inside(self._inside)
         self._run("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
         self._filter(_MASQUERADE)
+
+    def _plug_in(self, machine: Namespace) -> None:
+        port, router = f"port{len(self._further)}", self.router.name
+        ip("-n", router, "link", "add", port, "type", "veth", "peer", "name", "home", "netns", machine.name)
+        ip("-n", router, "link", "set", port, "master", "inside", "up")
+        ip("-n", machine.name, "link", "set", "home", "up")
+
+    def further_machine(self) -> tuple[Namespace, str]:
+        """One more machine, and its address inside."""
+        machine = Namespace(f"{self._tag}-further{len(self._further)}")
+        self._further.append(machine)
+        self._plug_in(machine)
+        address = f"{self._network}.{200 + len(self._further)}"
+        ip("-n", machine.name, "address", "add", f"{address}/24", "dev", "home")
+        ip("-n", machine.name, "route", "replace", "default", "via", f"{self._network}.1")
+        return machine, address
+
+    def forward(self, ports: Sequence[int], server: str) -> None:
+        """Forward ports, and those of a relay, to a machine inside: also what comes from inside ("hairpin")."""
+        rules = _FORWARD.replace("PORTS", ", ".join(map(str, ports))).replace("SERVER", server)
+        self._filter(rules.replace("PUBLIC", self.public).replace("NETWORK", f"{self._network}.0/24"))
 
     def _filter(self, rules: str) -> None:
         self._run("nft", "--file", "-", text=rules.replace("OUTSIDE", self._port))
@@ -89,8 +136,9 @@ class House:
 
     def change_outside(self) -> None:
         """The router gets another address, as from a provider in the night. Nobody inside is told."""
+        self.public = self._outside.next_address()
         ip("-n", self.router.name, "address", "flush", "dev", self._port, "scope", "global")
-        ip("-n", self.router.name, "address", "add", f"{self._outside.next_address()}/24", "dev", self._port)
+        ip("-n", self.router.name, "address", "add", f"{self.public}/24", "dev", self._port)
 
     def change_inside(self) -> None:
         """The machine gets another address, as in another wireless network."""
@@ -110,16 +158,17 @@ class House:
         """Let everything out again."""
         self._run("nft", "delete", "table", "inet", "narrow")
 
-    def browser(self, folder: Path) -> str:
-        """A program that is the browser of the machine inside."""
-        path = folder / f"{self.machine.name}-browser"
-        path.write_text(f'#!/bin/sh\nexec {" ".join(self.machine.command)} {CHROMIUM} "$@"\n')
+    def browser(self, folder: Path, machine: Namespace | None = None) -> str:
+        """A program that is the browser of the machine inside, or of a further one."""
+        there = machine or self.machine
+        path = folder / f"{there.name}-browser"
+        path.write_text(f'#!/bin/sh\nexec {" ".join(there.command)} {CHROMIUM} "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return str(path)
 
     def remove(self) -> None:
         """Take it away."""
-        for namespace in (self.machine, self.router):
+        for namespace in (*self._further, self.machine, self.router):
             with suppress(subprocess.CalledProcessError):
                 namespace.remove()
 
@@ -131,6 +180,9 @@ class Street(Struct, frozen=True):
     address: str
     """The host's."""
     houses: Sequence[House]
+    outside: Switch
+    tag: str
+    """The beginning of the names of everything here."""
 
 
 @contextmanager
@@ -148,7 +200,7 @@ def street() -> Iterator[Street]:
         for number in (1, 2):
             houses.append(House(tag, number, outside))
             made.append(houses[-1])
-        yield Street(host, cable.address, houses)
+        yield Street(host, cable.address, houses, outside, tag)
     finally:
         for one in reversed(made):
             with suppress(subprocess.CalledProcessError):

@@ -217,6 +217,7 @@ class Relay:
         if self.state != "up":
             self.state = "up"
             self._said = ""
+            self._backoff.reset()
             self._log.info("relay started")
             self._reread(process)
 

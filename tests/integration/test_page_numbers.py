@@ -285,6 +285,16 @@ class WatchdogTests(SynchronousTestCase):
         late = self.guard(("doubt", 0), ("look", 5_000, silent))
         self.assertEqual(late, [""])
 
+    def test_silent_relay(self) -> None:
+        """A relay that ends leaves a silence: another path is looked for at once, and only once in each silence."""
+        silent = {"flowing": True, "isSilent": True, "isRelayed": True}
+        heard = {**silent, "isSilent": False}
+        said = self.guard(
+            *(("look", 0, heard), ("look", 500, silent), ("begin", "restart", 500), ("look", 9_000, silent)),
+            *(("look", 9_500, heard), ("look", 10_000, silent)),
+        )
+        self.assertEqual(said, ["", "restart", "", "", "restart"])
+
 
 class NoteTests(SynchronousTestCase):
     """The notes that are accepted from the other page."""

@@ -232,9 +232,11 @@ export class Connection {
     const now = performance.now();
     if (this.flowing) this._measure(now);
     if (!this.#reachable) return;
+    const { isReceiving, path, pathRemote } = this.#gauge.numbers;
     const seen = {
       flowing: this.flowing,
-      isSilent: this.#gauge.numbers.isReceiving === false,
+      isSilent: isReceiving === false,
+      isRelayed: path === "relay" || pathRemote === "relay",
       isFailed: this.#peer?.connectionState === "failed",
       isClosed: this.#channel?.isClosed ?? false,
       isMissing: this.#id === null,

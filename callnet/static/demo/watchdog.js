@@ -19,6 +19,7 @@ export class Watchdog {
   #patience = FIRST_PATIENCE;
   #troubledSince = null;
   #doubtedUntil = 0;
+  #wasSilent = false;
 
   /** An attempt begins, "restart" or "renew". */
   begin(attempt, now) {
@@ -40,7 +41,7 @@ export class Watchdog {
     this.#troubledSince = this.#troubledSince ?? now;
   }
 
-  /** The network has changed, perhaps. */
+  /** The network has changed, perhaps, or the relay has ended. */
   doubt(now) {
     this.#doubtedUntil = now + DOUBT_FOR;
   }
@@ -49,10 +50,14 @@ export class Watchdog {
    * What is to be begun now: "" nothing, "restart" or "renew".
    *
    * @param {object} seen flowing: whether media does · isSilent: whether nothing has come lately although it did
-   *   before · isFailed, isClosed: of the RTCPeerConnection · isMissing: there is none yet
+   *   before · isRelayed: whether media goes over a TURN server · isFailed, isClosed: of the RTCPeerConnection ·
+   *   isMissing: there is none yet
    */
-  look(now, { flowing, isSilent, isFailed, isClosed, isMissing }) {
+  look(now, { flowing, isSilent, isRelayed, isFailed, isClosed, isMissing }) {
     if (flowing) this.#attempt = null;
+    // A relay that was restarted knows nothing of the call, and a browser takes long to see that.
+    if (isRelayed && isSilent && !this.#wasSilent) this.doubt(now);
+    this.#wasSilent = isSilent;
     // The network has changed and nothing comes any more: until the browser sees this, too, is not waited.
     const isCut = isSilent && now < this.#doubtedUntil;
     if (flowing) return isCut ? "restart" : "";
