@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from acceptance.namespaces import Cable, Namespace, Switch, ip
+from acceptance.namespaces import NETWORKS, Cable, Namespace, Switch, ip
 from tests.browser.stage import CHROMIUM
 
 _MASQUERADE: Final = """
@@ -130,16 +130,20 @@ class Street(Struct, frozen=True):
     host: Namespace
     address: str
     """The host's."""
+    outside: Switch
     houses: Sequence[House]
 
 
 @contextmanager
-def street() -> Iterator[Street]:
-    """A host and two houses, until the block ends."""
+def street(number: int = os.getpid() % 254, networks: str = NETWORKS) -> Iterator[Street]:
+    """A host and two houses, until the block ends.
+
+    :param number: of the network outside, among these.
+    """
     tag = f"ch{os.getpid() % 100000}"
     made: list[Switch | Namespace | House] = []
     try:
-        outside = Switch(f"{tag}s", os.getpid() % 254)
+        outside = Switch(f"{tag}s", number, networks)
         made.append(outside)
         host = Namespace(f"{tag}-host")
         made.append(host)
@@ -148,7 +152,7 @@ def street() -> Iterator[Street]:
         for number in (1, 2):
             houses.append(House(tag, number, outside))
             made.append(houses[-1])
-        yield Street(host, cable.address, houses)
+        yield Street(host, cable.address, outside, houses)
     finally:
         for one in reversed(made):
             with suppress(subprocess.CalledProcessError):
