@@ -45,8 +45,8 @@ exec unshare --cgroup sh -euc '
 '
 """
 _SWEEP: Final = """
-mount -t cgroup2 cgroup2 "$ROOT/sys/fs/cgroup"
-find "$ROOT/sys/fs/cgroup/$NAME" -depth -type d -exec rmdir {} +
+mount -t cgroup2 cgroup2 "$ROOT/mnt"
+find "$ROOT/mnt/$NAME" -depth -type d -exec rmdir {} +
 """
 _BOOTS_WITHIN: Final = 120.0
 _SETTLED: Final = ("running", "degraded")

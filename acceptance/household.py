@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import tempfile
@@ -27,7 +26,7 @@ from typing import Final
 from acceptance import readme
 from acceptance.booted import Booted
 from acceptance.browser import see_each_other
-from acceptance.debian_package import PACKAGES, entries, made
+from acceptance.debian_package import PACKAGES, SETTINGS, STATE, made
 from acceptance.houses import Street, street
 from acceptance.namespaces import Cable, Namespace
 from acceptance.proof import Outcome, Proof
@@ -48,9 +47,13 @@ LIMIT: Final = 120.0
 """Seconds from the bare system to the call."""
 PUBLIC: Final = ("192.31", 196)
 """RFC 7535: of the public networks one whose only server answers questions about names that nobody has."""
+WRITTEN: Final = ("etc/callnet/setup.json", "etc/systemd/system/callnet.service.d")
+"""What the page says that setup writes beside the settings."""
+_OF_THE_KERNEL: Final = "clock: "
+"""Nobody sets this machine's clock, which is that of its namespaces, too."""
 TRUSTED: Final = "usr/local/share/ca-certificates"
 _CERTIFICATE_TAKES: Final = 120.0
-_FIRST_WORDS: Final = re.compile(rf"https://{re.escape(NAME)}/#join=[\w-]+")
+_LINK: Final = re.compile(rf"https://{re.escape(NAME)}/#join=[\w-]+")
 KEEP_ARCHIVES: Final = "rm -f /etc/apt/apt.conf.d/docker-clean"
 """Where this machine is a container it keeps no packages, and the system has its settings of apt."""
 DOWNLOADS: Final = (
@@ -63,42 +66,73 @@ DOWNLOADS: Final = (
 class Newcomer:
     """Who has a bare Debian, and follows the page."""
 
-    def __init__(self, debian: Booted, root: Path, counts: dict[str, object], misses: list[str]) -> None:
+    def __init__(self, debian: Booted, root: Path, authority: Pebble, misses: list[str]) -> None:
         self._debian = debian
         self._root = root
-        self._counts = counts
         self._misses = misses
+        answers = (
+            f"--yes --contact operator@example.org --directory {authority.directory} --ca /{TRUSTED}/directory.crt"
+        )
+        self._set_up = f"{readme.command(HOUSEHOLDS, 'callnet setup')} {answers}"
+        self._before = ""
 
     def install(self) -> None:
         """Step 1."""
-        self._debian.do(f"cd /root && {readme.command(PACKAGES, 'apt install')} --yes --no-download")
+        self._debian.do(f"cd /root && {readme.command(PACKAGES, 'apt install')} --yes")
+        self._before = (self._root / SETTINGS).read_text()
 
-    def set_up(self, authority: Pebble) -> Sequence[str]:
+    def set_up(self) -> Sequence[str]:
         """Step 2. Returns the links."""
-        answers = f"--yes --contact operator@example.org --directory {authority.directory} --ca /{TRUSTED}/directory.crt"
-        shown = self._debian.do(f"{readme.command(HOUSEHOLDS, 'callnet setup')} {answers}")
-        self._counts["lines that setup showed"] = len(shown.splitlines())
-        return list(dict.fromkeys(_FIRST_WORDS.findall(shown)))
+        shown = self._debian.do(self._set_up)
+        self._expect(shown.count("\N{FULL BLOCK}") > len(PHONES), "no QR codes are shown")
+        return list(dict.fromkeys(_LINK.findall(shown)))
 
     def look_back(self) -> None:
-        """The second run, the doctor, and the log."""
-        said = self._debian.do("callnet setup --yes")
-        self._expect("Nothing to do." in said, f"a second run says {said}")
-        [doctor] = re.findall(r"`(callnet doctor [^`]+)`", HOUSEHOLDS.read_text())
-        said = self._debian.run(doctor).stdout
-        for line in said.splitlines():
-            self._expect(line.startswith("ok"), f"the doctor says {line}")
+        """The other commands of the page, and the log."""
+        for command in ("callnet setup --yes", "callnet setup --yes --dry-run"):
+            said = self._debian.do(command)
+            self._expect("Nothing to do." in said, f"{command} says {said}")
+        said = self._debian.run(in_a_sentence("callnet doctor")).stdout
+        for line in re.findall(r"^(?:warn|fail) .*", said, re.MULTILINE):
+            self._expect(_OF_THE_KERNEL in line, f"the doctor says {line}")
+        self._expect("\nok " in said, "the doctor finds nothing good")
+        said = self._debian.do(in_a_sentence("callnet account invite"))
+        self._expect(len(set(_LINK.findall(said))) == 1, "no link for another account is shown")
+        self._debian.do(in_a_sentence("callnet contact add"))
         log = self._debian.do("journalctl --unit callnet --output cat")
         self._misses += [f"the service logged {line}" for line in complaints(log)]
 
     def remove(self) -> None:
-        """Undo it."""
-        said = self._debian.do("callnet setup --remove --yes")
-        self._counts["undone"] = "; ".join(said.splitlines())
+        """Undo it; and again with everything that is kept, after another set-up."""
+        self._debian.do("callnet setup --remove --yes")
+        self._expect_undone()
+        self._expect((self._root / STATE / "callnet.db").exists(), "the accounts are not kept")
+        self._expect(self._is_active(), "the service of the package does not go on")
+        shown = self._debian.do(self._set_up)
+        self._expect("has a device already" in shown, "the accounts are made again")
+        self._debian.do("callnet setup --remove --purge --yes")
+        self._expect_undone()
+        self._expect(not (self._root / STATE).exists(), "the accounts are still there after a purge")
+        self._expect(not self._is_active(), "the service runs after a purge")
+
+    def _is_active(self) -> bool:
+        return self._debian.run("systemctl is-active --quiet callnet").returncode == 0
+
+    def _expect_undone(self) -> None:
+        self._expect((self._root / SETTINGS).read_text() == self._before, "the settings are not as before")
+        left = [name for name in WRITTEN if (self._root / name).exists()]
+        self._expect(not left, f"not removed: {left}")
 
     def _expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
             self._misses.append(otherwise)
+
+
+def in_a_sentence(beginning: str) -> str:
+    """The command that the page has in a sentence, by its beginning."""
+    found = re.findall(r"`(callnet [^`]+)`", HOUSEHOLDS.read_text())
+    [command] = [" ".join(each.split()) for each in found if each.startswith(beginning)]
+    return command
 
 
 @contextmanager
@@ -169,11 +203,11 @@ def follow_the_page(system: System, folder: Path, random: Random) -> tuple[dict[
         (root / TRUSTED / "pebble.crt").write_text(authority.root())
         both = browse(browsers, places, folder)
         with closing(Booted(system, places.host)) as debian:
-            newcomer = Newcomer(debian, root, counts, misses)
+            newcomer = Newcomer(debian, root, authority, misses)
             began = time.monotonic()
             newcomer.install()
             installed = time.monotonic()
-            links = newcomer.set_up(authority)
+            links = newcomer.set_up()
             set_up = time.monotonic()
             wait_for(lambda: shown(places.address, authority.root()), _CERTIFICATE_TAKES, "a certificate")
             believed = time.monotonic()
@@ -203,7 +237,10 @@ def prove(_brief: bool, seed: int) -> Outcome:
     """Once."""
     if os.getuid():
         return Outcome({}, ["only root can make a system to try this in"])
-    with tempfile.TemporaryDirectory(prefix="callnet-household-") as name, minimal_debian(KEEP_ARCHIVES, "important") as system:
+    with (
+        tempfile.TemporaryDirectory(prefix="callnet-household-") as name,
+        minimal_debian(KEEP_ARCHIVES, "important") as system,
+    ):
         made(system.root / "root")
         system.do("sh", "-c", " && ".join(DOWNLOADS))
         counts, misses = follow_the_page(system, Path(name), Random(seed))

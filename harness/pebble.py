@@ -39,9 +39,7 @@ class Pebble:
     :param within: what its commands begin with, such as ``("ip", "netns", "exec", "street")``.
     """
 
-    def __init__(
-        self, http: int, tls: int, address: str = _HOST, site: str = "", within: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, http: int, tls: int, address: str = _HOST, site: str = "", within: Sequence[str] = ()) -> None:
         self._address = address
         self._within = within
         self._folder = Path(tempfile.mkdtemp(prefix="callnet-pebble-"))
