@@ -251,7 +251,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
 PROOF: Final = Proof(
     "acme",
     "callnet gets a certificate from an ACME server and renews it, by http-01 and by tls-alpn-01, under open"
-    " connections, and the relay's secret under calls over it, without cutting one; so does certbot, and the hook of the"
-    " recipe has callnet take it up",
+    " connections, and the relay's secret under calls over it, without cutting one; so does certbot, and the hook of"
+    " the recipe has callnet take it up",
     prove,
 )

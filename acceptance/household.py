@@ -5,8 +5,9 @@ public ones. On the street is an authority, too: pebble, which asks where the na
 browsers, each in a house behind a symmetric NAT, open the links that ``callnet setup`` shows, and one calls the other.
 
 Timed is all from the installation of the package to the moment in which both see each other, without downloads: apt has
-fetched its packages before. Nothing is edited. Then a second run must find nothing to do, ``callnet doctor`` nothing
-wrong, and ``--remove`` must leave nothing but what the page says.
+fetched its packages before. A short slice, beside which others run, may take longer. Nothing is edited. Then a second
+run must find nothing to do, ``callnet doctor`` nothing wrong, and ``--remove`` must leave nothing but what the page
+says.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def call(both: tuple[PhoneVisitor, PhoneVisitor], links: Sequence[str]) -> None:
     second.await_connected(Camera.RED)
 
 
-def follow_the_page(system: System, folder: Path, random: Random) -> tuple[dict[str, object], list[str]]:
+def follow_the_page(system: System, folder: Path, random: Random, brief: bool) -> tuple[dict[str, object], list[str]]:
     """All of it. Returns the results and the faults."""
     counts: dict[str, object] = {}
     misses: list[str] = []
@@ -217,7 +218,7 @@ def follow_the_page(system: System, folder: Path, random: Random) -> tuple[dict[
             counts["callnet setup, s"] = round(set_up - installed, 1)
             counts["then until the certificate was there, s"] = round(believed - set_up, 1)
             counts["from the bare system to the call, s"] = round(took, 1)
-            if took > LIMIT:
+            if took > LIMIT and not brief:
                 misses.append(f"it took {took:.0f} s")
             wrong = see_each_other(both[0].inside, both[1].inside, random)
             misses += [] if wrong is None else [wrong]
@@ -233,7 +234,7 @@ def follow_the_page(system: System, folder: Path, random: Random) -> tuple[dict[
     return counts, misses
 
 
-def prove(_brief: bool, seed: int) -> Outcome:
+def prove(brief: bool, seed: int) -> Outcome:
     """Once."""
     if os.getuid():
         return Outcome({}, ["only root can make a system to try this in"])
@@ -243,7 +244,7 @@ def prove(_brief: bool, seed: int) -> Outcome:
     ):
         made(system.root / "root")
         system.do("sh", "-c", " && ".join(DOWNLOADS))
-        counts, misses = follow_the_page(system, Path(name), Random(seed))
+        counts, misses = follow_the_page(system, Path(name), Random(seed), brief)
     return Outcome(counts, misses)
 
 

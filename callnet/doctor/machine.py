@@ -29,8 +29,8 @@ _TIME_ERROR: Final = 5
 """The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
-DAEMONS: Final = frozenset(("callnet", "twistd"))
-"""The names of its processes."""
+_DAEMON: Final = "twistd"
+"""The name of its process; a command such as this one is called ``callnet``."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
 
 
@@ -102,7 +102,7 @@ def limits_of_daemons(proc: Path, user: int) -> Sequence[int]:
     for process in proc.iterdir():
         with suppress(OSError):
             is_own = process.name.isdecimal() and process.stat().st_uid == user
-            if is_own and (process / "comm").read_text().strip() in DAEMONS:
+            if is_own and (process / "comm").read_text().strip() == _DAEMON:
                 found += re.findall(r"^Max open files +(\d+)", (process / "limits").read_text(), re.MULTILINE)
     return [int(limit) for limit in found]
 

@@ -10,11 +10,11 @@ from typing import Final
 
 from callnet.doctor import names
 from callnet.doctor.findings import Finding, bad, doubt, good
-from callnet.doctor.machine import DAEMONS
 from callnet.setup.facts import Facts
 from callnet.setup.wanted import CHALLENGE_PORT, RELAY_PORT, SITE_PORT
 
 PORTS: Final = (("tcp", CHALLENGE_PORT), ("tcp", SITE_PORT), ("udp", RELAY_PORT), ("tcp", RELAY_PORT))
+_OWN: Final = frozenset(("callnet", "twistd"))
 _RELAY: Final = "turnserver"
 """The relay is callnet's own if callnet runs."""
 _FORWARDED: Final = f"TCP {CHALLENGE_PORT}, {SITE_PORT} and {RELAY_PORT}, UDP {RELAY_PORT} and 49152-65535"
@@ -24,7 +24,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     """All checks. A finding that is bad is in the way of callnet."""
     for name, found in facts.resolved.items():
         yield names.examine(name, found, facts.addresses, _FORWARDED, facts.seen_as)
-    own = DAEMONS | {_RELAY} if DAEMONS & set(facts.taken.values()) else DAEMONS
+    own = _OWN | {_RELAY} if _OWN & set(facts.taken.values()) else _OWN
     for kind, port in PORTS:
         yield _port(kind, port, facts.taken.get(f"{kind} {port}"), own)
     if facts.is_clock_set:

@@ -124,7 +124,12 @@ class MachineTests(DoctorTestCase):
     def test_open_files(self) -> None:
         """The limit is that of a daemon which runs, whatever this process may open."""
         proc = Path(self.mktemp())
-        for pid, name, limit in (("7", "bash", "64"), ("8", "twistd", "65536"), ("9", "callnet", "unlimited")):
+        for pid, name, limit in (
+            ("7", "bash", "64"),
+            ("8", "twistd", "65536"),
+            ("9", "twistd", "unlimited"),
+            ("11", "callnet", "32"),
+        ):
             (proc / pid).mkdir(parents=True)
             (proc / pid / "comm").write_text(f"{name}\n")
             (proc / pid / "limits").write_text(
