@@ -49,7 +49,7 @@ LIMIT: Final = 120.0
 PUBLIC: Final = ("192.31", 196)
 """RFC 7535: of the public networks one whose only server answers questions about names that nobody has."""
 WRITTEN: Final = ("etc/callnet/setup.json", "etc/systemd/system/callnet.service.d")
-"""What the page says that setup writes beside the settings."""
+"""Files that setup writes beside the settings, as the page has them."""
 _OF_THE_KERNEL: Final = "clock: "
 """Nobody sets this machine's clock, which is that of its namespaces, too."""
 TRUSTED: Final = "usr/local/share/ca-certificates"
@@ -65,7 +65,7 @@ DOWNLOADS: Final = (
 
 
 class Newcomer:
-    """Who has a bare Debian, and follows the page."""
+    """A newcomer with a bare Debian, by the page."""
 
     def __init__(self, debian: Booted, root: Path, authority: Pebble, misses: list[str]) -> None:
         self._debian = debian
