@@ -1,7 +1,8 @@
 """A certificate by ACME (RFC 8555) as in docs/tls.md: callnet gets it itself, or certbot does and a hook copies it.
 
 The authority is pebble, which asks where the names lead to, as Let's Encrypt does. The certificate is got once, and
-renewed under open connections.
+renewed under open connections. Where callnet does that, it has a relay, too, whose secret is replaced in the same
+moment under calls over it; the one of before is then dropped, as after the longest time that credentials last.
 """
 
 from __future__ import annotations
@@ -12,27 +13,34 @@ import os
 import shlex
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from acceptance import readme
 from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon, running
 from acceptance.proof import Outcome, Proof
+from acceptance.relayed_calls import RelayedCall
 from acceptance.tls import BRIEF, CONNECTIONS, TAKEN_UP_IN
 from callnet.acme.folder import AcmeFolder
+from callnet.config import relay
 from callnet.ops.certificates import sign, to_pem
+from callnet.relay.config import DATABASE
+from callnet.relay.turn_secrets import KEPT_FOR, REPLACED_AFTER, RelaySecrets
 from harness import ROOT
 from harness.daemon import LISTENERS, wait_for
 from harness.pebble import Pebble
 from harness.ports import free_ports
 from harness.tls_line import Line
-from harness.wire import HOST, login
+from harness.wire import HOST, login, post
 
 TLS: Final = ROOT / "docs" / "tls.md"
 NAME: Final = "callnet.example.org"
@@ -40,6 +48,17 @@ THERE: Final = "/etc/callnet/tls"
 """Where the recipe puts the files."""
 CERTBOTS: Final = "/etc/letsencrypt"
 """Where certbot keeps its own without being told otherwise."""
+CALLS: Final = 20
+"""Over the relay, while its secret is replaced."""
+RELAY: Final = """
+[turn]
+relay = "supervised"
+[turn.supervised]
+host = "127.0.0.1"
+port = {port}
+listening_addresses = ["127.0.0.1"]
+allowed_peers = ["127.0.0.0/8"]
+"""
 _CERTBOT_TAKES: Final = 120.0
 _ORDER_TAKES: Final = 120.0
 
@@ -140,10 +159,11 @@ def by_callnet(authority: Pebble, settings: str, port: int, count: int) -> list[
     :param port: of its site.
     """
     acme = f'directory = "{authority.directory}"\nca = "{authority.authority}"\n'
+    its_relay = RELAY.format(port=free_ports(1)[0])
     listeners = LISTENERS.replace('site = [{ endpoint = "tcp:0:', f'site = [{{ endpoint = "tcp:{port}:')
     with (
         tempfile.TemporaryDirectory(prefix="callnet-proof-") as folder,
-        CountedDaemon(Path(folder), WITHOUT_LIMITS + settings + acme, listeners=listeners) as daemon,
+        CountedDaemon(Path(folder), WITHOUT_LIMITS + settings + acme + its_relay, listeners=listeners) as daemon,
     ):
         root = authority.root()
 
@@ -151,26 +171,55 @@ def by_callnet(authority: Pebble, settings: str, port: int, count: int) -> list[
             """Let it be time, and have the daemon look."""
             own = AcmeFolder(str(daemon.state_dir), authority.directory)
             own.write(own.certificate, to_pem(sign([NAME], [], datetime.now(UTC) - timedelta(days=700))))
+            for passed in (REPLACED_AFTER + 1, REPLACED_AFTER + KEPT_FOR + 1):
+                RelaySecrets(str(daemon.state_dir), partial(sum, (time.time(), passed))).renew()
             daemon.process.send_signal(signal.SIGHUP)
 
         wait_for(lambda: shown(port, root) is not None, _ORDER_TAKES, "a certificate")
-        return renewed(daemon, port, root, count, grow_old)
+        wait_for(lambda: "relay started" in daemon.log, _ORDER_TAKES, "the relay")
+        return renewed(daemon, port, root, count, grow_old, CALLS)
 
 
-def renewed(daemon: CountedDaemon, port: int, root: str, count: int, renew: Callable[[], None]) -> list[str]:
-    """Have a certificate renewed under a number of open connections. Returns the faults."""
+def secrets_of(daemon: CountedDaemon) -> set[str]:
+    """The secrets that its relay accepts."""
+    with closing(sqlite3.connect(Path(relay.directory(str(daemon.state_dir)), DATABASE))) as database:
+        return {value for (value,) in database.execute("SELECT value FROM turn_secret")}
+
+
+def relay_of(daemon: CountedDaemon, token: str) -> dict[str, Any]:
+    """The relay that a device is offered."""
+    answer = asyncio.run(post(daemon.ports["account"], "/ice", {"token": token}))
+    [server] = [server for server in answer["ice_servers"] if "credential" in server]
+    return dict(server)
+
+
+def renewed(
+    daemon: CountedDaemon, port: int, root: str, count: int, renew: Callable[[], None], calls: int = 0
+) -> list[str]:
+    """Have a certificate renewed under open connections, and the relay's secret under calls. Returns the faults.
+
+    :param count: of connections, of which two are there for each of the ``calls``.
+    """
     first = shown(port, root)
     misses = [] if first else ["the first certificate is not to be believed"]
     tokens = [asyncio.run(login(daemon.ports["account"], f"139{number:08}", "tv")) for number in range(count)]
     with ExitStack() as stack:
         lines = [stack.enter_context(closing(Line(port, token))) for token in tokens]
+        offers = (relay_of(daemon, token) for token in tokens)
+        over_relay = [stack.enter_context(closing(RelayedCall(next(offers), next(offers)))) for _ in range(calls)]
+        accepted = secrets_of(daemon) if calls else set()
         renew()
         wait_for(
             lambda: shown(port, root) not in (None, first), max(TAKEN_UP_IN, _ORDER_TAKES), "the renewed certificate"
         )
         cut = sum(not line.answers() for line in lines)
-    if cut:
-        misses.append(f"{cut} connections were cut")
+        misses += [f"{cut} connections were cut"] if cut else []
+        cut = sum(not call.goes_on() for call in over_relay)
+        misses += [f"{cut} calls over the relay were cut"] if cut else []
+        if calls:
+            misses += ["the relay still accepts a secret of before"] if accepted & secrets_of(daemon) else []
+            with closing(RelayedCall(relay_of(daemon, tokens[0]), relay_of(daemon, tokens[1]))) as call:
+                misses += [] if call.goes_on() else ["there is no call with the other secret"]
     return misses + [f"the daemon logged {each}" for each in daemon.complaints()]
 
 
@@ -194,6 +243,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
         "certificates that were believed": 6,
         "authority": "pebble",
         "connections while callnet renewed": count,
+        "calls over its relay meanwhile": CALLS,
     }
     return Outcome(counts, misses)
 
@@ -201,6 +251,7 @@ def prove(brief: bool, _seed: int) -> Outcome:
 PROOF: Final = Proof(
     "acme",
     "callnet gets a certificate from an ACME server and renews it, by http-01 and by tls-alpn-01, under open"
-    " connections without cutting one; so does certbot, and the hook of the recipe has callnet take it up",
+    " connections, and the relay's secret under calls over it, without cutting one; so does certbot, and the hook of"
+    " the recipe has callnet take it up",
     prove,
 )

@@ -222,7 +222,7 @@ def _built(commit: str, folder: Path) -> Path:
     return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
-def _made(folder: Path) -> Path:
+def made(folder: Path) -> Path:
     """The package of this one, as the page has it made."""
     command = readme.command(PACKAGES, "make deb")
     # A make within a make would say where it is.
@@ -241,7 +241,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
     misses: list[str] = []
     with tempfile.TemporaryDirectory(prefix="callnet-packages-") as name:
         folder = Path(name)
-        old, new = _built(previous(), folder), _made(folder)
+        old, new = _built(previous(), folder), made(folder)
         counts["packages"] = f"{_field(old, 'Version')}, then {_field(new, 'Version')}"
         counts["size of the package, KiB"] = new.stat().st_size // 1024
         counts["size when installed, KiB"] = _field(new, "Installed-Size")

@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from acceptance.namespaces import Cable, Namespace, Switch, ip
+from acceptance.namespaces import NETWORKS, Cable, Namespace, Switch, ip
 from tests.browser.stage import CHROMIUM
 
 _MASQUERADE: Final = """
@@ -186,12 +186,15 @@ class Street(Struct, frozen=True):
 
 
 @contextmanager
-def street() -> Iterator[Street]:
-    """A host and two houses, until the block ends."""
+def street(number: int = os.getpid() % 254, networks: str = NETWORKS) -> Iterator[Street]:
+    """A host and two houses, until the block ends.
+
+    :param number: of the network outside, among these.
+    """
     tag = f"ch{os.getpid() % 100000}"
     made: list[Switch | Namespace | House] = []
     try:
-        outside = Switch(f"{tag}s", os.getpid() % 254)
+        outside = Switch(f"{tag}s", number, networks)
         made.append(outside)
         host = Namespace(f"{tag}-host")
         made.append(host)

@@ -24,9 +24,9 @@ def ip(*words: str) -> None:
 class Switch:
     """A network: a bridge in this namespace, with an address of this namespace's own."""
 
-    def __init__(self, name: str, number: int) -> None:
+    def __init__(self, name: str, number: int, networks: str = NETWORKS) -> None:
         self.name: Final = name
-        self._network = f"{NETWORKS}.{number}"
+        self._network = f"{networks}.{number}"
         self._used = 1
         ip("link", "add", name, "type", "bridge")
         ip("address", "add", f"{self._network}.1/24", "dev", name)

@@ -69,15 +69,16 @@ def this_machine() -> Iterator[System]:
 
 
 @contextmanager
-def minimal_debian(install: str) -> Iterator[System]:
+def minimal_debian(install: str, variant: str = "minbase") -> Iterator[System]:
     """A minimal Debian, in which root has run the command ``install``.
 
+    :param variant: of mmdebstrap: ``important`` is what debootstrap installs.
     :raises subprocess.CalledProcessError: it could not be made.
     """
     with tempfile.TemporaryDirectory(prefix="callnet-debian-") as name:
         root = Path(name)
         root.chmod(0o755)
-        _run("mmdebstrap", "--variant=minbase", SUITE, str(root), _mirror())
+        _run("mmdebstrap", f"--variant={variant}", SUITE, str(root), _mirror())
         _run("mount", "-t", "proc", "proc", str(root / "proc"))
         try:
             _configure(root)

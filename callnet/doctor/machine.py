@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import resource
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,8 @@ _TIME_ERROR: Final = 5
 """The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
+_DAEMON: Final = "twistd"
+"""The name of its process; a command such as this one is called ``callnet``."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
 
 
@@ -34,7 +38,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at the machine."""
     yield from _state_dir(Path(settings.state_dir))
     yield _keys(settings.tokens)
-    yield _open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    running = limits_of_daemons(Path("/proc"), os.getuid())
+    yield _open_files(min(running, default=resource.getrlimit(resource.RLIMIT_NOFILE)[0]), bool(running))
     yield _clock(is_synchronised())
 
 
@@ -88,11 +93,26 @@ def _keys(settings: TokenSettings) -> Finding:
     )
 
 
-def _open_files(soft: int) -> Finding:
+def limits_of_daemons(proc: Path, user: int) -> Sequence[int]:
+    """The limits of open files of the daemons of a user that run; one without a limit is left out.
+
+    :param proc: where the kernel shows its processes.
+    """
+    found = []
+    for process in proc.iterdir():
+        with suppress(OSError):
+            is_own = process.name.isdecimal() and process.stat().st_uid == user
+            if is_own and (process / "comm").read_text().strip() == _DAEMON:
+                found += re.findall(r"^Max open files +(\d+)", (process / "limits").read_text(), re.MULTILINE)
+    return [int(limit) for limit in found]
+
+
+def _open_files(soft: int, is_running: bool) -> Finding:
     about = "open files"
     if soft in (resource.RLIM_INFINITY, -1):
         return good(about, "unlimited")
-    text = f"{soft} for processes started here: {max(0, soft - _OWN_FILES)} connections of devices and pages"
+    whose = "callnet" if is_running else "processes started here"
+    text = f"{soft} for {whose}: {max(0, soft - _OWN_FILES)} connections of devices and pages"
     if soft < _MANY_FILES:
         return doubt(about, text, "raise the limit for callnet (LimitNOFILE= in a unit, ulimit -n)")
     return good(about, text)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -119,6 +120,24 @@ class MachineTests(DoctorTestCase):
         path.rmdir()
         path.write_text("")
         self.assertEqual([Level.BAD], self.of("state_dir"))
+
+    def test_open_files(self) -> None:
+        """The limit is that of a daemon which runs, whatever this process may open."""
+        proc = Path(self.mktemp())
+        for pid, name, limit in (
+            ("7", "bash", "64"),
+            ("8", "twistd", "65536"),
+            ("9", "twistd", "unlimited"),
+            ("11", "callnet", "32"),
+        ):
+            (proc / pid).mkdir(parents=True)
+            (proc / pid / "comm").write_text(f"{name}\n")
+            (proc / pid / "limits").write_text(
+                f"Max processes  1  1  processes\nMax open files  {limit}  {limit}  files\n"
+            )
+        (proc / "10").mkdir()  # it has just ended
+        self.assertEqual([65536], machine.limits_of_daemons(proc, os.getuid()))
+        self.assertEqual([], machine.limits_of_daemons(proc, os.getuid() + 1))
 
     def test_keys(self) -> None:
         """Keys that are there are counted; one that others may read is bad."""
