@@ -176,14 +176,13 @@ class WakeRequests:
         lasts = max(call.placed_at + self._settings.ring_time - self._store.now(), 0.0)
         return WakeMessage(call.room_for(device), call.caller.phone, name, lasts, ended)
 
-    async def refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:
-        """Refuse the call that rings a device, and return whether that was done.
+    def refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> Deferred[bool]:
+        """Refuse the call that rings a device, whether it is waited for or not. Fires with whether that was done.
 
         :param is_meant: see :class:`callnet.calls.events.RefusedByTicket`.
         :raises Unavailable: the store cannot be reached.
         """
-        refused: bool = await self._transactions.reply_to(events.RefusedByTicket(device, is_meant))
-        return refused
+        return self._queue.submit(device, self._transactions.reply_to, events.RefusedByTicket(device, is_meant))
 
     def sleeps(self, device: DeviceAddress, policy: Policy) -> Deferred[None]:
         """Register a wakeable device, if it is unknown.

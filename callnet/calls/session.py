@@ -22,7 +22,6 @@ from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base
 from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
-from callnet.frames.v2 import Signal
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, phone_of_link
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
@@ -48,8 +47,6 @@ class Heard(Struct, frozen=True, gc=False):
     """The outcome known to the device: true for an end, false for an answer."""
     at: float = -inf
     """The time at which the device was told; ``-inf``: it knows in any case."""
-    early: Signal | None = None
-    """What the page of the caller last said for whoever accepts."""
 
 
 _NOTHING: Final = Heard()
@@ -321,7 +318,7 @@ class Session:
 
     def _knows_of_end(self, room: RoomId) -> None:
         """Record that the device knows the end of a call in any case."""
-        self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf, early=None))
+        self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf))
 
     def _heard_of(self, room: RoomId) -> Heard:
         return _NOTHING if self._heard is None else self._heard.get(room, _NOTHING)

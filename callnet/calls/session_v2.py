@@ -14,7 +14,7 @@ from callnet.calls.extensions import TooEarly
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Heard, Session, log_unless_unavailable
+from callnet.calls.session import Session, log_unless_unavailable
 from callnet.calls.transaction import first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
@@ -50,7 +50,7 @@ class ExtendedSession(Session):
     unknown_types_count: ClassVar[bool] = True
     extended: ClassVar[bool] = True
 
-    __slots__ = ("_ice", "_may_pull", "_other", "_site", "call_waiting")
+    __slots__ = ("_early", "_ice", "_may_pull", "_other", "_site", "call_waiting")
 
     def __init__(
         self,
@@ -70,6 +70,8 @@ class ExtendedSession(Session):
         self._site = site
         self._may_pull = may_pull
         self._other: _Other | None = None
+        self._early: tuple[RoomId, v2.Signal] | None = None
+        """What the page last said to whoever accepts, and the call of this device that rings."""
 
     # From the socket
 
@@ -79,6 +81,14 @@ class ExtendedSession(Session):
             self._peer.close(CloseCode.TOO_LARGE, "too large")
         else:
             super().received(payload)
+
+    def _call(self, frame: v2.ExtendedCall) -> None:  # type: ignore[override]
+        self._early = None
+        super()._call(frame)
+
+    def _hang_up(self, frame: base.CallingHangup) -> None:
+        self._early = None
+        super()._hang_up(frame)
 
     def _take_signal(self, frame: v2.Signal) -> None:
         if v2.is_deep(bytes(frame.data)):
@@ -99,11 +109,12 @@ class ExtendedSession(Session):
         room = self._aliases.get(frame.room_id, frame.room_id)
         data = v2.compact(frame.data)
         reply = await self._rooms.extensions.signal(self, room, data, of_page=frame.of_page)
+        is_over = self._heard_of(room).is_over
         if not isinstance(reply, TooEarly):
             self._not_done(reply, frame)
-        elif self._heard_of(room).is_over is None:
-            self._hear(room, replace(self._heard_of(room), early=frame))
-        else:  # accepted or over meanwhile
+        elif is_over is None:
+            self._early = room, frame
+        elif not is_over:  # it was accepted meanwhile
             self._take_signal(frame)
 
     async def _pull(self, frame: v2.Pull) -> None:
@@ -157,16 +168,14 @@ class ExtendedSession(Session):
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
             self._hear(call.room, replace(heard, age=call.age, said=v2.CallRinging))
             self._send(v2.CallRinging(*call.target, call.room_for(self.address)))
-        elif isinstance(state, Active):
-            self._send_early(heard)
+        elif self._early is not None and self._early[0] == call.room and not isinstance(state, Ringing):
+            self._take_early(is_accepted=isinstance(state, Active))
         self._look_at_other(call)
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
         """Report the outcome of the device's own call, and changes of its other party."""
-        heard = None if call is None else self._heard_of(call.room)
         super().answered(outcome, call, asked)
-        if heard is not None and isinstance(outcome, Accepted):
-            self._send_early(heard)
+        self._take_early(is_accepted=isinstance(outcome, Accepted))
         if call is not None:
             self._look_at_other(call)
 
@@ -190,10 +199,11 @@ class ExtendedSession(Session):
         """Announce the close of the socket in ``deadline`` seconds, and the delay before the reconnect."""
         self._send(v2.GoingAway(reconnect_in, deadline))
 
-    def _send_early(self, heard: Heard) -> None:
-        """Send what the page said for whoever accepts."""
-        if heard.early is not None:
-            self._take_signal(heard.early)
+    def _take_early(self, *, is_accepted: bool) -> None:
+        """Forget what the page said to whoever accepts, and send it if somebody did."""
+        early, self._early = self._early, None
+        if early is not None and is_accepted:
+            self._take_signal(early[1])
 
     def _look_at_other(self, call: CallRecord) -> None:
         """Report changes of the other party."""
@@ -230,10 +240,10 @@ class ExtendedSession(Session):
         return v2.CallOfPhone(call.room, ours.device_id, *other_party(call, ours), answered)
 
     takes: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
-        v2.ExtendedCall: Session._call,  # noqa: SLF001
+        v2.ExtendedCall: _call,
         v2.ExtendedCalledSuccess: Session._answer_call,  # noqa: SLF001
         v2.ExtendedCalledRefuse: Session._answer_call,  # noqa: SLF001
-        v2.ExtendedCallingHangup: Session._hang_up,  # noqa: SLF001
+        v2.ExtendedCallingHangup: _hang_up,
         v2.Signal: _take_signal,
         v2.Pull: _take_pull,
         v2.Ping: _take_ping,

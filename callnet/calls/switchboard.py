@@ -218,8 +218,14 @@ def _hand_over(result: Deferred[T], work: Callable[..., Coroutine[Any, Any, T]],
     if isinstance(done, Ready):
         result.callback(done.value)
         return None
+    done.addErrback(_log_if_cancelled, result)
     done.chainDeferred(result)
     return done
+
+
+def _log_if_cancelled(failure: Failure, result: Deferred[Any]) -> Failure | None:
+    """Log a failure that nobody waits for any more."""
+    return _log_request(failure) if result.called else failure
 
 
 class Deadlines:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
+
+from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import is_device_id, is_well_formed_phone
 from callnet.accounts.signing_keys import Key
@@ -50,7 +52,7 @@ class TicketRefusals:
     def __init__(
         self,
         tickets: Tickets,
-        refuse: Callable[[DeviceAddress, Callable[[RoomId], bool]], Coroutine[Any, Any, bool]],
+        refuse: Callable[[DeviceAddress, Callable[[RoomId], bool]], Deferred[bool]],
     ) -> None:
         self._tickets = tickets
         self._refuse = refuse

@@ -214,10 +214,11 @@ class Relay:
 
     def _answered(self, process: Coturn) -> None:
         self._unanswered = 0
-        if self.state != "up":
+        if self.state == "up":
+            self._backoff.reset()  # it has lived since the question before
+        else:
             self.state = "up"
             self._said = ""
-            self._backoff.reset()
             self._log.info("relay started")
             self._reread(process)
 

@@ -166,7 +166,7 @@ class SleepingTests(SleepingCase):
         await self.until(lambda: self.woken)
         for room, refused in (("f" * 32, False), (self.rooms[-1], True), (self.rooms[-1], False)):
             asked = there.rooms.wake_requests.refuse(TV, room.__eq__)
-            self.assertIs(refused, await self.result_of(Deferred.fromCoroutine(asked)))
+            self.assertIs(refused, await self.result_of(asked))
         await self.hears(ann, "call_refuse:refused")
         self.assertEqual([], self.ended)
 

@@ -195,9 +195,9 @@ class ServiceFixture:
             self.guest_limits,
         ).resource()
 
-    async def _refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> bool:  # noqa: ARG002
+    def _refuse(self, device: DeviceAddress, is_meant: Callable[[RoomId], bool]) -> Deferred[bool]:  # noqa: ARG002
         """Nothing rings here."""
-        return False
+        return succeed(False)
 
     def _registered(self, device: DeviceAddress) -> Deferred[None]:
         """Take note that a device can be woken."""

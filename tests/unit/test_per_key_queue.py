@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.switchboard import PerKeyQueue
@@ -65,6 +65,18 @@ class PerKeyQueueTests(SynchronousTestCase):
         first.errback(ValueError("gone"))
         self.failureResultOf(failed, ValueError)
         self.assertEqual("b", self.successResultOf(after))
+
+    def test_nobody_waits(self) -> None:
+        """Work goes on although whoever asked has gone; if it fails then, that is logged."""
+        first, second = Deferred[None](), Deferred[None]()
+        for until in (first, second):
+            asked = self.submit("a", until)
+            asked.cancel()
+            self.failureResultOf(asked, CancelledError)
+        first.callback(None)
+        second.errback(ValueError("gone"))
+        self.assertEqual(["a begins", "a begins"], self.log)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
 
     def test_work_brings_work(self) -> None:
         """Work that is submitted when another's end is known comes after the waiting work."""

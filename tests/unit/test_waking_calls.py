@@ -223,8 +223,7 @@ class WakingTests(QuietTestCase):
 
     def refuse(self, room: str) -> bool:
         """Let the television refuse a call without its connection."""
-        refused = self.world.rooms.wake_requests.refuse(TV, lambda found: found == room)
-        done = self.successResultOf(Deferred.fromCoroutine(refused))
+        done = self.successResultOf(self.world.rooms.wake_requests.refuse(TV, room.__eq__))
         self.world.settle()
         return done
 
