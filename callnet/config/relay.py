@@ -99,7 +99,8 @@ def complete(turn: TurnSettings, state_dir: str, one_port: int) -> TurnSettings:
         raise StartError('turn.relay = "supervised" and turn.relays are both set; remove one')
     if turn.urls or turn.stun or turn.secret or turn.secret_file:
         raise StartError(
-            'turn.relay = "supervised" makes turn.urls, turn.stun and the secret itself; remove them from the settings'
+            'turn.relay = "supervised" makes turn.urls, turn.stun and the secret itself; remove them from the settings,'
+            " and CALLNET_TURN_SECRET from the environment"
         )
     _check_supervised(turn.supervised)
     if one_port and turn.supervised.tls_port:

@@ -283,8 +283,8 @@ test("a relay that does not answer is told apart from none, and from one that do
   const servers = new IceServers();
   servers.take([{ urls: ["stun:stun.example"] }, { urls: ["turn:turn.example"], username: "a", credential: "b" }]);
   const none = { path: "none", seconds: 30, relay_offered: true, relay_answered: false };
-  servers.note({ candidate: "candidate:1 1 udp 1 203.0.113.7 7 typ srflx raddr 0.0.0.0 rport 0" });
+  servers.note("candidate:1 1 udp 1 203.0.113.7 7 typ srflx raddr 0.0.0.0 rport 0");
   assert.deepEqual(setUp(null, 30_000, {}, servers), none);
-  servers.note({ candidate: "candidate:2 1 udp 1 203.0.113.7 8 typ relay raddr 203.0.113.7 rport 7" });
+  servers.note("candidate:2 1 udp 1 203.0.113.7 8 typ relay raddr 203.0.113.7 rport 7");
   assert.deepEqual(setUp(null, 30_000, {}, servers), { ...none, relay_answered: true });
 });

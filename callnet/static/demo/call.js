@@ -107,8 +107,8 @@ export class Call {
   }
 
   /**
-   * Make ready what the first picture needs, while it rings, and say nothing of it: the caller opens camera and
-   * microphone; the callee, who has allowed these before, makes an offer.
+   * Make ready what the first picture needs, while it rings: the caller opens camera and microphone, and answers early
+   * (early.js); the callee, who has allowed these before, makes an offer. The other page hears of it with the accept.
    * @param {RTCIceServer[]} iceServers
    */
   async prepare(iceServers) {

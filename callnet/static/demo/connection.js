@@ -1,8 +1,8 @@
 /**
  * Picture and sound with one page load of the other side.
  *
- * Of the two pages one offers, always the same one; the other asks it to. No two offers ever cross,
- * because Chromium does not survive a rollback: it may gather no candidates after it, or show a frozen
+ * Of the two pages one offers, always the same one; the other asks it to. No offer is ever rolled back,
+ * because Chromium does not survive that: it may gather no candidates after it, or show a frozen
  * picture for good. What is said through the room's relay:
  *
  *   negotiate                                the answerer asks for a new RTCPeerConnection
@@ -18,7 +18,7 @@
 
 import { randomId } from "../client/room.js";
 import { Channel } from "./channel.js";
-import { asAnswer, fit } from "./early.js";
+import { asAnswer, fit, isOfOne } from "./early.js";
 import { Gauge } from "./gauge.js";
 import { Lines } from "./lines.js";
 import { Watchdog } from "./watchdog.js";
@@ -53,6 +53,8 @@ export class Connection {
   #reachable = true;
   #hasMoved = false;
   #settling;
+  /** The candidates that were found before there was an offer. */
+  #early = [];
   /** Since when the browser looks for an address of this device and has found none; null: it has. */
   #seekingSince = null;
 
@@ -167,7 +169,7 @@ export class Connection {
         break;
       case "offer":
         if (!this.#offers) {
-          if (this.#peer !== null && this.#id === null) this.#id = data.connection;
+          if (this.#id === null && this._isAnsweredBy(data)) this.#id = data.connection;
           else if (!isPresent) this._build(data.connection);
           this._enqueue((peer) => this._answer(peer, data));
         }
@@ -272,7 +274,7 @@ export class Connection {
   _grant(repair) {
     const isFresh = this.#peer !== null && performance.now() - this.#offeredAt < FRESH_FOR;
     if (!isFresh) repair();
-    else if (this.#peer.signalingState === "have-local-offer") this._describe("offer");
+    else if (this.#peer.localDescription !== null) this._describe("offer");
   }
 
   // One RTCPeerConnection.
@@ -288,8 +290,8 @@ export class Connection {
     peer.onconnectionstatechange = mine(() => this._changed());
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.#seekingSince = null;
+      if (candidate) this._sayCandidate(candidate);
       if (this.#id === null) this._answerEarly(candidate === null ? 0 : SETTLED_AFTER);
-      else if (candidate) this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
     });
     peer.ontrack = mine(({ track, transceiver }) => {
       if (lines.kindOf(transceiver) === "screen") {
@@ -329,6 +331,7 @@ export class Connection {
     this.#lines = null;
     this.#channel = null;
     this.#id = null;
+    this.#early = [];
     // What was begun on a closed RTCPeerConnection may never settle: its steps are left behind.
     this.#work = Promise.resolve();
     peer?.close();
@@ -347,18 +350,12 @@ export class Connection {
     this._describe("offer");
   }
 
-  async _answer(peer, { connection, round, sdp }) {
+  async _answer(peer, { round, sdp }) {
     if (round === this.#round) {
       this._describe("answer");
       return;
     }
-    const isEarly = peer.signalingState === "have-local-offer";
-    if (isEarly && !fit(peer.localDescription.sdp, sdp)) {
-      this._build(connection);
-      this._enqueue((other) => this._answer(other, { connection, round, sdp }));
-      return;
-    }
-    if (isEarly) {
+    if (peer.signalingState === "have-local-offer") {
       await peer.setRemoteDescription({ type: "answer", sdp: asAnswer(sdp, "passive") });
     } else {
       await peer.setRemoteDescription({ type: "offer", sdp });
@@ -369,11 +366,17 @@ export class Connection {
     this.#channel.verification.recheck();
     this.#round = round;
     this._describe("answer");
+    for (const candidate of this.#early.splice(0)) this._sayCandidate(candidate);
     this._enqueue(() => this._tune()); // after the candidates that wait
   }
 
   async _take(peer, { connection, round, sdp }) {
-    if (round !== this.#round || peer.signalingState !== "have-local-offer") return;
+    if (round !== this.#round) return;
+    if (peer.signalingState !== "have-local-offer") {
+      // An early answer may have been that of a page load, or of a network, that is no more.
+      if (connection !== null && !isOfOne(peer.remoteDescription.sdp, sdp)) this._renew();
+      return;
+    }
     if (connection === null && !fit(peer.localDescription.sdp, sdp)) return;
     await peer.setRemoteDescription({ type: "answer", sdp });
     if (peer !== this.#peer) return;
@@ -385,6 +388,18 @@ export class Connection {
     const { type, sdp } = this.#peer.localDescription;
     const described = type === kind ? sdp : asAnswer(sdp, "active");
     this.#handlers.say({ kind, connection: this.#id, round, sdp: described });
+  }
+
+  // Whether what was answered early may be the answer to this offer.
+  _isAnsweredBy({ sdp }) {
+    const own = this.#peer?.localDescription ?? null;
+    return own !== null && fit(own.sdp, sdp);
+  }
+
+  // Until there is an offer it is kept: whoever accepts may have heard of an answer without it.
+  _sayCandidate(candidate) {
+    if (this.#id === null) this.#early.push(candidate);
+    else this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
   }
 
   // Of what is said early only the last counts: it has the candidates in it.

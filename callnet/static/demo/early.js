@@ -1,9 +1,9 @@
 /**
- * An answer that is given before the offer is known, so that two pages that made ready while it rang need one way to
- * each other, and not two: each makes an offer, and takes that of the other one for the answer to its own. JSEP (RFC
- * 8829) allows for that if both offers have the same lines, formats and extensions, in the same order and by the same
- * numbers, as those of two browsers of a kind have. That both offered shows in ICE as a conflict of roles, which
- * browsers settle (RFC 8445, 7.3.1.1).
+ * Answers before the offer is known. Two pages that made ready while it rang need one way to each other then, and not
+ * two: each makes an offer, and takes that of the other one for the answer to its own. JSEP (RFC 8829) allows for that
+ * if both offers have the same lines, formats and extensions, in the same order and by the same numbers, as those of
+ * two browsers of a kind have. That both offered shows in ICE as a conflict of roles, which browsers settle (RFC 8445,
+ * 7.3.1.1).
  */
 
 const ALIKE = /^(m|a=(group|mid|rtpmap|fmtp|rtcp-fb|extmap|sctp-port))\b/;
@@ -20,6 +20,15 @@ export function asAnswer(sdp, setup) {
 /** Whether of two offers each may be the answer to the other one. */
 export function fit(one, other) {
   return shapeOf(one) === shapeOf(other);
+}
+
+/** Whether two descriptions are of one ICE session (RFC 8839). */
+export function isOfOne(one, other) {
+  return userOf(one) === userOf(other);
+}
+
+function userOf(sdp) {
+  return /^a=ice-ufrag:(.*?)\r?$/m.exec(sdp)?.[1];
 }
 
 function shapeOf(sdp) {

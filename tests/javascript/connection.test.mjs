@@ -1,0 +1,219 @@
+// What the two sides of a connection of the call's page say before and after there is an offer
+// (callnet/static/demo/connection.js). Node.js has no WebRTC: the RTCPeerConnections here keep what they are given.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { Connection } from "../../callnet/static/demo/connection.js";
+
+/** The RTCPeerConnections of a test, the newest last. */
+let made = [];
+/** The formats of the browser that makes the next one. */
+let formats = "96";
+
+class PeerConnection {
+  signalingState = "stable";
+  connectionState = "new";
+  localDescription = null;
+  remoteDescription = null;
+  added = [];
+  #found = [];
+  #number = made.push(this);
+  #formats = formats;
+
+  createDataChannel() {
+    return { readyState: "connecting" };
+  }
+  addTransceiver() {}
+  getTransceivers() {
+    return [];
+  }
+  async createOffer() {
+    return { type: "offer" };
+  }
+  async createAnswer() {
+    return { type: "answer" };
+  }
+  async setLocalDescription({ type }) {
+    const sdp = () => this.#sdp();
+    this.localDescription = {
+      type,
+      get sdp() {
+        return sdp();
+      },
+    };
+    this.signalingState = type === "offer" ? "have-local-offer" : "stable";
+  }
+  async setRemoteDescription(description) {
+    this.remoteDescription = description;
+    this.signalingState = description.type === "offer" ? "have-remote-offer" : "stable";
+  }
+  async addIceCandidate({ candidate }) {
+    this.added.push(candidate);
+  }
+  close() {
+    this.signalingState = "closed";
+  }
+
+  /** Find an address; "": there are no more. */
+  find(candidate) {
+    if (candidate !== "") this.#found.push(candidate);
+    this.onicecandidate?.({ candidate: candidate === "" ? null : { candidate, toJSON: () => ({ candidate }) } });
+  }
+
+  #sdp() {
+    const candidates = this.#found.map((candidate) => `a=candidate:${candidate}`);
+    const lines = [`m=video 9 UDP ${this.#formats}`, `a=ice-ufrag:${this.#number}`, "a=setup:actpass", ...candidates];
+    return lines.map((line) => `${line}\r\n`).join("");
+  }
+}
+
+class Stream {
+  getTracks() {
+    return [];
+  }
+  addTrack() {}
+}
+
+Object.assign(globalThis, { RTCPeerConnection: PeerConnection, MediaStream: Stream, window: globalThis });
+
+/** One side of a call, and what it says, as the other side would hear it. */
+class Side {
+  #said = [];
+
+  constructor(t, offers, itsFormats) {
+    const nothing = () => {};
+    const handlers = { say: (data) => this.#said.push(JSON.stringify(data)) };
+    for (const name of ["changed", "picture", "screen", "heard", "verified", "channel"]) handlers[name] = nothing;
+    this.formats = itsFormats;
+    this.connection = new Connection({ offers, stream: new Stream(), iceServers: [], relayOnly: false, handlers });
+    t.after(() => this.connection.close());
+  }
+
+  async prepare() {
+    formats = this.formats;
+    this.connection.prepare();
+    await settled();
+    return made.at(-1);
+  }
+
+  said() {
+    return this.#said.splice(0).map((text) => JSON.parse(text));
+  }
+
+  async hear(messages) {
+    formats = this.formats;
+    for (const message of messages) this.connection.hear(message);
+    await settled();
+  }
+}
+
+/** Everything that was begun has come to where it waits for the other side. */
+async function settled() {
+  for (let step = 0; step < 50; step += 1) await null;
+}
+
+/** Caller and callee, who make ready, and their RTCPeerConnections. */
+async function two(t, formatsOfCallee = "96") {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  const [caller, callee] = [new Side(t, false, "96"), new Side(t, true, formatsOfCallee)];
+  return { caller, callee, callers: await caller.prepare(), callees: await callee.prepare() };
+}
+
+/** The last of what the caller said while it rang: the server has kept that. */
+function kept(t, caller) {
+  t.mock.timers.tick(200);
+  return caller.said().slice(-1);
+}
+
+beforeEach(() => {
+  made = [];
+});
+
+test("each takes the offer of the other one for the answer to its own", async (t) => {
+  const { caller, callee, callers, callees } = await two(t);
+  callers.find("host");
+  callees.find("host");
+  const early = kept(t, caller);
+  assert.deepEqual([early[0].kind, early[0].connection, early[0].round], ["answer", null, 1]);
+  assert.match(early[0].sdp, /candidate:host/);
+  for (const side of [caller, callee]) side.connection.expect();
+  await callee.hear(early);
+  await caller.hear(callee.said());
+  assert.match(callees.remoteDescription.sdp, /ufrag:1\r\na=setup:active/);
+  assert.match(callers.remoteDescription.sdp, /ufrag:2\r\na=setup:passive/);
+  assert.deepEqual(callers.added, ["host"]);
+  await callee.hear(caller.said());
+  assert.equal(made.length, 2);
+});
+
+test("offers that do not fit are answered as ever, and no candidate is lost", async (t) => {
+  const { caller, callee, callers, callees } = await two(t, "100");
+  callers.find("host");
+  for (const candidate of ["host", "srflx", "relay"]) callees.find(candidate);
+  const early = kept(t, caller);
+  for (const side of [caller, callee]) side.connection.expect();
+  await callee.hear(early);
+  assert.equal(callees.remoteDescription, null);
+  await caller.hear(callee.said());
+  const anew = made.at(-1);
+  assert.deepEqual([callers.signalingState, anew.remoteDescription.type, anew.added], [
+    "closed",
+    "offer",
+    ["host", "srflx", "relay"],
+  ]);
+  await callee.hear(caller.said());
+  assert.match(callees.remoteDescription.sdp, /ufrag:3/);
+});
+
+test("a callee that has got no early answer takes the one that follows", async (t) => {
+  const { caller, callee, callers, callees } = await two(t);
+  callers.find("host");
+  kept(t, caller);
+  for (const side of [caller, callee]) side.connection.expect();
+  await caller.hear(callee.said());
+  await callee.hear(caller.said());
+  assert.match(callees.remoteDescription.sdp, /ufrag:1\r\na=setup:active/);
+});
+
+test("candidates that are found after the early answer reach the callee", async (t) => {
+  const { caller, callee, callers, callees } = await two(t);
+  callers.find("host");
+  const early = kept(t, caller);
+  callers.find("relay");
+  for (const side of [caller, callee]) side.connection.expect();
+  await callee.hear(early);
+  await caller.hear(callee.said());
+  callers.find("later");
+  await callee.hear(caller.said());
+  assert.deepEqual(callees.added, ["host", "relay", "later"]);
+});
+
+test("an early answer of a network that is no more is followed by another offer", async (t) => {
+  const { caller, callee, callers } = await two(t);
+  callers.find("host");
+  const dead = kept(t, caller);
+  const moved = await caller.prepare();
+  for (const side of [caller, callee]) side.connection.expect();
+  await callee.hear(dead);
+  await caller.hear(callee.said());
+  await callee.hear(caller.said());
+  const again = made.at(-1);
+  assert.equal(again.signalingState, "have-local-offer");
+  await caller.hear(callee.said());
+  await callee.hear(caller.said());
+  assert.equal(moved.signalingState, "closed");
+  assert.equal(again.remoteDescription.type, "answer");
+});
+
+test("whoever has taken the early answer, and is asked for the offer, says it again", async (t) => {
+  const { caller, callee, callers } = await two(t);
+  callers.find("host");
+  const early = kept(t, caller);
+  for (const side of [caller, callee]) side.connection.expect();
+  await callee.hear(early);
+  callee.said();
+  await callee.hear([{ kind: "negotiate" }]);
+  await caller.hear(callee.said());
+  assert.equal(callers.remoteDescription.type, "answer");
+});
