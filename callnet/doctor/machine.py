@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from callnet.accounts.signing_keys import load_keys
 from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
+from callnet.util import files
 
 _MEGABYTE: Final = 1_000_000
 _LITTLE: Final = 1000 * _MEGABYTE
@@ -29,8 +31,6 @@ _TIME_ERROR: Final = 5
 """The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
-_DAEMON: Final = "twistd"
-"""The name of its process; a command such as this one is called ``callnet``."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
 
 
@@ -38,8 +38,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at the machine."""
     yield from _state_dir(Path(settings.state_dir))
     yield _keys(settings.tokens)
-    running = limits_of_daemons(Path("/proc"), os.getuid())
-    yield _open_files(min(running, default=resource.getrlimit(resource.RLIMIT_NOFILE)[0]), bool(running))
+    running = [limit for one in files.claimants(settings.state_dir, Path("/proc")) for limit in limit_of(one)]
+    own, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield _open_files(min(running, default=inf if own == resource.RLIM_INFINITY else own), bool(running))
     yield _clock(is_synchronised())
 
 
@@ -93,23 +94,20 @@ def _keys(settings: TokenSettings) -> Finding:
     )
 
 
-def limits_of_daemons(proc: Path, user: int) -> Sequence[int]:
-    """The limits of open files of the daemons of a user that run; one without a limit is left out.
+def limit_of(process: Path) -> Sequence[float]:
+    """The limit of open files of a process; empty: it has just ended.
 
-    :param proc: where the kernel shows its processes.
+    :param process: its folder in proc(5).
     """
-    found = []
-    for process in proc.iterdir():
-        with suppress(OSError):
-            is_own = process.name.isdecimal() and process.stat().st_uid == user
-            if is_own and (process / "comm").read_text().strip() == _DAEMON:
-                found += re.findall(r"^Max open files +(\d+)", (process / "limits").read_text(), re.MULTILINE)
-    return [int(limit) for limit in found]
+    with suppress(OSError):
+        found = re.findall(r"^Max open files +(\w+)", (process / "limits").read_text(), re.MULTILINE)
+        return [inf if limit == "unlimited" else int(limit) for limit in found]
+    return ()
 
 
-def _open_files(soft: int, is_running: bool) -> Finding:
+def _open_files(soft: float, is_running: bool) -> Finding:
     about = "open files"
-    if soft in (resource.RLIM_INFINITY, -1):
+    if soft == inf:
         return good(about, "unlimited")
     whose = "callnet" if is_running else "processes started here"
     text = f"{soft} for {whose}: {max(0, soft - _OWN_FILES)} connections of devices and pages"
