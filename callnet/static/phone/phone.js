@@ -157,9 +157,9 @@ export class Phone {
     return (await this.account.ask("/ice")).ice_servers;
   }
 
-  /** Say something to the other side of a call; returns whether it could be sent. */
+  /** Say something to the other side of a call, if the signaling can carry it. */
   signal(call, data) {
-    return (this.device?.isExtended ?? false) && call.signal(data, { ofPage: true });
+    if (this.device?.isExtended) call.signal(data, { ofPage: true });
   }
 
   /** The page of a call has seen its end. */

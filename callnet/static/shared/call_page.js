@@ -32,7 +32,7 @@ export class CallPage {
   /** What the page is told once it has loaded, and what it says to the other one once the call is active. */
   #untold = [];
   #held = [];
-  /** What it says to whoever accepts, until it could be said. */
+  /** What it says to whoever accepts, until the call is known to ring. */
   #early = null;
   #isLooking = false;
 
@@ -40,8 +40,7 @@ export class CallPage {
    * @param {HTMLElement} place where the page goes
    * @param {object} handlers hungUp(call): the person hung up in the page · ended(call): it has been over there for a
    *   while · changed(): it has got a button to hang up, or lost it · pressed(event): a key was pressed in the page, which
-   *   is told of it after · signal(call, data): what the page says to the other one over the signaling; returns
-   *   whether it could be sent
+   *   is told of it after · signal(call, data): what the page says to the other one over the signaling
    */
   constructor(place, handlers) {
     this.#place = place;
@@ -152,9 +151,10 @@ export class CallPage {
     this.#held.push(said);
   }
 
-  // The server keeps it for whoever accepts.
+  // The server keeps it for whoever accepts. Of a call that it may have forgotten nothing is said: it would end that.
   _sayEarly(said) {
-    this.#early = said === null || this.#handlers.signal(this.#call, said) ? null : said;
+    this.#early = this.#call.state === "calling" ? said : null;
+    if (said !== null && this.#early === null) this.#handlers.signal(this.#call, said);
   }
 
   _tell(message) {
