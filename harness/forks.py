@@ -44,6 +44,8 @@ _NUMBER: Final = struct.Struct("i")
 class Fork:
     """A process. It has the methods of :class:`subprocess.Popen` that it needs.
 
+    Its number stays its own until it is known here that it has ended, so no signal reaches another process.
+
     :param command: the path of a program in Python, and its arguments.
     :param output: the file that it writes to, errors as well. It reads nothing.
     """
@@ -86,7 +88,7 @@ class Fork:
             poll = select.poll()
             poll.register(self._status, select.POLLIN)
             if poll.poll(milliseconds):
-                self.returncode = os.waitstatus_to_exitcode(self._read())
+                self.returncode = self._read()
                 os.close(self._status)
         return self.returncode
 
@@ -124,14 +126,21 @@ def _next(requests: socket.socket) -> Sequence[str]:
     poll = select.poll()
     poll.register(requests, select.POLLIN)
     running: dict[int, tuple[int, int]] = {}
+    ended: dict[int, int] = {}
     while True:
         for ready, _ in poll.poll():
             if ready in running:
                 pid, status = running.pop(ready)
-                os.write(status, _NUMBER.pack(os.waitpid(pid, 0)[1]))
+                os.write(status, _NUMBER.pack(_exit_status(pid)))
                 poll.unregister(ready)
                 os.close(ready)
-                os.close(status)
+                ended[status] = pid
+                poll.register(status, 0)  # until its reader has closed it
+                continue
+            if ready in ended:
+                os.waitpid(ended.pop(ready), 0)
+                poll.unregister(ready)
+                os.close(ready)
                 continue
             request, descriptors, _, _ = socket.recv_fds(requests, _LONGEST, 2)
             if not request:
@@ -142,13 +151,21 @@ def _next(requests: socket.socket) -> Sequence[str]:
                 os.dup2(output, 1)
                 os.dup2(output, 2)
                 requests.close()
-                os.closerange(3, max(*running, *descriptors, *(kept for _, kept in running.values())) + 1)
+                kept = (status for _, status in running.values())
+                os.closerange(3, max(*running, *ended, *descriptors, *kept) + 1)
                 return _become(*json.loads(request))
             os.close(output)
             os.write(status, _NUMBER.pack(pid))
-            ended = os.pidfd_open(pid)
-            poll.register(ended, select.POLLIN)
-            running[ended] = pid, status
+            end = os.pidfd_open(pid)
+            poll.register(end, select.POLLIN)
+            running[end] = pid, status
+
+
+def _exit_status(pid: int) -> int:
+    """The exit status of a process that has ended, or minus the number of a signal. It keeps its number."""
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> Sequence[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -70,6 +72,17 @@ class ForkTests(SynchronousTestCase):
             },
             json.loads(said),
         )
+
+    def test_number(self) -> None:
+        """When it has ended its number is nobody else's, until that is known here."""
+        process = self.begin("wait")
+        end = os.pidfd_open(process.pid)
+        self.addCleanup(os.close, end)
+        process.kill()
+        select.select([end], [], [])
+        self.begin("end").wait()  # by now whoever forks has noticed, too
+        os.kill(process.pid, 0)
+        process.wait()
 
     def test_signals(self) -> None:
         """It runs until it is ended by a signal, and another one that was started meanwhile does not mind."""
