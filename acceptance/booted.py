@@ -46,7 +46,7 @@ exec unshare --cgroup sh -euc '
 """
 _SWEEP: Final = """
 mount -t cgroup2 cgroup2 "$ROOT/mnt"
-find "$ROOT/mnt/$NAME" -depth -type d -exec rmdir {} +
+[ ! -d "$ROOT/mnt/$NAME" ] || find "$ROOT/mnt/$NAME" -depth -type d -exec rmdir {} +
 """
 _BOOTS_WITHIN: Final = 120.0
 _SETTLED: Final = ("running", "degraded")

@@ -216,8 +216,8 @@ def _for_python(version: str) -> str:
     return version.replace("~dev", ".dev").replace("~", "")
 
 
-def _built(commit: str, folder: Path) -> Path:
-    """The package of an older commit."""
+def built(commit: str, folder: Path) -> Path:
+    """The package of a commit."""
     command = (str(ROOT / "tools" / "build-deb"), commit, str(folder))
     return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
@@ -241,7 +241,7 @@ def prove(_brief: bool, _seed: int) -> Outcome:
     misses: list[str] = []
     with tempfile.TemporaryDirectory(prefix="callnet-packages-") as name:
         folder = Path(name)
-        old, new = _built(previous(), folder), made(folder)
+        old, new = built(previous(), folder), made(folder)
         counts["packages"] = f"{_field(old, 'Version')}, then {_field(new, 'Version')}"
         counts["size of the package, KiB"] = new.stat().st_size // 1024
         counts["size when installed, KiB"] = _field(new, "Installed-Size")

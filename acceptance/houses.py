@@ -80,12 +80,16 @@ class House:
         self._further: list[Namespace] = []
         self.router: Final = Namespace(f"{tag}-router{number}")
         self.machine: Final = Namespace(f"{tag}-machine{number}")
-        self.cable: Final = Cable(f"{tag}o{number}", self.router.name, outside)
-        """The cable to the outside."""
-        self._port = f"{tag}o{number}i"
-        self.public = self.cable.address
-        """The router's address outside."""
-        self._wire()
+        try:
+            self.cable: Final = Cable(f"{tag}o{number}", self.router.name, outside)
+            """The cable to the outside."""
+            self._port = f"{tag}o{number}i"
+            self.public = self.cable.address
+            """The router's address outside."""
+            self._wire()
+        except BaseException:
+            House.remove(self)
+            raise
 
     @property
     def inside(self) -> str:

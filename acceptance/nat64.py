@@ -38,7 +38,14 @@ class HouseOfIPv6(House):
 
     def __init__(self, places: Street, folder: Path) -> None:
         super().__init__(places.tag, len(places.houses) + 1, places.outside)
-        file = folder / "tayga.conf"
+        try:
+            self._translator = self._translate(folder / "tayga.conf")
+        except BaseException:
+            super().remove()
+            raise
+
+    def _translate(self, file: Path) -> subprocess.Popen[bytes]:
+        """Take IPv4 away, and start the NAT64, whose configuration is written to ``file``."""
         file.write_text(_CONFIGURATION)
         for name, prefix in (("home", f"{_NETWORK}::2/64"), ("inside", f"{_NETWORK}::1/64")):
             there = self.machine.name if name == "home" else self.router.name
@@ -55,7 +62,7 @@ class HouseOfIPv6(House):
         ):
             ip("-n", self.router.name, *words)
         line = [*self.router.command, "setpriv", "--pdeathsig", "KILL", *tayga, "--nodetach"]
-        self._translator = subprocess.Popen(line, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(line, stdin=subprocess.DEVNULL)
 
     def reaches(self, address: str) -> bool:
         """True if a host of IPv4 answers, which listens at no port 9."""

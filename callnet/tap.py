@@ -377,7 +377,7 @@ def _compose_parent(
     orders = _renewal(settings, reactor, basis.orders, read_again)
     manager = ServiceManager(os.environ, reactor)
     greeted = _greeting(settings, listeners)
-    return Supervisor(workers, listeners, [watch, *orders, relay], manager, settings, greeted, read_again, reactor)
+    return Supervisor(workers, listeners, [watch, relay], orders, manager, settings, greeted, read_again, reactor)
 
 
 def _admin_site(observed: Observed, basis: _Basis, settings: Settings, clock: IReactorTime) -> admin.AdminSite:

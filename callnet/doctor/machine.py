@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import re
 import resource
@@ -29,8 +30,8 @@ _TIME_ERROR: Final = 5
 """The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
-_DAEMON: Final = "twistd"
-"""The name of its process; a command such as this one is called ``callnet``."""
+_STARTERS: Final = {"twistd", "twist"}
+"""The programs that run as the daemon, if they are told to run callnet; a command such as this one is none of them."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
 
 
@@ -39,7 +40,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _state_dir(Path(settings.state_dir))
     yield _keys(settings.tokens)
     running = limits_of_daemons(Path("/proc"), os.getuid())
-    yield _open_files(min(running, default=resource.getrlimit(resource.RLIMIT_NOFILE)[0]), bool(running))
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield _open_files(min(running, default=math.inf if own == resource.RLIM_INFINITY else own), bool(running))
     yield _clock(is_synchronised())
 
 
@@ -93,8 +95,8 @@ def _keys(settings: TokenSettings) -> Finding:
     )
 
 
-def limits_of_daemons(proc: Path, user: int) -> Sequence[int]:
-    """The limits of open files of the daemons of a user that run; one without a limit is left out.
+def limits_of_daemons(proc: Path, user: int) -> Sequence[float]:
+    """The limits of open files of the daemons of a user that run; infinite without one.
 
     :param proc: where the kernel shows its processes.
     """
@@ -102,16 +104,22 @@ def limits_of_daemons(proc: Path, user: int) -> Sequence[int]:
     for process in proc.iterdir():
         with suppress(OSError):
             is_own = process.name.isdecimal() and process.stat().st_uid == user
-            if is_own and (process / "comm").read_text().strip() == _DAEMON:
-                found += re.findall(r"^Max open files +(\d+)", (process / "limits").read_text(), re.MULTILINE)
-    return [int(limit) for limit in found]
+            if is_own and _is_daemon((process / "cmdline").read_bytes()):
+                found += re.findall(r"^Max open files +(\S+)", (process / "limits").read_text(), re.MULTILINE)
+    return [math.inf if limit == "unlimited" else int(limit) for limit in found]
 
 
-def _open_files(soft: int, is_running: bool) -> Finding:
+def _is_daemon(command_line: bytes) -> bool:
+    """``twistd callnet``, ``twistd -y callnet.tac``, and the like."""
+    names = [os.path.basename(word) for word in command_line.decode("utf-8", "replace").split("\0")]
+    return not _STARTERS.isdisjoint(names) and any(name.startswith("callnet") for name in names)
+
+
+def _open_files(soft: float, is_running: bool) -> Finding:
     about = "open files"
-    if soft in (resource.RLIM_INFINITY, -1):
-        return good(about, "unlimited")
     whose = "callnet" if is_running else "processes started here"
+    if soft == math.inf:
+        return good(about, f"unlimited for {whose}")
     text = f"{soft} for {whose}: {max(0, soft - _OWN_FILES)} connections of devices and pages"
     if soft < _MANY_FILES:
         return doubt(about, text, "raise the limit for callnet (LimitNOFILE= in a unit, ulimit -n)")

@@ -71,4 +71,7 @@ def connect(given_up: Event, _dialect: object, _record: object, arguments: list[
         raise psycopg.OperationalError("callnet is stopping")
     connection = PatientConnection.connect(*arguments, **options)
     connection.given_up = given_up
+    if connection.info.parameter_status("client_encoding") == "SQL_ASCII":  # text would come as bytes
+        connection.close()
+        raise psycopg.OperationalError("the database has the encoding SQL_ASCII; create one with ENCODING 'UTF8'")
     return connection

@@ -272,6 +272,7 @@ class Supervisor(Service):
 
     :param listeners: what is open; the workers take connections from all but the operator's.
     :param chores: what goes on here meanwhile.
+    :param afterwards: what begins when all workers are ready, since others connect to them for it.
     :param manager: it tells systemd how this process and its workers are.
     :param settings: what it goes by itself.
     :param renewals: what is read again at SIGHUP, here and by the workers.
@@ -285,6 +286,7 @@ class Supervisor(Service):
         workers: Workers,
         listeners: Sequence[OpenListener],
         chores: Sequence[PeriodicTask],
+        afterwards: Sequence[PeriodicTask],
         manager: ServiceManager,
         settings: Settings,
         greeting: Iterable[str],
@@ -295,6 +297,7 @@ class Supervisor(Service):
         self._served = [each for each in listeners if each.service != ADMIN]
         self._own = [each for each in listeners if each.service == ADMIN]
         self._chores = chores
+        self._afterwards = afterwards
         self._manager = manager
         self._settings = settings
         self._greeting = "\n".join(greeting)
@@ -306,7 +309,7 @@ class Supervisor(Service):
         """Start the workers."""
         super().startService()  # type: ignore[no-untyped-call]
         self._ignore_hangups = on_hangup(self._reactor, self._reload_all)
-        self._workers.start(self._sockets, lambda: self._log.info("{greeting}", greeting=self._greeting))
+        self._workers.start(self._sockets, self._all_ready)
         for chore in self._chores:
             chore.start()
         self._manager.start(self._workers.observed)
@@ -320,11 +323,16 @@ class Supervisor(Service):
         """Wait for no call any more; it was told to stop."""
         self._workers.hurry()
 
+    def _all_ready(self) -> None:
+        self._log.info("{greeting}", greeting=self._greeting)
+        for task in self._afterwards:
+            task.start()
+
     async def _stop(self) -> None:
         self._ignore_hangups()
         self._manager.stopping(self._settings.drain_deadline)
         await gatherResults([let_go(self._served), self._workers.stop()])
-        await gatherResults([chore.stop() for chore in self._chores])
+        await gatherResults([task.stop() for task in (*self._chores, *self._afterwards)])
         await close_all(self._own)
         self._manager.end()
 

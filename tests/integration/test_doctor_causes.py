@@ -161,6 +161,7 @@ class HealthyTests(CauseTestCase):
             [line for line in found if not line.split(maxsplit=1)[1].startswith(OF_THE_MACHINE)], ran.stdout
         )
         self.assertIn("site WebSocket:          opens, and answers", ran.stdout)
+        self.assertRegex(ran.stdout, r"open files: .* for callnet\b")  # not what this process may open
 
 
 class NameTests(CauseTestCase):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, text
+import psycopg
+from sqlalchemy import Connection, make_url, text
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -80,6 +81,21 @@ class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
         error = self.assertRaises(StartError, database.upgrade)
         self.assertTrue(str(error).startswith("database.url: "), str(error))
         self.assertEqual(len(str(error).splitlines()), 1)
+
+    def test_no_encoding(self) -> None:
+        """A database whose text has no encoding is refused, and the error says what is needed."""
+        url = postgres.new_database_url()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
+            )
+        database = Database(make_url(url).set(database="ascii").render_as_string())
+        self.addCleanup(database.close)
+        for use in (database.upgrade, database.check, database.levels):
+            error = self.assertRaises(StartError, use)
+            self.assertEqual(
+                "database.url: the database has the encoding SQL_ASCII; create one with ENCODING 'UTF8'", str(error)
+            )
 
     def test_password_is_not_shown(self) -> None:
         """The error of a start does not show the password of the URL."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Iterable
@@ -124,19 +125,21 @@ class MachineTests(DoctorTestCase):
     def test_open_files(self) -> None:
         """The limit is that of a daemon which runs, whatever this process may open."""
         proc = Path(self.mktemp())
-        for pid, name, limit in (
+        for pid, command, limit in (
             ("7", "bash", "64"),
-            ("8", "twistd", "65536"),
-            ("9", "twistd", "unlimited"),
-            ("11", "callnet", "32"),
+            ("8", "python3 /opt/callnet/bin/twistd -n --pidfile= callnet", "65536"),
+            ("9", "python3 /usr/bin/twist callnet", "unlimited"),
+            ("11", "python3 /opt/callnet/bin/callnet doctor", "32"),
+            ("12", "python3 /opt/callnet/bin/twistd -n web", "8"),
+            ("13", "python3 /usr/bin/twistd -y /etc/callnet.tac", "4096"),
         ):
             (proc / pid).mkdir(parents=True)
-            (proc / pid / "comm").write_text(f"{name}\n")
+            (proc / pid / "cmdline").write_text(command.replace(" ", "\0") + "\0")
             (proc / pid / "limits").write_text(
                 f"Max processes  1  1  processes\nMax open files  {limit}  {limit}  files\n"
             )
         (proc / "10").mkdir()  # it has just ended
-        self.assertEqual([65536], machine.limits_of_daemons(proc, os.getuid()))
+        self.assertEqual([4096, 65536, math.inf], sorted(machine.limits_of_daemons(proc, os.getuid())))
         self.assertEqual([], machine.limits_of_daemons(proc, os.getuid() + 1))
 
     def test_keys(self) -> None:

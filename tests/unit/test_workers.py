@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import Renewal
 from callnet.ops.readiness import Report
+from callnet.ops.systemd import ServiceManager
 from callnet.supervision import messages
 from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
-from callnet.supervision.supervisor import LONGEST_PAUSE, STOP_LIMIT
+from callnet.supervision.supervisor import LONGEST_PAUSE, STOP_LIMIT, Supervisor, Workers
 from callnet.util.timers import FIRST_PAUSE, OLD_AGE
-from tests.support.workers_case import SETTINGS, WorkersTestCase
+from tests.support.workers_case import SETTINGS, Reactor, WorkersTestCase
 
 
 class StartTests(WorkersTestCase):
@@ -61,6 +70,49 @@ class StartTests(WorkersTestCase):
         with capturedLogs() as events:
             self.second.say(Serving())
         self.assertEqual([formatEvent(event) for event in events], ["worker 2 started: process 4711"])
+
+
+class CertificateTests(SynchronousTestCase):
+    """The order of a certificate, which the parent gives."""
+
+    def test_order_waits(self) -> None:
+        """It is given when all workers are ready: before that, nobody answers the authority."""
+        reactor, orders = Reactor(), list[Deferred[None]]()
+        folder = Path(self.mktemp())
+        folder.mkdir()
+
+        def order() -> Deferred[None]:
+            orders.append(Deferred())
+            return orders[-1]
+
+        kept = AcmeFolder(str(folder), "https://acme.example.org/")
+        kept.make()
+        renewal = Renewal(
+            kept, ["a.example.org"], order, list, Counter(), reactor, lambda: datetime.now(UTC), lambda: 1.0
+        )
+        supervisor = Supervisor(
+            Workers(1, SETTINGS, cast(Any, reactor)),
+            [],
+            [],
+            [renewal],
+            ServiceManager({}, reactor),
+            SETTINGS,
+            [],
+            {},
+            cast(Any, reactor),
+        )
+        supervisor.startService()
+        reactor.advance(1)
+        [worker] = reactor.processes
+        worker.say(Serving())
+        reactor.advance(1)
+        self.assertEqual([], orders)
+        worker.answer(report=Report(True, {}))
+        self.assertEqual(1, len(orders))
+        stopped = supervisor.stopService()
+        worker.end()
+        self.successResultOf(stopped)
+        self.assertEqual([], reactor.getDelayedCalls())
 
 
 class RestartTests(WorkersTestCase):
