@@ -30,7 +30,11 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
         ".venv/bin/callnet device 13800138000": NEWCOMER,
     },
     "docs/admin-api.md": {"order() {": HERE},
-    "docs/backup.md": {"install -d -o callnet": OPERATOR, "systemctl stop callnet": OPERATOR},
+    "docs/backup.md": {
+        "install -d -o callnet": OPERATOR,
+        "(umask 077; podman-compose": CONTAINER,
+        "systemctl stop callnet": OPERATOR,
+    },
     "docs/households.md": {"callnet setup": "tests.integration.test_setup_command"},
     "docs/incidents.md": {
         "callnet status": OPERATOR,
