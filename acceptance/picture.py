@@ -129,7 +129,7 @@ STAGES: Final = (
 AFTER_THE_ACCEPT: Final = frozenset(
     {"join sent", "negotiate sent", "offer sent", "answer sent", "candidate sent", "early answer came"}
 )
-"""What the caller's page says early, the server keeps until then."""
+"""The early answer of the caller's page goes to the server, which keeps it until then."""
 
 
 class Side(Struct):

@@ -71,7 +71,7 @@ class ExtendedSession(Session):
         self._may_pull = may_pull
         self._other: _Other | None = None
         self._early: tuple[RoomId, v2.Signal] | None = None
-        """What the page last said to whoever accepts, and the call of this device that rings."""
+        """The call of this device that rings, and the last signal of its page."""
 
     # From the socket
 

@@ -285,7 +285,7 @@ class FirefoxTests(PhoneCase):
         return self.play(story)
 
     def test_two_of_them(self) -> Deferred[None]:
-        """What one answers early fits the offer of the other one."""
+        """The early answer of one fits the offer of the other one."""
 
         def story(stage: Stage) -> None:
             alice, bob = phone(stage, stage.firefox(**_ALLOWED)), phone(stage, stage.firefox(**_ALLOWED))

@@ -58,7 +58,7 @@ class ExtendedTests(ExtendedCase):
         self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
 
     async def test_early_signals(self) -> None:
-        """What the caller's page said while it rang reaches the node of the device that accepts."""
+        """A signal of the caller's page while it rings reaches the node of the device that accepts."""
         ann, tv = await self.two()
         ann.calls(TV)
         room = (await self.hears(tv, "called"))["room_id"]
