@@ -13,6 +13,7 @@ import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ from msgspec import Struct
 
 from acceptance.namespaces import NETWORKS, Cable, Namespace, Switch, ip
 from tests.browser.stage import CHROMIUM
+
+_streets: Final = count(1)
 
 _MASQUERADE: Final = """
 table ip nat {
@@ -195,7 +198,7 @@ def street(number: int = os.getpid() % 254, networks: str = NETWORKS) -> Iterato
 
     :param number: of the network outside, among these.
     """
-    tag = f"ch{os.getpid() % 100000}"
+    tag = f"ch{os.getpid() % 100000}-{next(_streets)}"  # a cable of the one before may still be there
     made: list[Switch | Namespace | House] = []
     try:
         outside = Switch(f"{tag}s", number, networks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import re
 import resource
@@ -11,7 +12,6 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,6 @@ from callnet.accounts.signing_keys import load_keys
 from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
-from callnet.util import files
 
 _MEGABYTE: Final = 1_000_000
 _LITTLE: Final = 1000 * _MEGABYTE
@@ -31,6 +30,8 @@ _TIME_ERROR: Final = 5
 """The answer of ntp_adjtime(3) when the clock is not synchronised."""
 _TIMEX_SIZE: Final = 512
 """Bytes, more than there are in a ``struct timex``."""
+_STARTERS: Final = {"twistd", "twist"}
+"""The programs that run as the daemon, if they are told to run callnet; a command such as this one is none of them."""
 _AS_THE_DAEMON: Final = "run this as the user that callnet runs as"
 
 
@@ -38,9 +39,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at the machine."""
     yield from _state_dir(Path(settings.state_dir))
     yield _keys(settings.tokens)
-    running = [limit for one in files.claimants(settings.state_dir, Path("/proc")) for limit in limit_of(one)]
-    own, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield _open_files(min(running, default=inf if own == resource.RLIM_INFINITY else own), bool(running))
+    running = limits_of_daemons(Path("/proc"), os.getuid())
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield _open_files(min(running, default=math.inf if own == resource.RLIM_INFINITY else own), bool(running))
     yield _clock(is_synchronised())
 
 
@@ -94,22 +95,31 @@ def _keys(settings: TokenSettings) -> Finding:
     )
 
 
-def limit_of(process: Path) -> Sequence[float]:
-    """The limit of open files of a process; empty: it has just ended.
+def limits_of_daemons(proc: Path, user: int) -> Sequence[float]:
+    """The limits of open files of the daemons of a user that run; infinite without one.
 
-    :param process: its folder in proc(5).
+    :param proc: where the kernel shows its processes.
     """
-    with suppress(OSError):
-        found = re.findall(r"^Max open files +(\w+)", (process / "limits").read_text(), re.MULTILINE)
-        return [inf if limit == "unlimited" else int(limit) for limit in found]
-    return ()
+    found = []
+    for process in proc.iterdir():
+        with suppress(OSError):
+            is_own = process.name.isdecimal() and process.stat().st_uid == user
+            if is_own and _is_daemon((process / "cmdline").read_bytes()):
+                found += re.findall(r"^Max open files +(\S+)", (process / "limits").read_text(), re.MULTILINE)
+    return [math.inf if limit == "unlimited" else int(limit) for limit in found]
+
+
+def _is_daemon(command_line: bytes) -> bool:
+    """``twistd callnet``, ``twistd -y callnet.tac``, and the like."""
+    names = [os.path.basename(word) for word in command_line.decode("utf-8", "replace").split("\0")]
+    return not _STARTERS.isdisjoint(names) and any(name.startswith("callnet") for name in names)
 
 
 def _open_files(soft: float, is_running: bool) -> Finding:
     about = "open files"
-    if soft == inf:
-        return good(about, "unlimited")
     whose = "callnet" if is_running else "processes started here"
+    if soft == math.inf:
+        return good(about, f"unlimited for {whose}")
     text = f"{soft} for {whose}: {max(0, soft - _OWN_FILES)} connections of devices and pages"
     if soft < _MANY_FILES:
         return doubt(about, text, "raise the limit for callnet (LimitNOFILE= in a unit, ulimit -n)")

@@ -9,7 +9,6 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from callnet.errors import StartError
 
@@ -63,18 +62,6 @@ def claim_directory(path: str, setting: str, is_shared: bool, remedy: str = _SEV
 def was_claimed(path: str) -> bool:
     """True if a directory is, or was, claimed by :func:`claim_directory`."""
     return os.path.exists(os.path.join(path, _LOCK))
-
-
-def claimants(path: str, proc: Path) -> Iterator[Path]:
-    """The processes that have claimed a directory, of those that this user may look into.
-
-    :param proc: where the kernel shows processes.
-    """
-    lock = os.path.realpath(os.path.join(path, _LOCK))
-    for process in proc.iterdir():
-        with suppress(OSError):
-            if process.name.isdecimal() and any(os.readlink(fd) == lock for fd in (process / "fd").iterdir()):
-                yield process
 
 
 def is_open_to_others(path: str) -> bool:

@@ -32,7 +32,7 @@ from callnet.doctor.findings import Finding, Level
 from callnet.doctor.network import can_connect, is_own, own_addresses
 from callnet.frames.ice import parse_uri
 from harness.coturn import LOOPBACK, Coturn
-from harness.daemon import BIN, Daemon, wait_for
+from harness.daemon import BIN, TWISTD, Daemon, wait_for
 from harness.ports import free_port
 from harness.redis_server import RedisServer
 from tests.support.turn_case import SECRET
@@ -494,16 +494,12 @@ class StoreTests(CauseTestCase):
         (self.folder / "state").chmod(0o755)
         self.assert_named(self.shown(SITE), "is accessible to others", "chmod 700")
 
-    def limited(self, *command: str) -> str:
-        """The output of the command as a process of its own, begun by another command."""
-        self.settings(SITE)
-        line = [*command, f"{BIN}/callnet", "--config", str(self.config), "doctor"]
-        return subprocess.run(line, capture_output=True, text=True, check=False).stdout
-
     def test_few_files(self) -> None:
-        """Too few files may be open."""
-        shown = self.limited("prlimit", "--nofile=256:256")
-        self.assert_named(shown, "256 for processes started here", "LimitNOFILE=")
+        """A daemon that runs may open too few files."""
+        daemon = Daemon(self.folder / "daemon", command=("prlimit", "--nofile=256:256", *TWISTD))
+        daemon.start()
+        self.addCleanup(daemon.stop)
+        self.assert_named(self.shown(SITE), "256 for callnet", "LimitNOFILE=")
 
     def test_full_disk(self) -> None:
         """The disk of the state directory is almost full."""
@@ -512,5 +508,7 @@ class StoreTests(CauseTestCase):
         state = self.folder / "state"
         state.mkdir(mode=0o700)
         mount = f'mount -t tmpfs -o size=8M,mode=700 tmpfs "{state}" && exec "$@"'
-        shown = self.limited("unshare", "--mount", "sh", "-c", mount, "sh")
+        self.settings(SITE)
+        line = ["unshare", "--mount", "sh", "-c", mount, "sh", f"{BIN}/callnet", "--config", str(self.config), "doctor"]
+        shown = subprocess.run(line, capture_output=True, text=True, check=False).stdout
         self.assert_named(shown, f"8 MB free at {state}", "free some space")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,6 @@ from callnet.doctor.findings import Finding, Level
 from callnet.ops.admin_client import places
 from callnet.ops.certificates import sign, to_pem
 from callnet.storage.database import Database
-from callnet.util import files
 from tests.unit.test_cli import CommandTestCase
 
 NOW: Final = datetime.now(UTC)
@@ -124,19 +123,24 @@ class MachineTests(DoctorTestCase):
         self.assertEqual([Level.BAD], self.of("state_dir"))
 
     def test_open_files(self) -> None:
-        """The limit is that of the daemon with this state directory, whatever this process may open."""
-        state, proc = self.directory / "state", Path(self.mktemp())
-        for pid, uses in (("8", state), ("9", self.directory / "another")):
-            (proc / pid / "fd").mkdir(parents=True)
-            (proc / pid / "fd" / "5").symlink_to((uses / "lock").absolute())
-        (proc / "10").mkdir()  # it has just ended
-        self.assertEqual([proc / "8"], list(files.claimants(str(state), proc)))
-        for limit, expected in (("65536", 65536), ("unlimited", inf)):
-            (proc / "8" / "limits").write_text(
+        """The limit is that of a daemon which runs, whatever this process may open."""
+        proc = Path(self.mktemp())
+        for pid, command, limit in (
+            ("7", "bash", "64"),
+            ("8", "python3 /opt/callnet/bin/twistd -n --pidfile= callnet", "65536"),
+            ("9", "python3 /usr/bin/twist callnet", "unlimited"),
+            ("11", "python3 /opt/callnet/bin/callnet doctor", "32"),
+            ("12", "python3 /opt/callnet/bin/twistd -n web", "8"),
+            ("13", "python3 /usr/bin/twistd -y /etc/callnet.tac", "4096"),
+        ):
+            (proc / pid).mkdir(parents=True)
+            (proc / pid / "cmdline").write_text(command.replace(" ", "\0") + "\0")
+            (proc / pid / "limits").write_text(
                 f"Max processes  1  1  processes\nMax open files  {limit}  {limit}  files\n"
             )
-            self.assertEqual([expected], machine.limit_of(proc / "8"))
-        self.assertEqual([], list(machine.limit_of(proc / "10")))
+        (proc / "10").mkdir()  # it has just ended
+        self.assertEqual([4096, 65536, math.inf], sorted(machine.limits_of_daemons(proc, os.getuid())))
+        self.assertEqual([], machine.limits_of_daemons(proc, os.getuid() + 1))
 
     def test_keys(self) -> None:
         """Keys that are there are counted; one that others may read is bad."""
