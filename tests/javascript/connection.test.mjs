@@ -130,7 +130,7 @@ beforeEach(() => {
   made = [];
 });
 
-test("each takes the offer of the other one for the answer to its own", async (t) => {
+test("each takes the offer of the other one for the answer to its own, and the caller checks first", async (t) => {
   const { caller, callee, callers, callees } = await two(t);
   callers.find("host");
   callees.find("host");
@@ -140,9 +140,12 @@ test("each takes the offer of the other one for the answer to its own", async (t
   for (const side of [caller, callee]) side.connection.expect();
   await callee.hear(early);
   await caller.hear(callee.said());
-  assert.match(callees.remoteDescription.sdp, /ufrag:1\r\na=setup:active/);
+  assert.match(callees.remoteDescription.sdp, /ufrag:1\r\na=setup:active\r\n$/);
   assert.match(callers.remoteDescription.sdp, /ufrag:2\r\na=setup:passive/);
-  assert.deepEqual(callers.added, ["host"]);
+  assert.deepEqual([callers.added, callees.added], [["host"], []]);
+  t.mock.timers.tick(100);
+  await settled();
+  assert.deepEqual(callees.added, ["candidate:host"]);
   await callee.hear(caller.said());
   assert.equal(made.length, 2);
 });

@@ -18,7 +18,7 @@
 
 import { randomId } from "../client/room.js";
 import { Channel } from "./channel.js";
-import { asAnswer, fit, isOfOne } from "./early.js";
+import { apart, asAnswer, fit, isOfOne } from "./early.js";
 import { Gauge } from "./gauge.js";
 import { Lines } from "./lines.js";
 import { Watchdog } from "./watchdog.js";
@@ -30,6 +30,11 @@ const FRESH_FOR = 3_000;
 const FAREWELL_WITHIN = 300;
 /** After a candidate another one may be near. */
 const SETTLED_AFTER = 200;
+/**
+ * The callee hears of the early answer before the caller can hear of the offer. If it began to check then, both would
+ * change their roles in ICE again and again: the caller begins, unless it cannot reach the callee by itself.
+ */
+const CHECKS_AFTER = 100;
 /** A browser has found a first address of its own device long before. */
 const FOUND_WITHIN = 4_000;
 
@@ -377,11 +382,21 @@ export class Connection {
       if (connection !== null && !isOfOne(peer.remoteDescription.sdp, sdp)) this._renew();
       return;
     }
-    if (connection === null && !fit(peer.localDescription.sdp, sdp)) return;
-    await peer.setRemoteDescription({ type: "answer", sdp });
+    if (connection !== null) await peer.setRemoteDescription({ type: "answer", sdp });
+    else if (fit(peer.localDescription.sdp, sdp)) await this._takeEarly(peer, sdp);
+    else return;
     if (peer !== this.#peer) return;
     this.#channel.verification.recheck();
     this._enqueue(() => this._tune());
+  }
+
+  async _takeEarly(peer, sdp) {
+    const { sdp: bare, candidates } = apart(sdp);
+    await peer.setRemoteDescription({ type: "answer", sdp: bare });
+    setTimeout(() => {
+      if (peer !== this.#peer) return;
+      for (const candidate of candidates) this._enqueue(() => peer.addIceCandidate(candidate));
+    }, CHECKS_AFTER);
   }
 
   _describe(kind, round = this.#round) {

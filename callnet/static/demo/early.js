@@ -22,6 +22,23 @@ export function fit(one, other) {
   return shapeOf(one) === shapeOf(other);
 }
 
+/**
+ * A description without its candidates, and these.
+ * @param {string} sdp
+ * @returns {{sdp: string, candidates: RTCIceCandidateInit[]}}
+ */
+export function apart(sdp) {
+  const candidates = [];
+  let sdpMLineIndex = -1;
+  const lines = sdp.split("\r\n").filter((line) => {
+    if (line.startsWith("m=")) sdpMLineIndex += 1;
+    const isCandidate = line.startsWith("a=candidate:");
+    if (isCandidate) candidates.push({ candidate: line.slice(2), sdpMLineIndex });
+    return !isCandidate && line !== "a=end-of-candidates";
+  });
+  return { sdp: lines.join("\r\n"), candidates };
+}
+
 /** Whether two descriptions are of one ICE session (RFC 8839). */
 export function isOfOne(one, other) {
   return userOf(one) === userOf(other);
