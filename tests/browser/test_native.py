@@ -183,7 +183,7 @@ class NativeTests(BrowserCase):
             assert pid is not None
             with stopped(pid):
                 red.await_state("reconnecting")
-                red.wait(3_000)  # longer than a connection may heal by itself
+                red.wait(6_000)  # longer than a connection may heal by itself, and than an offer is fresh after that
             red.await_state("connected")
             self.assert_see_each_other(red, tv, 2)
             self.hang_up(phone, tv)
