@@ -44,6 +44,7 @@ from harness.wire import login, post
 from tests.browser.camera import Camera
 from tests.browser.continuity import path
 from tests.browser.stage import stage
+from tests.browser.visitor import meet_over_relay
 
 BASE: Final = "docker.io/library/debian:trixie-slim"
 IMAGE: Final = "localhost/callnet"
@@ -314,13 +315,8 @@ class Life:
         with stage(f"https://{name}", self._folder) as browsers:
             flags = [f"--host-resolver-rules=MAP {name} {ADDRESS}"]
             both = [browsers.visitor(browsers.browser(one, flags=flags)) for one in (Camera.RED, Camera.BLUE)]
-            room = secrets.token_hex(8)
+            meet_over_relay(both, secrets.token_hex(8))
             for visitor in both:
-                visitor.visit(f"?room_id={room}&relay=1")
-            for visitor, colour in zip(both, (Camera.BLUE, Camera.RED), strict=True):
-                visitor.await_state("connected")
-                visitor.await_colour(colour)
-                visitor.await_movement()
                 self._expect(path(visitor) == ["relay", "relay"], f"{container}: there was a way without a relay")
             self.misses += browsers.complaints()
         self.calls += 1

@@ -23,10 +23,9 @@ from acceptance.daemon import WITHOUT_LIMITS
 from acceptance.proof import Outcome, Proof
 from harness.daemon import Daemon
 from harness.ports import free_ports
-from tests.browser.camera import Camera
 from tests.browser.continuity import connections, longest_pause, negotiated, path, since_movement, wait_until, watch
 from tests.browser.stage import stage
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor, meet_over_relay
 
 KILLS: Final = 20
 KILLS_OF_A_SLICE: Final = 2
@@ -52,13 +51,7 @@ class Relayed:
         self._both = both
         self._pid_file = daemon.state_dir / "relay" / "pid"
         self._random = random
-        room = secrets.token_hex(8)
-        for visitor in both:
-            visitor.visit(f"?room_id={room}&relay=1")
-        for visitor, colour in zip(both, (Camera.BLUE, Camera.RED), strict=True):
-            visitor.await_state("connected")
-            visitor.await_colour(colour)
-            visitor.await_movement()
+        meet_over_relay(both, secrets.token_hex(8))
 
     def kill(self) -> tuple[float, str | None]:
         """Kill coturn, and wait until the call is back.

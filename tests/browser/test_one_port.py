@@ -6,11 +6,10 @@ from twisted.internet.defer import Deferred
 
 from harness.coturn import LOOPBACK, Coturn
 from harness.ports import free_port
-from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.continuity import path
 from tests.browser.stage import Stage
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor, meet_over_relay
 from tests.support.daemon import Daemon
 
 SECRET = "a-secret-of-the-relay-behind-the-site"
@@ -37,12 +36,8 @@ class OnePortTests(BrowserCase):
 
     def meet(self, *visitors: Visitor, room: str) -> None:
         """Have two see each other by the relay alone."""
+        meet_over_relay(visitors, room)
         for visitor in visitors:
-            visitor.visit(f"?room_id={room}&relay=1")
-        for visitor, colour in zip(visitors, (Camera.BLUE, Camera.RED), strict=True):
-            visitor.await_state("connected")
-            visitor.await_colour(colour)
-            visitor.await_movement()
             self.assertEqual(path(visitor), ["relay", "relay"])
 
     def test_chromium(self) -> Deferred[None]:

@@ -27,7 +27,7 @@ from tests.browser.continuity import (
 from tests.browser.figures import await_set_up
 from tests.browser.layout import faults
 from tests.browser.stage import Stage
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor, meet_over_relay
 
 SCREENS: Final = ((1920, 1080), (390, 844), (844, 390))
 OLD: Final = "a-secret-that-has-been-good-so-far"
@@ -57,12 +57,7 @@ class RelayCase(OwnDaemonCase):
     def meet(self, stage: Stage) -> tuple[Visitor, Visitor]:
         """Two visitors who allow nothing but a relay, and see each other."""
         red, blue = stage.pair()
-        for visitor in (red, blue):
-            visitor.visit(f"?room_id={stage.room}&relay=1")
-        for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
-            visitor.await_state("connected")
-            visitor.await_colour(colour)
-            visitor.await_movement()
+        meet_over_relay((red, blue), stage.room)
         return red, blue
 
 

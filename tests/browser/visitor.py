@@ -302,3 +302,13 @@ class Visitor:
         count = len(pixels) // 4
         red, green, blue = (sum(pixels[part::4]) / count for part in range(3))
         return red, green, blue
+
+
+def meet_over_relay(visitors: Sequence[Visitor], room: str) -> None:
+    """Have two visitors, the first with the red camera, see each other in a room, by relays alone."""
+    for visitor in visitors:
+        visitor.visit(f"?room_id={room}&relay=1")
+    for visitor, colour in zip(visitors, (Camera.BLUE, Camera.RED), strict=True):
+        visitor.await_state("connected")
+        visitor.await_colour(colour)
+        visitor.await_movement()
