@@ -109,10 +109,9 @@ class ExtendedSession(Session):
         room = self._aliases.get(frame.room_id, frame.room_id)
         data = v2.compact(frame.data)
         reply = await self._rooms.extensions.signal(self, room, data, of_page=frame.of_page)
-        is_over = self._heard_of(room).is_over
         if not isinstance(reply, TooEarly):
             self._not_done(reply, frame)
-        elif is_over is None:
+        elif (is_over := self._heard_of(room).is_over) is None:
             self._early = room, frame
         elif not is_over:  # it was accepted meanwhile
             self._take_signal(frame)

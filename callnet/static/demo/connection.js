@@ -420,9 +420,8 @@ export class Connection {
   // Of what is said early only the last counts: it has the candidates in it.
   _answerEarly(delay) {
     clearTimeout(this.#settling);
-    const peer = this.#peer;
     this.#settling = setTimeout(() => {
-      if (peer === this.#peer && this.#id === null) this._describe("answer", 1);
+      if (this.#id === null) this._describe("answer", 1);
     }, delay);
   }
 
