@@ -35,7 +35,7 @@ help:
 	@echo 'make test         run the tests of callnet; as root, install what they need first'
 	@echo 'make test-unit    run the tests that need only Python'
 	@echo 'make test-slow    run the tests of the tools, which build packages and the manual'
-	@echo 'make screens      test the layout of the pages, and update the screenshots in docs/screens'
+	@echo 'make screens      test the layout of the pages, and take their pictures, in four languages, into docs/screens'
 	@echo 'make schemas      update the protocol reference and the schemas in docs/ from the structs'
 	@echo 'make manual       build the manual from docs/: build/manual/html/index.html; a warning is an error'
 	@echo 'make bundles      after a change of a page: update its script and style sheet from the sources'

@@ -36,6 +36,8 @@ MORE: Final = 0.2
 """Seconds that the picture may take besides a round trip, in 95 of 100 calls."""
 RINGS_FOR: Final = 1_500
 """Milliseconds until somebody accepts: a person who hears it ring takes longer."""
+LOOKS_AFTER: Final = 1_000
+"""Milliseconds until the proof looks into the pages: a look takes the processor from them, and they note all times."""
 RATE: Final = 30
 """Pictures that a camera takes in a second."""
 CALLS: Final = 50
@@ -98,7 +100,8 @@ _NOTE: Final = """
             const marks = (top.marks = top.marks ?? {});
             marks["first frame came"] = marks["first frame came"] ?? performance.timeOrigin + receiveTime;
             marks["decoded"] = marks["decoded"] ?? performance.timeOrigin + presentationTime;
-            note("painted");
+            if (top.document.body.dataset.scene === "call") note("painted");
+            else watch(); // the page is not in view yet
         });
         watch();
     });
@@ -196,6 +199,7 @@ class Couple:
             if early:
                 raise AssertionError(f"before the accept: {', '.join(sorted(early))}")
         bob.press("accept")
+        bob.wait(LOOKS_AFTER)
         for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
             visitor.await_connected(colour)
             visitor.await_that("top.marks.painted > 0")

@@ -119,6 +119,14 @@ class CodeInvalid(ServiceError):
     status = 200
 
 
+class PhotosFull(ServiceError):
+    """No further contact may have a photo in the caller's list; remove one first."""
+
+    error_code = 8
+    error_name = "ERROR_CODE_PHOTOS_FULL"
+    status = 200
+
+
 def root_cause(error: BaseException) -> str:
     """The first line of what was at the bottom of an error, for the log."""
     while error.__cause__ is not None:

@@ -34,6 +34,9 @@ PHOTO_SIDE_MAX: Final = 512
 CONTACTS_MAX: Final = 1000
 """The most contacts that a list has which devices add to."""
 
+CONTACT_PHOTOS_MAX: Final = 50
+"""The most contacts that a phone may give photos of its own."""
+
 BLOCKED_MAX: Final = 1000
 """The most phones that a phone may have its devices block."""
 
@@ -101,6 +104,7 @@ RoomId = NewType("RoomId", str)
 
 _ROOM_ID = re.compile(r"[0-9a-f]{32}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def new_room_id() -> RoomId:
@@ -144,6 +148,13 @@ def has_control_characters(text: str) -> bool:
 def is_plain_text(text: str, longest: int) -> bool:
     """Tell whether ``text`` has at most ``longest`` characters and no control characters."""
     return len(text) <= longest and not has_control_characters(text)
+
+
+def turns_text(text: str) -> bool:
+    """Tell whether ``text`` holds an embedding, an override or an isolate, or the end of one (UAX #9 §2): the text
+    around it could be read in another order.
+    """
+    return _TURNING.search(text) is not None
 
 
 class Reason(StrEnum):

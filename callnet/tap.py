@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from random import SystemRandom
@@ -28,28 +29,25 @@ import callnet
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.pairing import INTERVAL
-from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Revocations, Tokens
 from callnet.acme import alpn
 from callnet.acme.alpn import AlpnAnswers
 from callnet.acme.renewal import IOrderReactor, Renewal, order
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
-from callnet.app.process_metrics import Counted
-from callnet.app.reload import acme_folder, certificate, certificate_files, renewals
+from callnet.app.process_metrics import Counted, Lag
+from callnet.app.reload import LiveSettings, acme_folder, certificate, certificate_files, renewals
 from callnet.app.service import Daemon
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.config.load import is_exposed, load
-from callnet.config.reload import LiveSettings
 from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
 from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
 from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
-from callnet.ops.lag import Lag
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
 from callnet.ops.metrics import Observed, of_log, of_orders
@@ -76,10 +74,10 @@ from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
-from callnet.web.acme_site import AcmeAnswers
 from callnet.web.api import AccountApi
 from callnet.web.hosts import HostGuard
 from callnet.web.http import CappedSite
+from callnet.web.site import AcmeAnswers
 from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
 
@@ -299,15 +297,11 @@ def _compose_node(
         room,
         sites,
         turn,
-        owners.waker,
-        owners.accounts,
-        people.profiles,
-        people.pairings,
-        owners.guests,
+        owners,
+        people,
         ice,
         basis.tls,
         basis.orders,
-        deliveries,
         threads,
         cluster.ended,
         cluster.round_trips,
@@ -462,11 +456,8 @@ def _devices_open_to_others(settings: Settings) -> int:
     asks_for_codes = accounts.enrolment == "otp" and accounts.otp.code_without_secret
     if accounts.enrolment == "open" or asks_for_codes or not is_exposed(settings.listeners):
         return 0
-    database = Database(settings.database.url)
-    try:
+    with closing(Database(settings.database.url)) as database:
         return devices_without_secret(database)
-    finally:
-        database.close()
 
 
 def _readiness(
@@ -501,15 +492,9 @@ def _vapid(settings: PushSettings) -> Vapid | None:
 
 def _prepare_database(settings: DatabaseSettings, one_machine: bool) -> None:
     """Make it ready for use, and leave no connection behind: there must be none when `twistd` forks."""
-    database = Database(settings.url)
-    if not one_machine:
-        database.refuse_many_machines()
-    if database.in_memory:
-        raise StartError("database.url: an in-memory database is for tests only; name a file")
-    try:
-        if settings.upgrade_on_start:
-            database.upgrade()
-        else:
-            database.check()
-    finally:
-        database.close()
+    with closing(Database(settings.url)) as database:
+        if not one_machine:
+            database.refuse_many_machines()
+        if database.in_memory:
+            raise StartError("database.url: an in-memory database is for tests only; name a file")
+        database.prepare(settings.upgrade_on_start)

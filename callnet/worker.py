@@ -21,15 +21,17 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from callnet.app.service import Daemon
-from callnet.errors import StartError, Unavailable
+from callnet.errors import StartError
 from callnet.ops.admin_commands import AdminResult
 from callnet.ops.logs import fields_of, log_queue
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
 from callnet.tap import compose_worker, steady_reactor
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger, threshold
 
 _log = Logger()
+_cannot = logged_unless_unavailable(_log, "failed to carry out an order")
 
 
 def main() -> None:
@@ -113,12 +115,6 @@ class Orders(LineOnlyReceiver):
 
     def _say(self, message: Serving | Answer) -> None:
         self.transport.write(messages.encode(message))
-
-
-def _cannot(failure: Failure) -> None:
-    """Let an order be one that cannot be carried out."""
-    if not failure.check(Unavailable):
-        _log.failure("failed to carry out an order", failure)
 
 
 @provider(ILogObserver)

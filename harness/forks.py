@@ -47,15 +47,29 @@ class Fork:
     Its number stays its own until it is known here that it has ended, so no signal reaches another process.
 
     :param command: the path of a program in Python, and its arguments.
-    :param output: the file that it writes to, errors as well. It reads nothing.
+    :param output: the file that it writes to.
+    :param errors: the file that it writes errors to, if that is another one.
+    :param given: the file that it reads; without it, it reads nothing.
+    :param before: a command that runs a command elsewhere, such as in a network of its own. It runs, once for all
+        processes, the one that forks them.
     """
 
-    def __init__(self, command: Sequence[str], cwd: Path, env: Mapping[str, str], output: BinaryIO) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        output: BinaryIO,
+        errors: BinaryIO | None = None,
+        given: BinaryIO | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
         self._command = command
         self._status, status = os.pipe()
         try:
             request = json.dumps([command, str(cwd), dict(env)]).encode()
-            socket.send_fds(_server(), [request], [status, output.fileno()])
+            files = [each.fileno() for each in (output, errors or output, given) if each is not None]
+            socket.send_fds(_server(*before), [request], [status, *files])
         finally:
             os.close(status)
         self.returncode: int | None = None
@@ -107,12 +121,12 @@ class Fork:
 
 
 @cache
-def _server() -> socket.socket:
-    """The socket of the process that forks. It is started once, and ends with this one."""
+def _server(*before: str) -> socket.socket:
+    """The socket of a process that forks. It is started once, and ends with this one."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         subprocess.Popen(
-            (sys.executable, "-m", "harness.forks", str(its.fileno())),
+            (*before, sys.executable, "-m", "harness.forks", str(its.fileno())),
             cwd=Path(__file__).parent.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -142,19 +156,20 @@ def _next(requests: socket.socket) -> Sequence[str]:
                 poll.unregister(ready)
                 os.close(ready)
                 continue
-            request, descriptors, _, _ = socket.recv_fds(requests, _LONGEST, 2)
+            request, descriptors, _, _ = socket.recv_fds(requests, _LONGEST, 4)
             if not request:
                 sys.exit()
-            status, output = descriptors
+            status, output, errors, *given = descriptors
             pid = os.fork()
             if not pid:
-                os.dup2(output, 1)
-                os.dup2(output, 2)
+                for descriptor, own in zip((output, errors, *given), (1, 2, 0), strict=False):
+                    os.dup2(descriptor, own)
                 requests.close()
                 kept = (status for _, status in running.values())
                 os.closerange(3, max(*running, *ended, *descriptors, *kept) + 1)
                 return _become(*json.loads(request))
-            os.close(output)
+            for descriptor in (output, errors, *given):
+                os.close(descriptor)
             os.write(status, _NUMBER.pack(pid))
             end = os.pidfd_open(pid)
             poll.register(end, select.POLLIN)

@@ -121,6 +121,8 @@ def form_faults(language: str, forms: Forms) -> Iterator[str]:
     for category, text in forms.items():
         if not text or text != text.strip():
             yield "empty, or space around it"
+        if " …" in text:
+            yield "an ellipsis that may begin a line: a no-break space stands before it"
         lacks = placeholders(forms) - placeholders({"": text})
         if category in OF_ONE_NUMBER.get(language, ()):
             lacks -= {"count"}

@@ -75,7 +75,7 @@ def problems(attempt: Attempt, books: Books, now: float) -> Iterator[Problem]:
 
 def parties(attempt: Attempt, books: Books) -> tuple[Address, ...]:
     """Every device that has to do with a call."""
-    found = [attempt.caller, *filter(attempt.covers, books.spells)]
+    found = [attempt.caller, *books.covered(attempt)]
     for story in attempt.stories:
         found += [ring.device for ring in story.rings]
         found += story.parts
@@ -124,7 +124,7 @@ def _failed(attempt: Attempt, answer: Answer, books: Books, who: tuple[Address, 
     since, until = attempt.at - MARGIN, answer.at + MARGIN
     reason, target = answer.reason, attempt.target
     rings = [ring for story in attempt.stories for ring in story.rings]
-    targets = [device for device in books.spells if attempt.covers(device)] or [target]
+    targets = books.covered(attempt) or [target]
     waited, stayed = answer.at - attempt.at, not books.changes(attempt.caller, attempt.at, answer.at)
     if reason == "unavailable" and not rings and stayed and waited > UNAVAILABLE:
         yield Problem(Wrong.SLOW, attempt.at, answer.at, UNAVAILABLE, who, f"after {waited:.1f} s")

@@ -154,7 +154,7 @@ class Books:
         self.placed = 0
         self._notes: Final[defaultdict[Address, deque[tuple[float, str]]]] = defaultdict(lambda: deque(maxlen=NOTES))
         self._last: dict[tuple[Address, str], Attempt] = {}
-        self._engaged: Final[defaultdict[Address, list[Attempt]]] = defaultdict(list)
+        self._engaged: Final[defaultdict[Address, dict[Attempt, None]]] = defaultdict(dict)
 
     # Recording
 
@@ -164,7 +164,7 @@ class Books:
         attempt = Attempt(self.placed, caller, target, at)
         self.attempts.append(attempt)
         self._last[caller, target.phone] = attempt
-        self._engaged[caller].append(attempt)
+        self._engaged[caller][attempt] = None
         return attempt
 
     def rung(self, device: Address, caller: Address, room: str, connection: int, at: float) -> Ring | None:
@@ -175,7 +175,7 @@ class Books:
         ring = Ring(device, connection, at)
         story.rings.append(ring)
         for attempt in story.attempts:
-            self._concern(device, attempt)
+            self._engaged[device][attempt] = None
         return ring
 
     def succeeded(self, attempt: Attempt, named: Address, room: str, at: float) -> None:
@@ -257,12 +257,7 @@ class Books:
         attempt.stories.append(story)
         story.attempts.append(attempt)
 
-    def _concern(self, device: Address, attempt: Attempt) -> None:
-        """``device`` has to do with a call that it did not place."""
-        if attempt not in self._engaged[device][-3:]:
-            self._engaged[device].append(attempt)
-
-    # RedisCommands of a judge
+    # Questions of a judge
 
     def nodes(self, device: Address, since: float, until: float) -> frozenset[int]:
         """The nodes that ``device`` was at, or tried, at some time in between."""
@@ -310,14 +305,24 @@ class Books:
                 return True
         return False
 
+    def covered(self, attempt: Attempt) -> list[Address]:
+        """The devices that a call may ring."""
+        return [device for device in self.spells if attempt.covers(device)]
+
     def settled(self, before: float) -> Iterator[Attempt]:
         """Take out of the books every call that nobody has been concerned with since ``before``."""
         for attempt in list(self.attempts):
             if attempt.over_at() < before:
                 self.attempts.remove(attempt)
+                if not attempt.has_failed():
+                    for device in self.covered(attempt):
+                        self._engaged[device][attempt] = None
                 for story in attempt.stories:
                     self.stories.pop(story.room, None)
                 yield attempt
+        for calls in self._engaged.values():
+            for attempt in [one for one in calls if one.over_at() < before - REMEMBERED]:
+                del calls[attempt]
 
 
 def _may_be(call: Attempt, callee: Address, at: float) -> bool:

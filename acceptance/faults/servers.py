@@ -91,7 +91,7 @@ class Watched:
         """
         self._master.kill()
         until = time.monotonic() + FAILS_OVER_WITHIN
-        while "role:master" not in await ask(self._replica, "INFO", "replication"):
+        while "role:master" not in await self._told():
             if time.monotonic() > until:
                 raise TimeoutError(f"the Sentinels made nobody the master\n{self.sentinels.told()}")
             if await self._is_named():
@@ -115,6 +115,7 @@ class Watched:
         return await asyncio.to_thread(self.sentinels.master_port) == self._replica.port
 
     async def _told(self) -> str:
+        """The replication of the replica; empty if it closes the connection, as one does that is made the master."""
         try:
             return await ask(self._replica, "INFO", "replication")
         except subprocess.CalledProcessError:

@@ -31,8 +31,10 @@ SIGHTS: Final = {
 LOST: Final = "lost"
 EXCUSED: Final = "excused by a fault"
 BEFORE: Final = 60.0
+NEAR: Final = 3.0
 AFTER: Final = 3.0
-"""The messages that devices sent and got this long before and after a problem are shown, in seconds."""
+"""The messages that devices sent and got this long before and after a problem are shown, in seconds; those of other
+devices if a message near it names their room."""
 _ROOM: Final = re.compile("[0-9a-f]{32}")
 
 
@@ -128,7 +130,9 @@ def describe(problem: Problem, books: Books) -> str:
     since, until = problem.since - 1, problem.until
     where = ", ".join(f"{who.phone}/{who.device_id} at {sorted(books.nodes(who, since, until))}" for who in problem.who)
     line = f"{problem.wrong.value}: {problem.what} (since {problem.since:.2f} until {problem.until:.2f}; {where})"
-    named = (who for room in _ROOM.findall(problem.what) for who in books.who_names(room))
+    near = (note for who in problem.who for note in books.notes(who, problem.since - NEAR, problem.until + AFTER))
+    rooms = dict.fromkeys(room for text in (problem.what, *near) for room in _ROOM.findall(text))
+    named = (who for room in rooms for who in books.who_names(room))
     notes = [
         f"    {who.phone}/{who.device_id} {note}"
         for who in dict.fromkeys((*problem.who, *named))

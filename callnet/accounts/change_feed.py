@@ -9,14 +9,13 @@ from typing import Final
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
 from callnet.accounts.preferences import KnownPreferences
-from callnet.accounts.revocations import Revocations
-from callnet.errors import Unavailable
+from callnet.accounts.tokens import Revocations
 from callnet.model import DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
 from callnet.storage.revoking import Revocation, SqlRevocations
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns
 
@@ -26,6 +25,7 @@ _AT_ONCE: Final = 500
 """Phones whose revocations are applied in one turn of the reactor, so that nothing else has to wait."""
 
 log = Logger()
+_failed = logged_unless_unavailable(log, "failed to apply changes from the database", CancelledError)
 
 
 class ChangeFeed:
@@ -129,8 +129,3 @@ class ChangeFeed:
         if self.begun.called:
             for one in new:
                 self._leave(one.device).addErrback(_failed)
-
-
-def _failed(failure: Failure) -> None:
-    if not failure.check(Unavailable, CancelledError):
-        log.failure("failed to apply changes from the database", failure)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone, require_plain_text
+from callnet.accounts.profiles import read_photo
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
-from callnet.storage.listing import Contact, SqlContacts
+from callnet.storage.contacts import Contact, SqlContacts
+from callnet.storage.profiles import Photo
+from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import DEVICE_ID, NAME, PHONE
 
 
@@ -44,6 +47,8 @@ class PersonRow(Struct, frozen=True):
     """The name in its own profile; empty: it has none, or it may not be seen."""
     photo: str | None
     """The version of its photo, for `/contacts/photo`: keep a photo until this changes."""
+    photo_given: bool
+    """True if it is the photo that was given to it in this list, and not its own."""
     favourite: bool
     """True if it is one of the favourites."""
     joined: bool
@@ -90,6 +95,9 @@ class ContactLists:
 
     A phone is told who lists it. No answer reveals more of whether a phone has an account than its devices do.
 
+    All methods raise :class:`TokenInvalid` if the token is not valid, and :class:`Unavailable` if the database
+    cannot be reached.
+
     :param look: makes this node read the blocked phones now; fires when that is done.
     """
 
@@ -106,21 +114,18 @@ class ContactLists:
         self._tokens = tokens
         self._phones = phone_rule
         self._look = look
+        self.photos = 0
+        """The number of photos that were stored."""
 
-    def contacts(
-        self, phone: str, token: str, limit: int | None = None, after: str | None = None
-    ) -> Deferred[ContactPage]:
+    @as_deferred
+    async def contacts(self, phone: str, token: str, limit: int | None = None, after: str | None = None) -> ContactPage:
         """The devices of the contacts of ``phone``, by phone, then by device id.
 
         :param limit: the maximum number of rows; ``None``: all.
         :param after: the ``next`` of an earlier page.
         :raises TokenInvalid: the token is not valid, or is another phone's.
         :raises DataInvalid: ``after`` is not such a cursor.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._page(phone, token, limit, after))
-
-    async def _page(self, phone: str, token: str, limit: int | None, after: str | None) -> ContactPage:
         owner = self._tokens.verify(token).device.phone
         if self._phones.read(phone) != owner:
             raise TokenInvalid("the token was issued for another phone")
@@ -134,18 +139,14 @@ class ContactLists:
         ]
         return ContactPage(rows, cursors.encode(_address(page[-1])) if len(found) > len(page) else None)
 
-    def people(self, token: str, limit: int | None = None, after: str | None = None) -> Deferred[PeoplePage]:
+    @as_deferred
+    async def people(self, token: str, limit: int | None = None, after: str | None = None) -> PeoplePage:
         """The contacts of the token's phone, by phone, whether they have devices or not.
 
         :param limit: the maximum number of rows; ``None``: all.
         :param after: the ``next`` of an earlier page.
-        :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: ``after`` is not such a cursor.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._people(token, limit, after))
-
-    async def _people(self, token: str, limit: int | None, after: str | None) -> PeoplePage:
         owner = self._tokens.verify(token).device.phone
         begin = None if after is None else cursors.decode(after, str)
         if begin is not None and not is_well_formed_phone(begin):
@@ -160,7 +161,8 @@ class ContactLists:
                 person.phone,
                 person.name,
                 person.profile.name,
-                person.profile.photo,
+                person.given_photo or person.profile.photo,
+                person.given_photo is not None,
                 person.is_favourite,
                 bool(person.devices),
                 person.phone in phones,
@@ -170,98 +172,77 @@ class ContactLists:
         ]
         return PeoplePage(rows, cursors.encode(page[-1].phone) if len(found) > len(page) else None)
 
-    def added(self, token: str) -> Deferred[AdderList]:
-        """Phones that list the token's phone, and that it neither lists, nor blocks, nor has dismissed.
-
-        :raises TokenInvalid: the token is not valid.
-        :raises Unavailable: the database cannot be reached.
-        """
-        return Deferred.fromCoroutine(self._added(token))
-
-    async def _added(self, token: str) -> AdderList:
+    @as_deferred
+    async def added(self, token: str) -> AdderList:
+        """Phones that list the token's phone, and that it neither lists, nor blocks, nor has dismissed."""
         found = await self._contacts.added(self._tokens.verify(token).device.phone)
         return AdderList([AdderRow(one.phone, one.profile.name, one.profile.photo) for one in found])
 
-    def dismiss(self, token: str, phone: str) -> Deferred[None]:
+    @as_deferred
+    async def dismiss(self, token: str, phone: str) -> None:
         """Leave a phone out of :meth:`added`, until it removes and adds the token's phone again.
 
-        :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._dismiss(token, phone))
-
-    async def _dismiss(self, token: str, phone: str) -> None:
         await self._contacts.dismiss(*self._both(token, phone), self._tokens.now())
 
-    def blocked(self, token: str) -> Deferred[PhoneList]:
-        """The phones that the token's phone blocks, contacts or not.
-
-        :raises TokenInvalid: the token is not valid.
-        :raises Unavailable: the database cannot be reached.
-        """
-        return Deferred.fromCoroutine(self._blocked(token))
-
-    async def _blocked(self, token: str) -> PhoneList:
+    @as_deferred
+    async def blocked(self, token: str) -> PhoneList:
+        """The phones that the token's phone blocks, contacts or not."""
         return PhoneList(sorted(await self._contacts.blocked_by(self._tokens.verify(token).device.phone)))
 
-    def add(self, token: str, phone: str, name: str | None = None, favourite: bool | None = None) -> Deferred[None]:
+    @as_deferred
+    async def add(
+        self,
+        token: str,
+        phone: str,
+        name: str | None = None,
+        favourite: bool | None = None,
+        photo: str | UnsetType | None = UNSET,
+    ) -> None:
         """Add a phone to the list of the token's phone.
 
         :param name: the new name of the contact; ``None``: unchanged.
         :param favourite: whether it is a favourite; ``None``: unchanged.
-        :raises TokenInvalid: the token is not valid.
+        :param photo: its photo for this list, a square picture in base64; ``None``: none but its own.
         :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
-        :raises DataInvalid: the name is not acceptable, or the list is full.
-        :raises Unavailable: the database cannot be reached.
+        :raises DataInvalid: the name or the photo is not acceptable, or the list is full.
+        :raises PhotosFull: no further contact may have a photo.
         """
-        return Deferred.fromCoroutine(self._add(token, phone, name, favourite))
-
-    async def _add(self, token: str, phone: str, name: str | None, favourite: bool | None) -> None:
         owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         if name is not None:
             require_plain_text(name, CONTACT_NAME_MAX, "name")
-        await self._contacts.add(owner, phone, name, self._tokens.now(), favourite)
+        taken = read_photo(photo) if isinstance(photo, str) else photo
+        await self._contacts.add(owner, phone, name, self._tokens.now(), favourite, taken)
+        self.photos += isinstance(taken, Photo)
 
-    def remove(self, token: str, phone: str) -> Deferred[None]:
+    @as_deferred
+    async def remove(self, token: str, phone: str) -> None:
         """Remove a phone from the list of the token's phone, if it is there. A blocked phone stays blocked.
 
-        :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._remove(token, phone))
-
-    async def _remove(self, token: str, phone: str) -> None:
         await self._contacts.remove(*self._both(token, phone), self._tokens.now())
 
-    def block(self, token: str, phone: str) -> Deferred[None]:
+    @as_deferred
+    async def block(self, token: str, phone: str) -> None:
         """Block a phone for the token's phone. A contact stays in the list.
 
-        :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable, or is the caller's own.
         :raises DataInvalid: the maximum number of phones is blocked.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._block(token, phone))
-
-    async def _block(self, token: str, phone: str) -> None:
         owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         await self._contacts.block(owner, phone, self._tokens.now())
         await self._look()
 
-    def unblock(self, token: str, phone: str) -> Deferred[None]:
+    @as_deferred
+    async def unblock(self, token: str, phone: str) -> None:
         """Unblock a phone for the token's phone, if it is blocked.
 
-        :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._unblock(token, phone))
-
-    async def _unblock(self, token: str, phone: str) -> None:
         await self._contacts.unblock(*self._both(token, phone), self._tokens.now())
         await self._look()
 

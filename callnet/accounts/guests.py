@@ -6,7 +6,7 @@ import binascii
 import hmac
 import secrets
 import unicodedata
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,14 +16,14 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
-from twisted.python.failure import Failure
 
 from callnet.accounts.enrolment import is_device_id, secret_hash
 from callnet.accounts.signing_keys import Key
-from callnet.accounts.tokens import TOKEN_MAX, Tokens
-from callnet.errors import DataInvalid, TokenInvalid, Unavailable
+from callnet.accounts.tokens import TOKEN_MAX, Tokens, base64url
+from callnet.errors import DataInvalid, RateLimited, TokenInvalid
 from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, DeviceAddress, guest_phone, link_of
 from callnet.storage.links import SqlLinks
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.schema_hints import NOT_NEGATIVE
 
@@ -39,6 +39,7 @@ _BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and a symbol that are not seen."""
 
 log = Logger()
+_not_counted = logged_unless_unavailable(log, "failed to count an answered call of a guest")
 
 
 class EnteredGuest(Struct, frozen=True):
@@ -95,7 +96,7 @@ class GuestTokens:
         content = msgspec.msgpack.encode(_Content(guest, int(self._tokens.now()) + GOOD_FOR))
         nonce = secrets.token_bytes(_NONCE)
         sealed = nonce + _cipher(self._tokens.signing_key).encrypt(nonce, content, None)
-        return EnteredGuest(urlsafe_b64encode(sealed).rstrip(b"=").decode(), GOOD_FOR)
+        return EnteredGuest(base64url(sealed), GOOD_FOR)
 
     def verify(self, token: str) -> Guest:
         """Return the guest of a token, which may be of any key whose tokens are accepted.
@@ -121,8 +122,8 @@ class GuestTokens:
 class GuestCallLimits(Protocol):
     """Counts calls of guests."""
 
-    async def call(self, site: str | None) -> None:
-        """Count a call from a site.
+    async def call(self, host: str) -> None:
+        """Count a call from an address.
 
         :raises RateLimited: it is one too many.
         """
@@ -150,20 +151,26 @@ class Guests:
         self.tokens: Final = tokens
         self._now = now
         self._limits = limits
-        self.not_rung: Final = Counter({"link": 0, "limit": 0})
-        """Calls that were to ring nobody, since their link does not ring, or since there were too many."""
+        self.not_rung: Final = Counter({"link": 0, "limit": 0, "address": 0})
+        """Calls that were to ring nobody: their link does not ring, or there were too many by it or to its phone; or
+        they, or their guests, were refused, since there were too many from their address or network.
+        """
 
-    def link(self, token: str, site: str | None) -> UsedLink:
+    def link(self, token: str, host: str) -> UsedLink:
         """The link that the guest of a token uses.
 
-        :param site: the origin of the guest for rate limits.
+        :param host: the address that it comes from, for rate limits.
         :raises TokenInvalid: the token is not valid.
         """
-        return UsedLink(self, self.tokens.verify(token), site)
+        return UsedLink(self, self.tokens.verify(token), host)
 
-    async def owner(self, guest: Guest, site: str | None) -> str | None:
+    async def owner(self, guest: Guest, host: str) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
-        await self._limits.call(site)
+        try:
+            await self._limits.call(host)
+        except RateLimited:
+            self.not_rung["address"] += 1
+            raise
         link_id = link_id_of(guest.link)
         found = await self._links.find(link_id)
         is_shown = found is not None and hmac.compare_digest(secret_hash(found.secret), guest.link)
@@ -182,20 +189,15 @@ class Guests:
 class UsedLink:
     """The link that a guest uses (:class:`callnet.calls.ports.GuestLink`)."""
 
-    def __init__(self, guests: Guests, guest: Guest, site: str | None) -> None:
+    def __init__(self, guests: Guests, guest: Guest, host: str) -> None:
         self._guests = guests
         self._guest = guest
-        self._site = site
+        self._host = host
         self.address: Final = guest.address
 
     async def owner(self) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
-        return await self._guests.owner(self._guest, self._site)
-
-
-def _not_counted(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("failed to count an answered call of a guest", failure)
+        return await self._guests.owner(self._guest, self._host)
 
 
 def _is_seen(name: str) -> bool:

@@ -16,6 +16,7 @@ from callnet.calls.records import CallRecord, Over
 from callnet.errors import Unavailable
 from callnet.model import is_guest
 from callnet.storage.history import SqlHistory
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns
 
@@ -30,6 +31,7 @@ _DAY: Final = 86400.0
 C = TypeVar("C", bound=CallRecord)
 
 log = Logger()
+_failed = logged_unless_unavailable(log, "failed to write ended calls", CancelledError)
 
 
 class Historian:
@@ -119,8 +121,3 @@ async def _written(what: str, calls: Sequence[C], write: Callable[[Sequence[C]],
 def _not_written(failure: Failure) -> None:
     failure.trap(Unavailable)
     log.warn("stopped before the last ended calls were written: {cause}", cause=failure.getErrorMessage())
-
-
-def _failed(failure: Failure) -> None:
-    if not failure.check(Unavailable, CancelledError):
-        log.failure("failed to write ended calls", failure)

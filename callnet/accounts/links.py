@@ -34,6 +34,8 @@ class LinkChanges(Struct, frozen=True):
 class Links:
     """The links of phones, for their claimed devices.
 
+    All methods raise :class:`Unavailable` if the database cannot be reached.
+
     :param look: makes this node read what has changed now; fires when that is done.
     """
 
@@ -47,7 +49,6 @@ class Links:
 
         :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: its device may not.
-        :raises Unavailable: the database cannot be reached.
         """
         return list(await self.of_phone(self._owner(token)))
 
@@ -57,7 +58,6 @@ class Links:
         :raises DataInvalid: a value is not acceptable, or the phone has the maximum number of links.
         :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: its device may not.
-        :raises Unavailable: the database cannot be reached.
         """
         phone = self._owner(token)
         values = _values(wanted)
@@ -85,7 +85,6 @@ class Links:
         :raises DataInvalid: a value is not acceptable, or there is no such link.
         :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: its device may not.
-        :raises Unavailable: the database cannot be reached.
         """
         phone = self._owner(token)
         changed = await self._links.change(phone, link_id, _values(wanted), self._tokens.now())
@@ -99,22 +98,15 @@ class Links:
 
         :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: its device may not.
-        :raises Unavailable: the database cannot be reached.
         """
         await self.discard(self._owner(token), link_id)
 
     async def of_phone(self, phone: str) -> Sequence[StoredLink]:
-        """The links of a phone, by name.
-
-        :raises Unavailable: the database cannot be reached.
-        """
+        """The links of a phone, by name."""
         return await self._links.of(phone)
 
     async def discard(self, phone: str, link_id: str) -> bool:
-        """Remove a link of a phone, and return whether there was one.
-
-        :raises Unavailable: the database cannot be reached.
-        """
+        """Remove a link of a phone, and return whether there was one."""
         is_removed = await self._links.remove(phone, link_id, self._tokens.now())
         await self._look()
         return is_removed

@@ -1,29 +1,89 @@
-"""Logins of devices, logouts and revocations (protocol §1)."""
+"""Logins of devices, with one-time codes (enrolment ``otp``) or without, logouts and revocations (protocol §1)."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Callable
+import re
+import secrets
+from collections.abc import Callable, Mapping
 from math import inf, nextafter
 from typing import Annotated, Final, Literal
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.codes import Codes
 from callnet.accounts.enrolment import PhoneRule, new_secret, require_device_id, secret_hash
 from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPreferences
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
 from callnet.model import DeviceAddress
+from callnet.storage.codes import SqlCodes
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.revoking import Revocation, SqlRevocations
+from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import NOT_NEGATIVE
 
 _SKEW: Final = 3600.0
 """The maximum difference of the nodes' clocks, in seconds: ended sessions are remembered for longer by this."""
 
 _NEEDS_CODE: Final = "a code is required; request one with /account/code"
+
+CODE_VALID_FOR: Final = 300.0
+"""Seconds for which a code is valid."""
+CODE_TRIES: Final = 5
+"""The number of guesses for a code."""
+CODES_AN_HOUR: Final = 5
+"""The number of codes sent to a phone in an hour: more would be a nuisance, and allow more guesses."""
+
+_CODE: Final = re.compile(r"[0-9]{6}")
+
+
+class Codes:
+    """Sends one-time codes to the owners of phones, and accepts each of them once, to admit a device.
+
+    All methods raise :class:`Unavailable` if the database cannot be reached.
+
+    :param send: passes an event to the sender of codes; it does not wait, and does not raise.
+    :param text: the text for the phone; ``{code}`` stands for the code.
+    :param secret: the key of the stored digests, without which a reader of the database cannot use them.
+    :param now: the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: SqlCodes,
+        send: Callable[[str, Mapping[str, str | int]], object],
+        text: str,
+        secret: bytes,
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._send = send
+        self._text = text
+        self._secret = secret
+        self._now = now
+
+    @as_deferred
+    async def request(self, phone: str) -> None:
+        """Send a new code to a phone. Over the limit, nothing is sent."""
+        code = f"{secrets.randbelow(1_000_000):06}"
+        if await self._store.put(phone, self._digest(phone, code), self._now(), CODE_VALID_FOR, CODES_AN_HOUR):
+            text = self._text.replace("{code}", code)
+            self._send("code", {"phone": phone, "code": code, "text": text, "valid_for": int(CODE_VALID_FOR)})
+
+    @as_deferred
+    async def take(self, phone: str, code: str) -> bool:
+        """Return whether this is the code that the phone was sent last. It is spent then; otherwise one try is."""
+        if _CODE.fullmatch(code) is None:
+            return False
+        kept = await self._store.try_(phone, self._now(), CODE_TRIES)
+        if kept is None or not hmac.compare_digest(kept, self._digest(phone, code)):
+            return False
+        return await self._store.spend(phone, kept)
+
+    def _digest(self, phone: str, code: str) -> bytes:
+        return hmac.digest(self._secret, f"{code} {phone}".encode(), hashlib.sha256)
 
 
 class Login(Struct, frozen=True, omit_defaults=True):
@@ -36,7 +96,7 @@ class Login(Struct, frozen=True, omit_defaults=True):
     """Offered once, by the login that creates the device; logging in with it claims the device."""
 
 
-class Logins:
+class Logins(Struct, frozen=True):
     """Logs devices in and out.
 
     :param enrolment: ``open``: a first login without a secret creates the account and the device; ``known``: only
@@ -46,29 +106,18 @@ class Logins:
     :param look: makes this node read the revocations now; fires when that is done.
     """
 
-    def __init__(
-        self,
-        accounts: SqlAccounts,
-        revocations: SqlRevocations,
-        preferences: IPreferences,
-        tokens: Tokens,
-        phone_rule: PhoneRule,
-        enrolment: Literal["open", "known", "otp"],
-        codes: Codes | None,
-        code_without_secret: bool,
-        look: Callable[[], Deferred[None]],
-    ) -> None:
-        self._accounts = accounts
-        self._revocations = revocations
-        self._preferences = preferences
-        self._tokens = tokens
-        self.phones: Final = phone_rule
-        self._enrolment = enrolment
-        self._codes = codes
-        self._code_without_secret = code_without_secret
-        self._look = look
+    _accounts: SqlAccounts
+    _revocations: SqlRevocations
+    _preferences: IPreferences
+    _tokens: Tokens
+    phones: PhoneRule
+    _enrolment: Literal["open", "known", "otp"]
+    _codes: Codes | None
+    _code_without_secret: bool
+    _look: Callable[[], Deferred[None]]
 
-    def login(self, phone: str, device_id: str, secret: str | None = None, code: str | None = None) -> Deferred[Login]:
+    @as_deferred
+    async def login(self, phone: str, device_id: str, secret: str | None = None, code: str | None = None) -> Login:
         """Log a device in and issue a token.
 
         :raises PhoneInvalid: the phone number is not acceptable, or has no account and may not get one.
@@ -77,9 +126,6 @@ class Logins:
         :raises CodeInvalid: the device needs a code, and this one is invalid.
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._login(phone, device_id, secret, code))
-
-    async def _login(self, phone: str, device_id: str, secret: str | None, code: str | None) -> Login:
         if not self._tokens.is_ready:
             await self._look()
         self._tokens.require_ready()  # otherwise a secret could be offered that the device never receives
@@ -147,16 +193,14 @@ class Logins:
             raise CodeInvalid(_NEEDS_CODE)
         return device.secret is not None
 
-    def send_code(self, phone: str) -> Deferred[None]:
+    @as_deferred
+    async def send_code(self, phone: str) -> None:
         """Send a one-time code to a phone. The result does not reveal whether it has an account.
 
         :raises PhoneInvalid: the phone number is not acceptable.
         :raises DataInvalid: codes are not in use.
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._send_code(phone))
-
-    async def _send_code(self, phone: str) -> None:
         phone = self.phones.require(phone, "phone")
         if self._codes is None:
             raise DataInvalid("this server sends no codes: accounts.enrolment is not otp")
@@ -179,13 +223,19 @@ class Logins:
         known = self._tokens.verify(token)
         return self._answer(known.device, self._tokens.renew(known))
 
-    def logout(self, token: str) -> Deferred[None]:
+    @as_deferred
+    async def logout(self, text: str) -> None:
         """End the login session of a token: the device's socket is closed, and it leaves its call.
 
         :raises TokenInvalid: the token is not valid.
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._logout(token))
+        token = self._tokens.verify(text)
+        # Until all nodes know of it, tokens of the session may be renewed that live as long as any token.
+        expires_at = max(token.expires_at, self._tokens.now() + self._tokens.lifetime) + _SKEW
+        before = nextafter(token.auth_time, inf) if token.sid is None else None
+        await self._revocations.revoke(Revocation(token.device, expires_at, before, token.sid))
+        await self._look()
 
     async def revoke(self, address: DeviceAddress) -> None:
         """Revoke all present tokens of a device, or with ``*`` of all devices of a phone.
@@ -193,12 +243,4 @@ class Logins:
         :raises Unavailable: the database cannot be reached.
         """
         await self._revocations.revoke_all(address)
-        await self._look()
-
-    async def _logout(self, text: str) -> None:
-        token = self._tokens.verify(text)
-        # Until all nodes know of it, tokens of the session may be renewed that live as long as any token.
-        expires_at = max(token.expires_at, self._tokens.now() + self._tokens.lifetime) + _SKEW
-        before = nextafter(token.auth_time, inf) if token.sid is None else None
-        await self._revocations.revoke(Revocation(token.device, expires_at, before, token.sid))
         await self._look()

@@ -17,6 +17,7 @@ from callnet.calls.ports import IPresence
 from callnet.errors import CodeInvalid, DeviceInvalid, RateLimited
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.devices import SqlDevices
+from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import DEVICE_ID, LABEL
 
 _SALT: Final = 16
@@ -62,6 +63,9 @@ class OwnDevices:
 
     A device may change others if it has shown its secret: without one, anybody who knows its phone can pose as it.
 
+    All methods raise :class:`TokenInvalid` if the token is not valid, and :class:`Unavailable` if the database
+    cannot be reached.
+
     :param look: makes this node read the revocations now; fires when that is done.
     """
 
@@ -73,15 +77,9 @@ class OwnDevices:
         self._tokens = tokens
         self._look = look
 
-    def devices(self, token: str) -> Deferred[OwnDeviceList]:
-        """The devices of the token's phone, by their ids.
-
-        :raises TokenInvalid: the token is not valid.
-        :raises Unavailable: the database cannot be reached.
-        """
-        return Deferred.fromCoroutine(self._read(token))
-
-    async def _read(self, token: str) -> OwnDeviceList:
+    @as_deferred
+    async def devices(self, token: str) -> OwnDeviceList:
+        """The devices of the token's phone, by their ids."""
         own = self._tokens.verify(token).device
         found = await self._devices.of(own.phone)
         addresses = {device.device_id: DeviceAddress(own.phone, device.device_id) for device in found}
@@ -101,39 +99,29 @@ class OwnDevices:
             ]
         )
 
-    def rename(self, token: str, device_id: str, label: str) -> Deferred[None]:
+    @as_deferred
+    async def rename(self, token: str, device_id: str, label: str) -> None:
         """Give a device of the token's phone a label; the empty string: none.
 
-        :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: there is no such device, or the token's may not change it.
         :raises DataInvalid: the label is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._rename(token, device_id, label))
-
-    async def _rename(self, token: str, device_id: str, label: str) -> None:
         device = self._changed(token, device_id)
         require_plain_text(label, DEVICE_LABEL_MAX, "label")
         _require(await self._devices.rename(device, label))
         await self._look()
 
-    def configure(
+    @as_deferred
+    async def configure(
         self, token: str, device_id: str, kiosk_pin: str | UnsetType | None, auto_answers: bool | UnsetType
-    ) -> Deferred[None]:
+    ) -> None:
         """Change settings of a device of the token's phone.
 
         :param kiosk_pin: the digits that end its kiosk; ``None``: it is no kiosk.
         :param auto_answers: whether it answers the callers in the phone's ``auto_answer`` automatically.
-        :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: there is no such device, or the token's may not change it: a kiosk that is one does not
             end by itself.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._configure(token, device_id, kiosk_pin, auto_answers))
-
-    async def _configure(
-        self, token: str, device_id: str, kiosk_pin: str | UnsetType | None, auto_answers: bool | UnsetType
-    ) -> None:
         device = self._changed(token, device_id)
         by_itself = device == self._tokens.verify(token).device
         pin = partial(pin_hash, kiosk_pin) if isinstance(kiosk_pin, str) else kiosk_pin
@@ -141,17 +129,13 @@ class OwnDevices:
             raise DeviceInvalid("the phone has no such device, or it is a kiosk, which only its PIN ends")
         await self._look()
 
-    def unlock(self, token: str, pin: str) -> Deferred[None]:
+    @as_deferred
+    async def unlock(self, token: str, pin: str) -> None:
         """End the kiosk of the token's device. It may be said again.
 
-        :raises TokenInvalid: the token is not valid.
         :raises CodeInvalid: the PIN is wrong.
         :raises RateLimited: too many were wrong; this one was not looked at.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._unlock(token, pin))
-
-    async def _unlock(self, token: str, pin: str) -> None:
         device = self._tokens.verify(token).device
         found = await self._devices.unlock(device, lambda kept: secrets.compare_digest(pin_hash(pin, kept), kept))
         if found.retry_after > 0:
@@ -160,34 +144,26 @@ class OwnDevices:
             raise CodeInvalid("wrong pin")
         await self._look()
 
-    def log_out(self, token: str, device_id: str) -> Deferred[None]:
+    @as_deferred
+    async def log_out(self, token: str, device_id: str) -> None:
         """Revoke all tokens of a device of the token's phone, and its secret: it does not come back by itself.
 
         It may log in again with a code, or when it has been removed; without a secret it always may.
 
-        :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: there is no such device, or the token's may not change it.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._log_out(token, device_id))
-
-    async def _log_out(self, token: str, device_id: str) -> None:
         device = self._changed(token, device_id)
         _require(await self._devices.log_out(device, secret_hash(new_secret())))
         await self._look()
 
-    def remove(self, token: str, device_id: str) -> Deferred[None]:
+    @as_deferred
+    async def remove(self, token: str, device_id: str) -> None:
         """Remove a device of the token's phone, and revoke all its tokens.
 
         With enrolment ``open`` it may log in again, as a new device.
 
-        :raises TokenInvalid: the token is not valid.
         :raises DeviceInvalid: there is no such device, or the token's may not change it.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._remove(token, device_id))
-
-    async def _remove(self, token: str, device_id: str) -> None:
         _require(await self._devices.remove(self._changed(token, device_id)))
         await self._look()
 

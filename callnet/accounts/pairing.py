@@ -16,9 +16,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import new_secret, require_device_id, require_plain_text, secret_hash
-from callnet.accounts.revocations import is_revoked
-from callnet.accounts.token import Token
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Token, Tokens, is_revoked
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.enrolling import SqlAccounts
@@ -98,6 +96,8 @@ def read_code(text: str) -> str | None:
 class Pairings:
     """Lets devices in.
 
+    All methods raise :class:`Unavailable` if the database cannot be reached.
+
     :param look: makes this node read what has changed now; fires when that is done.
     """
 
@@ -108,8 +108,8 @@ class Pairings:
         self._accounts = accounts
         self._tokens = tokens
         self._look = look
-        self.counts: Final = dict.fromkeys(("begun", "accepted", "refused"), 0)
-        """The pairings that have begun, and how others ended, by the names of the metric."""
+        self.counts: Final = dict.fromkeys(("begun", "accepted", "refused", "limited"), 0)
+        """The pairings that have begun, how others ended, and those that were too many, by the names of the metric."""
 
     async def begin(self, name: str) -> BegunPairing:
         """Have a device wait.
@@ -118,7 +118,6 @@ class Pairings:
         :raises DataInvalid: the name is not acceptable. Characters that are not seen are not, either: they could
             change how the question is read.
         :raises RateLimited: too many wait.
-        :raises Unavailable: the database cannot be reached.
         """
         require_plain_text(name, DEVICE_LABEL_MAX, "name")
         if any(unicodedata.category(each) == "Cf" for each in name):
@@ -135,7 +134,6 @@ class Pairings:
 
         :raises CodeInvalid: it does not wait, or no more.
         :raises DeviceInvalid: it was refused.
-        :raises Unavailable: the database cannot be reached.
         """
         state = await self._pairings.state(secret_hash(secret), self._tokens.now())
         if state is None:
@@ -161,7 +159,6 @@ class Pairings:
         """The device that shows the letters of a code.
 
         :raises CodeInvalid: there is none.
-        :raises Unavailable: the database cannot be reached.
         """
         found = await self._pairings.look(secret_hash(code), self._tokens.now())
         if found is None:
@@ -176,7 +173,6 @@ class Pairings:
         :raises DeviceInvalid: the device id is not acceptable, or another device has it, or the phone has the maximum
             number of devices.
         :raises DataInvalid: the label is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
         require_device_id(device_id)
         require_plain_text(label, DEVICE_LABEL_MAX, "label")
@@ -189,7 +185,6 @@ class Pairings:
         """Refuse a device that waits. It may be said again.
 
         :raises CodeInvalid: it does not wait any more.
-        :raises Unavailable: the database cannot be reached.
         """
         is_new = await self._pairings.refuse(pairing_id, self._tokens.now())
         if is_new is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
 
 from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
@@ -13,6 +12,7 @@ from callnet.calls.records import Active, CallRecord, Over
 from callnet.errors import DataInvalid
 from callnet.model import EVERY_CALL, Reason, RoomId, is_guest, is_room_id
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory
+from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import DEVICE_ID, PHONE, ROOM, one_of
 
 PAGE: Final = 50
@@ -49,49 +49,46 @@ class PastCallPage(Struct, frozen=True, omit_defaults=True):
 
 
 class PastCalls:
-    """Shows devices the calls of their phone."""
+    """Shows devices the calls of their phone.
+
+    All methods raise :class:`TokenInvalid` if the token is not valid, and :class:`Unavailable` if the database
+    cannot be reached.
+    """
 
     def __init__(self, history: SqlHistory, tokens: Tokens) -> None:
         self._history = history
         self._tokens = tokens
 
-    def page(self, token: str, limit: int | None = None, after: str | None = None) -> Deferred[PastCallPage]:
+    @as_deferred
+    async def page(self, token: str, limit: int | None = None, after: str | None = None) -> PastCallPage:
         """The calls of the token's phone.
 
         :param limit: the maximum number; ``None``: :data:`PAGE`.
         :param after: the ``next`` of an earlier page.
-        :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: ``after`` is not such a cursor.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._page(token, PAGE if limit is None else limit, after))
-
-    def delete(self, token: str, room_id: str) -> Deferred[None]:
-        """Delete a call from the history of the token's phone, if it is there. The other phone keeps it.
-
-        :param room_id: the room of its row; ``*``: all calls.
-        :raises TokenInvalid: the token is not valid.
-        :raises Unavailable: the database cannot be reached.
-        """
-        return Deferred.fromCoroutine(self._delete(token, room_id))
-
-    async def _delete(self, token: str, room_id: str) -> None:
         phone = self._tokens.verify(token).device.phone
-        room = None if room_id == EVERY_CALL else RoomId(room_id)
-        await self._history.delete(phone, room, self._tokens.now())
-
-    async def _page(self, token: str, limit: int, after: str | None) -> PastCallPage:
-        phone = self._tokens.verify(token).device.phone
+        most = PAGE if limit is None else limit
         begin = None if after is None else cursors.decode(after, CallCursor)
         if begin is not None and not is_room_id(begin.room):
             raise DataInvalid(cursors.WRONG)
-        found = await self._history.past_calls(phone, begin, limit + 1)
-        page = found[:limit]
+        found = await self._history.past_calls(phone, begin, most + 1)
+        page = found[:most]
         following = None
-        if len(found) > limit:
+        if len(found) > most:
             last = page[-1]
             following = cursors.encode(CallCursor(last.started_at, last.room, last.incoming))
         return PastCallPage([row_of(call) for call in page], following)
+
+    @as_deferred
+    async def delete(self, token: str, room_id: str) -> None:
+        """Delete a call from the history of the token's phone, if it is there. The other phone keeps it.
+
+        :param room_id: the room of its row; ``*``: all calls.
+        """
+        phone = self._tokens.verify(token).device.phone
+        room = None if room_id == EVERY_CALL else RoomId(room_id)
+        await self._history.delete(phone, room, self._tokens.now())
 
 
 def row_of(call: PastCall) -> PastCallRow:

@@ -19,7 +19,7 @@ from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy,
 from callnet.errors import Unavailable
 from callnet.model import is_guest
 from callnet.storage.preferences import SqlPreferences
-from callnet.util.deferreds import Ready, Soon
+from callnet.util.deferreds import Ready, Soon, as_deferred, logged_unless_unavailable
 from callnet.util.logger import Logger
 
 KNOWN_MAX: Final = 100_000
@@ -32,6 +32,7 @@ _TOGETHER: Final = 500
 """The maximum number of phones in one query."""
 
 log = Logger()
+_failed = logged_unless_unavailable(log, "failed to load the settings of phones")
 
 
 class Particular(Struct, frozen=True):
@@ -114,14 +115,12 @@ class KnownPreferences:
         self._to_read.update(dict.fromkeys((*changed, *self._owed)))
         self._read()
 
-    def begin(self) -> Deferred[None]:
+    @as_deferred
+    async def begin(self) -> None:
         """Read the list of phones with preferences, and clear the cache; entries in use are read again.
 
         :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._begin())
-
-    async def _begin(self) -> None:
         restricted = await self._records.restricted(PARTICULAR_MAX)
         announced = await self._records.announced(PARTICULAR_MAX)
         before, self._particular = self._particular, Particular(_as_set(restricted), _as_set(announced))
@@ -216,8 +215,3 @@ def _put(phones: set[str], phone: str, is_in: bool) -> None:
         phones.add(phone)
     else:
         phones.discard(phone)
-
-
-def _failed(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("failed to load the settings of phones", failure)

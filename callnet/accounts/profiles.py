@@ -6,13 +6,13 @@ import base64
 from typing import Annotated, Literal, cast
 
 from msgspec import UNSET, Struct, UnsetType
-from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import PhoneRule, require_plain_text
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid
-from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX
+from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX, turns_text
 from callnet.storage.profiles import Photo, Profile, SqlProfiles
+from callnet.util.deferreds import as_deferred
 from callnet.util.pictures import look_at
 from callnet.util.schema_hints import NAME
 
@@ -23,7 +23,7 @@ class ProfileFields(Struct, frozen=True):
     name: Annotated[str, NAME]
     """The name of the phone's owner, or the empty string."""
     photo: str | None
-    """The version of its photo: another photo has another one. ``null``: there is none."""
+    """The version of its photo, which changes with it; ``null``: there is no photo."""
 
     @classmethod
     def of(cls, profile: Profile) -> ProfileFields:
@@ -50,7 +50,11 @@ class PhotoAnswer(Struct, frozen=True):
 
 
 class Profiles:
-    """Shows devices the profiles of phones, and changes that of their own."""
+    """Shows devices the profiles of phones, and changes that of their own.
+
+    All methods raise :class:`TokenInvalid` if the token is not valid, and :class:`Unavailable` if the database
+    cannot be reached.
+    """
 
     def __init__(self, profiles: SqlProfiles, tokens: Tokens, phone_rule: PhoneRule) -> None:
         self._profiles = profiles
@@ -59,37 +63,31 @@ class Profiles:
         self.photos = 0
         """The number of photos that were stored."""
 
-    def change(
+    @as_deferred
+    async def change(
         self, token: str, name: str | UnsetType = UNSET, photo: str | UnsetType | None = UNSET
-    ) -> Deferred[ProfileFields]:
+    ) -> ProfileFields:
         """Change the profile of the token's phone, and return all of it.
 
         :param photo: a square picture in base64; ``None``: none.
-        :raises TokenInvalid: the token is not valid.
         :raises DataInvalid: the name or the photo is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._change(token, name, photo))
-
-    async def _change(self, token: str, name: str | UnsetType, photo: str | UnsetType | None) -> ProfileFields:
         phone = self._tokens.verify(token).device.phone
         if not isinstance(name, UnsetType):
             require_plain_text(name, PROFILE_NAME_MAX, "name")
-        taken = _decode(photo) if isinstance(photo, str) else photo
+            if turns_text(name):
+                raise DataInvalid("name has characters that turn the text around it (U+202A-202E, U+2066-2069)")
+        taken = read_photo(photo) if isinstance(photo, str) else photo
         changed = await self._profiles.change(phone, name, taken, self._tokens.now())
         self.photos += isinstance(taken, Photo)
         return ProfileFields.of(changed)
 
-    def photo(self, token: str, phone: str) -> Deferred[PhotoAnswer]:
+    @as_deferred
+    async def photo(self, token: str, phone: str) -> PhotoAnswer:
         """The photo of a phone for the token's phone. The answer does not tell a hidden one from none.
 
-        :raises TokenInvalid: the token is not valid.
         :raises PhoneInvalid: the phone number is not acceptable.
-        :raises Unavailable: the database cannot be reached.
         """
-        return Deferred.fromCoroutine(self._photo(token, phone))
-
-    async def _photo(self, token: str, phone: str) -> PhotoAnswer:
         asker = self._tokens.verify(token).device.phone
         found = await self._profiles.photo(self._phones.require(phone, "contact_phone"), asker)
         if found is None:
@@ -98,7 +96,7 @@ class Profiles:
         return PhotoAnswer(PhotoFields(kind, found.version, base64.b64encode(found.data).decode("ascii")))
 
 
-def _decode(text: str) -> Photo:
+def read_photo(text: str) -> Photo:
     """A photo from the wire.
 
     :raises DataInvalid: it is not acceptable. The message repeats nothing of it.

@@ -7,13 +7,13 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from callnet.calls.ports import IRoster, Roster
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage.roster import SqlRoster
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -26,6 +26,7 @@ WRITTEN_LATE: Final = 3.0
 _TOGETHER: Final = 200
 
 log = Logger()
+_failed = logged_unless_unavailable(log, "failed to look up presence for devices")
 
 
 @implementer(IRoster)
@@ -117,8 +118,3 @@ class CachedRoster:
                 self._has_heard(device, roster.missed_until)
             for waiting in asked:
                 waiting.callback(roster)
-
-
-def _failed(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("failed to look up presence for devices", failure)

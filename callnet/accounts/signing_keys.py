@@ -166,10 +166,7 @@ def remove_key(path: str | os.PathLike[str], key: Key) -> None:
     :raises StartError: it cannot be removed.
     """
     first = Path(path)
-    file = _folder(first) / key.kid if key.signs_from else first  # all others begin to sign after 1970
-    with _explained(file):
-        file.unlink()
-        files.sync_directory(file)
+    _remove(_folder(first) / key.kid if key.signs_from else first)  # all others begin to sign after 1970
 
 
 def remove_older(path: str | os.PathLike[str]) -> None:
@@ -177,10 +174,7 @@ def remove_older(path: str | os.PathLike[str]) -> None:
 
     :raises StartError: it cannot be removed.
     """
-    file = _folder(Path(path)) / _OLDER
-    with _explained(file):
-        file.unlink()
-        files.sync_directory(file)
+    _remove(_folder(Path(path)) / _OLDER)
 
 
 def load_older(path: str | os.PathLike[str]) -> OlderServer | None:
@@ -219,6 +213,12 @@ def _store(first: Path, name: str, content: str) -> None:
     files.make_private_directory(str(folder), _SETTING)
     with _explained(folder / name):
         files.overwrite(str(folder / name), content.encode("ascii"), files.PRIVATE)
+
+
+def _remove(file: Path) -> None:
+    with _explained(file):
+        file.unlink()
+        files.sync_directory(file)
 
 
 def _ring(first: Path, others: Sequence[Key]) -> KeyRing:

@@ -1,4 +1,4 @@
-"""The tokens of logins: JWT, HS256 and nothing else (RFC 7519, protocol §1)."""
+"""The tokens of logins: JWT, HS256 and nothing else (RFC 7519, protocol §1); and this node's copy of those revoked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
+from math import inf
 from typing import Final, NamedTuple
 
 import jwt
@@ -16,12 +19,131 @@ from jwt.algorithms import HMACAlgorithm
 from msgspec import Struct
 
 from callnet.accounts.enrolment import is_device_id, is_well_formed_phone, read_cn_mobile
-from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
-from callnet.accounts.token import Token
 from callnet.config.schema import SESSION_LIFETIME
-from callnet.errors import TokenInvalid
-from callnet.model import DeviceAddress
+from callnet.errors import TokenInvalid, Unavailable
+from callnet.model import EVERY_DEVICE, DeviceAddress
+from callnet.storage.revoking import Revocation
+
+
+class Token(Struct, frozen=True, gc=False):
+    """A verified token. All times are seconds since 1970."""
+
+    device: DeviceAddress
+    auth_time: float
+    """The time of the login that began the session, by the clock of revocations (see ``SqlChanges``)."""
+    expires_at: float
+    sid: str | None
+    """The id of the login session, if it has one."""
+    claimed: bool = False
+    """True if the login has shown the secret of the device."""
+    is_renewable: bool = False
+    """True if it names the current signing key."""
+
+
+_SWEPT_AT_ONCE: Final = 50
+"""The number of phones that are checked for expired revocations in one go."""
+
+
+class Revocations:
+    """All revocations, in memory: every presented token is checked here.
+
+    :param as_of: see :attr:`as_of`.
+    """
+
+    def __init__(self, as_of: float | None = None) -> None:
+        self.as_of = as_of
+        """All revocations until this time are known; ``None``: none are yet. Seconds since 1970, by the clock of
+        revocations (see ``SqlChanges``)."""
+        self.count = 0
+        """The number of revocations."""
+        self._by_phone: OrderedDict[str, frozenset[Revocation]] = OrderedDict()
+        self._sessions: set[tuple[DeviceAddress, str]] = set()
+        self._before: dict[DeviceAddress, float] = {}
+
+    @property
+    def phones(self) -> Collection[str]:
+        """The phones with revoked tokens."""
+        return self._by_phone.keys()
+
+    def known_at(self) -> float:
+        """:attr:`as_of`.
+
+        :raises Unavailable: nothing is known yet.
+        """
+        if self.as_of is None:
+            raise Unavailable("revoked tokens are not loaded yet; try again")
+        return self.as_of
+
+    def know(self, revoked: Mapping[str, Collection[Revocation]]) -> Collection[Revocation]:
+        """Replace the revocations of these phones; return the new ones."""
+        new: list[Revocation] = []
+        for phone, of_phone in revoked.items():
+            new += self._replace(phone, frozenset(of_phone))
+        return new
+
+    def forget_expired(self, now: float) -> None:
+        """Check some phones, different ones each time, and forget revocations of expired tokens."""
+        for phone in list(islice(self._by_phone, _SWEPT_AT_ONCE)):
+            known = self._by_phone[phone]
+            self._by_phone.move_to_end(phone)
+            self._replace(phone, frozenset(one for one in known if one.expires_at >= now))
+
+    def cover(self, token: Token) -> bool:
+        """Return whether a token is revoked."""
+        device = token.device
+        return device.phone in self._by_phone and (
+            token.auth_time < self._begins(device) or (token.sid is not None and (device, token.sid) in self._sessions)
+        )
+
+    def login_time(self, device: DeviceAddress) -> float:
+        """The time of a login of this device now: everything that the login relied on was known then, and no known
+        revocation covers it. A later one does.
+
+        :raises Unavailable: nothing is known yet.
+        """
+        return max(self.known_at(), self._begins(device))
+
+    def _begins(self, device: DeviceAddress) -> float:
+        """The time from which logins of this device are valid."""
+        every = DeviceAddress(device.phone, EVERY_DEVICE)
+        return max(self._before.get(device, -inf), self._before.get(every, -inf))
+
+    def _replace(self, phone: str, new: frozenset[Revocation]) -> Collection[Revocation]:
+        """Replace the revocations of a phone; return the new ones."""
+        old = self._by_phone.get(phone, frozenset())
+        if new == old:
+            return ()
+        for one in old:
+            self._before.pop(one.device, None)
+            if one.sid is not None:
+                self._sessions.discard((one.device, one.sid))
+        for one in new:
+            if one.before is not None:
+                self._before[one.device] = max(one.before, self._before.get(one.device, -inf))
+            if one.sid is not None:
+                self._sessions.add((one.device, one.sid))
+        if new:
+            self._by_phone[phone] = new
+        else:
+            self._by_phone.pop(phone, None)
+        self.count += len(new) - len(old)
+        return new - old
+
+
+def is_revoked(token: Token, revoked: Iterable[Revocation]) -> bool:
+    """Return whether any of these revocations covers a token."""
+    return any(covers(one, token) for one in revoked)
+
+
+def covers(revoked: Revocation, token: Token) -> bool:
+    """Return whether a revocation covers a token."""
+    if not revoked.device.covers(token.device):
+        return False
+    if revoked.before is not None and token.auth_time < revoked.before:
+        return True
+    return revoked.sid is not None and revoked.sid == token.sid
+
 
 TOKEN_MAX: Final = 2048
 """The maximum length of a token, in characters; ours have about 300."""
@@ -55,13 +177,13 @@ class _Claims(Struct):
     userName: str | None = None  # noqa: N815  the seed's name
 
 
-def _to_base64(data: bytes) -> str:
-    """Encode as in RFC 7515 §2: safe for URLs, without padding."""
+def base64url(data: bytes) -> str:
+    """Encode in base64url, without padding (RFC 4648 §5, RFC 7515 §2)."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def _signature(signed: str, key: Key) -> str:
-    return _to_base64(hmac.digest(key.secret, signed.encode("ascii"), hashlib.sha256))
+    return base64url(hmac.digest(key.secret, signed.encode("ascii"), hashlib.sha256))
 
 
 class _Signed(NamedTuple):
@@ -214,7 +336,7 @@ class Tokens:
         if claimed:
             claims["claimed"] = True
         key = self._key_that_signs()
-        signed = f"{self._own_header}.{_to_base64(msgspec.json.encode(claims))}"
+        signed = f"{self._own_header}.{base64url(msgspec.json.encode(claims))}"
         return f"{signed}.{_signature(signed, key)}"
 
     def _key_that_signs(self) -> Key:

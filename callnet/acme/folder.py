@@ -2,6 +2,7 @@
 
 ==========================  =====================================================================================
 ``account.key``             the key by which the authority knows callnet
+``contact``                 the contact that the authority took last
 ``certificate.pem``         the private key, then the certificate and the intermediate ones: in one file they always fit
 ``http-01/TOKEN``           the answer to a challenge (RFC 8555 §8.3)
 ``tls-alpn-01/NAME``        the private key and the certificate that answer one (RFC 8737 §3)
@@ -45,6 +46,7 @@ class AcmeFolder:
         self.lock: Final = self._path / "lock"
         self._http01 = self._path / "http-01"
         self._alpn = self._path / "tls-alpn-01"
+        self._contact = self._path / "contact"
         self._failure = self._path / "failure"
 
     def make(self) -> None:
@@ -114,6 +116,18 @@ class AcmeFolder:
         for folder in (self._http01, self._alpn):
             for path in folder.iterdir():
                 path.unlink()
+
+    @property
+    def contact(self) -> str | None:
+        """The contact that the authority took last, or an empty text; ``None``: not known."""
+        try:
+            return self._contact.read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    @contact.setter
+    def contact(self, taken: str) -> None:
+        self.write(self._contact, taken.encode())
 
     @property
     def failure(self) -> str:

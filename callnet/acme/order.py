@@ -1,6 +1,7 @@
 """The program that orders a certificate: ``python -m callnet.acme.order STATE_DIR``, with settings in JSON on stdin.
 
-It ends with status 0 if there is a certificate that need not be renewed yet; else it writes one line that says why.
+It ends with status 0 if there is a certificate that need not be renewed yet, and may have written a line with a
+warning; else its last line says why there is none.
 It is a process of its own because the library blocks, and takes time and memory to load.
 """
 
@@ -24,7 +25,6 @@ from acme import challenges, client, crypto_util, errors, messages
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
@@ -32,7 +32,7 @@ from callnet.acme.folder import AcmeFolder
 from callnet.acme.renewal import due
 from callnet.config.schema import AcmeSettings
 from callnet.errors import CallnetError, root_cause
-from callnet.ops.certificates import Pair, key_to_pem, to_pem
+from callnet.ops.certificates import Pair, key_to_pem, nameless, to_pem
 from callnet.util import files
 
 _PATIENCE: Final = timedelta(seconds=180)
@@ -150,7 +150,7 @@ def _at_bottom(error: BaseException) -> str:
 
 def _order(settings: AcmeSettings, folder: AcmeFolder) -> None:
     account_key = JWKEC(key=_account_key(folder))
-    authority = _register(settings, account_key)
+    authority = _register(settings, account_key, folder)
     key = ec.generate_private_key(ec.SECP256R1())
     order = authority.new_order(crypto_util.make_csr(key_to_pem(key), list(settings.names)))
     deadline = datetime.now() + _PATIENCE  # noqa: DTZ005  # as the library has it
@@ -188,8 +188,8 @@ def _account_key(folder: AcmeFolder) -> ec.EllipticCurvePrivateKey:
     return made
 
 
-def _register(settings: AcmeSettings, key: JWKEC) -> client.ClientV2:
-    """A client with an account, made at the first time."""
+def _register(settings: AcmeSettings, key: JWKEC, folder: AcmeFolder) -> client.ClientV2:
+    """A client with an account, made at the first time, and told the contact if it is another one (RFC 8555 §7.3.2)."""
     network = client.ClientNetwork(key, alg=ES256, user_agent=f"callnet/{version('callnet')}", timeout=_REQUEST_TIME)
     network.verify_ssl = cast(bool, settings.ca or _authorities_of_system() or True)  # any falsy value checks nothing
     authority = client.ClientV2(client.ClientV2.get_directory(settings.directory, network), network)
@@ -198,6 +198,14 @@ def _register(settings: AcmeSettings, key: JWKEC) -> client.ClientV2:
         authority.new_account(messages.NewRegistration(contact=contact, terms_of_service_agreed=True))
     except errors.ConflictError as known:
         network.account = messages.RegistrationResource(uri=known.location, body=messages.Registration())
+        if folder.contact == settings.contact:
+            return authority
+        try:
+            authority.update_registration(network.account, messages.Registration(contact=contact))
+        except messages.Error as error:
+            print(f"the authority refused the contact: {_problem(error)}")  # noqa: T201
+            return authority
+    folder.contact = settings.contact
     return authority
 
 
@@ -234,17 +242,10 @@ def _answer(
 def _alpn_answer(name: str, proof: str) -> Pair:
     """The certificate that answers ``tls-alpn-01`` (RFC 8737 §3)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callnet")])
     octets = b"\x04\x20" + sha256(proof.encode()).digest()
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + _ALPN_ANSWER_LASTS)
+        nameless(key, now - timedelta(days=1), now + _ALPN_ANSWER_LASTS)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.UnrecognizedExtension(_ACME_IDENTIFIER, octets), critical=True)
         .sign(key, hashes.SHA256())

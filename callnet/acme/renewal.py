@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 from cryptography import x509
@@ -63,8 +63,10 @@ class IOrderReactor(IReactorTime, IReactorProcess):
     """The reactor that an order needs."""
 
 
-def order(state_dir: str, settings: AcmeSettings, reactor: IOrderReactor) -> Deferred[None]:
+def order(state_dir: str, settings: AcmeSettings, reactor: IOrderReactor) -> Deferred[str]:
     """Order a certificate. Cancelling ends the program.
+
+    :return: a Deferred that fires with a warning, or an empty text.
 
     It fails with :class:`OrderFailed`.
     """
@@ -74,7 +76,7 @@ def order(state_dir: str, settings: AcmeSettings, reactor: IOrderReactor) -> Def
     except OSError as error:
         return fail(OrderFailed(f"cannot start the program that orders it: {error.strerror}"))
 
-    def timed_out(_: object, seconds: float) -> None:
+    def timed_out(_: object, seconds: float) -> NoReturn:
         raise OrderFailed(f"the order took longer than {seconds:.0f} s")
 
     return program.ended.addTimeout(TIME_LIMIT, reactor, timed_out)
@@ -95,7 +97,7 @@ class _Program(ProcessProtocol):
     transport: IProcessTransport
 
     def __init__(self, settings: bytes) -> None:
-        self.ended: Final[Deferred[None]] = Deferred(lambda _: self._kill())
+        self.ended: Final[Deferred[str]] = Deferred(lambda _: self._kill())
         self._settings = settings
         self._said = self._complained = b""
 
@@ -105,7 +107,7 @@ class _Program(ProcessProtocol):
         self.transport.closeStdin()
 
     def outReceived(self, data: bytes) -> None:
-        """It says why it failed."""
+        """It says why it failed, or warns."""
         self._said = (self._said + data)[-_OUTPUT_MAX:]
 
     def errReceived(self, data: bytes) -> None:
@@ -117,7 +119,7 @@ class _Program(ProcessProtocol):
         if self.ended.called:
             return
         if reason.check(ProcessDone):
-            self.ended.callback(None)
+            self.ended.callback(self._said.decode("utf-8", "replace").strip())
         else:
             lines = (self._said or self._complained).decode("utf-8", "replace").splitlines()
             self.ended.errback(OrderFailed(lines[-1] if lines else "the program that orders it was ended"))
@@ -132,7 +134,7 @@ class Renewal:
 
     :param folder: where the certificate is.
     :param names: its names.
-    :param order: orders it; fails with :class:`OrderFailed`.
+    :param order: orders it, as :func:`order` does.
     :param ordered: called when there is a new one.
     :param outcomes: counts the orders: ``done``, ``failed``.
     :param now: the time of day, with a time zone.
@@ -145,7 +147,7 @@ class Renewal:
         self,
         folder: AcmeFolder,
         names: Collection[str],
-        order: Callable[[], Deferred[None]],
+        order: Callable[[], Deferred[str]],
         ordered: Callable[[], object],
         outcomes: Counter[str],
         clock: IReactorTime,
@@ -162,7 +164,7 @@ class Renewal:
         self._failures_in_a_row = 0
         self._outcomes = outcomes
         self._not_before = 0.0
-        self._running: Deferred[None] | None = None
+        self._running: Deferred[str] | None = None
         self._looks = PeriodicRuns(self._look, clock, LOOK_EVERY)
 
     def start(self) -> None:
@@ -199,7 +201,7 @@ class Renewal:
         self._log.info("ordering a certificate for {names}", names=", ".join(self._names))
         self._running = self._order()
         try:
-            await self._running
+            warning = await self._running
         except CancelledError:
             return
         except OrderFailed as error:
@@ -221,6 +223,8 @@ class Renewal:
             self._failures_in_a_row = 0
             self._outcomes["done"] += 1
             self._folder.failure = ""
+            if warning:
+                self._log.warn("the certificate was ordered, but {cause}", cause=warning)
             self._ordered()
         finally:
             self._running = None

@@ -15,22 +15,20 @@ from twisted.web.client import Agent
 
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.change_feed import ChangeFeed
-from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.guests import GuestCallLimits, Guests, GuestTokens
 from callnet.accounts.history import Historian
 from callnet.accounts.links import Links
-from callnet.accounts.logins import Logins
+from callnet.accounts.logins import Codes, Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import OPEN_MAX, Pairings
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.profiles import Profiles
-from callnet.accounts.revocations import Revocations
 from callnet.accounts.roster import CachedRoster
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import AccountSettings, PushSettings, Settings
 from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
@@ -42,21 +40,20 @@ from callnet.push.tickets import TicketRefusals, Tickets
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
+from callnet.storage.contacts import SqlContacts
 from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.links import SqlLinks
-from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.pairing import SqlPairings
-from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
+from callnet.storage.preferences import SqlPreferences
 from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import PushKind, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.storage.roster import SqlRoster
-from callnet.storage.tables import Run
-from callnet.storage.threads import IThreadsReactor
+from callnet.storage.threads import IThreadsReactor, Run
 from callnet.store.cluster_handle import ClusterHandle
 
 CODE_PAUSES: Final = (1.0, 3.0, 10.0)
@@ -212,7 +209,7 @@ def compose_people(
         OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
         Pairings(SqlPairings(database, run, OPEN_MAX), owners.accounts, tokens, change_feed.look),
         Links(owners.links, tokens, change_feed.look),
-        SettingsOfPhones(SqlPhoneSettings(database, run), tokens, phones, contacts_only),
+        SettingsOfPhones(owners.records, tokens, phones, contacts_only),
         PastCalls(history, tokens),
         WaysToWake(
             owners.registrations,
@@ -254,7 +251,7 @@ def _gateway(settings: PushSettings, reactor: IPeopleReactor) -> Gateway | None:
     gateway = settings.gateway
     if not gateway.url:
         return None
-    return Gateway(Webhook(_posts(gateway.url, gateway.secret, reactor), reactor, PAUSES))
+    return Gateway(_posts(gateway.url, gateway.secret, reactor), reactor, PAUSES)
 
 
 def _web_push(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> WebPush | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.links import Links
@@ -42,24 +43,16 @@ _DONE: Final = AdminResult(done=1)
 _NOT_DONE: Final = AdminResult()
 
 
-class Administered:
+class Administered(Struct, frozen=True):
     """Does what it is ordered to do."""
 
-    _log = Logger()
+    _log: ClassVar = Logger()
 
-    def __init__(
-        self,
-        rooms: RoomManager,
-        devices: SignalingFactory,
-        logins: Logins,
-        links: Links,
-        nodes: Callable[[], Deferred[Sequence[NodeShown]]],
-    ) -> None:
-        self._rooms = rooms
-        self._devices = devices
-        self._logins = logins
-        self._links = links
-        self._nodes = nodes
+    _rooms: RoomManager
+    _devices: SignalingFactory
+    _logins: Logins
+    _links: Links
+    _nodes: Callable[[], Deferred[Sequence[NodeShown]]]
 
     def execute(self, order: AdminCommand) -> Deferred[AdminResult]:
         """Carry out an order.

@@ -8,50 +8,90 @@ from importlib.metadata import version
 from typing import Final
 
 from msgspec import Struct, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 
-from callnet.accounts.guests import Guests
-from callnet.accounts.pairing import Pairings
-from callnet.accounts.profiles import Profiles
-from callnet.accounts.revocations import Revocations
+from callnet.accounts.tokens import Revocations
+from callnet.app.accounts import Owners, People
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.rooms import RoomManager
 from callnet.ops.certificates import ServerTls
 from callnet.ops.ice import IceServers
-from callnet.ops.lag import Lag
 from callnet.ops.logs import log_queue
 from callnet.ops.metrics import (
     Family,
-    Sample,
+    Kind,
     of_build,
     of_calls,
     of_certificate,
-    of_dropped,
-    of_kinds,
     of_log,
     of_media,
-    of_newcomers,
+    of_number,
     of_numbers,
     of_orders,
     of_sockets,
     of_times,
     of_turn,
     of_unfinished,
-    of_wakes,
 )
 from callnet.ops.turn_handover import TurnHandover
-from callnet.ops.webhooks import Deliveries
-from callnet.push.sender import Waker
-from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.threads import Threads
 from callnet.util.histogram import Histogram
+from callnet.util.timers import PeriodicRuns
 from callnet.web.http import CappedSite
 from callnet.ws import ServerSocketFactory
 
-_OF_SOCKETS: Final[Sequence[tuple[str, str, Callable[[ServerSocketFactory], int]]]] = (
-    ("callnet_frames_received", "WebSocket text messages received.", lambda factory: factory.frames_received),
-    ("callnet_frames_sent", "WebSocket text messages sent.", lambda factory: factory.frames_sent),
-    ("callnet_bytes_received", "Bytes in WebSocket text messages received.", lambda factory: factory.bytes_received),
-    ("callnet_bytes_sent", "Bytes in WebSocket text messages sent.", lambda factory: factory.bytes_sent),
+LAG_EVERY: Final = 0.5
+"""Seconds between two looks at the lag."""
+
+
+class Lag:
+    """The delay of the event loop, looked at again and again."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.took = Histogram()
+        """By how many seconds it was late."""
+        self._clock = clock
+        self._rounds = PeriodicRuns(self._look, clock, LAG_EVERY)
+
+    def start(self) -> None:
+        """Begin."""
+        self._due = self._clock.seconds()
+        self._rounds.start()
+
+    def stop(self) -> Deferred[None]:
+        """Come to an end."""
+        return self._rounds.stop()
+
+    def _look(self) -> Deferred[None]:
+        now = self._clock.seconds()
+        self.took.count(max(0.0, now - self._due))
+        self._due = now + LAG_EVERY
+        return succeed(None)
+
+
+_OF_SOCKETS: Final[Sequence[tuple[str, str, Kind, Callable[[ServerSocketFactory], int]]]] = (
+    ("callnet_frames_received", "WebSocket text messages received.", "counter", lambda each: each.frames_received),
+    ("callnet_frames_sent", "WebSocket text messages sent.", "counter", lambda each: each.frames_sent),
+    (
+        "callnet_bytes_received",
+        "Bytes in WebSocket text messages received.",
+        "counter",
+        lambda each: each.bytes_received,
+    ),
+    ("callnet_bytes_sent", "Bytes in WebSocket text messages sent.", "counter", lambda each: each.bytes_sent),
+    (
+        "callnet_sockets_not_reading",
+        "WebSockets whose clients have stopped reading.",
+        "gauge",
+        lambda each: each.not_reading,
+    ),
+    (
+        "callnet_bytes_unread",
+        "Bytes buffered for clients that have stopped reading.",
+        "gauge",
+        lambda each: each.unread,
+    ),
 )
 
 
@@ -63,16 +103,12 @@ class Counted(Struct, frozen=True):
     pages: ServerSocketFactory
     sites: Sequence[CappedSite]
     turn: TurnHandover
-    waker: Waker
-    accounts: SqlAccounts
-    profiles: Profiles
-    pairings: Pairings
-    guests: Guests
+    owners: Owners
+    people: People
     ice: IceServers
     tls: ServerTls
     orders: Mapping[str, int]
     """Of certificates, by outcome."""
-    deliveries: Sequence[Deliveries]
     threads: Threads
     ended: IEndedCalls
     round_trips: Histogram | None
@@ -87,9 +123,13 @@ class Counted(Struct, frozen=True):
         """All of it."""
         counts = self.rooms.counts
         yield self.build
-        yield from of_calls(counts)
+        yield from of_calls(counts.placed, counts.answered, counts.failed, counts.ended)
         yield of_unfinished(self.rooms.local_calls.placed_here())
-        yield of_dropped(self.ended.dropped)
+        yield of_number(
+            "callnet_ended_calls_dropped",
+            "Ended calls dropped from the history because too many waited for the database.",
+            self.ended.dropped,
+        )
         yield of_times("callnet_call_rang_after_seconds", "Time until devices rang.", counts.rang_after)
         yield of_times(
             "callnet_call_answered_after_seconds",
@@ -102,16 +142,30 @@ class Counted(Struct, frozen=True):
             counts.media_failed_without_relay,
             counts.media_failed_relay_unreachable,
         )
+        yield from self._of_sockets()
+        yield from self._of_http()
+        yield from self._of_turn_connections()
+        yield of_number(
+            "callnet_postponed",
+            "Requests and frames deferred to a later turn of the event loop because too many arrived at once.",
+            self.devices.budget.postponed,
+        )
+        yield from of_turn(self.ice.given, self.ice.refused)
+        yield from self._of_accounts()
+        yield of_times("callnet_loop_lag_seconds", "Delay of the event loop.", self.lag.took)
+        yield of_times("callnet_database_seconds", "Time until the database answered.", self.threads.took)
+        if self.round_trips is not None:
+            yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
+        yield from self.relay()
+        yield of_log(log_queue.dropped)
+        yield from of_certificate(self.tls.expires, self.tls.near_expiry)
+        yield of_orders(self.orders)
+
+    def _of_sockets(self) -> Iterator[Family]:
         kinds = {"device": self.devices, "page": self.pages}
         yield of_sockets({kind: len(factory.sockets) for kind, factory in kinds.items()})
-        for name, help_, number in _OF_SOCKETS:
-            yield of_kinds(name, help_, {kind: number(factory) for kind, factory in kinds.items()})
-        not_reading = {kind: factory.not_reading for kind, factory in kinds.items()}
-        yield of_kinds(
-            "callnet_sockets_not_reading", "WebSockets whose clients have stopped reading.", not_reading, "gauge"
-        )
-        unread = {kind: factory.unread for kind, factory in kinds.items()}
-        yield of_kinds("callnet_bytes_unread", "Bytes buffered for clients that have stopped reading.", unread, "gauge")
+        for name, help_, of_kind, number in _OF_SOCKETS:
+            yield of_numbers(name, help_, "kind", {kind: number(factory) for kind, factory in kinds.items()}, of_kind)
         yield of_numbers(
             "callnet_handshakes_refused",
             "WebSocket handshakes refused, by HTTP status.",
@@ -124,17 +178,19 @@ class Counted(Struct, frozen=True):
             "code",
             self.devices.closed + self.pages.closed,
         )
+
+    def _of_http(self) -> Iterator[Family]:
         yield of_numbers(
             "callnet_http_answers",
             "HTTP responses of the account service and the site, by status.",
             "status",
             sum((site.answers for site in self.sites), Counter()),
         )
-        yield Family(
+        yield of_number(
             "callnet_http_connections",
             "Open HTTP connections to the account service and the site.",
-            [Sample("", sum(site.connections for site in self.sites))],
-            kind="gauge",
+            sum(site.connections for site in self.sites),
+            "gauge",
         )
         yield of_numbers(
             "callnet_http_connections_refused",
@@ -142,46 +198,56 @@ class Counted(Struct, frozen=True):
             "status",
             sum((site.refused for site in self.sites), Counter()),
         )
-        open_now = [Sample("", self.turn.connections)]
-        yield Family("callnet_turn_connections", "Open connections handed to the TURN server.", open_now, kind="gauge")
-        accepted = [Sample("", self.turn.accepted)]
-        yield Family("callnet_turn_connections_accepted", "Connections that the TURN server has taken.", accepted)
+
+    def _of_turn_connections(self) -> Iterator[Family]:
+        turn, handed, taken = self.turn, "callnet_turn_connections", "Connections that the TURN server has taken."
+        yield of_number(handed, "Open connections handed to the TURN server.", turn.connections, "gauge")
+        yield of_number(f"{handed}_accepted", taken, turn.accepted)
         yield of_numbers(
-            "callnet_turn_connections_refused",
+            f"{handed}_refused",
             "Connections of TURN clients refused, by status: 429 too many from an address, 503 too many in total, "
             "502 the TURN server is away.",
             "status",
-            self.turn.refused,
+            turn.refused,
         )
-        yield Family(
-            "callnet_postponed",
-            "Requests and frames deferred to a later turn of the event loop because too many arrived at once.",
-            [Sample("", self.devices.budget.postponed)],
+
+    def _of_accounts(self) -> Iterator[Family]:
+        wakes = {became.value: number for became, number in self.owners.waker.counts.items()}
+        yield of_numbers("callnet_wakes", "Attempts to wake a device for a call, by outcome.", "outcome", wakes)
+        yield of_number(
+            "callnet_new_devices_refused",
+            "New devices refused because their phone had the maximum number.",
+            self.owners.accounts.refused,
         )
-        yield from of_turn(self.ice.given, self.ice.refused)
-        yield of_wakes(self.waker.counts)
-        yield from of_newcomers(self.accounts.refused, self.accounts.forgotten)
-        pairings = [Sample(outcome, number) for outcome, number in self.pairings.counts.items()]
-        yield Family("callnet_pairings", "Pairings begun, accepted and refused.", pairings, "outcome")
-        guests = [Sample(outcome, number) for outcome, number in counts.of_guests.items()]
-        yield Family("callnet_guest_calls", "Calls of guests by links that ring, by outcome.", guests, "outcome")
-        not_rung = [Sample(cause, number) for cause, number in self.guests.not_rung.items()]
-        yield Family(
+        yield of_number(
+            "callnet_unused_devices_forgotten",
+            "Unused devices removed that were created by logins.",
+            self.owners.accounts.forgotten,
+        )
+        yield of_numbers(
+            "callnet_pairings",
+            "Pairings begun, accepted and refused, and those that were too many.",
+            "outcome",
+            self.people.pairings.counts,
+        )
+        yield of_numbers(
+            "callnet_guest_calls",
+            "Calls of guests by links that ring, by outcome.",
+            "outcome",
+            self.rooms.counts.of_guests,
+        )
+        yield of_numbers(
             "callnet_guest_calls_not_rung",
-            "Calls of guests that rang nobody, by cause: link does not ring, limit exceeded.",
-            not_rung,
+            "Calls and entries of guests that rang nobody, by cause: silent link, limit, too many from an address.",
             "cause",
+            self.owners.guests.not_rung,
         )
-        yield Family("callnet_photos_stored", "Photos stored for phones.", [Sample("", self.profiles.photos)])
-        for delivery in self.deliveries:
-            yield delivery.counted()
-        known = [Sample("", self.revocations.count)]
-        yield Family("callnet_revocations", "Token revocations known to this process.", known, kind="gauge")
-        yield of_times("callnet_loop_lag_seconds", "Delay of the event loop.", self.lag.took)
-        yield of_times("callnet_database_seconds", "Time until the database answered.", self.threads.took)
-        if self.round_trips is not None:
-            yield of_times("callnet_redis_seconds", "Time until Redis answered.", self.round_trips)
-        yield from self.relay()
-        yield of_log(log_queue.dropped)
-        yield from of_certificate(self.tls.expires, self.tls.near_expiry)
-        yield of_orders(self.orders)
+        yield of_number(
+            "callnet_photos_stored",
+            "Photos stored for phones, and for their contacts.",
+            self.people.profiles.photos + self.people.lists.photos,
+        )
+        if self.people.deliveries is not None:
+            yield self.people.deliveries.counted()
+        known = self.revocations.count
+        yield of_number("callnet_revocations", "Token revocations known to this process.", known, "gauge")

@@ -1,15 +1,20 @@
-"""Files that are read at start and again at SIGHUP. Invalid ones leave the old values in force."""
+"""Files that are read at start and again at SIGHUP. Invalid ones leave the old values in force.
+
+The settings are one of them, of which some take effect while callnet runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
 
 from callnet.accounts.signing_keys import load_keys
 from callnet.accounts.tokens import Tokens
 from callnet.acme.folder import AcmeFolder
-from callnet.config.reload import LiveSettings
 from callnet.config.schema import AdminSettings, Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.ops import certificates
@@ -36,13 +41,27 @@ def renewals(
     settings = live.settings
     found: dict[str, Callable[[], bool]] = {}
     if read is not None:
-        found["settings"] = partial(_renew_settings, live, read)
-    found["certificate"] = lambda: _renew_certificate(settings, tls)
+        found["settings"] = _unless_invalid("settings", partial(_renew_settings, live, read))
+    found["certificate"] = _unless_invalid("certificate", partial(_renew_certificate, settings, tls))
     if not settings.tokens.signing_key:
-        found["keys"] = lambda: _renew_keys(settings.tokens, tokens)
-    found["turn"] = lambda: _renew_turn_secret(settings.turn, turn_secret)
-    found["admin key"] = lambda: _renew_admin_key(settings.admin, admin_key)
+        found["keys"] = _unless_invalid("signing keys", partial(_renew_keys, settings.tokens, tokens))
+    found["turn"] = _unless_invalid("TURN secret", partial(_renew_turn_secret, settings.turn, turn_secret))
+    found["admin key"] = _unless_invalid("operator's key", partial(_renew_admin_key, settings.admin, admin_key))
     return found
+
+
+def _unless_invalid(what: str, renew: Callable[[], None]) -> Callable[[], bool]:
+    """A function that rereads something, and returns whether it was valid. If not, the old one stays."""
+
+    def renewed() -> bool:
+        try:
+            renew()
+        except StartError as error:
+            _log.error("kept the old {what}: {error}", what=what, error=error)
+            return False
+        return True
+
+    return renewed
 
 
 def certificate_files(settings: Settings) -> tuple[str, str]:
@@ -72,69 +91,106 @@ def certificate(settings: Settings) -> certificates.Pair:
     return found or certificates.self_signed(settings.state_dir, datetime.now(UTC))
 
 
-def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> bool:
-    """Read the settings again, and let hold what may be changed now. If anything is wrong, all stay as they were."""
-    try:
-        new = read()
-        if live.settings.turn != new.turn:
-            read_turn_secret(new.turn)
-    except StartError as error:
-        _log.error("kept the old settings: {error}", error=error)
-        return False
+def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> None:
+    """Let hold what may be changed now."""
+    new = read()
+    if live.settings.turn != new.turn:
+        read_turn_secret(new.turn)
     changes = live.take_over(new)
     made, left = ", ".join(changes.made), ", ".join(changes.left)
     _log.info("reloaded the settings; changed: {made}", made=made or "nothing")
     if left:
         _log.warn("restart required for changed settings: {left}", left=left)
-    return True
 
 
-def _renew_certificate(settings: Settings, tls: ServerTls) -> bool:
-    """Read the certificate again, for new connections. If it is unusable, the old one stays."""
-    try:
-        tls.renew(certificate(settings))
-    except StartError as error:
-        _log.error("kept the old certificate: {error}", error=error)
-        return False
+def _renew_certificate(settings: Settings, tls: ServerTls) -> None:
+    """Read the certificate again, for new connections."""
+    tls.renew(certificate(settings))
     _log.info("reloaded the certificate")
-    return True
 
 
-def _renew_keys(settings: TokenSettings, tokens: Tokens) -> bool:
+def _renew_keys(settings: TokenSettings, tokens: Tokens) -> None:
     """Read the signing keys again. If one of the files is invalid, all keys stay as they were."""
-    try:
-        ring = load_keys(settings.signing_key_file)
-    except StartError as error:
-        _log.error("kept the old signing keys: {error}", error=error)
-        return False
+    ring = load_keys(settings.signing_key_file)
     tokens.use(ring)
     kid = ring.signing(tokens.now()).kid
     _log.info("reloaded the signing keys: {count} in use, {kid} signs", count=len(ring.keys), kid=kid)
-    return True
 
 
-def _renew_admin_key(settings: AdminSettings, key: AdminKey) -> bool:
-    """Read the operator's key again. If it is invalid, the old one stays."""
-    try:
-        key.value = load_admin_key(settings.key_file)
-    except StartError as error:
-        _log.error("kept the old operator's key: {error}", error=error)
-        return False
-    return True
+def _renew_admin_key(settings: AdminSettings, key: AdminKey) -> None:
+    key.value = load_admin_key(settings.key_file)
 
 
-def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> bool:
+def _renew_turn_secret(settings: TurnSettings, secret: TurnSecret) -> None:
     """Read the secret of the TURN servers again. Credentials given out stay valid while they accept the old one."""
     if not settings.all_urls:
-        return True
-    try:
-        value = read_turn_secret(settings)
-    except StartError as error:
-        _log.error("kept the old TURN secret: {error}", error=error)
-        return False
-    changed = value != secret.value
-    secret.value = value
-    if not changed and not settings.secret_file:
-        return True
-    _log.info("reloaded the TURN secret: {which}", which="changed" if changed else "unchanged")
-    return True
+        return
+    before, secret.value = secret.value, read_turn_secret(settings)
+    changed = before != secret.value
+    if changed or settings.secret_file:
+        _log.info("reloaded the TURN secret: {which}", which="changed" if changed else "unchanged")
+
+
+LIVE: Final = ("drain_deadline", "limits", "calls", "turn", "signaling")
+"""Settings, and sections of them, that take effect at a reload. The others need a restart,
+and so does ``turn`` together with another port of the site for it."""
+
+
+class LiveSettings:
+    """The settings in force, in which what is live may change.
+
+    :param changed: called after that, for what was made of them.
+    """
+
+    def __init__(self, settings: Settings, changed: Sequence[Callable[[], None]] = ()) -> None:
+        self.settings: Final = settings
+        self._changed = changed
+
+    def take_over(self, new: Settings) -> Changes:
+        """Have what is live hold from now on."""
+        changes = take_over(self.settings, new)
+        for changed in self._changed:
+            changed()
+        return changes
+
+
+class Changes(Struct, frozen=True):
+    """The changes in settings that were reread, by key path. Values are never shown: they may be secrets."""
+
+    made: Sequence[str]
+    left: Sequence[str]
+    """Settings that need a restart and keep their old values."""
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """The key paths by which two settings, or sections of them, differ."""
+    if isinstance(old, Struct):
+        for name in old.__struct_fields__:
+            yield from differences(getattr(old, name), getattr(new, name), f"{path}.{name}".lstrip("."))
+    elif old != new:
+        yield path
+
+
+def take_over(settings: Settings, new: Settings) -> Changes:
+    """Put those of ``new`` that may be changed now into ``settings``, which are in force."""
+    changed = list(differences(settings, new))
+    for name in LIVE:
+        if name != "turn" or _handovers(settings) == _handovers(new):
+            _overwrite(settings, new, name)
+    left = set(differences(settings, new))
+    return Changes([path for path in changed if path not in left], [path for path in changed if path in left])
+
+
+def _handovers(settings: Settings) -> Sequence[Any]:
+    """The listeners' part of TURN on the port of the site, which clients are told of; listeners need a restart."""
+    return settings.one_port, *(listener.turn for listener in settings.listeners.site)
+
+
+def _overwrite(settings: Any, new: Any, name: str) -> None:
+    """Give one of the settings, or each in a section, its new value: the section itself is held by many."""
+    section, value = getattr(settings, name), getattr(new, name)
+    if not isinstance(section, Struct):
+        setattr(settings, name, value)
+        return
+    for field in section.__struct_fields__:
+        setattr(section, field, getattr(value, field))

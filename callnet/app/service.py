@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
 from callnet.accounts.change_feed import ChangeFeed
+from callnet.app.reload import LiveSettings
 from callnet.calls.rooms import RoomManager
-from callnet.config.reload import LiveSettings
 from callnet.ops.garbage import Garbage
 from callnet.ops.listening import ADMIN, OpenListener, close_all
 from callnet.ops.metrics import Observed
@@ -21,9 +21,9 @@ from callnet.ops.systemd import ServiceManager
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.store.cluster_handle import ClusterHandle
-from callnet.util import direct_write, short_path
+from callnet.util import short_path
 from callnet.util.logger import Logger
-from callnet.util.reactor_turns import shorten
+from callnet.util.short_path import shorten
 from callnet.util.timers import PeriodicTask
 from callnet.ws import ServerSocketFactory
 from callnet.ws.drain import Draining
@@ -96,7 +96,7 @@ class Daemon(Service):
         super().startService()  # type: ignore[no-untyped-call]
         self._garbage.begin()
         shorten(self._reactor)
-        if short_path.ON and not direct_write.IS_TRIED:
+        if short_path.ON and not short_path.IS_TRIED:
             self._log.warn("direct socket writes are off: untested version of Twisted")
         self._leave_hangups = on_hangup(self._reactor, lambda: self.reload(self.renewals))
         self._threads.start()

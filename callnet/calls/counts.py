@@ -11,6 +11,7 @@ from msgspec import Struct
 from callnet.calls import events
 from callnet.calls.ports import ICallStore
 from callnet.calls.records import Active, CallRecord, Over, Ringing
+from callnet.calls.transaction import calls_in
 from callnet.frames.page import MediaPath, MediaSetup
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, log_name
 from callnet.util.histogram import Histogram
@@ -100,7 +101,7 @@ class CallCounts:
                 continue
             if isinstance(state, Ringing) and call.version == 1:
                 self.placed += 1
-            elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)):
+            elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)) and not state.held_by:
                 self.answered += 1
                 self.answered_after.count(max(0.0, state.since - call.placed_at))
             else:
@@ -164,11 +165,7 @@ class LocalCalls:
         """The call of a device of this node, ringing or active."""
         known = self._store.known()
         record = known.device(device)
-        for room in () if record is None else record.rooms:
-            call = known.calls.get(room)
-            if call is not None and device in call.parties:
-                return call
-        return None
+        return None if record is None else next(iter(calls_in(known.calls.get, record)), None)
 
     def fills(self, room: RoomId) -> bool:
         """Return whether a room belongs to a live call or both of its seats are taken."""

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls.counts import CallCounts
 from callnet.calls.outage import Retries
-from callnet.calls.ports import DeviceSession
 from callnet.calls.records import Active, CallRecord, Displaced, Over
 from callnet.calls.telling import outcome_of
 from callnet.model import DeviceAddress, Failed, Outcome, Refused, RoomId, Withdrawn
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
+
+if TYPE_CHECKING:
+    from callnet.calls.session import Session
 
 log = Logger()
 _log_offline = logged_unless_unavailable(log, "failed to answer that a device is offline")
@@ -54,7 +56,7 @@ class OutcomeWaiters:
         """Drop the waiter of a failed placement. Return whether there was one."""
         return self.waiting.pop(room, None) is not None
 
-    def tell(self, call: CallRecord, session: DeviceSession | None) -> None:
+    def tell(self, call: CallRecord, session: Session | None) -> None:
         """Report a call's outcome to its waiter, and then any later change to the caller's session."""
         outcome = outcome_of(call)
         is_all = outcome is not None and not (isinstance(call.state, Over) and isinstance(call.state.was, Active))

@@ -104,6 +104,25 @@ class Accept(_FrameEvent, frozen=True):
     """It was accepted automatically."""
     extended: bool = False
     """The device speaks ``callnet.v2``."""
+    hold: bool = False
+    """It holds the call that it is in, instead of leaving it."""
+
+
+class Resumed(_FrameEvent, frozen=True):
+    """The extended ``device`` goes on with the call in ``room`` that it holds, and holds its current one, if any
+    (§2.5). If a newer connection of it is open, nothing happens.
+    """
+
+
+class Pulled(_FrameEvent, frozen=True):
+    """The extended ``device`` takes over the call in ``room`` from another device of its phone (§2.5). If a newer
+    connection of it is open, nothing happens.
+    """
+
+    fresh = True
+    own = False
+    alias: RoomId = field(default_factory=new_room_id)
+    """The room id of the call for the device from then on."""
 
 
 class Refuse(_FrameEvent, frozen=True):
@@ -195,12 +214,8 @@ class RangInVain(RoomEvent, frozen=True):
     """No node of a rung device could be notified of that ``version`` of the call."""
 
     version: int
-
-
-class Unreachable(RoomEvent, frozen=True):
-    """... nor could one when the call was rung again."""
-
-    version: int
+    is_last: bool = False
+    """It was rung again before, or cannot be: the call has failed."""
 
 
 class Revoked(_DeviceEvent, frozen=True):
@@ -214,23 +229,6 @@ class Revoked(_DeviceEvent, frozen=True):
 
 class Announced(_RoomDeviceEvent, frozen=True):
     """The rung ``device`` was notified on a live socket."""
-
-
-class Pulled(_DeviceEvent, frozen=True):
-    """The extended ``device`` takes over the call in ``room`` from another device of its phone (§2.5).
-
-    If a newer connection of it than that of ``generation`` is open, nothing happens.
-    """
-
-    fresh = True
-    room: RoomId
-    generation: int
-    alias: RoomId = field(default_factory=new_room_id)
-    """The room id of the call for the device from then on."""
-
-    def rooms(self) -> Collection[RoomId]:
-        """The room of the call."""
-        return (self.room,)
 
 
 class Signalled(_RoomDeviceEvent, frozen=True):

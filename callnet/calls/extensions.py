@@ -7,34 +7,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls import events
-from callnet.calls.ports import (
-    EVERY_NODE,
-    PHONES_AT_ONCE,
-    DeviceSession,
-    ExtendedDevice,
-    IBus,
-    ICallStore,
-    IPreferences,
-    IRoster,
-    Roster,
-    is_extended,
-)
+from callnet.calls.ports import EVERY_NODE, PHONES_AT_ONCE, IBus, ICallStore, IPreferences, IRoster, Roster
 from callnet.calls.records import Active, DeviceRelay, PresenceChanged, Records
 from callnet.calls.switchboard import Transactions, nothing
 from callnet.calls.transaction import other_party
 from callnet.calls.transitions import NotYours, TooLate, late
 from callnet.errors import Unavailable
+from callnet.frames import v2
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
+
+if TYPE_CHECKING:
+    from callnet.calls.session import Session
+    from callnet.calls.session_v2 import ExtendedSession
 
 EVERY: Final = 2.0
 """Seconds between two reads."""
@@ -57,6 +51,11 @@ _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an ex
 _log_presence = logged_unless_unavailable(log, "failed to read presence")
 
 
+def is_extended(session: Session | None) -> TypeGuard[ExtendedSession]:
+    """Return whether there is a session, of an extended device."""
+    return session is not None and session.extended
+
+
 class TooEarly(Struct, frozen=True):
     """The reply to a signal of the caller's page while the call rings: it is for whoever accepts."""
 
@@ -65,20 +64,21 @@ class Presence:
     """The onlookers, the watched phones and their changes (protocol §2.5, ``presence``).
 
     Every two seconds each node tells the others which phones had devices that came or went, and reads the records of
-    those that its own devices list: a device that goes and comes back in between is not reported. A change without such
-    a message, as when another node has died or quiet hours have begun, is seen within half a minute. Nodes are told
-    nothing unless one of them has announced onlookers.
+    those that its own devices list: a device that goes and comes back in between is not reported. One that comes and
+    goes is reported as gone, since an onlooker may have read its contacts meanwhile. A change without such a message,
+    as when another node has died or quiet hours have begun, is seen within half a minute. Nodes are told nothing unless
+    one of them has announced onlookers.
     """
 
     def __init__(self, store: ICallStore, bus: IBus, clock: IReactorTime) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._watches: dict[ExtendedDevice, Collection[str]] = {}
+        self._watches: dict[ExtendedSession, Collection[str]] = {}
         """The watched phones of each onlooker."""
-        self._onlookers: dict[str, dict[ExtendedDevice, set[DeviceAddress] | None]] = {}
-        """The onlookers of each watched phone, with its devices that they were told are online; ``None``: its records
-        have yet to be read for them."""
+        self._onlookers: dict[str, dict[ExtendedSession, tuple[set[DeviceAddress], float] | None]] = {}
+        """The onlookers of each watched phone, with its devices that were online when its records were last read for
+        them, and the time of that, on the clock of the store; ``None``: they have yet to be read."""
         self._to_tell: dict[str, None] = {}
         """Changed phones to report to other nodes."""
         self._to_look_at: dict[str, None] = {}
@@ -105,7 +105,7 @@ class Presence:
             self._to_look_at.update(dict.fromkeys(seen))
             self._schedule()
 
-    def watch(self, onlooker: ExtendedDevice, phones: Collection[str]) -> None:
+    def watch(self, onlooker: ExtendedSession, phones: Collection[str]) -> None:
         """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
 
         It may have read its contacts before: it is told of those that went a moment ago, too.
@@ -121,7 +121,7 @@ class Presence:
             self._to_look_at.update(dict.fromkeys(phones))
             self._schedule()
 
-    def leave(self, onlooker: ExtendedDevice) -> None:
+    def leave(self, onlooker: ExtendedSession) -> None:
         """Stop telling a device."""
         for phone in self._watches.pop(onlooker, ()):
             left = self._onlookers[phone]
@@ -131,11 +131,11 @@ class Presence:
         if not self._onlookers and not self._to_tell:
             self._alarm.unset()
 
-    def onlookers_of(self, phones: Collection[str] | None) -> list[ExtendedDevice]:
+    def onlookers_of(self, phones: Collection[str] | None) -> list[ExtendedSession]:
         """The onlookers of these phones, or with ``None`` all."""
         return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
-    def watchers_of(self, phone: str) -> list[ExtendedDevice]:
+    def watchers_of(self, phone: str) -> list[ExtendedSession]:
         """The devices that are told of a phone."""
         return list(self._onlookers.get(phone, ()))
 
@@ -184,17 +184,20 @@ class Presence:
                 self._look_at(phone, records)
 
     def _look_at(self, phone: str, records: Records) -> None:
-        date = self._store.date_of(self._store.now())
+        now = self._store.now()
+        date = self._store.date_of(now)
         of_phone = records.devices.get(phone, {}).values()
         there = [device for device in of_phone if device.connected]
-        gone = [device for device in of_phone if device.lost_at is not None]
+        gone = [(device, device.lost_at) for device in of_phone if device.lost_at is not None]
         onlookers = self._onlookers.get(phone, {})
         for onlooker, known in list(onlookers.items()):
             asker = onlooker.address.phone
-            seen = onlookers[onlooker] = {device.address for device in there if records.may_call(asker, device, date)}
-            told = {one.address for one in gone if records.may_call(asker, one, date)} if known is None else known
-            for device in sorted(seen ^ told):
-                onlooker.sees(device, device in seen)
+            before, since = (set(), -inf) if known is None else known
+            seen = {device.address for device in there if records.may_call(asker, device, date)}
+            left = {device.address for device, at in gone if at >= since and records.may_call(asker, device, date)}
+            onlookers[onlooker] = seen, now
+            for device in sorted(seen ^ (before | left)):
+                onlooker.send(v2.PresenceOf(*device, device in seen))
 
 
 class Extensions:
@@ -208,7 +211,7 @@ class Extensions:
         store: ICallStore,
         bus: IBus,
         decisions: Transactions,
-        here: Mapping[DeviceAddress, DeviceSession],
+        here: Mapping[DeviceAddress, Session],
         presence: Presence,
         roster: IRoster,
         preferences: IPreferences,
@@ -222,23 +225,23 @@ class Extensions:
         self._roster = roster
         self._preferences = preferences
         self._clock = clock
-        self._topics: dict[ExtendedDevice, set[Topic]] = {}
+        self._topics: dict[ExtendedSession, set[Topic]] = {}
         """Changed data of which a device has yet to be told (§2.5, ``changed``)."""
         self._told_at = -inf
         self._alarm = EarliestTimer(clock, self._tell_topics)
         self.stop: Final = self._alarm.stop
 
-    def came(self, session: ExtendedDevice) -> None:
+    def came(self, session: ExtendedSession) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
         self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
-    def _met(self, found: Roster, session: ExtendedDevice) -> None:
+    def _met(self, found: Roster, session: ExtendedSession) -> None:
         if self._here.get(session.address) is session:
             if found.missed:
-                session.missed(found.missed)
+                session.send(v2.MissedCalls(found.missed))
             self._presence.watch(session, found.contacts)
 
-    def went(self, session: ExtendedDevice) -> None:
+    def went(self, session: ExtendedSession) -> None:
         """Stop telling a lost or displaced device."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
@@ -267,7 +270,7 @@ class Extensions:
             if policy.admits(onlooker.address.phone):
                 self._note(onlooker, [Topic.CONTACTS])
 
-    def _note(self, onlooker: ExtendedDevice, topics: Collection[Topic]) -> None:
+    def _note(self, onlooker: ExtendedSession, topics: Collection[Topic]) -> None:
         """Tell a device of changes soon."""
         self._topics.setdefault(onlooker, set()).update(topics)
         self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
@@ -277,7 +280,7 @@ class Extensions:
         for onlooker in list(islice(self._topics, _TOLD_AT_ONCE)):
             topics = self._topics.pop(onlooker)
             if self._here.get(onlooker.address) is onlooker:
-                onlooker.changed(topics)
+                onlooker.send(v2.Changed(sorted(topics)))
         if self._topics:
             self._alarm.set_in(0.0)
 
@@ -286,18 +289,18 @@ class Extensions:
         sessions = self._presence.onlookers_of(phones)
         Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
 
-    async def _list_again(self, sessions: Iterable[ExtendedDevice]) -> None:
+    async def _list_again(self, sessions: Iterable[ExtendedSession]) -> None:
         for session in sessions:  # one after the other: there may be thousands
             contacts = await self._roster.contacts_of(session.address.phone)
             if self._here.get(session.address) is session:
                 self._presence.watch(session, contacts)
 
-    def announced(self, session: DeviceSession, room: RoomId) -> None:
+    def announced(self, session: Session, room: RoomId) -> None:
         """Tell the extended caller of a call that a device rings. Failures are ignored."""
         self._transactions.run(events.Announced(room, session.address), nothing, _log_unless_unavailable)
 
     async def signal(
-        self, session: DeviceSession, room: RoomId, data: bytes, *, of_page: bool
+        self, session: Session, room: RoomId, data: bytes, *, of_page: bool
     ) -> TooLate | NotYours | TooEarly | None:
         """Deliver a signal to the other party of a call, if that has a socket and is extended.
 
@@ -310,9 +313,10 @@ class Extensions:
         device = session.address
         if self._here.get(device) is not session:
             return None
-        call = (await self._store.read((), (room,))).call(room)
+        records = await self._store.read((), (room,))
+        call = records.call(room)
         if call is None:
-            return TooLate(Reason.EXPIRED)
+            return TooLate(Reason.EXPIRED) if records.complete else None
         is_late = late(call, device)
         if is_late is not None:
             return is_late
@@ -326,14 +330,14 @@ class Extensions:
             self._bus.publish(there.node, DeviceRelay(other, call.room_for(other), data))
         return None
 
-    async def pull(self, session: DeviceSession, room: RoomId) -> Accepted | TooLate | NotYours | None:
+    async def pull(self, session: Session, room: RoomId) -> Accepted | TooLate | NotYours | None:
         """Take over a call from another device of the phone.
 
         :raises Unavailable: the store cannot be reached, and nothing has changed, or the result is unknown.
         """
         if self._here.get(session.address) is not session:
             return None
-        event = events.Pulled(session.address, room, session.generation)
+        event = events.Pulled(room, session.address, session.generation)
         reply: Accepted | TooLate | NotYours | None = await self._transactions.reply_to(event)
         return reply
 
@@ -341,4 +345,4 @@ class Extensions:
         """Deliver a message to its device."""
         session = self._here.get(message.to)
         if is_extended(session):
-            session.signalled(message.room, message.data)
+            session.send(v2.SignalFrom(message.room, Raw(message.data)))

@@ -72,7 +72,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (NoneType, events.PlaceAsGuest): placing.free_guest_calls,
     (Ringing, events.PlaceAsGuest): placing.ringing_guest_calls,
     (Active, events.PlaceAsGuest): placing.active_guest_calls,
-    (NoneType, events.Accept): transitions.unknown_accepted,
+    (NoneType, events.Accept): transitions.unknown_taken,
     (Ringing, events.Accept): transitions.ringing_accepted,
     (Active, events.Accept): transitions.answered_accepted,
     (Over, events.Accept): transitions.answered_accepted,
@@ -103,12 +103,15 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (Ringing, events.GaveUp): transitions.ringing_gave_up,
     (Active, events.GaveUp): transitions.active_gave_up,
     (Ringing, events.RangInVain): transitions.ringing_in_vain,
-    (Ringing, events.Unreachable): transitions.ringing_unreachable,
     (Ringing, events.NotWoken): transitions.ringing_not_woken,
     (Ringing, events.Announced): transitions.ringing_announced,
     (Active, events.Signalled): transitions.active_signalled,
-    (NoneType, events.Pulled): transitions.unknown_pulled,
-    (Ringing, events.Pulled): transitions.ringing_pulled,
+    (NoneType, events.Resumed): transitions.unknown_taken,
+    (Ringing, events.Resumed): transitions.ringing_taken,
+    (Active, events.Resumed): transitions.answered_resumed,
+    (Over, events.Resumed): transitions.answered_resumed,
+    (NoneType, events.Pulled): transitions.unknown_taken,
+    (Ringing, events.Pulled): transitions.ringing_taken,
     (Active, events.Pulled): transitions.active_pulled,
     (Over, events.Pulled): transitions.over_pulled,
 }
@@ -122,7 +125,7 @@ _OF_PARTIES: Final = (
     events.GraceOver,
     events.MeetingOver,
 )
-_WHILE_RINGING: Final = (events.RangInVain, events.Unreachable, events.NotWoken, events.Announced)
+_WHILE_RINGING: Final = (events.RangInVain, events.NotWoken, events.Announced)
 _WHILE_LIVE: Final = (events.Stopped, events.Signalled, *_WHILE_RINGING)
 
 IGNORED: Final[Mapping[tuple[type, type], str]] = {

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.preferences import SECOND_CALL_WITHIN
-from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, DeviceRecord, Ringing, TurnedAway
+from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, DeviceRecord, Ringing, TurnedAway, is_ringing
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, without
 from callnet.calls.transitions import Rings, accept, goes_on, leave_first, leave_second, require_complete
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, Withdrawn, alias_of, is_guest
@@ -49,7 +49,7 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
         return Accepted(call.room_for(event.caller), other)
     caller = tx.device(event.caller)
     second = None if caller is None else tx.second_call_of(caller)
-    if second is not None and event.target.covers(second.caller):
+    if is_ringing(second) and event.target.covers(second.caller):
         return ringing_calls(tx, second, event)
     _go_on_to_another(tx, call, event)
     placed = free_calls(tx, None, event)
@@ -59,7 +59,7 @@ def active_calls(tx: Transaction, call: CallRecord[Active], event: events.Place)
 
 
 def _go_on_to_another(tx: Transaction, call: CallRecord, event: events.Place) -> None:
-    """Step 4: the caller leaves its current call, and one that waits."""
+    """Step 4: the caller leaves its current call, and one that waits or is held."""
     caller = tx.device(event.caller)
     if caller is not None:
         leave_second(tx, caller)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
 from callnet.calls.outage import Retries
-from callnet.calls.ports import DeliveryResult, DeviceSession, ICallStore, IPreferences
+from callnet.calls.ports import DeliveryResult, ICallStore, IPreferences
 from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.switchboard import PerKeyQueue, Transactions
@@ -19,6 +19,9 @@ from callnet.config.schema import CallSettings
 from callnet.model import EVERY_DEVICE, DeviceAddress, Reason, RoomId
 from callnet.util.deferreds import Ready, logged_unless_unavailable
 from callnet.util.logger import Logger
+
+if TYPE_CHECKING:
+    from callnet.calls.session import Session
 
 _BACK_WITHIN: Final = 1.5
 """Seconds in which most devices that have lost their socket are back, and need not be woken."""
@@ -42,7 +45,7 @@ class Orders:
         retries: Retries,
         queue: PerKeyQueue,
         preferences: IPreferences,
-        here: Mapping[DeviceAddress, DeviceSession],
+        here: Mapping[DeviceAddress, Session],
     ) -> None:
         self._store = store
         self._retries = retries
@@ -50,7 +53,7 @@ class Orders:
         self._preferences = preferences
         self._here = here
 
-    def revoke(self, session: DeviceSession) -> Deferred[None]:
+    def revoke(self, session: Session) -> Deferred[None]:
         """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
         device = session.address
         return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
@@ -63,7 +66,7 @@ class Orders:
         """End a call for the operator."""
         return self._queue.submit(room, self._retries.settle, events.Stopped(room))
 
-    def attach_policy(self, session: DeviceSession, policy: Policy) -> None:
+    def attach_policy(self, session: Session, policy: Policy) -> None:
         """Load the owner's policy for a newly connected device, now or when it can be read.
 
         :param policy: the one in the device's record already.
@@ -74,7 +77,7 @@ class Orders:
         else:
             found.addCallback(self._attach_preferences, session, policy).addErrback(_log_policy)
 
-    def _attach_preferences(self, found: Preferences, session: DeviceSession, policy: Policy) -> None:
+    def _attach_preferences(self, found: Preferences, session: Session, policy: Policy) -> None:
         if found is UNREADABLE:
             return  # a change event will follow
         session.preferences = found

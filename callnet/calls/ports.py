@@ -1,4 +1,4 @@
-"""The interfaces between the parts of callnet, one for each noun, and those of sessions to the room manager.
+"""The interfaces between the parts of callnet, one for each noun.
 
 Every method that may wait on another machine or thread returns a Deferred, or the result itself where it is usually
 available at once (:data:`callnet.util.deferreds.Soon`). Addresses, phones and room ids are well formed here: the edges
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
-from typing import Final, Protocol, TypeGuard
+from typing import Final, Protocol
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -23,7 +23,6 @@ from callnet.calls.records import (
     DeviceRecord,
     DeviceRelay,
     Displaced,
-    Known,
     Notice,
     Over,
     PresenceChanged,
@@ -34,7 +33,7 @@ from callnet.calls.records import (
 )
 from callnet.frames.ice import IceServer, PageServers
 from callnet.frames.v2 import MissedCall
-from callnet.model import DeviceAddress, Outcome, RoomId, Topic
+from callnet.model import DeviceAddress, RoomId
 from callnet.util.deferreds import Soon
 
 
@@ -100,6 +99,9 @@ class CallLimits(Protocol):
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
         """Count a call; return whether it is within the limit."""
+
+    def may_change_call(self, device: DeviceAddress) -> bool:
+        """Count a takeover or an exchange of calls; return whether it is within the limit."""
 
     def displaced(self, device: DeviceAddress) -> None:
         """Count a connection closed for a newer one of its device."""
@@ -279,88 +281,3 @@ class IPeer(Interface):
         """The time of the last received data before the socket began to close, in seconds on the signaling factory's
         clock.
         """
-
-
-class DeviceSession(Protocol):
-    """A connected device."""
-
-    @property
-    def address(self) -> DeviceAddress:
-        """The device's address."""
-
-    @property
-    def extended(self) -> bool:
-        """True if it speaks ``callnet.v2``."""
-
-    call_waiting: bool
-    """True if it can show a second call."""
-    generation: int
-    preferences: Preferences
-
-    def deliver(self, call: CallRecord) -> None:
-        """Tell the device of a change of a call."""
-
-    def deliver_later(self, call: CallRecord) -> None:
-        """Tell a newly connected device of a call ended before."""
-
-    def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Record that the connection is the device's newest, and the knowledge of the device before it."""
-
-    def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:
-        """Tell the device the outcome of its own call, possibly from an earlier connection.
-
-        :param call: its record, if the record says exactly this.
-        """
-
-    def displaced(self) -> None:
-        """Handle a newer connection of the device."""
-
-    def known(self) -> tuple[Known, ...]:
-        """The device's confirmed knowledge of the outcomes of its calls."""
-
-
-class ExtendedDevice(DeviceSession, Protocol):
-    """A connected device that speaks ``callnet.v2``."""
-
-    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Tell it its current call, and the active calls of its phone's other devices."""
-
-    def missed(self, calls: Sequence[MissedCall]) -> None:
-        """Tell it of its phone's missed calls."""
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Tell it that a device has come or gone."""
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """Tell it that data of its phone have changed."""
-
-    def signalled(self, room: RoomId, data: bytes) -> None:
-        """Deliver a signal of the other party of a call."""
-
-
-def is_extended(session: DeviceSession | None) -> TypeGuard[ExtendedDevice]:
-    """Return whether there is a session, of an extended device."""
-    return session is not None and session.extended
-
-
-class SeatSession(Protocol):
-    """A page in its seat."""
-
-    generation: int
-    room: RoomId
-    """The room of its seat, or the one that it wants a seat in: that of the record, not an alias."""
-
-    is_open: bool
-    """True while the page is there."""
-
-    def waits(self) -> None:
-        """Tell the page that it has no seat yet."""
-
-    def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
-        """Tell the page of a change of its room."""
-
-    def relayed(self, sender: str, data: bytes) -> None:
-        """Deliver a message of the other page."""
-
-    def displaced(self) -> None:
-        """Handle a newer socket in the seat."""

@@ -7,13 +7,14 @@ two connections the younger one is the device's.
 =============  ==================================================================================
 a call         the later state; of two that are in one state the higher version. One that the store
                has forgotten by itself is over. A refused or unanswered end counts for nothing if
-               the call was answered, unless the node had its caller and told it; nor does an end
-               for a lost party, if the call goes on elsewhere, unless the node had one and told it
+               the call was answered, unless the node had a party and told it; nor does an end for
+               a lost party, if the call goes on elsewhere, unless the node had one and told it
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      a live one, then the newest
-contradiction  a device in two calls keeps the answered one, unless it placed the other one since,
-               else the one that is not a guest's, else the newer: the other one is over, a second
-               one that rings, too; a guest's rings on without the device
+contradiction  a device in two calls, of which it holds neither, keeps the answered one, unless it
+               placed the other one since, else the one that is not a guest's, else the newer: the
+               other one is over, a second one that rings, too; a guest's rings on without the
+               device. Of two calls that it holds it keeps one in the same way
 a seat         the greater generation; one that another page has taken is lost
 =============  ==================================================================================
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import Final, TypeGuard
+from typing import TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -43,13 +44,11 @@ from callnet.calls.records import (
     Seat,
     SeatsRecord,
 )
+from callnet.calls.registration import NOWHERE
 from callnet.calls.telling import began_at, end_effective_at, newest_two
 from callnet.calls.transaction import REMEMBERED, Transaction, concerned, everyone, over
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId, is_guest
-
-NOBODY: Final = ""
-"""The node of a device that no node has announced yet."""
 
 
 class LocalState(Struct, frozen=True):
@@ -140,15 +139,15 @@ def _known_besides(records: Records, mine: LocalState) -> Iterator[CallRecord]:
 def _believed(records: Records, mine: CallRecord, known: LocalState, now: float) -> CallRecord | None:
     """The call to write, if any."""
     stored, end = records.calls.get(mine.room), mine.end
-    held = {device.address for device in known.devices}
-    is_told = end is not None and end.by == mine.caller
-    is_told = is_told or any(_was_here_at_the_end(mine, one) for one in known.devices)
+    held = {device.address: device for device in known.devices}
+    parties = {party for call in (mine, stored) if call is not None for party in (call.caller, call.callee)}
+    is_told = any(party is not None and _knows_end(mine, party, held.get(party)) for party in parties)
     if stored is not None:
-        return later_call(stored, mine, is_told)
+        return later_call(_confirmed(records, stored, mine.callee, held), mine, is_told)
     if end is not None:
         untold = is_doubtful_end(mine) and not is_told
         return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
-    if records.complete and not held.issuperset(mine.parties):
+    if records.complete and not held.keys() >= set(mine.parties):
         left: CallState = over(mine.state, Reason.CONNECTION_LOST, now)
         if _rings_for_guest(mine) and mine.caller in held:
             left = replace(mine.state, devices=tuple(filter(held.__contains__, mine.state.devices)))
@@ -156,16 +155,33 @@ def _believed(records: Records, mine: CallRecord, known: LocalState, now: float)
     return mine
 
 
-def _was_here_at_the_end(call: CallRecord, device: DeviceRecord) -> bool:
-    """Return whether a party of a call was told of its end here: it has acted on it, and so confirms a doubtful one."""
-    if device.address not in (call.caller, call.callee):
-        return False
-    return device.lost_at is None or (call.end is not None and device.lost_at > call.end.at)
+def _knows_end(call: CallRecord, party: DeviceAddress, device: DeviceRecord | None) -> bool:
+    """Return whether a party has ended a call or was told of its end: it has acted on it, and confirms a doubtful one.
+
+    :param device: the record of the party on the node that ended the call, if it had one.
+    """
+    end = call.end
+    if end is not None and end.by == party:
+        return True
+    return device is not None and (device.lost_at is None or (end is not None and device.lost_at > end.at))
+
+
+def _confirmed(
+    records: Records, stored: CallRecord, callee: DeviceAddress | None, held: Mapping[DeviceAddress, DeviceRecord]
+) -> CallRecord:
+    """The stored record of a call. An unanswered end is confirmed if the device that has accepted the call was told."""
+    end = stored.end
+    if callee is None or end is None or not end.untold or isinstance(end.was, Active):
+        return stored
+    there, here = records.device(callee), held.get(callee)
+    if there is not None and (stored.room not in there.rooms or (here and here.generation >= there.generation)):
+        there = None
+    return replace(stored, state=replace(end, untold=False)) if _knows_end(stored, callee, there) else stored
 
 
 def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices: Iterable[DeviceRecord]) -> None:
-    """End calls until no device is in two: answered ones go before ringing ones, a guest's after others, newer before
-    older. A guest's call rings on without the devices.
+    """End calls until no device is in two, apart from one that it holds: answered ones go before ringing ones, a
+    guest's after others, newer before older. A guest's call rings on without the devices.
 
     A party that has placed a call since the answer has left the answered one, whatever became of the other (§2.4, step
     4).
@@ -185,10 +201,14 @@ def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices:
         return is_answered, not is_guest(call.caller.phone), call.placed_at, call.room
 
     busy: set[DeviceAddress] = set()
+    holding: set[DeviceAddress] = set()
     live = (call for call in calls if call.end is None)
     for call in sorted(live, key=rank, reverse=True):
-        if busy.isdisjoint(call.parties) and not was_left(call):
-            busy.update(call.parties)
+        held_by = call.state.held_by if isinstance(call.state, Active) else ()
+        others = [party for party in call.parties if party not in held_by]
+        if busy.isdisjoint(others) and holding.isdisjoint(held_by) and not was_left(call):
+            busy.update(others)
+            holding.update(held_by)
         elif _rings_for_guest(call) and call.caller not in busy:
             rung = tuple(device for device in call.state.devices if device not in busy)
             tx.put_call(call, replace(call.state, devices=rung), *busy.intersection(call.state.devices))
@@ -219,9 +239,9 @@ def _end_if_left(tx: Transaction, stored: DeviceRecord | None, device: DeviceRec
     """End the call of a device after its grace period, unless it is elsewhere."""
     if stored is not None and stored.generation > device.generation:
         return
-    call = tx.call(newest_rooms(tx.call, stored, device)[0])
-    if call is not None and device.address in call.parties and _is_lost(tx, device):
-        happen(tx, call, GraceOver(device.address))
+    for call in map(tx.call, newest_rooms(tx.call, stored, device)):
+        if call is not None and device.address in call.parties and _is_lost(tx, device):
+            happen(tx, call, GraceOver(device.address))
 
 
 def _is_lost(tx: Transaction, device: DeviceRecord) -> bool:
@@ -272,9 +292,13 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
     for address in call.parties:
         device = tx.device(address)
         if device is None:
-            tx.put_as_is(DeviceRecord(address, 1, NOBODY, 0, False, lost_at=tx.now, room=room))
+            tx.put_as_is(DeviceRecord(address, 1, NOWHERE, 0, False, lost_at=tx.now, room=room))
         elif device.room != room and tx.call_of(address) in (None, call):
             tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
+            tx.notify(call, address)
+        elif room not in device.rooms:  # one of the two is held
+            current, second = newest_two(tx.call, address, (room, *device.rooms))
+            tx.put_device(device, room=current, previous_room=second)
             tx.notify(call, address)
 
 
@@ -284,10 +308,27 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
 def later_call(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
     """The record to store of a call known to both; ``None``: no change.
 
-    Where both have the same version and differ, a device has to be told: the version is raised.
+    Where both have the same version and differ, a device has to be told: the version is raised. A device may have heard
+    an alias from either of the nodes, by which it will be told.
 
     :param is_told: the caller or the callee has been told of the call as ``mine`` has it.
     """
+    later = _later(stored, mine, is_told)
+    if stored.aliases == mine.aliases:
+        return later
+    of_both = [pair for call in sorted((stored, mine), key=_moved_at) for pair in call.aliases]
+    aliases = tuple(dict.fromkeys(of_both))  # of a device's the newest is last
+    if aliases == (later or stored).aliases:
+        return later
+    return replace(later or replace(stored, version=max(stored.version, mine.version) + 1), aliases=aliases)
+
+
+def _moved_at(call: CallRecord) -> float:
+    answer = call.answer
+    return 0.0 if answer is None else answer.moved_at or 0.0
+
+
+def _later(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | None:
     ended = stored.end
     if ended is not None and ended.untold:
         return _now_told(stored, ended, mine, is_told)
@@ -409,7 +450,7 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
         tx.notify(call, mine.address)
     present = tx.call_of(mine.address)
     answer = None if present is None else present.answer
-    if present is not None and (answer is None or answer.since > tx.now - REMEMBERED):
+    if present is not None and (answer is None or answer.since > since or mine.address in present.extended):
         tx.notify(present, mine.address)
 
 
@@ -424,7 +465,8 @@ def _tell_who_went(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
         if call.room not in stored.rooms
         and (call.end is None or _missed_at(call, mine, stored.generation, since) is not None)
     ]
-    if missed and missed[-1].room != room:
+    second = tx.call(previous)
+    if missed and missed[-1].room != room and (second is None or mine.address not in second.parties):
         previous = missed[-1].room  # it knows of a call that it entered elsewhere since then
     if {room, previous} == {stored.room, stored.previous_room}:
         return

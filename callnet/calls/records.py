@@ -58,7 +58,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     room: RoomId | None = None
     """The newest call of this device; of two, the active one. It is *in* that only if the call's record says so."""
     previous_room: RoomId | None = None
-    """The previous call, or a second one that rings the device while it is in the first."""
+    """The previous call; or a second one, which rings the device while it is in the first, or which it holds."""
     due: float | None = None
     """The time at which this record must be processed again."""
     policy: Policy = ANYONE
@@ -74,7 +74,7 @@ class DeviceRecord(Struct, frozen=True, gc=False, array_like=True):
     @property
     def rooms(self) -> tuple[RoomId, ...]:
         """Its calls, at most two, the newest first."""
-        return tuple(room for room in (self.room, self.previous_room) if room is not None)
+        return tuple([room for room in (self.room, self.previous_room) if room is not None])
 
     @property
     def can_be_woken(self) -> bool:
@@ -121,6 +121,8 @@ class Active(Struct, frozen=True, gc=False):
     """The time of the last transfer."""
     original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
     """Caller and callee before the first transfer: base clients know them by these names."""
+    held_by: tuple[DeviceAddress, ...] = ()
+    """Parties that hold it: each is in another call, too."""
 
 
 class Over(Struct, frozen=True, gc=False):
@@ -229,6 +231,11 @@ class CallRecord(Struct, Generic[S], frozen=True):
         if device == self.caller and device not in aliases and callee is not None:
             return aliases.get(callee, self.room)
         return aliases.get(device, self.room)
+
+
+def is_ringing(call: CallRecord | None) -> TypeGuard[CallRecord[Ringing]]:
+    """Return whether there is a call, and it rings."""
+    return call is not None and isinstance(call.state, Ringing)
 
 
 def is_over(call: CallRecord) -> TypeGuard[CallRecord[Over]]:

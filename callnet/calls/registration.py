@@ -21,7 +21,7 @@ from callnet.calls.transitions import leave_second
 from callnet.model import DeviceAddress, Reason
 
 NOWHERE: Final = ""
-"""The node of a device that is asleep."""
+"""The node of a device that is asleep, or that no node has announced yet."""
 _AT_ONCE: Final = 0.1
 """Seconds in which a connection is normally registered: until then it is the youngest."""
 
@@ -31,8 +31,8 @@ class Attached(Struct, frozen=True):
 
     generation: int
     missed: Missed
-    present: CallRecord | None = None
-    """The current call, for an extended client ..."""
+    present: tuple[CallRecord, ...] = ()
+    """The current call and the held one, for an extended client ..."""
     of_phone: tuple[CallRecord, ...] = ()
     """... and the active ones of the other devices of its phone."""
     known: tuple[Known, ...] = ()
@@ -61,15 +61,26 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     new = tx.put_device(old, generation=generation, policy=policy, call_waiting=event.call_waiting, **there)
     if old.connected or old.node not in (event.node, NOWHERE):
         tx.displace(old, new)  # a node must learn, too, that a device which left it is not lost
-    leave_second(tx, old)
+    leave_second(tx, old, held=not event.extended)
     missed = _missed(tx, old, known)
-    happen(tx, tx.call_of(event.device), events.DeviceBack(event.device, event.extended))
+    for call in tx.calls_of(new):
+        happen(tx, call, events.DeviceBack(event.device, event.extended))
     attached = Attached(generation, missed, known=(*known, *missed.overtaken))
     if not event.extended:
         return attached
-    others = [tx.call_of(one.address) for one in tx.devices_of(event.device.phone) if one.address != event.device]
-    of_phone = [call for call in others if call is not None and isinstance(call.state, Active)]
-    return replace(attached, present=tx.call_of(event.device), of_phone=tuple(of_phone))
+    present, of_phone = seen_by(tx, event.device)
+    return replace(attached, present=present, of_phone=of_phone)
+
+
+def seen_by(tx: Transaction, device: DeviceAddress) -> tuple[tuple[CallRecord, ...], tuple[CallRecord, ...]]:
+    """The calls of an extended device, and the active ones of the other devices of its phone.
+
+    A second call that rings is left out: the device is told of it by ``called``.
+    """
+    own = tx.calls_of(tx.device(device))
+    others = [tx.calls_of(one) for one in tx.devices_of(device.phone) if one.address != device]
+    of_phone = tuple(call for calls in others for call in calls if isinstance(call.state, Active))
+    return tuple(call for call in own if call is own[0] or isinstance(call.state, Active)), of_phone
 
 
 def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
@@ -128,7 +139,8 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         tx.put_device(device)  # its node is dead, and its loss has not been recorded yet
         _happen_to(tx, device, events.LostDevice(event.device))
         return
-    happen(tx, tx.call_of(event.device), events.GraceOver(event.device))
+    for call in tx.calls_of(device):
+        happen(tx, call, events.GraceOver(event.device))
     if any(map(tx.call, device.rooms)):
         tx.put_device(device)
     elif device.can_be_woken:
@@ -147,9 +159,10 @@ def revoke(tx: Transaction, event: events.Revoked) -> None:
 
 
 def _happen_to(tx: Transaction, device: DeviceRecord, event: events.LostDevice | events.LostToken) -> None:
-    """Apply an event to the call of a device, which leaves a second one that rings."""
-    leave_second(tx, device)
-    happen(tx, tx.call_of(device.address), event)
+    """Apply an event to the calls of a device, which leaves a second one that rings."""
+    leave_second(tx, device, held=False)
+    for call in tx.calls_of(device):
+        happen(tx, call, event)
 
 
 def sleep(tx: Transaction, event: events.Sleeps) -> None:

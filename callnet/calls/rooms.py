@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -21,22 +21,27 @@ from twisted.python.failure import Failure
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
 from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OutcomeWaiters, Respond
-from callnet.calls.extensions import Extensions, Presence
+from callnet.calls.extensions import Extensions, Presence, is_extended
 from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
-from callnet.calls.ports import BusMessage, DeviceSession, IBus, ICallStore, IPreferences, IRoster, is_extended
+from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
 from callnet.calls.preferences import Policy
 from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Ringing
-from callnet.calls.registration import Attached, Overtaken
+from callnet.calls.registration import Attached, Overtaken, seen_by
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
+from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Withdrawn, new_room_id
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
+
+if TYPE_CHECKING:
+    from callnet.calls.session import Session
+    from callnet.calls.session_v2 import ExtendedSession
 
 _REGISTRATION_TRIES: Final = 3
 """The number of attempts to register a connection."""
@@ -96,7 +101,7 @@ class RoomManager:
         """Runs a request of a device after its earlier ones: ``in_turn(device, work, *args)``."""
         self.submit: Final = self._queue.submit
         """The same for a coroutine, of which it returns the result."""
-        self._devices: dict[DeviceAddress, DeviceSession] = {}
+        self._devices: dict[DeviceAddress, Session] = {}
         self._deadlines = Deadlines(store, self._transactions, clock, self._devices)
         self.start: Final = self._deadlines.start
         """Begins to process due records."""
@@ -129,14 +134,14 @@ class RoomManager:
 
     # Devices come and go
 
-    def attach(self, session: DeviceSession) -> Deferred[None]:
+    def attach(self, session: Session) -> Deferred[None]:
         """Make ``session`` the newest connection of its device, and send possibly missed messages.
 
         :raises Unavailable: the store cannot be reached, and the device is not connected.
         """
         return self._queue.submit(session.address, self._attach, session, self._clock.seconds())
 
-    async def _attach(self, session: DeviceSession, opened_at: float) -> None:
+    async def _attach(self, session: Session, opened_at: float) -> None:
         device = session.address
         policy = await self._preferences.policy_of(device.phone)
         self._arrivals.begin(device)
@@ -159,7 +164,7 @@ class RoomManager:
         finally:
             self._arrivals.end(device)
 
-    async def _register(self, session: DeviceSession, opened_at: float, policy: Policy) -> Attached | Overtaken:
+    async def _register(self, session: Session, opened_at: float, policy: Policy) -> Attached | Overtaken:
         """Register a connection, opened at ``opened_at`` by the clock of this node.
 
         :raises Unavailable: it was not registered, or it may have been: then the older one here is closed, too.
@@ -188,7 +193,7 @@ class RoomManager:
             older.displaced()
         raise failure
 
-    def _tell_missed(self, session: DeviceSession, missed: Missed) -> None:
+    def _tell_missed(self, session: Session, missed: Missed) -> None:
         if missed.ended is not None:
             (session.deliver_later if missed.present is None else session.deliver)(missed.ended)
         if missed.present is not None:
@@ -198,11 +203,31 @@ class RoomManager:
             else:
                 session.deliver(missed.present)
 
-    def detach(self, session: DeviceSession) -> None:
+    async def welcome_again(self, session: ExtendedSession) -> None:
+        """Send a device its calls again, since nodes were apart at its welcome. It runs in a turn of the device.
+
+        If the store does not answer it is done later: soon the store does, or the node's own records count.
+        """
+        device = session.address
+        if self._devices.get(device) is not session:
+            return
+        self._arrivals.begin(device)
+        try:
+            records = await self._store.read((device.phone,), ())
+            if self._devices.get(device) is session:
+                session.welcomed(*seen_by(Transaction(records, self.now(), self.settings), device))
+        except Unavailable:
+            later = self._retries.pause(AGAIN)
+            later.addCallback(lambda _: self.submit(device, self.welcome_again, session))
+            later.addErrback(_log_unless_unavailable)
+        finally:
+            self._arrivals.end(device)
+
+    def detach(self, session: Session) -> None:
         """Record that the socket of ``session`` has closed."""
         self.in_turn(session.address, self._detach, session, self.now())
 
-    def _detach(self, session: DeviceSession, gone_at: float) -> Waits:
+    def _detach(self, session: Session, gone_at: float) -> Waits:
         if is_extended(session):
             self.extensions.went(session)
         if self._devices.get(session.address) is not session:
@@ -216,7 +241,7 @@ class RoomManager:
 
     def call(
         self,
-        session: DeviceSession,
+        session: Session,
         target: DeviceAddress,
         respond: Respond,
         read_at: float,
@@ -277,16 +302,17 @@ class RoomManager:
         self.counts.count_at_once(caller, outcome, self.now())
         respond(outcome, None)
 
-    def answer(self, session: DeviceSession, event: Answer, then: Then) -> Waits:
+    def answer(self, session: Session, event: Answer, then: Then) -> Waits:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             then(None)
             return None
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
+            self._retries.forget((events.Resumed, event.device))  # it may hold this call for the one that it accepts
         return self._transactions.run(event, then, partial(self._not_answered, event, then))
 
-    def end(self, session: DeviceSession, event: End, then: Then = nothing) -> Waits:
+    def end(self, session: Session, event: End, then: Then = nothing) -> Waits:
         """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             then(None)
@@ -296,6 +322,16 @@ class RoomManager:
             event = replace(event, generation=session.generation)
             kept = replace(event, sent_at=self.now())
         return self._transactions.run(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
+
+    def resume(self, session: Session, room: RoomId, then: Then = nothing) -> Waits:
+        """Have a device go on with a call that it holds, in its turn. ``then`` is called with the reply, if any."""
+        if self._devices.get(session.address) is not session:
+            then(None)
+            return None
+        self._retries.forget((events.Resumed, session.address))
+        event = events.Resumed(room, session.address, session.generation)
+        failed = partial(self._retries.keep_failed, event, key=(events.Resumed, session.address))
+        return self._transactions.run(event, then, failed)
 
     def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
         if isinstance(reply, NoSuchCall):
@@ -335,14 +371,14 @@ class RoomManager:
                 if call.version == 1:
                     Deferred.fromCoroutine(self._ring_again(call)).addErrback(_log_ringing)
                 else:
-                    self._retries.keep(events.Unreachable(call.room, call.version))
+                    self._retries.keep(events.RangInVain(call.room, call.version, is_last=True))
 
     async def _ring_again(self, call: CallRecord) -> None:
         await self._retries.pause(_RING_AGAIN)
         try:
             await self._transactions.reply_to(events.RangInVain(call.room, call.version))
         except Unavailable:
-            self._retries.keep(events.Unreachable(call.room, call.version))
+            self._retries.keep(events.RangInVain(call.room, call.version, is_last=True))
 
     def _woken(self, call: CallRecord, event: events.Event) -> None:
         self.wake_requests.committed(call, event)

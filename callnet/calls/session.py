@@ -20,7 +20,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, notification_for
 from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
-from callnet.frames import base
+from callnet.frames import base, v2
 from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, phone_of_link
 from callnet.util.deferreds import logged_unless_unavailable
@@ -109,7 +109,7 @@ class Session:
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
         self._went_on_at = -inf
-        """The time at which the device last placed or accepted a call."""
+        """The time at which the device last left its calls for one that it placed or accepted."""
 
     # From the socket
 
@@ -154,8 +154,10 @@ class Session:
             self._hear(room, Heard(said=base.Called))
         answer: Accept | Refuse
         if isinstance(frame, base.CalledSuccess):
-            self._went_on_at = self._rooms.now()
-            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended)
+            hold = isinstance(frame, v2.ExtendedCalledSuccess) and frame.hold
+            if not hold:
+                self._went_on_at = self._rooms.now()
+            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended, hold)
         else:
             answer = Refuse(room, self.address, self.generation)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
@@ -257,7 +259,7 @@ class Session:
 
     # To the socket
 
-    def _send(self, message: base.Frame, asked: str = "") -> None:
+    def send(self, message: base.Frame, asked: str = "") -> None:
         """Send a message; an answer to a request with its id, if it has one."""
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
@@ -294,7 +296,7 @@ class Session:
         """Answer that the call that a frame names is over for its sender."""
         room = self._aliases.get(frame.room_id, frame.room_id)
         self._hear(room, Heard(NEVER, base.CallingBeHangup, True, self._clock.seconds()))
-        self._send(base.CallingBeHangup(phone, device_id, frame.room_id, reason), frame.id)
+        self.send(base.CallingBeHangup(phone, device_id, frame.room_id, reason), frame.id)
 
     def _refuse(self, frame: Any, why: str = "room_id is of another's call") -> None:
         """Answer that a frame is invalid."""
@@ -338,9 +340,9 @@ class Session:
         if bad.unknown_type and not self.unknown_types_count:
             if not self._told_of_types:
                 self._told_of_types = True
-                self._send(bad.answer)
+                self.send(bad.answer)
             return
-        self._send(bad.answer)
+        self.send(bad.answer)
         now = self._clock.seconds()
         if now - self._bad_since >= 60.0:
             self._bad_since, self._bad_frames = now, 0

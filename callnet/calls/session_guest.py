@@ -88,7 +88,7 @@ class GuestSession(Session):
         return self._rooms.end(self, event, partial(self._hung_up, frame, call.room))
 
     def _take_ping(self, frame: v2.Ping) -> None:
-        self._send(v2.Pong(frame.t, frame.id))
+        self.send(v2.Pong(frame.t, frame.id))
 
     def is_idle(self, now: float) -> bool:
         """Return whether the guest has been in no call for too long. It is to be asked every few seconds."""
@@ -102,7 +102,7 @@ class GuestSession(Session):
         """Record that the connection is the guest's newest, and welcome it."""
         super().began(generation, known)
         call = self._rooms.local_calls.of(self.address)
-        self._send(
+        self.send(
             guest.Welcome(v2.PING_EVERY, "idle" if call is None else "ringing" if call.answer is None else "active")
         )
 

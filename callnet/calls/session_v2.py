@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -14,27 +15,34 @@ from callnet.calls.extensions import TooEarly
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Session, log_unless_unavailable
-from callnet.calls.transaction import first_party, other_party
+from callnet.calls.session import Heard, Session, log_unless_unavailable
+from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
 from callnet.frames.decode import Grammar, error_frame
-from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, RoomId, Topic
+from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, Reason, RoomId
 
 LONGEST_FRAME: Final = 16 * 1024
 """The maximum size of a frame other than ``signal``, in bytes."""
+_CALLS_MAX: Final = 2
+"""The calls of a device: one of them rings it, or is held."""
 _NOT_OURS: Final = {
     v2.Signal: "room_id is of no active call of this device",
+    v2.Resume: "room_id is of no active call of this device",
     v2.Pull: "room_id is of no active call of another device of this phone",
 }
 
 
 class _Other(Struct, frozen=True):
-    """The other party of the device's call, as the device knows it."""
+    """The other party of a call of the device, as the device knows it."""
 
-    room: RoomId
     device: DeviceAddress
-    is_absent: bool
+    is_absent: bool = False
+    has_held: bool = False
+
+
+def _is_held_by(call: CallRecord, party: DeviceAddress) -> bool:
+    return isinstance(call.state, Active) and party in call.state.held_by
 
 
 class ExtendedSession(Session):
@@ -50,7 +58,7 @@ class ExtendedSession(Session):
     unknown_types_count: ClassVar[bool] = True
     extended: ClassVar[bool] = True
 
-    __slots__ = ("_early", "_ice", "_may_pull", "_other", "_site", "call_waiting")
+    __slots__ = ("_early", "_ice", "_may_pull", "_others", "_site", "call_waiting")
 
     def __init__(
         self,
@@ -69,7 +77,7 @@ class ExtendedSession(Session):
         self._ice = ice
         self._site = site
         self._may_pull = may_pull
-        self._other: _Other | None = None
+        self._others: dict[RoomId, _Other] = {}
         self._early: tuple[RoomId, v2.Signal] | None = None
         """The call of this device that rings, and the last signal of its page."""
 
@@ -90,20 +98,39 @@ class ExtendedSession(Session):
         self._early = None
         super()._hang_up(frame)
 
+    def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
+        super()._hung_up(frame, room, late)
+        self._others.pop(room, None)
+        self._go_on()
+
     def _take_signal(self, frame: v2.Signal) -> None:
         if v2.is_deep(bytes(frame.data)):
             self._refuse(frame, f"data is nested more than {v2.DEEPEST} levels deep")
         else:
             self._rooms.submit(self.address, self._signal, frame).addErrback(log_unless_unavailable)
 
+    def _take_resume(self, frame: v2.Resume) -> None:
+        if self._may_change_call(frame):
+            room = self._aliases.get(frame.room_id, frame.room_id)
+            self._rooms.in_turn(self.address, self._rooms.resume, self, room, partial(self._not_done, frame=frame))
+
     def _take_pull(self, frame: v2.Pull) -> None:
-        if self._may_pull:
-            self._rooms.submit(self.address, self._pull, frame).addErrback(self._fail_pull, frame)
-        else:
+        if not self._may_pull:
             self._refuse(frame, "only a claimed device may take a call over")
+        elif self._may_change_call(frame):
+            self._rooms.submit(self.address, self._pull, frame).addErrback(self._fail_pull, frame)
+
+    def _may_change_call(self, frame: v2.Resume | v2.Pull) -> bool:
+        """Count a takeover or an exchange as a call of the device; return whether it is within the limit."""
+        may = self._limits.may_change_call(self.address)
+        if not may:
+            self._rooms.counts.failed[Reason.RATE_LIMITED] += 1
+            kind = frame.__struct_config__.tag
+            self.send(error_frame(f"{kind}: too many calls; try again in a minute", frame.id))
+        return may
 
     def _take_ping(self, frame: v2.Ping) -> None:
-        self._send(v2.Pong(frame.t, frame.id))
+        self.send(v2.Pong(frame.t, frame.id))
 
     async def _signal(self, frame: v2.Signal) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
@@ -121,18 +148,18 @@ class ExtendedSession(Session):
         reply = await self._rooms.extensions.pull(self, room)
         if isinstance(reply, Accepted):
             room = self._aliases.get(reply.room, reply.room)
-            self._other = _Other(room, reply.callee, False)
+            self._others[room] = _Other(reply.callee)
             if self._heard is not None:
                 self._heard.pop(room, None)  # it may have left the call before
-            self.answered(reply, asked=frame.id)
+            self.answered(reply, self._rooms.known.calls.get(room), frame.id)
         else:
             self._not_done(reply, frame)
 
     def _fail_pull(self, failure: Failure, frame: v2.Pull) -> None:
         log_unless_unavailable(failure)
-        self._send(error_frame("pull: this cannot be done just now; try again", frame.id))
+        self.send(error_frame("pull: this cannot be done just now; try again", frame.id))
 
-    def _not_done(self, why: TooLate | NotYours | None, frame: v2.Signal | v2.Pull) -> None:
+    def _not_done(self, why: TooLate | NotYours | None, frame: v2.Signal | v2.Resume | v2.Pull) -> None:
         """Report that a call is over, or is not the device's; do nothing if ``why`` is ``None``."""
         if isinstance(why, TooLate):
             self._tell_over(frame, why.reason)
@@ -141,17 +168,17 @@ class ExtendedSession(Session):
 
     # From the room manager
 
-    def welcomed(self, present: CallRecord | None, of_phone: Sequence[CallRecord]) -> None:
-        """Send the device its address, its call, and the calls to take over."""
+    def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:
+        """Send the device its address, its calls, and the calls to take over."""
         pullable = [self._of_phone(call) for call in of_phone] if self._may_pull else []
-        view = None if present is None else self._present(present)
+        views = map(self._present, present)
         servers = self._ice.for_newcomer(self._site)
-        self._send(
-            v2.Welcome(*self.address, self._rooms.date_of(self._rooms.now()), v2.PING_EVERY, servers, pullable, view)
-        )
-        if present is not None and isinstance(present.state, Active):
-            self._other = _Other(present.room, other_party(present, self.address), False)
-            self._look_at_other(present)
+        now = self._rooms.date_of(self._rooms.now())
+        self.send(v2.Welcome(*self.address, now, v2.PING_EVERY, servers, pullable, *views))
+        for call in present:
+            other = other_party(call, self.address)
+            self._others[call.room] = _Other(other, has_held=_is_held_by(call, other))
+            self._look_at_other(call)
 
     def deliver_later(self, call: CallRecord) -> None:
         """Report it at once: answers to calls name their rooms, or the requests that they answer."""
@@ -162,14 +189,21 @@ class ExtendedSession(Session):
         heard = self._heard_of(call.room)
         if call.age <= heard.age:
             return
-        super().deliver(call)
         state = call.state
+        if isinstance(state, Active) and self.address in call.parties and not self._was_told(call.room):
+            self._hear(call.room, Heard(call.age, base.CallSuccess))
+            again = self._rooms.submit(self.address, self._rooms.welcome_again, self)
+            again.addErrback(log_unless_unavailable)
+            return
+        super().deliver(call)
         if isinstance(state, Ringing) and state.announced and call.caller == self.address and heard.said is None:
             self._hear(call.room, replace(heard, age=call.age, said=v2.CallRinging))
-            self._send(v2.CallRinging(*call.target, call.room_for(self.address)))
+            self.send(v2.CallRinging(*call.target, call.room_for(self.address)))
         elif self._early is not None and self._early[0] == call.room and not isinstance(state, Ringing):
             self._take_early(is_accepted=isinstance(state, Active))
         self._look_at_other(call)
+        if self.address not in call.parties:
+            self._go_on()
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
         """Report the outcome of the device's own call, and changes of its other party."""
@@ -178,25 +212,10 @@ class ExtendedSession(Session):
         if call is not None:
             self._look_at_other(call)
 
-    def signalled(self, room: RoomId, data: bytes) -> None:
-        """Deliver a signal of the other party."""
-        self._send(v2.SignalFrom(room, Raw(data)))
-
-    def missed(self, calls: Sequence[v2.MissedCall]) -> None:
-        """Send the phone's missed calls."""
-        self._send(v2.MissedCalls(calls))
-
-    def sees(self, device: DeviceAddress, is_online: bool) -> None:
-        """Report that a device of a contact has come or gone."""
-        self._send(v2.PresenceOf(*device, is_online))
-
-    def changed(self, topics: Collection[Topic]) -> None:
-        """Report that data of the phone have changed."""
-        self._send(v2.Changed(sorted(topics)))
-
-    def going_away(self, reconnect_in: float, deadline: float) -> None:
-        """Announce the close of the socket in ``deadline`` seconds, and the delay before the reconnect."""
-        self._send(v2.GoingAway(reconnect_in, deadline))
+    def _ring(self, called: base.Called, call: CallRecord) -> None:
+        present = self._rooms.local_calls.of(self.address)
+        can_hold = present is not None and present.room != call.room and can_be_held(present, self.address)
+        super()._ring(replace(called, can_hold=True) if can_hold else called, call)
 
     def _take_early(self, *, is_accepted: bool) -> None:
         """Forget what the page said to whoever accepts, and send it if somebody did."""
@@ -204,21 +223,34 @@ class ExtendedSession(Session):
         if early is not None and is_accepted:
             self._take_signal(early[1])
 
+    def _was_told(self, room: RoomId) -> bool:
+        """Return whether the device was told on its connection that it is in a call."""
+        heard = self._heard_of(room)
+        return room in self._others or (heard.said is not None and not heard.is_over)
+
     def _look_at_other(self, call: CallRecord) -> None:
         """Report changes of the other party."""
         state = call.state
+        known = self._others.pop(call.room, None)
         if not isinstance(state, Active) or self.address not in call.parties:
             return
-        other = other_party(call, self.address)
-        known = self._other
-        if known is None or known.room != call.room:
-            known = _Other(call.room, first_party(call, self.address), False)
-        now = self._other = _Other(call.room, other, other in state.absent)
+        other, room = other_party(call, self.address), call.room_for(self.address)
+        known = known or _Other(first_party(call, self.address))
+        now = self._others[call.room] = _Other(other, other in state.absent, _is_held_by(call, other))
+        if len(self._others) > _CALLS_MAX:
+            del self._others[next(iter(self._others))]
         if known.device != other:
-            self._send(v2.PeerState(call.room_for(self.address), "moved", other.device_id))
+            self.send(v2.PeerState(room, "moved", other.device_id))
         elif known.is_absent != now.is_absent:
-            is_now: Literal["reconnecting", "back"] = "reconnecting" if now.is_absent else "back"
-            self._send(v2.PeerState(call.room_for(self.address), is_now))
+            self.send(v2.PeerState(room, "reconnecting" if now.is_absent else "back"))
+        if known.has_held != now.has_held:
+            self.send(v2.PeerState(room, "held" if now.has_held else "resumed"))
+
+    def _go_on(self) -> None:
+        """Go on with the call that the device holds, if it is its only one."""
+        call = self._rooms.local_calls.of(self.address)
+        if call is not None and _is_held_by(call, self.address):
+            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room)
 
     def _present(self, call: CallRecord) -> v2.PresentCall:
         room, answer = call.room_for(self.address), call.answer
@@ -230,6 +262,7 @@ class ExtendedSession(Session):
             self._rooms.date_of(call.placed_at),
             base.PAGE_OF + room,
             None if answer is None else self._rooms.date_of(answer.since),
+            _is_held_by(call, other_party(call, self.address)),
         )
 
     def _of_phone(self, call: CallRecord) -> v2.CallOfPhone:
@@ -244,6 +277,7 @@ class ExtendedSession(Session):
         v2.ExtendedCalledRefuse: Session._answer_call,  # noqa: SLF001
         v2.ExtendedCallingHangup: _hang_up,
         v2.Signal: _take_signal,
+        v2.Resume: _take_resume,
         v2.Pull: _take_pull,
         v2.Ping: _take_ping,
     }

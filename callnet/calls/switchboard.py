@@ -1,27 +1,33 @@
 """The switchboard: reads the records of an event, has the rules decide, commits the decision and delivers its messages.
 It also keeps the requests of each device in order, and processes due records.
 
-If everything for an event is at hand it runs to completion, without a Deferred.
+The rules are pure: (records, event, now) → (changes, reply). Three machines decide: that of a call
+(:mod:`callnet.calls.machine`), the registration of devices (:mod:`callnet.calls.registration`), and the seats of a
+page's room (:mod:`callnet.calls.seats`). If everything for an event is at hand it runs to completion, without a
+Deferred.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Container, Coroutine, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, Final, TypeAlias, TypeVar
+from types import NoneType
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
+from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.calls import events
+from callnet.calls import events, registration, seats
 from callnet.calls.counts import CallCounts
+from callnet.calls.machine import TABLE, of_device, place, refuse_by_ticket
 from callnet.calls.ports import BusMessage, Commit, ICallStore
 from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records, SeatsRecord
-from callnet.calls.rules import Decision, decide
+from callnet.calls.transaction import Transaction
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, is_guest
@@ -57,6 +63,52 @@ _log_due = logged_unless_unavailable(log, "failed to process due records")
 
 def nothing(reply: object) -> None:
     """Do nothing with the reply."""
+
+
+class Decision(Struct, frozen=True):
+    """The decision on an event: changes to commit, and the reply to its sender once they are committed."""
+
+    changes: Changes
+    reply: Any
+
+
+def decide(records: Records, event: events.Event, now: float, settings: CallSettings) -> Decision:
+    """Apply the rules to one event. ``records`` hold at least what the event's phones and rooms name.
+
+    :raises callnet.errors.Unavailable: ``records`` are not complete, and this cannot be decided without the rest.
+    """
+    tx = Transaction(records, now, settings)
+    kind = type(event)
+    machine = _MACHINES.get(kind)
+    if machine is not None:
+        reply = machine(tx, event)
+    else:  # an event of the call in its room, as it was read
+        room = cast("events.RoomEvent", event).room
+        call = records.calls.get(records.aliases.get(room, room))
+        transition = TABLE.get((NoneType if call is None else type(call.state), kind))
+        reply = None if transition is None else transition(tx, call, event)
+    return Decision(tx.build(), reply)
+
+
+_MACHINES: Final[Mapping[type, Callable[[Transaction, Any], Any]]] = {
+    events.Place: place,
+    events.PlaceAsGuest: place,
+    events.Cancel: of_device,
+    events.Pulled: of_device,
+    events.RefusedByTicket: refuse_by_ticket,
+    events.Connected: registration.connected,
+    events.ExtendedConnected: registration.connected,
+    events.Disconnected: registration.disconnected,
+    events.DeviceDue: registration.due,
+    events.Sleeps: registration.sleep,
+    events.PolicyChanged: registration.change_policy,
+    events.Revoked: registration.revoke,
+    events.SeatTaken: seats.take,
+    events.SeatEmptied: seats.empty,
+    events.PageHungUp: seats.hang_up,
+    events.SeatsDue: seats.due,
+}
+"""The events with a machine of their own; all others are events of the call in their room."""
 
 
 class InDoubt(Unavailable):

@@ -92,6 +92,8 @@ def notification_for(
         reason = Reason.MOVED
     elif isinstance(answered, Active) and device != answered.callee and device in call.targets:
         reason = Reason.ANSWERED_ELSEWHERE
+    elif isinstance(state, Active) and device not in call.parties:
+        reason = Reason.MOVED  # it has taken the call over, and so has another device, while nodes were apart
     elif isinstance(state, Active):
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
     elif isinstance(answered, Ringing) and device == call.caller:
@@ -159,7 +161,7 @@ def _lost_fork(call: CallRecord, device: DeviceAddress) -> bool:
 def newest_two(
     known: Callable[[RoomId], CallRecord | None], device: DeviceAddress, named: Iterable[RoomId]
 ) -> tuple[RoomId | None, RoomId | None]:
-    """The newest two of these calls, with the device's current one first, an active one before a ringing one."""
+    """The newest two of these calls, the device's current one first: an active one before a held or ringing one."""
     rooms = sorted(set(named), key=lambda room: _newness(known(room), device, room))
     newest, second, *_ = (*reversed(rooms), None, None)
     return newest, second
@@ -169,5 +171,7 @@ def _newness(call: CallRecord | None, device: DeviceAddress, room: RoomId) -> tu
     if call is None:
         return 0, -inf, room
     is_in = device in call.parties
-    rank = 2 if is_in and isinstance(call.state, Active) else int(is_in)  # a second call rings beside an active one
+    rank = int(is_in)
+    if is_in and isinstance(call.state, Active):
+        rank = 2 if device in call.state.held_by else 3
     return rank, end_effective_at(call, device) or call.placed_at, room

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -66,10 +66,10 @@ def concerned(call: CallRecord, *known: CallRecord | None) -> tuple[DeviceAddres
 
     For devices that rang for it the call was over when it was answered, and they were told of that.
     """
-    callees = [None if one is None else one.callee for one in (call, *known)]
-    if None in callees:
-        return everyone(call)
-    return tuple(dict.fromkeys((call.caller, *filter(None, callees), *call.transferred_from)))
+    records = [one for one in (call, *known) if one is not None]
+    parties = [party for one in records for party in (one.caller, one.callee) if party is not None]
+    is_answered = all(one is not None and one.callee is not None for one in (call, *known))
+    return tuple(dict.fromkeys((*parties, *call.transferred_from) if is_answered else (*everyone(call), *parties)))
 
 
 def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
@@ -100,6 +100,18 @@ def has_pulled(call: CallRecord, device: DeviceAddress) -> bool:
     """Return whether a party of ``call`` has taken it over from another device."""
     answer = call.answer
     return answer is not None and answer.original_parties is not None and device not in answer.original_parties
+
+
+def can_be_held(call: CallRecord, device: DeviceAddress) -> bool:
+    """Return whether a party can hold its call: both speak the extended protocol."""
+    state: CallState = call.state
+    return isinstance(state, Active) and device in call.extended and other_in(call, state, device) in call.extended
+
+
+def calls_in(call_of_room: Callable[[RoomId], CallRecord | None], device: DeviceRecord) -> list[CallRecord]:
+    """The calls of a device, at most two: its current one, then one that rings or is held beside it."""
+    calls = map(call_of_room, dict.fromkeys(device.rooms))
+    return [call for call in calls if call is not None and device.address in call.parties]
 
 
 def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[DeviceAddress, ...]:
@@ -169,13 +181,13 @@ class Transaction(Struct):
                 return call
         return None
 
-    def second_call_of(self, device: DeviceRecord) -> CallRecord[Ringing] | None:
-        """The call that rings a device while it is in another one."""
-        second: CallRecord[Any] | None = self.call(device.previous_room)
-        if second is None or not isinstance(second.state, Ringing) or device.address not in second.state.devices:
-            return None
-        first = self.call_of(device.address, device)
-        return None if first is None or first.room == second.room else second
+    def calls_of(self, device: DeviceRecord | None) -> list[CallRecord]:
+        """See :func:`calls_in`."""
+        return [] if device is None else calls_in(self.call, device)
+
+    def second_call_of(self, device: DeviceRecord) -> CallRecord | None:
+        """The call that rings a device, or is held by it, while it is in another one."""
+        return next(iter(self.calls_of(device)[1:]), None)
 
     def rooms_with(self, address: DeviceAddress) -> list[RoomId]:
         """The rooms of all calls of a device, present and former. This searches every call in the records."""
@@ -268,6 +280,7 @@ class Transaction(Struct):
             state,
             callee=state.callee if is_caller else comes,
             absent=without(state.absent, leaves),
+            held_by=without(state.held_by, leaves),
             transferred_from=(*without(state.transferred_from, comes), leaves),
             moved_at=self.now,
             original_parties=state.original_parties or (caller, state.callee),

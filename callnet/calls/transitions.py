@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Over, Ringing, S
 from callnet.calls.telling import began_at, ending_reason
-from callnet.calls.transaction import Transaction, other_in, other_party, without
+from callnet.calls.transaction import Transaction, can_be_held, other_in, other_party, without
 from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Reason, RoomId, is_guest
 
@@ -69,7 +69,7 @@ def _not_yours(call: CallRecord, device: DeviceAddress) -> NotYours | None:
     return is_late if isinstance(is_late, NotYours) else None
 
 
-def unknown_accepted(tx: Transaction, _: None, event: events.Accept) -> TooLate:
+def unknown_taken(tx: Transaction, _: None, event: events.Accept | events.Resumed | events.Pulled) -> TooLate:
     """Nothing; the device is told that the call is over."""
     require_complete(tx)
     return TooLate(Reason.EXPIRED)
@@ -94,7 +94,7 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
     if device is not None and device.generation > event.generation:
         return None  # it is rung on a newer connection
     if device is not None and device.room != call.room:
-        leave_first(tx, call, device)
+        leave_first(tx, call, device, hold=event.hold)
     accept(tx, call, Active(event.device, tx.now, by_itself=event.by_itself), event.extended)
     return None
 
@@ -106,11 +106,11 @@ def _has_moved(tx: Transaction, event: events.Refuse | events.HangUp) -> bool:
     return device is not None and device.generation > event.generation
 
 
-def leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord) -> None:
-    """Let a device leave its call for the second one."""
+def leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord, *, hold: bool = False) -> None:
+    """Let a device leave its call for the second one, or hold it."""
     first = tx.call_of(device.address, device)
     if first is not None and first.room != second.room:
-        goes_on(tx, first, device.address)
+        (_hold if hold else goes_on)(tx, first, device.address)
     tx.put_in(second.room, (device,))
 
 
@@ -125,9 +125,12 @@ def accept(tx: Transaction, call: CallRecord[Ringing], state: Active, extended: 
 def answered_accepted(
     tx: Transaction, call: CallRecord[Active | Over], event: events.Accept
 ) -> TooLate | NotYours | None:
-    """A device that is no longer in it is told so; if it rang as a second call, the first is OVER ``replaced``."""
+    """A device that is no longer in it is told so; if it rang as a second call, the first is OVER ``replaced``.
+
+    A first one that was to be held goes on.
+    """
     is_late = late(call, event.device)
-    first = tx.call_of(event.device) if isinstance(is_late, TooLate) else None
+    first = tx.call_of(event.device) if isinstance(is_late, TooLate) and not event.hold else None
     is_talking = first is not None and isinstance(first.state, Active) and event.device in call.targets
     if first is not None and is_talking and call.placed_at > began_at(first):  # the device has left the first for it
         goes_on(tx, first, event.device)
@@ -174,17 +177,10 @@ def ringing_hung_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ha
     """The caller: OVER ``cancelled``, all rung devices are told; a rung device refuses."""
     if event.device not in call.parties:
         return _not_yours(call, event.device)
-    _leave_ringing(tx, call, event.device)
+    (_cancel if event.device == call.caller else _refuse)(tx, call, event.device)
     if _has_moved(tx, event):
         tx.notify(call, event.device)
     return None
-
-
-def _leave_ringing(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
-    if device == call.caller:
-        _cancel(tx, call, device)
-    else:
-        _refuse(tx, call, device)
 
 
 def _cancel(tx: Transaction, call: CallRecord[Ringing], by: DeviceAddress | None) -> None:
@@ -244,7 +240,7 @@ def active_gave_up(tx: Transaction, call: CallRecord[Active], event: events.Gave
 
 def ringing_lost_token(tx: Transaction, call: CallRecord[Ringing], event: events.LostToken) -> None:
     """As if it had hung up."""
-    _leave_ringing(tx, call, event.device)
+    (_cancel if event.device == call.caller else _refuse)(tx, call, event.device)
 
 
 def active_lost_token(tx: Transaction, call: CallRecord[Active], event: events.LostToken) -> None:
@@ -284,11 +280,50 @@ def goes_on(tx: Transaction, call: CallRecord[Any], device: DeviceAddress) -> No
         _stop_ringing(tx, call, device, Reason.BUSY, by=device)
 
 
-def leave_second(tx: Transaction, device: DeviceRecord) -> None:
-    """Let a device that is in a call stop ringing for a second one."""
+def leave_second(tx: Transaction, device: DeviceRecord, *, held: bool = True) -> None:
+    """Let a device that is in a call stop ringing for a second one, or leave one that it holds, unless not ``held``."""
     second = tx.second_call_of(device)
-    if second is not None:
+    if second is not None and (held or isinstance(second.state, Ringing)):
         goes_on(tx, second, device.address)
+
+
+# A call is held
+
+
+def _hold(tx: Transaction, call: CallRecord, device: DeviceAddress) -> None:
+    """Let a party hold its call for another one; if it cannot be held the party leaves it, and is told so."""
+    state = call.state
+    if isinstance(state, Active) and can_be_held(call, device):
+        held_by = (*without(state.held_by, device), device)
+        tx.put_call(call, replace(state, held_by=held_by), other_in(call, state, device), device)
+    else:
+        goes_on(tx, call, device)
+        tx.notify(call, device)
+
+
+def ringing_taken(tx: Transaction, call: CallRecord[Ringing], event: events.Resumed | events.Pulled) -> NotYours:
+    """Nothing; the device is told that it cannot have it."""
+    return NotYours()
+
+
+def answered_resumed(
+    tx: Transaction, call: CallRecord[Active | Over], event: events.Resumed
+) -> TooLate | NotYours | None:
+    """``peer_state`` to the other, and to the other party of the device's current call, which it holds now."""
+    device, before = tx.device(event.device), call.state
+    if device is None or not isinstance(before, Active) or event.device not in call.parties:
+        return late(call, event.device)
+    if device.generation > event.generation:
+        return None
+    current = tx.call_of(event.device, device)
+    if current is not None and current.room != call.room:
+        _hold(tx, current, event.device)
+    if device.room != call.room:
+        tx.put_in(call.room, (device,))
+    if event.device in before.held_by:
+        state = replace(before, held_by=without(before.held_by, event.device))
+        tx.put_call(call, state, other_in(call, state, event.device), event.device)
+    return None
 
 
 # Deadlines
@@ -322,16 +357,12 @@ def _still_due(tx: Transaction, call: CallRecord) -> CallRecord | None:
 
 
 def ringing_in_vain(tx: Transaction, call: CallRecord[Ringing], event: events.RangInVain) -> None:
-    """They are rung once more."""
-    if call.version == event.version:
-        tx.put_call(call, call.state, *call.state.devices)
-
-
-def ringing_unreachable(tx: Transaction, call: CallRecord[Ringing], event: events.Unreachable) -> None:
-    """OVER ``unavailable``: all are told. That of a guest goes on, and rings nobody."""
+    """They are rung once more; then OVER ``unavailable``: all are told. That of a guest goes on, and rings nobody."""
     if call.version != event.version:
         return
-    if is_guest(call.caller.phone):
+    if not event.is_last:
+        tx.put_call(call, call.state, *call.state.devices)
+    elif is_guest(call.caller.phone):
         tx.put_call(call, replace(call.state, devices=()), *call.state.devices)
     else:
         tx.end(call, Reason.UNAVAILABLE, *call.parties)
@@ -390,10 +421,17 @@ def ringing_device_back(tx: Transaction, call: CallRecord[Ringing], event: event
 
 
 def active_device_back(tx: Transaction, call: CallRecord[Active], event: events.DeviceBack) -> None:
-    """``peer_state`` to the other, if it knows of the loss; ``call_success`` to a party that may have missed it."""
+    """``peer_state`` to the other, if it knows of the loss; ``call_success`` to a party that may have missed it.
+
+    A party that holds it goes on with it, if it has no other call.
+    """
     call = _note_dialect(tx, call, event)
-    if event.device in call.state.absent:
-        state = replace(call.state, absent=without(call.state.absent, event.device))
+    absent, held_by = (without(devices, event.device) for devices in (call.state.absent, call.state.held_by))
+    current = tx.call_of(event.device)
+    if current is None or current.room != call.room:
+        held_by = call.state.held_by
+    state = replace(call.state, absent=absent, held_by=held_by)
+    if state != call.state:
         tx.put_call(call, state, other_in(call, state, event.device))
 
 
@@ -419,16 +457,6 @@ def active_signalled(tx: Transaction, call: CallRecord[Active], event: events.Si
     """Pages are no longer expected."""
     if not call.state.signalled and event.device in call.parties:
         tx.put_call(call, replace(call.state, signalled=True))
-
-
-def unknown_pulled(tx: Transaction, _: None, event: events.Pulled) -> TooLate:
-    """Nothing; the device is told that the call is over."""
-    return TooLate(Reason.EXPIRED)
-
-
-def ringing_pulled(tx: Transaction, call: CallRecord[Ringing], event: events.Pulled) -> NotYours:
-    """Nothing; the device is told that it cannot take it over."""
-    return NotYours()
 
 
 def over_pulled(tx: Transaction, call: CallRecord[Over], event: events.Pulled) -> TooLate | NotYours:

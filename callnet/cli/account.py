@@ -16,11 +16,11 @@ from callnet.accounts.pairing import draw_code
 from callnet.accounts.past_calls import row_of
 from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
-from callnet.cli.databases import opened
+from callnet.cli.database import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices, pairing
 from callnet.storage.pairing import NewPairing
-from callnet.storage.preferences import WhoMayCall, change
+from callnet.storage.preferences import SettingsChange, WhoMayCall, change
 from callnet.util import qr_code
 
 _INVITED_FOR = 86400
@@ -188,19 +188,17 @@ def settings_(
         option = "--auto-answer" if phone in others[: len(answered)] else "--rings-through"
         raise CommandError(f"{option}: this is the phone's own number; name another phone")
     quiet = _quiet_hours(*hours) if hours else None if disturb else UNSET
+    answering, ringing = set(others[: len(answered)]), set(others[len(answered) :])
+    wanted = SettingsChange(
+        quiet,
+        sorted(answering) if answering or no_auto_answer else UNSET,
+        UNSET if who_may_call is None else who_may_call,
+        None if disturb else UNSET,
+        sorted(ringing) if ringing or no_rings_through else UNSET,
+        UNSET if again is None else again,
+    )
     with opened(settings) as database:
-        answering, ringing = set(others[: len(answered)]), set(others[len(answered) :])
-        found = change(
-            database,
-            phone,
-            quiet,
-            sorted(answering) if answering or no_auto_answer else UNSET,
-            time.time(),
-            UNSET if who_may_call is None else who_may_call,
-            None if disturb else UNSET,
-            sorted(ringing) if ringing or no_rings_through else UNSET,
-            UNSET if again is None else again,
-        )
+        found = change(database, phone, wanted, time.time())
     if found.quiet is not None:
         shown = found.quiet.fields()
         click.echo(f"quiet from {shown['from']} to {shown['to']}, {shown['time_zone']}")

@@ -2,21 +2,83 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import time
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TextIO
 
 import click
 
-from callnet.accounts.enrolment import phone_rule
-from callnet.cli import contact_csv
+from callnet.accounts.enrolment import PhoneRule, phone_rule
 from callnet.cli.common import CommandError, read_phones, settings_of
-from callnet.cli.databases import opened
+from callnet.cli.database import opened
 from callnet.config.schema import Settings
+from callnet.errors import PhoneInvalid
 from callnet.model import CONTACT_NAME_MAX, is_plain_text
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
+
+HEADER: Final = ["owner", "contact", "name"]
+"""The first line of contact lists as CSV (RFC 4180), in UTF-8."""
+
+_COMPLAINTS_SHOWN = 20
+
+
+def write_csv(stream: TextIO, pairs: Iterable[Pair]) -> None:
+    """Write pairs, one a line."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows((pair.owner, pair.contact, pair.name) for pair in pairs)
+
+
+def read_csv(stream: TextIO, rule: PhoneRule) -> Sequence[Pair]:
+    """Read pairs.
+
+    :raises CommandError: a row is wrong; the message has a line for each that is, with its number.
+    """
+    pairs: dict[tuple[str, str], Pair] = {}
+    complaints: list[str] = []
+    for line, row in _rows(stream):
+        try:
+            pair = _pair(row, rule)
+            if (pair.owner, pair.contact) in pairs:
+                raise CommandError("duplicate pair")
+            pairs[pair.owner, pair.contact] = pair
+        except (CommandError, PhoneInvalid) as complaint:
+            complaints.append(f"line {line}: {complaint}")
+    if complaints:
+        shown = complaints[:_COMPLAINTS_SHOWN]
+        if len(complaints) > len(shown):
+            shown.append(f"and {len(complaints) - len(shown)} more")
+        raise CommandError("\n".join(["nothing was imported:", *shown]) if len(shown) > 1 else shown[0])
+    return list(pairs.values())
+
+
+def _rows(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Each row after the header, without empty lines, with the number of its last line."""
+    reader = csv.reader(stream, strict=True)
+    try:
+        if next(reader, None) != HEADER:
+            raise CommandError(f"line 1: must be: {','.join(HEADER)}")
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error:
+        raise CommandError(f"line {reader.line_num}: not CSV") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"after line {reader.line_num}: not UTF-8") from None
+
+
+def _pair(row: list[str], rule: PhoneRule) -> Pair:
+    if len(row) != len(HEADER):
+        raise CommandError(f"expected {len(HEADER)} fields, found {len(row)}")
+    owner, contact, name = row
+    if not is_plain_text(name, CONTACT_NAME_MAX):
+        raise CommandError(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
+    return Pair(rule.require(owner, "owner"), rule.require(contact, "contact"), name)
+
 
 _CSV = click.File("r", encoding="utf-8-sig")
 
@@ -124,8 +186,8 @@ def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
     """
     settings = settings_of(context)
     rule = phone_rule(settings.accounts.phone_format)
-    pairs = contact_csv.read(file, rule)
-    gone = [] if out is None else contact_csv.read(out, rule)
+    pairs = read_csv(file, rule)
+    gone = [] if out is None else read_csv(out, rule)
     if {(pair.owner, pair.contact) for pair in pairs} & {(pair.owner, pair.contact) for pair in gone}:
         raise CommandError("nothing was imported: a pair is in both files")
     with opened(settings) as database:
@@ -139,5 +201,5 @@ def export(context: click.Context) -> None:
     """Print all lists as CSV for import, without blocked phones."""
     lines = io.StringIO()
     with opened(settings_of(context)) as database:
-        contact_csv.write(lines, contacts.pairs_of(database, None))
+        write_csv(lines, contacts.pairs_of(database, None))
     click.echo(lines.getvalue().encode(), nl=False)

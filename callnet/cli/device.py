@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from OpenSSL.crypto import Error as NoCertificate
@@ -40,16 +40,6 @@ _STDIN: Final = 0
 _STDOUT: Final = 1
 
 
-class Reader(Protocol):
-    """Whoever gets what is typed."""
-
-    def typed(self, line: str) -> None:
-        """Take a line, without its end."""
-
-    def deaf(self) -> None:
-        """Know that no more will come."""
-
-
 @implementer(IHalfCloseableProtocol)
 class Terminal(LineOnlyReceiver):
     """Standard input and output."""
@@ -59,11 +49,11 @@ class Terminal(LineOnlyReceiver):
     transport: ITransport
 
     def __init__(self) -> None:
-        self._reader: Reader | None = None
+        self._reader: Handset | None = None
         self._can_write = True
         self._ended: Deferred[None] = Deferred()
 
-    def open(self, reactor: IReactorFDSet, reader: Reader | None) -> None:
+    def open(self, reactor: IReactorFDSet, reader: Handset | None) -> None:
         """Take over standard output, and standard input too if there is someone to read it."""
         self._reader = reader
         # Twisted closes what it is given, so these are duplicates. A program in the background must not read.

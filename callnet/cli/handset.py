@@ -55,8 +55,8 @@ _LIFE_SIGNS: Final = ("ping", "pong")
 class Media(Protocol):
     """Audio and video in the room of a call."""
 
-    def enter(self, room_id: str, note: Callable[[str], None]) -> None:
-        """Enter a room. What happens there is noted for the person."""
+    def enter(self, room_id: str, is_held: Callable[[], bool], note: Callable[[str], None]) -> None:
+        """Enter a room. What happens there is noted for the person. Nothing is sent while the call is held."""
 
     def leave(self) -> None:
         """Leave it: the call is over."""
@@ -224,7 +224,7 @@ class Handset:
         page = self._server.page_of(call.room_id, call.page)
         self._note(f"in a call with {_name(call.peer)}; Ctrl-C hangs up; its page:\n{page}")
         if self._media is not None:
-            self._media.enter(call.room_id, self._note)
+            self._media.enter(call.room_id, lambda: call.is_on_hold, self._note)
 
     def _be_over(self, call: Call) -> None:
         if call is self._ringing:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from callnet.cli.common import CommandError, read_phones, settings_of
-from callnet.cli.databases import opened
+from callnet.cli.database import opened
 from callnet.storage import links
 
 

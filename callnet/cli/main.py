@@ -1,4 +1,4 @@
-"""The ``callnet`` command. It only assembles; each command is a module of ``callnet.cli``."""
+"""The ``callnet`` command. It only assembles; the commands are in modules of ``callnet.cli``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "webhook": "Manage webhook events that were not delivered.",
 }
 """The commands and the first sentence of their help: importing them all takes a second."""
+_BESIDE: Final = {"restore": "backup", "top": "status"}
+"""The modules of the commands that have none of their own name."""
 
 
 class _LazyCommands(click.Group):
@@ -38,7 +40,7 @@ class _LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"callnet.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"callnet.cli.{_BESIDE.get(cmd_name, cmd_name)}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

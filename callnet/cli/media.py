@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from callnet_client.media.connection import Connection, Peer
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception
 from callnet_client.media.recording import Recording
-from callnet_client.media.studio import FileStudio, PatternStudio, Studio, look_of
+from callnet_client.media.studio import FileStudio, PatternStudio, PausingStudio, Studio, look_of
 from callnet_client.media.visit import Visit, seat_key
 from callnet_client.notes import State
 from callnet_client.room import RoomSocket, Visitor
@@ -71,19 +72,17 @@ class Desk:
         self._reactor = reactor
         self._studio: Studio = PatternStudio(look_of(address)) if play is None else FileStudio(play)
         self._recording = None if record is None else Recording(record)
-        self._note: Callable[[str], None] = print
         self._visit: Visit | None = None
         self._leaving: list[Deferred[None]] = []
         self._closed: Deferred[None] | None = None
 
-    def enter(self, room_id: str, note: Callable[[str], None]) -> None:
-        """Enter a room."""
+    def enter(self, room_id: str, is_held: Callable[[], bool], note: Callable[[str], None]) -> None:
+        """Enter a room. Nothing is sent while the call is held."""
         self.leave()
-        self._note = note
-        studio = self._studio
+        studio = PausingStudio(self._studio, is_held)
         self._visit = Visit(
             self._open_room,
-            self._build,
+            partial(self._build, studio, note),
             (room_id, seat_key(self._address, room_id)),
             State(muted=not studio.has_sound, camera_off=not studio.has_picture, sharing=False),
             note,
@@ -120,5 +119,7 @@ class Desk:
     def _open_room(self, join: Join, visitor: Visitor) -> RoomSocket:
         return RoomSocket(self._site, join, visitor, self._reactor, trust=self._trust)
 
-    def _build(self, connection: Connection, ice_servers: Sequence[IceServer]) -> Peer:
-        return AiortcPeer(connection, ice_servers, self._studio, Reception(self._note, self._recording))
+    def _build(
+        self, studio: Studio, note: Callable[[str], None], connection: Connection, ice_servers: Sequence[IceServer]
+    ) -> Peer:
+        return AiortcPeer(connection, ice_servers, studio, Reception(note, self._recording))

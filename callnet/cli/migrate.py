@@ -14,13 +14,13 @@ import click
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.signing_keys import Key
 from callnet.cli.common import CommandError, settings_of
-from callnet.cli.databases import opened, reached
+from callnet.cli.database import opened, reached
 from callnet.cli.key import file_of, shown_time
 from callnet.config.schema import Settings
 from callnet.migration import key as older_key
-from callnet.migration import mapping, moves
+from callnet.migration import moves
 from callnet.migration.moves import Report
-from callnet.migration.older import OlderDatabase
+from callnet.migration.older import OlderDatabase, load_mapping
 from callnet.storage.database import Database
 from callnet.util import files
 
@@ -76,7 +76,7 @@ def migrate(
     settings = settings_of(context)
     if back and key_file is not None:
         raise CommandError("--key cannot be used with --back: the key is only imported")
-    older = OlderDatabase(_url(url_file), mapping.load(mapping_file))
+    older = OlderDatabase(_url(url_file), load_mapping(mapping_file))
     key = None if key_file is None else older_key.read(key_file)
     report = Report(lambda line: click.echo(line, err=True))
     if back:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
+from stat import S_IROTH, S_IXOTH
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import click
+from cryptography import x509
 
 from callnet.cli.common import CommandError, read_phones
 from callnet.cli.doctor import show
 from callnet.config.load import load
 from callnet.config.schema import AccountSettings, Settings
 from callnet.doctor.findings import Level
-from callnet.doctor.names import behind_nat
+from callnet.doctor.network import behind_nat
 from callnet.errors import StartError
 from callnet.frames.ice import is_stun_uri
 from callnet.setup import record as records
 from callnet.setup import steps
-from callnet.setup.checks import PORTS, check
-from callnet.setup.facts import gather
+from callnet.setup.facts import check, gather
 from callnet.setup.record import Record
 from callnet.setup.steps import Job, Step
 from callnet.setup.system import System
@@ -47,7 +49,7 @@ def _stun(context: click.Context, option: click.Parameter, uri: str) -> str:
 @click.option("--directory", metavar="URL", help="Use the certificate authority with this ACME directory.")
 @click.option(
     "--ca",
-    type=click.Path(exists=True, resolve_path=True),
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
     metavar="FILE",
     help="Trust the authority in this PEM file at the directory.",
 )
@@ -89,10 +91,11 @@ def setup(
         return
     given = {"contact": contact, "directory": directory, "ca": ca, "external": addresses or None}
     wanted = _wanted(record.answers, names, phones, given)
+    _require_authority(wanted.ca)
     wanted = wanted.with_(phones=_phones(system, wanted.phones))
     if wanted.contact is None:
         wanted = wanted.with_(contact="" if yes else click.prompt("Mail address for the certificate", default=""))
-    facts = gather(system, wanted.names, PORTS, stun)
+    facts = gather(system, wanted.names, stun)
     found = list(check(facts))
     for finding in found:
         show(finding)
@@ -135,6 +138,25 @@ def _wanted(before: Wanted | None, names: Sequence[str], phones: Sequence[str], 
     given = {name: value for name, value in answers.items() if value is not None}
     wanted = before or Wanted(names)
     return wanted.with_(**given, **({"names": names} if names else {}), **({"phones": phones} if phones else {}))
+
+
+def _require_authority(path: str) -> None:
+    """Check the file of ``--ca``, which the service reads as a user that may not exist yet.
+
+    :raises CommandError: it is unusable.
+    """
+    if not path:
+        return
+    file = Path(path)
+    try:
+        x509.load_pem_x509_certificates(file.read_bytes())
+        is_public = all(folder.stat().st_mode & S_IXOTH for folder in file.parents) and file.stat().st_mode & S_IROTH
+    except OSError as error:
+        raise CommandError(f"--ca: cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise CommandError(f"--ca: {path} has no certificate in PEM") from None
+    if not is_public:
+        raise CommandError(f"--ca: {path} must be readable by everybody, and its folders open to them")
 
 
 def _require_valid(wanted: Wanted) -> None:

@@ -1,8 +1,9 @@
-"""``callnet status``: the state of a running daemon."""
+"""``callnet status`` and ``callnet top``: the state and the activity of a running daemon."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -24,7 +25,12 @@ _RELAY: Final = {
 }
 
 
-def running_of(context: click.Context, place: str | None) -> Running:
+_at = click.option(
+    "--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path."
+)
+
+
+def _running_of(context: click.Context, place: str | None) -> Running:
     """The daemon at ``place``, or where the settings say.
 
     :raises StartError: the file with the settings cannot be read, or a setting is wrong.
@@ -39,13 +45,11 @@ def running_of(context: click.Context, place: str | None) -> Running:
 
 
 @click.command()
-@click.option(
-    "--at", "place", metavar="PLACE", help="Query the operator's listener at http://HOST:PORT or at this socket path."
-)
+@_at
 @click.pass_context
 def status(context: click.Context, place: str | None) -> None:
     """Show the status of the running daemon. The exit status is 0 if it is ready for clients, otherwise 1."""
-    running = running_of(context, place)
+    running = _running_of(context, place)
     report = running.report()
     for line in lines(report, running.numbers()):
         click.echo(line)
@@ -74,3 +78,38 @@ def lines(report: Report, numbers: Numbers) -> Iterator[str]:
     expiry = numbers.get(("callnet_certificate_expiry_seconds", ""))
     if expiry:
         yield f"  certificate   until {datetime.fromtimestamp(expiry, UTC):%Y-%m-%d}"
+
+
+@click.command()
+@_at
+@click.option(
+    "--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Refresh after this many seconds."
+)
+@click.option(
+    "--times", type=click.IntRange(1), help="Stop after this many refreshes. Runs until interrupted if omitted."
+)
+@click.pass_context
+def top(context: click.Context, place: str | None, every: float, times: int | None) -> None:
+    """Show the activity of the running daemon continuously."""
+    running = _running_of(context, place)
+    before: Numbers = running.numbers()
+    rounds = iter(int, 1) if times is None else range(times)
+    for _ in rounds:
+        time.sleep(every)
+        report, now = running.report(), running.numbers()
+        click.clear()
+        for line in screen(report, before, now, every):
+            click.echo(line)
+        before = now
+
+
+def screen(report: Report, before: Numbers, now: Numbers, seconds: float) -> Iterator[str]:
+    """The lines to show: the status, and the rate of each counter over the last ``seconds``."""
+    yield from lines(report, now)
+    yield ""
+    yield "  a second"
+    for name, label in sorted(now):
+        more = now[name, label] - before.get((name, label), 0)
+        if name.endswith("_total") and more > 0:
+            shown = name.removeprefix("callnet_").removesuffix("_total").replace("_", " ")
+            yield f"  {more / seconds:>8.1f}  {shown}{', ' + label if label else ''}"

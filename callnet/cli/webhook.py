@@ -10,7 +10,7 @@ import click
 from sqlalchemy import ColumnElement, Connection
 
 from callnet.cli.common import CommandError, settings_of
-from callnet.cli.databases import opened
+from callnet.cli.database import opened
 from callnet.storage import outbox
 
 

@@ -17,18 +17,17 @@ from callnet.config.schema import (
     HTTP01,
     PONG_TIME,
     WEBHOOK_SECRET_MIN,
-    GatewaySettings,
     Listener,
     ListenerSettings,
     OtpSettings,
     PushSettings,
+    RequestSettings,
     Settings,
     SiteListener,
-    WebhookSettings,
 )
 from callnet.errors import StartError
 
-_Signing = TypeVar("_Signing", OtpSettings, WebhookSettings, GatewaySettings)
+_Signing = TypeVar("_Signing", bound=RequestSettings)
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Settings:
@@ -113,7 +112,7 @@ def _check_otp(otp: OtpSettings) -> None:
     _check_webhook_secret("accounts.otp", otp)
 
 
-def _check_webhook_secret(section: str, settings: OtpSettings | WebhookSettings | GatewaySettings) -> None:
+def _check_webhook_secret(section: str, settings: RequestSettings) -> None:
     if settings.secret and settings.secret_file:
         raise StartError(f"{section}.secret and {section}.secret_file are both set; remove one")
     if not settings.secret_file and len(settings.secret) < WEBHOOK_SECRET_MIN:

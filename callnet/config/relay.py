@@ -13,7 +13,7 @@ from callnet.config.endpoints import network_objection
 from callnet.config.schema import RelaySettings, SupervisedSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.frames import ice
-from callnet.util.net import IPV6_SITE
+from callnet.util.net import IPV6_SITE, bracketed
 
 _SECTION: Final = "turn.supervised"
 _PORT_MIN: Final = 1024
@@ -122,16 +122,12 @@ def urls(settings: SupervisedSettings, one_port: int) -> tuple[str, ...]:
     if not one_port:
         found.append(f"{plain}?transport=tcp")
     if tls_port:
-        found.append(f"turns:{_bracketed(settings.host)}:{tls_port}?transport=tcp")
+        found.append(f"turns:{bracketed(settings.host)}:{tls_port}?transport=tcp")
     return tuple(found)
 
 
 def _uri(scheme: str, settings: SupervisedSettings) -> str:
-    return f"{scheme}:{_bracketed(settings.host)}:{settings.port}"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"{scheme}:{bracketed(settings.host)}:{settings.port}"
 
 
 def _check_supervised(settings: SupervisedSettings) -> None:

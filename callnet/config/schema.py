@@ -1,6 +1,6 @@
 """The settings as a tree of structs; ``etc/callnet.toml`` describes every one for operators.
 
-Settings that can be reloaded while callnet runs (:mod:`callnet.config.reload`) are in structs that are not frozen:
+Settings that can be reloaded while callnet runs (:mod:`callnet.app.reload`) are in structs that are not frozen:
 whoever uses them reads them each time.
 """
 
@@ -37,6 +37,7 @@ Duration = Annotated[float, Meta(ge=0, le=_MONTH)]
 """Seconds; 0 is allowed."""
 PositiveDuration = Annotated[float, Meta(ge=0.1, le=_MONTH)]
 """Seconds."""
+Limit = Annotated[int, Meta(ge=0)]
 WebhookUrl = Annotated[
     str, Meta(pattern=r"\A(https?://[!-~]+)?\Z", description="a URL that begins with https:// or http://")
 ]
@@ -86,15 +87,22 @@ VapidSubject = Annotated[
 ]
 
 
-class OtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The program that sends one-time codes to phones, where enrolment is ``otp``."""
+class RequestSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A program of the operator's that gets signed requests."""
 
     url: WebhookUrl = ""
-    """Gets a POST for each code."""
+    """Gets a POST for each event, code or device to wake; empty: none. It may hold a password: never log it."""
     secret: str = ""
-    """Signs the requests, and makes what the database keeps of a code useless to others."""
+    """Signs the requests."""
     secret_file: str = ""
-    """Holds the secret; so in the other sections that have one."""
+    """Holds the secret."""
+
+
+class OtpSettings(RequestSettings, frozen=True, forbid_unknown_fields=True):
+    """The program that sends one-time codes to phones, where enrolment is ``otp``. Its secret also makes what the
+    database keeps of a code useless to others.
+    """
+
     text: Annotated[str, Meta(max_length=500, pattern=r"\{code\}", description="a text with {code} in it")] = (
         "Your code is {code}. It is valid for 5 minutes."
     )
@@ -144,46 +152,49 @@ class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class LimitSettings(Struct, forbid_unknown_fields=True):
     """Rate limits (0: none), for all nodes together."""
 
-    logins_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 120
+    logins_a_minute_from_an_address: Limit = 120
     """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""
-    logins_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 30
-    devices_of_a_phone: Annotated[int, Meta(ge=0)] = 20
+    logins_a_minute_of_a_phone: Limit = 30
+    devices_of_a_phone: Limit = 20
     """Devices created by logins; the operator may create any number."""
-    codes_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
-    pairings_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 60
+    codes_an_hour_from_an_address: Limit = 20
+    pairings_an_hour_from_an_address: Limit = 60
     """Devices that begin to wait until another one lets them in; a sixth of them at once."""
-    guest_calls_an_hour_from_an_address: Annotated[int, Meta(ge=0)] = 20
-    """Calls of guests, by links that ring. Beyond it they fail, beyond the next two they ring nobody."""
-    guest_calls_an_hour_of_a_link: Annotated[int, Meta(ge=0)] = 60
-    guest_calls_an_hour_of_a_phone: Annotated[int, Meta(ge=0)] = 120
-    refreshes_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 6
-    logouts_an_hour_of_a_device: Annotated[int, Meta(ge=0)] = 20
-    sockets_of_an_address: Annotated[int, Meta(ge=0)] = 2000
+    photos_an_hour_from_an_address: Limit = 300
+    """Photos that devices store, of their phones and for contacts; of an IPv6 /48 ten times as many."""
+    guest_calls_an_hour_from_an_address: Limit = 20
+    """Calls of guests, by links that ring; of an IPv6 /48 ten times as many. Beyond it they fail, beyond the next two
+    they ring nobody."""
+    guest_calls_an_hour_of_a_link: Limit = 60
+    guest_calls_an_hour_of_a_phone: Limit = 120
+    refreshes_an_hour_of_a_device: Limit = 6
+    logouts_an_hour_of_a_device: Limit = 20
+    sockets_of_an_address: Limit = 2000
     """Of devices, and as many of pages."""
-    sockets_of_a_phone: Annotated[int, Meta(ge=0)] = 100
+    sockets_of_a_phone: Limit = 100
     """Of its devices, on one process."""
-    sockets_of_a_process: Annotated[int, Meta(ge=0)] = 100_000
+    sockets_of_a_process: Limit = 100_000
     """Of devices, and as many of pages."""
-    frames_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 600
-    frames_a_minute_of_a_page: Annotated[int, Meta(ge=0)] = 3000
-    connections_of_an_address: Annotated[int, Meta(ge=0)] = 1000
+    frames_a_minute_of_a_device: Limit = 600
+    frames_a_minute_of_a_page: Limit = 3000
+    connections_of_an_address: Limit = 1000
     """HTTP connections to the account service, and as many to the site, until they become WebSockets or are handed to
     a TURN server, which may get as many again."""
-    connections_of_a_process: Annotated[int, Meta(ge=0)] = 10_000
+    connections_of_a_process: Limit = 10_000
     """The same of all addresses together."""
-    requests_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 6000
+    requests_a_minute_from_an_address: Limit = 6000
     """HTTP requests to the account service, and as many to the site, of each process."""
-    calls_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 60
+    calls_a_minute_of_a_device: Limit = 60
     """All devices of a phone together may place twice as many."""
-    calls_a_minute_between_phones: Annotated[int, Meta(ge=0)] = 30
+    calls_a_minute_between_phones: Limit = 30
     """From the devices of one phone to those of another."""
-    displacements_a_minute: Annotated[int, Meta(ge=0)] = 5
+    displacements_a_minute: Limit = 5
     """Connections of a device that are closed since it has opened another one."""
-    turn_credentials_a_minute_from_an_address: Annotated[int, Meta(ge=0)] = 300
+    turn_credentials_a_minute_from_an_address: Limit = 300
     """Given to devices and pages together; of addresses the same holds as of logins."""
-    account_requests_a_minute_of_a_device: Annotated[int, Meta(ge=0)] = 120
+    account_requests_a_minute_of_a_device: Limit = 120
     """Requests of the account service that carry a token."""
-    account_requests_a_minute_of_a_phone: Annotated[int, Meta(ge=0)] = 300
+    account_requests_a_minute_of_a_phone: Limit = 300
 
 
 class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,14 +236,9 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """About how many are kept for each phone, the newest; 0: any number."""
 
 
-class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class WebhookSettings(RequestSettings, frozen=True, forbid_unknown_fields=True):
     """Webhooks: the events sent to a program of the operator (docs/webhooks.md)."""
 
-    url: WebhookUrl = ""
-    """Gets a POST for each event; empty: nobody is told. It may hold a password: never log it."""
-    secret: str = ""
-    """Signs the requests."""
-    secret_file: str = ""
     events: tuple[WebhookEvent, ...] = (
         "call_started",
         "call_answered",
@@ -247,14 +253,8 @@ class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return frozenset(self.events if self.url else ())
 
 
-class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+class GatewaySettings(RequestSettings, frozen=True, forbid_unknown_fields=True):
     """The operator's program that wakes devices which registered with ``webhook``."""
-
-    url: WebhookUrl = ""
-    """Gets a POST for each device that is to be woken; empty: there is none."""
-    secret: str = ""
-    """Signs the requests."""
-    secret_file: str = ""
 
 
 class PushSettings(Struct, frozen=True, forbid_unknown_fields=True):

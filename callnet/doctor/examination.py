@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from callnet.config.schema import Settings, TurnSettings
-from callnet.doctor import listeners, machine, secret_places, services, site
+from callnet.doctor import listeners, machine, services, site
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.site import Place
 from callnet.ops.admin_client import NotRunning, Numbers, Running, found
@@ -27,7 +27,7 @@ def examine(settings: Settings, path: str | None, now: datetime, place: Place | 
         yield _daemon(report)
         yield from _calls(place_of_daemon, settings.turn)
     yield from machine.examine(settings)
-    yield from secret_places.examine(settings, path)
+    yield from machine.examine_secrets(settings, path)
     yield from listeners.examine(settings, running is not None, now)
     yield from services.examine(settings, now)
     if place is not None:

@@ -20,6 +20,7 @@ from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.network import UNKNOWN, owner_of
 from callnet.errors import StartError
 from callnet.ops.certificates import Pair, ServerTls, configured, expiry, near_expiry
+from callnet.util.net import bracketed
 
 _PRIVILEGED: Final = 1024
 UNITS: Final = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")))
@@ -59,7 +60,7 @@ def _unseen(key: str, endpoint: str, units: Sequence[Path]) -> Finding:
 
 
 def _port(key: str, host: str, port: int, runs: bool) -> Finding:
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    place = f"{bracketed(host)}:{port}"
     try:
         with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

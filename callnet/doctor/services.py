@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Final, TypeVar
@@ -12,15 +13,16 @@ from typing import Final, TypeVar
 from callnet.config.schema import DatabaseSettings, RedisSettings, Settings, SupervisedSettings, TurnSettings
 from callnet.doctor import stun
 from callnet.doctor.findings import Finding, bad, doubt, good
-from callnet.doctor.network import is_ipv6, is_private, resolve
+from callnet.doctor.network import is_private, resolve
 from callnet.doctor.stun import Relay
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.frames.ice import parse_uri, turn_server
 from callnet.ops.ice import read_turn_secret
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
-from callnet.relay.obstacles import Obstacle, find_program
+from callnet.relay.config import Obstacle, find_program
 from callnet.storage.database import Database
+from callnet.util.net import bracketed
 
 _T = TypeVar("_T")
 _SLOW: Final = 0.1
@@ -50,16 +52,12 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
 def _database(settings: DatabaseSettings) -> Iterator[Finding]:
     about = "database"
     try:
-        database = Database(settings.url)
-    except StartError as error:
-        yield bad(about, str(error))
-        return
-    try:
-        if database.is_missing:
-            yield good(about, "SQLite; the file will be created at the first start")
-            return
-        yield _schema(database, settings.upgrade_on_start)
-        took, difference = _timed(database.clock_difference)
+        with closing(Database(settings.url)) as database:
+            if database.is_missing:
+                yield good(about, "SQLite; the file will be created at the first start")
+                return
+            yield _schema(database, settings.upgrade_on_start)
+            took, difference = _timed(database.clock_difference)
         if took > _SLOW:
             yield doubt(about, f"slow: {took * 1000:.0f} ms to answer", "move it closer or reduce its load")
         if abs(difference) > _CLOCKS_DIFFER:
@@ -68,8 +66,6 @@ def _database(settings: DatabaseSettings) -> Iterator[Finding]:
         yield bad(about, str(error))
     except Unavailable as error:
         yield bad(about, f"connection lost: {root_cause(error)}")
-    finally:
-        database.close()
 
 
 def _schema(database: Database, upgrades: bool) -> Finding:
@@ -171,7 +167,7 @@ def _advice(settings: TurnSettings) -> str:
 def _inside(settings: SupervisedSettings) -> str:
     """The URI of the relay of this machine."""
     host = next(iter(settings.listening_addresses), "127.0.0.1")
-    return f"turn:{f'[{host}]' if is_ipv6(host) else host}:{settings.port}?transport=udp"
+    return f"turn:{bracketed(host)}:{settings.port}?transport=udp"
 
 
 def _asked(uri: str, secret: str, now: datetime, forbidden: Sequence[str] = ()) -> Relay | str:

@@ -17,10 +17,10 @@ from cryptography import x509
 from msgspec import Struct
 
 from callnet.config.schema import Settings
-from callnet.doctor import names
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.listeners import names_of
-from callnet.doctor.network import can_connect, is_ipv6, own_addresses, resolve
+from callnet.doctor.network import can_connect, examine_name, is_ipv6, own_addresses, resolve
+from callnet.util.net import bracketed
 
 _ABOUT: Final = "site"
 _LIMIT: Final = 5.0
@@ -45,9 +45,10 @@ class Place(Struct, frozen=True):
     @property
     def origin(self) -> str:
         """As browsers write it (RFC 6454 §6.1)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         usual = 443 if self.is_tls else 80
-        return f"http{'s' if self.is_tls else ''}://{host}{'' if self.port == usual else f':{self.port}'}"
+        return (
+            f"http{'s' if self.is_tls else ''}://{bracketed(self.host)}{'' if self.port == usual else f':{self.port}'}"
+        )
 
 
 def place_of(url: str) -> Place:
@@ -70,7 +71,7 @@ def examine(settings: Settings, place: Place, now: datetime) -> Iterator[Finding
     own = own_addresses(found)
     reached = [address for address in found if can_connect(address, place.port)]
     if place.host not in found:  # else it is an address
-        yield names.examine(place.host, found, own, f"TCP {place.port}", reached=reached)
+        yield examine_name(place.host, found, own, f"TCP {place.port}", reached=reached)
     if settings.signaling.allowed_origins and not settings.signaling.allows(place.origin):
         yield bad(
             _ABOUT,
@@ -106,7 +107,7 @@ def reach(place: Place, found: Sequence[str], reached: Sequence[str], own: Seque
 
 
 def _reach(place: Place, address: str, reached: Sequence[str], own: Sequence[str]) -> Finding:
-    there = f"[{address}]:{place.port}" if is_ipv6(address) else f"{address}:{place.port}"
+    there = f"{bracketed(address)}:{place.port}"
     if address in reached:
         return good(_ABOUT, f"{there} can be reached")
     if is_ipv6(address) and reached:

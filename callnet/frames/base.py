@@ -158,6 +158,8 @@ class Called(Frame, frozen=True, tag="called"):
     """The caller came by a link of the called phone. It has no account and cannot be called back."""
     link_name: Annotated[str, LINK_NAME] = ""
     """The name of that link."""
+    can_hold: bool = False
+    """The call that the device is in can be held while it is in this one. For extended devices."""
 
 
 class CallingBeHangup(Frame, frozen=True, tag="calling_be_hangup"):

@@ -54,8 +54,10 @@ class ExtendedCall(Call, frozen=True, tag="call"):
 
 
 class ExtendedCalledSuccess(CalledSuccess, frozen=True, tag="called_success"):
-    """The same as a base client's."""
+    """A base client's ``called_success``, with ``hold``."""
 
+    hold: bool = False
+    """Hold the call that the device is in, instead of ending it."""
     id: Annotated[str, ID] = ""
 
 
@@ -82,6 +84,13 @@ class Signal(Frame, frozen=True, tag="signal"):
     id: Annotated[str, ID] = ""
 
 
+class Resume(Frame, frozen=True, tag="resume"):
+    """A device goes on with the call that it holds, and holds its current one."""
+
+    room_id: Annotated[RoomId, ROOM]
+    id: Annotated[str, ID] = ""
+
+
 class Pull(Frame, frozen=True, tag="pull"):
     """A device takes over a call from another device of its phone."""
 
@@ -97,7 +106,7 @@ class Ping(Frame, frozen=True, tag="ping"):
 
 
 ExtendedRequest: TypeAlias = (
-    ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Pull | Ping
+    ExtendedCall | ExtendedCalledSuccess | ExtendedCalledRefuse | ExtendedCallingHangup | Signal | Resume | Pull | Ping
 )
 """The requests of an extended client."""
 
@@ -105,7 +114,7 @@ ExtendedRequest: TypeAlias = (
 
 
 class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The current call of a device."""
+    """The current call of a device, or the one that it holds."""
 
     room_id: Annotated[RoomId, ROOM]
     state: Literal["ringing", "active"]
@@ -117,6 +126,8 @@ class PresentCall(Struct, frozen=True, gc=False, omit_defaults=True):
     """Seconds since 1970, like all times here."""
     page: Annotated[str, PAGE]
     answered_at: float | None = None
+    on_hold: bool = False
+    """The other party holds it."""
 
 
 class CallOfPhone(Struct, frozen=True, gc=False):
@@ -130,7 +141,7 @@ class CallOfPhone(Struct, frozen=True, gc=False):
 
 
 class Welcome(Frame, frozen=True, tag="welcome"):
-    """The first frame on a connection."""
+    """The first frame on a connection; again if that named too few calls, since nodes were apart."""
 
     phone: Annotated[str, PHONE]
     device_id: Annotated[str, DEVICE_ID]
@@ -141,6 +152,8 @@ class Welcome(Frame, frozen=True, tag="welcome"):
     """As ``POST /ice`` answers."""
     calls_of_phone: Sequence[CallOfPhone]
     call: PresentCall | None = None
+    held_call: PresentCall | None = None
+    """The call that the device holds."""
 
 
 class CallRinging(Frame, frozen=True, tag="call_ringing"):
@@ -159,10 +172,10 @@ class SignalFrom(Frame, frozen=True, tag="signal"):
 
 
 class PeerState(Frame, frozen=True, tag="peer_state"):
-    """The other party lost its socket, is back, or continues with another device."""
+    """The other party lost its socket, is back, continues with another device, holds the call, or goes on with it."""
 
     room_id: Annotated[RoomId, ROOM]
-    state: Literal["reconnecting", "back", "moved"]
+    state: Literal["reconnecting", "back", "moved", "held", "resumed"]
     device_id: Annotated[str, DEVICE_ID] = ""
     """The new device."""
 
@@ -252,6 +265,7 @@ PING_FIELDS: Final = {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID}
 _FIELDS: Final[Mapping[str, Fields]] = {
     **{tag: fields | _MAY_HAVE_ID for tag, fields in SEED_FIELDS.items()},
     "signal": {"room_id": Field(decode.room), "data": Field(decode.anything), **_MAY_HAVE_ID},
+    "resume": {"room_id": Field(decode.room), **_MAY_HAVE_ID},
     "pull": {"room_id": Field(decode.room), **_MAY_HAVE_ID},
     "ping": PING_FIELDS,
 }

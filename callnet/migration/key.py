@@ -8,7 +8,7 @@ from typing import Final
 from callnet.accounts import signing_keys
 from callnet.accounts.signing_keys import Key, OlderServer
 from callnet.config.schema import SIGNING_KEY_MIN, TokenSettings
-from callnet.migration.mapping import MigrationError
+from callnet.migration.older import MigrationError
 from callnet.util import files
 
 SETTING: Final = "the older server's key"

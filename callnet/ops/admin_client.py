@@ -15,6 +15,7 @@ from callnet.config import endpoints
 from callnet.config.schema import ListenerSettings
 from callnet.errors import CallnetError
 from callnet.ops.readiness import Report
+from callnet.util.net import bracketed
 
 _LIMIT: Final = 5.0
 """Seconds that an answer may take."""
@@ -109,8 +110,7 @@ def places(settings: ListenerSettings) -> Sequence[str]:
         if path is not None:
             found.append(path)
         elif address is not None and address[1]:
-            host = f"[{address[0]}]" if ":" in address[0] else address[0]
-            found.append(f"http://{host}:{address[1]}")
+            found.append(f"http://{bracketed(address[0])}:{address[1]}")
     return found
 
 

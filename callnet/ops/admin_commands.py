@@ -6,76 +6,86 @@ One process does it by itself (:mod:`callnet.app.process_admin`); the parent of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from callnet.model import EVERY_DEVICE
+from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX
+from callnet.util.schema_hints import LINK_ID
 
 Level: TypeAlias = Literal["debug", "info", "warn", "error"]
 SHOWN_MAX: Final = 500
 """The most of a kind that one answer names."""
 
+_Limit: TypeAlias = Annotated[int, Meta(ge=1, le=SHOWN_MAX)]
+_Phone: TypeAlias = Annotated[str, Meta(min_length=1, max_length=PHONE_MAX)]
+_DeviceId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=DEVICE_ID_MAX)]
+_SHOWN: Final = 100
 
-class ListCalls(Struct, frozen=True, tag=True):
+
+class _Order(Struct, frozen=True, tag=True, tag_field="$order"):
+    """An order, as it is in the body of a request and in a message to a worker, which has its name as well."""
+
+
+class ListCalls(_Order, frozen=True):
     """Name calls that go on."""
 
-    limit: int
+    limit: _Limit = _SHOWN
 
 
-class ListDevices(Struct, frozen=True, tag=True):
+class ListDevices(_Order, frozen=True):
     """Name devices that are connected."""
 
-    limit: int
-    phone: str | None = None
+    limit: _Limit = _SHOWN
+    phone: _Phone | None = None
     """Only those of this phone."""
 
 
-class ListFailures(Struct, frozen=True, tag=True):
+class ListFailures(_Order, frozen=True):
     """List calls that failed recently, or ended as nobody wanted."""
 
-    limit: int
+    limit: _Limit = _SHOWN
 
 
-class ListNodes(Struct, frozen=True, tag=True):
+class ListNodes(_Order, frozen=True):
     """Name the nodes that meet over Redis."""
 
 
-class EndCall(Struct, frozen=True, tag=True):
+class EndCall(_Order, frozen=True):
     """End a call, by its name in the log."""
 
-    call: str
+    call: Annotated[str, Meta(max_length=64)]
 
 
-class Disconnect(Struct, frozen=True, tag=True):
+class Disconnect(_Order, frozen=True):
     """Close the socket of a device, which may connect again."""
 
-    phone: str
-    device_id: str
+    phone: _Phone
+    device_id: _DeviceId
 
 
-class Revoke(Struct, frozen=True, tag=True):
+class Revoke(_Order, frozen=True):
     """Refuse all tokens of a device, or of all of its phone's, that were issued until now."""
 
-    phone: str
-    device_id: str = EVERY_DEVICE
+    phone: _Phone
+    device_id: _DeviceId = EVERY_DEVICE
 
 
-class ListLinks(Struct, frozen=True, tag=True):
+class ListLinks(_Order, frozen=True):
     """Name the links that ring a phone."""
 
-    phone: str
+    phone: _Phone
 
 
-class RemoveLink(Struct, frozen=True, tag=True):
+class RemoveLink(_Order, frozen=True):
     """Remove a link: it rings no more."""
 
-    phone: str
-    link_id: str
+    phone: _Phone
+    link_id: Annotated[str, LINK_ID]
 
 
-class ChooseLevel(Struct, frozen=True, tag=True):
+class ChooseLevel(_Order, frozen=True):
     """Log from this level on."""
 
     level: Level

@@ -95,16 +95,6 @@ class ServerTls:
         """Called after each renewal."""
         self.renew(pair)
 
-    @property
-    def expires(self) -> datetime:
-        """The time when the first certificate of the chain to expire does so."""
-        return self._expires
-
-    @property
-    def near_expiry(self) -> datetime:
-        """The time from which that is near."""
-        return self._near_expiry
-
     def renew(self, pair: Pair) -> None:
         """Show this one to those who connect from now on; whoever is connected keeps theirs.
 
@@ -112,8 +102,10 @@ class ServerTls:
         """
         self._context = context_with(pair)
         self._context.set_alpn_select_callback(self._select)
-        self._expires = expiry(pair)
-        self._near_expiry = near_expiry(pair)
+        self.expires = expiry(pair)
+        """The time when the first certificate of the chain to expire does so."""
+        self.near_expiry = near_expiry(pair)
+        """The time from which that is near."""
         for renewed in self.renewed:
             renewed()
 
@@ -169,21 +161,13 @@ def configured(settings: TlsSettings) -> Pair:
     """
     certificate, key = settings.certificate, settings.private_key
     try:
-        chain = x509.load_pem_x509_certificates(_read(certificate, "tls.certificate"))
+        chain = x509.load_pem_x509_certificates(files.read(certificate, "tls.certificate"))
     except ValueError:
         raise StartError(f"tls.certificate: {certificate} contains no PEM certificates") from None
-    pair = Pair(chain, _load_key(_read(key, "tls.private_key"), key))
+    pair = Pair(chain, _load_key(files.read(key, "tls.private_key"), key))
     if not _fit(pair):
         raise StartError(f"tls.private_key: {key} does not belong to the first certificate in {certificate}")
     return pair
-
-
-def _read(path: str, setting: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise StartError(f"{setting}: cannot read {path}: {error.strerror}") from None
 
 
 def _load_key(data: bytes, path: str) -> PrivateKey:
@@ -237,16 +221,9 @@ def find(certificate: str, key: str) -> Pair | None:
 def sign(names: Sequence[str], addresses: Sequence[IPAddress], now: datetime) -> Pair:
     """Make a certificate that signs itself, for these names and addresses."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callnet")])
     alternatives = [*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now - _CLOCK_SKEW + _LIFETIME)
+        nameless(key, now - _CLOCK_SKEW, now - _CLOCK_SKEW + _LIFETIME)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         # Who imports it trusts its key, then, for these names and for no others.
@@ -257,6 +234,20 @@ def sign(names: Sequence[str], addresses: Sequence[IPAddress], now: datetime) ->
         .sign(key, hashes.SHA256())
     )
     return Pair([certificate], key)
+
+
+def nameless(key: PrivateKey, begins: datetime, ends: datetime) -> x509.CertificateBuilder:
+    """A certificate that is to sign itself, for no name yet."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callnet")])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+    )
 
 
 def _alone(names: Sequence[x509.GeneralName]) -> list[x509.GeneralName]:

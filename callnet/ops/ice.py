@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from math import ceil, inf
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from callnet.accounts.tokens import Tokens
-from callnet.config.schema import LimitSettings, TurnSettings
+from callnet.config.schema import LimitSettings, RelaySettings, TurnSettings
 from callnet.errors import RateLimited, StartError
 from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
-from callnet.ops.nearest import RelayChoice
 from callnet.ops.rate_limits import ILimits
 from callnet.util import files
 from callnet.util.net import hidden, site_of
@@ -48,6 +48,60 @@ def read_turn_secret(settings: TurnSettings) -> str:
             " ASCII characters without spaces"
         )
     return lines[0]
+
+
+RELAYS_MAX: Final = 2
+"""The number of relays for a client: a second one in case that the first fails. More of them slow ICE down."""
+
+_Networks: TypeAlias = Mapping[int, Sequence[RelaySettings]]
+"""Relays by a network's first bits, as a number."""
+
+
+class RelayChoice:
+    """Relays by distance from a client.
+
+    The nearest are those with the longest network that the client is in. Then come those that name no networks, which
+    are for everybody, then all others. Relays that are equally near get equal shares of the clients.
+    """
+
+    def __init__(self, relays: Sequence[RelaySettings]) -> None:
+        self._relays: Final = relays
+        self._for_all: Final = [relay for relay in relays if not relay.networks]
+        found: dict[int, dict[int, dict[int, list[RelaySettings]]]] = {4: {}, 6: {}}
+        for relay in relays:
+            for network in map(ip_network, relay.networks):
+                rest = network.max_prefixlen - network.prefixlen
+                of_length = found[network.version].setdefault(rest, {})
+                of_length.setdefault(int(network.network_address) >> rest, []).append(relay)
+        self._by_version: Final[Mapping[int, Sequence[tuple[int, _Networks]]]] = {
+            version: sorted(of_version.items(), key=lambda each: each[0]) for version, of_version in found.items()
+        }
+        """By IP version: the networks of each length, the longest first, after the number of their other bits."""
+
+    def of(self, site: str | None, draw: int) -> Sequence[RelaySettings]:
+        """The relays for a client, at most :data:`RELAYS_MAX`, the nearest first.
+
+        :param site: the client's (:func:`callnet.util.net.site_of`); ``None``: not known.
+        :param draw: a random number, great compared with the number of relays; among equals it decides.
+        """
+        chosen: list[RelaySettings] = []
+        for group in self._groups(site):
+            left = [relay for relay in group if relay not in chosen]
+            while left and len(chosen) < RELAYS_MAX:
+                draw, index = divmod(draw, len(left))
+                chosen.append(left.pop(index))
+            if len(chosen) == RELAYS_MAX:
+                break
+        return chosen
+
+    def _groups(self, site: str | None) -> Iterator[Sequence[RelaySettings]]:
+        """Relays that are equally near, the nearest first; those of a group may be in later ones too."""
+        if site is not None and len(self._for_all) < len(self._relays):
+            address = ip_address(site.partition("/")[0])
+            for rest, networks in self._by_version[address.version]:
+                yield networks.get(int(address) >> rest, ())
+        yield self._for_all
+        yield self._relays
 
 
 Recipient: TypeAlias = Literal["device", "page"]
@@ -122,13 +176,6 @@ class IceServers:
 
         They are STUN alone if credentials have gone there too often.
         """
-        return self._for_page(site, seconds)
-
-    def for_made_up_room(self, site: str | None) -> PageServers:
-        """The servers for a page in a room without a call: STUN alone, unless the settings want more."""
-        return self._for_page(site, inf) if self._settings.adhoc else PageServers(self._servers(site, 0), inf)
-
-    def _for_page(self, site: str | None, seconds: float) -> PageServers:
         good_for = int(min(self._settings.lifetime, seconds))
         if good_for <= 0:
             return PageServers(self._servers(site, 0), inf)
@@ -137,6 +184,10 @@ class IceServers:
             return PageServers(self._servers(site, 0), wait)
         lasts = not self._has_turn or good_for + 1 > seconds
         return PageServers(self._servers(site, good_for), inf if lasts else good_for / 2)
+
+    def for_made_up_room(self, site: str | None) -> PageServers:
+        """The servers for a page in a room without a call: STUN alone, unless the settings want more."""
+        return self.for_call(site, inf) if self._settings.adhoc else PageServers(self._servers(site, 0), inf)
 
     def _wait(self, to: Recipient, site: str | None) -> float:
         """Count credentials that go somewhere; if they must not, answer with the seconds until they may."""

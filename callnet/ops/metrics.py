@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
 
-from callnet.calls.ports import DeliveryResult
 from callnet.calls.records import Active, Ringing
 from callnet.model import Reason
 from callnet.ops.admin_commands import AdminCommand, AdminResult
@@ -27,6 +26,9 @@ SOCKETS: Final = "callnet_sockets"
 """The name of :func:`of_sockets`."""
 SUM: Final = "sum"
 """The label of the sum of all values of a histogram."""
+
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 
 class Sample(Struct, frozen=True, array_like=True):
@@ -46,82 +48,50 @@ class Family(Struct, frozen=True, array_like=True):
     samples: Sequence[Sample]
     label: str = ""
     """The name of the label that tells the samples apart, if there is one."""
-    kind: Literal["counter", "gauge", "histogram"] = "counter"
+    kind: Kind = "counter"
     """A counter only grows, a gauge shows the present value. Of a histogram the labels of the samples are the
     bounds, and :data:`SUM`; if it has a label itself, the value of that, a space, and one of these."""
     shared: bool = False
     """True if all nodes share it: each of them shows the whole value."""
 
 
-class CallCounts(Protocol):
-    """The outcomes of calls on this node since it started."""
+def of_number(name: str, help_: str, number: float, kind: Kind = "counter", shared: bool = False) -> Family:
+    """One number."""
+    return Family(name, help_, [Sample("", number)], kind=kind, shared=shared)
 
-    placed: int
-    answered: int
 
-    @property
-    def failed(self) -> Mapping[Reason, int]:
-        """Those whose callers were told so here, by what they were told."""
-
-    @property
-    def ended(self) -> Mapping[Reason, int]:
-        """Those that were ended here."""
+def of_numbers(name: str, help_: str, label: str, numbers: Mapping[Any, float], kind: Kind = "counter") -> Family:
+    """Numbers by what tells them apart, such as a status or a kind of sockets, in order."""
+    return Family(name, help_, [Sample(str(value), number) for value, number in sorted(numbers.items())], label, kind)
 
 
 def of_build(version: str) -> Family:
     """The version of callnet; nodes that are restarted one after the other may have two."""
-    return Family(
-        "callnet_build_info",
-        "Always 1, labelled with the version of callnet.",
-        [Sample(version, 1)],
-        "version",
-        "gauge",
-        True,
-    )
+    samples = [Sample(version, 1)]
+    what = "Always 1, labelled with the version of callnet."
+    return Family("callnet_build_info", what, samples, "version", "gauge", shared=True)
 
 
-def of_calls(calls: CallCounts) -> Sequence[Family]:
-    """The outcomes of calls."""
+def of_calls(placed: int, answered: int, failed: Mapping[Reason, int], ended: Mapping[Reason, int]) -> Sequence[Family]:
+    """The outcomes of calls on this node since it started: the failed ones by what the callers here were told."""
+    what = "Calls that failed or were refused, whether or not they rang."
     return (
-        Family("callnet_calls_placed", "Calls that started ringing.", [Sample("", calls.placed)]),
-        Family("callnet_calls_answered", "Calls that were answered.", [Sample("", calls.answered)]),
-        Family(
-            "callnet_calls_failed",
-            "Calls that failed or were refused, whether or not they rang.",
-            _by_reason(calls.failed),
-            "reason",
-        ),
-        Family(
-            "callnet_calls_ended",
-            "Calls that ended after they started ringing.",
-            _by_reason(calls.ended),
-            "reason",
-        ),
+        of_number("callnet_calls_placed", "Calls that started ringing.", placed),
+        of_number("callnet_calls_answered", "Calls that were answered.", answered),
+        of_numbers("callnet_calls_failed", what, "reason", failed),
+        of_numbers("callnet_calls_ended", "Calls that ended after they started ringing.", "reason", ended),
     )
 
 
 def of_unfinished(calls: Mapping[str, int]) -> Family:
     """The calls in progress, by state."""
-    samples = [Sample(state.word, calls.get(state.word, 0)) for state in (Ringing, Active)]
-    return Family("callnet_calls", "Calls in progress: ringing or active.", samples, "state", "gauge")
-
-
-def of_dropped(calls: int) -> Family:
-    """The ended calls that were dropped before they were written to the history."""
-    what = "Ended calls dropped from the history because too many waited for the database."
-    return Family("callnet_ended_calls_dropped", what, [Sample("", calls)])
+    numbers = {state.word: calls.get(state.word, 0) for state in (Ringing, Active)}
+    return of_numbers("callnet_calls", "Calls in progress: ringing or active.", "state", numbers, "gauge")
 
 
 def of_sockets(sockets: Mapping[str, int]) -> Family:
     """The open sockets, by kind of client."""
-    return of_kinds(SOCKETS, "Open WebSockets.", sockets, "gauge")
-
-
-def of_kinds(
-    name: str, help_: str, numbers: Mapping[str, int], kind: Literal["counter", "gauge"] = "counter"
-) -> Family:
-    """A number for each kind of sockets."""
-    return Family(name, help_, [Sample(holder, number) for holder, number in numbers.items()], "kind", kind)
+    return of_numbers(SOCKETS, "Open WebSockets.", "kind", sockets, "gauge")
 
 
 def of_events(waiting: int, dead: int) -> Family:
@@ -131,24 +101,10 @@ def of_events(waiting: int, dead: int) -> Family:
     return Family("callnet_webhook_events", what, samples, "state", kind="gauge", shared=True)
 
 
-def of_wakes(wakes: Mapping[DeliveryResult, int]) -> Family:
-    """The outcomes of waking devices."""
-    samples = [Sample(became.value, number) for became, number in wakes.items()]
-    return Family("callnet_wakes", "Attempts to wake a device for a call, by outcome.", samples, "outcome")
-
-
 def of_log(dropped: int) -> Family:
     """The log lines that were never written."""
     what = "Log lines dropped because the reader was stopped or too slow."
-    return Family("callnet_log_lines_dropped", what, [Sample("", dropped)])
-
-
-def of_newcomers(refused: int, forgotten: int) -> Iterator[Family]:
-    """The new devices that were refused, and the unused ones that were forgotten."""
-    what = "New devices refused because their phone had the maximum number."
-    yield Family("callnet_new_devices_refused", what, [Sample("", refused)])
-    what = "Unused devices removed that were created by logins."
-    yield Family("callnet_unused_devices_forgotten", what, [Sample("", forgotten)])
+    return of_number("callnet_log_lines_dropped", what, dropped)
 
 
 def of_certificate(expires: datetime, near_expiry: datetime) -> Iterator[Family]:
@@ -157,28 +113,22 @@ def of_certificate(expires: datetime, near_expiry: datetime) -> Iterator[Family]
         ("expiry", "Expiry of the certificate of the TLS listeners", expires),
         ("near_expiry", "Time from which that is near", near_expiry),
     ):
-        samples = [Sample("", when.timestamp())]
         help_text = f"{what}, in seconds since 1970."
-        yield Family(f"callnet_certificate_{name}_seconds", help_text, samples, kind="gauge", shared=True)
+        yield of_number(f"callnet_certificate_{name}_seconds", help_text, when.timestamp(), "gauge", shared=True)
 
 
 def of_orders(outcomes: Mapping[str, int]) -> Family:
     """The orders of certificates."""
-    what = "Orders of a certificate by ACME, by outcome."
-    samples = [Sample(outcome, outcomes.get(outcome, 0)) for outcome in ("done", "failed")]
-    return Family("callnet_certificate_orders", what, samples, "outcome")
+    numbers = {outcome: outcomes.get(outcome, 0) for outcome in ("done", "failed")}
+    return of_numbers("callnet_certificate_orders", "Orders of a certificate by ACME, by outcome.", "outcome", numbers)
 
 
 def of_turn(given: Mapping[Recipient, int], refused: Mapping[Recipient, int]) -> Sequence[Family]:
     """TURN credentials issued and refused, by recipient."""
+    what = "TURN credentials refused because an address requested too many."
     return (
-        Family("callnet_turn_credentials", "TURN credentials issued.", _samples(given), "to"),
-        Family(
-            "callnet_turn_credentials_refused",
-            "TURN credentials refused because an address requested too many.",
-            _samples(refused),
-            "to",
-        ),
+        of_numbers("callnet_turn_credentials", "TURN credentials issued.", "to", given),
+        of_numbers("callnet_turn_credentials_refused", what, "to", refused),
     )
 
 
@@ -191,7 +141,7 @@ def of_relay(states: Sequence[str], state: str, restarts: int) -> Sequence[Famil
     samples = [Sample(each, each == state) for each in states]
     return (
         Family(RELAY, "1 for the state of the supervised relay, otherwise 0.", samples, "state", "gauge"),
-        Family("callnet_relay_restarts", "Attempts to start the relay again.", [Sample("", restarts)]),
+        of_number("callnet_relay_restarts", "Attempts to start the relay again.", restarts),
     )
 
 
@@ -223,31 +173,14 @@ def of_media(
     ]
     return (
         Family(MEDIA_SETUP, what, samples, "path", kind="histogram"),
-        Family("callnet_media_setup_failed", "Pages that gave up before media flowed.", [Sample("", failed)]),
-        Family(
-            WITHOUT_RELAY,
-            "Pages that gave up before media flowed and had no TURN server.",
-            [Sample("", without_relay)],
-        ),
-        Family(
+        of_number("callnet_media_setup_failed", "Pages that gave up before media flowed.", failed),
+        of_number(WITHOUT_RELAY, "Pages that gave up before media flowed and had no TURN server.", without_relay),
+        of_number(
             RELAY_UNREACHABLE,
             "Pages that gave up before media flowed and to which no TURN server answered.",
-            [Sample("", relay_unreachable)],
+            relay_unreachable,
         ),
     )
-
-
-def of_numbers(name: str, help_: str, label: str, counted: Mapping[int, int]) -> Family:
-    """Counts by a number, such as a status."""
-    return Family(name, help_, [Sample(str(number), count) for number, count in sorted(counted.items())], label)
-
-
-def _samples(counted: Mapping[Recipient, int]) -> Sequence[Sample]:
-    return [Sample(label, number) for label, number in counted.items()]
-
-
-def _by_reason(counted: Mapping[Reason, int]) -> Sequence[Sample]:
-    return [Sample(reason.value, number) for reason, number in sorted(counted.items())]
 
 
 def counters(of: Iterable[Family]) -> Sequence[Family]:

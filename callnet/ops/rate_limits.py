@@ -15,10 +15,13 @@ from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.util.deferreds import Ready, Soon
-from callnet.util.net import site_of
+from callnet.util.net import network_of, site_of
 
 KEYS_MAX: Final = 50_000
 """The maximum number of keys that are counted; the least recently used are forgotten."""
+
+SITES_OF_NETWORK: Final = 10
+"""The limit of a network of IPv6, as a multiple of that of an address."""
 
 _FRACTIONS: Final = 1e-9
 """The rounding error of sums of fractions of a second."""
@@ -184,29 +187,51 @@ class LimitsAlone:
         return Gate([(count, seconds) for _, count, seconds in limits], self._now)
 
 
-class SignalLimits:
-    """Rate limits for calls and connections of devices (protocol §2, §2.1)."""
+class _LiveLimits:
+    """Limits that go by settings, which may change.
 
-    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
-        self._calls_of = limits.limiter("calls", settings.calls_a_minute_of_a_device, 60.0)
-        self._calls_of_phone = limits.limiter("calls-of", 2 * settings.calls_a_minute_of_a_device, 60.0)
-        self._calls_between = limits.limiter("pairs", settings.calls_a_minute_between_phones, 60.0)
-        self._displacements = limits.limiter("displaced", settings.displacements_a_minute, 60.0)
-        self._settings = settings
+    Each is made by its name on all nodes, its count by the settings as they are, and its seconds.
+    """
+
+    def __init__(self, limits: ILimits) -> None:
+        self._limits = limits
+        self._allowed: list[Callable[[], None]] = []
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
-        settings = self._settings
-        self._calls_of.allow(settings.calls_a_minute_of_a_device)
-        self._calls_of_phone.allow(2 * settings.calls_a_minute_of_a_device)
-        self._calls_between.allow(settings.calls_a_minute_between_phones)
-        self._displacements.allow(settings.displacements_a_minute)
+        for allow in self._allowed:
+            allow()
+
+    def _limiter(self, name: str, count: Callable[[], int], seconds: float) -> ILimiter:
+        limiter = self._limits.limiter(name, count(), seconds)
+        self._allowed.append(lambda: limiter.allow(count()))
+        return limiter
+
+    def _gate(self, *limits: tuple[str, Callable[[], int], float]) -> IGate:
+        gate = self._limits.gate([(name, count(), seconds) for name, count, seconds in limits])
+        self._allowed.append(lambda: gate.allow([count() for _, count, _ in limits]))
+        return gate
+
+
+class SignalLimits(_LiveLimits):
+    """Rate limits for calls and connections of devices (protocol §2, §2.1)."""
+
+    def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
+        super().__init__(limits)
+        self._calls_of = self._limiter("calls", lambda: settings.calls_a_minute_of_a_device, 60.0)
+        self._calls_of_phone = self._limiter("calls-of", lambda: 2 * settings.calls_a_minute_of_a_device, 60.0)
+        self._calls_between = self._limiter("pairs", lambda: settings.calls_a_minute_between_phones, 60.0)
+        self._displacements = self._limiter("displaced", lambda: settings.displacements_a_minute, 60.0)
 
     def may_call(self, caller: DeviceAddress, phone: str) -> bool:
         """Count a call; tell whether it is not one too many."""
         if self._calls_of.wait("\n".join(caller)) or self._calls_of_phone.wait(caller.phone):
             return False
         return not self._calls_between.wait(f"{caller.phone}\n{phone}")
+
+    def may_change_call(self, device: DeviceAddress) -> bool:
+        """Count a takeover or an exchange of calls; tell whether it is not one too many."""
+        return not self._calls_of.wait("\n".join(device))
 
     def displaced(self, device: DeviceAddress) -> None:
         """Count a connection that was closed for a newer one of its device."""
@@ -217,34 +242,25 @@ class SignalLimits:
         return not self._displacements.would_wait("\n".join(device))
 
 
-class LoginLimits:
+class LoginLimits(_LiveLimits):
     """Rate limits for logins, refreshes, logouts, codes, and requests that carry a token, or something in its place."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
-        self._logins = limits.gate(
-            [
-                ("logins-from", settings.logins_a_minute_from_an_address, 60.0),
-                ("logins-of", settings.logins_a_minute_of_a_phone, 60.0),
-            ]
+        super().__init__(limits)
+        self._logins = self._gate(
+            ("logins-from", lambda: settings.logins_a_minute_from_an_address, 60.0),
+            ("logins-of", lambda: settings.logins_a_minute_of_a_phone, 60.0),
         )
-        self._codes = limits.gate([("codes-from", settings.codes_an_hour_from_an_address, 3600.0)])
-        self._without_token = limits.gate([("without-token-from", settings.logins_a_minute_from_an_address, 60.0)])
-        self._requests_of_device = limits.limiter("asks", settings.account_requests_a_minute_of_a_device, 60.0)
-        self._requests_of_phone = limits.limiter("asks-of", settings.account_requests_a_minute_of_a_phone, 60.0)
-        self._refreshes = limits.gate([("refreshes-of", settings.refreshes_an_hour_of_a_device, 3600.0)])
-        self._logouts = limits.gate([("logouts-of", settings.logouts_an_hour_of_a_device, 3600.0)])
-        self._settings = settings
-
-    def changed(self) -> None:
-        """Go by the settings as they now are."""
-        settings = self._settings
-        self._logins.allow([settings.logins_a_minute_from_an_address, settings.logins_a_minute_of_a_phone])
-        self._codes.allow([settings.codes_an_hour_from_an_address])
-        self._without_token.allow([settings.logins_a_minute_from_an_address])
-        self._requests_of_device.allow(settings.account_requests_a_minute_of_a_device)
-        self._requests_of_phone.allow(settings.account_requests_a_minute_of_a_phone)
-        self._refreshes.allow([settings.refreshes_an_hour_of_a_device])
-        self._logouts.allow([settings.logouts_an_hour_of_a_device])
+        self._codes = self._gate(("codes-from", lambda: settings.codes_an_hour_from_an_address, 3600.0))
+        self._without_token = self._gate(("without-token-from", lambda: settings.logins_a_minute_from_an_address, 60.0))
+        self._photos = self._gate(
+            ("photos-from", lambda: settings.photos_an_hour_from_an_address, 3600.0),
+            ("photos-from-network", lambda: SITES_OF_NETWORK * settings.photos_an_hour_from_an_address, 3600.0),
+        )
+        self._requests_of_device = self._limiter("asks", lambda: settings.account_requests_a_minute_of_a_device, 60.0)
+        self._requests_of_phone = self._limiter("asks-of", lambda: settings.account_requests_a_minute_of_a_phone, 60.0)
+        self._refreshes = self._gate(("refreshes-of", lambda: settings.refreshes_an_hour_of_a_device, 3600.0))
+        self._logouts = self._gate(("logouts-of", lambda: settings.logouts_an_hour_of_a_device, 3600.0))
 
     async def login(self, host: str, phone: str | None) -> None:
         """Count a login.
@@ -271,6 +287,13 @@ class LoginLimits:
         :raises RateLimited: it is one too many.
         """
         _admit(await self._without_token.enter([site_of(host)]), "too many requests without a token from this address")
+
+    async def photo(self, host: str) -> None:
+        """Count a photo that is to be stored.
+
+        :raises RateLimited: it is one too many.
+        """
+        await _enter_from(self._photos, host, "photos")
 
     def request(self, device: DeviceAddress) -> None:
         """Count a request that carries a token, for its device and for the phone of that.
@@ -302,7 +325,7 @@ class LoginLimits:
         await _enter(self._logouts, device, "logouts")
 
 
-class PairingLimits:
+class PairingLimits(_LiveLimits):
     """Rate limits for devices that wait to be let in, and for guesses at the codes that they show.
 
     :param interval: seconds between two questions of a device.
@@ -318,12 +341,16 @@ class PairingLimits:
     """The seconds for which a device waits: those that begin in these may begin at once."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits, interval: float) -> None:
+        super().__init__(limits)
         self._settings = settings
         self._interval = interval
-        self._begun = limits.gate([("pairings-from", self._begun_at_once(), self._BEGUN_TIME)])
+        self._begun = self._gate(
+            ("pairings-from", self._begun_at_once, self._BEGUN_TIME),
+            ("pairings-from-network", lambda: SITES_OF_NETWORK * self._begun_at_once(), self._BEGUN_TIME),
+        )
         # A device may ask twice in the time for two questions: what is on its way does not always take as long.
-        self._polls = limits.gate(
-            [("pairing-polls-from", self._polls_a_minute(), 60.0), ("pairing-polls-of", 2, 2 * interval)]
+        self._polls = self._gate(
+            ("pairing-polls-from", self._polls_a_minute, 60.0), ("pairing-polls-of", lambda: 2, 2 * interval)
         )
         self._codes = limits.gate(
             [
@@ -332,12 +359,8 @@ class PairingLimits:
             ]
         )
 
-    def changed(self) -> None:
-        """Go by the settings as they now are."""
-        self._begun.allow([self._begun_at_once()])
-        self._polls.allow([self._polls_a_minute(), 2])
-
     def _begun_at_once(self) -> int:
+        """Those of an address."""
         return ceil(self._settings.pairings_an_hour_from_an_address * self._BEGUN_TIME / 3600.0)
 
     def _polls_a_minute(self) -> int:
@@ -350,7 +373,7 @@ class PairingLimits:
         :param host: the address that it comes from, if that is known.
         :raises RateLimited: it is one too many.
         """
-        _admit(await self._begun.enter([site_of(host)]), "too many pairings from this address")
+        await _enter_from(self._begun, host, "pairings")
 
     async def poll(self, host: str, device: str) -> None:
         """Count a question of a device that waits.
@@ -371,26 +394,26 @@ class PairingLimits:
         _admit(too_many, f"too many codes were entered {who}")
 
 
-class GuestLimits:
+class GuestLimits(_LiveLimits):
     """Rate limits for guests and their calls."""
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
-        self._settings = settings
-        self._entered = limits.gate([("guests-from", settings.guest_calls_an_hour_from_an_address, 3600.0)])
-        self._from = limits.gate([("guest-calls-from", settings.guest_calls_an_hour_from_an_address, 3600.0)])
-        self._calls = limits.gate(
-            [
-                ("guest-calls-by", settings.guest_calls_an_hour_of_a_link, 3600.0),
-                ("guest-calls-to", settings.guest_calls_an_hour_of_a_phone, 3600.0),
-            ]
-        )
+        super().__init__(limits)
 
-    def changed(self) -> None:
-        """Go by the settings as they now are."""
-        settings = self._settings
-        for of_address in (self._entered, self._from):
-            of_address.allow([settings.guest_calls_an_hour_from_an_address])
-        self._calls.allow([settings.guest_calls_an_hour_of_a_link, settings.guest_calls_an_hour_of_a_phone])
+        def of_address() -> int:
+            return settings.guest_calls_an_hour_from_an_address
+
+        def of_network() -> int:
+            return SITES_OF_NETWORK * of_address()
+
+        self._entered = self._gate(("guests-from", of_address, 3600.0), ("guests-from-network", of_network, 3600.0))
+        self._from = self._gate(
+            ("guest-calls-from", of_address, 3600.0), ("guest-calls-from-network", of_network, 3600.0)
+        )
+        self._calls = self._gate(
+            ("guest-calls-by", lambda: settings.guest_calls_an_hour_of_a_link, 3600.0),
+            ("guest-calls-to", lambda: settings.guest_calls_an_hour_of_a_phone, 3600.0),
+        )
 
     async def enter(self, host: str) -> None:
         """Count a guest that shows a link, good or not.
@@ -398,15 +421,15 @@ class GuestLimits:
         :param host: the address that it comes from, if that is known.
         :raises RateLimited: it is one too many.
         """
-        _admit(await self._entered.enter([site_of(host)]), "too many guests from this address")
+        await _enter_from(self._entered, host, "guests")
 
-    async def call(self, site: str | None) -> None:
+    async def call(self, host: str) -> None:
         """Count a call of a guest, whatever link it has.
 
-        :param site: that of the guest, if it is known.
+        :param host: the address that it comes from, if that is known.
         :raises RateLimited: it is one too many.
         """
-        _admit(await self._from.enter([site]), "too many calls of guests from this address")
+        await _enter_from(self._from, host, "calls of guests")
 
     async def may_ring(self, link_id: str, phone: str | None) -> bool:
         """Count a call by a link; return whether it is within the limits. Nobody is told of them.
@@ -419,6 +442,13 @@ class GuestLimits:
 def _admit(too_many: TooMany | None, what: str) -> None:
     if too_many is not None:
         raise RateLimited(what, ceil(too_many.wait))
+
+
+async def _enter_from(gate: IGate, host: str, what: str) -> None:
+    """Count one use for an address, and for its network."""
+    too_many = await gate.enter([site_of(host), network_of(host)])
+    where = "network" if too_many is not None and too_many.which else "address"
+    _admit(too_many, f"too many {what} from this {where}")
 
 
 async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.errors import Unavailable, root_cause
+from callnet.util.deferreds import as_deferred
 from callnet.util.logger import Logger
 
 ASK_LIMIT: Final = 0.8
@@ -81,11 +82,9 @@ class Readiness:
         """Connections are taken no more."""
         self._closed = DRAINING
 
-    def report(self) -> Deferred[Report]:
+    @as_deferred
+    async def report(self) -> Report:
         """Ask; fires within :data:`ASK_LIMIT`, and never fails."""
-        return Deferred.fromCoroutine(self._report())
-
-    async def _report(self) -> Report:
         answers = await gatherResults([self._ask(question) for question in self._questions.values()])
         checks = (Check(why is None, why or "") for why in answers)
         return report_of(dict(zip(self._questions, checks, strict=True)))

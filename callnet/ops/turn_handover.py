@@ -35,8 +35,8 @@ from callnet.config.endpoints import client_address
 from callnet.config.schema import LimitSettings
 from callnet.ops.connection_limits import LimitedConnections
 from callnet.ops.proxy_protocol import binary_header
-from callnet.util.direct_write import write
 from callnet.util.logger import Logger
+from callnet.util.short_path import write
 
 CONNECT_TIME: Final = 5.0
 """Seconds that coturn has to accept a connection."""

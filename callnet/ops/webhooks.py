@@ -24,11 +24,12 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from callnet.calls.ports import DeliveryResult
-from callnet.config.schema import WEBHOOK_SECRET_MIN, GatewaySettings, OtpSettings, Settings, WebhookSettings
+from callnet.config.schema import WEBHOOK_SECRET_MIN, RequestSettings, Settings
 from callnet.errors import StartError, Unavailable
 from callnet.ops.metrics import Family, of_events
 from callnet.storage.outbox import DueEvent, SqlOutbox, Tried
 from callnet.util import files
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import PeriodicRuns, pause
 from callnet_client.body import Body
@@ -96,7 +97,7 @@ class UnderWay(Generic[_Result]):
         return result
 
 
-_Section = TypeVar("_Section", OtpSettings, WebhookSettings, GatewaySettings)
+_Section = TypeVar("_Section", bound=RequestSettings)
 
 
 def read_signing_secrets(settings: Settings) -> Settings:
@@ -171,6 +172,7 @@ Post: TypeAlias = Callable[[float], Coroutine[Deferred[Any], Any, Posted]]
 """Sends it once, and is told how many seconds the answer may take."""
 
 log = Logger()
+_round_failed = logged_unless_unavailable(log, "failed to deliver webhook events")
 
 
 AGAIN_MAX: Final = 500
@@ -260,20 +262,15 @@ def _urgent_failed(failure: Failure) -> DeliveryResult:
     return DeliveryResult.FAILED
 
 
-class Webhook:
+class Webhook(Urgent):
     """Sends events.
 
     :param pauses: seconds to wait before each further try.
     """
 
     def __init__(self, posts: SignedPosts, clock: IReactorTime, pauses: tuple[float, ...]) -> None:
+        super().__init__(clock, pauses)
         self._posts = posts
-        self._urgent = Urgent(clock, pauses)
-
-    @property
-    def again(self) -> int:
-        """See :attr:`Urgent.again`."""
-        return self._urgent.again
 
     def send(self, event: str, fields: Mapping[str, Any], lasts: float = inf) -> Deferred[DeliveryResult]:
         """Send an event, again if need be. Fires with what became of it; it does not fail.
@@ -282,13 +279,7 @@ class Webhook:
         """
         event_id = secrets.token_hex(16)
         body = msgspec.json.encode({"event": event, "id": event_id, **fields})
-        return self._urgent.hand_over(
-            f"event {event}", lambda patience: self._posts.post(event_id, body, patience), lasts
-        )
-
-    def stop(self) -> None:
-        """Send nothing more, nor wait for what is under way."""
-        self._urgent.stop()
+        return self.hand_over(f"event {event}", lambda patience: self._posts.post(event_id, body, patience), lasts)
 
 
 LOOK_EVERY: Final = 1.0
@@ -433,8 +424,3 @@ class Deliveries:
         if now >= self._forget_at:
             await self._outbox.forget(date - self._kept, date - _DEAD_LETTERS_KEPT)
             self._forget_at = now + _FORGET_EVERY
-
-
-def _round_failed(failure: Failure) -> None:
-    if not failure.check(Unavailable):
-        log.failure("failed to deliver webhook events", failure)

@@ -36,6 +36,7 @@ from zope.interface import implementer
 
 from callnet.errors import CallnetError
 from callnet.push.addresses import IPAddress
+from callnet.util.deferreds import as_deferred
 from callnet_client.body import Body
 
 ANSWER_MAX: Final = 4096
@@ -79,16 +80,14 @@ class Outside:
         self._tls = tls
         self._is_allowed = is_allowed
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[int]:
+    @as_deferred
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """Send a POST; fires with the status of the answer. It has no timeout of its own: cancel it.
 
         :param url: begins with ``https://`` and is ASCII.
         :raises Inside: the host has an address that is not allowed.
         :raises Exception: whatever else the network's many layers raise.
         """
-        return Deferred.fromCoroutine(self._post(url, headers, body))
-
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         way = _Way(self._connect)
         agent = Agent.usingEndpointFactory(self._reactor, way)
         try:
@@ -137,11 +136,9 @@ class _Way:
         self._uri = uri
         return self
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        return Deferred.fromCoroutine(self._connected(protocolFactory))
-
-    async def _connected(self, factory: IProtocolFactory) -> IProtocol:
-        self._connection = await self._connect(self._uri, factory)
+    @as_deferred
+    async def connect(self, protocolFactory: IProtocolFactory) -> IProtocol:
+        self._connection = await self._connect(self._uri, protocolFactory)
         return self._connection.wrappedProtocol
 
     def close(self) -> None:

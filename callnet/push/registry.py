@@ -11,8 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.accounts.enrolment import is_device_id, is_well_formed_phone
-from callnet.accounts.revocations import is_revoked
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Tokens, is_revoked
 from callnet.calls.preferences import Policy
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress, is_plain_text
@@ -20,6 +19,7 @@ from callnet.push.sender import WebPush
 from callnet.push.webpush import read_subscription
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
+from callnet.util.deferreds import as_deferred
 from callnet.util.logger import Logger
 from callnet.util.timers import pause
 
@@ -54,8 +54,9 @@ class WaysToWake:
         """The public key for browsers that subscribe (RFC 8292 §4), in base64url; ``None``: Web Push is off."""
         return None if self._web_push is None else self._web_push.vapid.public_key
 
-    def register(self, token: str, kind: PushKind | None, target: str) -> Deferred[None]:
-        """Have the token's device woken in this way alone from now on.
+    @as_deferred
+    async def register(self, text: str, kind: PushKind | None, target: str) -> None:
+        """Have a token's device woken in this way alone from now on.
 
         :param kind: ``None``: it is not woken any more.
         :param target: any text by which the gateway knows the device; for Web Push what the browser gave, as JSON.
@@ -63,14 +64,11 @@ class WaysToWake:
         :raises DataInvalid: there is no such way here, or no such target.
         :raises Unavailable: the database cannot be reached, or where it is kept who can be called.
         """
-        return Deferred.fromCoroutine(self._register(token, kind, target))
-
-    async def _register(self, text: str, kind: PushKind | None, target: str) -> None:
         token = self._tokens.verify(text)
         if kind is None:
             await self._registrations.forget(token.device, self._tokens.now())
             return
-        registration = PushRegistration(token.device, kind, self._accepted(kind, target), self._tokens.now())
+        registration = PushRegistration(token.device, kind, self._accepted(kind, target, "target"), self._tokens.now())
         if not await self._registrations.put(registration, partial(is_revoked, token)):
             raise TokenInvalid("the token was revoked")
         await self._look()  # a device that is connected may leave right now
@@ -83,22 +81,23 @@ class WaysToWake:
         :raises DataInvalid: a subscription is none, or is of a service that is not allowed.
         :raises Unavailable: the database cannot be reached.
         """
-        before, after = self._accepted(PushKind.WEBPUSH, old), self._accepted(PushKind.WEBPUSH, target)
+        before = self._accepted(PushKind.WEBPUSH, old, "old")
+        after = self._accepted(PushKind.WEBPUSH, target, "target")
         is_device = is_well_formed_phone(phone) and is_device_id(device_id)
         now = self._tokens.now()
         if not (is_device and await self._registrations.renew(DeviceAddress(phone, device_id), before, after, now)):
             raise TokenInvalid("the device has registered no such subscription")
 
-    def _accepted(self, kind: PushKind, target: str) -> str:
-        """The target as it is kept."""
+    def _accepted(self, kind: PushKind, target: str, field: str) -> str:
+        """The target of a field as it is kept."""
         if not target or not is_plain_text(target, PUSH_TARGET_MAX):
-            raise DataInvalid(f"target must have 1 to {PUSH_TARGET_MAX} characters and no control characters")
+            raise DataInvalid(f"{field} must have 1 to {PUSH_TARGET_MAX} characters and no control characters")
         if kind is PushKind.WEBPUSH:
             if self._web_push is None:
-                raise DataInvalid("kind: Web Push is off on this server")
-            return read_subscription(target, self._web_push.hosts).target()
+                raise DataInvalid("Web Push is off on this server")
+            return read_subscription(target, self._web_push.hosts, field).target()
         if not self._has_gateway:
-            raise DataInvalid("kind: this server has no push gateway")
+            raise DataInvalid("this server has no push gateway")
         return target
 
 
@@ -134,14 +133,12 @@ class Sleepers:
         self._going.cancel()
         return self._going
 
-    def registered(self, device: DeviceAddress) -> Deferred[None]:
+    @as_deferred
+    async def registered(self, device: DeviceAddress) -> None:
         """Make one device known, if it can be woken. One that is connected, or sleeps, is known already.
 
         :raises Unavailable: the database or the store cannot be reached.
         """
-        return Deferred.fromCoroutine(self._registered(device))
-
-    async def _registered(self, device: DeviceAddress) -> None:
         policy = (await self._records.read([device.phone]))[device.phone].policy
         if device.device_id in policy.wakes:
             await self._sleeps(device, policy)

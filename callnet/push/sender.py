@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from callnet.accounts.tokens import base64url
 from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import DataInvalid, Unavailable
@@ -19,7 +20,7 @@ from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.webhooks import Posted, UnderWay, Urgent, Webhook, outcome_of
 from callnet.push.outside import Outside
 from callnet.push.tickets import Tickets
-from callnet.push.webpush import PushHosts, Vapid, base64url, read_subscription, sealed
+from callnet.push.webpush import PushHosts, Vapid, read_subscription, sealed
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.util.logger import Logger
 
@@ -59,7 +60,7 @@ class Message(Struct, frozen=True):
 class Way(Protocol):
     """A way to wake devices."""
 
-    def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
+    def tell(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
         """Have a device told. Fires with what became of it; it does not fail.
 
         :param lasts: seconds for which to try.
@@ -73,27 +74,15 @@ class Way(Protocol):
         """Tell nobody more, nor wait for what is under way."""
 
 
-class Gateway:
+class Gateway(Webhook):
     """Has the operator's program tell devices (docs/webhooks.md)."""
 
-    def __init__(self, webhook: Webhook) -> None:
-        self._webhook = webhook
-
-    def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
-        """See :meth:`Way.send`."""
-        return self._webhook.send(message.event, {**message.fields, "target": registration.target}, lasts)
-
-    @property
-    def again(self) -> int:
-        """See :attr:`Way.again`."""
-        return self._webhook.again
-
-    def stop(self) -> None:
-        """See :meth:`Way.stop`."""
-        self._webhook.stop()
+    def tell(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
+        """See :meth:`Way.tell`."""
+        return self.send(message.event, {**message.fields, "target": registration.target}, lasts)
 
 
-class WebPush:
+class WebPush(Urgent):
     """Has push services wake browsers (RFC 8030, RFC 8291, RFC 8292).
 
     :param hosts: the services that may be asked to.
@@ -103,30 +92,21 @@ class WebPush:
     def __init__(
         self, outside: Outside, hosts: PushHosts, vapid: Vapid, clock: IReactorTime, now: Callable[[], float]
     ) -> None:
+        super().__init__(clock, PAUSES)
         self.hosts: Final = hosts
         self.vapid: Final = vapid
         self._outside = outside
-        self._clock = clock
         self._now = now
-        self._urgent = Urgent(clock, PAUSES)
 
-    def send(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
-        """See :meth:`Way.send`."""
+    def tell(self, registration: PushRegistration, message: Message, lasts: float) -> Deferred[DeliveryResult]:
+        """See :meth:`Way.tell`."""
         kept_until = self._clock.seconds() + message.kept
-        return self._urgent.hand_over(
-            "a Web Push message", lambda patience: self._post(registration.target, message, kept_until, patience), lasts
+        target = registration.target
+        return self.hand_over(
+            "a Web Push message", lambda patience: self._send_once(target, message, kept_until, patience), lasts
         )
 
-    @property
-    def again(self) -> int:
-        """See :attr:`Way.again`."""
-        return self._urgent.again
-
-    def stop(self) -> None:
-        """See :meth:`Way.stop`."""
-        self._urgent.stop()
-
-    async def _post(self, target: str, message: Message, kept_until: float, patience: float) -> Posted:
+    async def _send_once(self, target: str, message: Message, kept_until: float, patience: float) -> Posted:
         try:
             subscription = read_subscription(target, self.hosts)
         except DataInvalid:
@@ -236,7 +216,7 @@ class Waker:
         for registration in await self._registrations.of(device):
             way = self._ways.get(registration.kind)
             if way is not None:
-                became = await way.send(registration, message, until - self._clock.seconds())
+                became = await way.tell(registration, message, until - self._clock.seconds())
                 if became is DeliveryResult.GONE:
                     await self._drop(registration)
                 return became

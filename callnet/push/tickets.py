@@ -12,10 +12,9 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.enrolment import is_device_id, is_well_formed_phone
 from callnet.accounts.signing_keys import Key
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Tokens, base64url
 from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress, RoomId
-from callnet.push.webpush import base64url
 
 _PURPOSE: Final = b"callnet ticket"
 

@@ -15,16 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from msgspec import Struct
 
+from callnet.accounts.tokens import base64url
 from callnet.errors import DataInvalid, StartError
+from callnet.ops.certificates import key_to_pem
 from callnet.util import files
 
 SALT: Final = 16
@@ -84,7 +80,7 @@ class Vapid:
     def __init__(self, key: ec.EllipticCurvePrivateKey, subject: str) -> None:
         self._key = key
         self._subject = subject
-        self.public_key: Final = base64.urlsafe_b64encode(encoded(key.public_key())).rstrip(b"=").decode("ascii")
+        self.public_key: Final = base64url(encoded(key.public_key()))
         """The ``applicationServerKey`` for browsers: an uncompressed point, in base64url."""
 
     def authorization(self, origin: str, now: float) -> str:
@@ -104,7 +100,7 @@ def load_or_make_key(path: str) -> ec.EllipticCurvePrivateKey:
     try:
         if not os.path.lexists(path):
             key = ec.generate_private_key(ec.SECP256R1())
-            files.make_once(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            files.make_once(path, key_to_pem(key))
     except OSError as error:
         raise StartError(f"{_SETTING}: {path}: {error.strerror}") from None
     try:
@@ -179,8 +175,8 @@ class _Fields(Struct, frozen=True):
     keys: _KeyFields
 
 
-def read_subscription(target: str, hosts: PushHosts) -> Subscription:
-    """Read what a client gave as its ``target``.
+def read_subscription(target: str, hosts: PushHosts, field: str = "target") -> Subscription:
+    """Read what a client gave in a field.
 
     :raises DataInvalid: not a subscription, or one for a host that is not allowed. The message names the field.
     """
@@ -188,20 +184,20 @@ def read_subscription(target: str, hosts: PushHosts) -> Subscription:
         fields = msgspec.json.decode(target, type=_Fields)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise DataInvalid(
-            "target must be a PushSubscription as JSON: endpoint, and keys with p256dh and auth"
+            f"{field} must be a PushSubscription as JSON: endpoint, and keys with p256dh and auth"
         ) from None
     address = _ENDPOINT.fullmatch(fields.endpoint)
     if address is None:
-        raise DataInvalid("target: endpoint must be a plain https URL")
+        raise DataInvalid(f"{field}: endpoint must be a plain https URL")
     host, port = address["host"], int(address["port"] or _HTTPS)
     if not hosts.cover(host, port):
-        raise DataInvalid("target: endpoint is of no push service that is allowed here")
+        raise DataInvalid(f"{field}: endpoint is of no push service that is allowed here")
     browser_key = _decoded(fields.keys.p256dh, _POINT)
     if browser_key is None or not _is_point(browser_key):
-        raise DataInvalid("target: keys.p256dh must be a point on P-256, uncompressed, in base64url")
+        raise DataInvalid(f"{field}: keys.p256dh must be a point on P-256, uncompressed, in base64url")
     auth = _decoded(fields.keys.auth, _AUTH)
     if auth is None:
-        raise DataInvalid(f"target: keys.auth must be {_AUTH} bytes in base64url")
+        raise DataInvalid(f"{field}: keys.auth must be {_AUTH} bytes in base64url")
     return Subscription(fields.endpoint, host, port, browser_key, auth)
 
 
@@ -212,11 +208,6 @@ def _decoded(text: str, length: int) -> bytes | None:
     except ValueError:
         return None
     return data if len(data) == length and base64url(data) == text else None
-
-
-def base64url(data: bytes) -> str:
-    """Encode in base64url, without padding (RFC 4648 §5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def _is_point(data: bytes) -> bool:

@@ -31,8 +31,6 @@ _AT_ONCE: Final = 50
 """Devices in one commit."""
 _COMPARED_AT_ONCE: Final = 500
 _TRIES: Final = 20
-_MASKED_FROM: Final = 11
-"""Shorter phones are not shown at all: their ends would be all of them."""
 _LOOK_AGAIN: Final = 60.0
 """Seconds until a device is processed again that could not be forgotten without the shared store."""
 
@@ -114,15 +112,11 @@ class Announcer:
             self._one_by_one = len(devices) + len(rooms)
 
     @staticmethod
-    def _log_failure(devices: Sequence[DeviceAddress], rooms: Iterable[RoomId]) -> None:
-        """Log the device, with its phone masked, or else the room by the name of its call."""
-        if devices:
-            phone, device_id = devices[0]
-            masked = f"{phone[:3]}****{phone[-4:]}" if len(phone) >= _MASKED_FROM else "****"
-            text, what = "device {address}", {"address": f"{masked} {device_id}"}
-        else:
-            text, what = "call {call}", {"call": ", ".join(map(log_name, rooms))}
-        log.error(f"gave up re-publishing {text} to Redis after {{tries}} conflicts", tries=_TRIES, **what)
+    def _log_failure(devices: Sequence[DeviceAddress], rooms: Sequence[RoomId]) -> None:
+        """Log whether it was a device, and the names of the calls."""
+        calls = f"call {', '.join(map(log_name, rooms))}" if rooms else ""
+        what = " in ".join(filter(None, ("a device" if devices else "", calls)))
+        log.error("gave up re-publishing {what} to Redis after {tries} conflicts", what=what, tries=_TRIES)
 
     def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
         self._devices = dict.fromkeys(devices) | self._devices

@@ -63,6 +63,7 @@ class _FlatCall(Struct, frozen=True, array_like=True):
     original_parties: tuple[DeviceAddress, DeviceAddress] | None = None
     aliases: tuple[tuple[DeviceAddress, RoomId], ...] = ()
     woken: tuple[DeviceAddress, ...] = ()
+    held_by: tuple[DeviceAddress, ...] = ()
 
 
 class _FlatNotice(Struct, frozen=True, array_like=True, tag="Notice"):
@@ -144,6 +145,7 @@ def _flat(call: CallRecord) -> _FlatCall:
         active.original_parties,
         call.aliases,
         call.woken,
+        active.held_by,
     )
 
 
@@ -162,6 +164,7 @@ def _by_state(flat: _FlatCall) -> CallRecord:
             flat.transferred_from,
             flat.moved_at,
             flat.original_parties,
+            flat.held_by,
         )
     if flat.state == "over":
         ended_at = flat.placed_at if flat.ended_at is None else flat.ended_at

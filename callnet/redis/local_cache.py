@@ -25,7 +25,7 @@ from callnet.calls.records import (
     SeatNotice,
     SeatsRecord,
 )
-from callnet.calls.transaction import concerned, everyone
+from callnet.calls.transaction import calls_in, concerned, everyone
 from callnet.model import DeviceAddress, RoomId
 from callnet.store.tables import Record, Tables
 
@@ -268,9 +268,8 @@ class LocalCache:
         rings = isinstance(call.state, Ringing) and to in call.state.devices
         if device is not None and call.room not in device.rooms and rings:
             # The node that placed the call has written the same into the device's record.
-            first = None if device.room is None else self.records.calls.get(device.room)
-            is_second = first is not None and isinstance(first.state, Active) and to in first.parties
-            room, previous = (device.room, call.room) if is_second else (call.room, device.room)
+            talks = [one.room for one in calls_in(self.records.calls.get, device) if isinstance(one.state, Active)]
+            room, previous = (talks[0], call.room) if talks else (call.room, device.room)
             new = replace(device, version=device.version + 1, room=room, previous_room=previous)
             self._tables.put_devices(new)
 

@@ -32,16 +32,15 @@ from callnet.model import DeviceAddress, RoomId
 from callnet.ops.admin_commands import NodeShown
 from callnet.redis import scripts
 from callnet.redis.codec import decode_messages, encode_changes
-from callnet.redis.connection import RedisLink
+from callnet.redis.connection import RedisLink, RedisSubscription
 from callnet.redis.limits import SharedLimits
 from callnet.redis.local_cache import LocalCache
 from callnet.redis.node import NodeLifecycle, channel_of
-from callnet.redis.subscription import RedisSubscription
 from callnet.redis.url import RedisTarget
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
 from callnet.store.tables import Record, seen_online
-from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.deferreds import as_deferred, logged_unless_unavailable
 from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger
 
@@ -230,13 +229,9 @@ class SharedCallStore:
         """See :meth:`callnet.calls.ports.ICallStore.due`."""
         return succeed(chain(self._cache.due(now), self._lifecycle.take_swept()))
 
-    def online(
-        self, addresses: Collection[DeviceAddress], asker: str | None = None
-    ) -> Deferred[frozenset[DeviceAddress]]:
+    @as_deferred
+    async def online(self, addresses: Collection[DeviceAddress], asker: str | None = None) -> frozenset[DeviceAddress]:
         """See :meth:`callnet.calls.ports.IPresence.online`."""
-        return Deferred.fromCoroutine(self._online(addresses, asker))
-
-    async def _online(self, addresses: Collection[DeviceAddress], asker: str | None) -> frozenset[DeviceAddress]:
         by_phone: dict[str, list[DeviceAddress]] = {}
         for address in addresses:
             by_phone.setdefault(address.phone, []).append(address)
@@ -264,11 +259,9 @@ class EndedAnywhere:
         """See :attr:`IEndedCalls.dropped`. A call that Redis drops is counted by the node whose command dropped it."""
         return self._here.dropped + self._dropped.count
 
-    def take(self, most: int) -> Deferred[Sequence[Ended]]:
+    @as_deferred
+    async def take(self, most: int) -> Sequence[Ended]:
         """See :meth:`IEndedCalls.take`."""
-        return Deferred.fromCoroutine(self._take(most))
-
-    async def _take(self, most: int) -> Sequence[Ended]:
         here = await self._here.take(most)
         if not self._lifecycle.joined or len(here) == most:
             return here
@@ -282,11 +275,9 @@ class EndedAnywhere:
             self._dropped.none_wait()
         return [*here, *elsewhere]
 
-    def done(self, ended: Sequence[Ended]) -> Deferred[None]:
+    @as_deferred
+    async def done(self, ended: Sequence[Ended]) -> None:
         """See :meth:`IEndedCalls.done`."""
-        return Deferred.fromCoroutine(self._done(ended))
-
-    async def _done(self, ended: Sequence[Ended]) -> None:
         await self._here.done(ended)
         keys = [one.key for one in ended if one.key]
         if keys:

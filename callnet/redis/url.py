@@ -26,6 +26,8 @@ from msgspec import Struct
 
 from callnet.config.schema import RedisSettings
 from callnet.errors import StartError
+from callnet.util import files
+from callnet.util.net import bracketed, is_address
 
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
@@ -44,7 +46,7 @@ class Address(Struct, frozen=True):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 class Login(Struct, frozen=True):
@@ -181,21 +183,13 @@ def _address(text: str, default_port: int) -> Address:
     match = _HOST.fullmatch(text)
     host = match and (match["v6"] or match["name"])
     port = int((match and match["port"]) or default_port)
-    if not host or not 0 < port < 65536 or (match and match["v6"] and not _is_address(match["v6"])):
+    if not host or not 0 < port < 65536 or (match and match["v6"] and not is_address(match["v6"])):
         raise _wrong("needs a host and an optional port; escape special characters in the password as %XX")
     return Address(host, port)
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
 def _database(text: str) -> int:
@@ -218,12 +212,7 @@ def _authorities(path: str) -> bytes:
     if not path:
         return b""
     try:
-        with open(path, "rb") as file:
-            pem = file.read()
-    except OSError as error:
-        raise StartError(f"redis.ca: cannot read {path}: {error.strerror}") from None
-    try:
-        found = x509.load_pem_x509_certificates(pem)
+        found = x509.load_pem_x509_certificates(files.read(path, "redis.ca"))
     except ValueError:
         raise StartError(f"redis.ca: {path} contains no PEM certificates") from None
     return b"".join(one.public_bytes(Encoding.PEM) for one in found)

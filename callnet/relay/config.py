@@ -1,16 +1,22 @@
-"""The configuration of coturn. A test compares its rules with those of ``etc/turnserver.conf``, which explains them."""
+"""The configuration of coturn, and obstacles to its start, found before it is tried: its own words would be lost in its
+log. A test compares the rules with those of ``etc/turnserver.conf``, which explains them.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from callnet.config import relay
 from callnet.config.schema import Settings, SupervisedSettings
 from callnet.ops.addresses import host_addresses, way_out
-from callnet.relay.obstacles import Obstacle
+from callnet.util.net import bracketed
 
 REALM: Final = "callnet"
 """Part of every password, and the realm of the secrets in the database."""
@@ -115,7 +121,7 @@ def _places(settings: Settings) -> Iterator[str]:
         yield f"listening-ip={LOOPBACK}"
         for address in _addresses(of):
             if address != LOOPBACK:
-                yield f"aux-server={f'[{address}]' if ':' in address else address}:{of.port}"
+                yield f"aux-server={bracketed(address)}:{of.port}"
     for address in of.listening_addresses if not settings.one_port else ():
         yield f"listening-ip={address}"
     if settings.one_port or of.listening_addresses:
@@ -159,3 +165,63 @@ def _own_address(version: int, settings: SupervisedSettings) -> str:
 
 def _of_family(version: int, addresses: Sequence[str]) -> Iterator[str]:
     return (address for address in addresses if ip_address(address).version == version)
+
+
+Cause: TypeAlias = Literal["no_program", "port_in_use", "cannot_listen"]
+
+_ANY: Final = ("0.0.0.0", "::")  # noqa: S104
+_NOT_ANYWHERE: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+class Obstacle(Exception):
+    """The relay cannot be started."""
+
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
+        self.cause: Final = cause
+
+
+def find_obstacle(settings: SupervisedSettings, is_proxied: bool) -> None:
+    """Look whether the program is there and its ports are free.
+
+    coturn does not notice another one of this user on its ports: they share them, and each gets some of the clients.
+
+    :param is_proxied: connections are handed over to it, and it takes no others.
+    :raises Obstacle: it is not so.
+    """
+    find_program(settings)
+    with ExitStack() as trials:
+        for address in settings.listening_addresses or _ANY:
+            _try_to_bind(trials, address, settings.port, socket.SOCK_DGRAM)
+            for port in () if is_proxied else filter(None, (settings.port, settings.tls_port)):
+                _try_to_bind(trials, address, port, socket.SOCK_STREAM)
+        if is_proxied:
+            _try_to_bind(trials, "127.0.0.1", settings.proxy_port, socket.SOCK_STREAM)
+
+
+def find_program(settings: SupervisedSettings) -> None:
+    """Look whether the program is there.
+
+    :raises Obstacle: it is not.
+    """
+    if shutil.which(settings.program) is None:
+        raise Obstacle(
+            "no_program", f"no program {settings.program}; install coturn, or correct turn.supervised.program"
+        )
+
+
+def _try_to_bind(trials: ExitStack, address: str, port: int, kind: socket.SocketKind) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        trial = trials.enter_context(closing(socket.socket(family, kind)))
+        if family == socket.AF_INET6:
+            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind((address, port))
+    except OSError as error:
+        if address in _ANY and error.errno in _NOT_ANYWHERE:
+            return  # this machine does without this family
+        if error.errno == errno.EADDRINUSE:
+            raise Obstacle("port_in_use", f"port {port} is in use by another program") from None
+        raise Obstacle("cannot_listen", f"cannot listen on port {port}: {error.strerror}") from None

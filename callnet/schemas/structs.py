@@ -91,8 +91,9 @@ def _describe(schema: Schema, kind: type[Struct]) -> None:
     """Give a struct and its fields what their docstrings say."""
     schema["description"] = plain(kind.__doc__)
     names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
-    for name, text in _docs_of_fields(kind).items():
-        schema["properties"][names[name]].setdefault("description", plain(text))
+    for each in kind.__mro__[: kind.__mro__.index(Struct)]:
+        for name, text in _docs_of_fields(each).items():
+            schema["properties"][names[name]].setdefault("description", plain(text))
 
 
 def _docs_of_fields(kind: type[Struct]) -> Mapping[str, str]:

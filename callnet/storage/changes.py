@@ -12,11 +12,11 @@ from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, insert, or_, select
-from twisted.internet.defer import Deferred
 
 from callnet.model import Topic
 from callnet.storage.database import Database
-from callnet.storage.tables import Run, change, shared_time
+from callnet.storage.tables import change, shared_time
+from callnet.storage.threads import Queries, Run, in_thread
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""
@@ -62,15 +62,14 @@ class _Gap(Struct, frozen=True):
     noticed_at: float
 
 
-class SqlChanges:
+class SqlChanges(Queries):
     """The changes that one node has not seen yet.
 
     :param now: the time, in seconds since 1970.
     """
 
     def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._now = now
         self._newest: int | None = None
         self._looked_at = 0.0
@@ -78,14 +77,9 @@ class SqlChanges:
         self._gave_up_at: float | None = None
         """The time when there were too many gaps to ask about."""
 
-    def new(self) -> Deferred[Changed]:
-        """Read the new changes.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._new)
-
-    def _new(self) -> Changed:
+    @in_thread
+    def new(self) -> Changed:
+        """Read the new changes."""
         row = change.c
         with self._database.read() as connection:
             time_now = shared_time(connection, self._now())

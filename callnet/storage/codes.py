@@ -5,30 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import select, update
-from twisted.internet.defer import Deferred
 
-from callnet.storage.database import Database
-from callnet.storage.tables import Run, one_time_code, shared_time
+from callnet.storage.tables import one_time_code, shared_time
+from callnet.storage.threads import Queries, in_thread
 
 _HOUR: Final = 3600.0
 
 
-class SqlCodes:
+class SqlCodes(Queries):
     """The newest one-time code of each phone, and its number of guesses. Times are seconds since 1970."""
 
-    def __init__(self, database: Database, run: Run) -> None:
-        self._database = database
-        self._run = run
-
-    def put(self, phone: str, digest: bytes, now: float, valid_for: float, most: int) -> Deferred[bool]:
+    @in_thread
+    def put(self, phone: str, digest: bytes, now: float, valid_for: float, most: int) -> bool:
         """Store a code in the place of the previous one; return whether that is within the limit.
 
         :param most: the maximum number of codes for a phone in an hour.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._put, phone, digest, now, valid_for, most)
-
-    def _put(self, phone: str, digest: bytes, now: float, valid_for: float, most: int) -> bool:
         row = one_time_code.c
         with self._database.write() as connection:
             self._database.take_turns(connection, phone)
@@ -50,14 +42,9 @@ class SqlCodes:
             connection.execute(new)
         return True
 
-    def try_(self, phone: str, now: float, most: int) -> Deferred[bytes | None]:
-        """Count a guess, and return the stored code; ``None``: there is no valid one, or it had the maximum of guesses.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._try, phone, now, most)
-
-    def _try(self, phone: str, now: float, most: int) -> bytes | None:
+    @in_thread
+    def try_(self, phone: str, now: float, most: int) -> bytes | None:
+        """Count a guess, and return the stored code; ``None``: there is no valid one, or it had the most guesses."""
         row = one_time_code.c
         with self._database.write() as connection:
             statement = (
@@ -70,14 +57,9 @@ class SqlCodes:
             kept: bytes | None = connection.scalar(select(row.digest).where(row.phone == phone))
             return kept
 
-    def spend(self, phone: str, digest: bytes) -> Deferred[bool]:
-        """Invalidate a code; return whether it was valid until now.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._spend, phone, digest)
-
-    def _spend(self, phone: str, digest: bytes) -> bool:
+    @in_thread
+    def spend(self, phone: str, digest: bytes) -> bool:
+        """Invalidate a code; return whether it was valid until now."""
         row = one_time_code.c
         statement = (
             update(one_time_code)

@@ -176,6 +176,16 @@ class Database:
         if not self._is_sqlite:
             connection.execute(_TAKE_TURNS, {"space": _TURNS, "subject": subject})
 
+    def prepare(self, upgrades: bool) -> None:
+        """Make it ready for use: bring the schema up to date, or only check it.
+
+        :raises StartError: the database cannot be reached, or has a schema that this code cannot use.
+        """
+        if upgrades:
+            self.upgrade()
+        else:
+            self.check()
+
     def upgrade(self) -> None:
         """Bring the schema up to date. Two processes may do so at once.
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, case, func, select
-from twisted.internet.defer import Deferred
 
 from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
@@ -20,7 +19,6 @@ from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
 from callnet.storage.profiles import Photo, Profile, photo_of, profile_of
 from callnet.storage.push import registrations
 from callnet.storage.tables import (
-    Run,
     account,
     account_device,
     auto_answer,
@@ -39,6 +37,7 @@ from callnet.storage.tables import (
     rings_through,
     second_call_rings,
 )
+from callnet.storage.threads import Queries, Run, in_thread
 
 
 def make(
@@ -131,7 +130,7 @@ class Unlocking(Struct, frozen=True):
     """Seconds until a PIN is looked at again; 0: this one was, and is wrong."""
 
 
-class SqlDevices:
+class SqlDevices(Queries):
     """The devices of a phone as its own devices see and change them. A change notifies every node.
 
     :param now: the time, in seconds since 1970.
@@ -145,60 +144,40 @@ class SqlDevices:
     """... and the longest: each takes twice as long as the one before."""
 
     def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._now = now
 
-    def of(self, phone: str) -> Deferred[Sequence[OwnDevice]]:
-        """The devices of a phone, by their ids.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._of, phone)
-
-    def _of(self, phone: str) -> Sequence[OwnDevice]:
+    @in_thread
+    def of(self, phone: str) -> Sequence[OwnDevice]:
+        """The devices of a phone, by their ids."""
         row = account_device.c
         found = select(row.device_id, row.label, row.last_used_at, row.kiosk_pin.is_not(None), row.auto_answers)
         with self._database.read() as connection:
             rows = connection.execute(found.where(row.phone == phone).order_by(row.device_id)).all()
         return [OwnDevice(each[0], each[1] or "", each[2], each[3], each[4] or False) for each in rows]
 
-    def rename(self, device: DeviceAddress, label: str) -> Deferred[bool]:
-        """Give a device a label; return whether there is such a device.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._rename, device, label)
-
-    def _rename(self, device: DeviceAddress, label: str) -> bool:
+    @in_thread
+    def rename(self, device: DeviceAddress, label: str) -> bool:
+        """Give a device a label; return whether there is such a device."""
         renamed = account_device.update().where(covered_by(device, account_device)).values(label=label)
         with self._database.write() as connection:
             is_there = connection.execute(renamed).rowcount > 0
             changes.note(connection, [device.phone] if is_there else [], self._now(), Topic.DEVICES)
         return is_there
 
+    @in_thread
     def configure(
         self,
         device: DeviceAddress,
         pin: Callable[[], bytes] | UnsetType | None,
         auto_answers: bool | UnsetType,
         by_itself: bool = False,
-    ) -> Deferred[bool]:
+    ) -> bool:
         """Change settings of a device; return whether that was done: there is such a device, and it may.
 
         :param pin: makes, in a thread, the hash of the PIN that ends its kiosk from now on; ``None``: it is no kiosk.
         :param by_itself: that it asks itself: of a kiosk the PIN stays then.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._configure, device, pin, auto_answers, by_itself)
-
-    def _configure(
-        self,
-        device: DeviceAddress,
-        pin: Callable[[], bytes] | UnsetType | None,
-        auto_answers: bool | UnsetType,
-        by_itself: bool,
-    ) -> bool:
         is_pin_fixed = by_itself and pin is not UNSET
         if callable(pin):
             with self._database.read() as connection:
@@ -217,17 +196,14 @@ class SqlDevices:
                 changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
         return True
 
-    def unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Deferred[Unlocking]:
+    @in_thread
+    def unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Unlocking:
         """End the kiosk of a device if somebody has the right PIN. Many wrong ones need time.
 
         A try counts as a wrong one until it has proved right: so do those that come at the same time.
 
         :param is_right: tells, in a thread, whether their PIN has this hash.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._unlock, device, is_right)
-
-    def _unlock(self, device: DeviceAddress, is_right: Callable[[bytes], bool]) -> Unlocking:
         kept = self._begin_to_unlock(device)
         if isinstance(kept, Unlocking):
             return kept
@@ -274,15 +250,12 @@ class SqlDevices:
         doublings = min(wrong - self._WRONG_PINS, 10)  # that is more than it takes to the longest
         return min(self._LONGEST_WAIT, self._FIRST_WAIT << doublings)
 
-    def log_out(self, device: DeviceAddress, secret: bytes) -> Deferred[bool]:
+    @in_thread
+    def log_out(self, device: DeviceAddress, secret: bytes) -> bool:
         """Revoke all tokens of a device, and its secret if it has one; return whether there is such a device.
 
         :param secret: SHA-256 of a secret that nobody knows, in the place of its own.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._log_out, device, secret)
-
-    def _log_out(self, device: DeviceAddress, secret: bytes) -> bool:
         row = account_device.c
         had_one = row.secret.is_not(None) | row.offered.is_not(None)
         logged_out = account_device.update().where(covered_by(device, account_device))
@@ -296,14 +269,9 @@ class SqlDevices:
                 changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
         return is_there > 0
 
-    def remove(self, device: DeviceAddress) -> Deferred[bool]:
-        """Remove a device, and revoke all its tokens; return whether there was such a device.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._remove, device)
-
-    def _remove(self, device: DeviceAddress) -> bool:
+    @in_thread
+    def remove(self, device: DeviceAddress) -> bool:
+        """Remove a device, and revoke all its tokens; return whether there was such a device."""
         with self._database.write() as connection:
             self._database.take_turns(connection, device.phone)  # first of all, as below
             removed = connection.execute(account_device.delete().where(covered_by(device, account_device))).rowcount
@@ -353,6 +321,8 @@ class PersonalData(Struct, frozen=True):
     contacts: Mapping[str, str]
     """Names, by phone."""
     favourites: Sequence[str]
+    contact_photos: Mapping[str, Photo]
+    """The photos that it has given its contacts, by phone."""
     blocked: Sequence[str]
     do_not_disturb: Mapping[str, str] | None
     do_not_disturb_until: float | None
@@ -388,7 +358,9 @@ def export(database: Database, phone: str) -> PersonalData | None:
             .order_by(device.device_id)
         ).all()
         names = connection.execute(
-            select(listed.contact, listed.name, listed.favourite).where(listed.owner == phone).order_by(listed.contact)
+            select(listed.contact, listed.name, listed.favourite, listed.photo_kind, listed.photo)
+            .where(listed.owner == phone)
+            .order_by(listed.contact)
         ).all()
         own, photo = profile_of(connection, phone), photo_of(connection, phone)
         refused = connection.scalars(
@@ -419,6 +391,7 @@ def export(database: Database, phone: str) -> PersonalData | None:
         photo,
         {row.contact: row.name for row in names},
         [row.contact for row in names if row.favourite],
+        {row.contact: Photo(row.photo_kind, row.photo) for row in names if row.photo is not None},
         list(refused),
         None if settings.quiet is None else settings.quiet.fields(),
         settings.quiet_until,

@@ -23,7 +23,8 @@ from callnet.storage import changes, pairing, revoking
 from callnet.storage.database import Database
 from callnet.storage.devices import make
 from callnet.storage.revoking import Revocation
-from callnet.storage.tables import Run, account, account_device
+from callnet.storage.tables import account, account_device
+from callnet.storage.threads import Queries, Run
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 
@@ -102,7 +103,7 @@ class Newcomers(Struct, frozen=True):
     """True if a webhook is told of them."""
 
 
-class SqlAccounts:
+class SqlAccounts(Queries):
     """The accounts in a database."""
 
     def __init__(self, database: Database, run: Run, clock: IReactorTime, newcomers: Newcomers | None = None) -> None:
@@ -114,8 +115,7 @@ class SqlAccounts:
         """Devices that were not made, since their phones had enough."""
         self.forgotten = 0
         """Devices that were forgotten, since they were never used."""
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._notes = EarliestTimer(clock, self._note_used)
         self._known = _Known(clock)
         self._waiting: _Questions = {}
@@ -132,7 +132,6 @@ class SqlAccounts:
 
         :param offer: the offer to a new device. If the answer names it, the device was created by this call.
         :raises callnet.errors.DeviceInvalid: the phone has the maximum number of devices created by logins.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
         return self._find(address, offer).addCallback(_must_be_there)
 
@@ -140,15 +139,11 @@ class SqlAccounts:
         """Look for a device.
 
         :raises callnet.errors.PhoneInvalid: the phone is not known either.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
         return self._find(address, None)
 
     def claim(self, address: DeviceAddress, offered: bytes, now: float) -> Deferred[bool]:
-        """Require the offered secret of a device from now on. Return whether it was still offered.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
+        """Require the offered secret of a device from now on. Return whether it was still offered."""
         return self._run(self._claim, address, offered, now).addCallback(self._claimed, address)
 
     def used(self, address: DeviceAddress) -> None:
@@ -189,10 +184,7 @@ class SqlAccounts:
         failure.trap(Unavailable)
 
     def offer(self, address: DeviceAddress, offer: bytes, now: float) -> Deferred[None]:
-        """Offer another secret to a known device; its current one is valid until this one is used.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
+        """Offer another secret to a known device; its current one is valid until this one is used."""
         return self._run(self._offer, address, offer, now).addCallback(lambda _: self.forget([address.phone]))
 
     def pair(
@@ -211,7 +203,6 @@ class SqlAccounts:
         :raises callnet.errors.CodeInvalid: no such device waits any more, or it was removed since.
         :raises callnet.errors.DeviceInvalid: the phone has a device with this id, or the maximum number of devices
             created by logins.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
         paired = self._run(self._pair, pairing_id, address, label, is_revoked)
         return paired.addCallbacks(self._paired, self._not_paired)

@@ -24,14 +24,12 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from twisted.internet.defer import Deferred
 
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic, is_guest
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.preferences import strict_phones
 from callnet.storage.tables import (
-    Run,
     account,
     account_device,
     blocked,
@@ -41,6 +39,8 @@ from callnet.storage.tables import (
     insert_rows,
     past_call,
 )
+from callnet.storage.threads import Queries, Run, in_thread
+from callnet.util.deferreds import as_deferred
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""
@@ -142,7 +142,7 @@ _HIDDEN: Final = (
 which this one is hidden."""
 
 
-class SqlHistory:
+class SqlHistory(Queries):
     """The history, for the daemon.
 
     :param contacts_only: whether nobody but contacts may call.
@@ -150,12 +150,12 @@ class SqlHistory:
     """
 
     def __init__(self, database: Database, run: Run, contacts_only: bool, rows_max: int) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._contacts_only = contacts_only
         self._rows_max = rows_max
 
-    def write(self, calls: Sequence[Sides], now: float) -> Deferred[None]:
+    @in_thread
+    def write(self, calls: Sequence[Sides], now: float) -> None:
         """Write calls, except those already there. Nodes are notified of phones that have an extended device, and
         another device.
 
@@ -164,11 +164,7 @@ class SqlHistory:
         call.
 
         :param now: in seconds since 1970.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._write, calls, now)
-
-    def _write(self, calls: Sequence[Sides], now: float) -> None:
         in_doubt = [called for _, called in calls if not called.rang]
         with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
@@ -190,39 +186,27 @@ class SqlHistory:
             if times:
                 drop(connection, phone, times[-1], times[0])
 
-    def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Deferred[Sequence[PastCall]]:
+    @in_thread
+    def past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Sequence[PastCall]:
         """Calls of a phone, the newest first.
 
         :param after: only older ones than this.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._past_calls, phone, after, limit)
-
-    def _past_calls(self, phone: str, after: CallCursor | None, limit: int) -> Sequence[PastCall]:
         with self._database.read() as connection:
             return past_calls(connection, phone, after, limit)
 
-    def delete(self, phone: str, room: RoomId | None, now: float) -> Deferred[None]:
+    @in_thread
+    def delete(self, phone: str, room: RoomId | None, now: float) -> None:
         """Remove a call of a phone, or with ``None`` all of them; the other phone keeps it. A removal notifies every
         node.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._delete, phone, room, now)
-
-    def _delete(self, phone: str, room: RoomId | None, now: float) -> None:
         with self._database.write() as connection:
             if drop(connection, phone, room=room):
                 changes.note(connection, [phone], now, Topic.HISTORY)
 
-    def forget(self, before: float) -> Deferred[None]:
-        """Remove the calls from before a time.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return Deferred.fromCoroutine(self._forget(before))
-
-    async def _forget(self, before: float) -> None:
+    @as_deferred
+    async def forget(self, before: float) -> None:
+        """Remove the calls from before a time."""
         for table in (past_call, call_history):
             while await self._run(self._forget_some, table, before):
                 pass

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
-from twisted.internet.defer import Deferred
 
 from callnet.calls.preferences import QuietHours
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import Run, link
+from callnet.storage.tables import link
+from callnet.storage.threads import Queries, in_thread
 
 _row = link.c
 
@@ -47,22 +47,17 @@ class StoredLink(Struct, frozen=True):
         return is_valid and (self.hours is None or self.hours.cover(date))
 
 
-class SqlLinks:
-    """Links. All methods raise :class:`callnet.errors.Unavailable` if the database cannot be reached."""
+class SqlLinks(Queries):
+    """Links."""
 
-    def __init__(self, database: Database, run: Run) -> None:
-        self._database = database
-        self._run = run
-
-    def of(self, phone: str) -> Deferred[Sequence[StoredLink]]:
+    @in_thread
+    def of(self, phone: str) -> Sequence[StoredLink]:
         """The links of a phone, by name."""
-        return self._run(of, self._database, phone)
+        return of(self._database, phone)
 
-    def make(self, new: StoredLink, most: int, now: float) -> Deferred[bool]:
+    @in_thread
+    def make(self, new: StoredLink, most: int, now: float) -> bool:
         """Add a link; return whether that was done: the phone has less than ``most``."""
-        return self._run(self._make, new, most, now)
-
-    def _make(self, new: StoredLink, most: int, now: float) -> bool:
         with self._database.write() as connection:
             self._database.take_turns(connection, new.phone)
             of_phone = select(func.count()).select_from(link).where(_row.phone == new.phone)
@@ -74,14 +69,12 @@ class SqlLinks:
             changes.note(connection, [new.phone], now, Topic.LINKS)
         return True
 
-    def change(self, phone: str, link_id: str, values: Mapping[str, Any], now: float) -> Deferred[StoredLink | None]:
+    @in_thread
+    def change(self, phone: str, link_id: str, values: Mapping[str, Any], now: float) -> StoredLink | None:
         """Change a link of a phone, and return it; ``None``: there is none.
 
         :param values: by column; nothing: it stays as it is.
         """
-        return self._run(self._change, phone, link_id, values, now)
-
-    def _change(self, phone: str, link_id: str, values: Mapping[str, Any], now: float) -> StoredLink | None:
         this = _row.phone == phone, _row.id == link_id
         with self._database.write() as connection:
             if values:
@@ -91,24 +84,21 @@ class SqlLinks:
                 changes.note(connection, [phone], now, Topic.LINKS)
         return None if found is None else _link_of(found)
 
-    def remove(self, phone: str, link_id: str, now: float) -> Deferred[bool]:
+    @in_thread
+    def remove(self, phone: str, link_id: str, now: float) -> bool:
         """Remove a link of a phone; return whether there was one."""
-        return self._run(remove, self._database, phone, link_id, now)
+        return remove(self._database, phone, link_id, now)
 
-    def find(self, link_id: str) -> Deferred[StoredLink | None]:
+    @in_thread
+    def find(self, link_id: str) -> StoredLink | None:
         """The link with an id."""
-        return self._run(self._find, link_id)
-
-    def _find(self, link_id: str) -> StoredLink | None:
         with self._database.read() as connection:
             found = connection.execute(select(link).where(_row.id == link_id)).first()
         return None if found is None else _link_of(found)
 
-    def answered(self, link_id: str, now: float) -> Deferred[None]:
+    @in_thread
+    def answered(self, link_id: str, now: float) -> None:
         """Count an answered call by a link."""
-        return self._run(self._answered, link_id, now)
-
-    def _answered(self, link_id: str, now: float) -> None:
         this = _row.id == link_id
         with self._database.write(may_be_lost=True) as connection:
             used = link.update().where(this).values(last_used_at=now)

@@ -13,13 +13,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, literal, or_, select, true
-from twisted.internet.defer import Deferred
 
 from callnet.frames.webhooks import DeviceEnrolled
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, unwanted
-from callnet.storage.tables import FAILURE_MAX, Run, outbox
+from callnet.storage.tables import FAILURE_MAX, outbox
+from callnet.storage.threads import Queries, Run, in_thread
+from callnet.util.deferreds import as_deferred
 
 _FORGOTTEN_AT_ONCE: Final = 1000
 """Rows that one transaction removes: others write meanwhile."""
@@ -77,34 +78,27 @@ class Tried(Struct, frozen=True, gc=False):
     delivered."""
 
 
-class SqlOutbox:
+class SqlOutbox(Queries):
     """Events until they are sent, for the daemon.
-
-    All methods raise :class:`callnet.errors.Unavailable` if the database cannot be reached.
 
     :param contacts_only: whether nobody but contacts may call.
     """
 
     def __init__(self, database: Database, run: Run, contacts_only: bool) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._contacts_only = contacts_only
 
-    def write(self, events: Sequence[OutboxEvent], now: float) -> Deferred[None]:
+    @in_thread
+    def write(self, events: Sequence[OutboxEvent], now: float) -> None:
         """Write events, due now, except those with ids already there, sent or not."""
-        return self._run(self._write, events, now)
-
-    def _write(self, events: Sequence[OutboxEvent], now: float) -> None:
         in_doubt = [event.unreached for event in events if event.unreached is not None]
         with self._database.write(may_be_lost=True) as connection:
             not_told = unwanted(connection, in_doubt, self._contacts_only)
             put(self._database, connection, [event for event in events if event.unreached not in not_told], now)
 
-    def take(self, most: int, now: float, until: float) -> Deferred[Sequence[DueEvent]]:
+    @in_thread
+    def take(self, most: int, now: float, until: float) -> Sequence[DueEvent]:
         """Take the events due for longest, and reserve them until ``until``."""
-        return self._run(self._take, most, now, until)
-
-    def _take(self, most: int, now: float, until: float) -> Sequence[DueEvent]:
         due = select(_row.id).where(_row.due_at <= now).order_by(_row.due_at)
         with self._database.read() as connection:  # who writes keeps others from writing, and mostly nothing is due
             if connection.execute(due.limit(1)).first() is None:
@@ -115,11 +109,9 @@ class SqlOutbox:
             rows = connection.execute(taken.returning(_row.id, _row.body, _row.tries, _row.created_at)).all()
         return [DueEvent(row.id, row.body.encode(), row.tries) for row in sorted(rows, key=lambda row: row.created_at)]
 
-    def settle(self, tried: Sequence[Tried], now: float) -> Deferred[None]:
+    @in_thread
+    def settle(self, tried: Sequence[Tried], now: float) -> None:
         """Write the results of attempts. Those of an event that was taken again since are ignored."""
-        return self._run(self._settle, tried, now)
-
-    def _settle(self, tried: Sequence[Tried], now: float) -> None:
         done, put_off, dead = [], [], []
         for one in sorted(tried, key=lambda one: one.event.id):
             this = {"this": one.event.id, "tried": one.event.tries, "why": one.failure[:FAILURE_MAX]}
@@ -134,20 +126,16 @@ class SqlOutbox:
                 if rows:
                     connection.execute(statement, rows)
 
-    def count(self, most: int) -> Deferred[tuple[int, int]]:
+    @in_thread
+    def count(self, most: int) -> tuple[int, int]:
         """Count the waiting events and the dead letters; of each kind at most ``most`` are counted."""
-        return self._run(self._count, most)
-
-    def _count(self, most: int) -> tuple[int, int]:
         with self._database.read() as connection:
             waiting, dead = (_count(connection, column, most) for column in (_row.due_at, _row.died_at))
         return waiting, dead
 
-    def forget(self, done: float, dead: float) -> Deferred[None]:
+    @as_deferred
+    async def forget(self, done: float, dead: float) -> None:
         """Remove the ids of events done before one time, and the dead letters from before another."""
-        return Deferred.fromCoroutine(self._forget(done, dead))
-
-    async def _forget(self, done: float, dead: float) -> None:
         for column, before in ((_row.done_at, done), (_row.died_at, dead)):
             while await self._run(self._forget_some, column, before):
                 pass

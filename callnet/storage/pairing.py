@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, case, func, select
-from twisted.internet.defer import Deferred
 
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
-from callnet.storage.tables import Run, pairing, shared_time
+from callnet.storage.tables import pairing, shared_time
+from callnet.storage.threads import Queries, Run, in_thread
 
 _TOLD_FOR: Final = 120.0
 """Seconds for which a device can still hear the answer, once it was told it: it may have been lost on the way."""
@@ -55,25 +55,22 @@ class PairingState(Struct, frozen=True):
     """The device that it is now; ``None``: none yet."""
 
 
-class SqlPairings:
-    """Devices that wait. All methods raise :class:`callnet.errors.Unavailable` if the database cannot be reached.
+class SqlPairings(Queries):
+    """Devices that wait.
 
     :param most: the maximum number that is remembered at once.
     """
 
     def __init__(self, database: Database, run: Run, most: int) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._most = most
 
-    def begin(self, new: NewPairing, now: float, valid_for: float) -> Deferred[bool]:
+    @in_thread
+    def begin(self, new: NewPairing, now: float, valid_for: float) -> bool:
         """Let a device wait; return whether its code was free.
 
         :raises RateLimited: (the Deferred) too many wait.
         """
-        return self._run(self._begin, new, now, valid_for)
-
-    def _begin(self, new: NewPairing, now: float, valid_for: float) -> bool:
         with self._database.write(may_be_lost=True) as connection:
             time = shared_time(connection, now)
             connection.execute(pairing.delete().where(_row.expires_at <= time))
@@ -82,22 +79,18 @@ class SqlPairings:
             insert = self._database.insert_missing(pairing).values(**_columns(new, time, valid_for))
             return connection.scalar(insert.returning(_row.id)) is not None
 
-    def look(self, code: bytes, now: float) -> Deferred[OpenPairing | None]:
+    @in_thread
+    def look(self, code: bytes, now: float) -> OpenPairing | None:
         """The device that waits and shows a code."""
-        return self._run(self._look, code, now)
-
-    def _look(self, code: bytes, now: float) -> OpenPairing | None:
         with self._database.read() as connection:
             time = shared_time(connection, now)
             wanted = select(_row.id, _row.name, (time - _row.begun_at).label("age"))
             found = connection.execute(wanted.where(_row.code == code, _row.expires_at > time, _is_open)).first()
         return None if found is None else OpenPairing(found.id, found.name, found.age)
 
-    def refuse(self, pairing_id: str, now: float) -> Deferred[bool | None]:
+    @in_thread
+    def refuse(self, pairing_id: str, now: float) -> bool | None:
         """Refuse a device; return whether it is refused only now. ``None``: no such device waits."""
-        return self._run(self._refuse, pairing_id, now)
-
-    def _refuse(self, pairing_id: str, now: float) -> bool | None:
         with self._database.write() as connection:
             time = shared_time(connection, now)
             this = (_row.id == pairing_id, _row.expires_at > time)
@@ -107,14 +100,12 @@ class SqlPairings:
             again = select(_row.id).where(*this, _row.is_refused)
             return None if connection.scalar(again) is None else False
 
-    def state(self, secret: bytes, now: float) -> Deferred[PairingState | None]:
+    @in_thread
+    def state(self, secret: bytes, now: float) -> PairingState | None:
         """The state of the device with a secret; ``None``: it is not known, or no more.
 
         A device that is told that it is let in is not known for much longer.
         """
-        return self._run(self._state, secret, now)
-
-    def _state(self, secret: bytes, now: float) -> PairingState | None:
         with self._database.read() as connection:
             time = shared_time(connection, now)
             lasts = (_row.expires_at > time + _TOLD_FOR).label("lasts")

@@ -7,7 +7,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
-from twisted.internet.defer import Deferred
 
 from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours, encode_names
 from callnet.model import GUEST, Topic
@@ -15,7 +14,6 @@ from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.push import PushKind
 from callnet.storage.tables import (
-    Run,
     auto_answer,
     blocked,
     contact,
@@ -27,6 +25,7 @@ from callnet.storage.tables import (
     rings_through,
     second_call_rings,
 )
+from callnet.storage.threads import Queries, Run, in_thread
 
 WhoMayCall: TypeAlias = Literal["anyone", "contacts"]
 """The phones that may call one, in the words of ``accounts.who_may_call``: all that it does not block, or of these
@@ -48,28 +47,40 @@ class PhoneSettings(Struct, frozen=True):
     """In quiet hours each phone may call again."""
 
 
-class SqlPreferences:
-    """All lists of each phone, and its quiet hours.
+class SettingsChange(Struct, frozen=True):
+    """New settings of a phone; those that are not set stay as they are."""
+
+    quiet: QuietHours | UnsetType | None = UNSET
+    """The hours in which the phone rings for its own devices only; ``None``: there are none."""
+    auto_answer: Collection[str] | UnsetType = UNSET
+    """The phones whose calls its devices may answer automatically, each once."""
+    who_may_call: WhoMayCall | UnsetType = UNSET
+    quiet_until: float | UnsetType | None = UNSET
+    """The time before which it rings for its own devices only, whatever the hours, in seconds since 1970; ``None``:
+    there is none."""
+    rings_through: Collection[str] | UnsetType = UNSET
+    """The phones for whose devices it rings in quiet hours and before that time, too, each once."""
+    second_call_rings: bool | UnsetType = UNSET
+    """It then rings for each phone that may call and calls again (protocol §2.4, step 5)."""
+
+
+class SqlPreferences(Queries):
+    """The preferences and settings of phones: all lists of each, and its quiet hours.
 
     :param contacts_only: whether nobody but contacts may call.
     :param ways: those in which devices can be woken.
     """
 
     def __init__(self, database: Database, run: Run, contacts_only: bool, ways: Collection[PushKind] = ()) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._contacts_only = contacts_only
         self._is_way = push_registration.c.kind.in_(sorted(ways))
 
-    def restricted(self, most: int) -> Deferred[Collection[str] | None]:
+    @in_thread
+    def restricted(self, most: int) -> Collection[str] | None:
         """The phones with restricted callers or hours, or with devices that can be woken; ``None``: there are more than
         ``most``, or all are.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._restricted, most)
-
-    def _restricted(self, most: int) -> Collection[str] | None:
         if self._contacts_only:
             return None
         wakeful = select(push_registration.c.phone).where(self._is_way)
@@ -77,41 +88,31 @@ class SqlPreferences:
         quiet = select(quiet_hours.c.phone), select(quiet_until.c.phone)
         return self._owners(most, select(blocked.c.owner), *quiet, wakeful, strict)
 
-    def announced(self, most: int) -> Deferred[Collection[str] | None]:
-        """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
+    @in_thread
+    def announced(self, most: int) -> Collection[str] | None:
+        """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``."""
         named_links = select(link.c.phone).where(link.c.name != "")
-        return self._run(self._owners, most, _owners_of_names(), named_links, select(auto_answer.c.owner))
+        return self._owners(most, _owners_of_names(), named_links, select(auto_answer.c.owner))
 
     def _owners(self, most: int, *kinds: Select[tuple[str]]) -> Collection[str] | None:
         with self._database.read() as connection:
             rows = connection.execute(union(*kinds).limit(most + 1)).all()
         return [str(row[0]) for row in rows] if len(rows) <= most else None
 
-    def wakeful(self, after: str, most: int) -> Deferred[Sequence[str]]:
+    @in_thread
+    def wakeful(self, after: str, most: int) -> Sequence[str]:
         """The first phones with wakeable devices, in order, at most ``most``.
 
         :param after: only those that come after this one.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._wakeful, after, most)
-
-    def _wakeful(self, after: str, most: int) -> Sequence[str]:
         phone = push_registration.c.phone
         with self._database.read() as connection:
             found = select(phone).distinct().where(self._is_way, phone > after).order_by(phone).limit(most)
             return connection.scalars(found).all()
 
-    def read(self, phones: Collection[str]) -> Deferred[Mapping[str, Preferences]]:
-        """The preferences of each of these phones.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._read, frozenset(phones))
-
-    def _read(self, phones: Collection[str]) -> Mapping[str, Preferences]:
+    @in_thread
+    def read(self, phones: Collection[str]) -> Mapping[str, Preferences]:
+        """The preferences of each of these phones."""
         with self._database.read() as connection:
             refused = _lists(connection, blocked, blocked.c.phone, phones)
             answered = _lists(connection, auto_answer, auto_answer.c.phone, phones)
@@ -137,6 +138,14 @@ class SqlPreferences:
             known = {other: name for other, name in listed.items() if name} | linked.get(phone, {})
             found[phone] = Preferences(policy, frozenset(answered.get(phone, ())), encode_names(known))
         return found
+
+    @in_thread
+    def change(self, phone: str, wanted: SettingsChange, now: float) -> PhoneSettings:
+        """Change some settings of a phone, and return all. A change notifies every node.
+
+        :param now: in seconds since 1970.
+        """
+        return change(self._database, phone, wanted, now)
 
 
 def _exceptions(through: Collection[str], again: bool) -> QuietExceptions | None:
@@ -213,66 +222,25 @@ def quiet_hours_of(row: Any) -> QuietHours:
 NOTHING_SET: Final = PhoneSettings(None, [])
 
 
-class SqlPhoneSettings:
-    """The settings of phones, for the daemon. A change notifies every node."""
-
-    def __init__(self, database: Database, run: Run) -> None:
-        self._database = database
-        self._run = run
-
-    def change(
-        self,
-        phone: str,
-        quiet: QuietHours | UnsetType | None,
-        answered: Collection[str] | UnsetType,
-        now: float,
-        who_may_call: WhoMayCall | UnsetType = UNSET,
-        until: float | UnsetType | None = UNSET,
-        through: Collection[str] | UnsetType = UNSET,
-        again: bool | UnsetType = UNSET,
-    ) -> Deferred[PhoneSettings]:
-        """Change some settings, and return all.
-
-        :param quiet: ``None``: there are no quiet hours.
-        :param answered: each of them once.
-        :param now: in seconds since 1970.
-        :param until: the time before which the phone does not ring, in seconds since 1970; ``None``: there is none.
-        :param through: the phones that may call in quiet hours too, each of them once.
-        :param again: whether in quiet hours each phone may call again.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(change, self._database, phone, quiet, answered, now, who_may_call, until, through, again)
-
-
-def change(
-    database: Database,
-    phone: str,
-    quiet: QuietHours | UnsetType | None,
-    answered: Collection[str] | UnsetType,
-    now: float,
-    who_may_call: WhoMayCall | UnsetType = UNSET,
-    until: float | UnsetType | None = UNSET,
-    through: Collection[str] | UnsetType = UNSET,
-    again: bool | UnsetType = UNSET,
-) -> PhoneSettings:
-    """Do what :meth:`SqlPhoneSettings.change` says, and return when it is done."""
-    if all(wanted is UNSET for wanted in (quiet, answered, who_may_call, until, through, again)):
+def change(database: Database, phone: str, wanted: SettingsChange, now: float) -> PhoneSettings:
+    """Do what :meth:`SqlPreferences.change` says, and return when it is done."""
+    if wanted == SettingsChange():
         with database.read() as connection:
             return settings_of(connection, phone)
     with database.write() as connection:
         database.take_turns(connection, phone)
-        if not isinstance(quiet, UnsetType):
-            _set_quiet_hours(connection, phone, quiet)
-        if not isinstance(answered, UnsetType):
-            _set_list(connection, auto_answer, phone, answered)
-        if not isinstance(who_may_call, UnsetType):
-            _set_flag(database, connection, contacts_only, phone, who_may_call == "contacts")
-        if not isinstance(until, UnsetType):
-            _set_quiet_until(connection, phone, until)
-        if not isinstance(through, UnsetType):
-            _set_list(connection, rings_through, phone, through)
-        if not isinstance(again, UnsetType):
-            _set_flag(database, connection, second_call_rings, phone, again)
+        if not isinstance(wanted.quiet, UnsetType):
+            _set_quiet_hours(connection, phone, wanted.quiet)
+        if not isinstance(wanted.auto_answer, UnsetType):
+            _set_list(connection, auto_answer, phone, wanted.auto_answer)
+        if not isinstance(wanted.who_may_call, UnsetType):
+            _set_flag(database, connection, contacts_only, phone, wanted.who_may_call == "contacts")
+        if not isinstance(wanted.quiet_until, UnsetType):
+            _set_quiet_until(connection, phone, wanted.quiet_until)
+        if not isinstance(wanted.rings_through, UnsetType):
+            _set_list(connection, rings_through, phone, wanted.rings_through)
+        if not isinstance(wanted.second_call_rings, UnsetType):
+            _set_flag(database, connection, second_call_rings, phone, wanted.second_call_rings)
         changes.note(connection, [phone], now, Topic.SETTINGS)
         return settings_of(connection, phone)
 

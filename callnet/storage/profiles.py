@@ -6,12 +6,12 @@ from hashlib import sha256
 
 from msgspec import Struct, UnsetType
 from sqlalchemy import ColumnElement, Connection, Exists, FromClause, exists, select
-from twisted.internet.defer import Deferred
 
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import PHOTO_VERSION_MAX, Run, blocked, contact, contacts_only, profile
+from callnet.storage.tables import PHOTO_VERSION_MAX, blocked, contact, contacts_only, profile
+from callnet.storage.threads import Queries, Run, in_thread
 
 _row = profile.c
 
@@ -30,6 +30,13 @@ class Photo(Struct, frozen=True):
         return sha256(self.data).hexdigest()[:PHOTO_VERSION_MAX]
 
 
+def photo_columns(photo: Photo | None) -> dict[str, str | bytes | None]:
+    """The columns of a photo, in a profile or of a contact."""
+    if photo is None:
+        return {"photo": None, "photo_kind": None, "photo_version": None}
+    return {"photo": photo.data, "photo_kind": photo.kind, "photo_version": photo.version}
+
+
 class Profile(Struct, frozen=True):
     """The name and the photo of a phone."""
 
@@ -38,36 +45,28 @@ class Profile(Struct, frozen=True):
     """The version of its photo, if it has one."""
 
 
-class SqlProfiles:
+class SqlProfiles(Queries):
     """The profiles, for the daemon. A change notifies every node.
 
     :param mutual: show them only to phones that their own phone lists.
     """
 
     def __init__(self, database: Database, run: Run, mutual: bool = False) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._mutual = mutual
 
-    def change(
-        self, phone: str, name: str | UnsetType, photo: Photo | UnsetType | None, now: float
-    ) -> Deferred[Profile]:
+    @in_thread
+    def change(self, phone: str, name: str | UnsetType, photo: Photo | UnsetType | None, now: float) -> Profile:
         """Change a profile, and return all of it.
 
         :param photo: ``None``: the phone has none.
         :param now: in seconds since 1970.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._change, phone, name, photo, now)
-
-    def _change(self, phone: str, name: str | UnsetType, photo: Photo | UnsetType | None, now: float) -> Profile:
         values: dict[str, str | bytes | None] = {}
         if not isinstance(name, UnsetType):
             values["name"] = name
-        if photo is None:
-            values |= {"photo": None, "photo_kind": None, "photo_version": None}
-        elif not isinstance(photo, UnsetType):
-            values |= {"photo": photo.data, "photo_kind": photo.kind, "photo_version": photo.version}
+        if not isinstance(photo, UnsetType):
+            values |= photo_columns(photo)
         if not values:
             with self._database.read() as connection:
                 return profile_of(connection, phone)
@@ -77,19 +76,20 @@ class SqlProfiles:
             changes.note(connection, [phone], now, Topic.PROFILE)
             return profile_of(connection, phone)
 
-    def photo(self, phone: str, asker: str) -> Deferred[Photo | None]:
-        """The photo of a phone; ``None``: it has none, or the asker may not see it.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
+    @in_thread
+    def photo(self, phone: str, asker: str) -> Photo | None:
+        """The photo of a phone: the one that the asker has given its contact, else its own; ``None``: there is none, or
+        the asker may not see it.
         """
-        return self._run(self._photo, phone, asker)
-
-    def _photo(self, phone: str, asker: str) -> Photo | None:
-        statement = select(_row.photo_kind, _row.photo).where(
+        row = contact.c
+        given = select(row.photo_kind, row.photo).where(
+            row.owner == asker, row.contact == phone, row.photo_version.is_not(None)
+        )
+        own = select(_row.photo_kind, _row.photo).where(
             _row.phone == phone, _row.photo.is_not(None), is_visible(_row.phone, asker, self._mutual)
         )
         with self._database.read() as connection:
-            found = connection.execute(statement).first()
+            found = connection.execute(given).first() or connection.execute(own).first()
         return None if found is None else Photo(found.photo_kind, found.photo)
 
 

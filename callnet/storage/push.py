@@ -12,9 +12,9 @@ from twisted.internet.defer import Deferred
 
 from callnet.model import DeviceAddress
 from callnet.storage import changes, revoking
-from callnet.storage.database import Database
 from callnet.storage.revoking import Revocation
-from callnet.storage.tables import Run, account_device, covered_by, push_registration
+from callnet.storage.tables import account_device, covered_by, push_registration
+from callnet.storage.threads import Queries, in_thread
 
 _row = push_registration.c
 
@@ -39,28 +39,21 @@ class PushRegistration(Struct, frozen=True):
     """Seconds since 1970."""
 
 
-class SqlPushRegistrations:
+class SqlPushRegistrations(Queries):
     """The registrations of devices to be woken, at most one for each device, and for each target of Web Push: a browser
     has one subscription, whoever has logged in there. A gateway's targets can be guessed, and take no device's place.
 
     A revocation of a device's tokens removes its own.
     """
 
-    def __init__(self, database: Database, run: Run) -> None:
-        self._database = database
-        self._run = run
-
-    def put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> Deferred[bool]:
+    @in_thread
+    def put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> bool:
         """Store a registration in the place of the device's last one, and of others with its Web Push target; return
         whether that was done.
 
         :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
             request is revoked. If so nothing is done: a revocation at the same time leaves no registration.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._put, registration, is_revoked)
-
-    def _put(self, registration: PushRegistration, is_revoked: Callable[[Sequence[Revocation]], bool]) -> bool:
         phone, device_id = registration.device
         row = {
             "phone": phone,
@@ -82,14 +75,9 @@ class SqlPushRegistrations:
             changes.note(connection, [phone], registration.created_at)
         return True
 
-    def renew(self, device: DeviceAddress, old: str, target: str, now: float) -> Deferred[bool]:
-        """Put another Web Push target in the place of a device's; return whether it had the old one.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._renew, device, old, target, now)
-
-    def _renew(self, device: DeviceAddress, old: str, target: str, now: float) -> bool:
+    @in_thread
+    def renew(self, device: DeviceAddress, old: str, target: str, now: float) -> bool:
+        """Put another Web Push target in the place of a device's; return whether it had the old one."""
         same = covered_by(device, push_registration) & _is_web_push(old)
         with self._database.write() as connection:
             self._database.take_turns(connection, target)  # first of all: who has the turn may wait for the row
@@ -104,29 +92,18 @@ class SqlPushRegistrations:
         removed = connection.scalars(push_registration.delete().where(others).returning(_row.phone)).all()
         changes.note(connection, removed, now)
 
-    def of(self, address: DeviceAddress) -> Deferred[Sequence[PushRegistration]]:
-        """The registrations of a device, or for ``*`` of all devices of a phone, by device id.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._of, address)
-
-    def _of(self, address: DeviceAddress) -> Sequence[PushRegistration]:
+    @in_thread
+    def of(self, address: DeviceAddress) -> Sequence[PushRegistration]:
+        """The registrations of a device, or for ``*`` of all devices of a phone, by device id."""
         with self._database.read() as connection:
             return registrations(connection, address)
 
     def forget(self, device: DeviceAddress, now: float) -> Deferred[None]:
-        """Remove the registration of a device.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
+        """Remove the registration of a device."""
         return self._run(self._delete, device.phone, covered_by(device, push_registration), now)
 
     def drop(self, registration: PushRegistration, now: float) -> Deferred[None]:
-        """Remove a registration, unless the device has made another one since.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
+        """Remove a registration, unless the device has made another one since."""
         same = (
             covered_by(registration.device, push_registration)
             & (_row.kind == registration.kind.value)

@@ -8,13 +8,13 @@ from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select
-from twisted.internet.defer import Deferred
 
 from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import Run, covered_by, push_registration, revocation, shared_time
+from callnet.storage.tables import covered_by, push_registration, revocation, shared_time
+from callnet.storage.threads import Queries, Run, in_thread
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""
@@ -107,7 +107,7 @@ def _stop_waking(connection: Connection, device: DeviceAddress) -> None:
     connection.execute(push_registration.delete().where(covered_by(device, push_registration)))
 
 
-class SqlRevocations:
+class SqlRevocations(Queries):
     """Revoked tokens, on all nodes: of each phone at most :data:`callnet.model.REVOCATIONS_MAX`.
 
     Over the limit, the device that has most of them must log in again.
@@ -116,41 +116,27 @@ class SqlRevocations:
     """
 
     def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._now = now
 
-    def revoke(self, revoked: Revocation) -> Deferred[None]:
-        """Revoke tokens, and notify every node.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._revoke, revoked)
-
-    def _revoke(self, revoked: Revocation) -> None:
+    @in_thread
+    def revoke(self, revoked: Revocation) -> None:
+        """Revoke tokens, and notify every node."""
         with self._database.write() as connection:
             revoke(self._database, connection, revoked, self._now)
 
-    def revoke_all(self, device: DeviceAddress) -> Deferred[None]:
-        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._revoke_all, device)
-
-    def _revoke_all(self, device: DeviceAddress) -> None:
+    @in_thread
+    def revoke_all(self, device: DeviceAddress) -> None:
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node."""
         with self._database.write() as connection:
             revoke_all(self._database, connection, device, self._now)
 
-    def revoked(self, phones: Collection[str] | None = None) -> Deferred[Mapping[str, Sequence[Revocation]]]:
+    @in_thread
+    def revoked(self, phones: Collection[str] | None = None) -> Mapping[str, Sequence[Revocation]]:
         """Revocations of unexpired tokens, by phone.
 
         :param phones: of these alone, each of which is in the answer; ``None``: of all.
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
-        return self._run(self._revoked, phones)
-
-    def _revoked(self, phones: Collection[str] | None) -> Mapping[str, Sequence[Revocation]]:
         found = self._read(phones)
         crowded = [phone for phone, of_phone in found.items() if len(of_phone) > REVOCATIONS_MAX]
         if not crowded:

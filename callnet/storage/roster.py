@@ -14,7 +14,8 @@ from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.history import missed_calls
-from callnet.storage.tables import Run, contact, heard_until
+from callnet.storage.tables import contact, heard_until
+from callnet.storage.threads import Queries, Run, in_thread
 
 MISSED_MAX: Final = 50
 """The most missed calls that a device is told of; the history has all of them."""
@@ -22,23 +23,20 @@ MISSED_MAX: Final = 50
 _heard = heard_until.c
 
 
-class SqlRoster:
+class SqlRoster(Queries):
     """The lists of contacts, the history, and until when each device has heard of it.
 
     :param mutual: of the contacts of a phone, tell only of those that list it, too.
     """
 
     def __init__(self, database: Database, run: Run, mutual: bool = False) -> None:
-        self._database = database
-        self._run = run
+        super().__init__(database, run)
         self._mutual = mutual
 
     def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
         """Look up the rosters of connected devices, and record their visit.
 
         A new device has missed nothing.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
         """
         return self._run(self._met, tuple(sorted(devices)), now)
 
@@ -57,14 +55,9 @@ class SqlRoster:
                 connection.execute(self._database.insert_or_replace(heard_until), new)
         return found
 
-    def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
-        """The contacts of a phone.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
-        return self._run(self._contacts_of, phone)
-
-    def _contacts_of(self, phone: str) -> frozenset[str]:
+    @in_thread
+    def contacts_of(self, phone: str) -> frozenset[str]:
+        """The contacts of a phone."""
         with self._database.read() as connection:
             return self._listed(connection, phone)
 
@@ -76,10 +69,7 @@ class SqlRoster:
         return frozenset(connection.scalars(statement))
 
     def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
-        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored.
-
-        :raises callnet.errors.Unavailable: the database cannot be reached.
-        """
+        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored."""
         return self._run(self._note, dict(devices))
 
     def _note(self, devices: Mapping[DeviceAddress, float]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import (
     Boolean,
@@ -27,7 +27,6 @@ from sqlalchemy import (
     literal,
     text,
 )
-from twisted.internet.defer import Deferred
 
 from callnet.calls.preferences import TIME_ZONE_MAX
 from callnet.model import (
@@ -45,13 +44,6 @@ from callnet.model import (
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-class Run(Protocol):
-    """Runs a function that blocks: in a thread, or in unit tests at once."""
-
-    def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        """Call ``function``; the Deferred fires with what it returns or raises."""
 
 
 def insert_rows(connection: Connection, insert: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -96,7 +88,11 @@ PUSH_KIND_MAX: Final = 10
 """The longest word for a way to wake a device."""
 
 
-def _text(longest: int) -> String:
+def text_of(longest: int) -> String:
+    """The type of a column of texts of at most ``longest`` characters, which both databases sort by code points.
+
+    Migrations use it, too: if it changed, upgraded databases would differ from new ones.
+    """
     return String(longest).with_variant(String(longest, collation="C"), "postgresql")
 
 
@@ -105,20 +101,28 @@ def _index_of_set(name: str, column: str, *indexed: str) -> Index:
     return Index(name, *(indexed or [column]), sqlite_where=text(f"{column} IS NOT NULL"))
 
 
+def _phone(name: str) -> Column[str]:
+    return Column(name, text_of(PHONE_MAX), primary_key=True)
+
+
+def _pairs_of_phones(name: str) -> Table:
+    return Table(name, metadata, _phone("owner"), _phone("phone"))
+
+
 metadata = MetaData()
 
-account = Table("account", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
+account = Table("account", metadata, _phone("phone"))
 
 account_device = Table(
     "account_device",
     metadata,
-    Column("phone", _text(PHONE_MAX), ForeignKey(account.c.phone), primary_key=True),
-    Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
+    Column("phone", text_of(PHONE_MAX), ForeignKey(account.c.phone), primary_key=True),
+    Column("device_id", text_of(DEVICE_ID_MAX), primary_key=True),
     Column("secret", LargeBinary(32)),  # SHA-256 of the secret without which it may not log in
     Column("offered", LargeBinary(32)),  # the same of one that it was offered and has not used yet
     Column("by_login", Boolean),  # whether a login made it: a phone has a limited number of these
     Column("unused_since", Double),  # when a login made it, in seconds since 1970, until it is used
-    Column("label", _text(DEVICE_LABEL_MAX)),  # what its owner calls it
+    Column("label", text_of(DEVICE_LABEL_MAX)),  # what its owner calls it
     Column("last_used_at", Double),  # in seconds since 1970, to the day
     Column("kiosk_pin", LargeBinary(48)),  # a salt and the hash of the PIN that ends its kiosk; NULL: it is none
     Column("wrong_pins", Integer),  # one after the other
@@ -132,10 +136,10 @@ revocation = Table(
     "revocation",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("phone", _text(PHONE_MAX), nullable=False, index=True),
-    Column("device_id", _text(DEVICE_ID_MAX), nullable=False),  # * for every device of the phone
+    Column("phone", text_of(PHONE_MAX), nullable=False, index=True),
+    Column("device_id", text_of(DEVICE_ID_MAX), nullable=False),  # * for every device of the phone
     Column("before", Double),  # times are seconds since 1970, by the database's clock
-    Column("jti", _text(JTI_MAX)),  # the id of the login session, which is that of its first token
+    Column("jti", text_of(JTI_MAX)),  # the id of the login session, which is that of its first token
     Column("expires_at", Double, nullable=False, index=True),  # from then on all these tokens have expired
 )
 
@@ -143,7 +147,7 @@ revocation = Table(
 one_time_code = Table(
     "one_time_code",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
+    _phone("phone"),
     Column("digest", LargeBinary(32), nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("tries", Integer, nullable=False),
@@ -155,29 +159,29 @@ one_time_code = Table(
 pairing = Table(
     "pairing",
     metadata,
-    Column("id", _text(32), primary_key=True),
+    Column("id", text_of(32), primary_key=True),
     Column("secret", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the secret that the device will have
     Column("code", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the letters that it shows
-    Column("name", _text(DEVICE_LABEL_MAX), nullable=False),  # what it calls itself
+    Column("name", text_of(DEVICE_LABEL_MAX), nullable=False),  # what it calls itself
     Column("begun_at", Double, nullable=False),  # times are seconds since 1970, by the database's clock
     Column("expires_at", Double, nullable=False, index=True),
     Column("is_refused", Boolean, nullable=False),
-    Column("phone", _text(PHONE_MAX)),  # the device that it has become
-    Column("device_id", _text(DEVICE_ID_MAX)),
+    Column("phone", text_of(PHONE_MAX)),  # the device that it has become
+    Column("device_id", text_of(DEVICE_ID_MAX)),
 )
 
 # Links that ring a phone. Who has the secret needs no account.
 link = Table(
     "link",
     metadata,
-    Column("id", _text(LINK_ID_LENGTH), primary_key=True),  # begins the SHA-256 of the secret
-    Column("phone", _text(PHONE_MAX), nullable=False, index=True),
-    Column("secret", _text(LINK_SECRET_LENGTH), nullable=False),  # as it is: its owner is shown it again
-    Column("name", _text(LINK_NAME_MAX), nullable=False),
+    Column("id", text_of(LINK_ID_LENGTH), primary_key=True),  # begins the SHA-256 of the secret
+    Column("phone", text_of(PHONE_MAX), nullable=False, index=True),
+    Column("secret", text_of(LINK_SECRET_LENGTH), nullable=False),  # as it is: its owner is shown it again
+    Column("name", text_of(LINK_NAME_MAX), nullable=False),
     Column("is_on", Boolean, nullable=False),
     Column("begins", Integer),  # of each day: the part in which it rings, as that of quiet hours, or all of it
     Column("ends", Integer),
-    Column("time_zone", _text(TIME_ZONE_MAX)),
+    Column("time_zone", text_of(TIME_ZONE_MAX)),
     Column("expires_at", Double),  # times are seconds since 1970
     Column("calls_left", Integer),  # that may still be answered
     Column("made_at", Double, nullable=False),
@@ -189,9 +193,9 @@ change = Table(
     "change",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("phone", _text(PHONE_MAX), nullable=False),
+    Column("phone", text_of(PHONE_MAX), nullable=False),
     Column("at", Double, nullable=False),  # by the database's clock
-    Column("topic", _text(TOPIC_MAX)),  # what devices of the phone are to read again, if anything
+    Column("topic", text_of(TOPIC_MAX)),  # what devices of the phone are to read again, if anything
     sqlite_autoincrement=True,
 )
 
@@ -199,88 +203,76 @@ change = Table(
 contact = Table(
     "contact",
     metadata,
-    Column("owner", _text(PHONE_MAX), primary_key=True),
-    Column("contact", _text(PHONE_MAX), primary_key=True),
-    Column("name", _text(CONTACT_NAME_MAX), nullable=False),
+    _phone("owner"),
+    _phone("contact"),
+    Column("name", text_of(CONTACT_NAME_MAX), nullable=False),
     Column("favourite", Boolean),
     Column("is_dismissed", Boolean),  # the contact does not want to be told any more that it is listed
+    Column("photo_kind", text_of(PHOTO_KIND_MAX)),  # the photo that the owner has given it: all three, or none
+    Column("photo_version", text_of(PHOTO_VERSION_MAX)),
+    Column("photo", LargeBinary),  # at most PHOTO_MAX bytes
     Index("contact_contact", "contact"),
 )
 
 # Pairs of phones: ``owner`` does not want to hear of ``phone``, whether or not it is a contact.
-blocked = Table(
-    "blocked",
-    metadata,
-    Column("owner", _text(PHONE_MAX), primary_key=True),
-    Column("phone", _text(PHONE_MAX), primary_key=True),
-)
+blocked = _pairs_of_phones("blocked")
 
 # How each phone presents itself to others. A photo has all three, or none.
 profile = Table(
     "profile",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
-    Column("name", _text(PROFILE_NAME_MAX), nullable=False),
+    _phone("phone"),
+    Column("name", text_of(PROFILE_NAME_MAX), nullable=False),
     Column("photo", LargeBinary),  # at most PHOTO_MAX bytes
-    Column("photo_kind", _text(PHOTO_KIND_MAX)),
-    Column("photo_version", _text(PHOTO_VERSION_MAX)),
+    Column("photo_kind", text_of(PHOTO_KIND_MAX)),
+    Column("photo_version", text_of(PHOTO_VERSION_MAX)),
     Column("changed_at", Double, nullable=False),  # in seconds since 1970
 )
 
 # Phones that want to be called by their contacts alone.
-contacts_only = Table("contacts_only", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
+contacts_only = Table("contacts_only", metadata, _phone("phone"))
 
 # The part of each day in which a phone is not to ring, in minutes of the day; see ``callnet.calls.preferences``.
 quiet_hours = Table(
     "quiet_hours",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
+    _phone("phone"),
     Column("begins", Integer, nullable=False),
     Column("ends", Integer, nullable=False),
-    Column("time_zone", _text(TIME_ZONE_MAX), nullable=False),
+    Column("time_zone", text_of(TIME_ZONE_MAX), nullable=False),
 )
 
 # Phones that are not to ring before a time, whatever their quiet hours.
 quiet_until = Table(
     "quiet_until",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
+    _phone("phone"),
     Column("until", Double, nullable=False),  # in seconds since 1970
 )
 
 # Pairs of phones: ``phone`` may call ``owner`` in its quiet hours too.
-rings_through = Table(
-    "rings_through",
-    metadata,
-    Column("owner", _text(PHONE_MAX), primary_key=True),
-    Column("phone", _text(PHONE_MAX), primary_key=True),
-)
+rings_through = _pairs_of_phones("rings_through")
 
 # Phones that ring in their quiet hours when somebody calls again.
-second_call_rings = Table("second_call_rings", metadata, Column("phone", _text(PHONE_MAX), primary_key=True))
+second_call_rings = Table("second_call_rings", metadata, _phone("phone"))
 
 # Pairs of phones: devices of ``owner`` may answer ``phone`` by themselves.
-auto_answer = Table(
-    "auto_answer",
-    metadata,
-    Column("owner", _text(PHONE_MAX), primary_key=True),
-    Column("phone", _text(PHONE_MAX), primary_key=True),
-)
+auto_answer = _pairs_of_phones("auto_answer")
 
 # Calls that are over. Each of both phones has those whose outcome for it is set in its history.
 past_call = Table(
     "past_call",
     metadata,
     Column("started_at", Double, primary_key=True),  # times are seconds since 1970
-    Column("room_id", _text(32), primary_key=True),  # as its caller knows it
-    Column("caller_phone", _text(PHONE_MAX), nullable=False),
-    Column("caller_device_id", _text(DEVICE_ID_MAX), nullable=False),
-    Column("caller_outcome", _text(OUTCOME_MAX)),
-    Column("asked_device_id", _text(DEVICE_ID_MAX), nullable=False),  # the called device, as the caller knows it
-    Column("callee_phone", _text(PHONE_MAX), nullable=False),
-    Column("callee_device_id", _text(DEVICE_ID_MAX), nullable=False),  # * if no device answered or refused
-    Column("callee_room_id", _text(32), nullable=False),
-    Column("callee_outcome", _text(OUTCOME_MAX)),
+    Column("room_id", text_of(32), primary_key=True),  # as its caller knows it
+    Column("caller_phone", text_of(PHONE_MAX), nullable=False),
+    Column("caller_device_id", text_of(DEVICE_ID_MAX), nullable=False),
+    Column("caller_outcome", text_of(OUTCOME_MAX)),
+    Column("asked_device_id", text_of(DEVICE_ID_MAX), nullable=False),  # the called device, as the caller knows it
+    Column("callee_phone", text_of(PHONE_MAX), nullable=False),
+    Column("callee_device_id", text_of(DEVICE_ID_MAX), nullable=False),  # * if no device answered or refused
+    Column("callee_room_id", text_of(32), nullable=False),
+    Column("callee_outcome", text_of(OUTCOME_MAX)),
     Column("answered_at", Double),
     Column("ended_at", Double, nullable=False),
     Column("auto_answered", Boolean, nullable=False),
@@ -293,16 +285,16 @@ past_call = Table(
 call_history = Table(
     "call_history",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
+    _phone("phone"),
     Column("started_at", Double, primary_key=True),
-    Column("room_id", _text(32), primary_key=True),
+    Column("room_id", text_of(32), primary_key=True),
     Column("incoming", Boolean, primary_key=True),
-    Column("device_id", _text(DEVICE_ID_MAX), nullable=False),
-    Column("peer_phone", _text(PHONE_MAX), nullable=False),
-    Column("peer_device_id", _text(DEVICE_ID_MAX), nullable=False),
+    Column("device_id", text_of(DEVICE_ID_MAX), nullable=False),
+    Column("peer_phone", text_of(PHONE_MAX), nullable=False),
+    Column("peer_device_id", text_of(DEVICE_ID_MAX), nullable=False),
     Column("answered_at", Double),
     Column("ended_at", Double, nullable=False),
-    Column("outcome", _text(OUTCOME_MAX), nullable=False),
+    Column("outcome", text_of(OUTCOME_MAX), nullable=False),
     Column("auto_answered", Boolean, nullable=False),
     Index("call_history_age", "started_at"),
     sqlite_with_rowid=False,
@@ -312,8 +304,8 @@ call_history = Table(
 heard_until = Table(
     "heard_until",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
-    Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
+    _phone("phone"),
+    Column("device_id", text_of(DEVICE_ID_MAX), primary_key=True),
     Column("at", Double, nullable=False),  # seconds since 1970
     sqlite_with_rowid=False,
 )
@@ -323,17 +315,17 @@ heard_until = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", _text(32), primary_key=True),
-    Column("event", _text(20), nullable=False),
+    Column("id", text_of(32), primary_key=True),
+    Column("event", text_of(20), nullable=False),
     Column("created_at", Double, nullable=False),  # times are seconds since 1970
     Column("body", Text, nullable=False),  # JSON; empty when it is done with
-    Column("phone", _text(PHONE_MAX)),  # the phone that it names
-    Column("peer_phone", _text(PHONE_MAX)),
+    Column("phone", text_of(PHONE_MAX)),  # the phone that it names
+    Column("peer_phone", text_of(PHONE_MAX)),
     Column("due_at", Double),  # whoever is at work on it has put it off until then
     Column("done_at", Double),
     Column("died_at", Double),
     Column("tries", Integer, nullable=False),
-    Column("failure", _text(FAILURE_MAX), nullable=False),  # of the last try, if there was one
+    Column("failure", text_of(FAILURE_MAX), nullable=False),  # of the last try, if there was one
     *(_index_of_set(f"outbox_{column}", column) for column in ("due_at", "done_at", "died_at")),
     sqlite_with_rowid=False,
 )
@@ -342,10 +334,10 @@ outbox = Table(
 push_registration = Table(
     "push_registration",
     metadata,
-    Column("phone", _text(PHONE_MAX), primary_key=True),
-    Column("device_id", _text(DEVICE_ID_MAX), primary_key=True),
-    Column("kind", _text(PUSH_KIND_MAX), nullable=False),
-    Column("target", _text(PUSH_TARGET_MAX), nullable=False),
+    _phone("phone"),
+    Column("device_id", text_of(DEVICE_ID_MAX), primary_key=True),
+    Column("kind", text_of(PUSH_KIND_MAX), nullable=False),
+    Column("target", text_of(PUSH_TARGET_MAX), nullable=False),
     Column("created_at", Double, nullable=False),
     Index("push_registration_target", "target", info={"is_long": True}),
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from threading import Thread
-from typing import Any, Final, NoReturn, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.python.threadpool import ThreadPool
 
 from callnet.errors import Unavailable
+from callnet.storage.database import Database
 from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger
 
@@ -26,6 +27,37 @@ log = Logger()
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Run(Protocol):
+    """Runs a function that blocks: in a thread, or in unit tests at once."""
+
+    def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """Call ``function``; the Deferred fires with what it returns or raises."""
+
+
+class Queries:
+    """Queries of the database, which a thread runs.
+
+    What the methods return fails with :class:`callnet.errors.Unavailable` if the database cannot be reached.
+    """
+
+    def __init__(self, database: Database, run: Run) -> None:
+        self._database = database
+        self._run = run
+
+
+_Q = TypeVar("_Q", bound=Queries)
+
+
+def in_thread(query: Callable[Concatenate[_Q, _P], _T]) -> Callable[Concatenate[_Q, _P], Deferred[_T]]:
+    """Have a method that blocks run where its object runs what it asks."""
+
+    @wraps(query)
+    def run(self: _Q, /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        return self._run(query, self, *args, **kwargs)
+
+    return run
 
 
 class IThreadsReactor(IReactorFromThreads, IReactorTime):

@@ -9,7 +9,8 @@ Deferred until it first has to wait.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -17,6 +18,7 @@ from twisted.python.failure import Failure
 from callnet.errors import Unavailable
 from callnet.util.logger import Logger
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -77,14 +79,26 @@ class _Waiting(Generic[T]):
             waits_for.addBoth(self._go_on)
 
 
-def logged_unless_unavailable(log: Logger, doing: str) -> Callable[[Failure], None]:
+def as_deferred(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
+    """Have a coroutine function begin when it is called, and return a Deferred."""
+
+    @wraps(work)
+    def begin_now(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return Deferred.fromCoroutine(work(*args, **kwargs))
+
+    return begin_now
+
+
+def logged_unless_unavailable(log: Logger, doing: str, *others: type[Exception]) -> Callable[[Failure], None]:
     """An errback that logs a failure with its traceback, under the message ``doing``.
 
     That the store is away is said elsewhere, and not once more here.
+
+    :param others: further errors that are not logged.
     """
 
     def failed(failure: Failure) -> None:
-        if not failure.check(Unavailable):
+        if not failure.check(Unavailable, *others):
             log.failure(doing, failure)
 
     return failed

@@ -69,6 +69,18 @@ def is_open_to_others(path: str) -> bool:
     return bool(os.stat(path).st_mode & _PRIVATE_MASK)
 
 
+def read(path: str, setting: str) -> bytes:
+    """Read a file.
+
+    :raises StartError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise StartError(f"{setting}: cannot read {path}: {error.strerror}") from None
+
+
 def read_private(path: str | os.PathLike[str], setting: str) -> bytes:
     """Read a file that nobody else may look at: it holds a secret.
 

@@ -1,12 +1,15 @@
-"""Timers: one for the earliest of several times, and periodic tasks."""
+"""Timers: one for the earliest of several times, periodic tasks, and the pauses between the processes of a program."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from signal import Signals
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 
 
 class EarliestTimer:
@@ -78,6 +81,19 @@ class Backoff:
             self.reset()
         pause, self._pause = self._pause, min(self._longest, 2 * self._pause)
         return pause
+
+
+def end_of(reason: Failure) -> str:
+    """The end of a process, in a few words.
+
+    :param reason: as Twisted tells it.
+    """
+    ended = reason.value
+    if not isinstance(ended, ProcessTerminated):
+        return "stopped"
+    if ended.signal is not None:
+        return f"was killed by {Signals(ended.signal).name}"
+    return f"exited with status {ended.exitCode}"
 
 
 class PeriodicTask(Protocol):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from ipaddress import ip_address
 from typing import Final
 
 from twisted.web.resource import IResource, Resource
@@ -17,6 +16,7 @@ from twisted.web.server import Request
 
 from callnet.config.schema import SignalingSettings
 from callnet.errors import Misdirected, OriginRefused
+from callnet.util.net import is_address
 from callnet.web.http import header_of
 from callnet.web.schemas import write_error
 
@@ -31,7 +31,7 @@ def is_ours(host: str | None, names: Collection[str]) -> bool:
     if host is None:
         return True
     name = _name_of(host)
-    return name is not None and (name == "localhost" or name in names or _is_address(name))
+    return name is not None and (name == "localhost" or name in names or is_address(name))
 
 
 def is_foreign(origin: str | None, host: str | None) -> bool:
@@ -77,11 +77,3 @@ def _name_of(host: str) -> str | None:
     """The name or address in a ``Host``, as names are compared; ``None``: there is none."""
     found = _HOST.fullmatch(host)
     return None if found is None else (found["v6"] or found["name"]).lower().removesuffix(".")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

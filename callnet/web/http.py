@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.interfaces import IAddress, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -36,6 +36,21 @@ from callnet.ws.buffers import keep_little
 from callnet.ws.refusals import refusal
 
 _log = Logger(namespace="callnet.web")
+
+NO_LIMITS: Final = LimitSettings()
+NO_SETTINGS: Final = HttpSettings()
+"""The default settings."""
+LARGER_BODIES: Final = {b"/account/profile": 64 * 1024, b"/contacts/add": 64 * 1024}
+"""Paths whose bodies may be larger than others: there is a photo in them, in base64."""
+PASSED_OVER: Final = 256 * 1024
+"""Bytes that are read of a connection that is closing."""
+UNREAD: Final = 256 * 1024
+"""Bytes that may wait for a client that does not read."""
+IN_THE_SYSTEM: Final = 64 * 1024
+"""The same in the system (see :mod:`callnet.ws.buffers`): enough for a page from far away."""
+_PATH_LOGGED = 100
+_PROCESS: Final = secrets.token_hex(4)
+_numbers: Final = itertools.count(1)
 
 
 def answer_failure(request: IRequest, failure: Failure, what: str) -> bytes:
@@ -83,26 +98,7 @@ class WholePath(Resource):
         return rendered
 
 
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress
-
-NO_LIMITS: Final = LimitSettings()
-NO_SETTINGS: Final = HttpSettings()
-"""The default settings."""
-LARGER_BODIES: Final = {b"/account/profile": 64 * 1024}
-"""Paths whose bodies may be larger than others: there is a photo in them, in base64."""
-PASSED_OVER: Final = 256 * 1024
-"""Bytes that are read of a connection that is closing."""
-UNREAD: Final = 256 * 1024
-"""Bytes that may wait for a client that does not read."""
-IN_THE_SYSTEM: Final = 64 * 1024
-"""The same in the system (see :mod:`callnet.ws.buffers`): enough for a page from far away."""
-_PATH_LOGGED = 100
-_PROCESS: Final = secrets.token_hex(4)
-_numbers: Final = itertools.count(1)
-
-
-class _Refusal(Resource):
+class Refusal(Resource):
     """A resource that answers a request with an error."""
 
     isLeaf = True
@@ -112,6 +108,7 @@ class _Refusal(Resource):
         self._error = error
 
     def render(self, request: Request) -> bytes:
+        """Answer with the error."""
         return write_error(request, self._error)
 
 
@@ -455,11 +452,11 @@ class CappedSite(LimitedConnections, Site):
         request.responseHeaders.removeHeader(b"server")
         request.responseHeaders.setRawHeaders(b"x-request-id", [capped.request_id.encode("ascii")])
         if capped.too_large:
-            return _Refusal(BodyTooLarge("the body is too large"))
+            return Refusal(BodyTooLarge("the body is too large"))
         wait = self._wait_of(request)
         if wait:
             capped.end_connection()
-            return _Refusal(RateLimited("too many requests from this address", ceil(wait)))
+            return Refusal(RateLimited("too many requests from this address", ceil(wait)))
         return cast(IResource, super().getResourceFor(request))  # type: ignore[no-untyped-call]
 
     def log(self, request: HTTPRequest) -> None:

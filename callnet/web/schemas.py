@@ -41,19 +41,20 @@ _SUCCESS: Final = _encode(SUCCESS)[:-1]
 def write_success(request: IRequest, fields: Struct) -> bytes:
     """The body of an answer to a call that succeeded; status and headers are set on ``request``."""
     own = _encode(fields)
-    return _write(request, 200, b"%b%b%b" % (_SUCCESS, b"" if own == b"{}" else b",", own[1:]))
+    return write(request, 200, b"%b%b%b" % (_SUCCESS, b"" if own == b"{}" else b",", own[1:]))
 
 
 def write_error(request: IRequest, error: ServiceError) -> bytes:
     """The body of an answer that is an error; status and headers are set on ``request``."""
     if error.retry_after is not None:
         request.setHeader(b"retry-after", b"%d" % error.retry_after)
-    return _write(request, error.status, _encode(Envelope(error.error_code, error.error_name, str(error))))
+    return write(request, error.status, _encode(Envelope(error.error_code, error.error_name, str(error))))
 
 
-def _write(request: IRequest, status: int, body: bytes) -> bytes:
+def write(request: IRequest, status: int, body: bytes, kind: bytes = b"application/json") -> bytes:
+    """The body of an answer that nobody may keep; status and headers are set on ``request``."""
     request.setResponseCode(status)
-    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"content-type", kind)
     request.setHeader(b"cache-control", b"no-store")
     request.setHeader(b"x-content-type-options", b"nosniff")
     request.setHeader(b"content-length", b"%d" % len(body))
@@ -105,6 +106,8 @@ class AddContactRequest(Struct, frozen=True):
     name: str | None = None
     favourite: bool | None = None
     """True if it is one of the favourites."""
+    photo: str | UnsetType | None = UNSET
+    """A photo of it for this list, shown in place of its own, as in `/account/profile`; ``null``: none."""
 
 
 class PeopleRequest(Struct, frozen=True):
@@ -120,7 +123,7 @@ class ProfileRequest(Struct, frozen=True):
 
     token: str | None = None
     name: str | UnsetType = UNSET
-    """The new name of the phone's owner."""
+    """The new name of the phone's owner, without characters that turn text (U+202A-202E, U+2066-2069)."""
     photo: str | UnsetType | None = UNSET
     """A square JPEG, PNG or WebP without metadata, at most 32 KiB and 512 pixels a side, in base64; ``null``: none."""
 
@@ -147,7 +150,7 @@ class ConfigureDeviceRequest(Struct, frozen=True):
     device_id: str
     token: str | None = None
     kiosk_pin: Annotated[str, PIN] | UnsetType | None = UNSET
-    """The device is a kiosk, which ends by this PIN of 4 to 8 digits; ``null``: it is none."""
+    """The device is a kiosk, until somebody enters this PIN of 4 to 8 digits; ``null``: it is not a kiosk."""
     auto_answers: bool | UnsetType = UNSET
     """True if the device answers the callers in the phone's ``auto_answer`` automatically."""
 
@@ -384,6 +387,7 @@ def _fields(body: bytes) -> dict[str, Any]:
 
 def _convert(fields: dict[str, Any], kind: type[_Body]) -> _Body:
     """Take the fields all the same if only an earlier one of duplicate keys was wrong; else say what is wrong."""
+    fields.pop(kind.__struct_config__.tag_field or "", None)  # a tag is for messages between processes
     for field in msgspec.structs.fields(kind):
         name = field.encode_name
         if name not in fields:

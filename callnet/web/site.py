@@ -1,7 +1,8 @@
-"""The TLS site: the pages and their files, the call page's room socket, and the two services of devices.
+"""The sites that browsers open: the TLS site, with the pages and their files, the call page's room socket, and the two
+services of devices; and the site on port 80.
 
-Every answer carries the headers that keep a page to its own site: it may load and reach nothing else, no
-page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its
+Every answer of the TLS site carries the headers that keep a page to its own site: it may load and reach nothing else,
+no page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its
 window, and only it may ask for the camera and the microphone. From the parts of a page that browsers keep for ever,
 :mod:`callnet.web.static` takes those away that mean nothing there.
 """
@@ -9,12 +10,15 @@ window, and only it may ask for the camera and the microphone. From the parts of
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
+from callnet.acme.folder import AcmeFolder
 from callnet.config.schema import HttpSettings, LimitSettings
 from callnet.util.turn_budget import TurnBudget
 from callnet.web.api import AccountApi
@@ -101,3 +105,35 @@ def _policy(host: str | None, is_secure: bool) -> str:
     schemes = ("wss",) if is_secure else ("wss", "ws")
     is_known = host is not None and _HOST.fullmatch(host) is not None
     return _POLICY.format(sockets="".join(f" {scheme}://{host}" for scheme in schemes) if is_known else "")
+
+
+_CHALLENGES: Final = b"/.well-known/acme-challenge/"
+
+
+class AcmeAnswers(Resource):
+    """The root of the site on port 80: it answers ``http-01`` (RFC 8555 §8.3), and sends browsers to https.
+
+    :param names: the host names in the certificate. A client that asks for another one is sent to the first.
+    """
+
+    isLeaf = True
+
+    def __init__(self, folder: AcmeFolder, names: Sequence[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._folder = folder
+        self._names = names
+
+    def render(self, request: Request) -> bytes:
+        """Answer a challenge, or redirect."""
+        path = request.uri.partition(b"?")[0]
+        token = path.removeprefix(_CHALLENGES).decode("latin-1")
+        answer = self._folder.http01(token) if path.startswith(_CHALLENGES) else None
+        if answer is not None:
+            request.setHeader(b"content-type", b"application/octet-stream")
+            return answer
+        host = (header_of(request, b"host") or "").partition(":")[0].lower()
+        name = host if host in self._names else self._names[0]
+        uri = request.uri if request.uri.startswith(b"/") else b"/"
+        request.setResponseCode(HTTPStatus.PERMANENT_REDIRECT)
+        request.setHeader(b"location", b"https://" + name.encode() + uri)
+        return b""

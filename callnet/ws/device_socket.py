@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from callnet.accounts.token import Token
+from callnet.accounts.tokens import Token
 from callnet.calls.ports import GuestLink, IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session
@@ -20,7 +20,7 @@ from callnet.calls.session_guest import GuestSession
 from callnet.calls.session_v2 import LONGEST_FRAME, ExtendedSession
 from callnet.config.schema import LimitSettings, SignalingSettings, SocketSettings
 from callnet.errors import TokenInvalid, Unavailable
-from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL
+from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL, GoingAway
 from callnet.model import CloseCode, DeviceAddress
 from callnet.ops.connection_limits import PerOwner
 from callnet.ops.ice import IceServers
@@ -60,7 +60,7 @@ class Peer(ServerSocket):
         link = None
         try:
             if opening.path == GUEST_PATH:
-                link = factory.guest(_token(opening), site_of(self.host))
+                link = factory.guest(_token(opening), self.host)
                 self.token = Token(link.address, 0.0, inf, None)
             else:
                 self.token = factory.authenticate(_token(opening))
@@ -115,7 +115,7 @@ class Peer(ServerSocket):
         session = getattr(self, "session", None)
         if isinstance(session, ExtendedSession):
             span = _IN_A_CALL if session.is_in_call() else _RECONNECT_IN
-            session.going_away(uniform(*span), deadline)  # noqa: S311  it hides nothing
+            session.send(GoingAway(uniform(*span), deadline))  # noqa: S311  it hides nothing
 
     def go_away(self) -> None:
         """Close the socket, and tell an extended client before it when to come again."""
@@ -142,7 +142,7 @@ def _note_nothing(device: DeviceAddress) -> None:
     """Do nothing."""
 
 
-def _no_guest(token: str, site: str | None) -> GuestLink:  # noqa: ARG001
+def _no_guest(token: str, host: str) -> GuestLink:  # noqa: ARG001
     """Let nobody in."""
     raise TokenInvalid("there are no links here")
 
@@ -171,7 +171,7 @@ class SignalingFactory(ServerSocketFactory):
         used: Callable[[DeviceAddress], None] = _note_nothing,
         sockets: SocketSettings = NO_SETTINGS,
         budget: TurnBudget | None = None,
-        guest: Callable[[str, str | None], GuestLink] = _no_guest,
+        guest: Callable[[str, str], GuestLink] = _no_guest,
     ) -> None:
         of_an_address, in_all = settings.sockets_of_an_address, settings.sockets_of_a_process
         pace = Pace(settings.frames_a_minute_of_a_device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.interfaces import INegotiated, IReactorTime
 from zope.interface import implementer
 
-from callnet.calls.page_session import PageSession
+from callnet.calls.pages import PageSession
 from callnet.calls.ports import IPeer
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import LimitSettings, SocketSettings

@@ -22,8 +22,8 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import PONG_TIME, SocketSettings
 from callnet.model import CloseCode
-from callnet.util.direct_write import write
 from callnet.util.logger import Logger
+from callnet.util.short_path import write
 from callnet.ws.buffers import keep_little
 from callnet.ws.fast_paths import (
     CLOSE,

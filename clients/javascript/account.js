@@ -15,6 +15,7 @@ export const ERROR = Object.freeze({
   DEVICE: 5,
   RATE_LIMITED: 6,
   CODE: 7,
+  PHOTOS_FULL: 8,
 });
 
 const TIMEOUT = 15_000;
@@ -198,12 +199,15 @@ export class Account {
    * @param {string} phone
    * @param {string} [name] "": none of the owner's
    * @param {boolean} [favourite] whether it is one of the favourites
+   * @param {string | null} [photo] its photo there, shown in place of its own, as of `profile`; null: none. It fails with
+   *   ERROR.PHOTOS_FULL if no further contact may have one.
    */
-  async addContact(phone, name, favourite) {
+  async addContact(phone, name, favourite, photo) {
     /** @type {Record<string, unknown>} */
     const fields = { contact_phone: phone };
     if (name !== undefined) fields.name = name;
     if (favourite !== undefined) fields.favourite = favourite;
+    if (photo !== undefined) fields.photo = inBase64(photo);
     await this.ask("/contacts/add", fields);
   }
 
@@ -247,7 +251,7 @@ export class Account {
    */
   async profile(changes = {}) {
     const { photo } = changes;
-    const fields = photo ? { ...changes, photo: photo.slice(photo.indexOf(",") + 1) } : changes;
+    const fields = photo === undefined ? changes : { ...changes, photo: inBase64(photo) };
     const now = await this.ask("/account/profile", fields);
     return { name: now.name, photo: now.photo };
   }
@@ -516,6 +520,14 @@ async function request(url, options) {
   if (answer.errorCode === 0) return answer;
   const seconds = Number(response.headers.get("Retry-After"));
   throw new AccountError(answer.errorCode, answer.message, seconds > 0 ? seconds : null, response.status);
+}
+
+/**
+ * A photo on the wire.
+ * @param {string | null} url
+ */
+function inBase64(url) {
+  return url && url.slice(url.indexOf(",") + 1);
 }
 
 /**

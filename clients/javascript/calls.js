@@ -1,9 +1,9 @@
 /**
  * What the frames of the signaling protocol mean for the call that a device is in, or none, and for a second one that
- * rings meanwhile.
+ * rings meanwhile, or is held.
  *
- * A frame that is about another call than these changes nothing. What this device has ended stays so:
- * should the server speak of it again, because it has not heard of the end, it is told again.
+ * A frame that is about another call than these changes nothing. What is over for this device stays so: should a server
+ * that has not heard of the end speak of it again, it is told again. So is the choice between two calls.
  *
  * The same rules are in `clients/python/callnet_client/calls.py`; tests/client_stories holds both to the same.
  */
@@ -29,10 +29,18 @@ export class Calls {
   #during;
   #canWait;
   #asked = 0;
+  #exchanged = 0;
   #request = "";
   #isExtended = false;
   /** Whether the answer to the call that the device has placed has an id. */
   #isNamed = false;
+  /** Whether there was a welcome on this connection. */
+  #isWelcomed = false;
+  /**
+   * The call that the device has asked for or accepted on this connection.
+   * @type {Call | null}
+   */
+  #own = null;
   #ended = new Ended();
   /**
    * The ends of calls that ring, and the doubts about others.
@@ -41,7 +49,7 @@ export class Calls {
   #clocks = new Map();
   /** @type {Answers} */
   #answers = {
-    accept: (call, byItself) => this._accept(call, byItself),
+    accept: (call, byItself, hold) => this._accept(call, byItself, hold),
     refuse: (call) => (isRung(call) ? this._hangUp(call) : undefined),
     hangUp: (call) => this._hangUp(call),
     signal: (call, data, ofPage) => this._signal(call, data, ofPage),
@@ -53,10 +61,10 @@ export class Calls {
    */
   present = null;
   /**
-   * A call that rings while the present one is active, or null. When that ends it takes its place.
+   * The one beside it, which rings or is held. When the present one ends it takes its place.
    * @type {Call | null}
    */
-  waiting = null;
+  #second = null;
 
   /**
    * @param {(frame: Frame) => boolean} say sends a frame, now or as soon as the server is back; a signal now or not at
@@ -70,6 +78,16 @@ export class Calls {
     this.#changed = changed;
     this.#during = during;
     this.#canWait = canWait;
+  }
+
+  /** A call that rings while the present one is active, or null. */
+  get waiting() {
+    return this.#second?.state === "ringing" ? this.#second : null;
+  }
+
+  /** An active call that this device holds while it is in the present one, or null. */
+  get held() {
+    return this.#second?.state === "active" ? this.#second : null;
   }
 
   /**
@@ -105,9 +123,9 @@ export class Calls {
    * Be in a call that this device was in before its program began anew, and that may be over by now.
    * @param {RememberedCall} remembered
    */
-  resume({ direction, peer, roomId, page, name, answeredAt }) {
+  resume({ direction, peer, roomId, page, name, answeredAt, isOnHold = false }) {
     const call = this._begin(direction, peer);
-    Object.assign(call, { state: "active", roomId, page, name, answeredAt });
+    Object.assign(call, { state: "active", roomId, page, name, answeredAt, isOnHold });
     this._note(call);
   }
 
@@ -118,27 +136,90 @@ export class Calls {
   connected(isExtended) {
     this.#isExtended = isExtended;
     this.#isNamed = false;
+    this.#isWelcomed = false;
+    this.#own = null;
+  }
+
+  /** Go on with the held call, and hold the present one. */
+  swap() {
+    const { held } = this;
+    if (held === null) return;
+    this._tellResume(held);
+    this._exchange();
+    this._note(held);
+  }
+
+  /** @private */
+  _exchange() {
+    [this.present, this.#second] = [this.#second, this.present];
+    if (this.#second !== null) this._note(this.#second);
   }
 
   /**
-   * Take what the server says at the beginning of a connection of the call that the device is in.
+   * Take what the server says at the beginning of a connection of the call that the device is in, and of the one that it
+   * holds. A second time on one connection it overrules neither what the server has yet to handle, nor what it rings.
    * @param {Record<string, any> | undefined} view
+   * @param {Record<string, any> | undefined} held
    */
-  welcomed(view) {
+  welcomed(view, held) {
+    const isAgain = this.#isWelcomed;
+    this.#isWelcomed = true;
+    if (isAgain && this._isAhead(view, held)) return;
+    const stays = isAgain && this.#canWait && held === undefined;
     // On another connection the server has a second call ring no more.
-    if (this.waiting !== null) this._end(this.waiting, "busy");
+    if (this.waiting !== null && !stays) this._end(this.waiting, "busy");
+    if (view !== undefined && view.room_id === this.held?.roomId) {
+      if (this.present !== null && held?.room_id === this.present.roomId) {
+        // The server does not know of an exchange.
+        this._tellResume(this.present);
+        [view, held] = [held, view];
+      } else {
+        // The other one has ended.
+        [this.present, this.#second] = [this.held, this.present];
+      }
+    }
+    this._welcomed(view, stays);
+    if (view === undefined && this.held !== null) this._doubt(this.held);
+    else this._welcomedHeld(held);
+  }
+
+  /** @private @param {Record<string, any> | undefined} view */
+  _welcomedHeld(view) {
+    const { held } = this;
+    if (held !== null && view?.room_id !== held.roomId) this.noteEnd(held);
+    if (view === undefined) return;
+    const peer = peerOf(view, "peer");
+    if (this._isOver(view.room_id)) this._tellEnd(false, peer, view.room_id);
+    else this._activateSeen(this.callIn(view.room_id) ?? this._add(view.direction, peer), view);
+  }
+
+  /**
+   * Whether the server has yet to handle a call or an accept of the device.
+   * @private @param {(Record<string, any> | undefined)[]} views
+   */
+  _isAhead(...views) {
+    const own = this.#own;
+    if (own === null || !this._all().includes(own)) return false;
+    return own.state === "calling" || (own.isIncoming && views.every((view) => view?.room_id !== own.roomId));
+  }
+
+  /** @private @param {Record<string, any> | undefined} view @param {boolean} stays */
+  _welcomed(view, stays) {
     const { present } = this;
-    const isEnded = view !== undefined && this.#ended.has(view.room_id, view.direction === "outgoing" ? view.peer_phone : "");
-    if (isEnded) this._tellEnd(view.direction === "incoming" && view.state === "ringing", peerOf(view, "peer"), view.room_id);
-    if (view === undefined || isEnded) {
-      if (present !== null) this._doubt(present);
-    } else if (view.state === "active") {
-      const call = present !== null && isAbout(view, present) ? present : this._begin(view.direction, peerOf(view, "peer"));
-      this._activate(call, view.room_id, view.page, peerOf(view, "peer"), view.answered_at);
-    } else if (view.direction === "outgoing" && !(present !== null && isAbout(view, present))) {
+    const withdrawn = view?.direction === "outgoing" ? view.peer_phone : "";
+    if (view !== undefined && !isRing(view) && this._isOver(view.room_id, withdrawn)) {
+      this._tellEnd(false, peerOf(view, "peer"), view.room_id);
+      view = undefined;
+    }
+    const known = view !== undefined && present !== null && isAbout(view, present) ? present : null;
+    if (view?.state === "active") {
+      this._activateSeen(known ?? this._begin(view.direction, peerOf(view, "peer"), stays), view);
+    } else if (view !== undefined && known === null && !isRing(view)) {
       const call = this._begin("outgoing", peerOf(view, "peer"));
       call.roomId = view.room_id;
       this._note(call);
+    } else if (present !== null && known === null) {
+      this._doubt(present);
     }
     // What rings this device is told by `called`.
   }
@@ -150,6 +231,7 @@ export class Calls {
   hear(frame) {
     const { present } = this;
     const { type } = frame;
+    if (type === "calling_be_hangup" && frame.room_id) this.#ended.hear(frame.room_id);
     if (type === "called") {
       this._ring(frame);
     } else if (type === "call_success") {
@@ -160,8 +242,12 @@ export class Calls {
       if (this._isAsked(frame, present)) this._asked(frame, present);
     } else if (type === "error" && this.#request !== "" && frame.id === this.#request) {
       this._end(present, "failed");
+    } else if (type === "error" && this.held !== null && frame.id === `resume-${this.#exchanged}`) {
+      const { held } = this;
+      this._exchange();
+      this._note(held);
     } else {
-      const call = this._callIn(frame.room_id);
+      const call = this.callIn(frame.room_id);
       if (call !== null) this._told(frame, call);
     }
   }
@@ -194,6 +280,7 @@ export class Calls {
   /** @private @param {Frame} frame @param {Call} call */
   _asked({ type, room_id, reason }, call) {
     if (type === "call_ringing") {
+      this._stopClock(call);
       Object.assign(call, { state: "ringing", roomId: room_id });
       this._note(call);
     } else {
@@ -208,7 +295,8 @@ export class Calls {
       this._end(call, reason ?? "hangup");
     } else if (type === "peer_state") {
       if (state === "moved") call.peer = { phone: call.peer.phone, deviceId: device_id };
-      call.otherSide = state === "reconnecting" ? "reconnecting" : "here";
+      if (state === "held" || state === "resumed") call.isOnHold = state === "held";
+      else call.otherSide = state === "reconnecting" ? "reconnecting" : "here";
       this._note(call);
     }
   }
@@ -217,17 +305,16 @@ export class Calls {
   _ring(frame) {
     const { present } = this;
     const peer = peerOf(frame, "from");
-    const known = this._callIn(frame.room_id);
+    const known = this.callIn(frame.room_id);
     if (this.#ended.has(frame.room_id)) {
       this._tellEnd(true, peer, frame.room_id);
     } else if (known !== null) {
       // It has not heard that this device accepted.
       if (known.isIncoming && known.state === "active") this._tellAccept(known);
     } else if (this.#canWait && present?.state === "active") {
-      if (this.waiting !== null) this._end(this.waiting, "over");
-      this.waiting = new Call("incoming", peer, this.#answers);
-      this._beRung(this.waiting, frame);
-    } else if (present === null || present.isIncoming || present.state === "active") {
+      if (this.#second !== null) this._end(this.#second, "over");
+      this._beRung(this._add("incoming", peer), frame);
+    } else if (present === null || present.isIncoming || present.state === "active" || this.#clocks.has(present)) {
       // Who is rung is in no call, as far as the server knows.
       this._beRung(this._begin("incoming", peer), frame);
     }
@@ -238,7 +325,8 @@ export class Calls {
   _beRung(call, frame) {
     const { room_id, page = "", from_name = "", auto_answer = false, expires_in = RING_TIME } = frame;
     const linkName = frame.link_name ?? "";
-    Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer, linkName });
+    const canHold = frame.can_hold ?? false;
+    Object.assign(call, { roomId: room_id, page, name: from_name, autoAnswer: auto_answer, linkName, canHold });
     this._startClock(call, expires_in * 1_000 + LATE, () => this._end(call, "no_answer"));
     this._note(call);
   }
@@ -249,11 +337,19 @@ export class Calls {
     const peer = peerOf(frame, "to");
     if (present !== null && this._isAsked(frame, present)) {
       this._activate(present, frame.room_id, frame.page, peer);
-    } else if (this.#ended.has(frame.room_id, peer.phone)) {
+    } else if (this._isOver(frame.room_id, peer.phone)) {
       this._tellEnd(false, peer, frame.room_id);
     } else if (present === null && frame.id === undefined) {
       this._activate(this._begin("outgoing", peer), frame.room_id, frame.page, peer);
     }
+  }
+
+  /**
+   * Whether a call is over for this device, which has not taken it over since.
+   * @private @param {string} roomId @param {string} [phone]
+   */
+  _isOver(roomId, phone) {
+    return (this.#ended.wasTold(roomId) && this.callIn(roomId) === null) || this.#ended.has(roomId, phone);
   }
 
   // The server has begun anew and knows of no call: media may flow all the same.
@@ -293,12 +389,15 @@ export class Calls {
 
   // What the person wants.
 
-  /** @private @param {Call} call @param {boolean} byItself */
-  _accept(call, byItself) {
+  /** @private @param {Call} call @param {boolean} byItself @param {boolean} hold */
+  _accept(call, byItself, hold) {
     if (!isRung(call)) return;
+    const holds = hold && call.canHold && call === this.waiting;
     this.#during(() => {
-      this._tellAccept(call, byItself);
-      if (call !== this.present && this.present !== null) this._replace(this.present);
+      this._tellAccept(call, byItself, holds);
+      if (holds) this._exchange();
+      else if (call !== this.present && this.present !== null) this._replace(this.present);
+      this.#own = call;
       this._activate(call, call.roomId, call.page, call.peer);
     });
   }
@@ -314,15 +413,21 @@ export class Calls {
   /** @private @param {Call} call @param {unknown} data @param {boolean} ofPage */
   _signal(call, data, ofPage) {
     const isEarly = ofPage && call.state === "ringing" && !call.isIncoming;
-    if (call !== this.present || (call.state !== "active" && !isEarly)) return false;
+    if (call.state !== "active" && !(isEarly && call === this.present)) return false;
     const frame = { type: "signal", room_id: call.roomId, data };
     return this.#say(ofPage ? { ...frame, of_page: true } : frame);
   }
 
-  /** @private @param {Call} call @param {boolean} [byItself] */
-  _tellAccept({ peer, roomId }, byItself = false) {
+  /** @private @param {Call} call @param {boolean} [byItself] @param {boolean} [hold] */
+  _tellAccept({ peer, roomId }, byItself = false, hold = false) {
     const frame = { type: "called_success", from_phone: peer.phone, from_device_id: peer.deviceId, room_id: roomId };
-    this.#say(byItself ? { ...frame, auto_answer: true } : frame);
+    this.#say({ ...frame, ...(byItself ? { auto_answer: true } : {}), ...(hold ? { hold } : {}) });
+  }
+
+  /** @private @param {Call} call */
+  _tellResume({ roomId }) {
+    this.#exchanged += 1;
+    this.#say({ type: "resume", room_id: roomId, id: `resume-${this.#exchanged}` });
   }
 
   /** @private @param {boolean} wasRung @param {Address} peer @param {string} roomId */
@@ -339,7 +444,7 @@ export class Calls {
 
   /** @private @param {Address} peer */
   _beginOwn(peer) {
-    this.waiting?.hangUp();
+    this.#second?.hangUp();
     this.present?.hangUp();
     const call = this._begin("outgoing", peer);
     call.state = "calling";
@@ -347,14 +452,38 @@ export class Calls {
     this.#asked += 1;
     this.#request = `call-${this.#asked}`;
     this.#isNamed = this.#isExtended;
+    this.#own = call;
     return call;
   }
 
-  /** @private @param {"incoming" | "outgoing"} direction @param {Address} peer */
-  _begin(direction, peer) {
+  /**
+   * Begin a call in place of the others.
+   * @private @param {"incoming" | "outgoing"} direction @param {Address} peer
+   * @param {boolean} [stays] one that rings goes on ringing beside it
+   */
+  _begin(direction, peer, stays = false) {
+    const rung = (stays && this._all().find(isRung)) || null;
+    if (rung === this.present) this.present = null;
+    if (rung === this.#second) this.#second = null;
     for (const call of this._all()) this._end(call, "over");
     this.#request = "";
-    return (this.present = new Call(direction, peer, this.#answers));
+    const begun = this._add(direction, peer);
+    if (rung !== null) this.#second = rung;
+    return begun;
+  }
+
+  /** @private @param {"incoming" | "outgoing"} direction @param {Address} peer */
+  _add(direction, peer) {
+    const call = new Call(direction, peer, this.#answers);
+    if (this.present === null) this.present = call;
+    else this.#second = call;
+    return call;
+  }
+
+  /** @private @param {Call} call @param {Record<string, any>} view */
+  _activateSeen(call, view) {
+    call.isOnHold = view.on_hold ?? false;
+    this._activate(call, view.room_id, view.page, peerOf(view, "peer"), view.answered_at);
   }
 
   /** @private @param {Call} call @param {string} roomId @param {string} page @param {Address} peer @param {number} [answeredAt] */
@@ -378,10 +507,12 @@ export class Calls {
   _end(call, reason, isOwn = false) {
     if (call.isOver) return;
     this._stopClock(call);
-    if (call === this.present) this.present = this.waiting;
-    this.waiting = null;
+    const { held } = this;
+    if (call === this.present) this.present = this.#second;
+    this.#second = null;
     Object.assign(call, { state: "over", reason, isOwnEnd: isOwn, endedAt: Date.now() });
     this._note(call);
+    if (held !== null && held === this.present) this._note(held);
   }
 
   /** @private @param {Call} call */
@@ -404,11 +535,14 @@ export class Calls {
 
   /** @private */
   _all() {
-    return [this.waiting, this.present].flatMap((call) => call ?? []);
+    return [this.#second, this.present].flatMap((call) => call ?? []);
   }
 
-  /** @private @param {string} roomId */
-  _callIn(roomId) {
+  /**
+   * The call of a room, or null: the device is in none.
+   * @param {string} roomId
+   */
+  callIn(roomId) {
     return this._all().find((call) => call.roomId !== "" && call.roomId === roomId) ?? null;
   }
 }
@@ -416,6 +550,11 @@ export class Calls {
 /** @param {Call} call */
 function isRung(call) {
   return call.isIncoming && call.state === "ringing";
+}
+
+/** @param {Record<string, any>} view */
+function isRing({ direction, state }) {
+  return direction !== "outgoing" && state !== "active";
 }
 
 /**

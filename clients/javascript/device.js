@@ -74,7 +74,7 @@ export class Device extends Teller {
    */
   denial = null;
   /**
-   * The active calls of other devices of the phone, as it connected; `pull` takes one over.
+   * The active calls of other devices of the phone, by the last welcome; `pull` takes one over.
    * @type {CallOfPhone[]}
    */
   callsOfPhone = [];
@@ -111,6 +111,14 @@ export class Device extends Teller {
     return this.#calls.waiting;
   }
 
+  /**
+   * An active call that this device holds while it is in another one, `call`; or null. When that ends this one is `call`.
+   * To place or pull a call ends both.
+   */
+  get heldCall() {
+    return this.#calls.held;
+  }
+
   /** Whether the extended protocol is spoken. */
   get isExtended() {
     return this.#isExtended;
@@ -135,7 +143,7 @@ export class Device extends Teller {
 
   /** Find out now whether the server still answers: the person is back, or the machine has slept. */
   check() {
-    this.#line?.ask();
+    this.#line?.check();
   }
 
   /**
@@ -166,6 +174,15 @@ export class Device extends Teller {
    */
   pull(roomId) {
     return this.state === "online" && this.#isExtended ? this._during(() => this.#calls.pull(roomId)) : null;
+  }
+
+  /**
+   * Go on with `heldCall`, and hold the call that it is in. Without one nothing is done. If the device is not online the
+   * server is told when it is.
+   * A call that cannot be held any more, because the other side speaks the base protocol by now, ends.
+   */
+  swap() {
+    this._during(() => this.#calls.swap());
   }
 
   /**
@@ -232,9 +249,8 @@ export class Device extends Teller {
     // What is said from now on is newer.
     const unsaid = this.#unsaid;
     this.#unsaid = unsaid.filter((frame) => !this._send(frame));
-    this._become("online");
     // A token that could not be renewed is good for another day.
-    this.#account.renew().catch(() => {});
+    if (this.state !== "online" && this._become("online")) this.#account.renew().catch(() => {});
   }
 
   /** @private @param {Frame} frame */
@@ -243,7 +259,7 @@ export class Device extends Teller {
       case "welcome":
         if (frame.ping_every) this.#askEvery = frame.ping_every * 1_000;
         this.callsOfPhone = frame.calls_of_phone;
-        this.#calls.welcomed(frame.call);
+        this.#calls.welcomed(frame.call ?? undefined, frame.held_call ?? undefined);
         this._ready();
         break;
       case "presence":
@@ -255,9 +271,11 @@ export class Device extends Teller {
       case "changed":
         this._tell("changed", frame.what);
         break;
-      case "signal":
-        if (this.call?.roomId === frame.room_id) this._tell("signal", { call: this.call, data: frame.data });
+      case "signal": {
+        const call = this.#calls.callIn(frame.room_id);
+        if (call !== null) this._tell("signal", { call, data: frame.data });
         break;
+      }
       case "going_away":
         this.#reconnectIn = frame.reconnect_in * 1_000;
         break;
@@ -352,8 +370,11 @@ export class Device extends Teller {
   _say(frame) {
     const isSaid = this.state === "online" && this._send(frame);
     // What the other side was to hear would come too late.
-    if (!isSaid && frame.type !== "signal") this.#unsaid.push(frame);
-    return isSaid;
+    if (isSaid || frame.type === "signal") return isSaid;
+    // Of exchanges the last one alone counts.
+    if (frame.type === "resume") this.#unsaid = this.#unsaid.filter(({ type }) => type !== "resume");
+    this.#unsaid.push(frame);
+    return false;
   }
 
   /** @private @param {Frame} frame */

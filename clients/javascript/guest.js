@@ -11,6 +11,12 @@ const EXTENDED = "callnet.v2";
 const ASK_EVERY = 2_000;
 const LONGEST_DELAY = 5_000;
 const TOKEN_INVALID = 4401;
+const DISPLACED = 4409;
+const HANGUP = { type: "calling_hangup" };
+/** Asked after a hang-up: its answer shows that the server has that. */
+const PARTING = { type: "ping", id: "hangup" };
+/** So long a hang-up is kept for a connection that comes back: by then the server has ended the call. */
+const HANGUP_WITHIN = 30_000;
 /** How long after its welcome the server may still say what became of a call that it did not mention there. */
 const DOUBT = 2_000;
 /** So long it rings without a connection: what became of it, the server alone knows. */
@@ -46,18 +52,22 @@ export class GuestCall extends Teller {
   #doubting = undefined;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #patience = undefined;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #parting = undefined;
   /** @type {Waiting<GuestCallState>} */
   #waiting = new Waiting();
 
   /** @type {GuestCallState} */
   state = "off";
+  /** With this `resume` takes it up again, for a day; "" until it has entered. Whoever has it is this guest. */
+  token = "";
   /** "" until it was answered. Whoever knows it can enter the room. */
   roomId = "";
   /** The address of the call's page on the server's site, without the origin. */
   page = "";
   /**
    * Why it is over, as `Call.reason`; or "rate_limited" or "invalid" if it never rang, "unreachable" if it had no
-   * connection; "" before.
+   * connection, "elsewhere" if the guest is in it in another place; "" before.
    */
   reason = "";
   /** Whether the guest ended it. */
@@ -100,30 +110,40 @@ export class GuestCall extends Teller {
     this._become("ringing");
     this._wait();
     const { site, secret, name } = this.#options;
-    let token;
     try {
-      token = (await post(site, "/links/enter", { secret, name })).guest_token;
+      this.token = (await post(site, "/links/enter", { secret, name })).guest_token;
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;
       this.retryAfter = error.retryAfter;
       this._end(reasonOf(error));
       return;
     }
-    if (!this.#isClosed) this._dial(token);
+    if (!this.#isClosed) this._dial();
   }
 
-  /** End it, whatever state it is in. */
+  /**
+   * Take up again, within the time that the server allows, a call that was answered and then closed, as by a reload. It is
+   * "resuming" until the server says that it goes on.
+   * @param {Pick<GuestCall, "token" | "roomId" | "page" | "answeredAt">} before
+   */
+  resume({ token, roomId, page, answeredAt }) {
+    if (this.state !== "off") return;
+    Object.assign(this, { token, roomId, page, answeredAt });
+    this.#hasRung = true;
+    this._become("resuming");
+    this._wait();
+    this._dial();
+  }
+
+  /** End it, whatever state it is in. Until the server has heard of it, this is kept for half a minute. */
   hangUp() {
     if (this.state === "off" || this.state === "over") return;
-    this.#line?.say({ type: "calling_hangup" });
-    this._end(this.state === "active" ? "hangup" : "cancelled", true);
+    this._hangUp(this.state === "ringing" ? "cancelled" : "hangup", true);
   }
 
   /** The page of the call has seen its end. */
   noteEnd() {
-    if (this.state !== "active") return;
-    this.#line?.say({ type: "calling_hangup" });
-    this._end("over");
+    if (this.state === "active") this._hangUp("over", false);
   }
 
   /**
@@ -146,11 +166,11 @@ export class GuestCall extends Teller {
     return this.#waiting.until(this.state, [...states, "over"]);
   }
 
-  /** @private @param {string} token */
-  _dial(token) {
+  /** @private */
+  _dial() {
     this.#line = new Line({
       WebSocket: this.#WebSocket,
-      url: () => socketUrl(this.#options.signaling ?? this.#options.site, `/socket.io/guest?token=${encodeURIComponent(token)}`),
+      url: () => socketUrl(this.#options.signaling ?? this.#options.site, `/socket.io/guest?token=${encodeURIComponent(this.token)}`),
       protocols: () => [EXTENDED],
       question: () => ({ type: "ping" }),
       askEvery: () => ASK_EVERY,
@@ -158,7 +178,9 @@ export class GuestCall extends Teller {
       opened: () => {},
       heard: (frame) => this._during(() => this._heard(frame)),
       lost: (code) => {
+        if (this.state === "over") return undefined;
         if (code === TOKEN_INVALID) this._end("failed");
+        else if (code === DISPLACED) this._end("elsewhere");
         else this._lose();
         return undefined;
       },
@@ -167,6 +189,11 @@ export class GuestCall extends Teller {
 
   /** @private @param {Frame} frame */
   _heard(frame) {
+    if (this.state === "over") {
+      if (frame.type === "welcome") this._sayHangUp();
+      else if (frame.type === "pong" && frame.id === PARTING.id) this._leave();
+      return;
+    }
     switch (frame.type) {
       case "welcome":
         this.#line?.settle();
@@ -185,11 +212,11 @@ export class GuestCall extends Teller {
 
   /** @private @param {Frame} frame */
   _welcomed(frame) {
-    clearTimeout(this.#doubting);
-    clearTimeout(this.#patience);
+    this._stopTimers();
     if (frame.state !== "idle") this.isForgotten = false;
     if (!this.#hasRung) this.#hasRung = this.#line?.say({ type: "ring" }) ?? false;
     else if (frame.state === "idle") this.#doubting = setTimeout(() => this._forget(), DOUBT);
+    else if (this.state === "resuming") this._become("active");
     if (!this.isLost) return;
     this.isLost = false;
     this._become(this.state);
@@ -197,8 +224,8 @@ export class GuestCall extends Teller {
 
   /** @private @param {Frame} frame */
   _answered({ room_id, page }) {
-    if (this.state !== "ringing") return;
-    Object.assign(this, { roomId: room_id, page, answeredAt: Date.now() });
+    if (this.state !== "ringing" && this.state !== "resuming") return;
+    Object.assign(this, { roomId: room_id, page, answeredAt: this.answeredAt ?? Date.now() });
     this._become("active");
   }
 
@@ -222,22 +249,46 @@ export class GuestCall extends Teller {
     else this._end("forgotten");
   }
 
-  /** @private @param {string} reason @param {boolean} [isOwn] */
-  _end(reason, isOwn = false) {
+  /** @private @param {string} reason @param {boolean} isOwn */
+  _hangUp(reason, isOwn) {
+    this._sayHangUp();
+    this._end(reason, isOwn, !this.#hasRung);
+  }
+
+  /** @private */
+  _sayHangUp() {
+    if (!this.#hasRung) return;
+    this.#line?.say(HANGUP);
+    this.#line?.say(PARTING);
+  }
+
+  /** @private @param {string} reason @param {boolean} [isOwn] @param {boolean} [isKnown] whether the server knows */
+  _end(reason, isOwn = false, isKnown = true) {
     if (this.state === "over") return;
     Object.assign(this, { reason, isOwnEnd: isOwn, endedAt: Date.now() });
-    this._leave();
+    if (isKnown) {
+      this._leave();
+    } else {
+      this._stopTimers();
+      this.#parting = setTimeout(() => this._leave(), HANGUP_WITHIN);
+    }
     this._become("over");
   }
 
   /** @private */
   _leave() {
     this.#isClosed = true;
-    clearTimeout(this.#doubting);
-    clearTimeout(this.#patience);
+    this._stopTimers();
     const gone = this.#line?.close();
     this.#line = null;
     return gone;
+  }
+
+  /** @private */
+  _stopTimers() {
+    clearTimeout(this.#doubting);
+    clearTimeout(this.#patience);
+    clearTimeout(this.#parting);
   }
 
   /** @private @param {GuestCallState} state */

@@ -1,14 +1,24 @@
 /**
  * A WebSocket that comes back: what was lost is opened again, later each time, and a path that died without
- * a word is found out by questions that nobody answers.
+ * a word is found out by questions that nobody answers, sooner where the network may be another one.
  */
 
 const LOOK_EVERY = 2_000;
 const DEAD_AFTER = 6_000;
+/** The time that a doubted server may take: if the doubt is wrong a new socket costs little ... */
+const ANSWER_WITHIN = 1_500;
+/** ... and as many of the path's round trips, for an answer that has to be sent again. */
+const ROUND_TRIPS = 4;
+/** A path that is bad but not dead does not get better by one socket after the other. */
+const URGENT_EVERY = 10_000;
+/** The most by which a doubt of the program's waits longer: what it doubts, others may doubt in the same moment. */
+const SPREAD = 500;
 const FIRST_DELAY = 500;
 const OPEN = 1;
 /** How a socket was closed that broke. */
 const BROKEN = 1006;
+/** The close code of a socket that may be dead: unlike a goodbye, it acknowledges nothing that the server sent. */
+const ABANDONED = 4000;
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Socket} Socket */
@@ -19,7 +29,7 @@ const BROKEN = 1006;
  * @property {SocketClass} WebSocket
  * @property {() => string} url where to, asked before each attempt
  * @property {() => string[]} protocols the subprotocols to offer
- * @property {() => Frame | null} question a frame to which a living server answers with any other, or null if there is none
+ * @property {() => Frame | null} question a frame to which a living server answers with `pong`, or null if there is none
  * @property {() => number} askEvery milliseconds between two questions
  * @property {number} longestDelay milliseconds, the most between two attempts
  * @property {(protocol: string) => void} opened with the subprotocol that was chosen, "" for none
@@ -63,9 +73,14 @@ export class Line {
   #looking = undefined;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retrying = undefined;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #checking = undefined;
   /** @type {number | null} */
   #unansweredSince = null;
   #askedAt = 0;
+  #roundTrip = 0;
+  #urgentAt = -Infinity;
+  #networkType = networkOf()?.type;
   #failures = 0;
   #isClosed = false;
 
@@ -73,6 +88,7 @@ export class Line {
   constructor(options) {
     this.#options = options;
     globalThis.addEventListener?.("online", this.#online);
+    networkOf()?.addEventListener?.("change", this.#changed);
     this._connect();
   }
 
@@ -90,13 +106,9 @@ export class Line {
     return true;
   }
 
-  /** Find out now whether the server still answers. */
-  ask() {
-    const question = this.isOpen ? this.#options.question() : null;
-    if (question === null) return;
-    this.#askedAt = performance.now();
-    if (this.#unansweredSince === null) this.#unansweredSince = this.#askedAt;
-    this.say(question);
+  /** Find out now whether the server still answers: a socket over which it does not soon is replaced at once. */
+  check() {
+    this._check(SPREAD * Math.random());
   }
 
   /** The server let us in: should it be lost, the next attempts come quickly again. */
@@ -111,9 +123,10 @@ export class Line {
   close() {
     this.#isClosed = true;
     globalThis.removeEventListener?.("online", this.#online);
+    networkOf()?.removeEventListener?.("change", this.#changed);
     clearTimeout(this.#retrying);
     const socket = this.#socket;
-    this._abandon();
+    this._abandon(1000);
     if (socket === null) return Promise.resolve();
     return new Promise((resolve) => {
       socket.onclose = socket.onerror = () => resolve();
@@ -157,8 +170,42 @@ export class Line {
    * @param {string} data
    */
   _heard(data) {
+    const frame = JSON.parse(data);
+    if (frame.type === "pong" && this.#unansweredSince !== null) {
+      this.#roundTrip = performance.now() - this.#unansweredSince;
+    }
     this.#unansweredSince = null;
-    this.#options.heard(JSON.parse(data));
+    this._checked();
+    this.#options.heard(frame);
+  }
+
+  /**
+   * @private
+   * @param {number} longer milliseconds
+   */
+  _check(longer) {
+    const asks = this._ask();
+    if (!asks || this.#checking !== undefined || performance.now() - this.#urgentAt < URGENT_EVERY) return;
+    const within = Math.max(ANSWER_WITHIN, ROUND_TRIPS * this.#roundTrip) + longer;
+    this.#checking = setTimeout(() => {
+      this.#urgentAt = performance.now();
+      this._lost(null, true, 0);
+    }, within);
+  }
+
+  /** @private @returns {boolean} false if there is nobody to ask */
+  _ask() {
+    const question = this.isOpen ? this.#options.question() : null;
+    if (question === null) return false;
+    this.#askedAt = performance.now();
+    if (this.#unansweredSince === null) this.#unansweredSince = this.#askedAt;
+    return this.say(question);
+  }
+
+  /** @private */
+  _checked() {
+    clearTimeout(this.#checking);
+    this.#checking = undefined;
   }
 
   /**
@@ -169,19 +216,20 @@ export class Line {
   _look() {
     const now = performance.now();
     if (this.#unansweredSince !== null && now - this.#unansweredSince >= DEAD_AFTER) this._lost(null, this.isOpen);
-    else if (now - this.#askedAt >= this.#options.askEvery() - LOOK_EVERY / 2) this.ask();
+    else if (now - this.#askedAt >= this.#options.askEvery() - LOOK_EVERY / 2) this._ask();
   }
 
   /**
    * @private
    * @param {number | null} code
    * @param {boolean} wasOpen
+   * @param {number} [soon] the delay in place of the line's own
    */
-  _lost(code, wasOpen) {
-    this._abandon();
-    const delay = this.#options.lost(code, wasOpen);
+  _lost(code, wasOpen, soon) {
+    this._abandon(ABANDONED);
+    const delay = this.#options.lost(code, wasOpen) ?? soon ?? this._backOff();
     if (this.#isClosed) return;
-    this.#retrying = setTimeout(() => this._connect(), delay === undefined ? this._backOff() : delay);
+    this.#retrying = setTimeout(() => this._connect(), delay);
   }
 
   /** @private */
@@ -191,18 +239,47 @@ export class Line {
     return delay * (0.5 + Math.random());
   }
 
-  /** @private */
-  _abandon() {
+  /**
+   * @private
+   * @param {number} code
+   */
+  _abandon(code) {
     clearInterval(this.#looking);
+    this._checked();
     const socket = this.#socket;
     this.#socket = null;
     // On a dead path the closing handshake takes minutes; nobody waits for it.
-    socket?.close();
+    socket?.close(code);
+  }
+
+  /**
+   * Do not wait for the next attempt.
+   * @private
+   */
+  _hurry() {
+    if (this.#isClosed || this.#socket !== null) return;
+    clearTimeout(this.#retrying);
+    this._connect();
   }
 
   #online = () => {
-    if (this.#socket !== null) return;
-    clearTimeout(this.#retrying);
-    this._connect();
+    this._hurry();
+    this._check(0);
   };
+
+  // Browsers tell of each new estimate of its speed as well.
+  #changed = () => {
+    const type = networkOf()?.type;
+    if (type === this.#networkType) return;
+    this.#networkType = type;
+    this._check(0);
+  };
+}
+
+/**
+ * The network as some browsers tell of it.
+ * @returns {EventTarget & { type?: string } | undefined}
+ */
+function networkOf() {
+  return /** @type {any} */ (globalThis.navigator)?.connection;
 }

@@ -87,6 +87,11 @@ export class Room extends Teller {
     return this._say({ ...PING, media });
   }
 
+  /** Find out now whether the server still answers: nothing comes from the other client, or the network has changed. */
+  check() {
+    this.#line?.check();
+  }
+
   /** End the call for both and leave. While the server is away this is tried for 30 s. */
   hangUp() {
     if (this.#isClosed || this.#isLeaving) return;

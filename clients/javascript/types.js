@@ -13,7 +13,7 @@
 /**
  * What is done with a call when its owner wants something.
  * @typedef {object} Answers
- * @property {(call: Call, byItself: boolean) => void} accept
+ * @property {(call: Call, byItself: boolean, hold: boolean) => void} accept
  * @property {(call: Call) => void} refuse
  * @property {(call: Call) => void} hangUp
  * @property {(call: Call, data: unknown, ofPage: boolean) => boolean} signal
@@ -28,6 +28,7 @@
  * @property {string} page
  * @property {string} name
  * @property {number | null} answeredAt
+ * @property {boolean} [isOnHold] whether the other side held it then
  */
 
 /**
@@ -109,6 +110,7 @@
  * @property {string} name what the owner of the list calls that phone; "" if nothing
  * @property {string} profile_name what it calls itself, if that may be seen
  * @property {string | null} photo the version of its photo: `Account.photo` has the same until this changes
+ * @property {boolean} photo_given that is the one that it was given in this list, and not its own
  * @property {boolean} favourite
  * @property {boolean} joined it has a device that may be seen
  * @property {boolean} online
@@ -204,7 +206,7 @@
  * @property {number | null} [calls_left]
  */
 
-/** @typedef {"off" | "ringing" | "active" | "over"} GuestCallState */
+/** @typedef {"off" | "ringing" | "resuming" | "active" | "over"} GuestCallState */
 
 /**
  * What a call by a link tells of.
@@ -275,7 +277,7 @@
  * @property {number} readyState
  * @property {string} protocol
  * @property {(data: string) => void} send
- * @property {() => void} close
+ * @property {(code?: number) => void} close
  * @property {((event: any) => void) | null} onopen
  * @property {((event: any) => void) | null} onmessage
  * @property {((event: any) => void) | null} onclose

@@ -43,7 +43,7 @@ from callnet_client import (
 )
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception
-from callnet_client.media.studio import PatternStudio, look_of
+from callnet_client.media.studio import PatternStudio, PausingStudio, look_of
 from callnet_client.media.visit import Visit, seat_key
 from callnet_client.notes import State
 from callnet_client.room import RoomSocket
@@ -124,7 +124,7 @@ class Door:
             say(f"there is no picture: {error}")
             call.hang_up()
             return
-        studio = self._eye or PatternStudio(look_of(address))
+        studio = PausingStudio(self._eye or PatternStudio(look_of(address)), lambda: call.is_on_hold)
         self._visit = Visit(
             partial(RoomSocket, server.site, reactor=server.reactor, trust=server.trust),
             lambda connection, ice_servers: AiortcPeer(connection, ice_servers, studio, Reception(say, None)),

@@ -19,13 +19,13 @@ class Camera(Enum):
     RED = (100, 185)
     BLUE = (170, 100)
 
-    def file(self, directory: Path) -> Path:
+    def file(self, directory: Path, rate: int) -> Path:
         """Where :meth:`record` writes."""
-        return directory / f"{self.name.lower()}.y4m"
+        return directory / f"{self.name.lower()}-{rate}.y4m"
 
     def record(self, directory: Path, rate: int = 10) -> Path:
         """Record the picture of this camera, at ``rate`` pictures a second."""
-        path = self.file(directory)
+        path = self.file(directory, rate)
         header = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{rate}:1 Ip A1:1 C420jpeg\n"
         samples = WIDTH * HEIGHT // 4
         colour = b"".join(bytes([component]) * samples for component in self.value)

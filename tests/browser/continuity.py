@@ -14,23 +14,33 @@ from tests.browser.visitor import Visitor
 PATIENCE: Final = 60.0
 """Seconds that something may take on a machine that is busy with other tests."""
 
-_WATCH: Final = """() => {
+LOOK_EVERY: Final = 50
+"""Milliseconds."""
+
+LOOKS: Final = 40
+"""The fewest looks that show that the picture was watched."""
+
+_WATCH: Final = """(every) => {
     const video = document.getElementById("remote");
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [48, 27];
     const context = canvas.getContext("2d", { willReadFrequently: true });
     let before = null;
-    const watched = window.watched = { longest: 0, movedAt: performance.now() };
+    const watched = window.watched = { longest: 0, movedAt: performance.now(), looks: 0, mostLooks: 0, allLooks: 0 };
     clearInterval(window.watching);
     window.watching = setInterval(() => {
         context.drawImage(video, 0, 0, 48, 27);
         const { data } = context.getImageData(0, 0, 48, 27);
         const change = before === null ? 0 : data.reduce((sum, part, i) => sum + Math.abs(part - before[i]), 0);
+        watched.looks += 1;
+        watched.allLooks += 1;
+        watched.mostLooks = Math.max(watched.mostLooks, watched.looks);
         if (before !== null && change < 3_000) return;
         before = data;
+        watched.looks = 0;
         watched.longest = Math.max(watched.longest, performance.now() - watched.movedAt);
         watched.movedAt = performance.now();
-    }, 50);
+    }, every);
 }"""
 
 _LISTEN: Final = """() => {
@@ -68,12 +78,23 @@ _NETWORK_CHANGES_AT: Final = """(moment) => {
 
 def watch(visitor: Visitor) -> None:
     """Watch the other side's picture from now on."""
-    visitor.page.evaluate(_WATCH)
+    visitor.page.evaluate(_WATCH, LOOK_EVERY)
 
 
 def longest_pause(visitor: Visitor) -> float:
     """For how many seconds at most the picture has stood still since :func:`watch`."""
     return float(visitor.page.evaluate(_LONGEST)) / 1_000
+
+
+def longest_still(visitor: Visitor) -> float:
+    """For how many seconds at most the picture has stood still since :func:`watch`, on a machine that looks in time.
+
+    Looks are counted: a machine that has no time for the page has none for the picture either.
+
+    :raises AssertionError: the page does not look.
+    """
+    wait_until(visitor, lambda: visitor.page.evaluate("watched.allLooks") >= LOOKS, "looks at the picture")
+    return float(visitor.page.evaluate("watched.mostLooks")) * LOOK_EVERY / 1_000
 
 
 def since_movement(visitor: Visitor) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 
 from playwright.sync_api import Page
 
-_FIND_FAULTS: Final = """() => {
+FAULTS: Final = """() => {
     const faults = [];
     const name = (element) => element.id ? `#${element.id}` : `${element.tagName.toLowerCase()}.${element.className}`;
     const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
@@ -74,9 +74,10 @@ _FIND_FAULTS: Final = """() => {
     }
     return Array.from(new Set(faults));
 }"""
+"""JavaScript of a function that describes the faults in the looks of the dashboard as it is just now."""
 
-_FIND_FAULTS_OF_EXTREMES: Final = f"""() => {{
-    const findFaults = {_FIND_FAULTS};
+EXTREME_FAULTS: Final = f"""() => {{
+    const findFaults = {FAULTS};
     const boxes = () => Array.from(document.querySelectorAll("header, .pill, .tile, .tile dt, .value, .panel, th, td"))
         .map((element) => element.getBoundingClientRect())
         .map(({{ left, top, width, height }}) => [left, top, width, height].map(Math.round).join(" "));
@@ -117,7 +118,11 @@ _FIND_FAULTS_OF_EXTREMES: Final = f"""() => {{
     for (const [element, text] of kept.reverse()) element.textContent = text;
     return faults;
 }}"""
-"""Puts the longest and the shortest that may stand there, in one go, so that the page does not come in between."""
+"""The same for layout faults with numbers, phones, names and addresses of extreme length, and what would move when a
+number changes.
+
+It puts the longest and the shortest that may stand there, in one go, so that the page does not come in between.
+"""
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
@@ -125,14 +130,5 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({_FIND_FAULTS})(); }}")
-    return found
-
-
-def extreme_faults(page: Page) -> Sequence[str]:
-    """Layout faults with numbers, phones, names and addresses of extreme length.
-
-    Also what would move when a number changes.
-    """
-    found: Sequence[str] = page.evaluate(_FIND_FAULTS_OF_EXTREMES)
+    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({FAULTS})(); }}")
     return found

@@ -11,6 +11,18 @@ from tests.browser.phone_visitor import PhoneVisitor
 from tests.browser.stage import Stage
 
 PATH: Final = "/guest"
+NO_LINE: Final = """
+    const Socket = WebSocket;
+    top.hasLine ??= false;
+    window.WebSocket = class {
+        constructor(...options) {
+            if (top.hasLine) return new Socket(...options);
+            this.readyState = Socket.CONNECTING;
+        }
+        close() {}
+    };
+"""
+"""A page whose sockets do not open until it has a line: nothing answers."""
 
 
 class GuestVisitor(PhoneVisitor):

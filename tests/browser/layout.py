@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Error, Page
 
@@ -21,9 +22,25 @@ MAIN_BUTTONS: Final = {
 
 _AT_REST: Final = """() => Promise.allSettled(document.getAnimations()
     .filter((animation) => animation instanceof CSSTransition).map(({ finished }) => finished))"""
+_WAKE: Final = """() => {
+    for (const { contentDocument } of document.querySelectorAll("iframe")) {
+        contentDocument?.dispatchEvent(new Event("pointermove"));
+    }
+    document.dispatchEvent(new Event("pointermove"));
+}"""
+"""Moves a hand over the page and the pages inside, so that the buttons do not step back soon."""
 _PAINTED_AND_AT_REST: Final = f"""async () => {{
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     await ({_AT_REST})();
+}}"""
+
+_LOOK: Final = f"""async (part) => {{
+    ({_WAKE})();
+    await ({_PAINTED_AND_AT_REST})();
+    if (part) document.querySelector(part).scrollIntoView();
+    const found = [];
+    for (const check of [%s]) found.push(...await check());
+    return found;
 }}"""
 
 _FIND_FAULTS: Final = """(mainButtons) => {
@@ -109,10 +126,15 @@ _FIND_FAULTS: Final = """(mainButtons) => {
 }"""
 
 
-_FIND_WORD_FAULTS: Final = f"""async ([mainButtons, places]) => {{
-    const texts = places[document.body.dataset.callState];
+FAULTS: Final = f"() => ({_FIND_FAULTS})({json.dumps(MAIN_BUTTONS)})"
+"""JavaScript of a function that describes the faults in the looks of the page in its present state."""
+
+_TEXTS: Final = {"connected": "notices", "idle": "previews", "error": "messages"}
+
+WORD_FAULTS: Final = f"""async () => {{
+    const texts = ({json.dumps(_TEXTS)})[document.body.dataset.callState];
     if (!texts) return [];
-    const findFaults = {_FIND_FAULTS};
+    const findFaults = {FAULTS};
     const {{ firstWords }} = await import("/static/shared/words.js");
     const words = await firstWords();
     const put = (id, text) => {{
@@ -125,7 +147,7 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButtons, places]) => {{
     const restore = () => before.forEach(([id, text]) => put(id, text));
     const found = [];
     const look = () => {{
-        found.push(...findFaults(mainButtons).map((fault) => `${{document.body.innerText}}: ${{fault}}`));
+        found.push(...findFaults().map((fault) => `${{document.body.innerText}}: ${{fault}}`));
     }};
     if (texts === "notices") {{
         const [, longest] = Object.values(words.quality).map((text) => [text.length, text]).sort().pop();
@@ -166,9 +188,12 @@ _FIND_WORD_FAULTS: Final = f"""async ([mainButtons, places]) => {{
     restore();
     return found;
 }}"""
-"""Puts all that the page can say where it would say it, in one go, so that the page does not come in between."""
+"""The same for layout faults with each text that the page has for a state such as the present one.
 
-_TEXTS: Final = {"connected": "notices", "idle": "previews", "error": "messages"}
+It puts all that the page can say where it would say it, in one go, so that the page does not come in between: connected
+its notices, before a call what stands in for one's own picture, and where it does not go on all its messages; in other
+states nothing is looked at.
+"""
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
@@ -176,18 +201,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    look = f"(buttons) => {{ {wrong}; return ({_FIND_FAULTS})(buttons); }}"
-    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS)
-    return found
-
-
-def word_faults(page: Page) -> Sequence[str]:
-    """Layout faults with each text that the page has for a state such as the present one.
-
-    Connected these are its notices, before a call what stands in for one's own picture, and where it does not go on
-    all its messages; in other states nothing is looked at.
-    """
-    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, [MAIN_BUTTONS, _TEXTS])
+    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({FAULTS})(); }}")
     return found
 
 
@@ -200,3 +214,15 @@ def settle(page: Page) -> None:
         except Error:
             if not frame.is_detached():  # else it was taken out of the page meanwhile
                 raise
+
+
+def look(page: Page, *checks: str, of: str = "") -> list[Any]:
+    """Look at a page that has settled, while a hand moves over it. Returns all that the checks find.
+
+    :param checks: JavaScript of functions that return lists.
+    :param of: the selector of a part that is to be in view.
+    """
+    if page.main_frame.child_frames:
+        settle(page)
+    found: list[Any] = page.evaluate(_LOOK % ", ".join(checks), of)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,6 +30,11 @@ class Operator(Visitor):
     def open(self) -> None:
         """Open the dashboard."""
         self.page.goto(f"{self._site_url}/")
+
+    def stop_clock(self) -> None:
+        """Have time in the page, which is yet to be opened, pass only as ``page.clock`` is told."""
+        self.page.clock.install()
+        self.page.clock.pause_at(time.time() + 1)
 
     def await_state(self, state: str, scene: str = "") -> None:
         """Wait until callnet is shown to be so, and whether the key is ``known``."""

@@ -6,7 +6,7 @@ import time
 
 from twisted.internet.defer import Deferred
 
-from callnet.cli.databases import opened
+from callnet.cli.database import opened
 from callnet.config.load import load
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
@@ -15,7 +15,14 @@ from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
+from tests.support.daemon import Daemon
 from tests.support.shared_daemon import new_phone
+
+
+def list_each_other(daemon: Daemon, alice: str, bob: str) -> None:
+    """Have Alice and Bob list each other, as ``callnet contact import`` does: at the page that costs far more."""
+    with opened(load(str(daemon.settings_file), daemon.environ)) as database:
+        contacts.add(database, (Pair(alice, bob, "Bob"), Pair(bob, alice, "Alice")), time.time())
 
 
 class PhoneCase(BrowserCase):
@@ -29,10 +36,8 @@ class PhoneCase(BrowserCase):
         return super().setUp()
 
     def list_each_other(self) -> None:
-        """Have Alice and Bob list each other, as ``callnet contact import`` does: at the page that costs far more."""
-        pairs = Pair(self.alice.phone, self.bob.phone, "Bob"), Pair(self.bob.phone, self.alice.phone, "Alice")
-        with opened(load(str(self.daemon.settings_file), self.daemon.environ)) as database:
-            contacts.add(database, pairs, time.time())
+        """Have Alice and Bob list each other."""
+        list_each_other(self.daemon, self.alice.phone, self.bob.phone)
 
     def introduce(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
         """Have both log in, who list each other."""

@@ -4,6 +4,7 @@ parts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ MAIN_BUTTONS: Final = {
     "calling": "cancel",
     "call": "call-page",  # whose own button hangs up
     "elsewhere": "here",
+    "starting": "starting-hint",
     "incomplete": "incomplete-title",
     "door": "ring-now",
     "over": "again",
@@ -32,6 +34,7 @@ _FIND_FAULTS: Final = """(mainButtons) => {
     const isWider = (inner, outer) => inner.left < outer.left - 1 || inner.right > outer.right + 1;
     const isHigher = (inner, outer) => inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
     const screen = { left: 0, top: 0, right: innerWidth, bottom: innerHeight };
+    const longestWord = 12; // a longer one may not fit; names are what they are
 
     const root = document.documentElement;
     if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) faults.push("the page scrolls");
@@ -50,10 +53,24 @@ _FIND_FAULTS: Final = """(mainButtons) => {
         }
         return known.get(outer);
     };
+    const brokenWords = function* (element) {
+        if (element.matches("bdi, [dir=auto]")) return;
+        const range = document.createRange();
+        for (const node of Array.from(element.childNodes).filter(isText)) {
+            for (const { 0: word, index } of node.data.matchAll(/[\\p{L}\\p{M}\\u00ad]+/gu)) {
+                if (word.length > longestWord || /[\\u00ad\\u3040-\\u9fff\\uac00-\\ud7a3]/.test(word)) continue;
+                range.setStart(node, index);
+                range.setEnd(node, index + word.length);
+                const tops = Array.from(range.getClientRects(), ({ top }) => top);
+                if (Math.max(...tops) - Math.min(...tops) > 4) yield word;
+            }
+        }
+    };
     const elements = Array.from(document.querySelectorAll("#stage :not(.aloud)"))
         .filter((element) => hasText(element) || element.matches("button, input, select, .disc, .emblem, .face"))
         .filter(isSeen);
     for (const element of elements) {
+        for (const word of brokenWords(element)) faults.push(`${name(element)} breaks ${word}`);
         const isCutOnPurpose = getComputedStyle(element).textOverflow === "ellipsis";
         const range = document.createRange();
         range.selectNodeContents(element);
@@ -100,8 +117,11 @@ _FIND_FAULTS: Final = """(mainButtons) => {
     return faults;
 }"""
 
-_FIND_WORD_FAULTS: Final = f"""async (mainButtons) => {{
-    const findFaults = {_FIND_FAULTS};
+FAULTS: Final = f"() => ({_FIND_FAULTS})({json.dumps(MAIN_BUTTONS)})"
+"""JavaScript of a function that describes the faults in the looks of the phone as it is just now."""
+
+WORD_FAULTS: Final = f"""async () => {{
+    const findFaults = {FAULTS};
     const {{ firstWords, said }} = await import("/static/shared/words.js");
     const words = await firstWords();
     const name = "Alexandra Konstantinopoulou-Wassiljewa 王小明";
@@ -117,12 +137,33 @@ _FIND_WORD_FAULTS: Final = f"""async (mainButtons) => {{
     for (const text of place === "notice-text" ? [...errors, ...ends] : errors) {{
         for (let outer = element; outer; outer = outer.parentElement) outer.hidden = false;
         element.textContent = text;
-        faults.push(...findFaults(mainButtons).map((fault) => `${{text}}: ${{fault}}`));
+        faults.push(...findFaults().map((fault) => `${{text}}: ${{fault}}`));
     }}
     element.textContent = before;
     return faults;
 }}"""
-"""Puts all that a notice, or the form to log in, may say, in one go, so that the page does not come in between."""
+"""The same for layout faults with each sentence that the phone has for a scene such as the present one.
+
+It must be the home with a notice, or the form to log in, and all is put there in one go, so that the page does not come
+in between.
+"""
+
+END_FAULTS: Final = f"""async () => {{
+    const findFaults = {FAULTS};
+    const {{ firstWords, said }} = await import("/static/shared/words.js");
+    const {{ over, lasted }} = await firstWords();
+    const elements = ["over-title", "over-hint"].map((id) => document.getElementById(id));
+    const put = (...texts) => elements.forEach((element, i) => {{ element.textContent = texts[i]; }});
+    const before = elements.map((element) => element.textContent);
+    const faults = [];
+    for (const {{ title, hint = "" }} of Object.values(over)) {{
+        put(title, `${{said(hint, {{ count: 3600 }})}} ${{lasted({{ time: "10:20:30" }})}}`);
+        faults.push(...findFaults().map((fault) => `${{title}}: ${{fault}}`));
+    }}
+    put(...before);
+    return faults;
+}}"""
+"""The same for each end that the call of a guest may have. The page must show one."""
 
 
 def faults(page: Page, wrong: str = "") -> Sequence[str]:
@@ -130,15 +171,5 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    look = f"(buttons) => {{ {wrong}; return ({_FIND_FAULTS})(buttons); }}"
-    found: Sequence[str] = page.evaluate(look, MAIN_BUTTONS)
-    return found
-
-
-def word_faults(page: Page) -> Sequence[str]:
-    """Layout faults with each sentence that the phone has for a scene such as the present one.
-
-    It must be the home with a notice, or the form to log in.
-    """
-    found: Sequence[str] = page.evaluate(_FIND_WORD_FAULTS, MAIN_BUTTONS)
+    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({FAULTS})(); }}")
     return found

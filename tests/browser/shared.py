@@ -1,7 +1,8 @@
 """The browsers of a process of tests, and the thread that they live in: Playwright is used in one thread only.
 
 Each test has profiles of its own in them. A start of Playwright, and of a browser, takes about a second of CPU. No
-microphone hears anything, unless a test says before anybody comes that it wants sound: ``stage.has_sound = True``.
+microphone hears anything, and nothing is played of what others say, unless a test says before anybody comes that it
+wants sound: ``stage.has_sound = True``.
 """
 
 from __future__ import annotations

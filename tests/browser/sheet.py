@@ -12,6 +12,8 @@ from playwright.sync_api import Browser
 
 WIDTH: Final = 2400
 """Pixels across a sheet."""
+_QUALITY: Final = 60
+"""Of the JPEG, in percent: words can be read."""
 
 _STYLE: Final = """
     body { margin: 0; padding: 12px; display: grid; gap: 12px; background: #d9dee3; font: 20px sans-serif; }
@@ -22,7 +24,7 @@ _STYLE: Final = """
 
 
 def draw_sheet(browser: Browser, screenshots: Mapping[str, bytes], columns: int, path: Path) -> None:
-    """Write a PNG with all of the screenshots, which are PNG and have names, in rows of ``columns``."""
+    """Write a JPEG with all of the screenshots, which are PNG and have names, in rows of ``columns``."""
     figures = "".join(
         f"<figure><img src='data:image/png;base64,{base64.b64encode(picture).decode()}'>"
         f"<figcaption>{html.escape(name)}</figcaption></figure>"
@@ -30,5 +32,5 @@ def draw_sheet(browser: Browser, screenshots: Mapping[str, bytes], columns: int,
     )
     page = browser.new_page(viewport={"width": WIDTH, "height": 100})
     page.set_content(f"<style>{_STYLE} body {{ grid-template-columns: repeat({columns}, 1fr); }}</style>{figures}")
-    page.screenshot(path=path, full_page=True)
+    page.screenshot(path=path, full_page=True, quality=_QUALITY)
     page.close()

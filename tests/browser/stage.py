@@ -24,6 +24,8 @@ WINDOW: Final = (800, 500)
 """No larger than the page needs to look as on a laptop: a window of 1366 times 768 takes twice the CPU to paint."""
 RATE: Final = 5
 """Pictures that a camera takes in a second: each costs CPU, to send it and to paint it."""
+LOOKED_AT_RATE: Final = 2
+"""The same where a call goes on while its page is looked at, in windows as large as a television."""
 BARS: Final = 120
 """Pixels of a screen's height that the browser has for itself."""
 
@@ -43,8 +45,17 @@ _FIREFOX: Final[dict[str, str | float | bool]] = {
     "media.navigator.permission.disabled": True,
     "media.autoplay.default": 0,
     "media.volume_scale": "0",
+    "media.navigator.video.default_fps": RATE,
 }
 
+_SMALL: Final = """
+    if (navigator.mediaDevices) {
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = ({ audio, video }) =>
+            open({ audio, video: video && { ...video, width: 160, height: 90 } });
+    }
+"""
+"""Pictures as small as those of Chromium's cameras: Firefox's own are as large as a page asks for."""
 _QUIET: Final = """
     if (navigator.mediaDevices) {
         const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -65,8 +76,41 @@ _QUIET: Final = """
             return stream;
         };
     }
+    {
+        const { get, set } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "srcObject");
+        const add = MediaStream.prototype.addTrack;
+        const remove = MediaStream.prototype.removeTrack;
+        const shown = new WeakMap();
+        const pictures = new WeakMap();
+        const pictureOf = (stream) => {
+            const tracks = stream?.getVideoTracks() ?? [];
+            if (tracks.length === 0) return stream;
+            if (!pictures.has(stream)) pictures.set(stream, new MediaStream(tracks));
+            return pictures.get(stream);
+        };
+        Object.defineProperty(HTMLVideoElement.prototype, "srcObject", {
+            get() { return shown.get(this) ?? get.call(this); },
+            set(stream) {
+                if (!this.defaultMuted) shown.set(this, stream);
+                set.call(this, this.defaultMuted ? stream : pictureOf(stream));
+            },
+        });
+        MediaStream.prototype.addTrack = function (track) {
+            add.call(this, track);
+            if (track.kind === "video") pictures.get(this)?.addTrack(track);
+            for (const video of document.querySelectorAll("video")) {
+                if (shown.get(video) === this && get.call(video) !== pictureOf(this)) set.call(video, pictureOf(this));
+            }
+        };
+        MediaStream.prototype.removeTrack = function (track) {
+            remove.call(this, track);
+            pictures.get(this)?.removeTrack(track);
+        };
+    }
 """
-"""Microphones that are opened, and then say nothing until they are resumed: sound is half of what a call costs."""
+"""Microphones that are opened and then say nothing until they are resumed, and pictures of others that play no sound:
+sound is half of what a call costs.
+"""
 
 V = TypeVar("V", bound=Visitor)
 _houses = count(1)
@@ -85,9 +129,9 @@ class Browsers:
         self._program = program
         self._running: dict[tuple[object, ...], Browser] = {}
 
-    def chromium(self, camera: Camera | None, cameras: int, program: str) -> Browser:
+    def chromium(self, camera: Camera | None, cameras: int, program: str, rate: int) -> Browser:
         """Chromium, as :meth:`Stage.browser` says."""
-        return self._shared((camera, cameras, program), partial(self.start, camera, cameras, program))
+        return self._shared((camera, cameras, program, rate), partial(self.start, camera, cameras, program, rate))
 
     def firefox(self) -> Browser:
         """Firefox, as :meth:`Stage.firefox` says."""
@@ -105,22 +149,22 @@ class Browsers:
             browser = self._running[kind] = start()
         return browser
 
-    def start(self, camera: Camera | None, cameras: int, program: str = "", flags: Sequence[str] = ()) -> Browser:
+    def start(self, camera: Camera | None, cameras: int, program: str, rate: int, flags: Sequence[str] = ()) -> Browser:
         """Start Chromium, for a single user."""
-        given = [*FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras},fps={RATE}", *flags]
+        given = [*FLAGS, f"--use-fake-device-for-media-stream=device-count={cameras},fps={rate}", *flags]
         if camera is not None:
-            given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory, RATE)}")
+            given.append(f"--use-file-for-fake-video-capture={camera.record(self._directory, rate)}")
         return self._playwright.chromium.launch(executable_path=program or self._program, args=given)
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:
         """Let the browser with this camera sleep for as long as the context lasts."""
-        return asleep(str(camera.file(self._directory)))
+        return asleep(str(camera.file(self._directory, RATE)))
 
 
 class Stage:
     """The browsers of one test, and its visitors, who leave in the end.
 
-    :param has_sound: whether Chromium's microphones hear something.
+    :param has_sound: whether Chromium's microphones hear something, and it plays what others say.
     """
 
     def __init__(self, browsers: Browsers, site_url: str, *, has_sound: bool = True) -> None:
@@ -137,18 +181,25 @@ class Stage:
         self._exits.close()
 
     def browser(
-        self, camera: Camera | None, *, cameras: int = 1, program: str = "", flags: Sequence[str] = ()
+        self,
+        camera: Camera | None,
+        *,
+        cameras: int = 1,
+        program: str = "",
+        rate: int = RATE,
+        flags: Sequence[str] = (),
     ) -> Browser:
         """A browser. One that has flags, or is run by a program of the test's own, serves this test alone.
 
         :param camera: ``None``: the camera's picture does not matter.
         :param cameras: how many there are; all see the same.
         :param program: what is run instead, and runs the browser.
+        :param rate: pictures that they take in a second.
         :param flags: these besides.
         """
         if not flags and program in ("", CHROMIUM):
-            return self._browsers.chromium(camera, cameras, program)
-        browser = self._browsers.start(camera, cameras, program, flags)
+            return self._browsers.chromium(camera, cameras, program, rate)
+        browser = self._browsers.start(camera, cameras, program, rate, flags)
         self._exits.callback(browser.close)
         return browser
 
@@ -210,6 +261,8 @@ class Stage:
         self._exits.callback(context.close)
         if not self.has_sound and browser.browser_type.name == "chromium":
             context.add_init_script(_QUIET)
+        if browser.browser_type.name == "firefox":
+            context.add_init_script(_SMALL)
         return context
 
     def add(self, visitor: V) -> V:

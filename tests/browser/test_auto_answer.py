@@ -166,7 +166,7 @@ class AutoAnswerTests(PhoneCase):
             for press, answered in ((None, "Answers: Ann"), ("remove", "Nobody is chosen"), ("undo", "Answers: Ann")):
                 if press == "remove":
                     bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
-                    bob.page.click('.open button:has-text("Remove")')
+                    bob.page.click('.open button:text-is("Remove")')
                     bob.await_text("notice-text", "removed")
                 elif press == "undo":
                     bob.press("notice-undo")

@@ -19,6 +19,31 @@ from tests.support.shared_daemon import new_phone
 _MOMENT: Final = 700
 """Milliseconds after which an answer is taken as meant: the card may have come up under a finger."""
 _PAGES: Final = "document.querySelectorAll('#call-page iframe').length"
+_REMOTE_PAUSED: Final = "document.getElementById('remote').paused"
+_HELD_PAGE: Final = """() => {
+    const { contentDocument } = document.querySelector("#call-page iframe[hidden]");
+    const { paused, autoplay, muted } = contentDocument.getElementById("remote");
+    return [paused, autoplay, muted, contentDocument.getElementById("local").srcObject];
+}"""
+"""The silence of the page of the held call, also for another stream, and the stream of its camera."""
+_RELOAD_HELD: Final = """() => new Promise((loaded) => {
+    const frame = document.querySelector("#call-page iframe[hidden]");
+    frame.addEventListener("load", loaded, { once: true });
+    frame.contentWindow.location.reload();
+})"""
+_NOTE_OPENED: Final = """
+    if (window === top) [window.opened, window.refuses] = [[], false];
+    {
+        const { mediaDevices } = navigator;
+        const open = mediaDevices.getUserMedia.bind(mediaDevices);
+        mediaDevices.getUserMedia = (wanted) => {
+            const kinds = ["audio", "video"].filter((kind) => wanted[kind]).join();
+            if (kinds !== "") top.opened.push(kinds);
+            return top.refuses ? Promise.reject(new DOMException("", "NotAllowedError")) : open(wanted);
+        };
+    }
+"""
+"""Requests for camera and microphone are noted, and refused while `refuses`."""
 _NOTE_ALERTS: Final = """
     window.alerts = [];
     window.tones = 0;
@@ -115,6 +140,106 @@ class CallWaitingTests(BrowserCase):
 
         return self.play_three(story)
 
+    def test_held(self) -> Deferred[None]:
+        """Whoever holds the first call talks with the second caller, and goes on with either as they like."""
+
+        def story(three: Three) -> None:
+            alice, bob, carol, _ = three
+
+            def assert_talks(talks: PhoneVisitor, waits: PhoneVisitor) -> None:
+                names = {alice: "Alice", carol: "Carol"}
+                waits.inside.await_state("waiting", "on_hold")
+                self.assertEqual(waits.inside.text("title"), "Bob has put you on hold")
+                self.assertTrue(waits.inside.page.evaluate(_REMOTE_PAUSED))
+                bob.await_text("call-name", names[talks])
+                bob.await_text("held-text", f"{names[waits]} is on hold")
+                self.assertEqual(bob.page.title(), f"On a call with {names[talks]}")
+                for visitor in (bob, talks):
+                    visitor.inside.await_state("connected")
+                    visitor.inside.await_movement()
+                self.assertEqual(bob.page.evaluate(_HELD_PAGE), [True, False, True, None])
+
+            three.ring()
+            bob.wait(_MOMENT)
+            bob.press("second-hold")
+            assert_talks(carol, alice)
+            bob.press("held-swap")
+            assert_talks(alice, carol)
+            bob.page.keyboard.press("ArrowUp")
+            self.assertEqual(bob.focused, "held-swap")
+            bob.page.keyboard.press("Enter")
+            assert_talks(carol, alice)
+            bob.page.focus("#held-swap")
+            carol.hang_up()
+            bob.await_text("call-name", "Alice")
+            bob.await_hidden("held")
+            bob.await_that("document.activeElement.matches('iframe')")
+            bob.await_that(f"{_PAGES} === 1")
+            for visitor in (alice, bob):
+                visitor.inside.await_state("connected")
+                visitor.inside.await_movement()
+            alice.hang_up()
+            bob.await_text("notice-text", "Alice hung up.")
+
+        return self.play_three(story)
+
+    def test_held_without_a_camera(self) -> Deferred[None]:
+        """Whoever does without camera and microphone in a call is not asked for them when it goes on."""
+
+        def story(three: Three) -> None:
+            alice, bob, _, _ = three
+            bob.page.evaluate("window.refuses = true")
+            bob.inside.page.evaluate("location.reload()")
+            bob.inside.await_state("error", "refused")
+            bob.inside.press("second-action")
+            bob.page.evaluate("[window.refuses, window.opened] = [false, []]")
+            bob.inside.await_state("connected")
+            three.ring()
+            bob.wait(_MOMENT)
+            bob.press("second-hold")
+            bob.await_text("call-name", "Carol")
+            bob.inside.await_state("connected")
+            bob.press("held-swap")
+            bob.await_text("call-name", "Alice")
+            bob.inside.await_state("connected")
+            bob.inside.await_that("document.getElementById('local').srcObject?.getTracks().length === 0")
+            bob.press("held-swap")
+            bob.await_text("call-name", "Carol")
+            alice.inside.await_state("waiting", "on_hold")
+            self.assertEqual(bob.page.evaluate("window.opened"), ["audio,video"] * 2)
+
+        return self.play_three(story, script=_NOTE_OPENED)
+
+    def test_held_and_reloaded(self) -> Deferred[None]:
+        """The page of a held call opens no camera when it, or the phone, is reloaded, and goes on afterwards."""
+
+        def story(three: Three) -> None:
+            alice, bob, carol, _ = three
+            three.ring()
+            bob.wait(_MOMENT)
+            bob.press("second-hold")
+            alice.inside.await_state("waiting", "on_hold")
+            bob.inside.await_state("connected")
+            bob.page.evaluate("window.opened = []")
+            bob.page.evaluate(_RELOAD_HELD)
+            self.assertEqual(bob.page.evaluate("window.opened"), [])
+            bob.page.reload()
+            bob.await_text("held-text", "Alice is on hold")
+            for visitor in (bob, carol):
+                visitor.inside.await_state("connected")
+            self.assertEqual(bob.page.evaluate("window.opened"), ["audio,video"])
+            self.assertEqual(alice.inside.text("title"), "Bob has put you on hold")
+            alice.page.reload()
+            alice.inside.await_state("waiting", "on_hold")
+            self.assertIn("hold=there", alice.page.evaluate("document.querySelector('#call-page iframe').src"))
+            bob.press("held-swap")
+            for visitor in (bob, alice):
+                visitor.inside.await_state("connected")
+                visitor.inside.await_movement()
+            carol.inside.await_state("waiting", "on_hold")
+
+        return self.play_three(story, script=_NOTE_OPENED)
+
     def test_refused(self) -> Deferred[None]:
         """A second call that is refused, or given up, leaves the first as it is, and the focus in its page."""
 
@@ -153,6 +278,23 @@ class CallWaitingTests(BrowserCase):
             bob.await_that("document.fullscreenElement !== null")
             three.ring()
             bob.await_that("document.fullscreenElement === null")
+
+        return self.play_three(story)
+
+    def test_small_window(self) -> Deferred[None]:
+        """The small window of a call is closed when that is held: its buttons would be those of a call out of view."""
+
+        def story(three: Three) -> None:
+            _, bob, _, _ = three
+            inside = bob.inside
+            inside.press("more")
+            inside.press("window")
+            bob.await_that("documentPictureInPicture.window !== null")
+            three.ring()
+            bob.wait(_MOMENT)
+            bob.press("second-hold")
+            bob.await_text("call-name", "Carol")
+            bob.await_that("documentPictureInPicture.window === null")
 
         return self.play_three(story)
 

@@ -37,6 +37,7 @@ _CONNECT: Final = """async () => {
         const handlers = {
             say: (data) => setTimeout(() => sides[other].connection.hear(JSON.parse(JSON.stringify(data)))),
             changed: () => {},
+            expected: () => {},
             picture: show(side, "picture"),
             screen: show(side, "screen"),
             heard: (note) => side.heard.push(note),

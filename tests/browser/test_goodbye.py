@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -53,9 +52,9 @@ class GoodbyeTests(BrowserCase):
             address = blue.page.url
             # Another page of the same tab, whose seat that is: when this returns the one before is closed.
             blue.page.goto(stage.site_url + PAGE, wait_until="commit")
-            closed = time.monotonic()
             red.await_state("waiting", "left")
-            self.assertLess(time.monotonic() - closed, 3)
+            # It was not the server that told of it: there the other page still has its seat.
+            self.assertEqual(red.room_state, "meeting")
             self.assertEqual(red.text("title"), "The other person left")
             self.assertIn("may come back", red.text("hint"))
             for size in SCREENS:
@@ -181,8 +180,9 @@ class TimerTests(PhoneCase):
             alice.page.reload()
             inside = alice.await_connected(Camera.BLUE)
             inside.await_that(f"{_SECONDS} > 0")
-            seconds = [visitor.inside.page.evaluate(_SECONDS) for visitor in (alice, bob)]
-            self.assertLessEqual(abs(seconds[0] - seconds[1]), 2)
-            self.assertGreaterEqual(min(seconds), 8)
+            before, of_bob, after = (visitor.inside.page.evaluate(_SECONDS) for visitor in (alice, bob, alice))
+            self.assertGreaterEqual(before, 8)
+            self.assertGreaterEqual(of_bob, before - 2)
+            self.assertLessEqual(of_bob, after + 2)
 
         return self.play(story)

@@ -10,7 +10,7 @@ from callnet_client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import in_reactor
 from tests.browser.closed_phone import Closed
-from tests.browser.guest_visitor import PATH, GuestVisitor, guest
+from tests.browser.guest_visitor import NO_LINE, PATH, GuestVisitor, guest
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
@@ -18,6 +18,17 @@ from tests.browser.test_phone_closed import ALICE, BOB, ChromiumCase
 from tests.support.devices import service_of
 
 _LINK: Final = '#links [data-key="link"]'
+
+_HURRY: Final = """() => {
+    const later = window.setTimeout.bind(window);
+    window.setTimeout = (work, after) => later(work, after / 10);
+}"""
+"""Lets the time of a page pass ten times as fast."""
+_AGE: Final = """() => {
+    const kept = JSON.parse(sessionStorage.getItem("callnet.guest-call"));
+    sessionStorage.setItem("callnet.guest-call", JSON.stringify({ ...kept, keptAt: kept.keptAt - 121_000 }));
+}"""
+"""Lets a tab have kept its call two minutes ago."""
 
 _NO_STORAGE: Final = """
     Object.defineProperty(window, "localStorage", { get() { throw new DOMException("blocked", "SecurityError"); } });
@@ -60,11 +71,18 @@ class GuestCase(PhoneCase):
         visitor.follow(link)
         return alice, visitor, link
 
+    def meet(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
+        """Have Anna ring and Alice accept, until Anna sees Alice."""
+        visitor.ring("Anna")
+        alice.await_scene("ringing")
+        alice.press("accept")
+        visitor.await_connected(Camera.RED)
+
 
 class GuestTests(GuestCase):
-    """A call from a guest."""
+    """A call from a guest. The server waits longer for it than the tests do."""
 
-    settings = "calls.ring_time = 600"
+    settings = "calls = { ring_time = 600, grace = 600 }"
 
     def test_call(self) -> Deferred[None]:
         """A link made by remote control rings; the owner sees that it is a guest; then both see each other."""
@@ -121,7 +139,7 @@ class GuestTests(GuestCase):
             visitor.await_scene("door")
             alice.await_text("notice-text", "Missed call from Anna (guest).")
             alice.press("to-calls")
-            alice.page.wait_for_selector('#past [data-kind="incoming"]')
+            alice.page.wait_for_selector('#past .card:nth-child(2)[data-kind="incoming"]')
             self.assertRegex(alice.past()[1], r"\AAnna Guest Incoming · 0:\d\d")
             self.assertEqual(0, alice.page.locator("#past .call").count())
             alice.page.click("#past .card:first-child .quiet")
@@ -151,6 +169,102 @@ class GuestTests(GuestCase):
             alice.await_scene("ringing")
             visitor.page.goto("about:blank")
             alice.await_scene("home")
+
+        return self.play(story)
+
+    def test_reload(self) -> Deferred[None]:
+        """A page that is reloaded in a call is in it again; of two that are, the older says so and leaves it."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            self.meet(alice, visitor)
+            visitor.page.reload()
+            visitor.await_connected(Camera.RED)
+            alice.await_connected(Camera.BLUE)
+            with visitor.page.expect_popup() as opened:
+                visitor.page.evaluate("() => { window.open(location.href); }")
+            other = stage.add(GuestVisitor(opened.value, stage.site_url))
+            other.await_connected(Camera.RED)
+            visitor.await_text("over-title", "Open somewhere else")
+            self.assertNotIn("Duration", visitor.text("over"))
+            other.hang_up()
+            alice.await_text("notice-text", "Anna (guest) hung up.")
+            other.page.reload()
+            other.await_scene("door")
+
+        return self.play(story)
+
+    def test_reload_without_a_line(self) -> Deferred[None]:
+        """A page that is reloaded in a call says at once that it has no connection yet, and enters no room before."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            self.meet(alice, visitor)
+            visitor.page.add_init_script(NO_LINE)
+            visitor.page.reload()
+            visitor.await_text("starting-hint", "Reconnecting")
+            visitor.await_text("starting-hint", "No connection right now")
+            self.assertEqual(1, len(visitor.page.frames))
+            visitor.page.evaluate("hasLine = true")
+            visitor.await_connected(Camera.RED)
+            alice.await_connected(Camera.BLUE)
+
+        return self.play(story)
+
+    def test_comes_too_late(self) -> Deferred[None]:
+        """A tab that comes back after the end of its call opens no room, and one that comes much later does not ask."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, link = self.begin(stage)
+            self.meet(alice, visitor)
+            visitor.page.goto("about:blank")
+            alice.hang_up()
+            alice.await_scene("home")
+            rooms: list[str] = []
+            visitor.page.on("frameattached", lambda frame: rooms.append(frame.url))
+            visitor.page.goto(link, wait_until="domcontentloaded")
+            visitor.await_scene("over")
+            visitor.press("again")
+            alice.await_scene("ringing")
+            self.assertEqual([], rooms)
+            alice.press("accept")
+            visitor.await_connected(Camera.RED)
+            visitor.page.evaluate(_AGE)
+            visitor.page.reload(wait_until="domcontentloaded")
+            visitor.await_scene("door")
+
+        return self.play(story)
+
+    def test_closes(self) -> Deferred[None]:
+        """The call of a guest who has closed the page is over soon."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            self.meet(alice, visitor)
+            alice.await_connected(Camera.BLUE)
+            alice.page.evaluate(_HURRY)
+            visitor.page.goto("about:blank")
+            alice.await_scene("home")
+            alice.await_text("notice-text", "The call with Anna (guest) has ended.")
+
+        return self.play(story)
+
+    def test_hangs_up_away(self) -> Deferred[None]:
+        """A guest who stops calling without a connection rings no more once it is back."""
+
+        def story(stage: Stage) -> None:
+            alice, visitor, _ = self.begin(stage)
+            visitor.ring("Anna")
+            alice.await_scene("ringing")
+            visitor.page.context.set_offline(True)
+            visitor.page.evaluate("sockets.forEach((socket) => socket.close())")
+            visitor.await_text("ring-hint", "No connection right now")
+            visitor.press("cancel")
+            visitor.await_scene("door")
+            visitor.page.context.set_offline(False)
+            visitor.forgive("ERR_INTERNET_DISCONNECTED")
+            alice.await_scene("home")
+            alice.await_text("notice-text", "Missed call from Anna (guest).")
 
         return self.play(story)
 

@@ -16,24 +16,34 @@ from callnet.model import DeviceAddress
 from callnet_client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.guest_visitor import PATH, GuestVisitor, guest
-from tests.browser.phone_layout import faults
+from tests.browser.guest_visitor import NO_LINE, PATH, GuestVisitor, guest
+from tests.browser.phone_layout import END_FAULTS, FAULTS
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.photographer import Photographer
-from tests.browser.stage import Stage
+from tests.browser.stage import LOOKED_AT_RATE, Stage
 from tests.browser.test_phone_screens import OTHERS
 from tests.browser.test_screens import LANGUAGES
 from tests.support.devices import service_of
 
 ME: Final = DeviceAddress("13800000000", "kitchen")
 LONG: Final = "Alexandra Konstantinopoulou-Wassiljewa"
+_IN_A_CALL: Final = """() => {
+    const secret = location.hash.slice(1), now = Date.now();
+    const call = { secret, token: "x", roomId: "x", page: "/x", answeredAt: now, keptAt: now };
+    sessionStorage.setItem("callnet.guest-call", JSON.stringify(call));
+}"""
+_PATIENT: Final = """
+    const wait = window.setTimeout;
+    window.setTimeout = (work, time) => wait(work, time < 30_000 ? time : 3_600_000);
+"""
+"""A page that looks for its connection as long as it is looked at."""
 HOURS: Final = {"from": "09:00", "to": "17:00", "time_zone": "Europe/Berlin"}
 
 
 class GuestScreenTests(OwnDaemonCase):
     """Appearance of the page of guests, and of links that ring in the phone."""
 
-    timeout = 1200
+    timeout = 3600
     maxDiff = None
     settings = "calls.ring_time = 600"  # a call rings for as long as it takes to look at it
 
@@ -50,11 +60,11 @@ class GuestScreenTests(OwnDaemonCase):
         """The page of guests and the phone's links are whole and in view, or can be scrolled to, in each language."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, OTHERS, languages=LANGUAGES)
-            here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
+            photographer = Photographer(OTHERS, [FAULTS], LANGUAGES)
+            here, there = (stage.browser(camera, rate=LOOKED_AT_RATE) for camera in Camera)
             link: str = in_reactor(lambda: Deferred.fromCoroutine(self.provision()))
             self.tour(stage, photographer, link, here, there)
-            photographer.draw(here, "guest-en-US-")
+            photographer.draw(here, "guest")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)
@@ -66,44 +76,43 @@ class GuestScreenTests(OwnDaemonCase):
         self.settle(photographer, owner)
         visitor.page.goto(f"{self.daemon.site_url}{PATH}")
         visitor.await_scene("incomplete")
-        photographer.take(visitor, "1 incomplete")
+        photographer.take(visitor, "incomplete")
         visitor.follow(link)
-        photographer.take(visitor, "2 door")
+        photographer.take(visitor, "door")
         visitor.press("ring-now")
         visitor.await_shown("problem")
-        photographer.take(visitor, "2 door, no name", on_sheet=False)
+        photographer.take(visitor, "door, no name")
         visitor.ring(LONG)
         visitor.await_scene("calling")
-        photographer.take(visitor, "3 calling")
+        photographer.take(visitor, "calling")
         owner.await_scene("ringing")
-        photographer.take(owner, "4 ringing")
+        photographer.take(owner, "ringing")
         self.talk(photographer, owner, visitor)
         owner.await_scene("home")
         owner.page.wait_for_selector("iframe", state="detached")
         owner.press("to-calls")
         owner.page.wait_for_selector("#past .card")
         owner.page.click("#past .card .quiet")
-        photographer.take(owner, "8 calls")
+        photographer.take(owner, "calls")
 
     def settle(self, photographer: Photographer, owner: PhoneVisitor) -> None:
         """Look at the links in the settings, each way."""
         owner.press("to-settings")
         owner.page.wait_for_selector("#links .line:nth-child(3)")
-        owner.page.evaluate("document.querySelector('#ringing-links').scrollIntoView()")
-        photographer.take(owner, "0 links")
+        photographer.take(owner, "links", of="#ringing-links")
         owner.press("link-make")
         owner.page.select_option("#link-when", "daily")
-        photographer.take(owner, "a new link", on_sheet=False, languages=["en"])
+        photographer.take(owner, "a new link", of="#ringing-links")
         owner.page.keyboard.press("Escape")
         owner.page.click("#links .line:first-child .quiet")
         owner.await_that("document.querySelector('#links canvas').width < 200")
-        photographer.take(owner, "0 link shown")
+        photographer.take(owner, "link shown", of="#links")
         owner.page.click('#links [data-key^="link-change"]')
-        photographer.take(owner, "0 link changed")
+        photographer.take(owner, "link changed", of="#links")
         owner.page.click("#links form .plain")
         owner.page.click("#links .line:first-child .quiet")
         owner.page.click('#links [data-key^="link-remove"]')
-        photographer.take(owner, "link about to be removed", on_sheet=False)
+        photographer.take(owner, "link about to be removed", of="#links")
         owner.page.click("#links .whole .plain")
 
     def talk(self, photographer: Photographer, owner: PhoneVisitor, visitor: GuestVisitor) -> None:
@@ -111,8 +120,13 @@ class GuestScreenTests(OwnDaemonCase):
         owner.press("accept")
         owner.await_connected(Camera.BLUE)
         visitor.await_connected(Camera.RED)
-        photographer.take(visitor, "5 call")
-        photographer.take(owner, "6 call of the owner")
+        photographer.take(visitor, "call")
+        photographer.take(owner, "call of the owner")
         owner.hang_up()
         visitor.await_scene("over")
-        photographer.take(visitor, "7 over")
+        photographer.take(visitor, "over", checks=[END_FAULTS])
+        visitor.page.evaluate(_IN_A_CALL)
+        visitor.page.add_init_script(NO_LINE + _PATIENT)
+        visitor.page.reload()
+        visitor.await_text("starting-hint", "No connection right now")
+        photographer.take(visitor, "no connection after a reload")

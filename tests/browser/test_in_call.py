@@ -368,6 +368,7 @@ class WindowTests(BrowserCase):
                 visitor.enter(stage.room)
             for visitor in (red, blue):
                 visitor.await_state("connected")
+            red.await_colour(Camera.BLUE)
             red.press("more")
             red.press("window")
             red.await_shown("window-label", "Close small window")
@@ -425,6 +426,9 @@ class PanelTests(BrowserCase):
             red.page.keyboard.press("s")
             for text in (", opus", "kbit/s", " ms", "fps", "direct"):
                 red.await_shown("figures", text)
+            red.switch_language("de")
+            red.await_shown("figures", "Hin und zurück")
+            red.switch_language("en")
             red.page.keyboard.press("s")
             red.await_hidden("statistics-drawer")
             red.press("chat")

@@ -15,6 +15,7 @@ from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import press_key
+from tests.browser.test_phone_people import taken_upright
 from tests.support.devices import log_in, service_of
 
 PIN: Final = "0471"
@@ -33,7 +34,7 @@ _COUNT_LOCKS: Final = """
     };
 """
 _RELEASE_LOCKS: Final = "Promise.all(window.locks.map((lock) => lock.release()))"
-_LATER: Final = """(milliseconds) => {
+LATER: Final = """(milliseconds) => {
     const now = performance.now.bind(performance);
     performance.now = () => now() + milliseconds;
 }"""
@@ -197,6 +198,39 @@ class FromAfarTests(KioskCase):
 
         return self.play(story)
 
+    def test_photo(self) -> Deferred[None]:
+        """A photo that a relative gives a contact is shown, and the contact's own one if it is taken away again."""
+
+        def story(stage: Stage) -> None:
+            desk, television = self.at_home(stage)
+            self.bob_at_home(stage, television)
+            tile = f'[data-key="tile-{self.bob.phone}"]'
+            form = f'#people [data-phone="{self.bob.phone}"] form'
+            desk.press("to-contacts")
+            press_key(desk, f"edit-{self.bob.phone}")
+            desk.page.wait_for_selector(form)
+            self.assertFalse(desk.page.is_visible(f'[data-key="photo-remove-{self.bob.phone}"]'))
+            with desk.page.expect_file_chooser() as chooser:
+                press_key(desk, f"photo-choose-{self.bob.phone}")
+            chooser.value.set_files([taken_upright(desk.page)])
+            desk.page.wait_for_selector(f"{form} .face img")
+            desk.page.fill(f"{form} input", "Uncle Bob")
+            press_key(desk, f"save-{self.bob.phone}")
+            television.page.wait_for_selector(f"{tile} img")
+            television.page.wait_for_selector(f"{tile}:has-text('Uncle Bob')")
+            desk.page.click(f'[data-key="edit-{self.bob.phone}"]')
+            desk.page.click(f"{form} .danger >> text=Remove")
+            television.page.wait_for_selector(tile, state="detached")
+            desk.press("notice-undo")
+            television.page.wait_for_selector(f"{tile} img")
+            desk.page.click(f'[data-key="edit-{self.bob.phone}"]')
+            press_key(desk, f"photo-remove-{self.bob.phone}")
+            desk.page.wait_for_selector(f"{form} .face img", state="detached")
+            press_key(desk, f"save-{self.bob.phone}")
+            television.page.wait_for_selector(f"{tile} img", state="detached")
+
+        return self.play(story)
+
     def test_answers(self) -> Deferred[None]:
         """It answers chosen callers if a relative has switched that on, and shows their names."""
 
@@ -263,7 +297,7 @@ class InTheRoomTests(KioskCase):
             _, television = self.at_home(stage, tab(stage, profile))
             bob = self.bob_at_home(stage, television)
             self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
-            television.page.evaluate(_LATER, 700)  # a key that was meant for what was there before calls nobody
+            television.page.evaluate(LATER, 700)  # a key that was meant for what was there before calls nobody
             television.page.keyboard.press("Enter")
             bob.await_scene("ringing")
             bob.press("accept")
@@ -305,7 +339,7 @@ class InTheRoomTests(KioskCase):
             self.assertEqual("kiosk-lock", television.focused)
             television.page.keyboard.press("Enter")
             self.assertEqual("", television.page.input_value("#pin-digits"))
-            television.page.evaluate(_LATER, 61_000)
+            television.page.evaluate(LATER, 61_000)
             television.await_hidden("pin")
             television.await_shown("kiosk-people")
 
@@ -407,15 +441,17 @@ class ComesBackTests(KioskCase):
 
         return self.play(story)
 
-    def test_elsewhere(self) -> Deferred[None]:
-        """When its device is in use in another place, it takes over again after a minute."""
+    def test_removed(self) -> Deferred[None]:
+        """One that is a device no more shows how it is let in again."""
 
         def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            television.page.evaluate("() => { new WebSocket(sockets[0].url, sockets[0].protocol); }")
-            television.await_scene("elsewhere")
-            television.page.evaluate(_LATER, 61_000)
-            television.await_scene("kiosk", "online")
+            desk, television = self.at_home(stage)
+            desk.press("to-settings")
+            for key in ("device", "remove", "yes"):
+                press_key(desk, f"{key}-{TV}")
+            television.await_scene("pairing")
+            television.page.wait_for_selector("#pairing-shown:not([hidden])")
+            self.assertIn("open Settings and choose", television.text("pairing"))
 
         return self.play(story)
 

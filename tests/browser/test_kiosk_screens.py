@@ -10,10 +10,10 @@ from twisted.internet.defer import Deferred
 from callnet_client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_layout import faults
+from tests.browser.phone_layout import FAULTS
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.photographer import Photographer
-from tests.browser.stage import Stage
+from tests.browser.stage import LOOKED_AT_RATE, Stage
 from tests.browser.test_kiosk import MOTHER, PIN, TELEVISIONS, TV, set_up
 from tests.browser.test_phone_devices import press_key
 from tests.browser.test_phone_screens import PORTRAIT
@@ -33,7 +33,7 @@ FAMILY: Final = (
 class KioskScreenTests(OwnDaemonCase):
     """Appearance of the kiosk, and of the form that makes one."""
 
-    timeout = 1200
+    timeout = 3600
     maxDiff = None
     settings = "calls.ring_time = 600\n"
 
@@ -52,21 +52,20 @@ class KioskScreenTests(OwnDaemonCase):
         """Whatever the kiosk shows is whole and in view, or can be scrolled to, in each language on every screen."""
 
         def story(stage: Stage) -> None:
-            columns = {"small television": 4, "large television": 4}
-            photographer = Photographer(faults, TELEVISIONS, languages=LANGUAGES, columns=columns)
-            here = stage.browser(Camera.RED)
-            television, friend = phone(stage, here), phone(stage, stage.browser(Camera.BLUE))
+            photographer = Photographer(TELEVISIONS, [FAULTS], LANGUAGES)
+            here, there = (stage.browser(camera, rate=LOOKED_AT_RATE) for camera in Camera)
+            television, friend = phone(stage, here), phone(stage, there)
             photo = base64.b64decode(television.page.evaluate(PORTRAIT).partition(",")[2])
             television.log_in(*MOTHER)
             desk = Account(service_of(self.daemon), MOTHER.phone, "desk", keep=lambda _: None)
             in_reactor(lambda: desk.configure_device(TV, kiosk_pin=PIN))
             television.await_shown("kiosk-empty")
-            photographer.take(television, "1 nobody yet")
+            photographer.take(television, "nobody yet")
             in_reactor(lambda: desk.configure_device(TV, kiosk_pin=None))
             television.await_scene("home")
             in_reactor(lambda: Deferred.fromCoroutine(self.provision(desk, photo)))
             self.tour(photographer, television, friend)
-            photographer.draw(here, "web-phone-kiosk-en-US-")
+            photographer.draw(here, "kiosk")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)
@@ -78,23 +77,23 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.fill("#device-pin", "12")
         press_key(television, "save-desk")
         television.await_shown("device-pin-problem")
-        photographer.take(television, "1 a device is set up")
+        photographer.take(television, "a device is set up", of="#devices")
         press_key(television, "close-desk")
         set_up(television, TV, pin=PIN, presses=("answers", "kiosk"))
         television.await_scene("kiosk")
         friend.log_in(FAMILY[0][0], TV)
         television.page.wait_for_selector(".tile.online")
         television.page.wait_for_selector(".tile img")
-        photographer.take(television, "2 kiosk")
+        photographer.take(television, "kiosk")
         television.page.click(f'[data-key="tile-{FAMILY[1][0]}"]')
         television.await_text("kiosk-title", FAMILY[1][1])
-        photographer.take(television, "3 nobody there")
+        photographer.take(television, "nobody there")
         television.press("kiosk-lock")
         television.page.keyboard.type("1234")
         television.page.keyboard.press("Enter")
         television.await_text("pin-problem", "Wrong")
         television.page.keyboard.type("04")
-        photographer.take(television, "4 PIN")
+        photographer.take(television, "PIN")
         television.page.keyboard.type("12")
         for _ in range(5):
             with television.page.expect_response("**/devices/unlock"):
@@ -102,20 +101,25 @@ class KioskScreenTests(OwnDaemonCase):
             television.await_that("document.querySelector('#pin-digits').value === ''")
             television.page.keyboard.type("1234")
         television.forgive("429")
-        photographer.take(television, "4 PIN, too many were wrong")
+        photographer.take(television, "PIN, too many were wrong")
         television.press("pin-back")
         self.calls(photographer, television, friend)
         friend.call(MOTHER.phone, TV)
         television.await_scene("ringing")
         friend.press("cancel")
-        television.page.wait_for_selector(".tile .missed")
         me = Account(service_of(self.daemon), MOTHER.phone, "phone")
         in_reactor(lambda: me.settings(do_not_disturb={"from": "00:00", "to": "00:00", "time_zone": "UTC"}))
-        television.await_shown("kiosk-quiet")
-        television.page.context.set_offline(True)
-        television.page.evaluate("sockets.forEach((socket) => socket.close())")
-        television.await_shown("kiosk-link")
-        photographer.take(television, "7 a missed call, quiet hours and no network", languages=["en"])
+        for language in LANGUAGES:  # whose words come over the network
+            television.page.wait_for_selector(".tile .missed")
+            television.await_shown("kiosk-quiet")
+            television.switch_language(language)
+            television.page.context.set_offline(True)
+            television.page.evaluate("sockets.forEach((socket) => socket.close())")
+            television.await_shown("kiosk-link")
+            photographer.take(television, "a missed call, quiet hours and no network", languages=[language])
+            television.page.context.set_offline(False)
+            television.await_hidden("kiosk-link")
+            television.page.wait_for_selector(".tile img")
         television.page.close()
         television.forgive("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
 
@@ -124,16 +128,16 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.click(f'[data-key="tile-{FAMILY[0][0]}"]')
         television.await_scene("calling")
         friend.await_scene("ringing")
-        photographer.take(television, "5 calling")
+        photographer.take(television, "calling")
         television.press("cancel")
         friend.await_scene("home")
         friend.add_contact(MOTHER.phone, "")
         television.hold()
         friend.call(MOTHER.phone, TV)
         television.await_shown("auto")
-        photographer.take(television, "5 ringing, to be answered automatically")
+        photographer.take(television, "ringing, to be answered automatically")
         television.press("auto-stop")
-        photographer.take(television, "5 ringing")
+        photographer.take(television, "ringing")
         television.press("refuse")
         friend.await_scene("home")
         television.await_scene("kiosk")
@@ -141,7 +145,7 @@ class KioskScreenTests(OwnDaemonCase):
         friend.call(MOTHER.phone, TV)
         television.await_connected(Camera.BLUE)
         television.await_shown("call-by-itself")
-        photographer.take(television, "6 call, answered automatically")
+        photographer.take(television, "call, answered automatically")
         friend.hang_up()
         television.await_scene("kiosk")
         television.page.wait_for_selector("iframe", state="detached")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from playwright.sync_api import Page
@@ -12,12 +12,13 @@ from callnet.model import DeviceAddress
 from tests.browser import dashboard_layout, layout, phone_layout
 from tests.browser.axe import violations
 from tests.browser.guest_visitor import PATH, guest
-from tests.browser.layout import settle
+from tests.browser.layout import look
 from tests.browser.operator import NO_ANSWER, key_of, operator
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 from tests.browser.test_call import meet
+from tests.browser.window import resized
 
 WINDOWS: Final = ((320, 568), (390, 844), (768, 1024), (1366, 768), (1920, 1080), (2560, 1440), (3840, 2160))
 ZOOMS: Final = (1, 2, 4)
@@ -30,11 +31,12 @@ SMART_TV: Final = (
     "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.0.0 Safari/537.36"
 )
 
-_SIZES: Final = """() => Array.from(document.body.querySelectorAll("*"), (element, place) => [element, place])
+_SIZES: Final = """() => [Array.from(document.body.querySelectorAll("*"), (element, place) => [element, place])
     .filter(([element]) => element.checkVisibility() && !element.matches("option, [aria-hidden] *")
         && Array.from(element.childNodes).some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== ""))
     .map(([element, place]) => [`${place} ${element.id || element.className}`,
-        parseFloat(getComputedStyle(element).fontSize)])"""
+        parseFloat(getComputedStyle(element).fontSize)])]"""
+"""The sizes of all texts that are shown, in CSS pixels."""
 
 _COLOURS: Final = """() => ({
     theme: document.documentElement.dataset.theme,
@@ -46,31 +48,27 @@ _COLOURS: Final = """() => ({
 _TYPE: Final = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
 
 
-def _sizes(page: Page) -> dict[str, float]:
-    """The sizes of all texts that are shown, in CSS pixels."""
-    return dict(page.evaluate(_SIZES))
-
-
-def enlarged_faults(page: Page, faults: Callable[[Page], Sequence[str]]) -> Iterator[str]:
+def enlarged_faults(page: Page, faults: str) -> Iterator[str]:
     """The faults in windows of each width, at each zoom.
 
     Zooming makes a window smaller by as much as it makes each of its pixels larger.
     """
-    for width, height in WINDOWS:
-        plain: dict[str, float] = {}
-        for zoom in ZOOMS:
-            if zoom > 1 and width / zoom < NARROWEST:
-                continue
-            page.set_viewport_size({"width": width // zoom, "height": height // zoom})
-            settle(page)
-            where = f"{width} x {height} at {zoom}00 %"
-            yield from (f"{where}: {fault}" for fault in faults(page))
-            sizes = _sizes(page)
-            plain = plain or sizes
-            if zoom == 2:
-                for text, size in sizes.items():
-                    if text in plain and size * zoom < plain[text] * GROWTH:
-                        yield f"{where}: the type of {text} is {size * zoom / plain[text]:.2f} times as large"
+    with resized(page) as resize:
+        for width, height in WINDOWS:
+            plain: dict[str, float] = {}
+            for zoom in ZOOMS:
+                if zoom > 1 and width / zoom < NARROWEST:
+                    continue
+                resize(width // zoom, height // zoom)
+                where = f"{width} x {height} at {zoom}00 %"
+                *found, shown = look(page, faults, _SIZES)
+                yield from (f"{where}: {fault}" for fault in found)
+                sizes: dict[str, float] = dict(shown)
+                plain = plain or sizes
+                if zoom == 2:
+                    for text, size in sizes.items():
+                        if text in plain and size * zoom < plain[text] * GROWTH:
+                            yield f"{where}: the type of {text} is {size * zoom / plain[text]:.2f} times as large"
 
 
 class EnlargedTests(PhoneCase):
@@ -88,7 +86,7 @@ class EnlargedTests(PhoneCase):
             found: list[str] = []
 
             def look(what: str, visitor: PhoneVisitor) -> None:
-                found.extend(f"{what}, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.faults))
+                found.extend(f"{what}, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.FAULTS))
 
             alice.open()
             alice.await_scene("login")
@@ -123,10 +121,10 @@ class EnlargedTests(PhoneCase):
         def story(stage: Stage) -> None:
             visitor = guest(stage, stage.browser(None))
             visitor.follow(f"{stage.site_url}{PATH}#secret")
-            found = [f"door, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.faults)]
+            found = [f"door, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.FAULTS)]
             visitor.ring("Anna")
             visitor.await_scene("calling")
-            found += [f"calling, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.faults)]
+            found += [f"calling, {fault}" for fault in enlarged_faults(visitor.page, phone_layout.FAULTS)]
             self.assertEqual("\n".join(found), "")
 
         return self.play(story)
@@ -138,10 +136,10 @@ class EnlargedTests(PhoneCase):
             visitor = stage.visitor(stage.browser(None))
             visitor.visit()
             visitor.await_state("idle")
-            found = [f"lobby, {fault}" for fault in enlarged_faults(visitor.page, layout.faults)]
+            found = [f"lobby, {fault}" for fault in enlarged_faults(visitor.page, layout.FAULTS)]
             visitor.enter("x" * 65)
             visitor.await_state("error", "invalid")
-            found += [f"error, {fault}" for fault in enlarged_faults(visitor.page, layout.faults)]
+            found += [f"error, {fault}" for fault in enlarged_faults(visitor.page, layout.FAULTS)]
             self.assertEqual("\n".join(found), "")
 
         return self.play(story)
@@ -152,16 +150,10 @@ class EnlargedTests(PhoneCase):
         def story(stage: Stage) -> None:
             red, _ = meet(stage)
 
-            def faults(page: Page) -> Sequence[str]:
-                page.hover("#remote", position={"x": 5, "y": 5}, force=True)  # so that the buttons do not step back
-                settle(page)
-                return layout.faults(page)
-
-            found = [f"pictures, {fault}" for fault in enlarged_faults(red.page, faults)]
+            found = [f"pictures, {fault}" for fault in enlarged_faults(red.page, layout.FAULTS)]
             for opened_by in ("chat", "more"):
-                red.page.set_viewport_size({"width": 1366, "height": 768})
                 red.press(opened_by)
-                found += [f"{opened_by}, {fault}" for fault in enlarged_faults(red.page, layout.faults)]
+                found += [f"{opened_by}, {fault}" for fault in enlarged_faults(red.page, layout.FAULTS)]
                 red.page.keyboard.press("Escape")
             self.assertEqual("\n".join(found), "")
 
@@ -174,11 +166,12 @@ class EnlargedTests(PhoneCase):
             visitor = operator(stage, stage.browser(None), self.daemon)
             visitor.open()
             visitor.unlock(key_of(self.daemon))
+            visitor.view(False)  # an answer that is late would lengthen the state
             visitor.await_state("ready", "known")
-            found = list(enlarged_faults(visitor.page, dashboard_layout.faults))
+            found = list(enlarged_faults(visitor.page, dashboard_layout.FAULTS))
             for language in ("en", "de", "ar"):
                 visitor.choose_language(language, "footer")
-                faults = enlarged_faults(visitor.page, dashboard_layout.extreme_faults)
+                faults = enlarged_faults(visitor.page, dashboard_layout.EXTREME_FAULTS)
                 found += [f"{language}, {fault}" for fault in faults]
             self.assertEqual("\n".join(found), "")
             visitor.forgive(NO_ANSWER)

@@ -179,7 +179,7 @@ class NativeTests(BrowserCase):
         """When the television stops responding for seconds the page restarts ICE; both get a new connection."""
 
         def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
-            pid = tv.transport.pid
+            pid = tv.process.pid
             assert pid is not None
             with stopped(pid):
                 red.await_state("reconnecting")

@@ -26,6 +26,7 @@ from harness.daemon import staying_listeners
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.closed_phone import Closed, await_notification, preferences, subscribed
+from tests.browser.phone_case import list_each_other
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.browser.visitor import PATIENCE
@@ -169,10 +170,10 @@ class ClosedTests(ChromiumCase):
         alice = phone(stage, stage.browser(Camera.RED))
         profile = self.profile(stage, Camera.BLUE)
         bob = tab(stage, profile)
+        list_each_other(self.daemon, ALICE.phone, BOB.phone)
         alice.log_in(*ALICE)
         bob.log_in(*BOB)
-        bob.add_contact(ALICE.phone, "Alice")
-        alice.add_contact(BOB.phone, "Bob")
+        alice.await_contact(BOB.phone, online=True)  # or nobody knows later whether Bob has left again
         bob.press("to-settings")
         bob.await_text("closed-state", "Calls only ring here")
         bob.page.check("#closed-switch")
@@ -474,10 +475,10 @@ class FirefoxTests(ClosedCase):
             self.server.origin = f"https://{self.host}"
             profile = stage.profile(stage.firefox(**preferences(self.sockets)))
             alice, bob = phone(stage, stage.browser(Camera.RED)), tab(stage, profile)
+            list_each_other(self.daemon, ALICE.phone, BOB.phone)
             alice.log_in(*ALICE)
             bob.log_in(*BOB)
-            bob.add_contact(ALICE.phone, "Alice")
-            alice.add_contact(BOB.phone, "Bob")
+            alice.await_contact(BOB.phone, online=True)  # or nobody knows later whether Bob has left again
             bob.press("to-settings")
             bob.page.check("#closed-switch")
             bob.await_text("closed-state", "even when")

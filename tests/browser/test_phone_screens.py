@@ -1,7 +1,7 @@
 """Every scene of the web phone on every screen and in four languages: nothing is cut, what matters most is in view, and
 axe-core finds nothing that keeps anybody out. As in :mod:`tests.browser.test_screens` one tour leads through them.
 
-The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
+The screenshots go onto a contact sheet for each screen and language. `make screens` renews those in docs/screens.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from callnet.model import DeviceAddress
 from callnet_client import Account, Pairing
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase, in_reactor
-from tests.browser.phone_layout import faults, word_faults
+from tests.browser.layout import look
+from tests.browser.phone_layout import FAULTS, WORD_FAULTS, faults
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
-from tests.browser.photographer import Photographer
-from tests.browser.stage import Stage
+from tests.browser.photographer import SCREENS, Photographer
+from tests.browser.stage import LOOKED_AT_RATE, Stage
 from tests.browser.test_screens import LANGUAGES
+from tests.browser.window import resized
 from tests.support.devices import log_in, service_of
 
 OTHERS: Final = {"sideways": (844, 390), "small": (320, 568)}
@@ -70,7 +72,7 @@ reactor: Any = installed
 class PhoneScreenTests(OwnDaemonCase):
     """Appearance of the phone."""
 
-    timeout = 1200
+    timeout = 3600
     maxDiff = None
     settings = (
         "calls.ring_time = 600\n"  # a call rings for as long as it takes to look at it
@@ -100,19 +102,19 @@ class PhoneScreenTests(OwnDaemonCase):
         """Whatever the phone shows is whole and in view, or can be scrolled to, in each language on every screen."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, OTHERS, languages=LANGUAGES)
-            here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
+            photographer = Photographer(OTHERS, [FAULTS], LANGUAGES)
+            here, there = (stage.browser(camera, rate=LOOKED_AT_RATE) for camera in Camera)
             portrait = phone(stage, here).page.evaluate(PORTRAIT)
             photo = base64.b64decode(portrait.partition(",")[2])
             in_reactor(lambda: Deferred.fromCoroutine(self.provision(photo)))
             self.tour(stage, photographer, here, there)
-            photographer.draw(here, "web-phone-en-US-")
+            photographer.draw(here, "web-phone")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)
 
     def test_faults_are_seen(self) -> Deferred[None]:
-        """The check finds elements that are cut off, covered, hidden or off the screen."""
+        """The check finds what is cut off, covered, hidden or off the screen, where the page is hardly painted."""
         element = "const [title, form, submit] = ['login-title', 'login-form', 'login-submit']"
         element += ".map((id) => document.getElementById(id)); "
         wrongs = {
@@ -125,11 +127,13 @@ class PhoneScreenTests(OwnDaemonCase):
 
         def story(stage: Stage) -> None:
             visitor = phone(stage, stage.browser(None))
-            for wrong, fault in wrongs.items():
-                visitor.open()
-                visitor.await_scene("login")
-                self.assertEqual(faults(visitor.page), [])
-                self.assertIn(fault, faults(visitor.page, element + wrong))
+            with resized(visitor.page) as resize:
+                for wrong, fault in wrongs.items():
+                    visitor.open()
+                    visitor.await_scene("login")
+                    resize(*SCREENS["laptop"])
+                    self.assertEqual(look(visitor.page, FAULTS), [])
+                    self.assertIn(fault, faults(visitor.page, element + wrong))
 
         return self.play(story)
 
@@ -142,51 +146,51 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.fill_in("12", "kitchen")
         visitor.press("login-submit")
         visitor.page.wait_for_selector("#login-problem:not([hidden])")
-        photographer.take(visitor, "1 login", checks=[word_faults])
+        photographer.take(visitor, "login", checks=[WORD_FAULTS])
         visitor.press("pair")
         visitor.await_scene("pairing")
         visitor.page.wait_for_selector("#pairing-shown:not([hidden])")
         visitor.await_that("document.querySelector('#pairing-picture').width < 200")
-        photographer.take(visitor, "1 pairing")
+        photographer.take(visitor, "pairing")
         visitor.press("pairing-back")
         friend.log_in(FRIENDS[0][0], FRIENDS[0][2][0])
         visitor.fill_in(*ME)
         visitor.press("login-submit")
         visitor.await_contact(FRIENDS[0][0], online=True)
         visitor.page.wait_for_selector("#people .face img")
-        photographer.take(visitor, "2 contacts")
+        photographer.take(visitor, "contacts")
         visitor.page.fill("#search", "nobody")
-        photographer.take(visitor, "searching", on_sheet=False)
+        photographer.take(visitor, "searching")
         visitor.page.fill("#search", "")
         visitor.call(NOT_JOINED)
-        photographer.take(visitor, "inviting", on_sheet=False)
+        photographer.take(visitor, "inviting")
         visitor.page.click("#people .open .plain:not([data-key])")
         visitor.press("add")
-        photographer.take(visitor, "adding", on_sheet=False)
+        photographer.take(visitor, "adding")
         visitor.press("add")
         visitor.page.click(f'[data-key="edit-{FRIENDS[0][0]}"]')
-        photographer.take(visitor, "changing a contact", on_sheet=False)
+        photographer.take(visitor, "changing a contact")
         visitor.page.keyboard.press("Enter")
         visitor.page.wait_for_selector("#people .open", state="detached")
         visitor.call(FRIENDS[0][0])
         friend.await_scene("ringing")
         visitor.page.wait_for_selector("#ring-number")
-        photographer.take(visitor, "3 calling")
+        photographer.take(visitor, "calling")
         visitor.press("cancel")
         friend.await_scene("home")
         friend.add_contact(ME.phone, "")
         friend.call(ME.phone)
         visitor.await_scene("ringing")
-        photographer.take(visitor, "4 ringing")
+        photographer.take(visitor, "ringing")
         visitor.press("accept")
         visitor.await_connected(Camera.BLUE)
-        photographer.take(visitor, "5 call")
+        photographer.take(visitor, "call")
         self.second_caller(stage, photographer, visitor)
         visitor.hang_up()
         visitor.await_scene("home")
         visitor.page.wait_for_selector("iframe", state="detached")
         visitor.await_shown("offer")
-        photographer.take(visitor, "6 over", checks=[word_faults])
+        photographer.take(visitor, "over", checks=[WORD_FAULTS])
         visitor.press("offer-no")
         self.answer_by_itself(photographer, visitor, friend)
         friend.await_scene("home")
@@ -199,12 +203,12 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.await_scene("home")
         visitor.press("to-calls")
         visitor.page.wait_for_selector("#past .card:nth-child(5)")
-        photographer.take(visitor, "7 calls")
+        photographer.take(visitor, "calls")
         visitor.page.click("#past .card:first-child .quiet")
         visitor.page.click('#past [data-key^="block-"]')
         visitor.page.wait_for_selector("#notice-undo")
         visitor.press("clear")
-        photographer.take(visitor, "blocked, options of a call, all to be deleted", on_sheet=False)
+        photographer.take(visitor, "blocked, options of a call, all to be deleted")
         visitor.press("clear-no")
         visitor.press("notice-close")
         self.look_at_settings(photographer, visitor)
@@ -221,10 +225,10 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.hold()
         friend.call(ME.phone)
         visitor.await_shown("auto")
-        photographer.take(visitor, "4 ringing, to be answered automatically")
+        photographer.take(visitor, "ringing, to be answered automatically")
         visitor.go_on()
         visitor.await_connected(Camera.BLUE)
-        photographer.take(visitor, "5 call, answered automatically")
+        photographer.take(visitor, "call, answered automatically")
         visitor.page.wait_for_selector("#call-by-itself")
         visitor.hang_up()
         visitor.await_scene("home")
@@ -234,16 +238,22 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.press("to-contacts")
 
     def second_caller(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor) -> None:
-        """Be called by somebody with a long name during the call."""
+        """Be called by somebody with a long name during the call, and hold that while talking with them."""
         number, _, device_ids = FRIENDS[3]
         caller = phone(stage, stage.browser(None))
         caller.log_in(number, device_ids[0])
         caller.add_contact(ME.phone, "")
         caller.call(ME.phone)
         visitor.await_shown("second")
-        photographer.take(visitor, "5 second caller")
-        visitor.press("second-refuse")
+        photographer.take(visitor, "second caller")
+        visitor.press("second-hold")
+        visitor.await_shown("held")
+        visitor.inside.await_state("connected")
+        photographer.take(visitor, "held call")
+        caller.hang_up()
+        visitor.await_hidden("held")
         caller.await_scene("home")
+        visitor.await_connected(Camera.BLUE)
         caller.page.close()
         visitor.page.wait_for_selector(f'#people .card:not(.online)[data-phone="{number}"]', state="attached")
 
@@ -255,19 +265,19 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.await_shown("closed")
         other = "#devices .line:nth-child(2)"
         visitor.page.wait_for_selector(f"#blocked .line, {other}")
-        photographer.take(visitor, "8 settings")
+        photographer.take(visitor, "settings", is_whole=True)
         visitor.page.click(f"{other} .quiet")
-        photographer.take(visitor, "changing a device", on_sheet=False)
+        photographer.take(visitor, "changing a device", of=other)
         visitor.page.click(f"{other} .danger:last-child")
-        photographer.take(visitor, "removing a device", on_sheet=False)
+        photographer.take(visitor, "removing a device", of=other)
         visitor.page.click(f"{other} .plain:first-child")
         visitor.press("let-in")
-        photographer.take(visitor, "a code to be typed", on_sheet=False)
+        photographer.take(visitor, "a code to be typed", of="#let-in-form")
         pairing = in_reactor(lambda: Pairing.begin(service_of(self.daemon), "Television, Samsung Internet"))
         visitor.page.fill("#let-in-code", pairing.user_code)
         visitor.page.keyboard.press("Enter")
         visitor.await_shown("let-in-ask")
-        photographer.take(visitor, "8 letting a device in")
+        photographer.take(visitor, "letting a device in", of="#let-in-ask")
         visitor.press("let-in-refuse")
 
     def second_tab(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor) -> None:
@@ -278,14 +288,14 @@ class PhoneScreenTests(OwnDaemonCase):
         twin.page.add_init_script(f"for (const [name, value] of {kept!r}) sessionStorage.setItem(name, value);")
         twin.open()
         visitor.await_scene("elsewhere")
-        photographer.take(visitor, "9 elsewhere")
+        photographer.take(visitor, "elsewhere")
         stranger = tab(stage, profile)
         stranger.log_in(*STRANGER)
         stranger.page.wait_for_selector("#no-people")
         stranger.await_that("document.querySelector('#own-invitation canvas').width < 200")
-        photographer.take(stranger, "nobody yet", on_sheet=False)
+        photographer.take(stranger, "nobody yet")
         stranger.press("to-calls")
         stranger.page.wait_for_selector("#no-calls")
-        photographer.take(stranger, "no calls yet", on_sheet=False)
+        photographer.take(stranger, "no calls yet")
         for one in (twin, stranger):
             one.page.close()

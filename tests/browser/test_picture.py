@@ -12,16 +12,23 @@ from tests.browser.camera import Camera
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
+from tests.support.shared_daemon import new_phone
 
 _KEEP: Final = """
     top.streams = top.streams ?? [];
     top.made = top.made ?? [];
+    top.lists = top.lists ?? 0;
     if (navigator.mediaDevices) {
         const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
         navigator.mediaDevices.getUserMedia = async (wanted) => {
             const stream = await open(wanted);
             top.streams.push(stream);
             return stream;
+        };
+        const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+        navigator.mediaDevices.enumerateDevices = () => {
+            top.lists += 1;
+            return list();
         };
     }
     const send = WebSocket.prototype.send;
@@ -31,10 +38,6 @@ _KEEP: Final = """
     };
     window.RTCPeerConnection = class extends RTCPeerConnection {
         constructor(...options) { super(...options); top.made.push(this); }
-        addIceCandidate(candidate) {
-            top.candidates = (top.candidates ?? 0) + 1;
-            return super.addIceCandidate(candidate);
-        }
     };
 """
 """Whatever is opened by the phone or by a page in it."""
@@ -59,6 +62,10 @@ _OFFERS_AGAIN: Final = """
 """
 _ANSWERS_EARLY: Final = "made.length === 1 && said.includes('signal')"
 _IS_ANSWERED: Final = "made[0].currentRemoteDescription.type === 'answer'"
+_ROLE: Final = "made[0].getStats().then((found) => Array.from(found.values()).find(({ iceRole }) => iceRole).iceRole)"
+"""Which role the browser has in ICE."""
+_MOMENT: Final = 700
+"""Milliseconds after which an answer to a second call is taken as meant."""
 _FRAMES: Final = "document.querySelectorAll('iframe').length"
 
 
@@ -67,7 +74,9 @@ _ALLOWED: Final = {"permissions.default.camera": 1, "permissions.default.microph
 
 
 class Watched:
-    """Somebody at the phone, and the kinds of frames that it has sent and heard since they were last looked at."""
+    """Somebody at the phone, and the kinds of frames that it has sent and heard since they were last looked at: without
+    pings, and without the news that lists were changed, which may come some time after the change.
+    """
 
     def __init__(self, visitor: PhoneVisitor) -> None:
         self.visitor: Final = visitor
@@ -82,7 +91,7 @@ class Watched:
 
     def _note(self, payload: str | bytes, kinds: list[str]) -> None:
         frame: dict[str, Any] = json.loads(payload)
-        if frame["type"] not in ("ping", "pong"):
+        if frame["type"] not in ("ping", "pong", "changed"):
             kinds.append(frame["type"])
 
     def sent(self) -> list[str]:
@@ -124,7 +133,7 @@ class RingingTests(PhoneCase):
 
     def test_nothing_gets_out(self) -> Deferred[None]:
         """While it rings nothing is sent to the other one, and Bob's camera is off. The server keeps the answer of
-        Alice's page until Bob accepts; what was made ready then shows both a picture.
+        Alice's page until Bob accepts; what was made ready then shows both a picture, and takes the focus.
         """
 
         def story(stage: Stage) -> None:
@@ -138,6 +147,7 @@ class RingingTests(PhoneCase):
             self.assertEqual((alice.heard(), bob.heard()), (["call_ringing"], ["called"]))
             for one in (alice, bob):
                 self.assertTrue(one.visitor.page.evaluate("made[0].remoteDescription === null"))
+            bob.visitor.await_that("lists > 0")
             self.assertEqual(bob.visitor.page.evaluate("streams.length"), 0)
             bob.visitor.press("accept")
             alice.visitor.await_connected(Camera.BLUE)
@@ -145,8 +155,11 @@ class RingingTests(PhoneCase):
             sent = bob.sent()
             self.assertEqual(sent[0], "called_success")
             self.assertIn("signal", sent)
-            for one in (alice, bob):
+            self.assertIn("a=ice-lite", alice.visitor.page.evaluate("made[0].localDescription.sdp"))
+            for one, role in ((alice, "controlled"), (bob, "controlling")):
                 self.assertEqual(one.visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"), True)
+                self.assertEqual(one.visitor.page.evaluate(_ROLE), role)
+                one.visitor.await_that("document.activeElement.matches('#call-page iframe')")
 
         return self.play(story)
 
@@ -171,16 +184,67 @@ class RingingTests(PhoneCase):
 
         def story(stage: Stage) -> None:
             alice, bob = self.come(stage)
-            kitchen = phone(stage, stage.browser(Camera.BLUE))
-            kitchen.log_in(self.bob.phone, "kitchen")
+            kitchen = Watched(phone(stage, stage.browser(Camera.BLUE)))
+            kitchen.visitor.log_in(self.bob.phone, "kitchen")
             self.ring(alice, bob)
-            kitchen.await_scene("ringing")
-            kitchen.press("accept")
+            kitchen.visitor.await_scene("ringing")
+            kitchen.visitor.await_that(_OFFERS)
+            kitchen.visitor.press("accept")
             bob.visitor.await_scene("home")
             bob.await_nothing_left()
+            self.assertEqual(bob.visitor.page.evaluate("streams.length"), 0)
             self.assertNotIn("join", bob.sent())
             alice.visitor.await_connected(Camera.BLUE)
-            kitchen.await_connected(Camera.RED)
+            kitchen.visitor.await_connected(Camera.RED)
+            for one in (alice, kitchen):
+                self.assertTrue(one.visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"))
+
+        return self.play(story)
+
+    def test_reloaded(self) -> Deferred[None]:
+        """A phone that is loaded again while it rings makes ready again, and what Alice's page said still serves."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            self.ring(alice, bob)
+            bob.visitor.page.reload()
+            bob.visitor.await_scene("ringing")
+            bob.visitor.await_that(_OFFERS)
+            bob.visitor.press("accept")
+            alice.visitor.await_connected(Camera.BLUE)
+            bob.visitor.await_connected(Camera.RED)
+            for one in (alice, bob):
+                self.assertTrue(one.visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"))
+
+        return self.play(story)
+
+    def test_second_call(self) -> Deferred[None]:
+        """Somebody whose call waits makes ready, too: refused, nothing is left of it; accepted, both have a picture."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            carol = Watched(phone(stage, stage.browser(Camera.RED)))
+            carol.visitor.log_in(new_phone(), "desk")
+            carol.visitor.add_contact(self.bob.phone, "Bob")
+            self.ring(alice, bob)
+            bob.visitor.press("accept")
+            bob.visitor.await_connected(Camera.RED)
+            for button in ("second-refuse", "second-accept"):
+                carol.visitor.page.evaluate("top.streams = []; top.made = []; top.said = []")
+                carol.visitor.call(self.bob.phone)
+                bob.visitor.await_shown("second")
+                carol.visitor.await_that(_IS_OPEN)
+                carol.visitor.await_that(_ANSWERS_EARLY)
+                bob.visitor.wait(_MOMENT)
+                bob.visitor.press(button)
+                if button == "second-refuse":
+                    carol.visitor.await_scene("home")
+                    carol.await_nothing_left()
+                    self.assertEqual(bob.visitor.inside.state, "connected")
+            carol.visitor.await_connected(Camera.BLUE)
+            bob.visitor.await_connected(Camera.RED)
+            alice.visitor.await_scene("home")
+            alice.await_nothing_left()
 
         return self.play(story)
 
@@ -218,7 +282,7 @@ class RingingTests(PhoneCase):
             alice.visitor.page.evaluate("allow()")
             alice.visitor.await_connected(Camera.BLUE)
             bob.visitor.await_connected(Camera.RED)
-            alice.visitor.await_that("candidates > 0")
+            self.assertTrue(alice.visitor.page.evaluate("made[0].remoteDescription.sdp.includes('a=candidate')"))
 
         return self.play(story)
 
@@ -288,7 +352,8 @@ class FirefoxTests(PhoneCase):
         """The early answer of one fits the offer of the other one."""
 
         def story(stage: Stage) -> None:
-            alice, bob = phone(stage, stage.firefox(**_ALLOWED)), phone(stage, stage.firefox(**_ALLOWED))
+            fox = stage.firefox(**_ALLOWED)
+            alice, bob = phone(stage, fox), phone(stage, fox)
             for visitor in (alice, bob):
                 visitor.page.add_init_script(_KEEP)
             self.introduce(alice, bob)

@@ -8,16 +8,17 @@ import json
 import socket
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 
 from harness.coturn import LOOPBACK, Coturn
 from tests.browser.camera import Camera
-from tests.browser.case import BrowserCase, OwnDaemonCase
+from tests.browser.case import BrowserCase, OwnDaemonCase, in_reactor, reactor
 from tests.browser.continuity import (
     await_socket,
     connections,
-    longest_pause,
+    longest_still,
     path,
     restart_both,
     sockets,
@@ -28,6 +29,7 @@ from tests.browser.figures import await_set_up
 from tests.browser.layout import faults
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor, meet_over_relay
+from tests.support.router import Router
 
 SCREENS: Final = ((1920, 1080), (390, 844), (844, 390))
 OLD: Final = "a-secret-that-has-been-good-so-far"
@@ -37,6 +39,27 @@ LIFETIME: Final = 10
 
 _TURN_SERVER: Final = """() => window.connections.at(-1).getConfiguration().iceServers
     .find(({ urls }) => urls.some((url) => url.startsWith("turn:"))) ?? null"""
+
+_OTHER_RELAY: Final = """{
+    const led = (options) => JSON.parse(JSON.stringify(options).replaceAll(":%d?transport=udp", ":%d?transport=udp"));
+    const Peer = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Peer {
+        constructor(options) { super(led(options)); }
+        setConfiguration(options) { super.setConfiguration(led(options)); }
+    };
+}"""
+"""A relay that is reached by another port."""
+_RARELY: Final = """{
+    const every = window.setInterval;
+    window.setInterval = (work, delay) => every(work, delay < 2_000 ? delay : 90_000);
+}"""
+"""A page that looks after its socket by itself once in 90 s only."""
+_COUNT_RESTARTS: Final = """() => {
+    window.restarts = 0;
+    const [peer] = window.connections;
+    const restart = peer.restartIce;
+    peer.restartIce = () => { window.restarts += 1; restart.call(peer); };
+}"""
 
 
 class RelayCase(OwnDaemonCase):
@@ -98,9 +121,43 @@ class RelayTests(RelayCase):
             restart_both((red, blue))
             for visitor in (red, blue):
                 visitor.await_movement()
-                self.assertLess(longest_pause(visitor), 1.0)
+                self.assertLess(longest_still(visitor), 1.0)
                 self.assertEqual(path(visitor), ["relay", "relay"])
                 self.assertEqual(connections(visitor), 1)
+
+        return self.play(story)
+
+
+class MovedTests(RelayCase):
+    """One whose second visitor comes to another network, as all that flowed from there goes silent."""
+
+    def settings_with(self, secret: str) -> str:
+        """The daemon's: the only way to the relay is by the router's UDP port."""
+        return f'[turn]\nurls = ["{self.coturn.urls[0]}"]\nsecret = "{secret}"\nadhoc = true\n'
+
+    async def start_daemon(self) -> None:
+        """Start the daemon, and the router of a house."""
+        await super().start_daemon()
+        self.router = Router(reactor, urlsplit(self.daemon.site_url).port or 443)
+        self.addCleanup(self.router.close)
+
+    def test_moved(self) -> Deferred[None]:
+        """The page finds out that its room socket is dead as its media is, and asks for a new path over another one."""
+
+        def story(stage: Stage) -> None:
+            relay = in_reactor(partial(self.router.lead, reactor, self.coturn.port))
+            red, blue = stage.pair(f"https://127.0.0.1:{self.router.own_port}")
+            blue.page.add_init_script(_RARELY)
+            blue.page.add_init_script(_OTHER_RELAY % (self.coturn.port, relay))
+            meet_over_relay((red, blue), stage.room)
+            for visitor in (red, blue):
+                visitor.page.evaluate(_COUNT_RESTARTS)
+            count = sockets(blue)
+            in_reactor(self.router.change_address)
+            await_socket(blue, count)
+            for visitor in (red, blue):
+                visitor.await_movement()
+            self.assertGreater(sum(visitor.page.evaluate("window.restarts") for visitor in (red, blue)), 0)
 
         return self.play(story)
 

@@ -12,7 +12,7 @@ from tests.browser.continuity import (
     await_socket,
     connections,
     kill_socket,
-    longest_pause,
+    longest_still,
     restart_both,
     sockets,
     watch,
@@ -56,7 +56,7 @@ def assert_undisturbed(red: Visitor, blue: Visitor) -> None:
     for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
         visitor.await_colour(colour)
         visitor.await_movement()
-        assert longest_pause(visitor) < LONGEST_PAUSE, longest_pause(visitor)
+        assert longest_still(visitor) < LONGEST_PAUSE, longest_still(visitor)
         assert connections(visitor) == 1, connections(visitor)
         assert visitor.state == "connected", visitor.state
 

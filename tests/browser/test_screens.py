@@ -4,7 +4,7 @@ axe-core finds nothing that keeps anybody out.
 One tour leads through all states, and in each of them the page speaks one language after the other: a call costs CPU,
 and so does each page that is opened for it.
 
-The screenshots go onto one contact sheet for each screen. `make screens` renews those in docs/screens.
+The screenshots go onto a contact sheet for each screen and language. `make screens` renews those in docs/screens.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from twisted.internet.defer import Deferred
 from tests.browser.axe import violations
 from tests.browser.camera import Camera
 from tests.browser.case import OwnDaemonCase
-from tests.browser.layout import faults, word_faults
+from tests.browser.layout import FAULTS, WORD_FAULTS, faults, look
 from tests.browser.photographer import SCREENS, Photographer
-from tests.browser.stage import Stage
+from tests.browser.stage import LOOKED_AT_RATE, Stage
 from tests.browser.visitor import Visitor
+from tests.browser.window import resized
 
 SIDEWAYS: Final = (844, 390)
 """A phone on its side is looked at, too, and has no sheet."""
@@ -59,24 +60,24 @@ _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
 class ScreenTests(OwnDaemonCase):
     """Appearance of the page."""
 
-    timeout = 1200
+    timeout = 3600
     maxDiff = None
 
     def test_states(self) -> Deferred[None]:
         """Whatever state the page is in, all that it shows is whole and in view, in each language on every screen."""
 
         def story(stage: Stage) -> None:
-            photographer = Photographer(faults, OTHERS, languages=LANGUAGES)
-            here, there = stage.browser(Camera.RED), stage.browser(Camera.BLUE)
+            photographer = Photographer(OTHERS, [FAULTS], LANGUAGES)
+            here, there = (stage.browser(camera, rate=LOOKED_AT_RATE) for camera in Camera)
             self.tour(stage, photographer, here, there)
             self.tour_of_refusals(stage, photographer, stage.browser(None))
-            photographer.draw(here, "page-en-US-")
+            photographer.draw(here, "page")
             self.assertEqual("\n".join(photographer.faults), "")
 
         return self.play(story)
 
     def test_faults_are_seen(self) -> Deferred[None]:
-        """The check finds elements that are cut off, covered, hidden or off the screen."""
+        """The check finds what is cut off, covered, hidden or off the screen, where the page is hardly painted."""
         wrongs = {
             "title.style.marginLeft = '3000px'": "#title leaves the screen",
             "title.style.whiteSpace = 'nowrap'; title.style.width = '3rem'": "the text of #title does not fit",
@@ -89,12 +90,14 @@ class ScreenTests(OwnDaemonCase):
         }
 
         def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None), size=SCREENS["laptop"])
-            for wrong, fault in wrongs.items():
-                visitor.visit()
-                visitor.await_state("idle")
-                self.assertEqual(faults(visitor.page), [])
-                self.assertIn(fault, faults(visitor.page, wrong))
+            visitor = stage.visitor(stage.browser(None))
+            with resized(visitor.page) as resize:
+                for wrong, fault in wrongs.items():
+                    visitor.visit()
+                    visitor.await_state("idle")
+                    resize(*SCREENS["laptop"])
+                    self.assertEqual(look(visitor.page, FAULTS), [])
+                    self.assertIn(fault, faults(visitor.page, wrong))
 
         return self.play(story)
 
@@ -119,40 +122,40 @@ class ScreenTests(OwnDaemonCase):
         visitor.visit()
         visitor.await_state("idle")
         visitor.await_own_colour(Camera.RED)
-        photographer.take(visitor, "01 idle", checks=[word_faults])
+        photographer.take(visitor, "idle", checks=[WORD_FAULTS])
         visitor.visit(f"?room_id={ROOM}&prejoin=1")
         visitor.await_state("idle", "prejoin")
         visitor.await_own_colour(Camera.RED)
         visitor.page.click("#title")
         visitor.await_shown("level")
-        photographer.take(visitor, "02 before joining", checks=[word_faults])
+        photographer.take(visitor, "before joining", checks=[WORD_FAULTS])
         visitor.press("preview-camera")
         visitor.press("preview-mute")
-        photographer.take(visitor, "all is off before joining", on_sheet=False)
+        photographer.take(visitor, "all is off before joining")
         visitor.press("preview-camera")
         visitor.press("preview-mute")
         visitor.press("join")
         visitor.await_state("waiting", "waiting")
-        photographer.take(visitor, "03 waiting")
+        photographer.take(visitor, "waiting")
         visitor.press("action")
         visitor.await_that("document.getElementById('code').width < 300")
-        photographer.take(visitor, "04 invite")
+        photographer.take(visitor, "invite")
         other.enter(ROOM)
         visitor.await_hidden("invite-drawer")
         visitor.await_state("connected")
         other.await_state("connected")
         visitor.await_colour(Camera.BLUE)
-        photographer.take(visitor, "05 connected", checks=[word_faults])
+        photographer.take(visitor, "connected", checks=[WORD_FAULTS])
         self.tour_of_drawers(photographer, visitor, other)
         third.enter(ROOM)
         third.await_state("full")
-        photographer.take(third, "14 full")
+        photographer.take(third, "full")
         third.visit()
         other.press("camera")
         other.press("mute")
         visitor.await_shown("remote-off")
         visitor.press("camera")
-        photographer.take(visitor, "both cameras are off", checks=[word_faults], on_sheet=False)
+        photographer.take(visitor, "both cameras are off", checks=[WORD_FAULTS])
         other.page.reload()
         other.await_state("connected")
         visitor.await_state("connected")
@@ -160,33 +163,33 @@ class ScreenTests(OwnDaemonCase):
         visitor.await_colour(Camera.BLUE)
         other.visit()
         visitor.await_state("waiting", "left")
-        photographer.take(visitor, "left", on_sheet=False)
+        photographer.take(visitor, "left")
         for language in LANGUAGES:  # a page does not go on trying for as long as it takes to look at all of them
             other.enter(ROOM)
             visitor.await_state("connected")
             other.await_state("connected")
             other.page.evaluate(_FALL_SILENT)
             visitor.await_state("reconnecting")
-            photographer.take(visitor, "12 reconnecting", languages=[language])
+            photographer.take(visitor, "reconnecting", languages=[language])
         other.enter(ROOM)
         visitor.await_state("connected")
         other.press("hangup")
         visitor.await_state("ended")
-        photographer.take(visitor, "13 ended")
+        photographer.take(visitor, "ended")
         other.page.evaluate(_SILENT_PEER, "silent")
         visitor.enter("silent")
         visitor.await_state("connecting", "connecting")
-        photographer.take(visitor, "04 connecting")
+        photographer.take(visitor, "connecting")
         visitor.visit("?room_id=silent&relay=1")
         visitor.await_state("error", "no_relay")
-        photographer.take(visitor, "17 no relay")
+        photographer.take(visitor, "no relay")
         visitor.page.add_init_script(_NEVER_ANSWERED)
         visitor.enter("asking")
         visitor.await_state("waiting", "permission")
-        photographer.take(visitor, "asking for permission", on_sheet=False)
+        photographer.take(visitor, "asking for permission")
         visitor.visit()
         visitor.await_state("idle")
-        photographer.take(visitor, "asking before a call", on_sheet=False)
+        photographer.take(visitor, "asking before a call")
         other.page.close()
         third.page.close()
         visitor.page.close()
@@ -195,7 +198,7 @@ class ScreenTests(OwnDaemonCase):
         """Open all that there is to open beside a call."""
         other.press("chat")
         visitor.press("chat")
-        photographer.take(visitor, "nothing written yet", on_sheet=False)
+        photographer.take(visitor, "nothing written yet")
         for number in range(8):
             for writer, text in (
                 (visitor, "好的 👍"),
@@ -204,17 +207,17 @@ class ScreenTests(OwnDaemonCase):
                 writer.page.fill("#chat-text", text)
                 writer.page.keyboard.press("Enter")
         visitor.await_shown("log", "8. Look")
-        photographer.take(visitor, "06 chat", checks=[word_faults])
+        photographer.take(visitor, "chat", checks=[WORD_FAULTS])
         visitor.page.keyboard.press("Escape")
         visitor.press("more")
-        photographer.take(visitor, "07 more", checks=[word_faults])
+        photographer.take(visitor, "more", checks=[WORD_FAULTS])
         visitor.press("open-devices")
-        photographer.take(visitor, "08 devices", checks=[word_faults])
+        photographer.take(visitor, "devices", checks=[WORD_FAULTS])
         visitor.page.keyboard.press("Escape")
         visitor.press("more")
         visitor.press("verify")
         visitor.await_that("document.querySelectorAll('#verification-code li').length === 6")
-        photographer.take(visitor, "09 verification", checks=[word_faults])
+        photographer.take(visitor, "verification", checks=[WORD_FAULTS])
         visitor.page.keyboard.press("Escape")
         for one in (visitor, other):
             one.page.evaluate("window.microphones.at(-1).resume()")
@@ -223,14 +226,14 @@ class ScreenTests(OwnDaemonCase):
             visitor.await_shown("figures", text)
         for one in (visitor, other):
             one.page.evaluate("window.microphones.at(-1).suspend()")
-        photographer.take(visitor, "10 statistics", checks=[word_faults])
+        photographer.take(visitor, "statistics", checks=[WORD_FAULTS])
         visitor.page.keyboard.press("s")
         other.page.keyboard.press("Escape")
         other.press("share")
         visitor.await_shown("screen")
         visitor.await_that("document.getElementById('screen').videoWidth > 0")
-        photographer.take(visitor, "11 their screen", checks=[word_faults])
-        photographer.take(other, "sharing", checks=[word_faults], on_sheet=False)
+        photographer.take(visitor, "their screen", checks=[WORD_FAULTS])
+        photographer.take(other, "sharing", checks=[WORD_FAULTS])
         other.press("share")
         visitor.await_hidden("screen")
 
@@ -239,20 +242,20 @@ class ScreenTests(OwnDaemonCase):
         visitor = stage.visitor(shy, refuse=True)
         visitor.enter("refused")
         visitor.await_state("error", "refused")
-        photographer.take(visitor, "15 permission refused", checks=[word_faults])
+        photographer.take(visitor, "permission refused", checks=[WORD_FAULTS])
         twin = stage.visitor(shy, refuse=True)
         kept = visitor.page.evaluate("Object.entries(sessionStorage)")
         twin.page.add_init_script(f"for (const [name, key] of {kept!r}) sessionStorage.setItem(name, key);")
         twin.enter("refused")
         visitor.await_state("error", "taken")
-        photographer.take(visitor, "16 error")
+        photographer.take(visitor, "error")
         twin.page.close()
         visitor.enter("x" * 65)
         visitor.await_state("error", "invalid")
-        photographer.take(visitor, "invalid room", on_sheet=False)
+        photographer.take(visitor, "invalid room")
         visitor.enter("W" * 64)
         visitor.await_state("error", "refused")
         visitor.press("second-action")
         visitor.await_state("waiting")
-        photographer.take(visitor, "longest room without a camera", on_sheet=False)
+        photographer.take(visitor, "longest room without a camera")
         visitor.page.close()

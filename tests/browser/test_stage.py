@@ -82,12 +82,14 @@ class PictureTests(BrowserCase):
         return self.play(story)
 
     def test_self_view(self) -> Deferred[None]:
-        """One's own picture goes to the corner that it is dragged to, and stays there; it can be hidden and shown."""
+        """One's own picture is where lines end, or in the corner that it is dragged to; it can be hidden and shown."""
 
         def story(stage: Stage) -> None:
             red, _ = meet(stage)
             resize(red, UPRIGHT)
-            self.assertEqual(corner(red), "top-right")
+            for language, expected in (("ar", "top-left"), ("en", "top-right")):
+                red.switch_language(language)
+                self.assertEqual(corner(red), expected)
             for x, y, expected in ((40, 90, "top-left"), (60, 700, "bottom-left"), (350, 600, "bottom-right")):
                 drag(red, "self", x, y)
                 self.assertEqual(corner(red), expected)

@@ -7,7 +7,7 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -75,7 +75,12 @@ _VIEW: Final = """(isSeen) => {
     }
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-_LOOK: Final = f"(id) => ({PIXELS})(document.getElementById(id))"
+_MEAN: Final = f"""(id) => {{
+    const pixels = ({PIXELS})(document.getElementById(id));
+    const mean = (part) => pixels.reduce((sum, value, place) => sum + (place % 4 === part && value), 0) / (48 * 27);
+    return [mean(0), mean(2)];
+}}"""
+"""The red and the blue of a painted picture, in two numbers: to tell five thousand costs more CPU than all else."""
 _MOVES: Final = f"""(seconds) => new Promise((resolve) => {{
     const video = document.getElementById("remote");
     const pixelsOf = {PIXELS};
@@ -105,6 +110,8 @@ class Visitor:
         self.page = page
         self.complaints: list[str] = []
         """Errors that the page threw, and requests that the browser's policy refused it."""
+        self.room_state = ""
+        """The state of the room as the server told it last."""
         self._frames: deque[str] = deque(maxlen=_FRAMES_SHOWN)
         self._site_url = site_url
         self._url = site_url + PAGE
@@ -148,6 +155,8 @@ class Visitor:
 
     def pass_frame(self, direction: Direction, frame: dict[str, Any]) -> None:
         """Remember a frame, without whatever is secret in it."""
+        if direction is TO_PAGE and frame["type"] == "room":
+            self.room_state = frame["state"]
         self._frames.append(f"{time.monotonic():.1f} {direction.name} {frame.get('type')} {frame.get('online', '')}")
 
     def report(self) -> str:
@@ -232,11 +241,8 @@ class Visitor:
 
         Playwright's `wait_for_function` is against the site's policy, which it meets only where it has to look twice.
         """
-        deadline = time.monotonic() + PATIENCE / 1_000
-        while not self.page.evaluate(expression, argument):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"it never came to {expression}")
-            self.wait(50)
+        if not self._until(lambda: bool(self.page.evaluate(expression, argument))):
+            raise AssertionError(f"it never came to {expression}")
 
     def await_hidden(self, element_id: str) -> None:
         """Wait until that is not to be seen."""
@@ -257,18 +263,15 @@ class Visitor:
 
     def colour_seen(self, video: str = "remote") -> Camera | None:
         """The camera whose picture is painted in a video; ``None``: neither's."""
-        red, _, blue = self._mean(self._pixels(video))
+        red, blue = self._mean(video)
         if abs(red - blue) < 25:
             return None
         return Camera.RED if red > blue else Camera.BLUE
 
     def await_colour(self, colour: Camera, video: str = "remote") -> None:
         """Wait until that camera is painted in a video: the first frame comes after ``connected``."""
-        deadline = time.monotonic() + PATIENCE / 1_000
-        while self.colour_seen(video) is not colour:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"no {colour.name} picture: {self._mean(self._pixels(video))}")
-            self.wait(100)
+        if not self._until(lambda: self.colour_seen(video) is colour):
+            raise AssertionError(f"no {colour.name} picture: {self._mean(video)}")
 
     def await_own_colour(self, colour: Camera) -> None:
         """Wait until the visitor sees their own camera before the call."""
@@ -287,21 +290,23 @@ class Visitor:
     def await_sound(self) -> None:
         """Wait until sound comes over the present connection, more of it than before."""
         before = self.page.evaluate(_AUDIO_PACKETS)
+        if not self._until(lambda: bool(self.page.evaluate(_AUDIO_PACKETS) > before)):
+            raise AssertionError("no sound comes")
+
+    def _until(self, is_so: Callable[[], bool]) -> bool:
+        """Look until it is so, less and less often, as each look costs 5 ms of CPU. False: it never was."""
         deadline = time.monotonic() + PATIENCE / 1_000
-        while self.page.evaluate(_AUDIO_PACKETS) <= before:
+        pause = 25
+        while not is_so():
             if time.monotonic() > deadline:
-                raise AssertionError("no sound comes")
-            self.wait(50)
+                return False
+            self.wait(pause)
+            pause = min(2 * pause, 200)
+        return True
 
-    def _pixels(self, video: str) -> Sequence[int]:
-        pixels: Sequence[int] = self.page.evaluate(_LOOK, video)
-        return pixels
-
-    @staticmethod
-    def _mean(pixels: Sequence[int]) -> tuple[float, float, float]:
-        count = len(pixels) // 4
-        red, green, blue = (sum(pixels[part::4]) / count for part in range(3))
-        return red, green, blue
+    def _mean(self, video: str) -> Sequence[float]:
+        red_and_blue: Sequence[float] = self.page.evaluate(_MEAN, video)
+        return red_and_blue
 
 
 def meet_over_relay(visitors: Sequence[Visitor], room: str) -> None:

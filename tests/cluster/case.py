@@ -162,7 +162,7 @@ class Phone:
         """End a call."""
         self.says(type="calling_hangup", notified_phone="1", notified_device_id="1", room_id=room)
 
-    # RedisCommands of the test
+    # Questions of the test
 
     @property
     def told(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from callnet.calls.page_session import PageSession
+from callnet.calls.pages import PageSession
 from callnet.calls.ports import IPeer
 from callnet.ops.ice import IceServers
 from tests.cluster.case import AnyNode

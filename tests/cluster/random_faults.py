@@ -1,18 +1,30 @@
-"""Base devices that call each other at random while nodes lose Redis, die and come back, in simulated time.
+"""Devices that call each other at random while nodes lose Redis, die and come back, in simulated time. Base devices
+have one call; extended ones, with the calls of the client library, hold calls, go on with them, and take them over.
 
-``python -m tests.cluster.random_faults FIRST COUNT [loses]`` runs the worlds of COUNT seeds, and prints of each that
-is wrong in the end everything that its devices said and heard.
+``python -m tests.cluster.random_faults FIRST COUNT [loses | faultless]`` runs the worlds of COUNT seeds, and prints of
+each that is wrong in the end everything that its devices said and heard.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from random import Random
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from callnet.calls.records import Over
+import msgspec
+from twisted.internet.task import Clock
+
+from callnet.calls.records import Active, CallRecord, Over
 from callnet.config.schema import CallSettings
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId
+from callnet_client import DeviceAddress as ClientAddress
+from callnet_client.call import Call
+from callnet_client.calls import Calls
+from callnet_client.event_queue import EventQueue
+from callnet_client.frames import PresentCall, Request, parse_frame
 from harness.redis_server import RedisServer
 from tests.cluster.case import Phone
 from tests.cluster.simulated import STEP, SimulatedNode, World
@@ -33,9 +45,9 @@ MINUTES: Final = 300.0
 class Socket(Phone):
     """A socket that carries nothing any more when it is closed."""
 
-    def __init__(self, address: DeviceAddress, node: SimulatedNode) -> None:
+    def __init__(self, address: DeviceAddress, node: SimulatedNode, extended: bool) -> None:
         self._last_heard = node.clock.seconds()
-        super().__init__(address, node)
+        super().__init__(address, node, extended, call_waiting=True)
 
     def send(self, payload: bytes) -> None:
         """Carry a frame to the device."""
@@ -52,22 +64,25 @@ class Socket(Phone):
         super().says(**frame)
 
 
-class Person:
+class InCalls(NamedTuple):
+    """The calls of a device, by their rooms."""
+
+    present: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    on_hold: frozenset[str] = frozenset()
+    """Those of them that the other party holds."""
+
+
+class Person(ABC):
     """A person who holds a device, and believes what it was told."""
+
+    extended = False
 
     def __init__(self, address: DeviceAddress, random: Random) -> None:
         self.address = address
         self._random = random
         self.node: SimulatedNode | None = None
         self.phone: Phone | None = None
-        self.state = "idle"
-        """``idle``, ``waits`` for the outcome of a call, ``rings`` or ``talks``."""
-        self.room = ""
-        self.is_misled = False
-        """It was told the end of a ring, and not that of the call which it is in: only the newest end is told (protocol
-        §2.4)."""
-        self._target = address
-        self._called_on: Phone | None = None
         self.story: list[str] = []
         """Everything that it said and heard."""
         self._read = 0
@@ -75,7 +90,7 @@ class Person:
     def connects(self, node: SimulatedNode) -> None:
         """Open a socket at a node."""
         self.node, self._read = node, 0
-        self.phone = Socket(self.address, node)
+        self.phone = Socket(self.address, node, self.extended)
 
     def leaves(self, says_goodbye: bool) -> None:
         """Lose the socket."""
@@ -92,70 +107,206 @@ class Person:
         self._read += len(frames)
         for frame in frames:
             self.story.append(f"heard {frame}")
-            self._hears(frame["type"], frame.get("room_id", ""))
+            self._hears(frame)
         if self.phone.closed:
             self.phone = None
 
-    def _hears(self, kind: str, room: str) -> None:
-        if kind == "called" and self.state == "idle":
-            self.state, self.room = "rings", room
-        elif kind == "call_success" and self.state != "idle":
-            self.state, self.room = "talks", room
-        elif (kind in ("call_refuse", "call_failed") and self.state == "waits") or (
-            kind == "calling_be_hangup" and room == self.room
-        ):
-            self.state, self.room = "idle", ""
-        elif kind == "calling_be_hangup":
-            self.is_misled = self.state == "talks"
+    def _somebody(self, every: float) -> DeviceAddress:
+        """A target for a call: with the chance ``every`` all devices of a phone."""
+        other = self._random.choice([one for one in ADDRESSES if one.phone != self.address.phone])
+        return other._replace(device_id=EVERY_DEVICE) if self._random.random() < every else other
 
-    def acts(self) -> None:
+    @abstractmethod
+    def waits(self, seconds: float) -> None:
+        """Let time pass for the device."""
+
+    @abstractmethod
+    def _hears(self, frame: dict[str, Any]) -> None:
+        """Take in a message."""
+
+    @abstractmethod
+    def acts(self, people: Sequence[Person]) -> None:
         """Do something, perhaps."""
+
+    @abstractmethod
+    def believes(self) -> InCalls | None:
+        """Its calls, as it believes; ``None`` if it cannot know."""
+
+
+class BasePerson(Person):
+    """... that speaks the base protocol."""
+
+    def __init__(self, address: DeviceAddress, random: Random) -> None:
+        super().__init__(address, random)
+        self._state = "idle"
+        """``idle``, ``waits`` for the outcome of a call, ``rings`` or ``talks``."""
+        self._room = ""
+        self._is_misled = False
+        """It was told the end of a ring, and not that of the call which it is in: only the newest end is told (protocol
+        §2.4)."""
+        self._target = address
+        self._called_on: Phone | None = None
+
+    def waits(self, seconds: float) -> None:
+        """Nothing: it has no clock."""
+
+    def _hears(self, frame: dict[str, Any]) -> None:
+        kind, room = frame["type"], frame.get("room_id", "")
+        if kind == "called" and self._state == "idle":
+            self._state, self._room = "rings", room
+        elif kind == "call_success":  # it follows it into the page, whatever it was told before (protocol §2.3)
+            self._state, self._room = "talks", room
+        elif (kind in ("call_refuse", "call_failed") and self._state == "waits") or (
+            kind == "calling_be_hangup" and room == self._room
+        ):
+            self._state, self._room = "idle", ""
+        elif kind == "calling_be_hangup":
+            self._is_misled = self._state == "talks"
+
+    def acts(self, people: Sequence[Person]) -> None:  # noqa: ARG002
+        """Call, accept, refuse, hang up or cancel, perhaps."""
         phone, chance = self.phone, self._random.random()
         if phone is None:
             return
-        if self.state == "idle" and chance < 0.08:
-            other = self._random.choice([one for one in ADDRESSES if one.phone != self.address.phone])
-            target = other._replace(device_id=EVERY_DEVICE) if self._random.random() < 0.2 else other
+        if self._state == "idle" and chance < 0.08:
+            target = self._somebody(0.2)
             self._does(f"calls {target}", "waits", "")
             self._target, self._called_on = target, phone
             phone.calls(target)
-        elif self.state == "rings" and chance < 0.3:
-            self._does("accepts", "talks", self.room)
-            phone.says(type="called_success", from_phone="1", from_device_id="1", room_id=self.room)
-        elif self.state == "rings" and chance < 0.35:
-            room = self.room
+        elif self._state == "rings" and chance < 0.3:
+            self._does("accepts", "talks", self._room)
+            phone.says(type="called_success", from_phone="1", from_device_id="1", room_id=self._room)
+        elif self._state == "rings" and chance < 0.35:
+            room = self._room
             self._does("refuses", "idle", "")
             phone.says(type="called_refuse", from_phone="1", from_device_id="1", room_id=room)
-        elif self.state == "talks" and chance < 0.05:
-            room = self.room
+        elif self._state == "talks" and chance < 0.05:
+            room = self._room
             self._does("hangs up", "idle", "")
             phone.hangs_up(room)
-        elif self.state == "waits" and chance < 0.03:
+        elif self._state == "waits" and chance < 0.03:
             self._does("cancels", "idle", "")
             phone.says(type="calling_hangup", notified_phone=self._target.phone, notified_device_id="1")
 
-    def gave_up(self) -> bool:
-        """Tell whether it lost the socket on which it called, and was told nothing: people try again."""
-        return self.state == "waits" and self.phone is not self._called_on
-
     def _does(self, what: str, state: str, room: str) -> None:
         self.story.append(what)
-        self.state, self.room, self.is_misled = state, room, False
+        self._state, self._room, self._is_misled = state, room, False
+
+    def believes(self) -> InCalls | None:
+        """See :meth:`Person.believes`. Who lost the socket on which it called, and was told nothing, tries again."""
+        if self._is_misled or (self._state == "waits" and self.phone is not self._called_on):
+            return None
+        return InCalls() if self._state == "idle" else InCalls(frozenset({self._room or self._state}))
+
+
+class ExtendedPerson(Person):
+    """... that speaks the extended protocol by the client library, and shows a second call."""
+
+    extended = True
+
+    def __init__(self, address: DeviceAddress, random: Random) -> None:
+        super().__init__(address, random)
+        self._clock = Clock()
+        self._unsaid: list[dict[str, Any]] = []
+        self._is_welcome = False
+        self.calls = Calls(self._says, lambda _: None, EventQueue(), self._clock, call_waiting=True)
+
+    def _says(self, request: Request) -> None:
+        frame = json.loads(msgspec.json.encode(request))
+        self.story.append(f"says {frame}")
+        if self.phone is None or not self._is_welcome:
+            self._unsaid.append(frame)
+        else:
+            self.phone.says(**frame)
+
+    def connects(self, node: SimulatedNode) -> None:
+        """Open a socket at a node."""
+        self._is_welcome = False
+        super().connects(node)
+        self.calls.connected(is_extended=True)
+
+    def waits(self, seconds: float) -> None:
+        """Let time pass for the device."""
+        self._clock.advance(seconds)
+
+    def _hears(self, frame: dict[str, Any]) -> None:
+        if frame["type"] != "welcome":
+            self.calls.hear(parse_frame(json.dumps(frame).encode()))
+            return
+        self._is_welcome = True
+        views = [msgspec.convert(frame.get(name), PresentCall | None) for name in ("call", "held_call")]
+        self.calls.welcomed(*views)
+        unsaid, self._unsaid = self._unsaid, []
+        for one in unsaid:
+            if self.phone is not None:
+                self.phone.says(**one)
+
+    def acts(self, people: Sequence[Person]) -> None:
+        """Call, accept, hold, swap, refuse, hang up, or take a call over, perhaps."""
+        calls, chance = self.calls, self._random.random()
+        present = calls.present
+        if self.phone is None or not self._is_welcome:
+            return
+        if self._random.random() < 0.02 and (room := self._call_elsewhere(people)):
+            self.story.append("takes over")
+            calls.pull(room)
+        elif present is not None:
+            self._acts_in(present, chance)
+        elif chance < 0.15:
+            calls.place(ClientAddress(*self._somebody(0.3)))
+
+    def _acts_in(self, present: Call, chance: float) -> None:
+        calls = self.calls
+        if present.state == "ringing" and present.is_incoming:
+            if chance < 0.45:
+                present.accept() if chance < 0.4 else present.refuse()
+        elif (waiting := calls.waiting) is not None:
+            if chance < 0.45:
+                waiting.accept(hold=chance < 0.4)
+            elif chance < 0.5:
+                (waiting if chance < 0.48 else present).hang_up()
+        elif (held := calls.held) is not None:
+            if chance < 0.15:
+                calls.swap()
+            elif chance < 0.22:
+                (present if chance < 0.2 else held).hang_up()
+        elif chance < 0.03:
+            present.hang_up()
+
+    def _call_elsewhere(self, people: Sequence[Person]) -> str:
+        """The room of a call of another extended device of its phone, if there is one."""
+        others = [one for one in people if isinstance(one, ExtendedPerson) and one.address.phone == self.address.phone]
+        found = [call for one in others if one is not self for call in (one.calls.present, one.calls.held)]
+        rooms = [call.room_id for call in found if call is not None and call.state == "active"]
+        return self._random.choice(rooms) if rooms else ""
+
+    def believes(self) -> InCalls | None:
+        """See :meth:`Person.believes`. The page of a call that the server has forgotten shows that it is over."""
+        calls = self.calls
+        both = [call for call in (calls.present, calls.held) if call is not None]
+        seen = [call for call in both if not call.is_forgotten]
+        held = frozenset(call.room_id for call in seen if call is calls.held)
+        on_hold = frozenset(call.room_id for call in seen if call.is_on_hold)
+        return InCalls(frozenset(call.room_id or call.state for call in seen) - held, held, on_hold)
 
 
 class Crowd:
-    """Three nodes, eight devices, and their faults.
+    """Three nodes, eight devices, and their faults. The devices of a third of the worlds are extended, those of another
+    third are not, and of the others some are.
 
-    :param loses: whether Redis may lose what was written last, too. Then one world of 500 is wrong in the end: what two
-        nodes have said of a call is lost with the node that could say it again.
+    :param loses: whether Redis may lose what was written last, too.
+    :param fails: whether anything fails at all.
     """
 
-    def __init__(self, server: RedisServer, seed: int, loses: bool) -> None:
+    def __init__(self, server: RedisServer, seed: int, loses: bool = False, fails: bool = True) -> None:
         server.flush()
         self._random = Random(seed)  # noqa: S311
-        self._loses = loses
+        self._loses, self._fails = loses, fails
         self.world: Final = World(server, PREFIX, TIMES)
-        self.people: Final = [Person(address, self._random) for address in ADDRESSES]
+        kinds = ((ExtendedPerson,), (BasePerson,), (BasePerson, ExtendedPerson))[seed % 3]
+        self.people: Final[Sequence[Person]] = [
+            self._random.choice(kinds)(address, self._random) for address in ADDRESSES
+        ]
         self._faults: list[tuple[float, SimulatedNode]] = []
         self._replica: dict[bytes, tuple[int, bytes]] = {}
         self._add_nodes(NODES)
@@ -167,7 +318,7 @@ class Crowd:
         """Let it all happen. Returns the faults in the end, a line for each device."""
         while self.world.passed < BUSY:
             self._step(can_act=True)
-            if self._random.random() < 0.06:
+            if self._fails and self._random.random() < 0.06:
                 self._goes_wrong()
             if self._loses and self._random.random() < 0.4:
                 self._replicate()
@@ -186,17 +337,18 @@ class Crowd:
             node.wire.heal()
         self._faults = [fault for fault in self._faults if fault[0] > now]
         for person in self.people:
+            person.waits(STEP)
             person.looks()
             if person.phone is None:
                 if not can_act or self._random.random() < 0.3:
                     node = self._random.choice(self.world.nodes)
                     person.story.append(f"{now} connects at {self.world.nodes.index(node)}")
                     person.connects(node)
-            elif can_act and self._random.random() < 0.02:
+            elif can_act and self._fails and self._random.random() < 0.02:
                 person.story.append(f"{now} leaves")
                 person.leaves(self._random.random() < 0.3)
             elif can_act:
-                person.acts()
+                person.acts(self.people)
             self.world.settle()
             person.looks()
 
@@ -244,25 +396,26 @@ class Crowd:
 
     def _wrong(self, person: Person) -> str:
         known = [node.rooms.known for node in self.world.nodes]
-        calls = {room: call for records in known for room, call in records.calls.items()}
-        aliases = {alias: room for records in known for alias, room in records.aliases.items()}
-        present = [
-            call.room for call in calls.values() if not isinstance(call.state, Over) and person.address in call.parties
-        ]
-        room = aliases.get(RoomId(person.room), RoomId(person.room))
-        if person.gave_up() or person.is_misled:
-            return ""
-        believed = [] if person.state == "idle" else [room]
-        if believed == present and person.state in ("idle", "talks"):
-            return ""
-        return f"{person.address} {person.state} {room[:4]} and is in {[one[:4] for one in present]}"
+        calls: dict[RoomId, CallRecord] = {}
+        for records in known:
+            for room, call in records.calls.items():
+                if room not in calls or call.is_later_than(calls[room]):
+                    calls[room] = call
+        live = [one for one in calls.values() if not isinstance(one.state, Over) and person.address in one.parties]
+        rooms = {one.room_for(person.address): one for one in live}
+        holders = {room: one.state.held_by for room, one in rooms.items() if isinstance(one.state, Active)}
+        held = frozenset(room for room, by in holders.items() if person.address in by)
+        on_hold = frozenset(room for room, by in holders.items() if set(by) - {person.address})
+        true = InCalls(frozenset(rooms) - held, held, on_hold if person.extended else frozenset())
+        believed = person.believes()
+        return "" if believed in (None, true) else f"{person.address} believes {believed} and is in {true}"
 
 
-def main(first: int, count: int, loses: bool) -> None:
+def main(first: int, count: int, loses: bool, fails: bool) -> None:
     """Run worlds."""
     server, wrong = RedisServer("redis"), 0
     for seed in range(first, first + count):
-        crowd = Crowd(server, seed, loses)
+        crowd = Crowd(server, seed, loses, fails)
         lines = crowd.run()
         crowd.world.close()
         if lines:
@@ -274,4 +427,4 @@ def main(first: int, count: int, loses: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), "loses" in sys.argv[3:])
+    main(int(sys.argv[1]), int(sys.argv[2]), "loses" in sys.argv[3:], "faultless" not in sys.argv[3:])

@@ -7,8 +7,9 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -172,13 +173,27 @@ class RealNodesTests(ClusterCase):
             del run[periodic]
         return run
 
+    async def report_of(self, act: Callable[[], Awaitable[None]]) -> Sequence[str]:
+        """The commands while something is done. It is done again if a node that was late had to join again, twice."""
+        monitor = self.monitor()
+        for _ in range(3):
+            await act()
+            report = self.reported(monitor)
+            if not self.scripts_run(report)["hello"]:
+                break
+        return report
+
     async def test_call(self) -> None:
         """A whole call across nodes is one read and three commits, and these publish all that is published."""
         *_, ann, tv = await self.ann_and_tv()
-        monitor = self.monitor()
-        tv.hangs_up(await self.talk(ann, tv))
-        await self.hears(ann, "calling_be_hangup:hangup")
-        report = self.reported(monitor)
+
+        async def call() -> None:
+            for phone in (ann, tv):
+                phone.frames.clear()
+            tv.hangs_up(await self.talk(ann, tv))
+            await self.hears(ann, "calling_be_hangup:hangup")
+
+        report = await self.report_of(call)
         self.assertEqual({"read": 1, "commit": 3}, self.scripts_run(report))
         published = [line for line in report if '"PUBLISH"' in line]
         self.assertEqual(3, len(published))
@@ -188,7 +203,10 @@ class RealNodesTests(ClusterCase):
     async def test_at_once(self) -> None:
         """Devices that connect in one turn of the reactor are written by one command."""
         node = await self.start()
-        monitor = self.monitor()
-        phones = [Phone(DeviceAddress(f"{13600000000 + number}", "phone"), node) for number in range(AT_ONCE)]
-        await self.until(lambda: all(phone.session.generation for phone in phones))
-        self.assertEqual({"commit": 1}, self.scripts_run(self.reported(monitor)))
+        numbers = count(13600000000)
+
+        async def connect() -> None:
+            phones = [Phone(DeviceAddress(f"{number}", "phone"), node) for number in islice(numbers, AT_ONCE)]
+            await self.until(lambda: all(phone.session.generation for phone in phones))
+
+        self.assertEqual({"commit": 1}, self.scripts_run(await self.report_of(connect)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from twisted.logger import capturedLogs, formatEvent
+
 from callnet.calls.records import Displaced
 from callnet.config.schema import CallSettings
-from callnet.model import CloseCode, DeviceAddress, RoomId
+from callnet.model import CloseCode, DeviceAddress, RoomId, log_name
 from callnet.redis.codec import encode
 from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV
 from tests.cluster.page import Page
@@ -33,8 +35,7 @@ class CutOffTests(SimulatedCase):
         ann, tv, pad = [await self.phone(device, here) for device in (ANN, TV, PAD)]
         room = await self.talk(ann, tv)
         await self.cut_off(here)
-        damage = "redis.call('SETRANGE', KEYS[1], 0, string.char(9, 9, 9, 9))"
-        self.server.cli("EVAL", damage, "1", f"{self.prefix}c:{room}")
+        self.damage(room)
         ann.hangs_up(room)
         carol = await self.phone(CAROL, here)
         here.wire.heal()
@@ -44,6 +45,29 @@ class CutOffTests(SimulatedCase):
             other.calls(phone.address)
             await self.hears(phone, "called")
             phone.refuses()
+
+    async def test_device_that_cannot_be_announced(self) -> None:
+        """The log says that it was a device, and names its call, but not the device."""
+        here = await self.start()
+        ann, carol = await self.phone(ANN, here), await self.phone(CAROL, here)
+        ann.calls(CAROL)
+        room = (await self.hears(carol, "called"))["room_id"]
+        await self.cut_off(here)
+        self.damage(room)
+        carol.accepts()
+        await self.hears(ann, "call_success")
+        ann.goes()
+        await self.phone(ANN, here)
+        with capturedLogs() as events:
+            await self.let_back(here)
+        lines = [formatEvent(event) for event in events]
+        name = log_name(RoomId(room))
+        self.assertEqual([f"gave up re-publishing a device in call {name} to Redis after 20 conflicts"], lines)
+
+    def damage(self, room: str) -> None:
+        """Make a call unreadable in Redis."""
+        script = "redis.call('SETRANGE', KEYS[1], 0, string.char(9, 9, 9, 9))"
+        self.server.cli("EVAL", script, "1", f"{self.prefix}c:{room}")
 
     async def test_nobody_listens(self) -> None:
         """A call to a device whose node cannot be told fails within two seconds, and rings nobody later."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from msgspec import Raw
+
 from callnet.calls.extensions import EVERYBODY_EVERY
+from callnet.calls.session_v2 import ExtendedSession
 from callnet.config.schema import CallSettings
-from callnet.model import DeviceAddress
-from tests.cluster.case import ANN, PAD, RING_TIME, TV, Phone
+from callnet.frames import v2
+from callnet.model import DeviceAddress, Reason, RoomId
+from tests.cluster.case import ANN, CAROL, PAD, RING_TIME, TV, Phone
 from tests.cluster.simulated import SimulatedCase, World
 from tests.support.extended_case import Lists
 
@@ -96,6 +101,110 @@ class ExtendedTests(ExtendedCase):
         room = await self.talk(ann, tv)
         again = await self.phone(ANN, self.there, extended=True)
         self.assertEqual(room, again.frames[0]["call"]["room_id"])
+
+
+class WelcomeTests(ExtendedCase):
+    """A device connects to a node that is apart, and does not know its calls."""
+
+    settings = CallSettings(ring_time=30.0, grace=20.0)
+
+    def is_welcomed_again(self, phone: Phone) -> bool:
+        """Return whether it is."""
+        return phone.told.count("welcome") == 2
+
+    async def test_in_a_call(self) -> None:
+        """When the node is back, the device is welcomed again, and told its call as it is by now."""
+        ann, tv = await self.two()
+        carol = await self.phone(CAROL, self.there, extended=True)
+        room = await self.talk(ann, tv)
+        apart = await self.start()
+        await self.cut_off(apart)
+        ann = await self.phone(ANN, apart, extended=True)
+        self.assertNotIn("call", ann.frames[0])
+        tv = await self.phone(TV, self.there, extended=True, call_waiting=True)
+        carol.calls(TV)
+        called = await self.hears(tv, "called")
+        tv.says(type="called_success", from_phone="", from_device_id="", room_id=called["room_id"], hold=True)
+        await self.hears(carol, "call_success")
+        await self.let_back(apart)
+        await self.until(lambda: ann.told.count("welcome") == 2)
+        call = ann.last("welcome")["call"]
+        self.assertEqual((room, "active", True), (call["room_id"], call["state"], call["on_hold"]))
+        tv.says(type="resume", room_id=room)
+        await self.peer_state(ann, "resumed")
+        await self.pass_time(5.0)
+        self.assertEqual(["welcome", "welcome", "peer_state"], ann.told)
+
+    async def test_signals(self) -> None:
+        """A signal in a call that this node does not know is not answered by its end: it may go on elsewhere."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        apart = await self.start()
+        await self.cut_off(apart)
+        for device in (ANN, TV):
+            phone = await self.phone(device, apart, extended=True)
+            phone.says(type="signal", room_id=room, data="restart")
+            phone.says(type="pull", room_id=room, id="p")
+            await self.hears(phone, "error")
+            self.assertEqual(["welcome", "error"], phone.told)
+
+    async def test_not_said(self) -> None:
+        """A call that no welcome has named yet is nothing that the device knows, not even if it says goodbye then."""
+        ann, tv = await self.two()
+        room = RoomId(await self.talk(ann, tv))
+        apart = await self.start()
+        await self.cut_off(apart)
+        tv = await self.phone(TV, apart, extended=True)
+        tv.session.deliver(self.here.rooms.known.calls[room])
+        await self.until(partial(self.is_welcomed_again, tv))
+        self.assertNotIn("call", tv.frames[-1])
+        tv.session.closed(said_goodbye=True)
+        self.assertEqual((), tv.session.known())
+
+    async def test_told_the_end(self) -> None:
+        """A device that was told the end of its call there is welcomed to it: it goes on, or says the end itself."""
+        ann, tv = await self.two()
+        room = RoomId(await self.talk(ann, tv))
+        apart = await self.start()
+        await self.cut_off(apart)
+        phones = [await self.phone(device, apart, extended=True) for device in (ANN, TV)]
+        for phone in phones:
+            phone.session._tell_over(v2.Signal(room, Raw(b"1")), Reason.EXPIRED)
+        await self.let_back(apart)
+        for phone in phones:
+            await self.until(partial(self.is_welcomed_again, phone))
+            self.assertEqual(room, phone.last("welcome")["call"]["room_id"])
+
+    async def test_in_two_calls(self) -> None:
+        """... or both of its calls, and once."""
+        ann, tv = await self.two()
+        carol = await self.phone(CAROL, self.there, extended=True)
+        first = await self.talk(ann, tv)
+        apart = await self.start()
+        tv = await self.phone(TV, self.there, extended=True, call_waiting=True)
+        carol.calls(TV)
+        second = (await self.hears(tv, "called"))["room_id"]
+        tv.says(type="called_success", from_phone="", from_device_id="", room_id=second, hold=True)
+        await self.hears(carol, "call_success")
+        await self.cut_off(apart)
+        tv = await self.phone(TV, apart, extended=True)
+        await self.let_back(apart)
+        await self.until(partial(self.is_welcomed_again, tv))
+        welcome = tv.last("welcome")
+        self.assertEqual((second, first), (welcome["call"]["room_id"], welcome["held_call"]["room_id"]))
+        await self.pass_time(5.0)
+        self.assertTrue(self.is_welcomed_again(tv))
+
+    async def test_away_again(self) -> None:
+        """If Redis does not answer then, it is welcomed when Redis does, or when the node knows that it is apart."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        assert isinstance(ann.session, ExtendedSession)
+        self.here.wire.silence()
+        await self.result_of(self.here.rooms.welcome_again(ann.session))
+        self.assertEqual(1, ann.told.count("welcome"))
+        await self.until(partial(self.is_welcomed_again, ann))
+        self.assertEqual(room, ann.last("welcome")["call"]["room_id"])
 
 
 class CallWaitingTests(ExtendedCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import event
 from twisted.internet import reactor as global_reactor
@@ -14,12 +14,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from callnet.model import DeviceAddress
+from callnet.storage.contacts import SqlContacts
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.listing import SqlContacts
-from callnet.storage.preferences import SqlPhoneSettings
-from callnet.storage.tables import Run
-from callnet.storage.threads import IThreadsReactor, Threads
+from callnet.storage.preferences import PhoneSettings, SettingsChange, SqlPreferences
+from callnet.storage.threads import IThreadsReactor, Run, Threads
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 
@@ -46,7 +45,7 @@ class DatabaseCase(_Base):
         self.clock = Clock()
         self.accounts = SqlAccounts(self.database, self.run_there, self.clock)
         self.contacts = SqlContacts(self.database, self.run_there)
-        self.settings = SqlPhoneSettings(self.database, self.run_there)
+        self.settings = SqlPreferences(self.database, self.run_there, contacts_only=False)
         self.statements: list[str] = []
         event.listen(self.database._engine, "before_cursor_execute", self._note)
 
@@ -77,6 +76,10 @@ class DatabaseCase(_Base):
         """Let devices log in, one after the other."""
         for address in addresses:
             await self.accounts.enrol(address, OFFER)
+
+    async def set_(self, phone: str, **wanted: Any) -> PhoneSettings:
+        """Change settings of a phone."""
+        return await self.settings.change(phone, SettingsChange(**wanted), 1.0)
 
     def check(self, test: Callable[[], Coroutine[Deferred[object], object, None]]) -> Deferred[None]:
         """Run a test that may have to wait."""

@@ -13,9 +13,8 @@ from twisted.trial.unittest import TestCase
 from callnet.errors import StartError, Unavailable
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
-from callnet.storage.contacts import Account, Pair
+from callnet.storage.contacts import Account, Contact, Pair
 from callnet.storage.database import Database
-from callnet.storage.listing import Contact
 from callnet.storage.tables import contact
 from harness import ROOT
 from tests.contract import writer

@@ -8,7 +8,7 @@ from twisted.trial.unittest import TestCase
 from callnet.calls.events import Accept
 from callnet.calls.preferences import ANYONE, NOBODY, Policy, QuietExceptions, QuietHours
 from callnet.calls.records import NOTHING, Active, Changes, Displaced, Notice, SeatNotice, SeatsRecord, TurnedAway
-from callnet.calls.rules import decide
+from callnet.calls.switchboard import decide
 from callnet.calls.transitions import TooLate
 from callnet.config.schema import CallSettings
 from callnet.model import Reason, RoomId

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import UNSET
 from msgspec.structs import asdict, replace
 from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
@@ -331,7 +330,7 @@ class HistoryContract(DatabaseCase):
         async def test() -> None:
             await self.enrolled(TV, ANN)
             self.let_ann_call()
-            await self.settings.change(TV.phone, UNSET, UNSET, 1.0, "contacts")
+            await self.set_(TV.phone, who_may_call="contacts")
             carol = self.missed(number=2, peer=CAROL)
             await self.write(self.missed(), carol, self.missed(number=3, peer=TV._replace(device_id="pad")))
             told = {room_number(1), room_number(3)} if self.contacts_only else {room_number(3)}

@@ -13,6 +13,7 @@ from callnet.storage.enrolling import Enrolled
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
+from tests.support.immediate import run_at_once
 
 PHONE, FRIEND = "13651884967", "13651884968"
 TV, PAD = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "pad")
@@ -38,6 +39,7 @@ class OwnDevicesContract(DatabaseCase):
         """The devices of a phone, and one of another."""
         super().setUp()
         self.devices = SqlDevices(self.database, self.run_there, self.clock.seconds)
+        self.from_the_thread = SqlDevices(self.database, run_at_once, self.clock.seconds)
         self.revocations = SqlRevocations(self.database, self.run_there, self.clock.seconds)
 
     async def some(self) -> None:
@@ -106,7 +108,7 @@ class OwnDevicesContract(DatabaseCase):
             hashed = []
 
             def after_a_change() -> bytes:
-                self.devices._rename(TV, "Living room")
+                self.successResultOf(self.from_the_thread.rename(TV, "Living room"))
                 hashed.append(RIGHT)
                 return RIGHT
 
@@ -118,7 +120,7 @@ class OwnDevicesContract(DatabaseCase):
             self.assertEqual([RIGHT], hashed)
 
             def after_the_end() -> bytes:
-                self.devices._remove(TV)
+                self.successResultOf(self.from_the_thread.remove(TV))
                 return WRONG
 
             self.assertFalse(await self.devices.configure(TV, after_the_end, UNSET))
@@ -176,7 +178,7 @@ class OwnDevicesContract(DatabaseCase):
             outcomes: list[Unlocking] = []
 
             def beside_others(kept: bytes) -> bool:
-                outcomes.append(self.devices._unlock(TV, beside_others))
+                outcomes.append(self.successResultOf(self.from_the_thread.unlock(TV, beside_others)))
                 return kept == WRONG
 
             self.assertEqual(Unlocking(False), await self.devices.unlock(TV, beside_others))
@@ -185,7 +187,7 @@ class OwnDevicesContract(DatabaseCase):
             outcomes.clear()
 
             def beside_wrong_one(kept: bytes) -> bool:
-                outcomes.append(self.devices._unlock(TV, WRONG.__eq__))
+                outcomes.append(self.successResultOf(self.from_the_thread.unlock(TV, WRONG.__eq__)))
                 return kept == RIGHT
 
             self.assertEqual(Unlocking(True), await self.devices.unlock(TV, beside_wrong_one))
@@ -213,14 +215,14 @@ class OwnDevicesContract(DatabaseCase):
             await self.devices.configure(TV, right, UNSET)
 
             def before_another(kept: bytes) -> bool:
-                self.devices._configure(TV, wrong, UNSET, by_itself=False)
+                self.successResultOf(self.from_the_thread.configure(TV, wrong, UNSET))
                 return kept == RIGHT
 
             self.assertEqual(Unlocking(False), await self.devices.unlock(TV, before_another))
             self.assertEqual([False, True], [device.kiosk for device in await self.devices.of(PHONE)])
 
             def twice(kept: bytes) -> bool:
-                self.assertEqual(Unlocking(True), self.devices._unlock(TV, WRONG.__eq__))
+                self.assertEqual(Unlocking(True), self.successResultOf(self.from_the_thread.unlock(TV, WRONG.__eq__)))
                 return kept == WRONG
 
             self.assertEqual(Unlocking(True), await self.devices.unlock(TV, twice))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
@@ -12,8 +11,7 @@ from callnet.calls.preferences import ANYONE, Policy, Preferences, QuietExceptio
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
-from callnet.storage.contacts import Pair
-from callnet.storage.listing import SqlContacts
+from callnet.storage.contacts import Pair, SqlContacts
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.contract.databases import DatabaseCase, InFile, InMemory
@@ -66,14 +64,14 @@ class PreferencesContract(DatabaseCase):
 
         async def test() -> None:
             anyone = SqlPreferences(self.database, self.run_there, contacts_only=False)
-            await self.settings.change(BERT, UNSET, UNSET, 1.0, "contacts")
-            await self.settings.change(CAROL, UNSET, UNSET, 1.0, "contacts")
+            await self.set_(BERT, who_may_call="contacts")
+            await self.set_(CAROL, who_may_call="contacts")
             self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
             read = policies(await anyone.read([ANN, BERT, CAROL]))
             self.assertEqual(Policy(frozenset([CAROL, TV.phone])), read[ANN])
             self.assertEqual(Policy(only=frozenset([ANN])), read[BERT])
             self.assertEqual(Policy(only=frozenset()), read[CAROL])
-            await self.settings.change(BERT, UNSET, UNSET, 1.0, "anyone")
+            await self.set_(BERT, who_may_call="anyone")
             self.assertEqual({BERT: ANYONE}, policies(await anyone.read([BERT])))
 
         return self.check(test)
@@ -87,11 +85,11 @@ class PreferencesContract(DatabaseCase):
             self.assertEqual({ANN, BERT}, set(await anyone.restricted(2) or ()))
             self.assertIsNone(await anyone.restricted(1))
             self.assertIsNone(await SqlPreferences(self.database, self.run_there, contacts_only=True).restricted(9))
-            await self.settings.change(CAROL, NIGHT, UNSET, 1.0)
+            await self.set_(CAROL, quiet=NIGHT)
             self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
-            await self.settings.change(CAROL, None, UNSET, 1.0, until=9.5)
+            await self.set_(CAROL, quiet=None, quiet_until=9.5)
             self.assertEqual({ANN, BERT, CAROL}, set(await anyone.restricted(3) or ()))
-            await self.settings.change(CAROL, UNSET, UNSET, 1.0, until=None)
+            await self.set_(CAROL, quiet_until=None)
             self.assertEqual({ANN, BERT}, set(await anyone.restricted(3) or ()))
 
         return self.check(test)
@@ -139,7 +137,7 @@ class PreferencesContract(DatabaseCase):
             anyone = SqlPreferences(self.database, self.run_there, contacts_only=False)
             self.assertEqual([], await anyone.announced(0))
             await self.contacts.add(ANN, BERT, "Bertie", 1.0)
-            await self.settings.change(CAROL, UNSET, [ANN], 1.0)
+            await self.set_(CAROL, auto_answer=[ANN])
             self.assertEqual({ANN, CAROL}, set(await anyone.announced(2) or ()))
             self.assertIsNone(await anyone.announced(1))
 
@@ -150,7 +148,7 @@ class PreferencesContract(DatabaseCase):
 
         async def test() -> None:
             await self.contacts.add(ANN, BERT, "Bertie", 1.0)
-            await self.settings.change(ANN, NIGHT, [CAROL, BERT], 1.0, until=9.5)
+            await self.set_(ANN, quiet=NIGHT, auto_answer=[CAROL, BERT], quiet_until=9.5)
             kept = SqlPreferences(self.database, self.run_there, contacts_only=False)
             read = (await kept.read([ANN, BERT]))[ANN]
             self.assertEqual(Policy(frozenset([CAROL, TV.phone]), quiet=NIGHT, quiet_until=9.5), read.policy)
@@ -165,9 +163,9 @@ class PreferencesContract(DatabaseCase):
         async def test() -> None:
             kept = SqlPreferences(self.database, self.run_there, contacts_only=False)
             for quiet, until in ((NIGHT, None), (None, 9.5)):
-                await self.settings.change(ANN, quiet, UNSET, 1.0, until=until, through=[CAROL], again=True)
-                await self.settings.change(BERT, quiet, UNSET, 1.0, until=until)
-                await self.settings.change(CAROL, UNSET, UNSET, 1.0, through=[ANN], again=True)
+                await self.set_(ANN, quiet=quiet, quiet_until=until, rings_through=[CAROL], second_call_rings=True)
+                await self.set_(BERT, quiet=quiet, quiet_until=until)
+                await self.set_(CAROL, rings_through=[ANN], second_call_rings=True)
                 read = policies(await kept.read([ANN, BERT, CAROL]))
                 exceptions = QuietExceptions(frozenset([CAROL]), True)
                 ann = Policy(read[ANN].blocked, None, quiet, frozenset(), until, exceptions)

@@ -8,11 +8,11 @@ from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.model import PHOTO_MAX, PROFILE_NAME_MAX, DeviceAddress, Topic
+from callnet.errors import PhotosFull
+from callnet.model import CONTACT_PHOTOS_MAX, PHOTO_MAX, PROFILE_NAME_MAX, DeviceAddress, Topic
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
-from callnet.storage.contacts import Pair
-from callnet.storage.listing import ADDED_MAX, Adder, Person, SqlContacts
+from callnet.storage.contacts import ADDED_MAX, Adder, Pair, Person, SqlContacts
 from callnet.storage.profiles import Photo, Profile, SqlProfiles
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
@@ -103,7 +103,7 @@ class ProfilesContract(DatabaseCase):
             await self.assert_seen(FRIEND, anyhow=False, mutually=False)
             self.pairs((FRIEND, PHONE))
             await self.assert_seen(FRIEND, anyhow=True, mutually=False)
-            await self.settings.change(PHONE, UNSET, UNSET, 1.0, "contacts")
+            await self.set_(PHONE, who_may_call="contacts")
             await self.assert_seen(FRIEND, anyhow=False, mutually=False)
             self.pairs((PHONE, FRIEND))
             await self.assert_seen(FRIEND, anyhow=True, mutually=True)
@@ -138,6 +138,51 @@ class ProfilesContract(DatabaseCase):
             contacts.block(self.database, FRIEND, PHONE, 1.0)
             hidden = Person(FRIEND, "", Profile(), False, False, ["pad", "tv"])
             self.assertEqual([hidden, other], await self.contacts.people(PHONE))
+
+        return self.check(test)
+
+    def test_given_photo(self) -> Deferred[None]:
+        """A phone sees the photo that it has given its contact, and nobody else does; without one the contact's own."""
+
+        async def test() -> None:
+            self.pairs((PHONE, FRIEND), (OTHER, FRIEND))
+            await self.has_photo(FRIEND)
+            given = Photo("png", b"a given photo")
+            await self.contacts.add(PHONE, FRIEND, None, 1.0, photo=given)
+            (person,) = await self.contacts.people(PHONE)
+            self.assertEqual((given.version, PROFILE), (person.given_photo, person.profile))
+            self.assertEqual(given, await self.profiles.photo(FRIEND, PHONE))
+            for another in (OTHER, FRIEND):
+                self.assertEqual(PHOTO, await self.profiles.photo(FRIEND, another))
+            await self.contacts.add(PHONE, FRIEND, "a friend", 1.0)
+            self.assertEqual(given, await self.profiles.photo(FRIEND, PHONE))
+            contacts.block(self.database, FRIEND, PHONE, 1.0)
+            self.assertEqual(given, await self.profiles.photo(FRIEND, PHONE))
+            await self.contacts.add(PHONE, FRIEND, None, 1.0, photo=None)
+            self.assertIsNone(await self.profiles.photo(FRIEND, PHONE))
+            await self.contacts.add(PHONE, FRIEND, None, 1.0, photo=given)
+            await self.contacts.remove(PHONE, FRIEND, 1.0)
+            await self.contacts.add(PHONE, FRIEND, None, 1.0)
+            self.assertIsNone(await self.profiles.photo(FRIEND, PHONE))
+
+        return self.check(test)
+
+    def test_given_photos(self) -> Deferred[None]:
+        """The number of photos that a phone has given is limited; one may take the place of another."""
+
+        async def test() -> None:
+            given, another = Photo("png", b"a"), Photo("png", b"b")
+            phones = [str(number) for number in range(CONTACT_PHOTOS_MAX)]
+            for phone in phones:
+                await self.contacts.add(PHONE, phone, None, 1.0, photo=given)
+            with self.assertRaises(PhotosFull):
+                await self.contacts.add(PHONE, FRIEND, "Friend", 1.0, photo=given)
+            self.assertIsNone(await self.profiles.photo(FRIEND, PHONE))
+            self.assertEqual(len(phones), len(await self.contacts.people(PHONE)))
+            await self.contacts.add(PHONE, phones[0], None, 1.0, photo=another)
+            await self.contacts.add(FRIEND, PHONE, None, 1.0, photo=given)
+            await self.contacts.add(PHONE, phones[0], None, 1.0, photo=None)
+            await self.contacts.add(PHONE, FRIEND, "Friend", 1.0, photo=given)
 
         return self.check(test)
 

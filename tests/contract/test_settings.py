@@ -9,7 +9,7 @@ from twisted.trial.unittest import TestCase
 from callnet.calls.preferences import QuietHours
 from callnet.model import Topic
 from callnet.storage.changes import SqlChanges
-from callnet.storage.preferences import PhoneSettings
+from callnet.storage.preferences import PhoneSettings, SettingsChange
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND, OTHER = "13651884967", "13651884968", "13651884969"
@@ -24,7 +24,7 @@ class SettingsContract(DatabaseCase):
         """A phone that nobody knows has nothing set; to look changes nothing."""
 
         async def test() -> None:
-            self.assertEqual(PhoneSettings(None, []), await self.settings.change(PHONE, UNSET, UNSET, 1.0))
+            self.assertEqual(PhoneSettings(None, []), await self.set_(PHONE))
             self.assertEqual([], self.writes())
 
         return self.check(test)
@@ -33,7 +33,7 @@ class SettingsContract(DatabaseCase):
         """The named settings are set, for one phone, and the rest stays."""
 
         async def test() -> None:
-            await self.settings.change(FRIEND, ALWAYS, [PHONE], 1.0)
+            await self.set_(FRIEND, quiet=ALWAYS, auto_answer=[PHONE])
             for quiet, answered, now in (
                 (NIGHT, UNSET, PhoneSettings(NIGHT, [])),
                 (UNSET, [OTHER, FRIEND], PhoneSettings(NIGHT, [FRIEND, OTHER])),
@@ -41,9 +41,9 @@ class SettingsContract(DatabaseCase):
                 (None, UNSET, PhoneSettings(None, [OTHER])),
                 (None, [], PhoneSettings(None, [])),
             ):
-                self.assertEqual(now, await self.settings.change(PHONE, quiet, answered, 1.0))
-                self.assertEqual(now, await self.settings.change(PHONE, UNSET, UNSET, 1.0))
-            self.assertEqual(PhoneSettings(ALWAYS, [PHONE]), await self.settings.change(FRIEND, UNSET, UNSET, 1.0))
+                self.assertEqual(now, await self.set_(PHONE, quiet=quiet, auto_answer=answered))
+                self.assertEqual(now, await self.set_(PHONE))
+            self.assertEqual(PhoneSettings(ALWAYS, [PHONE]), await self.set_(FRIEND))
 
         return self.check(test)
 
@@ -53,9 +53,9 @@ class SettingsContract(DatabaseCase):
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
             await changes.new()
-            await self.settings.change(PHONE, NIGHT, UNSET, 1.0)
+            await self.set_(PHONE, quiet=NIGHT)
             self.assertEqual([PHONE], list((await changes.new()).phones))
-            await self.settings.change(PHONE, UNSET, [FRIEND], 1.0)
+            await self.set_(PHONE, auto_answer=[FRIEND])
             self.assertEqual([PHONE], list((await changes.new()).phones))
 
         return self.check(test)
@@ -65,7 +65,7 @@ class SettingsContract(DatabaseCase):
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
-            await self.settings.change(FRIEND, UNSET, UNSET, 1.0, "contacts")
+            await self.set_(FRIEND, who_may_call="contacts")
             await changes.new()
             for given, now in (
                 ("contacts", "contacts"),
@@ -74,10 +74,10 @@ class SettingsContract(DatabaseCase):
                 ("anyone", "anyone"),
             ):
                 wanted = PhoneSettings(None, [], now)  # type: ignore[arg-type]
-                self.assertEqual(wanted, await self.settings.change(PHONE, UNSET, UNSET, 1.0, given))  # type: ignore[arg-type]
+                self.assertEqual(wanted, await self.set_(PHONE, who_may_call=given))
                 heard = (await changes.new()).phones
                 self.assertEqual({} if given is UNSET else {PHONE: {Topic.SETTINGS}}, heard)
-            found = await self.settings.change(FRIEND, UNSET, UNSET, 1.0)
+            found = await self.set_(FRIEND)
             self.assertEqual("contacts", found.who_may_call)
 
         return self.check(test)
@@ -89,7 +89,7 @@ class SettingsContract(DatabaseCase):
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
-            await self.settings.change(FRIEND, UNSET, [PHONE], 1.0, through=[PHONE], again=True)
+            await self.set_(FRIEND, auto_answer=[PHONE], rings_through=[PHONE], second_call_rings=True)
             await changes.new()
             for through, again, now in (
                 ([OTHER, FRIEND], UNSET, ([FRIEND, OTHER], False)),
@@ -99,11 +99,11 @@ class SettingsContract(DatabaseCase):
                 (UNSET, False, ([OTHER], False)),
                 ([], UNSET, ([], False)),
             ):
-                changed = await self.settings.change(PHONE, UNSET, UNSET, 1.0, through=through, again=again)
+                changed = await self.set_(PHONE, rings_through=through, second_call_rings=again)
                 self.assertEqual(PhoneSettings(None, [], "anyone", None, *now), changed)
-                self.assertEqual(changed, await self.settings.change(PHONE, UNSET, UNSET, 1.0))
+                self.assertEqual(changed, await self.set_(PHONE))
                 self.assertEqual({PHONE: {Topic.SETTINGS}}, (await changes.new()).phones)
-            found = await self.settings.change(FRIEND, UNSET, UNSET, 1.0)
+            found = await self.set_(FRIEND)
             self.assertEqual(
                 ([PHONE], [PHONE], True), (found.auto_answer, found.rings_through, found.second_call_rings)
             )
@@ -115,9 +115,9 @@ class SettingsContract(DatabaseCase):
 
         async def test() -> None:
             both = [(NIGHT, [FRIEND]), (ALWAYS, [FRIEND, OTHER])]
-            done = await DeferredList([self.settings.change(PHONE, *one, 1.0) for one in both * 5])
+            done = await DeferredList([self.settings.change(PHONE, SettingsChange(*one), 1.0) for one in both * 5])
             self.assertEqual([True] * 10, [is_done for is_done, _ in done])
-            found = await self.settings.change(PHONE, UNSET, UNSET, 1.0)
+            found = await self.set_(PHONE)
             self.assertIn((found.quiet, list(found.auto_answer)), both)
 
         return self.check(test)

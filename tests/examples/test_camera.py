@@ -11,14 +11,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from msgspec import UNSET
 from twisted.internet.utils import getProcessOutputAndValue
 
 from callnet.accounts.enrolment import secret_hash
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
-from callnet.storage.preferences import change
+from callnet.storage.preferences import SettingsChange, change
 from harness.daemon import BIN
 from tests.browser.camera import Camera
 from tests.examples.programs import EXAMPLES, Script
@@ -48,7 +47,7 @@ class CameraTests(MediaCase):
         with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
             devices.provision(database, self.door[0], ("door",), 0.0, False)
             devices.set_secret(database, DeviceAddress(*self.door), secret_hash("secret"), 0.0)
-            change(database, self.door[0], UNSET, [self.phone[0]], time.time())
+            change(database, self.door[0], SettingsChange(auto_answer=[self.phone[0]]), time.time())
         (self.directory / "door.json").write_text('{"secret": "secret"}', encoding="utf-8")
 
     async def begin(self, **settings: str) -> Script:

@@ -7,10 +7,15 @@ import re
 import signal
 import socket
 import ssl
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from acme import client, messages
+from cryptography.hazmat.primitives import serialization
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -71,12 +76,15 @@ class AcmeTests(TestCase):
 
         :param more: further lines of ``[tls.acme]``.
         """
-        directory = directory or self.pebble.directory
-        acme = f'[tls.acme]\nnames = ["{NAME}"]\ndirectory = "{directory}"\nca = "{self.pebble.authority}"'
         listeners = LISTENERS.replace('site = [{ endpoint = "tcp:0:', f'site = [{{ endpoint = "tcp:{self.https}:')
-        daemon = Daemon(self.mktemp(), f"{settings}\n{acme}\n{more}", listeners=listeners)
+        daemon = Daemon(self.mktemp(), f"{settings}\n{self.settings(more, directory)}", listeners=listeners)
         self.addCleanup(daemon.stop)
         return daemon
+
+    def settings(self, more: str, directory: str = "") -> str:
+        """The settings of ACME."""
+        directory = directory or self.pebble.directory
+        return f'[tls.acme]\nnames = ["{NAME}"]\ndirectory = "{directory}"\nca = "{self.pebble.authority}"\n{more}'
 
     def shown(self) -> Deferred[bytes | None]:
         """The certificate for a client that asks for the name and trusts only the authority, in DER.
@@ -103,9 +111,55 @@ class AcmeTests(TestCase):
 
     def grow_old(self, daemon: Daemon) -> None:
         """Have the certificate be one that is to be renewed, and the daemon look at it."""
+        self.age(daemon)
+        os.kill(daemon.pid, signal.SIGHUP)
+
+    def age(self, daemon: Daemon) -> None:
+        """Have the certificate be one that is to be renewed."""
         folder = AcmeFolder(str(daemon.state_dir), self.pebble.directory)
         folder.write(folder.certificate, to_pem(sign([NAME], [], datetime.now(UTC) - timedelta(days=700))))
-        os.kill(daemon.pid, signal.SIGHUP)
+
+    async def test_contact(self) -> None:
+        """The authority is told another contact with the next order, and to forget one."""
+        self.pebble.start()
+        first, second = ("mailto:first@example.org",), ("mailto:second@example.org",)
+        daemon = self.daemon(f'contact = "{first[0]}"')
+        for contact in (first, second, ()):
+            daemon.reconfigure(self.settings(f'contact = "{contact[0]}"' if contact else ""))
+            await daemon.start()
+            await daemon.said(RELOADED)
+            self.assertEqual(contact, await self.contact(daemon))
+            await daemon.stop()
+            self.age(daemon)
+
+    async def test_contact_refused(self) -> None:
+        """A contact that the authority refuses is a warning: the certificate is renewed."""
+        self.pebble.start()
+        contact = "mailto:first@example.org"
+        daemon = self.daemon(f'contact = "{contact}"')
+        await daemon.start()
+        await daemon.said(RELOADED)
+        await daemon.stop()
+        self.age(daemon)
+        daemon.reconfigure(self.settings('contact = "mailto:first@example@org"'))
+        await daemon.start()
+        await daemon.said("the certificate was ordered, but the authority refused the contact: invalidContact")
+        await daemon.said(RELOADED)
+        self.assertEqual((contact,), await self.contact(daemon))
+
+    def contact(self, daemon: Daemon) -> Deferred[Sequence[str]]:
+        """The contact of its account, as the authority knows it."""
+
+        def ask() -> Sequence[str]:
+            key = AcmeFolder(str(daemon.state_dir), self.pebble.directory).account_key.read_bytes()
+            network = client.ClientNetwork(JWKEC(key=serialization.load_pem_private_key(key, None)), alg=ES256)
+            network.verify_ssl = cast(bool, str(self.pebble.authority))
+            authority = client.ClientV2(client.ClientV2.get_directory(self.pebble.directory, network), network)
+            account = messages.RegistrationResource(body=messages.Registration())
+            told: Sequence[str] = authority.query_registration(account).body.contact
+            return told
+
+        return deferToThread(ask)
 
     async def test_http_01(self) -> None:
         """It gets one on a port for HTTP, which sends everybody else to https."""

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet import reactor as installed
 from twisted.trial.unittest import TestCase
 
-from tests.integration.test_doctor import callnet
+from tests.support.commands import callnet
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
 
@@ -24,7 +24,7 @@ class BackupTests(TestCase):
     async def run_(self, daemon: Daemon, *arguments: str) -> None:
         """Run a command that must succeed."""
         _, complaints, status = await callnet(daemon, *arguments)
-        self.assertEqual((0, b""), (status, complaints))
+        self.assertEqual((0, ""), (status, complaints))
 
     async def test_life_goes_on(self) -> None:
         """After all was lost, devices go on with the tokens and contacts that they had at the time of the backup."""

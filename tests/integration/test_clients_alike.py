@@ -26,7 +26,7 @@ PHONES: Final = st.sampled_from(("2", "3", "guest:4"))
 DEVICES: Final = st.sampled_from(("tv", "phone"))
 ASKED: Final = st.sampled_from(("tv", "phone", "*"))
 ROOMS: Final = st.sampled_from(("a" * 32, "b" * 32, "c" * 32))
-IDS: Final = st.sampled_from(("call-1", "call-2", "call-3"))
+IDS: Final = st.sampled_from(("call-1", "call-2", "resume-1", "call-3"))
 MILLISECONDS: Final = st.sampled_from((500, 999, 1_000, 5_000, 64_000))
 
 
@@ -41,23 +41,32 @@ def reasons(*words: str) -> dict[str, st.SearchStrategy[Any]]:
     return {"reason": st.sampled_from(words), "id": IDS}
 
 
-STEPS: Final = st.one_of(
-    st.tuples(st.just("place"), PHONES, ASKED).map(list),
-    st.tuples(st.just("pull"), ROOMS).map(list),
-    st.tuples(st.just("accept"), st.booleans()).map(list),
-    st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["revoked"], ["welcomed", None])),
-    st.just(["hangUpFirst"]),
-    st.tuples(st.just("wait"), MILLISECONDS).map(list),
-    st.fixed_dictionaries(
+def views(*states: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Calls in a welcome, in these states."""
+    return st.fixed_dictionaries(
         {
             "room_id": ROOMS,
-            "state": st.sampled_from(("ringing", "active")),
+            "state": st.sampled_from(states),
             "direction": st.sampled_from(("incoming", "outgoing")),
             "peer_phone": PHONES,
             "peer_device_id": DEVICES,
             "page": st.just("/page"),
-        }
-    ).map(lambda view: ["welcomed", view]),
+        },
+        optional={"on_hold": st.just(True)},
+    )
+
+
+STEPS: Final = st.one_of(
+    st.tuples(st.just("place"), PHONES, ASKED).map(list),
+    st.tuples(st.just("pull"), ROOMS).map(list),
+    st.tuples(st.just("accept"), st.booleans(), st.booleans()).map(list),
+    st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["revoked"], ["welcomed", None], ["swap"])),
+    st.just(["connected", True]),
+    st.just(["hangUpFirst"]),
+    st.tuples(st.just("wait"), MILLISECONDS).map(list),
+    st.tuples(st.just("welcomed"), views("ringing", "active"), st.none() | views("active"))
+    .filter(lambda step: step[2] is None or step[1]["room_id"] != step[2]["room_id"])
+    .map(list),
     frames(
         "called",
         {
@@ -65,6 +74,7 @@ STEPS: Final = st.one_of(
             "from_name": st.just("Bob"),
             "page": st.just("/p"),
             "auto_answer": st.just(True),
+            "can_hold": st.just(True),
             "guest": st.just(True),
             "link_name": st.just("Door"),
         },
@@ -77,7 +87,7 @@ STEPS: Final = st.one_of(
     frames("call_refuse", {**reasons("refused", "busy"), "room_id": ROOMS}, to_phone=PHONES, to_device_id=ASKED),
     frames("call_failed", reasons("busy", "invalid"), to_phone=st.sampled_from(("2", "3", "")), to_device_id=ASKED),
     frames("calling_be_hangup", reasons("moved", "expired"), fire_phone=PHONES, fire_device_id=DEVICES, room_id=ROOMS),
-    frames("peer_state", {}, room_id=ROOMS, state=st.sampled_from(("reconnecting", "back"))),
+    frames("peer_state", {}, room_id=ROOMS, state=st.sampled_from(("reconnecting", "back", "held", "resumed"))),
     frames("peer_state", {}, room_id=ROOMS, state=st.just("moved"), device_id=DEVICES),
     frames("error", {"id": IDS}, message=st.just("no")),
 )
@@ -85,10 +95,12 @@ STEPS: Final = st.one_of(
 
 TALKS: Final = [
     ["hear", {"type": "called", "from_phone": "2", "from_device_id": "tv", "room_id": "a" * 32}],
-    ["accept", False],
+    ["accept", False, False],
 ]
-RINGS: Final = [["hear", {"type": "called", "from_phone": "3", "from_device_id": "tv", "room_id": "b" * 32}]]
-BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS))
+SECOND: Final = {"type": "called", "from_phone": "3", "from_device_id": "tv", "room_id": "b" * 32, "can_hold": True}
+RINGS: Final = [["hear", SECOND]]
+HOLDS: Final = [["accept", False, True]]
+BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS, TALKS + RINGS + HOLDS))
 
 
 def python(call_waiting: bool, steps: Sequence[Sequence[Any]]) -> dict[str, Any]:
@@ -120,16 +132,16 @@ def take(calls: Calls, call: Call | None, clock: Clock, step: str, words: Sequen
     match step:
         case "place":
             calls.place(DeviceAddress(*words))
-        case "pull":
-            calls.pull(words[0])
+        case "pull" | "connected":
+            getattr(calls, step)(words[0])
         case "hear":
             calls.hear(parse_frame(json.dumps(words[0]).encode()))
         case "welcomed":
-            calls.welcomed(msgspec.convert(words[0], PresentCall | None))
+            calls.welcomed(*(msgspec.convert(view, PresentCall | None) for view in words))
         case "wait":
             clock.advance(words[0] / 1_000)
-        case "revoked":
-            calls.revoked()
+        case "revoked" | "swap":
+            getattr(calls, step)()
         case "hangUpFirst":
             if calls.present is not None:
                 calls.present.hang_up()
@@ -141,7 +153,7 @@ def act(calls: Calls, call: Call, step: str, words: Sequence[Any]) -> None:
     """Do something with the latest call."""
     match step:
         case "accept":
-            call.accept(by_itself=words[0])
+            call.accept(by_itself=words[0], hold=words[1])
         case "refuse":
             call.refuse()
         case "hangUp":
@@ -156,6 +168,7 @@ def seen(call: Call, number: int) -> list[Any]:
     """A call as it is told."""
     who = [*call.peer, call.asked]
     about = [call.room_id, call.page, call.name, call.auto_answer, call.is_guest, call.link_name, call.other_side]
+    about += [call.can_hold, call.is_on_hold]
     return [number, call.direction, call.state, *who, *about, call.reason, call.is_own_end, call.is_forgotten]
 
 

@@ -13,7 +13,6 @@ from callnet.ops.metrics import (
     Sample,
     as_text,
     of_certificate,
-    of_kinds,
     of_numbers,
     of_sockets,
     of_times,
@@ -61,8 +60,8 @@ def counted(
         Family("callnet_calls_placed", "help", [Sample("", placed)]),
         Family("callnet_calls_answered", "help", [Sample("", answered)]),
         Family("callnet_calls_failed", "help", [Sample(*each) for each in (failed or {}).items()], "reason"),
-        of_kinds("callnet_frames_received", "help", {"device": frames, "page": 0}),
-        of_kinds("callnet_frames_sent", "help", {"device": 0, "page": 0}),
+        of_numbers("callnet_frames_received", "help", "kind", {"device": frames, "page": 0}),
+        of_numbers("callnet_frames_sent", "help", "kind", {"device": 0, "page": 0}),
         of_numbers("callnet_sockets_closed", "help", "code", {4408: placed}),
         of_times("callnet_loop_lag_seconds", "help", took),
     ]

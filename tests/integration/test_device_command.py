@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import re
+import signal
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessTerminated
-from twisted.internet.interfaces import IProcessTransport
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from callnet_client import Account, Server
 from harness.daemon import BIN, staying_listeners
+from harness.forks import Fork
 from tests.support.daemon import Daemon
+from tests.support.processes import ProcessEnd
 from tests.support.shared_daemon import new_phone, shared_daemon
 
 PHONE: Final = ("13651884967", "phone1")
@@ -31,22 +34,31 @@ LIMIT: Final = 60
 reactor: Any = installed
 
 
-class DeviceProcess(ProcessProtocol):
-    """One ``callnet device``.
+class DeviceProcess(Protocol):
+    """One ``callnet device``, forked (:mod:`harness.forks`): its pipes are the connection.
 
-    :param before: a command that runs it.
+    :param before: a command that runs it elsewhere.
     """
 
-    transport: IProcessTransport
+    transport: StandardIO
 
     def __init__(self, daemon: Daemon, *arguments: str, before: Sequence[str] = ()) -> None:
         self.output = ""
-        self.errors = ""
-        self._status: int | None = None
         self._waiting: list[tuple[str, Deferred[str]]] = []
-        self._ended: Deferred[int] = Deferred()
-        command = (*before, os.path.join(BIN, "callnet"), "device", *arguments)
-        reactor.spawnProcess(self, command[0], command, daemon.environ, daemon.folder)
+        self._closed: Deferred[None] = Deferred()
+        complaints, path = mkstemp(dir=daemon.folder)
+        self._errors = Path(path)
+        (given, typing), (reading, output) = os.pipe(), os.pipe()
+        with os.fdopen(given, "rb") as its, os.fdopen(output, "wb") as shown, os.fdopen(complaints, "wb") as errors:
+            command = (os.path.join(BIN, "callnet"), "device", *arguments)
+            self.process = Fork(command, daemon.folder, daemon.environ, shown, errors, its, before)
+        StandardIO(self, reading, typing, reactor)  # type: ignore[call-arg]  # mypy reads that of Windows
+        self._ended = Deferred.fromCoroutine(self._end())
+
+    @property
+    def errors(self) -> str:
+        """Its complaints."""
+        return self._errors.read_text("utf-8")
 
     def shows(self, pattern: str) -> Deferred[str]:
         """Wait until the output matches; fires with the first group, or with the whole match."""
@@ -57,40 +69,37 @@ class DeviceProcess(ProcessProtocol):
 
     def type(self, line: str) -> None:
         """Type a line."""
-        self.transport.writeToChild(0, f"{line}\n".encode())
+        self.transport.write(f"{line}\n".encode())
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
-        self.transport.signalProcess("INT")
+        self.process.send_signal(signal.SIGINT)
 
     def status(self) -> Deferred[int]:
         """Wait for the end; fires with the exit status."""
         return self._ended.addTimeout(LIMIT, reactor)
 
-    def stop(self) -> Deferred[int] | None:
+    def stop(self) -> Deferred[int]:
         """Make sure that it is gone."""
-        if self._status is not None:
-            return None
-        self.transport.signalProcess("KILL")
+        self.process.kill()
         return self._ended
 
-    def outReceived(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes) -> None:
         """Record its output."""
         self.output += data.decode()
         self._look()
 
-    def errReceived(self, data: bytes) -> None:
-        """Record its errors."""
-        self.errors += data.decode()
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
+        """Note that its output is whole."""
+        self._closed.callback(None)
 
-    def processEnded(self, reason: Failure) -> None:
-        """Note the end."""
-        ended = reason.value
-        assert isinstance(ended, (ProcessDone, ProcessTerminated))
-        self._status = -1 if ended.exitCode is None else ended.exitCode
+    async def _end(self) -> int:
+        """Its exit status, when it has ended and its output is whole."""
+        await ProcessEnd(self.process.pid).reached
+        await self._closed
         for pattern, shown in self._waiting:
             shown.errback(AssertionError(f"it ended without {pattern!r}:\n{self.output}\n{self.errors}"))
-        self._ended.callback(self._status)
+        return self.process.wait()
 
     def _look(self) -> None:
         for waiting in list(self._waiting):

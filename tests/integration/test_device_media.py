@@ -81,7 +81,7 @@ class MediaCase(TestCase):
 
     def kill(self, process: DeviceProcess) -> Deferred[int]:
         """Give it no time for anything."""
-        process.transport.signalProcess("KILL")
+        process.process.kill()
         return process.status()
 
     def recording(self, name: str) -> tuple[Path, str]:
@@ -200,7 +200,7 @@ class MediaTests(MediaCase):
         path, option = self.recording("tv")
         phone, tv = await self.pair(of_tv=(option,))
         await gatherResults([device.shows(SEEING) for device in (phone, tv)])
-        tv.transport.signalProcess("TERM")
+        tv.process.terminate()
         await tv.status()
         self.assert_is_of(path, self.phone)
         self.assert_quiet(tv)

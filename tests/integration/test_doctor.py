@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
-from twisted.internet import reactor as installed
-from twisted.internet.defer import Deferred
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from harness.coturn import Coturn
-from harness.daemon import BIN
 from tests.integration.test_workers import shared_workers, workers_of
+from tests.support.commands import callnet
 from tests.support.daemon import Daemon
 from tests.support.processes import stopped
 from tests.support.turn_case import SECRET
-
-reactor: Any = installed
-
-
-def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[bytes, bytes, int]]:
-    """Run a command with the settings of a daemon; returns its output, and its exit status."""
-    ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
-        os.path.join(BIN, "callnet"), arguments, dict(daemon.environ), reactor=reactor
-    )
-    return ended
 
 
 class DoctorTestCase(TestCase):
@@ -38,8 +23,8 @@ class DoctorTestCase(TestCase):
     async def run_(self, daemon: Daemon, *arguments: str, status: int = 0) -> str:
         """Run a command that ends with this exit status; returns its output."""
         shown, complaints, code = await callnet(daemon, *arguments)
-        self.assertEqual((code, complaints), (status, b""), shown.decode())
-        return shown.decode()
+        self.assertEqual((code, complaints), (status, ""), shown)
+        return shown
 
 
 def turn_of(coturn: Coturn) -> str:
@@ -121,7 +106,7 @@ class StoppedTests(DoctorTestCase):
         daemon.write_settings()
         for command in ("status", "top"):
             shown, complaints, code = await callnet(daemon, command)
-            self.assertEqual((b"", 1), (shown, code))
+            self.assertEqual(("", 1), (shown, code))
             self.assertEqual(
-                b"Error: /run/nobody/admin: no answer from callnet: No such file or directory\n", complaints
+                "Error: /run/nobody/admin: no answer from callnet: No such file or directory\n", complaints
             )

@@ -27,7 +27,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from callnet.cli.main import main
 from callnet.config.load import load
-from callnet.doctor import listeners, names, services, site
+from callnet.doctor import listeners, network, services, site
 from callnet.doctor.findings import Finding, Level
 from callnet.doctor.network import can_connect, is_own, own_addresses
 from callnet.frames.ice import parse_uri
@@ -171,12 +171,12 @@ class NameTests(CauseTestCase):
 
     def test_wrong_dns(self) -> None:
         """A name that leads to another machine."""
-        found = names.examine("x.example", ["9.9.9.9"], self.OWN, "TCP 443")
+        found = network.examine_name("x.example", ["9.9.9.9"], self.OWN, "TCP 443")
         self.assert_found(found, "leads to 9.9.9.9, which is not an address of this machine", "A 8.8.8.8")
 
     def test_proxy(self) -> None:
         """A name that leads to a proxy on another machine may be right."""
-        found = names.examine("x.example", ["9.9.9.9"], self.OWN, "TCP 443", reached=["9.9.9.9"])
+        found = network.examine_name("x.example", ["9.9.9.9"], self.OWN, "TCP 443", reached=["9.9.9.9"])
         self.assertIs(Level.DOUBT, found.level)
         self.assert_found(found, "another machine, which answers", "if that is your proxy")
 
@@ -193,7 +193,7 @@ class NameTests(CauseTestCase):
 
     def test_only_ipv6(self) -> None:
         """A name with an AAAA record alone."""
-        found = names.examine("x.example", ["2001:4860::1"], self.OWN, "TCP 443")
+        found = network.examine_name("x.example", ["2001:4860::1"], self.OWN, "TCP 443")
         self.assert_found(found, "leads to IPv6 only", "add an A record")
 
     def test_closed_port(self) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import DeferredQueue
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from callnet_client import AccountError, Server
-from harness.daemon import BIN
+from tests.support.commands import callnet
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
 
@@ -38,11 +36,9 @@ class EnrolmentTestCase(TestCase):
 
     async def run_command(self, *arguments: str) -> str:
         """Run ``callnet`` beside it."""
-        out, error, status = await getProcessOutputAndValue(
-            os.path.join(BIN, "callnet"), arguments, self.daemon.environ
-        )
-        self.assertEqual((b"", 0), (error, status))
-        return str(out.decode().strip())
+        out, error, status = await callnet(self.daemon, *arguments)
+        self.assertEqual(("", 0), (error, status))
+        return out.strip()
 
     async def assert_refused(self, expected: int, service: Server, **fields: str) -> None:
         """A login like this is answered with this errorCode."""

@@ -12,12 +12,11 @@ from typing import Any
 import jwt
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from callnet_client import AccountError
-from harness.daemon import BIN
 from tests.integration.test_workers import shared_workers, workers_of
+from tests.support.commands import callnet
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
 from tests.support.processes import stopped
@@ -49,11 +48,9 @@ class KeysMixin:
 
     async def command(self, *arguments: str) -> str:
         """The output of ``callnet key``."""
-        out, error, status = await getProcessOutputAndValue(
-            os.path.join(BIN, "callnet"), ["key", *arguments], self.daemon.environ
-        )
-        assert (error, status) == (b"", 0), error
-        return str(out, "ascii").strip()
+        out, error, status = await callnet(self.daemon, "key", *arguments)
+        assert (error, status) == ("", 0), error
+        return out.strip()
 
     async def reload(self, count: int, kid: str) -> None:
         """Send SIGHUP; every process then logs its number of keys, and which one signs."""

@@ -83,6 +83,9 @@ class Side:
         """Show it."""
         self.line("flowing" if is_flowing else "lost")
 
+    def missed(self) -> None:
+        """Nothing: there is no room."""
+
     def opened(self) -> None:
         """Note it."""
         self.open.set()

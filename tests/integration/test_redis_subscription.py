@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from callnet.redis.connection import REPLY_TIME
-from callnet.redis.subscription import PING_EVERY
+from callnet.redis.connection import PING_EVERY, REPLY_TIME
 from harness.redis_server import new_prefix, shared
 from tests.support.redis_case import RedisCase, Subscription, target
 

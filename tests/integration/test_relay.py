@@ -17,8 +17,8 @@ from twisted.trial.unittest import TestCase
 
 from callnet.relay.turn_secrets import REPLACED_AFTER
 from harness.ports import free_ports
-from tests.integration.test_doctor import callnet
 from tests.integration.test_workers import settings_of_workers, workers_of
+from tests.support.commands import callnet
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, service_of
 from tests.support.processes import ProcessEnd, stopped, written
@@ -159,11 +159,9 @@ class OneProcessTests(RelayTestCase):
     async def test_status(self) -> None:
         """``callnet status`` and ``callnet doctor`` say that it runs."""
         shown, _, _ = await callnet(self.daemon, "status", "--at", self.daemon.admin_url)
-        self.assertRegex(shown.decode(), r"relay +running")
+        self.assertRegex(shown, r"relay +running")
         shown, _, _ = await callnet(self.daemon, "doctor")
-        self.assertRegex(
-            shown.decode(), r"ok +turn: +turn:127\.0\.0\.1:[0-9]+\?transport=tcp accepts the secret and relays"
-        )
+        self.assertRegex(shown, r"ok +turn: +turn:127\.0\.0\.1:[0-9]+\?transport=tcp accepts the secret and relays")
 
     async def test_stopped(self) -> None:
         """It ends with the daemon."""
@@ -224,9 +222,9 @@ class WithoutProgramTests(RelayTestCase):
         await log_in(service_of(daemon), PHONE, "tv")
         self.assertEqual(1, daemon.log.count("relay not started: no program /nowhere/turnserver; install coturn"))
         shown, _, _ = await callnet(daemon, "status", "--at", daemon.admin_url)
-        self.assertRegex(shown.decode(), "relay +down: program not found")
+        self.assertRegex(shown, "relay +down: program not found")
         shown, _, _ = await callnet(daemon, "doctor")
-        self.assertIn("no program /nowhere/turnserver", shown.decode())
+        self.assertIn("no program /nowhere/turnserver", shown)
 
 
 class WorkersTests(RelayTestCase):

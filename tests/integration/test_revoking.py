@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.utils import getProcessOutputAndValue
 
 from callnet_client import AccountError, UpgradeRefused
-from harness.daemon import BIN
 from tests.integration.test_workers import WorkersTestCase, workers_of
+from tests.support.commands import callnet
 from tests.support.devices import member
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
@@ -65,9 +63,6 @@ class RevokingTests(WorkersTestCase):
 
     async def test_operator(self) -> None:
         """So is a device whose tokens the operator revokes on the command line."""
-        command = os.path.join(BIN, "callnet")
-        _, error, status = await getProcessOutputAndValue(
-            command, ["account", "revoke", self.number, "tv"], self.daemon.environ
-        )
-        self.assertEqual((b"", 0), (error, status))
+        _, error, status = await callnet(self.daemon, "account", "revoke", self.number, "tv")
+        self.assertEqual(("", 0), (error, status))
         await self.assert_over()

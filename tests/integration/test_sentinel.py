@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     _Base = RedisCase
 else:
     _Base = object
-
-LATEST: Final = 60.0
-"""Seconds that a failover may take with all that follows, on a machine that is busy with other tests, where Sentinels
-may have to vote again.
-"""
 
 
 class Node:
@@ -58,10 +52,7 @@ class Failovers(_Base):
 
     async def assert_goes_over(self, node: Node) -> None:
         """After a failover that begins now, both connections lead to the other Redis."""
-        begun = monotonic()
         run = await node.up()
-        took = monotonic() - begun
-        self.assertLess(took, LATEST, f"it took {took:.2f} s")
         self.assertIn(run, node.sentinels.servers[1].cli("INFO", "server"))
         self.assertEqual(await node.link.run("publish", b"channel", b"after"), 1)
         self.assertEqual(await node.subscription.messages.get(), b"after")

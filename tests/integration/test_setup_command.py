@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance import readme
 from callnet.cli.main import main
+from callnet.ops.certificates import sign, to_pem
 from callnet.setup.record import PATH, Record
 from callnet.setup.steps import LOW_PORTS, SETTINGS
 from callnet.setup.system import System
@@ -170,6 +172,32 @@ class SetupTests(SynchronousTestCase):
         self.assertIn("Error: turn.supervised.external", self.run_("localhost", "--yes", "--external", "x", status=1))
         self.assertIn("Error: tls.acme.directory", self.run_("localhost", "--yes", "--directory", "x", status=1))
         self.assertEqual(before, self.files())
+
+    def test_unusable_authority(self) -> None:
+        """So is a file that has no certificate, or that the service cannot read."""
+        before = self.files()
+        self.root.parent.chmod(0o755)
+        authority = self.root / "authority.pem"
+        good = to_pem(sign(["localhost"], [], datetime.now(UTC)))
+        for content, mode, why in (
+            (b"no PEM", 0o644, "has no certificate"),
+            (b"", 0o644, "has no certificate"),
+            (good, 0o640, "must be readable by everybody"),
+        ):
+            authority.write_bytes(content)
+            authority.chmod(mode)
+            shown = self.run_("localhost", "--yes", "--ca", str(authority), status=1)
+            self.assertIn(f"Error: --ca: {authority} {why}", shown)
+        self.assertIn("is a directory", self.run_("localhost", "--yes", "--ca", str(self.root), status=2))
+        closed = self.root / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "authority.pem").write_bytes(good)
+        self.assertIn("must be readable", self.run_("localhost", "--yes", "--ca", f"{closed}/authority.pem", status=1))
+        self.assertEqual(before, self.files())
+        authority.chmod(0o644)
+        self.set_up("--ca", str(authority))
+        authority.unlink()
+        self.assertIn("cannot read", self.run_("--yes", status=1))
 
     def test_strict_umask(self) -> None:
         """The service may enter the folders that are made, whatever the umask is."""

@@ -12,15 +12,14 @@ from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.task import deferLater
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from callnet.ops.webhooks import LEASE
-from harness.daemon import BIN
 from tests.integration.test_history import killed_after_a_call
 from tests.integration.test_workers import shared_workers
+from tests.support.commands import callnet
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, member, service_of
 from tests.support.processes import ProcessEnd
@@ -102,11 +101,9 @@ class WebhooksTestCase(TestCase):
 
     async def run_command(self, *arguments: str) -> str:
         """Run ``callnet`` beside the daemon."""
-        out, error, status = await getProcessOutputAndValue(
-            os.path.join(BIN, "callnet"), arguments, self.daemon.environ
-        )
-        self.assertEqual((b"", 0), (error, status))
-        return str(out.decode().strip())
+        out, error, status = await callnet(self.daemon, *arguments)
+        self.assertEqual(("", 0), (error, status))
+        return out.strip()
 
     def assert_nothing_logged(self, *rooms: str) -> None:
         """Assert that the log has neither phones nor addresses nor rooms, and no traceback."""

@@ -116,6 +116,8 @@ test("people, profiles, devices and deleted calls", async (t) => {
   await one.profile({ photo: null });
   assert.deepEqual(await one.photo("2"), { version: "v", url: "data:image/png;base64,AAAA" });
   await one.addContact("2", undefined, true);
+  await one.addContact("2", undefined, undefined, "data:image/png;base64,AAAA");
+  await one.addContact("2", undefined, undefined, null);
   await one.dismiss("3");
   await one.renameDevice("x", "TV");
   await one.configureDevice("x", { kiosk_pin: "0471" });
@@ -136,6 +138,8 @@ test("people, profiles, devices and deleted calls", async (t) => {
     ["/account/profile", { photo: null, ...token }],
     ["/contacts/photo", { contact_phone: "2", ...token }],
     ["/contacts/add", { contact_phone: "2", favourite: true, ...token }],
+    ["/contacts/add", { contact_phone: "2", photo: "AAAA", ...token }],
+    ["/contacts/add", { contact_phone: "2", photo: null, ...token }],
     ["/contacts/dismiss", { contact_phone: "3", ...token }],
     ["/devices/rename", { device_id: "x", label: "TV", ...token }],
     ["/devices/configure", { device_id: "x", kiosk_pin: "0471", ...token }],

@@ -430,3 +430,146 @@ test("what is said goes with the first call alone, and who logs out leaves both"
   closed.calls.left();
   assert.deepEqual(await Promise.all(states), ["active", "ringing"]);
 });
+
+const VIEWS = [{ ...VIEW, direction: "incoming", state: "active", answered_at: 1 }];
+VIEWS.push({ ...VIEWS[0], room_id: OTHER_ROOM, peer_phone: "3" });
+
+/** A device that holds its first call for the second. */
+function holding(test) {
+  const all = device(test, true);
+  all.calls.hear(CALLED);
+  all.calls.present.accept();
+  all.calls.hear({ ...SECOND, can_hold: true });
+  all.calls.waiting.accept({ hold: true });
+  const { present: second, held: first } = all.calls;
+  assert.deepEqual([first.roomId, second.roomId], [ROOM, OTHER_ROOM]);
+  all.said.splice(0);
+  return { ...all, first, second };
+}
+
+test("if a welcome names neither of two calls both are doubted alike", (t) => {
+  const { calls, said, first, second, clock } = holding(t);
+  calls.welcomed(undefined, undefined);
+  clock.pass(DOUBT);
+  assert.deepEqual([calls.present, calls.held, said], [second, first, []]);
+  assert.deepEqual([first.isForgotten, second.isForgotten], [true, true]);
+  calls.welcomed(VIEWS[1], VIEWS[0]);
+  assert.deepEqual([first.isForgotten, second.isForgotten], [false, false]);
+});
+
+test("if a welcome names one of two calls the server is told that the other one is over", (t) => {
+  for (const named of [0, 1]) {
+    const { calls, said, first, second } = holding(t);
+    const [stays, ends] = named === 0 ? [first, second] : [second, first];
+    calls.welcomed(VIEWS[named], undefined);
+    assert.deepEqual([calls.present, calls.held, ends.state], [stays, null, "over"]);
+    assert.deepEqual(said, [{ ...HANGUP, notified_phone: ends.peer.phone, room_id: ends.roomId }]);
+  }
+});
+
+test("a call is doubted if the server rings the device by another one instead", (t) => {
+  const { calls, clock } = device(t, true);
+  calls.hear(CALLED);
+  const first = calls.present;
+  first.accept();
+  calls.welcomed({ ...VIEWS[1], state: "ringing" }, undefined);
+  calls.hear(SECOND);
+  clock.pass(DOUBT);
+  assert.deepEqual([first.isForgotten, calls.waiting.roomId], [true, OTHER_ROOM]);
+});
+
+test("a call that was placed is over if the server rings the device by another one instead", (t) => {
+  const { calls, changes, clock } = device(t);
+  calls.place("2", "tv");
+  calls.welcomed({ ...VIEWS[1], state: "ringing" }, undefined);
+  calls.hear(SECOND);
+  assert.deepEqual([changes, calls.present.roomId], [["calling", "over over", "ringing"], OTHER_ROOM]);
+  calls.present.hangUp();
+  const call = calls.place("2", "tv");
+  calls.connected(true);
+  calls.welcomed({ ...VIEWS[1], state: "ringing" }, undefined);
+  clock.pass(DOUBT);
+  assert.equal(call.reason, "forgotten");
+});
+
+test("a call that is missing in the welcome is not doubted any more when it rings", (t) => {
+  const { calls, clock } = device(t);
+  const call = calls.place("2", "tv");
+  calls.welcomed(undefined, undefined);
+  calls.hear({ type: "call_ringing", to_phone: "2", to_device_id: "tv", room_id: ROOM });
+  clock.pass(DOUBT);
+  assert.equal(call.state, "ringing");
+});
+
+test("a server that was apart is told of an end that another one has told", (t) => {
+  const { calls, said } = device(t);
+  calls.place("2", "tv");
+  calls.hear({ ...SUCCESS, id: "call-1" });
+  calls.hear({ ...BE_HANGUP, reason: "connection_lost" });
+  for (const state of ["ringing", "active"]) {
+    calls.welcomed({ ...VIEW, direction: "outgoing", state }, undefined);
+    assert.deepEqual([said.pop(), calls.present], [HANGUP, null]);
+  }
+});
+
+test("a call that was taken over again is not over, though the device was told so", (t) => {
+  const { calls, said } = device(t);
+  calls.place("2", "tv");
+  calls.hear({ ...SUCCESS, id: "call-1" });
+  calls.hear({ ...BE_HANGUP, reason: "moved" });
+  calls.pull(ROOM);
+  calls.hear({ ...SUCCESS, id: "call-2" });
+  calls.welcomed({ ...VIEW, direction: "outgoing", state: "active" }, undefined);
+  assert.deepEqual([said.at(-1).type, calls.present.state], ["pull", "active"]);
+});
+
+test("a server that has not heard of an exchange is told again", (t) => {
+  const { calls, said, first, second } = holding(t);
+  calls.swap();
+  calls.welcomed(VIEWS[1], VIEWS[0]);
+  assert.deepEqual([calls.present, calls.held], [first, second]);
+  assert.deepEqual(said, [1, 2].map((times) => ({ type: "resume", room_id: ROOM, id: `resume-${times}` })));
+  calls.hear({ type: "error", message: "no", id: "resume-1" });
+  assert.equal(calls.present, first);
+  calls.hear({ type: "error", message: "no", id: "resume-2" });
+  assert.deepEqual([calls.present, calls.held], [second, first]);
+});
+
+test("a call that was remembered is on hold if it was then", (t) => {
+  const { calls } = device(t);
+  const remembered = { direction: "incoming", peer: { phone: "2", deviceId: "tv" }, roomId: ROOM, page: PAGE, name: "" };
+  calls.resume({ ...remembered, answeredAt: 1, isOnHold: true });
+  assert.equal(calls.present.isOnHold, true);
+  calls.resume({ ...remembered, answeredAt: 1 });
+  assert.equal(calls.present.isOnHold, false);
+});
+
+test("a second welcome on a connection does not overrule what the server has yet to handle", (t) => {
+  const { calls, said } = device(t, true);
+  calls.connected(true);
+  calls.welcomed(undefined, undefined);
+  const call = calls.place("2", "tv");
+  calls.welcomed(VIEWS[1], undefined);
+  calls.hear({ ...SUCCESS, id: "call-1" });
+  assert.deepEqual([calls.present, call.state, said.length], [call, "active", 1]);
+  call.hangUp();
+  calls.hear({ ...CALLED, room_id: "c".repeat(32) });
+  const rung = calls.present;
+  rung.accept();
+  calls.welcomed(VIEWS[1], undefined);
+  assert.equal(calls.present, rung);
+});
+
+test("a call that rings goes on ringing beside that of a second welcome", (t) => {
+  for (const canWait of [true, false]) {
+    const { calls, said } = device(t, canWait);
+    calls.connected(true);
+    calls.welcomed(undefined, undefined);
+    calls.hear(CALLED);
+    const rung = calls.present;
+    for (let times = 0; times < 2; times += 1) calls.welcomed(VIEWS[1], undefined);
+    assert.deepEqual([calls.present.roomId, calls.waiting, said], [OTHER_ROOM, canWait ? rung : null, []]);
+    calls.welcomed(VIEWS[1], { ...VIEWS[0], room_id: "c".repeat(32) });
+    assert.deepEqual([calls.waiting, rung.isOver], [null, true]);
+  }
+});

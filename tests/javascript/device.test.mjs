@@ -45,6 +45,18 @@ test("the token goes into the query, and a device is online when the extended se
   assert.deepEqual([told, device.isExtended], [["connecting", "online"], true]);
 });
 
+test("another welcome on a connection does not renew the token again", (t) => {
+  const { account } = connected(t);
+  let renewals = 0;
+  account.renew = async () => {
+    renewals += 1;
+  };
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear(WELCOME);
+  FakeSocket.last.hear(WELCOME);
+  assert.equal(renewals, 1);
+});
+
 test("a device says that a second call may ring, to an extended server", (t) => {
   connected(t, { callWaiting: true });
   assert.equal(FakeSocket.last.url.search, "?token=t%20k&call_waiting=1");
@@ -145,13 +157,13 @@ test("a server is asked whether it lives as often as it says, every two seconds 
   assert.deepEqual([told.at(-1), socket.isClosed], ["offline", true]);
 });
 
-test("who says nothing to a question of the program's own is given up, too", (t) => {
+test("who says nothing to a question of the program's own is given up soon, and connected again at once", (t) => {
   const { clock, device, told } = online(t);
   clock.pass(2_000);
   device.check();
   assert.equal(FakeSocket.last.sent.at(-1).type, "ping");
-  clock.pass(8_000);
-  assert.equal(told.at(-1), "offline");
+  clock.pass(1_900);
+  assert.deepEqual([told.at(-1), FakeSocket.all.length], ["offline", 2]);
 });
 
 test("what is said while the connection is away is said when it is back, before anything newer; signals are not", (t) => {
@@ -167,6 +179,19 @@ test("what is said while the connection is away is said when it is back, before 
   FakeSocket.last.open(EXTENDED);
   FakeSocket.last.hear(WELCOME);
   assert.deepEqual(FakeSocket.last.said, [HANGUP, { type: "call", to_phone: "2", to_device_id: "phone", id: "call-2" }]);
+});
+
+test("if it goes on with the held call while the connection is away the server is told that when it is back", (t) => {
+  const view = { peer_phone: "2", peer_device_id: "phone", page: "/", state: "active", direction: "incoming" };
+  const both = { call: { ...view, room_id: ROOM }, held_call: { ...view, room_id: "b".repeat(32) } };
+  const { clock, device } = online(t, both);
+  FakeSocket.last.lose(1006);
+  for (let times = 0; times < 3; times += 1) device.swap();
+  clock.pass(500);
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear({ ...WELCOME, ...both });
+  assert.deepEqual([device.call.roomId, device.heldCall.roomId], ["b".repeat(32), ROOM]);
+  assert.deepEqual(FakeSocket.last.said, [{ type: "resume", room_id: "b".repeat(32), id: "resume-4" }]);
 });
 
 test("who is told of a change may do what it likes: what that causes is told after, and to everybody in this order", (t) => {

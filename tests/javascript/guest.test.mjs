@@ -11,6 +11,7 @@ const ROOM = "a".repeat(32);
 const IDLE = { type: "welcome", ping_every: 20, state: "idle" };
 const SUCCESS = { type: "call_success", room_id: ROOM, page: `/page?room_id=${ROOM}` };
 const HANGUP = { type: "calling_hangup" };
+const PARTED = { type: "pong", id: "hangup" };
 
 /** A call that has begun, with a service that gives this answer, or none; and the states that it has told. */
 async function ringing(test, answer = { errorCode: 0, guest_token: "t k", expires_in: 86_400 }, headers = {}, status = 200) {
@@ -81,15 +82,111 @@ test("the outcome of a ring is told", async (t) => {
 test("a guest hangs up, in whatever state", async (t) => {
   const { call } = await welcomed(t);
   call.hangUp();
-  assert.deepEqual([call.reason, call.isOwnEnd, FakeSocket.last.said.at(-1)], ["cancelled", true, HANGUP]);
+  assert.deepEqual([call.reason, call.isOwnEnd, FakeSocket.last.said.slice(1)], ["cancelled", true, [HANGUP]]);
+  FakeSocket.last.hear({ type: "pong" });
+  assert.ok(!FakeSocket.last.isClosed);
+  FakeSocket.last.hear(PARTED);
+  assert.ok(FakeSocket.last.isClosed);
   const active = (await welcomed(t)).call;
   FakeSocket.last.hear(SUCCESS);
   active.hangUp();
   active.hangUp();
   assert.deepEqual([active.reason, FakeSocket.last.said], ["hangup", [{ type: "ring" }, HANGUP]]);
+  active.close();
   const entering = await ringing(t);
   entering.call.hangUp();
   assert.deepEqual(entering.told, ["ringing", "over"]);
+});
+
+test("a hang-up without a connection is said with the next one, within half a minute", async (t) => {
+  for (const isActive of [false, true]) {
+    const { call, told, clock } = await welcomed(t);
+    if (isActive) FakeSocket.last.hear(SUCCESS);
+    FakeSocket.last.lose(1006);
+    call.hangUp();
+    assert.deepEqual([call.state, call.isOwnEnd, told.length], ["over", true, isActive ? 4 : 3]);
+    clock.pass(1_000);
+    FakeSocket.last.open("callnet.v2");
+    FakeSocket.last.hear({ ...IDLE, state: isActive ? "active" : "ringing" });
+    assert.deepEqual(FakeSocket.last.said, [HANGUP]);
+    FakeSocket.last.hear(PARTED);
+    assert.ok(FakeSocket.last.isClosed);
+    assert.equal(told.length, isActive ? 4 : 3);
+  }
+  const { call, told, clock } = await welcomed(t);
+  FakeSocket.last.lose(1006);
+  call.hangUp();
+  clock.pass(31_000);
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.hear({ ...IDLE, state: "ringing" });
+  assert.deepEqual([FakeSocket.last.said, told], [[], ["ringing", "ringing", "over"]]);
+});
+
+test("a hang-up that a dead path has swallowed is said again", async (t) => {
+  const { call, clock } = await welcomed(t);
+  FakeSocket.last.hear(SUCCESS);
+  call.hangUp();
+  const { length } = FakeSocket.all;
+  clock.pass(10_000);
+  assert.equal(FakeSocket.all.length, length + 1);
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.hear({ ...IDLE, state: "active" });
+  assert.deepEqual(FakeSocket.last.said, [HANGUP]);
+  FakeSocket.last.hear(PARTED);
+  assert.ok(FakeSocket.last.isClosed);
+});
+
+test("a call that was closed is taken up again", async (t) => {
+  const before = (await welcomed(t)).call;
+  FakeSocket.last.hear(SUCCESS);
+  before.close();
+  const call = new GuestCall({ site: SITE, secret: "s", name: "Eve", WebSocket: FakeSocket });
+  call.resume(before);
+  assert.deepEqual([call.state, call.page, call.roomId], ["resuming", SUCCESS.page, ROOM]);
+  assert.equal(FakeSocket.last.url.href, "wss://calls.example.org:8080/socket.io/guest?token=t%20k");
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.hear({ ...IDLE, state: "active" });
+  FakeSocket.last.hear(SUCCESS);
+  assert.deepEqual([call.state, call.answeredAt, FakeSocket.last.said], ["active", before.answeredAt, []]);
+  call.hangUp();
+  assert.deepEqual([call.reason, FakeSocket.last.said], ["hangup", [HANGUP]]);
+  call.close();
+});
+
+/** A call that is taken up again, and has told no state yet but "resuming". */
+function resumed(test) {
+  const clock = begin(test);
+  const call = new GuestCall({ site: SITE, secret: "s", name: "Eve", WebSocket: FakeSocket });
+  const told = [];
+  call.addEventListener("state", ({ detail }) => told.push(detail));
+  call.resume({ token: "t", roomId: ROOM, page: SUCCESS.page, answeredAt: Date.now() });
+  return { call, told, clock };
+}
+
+test("a call that is taken up too late is over, and never active", async (t) => {
+  const { call, told, clock } = resumed(t);
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.hear(IDLE);
+  clock.pass(3_000, () => FakeSocket.last.hear({ type: "pong" }));
+  assert.deepEqual([call.reason, call.isForgotten, told], ["forgotten", true, ["resuming", "over"]]);
+  const known = resumed(t);
+  FakeSocket.last.open("callnet.v2");
+  FakeSocket.last.hear(IDLE);
+  FakeSocket.last.hear(SUCCESS);
+  assert.deepEqual(known.told, ["resuming", "active"]);
+  known.call.close();
+  const away = resumed(t);
+  away.clock.pass(31_000);
+  assert.deepEqual([away.call.reason, away.told.at(-1)], ["unreachable", "over"]);
+});
+
+test("who is in it in another place leaves it to that one", async (t) => {
+  const { call, clock } = await welcomed(t);
+  FakeSocket.last.hear(SUCCESS);
+  FakeSocket.last.lose(4409);
+  assert.deepEqual([call.state, call.reason, call.isOwnEnd], ["over", "elsewhere", false]);
+  clock.pass(60_000);
+  assert.equal(FakeSocket.all.length, 1);
 });
 
 test("the end that its page has seen is said to the server", async (t) => {
@@ -98,7 +195,8 @@ test("the end that its page has seen is said to the server", async (t) => {
   assert.equal(call.state, "ringing");
   FakeSocket.last.hear(SUCCESS);
   call.noteEnd();
-  assert.deepEqual([call.reason, call.isOwnEnd, FakeSocket.last.said.at(-1)], ["over", false, HANGUP]);
+  assert.deepEqual([call.reason, call.isOwnEnd, FakeSocket.last.said.slice(1)], ["over", false, [HANGUP]]);
+  call.close();
 });
 
 test("a lost connection comes back, and the call with it", async (t) => {

@@ -20,11 +20,11 @@ function play([canWait, ...steps]) {
   for (const [step, ...given] of steps) {
     const call = made[made.length - 1];
     if (step === "wait") mock.timers.tick(given[0]);
-    else if (step === "accept") call?.accept({ byItself: given[0] });
+    else if (step === "accept") call?.accept({ byItself: given[0], hold: given[1] });
     else if (["refuse", "hangUp", "signal"].includes(step)) call?.[step](...given);
     else if (step === "hangUpFirst") calls.present?.hangUp();
     else if (step === "noteEnd") call && calls.noteEnd(call);
-    else if (step === "welcomed") calls.welcomed(given[0] ?? undefined);
+    else if (step === "welcomed") calls.welcomed(given[0] ?? undefined, given[1] ?? undefined);
     else calls[step](...given);
   }
   calls.left();
@@ -35,7 +35,7 @@ function seen(call, number) {
   const { direction, state, peer, asked, roomId, page, name, autoAnswer, otherSide, reason, isOwnEnd, isForgotten } = call;
   const who = [peer.phone, peer.deviceId, asked];
   const about = [roomId, page, name, autoAnswer, call.isGuest, call.linkName, otherSide];
-  return [number, direction, state, ...who, ...about, reason, isOwnEnd, isForgotten];
+  return [number, direction, state, ...who, ...about, call.canHold, call.isOnHold, reason, isOwnEnd, isForgotten];
 }
 
 for await (const line of readline.createInterface({ input: process.stdin })) {

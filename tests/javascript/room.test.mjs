@@ -69,6 +69,104 @@ test("the server is asked every two seconds, and given up after six", (t) => {
   assert.deepEqual(told.at(-1), ["reach", false]);
 });
 
+test("a server that is doubted has a second and a half to answer, and its socket is replaced at once", (t) => {
+  const { room, told, clock } = joined(t);
+  FakeSocket.last.hear(VIEW);
+  room.check();
+  assert.equal(FakeSocket.last.sent.at(-1).type, "ping");
+  clock.pass(300);
+  FakeSocket.last.hear({ type: "pong" });
+  clock.pass(1_900);
+  assert.deepEqual([FakeSocket.all.length, told.at(-1)], [1, ["room", VIEW]]);
+  room.check();
+  clock.pass(1_500);
+  room.check();
+  assert.equal(FakeSocket.all.length, 1);
+  clock.pass(400);
+  assert.deepEqual([FakeSocket.all.length, FakeSocket.all[0].closeCode, told.at(-1)], [2, 4000, ["reach", false]]);
+  // Of a socket that does not stand yet nothing can be asked.
+  room.check();
+  clock.pass(3_000);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("a server has four times as long as its last pong took", (t) => {
+  const { room, clock } = joined(t);
+  FakeSocket.last.hear(VIEW);
+  room.check();
+  clock.pass(1_000);
+  FakeSocket.last.hear({ type: "pong" });
+  room.check();
+  clock.pass(4_100);
+  assert.equal(FakeSocket.all.length, 1);
+  clock.pass(300);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("a socket that has just replaced a doubted one has six seconds, as if nobody had doubted", (t) => {
+  const { room, clock } = joined(t);
+  FakeSocket.last.hear(VIEW);
+  room.check();
+  clock.pass(2_000);
+  FakeSocket.last.open();
+  FakeSocket.last.hear(VIEW);
+  room.check();
+  clock.pass(2_000);
+  assert.equal(FakeSocket.all.length, 2);
+  clock.pass(8_000);
+  assert.equal(FakeSocket.all.length, 3);
+  FakeSocket.last.open();
+  FakeSocket.last.hear(VIEW);
+  room.check();
+  clock.pass(1_900);
+  assert.equal(FakeSocket.all.length, 4);
+});
+
+test("a seat that is left is left with a goodbye", (t) => {
+  const { room } = joined(t);
+  room.close();
+  assert.equal(FakeSocket.last.closeCode, 1000);
+});
+
+test("a seat that was left is not taken again because of a doubt", (t) => {
+  const { room, clock } = joined(t);
+  room.check();
+  room.close();
+  room.check();
+  clock.pass(60_000);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test("a server is doubted when the browser tells of another network, and not of another speed", (t) => {
+  const connection = Object.assign(new EventTarget(), { type: "wifi" });
+  const navigator = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { configurable: true, value: { connection } });
+  const listeners = new EventTarget();
+  for (const name of ["addEventListener", "removeEventListener"]) globalThis[name] = listeners[name].bind(listeners);
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+    if (navigator === undefined) delete globalThis.navigator;
+    else Object.defineProperty(globalThis, "navigator", navigator);
+  });
+  for (const [target, type] of [[connection, "change"], [listeners, "online"]]) {
+    const { room, clock } = joined(t);
+    FakeSocket.last.hear(VIEW);
+    connection.dispatchEvent(new Event("change"));
+    clock.pass(1_600);
+    assert.equal(FakeSocket.all.length, 1);
+    connection.type += "!";
+    target.dispatchEvent(new Event(type));
+    clock.pass(1_600);
+    assert.equal(FakeSocket.all.length, 2);
+    FakeSocket.last.open();
+    room.close();
+    target.dispatchEvent(new Event(type));
+    clock.pass(60_000);
+    assert.equal(FakeSocket.all.length, 2);
+  }
+});
+
 test("a room that is full is tried again after five seconds, and no other that refused", (t) => {
   for (const reason of ["full", "unknown_room", "invalid"]) {
     const { told, clock } = joined(t);

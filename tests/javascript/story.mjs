@@ -195,7 +195,11 @@ class Actor {
   }
 
   accept(step) {
-    this._callOf(step).accept();
+    this._callOf(step).accept({ hold: step.hold });
+  }
+
+  swap() {
+    this.device.swap();
   }
 
   refuse(step) {
@@ -318,8 +322,9 @@ class Actor {
     return this.#gate.cut();
   }
 
-  /** The call that a step is about: that the device is in, or the one that waits. */
-  _callOf({ waiting = false }) {
+  /** The call that a step is about: that the device is in, or the one that waits, or is held. */
+  _callOf({ waiting = false, held = false }) {
+    if (held) return this.device.heldCall;
     return waiting ? this.device.waitingCall : this.device.call;
   }
 
@@ -345,7 +350,7 @@ class Actor {
   }
 
   _hear(call) {
-    const entry = callEntry(call);
+    const entry = callEntry(call, call === this.device.heldCall);
     if (isSame(entry, this.#logged.get(call))) return;
     this.#logged.set(call, entry);
     this.log.note("call", entry);
@@ -357,13 +362,15 @@ class Actor {
   }
 }
 
-function callEntry(call) {
+function callEntry(call, isHeld) {
   const told = {
     peer: call.peer.phone && peerName(call.peer.phone, call.peer.deviceId, call.isGuest),
     link: call.linkName,
     room: call.roomId,
     reason: call.reason,
     other_side: call.otherSide === "here" ? "" : call.otherSide,
+    held: isHeld,
+    on_hold: call.isOnHold,
     own_end: call.isOwnEnd,
     forgotten: call.isForgotten,
   };

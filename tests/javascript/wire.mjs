@@ -11,6 +11,7 @@ export class FakeSocket {
   protocol = "";
   sent = [];
   isClosed = false;
+  closeCode = undefined;
 
   static get last() {
     return FakeSocket.all[FakeSocket.all.length - 1];
@@ -25,8 +26,9 @@ export class FakeSocket {
     this.sent.push(JSON.parse(text));
   }
 
-  close() {
+  close(code) {
     this.isClosed = true;
+    this.closeCode = code;
     this.readyState = 2;
   }
 

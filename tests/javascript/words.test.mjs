@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { duration, moment, timeOfDay } from "../../callnet/static/shared/format.js";
+import { duration, isolated, listed, moment, timeOfDay } from "../../callnet/static/shared/format.js";
 import { LANGUAGES, said, specialWords, treeOf } from "../../callnet/static/shared/words.js";
 
 const FOLDER = new URL("../../callnet/static/phone/words/", import.meta.url);
@@ -70,6 +70,19 @@ test("in a text from right to left what is filled in keeps its direction", () =>
   be("ar", "ar");
   const { over } = treeOf({ over: "أنهى {name} المكالمة" }, "ar");
   assert.equal(over({ name: "+49 170" }), "أنهى \u2068+49 170\u2069 المكالمة");
+});
+
+test("a name turns no text around it, whatever the language", () => {
+  be("en", "en");
+  const { added } = treeOf({ added: "{name} added you. Add them?" }, "en");
+  assert.equal(added({ name: "Eve\u202e.meht ddA" }), "Eve.meht ddA added you. Add them?");
+  assert.equal(added({ name: "דנה" }), "\u2068דנה\u2069 added you. Add them?");
+  assert.equal(listed(["דנה", "Ann", "عمر"]), "\u2068דנה\u2069, Ann, and \u2068عمر\u2069");
+  assert.equal(isolated("ד\u2069\u202b\u2067נה"), "\u2068דנה\u2069");
+  assert.equal(isolated("\u2068ד\u2068נה"), "\u2068\u2068ד\u2068נה\u2069\u2069\u2069");
+  assert.equal(isolated(isolated("a\u2069 ד")), "\u2068\u2068a ד\u2069\u2069");
+  be("ar", "ar");
+  assert.equal(isolated("Eve\u2069\u202e"), "\u2068Eve\u2069");
 });
 
 test("what was filled in is not filled in again", () => {

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.preferences import Policy
-from callnet.calls.reconcile import NOBODY, LocalState
+from callnet.calls.reconcile import LocalState
 from callnet.calls.records import (
     NOTHING,
     Active,
@@ -19,8 +19,8 @@ from callnet.calls.records import (
     Ringing,
     SeatsRecord,
 )
-from callnet.calls.registration import Attached
-from callnet.calls.rules import decide
+from callnet.calls.registration import NOWHERE, Attached
+from callnet.calls.switchboard import decide
 from callnet.calls.transaction import REMEMBERED
 from callnet.model import DeviceAddress, Reason
 from tests.rules.announcing_case import (
@@ -137,7 +137,7 @@ class EmptyStoreTests(AnnouncingCase):
     def test_other_party(self) -> None:
         """A party that no node has spoken of yet has its grace, in which its node may, or it comes back itself."""
         self.announce([device(ANN, room=FIRST)], [active(FIRST, ANN, TV)])
-        expected = DeviceRecord(TV, 1, NOBODY, 0, False, None, NOW, FIRST, None, NOW + 30)
+        expected = DeviceRecord(TV, 1, NOWHERE, 0, False, None, NOW, FIRST, None, NOW + 30)
         self.assertEqual(expected, self.device(TV))
 
     def test_calls_of_others(self) -> None:
@@ -251,6 +251,18 @@ class CallTests(AnnouncingCase):
             mine = self.ended_here(Reason.CANCELLED)  # a second ago
             self.announce([gone(ANN, lost_at, room=FIRST), device(PAD, room=FIRST)], [mine])
             self.assertIsInstance(self.tables.calls[FIRST].state, state)
+
+    def test_ended_where_the_callee_was(self) -> None:
+        """... unless the device that has accepted it came there since, and was told that, whichever node is first."""
+        answered, refused = active(FIRST, ANN, TV), self.ended_here(Reason.REFUSED, PAD)
+        came = [device(TV, generation=8000, room=FIRST), device(PAD, room=FIRST)]
+        self.stored(device(ANN, node=THERE, room=FIRST), device(TV, node=THERE, room=FIRST), answered)
+        self.assert_told(self.announce(came, [refused]), (ANN, FIRST), (PAD, FIRST), (TV, FIRST))
+        self.assertIsInstance(self.tables.calls[FIRST].state, Over)
+        self.setUp()
+        self.announce(came, [refused])
+        self.announce([device(ANN, room=FIRST), gone(TV, NOW - 2, room=FIRST)], [answered])
+        self.assertIsInstance(self.tables.calls[FIRST].state, Over)
 
     def lost_here(self) -> CallRecord:
         """An answered call at a node, after the grace of a party that had left."""

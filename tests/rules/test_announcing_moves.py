@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.reconcile import LocalState
 from callnet.calls.records import Active, CallRecord, Changes, Known, Notice, Over
 from callnet.calls.registration import Attached
-from callnet.calls.rules import decide
-from callnet.calls.transaction import REMEMBERED
-from callnet.model import Reason, RoomId
+from callnet.calls.switchboard import decide
+from callnet.calls.telling import notification_for
+from callnet.calls.transaction import REMEMBERED, Transaction
+from callnet.frames.base import CallingBeHangup
+from callnet.model import DeviceAddress, Reason, RoomId
 from tests.rules.announcing_case import (
     ANN,
     BEFORE,
@@ -32,6 +36,8 @@ from tests.rules.announcing_case import (
     ringing,
     untold,
 )
+
+PHONE = DeviceAddress(PAD.phone, "phone")
 
 
 class WentElsewhereTests(AnnouncingCase):
@@ -69,6 +75,14 @@ class WentElsewhereTests(AnnouncingCase):
         changes = self.announce([gone(ANN, NOW - 3, room=FIRST)], [ringing(FIRST, ANN, TV)])
         self.assert_told(changes, (ANN, FIRST))
         self.assertEqual((SECOND, FIRST), (self.device(ANN).room, self.device(ANN).previous_room))
+
+    def test_both_calls_live_there(self) -> None:
+        """... and it stays in two that are live, of which it holds one."""
+        held = active(SECOND, CAROL, ANN, state=Active(ANN, NOW - 5, held_by=(ANN,)))
+        self.stored(held, active(THIRD, PAD, ANN))
+        self.stored(device(ANN, node=THERE, generation=int(NOW * 1000), room=THIRD, previous_room=SECOND))
+        self.announce([device(ANN, room=FIRST)], [over(FIRST, TV, ANN)])
+        self.assertEqual((THIRD, SECOND), (self.device(ANN).room, self.device(ANN).previous_room))
 
     def away_again(self, newer: CallRecord, *known: Known) -> events.Connected:
         """A device left this node, on which its call with the television ended then; another one has a newer call of
@@ -204,3 +218,42 @@ class ToldBeforeTests(AnnouncingCase):
         changes = self.once(LocalState([BEFORE, NODE], devices, [end], [], apart_since=NOW - 9))
         self.assertEqual([end.state], [call.state for call in changes.calls])
         self.assertEqual([], [notice for notice in changes.notices if isinstance(notice, Notice)])
+
+    def test_taken_over_here(self) -> None:
+        """A device that took the call over here is told of its end by the alias that it knows, though the call had
+        ended there without that.
+        """
+        was: CallRecord[Any] = active(FIRST, ANN, TV, extended=(ANN, TV))
+        mine = Transaction(self.tables.records, NOW, self.settings).transfer(was, TV, PAD, RoomId("alias"))
+        self.stored(over(FIRST, ANN, TV, version=5))
+        told = self.announce([device(PAD, room=FIRST)], [mine])
+        self.assert_told(told, (ANN, FIRST), (TV, FIRST), (PAD, FIRST))
+        self.assertEqual(RoomId("alias"), self.tables.calls[FIRST].room_for(PAD))
+
+    def test_taken_over_here_by_the_caller(self) -> None:
+        """... the caller's other device, too."""
+        was: CallRecord[Any] = active(FIRST, TV, ANN, extended=(ANN, TV))
+        mine = Transaction(self.tables.records, NOW, self.settings).transfer(was, TV, PAD, RoomId("alias"))
+        self.stored(over(FIRST, TV, ANN, version=5))
+        told = self.announce([device(PAD, room=FIRST)], [mine])
+        self.assert_told(told, (TV, FIRST), (ANN, FIRST), (PAD, FIRST))
+
+    def test_taken_over_here_and_unanswered_there(self) -> None:
+        """... though nobody knew there that it was answered."""
+        was: CallRecord[Any] = active(FIRST, TV, ANN, extended=(ANN, TV))
+        mine = Transaction(self.tables.records, NOW, self.settings).transfer(was, TV, PAD, RoomId("alias"))
+        self.stored(over(FIRST, TV, ANN, reason=Reason.NO_ANSWER, answered_at=None, version=5))
+        self.assert_told(self.announce([device(PAD, room=FIRST)], [mine]), (TV, FIRST), (ANN, FIRST), (PAD, FIRST))
+
+    def test_taken_over_twice(self) -> None:
+        """Of two devices that have taken it over, on nodes that were apart, one hears that it is in another's hands."""
+        was: CallRecord[Any] = active(FIRST, ANN, TV, extended=(ANN, TV))
+        tx = Transaction(self.tables.records, NOW, self.settings)
+        mine, theirs = (tx.transfer(was, TV, one, RoomId(one.device_id)) for one in (PAD, PHONE))
+        self.stored(replace(theirs, version=7))
+        self.assert_told(
+            self.announce([device(PAD, room=FIRST)], [mine]), *((one, FIRST) for one in (ANN, PHONE, PAD, TV))
+        )
+        told = notification_for(self.tables.calls[FIRST], PAD, NOW, 45.0)
+        assert isinstance(told, CallingBeHangup)
+        self.assertEqual((RoomId("pad"), Reason.MOVED), (told.room_id, told.reason))

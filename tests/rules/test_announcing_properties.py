@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls import events
 from callnet.calls.reconcile import LocalState, announce
 from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
-from callnet.calls.rules import decide
+from callnet.calls.switchboard import decide
 from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, is_guest

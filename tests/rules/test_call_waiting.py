@@ -217,7 +217,7 @@ class FirstEndsTests(CallWaitingCase):
     def test_pulled_away(self) -> None:
         """Another device of the phone takes the first call: the second rings on."""
         room = self.second()
-        self.world.happen(events.Pulled(self.pad.address, self.first, self.pad.generation))
+        self.world.happen(events.Pulled(self.first, self.pad.address, self.pad.generation))
         self.assert_heard(self.tv, be_hangup(self.ann, self.first, "moved"))
         self.tv.accepts(room)
         self.assert_talking(room)
@@ -273,7 +273,7 @@ class LeavesTests(CallWaitingCase):
         """A device that takes over another call leaves both."""
         room = self.second()
         third = self.active(self.dora, self.pad)
-        reply = self.world.happen(events.Pulled(self.tv.address, third, self.tv.generation))
+        reply = self.world.happen(events.Pulled(third, self.tv.address, self.tv.generation))
         self.assertIsInstance(reply, Accepted)
         self.assert_call(self.first, Over, Reason.REPLACED)
         self.assert_call(room, Over, Reason.BUSY)

@@ -156,7 +156,7 @@ class NobodyTests(GuestTestCase):
     def test_unreachable(self) -> None:
         """No node of a rung device could be notified."""
         room = self.ringing(self.guest, self.bob)
-        self.world.happen(events.Unreachable(room, self.world.calls[room].version))
+        self.world.happen(events.RangInVain(room, self.world.calls[room].version, is_last=True))
         self.assertEqual([], self.guest.hears())
         self.assertEqual(Ringing(()), self.world.calls[room].state)
 

@@ -175,6 +175,7 @@ class RoomTests(IncompleteCase):
             events.Refuse(UNKNOWN, self.tv.address),
             events.HangUp(UNKNOWN, self.tv.address),
             events.GaveUp(UNKNOWN, self.tv.address),
+            events.Pulled(UNKNOWN, self.tv.address, self.tv.generation),
             events.SeatTaken(UNKNOWN, "red", "s", "here"),
         ):
             self.assert_unavailable(event)
@@ -292,14 +293,14 @@ class GaveUpTests(RulesTestCase):
 class UnreachedTests(RulesTestCase):
     """No node that holds a device which a call rings could be told."""
 
-    def happens(self, kind: type[events.RangInVain | events.Unreachable], room: RoomId) -> None:
+    def happens(self, room: RoomId, *, is_last: bool) -> None:
         """Let it be found out, of the call as it now is."""
-        self.world.happen(kind(room, self.world.calls[room].version))
+        self.world.happen(events.RangInVain(room, self.world.calls[room].version, is_last))
 
     def test_rings_again(self) -> None:
         """All devices that still ring are told again."""
         room = self.ringing(self.ann, self.tv.everywhere())
-        self.happens(events.RangInVain, room)
+        self.happens(room, is_last=False)
         self.assertEqual(2, self.world.calls[room].version)
         self.assert_heard(self.tv, called(self.ann, room))
         self.assert_heard(self.pad, called(self.ann, room))
@@ -308,7 +309,7 @@ class UnreachedTests(RulesTestCase):
     def test_fails(self) -> None:
         """The callee is unreachable: the call has failed; a device that rings late is told that it is over."""
         room = self.ringing(self.ann, self.tv)
-        self.happens(events.Unreachable, room)
+        self.happens(room, is_last=True)
         self.assert_call(room, Over, Reason.UNAVAILABLE)
         self.assert_heard(self.ann, call_failed(self.tv, "unavailable"))
         self.assert_heard(self.tv, be_hangup(self.ann, room, "expired"))
@@ -316,8 +317,8 @@ class UnreachedTests(RulesTestCase):
     def test_answered(self) -> None:
         """A call that was answered meanwhile has reached somebody."""
         room = self.active(self.ann, self.tv)
-        for kind in (events.RangInVain, events.Unreachable):
-            self.happens(kind, room)
+        for is_last in (False, True):
+            self.happens(room, is_last=is_last)
         self.assert_call(room, Active)
         self.assert_silence()
 
@@ -327,6 +328,6 @@ class UnreachedTests(RulesTestCase):
         self.tv.calls(self.carol)
         self.forget_heard()
         before = self.world.calls[room]
-        for event in (events.RangInVain(room, 1), events.Unreachable(room, 1)):
-            self.world.happen(event)
+        for is_last in (False, True):
+            self.world.happen(events.RangInVain(room, 1, is_last))
         self.assertIs(before, self.world.calls[room])

@@ -42,8 +42,8 @@ class OverTests(RulesTestCase):
             yield events.DeviceDue(device), None
         yield events.Stopped(room), None
         for version in (1, 2, 3):
-            yield events.RangInVain(room, version), None
-            yield events.Unreachable(room, version), None
+            for is_last in (False, True):
+                yield events.RangInVain(room, version, is_last), None
         yield events.CallDue(room), None
         yield events.SeatsDue(room), None
         yield events.SeatTaken(room, "a", "s", "here"), seat

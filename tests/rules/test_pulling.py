@@ -33,7 +33,7 @@ class PullingCase(RulesTestCase):
         """Let a device ask for a call. Returns the reply of the rules."""
         device.last_heard = self.world.now
         room = room or self.room
-        reply = self.world.happen(events.Pulled(device.address, device.id_of(room), device.generation))
+        reply = self.world.happen(events.Pulled(device.id_of(room), device.address, device.generation))
         if not isinstance(reply, Accepted):
             return reply
         device.ids[room] = reply.room
@@ -167,7 +167,7 @@ class NotToBeHadTests(PullingCase):
         """A device that has reconnected does not take it over on its older connection."""
         older = self.pad.generation
         self.pad.connects()
-        self.assertIsNone(self.world.happen(events.Pulled(self.pad.address, self.room, older)))
+        self.assertIsNone(self.world.happen(events.Pulled(self.room, self.pad.address, older)))
         self.assertEqual(self.tv.address, self.world.calls[self.room].callee)
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.calls import rules
+from callnet.calls import switchboard
 from callnet.calls.events import Event, RoomEvent
 from callnet.calls.machine import IGNORED, TABLE
 from callnet.calls.records import CallState
@@ -21,7 +21,7 @@ OF_CALLS = {event for _, event in (*TABLE, *IGNORED)}
 def kinds(event: type[Event]) -> set[type[Event]]:
     """All kinds of an event, but those that only others are made of."""
     further = event.__subclasses__()
-    own = {event} if not further or event in rules._MACHINES else set()
+    own = {event} if not further or event in switchboard._MACHINES else set()
     return own.union(*map(kinds, further))
 
 
@@ -46,6 +46,6 @@ class TableTests(SynchronousTestCase):
 
     def test_events(self) -> None:
         """Every event leads to a machine, or follows from another event in a call."""
-        self.assertEqual(kinds(Event), rules._MACHINES.keys() | OF_CALLS)
-        for event in kinds(RoomEvent) - rules._MACHINES.keys():
+        self.assertEqual(kinds(Event), switchboard._MACHINES.keys() | OF_CALLS)
+        for event in kinds(RoomEvent) - switchboard._MACHINES.keys():
             self.assertIn(event, OF_CALLS)

@@ -22,8 +22,8 @@ from callnet.calls.records import (
     SeatsRecord,
 )
 from callnet.calls.registration import Attached
-from callnet.calls.rules import decide
 from callnet.calls.seats import RoomView, Seated, view
+from callnet.calls.switchboard import decide
 from callnet.calls.telling import answer, notification_for
 from callnet.calls.transaction import KNOWN_AFTER
 from callnet.calls.transitions import Rings, TooLate
@@ -207,13 +207,17 @@ class Device:
         self._hear(answer(reply))
         return None
 
-    def accepts(self, room: RoomId) -> object:
+    def accepts(self, room: RoomId, hold: bool = False) -> object:
         """Send ``called_success``. Returns the reply of the rules."""
         self.last_heard = self._world.now
-        reply = self._world.happen(events.Accept(self.id_of(room), self.address, extended=self.extended))
+        reply = self._world.happen(events.Accept(self.id_of(room), self.address, extended=self.extended, hold=hold))
         if isinstance(reply, TooLate):
             self._told[Known(room, True)] = self._world.now
         return reply
+
+    def resumes(self, room: RoomId) -> object:
+        """Send ``resume``. Returns the reply of the rules."""
+        return self._world.happen(events.Resumed(self.id_of(room), self.address, self.generation))
 
     def refuses(self, room: RoomId) -> object:
         """Send ``called_refuse``. Returns the reply of the rules."""

@@ -12,22 +12,20 @@ from twisted.web.resource import IResource
 
 from callnet.accounts.call_events import CallEvents
 from callnet.accounts.change_feed import ChangeFeed
-from callnet.accounts.codes import Codes
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.guests import Guests, GuestTokens
 from callnet.accounts.history import Historian
 from callnet.accounts.links import Links
-from callnet.accounts.logins import Logins
+from callnet.accounts.logins import Codes, Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import INTERVAL, OPEN_MAX, Pairings
 from callnet.accounts.past_calls import PastCalls
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.accounts.preferences import KnownPreferences
 from callnet.accounts.profiles import Profiles
-from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, RoomId
@@ -38,15 +36,15 @@ from callnet.push.sender import WebPush
 from callnet.push.tickets import TicketRefusals, Tickets
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
+from callnet.storage.contacts import SqlContacts
 from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.links import SqlLinks
-from callnet.storage.listing import SqlContacts
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.pairing import SqlPairings
-from callnet.storage.preferences import SqlPhoneSettings, SqlPreferences
+from callnet.storage.preferences import SqlPreferences
 from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
@@ -166,7 +164,9 @@ class ServiceFixture:
         self.pairings = Pairings(
             SqlPairings(self.database, run_at_once, OPEN_MAX), self.accounts, self.tokens, self.change_feed.look
         )
-        self.settings = SettingsOfPhones(SqlPhoneSettings(self.database, run_at_once), self.tokens, is_phone)
+        self.settings = SettingsOfPhones(
+            SqlPreferences(self.database, run_at_once, contacts_only=False), self.tokens, is_phone
+        )
         self.guest_settings = LimitSettings()
         self.guest_limits = GuestLimits(self.guest_settings, LimitsAlone(self.clock.seconds))
         links = SqlLinks(self.database, run_at_once)

@@ -8,7 +8,7 @@ from typing import Any
 
 from treq.testing import RequestTraversalAgent
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
 from callnet_client import EXTENDED, Account, Credentials, Device, Event, StateEvent
 from tests.support.client_case import NEVER, ClientCase, ScriptedServer
@@ -25,11 +25,14 @@ class Logins(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self.code = 0
         self.retry_after: str | None = None
+        self.is_silent = False
         self.asked: list[str] = []
 
-    def render_POST(self, request: Request) -> bytes:
+    def render_POST(self, request: Request) -> bytes | int:
         """Answer."""
         self.asked.append(request.path.decode())
+        if self.is_silent:
+            return NOT_DONE_YET
         if self.retry_after is not None:
             request.setHeader("retry-after", self.retry_after)
         return json.dumps({"errorCode": self.code, "token": f"token-{len(self.asked)}", "expires_in": NEVER}).encode()

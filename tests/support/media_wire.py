@@ -23,7 +23,7 @@ class Wire:
     def __init__(self, connection: Connection, log: list[Any]) -> None:
         self.connection = connection
         self.log = log
-        self.is_flowing = self.is_lost = self.is_slow = self.is_bad = False
+        self.is_flowing = self.is_missed = self.is_lost = self.is_slow = self.is_bad = False
         self.is_closed = False
         self.waiting: list[Deferred[Any]] = []
 
@@ -87,6 +87,7 @@ class ConnectionCase(SynchronousTestCase):
         self.reports: list[str] = []
         self.wires: list[Wire] = []
         self.openings = 0
+        self.misses = 0
         self.connection = Connection(self.offers, self.build, self, self.clock)
         self.addCleanup(lambda: self.assertEqual([], self.clock.getDelayedCalls()))
         self.addCleanup(self.end)
@@ -108,6 +109,10 @@ class ConnectionCase(SynchronousTestCase):
     def flowed(self, is_flowing: bool) -> None:
         """Remember it."""
         self.flows.append(is_flowing)
+
+    def missed(self) -> None:
+        """Remember it."""
+        self.misses += 1
 
     def opened(self) -> None:
         """Remember it."""

@@ -36,7 +36,7 @@ class Sent(Struct, frozen=True):
         kind, named = self.frame["type"], self.frame.get("room_id", "")
         return (
             kind == "call"
-            or (kind == "called_success" and named != room and named in second)
+            or (kind == "called_success" and named != room and named in second and not self.frame.get("hold"))
             or (kind == "pull" and named != room)
             or (kind in ("calling_hangup", "called_refuse") and named in ("", room))
         )
@@ -97,10 +97,10 @@ class Connection:
         """Send ``call``."""
         self._sends(type="call", to_phone=target.phone, to_device_id=target.device_id)
 
-    def answers(self, room: RoomId, accepted: bool) -> None:
+    def answers(self, room: RoomId, accepted: bool, hold: bool = False) -> None:
         """Send ``called_success`` or ``called_refuse``."""
         kind = "called_success" if accepted else "called_refuse"
-        self._sends(type=kind, from_phone="", from_device_id="", room_id=room)
+        self._sends(type=kind, from_phone="", from_device_id="", room_id=room, **({"hold": True} if hold else {}))
 
     def hangs_up(self, phone: str, room: str = "") -> None:
         """Send ``calling_hangup``."""
@@ -109,6 +109,10 @@ class Connection:
     def pulls(self, room: RoomId) -> None:
         """Send ``pull``."""
         self._sends(type="pull", room_id=room)
+
+    def resumes(self, room: RoomId) -> None:
+        """Send ``resume``."""
+        self._sends(type="resume", room_id=room)
 
     def signals(self, room: RoomId) -> None:
         """Send ``signal``."""

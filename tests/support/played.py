@@ -1,7 +1,8 @@
 """Sequence diagrams of the manual, played: the messages of devices go to a server, and the answers are compared.
 
-A participant ``Page`` or ``Other page`` is the page of a room, one that ends with ``(v2)`` an extended client, which
-can show a second call, every other one but ``callnet`` a base client.
+A participant ``Page`` or ``Other page`` is the page of a room, ``Guest`` a guest with a link to the phone of the
+others, one that ends with ``(v2)`` an extended client, which can show a second call, every other one but ``callnet`` a
+base client.
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ from tests.support.wires import Device, World
 from tools.handbook.sequence import Arrow, Break, Diagram, Note
 
 SERVER: Final = "callnet"
+GUEST: Final = "Guest"
 _PAGES: Final = ("Page", "Other page")
 _ROOM: Final = "8888"
-_PHONES: Final = ("13651884967", "13800138000")
+PHONES: Final = ("13651884967", "13800138000")
 """The phone of the first device, and that of the others."""
 
 
 class Player:
     """Plays one diagram.
 
+    :param guest: the token of the guest, if there is one.
     :raises AssertionError: somebody hears something else than the diagram has.
     """
 
-    def __init__(self, world: World, diagram: Diagram) -> None:
+    def __init__(self, world: World, diagram: Diagram, guest: str = "") -> None:
         self._world = world
         self._diagram = diagram
+        self._guest = guest
         self._sockets: dict[str, Device] = {}
         self._inboxes: dict[str, deque[dict[str, Any]]] = {}
         self._room = ""
@@ -75,6 +79,8 @@ class Player:
 
     def _fields(self, name: str, step: Arrow) -> dict[str, Any]:
         """The fields of a message, as far as the diagram has them or they follow from earlier messages."""
+        if name == GUEST:
+            return {}
         number = str(1 + _PAGES.index(name)) if name in _PAGES else ""
         other = self._address(next(each for each in self._inboxes if each != name))
         if step.text == "call":
@@ -83,7 +89,8 @@ class Player:
             return {"to_phone": called.phone, "to_device_id": "*" if every else called.device_id}
         room = "" if step.more == "without a room" else self._room
         said: dict[str, dict[str, Any]] = {
-            "called_success": {"from_phone": other.phone, "from_device_id": other.device_id, "room_id": room},
+            "called_success": {"from_phone": other.phone, "from_device_id": other.device_id, "room_id": room}
+            | ({"hold": True} if step.more == "with hold" else {}),
             "called_refuse": {"from_phone": other.phone, "from_device_id": other.device_id, "room_id": room},
             "calling_hangup": {"notified_phone": other.phone, "notified_device_id": other.device_id, "room_id": room},
             "join": {"room_id": _ROOM, "key": 32 * number, "session": 32 * number},
@@ -110,7 +117,9 @@ class Player:
 
     def _connect(self, name: str) -> None:
         address = self._address(name)
-        if name.endswith("(v2)"):
+        if name == GUEST:
+            self._sockets[name] = self._world.guest(self._guest)
+        elif name.endswith("(v2)"):
             self._sockets[name] = self._world.extended(*address, more="&call_waiting=1")
         else:
             self._sockets[name] = self._world.device(*address)
@@ -120,5 +129,8 @@ class Player:
         return name in {self._diagram.participants[note.first] for note in notes}
 
     def _address(self, name: str) -> DeviceAddress:
+        if name == GUEST:
+            assert self._world.guests is not None
+            return self._world.guests.tokens.verify(self._guest).address
         first = name == self._diagram.participants[0]
-        return DeviceAddress(_PHONES[0 if first else 1], name.lower())
+        return DeviceAddress(PHONES[0 if first else 1], name.lower())

@@ -39,8 +39,7 @@ class QuietTestCase(SynchronousTestCase):
     def _check_log(self) -> None:
         for event in self._events:
             text = formatEvent(event)
-            if event["log_level"] is not LogLevel.debug:
-                check(text)
+            check(text)
             if "log_failure" in event and event["log_failure"].check(*self._expected):
                 continue
             self.assertNotIn(event["log_level"], _LOUD, f"{event['log_namespace']}: {text} {event.get('log_failure')}")

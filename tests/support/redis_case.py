@@ -17,8 +17,7 @@ from zope.interface import implementer
 
 from callnet.config.schema import RedisSettings
 from callnet.ops.certificates import sign
-from callnet.redis.connection import RedisLink
-from callnet.redis.subscription import RedisSubscription
+from callnet.redis.connection import RedisLink, RedisSubscription
 from callnet.redis.url import RedisTarget, parse
 from callnet.util.histogram import Histogram
 from harness.redis_server import Certificate, Flavour, RedisServer

@@ -11,10 +11,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
+from callnet.calls.pages import PageSession
 from callnet.calls.ports import ICallStore
-from callnet.calls.preferences import PLAIN
 from callnet.calls.records import CallRecord, Known, SeatsRecord
 from callnet.calls.rooms import RoomManager
+from callnet.calls.session import Session
 from callnet.calls.switchboard import nothing
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Outcome, Reason, RoomId
@@ -29,25 +30,20 @@ CAROL = DeviceAddress("13600000003", "phone")
 EVERYWHERE = DeviceAddress("13600000002", "*")
 
 
-class RecordedSession:
+class RecordedSession(Session):
     """A connection of a device."""
 
-    extended = False
-    call_waiting = False
-
     def __init__(self, rooms: RoomManager, address: DeviceAddress) -> None:
-        self.address: Final = address
-        self.generation = 0
-        self.preferences = PLAIN
+        nobody: Any = None
+        super().__init__(address, rooms, nobody, nobody, nobody)
         self.calls: list[CallRecord] = []
         """Calls that it was told to look at."""
         self.outcomes: list[Outcome] = []
         """The outcomes of calls that were placed on earlier connections."""
-        self.closed = 0
+        self.displacements = 0
         """The number of times that it was told that it is displaced."""
         self.knew: tuple[Known, ...] = ()
         """The confirmations of the device."""
-        self._rooms = rooms
         self.attached: Final[Deferred[None]] = rooms.attach(self)
 
     def goes(self) -> None:
@@ -67,13 +63,13 @@ class RecordedSession:
         """There is no need to wait."""
         self.deliver(call)
 
-    def answered(self, outcome: Outcome, call: CallRecord | None = None) -> None:  # noqa: ARG002
+    def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:  # noqa: ARG002
         """Remember it."""
         self.outcomes.append(outcome)
 
     def displaced(self) -> None:
         """Count it."""
-        self.closed += 1
+        self.displacements += 1
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
         """Remember its number, and the confirmations of the device."""
@@ -85,17 +81,16 @@ class RecordedSession:
         return self.knew
 
 
-class RecordedPage:
+class RecordedPage(PageSession):
     """A page in its seat."""
 
     def __init__(self) -> None:
-        self.generation = 0
-        self.room = RoomId("")
-        self.is_open = True
+        nobody: Any = None
+        super().__init__(nobody, nobody, nobody, None)
         self.waited = 0
         self.seen: list[tuple[SeatsRecord, CallRecord | None]] = []
         self.relays: list[tuple[str, bytes]] = []
-        self.closed = 0
+        self.displacements = 0
 
     def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Remember the room."""
@@ -111,7 +106,7 @@ class RecordedPage:
 
     def displaced(self) -> None:
         """Count it."""
-        self.closed += 1
+        self.displacements += 1
 
 
 def answer(

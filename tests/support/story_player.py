@@ -147,9 +147,9 @@ class Log:
         self.entries.append({"device": self._device, "event": event, **members})
         self._look()
 
-    def note_call(self, call: Call, state: str) -> None:
+    def note_call(self, call: Call, state: str, *, is_held: bool) -> None:
         """Record the state of a call, unless it is the same as before."""
-        entry = call_entry(call, state)
+        entry = call_entry(call, state, is_held=is_held)
         if self._calls.get(call) != entry:
             self._calls[call] = entry
             self.note("call", **entry)
@@ -204,7 +204,9 @@ class Actor:
         return _one(self.device.call)
 
     def call_of(self, step: Step) -> Call:
-        """The call that a step is about: that it is in, or the one that waits."""
+        """The call that a step is about: that it is in, or the one that waits, or is held."""
+        if step.get("held"):
+            return _one(self.device.held_call)
         return _one(self.device.waiting_call) if step.get("waiting") else self.call
 
     def note_guest(self, guest: GuestCall, state: GuestState) -> None:
@@ -220,7 +222,7 @@ class Actor:
                     more = {"code": self.device.denial.code}
                 self.log.note("state", state=state, **more)
             case CallEvent(call, state):
-                self.log.note_call(call, state)
+                self.log.note_call(call, state, is_held=call is self.device.held_call)
             case PresenceEvent(peer, online):
                 self.log.note("presence", peer=" ".join(peer), online=online)
             case MissedEvent(calls):
@@ -239,7 +241,7 @@ def _one(call: Call | None) -> Call:
     return call
 
 
-def call_entry(call: Call, state: str) -> Entry:
+def call_entry(call: Call, state: str, *, is_held: bool) -> Entry:
     """A call as the log has it."""
     told = {
         "peer": _peer(*call.peer, call.is_guest) if call.peer.phone else "",
@@ -247,6 +249,8 @@ def call_entry(call: Call, state: str) -> Entry:
         "room": call.room_id,
         "reason": call.reason,
         "other_side": call.other_side if call.other_side != "here" else "",
+        "held": is_held,
+        "on_hold": call.is_on_hold,
         "own_end": call.is_own_end,
         "forgotten": call.is_forgotten,
     }
@@ -399,7 +403,10 @@ class Player:
         assert called is not None, "it is not online"
 
     async def _accept(self, actor: Actor, step: Step) -> None:
-        actor.call_of(step).accept()
+        actor.call_of(step).accept(hold=step.get("hold", False))
+
+    async def _swap(self, actor: Actor, step: Step) -> None:  # noqa: ARG002
+        actor.device.swap()
 
     async def _refuse(self, actor: Actor, step: Step) -> None:
         actor.call_of(step).refuse()

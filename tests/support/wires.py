@@ -17,9 +17,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from callnet.accounts.guests import Guests
-from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.policies import Wake, nobody_can
 from callnet.calls.ports import GuestLink, IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
@@ -304,9 +303,9 @@ class World:
         assert wire.status == 101, wire.head
         return Device(self, wire, 65536 + 200)
 
-    def _guest(self, token: str, site: str | None) -> GuestLink:
+    def _guest(self, token: str, host: str) -> GuestLink:
         assert self.guests is not None
-        return self.guests.link(token, site)
+        return self.guests.link(token, host)
 
     def _guest_answered(self, phone: str) -> None:
         assert self.guests is not None

@@ -88,7 +88,7 @@ class ManualScreenTests(TestCase):
             for screen in READ_ON:
                 pictures = dict(self._pictures(browser, place / "html", screen, found))
                 width, height = SCREENS[screen]
-                path = directory / f"manual-{screen}-{width}x{height}.png"
+                path = directory / f"manual-{screen}-{width}x{height}.jpg"
                 draw_sheet(browser, pictures, COLUMNS[screen], path)
         self.assertEqual("\n".join(found), "")
 

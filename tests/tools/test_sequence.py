@@ -11,10 +11,16 @@ from xml.etree import ElementTree as ET
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import blocks
+from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.guests import link_id_of
 from callnet.schemas import openapi
 from callnet.schemas.structs import DIRECTIONS
+from callnet.storage.links import SqlLinks, StoredLink
+from callnet.storage.tables import LINK_SECRET_LENGTH
 from harness import ROOT
-from tests.support.played import SERVER, Player
+from tests.support.account_fixture import ServiceFixture
+from tests.support.immediate import run_at_once
+from tests.support.played import GUEST, PHONES, SERVER, Player
 from tests.support.quiet import QuietTestCase
 from tests.support.wires import World
 from tools.handbook.drawing import columns, draw, width_of
@@ -131,6 +137,17 @@ class TruthTests(QuietTestCase):
                     elif SERVER in (tail, head) and "Your gateway" not in (tail, head):
                         self.assertIn(step.text, spoken[tail == SERVER], page)
 
+    def guest(self, world: World) -> str:
+        """The token of a guest by a link to the phone of all others."""
+        fixture = ServiceFixture()
+        self.addCleanup(fixture.database.close)
+        world.guests = fixture.guests
+        secret = "s" * LINK_SECRET_LENGTH
+        link_id = link_id_of(secret_hash(secret))
+        link = StoredLink(link_id, PHONES[1], secret, "Door", True, None, None, None, 0.0)
+        self.successResultOf(SqlLinks(fixture.database, run_at_once).make(link, 1, 0.0))
+        return fixture.guests.tokens.enter(secret, "Eve").guest_token
+
     def test_they_are_played(self) -> None:
         """Devices and pages with the messages of a diagram hear the answers in it, and nothing else."""
         stories = diagrams(STORIES)
@@ -139,7 +156,8 @@ class TruthTests(QuietTestCase):
             if any(isinstance(step, Arrow) and re.match("GET|POST", step.text) for step in diagram.steps):
                 continue
             world = World()
-            Player(world, diagram).play()
+            guest = self.guest(world) if GUEST in diagram.participants else ""
+            Player(world, diagram, guest).play()
             world.stop()
             played += 1
         self.assertEqual(played, len(stories) - 2)

@@ -90,6 +90,12 @@ class LanguageTests(SynchronousTestCase):
             fault = "calls: empty, or space around it"
             self.assertEqual([fault], self.found("de", changed(GERMAN, "calls", text)))
 
+    def test_ellipsis(self) -> None:
+        """No line begins with an ellipsis."""
+        fault = "calls: an ellipsis that may begin a line: a no-break space stands before it"
+        self.assertEqual([fault], self.found("de", changed(GERMAN, "calls", "Anrufe …")))
+        self.assertEqual([], self.found("de", changed(GERMAN, "calls", "Anrufe\u00a0…")))
+
     def test_left_in_english(self) -> None:
         """A text that was not translated is named. One word may be the same, and what has no letters of a language."""
         text = "{name} is on another call."

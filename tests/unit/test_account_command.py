@@ -9,11 +9,11 @@ from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
 from callnet.model import DeviceAddress, RoomId
+from callnet.storage.contacts import SqlContacts
 from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.history import PastCall, SqlHistory
-from callnet.storage.listing import SqlContacts
 from callnet.storage.pairing import SqlPairings
 from callnet.storage.profiles import Photo, SqlProfiles
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
@@ -134,9 +134,10 @@ class AccountTests(CommandTestCase):
         self.addCleanup(database.close)
         devices = SqlDevices(database, run_at_once, lambda: 1.5)
         self.successResultOf(devices.rename(DeviceAddress(A, "tv"), "TV"))
-        self.successResultOf(SqlContacts(database, run_at_once).add(A, B, None, 1.5, favourite=True))
+        photo = Photo("png", b"a")
+        self.successResultOf(SqlContacts(database, run_at_once).add(A, B, None, 1.5, favourite=True, photo=photo))
         profiles = SqlProfiles(database, run_at_once)
-        return self.successResultOf(profiles.change(A, "王芳", Photo("png", b"a"), 1.5)).photo
+        return self.successResultOf(profiles.change(A, "王芳", photo, 1.5)).photo
 
     def test_export(self) -> None:
         """All that is kept of a phone is shown, and no secret."""
@@ -165,6 +166,7 @@ class AccountTests(CommandTestCase):
                 "photo": {"kind": "png", "data": "YQ=="},
                 "contacts": {B: "朋友"},
                 "favourites": [B],
+                "contact_photos": {B: {"kind": "png", "data": "YQ=="}},
                 "blocked": [C],
                 "do_not_disturb": {"from": "22:30", "to": "07:00", "time_zone": "Europe/Berlin"},
                 "do_not_disturb_until": None,

@@ -18,8 +18,8 @@ from callnet.acme import alpn
 from callnet.acme.alpn import AlpnAnswers
 from callnet.acme.folder import AcmeFolder
 from callnet.ops.certificates import ServerTls, sign
-from callnet.web.acme_site import AcmeAnswers
 from callnet.web.http import CappedSite
+from callnet.web.site import AcmeAnswers
 from tests.support.http_wire import PEER, HttpWire
 from tests.support.transport import Transport
 

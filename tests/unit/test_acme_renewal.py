@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.acme.folder import AcmeFolder
@@ -66,7 +66,7 @@ class RenewalTests(SynchronousTestCase):
         self.clock = Clock()
         self.folder = AcmeFolder(state_dir, "https://acme.example.org/")
         self.folder.make()
-        self.orders: list[Deferred[None]] = []
+        self.orders: list[Deferred[str]] = []
         self.ordered = 0
         self.outcomes: Counter[str] = Counter()
         self.random = 1.0
@@ -87,7 +87,7 @@ class RenewalTests(SynchronousTestCase):
         """The time of day."""
         return START + timedelta(seconds=self.clock.seconds())
 
-    def order(self) -> Deferred[None]:
+    def order(self) -> Deferred[str]:
         """Order one."""
         self.orders.append(Deferred())
         return self.orders[-1]
@@ -103,7 +103,7 @@ class RenewalTests(SynchronousTestCase):
     def answer(self) -> None:
         """The authority signs."""
         self.have(sign([NAME], [], self.now()))
-        self.orders[-1].callback(None)
+        self.orders[-1].callback("")
 
     def refuse(self) -> None:
         """It does not."""
@@ -133,6 +133,16 @@ class RenewalTests(SynchronousTestCase):
         self.answer()
         self.pass_by(2 * DAY)
         self.assertEqual((1, 1), (len(self.orders), self.ordered))
+
+    def test_warning(self) -> None:
+        """A warning with a new certificate is logged, and is no failure."""
+        self.renewal.start()
+        self.have(sign([NAME], [], self.now()))
+        with capturedLogs() as logs:
+            self.orders[-1].callback("the authority refused the contact: invalidContact: ")
+        expected = "the certificate was ordered, but the authority refused the contact: invalidContact: "
+        self.assertEqual([(LogLevel.warn, expected)], [(event["log_level"], formatEvent(event)) for event in logs])
+        self.assertEqual((1, {"done": 1}, ""), (self.ordered, self.outcomes, self.folder.failure))
 
     def test_one_at_a_time(self) -> None:
         """While an order runs there is no other, even if the operator asks for one."""
@@ -214,7 +224,7 @@ class RenewalTests(SynchronousTestCase):
     def test_short_lived(self) -> None:
         """A certificate that is due at once is not ordered again and again."""
         self.renewal.start()
-        self.orders[-1].callback(None)
+        self.orders[-1].callback("")
         self.pass_by(FIRST_PAUSE - LOOK_EVERY)
         self.assertEqual(1, len(self.orders))
         self.pass_by(2 * LOOK_EVERY)

@@ -10,6 +10,7 @@ from callnet.calls.preferences import QuietHours
 from callnet.model import CONTACT_NAME_MAX, DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
+from callnet.storage.preferences import SettingsChange
 from tests.support.people_case import ANN, CAROL, TV, PeopleCase
 from tests.support.wires import Device
 
@@ -28,7 +29,7 @@ class AnnouncedTests(PeopleCase):
     def set_(self, phone: str, **wanted: Any) -> None:
         """Have a device set something for its phone."""
         token = self.successResultOf(self.fixture.logins.login(phone, "other")).token
-        self.successResultOf(self.fixture.settings.change(token, **wanted))
+        self.successResultOf(self.fixture.settings.change(token, SettingsChange(**wanted)))
         self.world.advance(1.5)
 
     def called(self, caller: Device, device: Device, target: DeviceAddress) -> dict[str, Any]:
@@ -79,11 +80,11 @@ class AnnouncedTests(PeopleCase):
 
     def test_auto_answer(self) -> None:
         """A caller that the owner wants to be answered automatically is announced so."""
-        self.set_(TV.phone, answered=[ANN.phone])
+        self.set_(TV.phone, auto_answer=[ANN.phone])
         self.assertEqual({"auto_answer": True}, self.called(self.ann, self.tv, TV))
         self.assertEqual({}, self.called(self.connected(CAROL), self.tv, TV))
         self.assertEqual({}, self.called(self.tv, self.ann, ANN))
-        self.set_(TV.phone, answered=[])
+        self.set_(TV.phone, auto_answer=[])
         self.assertEqual({}, self.called(self.ann, self.tv, TV))
 
     def test_quiet(self) -> None:
@@ -96,7 +97,7 @@ class AnnouncedTests(PeopleCase):
         self.assertEqual("offline", self.calls(self.ann, TV._replace(device_id="*"))["reason"])
         self.assertEqual((set(), {"tv", "pad"}), (self.sees(ANN.phone), self.sees(TV.phone)))
         self.assertEqual([], self.tv.heard())
-        self.set_(TV.phone, answered=[ANN.phone])
+        self.set_(TV.phone, auto_answer=[ANN.phone])
         self.assertEqual("offline", self.calls(self.ann, TV)["reason"])
         self.assertEqual({}, self.called(self.tv, self.ann, ANN))
         self.set_(TV.phone, quiet=None)

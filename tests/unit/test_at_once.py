@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from callnet.ops.certificates import sign
-from callnet.util import direct_write
+from callnet.util import short_path
 
 reactor: Any = installed
 
@@ -89,7 +89,7 @@ class Once(Factory):
 class SocketTests(TestCase):
     """Over a real connection."""
 
-    write = staticmethod(direct_write.choose(next(iter(direct_write.TRIED_WITH)), True))
+    write = staticmethod(short_path.choose(next(iter(short_path.TRIED_WITH)), True))
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Connect both ends."""
@@ -212,7 +212,7 @@ class TlsTests(SocketTests):
 class GeneralSocketTests(SocketTests):
     """The general writer passes the tests of any writer."""
 
-    write = staticmethod(direct_write.choose("26.10.0", False))
+    write = staticmethod(short_path.choose("26.10.0", False))
 
     async def test_small(self) -> None:
         """A few bytes arrive."""
@@ -225,16 +225,16 @@ class ChoiceTests(SynchronousTestCase):
 
     def test_unknown_version(self) -> None:
         """With a version of Twisted that it was not tried with, or when it is not wanted, all goes the general way."""
-        general = direct_write.choose("26.10.0", False)
-        self.assertIs(general, direct_write.choose("99.1.0", True))
-        self.assertIsNot(general, direct_write.choose("26.10.0", True))
+        general = short_path.choose("26.10.0", False)
+        self.assertIs(general, short_path.choose("99.1.0", True))
+        self.assertIsNot(general, short_path.choose("26.10.0", True))
 
     def test_the_installed_version(self) -> None:
         """The version that is installed is one that it was tried with."""
-        self.assertTrue(direct_write.IS_TRIED)
+        self.assertTrue(short_path.IS_TRIED)
 
     def test_unknown_transport(self) -> None:
         """A transport of another kind is written to as it wants to be."""
         transport = StringTransport()
-        direct_write.choose("26.10.0", True)(transport, b"hello")
+        short_path.choose("26.10.0", True)(transport, b"hello")
         self.assertEqual(b"hello", transport.value())

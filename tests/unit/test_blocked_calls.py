@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
 from sqlalchemy import event
 
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
-from callnet.storage.preferences import WhoMayCall, change
+from callnet.storage.preferences import SettingsChange, WhoMayCall, change
 from tests.support.people_case import ANN, CAROL, PAD, TV, PeopleCase
 from tests.support.wires import ANSWERED, Device, World
 
@@ -151,7 +150,7 @@ class StrictPhoneTests(PeopleCase):
             ("anyone", None, {"tv", "pad"}),
         )
         for who, answer, seen in steps:
-            change(self.database, TV.phone, UNSET, UNSET, 1.0, who)
+            change(self.database, TV.phone, SettingsChange(who_may_call=who), 1.0)
             self.world.advance(1.5)
             self.assertEqual(answer, self.calls(self.ann, TV).get("reason"))
             self.assertEqual(seen, self.sees(ANN.phone))

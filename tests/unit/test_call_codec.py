@@ -53,7 +53,7 @@ class CallCodecTests(SynchronousTestCase):
         """A call is read back unchanged. Nodes of the revision before know its first 26 fields, and ignore the last."""
         written = encode_call(call)
         self.assertEqual(call, decode_call(written))
-        self.assertEqual((27, call.state.word), (len(flat := Decoder(list[object]).decode(written)), flat[2]))
+        self.assertEqual((28, call.state.word), (len(flat := Decoder(list[object]).decode(written)), flat[2]))
         if is_over(call):
             self.assertEqual(call, decode_ended(written))
         else:

@@ -127,12 +127,12 @@ class Calls(RuleBasedStateMachine):
         if connection := self.connection(address):
             connection.answers(self.room(choice), accepted)
 
-    @rule(address=devices, accepted=st.booleans())
-    def answer_ring(self, address: DeviceAddress, accepted: bool) -> None:
-        """A device answers the call that rings it."""
+    @rule(address=devices, accepted=st.booleans(), hold=st.booleans())
+    def answer_ring(self, address: DeviceAddress, accepted: bool, hold: bool) -> None:
+        """A device answers the call that rings it, and may hold the one that it is in."""
         for call in self.tables.calls.values():
             if address in call.parties[1:] and call.answer is None and (connection := self.connection(address)):
-                connection.answers(call.room_for(address), accepted)
+                connection.answers(call.room_for(address), accepted, hold and address in EXTENDED)
 
     @rule(address=devices, phone=devices, choice=st.none() | choices)
     def hang_up(self, address: DeviceAddress, phone: DeviceAddress, choice: int | None) -> None:
@@ -140,11 +140,11 @@ class Calls(RuleBasedStateMachine):
         if connection := self.connection(address):
             connection.hangs_up(phone.phone, "" if choice is None else self.room(choice))
 
-    @rule(address=st.sampled_from(EXTENDED), choice=choices, pulls=st.booleans())
-    def extended(self, address: DeviceAddress, choice: int, pulls: bool) -> None:
-        """An extended device takes a call over, its own or not, or says something in one."""
+    @rule(address=st.sampled_from(EXTENDED), choice=choices, does=st.sampled_from(("pulls", "resumes", "signals")))
+    def extended(self, address: DeviceAddress, choice: int, does: str) -> None:
+        """An extended device takes a call over, its own or not, goes on with one, or says something in it."""
         if connection := self.connection(address):
-            (connection.pulls if pulls else connection.signals)(self.room(choice))
+            getattr(connection, does)(self.room(choice))
 
     @rule()
     def pull_from_the_television(self) -> None:
@@ -214,16 +214,19 @@ class Calls(RuleBasedStateMachine):
 
     @invariant()
     def one_call_waits(self) -> None:
-        """A device that can show a second call may be rung by one while it is in an active one; its record names it."""
+        """A device that can show a second call may be rung by one, or hold one, while it is in an active one: its
+        record names both.
+        """
         for device, calls in self.live_calls():
             record = self.tables.devices[device.phone][device.device_id]
             assert {call.room for call in calls} <= {record.room, record.previous_room}
-            assert [call.room for call in calls if isinstance(call.state, Active)] in ([], [record.room])
+            active = [call.state for call in calls if isinstance(call.state, Active)]
+            assert sum(device not in state.held_by for state in active) <= 1
             if len(calls) > 1:
                 assert record.previous_room is not None
                 second = self.tables.calls[record.previous_room]
-                assert isinstance(second.state, Ringing)
-                assert device in second.state.devices
+                state = second.state
+                assert device in (state.devices if isinstance(state, Ringing) else getattr(state, "held_by", ()))
 
     def live_calls(self) -> Iterable[tuple[DeviceAddress, list[CallRecord]]]:
         """The devices in live calls, with these."""
@@ -356,15 +359,17 @@ class TalkingCalls(Calls):
     def talk(self, address: DeviceAddress, other: DeviceAddress) -> None:
         """A device calls another one, which accepts."""
         self.call(address, other)
-        self.answer_ring(other, True)
+        self.answer_ring(other, True, False)
 
-    @rule(address=st.sampled_from(EXTENDED))
-    def call_waits(self, address: DeviceAddress) -> None:
-        """An extended device calls one that talks."""
+    @rule(address=st.sampled_from(EXTENDED), holds=st.booleans())
+    def call_waits(self, address: DeviceAddress, holds: bool) -> None:
+        """An extended device calls one that talks, and may have its first call held."""
         active = [call for call in self.tables.calls.values() if isinstance(call.state, Active)]
         talking = [party for call in active for party in call.parties if party in WAITING and party != address]
         for party in talking[:1]:
             self.call(address, party)
+            if holds:
+                self.answer_ring(party, True, True)
 
 
 class LateCalls(Calls):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET
 from twisted.internet.task import Clock
 
 from callnet.accounts.preferences import KnownPreferences
@@ -13,7 +12,7 @@ from callnet.calls.extensions import NOTICES_EVERY
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.contacts import Pair
-from callnet.storage.preferences import SqlPreferences
+from callnet.storage.preferences import SettingsChange, SqlPreferences
 from callnet.storage.roster import SqlRoster
 from tests.support import migrated
 from tests.support.extended_case import Lists
@@ -65,7 +64,7 @@ class ChangedTests(PeopleCase):
             (lambda: contacts.add(self.database, [Pair(CAROL.phone, TV.phone)], date), "added"),
             (lambda: fixture.lists.remove(self.world.tokens.issue(CAROL), TV.phone), "added"),
             (lambda: fixture.profiles.change(self.token, "Ann"), "profile"),
-            (lambda: fixture.settings.change(self.token, None), "settings"),
+            (lambda: fixture.settings.change(self.token, SettingsChange(None)), "settings"),
             (lambda: fixture.devices.rename(self.token, TV.device_id, "TV"), "devices"),
             (lambda: devices.provision(self.database, TV.phone, ["new"], date), "devices"),
         ):
@@ -130,7 +129,7 @@ class ChangedTests(PeopleCase):
         self.assertEqual([], change())
         self.fixture.lists.unblock(token, TV.phone)
         self.assertEqual(changed("contacts"), change())
-        self.fixture.settings.change(token, UNSET, UNSET, "contacts")
+        self.fixture.settings.change(token, SettingsChange(who_may_call="contacts"))
         self.assertEqual([], change())
 
     def test_gone(self) -> None:

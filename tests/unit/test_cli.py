@@ -17,7 +17,7 @@ from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.enrolment import PhoneRule
-from callnet.cli import contact_csv
+from callnet.cli import contact
 from callnet.cli.common import CommandError
 from callnet.cli.main import COMMANDS, main
 from callnet.storage.contacts import Pair
@@ -302,15 +302,15 @@ class CsvProperties(SynchronousTestCase):
         """Any list that was written can be read, and is the same."""
         pairs = [Pair(owner, contact, name) for (owner, contact), name in names.items()]
         stream = io.StringIO()
-        contact_csv.write(stream, pairs)
+        contact.write_csv(stream, pairs)
         # As a file of text is read: universal newlines.
         read = io.TextIOWrapper(io.BytesIO(stream.getvalue().encode()), encoding="utf-8-sig")
-        self.assertEqual(contact_csv.read(read, ANY_PHONE), pairs)
+        self.assertEqual(contact.read_csv(read, ANY_PHONE), pairs)
 
     @given(st.binary() | st.text().map(lambda text: f"owner,contact,name\n{text}".encode("utf-8", "surrogatepass")))
     def test_any_file(self, data: bytes) -> None:
         """Any bytes are a contact list, or are refused with lines that name a line."""
         try:
-            contact_csv.read(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig"), ANY_PHONE)
+            contact.read_csv(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig"), ANY_PHONE)
         except CommandError as error:
             self.assertIn("line ", str(error))

@@ -240,6 +240,17 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(Profile("x"), self.successResultOf(self.account.profile(photo=b"")))
         self.assertIsNone(self.successResultOf(self.account.photo(PHONE)))
 
+    def test_given_photo(self) -> None:
+        """A contact is given a photo, which is seen in place of its own, and loses it."""
+        data = jpeg(64, 64)
+        self.successResultOf(self.account.add_contact(FRIEND, photo=data))
+        (person,) = self.successResultOf(self.account.people())
+        self.assertEqual(Photo("image/jpeg", str(person.photo), data), self.successResultOf(self.account.photo(FRIEND)))
+        self.assertTrue(person.photo_given)
+        self.successResultOf(self.account.add_contact(FRIEND, photo=b""))
+        (person,) = self.successResultOf(self.account.people())
+        self.assertEqual((None, False), (person.photo, person.photo_given))
+
     def test_devices(self) -> None:
         """A claimed device renames, logs out and removes others of its phone."""
         own = Account(self.server, PHONE, "phone", keep=lambda _: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 
 from callnet_client.call import Call
@@ -30,6 +31,7 @@ class ActiveTests(CallsCase):
         self.calls.welcomed(view("outgoing", "active"))
         self.assertEqual([hang_up(), hang_up()], self.take_sent())
         self.calls.welcomed(view("incoming", "ringing"))
+        self.ring()
         self.assertEqual([refusal()], self.take_sent())
         self.assertIsNone(self.calls.present)
 
@@ -118,15 +120,76 @@ class WelcomeTests(CallsCase):
     def test_begun_anew(self) -> None:
         """A restarted client is in the call of the server."""
         for direction, state in (("incoming", "active"), ("outgoing", "active"), ("outgoing", "ringing")):
-            self.calls.welcomed(view(direction, state))
+            room = f"{direction} {state}"
+            self.calls.welcomed(view(direction, state, room))
             call = self.present()
-            self.assertEqual((direction, state, ROOM, FRIEND), (call.direction, call.state, call.room_id, call.peer))
-            self.hear("calling_be_hangup", room_id=ROOM)
+            self.assertEqual((direction, state, room, FRIEND), (call.direction, call.state, call.room_id, call.peer))
+            self.hear("calling_be_hangup", room_id=room)
 
     def test_being_rung(self) -> None:
         """A ringing call is announced by ``called``."""
         self.calls.welcomed(view("incoming", "ringing"))
         self.assertIsNone(self.calls.present)
+
+    def test_rung_instead(self) -> None:
+        """A server that rings it does not have the call that it has placed: that is over, and the other rings, at once
+        or when it does.
+        """
+        for is_rung_at_once in (True, False):
+            call = self.place()
+            self.calls.connected(is_extended=True)
+            self.calls.welcomed(view("incoming", "ringing", ROOM_2, OTHER))
+            if is_rung_at_once:
+                self.ring(ROOM_2, OTHER)
+                self.assertEqual((True, ROOM_2), (call.is_over, self.present().room_id))
+                self.present().hang_up()
+            else:
+                self.clock.advance(DOUBT)
+                self.assert_over(call, "forgotten")
+
+    def test_rings_after_all(self) -> None:
+        """A call that is missing in the welcome is not doubted any more when it rings."""
+        call = self.place()
+        self.calls.welcomed(None)
+        self.answer("call_ringing", room_id=ROOM)
+        self.clock.advance(DOUBT)
+        self.assertEqual("ringing", call.state)
+
+    def test_accepted_before(self) -> None:
+        """A server that rings it by the call that it has accepted has not heard that: nothing is doubted."""
+        call = self.rung()
+        call.accept()
+        self.calls.welcomed(view("incoming", "ringing"))
+        self.clock.advance(DOUBT)
+        self.assertFalse(call.is_forgotten)
+
+    def test_ended_before(self) -> None:
+        """A server that was apart may name a call whose end another one has told: it is told of that."""
+        call = self.place()
+        self.answer("call_refuse", room_id=ROOM)
+        self.assertTrue(call.is_over)
+        self.active_in(ROOM_2)
+        self.hear("calling_be_hangup", room_id=ROOM_2)
+        for state in ("ringing", "active"):
+            for room in (ROOM, ROOM_2):
+                self.calls.welcomed(view("outgoing", state, room))
+                self.answer("call_success", room_id=room)
+                self.assertEqual(([hang_up(room)] * 2, None), (self.take_sent(), self.calls.present))
+
+    def test_taken_back(self) -> None:
+        """... but not by a call that it has taken over again since."""
+        self.active()
+        self.hear("calling_be_hangup", room_id=ROOM, reason="moved")
+        call = self.calls.pull(ROOM)
+        self.answer("call_success", room_id=ROOM, id=self.request_id)
+        self.take_sent()
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assertEqual((call, []), (self.calls.present, self.take_sent()))
+
+    def active_in(self, room: str) -> None:
+        """Be in a call in this room."""
+        self.place()
+        self.answer("call_success", room_id=room)
 
     def test_another_call(self) -> None:
         """The server's call replaces a call that the server does not know."""
@@ -156,8 +219,13 @@ class WelcomeTests(CallsCase):
         """A call that was remembered is active, until the server says something else."""
         call = self.calls.resume(view("incoming", "active"))
         self.assertEqual(("incoming", "active", 1.0), (call.direction, call.state, call.answered_at))
+        self.assertFalse(call.is_on_hold)
         self.hear("calling_be_hangup", room_id=ROOM, reason="expired")
         self.assert_over(call, "expired")
+
+    def test_resuming_on_hold(self) -> None:
+        """It is on hold from the beginning if it was then."""
+        self.assertTrue(self.calls.resume(replace(view("incoming", "active"), on_hold=True)).is_on_hold)
 
 
 class PullTests(CallsCase):

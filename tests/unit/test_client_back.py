@@ -10,7 +10,7 @@ from callnet_client import StateEvent, Unreachable
 from callnet_client.device import ASK_EVERY, ASK_IN_CALL
 from callnet_client.reconnecting_device import LONGEST_DELAY, TOO_SOON
 from callnet_client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
-from tests.support.calls_case import FRIEND, ROOM
+from tests.support.calls_case import FRIEND, ROOM, ROOM_2
 from tests.support.device_case import DeviceCase
 
 
@@ -174,6 +174,24 @@ class ComingBackTests(DeviceCase):
         self.wait(FIRST_DELAY * 1.5)
         self.come()
         self.assertEqual(["calling_hangup"], self.heard())
+
+    def test_exchanged_while_away(self) -> None:
+        """If it goes on with the held call while it is offline, the server is told that when it is back."""
+        view = {"state": "active", "direction": "incoming", "peer_phone": FRIEND.phone, "peer_device_id": "tv"}
+        both = {"call": {**view, "room_id": ROOM}, "held_call": {**view, "room_id": ROOM_2}}
+        self.say("welcome", **both)
+        self.close(1001)
+        for _ in range(3):
+            self.device.swap()
+        self.heard()
+        self.wait(FIRST_DELAY * 1.5)
+        self.arrive()
+        self.say("welcome", **both)
+        call, held = self.device.call, self.device.held_call
+        assert call is not None
+        assert held is not None
+        self.assertEqual((ROOM_2, ROOM), (call.room_id, held.room_id))
+        self.assertEqual(["resume"], self.heard())
 
     def test_the_call_goes_on(self) -> None:
         """The call that the welcome names is its call."""

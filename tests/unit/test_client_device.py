@@ -8,6 +8,7 @@ from callnet_client import (
     EXTENDED,
     CallEvent,
     ChangedEvent,
+    Credentials,
     Device,
     DeviceAddress,
     Event,
@@ -15,7 +16,10 @@ from callnet_client import (
     PresenceEvent,
     SignalEvent,
 )
+from callnet_client.account import RENEW_BEFORE
 from callnet_client.reconnecting_device import LONGEST_DELAY
+from callnet_client.reconnecting_socket import FIRST_DELAY
+from callnet_client.server import TIMEOUT
 from tests.support.calls_case import FRIEND, ROOM
 from tests.support.device_case import DeviceCase
 
@@ -72,6 +76,27 @@ class ConnectingTests(DeviceCase):
         second = self.device.waiting_call
         assert second is not None
         self.assertEqual((first, "ringing"), (self.device.call, second.state))
+
+    def test_renewal(self) -> None:
+        """A token with less than a day left is renewed at each connection, and not at another welcome on it."""
+        self.logins.code = 1
+        self.account.credentials = Credentials("a.b.c", self.reactor.seconds() + RENEW_BEFORE - 1)
+        for number in (1, 2):
+            self.connect_device()
+            self.say("welcome", ping_every=20)
+            self.assertEqual(["/account/refresh"] * number, self.logins.asked)
+
+    def test_renewal_on_a_bad_network(self) -> None:
+        """One renewal goes on while connections come and go; when it has failed the next connection begins another."""
+        self.logins.is_silent = True
+        self.account.credentials = Credentials("a.b.c", self.reactor.seconds() + RENEW_BEFORE - 1)
+        self.connect_device()
+        for seconds, number in ((0, 1), (0, 1), (TIMEOUT, 2)):
+            self.wait(seconds)
+            self.close(1001)
+            self.wait(FIRST_DELAY * 1.5)
+            self.come()
+            self.assertEqual(["/account/refresh"] * number, self.logins.asked)
 
     def test_logging_in(self) -> None:
         """A device that is not logged in logs in first."""

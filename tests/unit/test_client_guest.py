@@ -144,6 +144,10 @@ class GuestCallTests(ClientCase):
         self.call.hang_up()
         self.assertEqual([RING, HANGUP], self.said())
         self.assertEqual(("cancelled", True), (self.call.reason, self.call.is_own_end))
+        self.say("pong")
+        self.assertNotEqual([], self.reactor.getDelayedCalls())
+        self.say("pong", id="hangup")
+        self.assertEqual([], self.reactor.getDelayedCalls())
 
     def test_hangs_up_active(self) -> None:
         """It ends it when it was answered."""
@@ -159,6 +163,50 @@ class GuestCallTests(ClientCase):
         self.call.ring()
         self.call.hang_up()
         self.assertEqual(["ringing", "over"], self.told)
+
+    def test_hangs_up_away(self) -> None:
+        """A hang-up without a connection is said with the next one."""
+        self.rings()
+        self.answered()
+        self.signaling.socket.dropConnection(abort=True)
+        self.settle()
+        self.call.hang_up()
+        self.assertEqual(["ringing", "active", "active", "over"], self.told)
+        self.reactor.advance(1)
+        self.arrive()
+        self.say("welcome", state="active", ping_every=20)
+        self.say("pong", id="hangup")
+        self.assertEqual([RING, HANGUP], self.said())
+        self.assertEqual(["ringing", "active", "active", "over"], self.told)
+        self.assertEqual([], self.reactor.getDelayedCalls())
+
+    def test_hangs_up_silence(self) -> None:
+        """A hang-up that a dead path has swallowed is said again."""
+        self.rings()
+        self.answered()
+        self.call.hang_up()
+        self.reactor.pump([2.0] * 4 + [1.0])
+        self.arrive()
+        self.say("welcome", state="active", ping_every=20)
+        self.assertEqual([RING, HANGUP, HANGUP], self.said())
+
+    def test_hangs_up_for_good(self) -> None:
+        """... or within half a minute."""
+        self.rings()
+        self.signaling.socket.dropConnection(abort=True)
+        self.settle()
+        self.call.hang_up()
+        self.reactor.advance(30)
+        self.assertEqual([], self.reactor.getDelayedCalls())
+        self.assertEqual("cancelled", self.call.reason)
+
+    def test_elsewhere(self) -> None:
+        """A guest that is in the call in another place leaves it to that one."""
+        self.rings()
+        self.answered()
+        self.signaling.socket.sendClose(4409, "displaced")
+        self.settle()
+        self.assertEqual(("over", "elsewhere"), (self.call.state, self.call.reason))
 
     def test_page_has_ended(self) -> None:
         """The end that its page has seen is said to the server."""

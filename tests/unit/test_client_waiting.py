@@ -214,3 +214,130 @@ class BothCallsTests(WaitingCase):
         self.calls.left()
         self.successResultOf(hung_up)
         self.assertEqual("ringing", self.successResultOf(waiting))
+
+    def test_rung_instead(self) -> None:
+        """If the server rings it by another call, it does not have the first: that is doubted, and the other rings."""
+        first = self.active()
+        self.calls.welcomed(view("incoming", "ringing", ROOM_2, OTHER))
+        self.ring(ROOM_2, OTHER)
+        self.clock.advance(DOUBT)
+        self.assertTrue(first.is_forgotten)
+        self.assertIsNotNone(self.calls.waiting)
+
+
+class WelcomedAgainTests(WaitingCase):
+    """A second welcome on one connection: the server knows of a call that it did not know at the first one."""
+
+    VIEW = view("outgoing", "active")
+
+    def setUp(self) -> None:
+        """It is welcomed."""
+        super().setUp()
+        self.calls.connected(is_extended=True)
+        self.calls.welcomed(None)
+
+    def test_calls(self) -> None:
+        """A call that it has asked for meanwhile is newer, and ends the other one at the server."""
+        call = self.calls.place(OTHER)
+        self.calls.welcomed(self.VIEW)
+        self.answer("call_success", OTHER, room_id=ROOM_2, id=self.request_id)
+        self.assert_calls(call)
+        self.assertEqual(("active", ["call"]), (call.state, [frame["type"] for frame in self.take_sent()]))
+
+    def test_accepts(self) -> None:
+        """So is one that it has accepted, until the server names it."""
+        self.ring(ROOM_2, OTHER)
+        call = self.present()
+        call.accept()
+        self.calls.welcomed(self.VIEW)
+        self.assert_calls(call)
+        self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER))
+        self.calls.connected(is_extended=True)
+        self.calls.welcomed(None)
+        self.calls.welcomed(self.VIEW)
+        self.assertEqual(ROOM, self.present().room_id)
+
+    def test_rung(self) -> None:
+        """A call that rings goes on ringing beside that which the server knows of now, and beside another one."""
+        self.ring(ROOM_2, OTHER)
+        second = self.present()
+        for _ in range(2):
+            self.calls.welcomed(self.VIEW)
+            self.assertEqual((ROOM, "active"), (self.present().room_id, self.present().state))
+            self.assertEqual((second, "ringing"), (self.calls.waiting, second.state))
+        self.calls.welcomed(view("outgoing", "active", ROOM_3, FRIEND))
+        self.assertEqual((ROOM_3, second), (self.present().room_id, self.calls.waiting))
+        self.assertEqual([], self.take_sent())
+
+    def test_holds(self) -> None:
+        """A device that holds a call is rung no more."""
+        self.ring(ROOM_2, OTHER)
+        second = self.present()
+        self.calls.welcomed(self.VIEW, view("incoming", "active", ROOM_3, FRIEND))
+        self.assertEqual((ROOM, ROOM_3), (self.present().room_id, self.calls.held and self.calls.held.room_id))
+        self.assert_ended(second, "over")
+
+
+class HeldTests(WaitingCase):
+    """The first call is held for the second."""
+
+    def hold(self) -> tuple[Call, Call]:
+        """It holds the first."""
+        first = self.active()
+        self.ring(ROOM_2, OTHER, can_hold=True)
+        second = self.calls.waiting
+        assert second is not None
+        second.accept(hold=True)
+        self.take_sent()
+        self.take_told()
+        return first, second
+
+    def test_welcomed_with_none(self) -> None:
+        """A server that names neither may have restarted: both are doubted alike, until it names them again."""
+        first, second = self.hold()
+        self.calls.welcomed(None)
+        self.clock.advance(DOUBT)
+        self.assertEqual((second, first), (self.calls.present, self.calls.held))
+        self.assertEqual([True, True], [first.is_forgotten, second.is_forgotten])
+        self.assertEqual([], self.take_sent())
+        self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER), view("outgoing", "active"))
+        self.assertEqual([False, False], [first.is_forgotten, second.is_forgotten])
+
+    def test_welcomed_with_one(self) -> None:
+        """If it names the second only the first is over, and it is told so: it may not know of that."""
+        first, second = self.hold()
+        self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER))
+        self.assert_left(second, first, hang_up())
+
+    def test_welcomed_with_the_held_one(self) -> None:
+        """If it names the first only the second is over."""
+        first, second = self.hold()
+        self.calls.welcomed(view("outgoing", "active"))
+        self.assert_left(first, second, hang_up(ROOM_2, OTHER))
+
+    def test_exchange_unheard(self) -> None:
+        """If it names them the other way round it has not heard of an exchange: it is told again."""
+        first, second = self.hold()
+        self.calls.swap()
+        resume = {"type": "resume", "room_id": ROOM}
+        self.assertEqual([resume], self.take_sent())
+        self.calls.welcomed(view("incoming", "active", ROOM_2, OTHER), view("outgoing", "active"))
+        self.assertEqual(((first, second), [resume]), ((self.calls.present, self.calls.held), self.take_sent()))
+
+    def test_exchange_refused(self) -> None:
+        """If the server refuses to go on with the held call the exchange is taken back; only its last answer counts."""
+        first, second = self.hold()
+        self.calls.swap()
+        refused = self.request_id
+        self.take_told()
+        self.hear("error", message="too many calls", id="resume-9")
+        self.assertEqual([], self.take_told())
+        self.hear("error", message="too many calls", id=refused)
+        self.assertEqual((second, first), (self.calls.present, self.calls.held))
+        self.assertEqual(["outgoing active", "incoming active"], self.take_told())
+
+    def assert_left(self, stays: Call, ended: Call, said: dict[str, str]) -> None:
+        """One call is over, and the server was told so."""
+        self.assert_ended(ended, "over")
+        self.assert_calls(stays)
+        self.assertEqual([said], self.take_sent())

@@ -182,7 +182,7 @@ class ChangesTests(ApiTestCase):
                 answer = self.wire.request(method, path)
                 self.assert_envelope(answer)
                 self.assertEqual((answer.status, answer.headers["allow"]), (405, "POST"))
-            self.assert_error(2, path, json.dumps(self.body).encode() + b" " * 16 * 1024, 413)
+            self.assert_error(2, path, json.dumps(self.body).encode() + b" " * 64 * 1024, 413)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_database_is_away(self) -> None:

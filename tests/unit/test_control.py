@@ -195,6 +195,12 @@ class OrderTests(ControlTestCase):
             self.assertIn(field, answer["message"])
         self.assertEqual(self.orders, [])
 
+    def test_name_of_an_order(self) -> None:
+        """The path alone says what is to be done: the field that names an order in messages to workers is ignored."""
+        for name in ("EndCall", "", 7):
+            self.assertEqual(self.post("/api/nodes", {"$order": name}).json()["errorCode"], 0)
+        self.assertEqual(self.orders, 3 * [ListNodes()])
+
     def test_it_cannot_be_done_now(self) -> None:
         """When the database is away it is said that it is worth trying again."""
         self.outcome = fail(Unavailable("the database does not answer"))

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from textwrap import dedent
 from typing import Final
 
 from click import Group
@@ -17,6 +18,7 @@ from acceptance import readme
 from acceptance.__main__ import PROOFS
 from callnet.cli.main import main
 from callnet.config.load import load
+from callnet.config.schema import Settings
 from harness import ROOT
 from tests.unit.test_layers import imports_of, modules_under
 from tools.supply_chain.locks import LOCKS
@@ -57,16 +59,46 @@ class PagesTests(SynchronousTestCase):
             for link in re.findall(r"\]\(([^):#]+)\)", text_of(page)):
                 self.assertTrue((ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}")
 
+    def test_files(self) -> None:
+        """Every path in backticks that begins with a folder of the project is there, or is one that the page lets its
+        reader make. Capitals stand for something else.
+        """
+        folders = "acceptance|bench|callnet|changes|clients|debian|docs|etc|examples|harness|tests|tools|twisted"
+        count = 0
+        for page in PAGES:
+            text = text_of(page)
+            made = tuple(re.findall(r"^mkdir (\S+)$", text, re.MULTILINE))
+            for name in re.findall(rf"`((?:{folders})/[\w.*/-]+)`", text):
+                if not re.search(r"[A-Z]{2}", name) and not name.startswith(made):
+                    self.assertTrue(list(ROOT.glob(name)), f"{page}: {name}")
+                    count += 1
+        self.assertGreater(count, 100)
+
     def test_searches(self) -> None:
-        """Every ``git grep`` that CONTRIBUTING.md advises finds what it is to find."""
-        searches = re.findall(r"`git grep -n '?(.+?)'? (callnet[\w/]*)`", text_of("CONTRIBUTING.md"))
-        self.assertGreater(len(searches), 10)
-        for text, place in searches:
-            sources = (ROOT / place).rglob("*.py")
+        """Every ``git grep`` that CONTRIBUTING.md advises finds its text, in the module that its row names."""
+        rows = re.findall(
+            r"^(?:\| [^|]+ \| (?:`(\w+\.py)`)?.*)?`git grep -n '?(.+?)'? (callnet[\w/]*)`",
+            text_of("CONTRIBUTING.md"),
+            re.MULTILINE,
+        )
+        self.assertGreater(len(rows), 10)
+        for module, text, place in rows:
+            sources = (ROOT / place).rglob(module or "*.py")
             self.assertTrue(any(text in source.read_text(encoding="utf-8") for source in sources), text)
 
+    def test_quoted_code(self) -> None:
+        """The code that architecture.md quotes is in a module of callnet, line by line."""
+        sources = [path.read_text(encoding="utf-8") for path in (ROOT / "callnet").rglob("*.py")]
+        quoted = re.findall(r"```python\n(.*?)```", text_of("docs/architecture.md"), re.DOTALL)
+        self.assertTrue(quoted)
+        for code in quoted:
+            lines = "".join(rf" *{re.escape(line)}\n" for line in dedent(code).rstrip().splitlines())
+            self.assertTrue([source for source in sources if re.search(lines, source)], code)
+
     def test_layout(self) -> None:
-        """architecture.md places every part of callnet, and names no module that is not there."""
+        """architecture.md places every part of callnet and every module of its heart and the clients, and names no
+        module that is not there.
+        """
         layout = next(
             block for block in text_of("docs/architecture.md").split("```") if block.startswith("\ncallnet.tac")
         )
@@ -75,6 +107,11 @@ class PagesTests(SynchronousTestCase):
         for part in (ROOT / "callnet").iterdir():
             if (part.suffix == ".py" and part.name != "__init__.py") or (part / "__init__.py").exists():
                 self.assertIn(part.name, layout)
+        for folder in ("callnet/util", "callnet/frames", "callnet/calls", "clients/python/callnet_client"):
+            for path in (ROOT / folder).glob("[a-z]*.py"):
+                self.assertIn(path.name, layout)
+        for path in (ROOT / "clients/javascript").glob("*.js"):
+            self.assertIn(path.name, layout)
 
     def test_examples(self) -> None:
         """examples.md lists every folder of examples/, and each has a page that says how to run it."""
@@ -90,6 +127,12 @@ class PagesTests(SynchronousTestCase):
                 path = self.mktemp()
                 Path(path).write_text(block.text, encoding="utf-8")
                 load(path, {"CALLNET_REDIS_URL": "redis://127.0.0.1"})
+
+    def test_shared_settings(self) -> None:
+        """many-machines.md says of each setting whether all nodes need the same value."""
+        _, _, section = text_of("docs/many-machines.md").partition("## Shared settings\n")
+        named = set(re.findall(r"`(\w+)(?:\.[\w.]+)?`", section.partition("\n## ")[0]))
+        self.assertEqual([], sorted(set(Settings.__struct_fields__) - named))
 
     def test_device_commands(self) -> None:
         """The device commands of README.md are commands of ``callnet``, with options that it has."""

@@ -25,7 +25,7 @@ from callnet.config.schema import (
     Settings,
     TurnSettings,
 )
-from callnet.doctor import listeners, machine, secret_places, services
+from callnet.doctor import listeners, machine, services
 from callnet.doctor.findings import Finding, Level
 from callnet.ops.admin_client import places
 from callnet.ops.certificates import sign, to_pem
@@ -168,7 +168,7 @@ class SecretTests(DoctorTestCase):
         settings = self.settings(f'webhooks.url = "https://x/"\nwebhooks.secret = "{secret}"')
         for mode, level in ((0o644, Level.DOUBT), (0o640, Level.GOOD)):
             self.config.chmod(mode)
-            [found] = secret_places.examine(settings, str(self.config))
+            [found] = machine.examine_secrets(settings, str(self.config))
             self.assertEqual(level, found.level)
             self.assertIn("webhooks.secret", found.text)
             self.assertNotIn(secret, found.text)
@@ -176,13 +176,13 @@ class SecretTests(DoctorTestCase):
     def test_no_secret(self) -> None:
         """Settings without a secret may be read by everybody."""
         self.config.chmod(0o644)
-        [found] = secret_places.examine(self.settings(), str(self.config))
+        [found] = machine.examine_secrets(self.settings(), str(self.config))
         self.assertEqual(Level.GOOD, found.level)
 
     def test_file_of_its_own(self) -> None:
         """A file with a secret that cannot be used is bad."""
         settings = self.settings('webhooks.url = "https://x/"\nwebhooks.secret_file = "/nonexistent"')
-        found = list(secret_places.examine(settings, None))
+        found = list(machine.examine_secrets(settings, None))
         self.assertEqual([Level.BAD], [each.level for each in found])
         self.assertIn("webhooks.secret_file", found[0].text)
 

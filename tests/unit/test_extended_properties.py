@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.frames.base import Request
 from callnet.frames.decode import BASE, BadFrame
-from callnet.frames.v2 import EXTENDED, Ping, Pull, Signal, compact
+from callnet.frames.v2 import EXTENDED, Ping, Pull, Resume, Signal, compact
 from tests.unit.test_message_properties import payloads
 
 ROOM = "0" * 32
@@ -21,7 +21,7 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[,:\[\]{}]')
 WORDS = re.compile(
     r"the frame is (not JSON|nested too deeply)|the frame must be a JSON object"
     r'|type (is missing|must be a string)|duplicate key "type"|unknown type'
-    r"|(call|called_success|called_refuse|calling_hangup|signal|pull|ping): (to_phone|to_device_id|from_phone"
+    r"|(call|called_success|called_refuse|calling_hangup|signal|resume|pull|ping): (to_phone|to_device_id|from_phone"
     r"|from_device_id|notified_phone|notified_device_id|room_id|data|t|id) (is missing|must be a string|is empty"
     r"|has control characters|is longer than (32|50|64) characters|must be 32 lowercase hex digits"
     r"|must be a number or a string|is nested more than 64 levels deep|must be a string of up to 64 characters)"
@@ -40,7 +40,7 @@ ids = st.text(max_size=70) | scalars
 @st.composite
 def extended(draw: st.DrawFn) -> dict[str, Any]:
     """A frame of the extended protocol alone, with or without mistakes."""
-    kind = draw(st.sampled_from(["signal", "pull", "ping"]))
+    kind = draw(st.sampled_from(["signal", "resume", "pull", "ping"]))
     fields = {"room_id": rooms, "data": anything, "t": anything, "id": ids}
     names = draw(st.sets(st.sampled_from(sorted(fields))))
     return {"type": kind} | {name: draw(fields[name]) for name in names}
@@ -60,7 +60,7 @@ def is_good(fields: dict[str, Any]) -> bool:
         return False
     if kind == "ping":
         return t is None or (isinstance(t, int | float | str) and not isinstance(t, bool) and len(str(t)) <= 64)
-    return room == ROOM and (kind == "pull" or "data" in fields)
+    return room == ROOM and (kind in ("resume", "pull") or "data" in fields)
 
 
 def blanks(draw: st.DataObject, text: str) -> str:
@@ -93,7 +93,7 @@ class ExtendedProperties(SynchronousTestCase):
         except BadFrame as bad:
             self.assertEqual(base, bad.answer.message)
             return
-        if not isinstance(found, Signal | Pull | Ping):
+        if not isinstance(found, Signal | Resume | Pull | Ping):
             assert not isinstance(base, str), base
             fields = base.__struct_fields__
             self.assertEqual([getattr(base, name) for name in fields], [getattr(found, name) for name in fields])

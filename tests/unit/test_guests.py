@@ -224,6 +224,7 @@ class EnterTests(GuestCase):
         for _ in range(LimitSettings().guest_calls_an_hour_from_an_address):
             self.assertEqual(0, self.post(ENTER, secret=NOBODYS, name="Eve")["errorCode"])
         self.assertEqual(6, self.post(ENTER, secret=self.link["secret"], name="Eve")["errorCode"])
+        self.assertEqual(1, self.fixture.guests.not_rung["address"])
 
     def test_no_account(self) -> None:
         """No account has the phone of a guest, under any rule."""
@@ -310,7 +311,7 @@ class CallTests(GuestCase):
         bad = self.guest(NOBODYS)
         for _ in range(5):
             bad.say("ring")
-        self.assertEqual({"link": 1, "limit": 0}, self.fixture.guests.not_rung)
+        self.assertEqual({"link": 1, "limit": 0, "address": 0}, self.fixture.guests.not_rung)
 
     def brief(self, guest: Device) -> list[tuple[str, str | None]]:
         """The type and state of what a guest heard."""
@@ -411,7 +412,7 @@ class NobodyTests(GuestCase):
         counts = self.world.rooms.counts
         self.assertEqual((0, {}, {}, []), (counts.placed, counts.failed, counts.ended, list(counts.recent)))
         self.assertEqual(4, counts.of_guests["no_answer"])
-        self.assertEqual({"link": 4, "limit": 0}, self.fixture.guests.not_rung)
+        self.assertEqual({"link": 4, "limit": 0, "address": 0}, self.fixture.guests.not_rung)
         self.guest(NOBODYS).say("ring")
         self.assertEqual({}, self.world.rooms.local_calls.placed_here())
 
@@ -520,6 +521,7 @@ class NobodyTests(GuestCase):
             guest.say("ring")
             self.assertEqual({"type": "call_failed", "reason": "rate_limited"}, guest.hears())
         self.assertEqual([], self.tv.heard())
+        self.assertEqual(2, guests.not_rung["address"])
 
     def test_one_call(self) -> None:
         """A guest that rings while its call rings keeps nobody else out."""
@@ -531,7 +533,7 @@ class NobodyTests(GuestCase):
         other = self.come()
         other.say("ring")
         self.assertEqual("called", self.tv.hears()["type"])
-        self.assertEqual({"link": 0, "limit": 0}, self.fixture.guests.not_rung)
+        self.assertEqual({"link": 0, "limit": 0, "address": 0}, self.fixture.guests.not_rung)
 
     def test_database_away(self) -> None:
         """While the database is away no link rings, good or not, and both are told the same."""

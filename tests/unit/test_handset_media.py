@@ -15,10 +15,12 @@ class Rooms:
 
     def __init__(self) -> None:
         self.events: list[str] = []
+        self.is_held: Callable[[], bool]
 
-    def enter(self, room_id: str, note: Callable[[str], None]) -> None:
+    def enter(self, room_id: str, is_held: Callable[[], bool], note: Callable[[str], None]) -> None:
         """Remember it, and say so."""
         self.events.append(room_id)
+        self.is_held = is_held
         note("entered")
 
     def leave(self) -> None:
@@ -102,6 +104,15 @@ class WelcomeTests(HandsetCase):
             self.assertEqual([ROOM, "left"], self.rooms.events)
             if callee is not None:
                 self.assert_done(0)
+
+    def test_on_hold(self) -> None:
+        """It sends nothing while the other side holds the call, also if it was restarted meanwhile."""
+        self.start(media=self.rooms)
+        self.welcome(FRIEND, on_hold=True)
+        self.assertTrue(self.rooms.is_held())
+        for state in ("resumed", "held"):
+            self.say("peer_state", room_id=ROOM, state=state)
+            self.assertEqual(state == "held", self.rooms.is_held())
 
     def test_started_anew_to_call_another(self) -> None:
         """Unless it is to call someone else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ops.lag import EVERY, Lag
+from callnet.app.process_metrics import LAG_EVERY, Lag
 
 
 class LagTests(SynchronousTestCase):
@@ -16,7 +16,7 @@ class LagTests(SynchronousTestCase):
         clock = Clock()
         lag = Lag(clock)
         lag.start()
-        clock.pump([EVERY, EVERY, EVERY + 2, EVERY])
+        clock.pump([LAG_EVERY, LAG_EVERY, LAG_EVERY + 2, LAG_EVERY])
         self.assertAlmostEqual(2, lag.took.sum)
         counts = dict(lag.took.buckets())
         self.assertEqual((4, 5), (counts[0.001], counts[2.5]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,11 +16,12 @@ from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.ops import rate_limits
-from callnet.ops.rate_limits import Limiter, LimitsAlone, LoginLimits
+from callnet.ops.rate_limits import GuestLimits, Limiter, LimitsAlone, LoginLimits
 from callnet.storage.contacts import pairs_of
 from callnet.util.net import site_of
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.api_case import ADD, CHANGES, CONTACTS, LOGIN, ApiTestCase
+from tests.unit.test_pictures import jpeg
 
 steps = st.lists(st.tuples(st.floats(0, 30), st.sampled_from("ab")), max_size=60)
 
@@ -161,6 +163,25 @@ class LoginLimitsTests(SynchronousTestCase):
         for _ in range(5):
             self.code("127.0.0.1")
 
+    def test_photos(self) -> None:
+        """The number of photos from an address is limited, and that of an IPv6 /48 to ten times as many."""
+        settings = LimitSettings(photos_an_hour_from_an_address=2)
+        limits = LoginLimits(settings, LimitsAlone(self.clock.seconds))
+
+        def store(host: str) -> None:
+            self.successResultOf(Deferred.fromCoroutine(limits.photo(host)))
+
+        for host in ("192.0.2.1", *(f"2001:db8:1:{site:x}::1" for site in range(10))):
+            store(host)
+            store(host)
+            self.assertEqual(1800, self.assert_limited(limits.photo(host)))
+        self.assertEqual(180, self.assert_limited(limits.photo("2001:db8:1:ffff::1")))
+        for host in ("192.0.2.2", "2001:db8:2::1", "127.0.0.1"):
+            store(host)
+        settings.photos_an_hour_from_an_address = 0
+        limits.changed()
+        store("192.0.2.1")
+
     def test_requests(self) -> None:
         """The number of requests with a token is limited for a device, and for its phone, whichever device it is."""
         settings = LimitSettings(account_requests_a_minute_of_a_device=2, account_requests_a_minute_of_a_phone=3)
@@ -189,6 +210,25 @@ class LoginLimitsTests(SynchronousTestCase):
                 self.successResultOf(Deferred.fromCoroutine(limited(one)))
             self.assertEqual(wait, self.assert_limited(limited(one)))
             self.successResultOf(Deferred.fromCoroutine(limited(other)))
+
+
+class GuestLimitsTests(SynchronousTestCase):
+    """Guests and their calls."""
+
+    def refusal(self, counted: Coroutine[Any, Any, None]) -> str:
+        """The error of something that is counted, if it is one too many."""
+        done = Deferred.fromCoroutine(counted)
+        return self.successResultOf(done.addCallbacks(lambda _: "", lambda failure: str(failure.value)))
+
+    def test_network(self) -> None:
+        """From an IPv6 /48, of which one guest may have all addresses, come ten times as many as from one, and call."""
+        limits = GuestLimits(LimitSettings(), LimitsAlone(lambda: 0.0))
+        for count, what in ((limits.enter, "guests"), (limits.call, "calls of guests")):
+            of_one, of_network = (f"too many {what} from this {where}" for where in ("address", "network"))
+            self.assertEqual([""] * 20 + [of_one], [self.refusal(count("2001:db8:1:1::1")) for _ in range(21)])
+            hosts = [f"2001:db8:1:{number:x}::1" for number in range(2, 201)]
+            self.assertEqual([""] * 180 + [of_network] * 19, [self.refusal(count(host)) for host in hosts])
+            self.assertEqual(["", ""], [self.refusal(count(host)) for host in ("2001:db8:2::1", "192.0.2.1")])
 
 
 class LimitedApiTests(ApiTestCase):
@@ -246,6 +286,24 @@ class LimitedApiTests(ApiTestCase):
         self.assert_error(0, "/account/code", {"phone": "13651884968"})
         self.assert_error(6, "/account/code", {"phone": "13651884969"}, 429)
         self.assertEqual(1, len(self.fixture.sent))
+
+    def test_photos(self) -> None:
+        """So are too many photos, of a phone or its contacts; what stores none is not counted."""
+        self.fixture.limits = LoginLimits(
+            LimitSettings(photos_an_hour_from_an_address=2), LimitsAlone(self.fixture.clock.seconds)
+        )
+        self.serve(self.fixture.logins, self.fixture.lists)
+        token, friends = self.login(), self.login(FRIEND, "tv")
+        photo = b64encode(jpeg(256, 256)).decode("ascii")
+        own: dict[str, Any] = {"token": token}
+        given = {"token": friends, "contact_phone": PHONE}
+        for path, body in (("/account/profile", own), (ADD, given)):
+            self.assert_error(4, path, body | {"token": "x", "photo": photo})
+            self.assert_error(0, path, body | {"photo": photo})
+        for path, body in (("/account/profile", own), (ADD, given)):
+            self.assert_error(6, path, body | {"photo": photo}, 429)
+            self.assert_error(0, path, body | {"photo": None})
+            self.assert_error(0, path, body)
 
     def test_requests(self) -> None:
         """Too many requests that carry a token are answered so; a request with a bad token is charged to nobody."""

@@ -10,10 +10,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.revocations import Revocations
 from callnet.accounts.signing_keys import Key, KeyRing, OlderServer
-from callnet.accounts.token import Token
-from callnet.accounts.tokens import Tokens
+from callnet.accounts.tokens import Revocations, Token, Tokens
 from callnet.config.schema import TokenSettings
 from callnet.errors import TokenInvalid, Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress

@@ -15,7 +15,7 @@ from callnet.storage import contacts, devices
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.push import PushKind
-from callnet.storage.tables import Run
+from callnet.storage.threads import Run
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.tap_case import DaemonTestCase
 

@@ -108,6 +108,17 @@ class OfferingTests(ConnectionCase):
         self.assertEqual(1, len(self.take_said()))
         self.assertEqual([True, False], self.flows)
 
+    def test_missed(self) -> None:
+        """Its owner is told once when nothing comes any more, and again the next time."""
+        self.connection.hear(Negotiate())
+        self.wire.become(True)
+        for times in (1, 2):
+            self.wire.is_missed = True
+            self.wait(2)
+            self.assertEqual(times, self.misses)
+            self.wire.is_missed = False
+            self.wait(1)
+
     def test_nothing_comes_of_it(self) -> None:
         """An attempt is given up, with ever more patience, and repeated."""
         self.asked()

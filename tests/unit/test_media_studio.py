@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet_client import DeviceAddress
 from callnet_client.media.reception import Reception
 from callnet_client.media.recording import LISTEN_ALONE, SIZE, NoRecording, Recording
-from callnet_client.media.studio import HEIGHT, WIDTH, FileStudio, NoMedia, PatternStudio, look_of
+from callnet_client.media.studio import HEIGHT, WIDTH, FileStudio, NoMedia, PatternStudio, PausingStudio, look_of
 from tests.browser.camera import FRAMES, Camera
 from tests.support.webm import pictures, pitch
 
@@ -75,6 +76,35 @@ class StudioTests(StudioCase):
         self.assertLess(abs(look.blue - seen.blue), 15)
         self.assertLess(abs(look.red - seen.red), 15)
         self.assertLess(abs(look.pitch - pitch(path)), 15)
+
+    def test_held(self) -> None:
+        """While the call is held no frame comes; afterwards the next one does, of each connection."""
+        is_held = False
+        studio = PausingStudio(PatternStudio(look_of(TV)), lambda: is_held)
+        self.assertEqual((True, True), (studio.has_sound, studio.has_picture))
+
+        async def story() -> None:
+            nonlocal is_held
+            for _connection in range(2):
+                is_held = False
+                sound, picture, screen = studio.tracks()
+                self.assertIsNone(screen)
+                (frame,) = await frames_of(sound, 1)
+                is_held = True
+                waiting = asyncio.ensure_future(frames_of(sound, 1))
+                await frames_of(studio_beside.tracks()[0], 5)
+                self.assertFalse(waiting.done())
+                is_held = False
+                (later,) = await waiting
+                self.assertGreater(later.pts, frame.pts + frame.samples)
+                for track in (sound, picture):
+                    assert track is not None
+                    track.stop()
+                with self.assertRaises(MediaStreamError):
+                    await frames_of(sound, 1)
+
+        studio_beside = PatternStudio(look_of(TV))
+        asyncio.run(story())
 
     def test_file(self) -> None:
         """A file begins again when it is over, and its times go on."""

@@ -181,6 +181,14 @@ class VisitTests(VisitCase):
         wire.connection.heard(wire, json.dumps({"kind": "chat", "text": "你好\n\x1b[2J"}))
         self.assertEqual("media: chat: 你好\\n\\x1b[2J", self.lines[-1])
 
+    def test_missed(self) -> None:
+        """When nothing comes any more it asks the server whether it is still there."""
+        self.say(meeting(LESS))
+        self.server.heard.clear()
+        self.visit.missed()
+        self.settle()
+        self.assertEqual([b'{"type":"ping"}'], self.server.heard)
+
     def test_media_setup(self) -> None:
         """The time until media flowed is reported to the server: the first time, and once."""
         self.say(meeting(GREATER))

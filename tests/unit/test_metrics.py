@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,18 +25,8 @@ from callnet.ops.metrics import (
 )
 from callnet.util.histogram import Histogram
 
-
-class Counts(Struct):
-    """The counts of calls."""
-
-    placed: int
-    answered: int
-    failed: dict[Reason, int]
-    ended: dict[Reason, int]
-
-
-ONE = [*of_calls(Counts(7, 4, {Reason.BUSY: 2}, {Reason.HANGUP: 3})), of_sockets({"device": 5, "page": 1})]
-OTHER = [*of_calls(Counts(1, 1, {Reason.BUSY: 1, Reason.OFFLINE: 9}, {})), of_sockets({"device": 2, "page": 0})]
+ONE = [*of_calls(7, 4, {Reason.BUSY: 2}, {Reason.HANGUP: 3}), of_sockets({"device": 5, "page": 1})]
+OTHER = [*of_calls(1, 1, {Reason.BUSY: 1, Reason.OFFLINE: 9}, {}), of_sockets({"device": 2, "page": 0})]
 
 
 def read(text: bytes) -> dict[tuple[str, str], float]:

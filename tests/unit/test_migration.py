@@ -10,10 +10,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.enrolment import is_device_id, phone_rule
 from callnet.errors import StartError
-from callnet.migration import mapping
-from callnet.migration.mapping import AccountTable, DeviceTable, Mapping, MigrationError
+from callnet.migration import older
 from callnet.migration.moves import Report
-from callnet.migration.older import Judge, Kind, OlderDatabase, Refused, Row, shown
+from callnet.migration.older import (
+    AccountTable,
+    DeviceTable,
+    Judge,
+    Kind,
+    Mapping,
+    MigrationError,
+    OlderDatabase,
+    Refused,
+    Row,
+    shown,
+)
 
 A, B = "13651884967", "13800138000"
 
@@ -136,11 +146,11 @@ class MappingTests(SynchronousTestCase):
         """The mapping in a file."""
         path = Path(self.mktemp())
         path.write_text(text, encoding="utf-8")
-        return mapping.load(path)
+        return older.load_mapping(path)
 
     def test_usual(self) -> None:
         """Without a file they are those of the seed; a file has only the differences."""
-        self.assertEqual(mapping.load(None), Mapping())
+        self.assertEqual(older.load_mapping(None), Mapping())
         found = self.load('[account_data]\ntable = "users"\nid = ""\n[account_device]\ndevice_id = "device"\n')
         self.assertEqual(found, Mapping(AccountTable("users", id=""), DeviceTable(device_id="device")))
 
@@ -153,7 +163,7 @@ class MappingTests(SynchronousTestCase):
             ("x", "not TOML"),
         ):
             self.assertIn(words, str(self.assertRaises(StartError, self.load, text)))
-        self.assertIn("No such file", str(self.assertRaises(MigrationError, mapping.load, Path("nowhere"))))
+        self.assertIn("No such file", str(self.assertRaises(MigrationError, older.load_mapping, Path("nowhere"))))
 
 
 class UrlTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import CallSettings, LimitSettings, RelaySettings, TurnSettings
-from callnet.ops.nearest import MOST, RelayChoice
+from callnet.ops.ice import RELAYS_MAX, RelayChoice
 from callnet.util.net import site_of
 from tests.support.account_fixture import TV, ServiceFixture
 from tests.support.api_case import ApiTestCase
@@ -65,7 +65,7 @@ class RelayChoiceTests(SynchronousTestCase):
         """The nearest come first, and there are two where there are as many."""
         site = site_of(host)
         chosen = RelayChoice(relays).of(site, draw)
-        self.assertEqual(min(MOST, len(relays)), len(chosen))
+        self.assertEqual(min(RELAYS_MAX, len(relays)), len(chosen))
         self.assertEqual(len(chosen), len(set(chosen)))
         far = [-2 if relay.networks else -1 for relay in relays]
         near = far if site is None else [nearness(relay, site.partition("/")[0]) for relay in relays]
@@ -80,7 +80,7 @@ class RelayChoiceTests(SynchronousTestCase):
         choice = RelayChoice(relays)
         draws = lcm(number, number * max(1, number - 1))
         chosen = [choice.of("192.0.2.7", draw) for draw in range(draws)]
-        for place in range(min(MOST, number)):
+        for place in range(min(RELAYS_MAX, number)):
             self.assertEqual(
                 dict.fromkeys(relays, draws // number), dict(Counter(relays_[place] for relays_ in chosen))
             )

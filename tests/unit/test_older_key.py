@@ -25,7 +25,7 @@ from callnet.doctor.findings import Level
 from callnet.doctor.machine import examine
 from callnet.errors import StartError, TokenInvalid
 from callnet.migration import key as migration
-from callnet.migration.mapping import MigrationError
+from callnet.migration.older import MigrationError
 from callnet.model import DeviceAddress
 from harness.seed_token import seed_token
 from tests.support.quiet import QuietTestCase

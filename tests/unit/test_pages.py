@@ -20,6 +20,7 @@ from callnet.schemas.structs import DIRECTIONS, FROM_GUEST, TO_GUEST, Schema, re
 from harness import ROOT
 from tools.handbook import reference as handbook
 from tools.handbook import seed
+from tools.handbook.phrases import type_of
 
 DOCS: Final = ROOT / "docs"
 PAGES: Final = sorted(DOCS.rglob("*.md"))
@@ -134,6 +135,17 @@ class BlockTests(SynchronousTestCase):
             self.assertFalse(is_valid(value), value)
 
 
+def as_base(name: str) -> str:
+    """The name of a frame of an extended client among those of base clients."""
+    direction, _, kind = name.partition(".")
+    return f"{direction.partition('_')[0]}_device.{kind.removeprefix('Extended')}"
+
+
+def fields_of(name: str) -> set[str]:
+    """The fields of a frame besides its ``id``; none if there is no such frame."""
+    return set(_FRAMES[name]["properties"]) - {"id"} if name in _FRAMES else set()
+
+
 class ReferenceTests(SynchronousTestCase):
     """docs/protocol.md and docs/zh/protocol.md."""
 
@@ -155,22 +167,26 @@ class ReferenceTests(SynchronousTestCase):
                 for code in re.findall(r"`[^`]+`|\{\w+\}", english):
                     self.assertIn(code, other, english)
 
+    def test_numbers_with_limits(self) -> None:
+        """A number with limits is a whole one only if its schema says so."""
+        for kind, name in (("integer", "whole number"), ("number", "number")):
+            schema = {"type": kind, "minimum": 0, "maximum": 9}
+            self.assertEqual(f"{name} from 0 to 9", type_of(schema, str))
+
     def test_a_string_without_words(self) -> None:
         """A string that the table does not have is an error, and so is one that it has nothing for."""
         for words in ({}, {"Hello": ""}):
             self.assertRaises(handbook.Untranslated, handbook.render, "# Hello", handbook.Table(words))
 
     def test_every_frame_and_every_call_is_there(self) -> None:
-        """Each frame of the sockets of devices has its paragraph, and each call of the account service."""
+        """Each frame of the sockets of devices has its paragraph, an extended one if it has fields of its own, and each
+        call of the account service.
+        """
         template = handbook.TEMPLATE.read_text()
         shown = set(re.findall(r"<!-- frame (\S+) -->", template))
         base = {name for name in _FRAMES if name.startswith(("from_device.", "to_device."))}
         frames = {name for each in DIRECTIONS if each.name.endswith("extended") for name in each.frames().values()}
-        new = {
-            name
-            for name in frames
-            if f"_device.{name.partition('.')[2].removeprefix('Extended')}" not in " ".join(base)
-        }
+        new = {name for name in frames if fields_of(name) - fields_of(as_base(name))}
         of_guests = {
             name
             for each in (FROM_GUEST, TO_GUEST)

@@ -105,7 +105,7 @@ class PairingTests(PairingCase):
         self.assertEqual((DeviceAddress(PHONE, "tv"), True), (token.device, token.claimed))
         rows = self.ask(DEVICES, token=self.token)["devices"]
         self.assertEqual(["", "Mum's 电视"], [row["label"] for row in rows])
-        self.assertEqual({"begun": 1, "accepted": 1, "refused": 0}, self.fixture.pairings.counts)
+        self.assertEqual({"begun": 1, "accepted": 1, "refused": 0, "limited": 0}, self.fixture.pairings.counts)
 
     def test_secret_is_needed(self) -> None:
         """The new device needs its secret from the first moment on."""
@@ -239,7 +239,7 @@ class PairingTests(PairingCase):
                 self.code_of(REFUSE, token=self.token, pairing_id=pairing_id)
         pairing_id = self.find(self.ask(BEGIN)["user_code"])
         self.assertEqual([0, 0], [self.accepts(pairing_id) for _ in range(2)])
-        self.assertEqual({"begun": 3, "accepted": 1, "refused": 2}, self.fixture.pairings.counts)
+        self.assertEqual({"begun": 3, "accepted": 1, "refused": 2, "limited": 0}, self.fixture.pairings.counts)
 
     def test_deleted_account(self) -> None:
         """Of a phone that is deleted nothing is left in the table."""
@@ -377,6 +377,22 @@ class LimitTests(PairingCase):
         self.assertTrue(outcome(limits.begin("192.0.2.1")))
         self.assertTrue(outcome(limits.poll("192.0.2.1", "x")))
 
+    def test_network(self) -> None:
+        """The addresses of an IPv6 /48, of which a stranger may have all, begin ten times as many as one."""
+        limits = PairingLimits(LimitSettings(), LimitsAlone(lambda: 0.0), INTERVAL)
+
+        def begins(host: str) -> str:
+            made = Deferred.fromCoroutine(limits.begin(host))
+            return self.successResultOf(made.addCallbacks(lambda _: "", lambda failure: str(failure.value)))
+
+        of_one, of_network = "too many pairings from this address", "too many pairings from this network"
+        self.assertEqual([""] * 10 + [of_one], [begins("2001:db8:1:1::1") for _ in range(11)])
+        self.assertEqual(
+            [""] * 90 + [of_network] * 9, [begins(f"2001:db8:1:{number:x}::1") for number in range(2, 101)]
+        )
+        self.assertEqual("", begins("2001:db8:2::1"))
+        self.assertEqual("", begins("192.0.2.1"))
+
     def test_codes_from_address(self) -> None:
         """A stranger with any number of phones looks for 20 codes from an address, and for one more every 30 s."""
         now = [0.0]
@@ -397,6 +413,7 @@ class LimitTests(PairingCase):
         """The number of devices that wait is bounded; those that have given up make room."""
         self.fixture.pairings._pairings = SqlPairings(self.fixture.database, run_at_once, 3)
         self.assertEqual([0, 0, 0, 6, 6], [self.code_of(BEGIN) for _ in range(5)])
+        self.assertEqual(2, self.fixture.pairings.counts["limited"])
         self.fixture.clock.advance(VALID_FOR)
         self.assertEqual([0, 0, 0, 6, 6], [self.code_of(BEGIN) for _ in range(5)])
 

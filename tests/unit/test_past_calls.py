@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from msgspec import UNSET
 from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
@@ -13,6 +12,7 @@ from callnet.accounts.past_calls import PAGE
 from callnet.calls.preferences import QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage.history import CallCursor
+from callnet.storage.preferences import SettingsChange
 from callnet.web.http import CappedSite
 from tests.support.http_wire import HttpWire
 from tests.support.people_case import ANN, CAROL, PAD, TV, PeopleCase
@@ -164,7 +164,7 @@ class WholeCallsTests(PastCallsCase):
     def test_quiet(self) -> None:
         """In the phone's quiet hours a call is missed."""
         token = self.world.tokens.issue(TV)
-        self.successResultOf(self.fixture.settings.change(token, QuietHours(0, 0, "UTC"), UNSET))
+        self.successResultOf(self.fixture.settings.change(token, SettingsChange(QuietHours(0, 0, "UTC"))))
         self.world.advance(1.5)
         self.calls(self.ann, TV)
         self.assertEqual([("incoming", "missed")], self.outcomes(TV.phone))

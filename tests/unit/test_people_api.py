@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from callnet.model import DEVICE_LABEL_MAX, PHOTO_MAX, PROFILE_NAME_MAX, DeviceAddress
+from callnet.model import CONTACT_PHOTOS_MAX, DEVICE_LABEL_MAX, PHOTO_MAX, PROFILE_NAME_MAX, DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from tests.support.account_fixture import FRIEND, PHONE
@@ -76,6 +76,45 @@ class ProfileTests(PeopleApiCase):
             self.assertEqual({"photo": photo}, self.ask(PHOTO, contact_phone=PHONE))
         self.assertEqual(3, self.fixture.profiles.photos)
 
+    def test_given_photo(self) -> None:
+        """The devices of a phone see the photo that one of them has given a contact; its own is seen without one."""
+        own = self.ask(PROFILE, self.friends, photo=in_base64(SQUARE))["photo"]
+        self.ask(ADD, self.friends, contact_phone=PHONE)
+        self.ask(ADD, contact_phone=FRIEND, name="Friend", photo=in_base64(png(8, 8)))
+        pad = self.login(PHONE, "pad")
+        (person,) = self.ask(LIST, pad)["contacts"]
+        shown = self.ask(PHOTO, pad, contact_phone=FRIEND)["photo"]
+        self.assertEqual((shown["version"], True, "Friend"), (person["photo"], person["photo_given"], person["name"]))
+        self.assertEqual(in_base64(png(8, 8)), shown["data"])
+        self.assertEqual(own, self.ask(PHOTO, self.friends, contact_phone=FRIEND)["photo"]["version"])
+        self.ask(ADD, contact_phone=FRIEND, photo=None)
+        (person,) = self.ask(LIST, pad)["contacts"]
+        self.assertEqual((own, False, "Friend"), (person["photo"], person["photo_given"], person["name"]))
+        self.assertEqual(1, self.fixture.lists.photos)
+
+    def test_wrong_given_photos(self) -> None:
+        """A photo for a contact is taken as one's own is; one that is not changes nothing."""
+        for photo, why in (
+            ("?", "base64"),
+            (in_base64(jpeg(256, 255)), "square"),
+            (in_base64(jpeg(256, 256, segment(0xE1, b"Exif\0\0"))), "metadata"),
+            (in_base64(jpeg(256, 256, pixels=b"\0" * PHOTO_MAX)), "bytes"),
+        ):
+            code, message = self.refusal(ADD, contact_phone=FRIEND, name="x", photo=photo)
+            self.assertEqual((2, True), (code, why in message), message)
+        self.assertEqual((2, "photo must be a string or null"), self.refusal(ADD, contact_phone=FRIEND, photo=7))
+        self.assertEqual([], self.ask(LIST)["contacts"])
+        self.assertEqual(0, self.fixture.lists.photos)
+
+    def test_most_given_photos(self) -> None:
+        """The code of an error says that no further contact may have a photo."""
+        for number in range(CONTACT_PHOTOS_MAX):
+            self.ask(ADD, contact_phone=str(13_000_000_000 + number), photo=in_base64(png(8, 8)))
+        code, message = self.refusal(ADD, contact_phone=FRIEND, photo=in_base64(png(8, 8)))
+        self.assertEqual((8, f"at most {CONTACT_PHOTOS_MAX} contacts have photos; remove one first"), (code, message))
+        self.ask(ADD, contact_phone=FRIEND)
+        self.assertEqual(CONTACT_PHOTOS_MAX, self.fixture.lists.photos)
+
     def test_hidden_photo(self) -> None:
         """One that may not be seen is answered as one that is not there: so is that of no account."""
         self.ask(PROFILE, photo=in_base64(SQUARE))
@@ -113,18 +152,22 @@ class ProfileTests(PeopleApiCase):
         """A name or a photo of another type is errorCode 2, and so is a name that is too long or not plain."""
         self.assertEqual((2, "name must be a string"), self.refusal(PROFILE, name=None))
         self.assertEqual((2, "photo must be a string or null"), self.refusal(PROFILE, photo=7))
-        for name in ("x" * (PROFILE_NAME_MAX + 1), "a\0", "\x7f"):
+        for name in ("x" * (PROFILE_NAME_MAX + 1), "a\0", "\x7f", "Eve\u202e.meht ddA", "a\u2069"):
             self.assertEqual(2, self.refusal(PROFILE, name=name)[0])
+        self.assertEqual("", self.ask(PROFILE)["name"])
+        for name in ("\u0915\u094d\u200d\u0937", "\U0001f468\u200d\U0001f467", "\u05d3\u05e0\u05d4\u200f"):
+            self.assertEqual(name, self.ask(PROFILE, name=name)["name"])
         for phone in ("", "x", MARK):
             self.assertEqual(3, self.refusal(PHOTO, contact_phone=phone)[0])
 
     def test_large_body(self) -> None:
-        """The body of a profile may have 64 KiB, and that of nothing else: nobody can use the room for more."""
+        """The body of a profile or a contact may have 64 KiB, and that of nothing else."""
         padding = "x" * 50_000
+        self.ask(ADD, contact_phone=FRIEND, padding=padding)
         self.ask(PROFILE, padding=padding)
         self.ask(PROFILE + "?a=b", padding=padding)
         self.assert_error(2, PROFILE, {"token": self.token, "padding": "x" * 70_000}, 413)
-        for path in (PHOTO, LOGIN, ADD, PROFILE + "/", "/account", "/"):
+        for path in (PHOTO, LOGIN, LIST, PROFILE + "/", "/account", "/"):
             self.assert_error(2, path, {"token": self.token, "padding": padding}, 413)
 
     def test_tokens(self) -> None:
@@ -151,6 +194,7 @@ class PeopleTests(PeopleApiCase):
             "name": "",
             "profile_name": "王芳",
             "photo": version,
+            "photo_given": False,
             "favourite": True,
             "joined": True,
             "online": True,
@@ -161,6 +205,7 @@ class PeopleTests(PeopleApiCase):
             "name": "Ann",
             "profile_name": "",
             "photo": None,
+            "photo_given": False,
             "favourite": False,
             "joined": False,
             "online": False,

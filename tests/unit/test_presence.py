@@ -73,6 +73,15 @@ class PresenceTests(PresenceCase):
         self.world.advance(4.25)
         self.assertEqual([presence(TV, False)], ann.heard())
 
+    def test_coming_and_going_at_once(self) -> None:
+        """A device that was there between two reads is reported as gone: whoever has read its contacts then saw it."""
+        ann = self.comes()
+        self.world.device(*TV).leave()
+        self.world.advance(4.25)
+        self.assertEqual([presence(TV, False)], ann.heard())
+        self.world.advance(40)
+        self.assertEqual([], ann.heard())
+
     def test_at_most_once(self) -> None:
         """A device that comes and goes all the time is reported at most once every two seconds."""
         ann = self.comes()

@@ -91,8 +91,10 @@ class PushTests(ApiTestCase):
         for wrong in ({"device_id": "other"}, {"phone": "13651884968"}, {"old": new}, {"phone": "no phone"}):
             self.assert_error(4, RENEW, body | wrong)
         for field in ("old", "target"):
-            self.assert_error(2, RENEW, body | {field: "{}"})
-            self.assert_error(2, RENEW, body | {field: Browser().target("https://elsewhere.test/x")})
+            for text in ("{}", "", Browser().target("https://elsewhere.test/x")):
+                answer = self.post(RENEW, body | {field: text}).json()
+                self.assertEqual(2, answer["errorCode"])
+                self.assertTrue(answer["message"].startswith(field), answer)
         (before,) = self.kept()
         self.assert_error(0, RENEW, body)
         (after,) = self.kept()
@@ -197,4 +199,6 @@ class NoWebPushTests(ApiTestCase):
         """There is no key, and a browser's subscription is refused."""
         self.assertIsNone(self.wire.request("GET", KEY).json()["application_server_key"])
         body = {"token": self.login(), "kind": "webpush", "target": Browser().target(ENDPOINT)}
-        self.assertEqual("kind: Web Push is off on this server", self.post(PUSH, body).json()["message"])
+        self.assertEqual("Web Push is off on this server", self.post(PUSH, body).json()["message"])
+        renewal = {"phone": PHONE, "device_id": "tv", "old": body["target"], "target": body["target"]}
+        self.assertEqual("Web Push is off on this server", self.post(RENEW, renewal).json()["message"])

@@ -11,8 +11,8 @@ from msgspec import Struct
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.accounts.signing_keys import add_key, load_keys, remove_key
+from callnet.app.reload import LIVE, take_over
 from callnet.config.load import load
-from callnet.config.reload import LIVE, take_over
 from callnet.config.schema import Settings
 from tests.support.tap_case import DaemonTestCase
 

@@ -13,7 +13,14 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
 from callnet.schemas.structs import FROM_PAGE, RELAYED, TO_PAGE
-from callnet_client.reconnecting_socket import DEAD_AFTER
+from callnet_client.reconnecting_socket import (
+    ANSWER_WITHIN,
+    DEAD_AFTER,
+    LOOK_EVERY,
+    ROUND_TRIPS,
+    SPREAD,
+    URGENT_EVERY,
+)
 from callnet_client.relayed import Negotiate, Restart, parse_relayed
 from callnet_client.room import FULL_AGAIN_AFTER, LONGEST_DELAY, PING_EVERY, RoomSocket
 from callnet_client.room_frames import Join, Room, parse_message
@@ -187,6 +194,60 @@ class RoomSocketTests(ClientCase):
         self.heard()
         self.arrive()
         self.assertEqual([SESSIONS[0]], [frame["session"] for frame in self.heard()])
+
+    def test_doubted(self) -> None:
+        """A server that is in doubt has 1.5 s to answer; then its socket is replaced at once."""
+        self.say(WAITING)
+        self.heard()
+        self.seat.check()
+        self.assertEqual([{"type": "ping"}], self.heard())
+        self.wait(0.25)
+        self.say({"type": "pong"})
+        self.wait(ANSWER_WITHIN + SPREAD)
+        self.assertEqual([True, "waiting"], self.guest.take())
+        self.seat.check()
+        self.wait(ANSWER_WITHIN + SPREAD)
+        self.assertEqual([False], self.guest.take())
+        self.wait(0.25)
+        self.assertTrue(self.is_trying())
+        self.seat.check()
+        self.heard()
+        self.arrive()
+        self.assertEqual([SESSIONS[0]], [frame["session"] for frame in self.heard()])
+
+    def test_doubted_on_slow_path(self) -> None:
+        """A server has four times as long as its last answer took."""
+        self.say(WAITING)
+        self.seat.check()
+        self.wait(1)
+        self.say({"type": "pong"})
+        self.guest.take()
+        self.seat.check()
+        self.wait(ROUND_TRIPS - 0.25)
+        self.assertEqual([], self.guest.take())
+        self.wait(0.25 + SPREAD)
+        self.assertEqual([False], self.guest.take())
+
+    def test_doubted_again(self) -> None:
+        """A socket that has just replaced a doubted one has six seconds, as if nobody had doubted."""
+        self.say(WAITING)
+        self.seat.check()
+        self.wait(ANSWER_WITHIN + SPREAD + 0.25)
+        self.arrive()
+        self.say(WAITING)
+        self.guest.take()
+        self.seat.check()
+        self.wait(DEAD_AFTER - 0.5)
+        self.assertEqual([], self.guest.take())
+        self.wait(LOOK_EVERY + 0.5)
+        self.assertEqual([False], self.guest.take())
+        self.wait(URGENT_EVERY - DEAD_AFTER - LOOK_EVERY)
+        self.arrive()
+        self.say(WAITING)
+        self.guest.take()
+        self.seat.check()
+        self.wait(ANSWER_WITHIN + SPREAD)
+        self.assertEqual([False], self.guest.take())
 
     def test_again_and_again(self) -> None:
         """While the server cannot be reached it is tried again, ever more seldom, but never more than 12 s apart."""

@@ -189,7 +189,7 @@ class ConnectionTests(RoomsCase):
         self.connect(ANN)
         old = self.connect(TV)
         new = self.connect(TV)
-        self.assertEqual((True, 0), (old.closed > 0, new.closed))
+        self.assertEqual((True, 0), (old.displacements > 0, new.displacements))
         outcomes = self.call(ANN, TV)
         self.assertEqual(([], 1), (old.calls, len(new.calls)))
         old.goes()

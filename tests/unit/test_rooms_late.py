@@ -112,8 +112,8 @@ class RaceTests(LateCase):
 
         self.late.before_commit.append(meanwhile)
         late = self.connect(TV)
-        self.assertTrue(late.closed)
-        self.assertFalse(self.elsewhere_too.closed)
+        self.assertTrue(late.displacements)
+        self.assertFalse(self.elsewhere_too.displacements)
         record = self.tables.devices[TV.phone][TV.device_id]
         self.assertEqual((True, self.elsewhere_too.generation), (record.connected, record.generation))
 
@@ -158,7 +158,7 @@ class RaceTests(LateCase):
         RecordedSession(self.others, ANN)
         self.clock.advance(0)
         self.pass_turns()
-        self.assertEqual((1, Withdrawn()), (ann.closed, self.successResultOf(outcome)))
+        self.assertEqual((1, Withdrawn()), (ann.displacements, self.successResultOf(outcome)))
         self.assert_nothing_waits(self.rooms)
 
     def test_deadline(self) -> None:

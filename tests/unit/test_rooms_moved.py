@@ -25,7 +25,7 @@ class MovingTests(RoomsCase):
         first = self.call(ANN, TV)
         moved = self.connect(ANN, self.others)
         self.clock.advance(0)
-        self.assertEqual((1, 0), (self.ann.closed, moved.closed))
+        self.assertEqual((1, 0), (self.ann.displacements, moved.displacements))
         self.ann.goes()
         self.assertEqual([Withdrawn()], first)
         answer(self.others, self.newest(TV), self.room_of(self.tv), True)
@@ -38,10 +38,10 @@ class MovingTests(RoomsCase):
         newer = self.connect(ANN)
         self.cluster.send("here", Displaced(ANN, "here", newer.generation))
         self.clock.advance(0)
-        self.assertEqual(0, newer.closed)
+        self.assertEqual(0, newer.displacements)
         self.cluster.send("here", Displaced(ANN, "here", newer.generation + 1))
         self.clock.advance(0)
-        self.assertEqual(1, newer.closed)
+        self.assertEqual(1, newer.displacements)
 
     def test_said_before_it_moved(self) -> None:
         """A frame to a node that stood still, from before the device went elsewhere, is handled when the node goes
@@ -54,7 +54,7 @@ class MovingTests(RoomsCase):
         hang_up(self.rooms, self.ann, room)
         self.clock.advance(0)
         self.assertEqual([Reason.HANGUP] * 2, [self.tv.rooms[-1][1], self.reason_of(room)])
-        self.assertEqual((1, 0), (self.ann.closed, moved.closed))
+        self.assertEqual((1, 0), (self.ann.displacements, moved.displacements))
         hang_up(self.rooms, self.ann, room)
 
     def test_many(self) -> None:
@@ -66,17 +66,17 @@ class MovingTests(RoomsCase):
         later = self.clock.callLater
 
         def noted(*call: Any) -> IDelayedCall:
-            closed.append(sum(session.closed for session in sessions))
+            closed.append(sum(session.displacements for session in sessions))
             return later(*call)
 
         self.patch(self.clock, "callLater", noted)
         self.clock.advance(0)
         self.assertEqual([50, 100], closed)
-        self.assertEqual(120, sum(session.closed for session in sessions))
+        self.assertEqual(120, sum(session.displacements for session in sessions))
 
     def test_said_when_the_node_stops(self) -> None:
         """A node that stops closes everybody, and need not hear where they are."""
         self.cluster.send("here", Displaced(ANN, "here", self.ann.generation + 1))
         self.rooms.stop()
         self.clock.advance(0)
-        self.assertEqual(0, self.ann.closed)
+        self.assertEqual(0, self.ann.displacements)

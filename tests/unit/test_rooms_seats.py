@@ -53,7 +53,7 @@ class SeatsTests(RoomsCase):
         """A reload displaces the older socket of its seat, whose going changes nothing."""
         old = self.take(RoomId("r"), "red", "one")
         new = self.take(RoomId("r"), "red", "two")
-        self.assertEqual((1, 0), (old.closed, new.closed))
+        self.assertEqual((1, 0), (old.displacements, new.displacements))
         self.rooms.pages.leave("red", old)
         self.assertEqual(["two"], self.sessions(new))
 

@@ -156,7 +156,7 @@ class NewestConnectionTests(RoomsCase):
         ears = self.cluster.listening.pop("here")
         self.connect(ANN, self.others)
         self.cluster.listening["here"] = ears
-        self.assertEqual(0, old.closed)
+        self.assertEqual(0, old.displacements)
         outcomes: list[Outcome] = []
         self.place(old, TV).addCallback(outcomes.append)
         self.assertEqual([Withdrawn()], outcomes)

@@ -7,6 +7,7 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.records import Active, CallRecord, Notice, Over, Ringing, SeatNotice
+from callnet.calls.session_v2 import ExtendedSession
 from callnet.calls.switchboard import nothing
 from callnet.calls.transaction import over
 from callnet.model import Reason, RoomId
@@ -288,3 +289,21 @@ class LostSeatTests(RoomCase):
         self.assertEqual({"type": "refused", "reason": "full"}, first.hears())
         self.assertEqual(4403, first.close_code)
         self.assertEqual(meeting("1" * 32, present=False), second.hears())
+
+
+class WelcomeTests(AwayCase):
+    """A device that is to be welcomed again while the store is away."""
+
+    def test_gone(self) -> None:
+        """Of one that has gone meanwhile, only its end is tried again."""
+        ann = Connection(ANN, self.rooms, self.clock, extended=True)
+        self.pass_turns()
+        self.goes_away()
+        assert isinstance(ann.session, ExtendedSession)
+        self.rooms.submit(ANN, self.rooms.welcome_again, ann.session)
+        self.pass_turns()
+        ann.ended()
+        self.wait(2)
+        self.assertEqual((1, 1), (len(self.rooms._retries.kept), len(self.rooms._retries._pauses)))
+        self.is_back()
+        self.assert_nothing_waits(self.rooms)

@@ -7,7 +7,7 @@ from typing import Any
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.phone_settings import SettingsOfPhones
 from callnet.model import LISTED_MAX
-from callnet.storage.preferences import SqlPhoneSettings
+from callnet.storage.preferences import SettingsChange, SqlPreferences
 from tests.support.account_fixture import FRIEND, PHONE
 from tests.support.api_case import LOGOUT, MARK, ApiTestCase
 from tests.support.immediate import run_at_once
@@ -172,9 +172,9 @@ class SettingsTests(ApiTestCase):
     def test_operator_is_stricter(self) -> None:
         """Where only contacts may call any phone, the answer says so, whatever the phone has set."""
         fixture = self.fixture
-        storage = SqlPhoneSettings(fixture.database, run_at_once)
+        storage = SqlPreferences(fixture.database, run_at_once, contacts_only=False)
         strict = SettingsOfPhones(storage, fixture.tokens, phone_rule("cn-mobile"), contacts_only=True)
-        found = self.successResultOf(strict.change(self.body["token"], who_may_call="anyone"))
+        found = self.successResultOf(strict.change(self.body["token"], SettingsChange(who_may_call="anyone")))
         self.assertEqual("contacts", found.who_may_call)
 
     def test_any_value(self) -> None:

@@ -8,9 +8,8 @@ from typing import Final
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.doctor.findings import Level
-from callnet.doctor.names import behind_nat
-from callnet.setup.checks import PORTS, check
-from callnet.setup.facts import Facts
+from callnet.doctor.network import behind_nat
+from callnet.setup.facts import PORTS, Facts, check
 from callnet.setup.system import SetupError
 from callnet.setup.wanted import Wanted, rendered, settings_in
 

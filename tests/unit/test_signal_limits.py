@@ -191,6 +191,25 @@ class CallsTests(LimitedCase):
         self.world.clock.advance(10)
         self.assertEqual("offline", self.calls(devices[2], "13651884901"))
 
+    def test_takeovers_and_exchanges(self) -> None:
+        """Requests that change calls without placing one count as calls of the device, and of nobody else; one more
+        changes nothing. However many there are, the socket stays.
+        """
+        ann = self.world.extended(*ANN, claimed=True)
+        ann.heard()
+        for kind in ("resume", "pull") * 3:
+            ann.say(kind, room_id="a" * 32)
+            self.assertEqual("expired", ann.hears()["reason"])
+        for kind in ("resume", "pull") * 15:
+            ann.say(kind, room_id="a" * 32, id="7")
+            answer = ann.hears()
+            self.assertEqual((f"{kind}: too many calls; try again in a minute", "7"), (answer["message"], answer["id"]))
+        self.assertEqual(30, self.world.rooms.counts.failed[Reason.RATE_LIMITED])
+        self.assertEqual("rate_limited", self.calls(ann, TV.phone))
+        other = self.world.device(ANN.phone, "other")
+        self.assertEqual("offline", self.calls(other, ANN.phone))
+        self.assertTrue(ann.wire.open)
+
     def test_a_new_connection(self) -> None:
         """A reconnect does not help."""
         for number in range(6):

@@ -18,7 +18,7 @@ from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
-from callnet.ops.webhooks import AGAIN_MAX, ANSWER_TIME, SignedPosts, Webhook
+from callnet.ops.webhooks import AGAIN_MAX, ANSWER_TIME, SignedPosts
 from callnet.push.sender import AT_ONCE, PAUSES, Gateway, Waker, topic_of
 from callnet.push.tickets import Tickets
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
@@ -48,8 +48,7 @@ class WakerTests(SynchronousTestCase):
         self.is_away = False
         self.registrations = SqlPushRegistrations(database, self.run_)
         posts = SignedPosts(URL, SECRET, self.agent, self.clock, self.clock.seconds)
-        webhook = Webhook(posts, self.clock, PAUSES)
-        ways = {PushKind.WEBHOOK: Gateway(webhook)}
+        ways = {PushKind.WEBHOOK: Gateway(posts, self.clock, PAUSES)}
         tickets = Tickets(Tokens(KeyRing.of(Key.of(b"k" * 32)), 3600, self.clock.seconds))
         self.waker = Waker(self.registrations, ways, tickets, self.clock, self.clock.seconds)
         self.register(TV)

@@ -77,11 +77,11 @@ class CertificateTests(SynchronousTestCase):
 
     def test_order_waits(self) -> None:
         """It is given when all workers are ready: before that, nobody answers the authority."""
-        reactor, orders = Reactor(), list[Deferred[None]]()
+        reactor, orders = Reactor(), list[Deferred[str]]()
         folder = Path(self.mktemp())
         folder.mkdir()
 
-        def order() -> Deferred[None]:
+        def order() -> Deferred[str]:
             orders.append(Deferred())
             return orders[-1]
 

@@ -26,7 +26,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "ended_at": "When it ended; seconds since 1970.",
     "errorCode": "0: success; otherwise the error.",
     "errorCodeName": "The name of `errorCode`.",
-    "expires_at": "The time from which it rings no more; seconds since 1970; `null`: never.",
+    "expires_at": "The time at which it stops ringing; seconds since 1970; `null`: never.",
     "fire_device_id": "The device that ended the call.",
     "fire_phone": "The phone that ended the call.",
     "from": "The start, such as `22:30`.",
@@ -80,6 +80,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "CallFailed.to_device_id": "As requested.",
     "CallRefuse.to_device_id": "As requested.",
     "CallSuccess.to_device_id": "The device that answered.",
+    "Changed.what": "`contacts`: the phone's lists, or the profile of a contact; `added`: the phones that list it;"
+    " `profile`, `settings`, `history`, `devices`, `links`: its own.",
     "ChangeLinkRequest.name": "The name that its owner gave it.",
     "LinkRow.name": "The name that its owner gave it.",
     "ErrorFrame.id": "The id of the extended client's request.",

@@ -38,8 +38,9 @@ def _plain(schema: Schema, say: Callable[[str], str]) -> str:
         return "`null`"
     if _ROOM in schema.get("pattern", "") and "direct_chat" not in schema["pattern"]:
         return say("32 hexadecimal digits")
+    name = {"string": "string", "integer": "whole number", "number": "number", "boolean": "`true`, `false`"}[kind]
     if "maximum" in schema:
-        return say("whole number from {least} to {most}").format(least=schema["minimum"], most=schema["maximum"])
+        return say(f"{name} from {{least}} to {{most}}").format(least=schema["minimum"], most=schema["maximum"])
     if "maxLength" in schema:
         return say("string of up to {most}").format(most=schema["maxLength"])
-    return say({"string": "string", "integer": "whole number", "number": "number", "boolean": "`true`, `false`"}[kind])
+    return say(name)

@@ -199,7 +199,7 @@ class Reference:
             yield _cells(cells)
 
     def _meaning(self, name: str, field: str, schema: Schema) -> str:
-        own = f"{name.rpartition('.')[2]}.{field}"
+        own = f"{name.rpartition('.')[2].removeprefix('Extended')}.{field}"
         return ELSEWHERE.get(own) or _SECTION.sub("", str(schema.get("description", ""))) or MEANINGS[field]
 
     def _parts(self, name: str, components: Mapping[str, Schema]) -> Iterator[str]:
@@ -266,10 +266,10 @@ _HAPPENINGS: Final = {
     events.GaveUp: "a party was told that its request cannot be done at the moment",
     events.Stopped: "the operator ends it",
     events.RangInVain: "no rung device can be notified",
-    events.Unreachable: "... nor at the second attempt",
     events.NotWoken: "a rung device is asleep and cannot be woken",
     events.Announced: "a rung device was notified",
     events.Signalled: "a party sends `signal`",
+    events.Resumed: "a party sends `resume`",
     events.Pulled: "a device of a party's phone sends `pull`",
 }
 """The events that change a call, in the words of the reference."""

@@ -4,7 +4,7 @@
  */
 
 import { randomId, Room } from "../client/room.js";
-import { isAllowed } from "../shared/media.js";
+import { isAllowed, wakeCameras } from "../shared/media.js";
 import { Connection } from "./connection.js";
 import { Files } from "./files.js";
 import { watchNetwork } from "./network.js";
@@ -13,12 +13,20 @@ import { IceServers } from "./servers.js";
 import { setUp } from "./setup.js";
 
 const LOOK_EVERY = 1_000;
+/** The seat in the room waits so long for the other page to speak over the signaling, as one that made ready does ... */
+const SPEAKS_WITHIN = 150;
+/** ... and for so long once it has: taking it would only delay the first picture. */
+const SEAT_AFTER = 400;
+/** Chromium ends the process that opens cameras five seconds after it was needed last, and a new one takes 50 ms. */
+const WAKE_EVERY = 4_000;
 /** How many looks in a row may find no media, though the other page is there, until the call is given up. */
 const GIVE_UP_AFTER = 30;
 /** How many looks in a row may find no new picture, though a camera is on, until it is said to stand still. */
 const FROZEN_AFTER = 3;
 /** Of two pages the one with the greater session offers. Of a call that rang it is the callee's: it is the first to know. */
 const FIRST_DIGITS = { caller: "0", callee: "f" };
+/** The tracks of a side. */
+const KINDS = ["camera", "microphone", "screen"];
 /** What the other page says before this one can answer: an offer, and the candidates that follow it. */
 const MOST_EARLY = 50;
 /** The other side before it has told what it sends. */
@@ -40,6 +48,10 @@ export class Call {
   #troubles = 0;
   #stills = 0;
   #looking;
+  /** Keeps cameras at hand while it rings. */
+  #waking;
+  /** Until the seat is taken; null: it is, or need not wait. */
+  #joining = null;
   /** What a page has said that this one is not connected with yet: `{from, said}`; null: nothing. */
   #early = null;
   #flowedAfter = null;
@@ -63,6 +75,9 @@ export class Call {
   files;
   /** What the other side told of itself. */
   other = UNTOLD;
+  /** Whether this side holds the call, or the other one: it is in another call meanwhile. */
+  isHeld = false;
+  isOnHold = false;
   /** Whether media flows. */
   flowing = false;
   /** How good it is, "good" "weak" "bad", or null; whether this side's picture waits for a better one. */
@@ -83,15 +98,19 @@ export class Call {
   /**
    * @param {import("./own.js").Own} own asked for once there is a seat, or before where the connection was prepared, and
    *   closed in the end
-   * @param {object} handlers changed() when a fact has changed; picture(stream) with camera and microphone of
-   *   the other side, screen(stream) with the screen that it may share (`other.isSharing`), or null when they are gone;
+   * @param {object} handlers changed() when a fact has changed; expected(stream) and picture(stream) with camera and
+   *   microphone of the other side before they come and as they do, screen(stream) with the screen that it may share
+   *   (`other.isSharing`), or null when they are gone;
    *   chat(text) with what it wrote, reaction(emoji), file(transfer) when a file is offered or one has changed (files.js);
    *   signal(said) to the other page, over the signaling, which holds it until the call is accepted
-   * @param {{isRelayOnly: boolean, side: "" | "caller" | "callee"}} options isRelayOnly: nothing but a TURN server may be
-   *   used · side: of a call that rings yet, in which the callee's page is to offer
+   * @param {{isRelayOnly: boolean, side: "" | "caller" | "callee", hold: {here: boolean, there: boolean}}} options
+   *   isRelayOnly: nothing but a TURN server may be used · side: of a call that rings yet, in which the callee's page is to
+   *   offer · hold: which side holds the call
    */
-  constructor(own, handlers, { isRelayOnly, side }) {
+  constructor(own, handlers, { isRelayOnly, side, hold }) {
     this.own = own;
+    this.isHeld = hold.here;
+    this.isOnHold = hold.there;
     this.#handlers = handlers;
     this.#isRelayOnly = isRelayOnly;
     this.#side = side;
@@ -117,13 +136,20 @@ export class Call {
     this._build(this.#side === "callee");
     this.#isPrepared = this.#lacksTracks = true;
     this.#connection.prepare();
-    if (this.own.state === "open") this._send();
+    if (this.own.state === "open") {
+      this._send();
+    } else {
+      wakeCameras();
+      this.#waking = setInterval(wakeCameras, WAKE_EVERY);
+    }
   }
 
   /** Take the seat. */
   join(roomId) {
     this.roomId = roomId;
     if (this.#isPrepared) {
+      this.online = true; // until the room's socket says otherwise
+      clearInterval(this.#waking);
       this.connectingAt = performance.now();
       if (this.#side === "callee") this.#connection.expect();
       if (this.own.state === "") this.own.ask();
@@ -133,15 +159,51 @@ export class Call {
     room.addEventListener("room", ({ detail }) => this._enter(detail));
     room.addEventListener("relay", ({ detail }) => this._relayed(detail.from, detail.data));
     room.addEventListener("refused", ({ detail }) => this._refused(detail));
-    room.join();
+    if (this.#isPrepared) this._joinIn(this.#ahead === null ? SPEAKS_WITHIN : SEAT_AFTER);
+    else room.join();
+  }
+
+  _joinIn(milliseconds) {
+    clearTimeout(this.#joining);
+    this.#joining = setTimeout(() => {
+      this.#joining = null;
+      this.#room.join();
+    }, milliseconds);
   }
 
   /** Hear what the other page has said over the signaling, before the room told of it. */
   hear({ session, room }) {
     if (typeof session !== "string") return;
     if (this.#isEarly) this.#ahead = { session, present: true };
+    if (this.#joining !== null) this._joinIn(SEAT_AFTER);
     this._heard(session, room);
     this._meet();
+  }
+
+  /**
+   * Send nothing while a side holds the call. If it is this one (`here`) camera and microphone are for its other call.
+   * @param {{here: boolean, there: boolean}} hold
+   */
+  hold({ here, there }) {
+    const wasHeld = this.isHeld;
+    this.isHeld = here;
+    this.isOnHold = there;
+    if (this._isPaused) {
+      this.#lacksTracks = this.#connection !== null;
+      for (const kind of KINDS) this.#connection?.use(kind, null);
+    }
+    if (here) this.own.pause();
+    else if (wasHeld && this._isSeated) this.own.resume();
+    this.ownChanged();
+    this.#handlers.changed();
+  }
+
+  get _isPaused() {
+    return this.isHeld || this.isOnHold;
+  }
+
+  get _isSeated() {
+    return this.room !== null && this.over === "" && this.refusal === "";
   }
 
   /** End the call for both. */
@@ -173,14 +235,14 @@ export class Call {
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
   ownChanged() {
-    if (this.#lacksTracks && this.own.state === "open") this._send();
+    if (this.#lacksTracks && this.own.state === "open" && !this._isPaused) this._send();
     this._meet();
     this._tell();
   }
 
   /** Send another track as "microphone", "camera" or "screen", or null for none. */
   use(kind, track) {
-    this.#connection?.use(kind, track);
+    if (!this._isPaused) this.#connection?.use(kind, track);
   }
 
   /** Resolves to what was measured a moment ago (measure.js). */
@@ -263,7 +325,7 @@ export class Call {
       return;
     }
     // A visitor for whom there is no seat is not asked for a camera, unless the connection was prepared.
-    if (this.own.state === "") this.own.ask();
+    if (this.own.state === "" && !this.isHeld) this.own.resume();
     this._meet();
     this.#handlers.changed();
   }
@@ -391,7 +453,7 @@ export class Call {
 
   // The server counts how calls come to be connected: it is told once.
   async _report() {
-    if (this.#isReported) return;
+    if (this.#isReported || !this.room?.peer) return;
     const waited = this.isLost ? performance.now() - this.connectingAt : null;
     const media = setUp(this.#flowedAfter, waited, await this.stats(), this.#servers);
     if (media !== null && !this.#isReported) this.#isReported = this.#room.report(media);
@@ -430,12 +492,14 @@ export class Call {
   _build(offers) {
     this.#connection = new Connection({
       offers,
-      stream: this.own.stream ?? new MediaStream(),
+      stream: this._isPaused ? new MediaStream() : this.own.stream ?? new MediaStream(),
       iceServers: this.#servers.list,
       relayOnly: this.#isRelayOnly,
       handlers: {
         say: (data) => this._say(data),
         changed: () => this._flowed(),
+        missed: () => this.#room?.check(),
+        expected: (stream) => this.#handlers.expected(stream),
         picture: (stream) => this.#handlers.picture(stream),
         screen: (stream) => this.#handlers.screen(stream),
         heard: (note) => this._told(note),
@@ -443,9 +507,10 @@ export class Call {
         channel: (channel) => this.files.take(channel),
       },
     });
+    this.#lacksTracks = this._isPaused;
     if (this.own.screen !== null) {
-      this.#connection.use("screen", this.own.screen);
-      this.#connection.use("microphone", this.own.sound);
+      this.use("screen", this.own.screen);
+      this.use("microphone", this.own.sound);
     }
   }
 
@@ -455,12 +520,13 @@ export class Call {
     else if (this.#peerSession !== null) this.#room.relay(this.#peerSession, data);
   }
 
-  // What was prepared is connected while the camera opens.
+  // What was prepared is connected while the camera opens, or while the call is held.
   _send() {
     this.#lacksTracks = false;
     const [camera = null] = this.own.stream.getVideoTracks();
     this.#connection.use("camera", camera);
     this.#connection.use("microphone", this.own.sound);
+    this.#connection.use("screen", this.own.screen);
   }
 
   // Every report is late by its way here, so the earliest is right.
@@ -521,6 +587,8 @@ export class Call {
 
   _stop() {
     clearInterval(this.#looking);
+    clearInterval(this.#waking);
+    clearTimeout(this.#joining);
     this.#unwatchNetwork();
     this._disconnect();
     this.own.close();

@@ -18,7 +18,7 @@
 
 import { randomId } from "../client/room.js";
 import { Channel } from "./channel.js";
-import { apart, asAnswer, fit, isOfOne } from "./early.js";
+import { apart, asAnswer, asControlled, fit, isOfOne } from "./early.js";
 import { Gauge } from "./gauge.js";
 import { Lines } from "./lines.js";
 import { Watchdog } from "./watchdog.js";
@@ -27,14 +27,14 @@ const LOOK_EVERY = 500;
 const MEASURE_EVERY = 1_000;
 /** An offer that is younger than this is what the other side is asking for. */
 const FRESH_FOR = 3_000;
+/**
+ * The callee hears of the early answer before the caller can hear of the offer, and so before that is controlled. It
+ * leaves the first check to the caller, and begins when that says that it has, or after this.
+ */
+const CHECKS_AFTER = 100;
 const FAREWELL_WITHIN = 300;
 /** After a candidate another one may be near. */
 const SETTLED_AFTER = 200;
-/**
- * The callee hears of the early answer before the caller can hear of the offer. If it began to check then, both would
- * change their roles in ICE again and again: the caller begins, unless it cannot reach the callee by itself.
- */
-const CHECKS_AFTER = 100;
 /** A browser has found a first address of its own device long before. */
 const FOUND_WITHIN = 4_000;
 
@@ -56,10 +56,12 @@ export class Connection {
   #measuredAt = 0;
   #offeredAt = 0;
   #reachable = true;
+  /** Whether that page is not there yet: what is said reaches whoever accepts. */
+  #isAhead = false;
   #hasMoved = false;
   #settling;
-  /** The candidates that were found before there was an offer. */
-  #early = [];
+  /** Until the callee checks the candidates of the early answer. */
+  #checking;
   /** Since when the browser looks for an address of this device and has found none; null: it has. */
   #seekingSince = null;
 
@@ -73,7 +75,8 @@ export class Connection {
    *   iceServers: RTCIceServer list · relayOnly: whether nothing but a TURN server may be used, which hides
    *   where this side is ·
    *   handlers: say(data) to the other page through the relay, changed() when `flowing`, `quality` or
-   *   `isPictureHeld` may have changed, picture(stream) with camera and microphone of the other side,
+   *   `isPictureHeld` may have changed, missed() when nothing comes any more, expected(stream) and picture(stream)
+   *   with camera and microphone of the other side before they come and as they do,
    *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js),
    *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened
    */
@@ -94,17 +97,23 @@ export class Connection {
 
   /** Make ready for a page that is not there yet: make the offer, or answer before there is one (early.js). */
   prepare() {
+    this.#isAhead = true;
     this.#reachable = false;
     if (this.#offers) {
       this._renew();
     } else {
       this._build(null);
-      this._enqueue(async (peer) => peer.setLocalDescription(await peer.createOffer()));
+      this._enqueue(async (peer) => {
+        const offer = await peer.createOffer();
+        // Firefox refuses that; it loses little over a conflict of roles.
+        await peer.setLocalDescription(asControlled(offer)).catch(() => peer.setLocalDescription(offer));
+      });
     }
   }
 
   /** That page is there from now on, or hears of the offer. */
   expect() {
+    this.#isAhead = false;
     this.#reachable = true;
     this.#offeredAt = performance.now();
     if (this.#seekingSince !== null) this.#seekingSince = this.#offeredAt;
@@ -192,10 +201,8 @@ export class Connection {
   reach(isReachable) {
     const isBack = isReachable && !this.#reachable;
     this.#reachable = isReachable;
-    if (isBack && (!this.flowing || this.#hasMoved)) {
-      if (this.#id === null) this._renew();
-      else this._restart();
-    }
+    // What was said before may have gone into a socket that was dead already.
+    if (isBack && (!this.flowing || this.#hasMoved || this._isSilent)) this._restart();
   }
 
   /** Tell that this device may be on another network (network.js). The old path serves until there is a new one. */
@@ -230,7 +237,13 @@ export class Connection {
 
   _silence() {
     clearInterval(this.#looking);
-    this.#handlers = { say() {}, changed() {}, picture() {}, screen() {}, heard() {}, verified() {}, channel() {} };
+    const nothing = () => {};
+    this.#handlers = Object.fromEntries(Object.keys(this.#handlers).map((name) => [name, nothing]));
+  }
+
+  /** Whether nothing has come lately although it did before. */
+  get _isSilent() {
+    return this.#gauge.numbers.isReceiving === false;
   }
 
   // Repairing. Without the relay there is nobody to agree with.
@@ -239,10 +252,10 @@ export class Connection {
     const now = performance.now();
     if (this.flowing) this._measure(now);
     if (!this.#reachable) return;
-    const { isReceiving, path, pathRemote } = this.#gauge.numbers;
+    const { path, pathRemote } = this.#gauge.numbers;
     const seen = {
       flowing: this.flowing,
-      isSilent: isReceiving === false,
+      isSilent: this._isSilent,
       isRelayed: path === "relay" || pathRemote === "relay",
       isFailed: this.#peer?.connectionState === "failed",
       isClosed: this.#channel?.isClosed ?? false,
@@ -264,6 +277,10 @@ export class Connection {
   }
 
   _restart() {
+    if (this.#id === null) {
+      this._renew();
+      return;
+    }
     this.#watchdog.begin("restart", performance.now());
     this.#hasMoved = false;
     if (this.#offers) {
@@ -295,8 +312,9 @@ export class Connection {
     peer.onconnectionstatechange = mine(() => this._changed());
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.#seekingSince = null;
-      if (candidate) this._sayCandidate(candidate);
       if (this.#id === null) this._answerEarly(candidate === null ? 0 : SETTLED_AFTER);
+      else if (candidate && this.#isAhead) this._describe("offer"); // another one, with all that were found
+      else if (candidate) this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
     });
     peer.ontrack = mine(({ track, transceiver }) => {
       if (lines.kindOf(transceiver) === "screen") {
@@ -311,6 +329,8 @@ export class Connection {
       opened: mine(() => {
         // The descriptions must be in force, of which a page may learn after the connection stands.
         this._enqueue(() => this.#channel.verification.begin());
+        // The first picture does not wait for what a good link needs no sooner.
+        if (!this.#gauge.isBest) this._enqueue(() => this._tune());
         this._changed();
       }),
       closed: mine(() => this._changed()),
@@ -324,19 +344,25 @@ export class Connection {
     this.#offeredAt = performance.now();
     this.#seekingSince = this.#seekingSince ?? performance.now();
     this.#watchdog.begin("renew", performance.now());
-    if (this.#offers || id === null) lines.open(this.#tracks);
+    if (this.#offers || id === null) {
+      lines.open(this.#tracks);
+      if (this.#isAhead) { // in a call the last picture stays until there is another one
+        for (const track of lines.expected) picture.addTrack(track);
+        this.#handlers.expected(picture);
+      }
+    }
     this._changed();
   }
 
   _drop() {
     clearTimeout(this.#settling);
+    clearTimeout(this.#checking);
     const peer = this.#peer;
     this.#channel?.verification.close();
     this.#peer = null;
     this.#lines = null;
     this.#channel = null;
     this.#id = null;
-    this.#early = [];
     // What was begun on a closed RTCPeerConnection may never settle: its steps are left behind.
     this.#work = Promise.resolve();
     peer?.close();
@@ -344,8 +370,13 @@ export class Connection {
 
   _changed() {
     if (this.flowing) this.#watchdog.flows();
-    else if (this.#peer?.connectionState === "disconnected") this.#watchdog.misses(performance.now());
+    else if (this.#peer?.connectionState === "disconnected") this._missed();
     this.#handlers.changed();
+  }
+
+  _missed() {
+    this.#watchdog.misses(performance.now());
+    this.#handlers.missed();
   }
 
   async _offer(peer) {
@@ -371,15 +402,15 @@ export class Connection {
     this.#channel.verification.recheck();
     this.#round = round;
     this._describe("answer");
-    for (const candidate of this.#early.splice(0)) this._sayCandidate(candidate);
-    this._enqueue(() => this._tune()); // after the candidates that wait
   }
 
   async _take(peer, { connection, round, sdp }) {
     if (round !== this.#round) return;
     if (peer.signalingState !== "have-local-offer") {
+      if (connection === null) return;
       // An early answer may have been that of a page load, or of a network, that is no more.
-      if (connection !== null && !isOfOne(peer.remoteDescription.sdp, sdp)) this._renew();
+      if (isOfOne(peer.remoteDescription.sdp, sdp)) this._check(apart(sdp).candidates);
+      else this._renew();
       return;
     }
     if (connection !== null) await peer.setRemoteDescription({ type: "answer", sdp });
@@ -387,16 +418,17 @@ export class Connection {
     else return;
     if (peer !== this.#peer) return;
     this.#channel.verification.recheck();
-    this._enqueue(() => this._tune());
   }
 
   async _takeEarly(peer, sdp) {
     const { sdp: bare, candidates } = apart(sdp);
     await peer.setRemoteDescription({ type: "answer", sdp: bare });
-    setTimeout(() => {
-      if (peer !== this.#peer) return;
-      for (const candidate of candidates) this._enqueue(() => peer.addIceCandidate(candidate));
-    }, CHECKS_AFTER);
+    if (peer === this.#peer) this.#checking = setTimeout(() => this._check(candidates), CHECKS_AFTER);
+  }
+
+  _check(candidates) {
+    clearTimeout(this.#checking);
+    for (const candidate of candidates) this._enqueue((peer) => peer.addIceCandidate(candidate));
   }
 
   _describe(kind, round = this.#round) {
@@ -411,17 +443,11 @@ export class Connection {
     return own !== null && fit(own.sdp, sdp);
   }
 
-  // Until there is an offer it is kept: whoever accepts may have heard of an answer without it.
-  _sayCandidate(candidate) {
-    if (this.#id === null) this.#early.push(candidate);
-    else this.#handlers.say({ kind: "candidate", connection: this.#id, candidate: candidate.toJSON() });
-  }
-
   // Of what is said early only the last counts: it has the candidates in it.
   _answerEarly(delay) {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
-      if (this.#id === null) this._describe("answer", 1);
+      if (this.#isAhead && this.#id === null) this._describe("answer", 1);
     }, delay);
   }
 
@@ -429,9 +455,11 @@ export class Connection {
     if (now - this.#measuredAt < MEASURE_EVERY) return;
     this.#measuredAt = now;
     this._enqueue(async (peer) => {
-      if (!(await this.#gauge.look(peer, now))) return;
+      const wasSilent = this._isSilent;
+      const isOther = await this.#gauge.look(peer, now);
+      if (this._isSilent && !wasSilent) this.#handlers.missed();
       await this._tune();
-      this.#handlers.changed();
+      if (isOther) this.#handlers.changed();
     });
   }
 

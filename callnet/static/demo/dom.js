@@ -14,9 +14,10 @@ export function put(id, text) {
   element.hidden = text === "";
 }
 
-/** Show another symbol of the page's own. */
+/** Show another symbol of the page's own. The same one set again would be built and styled again. */
 export function draw(id, symbol) {
-  elements[id].setAttribute("href", `#i-${symbol}`);
+  const href = `#i-${symbol}`;
+  if (elements[id].getAttribute("href") !== href) elements[id].setAttribute("href", href);
 }
 
 /** Let an element have these children and no others. */

@@ -2,11 +2,23 @@
  * Answers before the offer is known. Two pages that made ready while it rang need one way to each other then, and not
  * two: each makes an offer, and takes that of the other one for the answer to its own. JSEP (RFC 8829) allows for that
  * if both offers have the same lines, formats and extensions, in the same order and by the same numbers, as those of
- * two browsers of a kind have. That both offered shows in ICE as a conflict of roles, which browsers settle (RFC 8445,
- * 7.3.1.1).
+ * two browsers of a kind have. That both offered would show in ICE as a conflict of roles (RFC 8445, 7.3.1.1), over which
+ * Chromium loses a tenth of a second or two: it changes its role twice each time. So the one that answers early has its own
+ * browser take the role of the answerer.
  */
 
 const ALIKE = /^(m|a=(group|mid|rtpmap|fmtp|rtcp-fb|extmap|sctp-port))\b/;
+
+const LITE = "a=ice-lite\r\n";
+
+/**
+ * The offer by which its own side is controlled in ICE, though it offers: one of ICE Lite is (RFC 8445, 6.1.1). The other
+ * side does not hear of that.
+ * @param {RTCSessionDescriptionInit} offer
+ */
+export function asControlled({ type, sdp }) {
+  return { type, sdp: sdp.replace(/^m=/m, `${LITE}m=`) };
+}
 
 /**
  * The answer that an offer stands for.
@@ -14,7 +26,7 @@ const ALIKE = /^(m|a=(group|mid|rtpmap|fmtp|rtcp-fb|extmap|sctp-port))\b/;
  * @param {"active" | "passive"} setup whether its side opens DTLS (RFC 8842)
  */
 export function asAnswer(sdp, setup) {
-  return sdp.replace(/a=setup:actpass/g, `a=setup:${setup}`);
+  return sdp.replace(LITE, "").replace(/a=setup:actpass/g, `a=setup:${setup}`);
 }
 
 /** Whether of two offers each may be the answer to the other one. */

@@ -24,6 +24,11 @@ export class Gauge {
     return LEVELS[this.#link.level];
   }
 
+  /** Whether there is nothing that less picture has to be sent for. */
+  get isBest() {
+    return this.#link.level === 0;
+  }
+
   /**
    * Measure, about once a second; `now` is on the clock of performance.now().
    *

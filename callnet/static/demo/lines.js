@@ -15,6 +15,7 @@ const FIRST = { priority: "high", networkPriority: "high" };
 export class Lines {
   #peer;
   #streams;
+  #level = null;
 
   /**
    * @param {RTCPeerConnection} peer
@@ -31,6 +32,11 @@ export class Lines {
       const options = { direction: "sendrecv", streams: [this.#streams[kind]] };
       this.#peer.addTransceiver(tracks[kind] ?? MEDIA[kind], options);
     }
+  }
+
+  /** The tracks as which the other side's microphone and camera will come, once the lines are made. */
+  get expected() {
+    return this.#peer.getTransceivers().slice(0, KINDS.indexOf("screen")).map(({ receiver }) => receiver.track);
   }
 
   /** Take the lines that were offered, to send these tracks. Those of an earlier offer stay as they are. */
@@ -52,11 +58,14 @@ export class Lines {
   }
 
   /** Send no more than fits a level (link.js). */
-  async tune({ isOn, bits, scale }) {
+  async tune(level) {
+    if (level === this.#level) return;
+    const { isOn, bits, scale } = level;
     await this._set("microphone", FIRST);
     await this._set("camera", { active: isOn, maxBitrate: bits, scaleResolutionDownBy: scale });
     // Whoever shows a text wants it to be read: fewer frames, not fewer pixels.
     await this._set("screen", { active: isOn, maxBitrate: bits });
+    this.#level = level;
   }
 
   /** The kind of a line; undefined: it is none of the three. */

@@ -16,6 +16,7 @@ const ICONS = {
   refused: "video-off",
   choosing: "video",
   left: "person",
+  on_hold: "person",
   taken: "tabs",
 };
 

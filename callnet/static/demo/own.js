@@ -13,6 +13,8 @@ const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
 export class Own {
   #handlers;
   #asked = 0;
+  /** The devices open when it was paused, `{devices, problem}` as of media.js; null: not paused, or none yet. */
+  #paused = null;
   #unwatchPermissions = () => {};
   #mixer = new Mixer();
   #screenSound = null;
@@ -42,11 +44,8 @@ export class Own {
 
   /** Ask for the camera and the microphone, again if need be. */
   async ask() {
-    this.#unwatchPermissions();
-    this.state = "asking";
-    this.#handlers.changed();
-    this.#asked += 1;
-    const asked = this.#asked;
+    this.#paused = null;
+    const asked = this._begin();
     const { stream, problem } = await openMedia({ camera: browser.get("camera") ?? "", microphone: browser.get("microphone") ?? "" });
     if (asked !== this.#asked) {
       closeMedia(stream);
@@ -66,6 +65,28 @@ export class Own {
   goWithout() {
     this.close();
     this._open(new MediaStream(), "nothing");
+  }
+
+  /** Stop everything until it is resumed. */
+  pause() {
+    if (this.state === "open") {
+      const devices = { camera: this._deviceOf("camera"), microphone: this._deviceOf("microphone") };
+      this.#paused = { devices, problem: this.problem };
+    }
+    this.close();
+  }
+
+  /** Open what was open when it was paused, or as much of it as there still is; nothing else is asked for. */
+  async resume() {
+    if (this.#paused === null) {
+      this.ask();
+      return;
+    }
+    const { devices, problem } = this.#paused;
+    const asked = this._begin();
+    const { stream } = await openMedia(devices);
+    if (asked === this.#asked) this._open(stream ?? new MediaStream(), problem);
+    else closeMedia(stream);
   }
 
   /** Stop everything. It can be asked for again. */
@@ -188,10 +209,19 @@ export class Own {
     return this.stream?.getVideoTracks()[0]?.getSettings().facingMode !== "environment";
   }
 
+  _begin() {
+    this.#unwatchPermissions();
+    this.state = "asking";
+    this.#handlers.changed();
+    this.#asked += 1;
+    return this.#asked;
+  }
+
   _open(stream, problem) {
     this.state = "open";
     this.stream = stream;
     this.problem = problem;
+    this._noteMissing();
     this.sound = this._track("microphone");
     for (const track of stream.getTracks()) this._watch(track);
     this._switch();
@@ -257,6 +287,12 @@ export class Own {
 
   _track(kind) {
     return this.stream.getTracks().find((track) => KIND_OF_TRACK[track.kind] === kind) ?? null;
+  }
+
+  // The id of the device in use; null: none is.
+  _deviceOf(kind) {
+    const track = this._track(kind);
+    return track === null ? null : (track.getSettings().deviceId ?? "");
   }
 
   _noteMissing() {

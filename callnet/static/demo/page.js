@@ -45,6 +45,9 @@ let passing = { notice: "", until: 0 };
 let language = null;
 /** What the phone around this page calls the other person; "": it does not know, or there is none. */
 let otherName = "";
+/** Which side holds the call, as the phone around this page says. */
+const holders = (given.get("hold") ?? "").split(",");
+let held = { here: holders.includes("here"), there: holders.includes("there") };
 
 const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage(show);
@@ -136,6 +139,7 @@ function begin(side) {
   chat.clear();
   const handlers = {
     changed: show,
+    expected: (stream) => stage.expect(stream),
     picture: async (stream) => {
       await stage.play(stream);
       show();
@@ -154,7 +158,7 @@ function begin(side) {
     },
     signal: (said) => tellAtOnce(parent, { signal: said }),
   };
-  call = new Call(own, handlers, { isRelayOnly: parameters().get("relay") === "1", side });
+  call = new Call(own, handlers, { isRelayOnly: parameters().get("relay") === "1", side, hold: held });
 }
 
 function joinDirectly() {
@@ -233,6 +237,7 @@ window.addEventListener("message", ({ origin, source, data }) => {
   if (data?.servers) began.then(() => call.prepare(data.servers));
   if (data?.room) began.then(() => enterAhead(data.room));
   if (data?.signal) began.then(() => call.hear(data.signal));
+  if (data?.hold) began.then(() => hold(data.hold));
 });
 
 function name(other) {
@@ -247,6 +252,15 @@ function enterAhead(wanted) {
   begunAt = performance.now();
   call.join(roomId);
   setParameters({ room_id: roomId, ahead: null });
+}
+
+function hold(wanted) {
+  held = wanted;
+  setParameters({ hold: ["here", "there"].filter((side) => held[side]).join(",") || null });
+  stage.hold(held.here || held.there);
+  // Its buttons would be those of another call than the one that is seen.
+  if (held.here) windows.close();
+  call?.hold(held);
 }
 
 function share() {
@@ -315,6 +329,7 @@ window.addEventListener("pageshow", (event) => {
 const began = firstWords().then((words) => {
   speak(words);
   setInterval(show, LOOK_EVERY);
+  stage.hold(held.here || held.there);
   if (given.has("ahead")) getReady();
   else if (roomId !== "" && !given.has("prejoin")) join();
   else enterLobby();

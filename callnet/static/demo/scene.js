@@ -21,7 +21,7 @@ const OF_A_CALL = /^[0-9a-f]{32}$/;
 export function sceneOf(call, now, begunAt, roomId) {
   if (call === null) return lobbyScene(roomId);
   if (call.over !== "") return overScene(call);
-  if (call.flowing && call.own.state !== "refused") return scene("connected", "connected", "");
+  if (call.flowing && call.own.state !== "refused" && !call.isOnHold) return scene("connected", "connected", "");
   if (call.refusal !== "") return refusalScene(call.refusal);
   if (call.own.state === "refused") return scene("error", "refused", "refused", ["retry", "without"]);
   if (call.isApart) return scene("error", "apart", "apart", ["anew", "other_room"]);
@@ -35,6 +35,7 @@ export function sceneOf(call, now, begunAt, roomId) {
   const isMeeting = call.room.state === "meeting";
   const isAsking = call.own.state !== "open";
   if (isAsking) return scene(isMeeting ? "connecting" : "waiting", "permission", "permission");
+  if (call.isOnHold) return scene("waiting", "on_hold", "on_hold");
   if (!isMeeting) return waitingScene(call);
   if (call.hasOtherLeft) return scene("waiting", "left", "left");
   if (call.flowedAt !== null) return scene("reconnecting", "reconnecting", lossOf(call));
@@ -54,6 +55,7 @@ export function sceneOf(call, now, begunAt, roomId) {
  * @param {string} passing a notice that is shown for some seconds; "" if there is none
  */
 export function noticeOf(call, isSilent, passing) {
+  if (call.isOnHold) return "";
   if (isSilent) return "silent";
   if (passing !== "") return passing;
   if (call.flowing && !call.online) return "offline";

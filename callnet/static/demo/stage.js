@@ -3,7 +3,7 @@
  */
 
 import { attach, elements, put } from "./dom.js";
-import { movable, restoreCorner } from "./thumb.js";
+import { movable } from "./thumb.js";
 import { CONTROLLED } from "./view.js";
 
 /** On a wide screen a picture of another shape is shown whole if cutting it would lose more than this. */
@@ -18,10 +18,11 @@ export class Stage {
   #isSelfHidden = false;
   /** Whether the other side's picture is to be whole; null: as it fits best. */
   #wantsWhole = null;
+  /** Whether nothing is to be played, while a side holds the call. */
+  #isHeld = false;
 
   /** @param {function(): void} changed called when the person wants the pictures otherwise */
   constructor(changed) {
-    restoreCorner();
     const swap = () => {
       if (!this.#canSwap) return;
       this.#isSwapped = !this.#isSwapped;
@@ -79,11 +80,16 @@ export class Stage {
     elements.fit.disabled = scene.state !== "connected" || isSharing;
   }
 
+  /** Make ready to play that: a browser takes a while to open the sound, and nothing else goes on meanwhile. */
+  expect(stream) {
+    attach(elements.remote, stream);
+  }
+
   /** Play what the other side sends of its camera and microphone; null: nothing. */
   async play(stream) {
     const { remote } = elements;
     attach(remote, stream);
-    if (stream === null) return;
+    if (stream === null || this.#isHeld) return;
     try {
       await remote.play();
     } catch (error) {
@@ -94,6 +100,21 @@ export class Stage {
     }
   }
 
+  /** Play nothing while a side holds the call. */
+  hold(isHeld) {
+    if (isHeld === this.#isHeld) return;
+    this.#isHeld = isHeld;
+    elements.remote.muted = isHeld || this.#isSilent;
+    // A stream that comes meanwhile would play by itself.
+    for (const video of [elements.remote, elements.screen]) {
+      video.autoplay = !isHeld;
+      video.pause();
+    }
+    if (isHeld) return;
+    this.play(elements.remote.srcObject);
+    if (elements.screen.srcObject !== null) elements.screen.play().catch(() => {}); // another stream came meanwhile
+  }
+
   /** Play what the other side sends of its screen; null: nothing. */
   playScreen(stream) {
     attach(elements.screen, stream);
@@ -102,7 +123,7 @@ export class Stage {
   /** The person did something, so sound is allowed now. */
   letSound() {
     this.#isSilent = false;
-    elements.remote.muted = false;
+    elements.remote.muted = this.#isHeld;
   }
 
   // A shared screen is always the large one.

@@ -18,12 +18,15 @@ export class Statistics {
   }
 
   show(_, words) {
+    const isNew = words !== this.#words;
     this.#words = words;
+    if (isNew && this.#looking !== null) this._draw();
   }
 
   /** Tell whether the person sees the figures now. */
   look(isOpen) {
     clearInterval(this.#looking);
+    this.#looking = null;
     if (!isOpen) return;
     this.#looking = setInterval(() => this._draw(), LOOK_EVERY);
     this._draw();

@@ -4,6 +4,7 @@
 
 import { speak } from "../shared/words.js";
 import { elements, focusable, isShown } from "./dom.js";
+import { restoreCorner } from "./thumb.js";
 
 /** The states in which there is something to control. */
 export const CONTROLLED = new Set(["waiting", "connecting", "connected", "reconnecting"]);
@@ -30,6 +31,7 @@ export class View {
   speak(words) {
     this.#words = words;
     speak(words);
+    restoreCorner(); // languages run in two directions
   }
 
   show(facts) {

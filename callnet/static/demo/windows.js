@@ -42,9 +42,14 @@ export class Windows {
   }
 
   async float() {
-    if (this.#floating.isOpen) this.#floating.close();
-    else if (this.isFloating) await document.exitPictureInPicture();
+    if (this.isFloating) await this.close();
     else if (this.#floating.canOpen) await this.#floating.open();
     else await this.#video().requestPictureInPicture();
+  }
+
+  /** Close the small window, if there is one. */
+  async close() {
+    this.#floating.close();
+    if (document.pictureInPictureElement) await document.exitPictureInPicture();
   }
 }

@@ -3,18 +3,24 @@
  */
 
 import { GuestCall } from "../client/guest.js";
-import { browser } from "../shared/memory.js";
+import { browser, tab } from "../shared/memory.js";
 
 /** What the server says of the end of a call, in the words of the page; all else is an interruption. */
 const ENDS = {
   before: ["busy", "refused", "no_answer", "unreachable", "rate_limited"],
-  after: { hangup: "ended", over: "ended", too_long: "ended", moved: "ended", replaced: "ended" },
+  after: { hangup: "ended", over: "ended", too_long: "ended", moved: "ended", replaced: "ended", elsewhere: "elsewhere" },
 };
+/** The key of an answered call, which a tab remembers over a reload. It is written again and again while the call goes on. */
+const KEPT = "guest-call";
+const KEEP_EVERY = 30_000;
+/** By then the server has ended a call whose guest is gone, and its room may be another's. */
+const KEPT_FOR = 120_000;
 
 export class Guest {
   #changed;
   #secret;
   #name = browser.get("guest-name") ?? "";
+  #keeping = null;
 
   /** The GuestCall of this visit, or the last one; null: there was none. */
   call = null;
@@ -35,11 +41,12 @@ export class Guest {
     return this.#name;
   }
 
-  /** "incomplete" the link · "door" a name is asked for · "calling" · "call" · "over" */
+  /** "incomplete" the link · "door" a name is asked for · "calling" · "call" · "over" · "starting" it is asked whether
+   * a call goes on */
   get scene() {
     if (this.#secret === "") return "incomplete";
     if (this.call === null) return "door";
-    return { ringing: "calling", active: "call", over: "over" }[this.call.state];
+    return { ringing: "calling", resuming: "starting", active: "call", over: "over" }[this.call.state];
   }
 
   /** Ring, with a name. */
@@ -48,9 +55,22 @@ export class Guest {
     if (name !== "") {
       this.#name = name;
       browser.set("guest-name", name);
-      this._ring(name);
+      this._begin(name).ring();
     }
     this.#changed();
+  }
+
+  /** Be in the call again that this tab was in before a reload, if it was. */
+  resume() {
+    const before = tab.get(KEPT);
+    if (before?.secret !== this.#secret || Date.now() - before.keptAt > KEPT_FOR) return;
+    this._begin(this.#name).resume(before);
+  }
+
+  /** The page goes away: what rings is over, and a call waits for a reload, as long as the server does. */
+  leave() {
+    if (this.call?.state === "ringing") this.hangUp();
+    else this.call?.close();
   }
 
   /** End the call, or stop calling. */
@@ -68,19 +88,29 @@ export class Guest {
     return ENDS.before.includes(reason) ? reason : "lost";
   }
 
-  _ring(name) {
+  _begin(name) {
     const call = new GuestCall({ site: location.origin, secret: this.#secret, name });
     this.call = call;
     call.addEventListener("state", () => this._follow(call));
-    call.ring();
+    return call;
   }
 
   _follow(call) {
     if (call !== this.call) return;
+    clearInterval(this.#keeping);
+    if (call.state === "active") {
+      this._keep(call);
+      this.#keeping = setInterval(() => this._keep(call), KEEP_EVERY);
+    } else if (call.state !== "resuming") {
+      tab.set(KEPT, null);
+    }
     if (call.reason === "invalid") {
       this.call = null;
       this.problem = "bad_name";
     }
     this.#changed();
+  }
+  _keep({ token, roomId, page, answeredAt }) {
+    tab.set(KEPT, { secret: this.#secret, token, roomId, page, answeredAt, keptAt: Date.now() });
   }
 }

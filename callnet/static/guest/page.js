@@ -39,8 +39,8 @@ offerLanguages(async (lang) => {
   speak(others);
 });
 
-// Nobody is to be rung, or waited for, by a page that is gone: it begins anew.
-window.addEventListener("pagehide", () => guest.hangUp());
+// Nobody is to be rung by a page that is gone.
+window.addEventListener("pagehide", () => guest.leave());
 // A page that comes back from the browser's cache begins anew, as one does for which another link was opened.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
@@ -50,6 +50,7 @@ window.addEventListener("hashchange", () => location.reload());
 firstWords().then((first) => {
   elements.name.value = guest.name;
   speak(first);
+  guest.resume();
   followArrows(() => view.main());
 });
 

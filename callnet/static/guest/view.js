@@ -52,6 +52,7 @@ export class View {
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== shown;
     put(this.#elements.problem, problem === "" ? "" : words[problem]);
     this.#elements.name.setAttribute("aria-invalid", String(problem !== ""));
+    put(this.#elements["starting-hint"], call?.isLost ? words.waits : words.reconnecting);
     put(this.#elements["ring-hint"], call?.isLost ? words.waits : words.calling_hint);
     if (scene === "over") this._showEnd(guest.end, call);
     this.#ringer.ring(scene === "calling" ? "outgoing" : null, words.name, words.name, "", true);
@@ -71,10 +72,12 @@ export class View {
     this.#elements["ring-emblem"].hidden = isSeen;
   }
 
-  _showEnd(end, { retryAfter, answeredAt, endedAt }) {
+  _showEnd(end, { retryAfter, answeredAt, endedAt, isForgotten }) {
     const { over, lasted } = this.#words;
     const { title, hint = "" } = over[end];
-    const time = answeredAt === null ? "" : lasted({ time: duration(endedAt - answeredAt) });
+    // When one ended that the server has forgotten, and one that goes on elsewhere, nobody knows.
+    const isTimed = answeredAt !== null && !isForgotten && end !== "elsewhere";
+    const time = !isTimed ? "" : lasted({ time: duration(endedAt - answeredAt) });
     put(this.#elements["over-title"], title);
     put(this.#elements["over-hint"], [said(hint, { count: retryAfter ?? 60 }), time].filter(Boolean).join(" "));
   }

@@ -100,8 +100,9 @@ export class Book {
 
   /**
    * The contacts, the favourites first, then those who are online: `{phone, name, givenName, profileName, photo,
-   * isFavourite, hasJoined, isOnline, isBlocked, devices: [{deviceId, isOnline}]}`. name: what to call them, a number if
-   * there is nothing else; givenName, profileName: what the owner and they themselves call them, or "".
+   * hasGivenPhoto, isFavourite, hasJoined, isOnline, isBlocked, devices: [{deviceId, isOnline}]}`. name: what to call them,
+   * a number if there is nothing else; givenName, profileName: what the owner and they themselves call them, or "";
+   * hasGivenPhoto: the photo is the owner's.
    */
   people() {
     return this.#contacts
@@ -125,11 +126,12 @@ export class Book {
   /**
    * Put a phone in the list, or change what is there.
    * @param {string} phone
-   * @param {{name?: string, favourite?: boolean}} changes what is left out stays as it is; name: "": none of the owner's
+   * @param {{name?: string, favourite?: boolean, photo?: string | null}} changes what is left out stays as it is; name: "":
+   *   none of the owner's; photo: null: likewise
    * @throws {AccountError}
    */
-  async add(phone, { name, favourite }) {
-    await this.#account.addContact(phone, name, favourite);
+  async add(phone, { name, favourite, photo }) {
+    await this.#account.addContact(phone, name, favourite, photo);
     await this.load();
   }
 
@@ -149,7 +151,7 @@ export class Book {
     return [...this.#contacts, ...this.#adders].find((row) => row.phone === phone);
   }
 
-  _person({ phone, name, profile_name, photo, favourite, joined, blocked }) {
+  _person({ phone, name, profile_name, photo, photo_given, favourite, joined, blocked }) {
     const devices = this.#devices.filter((one) => one.phone === phone);
     return {
       phone,
@@ -157,6 +159,7 @@ export class Book {
       givenName: name,
       profileName: profile_name,
       photo,
+      hasGivenPhoto: photo_given,
       isFavourite: favourite,
       hasJoined: joined,
       isOnline: devices.some((one) => one.online),

@@ -14,8 +14,13 @@ const SECOND = 1_000;
 const SAID_FOR = 20;
 /** Seconds between two looks for a new release while the connection lasts. */
 const LOOK_EVERY = 600;
-/** Milliseconds after which it takes over again from another place: nobody there can be asked to. */
+/**
+ * Milliseconds after which it takes over again from another place: nobody there can be asked to. Each time it waits twice as
+ * long, since the other place may be a kiosk that does the same, until it was left alone for a while.
+ */
 const COMES_BACK_AFTER = 60_000;
+const COMES_BACK_WITHIN = 16 * 60_000;
+const LEFT_ALONE = 3_600_000;
 
 export class Kiosk {
   #elements;
@@ -30,6 +35,8 @@ export class Kiosk {
   #isOnline = false;
   /** Since when its device is in use in another place, as of performance.now(); null: it is not. */
   #elsewhereSince = null;
+  #comesBackAfter = COMES_BACK_AFTER;
+  #cameBackAt = 0;
   /** Who was called last: that is where one goes on. */
   #called = null;
 
@@ -74,7 +81,7 @@ export class Kiosk {
     if (!isOn) return;
     const { device } = this.#phone;
     if (device.state !== "elsewhere") this.#elsewhereSince = null;
-    else if (this.#elsewhereSince === null) this.#elsewhereSince = performance.now();
+    else if (this.#elsewhereSince === null) this._displaced();
     const isOnline = device.state === "online";
     if (isOnline && !this.#isOnline) this._look();
     this.#isOnline = isOnline;
@@ -96,11 +103,18 @@ export class Kiosk {
     if (isOn) this.#phone.waking.waitForSite().catch(() => {}); // with the next start
   }
 
+  _displaced() {
+    this.#elsewhereSince = performance.now();
+    if (this.#elsewhereSince - this.#cameBackAt >= LEFT_ALONE) this.#comesBackAfter = COMES_BACK_AFTER;
+  }
+
   _tick() {
     this.#ticks += 1;
     this.#awake.keep(true);
     this._showTime();
-    if (this.#elsewhereSince !== null && performance.now() - this.#elsewhereSince >= COMES_BACK_AFTER) {
+    if (this.#elsewhereSince !== null && performance.now() - this.#elsewhereSince >= this.#comesBackAfter) {
+      this.#comesBackAfter = Math.min(2 * this.#comesBackAfter, COMES_BACK_WITHIN);
+      this.#cameBackAt = performance.now();
       this.#phone.device.connect();
     }
     if (this.#ticks % LOOK_EVERY === 0) this._look();

@@ -70,7 +70,7 @@ export class LettingIn {
     this.#elements["let-in-ask"].hidden = found === null;
     if (found === null) return;
     const name = found.name || pairing.unnamed;
-    put(this.#elements["let-in-question"], pairing.question({ name: isolated(name) }));
+    put(this.#elements["let-in-question"], pairing.question({ name }));
     put(this.#elements["let-in-warning"], pairing.warning({ code: found.code }));
     put(this.#elements["let-in-since"], pairing.since({ time: ago(found.foundAt - found.age * 1_000) }));
     this.#elements["let-in-name"].placeholder = name;
@@ -129,7 +129,7 @@ export class LettingIn {
     const denied = ({ pairing, error }, { message }) => (message === FULL ? pairing.full : error.device);
     if ((await this._try(denied, accept)) === null) return;
     this._open(false);
-    this.#phone.say(({ pairing }) => pairing.accepted({ name: isolated(deviceId) }));
+    this.#phone.say(({ pairing }) => pairing.accepted({ name: deviceId }));
     this.#phone.read(["devices"]);
   }
 
@@ -138,7 +138,7 @@ export class LettingIn {
     const refuse = (account) => account.refusePairing(id).then(() => true);
     if ((await this._try(({ pairing }) => pairing.denied, refuse)) === null) return;
     this._open(false);
-    this.#phone.say(({ pairing }) => pairing.declined({ name: isolated(name || pairing.unnamed) }));
+    this.#phone.say(({ pairing }) => pairing.declined({ name: name || pairing.unnamed }));
   }
 
   /**
@@ -159,11 +159,6 @@ export class LettingIn {
       this.#isBusy = false;
     }
   }
-}
-
-/** A name, which is a stranger's, so that it turns no text around it. */
-function isolated(name) {
-  return `\u2068${name}\u2069`;
 }
 
 /** The letters as the other device shows them, however they were typed. */

@@ -50,13 +50,13 @@ export class NotifiedCalls {
     setTimeout(() => this._missed(), TOLD_AFTER);
   }
 
-  /** A call may ring that is to be accepted. */
+  /** A call may ring that is to be accepted. The one that goes on is held meanwhile, if it can be. */
   async rings() {
     const name = this.#awaited;
     const found = name === null ? null : await this._find(name);
     if (found === null || name !== this.#awaited) return;
     this.#awaited = null;
-    found.accept();
+    found.accept({ hold: found.canHold });
   }
 
   async _find(name) {

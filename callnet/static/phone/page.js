@@ -72,7 +72,7 @@ const kiosk = new Kiosk(elements, phone, {
 
 function show() {
   const before = view.scene;
-  view.show(phone);
+  if (!view.show(phone)) return;
   kiosk.show(view.words, view.scene, view.said);
   // Nothing else is to be seen then, and the first picture does not wait for it.
   if (view.scene === "call") return;
@@ -201,22 +201,26 @@ on("accept", "click", ({ detail }) => {
   if (isMeant && phone.autoAnswer.stoppedFor > NOT_MEANT_WITHIN) phone.device.call?.accept();
 });
 on("auto-stop", "click", () => phone.autoAnswer.stop());
-on("refuse", "click", () => phone.device.call?.refuse());
+on("refuse", "click", () => phone.device.call?.hangUp()); // it may just have been accepted
 on("cancel", "click", () => phone.device.call?.hangUp());
 on("call-hangup", "click", () => phone.device.call?.hangUp());
 
 // Who calls meanwhile: the card may have come up under a finger that meant something else.
 on("second-refuse", "click", () => phone.device.waitingCall?.refuse());
-on("second-accept", "click", () => {
-  if (view.second.age > NOT_MEANT_WITHIN) phone.device.waitingCall?.accept();
-});
+for (const [id, hold] of [["second-accept", false], ["second-hold", true]]) {
+  on(id, "click", () => {
+    if (view.second.age > NOT_MEANT_WITHIN) phone.device.waitingCall?.accept({ hold });
+  });
+}
+on("held-swap", "click", () => phone.device.swap());
 
-// From the page of a call up to that card, unless something lies open there, or is being written.
+// From the page of a call up to that card, or to the held call, unless something lies open there, or is being written.
 function lookUp(event) {
-  if (event.key !== "ArrowUp" || elements.second.hidden || event.target.closest(".drawer")) return;
+  const button = ["second-refuse", "held-swap"].map((id) => elements[id]).find((one) => one.offsetParent !== null);
+  if (event.key !== "ArrowUp" || button === undefined || event.target.closest(".drawer")) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  elements["second-refuse"].focus();
+  button.focus();
 }
 
 on("more", "click", () => phone.loadMore());
@@ -305,9 +309,10 @@ window.addEventListener("pageshow", (event) => {
 firstWords().then(async (words) => {
   speak(words);
   await onAnswer(phone.notified); // now it has begun, as the worker sees it
-  show();
   followArrows(() => view.main());
-  window.addEventListener("storage", show);
+  window.addEventListener("storage", ({ key }) => {
+    if (!key?.startsWith("callnet.seat.")) show(); // that is of the call's page
+  });
   takeInvitation(words, () => Boolean(phone.device?.call));
   phone.start();
 });

@@ -108,11 +108,11 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 /**
  * A contact that is being changed.
  * @param {object} contact with the `lists` of the settings that it is in (listsOf in book.js)
- * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone)}} doings edit: of null,
- *   none is any more
+ * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone), say(sentence)}} doings
+ *   edit: of null, none is any more
  */
 export function personForm(contact, words, doings) {
-  const { phone, name, givenName, profileName, photo, isFavourite, isBlocked, lists } = contact;
+  const { phone, name, givenName, profileName, isFavourite, isBlocked, lists } = contact;
   const { person } = words;
   const field = el("input", {
     type: "text",
@@ -124,6 +124,7 @@ export function personForm(contact, words, doings) {
     id: `name-${phone}`,
     "data-key": `name-${phone}`,
   });
+  const photo = photoField(contact, words, doings.say);
   const favourite = toggle(`favourite-${phone}`, isFavourite);
   const answered = toggle(`answered-${phone}`, lists?.auto_answer ?? null);
   const through = toggle(`through-${phone}`, lists?.rings_through ?? null);
@@ -133,7 +134,8 @@ export function personForm(contact, words, doings) {
     // What was not touched stays as it is, though another device may have changed it meanwhile.
     const touched = switches.filter(([, { checked, defaultChecked }]) => checked !== defaultChecked);
     const changes = Object.fromEntries(touched.map(([list, { checked }]) => [list, checked]));
-    doings.change(phone, { name: field.value.trim(), favourite: favourite.checked }, changes);
+    const details = { name: field.value.trim(), favourite: favourite.checked, photo: photo.chosen };
+    doings.change(phone, details, changes);
   };
   return opened(
     phone,
@@ -144,9 +146,10 @@ export function personForm(contact, words, doings) {
       el(
         "div",
         { class: "whom" },
-        face(phone, name, photo),
+        photo.face,
         el("p", { class: "name" }, el("bdi", {}, phone)),
       ),
+      photo.buttons,
       el("label", { for: `name-${phone}` }, person.rename),
       field,
       switchLine(person.favourite, favourite),
@@ -162,6 +165,41 @@ export function personForm(contact, words, doings) {
       ),
     ),
   );
+}
+
+/**
+ * The photo of a contact that is being changed: `{face, buttons, chosen}`. chosen: the `data:` URL of another one; null: none
+ * but the contact's own; undefined: it stays.
+ */
+function photoField({ phone, name, photo, hasGivenPhoto }, { you }, say) {
+  const button = (key, label, onclick) =>
+    el("button", { type: "button", class: "plain", "data-key": `${key}-${phone}`, onclick }, label);
+  const file = el("input", { type: "file", accept: "image/*" });
+  const choose = button("photo-choose", you.photo, () => file.click());
+  const remove = button("photo-remove", you.remove, () => {
+    put(null);
+    choose.focus();
+  });
+  const field = { face: face(phone, name, photo), chosen: undefined };
+  const put = (chosen) => {
+    const shown = face(phone, name, chosen ?? "");
+    field.face.replaceWith(shown);
+    Object.assign(field, { face: shown, chosen });
+    remove.hidden = chosen === null;
+  };
+  remove.hidden = !hasGivenPhoto;
+  file.addEventListener("change", async () => {
+    const [picture] = file.files;
+    if (picture === undefined) return;
+    file.value = ""; // the same one may be chosen again
+    try {
+      const { photoFrom } = await import("./picture.js");
+      put(await photoFrom(picture));
+    } catch {
+      say((words) => words.you.photo_unreadable);
+    }
+  });
+  return Object.assign(field, { buttons: el("div", { class: "buttons" }, choose, remove) });
 }
 
 /** A switch. @param {boolean | null} isOn null: that is not known yet */

@@ -170,7 +170,7 @@ export class Phone {
   /**
    * Add a contact.
    * @param {string} phone
-   * @param {{name?: string, favourite?: boolean}} [details]
+   * @param {{name?: string, favourite?: boolean, photo?: string | null}} [details]
    * @returns {Promise<boolean>} whether that was done
    */
   async addContact(phone, details = {}) {
@@ -186,7 +186,7 @@ export class Phone {
     });
   }
 
-  /** Give a contact another name, or make it a favourite, or one no more. Returns whether that was done. */
+  /** Give a contact another name or photo, or make it a favourite, or one no more. Returns whether that was done. */
   async changeContact(phone, changes) {
     return this._try(() => this.book.add(phone, changes));
   }
@@ -194,12 +194,13 @@ export class Phone {
   /** Remove a contact, which can be undone. Returns whether that was done. */
   async removeContact(phone) {
     return this._try(async () => {
-      const { name, givenName, isFavourite } = this.book.personOf(phone);
+      const { name, givenName, hasGivenPhoto, isFavourite } = this.book.personOf(phone);
+      const photo = hasGivenPhoto ? (await this.account.photo(phone))?.url : undefined;
       const lists = listsOf(this.settings, phone) ?? {};
       await this._list(phone, NO_LISTS);
       await this.book.remove(phone);
       const undo = async () => {
-        const isBack = await this.addContact(phone, { name: givenName, favourite: isFavourite });
+        const isBack = await this.addContact(phone, { name: givenName, favourite: isFavourite, photo });
         return isBack && this.listContact(phone, lists);
       };
       this.say(({ removed }) => removed({ name }), undo);
@@ -455,7 +456,7 @@ export class Phone {
     if (device.state === "online") this._online();
     else this.notify();
     if (device.state === "denied") {
-      const { account } = this;
+      const { account, isKiosk } = this;
       const isLoggedOut = LOGGED_OUT.includes(device.denial.code);
       const problem = isLoggedOut ? ({ error }) => error.logged_out : sentenceOf(device.denial);
       this.login = { isBusy: false, problem, needsCode: false };
@@ -463,6 +464,7 @@ export class Phone {
       this._forget(account);
       account.forget();
       this._leave();
+      if (isKiosk) this.pair(); // nobody there has a keyboard: it says how it is let in again
     }
     this.#changed();
   }
@@ -578,6 +580,6 @@ export class Phone {
   }
 }
 
-function rememberable({ direction, peer, roomId, page, name, answeredAt }) {
-  return { direction, peer, roomId, page, name, answeredAt };
+function rememberable({ direction, peer, roomId, page, name, answeredAt, isOnHold }) {
+  return { direction, peer, roomId, page, name, answeredAt, isOnHold };
 }

@@ -4,7 +4,7 @@
 
 import { ERROR } from "../client/account.js";
 import { duration } from "../shared/format.js";
-import { el, icon, put } from "../shared/elements.js";
+import { el, fill, icon, put } from "../shared/elements.js";
 import { sentenceOf } from "./sentences.js";
 
 /** How many digits a PIN has. */
@@ -32,7 +32,6 @@ export class PinPad {
     this.#unlock = unlock;
     this.#closed = closed;
     const { pin, "pin-digits": digits, "pin-back": back } = elements;
-    this._makeKeys(elements["pin-keys"]);
     pin.addEventListener("submit", (event) => {
       event.preventDefault();
       this._submit();
@@ -66,19 +65,17 @@ export class PinPad {
   show(words) {
     this.#words = words;
     const { "pin-keys": keys, "pin-problem": problem, "pin-digits": digits } = this.#elements;
-    keys.querySelector("#pin-delete").setAttribute("aria-label", words.kiosk.delete);
+    fill(keys, words.lang, () => this._keys(words));
     put(problem, this.#problem?.(words) ?? "");
     digits.setAttribute("aria-invalid", String(this.#problem !== null));
     if (this.isOpen && performance.now() - this.#touchedAt > CLOSED_AFTER) this.close(true);
   }
 
-  _makeKeys(place) {
-    const digit = (text) =>
-      el("button", { type: "button", class: "plain", "data-digit": text, onclick: () => this._add(text) }, text);
-    const erase = el("button", { type: "button", class: "plain", id: "pin-delete" }, icon("erase"));
-    erase.addEventListener("click", () => this._set(this.#elements["pin-digits"].value.slice(0, -1)));
-    const ok = el("button", { type: "submit", class: "main" }, "OK");
-    place.append(...Array.from("123456789", digit), erase, digit("0"), ok);
+  _keys({ kiosk }) {
+    const key = (properties, content) => el("button", { type: "button", class: "plain", ...properties }, content);
+    const digit = (text) => key({ "data-digit": text, onclick: () => this._add(text) }, text);
+    const erase = key({ "aria-label": kiosk.delete, onclick: () => this._add("") }, icon("erase"));
+    return [...Array.from("123456789", digit), erase, digit("0"), key({ type: "submit", class: "main" }, "OK")];
   }
 
   _pressed(event) {

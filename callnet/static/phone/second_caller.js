@@ -20,16 +20,14 @@ export class SecondCaller {
     return performance.now() - this.#since;
   }
 
-  get hasFocus() {
-    return this.#elements.second.contains(document.activeElement);
-  }
-
   /**
    * Show a caller, or none.
    * @param {{phone: string, ownName: string, photo: string, text: string} | null} caller with the URL of the photo, or ""
+   * @param {boolean} canHold whether the present call can be held meanwhile
    */
-  show(caller) {
+  show(caller, canHold) {
     const { second } = this.#elements;
+    this.#elements["second-hold"].hidden = !canHold;
     if (second.hidden && caller !== null) this._begin();
     second.hidden = caller === null;
     put(this.#elements["second-name"], caller?.ownName ?? "");

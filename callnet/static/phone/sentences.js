@@ -32,6 +32,8 @@ export function sentenceOf({ code, retryAfter, message }) {
         return error.logged_out;
       case ERROR.DATA:
         return error.data;
+      case ERROR.PHOTOS_FULL:
+        return error.photos_full;
       default:
         return error.internal;
     }

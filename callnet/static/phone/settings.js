@@ -50,6 +50,7 @@ export class Settings {
   /** Show the settings in these words. */
   show(words) {
     const { settings, device } = this.#phone;
+    if (device === null) return;
     if (settings !== this.#shown || words !== this.#words) {
       this.#words = words;
       this.#shown = settings;
@@ -65,7 +66,6 @@ export class Settings {
     this.#elements.alerts.hidden = permission === "unsupported";
     this.#elements["alerts-on"].hidden = permission !== "default";
     put(this.#elements["alerts-state"], words.alerts_state[permission] ?? "");
-    if (device === null) return;
     this._showExceptions(words);
     this._showWaking(words);
     this._showBlocked(words);

@@ -27,6 +27,7 @@ export class View {
   #words;
   #ringer;
   #page;
+  #heldPage;
   #second;
   #scene = "";
   #sceneSince = 0;
@@ -55,7 +56,7 @@ export class View {
     this.#ringer = ringer;
     const named = document.querySelectorAll("[id]");
     this.#elements = Object.fromEntries(Array.from(named, (element) => [element.id, element]));
-    this.#page = new CallPage(this.#elements["call-page"], doings);
+    [this.#page, this.#heldPage] = [1, 2].map(() => new CallPage(this.#elements["call-page"], doings));
     this.#second = new SecondCaller(this.#elements);
   }
 
@@ -83,7 +84,7 @@ export class View {
 
   /** Let the page of a call hear what the other side says over the signaling. */
   hear({ call, data }) {
-    this.#page.hear(call, data);
+    for (const page of [this.#page, this.#heldPage]) page.hear(call, data);
   }
 
   /** Speak with these words from now on. */
@@ -93,16 +94,23 @@ export class View {
     this.#elements.search.placeholder = words.search;
   }
 
-  /** @param {import("./phone.js").Phone} phone */
+  /**
+   * Returns whether that is done. A call's page that takes its seat goes before what is seen of it: it says when it has.
+   * @param {import("./phone.js").Phone} phone
+   */
   show(phone) {
     const scene = sceneOf(phone);
+    if (scene === "call" && SECTIONS[this.#scene] === "ring") {
+      this._showCall(phone, scene);
+      if (this.#page.isEntering) return false;
+    }
     const isNew = scene !== this.#scene;
     if (isNew) this.#sceneSince = performance.now();
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
     document.documentElement.toggleAttribute("data-kiosk", phone.isKiosk);
     const isRing = SECTIONS[scene] === "ring";
-    if (!isRing && scene !== "call") this.#page.close();
+    if (!isRing && scene !== "call") for (const page of [this.#page, this.#heldPage]) page.close();
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== SECTIONS[scene];
     // It is laid out while it rings.
     this.#elements.call.classList.toggle("ahead", isRing);
@@ -112,6 +120,7 @@ export class View {
     if (scene !== "call" && phone.device !== null) this._showHome(phone);
     // Of a call its page takes the focus.
     if ((isNew && scene !== "call") || this._isJustRead(phone, scene)) this._focus();
+    return true;
   }
 
   /** Whether there are contacts now, or none, where nobody has begun to do something else meanwhile. */
@@ -277,11 +286,14 @@ export class View {
     const other = otherOf(phone, call, words);
     const second = scene === "call" ? otherOf(phone, phone.device.waitingCall, words) : null;
     const parameters = { lang: codeOf(words.lang), ...(phone.isKiosk ? { kiosk: "1" } : {}) };
-    const hadFocus = this.#second.hasFocus;
-    this.#second.show(second);
+    const focused = document.activeElement;
+    this.#second.show(second, phone.device?.waitingCall?.canHold ?? false);
     if (SECTIONS[scene] === "ring") this.#page.prepare(call, parameters, () => phone.iceServers());
-    else this.#page.show(scene === "call" ? call : null, parameters, words.call_page, other?.name ?? "");
-    if (hadFocus && second === null) this.#page.focus();
+    else this._showPages(phone, scene === "call" ? call : null, parameters);
+    const held = scene === "call" ? otherOf(phone, phone.device.heldCall, words) : null;
+    this.#elements.held.hidden = held === null;
+    put(this.#elements["held-text"], held === null ? "" : words.on_hold({ name: held.name }));
+    if (focused.closest("#second, #held") !== null && focused.offsetParent === null) this.#page.focus();
     this.#page.showHangUp(this.#elements["call-hangup"]);
     const title = words.title[scene] && call ? words.title[scene](other) : home;
     const { autoAnswer } = phone;
@@ -296,6 +308,19 @@ export class View {
       put(this.#elements["call-name"], other.ownName);
       put(this.#elements["call-text"], words.in_call[call.otherSide] ?? "");
       put(this.#elements["call-by-itself"], autoAnswer.hasAnswered(call) ? words.auto.answered : "");
+    }
+  }
+
+  // The page of a call that is held stays, and is not seen.
+  _showPages(phone, call, parameters) {
+    const held = phone.device?.heldCall ?? null;
+    if (call !== null && (this.#heldPage.call === call || (held !== null && this.#page.call === held))) {
+      [this.#page, this.#heldPage] = [this.#heldPage, this.#page];
+    }
+    for (const [page, shown] of [[this.#heldPage, call && held], [this.#page, call]]) {
+      const name = otherOf(phone, shown, this.#words)?.name ?? "";
+      const hold = { here: page === this.#heldPage, there: shown?.isOnHold ?? false };
+      page.show(shown, parameters, this.#words.call_page, name, hold);
     }
   }
 

@@ -242,9 +242,8 @@ export async function onAnswer(calls) {
 /** The name of the call that somebody has accepted by its notification; it is said once. */
 async function takeAnswer() {
   try {
-    const cache = await caches.open(PLACE);
-    const found = await cache.match(ANSWER);
-    return found && (await cache.delete(ANSWER)) ? await found.json() : null;
+    const found = await caches.match(ANSWER, { cacheName: PLACE });
+    return found && (await (await caches.open(PLACE)).delete(ANSWER)) ? await found.json() : null;
   } catch {
     return null;
   }

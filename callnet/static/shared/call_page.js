@@ -13,6 +13,12 @@ const PAGE = "/static/demo/direct_chat.html";
 const FAREWELL = 600;
 /** So long the server may take to say why a call is over that its page calls over. */
 const PATIENCE = 3_000;
+/** A guest who has closed the page does not come back, and one who has loaded it again is there sooner. */
+const GUEST_BACK_WITHIN = 15_000;
+/** What is seen of a call that was accepted comes so much later: camera and connection need the processor first. */
+const ENTERS_AFTER = 100;
+/** No side holds the call. */
+const NOT_HELD = { here: false, there: false };
 /** The other side may say as much as it likes. */
 const MOST_UNTOLD = 50;
 const ALLOWED = "camera; microphone; display-capture; fullscreen; picture-in-picture; autoplay";
@@ -25,16 +31,19 @@ export class CallPage {
   #observer = null;
   #patience = null;
   #name = "";
+  #hold = NOT_HELD;
   #hasHangUp = false;
   /** The parameters of a page that makes ready; null: none does. */
   #ahead = null;
   #isLoaded = false;
   /** What the page is told once it has loaded, and what it says to the other one once the call is active. */
   #untold = [];
-  #held = [];
+  #kept = [];
   /** What it says to whoever accepts, until the call is known to ring. */
   #early = null;
   #isLooking = false;
+  /** Until what is seen follows; null: it has. */
+  #entering = null;
 
   /**
    * @param {HTMLElement} place where the page goes
@@ -49,9 +58,19 @@ export class CallPage {
       const isPage = origin === location.origin && source !== null && source === this.#frame?.contentWindow;
       if (!isPage || !data?.signal) return;
       if (this.#ahead === null) this.#handlers.signal(this.#call, data.signal);
-      else if (this.#call.isIncoming) this._hold(data.signal);
+      else if (this.#call.isIncoming) this._keep(data.signal);
       else this._sayEarly(data.signal);
     });
+  }
+
+  /** The call whose page it is, or null. */
+  get call() {
+    return this.#call;
+  }
+
+  /** Whether the page is just taking the seat for which it made ready. */
+  get isEntering() {
+    return this.#entering !== null;
   }
 
   /**
@@ -86,16 +105,29 @@ export class CallPage {
    *   shows what is needed, and nothing else
    * @param {string} title read aloud
    * @param {string} name of the other person
+   * @param {{here: boolean, there: boolean}} hold which side holds the call; a page that is held here is not seen
    */
-  show(call, parameters, title, name) {
+  show(call, parameters, title, name, hold = NOT_HELD) {
     if (call !== this.#call || (this.#ahead !== null && !this._enter(call, parameters))) {
       this.close();
-      if (call !== null) this._open(call, parameters);
+      if (call !== null) this._open(call, parameters, hold);
     }
-    if (this.#frame !== null) this.#frame.title = title;
+    if (this.#frame === null) return;
+    this.#frame.title = title;
+    this._hold(hold);
     if (name === this.#name) return;
     this.#name = name;
     if (this.#isLoaded) this._tell({ otherName: name });
+  }
+
+  _hold(hold) {
+    const was = this.#hold;
+    if (hold.here === was.here && hold.there === was.there) return;
+    this.#hold = hold;
+    if (this.#isLoaded) this._tell({ hold });
+    this.#frame.hidden = hold.here;
+    this._lookForHangUp();
+    if (was.here && !hold.here) this.focus();
   }
 
   /** Show a button to hang up, of which there is one: the page's own, or this one while the page has none. */
@@ -110,8 +142,11 @@ export class CallPage {
     this.#frame?.focus();
   }
 
-  _open(call, parameters) {
-    this._load(call, call.page, parameters)?.focus();
+  // A page that is held must know that before it opens the camera.
+  _open(call, parameters, hold) {
+    const holders = ["here", "there"].filter((side) => hold[side]).join(",");
+    this._load(call, call.page, holders === "" ? parameters : { ...parameters, hold: holders });
+    if (!hold.here) this._focusSoon();
   }
 
   _load(call, page, parameters) {
@@ -133,10 +168,18 @@ export class CallPage {
     const { pathname, searchParams } = new URL(call.page, location.origin);
     if (pathname !== PAGE || JSON.stringify(parameters) !== this.#ahead || this._isBroken()) return false;
     this.#ahead = null;
-    for (const said of this.#held.splice(0)) this.#handlers.signal(call, said);
+    for (const said of this.#kept.splice(0)) this.#handlers.signal(call, said);
     this._tell({ room: searchParams.get("room_id") });
-    requestAnimationFrame(() => this.focus());
+    this.#entering = setTimeout(() => {
+      this.#entering = null;
+      this.#handlers.changed();
+      this._focusSoon();
+    }, ENTERS_AFTER);
     return true;
+  }
+
+  _focusSoon() {
+    requestAnimationFrame(() => this.focus());
   }
 
   // Whether something else came in place of the page, such as a proxy's error.
@@ -145,10 +188,10 @@ export class CallPage {
     return page === null || (this.#isLoaded && page.documentElement.dataset.started === undefined);
   }
 
-  // Another offer takes the place of what was held.
-  _hold(said) {
-    if (said.room.kind === "offer") this.#held = [];
-    this.#held.push(said);
+  // Another offer takes the place of what was kept.
+  _keep(said) {
+    if (said.room.kind === "offer") this.#kept = [];
+    this.#kept.push(said);
   }
 
   // The server keeps it for whoever accepts. Of a call that it may have forgotten nothing is said: it would end that.
@@ -166,12 +209,12 @@ export class CallPage {
     const body = frame.contentDocument?.body;
     if (!body || frame !== this.#frame) return;
     this.#isLoaded = true;
-    this._tell({ otherName: this.#name });
+    this._tell({ otherName: this.#name, hold: this.#hold });
     for (const message of this.#untold.splice(0)) this._tell(message);
     frame.contentWindow.addEventListener("keydown", (event) => this.#handlers.pressed(event), true);
     this.#observer?.disconnect();
     this.#observer = new MutationObserver(() => this._look(call, body));
-    this.#observer.observe(body, { attributes: true, attributeFilter: ["class", "data-call-state"] });
+    this.#observer.observe(body, { attributes: true, attributeFilter: ["class", "data-call-state", "data-scene"] });
     body.addEventListener("click", (event) => {
       if (event.target.closest("button#hangup") && frame === this.#frame) this.#handlers.hungUp(call);
     });
@@ -181,14 +224,14 @@ export class CallPage {
   // A page that could not get in may be let in with the next try of the person: that is no end.
   _look(call, body) {
     this._lookForHangUp();
-    const state = body.dataset.callState;
+    const { callState: state, scene } = body.dataset;
     const isOver = state === "ended" || (state === "error" && call.isForgotten);
-    if (!isOver) {
+    if (!isOver && !(call.isGuest && scene === "left")) {
       clearTimeout(this.#patience);
       this.#patience = null;
     } else if (this.#patience === null) {
       // The page says again and again which state it is in.
-      this.#patience = setTimeout(() => this.#handlers.ended(call), PATIENCE);
+      this.#patience = setTimeout(() => this.#handlers.ended(call), isOver ? PATIENCE : GUEST_BACK_WITHIN);
     }
   }
 
@@ -211,13 +254,16 @@ export class CallPage {
     const isOwnEnd = this.#call?.isOwnEnd ?? false;
     const wasAhead = this.#ahead !== null;
     this.#hasHangUp = this.#isLoaded = false;
+    this.#name = "";
+    this.#hold = NOT_HELD;
     this.#ahead = null;
     this.#untold = [];
-    this.#held = [];
+    this.#kept = [];
     this.#early = null;
     this.#observer?.disconnect();
     clearTimeout(this.#patience);
-    this.#call = this.#frame = this.#observer = this.#patience = null;
+    clearTimeout(this.#entering);
+    this.#call = this.#frame = this.#observer = this.#patience = this.#entering = null;
     if (frame === null) return;
     if (wasAhead) {
       frame.remove();

@@ -2,6 +2,12 @@
  * Numbers, durations and times of day, as they are written in the page's language.
  */
 
+const [ISOLATE, END] = ["\u2068", "\u2069"];
+/** Signs that turn the text after them, and end that. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+/** Letters and signs that are written from right to left. */
+const LEFTWARDS = /[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
 /** The page's language. Where the browser has a variety of it, as `en-GB` for `en`, its 12 or 24 hours are used. */
 export function locale() {
   const { lang } = document.documentElement;
@@ -14,9 +20,34 @@ export function number(value, options) {
   return new Intl.NumberFormat(locale(), options).format(value);
 }
 
-/** Names, one after the other. @param {string[]} names */
+/** Names, one after the other; each keeps its own direction. @param {string[]} names */
 export function listed(names) {
-  return new Intl.ListFormat(locale()).format(names);
+  return new Intl.ListFormat(locale()).format(names.map((name) => isolated(name)));
+}
+
+/**
+ * A text, such as a stranger's name, for a sentence: it keeps its own direction, and turns nothing around it.
+ *
+ * Where both run from left to right that takes no signs. Those that turn text are left out; isolates stay, closed.
+ *
+ * @param {string} text
+ * @param {string} [lang] the sentence's
+ */
+export function isolated(text, lang = document.documentElement.lang) {
+  let depth = 0;
+  const plain = text.replace(TURNING, (sign) => {
+    if (sign === ISOLATE) depth += 1;
+    else if (sign === END && depth > 0) depth -= 1;
+    else return "";
+    return sign;
+  });
+  const whole = plain + END.repeat(depth);
+  return directionOf(lang) === "rtl" || LEFTWARDS.test(whole) ? `${ISOLATE}${whole}${END}` : whole;
+}
+
+/** `rtl` or `ltr`. */
+export function directionOf(lang) {
+  return lang === "ar" ? "rtl" : "ltr";
 }
 
 /** Milliseconds as `2:03` or `1:02:03`. */
@@ -47,9 +78,10 @@ export function timeOfDay(text) {
   return clock(new Date().setHours(Number(hours), Number(minutes)));
 }
 
-/** The time of day at a moment, in milliseconds of Date.now(). */
+/** The time of day at a moment, in milliseconds of Date.now(). No line ends within it. */
 export function clock(milliseconds) {
-  return new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }).format(milliseconds);
+  const time = new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }).format(milliseconds);
+  return time.replace(/ /g, "\u00a0");
 }
 
 /** The day of a moment, in milliseconds of Date.now(), as it is said at home. */

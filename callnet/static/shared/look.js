@@ -33,6 +33,8 @@
   // The phone says so of the page of a call, and of itself when it knows.
   if (/[?&]kiosk=1(&|$)/.test(location.search)) root.setAttribute("data-kiosk", "");
   light.onchange = look;
-  // Another tab has chosen, or the phone around this page.
-  window.addEventListener("storage", look);
+  // Another tab has chosen, or the phone around this page. What else they keep would have the style computed in a hurry.
+  window.addEventListener("storage", function (event) {
+    if (!event.key || /^callnet\.(theme|size)$/.test(event.key)) look();
+  });
 })();

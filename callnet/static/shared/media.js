@@ -13,6 +13,9 @@ const SCREEN = { frameRate: { ideal: 15, max: 30 } };
 
 const KINDS = { videoinput: "camera", audioinput: "microphone", audiooutput: "speaker" };
 
+/** Whether the browser has just said so: asking takes a while. */
+let wasAllowed = false;
+
 /** Whether this browser can share a screen, and send sound to a chosen speaker. */
 export const canShare = Boolean(navigator.mediaDevices?.getDisplayMedia);
 export const canChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
@@ -21,14 +24,18 @@ export const canChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
  * Open both, else the one there is.
  *
  * `wanted` names devices to prefer, by the kinds `camera` and `microphone`; "" and what is no longer
- * there leave it to the browser. Resolves to `{stream, problem}`. `stream` is null if the person (or a
+ * there leave it to the browser; null is not opened. Resolves to `{stream, problem}`. `stream` is null if the person (or a
  * policy) refused, and has no track where there is nothing to open. `problem` says what is missing:
  *   "" nothing · "refused" · "camera_refused" · "microphone_refused" · "no_camera" · "no_microphone" · "nothing"
  */
 export async function openMedia(wanted) {
   if (!navigator.mediaDevices) return { stream: new MediaStream(), problem: "nothing" };
   const [sound, picture] = [soundFrom(wanted.microphone), pictureFrom(wanted.camera)];
-  const [isCameraRefused, isMicrophoneRefused] = await Promise.all([isRefused("camera"), isRefused("microphone")]);
+  const isKnown = wasAllowed;
+  wasAllowed = false; // it may be refused later
+  const [isCameraRefused, isMicrophoneRefused] = isKnown
+    ? [false, false]
+    : await Promise.all([isRefused("camera"), isRefused("microphone")]);
   if (isCameraRefused && isMicrophoneRefused) return { stream: null, problem: "refused" };
   if (isCameraRefused) return openFirst([[sound, false, "camera_refused"]]);
   if (isMicrophoneRefused) return openFirst([[false, picture, "microphone_refused"]]);
@@ -76,6 +83,11 @@ export async function listDevices() {
   return found;
 }
 
+/** Have the browser make ready to open a camera. None is opened. */
+export function wakeCameras() {
+  navigator.mediaDevices?.enumerateDevices().catch(() => {}); // then one opens as it always did
+}
+
 /** Whether the browser can keep noise out of the microphone, and whether it is to. */
 export const canSuppressNoise = Boolean(navigator.mediaDevices?.getSupportedConstraints().noiseSuppression);
 export function suppressesNoise() {
@@ -102,10 +114,12 @@ export function closeMedia(stream) {
 }
 
 function pictureFrom(id) {
+  if (id === null) return false;
   return id === "" ? { ...PICTURE, facingMode: "user" } : { ...PICTURE, deviceId: { exact: id } };
 }
 
 function soundFrom(id) {
+  if (id === null) return false;
   const sound = { ...SOUND, noiseSuppression: suppressesNoise() };
   return id === "" ? sound : { ...sound, deviceId: { exact: id } };
 }
@@ -135,7 +149,7 @@ async function openBoth(audio, video) {
 /** Whether the person has allowed both camera and microphone, as far as the browser tells. */
 export async function isAllowed() {
   const both = await Promise.all([permission("camera"), permission("microphone")]);
-  return both.every((status) => status?.state === "granted");
+  return (wasAllowed = both.every((status) => status?.state === "granted"));
 }
 
 async function isRefused(name) {

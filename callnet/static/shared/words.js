@@ -7,7 +7,7 @@
  */
 
 import { openByEnter } from "./elements.js";
-import { number } from "./format.js";
+import { directionOf, isolated, number } from "./format.js";
 
 /** Every language that is spoken, by what `<html lang>` says of it, and what its people call it. */
 export const LANGUAGES = {
@@ -25,8 +25,6 @@ export const LANGUAGES = {
 };
 
 const PLACEHOLDER = /\{(\w+)\}/g;
-/** What was filled in keeps its own direction, and does not turn the sentence around it. */
-const [ISOLATE, END] = ["\u2068", "\u2069"];
 
 let asked = 0;
 
@@ -87,10 +85,9 @@ function leafOrTree(text, lang) {
 function fillIn(text, values, lang) {
   const { plural } = text;
   const form = plural ? plural[new Intl.PluralRules(lang).select(values.count)] ?? plural.other : text;
-  const isMixed = directionOf(lang) === "rtl";
   return form.replace(PLACEHOLDER, (_, name) => {
     const value = typeof values[name] === "number" ? number(values[name]) : values[name];
-    return isMixed ? `${ISOLATE}${value}${END}` : value;
+    return isolated(String(value), lang);
   });
 }
 
@@ -140,8 +137,4 @@ export function offerLanguages(choose) {
     select.addEventListener("change", () => choose(select.value));
     openByEnter(select);
   }
-}
-
-function directionOf(lang) {
-  return lang === "ar" ? "rtl" : "ltr";
 }

@@ -22,6 +22,7 @@ export const ERROR: Readonly<{
     DEVICE: 5;
     RATE_LIMITED: 6;
     CODE: 7;
+    PHOTOS_FULL: 8;
 }>;
 /** @typedef {import("./types.js").AccountOptions} AccountOptions */
 /** @typedef {import("./types.js").Adder} Adder */
@@ -118,8 +119,10 @@ export class Account {
      * @param {string} phone
      * @param {string} [name] "": none of the owner's
      * @param {boolean} [favourite] whether it is one of the favourites
+     * @param {string | null} [photo] its photo there, shown in place of its own, as of `profile`; null: none. It fails with
+     *   ERROR.PHOTOS_FULL if no further contact may have one.
      */
-    addContact(phone: string, name?: string | undefined, favourite?: boolean | undefined): Promise<void>;
+    addContact(phone: string, name?: string | undefined, favourite?: boolean | undefined, photo?: string | null | undefined): Promise<void>;
     /**
      * Take a phone off the contact list.
      * @param {string} phone

@@ -32,6 +32,13 @@ export class Call {
      * @type {"here" | "reconnecting"}
      */
     otherSide: "here" | "reconnecting";
+    /** Whether the call that the device is in can be held while it is in this second one. */
+    canHold: boolean;
+    /**
+     * Whether the other side holds the call: it is in another one, and neither sends nor plays anything. For a call that
+     * this device holds see `heldCall` of the device.
+     */
+    isOnHold: boolean;
     /**
      * Why it is over, in the words of the protocol (docs/extended-protocol.md), or "refused" and "failed" where the
      * server names no reason, "over" where it went on with another call, "forgotten" where it knows of none; "" before.
@@ -67,11 +74,12 @@ export class Call {
     get duration(): number | null;
     /**
      * Accept a call that comes in; any other is left as it is.
-     * @param {{byItself?: boolean}} options byItself: nobody has touched the device, whose owner wants it so for this
-     *   caller (`autoAnswer`)
+     * @param {{byItself?: boolean, hold?: boolean}} options byItself: nobody has touched the device, whose owner wants it
+     *   so for this caller (`autoAnswer`) · hold: the call that the device is in is held, if `canHold`; else that ends
      */
-    accept({ byItself }?: {
+    accept({ byItself, hold }?: {
         byItself?: boolean;
+        hold?: boolean;
     }): void;
     /** Refuse a call that comes in; any other is left as it is. */
     refuse(): void;

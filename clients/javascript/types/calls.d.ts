@@ -16,11 +16,10 @@ export class Calls {
      * @type {Call | null}
      */
     present: Call | null;
-    /**
-     * A call that rings while the present one is active, or null. When that ends it takes its place.
-     * @type {Call | null}
-     */
-    waiting: Call | null;
+    /** A call that rings while the present one is active, or null. */
+    get waiting(): Call | null;
+    /** An active call that this device holds while it is in the present one, or null. */
+    get held(): Call | null;
     /**
      * Call a device, or with `*` all devices of a phone. The device leaves its calls.
      * @param {string} phone
@@ -36,17 +35,32 @@ export class Calls {
      * Be in a call that this device was in before its program began anew, and that may be over by now.
      * @param {RememberedCall} remembered
      */
-    resume({ direction, peer, roomId, page, name, answeredAt }: RememberedCall): void;
+    resume({ direction, peer, roomId, page, name, answeredAt, isOnHold }: RememberedCall): void;
     /**
      * A connection is open. What is asked for on an extended one is answered by its id there.
      * @param {boolean} isExtended
      */
     connected(isExtended: boolean): void;
+    /** Go on with the held call, and hold the present one. */
+    swap(): void;
+    /** @private */
+    private _exchange;
     /**
-     * Take what the server says at the beginning of a connection of the call that the device is in.
+     * Take what the server says at the beginning of a connection of the call that the device is in, and of the one that it
+     * holds. A second time on one connection it overrules neither what the server has yet to handle, nor what it rings.
      * @param {Record<string, any> | undefined} view
+     * @param {Record<string, any> | undefined} held
      */
-    welcomed(view: Record<string, any> | undefined): void;
+    welcomed(view: Record<string, any> | undefined, held: Record<string, any> | undefined): void;
+    /** @private @param {Record<string, any> | undefined} view */
+    private _welcomedHeld;
+    /**
+     * Whether the server has yet to handle a call or an accept of the device.
+     * @private @param {(Record<string, any> | undefined)[]} views
+     */
+    private _isAhead;
+    /** @private @param {Record<string, any> | undefined} view @param {boolean} stays */
+    private _welcomed;
     /**
      * Take a frame, whatever it is.
      * @param {Frame} frame
@@ -71,6 +85,11 @@ export class Calls {
     private _beRung;
     /** @private @param {Frame} frame */
     private _succeed;
+    /**
+     * Whether a call is over for this device, which has not taken it over since.
+     * @private @param {string} roomId @param {string} [phone]
+     */
+    private _isOver;
     /** @private @param {Call} call */
     private _doubt;
     /** @private @param {Frame} frame @param {Call} call */
@@ -81,20 +100,30 @@ export class Calls {
      * @private @param {Frame} answer
      */
     private _isOld;
-    /** @private @param {Call} call @param {boolean} byItself */
+    /** @private @param {Call} call @param {boolean} byItself @param {boolean} hold */
     private _accept;
     /** @private @param {Call} call */
     private _hangUp;
     /** @private @param {Call} call @param {unknown} data @param {boolean} ofPage */
     private _signal;
-    /** @private @param {Call} call @param {boolean} [byItself] */
+    /** @private @param {Call} call @param {boolean} [byItself] @param {boolean} [hold] */
     private _tellAccept;
+    /** @private @param {Call} call */
+    private _tellResume;
     /** @private @param {boolean} wasRung @param {Address} peer @param {string} roomId */
     private _tellEnd;
     /** @private @param {Address} peer */
     private _beginOwn;
-    /** @private @param {"incoming" | "outgoing"} direction @param {Address} peer */
+    /**
+     * Begin a call in place of the others.
+     * @private @param {"incoming" | "outgoing"} direction @param {Address} peer
+     * @param {boolean} [stays] one that rings goes on ringing beside it
+     */
     private _begin;
+    /** @private @param {"incoming" | "outgoing"} direction @param {Address} peer */
+    private _add;
+    /** @private @param {Call} call @param {Record<string, any>} view */
+    private _activateSeen;
     /** @private @param {Call} call @param {string} roomId @param {string} page @param {Address} peer @param {number} [answeredAt] */
     private _activate;
     /**
@@ -112,8 +141,11 @@ export class Calls {
     private _stopClock;
     /** @private */
     private _all;
-    /** @private @param {string} roomId */
-    private _callIn;
+    /**
+     * The call of a room, or null: the device is in none.
+     * @param {string} roomId
+     */
+    callIn(roomId: string): Call | null;
     #private;
 }
 export type Address = import("./types.js").Address;

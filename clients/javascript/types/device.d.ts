@@ -16,7 +16,7 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      */
     denial: AccountError | null;
     /**
-     * The active calls of other devices of the phone, as it connected; `pull` takes one over.
+     * The active calls of other devices of the phone, by the last welcome; `pull` takes one over.
      * @type {CallOfPhone[]}
      */
     callsOfPhone: CallOfPhone[];
@@ -27,6 +27,11 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      * and when that ends otherwise this one is `call`.
      */
     get waitingCall(): import("./call.js").Call | null;
+    /**
+     * An active call that this device holds while it is in another one, `call`; or null. When that ends this one is `call`.
+     * To place or pull a call ends both.
+     */
+    get heldCall(): import("./call.js").Call | null;
     /** Whether the extended protocol is spoken. */
     get isExtended(): boolean;
     /** Connect, or come back from elsewhere. */
@@ -56,6 +61,12 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      *   extended protocol is not spoken: nothing was done
      */
     pull(roomId: string): Call | null;
+    /**
+     * Go on with `heldCall`, and hold the call that it is in. Without one nothing is done. If the device is not online the
+     * server is told when it is.
+     * A call that cannot be held any more, because the other side speaks the base protocol by now, ends.
+     */
+    swap(): void;
     /**
      * Be in a call again that was remembered while the program began anew, and that may be over by now. On the extended
      * protocol the server tells of it anyway.

@@ -12,13 +12,15 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     constructor(options: GuestCallOptions);
     /** @type {GuestCallState} */
     state: GuestCallState;
+    /** With this `resume` takes it up again, for a day; "" until it has entered. Whoever has it is this guest. */
+    token: string;
     /** "" until it was answered. Whoever knows it can enter the room. */
     roomId: string;
     /** The address of the call's page on the server's site, without the origin. */
     page: string;
     /**
      * Why it is over, as `Call.reason`; or "rate_limited" or "invalid" if it never rang, "unreachable" if it had no
-     * connection; "" before.
+     * connection, "elsewhere" if the guest is in it in another place; "" before.
      */
     reason: string;
     /** Whether the guest ended it. */
@@ -46,7 +48,13 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     get duration(): number | null;
     /** Ring, once. */
     ring(): Promise<void>;
-    /** End it, whatever state it is in. */
+    /**
+     * Take up again, within the time that the server allows, a call that was answered and then closed, as by a reload. It is
+     * "resuming" until the server says that it goes on.
+     * @param {Pick<GuestCall, "token" | "roomId" | "page" | "answeredAt">} before
+     */
+    resume({ token, roomId, page, answeredAt }: Pick<GuestCall, "token" | "roomId" | "page" | "answeredAt">): void;
+    /** End it, whatever state it is in. Until the server has heard of it, this is kept for half a minute. */
     hangUp(): void;
     /** The page of the call has seen its end. */
     noteEnd(): void;
@@ -62,7 +70,7 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
      *   closed
      */
     until(...states: GuestCallState[]): Promise<GuestCallState>;
-    /** @private @param {string} token */
+    /** @private */
     private _dial;
     /** @private @param {Frame} frame */
     private _heard;
@@ -76,10 +84,16 @@ export class GuestCall extends Teller<import("./types.js").GuestCallEvents> {
     private _wait;
     /** @private */
     private _forget;
-    /** @private @param {string} reason @param {boolean} [isOwn] */
+    /** @private @param {string} reason @param {boolean} isOwn */
+    private _hangUp;
+    /** @private */
+    private _sayHangUp;
+    /** @private @param {string} reason @param {boolean} [isOwn] @param {boolean} [isKnown] whether the server knows */
     private _end;
     /** @private */
     private _leave;
+    /** @private */
+    private _stopTimers;
     /** @private @param {GuestCallState} state */
     private _become;
     #private;

@@ -6,7 +6,7 @@
  * @property {SocketClass} WebSocket
  * @property {() => string} url where to, asked before each attempt
  * @property {() => string[]} protocols the subprotocols to offer
- * @property {() => Frame | null} question a frame to which a living server answers with any other, or null if there is none
+ * @property {() => Frame | null} question a frame to which a living server answers with `pong`, or null if there is none
  * @property {() => number} askEvery milliseconds between two questions
  * @property {number} longestDelay milliseconds, the most between two attempts
  * @property {(protocol: string) => void} opened with the subprotocol that was chosen, "" for none
@@ -35,8 +35,8 @@ export class Line {
      * @param {Frame} frame
      */
     say(frame: Frame): boolean;
-    /** Find out now whether the server still answers. */
-    ask(): void;
+    /** Find out now whether the server still answers: a socket over which it does not soon is replaced at once. */
+    check(): void;
     /** The server let us in: should it be lost, the next attempts come quickly again. */
     settle(): void;
     /**
@@ -57,6 +57,15 @@ export class Line {
      */
     private _heard;
     /**
+     * @private
+     * @param {number} longer milliseconds
+     */
+    private _check;
+    /** @private @returns {boolean} false if there is nobody to ask */
+    private _ask;
+    /** @private */
+    private _checked;
+    /**
      * What counts is the oldest question without an answer, not when anything was last heard: the timers
      * of a page in the background may run once a minute only.
      * @private
@@ -66,12 +75,21 @@ export class Line {
      * @private
      * @param {number | null} code
      * @param {boolean} wasOpen
+     * @param {number} [soon] the delay in place of the line's own
      */
     private _lost;
     /** @private */
     private _backOff;
-    /** @private */
+    /**
+     * @private
+     * @param {number} code
+     */
     private _abandon;
+    /**
+     * Do not wait for the next attempt.
+     * @private
+     */
+    private _hurry;
     #private;
 }
 export type Frame = import("./types.js").Frame;
@@ -88,7 +106,7 @@ export type LineOptions = {
      */
     protocols: () => string[];
     /**
-     * a frame to which a living server answers with any other, or null if there is none
+     * a frame to which a living server answers with `pong`, or null if there is none
      */
     question: () => Frame | null;
     /**

@@ -28,6 +28,8 @@ export class Room extends Teller<import("./types.js").RoomEvents> {
      * @returns {boolean} whether it could be sent
      */
     report(media: MediaSetup): boolean;
+    /** Find out now whether the server still answers: nothing comes from the other client, or the network has changed. */
+    check(): void;
     /** End the call for both and leave. While the server is away this is tried for 30 s. */
     hangUp(): void;
     /** Leave without a word: the seat stays ours for a while. */

@@ -11,7 +11,7 @@ export type Address = {
  * What is done with a call when its owner wants something.
  */
 export type Answers = {
-    accept: (call: Call, byItself: boolean) => void;
+    accept: (call: Call, byItself: boolean, hold: boolean) => void;
     refuse: (call: Call) => void;
     hangUp: (call: Call) => void;
     signal: (call: Call, data: unknown, ofPage: boolean) => boolean;
@@ -26,6 +26,10 @@ export type RememberedCall = {
     page: string;
     name: string;
     answeredAt: number | null;
+    /**
+     * whether the other side held it then
+     */
+    isOnHold?: boolean | undefined;
 };
 /**
  * "off" · "connecting" before the first connection · "online" · "offline": it comes back by itself ·
@@ -175,6 +179,10 @@ export type Person = {
      * the version of its photo: `Account.photo` has the same until this changes
      */
     photo: string | null;
+    /**
+     * that is the one that it was given in this list, and not its own
+     */
+    photo_given: boolean;
     favourite: boolean;
     /**
      * it has a device that may be seen
@@ -347,7 +355,7 @@ export type LinkFields = {
     expires_at?: number | null | undefined;
     calls_left?: number | null | undefined;
 };
-export type GuestCallState = "off" | "ringing" | "active" | "over";
+export type GuestCallState = "off" | "ringing" | "resuming" | "active" | "over";
 /**
  * What a call by a link tells of.
  */
@@ -479,7 +487,7 @@ export type Socket = {
     readyState: number;
     protocol: string;
     send: (data: string) => void;
-    close: () => void;
+    close: (code?: number) => void;
     onopen: ((event: any) => void) | null;
     onmessage: ((event: any) => void) | null;
     onclose: ((event: any) => void) | null;

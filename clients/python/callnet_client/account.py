@@ -35,6 +35,7 @@ class ErrorCode(IntEnum):
     DEVICE = 5
     RATE_LIMITED = 6
     CODE = 7
+    PHOTOS_FULL = 8
 
 
 class Credentials(Struct, frozen=True):
@@ -65,6 +66,8 @@ class Person(Struct, frozen=True):
     """The name in the contact's own profile, if it may be seen."""
     photo: str | None = None
     """The version of the contact's photo: :meth:`Account.photo` has the same until this changes."""
+    photo_given: bool = False
+    """True if it is the photo that was given to it in the contact list, and not its own."""
     favourite: bool = False
     joined: bool = False
     """True if it has a device that may be seen."""
@@ -292,14 +295,21 @@ class Account:
         """Leave a phone out of :meth:`added`."""
         return self.ask("/contacts/dismiss", contact_phone=phone).addCallback(_nothing)
 
-    def add_contact(self, phone: str, name: str | None = None, favourite: bool | None = None) -> Deferred[None]:
+    def add_contact(
+        self, phone: str, name: str | None = None, favourite: bool | None = None, photo: bytes | None = None
+    ) -> Deferred[None]:
         """Add a phone to the contact list, or change it there.
 
         :param name: its name there; empty: none; ``None``: unchanged.
         :param favourite: whether it is one of the favourites; ``None``: unchanged.
+        :param photo: its photo there, shown in place of its own, as of :meth:`profile`; empty: none; ``None``:
+            unchanged.
+        :return: a Deferred that fails with ``ErrorCode.PHOTOS_FULL`` if no further contact may have a photo.
         """
         changes = {"name": name, "favourite": favourite}
-        given = {field: value for field, value in changes.items() if value is not None}
+        given: dict[str, Any] = {field: value for field, value in changes.items() if value is not None}
+        if photo is not None:
+            given["photo"] = _in_base64(photo)
         return self.ask("/contacts/add", contact_phone=phone, **given).addCallback(_nothing)
 
     def remove_contact(self, phone: str) -> Deferred[None]:
@@ -327,7 +337,7 @@ class Account:
         """
         changes: dict[str, Any] = {} if name is None else {"name": name}
         if photo is not None:
-            changes["photo"] = base64.b64encode(photo).decode("ascii") or None
+            changes["photo"] = _in_base64(photo)
         return self.ask("/account/profile", **changes).addCallback(_read, Profile)
 
     def photo(self, phone: str) -> Deferred[Photo | None]:
@@ -477,6 +487,11 @@ class Account:
         self.credentials = credentials
         if self._keep is not None:
             self._keep(credentials)
+
+
+def _in_base64(photo: bytes) -> str | None:
+    """A photo on the wire; ``None``: no photo."""
+    return base64.b64encode(photo).decode("ascii") or None
 
 
 def _nothing(_answer: object) -> None:

@@ -25,7 +25,7 @@ CallState: TypeAlias = Literal["calling", "ringing", "active", "over"]
 class Answers(Protocol):
     """The owner's actions on a call."""
 
-    def accept(self, call: Call, by_itself: bool) -> None:
+    def accept(self, call: Call, by_itself: bool, hold: bool) -> None:
         """Accept the call."""
 
     def refuse(self, call: Call) -> None:
@@ -62,6 +62,11 @@ class Call:
         """True if the owner allows this caller to be answered automatically."""
         self.other_side: Literal["here", "reconnecting"] = "here"
         """The state of the other party's connection while the call is active."""
+        self.can_hold = False
+        """True if accepting this second call can hold the current one."""
+        self.is_on_hold = False
+        """True while the other party holds the call: it is in another one, and neither sends nor receives media. Of a
+        call that this device holds see :attr:`Device.held_call`."""
         self.reason = ""
         """The reason why it is over, in the words of the protocol (§2.1, §2.3), or ``refused`` or ``failed`` if the
         server names none, ``over`` if the device went on to another call, ``replaced`` if another call took its place
@@ -100,12 +105,13 @@ class Call:
         """Seconds for which it was active, once it is over; ``None``: it was never active, or is not over."""
         return None if self.answered_at is None or self.ended_at is None else self.ended_at - self.answered_at
 
-    def accept(self, by_itself: bool = False) -> None:
+    def accept(self, by_itself: bool = False, *, hold: bool = False) -> None:
         """Accept an incoming call; has no effect on an outgoing one. A call that the device is in ends.
 
         :param by_itself: answered automatically, as the owner allows for this caller (:attr:`auto_answer`).
+        :param hold: hold the call that the device is in, if :attr:`can_hold`; otherwise that ends.
         """
-        self._answers.accept(self, by_itself)
+        self._answers.accept(self, by_itself, hold)
 
     def refuse(self) -> None:
         """Refuse an incoming call; has no effect on others."""

@@ -1,8 +1,8 @@
 """The call state machine of a device, driven by the frames of the signaling protocol.
 
-A device is in one call at most, and a second one may ring while that is active. A frame about any other call changes
-nothing. A call that this device has ended stays ended: if the server, which has not heard of the end, mentions it
-again, the end is sent again.
+A device is in one call at most, and a second one may ring, or be held, while that is active. A frame about any other
+call changes nothing. A call that has ended for this device stays ended: if a server that has not heard of the end
+mentions it again, the end is sent again. So is the choice between two calls.
 
 The same rules are in ``clients/javascript/calls.js``; tests/client_stories tests both.
 """
@@ -54,12 +54,17 @@ class Calls:
         self._call_waiting = call_waiting
         self._ended = Ended()
         self._asked = 0
+        self._exchanged = 0
         self._request = ""
         self._is_extended = False
         self._is_named = False
         """True if the answer to the call that the device has placed has an id."""
+        self._is_welcomed = False
+        """True after the first welcome on a connection."""
+        self._own: Call | None = None
+        """The call that the device has asked for or accepted on this connection."""
         self._calls: list[Call] = []
-        """The present call, then the waiting one."""
+        """The present call, then the waiting or held one."""
         self._clocks: dict[Call, IDelayedCall] = {}
         """The ends of calls that ring, and the doubts about others."""
 
@@ -71,7 +76,12 @@ class Calls:
     @property
     def waiting(self) -> Call | None:
         """A call that rings while the current one is active. When that ends it is the current one."""
-        return self._calls[1] if len(self._calls) > 1 else None
+        return next((call for call in self._calls[1:] if call.state == "ringing"), None)
+
+    @property
+    def held(self) -> Call | None:
+        """An active call that this device holds while it is in the current one, and is in when that ends."""
+        return next((call for call in self._calls[1:] if call.state == "active"), None)
 
     # Requests of the owner
 
@@ -100,7 +110,7 @@ class Calls:
         """Resume a call from before a restart of the program. It may be over by now."""
         with self._events:
             resumed = self._begin(_direction(call), call.peer)
-            self._activate(resumed, call.room_id, call.page, call.peer, call.answered_at)
+            self._activate_seen(resumed, call)
         return resumed
 
     def note_end(self, call: Call) -> None:
@@ -109,15 +119,32 @@ class Calls:
             self._tell_end(False, call.peer, call.room_id)
             self._end(call, "over")
 
-    def accept(self, call: Call, by_itself: bool) -> None:
+    def accept(self, call: Call, by_itself: bool, hold: bool) -> None:
         """See :meth:`Call.accept`."""
         if not _is_rung(call):
             return
+        hold = hold and call.can_hold and call is self.waiting
         with self._events:
-            self._tell_accept(call, by_itself)
-            if call is self.waiting:
+            self._tell_accept(call, by_itself, hold)
+            if hold:
+                self._exchange()
+            elif call is self.waiting:
                 self._replace(self._calls[0])
+            self._own = call
             self._activate(call, call.room_id, call.page, call.peer, None)
+
+    def swap(self) -> None:
+        """See :meth:`Device.swap`."""
+        held = self.held
+        if held is not None:
+            with self._events:
+                self._tell_resume(held)
+                self._exchange()
+                self._note(held)
+
+    def _exchange(self) -> None:
+        self._calls.reverse()
+        self._note(self._calls[1])
 
     def refuse(self, call: Call) -> None:
         """See :meth:`Call.refuse`."""
@@ -134,7 +161,7 @@ class Calls:
 
     def signal(self, call: Call, data: Any) -> None:
         """See :meth:`Call.signal`."""
-        if call is self.present and call.state == "active":
+        if call.state == "active":
             self._say(frames.Signal(room_id=call.room_id, data=data))
 
     def revoked(self) -> None:
@@ -152,31 +179,68 @@ class Calls:
     def connected(self, is_extended: bool) -> None:
         """Handle a new connection. On an extended one requests are answered by their ids."""
         self._is_extended = is_extended
-        self._is_named = False
+        self._is_named = self._is_welcomed = False
+        self._own = None
 
-    def welcomed(self, view: PresentCall | None) -> None:
-        """Apply the current call of the device from the ``welcome`` frame."""
+    def welcomed(self, view: PresentCall | None, held: PresentCall | None = None) -> None:
+        """Apply the current call of the device from the ``welcome`` frame, and the one that it holds.
+
+        On one connection a second ``welcome`` overrules neither what the server has yet to handle, nor what it rings.
+        """
+        is_again, self._is_welcomed = self._is_welcomed, True
+        if is_again and self._is_ahead(view, held):
+            return
+        stays = is_again and self._call_waiting and held is None
         with self._events:
-            if self.waiting is not None:  # the server does not ring it again
+            if self.waiting is not None and not stays:  # the server does not ring it again
                 self._end(self.waiting, "busy")
-            self._welcomed(view, self.present)
+            if view is not None and self.held is not None and view.room_id == self.held.room_id:
+                if held is not None and self.present is not None and held.room_id == self.present.room_id:
+                    self._tell_resume(self.present)  # the server does not know of an exchange
+                    view, held = held, view
+                else:
+                    self._calls.reverse()  # the other one has ended
+            self._welcomed(view, self.present, stays)
+            if view is None and self.held is not None:
+                self._doubt(self.held)
+            else:
+                self._welcomed_held(held)
 
-    def _welcomed(self, view: PresentCall | None, present: Call | None) -> None:
-        if view is not None and self._ended.has(view.room_id, view.peer_phone if view.direction == "outgoing" else ""):
-            self._tell_end(view.direction == "incoming" and view.state == "ringing", view.peer, view.room_id)
+    def _welcomed_held(self, view: PresentCall | None) -> None:
+        held = self.held
+        if held is not None and (view is None or view.room_id != held.room_id):
+            self.note_end(held)
+        if view is not None and self._is_over(view.room_id):
+            self._tell_end(False, view.peer, view.room_id)
+        elif view is not None:
+            self._activate_seen(self.call_in(view.room_id) or self._add(_direction(view), view.peer), view)
+
+    def _activate_seen(self, call: Call, view: PresentCall) -> None:
+        call.is_on_hold = view.on_hold
+        self._activate(call, view.room_id, view.page, view.peer, view.answered_at)
+
+    def _is_ahead(self, *views: PresentCall | None) -> bool:
+        """Return whether the server has yet to handle a call or an accept of the device."""
+        own = self._own
+        if own is None or own not in self._calls:
+            return False
+        is_shown = any(view is not None and view.room_id == own.room_id for view in views)
+        return own.state == "calling" or (own.is_incoming and not is_shown)
+
+    def _welcomed(self, view: PresentCall | None, present: Call | None, stays: bool) -> None:
+        withdrawn = view.peer_phone if view is not None and view.direction == "outgoing" else ""
+        if view is not None and not _is_ring(view) and self._is_over(view.room_id, withdrawn):
+            self._tell_end(False, view.peer, view.room_id)
             view = None
-        if view is None:
-            if present is not None:
-                # The server does not have it. If it was restarted, media may still flow.
-                self._start_clock(present, DOUBT, self._forget)
-        elif view.state == "active":
-            call = present if present is not None and _is_about(view, present) else None
-            call = call or self._begin(_direction(view), view.peer)
-            self._activate(call, view.room_id, view.page, view.peer, view.answered_at)
-        elif view.direction == "outgoing" and (present is None or not _is_about(view, present)):
+        known = present if view is not None and present is not None and _is_about(view, present) else None
+        if view is not None and view.state == "active":
+            self._activate_seen(known or self._begin(_direction(view), view.peer, stays), view)
+        elif view is not None and known is None and not _is_ring(view):
             call = self._begin("outgoing", view.peer)
             call.room_id = view.room_id
             self._note(call)
+        elif present is not None and known is None:
+            self._doubt(present)
         # A call that rings this device follows in `called`.
 
     def hear(self, frame: Frame) -> None:
@@ -185,6 +249,8 @@ class Calls:
             self._hear(frame, self.present)
 
     def _hear(self, frame: Frame, present: Call | None) -> None:
+        if frame.type == "calling_be_hangup" and frame.room_id:
+            self._ended.hear(frame.room_id)
         if frame.type == "called":
             self._ring(frame)
         elif frame.type == "call_success":
@@ -195,11 +261,15 @@ class Calls:
             self._asked_of(frame, present)
         elif frame.type == "error" and self._request and frame.text("id") == self._request:
             self._end(present, "failed")
-        elif call := self._call_in(frame.room_id):
+        elif frame.type == "error" and self.held is not None and frame.text("id") == f"resume-{self._exchanged}":
+            self._exchange()
+            self._note(self._calls[0])
+        elif call := self.call_in(frame.room_id):
             self._be_told(frame, call)
 
     def _asked_of(self, frame: Frame, call: Call) -> None:
         if frame.type == "call_ringing":
+            self._stop_clock(call)
             call.state = "ringing"
             call.room_id = frame.room_id
             self._note(call)
@@ -212,9 +282,14 @@ class Calls:
         if frame.type == "calling_be_hangup":
             self._end(call, frame.text("reason") or "hangup")
         elif frame.type == "peer_state":
-            if frame.text("state") == "moved":
-                call.peer = DeviceAddress(call.peer.phone, frame.text("device_id"))
-            call.other_side = "reconnecting" if frame.text("state") == "reconnecting" else "here"
+            match frame.text("state"):
+                case "held" | "resumed" as state:
+                    call.is_on_hold = state == "held"
+                case "moved":
+                    call.peer = DeviceAddress(call.peer.phone, frame.text("device_id"))
+                    call.other_side = "here"
+                case state:
+                    call.other_side = "reconnecting" if state == "reconnecting" else "here"
             self._note(call)
 
     def _ring(self, frame: Frame) -> None:
@@ -223,14 +298,14 @@ class Calls:
             return
         if self._ended.has(room_id):
             self._tell_end(True, peer, room_id)
-        elif call := self._call_in(room_id):
+        elif call := self.call_in(room_id):
             if call.is_incoming and call.state == "active":  # it has not heard that this device accepted
                 self._tell_accept(call)
         elif self._call_waiting and present is not None and present.state == "active":
-            if self.waiting is not None:
-                self._end(self.waiting, "over")
+            for second in self._calls[1:]:
+                self._end(second, "over")
             self._be_rung(self._add("incoming", peer), frame)
-        elif present is None or present.is_incoming or present.state == "active":
+        elif present is None or present.is_incoming or present.state == "active" or present in self._clocks:
             # A rung device is in no call, as far as the server knows.
             self._be_rung(self._begin("incoming", peer), frame)
         # If a device calls and is called at the same time the server decides.
@@ -239,6 +314,7 @@ class Calls:
         call.room_id, call.page, call.name = frame.room_id, frame.text("page"), frame.text("from_name")
         call.auto_answer = frame.fields.get("auto_answer") is True
         call.link_name = frame.text("link_name")
+        call.can_hold = frame.fields.get("can_hold") is True
         expires_in = frame.number("expires_in")
         seconds = RING_TIME if expires_in is None else expires_in
         self._start_clock(call, seconds + LATE, self._expire)
@@ -253,10 +329,19 @@ class Calls:
             return
         if present is not None and self._is_asked(frame, present):
             self._activate(present, room_id, frame.text("page"), peer, None)
-        elif self._ended.has(room_id, peer.phone):
+        elif self._is_over(room_id, peer.phone):
             self._tell_end(False, peer, room_id)
         elif present is None and not frame.text("id"):
             self._activate(self._begin("outgoing", peer), room_id, frame.text("page"), peer, None)
+
+    def _is_over(self, room_id: str, phone: str = "") -> bool:
+        """Return whether a call has ended for this device, which has not taken it over since."""
+        was_told = self._ended.was_told(room_id) and self.call_in(room_id) is None
+        return was_told or self._ended.has(room_id, phone)
+
+    def _doubt(self, call: Call) -> None:
+        # The server does not have it. If it was restarted, media may still flow.
+        self._start_clock(call, DOUBT, self._forget)
 
     def _forget(self, call: Call) -> None:
         if call.state == "active":
@@ -299,12 +384,18 @@ class Calls:
         self._asked += 1
         self._request = f"call-{self._asked}"
         self._is_named = self._is_extended
+        self._own = call
         return call
 
-    def _begin(self, direction: Direction, peer: DeviceAddress) -> Call:
+    def _begin(self, direction: Direction, peer: DeviceAddress, stays: bool = False) -> Call:
+        """Begin a call in place of the others; with ``stays`` one that rings goes on ringing beside it."""
+        rung = [call for call in self._calls if stays and _is_rung(call)]
+        self._calls = [call for call in self._calls if call not in rung]
         self._end_all("over")
         self._request = ""
-        return self._add(direction, peer)
+        begun = self._add(direction, peer)
+        self._calls += rung
+        return begun
 
     def _add(self, direction: Direction, peer: DeviceAddress) -> Call:
         call = Call(direction, peer, self)
@@ -332,10 +423,13 @@ class Calls:
         if call.is_over:
             return
         self._stop_clock(call)
+        held = self.held
         self._calls.remove(call)
         call.state, call.reason, call.is_own_end = "over", reason, is_own
         call.ended_at = self._reactor.seconds()
         self._note(call)
+        if held is not None and held is self.present:
+            self._note(held)
 
     def _note(self, call: Call) -> None:
         state = call.state
@@ -343,13 +437,21 @@ class Calls:
             self._tell(CallEvent(call, state))
             self._events.add(lambda: call.noted(state))
 
-    def _tell_accept(self, call: Call, by_itself: bool = False) -> None:
+    def _tell_accept(self, call: Call, by_itself: bool = False, hold: bool = False) -> None:
         to = call.peer
         self._say(
             frames.CalledSuccess(
-                from_phone=to.phone, from_device_id=to.device_id, room_id=call.room_id, auto_answer=by_itself
+                from_phone=to.phone,
+                from_device_id=to.device_id,
+                room_id=call.room_id,
+                auto_answer=by_itself,
+                hold=hold,
             )
         )
+
+    def _tell_resume(self, call: Call) -> None:
+        self._exchanged += 1
+        self._say(frames.Resume(room_id=call.room_id, id=f"resume-{self._exchanged}"))
 
     def _tell_end(self, is_rung: bool, to: DeviceAddress, room_id: str) -> None:
         self._ended.add(room_id, to.phone)
@@ -358,7 +460,8 @@ class Calls:
         else:
             self._say(frames.CallingHangup(notified_phone=to.phone, notified_device_id=to.device_id, room_id=room_id))
 
-    def _call_in(self, room_id: str) -> Call | None:
+    def call_in(self, room_id: str) -> Call | None:
+        """The call of a room, if the device is in it."""
         return next((call for call in self._calls if call.room_id and call.room_id == room_id), None)
 
     def _start_clock(self, call: Call, seconds: float, act: Callable[[Call], None]) -> None:
@@ -373,6 +476,10 @@ class Calls:
 
 def _is_rung(call: Call) -> bool:
     return call.is_incoming and call.state == "ringing"
+
+
+def _is_ring(view: PresentCall) -> bool:
+    return view.direction != "outgoing" and view.state != "active"
 
 
 def _is_about(view: PresentCall, call: Call) -> bool:

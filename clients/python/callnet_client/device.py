@@ -30,7 +30,7 @@ from callnet_client.events import (
     SignalEvent,
     StateEvent,
 )
-from callnet_client.frames import CallOfPhone, Frame, MissedCall, PresentCall, Request, Signal, parse_frame
+from callnet_client.frames import CallOfPhone, Frame, MissedCall, PresentCall, Request, Resume, Signal, parse_frame
 from callnet_client.reconnecting_device import ReconnectingDevice, Told
 from callnet_client.reconnecting_socket import Loss
 from callnet_client.waiting import Waiting
@@ -58,7 +58,7 @@ class Device:
     ) -> None:
         self.account: Final = account
         self.calls_of_phone: Sequence[CallOfPhone] = ()
-        """The active calls of the phone's other devices at the time of the connection; :meth:`pull` takes one over."""
+        """The active calls of the phone's other devices, by the last welcome; :meth:`pull` takes one over."""
         self._listeners: list[Listener] = []
         self._events = EventQueue()
         self._calls = Calls(self._say, self._tell, self._events, account.server.reactor, call_waiting)
@@ -106,6 +106,14 @@ class Device:
         When the current call ends otherwise, this one is the current call, and rings on.
         """
         return self._calls.waiting
+
+    @property
+    def held_call(self) -> Call | None:
+        """An active call that this device holds while it is in another one, :attr:`call` (:meth:`Call.accept`).
+
+        When the current call ends, this one is the current call. Placing or pulling a call ends both.
+        """
+        return self._calls.held
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Add a listener for all events.
@@ -156,6 +164,14 @@ class Device:
         """
         return self._calls.pull(room_id) if self.state == "online" and self.is_extended else None
 
+    def swap(self) -> None:
+        """Go on with :attr:`held_call`, and hold the current call; has no effect without one. If the device is not
+        online the server hears of it later.
+
+        A call that cannot be held any more, since its other party is on the base protocol by now, ends.
+        """
+        self._calls.swap()
+
     def resume(self, call: PresentCall) -> Call:
         """Resume a call that was remembered while its program restarted, and that may be over by now. On the extended
         protocol the server reports it anyway.
@@ -187,8 +203,9 @@ class Device:
             case "changed":
                 self._tell(ChangedEvent(_list_of(frame, "what", str)))
             case "signal":
-                if self.call is not None and self.call.room_id == frame.room_id:
-                    self._tell(SignalEvent(self.call, frame.fields.get("data")))
+                call = self._calls.call_in(frame.room_id)
+                if call is not None:
+                    self._tell(SignalEvent(call, frame.fields.get("data")))
             case "going_away":
                 self._attendance.reconnect_in = frame.number("reconnect_in")
             case _:
@@ -199,7 +216,7 @@ class Device:
         self._ask_every = frame.number("ping_every") or ASK_EVERY
         self.calls_of_phone = _list_of(frame, "calls_of_phone", CallOfPhone)
         with self._events:
-            self._calls.welcomed(_convert(frame.fields.get("call"), PresentCall))
+            self._calls.welcomed(*(_convert(frame.fields.get(name), PresentCall) for name in ("call", "held_call")))
             self._admitted()
 
     def _admitted(self) -> None:
@@ -211,6 +228,8 @@ class Device:
 
     def _say(self, request: Request) -> None:
         if not self._attendance.say(request) and not isinstance(request, Signal):
+            if isinstance(request, Resume):  # the last one alone counts
+                self._unsaid = [one for one in self._unsaid if not isinstance(one, Resume)]
             self._unsaid.append(request)
 
     def _became(self, state: DeviceState) -> None:

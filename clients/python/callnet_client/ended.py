@@ -19,13 +19,12 @@ class Ended:
         """Record that a call was ended; ``room_id`` is empty if there was none yet."""
         if not room_id:
             self._withdrawn = phone
-        elif room_id not in self._rooms:
-            self._rooms = [room_id, *self._rooms][:REMEMBERED]
+        else:
+            self._rooms = _newest(room_id, self._rooms)
 
     def hear(self, room_id: str) -> None:
         """Record that the device was told the end of a call."""
-        if room_id not in self._told:
-            self._told = [room_id, *self._told][:REMEMBERED]
+        self._told = _newest(room_id, self._told)
 
     def was_told(self, room_id: str) -> bool:
         """Return whether it was told the end of the call of that room."""
@@ -38,3 +37,7 @@ class Ended:
     def has(self, room_id: str, phone: str = "") -> bool:
         """Return whether it has ended the call of that room, possibly its cancelled one to ``phone``."""
         return room_id in self._rooms or bool(phone and phone == self._withdrawn)
+
+
+def _newest(room_id: str, rooms: list[str]) -> list[str]:
+    return [room_id, *(room for room in rooms if room != room_id)][:REMEMBERED]

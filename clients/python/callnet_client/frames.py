@@ -36,6 +36,8 @@ class CalledSuccess(Request, frozen=True, tag="called_success"):
     room_id: str
     auto_answer: bool = False
     """True if it was answered automatically. callnet's own; other servers ignore it."""
+    hold: bool = False
+    """True to hold the current call, instead of ending it (docs/extended-protocol.md)."""
 
 
 class CalledRefuse(Request, frozen=True, tag="called_refuse"):
@@ -59,6 +61,12 @@ class Signal(Request, frozen=True, tag="signal"):
 
     room_id: str
     data: Any
+
+
+class Resume(Request, frozen=True, tag="resume"):
+    """Go on with the held call, and hold the current one (docs/extended-protocol.md)."""
+
+    room_id: str
 
 
 class Pull(Request, frozen=True, tag="pull"):
@@ -116,7 +124,7 @@ LONGEST: Final = 1e9
 
 
 class PresentCall(Struct, frozen=True):
-    """The current call of a device in ``welcome`` (docs/extended-protocol.md)."""
+    """The current call of a device in ``welcome``, or the one that it holds (docs/extended-protocol.md)."""
 
     room_id: str
     state: str
@@ -125,6 +133,7 @@ class PresentCall(Struct, frozen=True):
     peer_device_id: str
     page: str = ""
     answered_at: float | None = None
+    on_hold: bool = False
 
     @property
     def peer(self) -> DeviceAddress:

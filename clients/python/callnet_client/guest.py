@@ -16,7 +16,7 @@ from callnet_client.connection import Connection, Watch
 from callnet_client.errors import AccountError, ClientError
 from callnet_client.event_queue import EventQueue
 from callnet_client.frames import Frame, parse_frame
-from callnet_client.reconnecting_device import TOKEN_INVALID
+from callnet_client.reconnecting_device import DISPLACED, TOKEN_INVALID
 from callnet_client.reconnecting_socket import Loss, ReconnectingSocket
 from callnet_client.server import Server
 from callnet_client.waiting import Waiting
@@ -27,6 +27,10 @@ _DOUBT: Final = 2.0
 """Seconds after its welcome in which the server may still report the outcome of a call missing there."""
 _PATIENCE: Final = 30.0
 """The seconds for which a call rings without a connection: only the server knows its outcome."""
+_HANGUP_WITHIN: Final = 30.0
+"""Seconds for which a hang-up is kept for a connection that comes back: by then the server has ended the call."""
+_PARTING: Final = frames.Ping(id="hangup")
+"""Sent after a hang-up: the answer shows that the server has received that."""
 _LONGEST_DELAY: Final = 5.0
 """The approximate maximum of seconds between two attempts to connect."""
 
@@ -62,7 +66,7 @@ class GuestCall:
         """The path of the call's page on the server's site; :meth:`Server.page_of` returns the whole URL."""
         self.reason = ""
         """The reason why it is over, as :attr:`Call.reason`; or ``rate_limited`` or ``invalid`` if it did not ring,
-        ``unreachable`` if it had no connection; empty before."""
+        ``unreachable`` if it had no connection, ``elsewhere`` if the guest is in it in another place; empty before."""
         self.is_own_end = False
         """True if the guest ended it."""
         self.is_forgotten = False
@@ -83,6 +87,7 @@ class GuestCall:
         self._has_rung = False
         self._doubting: IDelayedCall | None = None
         self._patience: IDelayedCall | None = None
+        self._parting: IDelayedCall | None = None
 
     def listen(self, listener: Callable[[GuestState], object]) -> Callable[[], None]:
         """Add a listener for its states, called again when :attr:`is_forgotten` or :attr:`is_lost` has changed.
@@ -103,16 +108,14 @@ class GuestCall:
         entering.addCallbacks(self._entered, self._not_entered)
 
     def hang_up(self) -> None:
-        """End it in any state."""
+        """End it in any state. Until the server has received it, this is kept for half a minute."""
         if self.state in ("ringing", "active"):
-            self._say(frames.GuestHangup())
-            self._end("hangup" if self.state == "active" else "cancelled", is_own=True)
+            self._hang_up("hangup" if self.state == "active" else "cancelled", is_own=True)
 
     def note_end(self) -> None:
         """Note that the page of the call has seen its end."""
         if self.state == "active":
-            self._say(frames.GuestHangup())
-            self._end("over")
+            self._hang_up("over", is_own=False)
 
     def close(self) -> Deferred[None]:
         """Leave without a word. A call continues for the time that the server allows.
@@ -164,6 +167,12 @@ class GuestCall:
     def heard(self, payload: bytes) -> None:
         """See :class:`~callnet_client.reconnecting_socket.Owner`."""
         frame = parse_frame(payload)
+        if self.state == "over":
+            if frame.type == "welcome":
+                self._say_hang_up()
+            elif frame.type == "pong" and frame.text("id") == _PARTING.id:
+                self._leave()
+            return
         match frame.type:
             case "welcome":
                 self._welcomed(frame)
@@ -174,8 +183,12 @@ class GuestCall:
 
     def lost(self, loss: Loss) -> float | None:
         """See :class:`~callnet_client.reconnecting_socket.Owner`."""
+        if self.state == "over":
+            return None
         if loss.code == TOKEN_INVALID:
             self._end("failed")
+        elif loss.code == DISPLACED:
+            self._end("elsewhere")
         elif not self.is_lost:
             self.is_lost = True
             if self._has_rung and self.state == "ringing":
@@ -221,18 +234,36 @@ class GuestCall:
         else:
             self._end("forgotten")
 
+    def _part(self) -> None:
+        self._parting = None
+        self._leave()
+
     def _stop_timers(self) -> None:
-        for timer in (self._doubting, self._patience):
+        for timer in (self._doubting, self._patience, self._parting):
             if timer is not None:
                 timer.cancel()
-        self._doubting = self._patience = None
+        self._doubting = self._patience = self._parting = None
 
-    def _end(self, reason: str, is_own: bool = False) -> None:
+    def _hang_up(self, reason: str, is_own: bool) -> None:
+        self._say_hang_up()
+        self._end(reason, is_own, not self._has_rung)
+
+    def _say_hang_up(self) -> None:
+        if self._has_rung:
+            self._say(frames.GuestHangup())
+            self._say(_PARTING)
+
+    def _end(self, reason: str, is_own: bool = False, is_known: bool = True) -> None:
+        """End it, and leave once the server knows."""
         if self.state == "over":
             return
         self.reason, self.is_own_end = reason, is_own
         self.ended_at = self._server.reactor.seconds()
-        self._leave()
+        if is_known:
+            self._leave()
+        else:
+            self._stop_timers()
+            self._parting = self._server.reactor.callLater(_HANGUP_WITHIN, self._part)
         self._become("over")
 
     def _leave(self) -> Deferred[None]:

@@ -100,14 +100,14 @@ class ReconnectingDevice:
     def check(self) -> None:
         """Check now that the server still answers."""
         if self._line is not None:
-            self._line.ask()
+            self._line.check()
 
     def admitted(self) -> None:
-        """Record that the server has admitted the device."""
+        """Record that the server has admitted the device, possibly once more."""
         if self._line is not None:
             self._line.settle()
-        self._become("online")
-        self._renewal = self._account.renew().addErrback(_let_be)
+        if self.state != "online" and self._become("online") and self._renewal.called:
+            self._renewal = self._account.renew().addErrback(_let_be)
 
     def say(self, request: Request) -> bool:
         """Send a request if the device is online, and return whether it was sent."""

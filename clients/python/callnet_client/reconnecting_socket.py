@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -22,6 +23,14 @@ LOOK_EVERY: Final = 2.0
 """Seconds between two checks for a missing answer."""
 DEAD_AFTER: Final = 6.0
 """Seconds without an answer after which a socket is given up: over a dead path it would stay open for minutes."""
+ANSWER_WITHIN: Final = 1.5
+"""Seconds for an answer when the server is in doubt: a needless new socket costs little."""
+ROUND_TRIPS: Final = 4
+"""The same as a multiple of the last answer's time, if that is longer: an answer may have to be sent again."""
+URGENT_EVERY: Final = 10.0
+"""The minimum of seconds between two replacements by such doubts: on a bad path a new socket is no better."""
+SPREAD: Final = 0.5
+"""The maximum of random seconds that a doubt waits longer: others may doubt the server in the same moment."""
 FIRST_DELAY: Final = 0.5
 """The approximate delay in seconds of the first attempt to reopen a lost socket."""
 
@@ -83,8 +92,12 @@ class ReconnectingSocket:
         self._opening: Deferred[Connection] | None = None
         self._connection: Connection | None = None
         self._timer: IDelayedCall | None = None
+        self._checking: IDelayedCall | None = None
         self._unanswered_since: float | None = None
         self._asked_at = 0.0
+        self._pinged_at: float | None = None
+        self._round_trip = 0.0
+        self._urgent_at = -inf
         self._is_closed = False
 
     def open(self) -> None:
@@ -101,18 +114,15 @@ class ReconnectingSocket:
             return False
         return True
 
-    def ask(self) -> None:
-        """Check now that the server still answers."""
-        if self._connection is None:
+    def check(self) -> None:
+        """Check now that the server still answers: a socket over which it does not soon is replaced at once."""
+        if self._connection is None or self._checking is not None:
             return
-        self._asked_at = self._reactor.seconds()
-        if self._unanswered_since is None:
-            self._unanswered_since = self._asked_at
-        question = self._owner.question()
-        if question is None:
-            self._connection.ping(partial(self._answered, self._attempt))
-        else:
-            self.say(question)
+        if self._reactor.seconds() - self._urgent_at >= URGENT_EVERY:
+            spread = SPREAD * random.random()  # noqa: S311  as below
+            within = max(ANSWER_WITHIN, ROUND_TRIPS * self._round_trip)
+            self._checking = self._reactor.callLater(within + spread, self._unanswered)
+        self._ask(self._connection)
 
     def settle(self) -> None:
         """Reset the delay of the next attempts, since the server has admitted this client."""
@@ -131,6 +141,7 @@ class ReconnectingSocket:
     def _connect(self) -> None:
         self._attempt += 1
         attempt = self._attempt
+        self._pinged_at = None
         self._asked_at = self._unanswered_since = self._reactor.seconds()
         self._timer = self._reactor.callLater(LOOK_EVERY, self._look)
         opening = self._opening = self._owner.dial(partial(self._heard, attempt))
@@ -161,12 +172,39 @@ class ReconnectingSocket:
 
     def _heard(self, attempt: int, payload: bytes) -> None:
         if attempt == self._attempt:
-            self._unanswered_since = None
+            self._answered(attempt)
             self._owner.heard(payload)
 
     def _answered(self, attempt: int) -> None:
-        if attempt == self._attempt:
-            self._unanswered_since = None
+        if attempt != self._attempt:
+            return
+        if self._pinged_at is not None:
+            # A message that was already on its way seems a quick answer.
+            self._round_trip = max(self._reactor.seconds() - self._pinged_at, self._round_trip / 2)
+        self._pinged_at = self._unanswered_since = None
+        self._stop_check()
+
+    def _stop_check(self) -> None:
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+
+    def _unanswered(self) -> None:
+        self._checking = None
+        self._urgent_at = self._reactor.seconds()
+        self._lost(Loss(), is_urgent=True)
+
+    def _ask(self, connection: Connection) -> None:
+        self._asked_at = self._reactor.seconds()
+        if self._unanswered_since is None:
+            self._unanswered_since = self._asked_at
+        if self._pinged_at is None:
+            self._pinged_at = self._asked_at
+        question = self._owner.question()
+        if question is None:
+            connection.ping(partial(self._answered, self._attempt))
+        else:
+            self.say(question)
 
     # The age of the oldest unanswered ping counts, not the time of the last message: after the machine was suspended
     # the connection must not seem dead.
@@ -177,14 +215,16 @@ class ReconnectingSocket:
             self._lost(Loss())
             return
         self._timer = self._reactor.callLater(LOOK_EVERY, self._look)
-        if now - self._asked_at >= self._owner.ask_every - LOOK_EVERY / 2:
-            self.ask()
+        if self._connection is not None and now - self._asked_at >= self._owner.ask_every - LOOK_EVERY / 2:
+            self._ask(self._connection)
 
-    def _lost(self, loss: Loss) -> None:
+    def _lost(self, loss: Loss, is_urgent: bool = False) -> None:
         self._abandon(aborts=True)
         delay = self._owner.lost(loss)
+        if delay is None:
+            delay = 0.0 if is_urgent else self._back_off(loss)
         if not self._is_closed:
-            self._timer = self._reactor.callLater(self._back_off(loss) if delay is None else delay, self._connect)
+            self._timer = self._reactor.callLater(delay, self._connect)
 
     def _back_off(self, loss: Loss) -> float:
         delay, self._delay = self._delay, min(self._longest_delay, 2 * self._delay)
@@ -198,6 +238,7 @@ class ReconnectingSocket:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._stop_check()
         opening, self._opening = self._opening, None
         connection, self._connection = self._connection, None
         if opening is not None:

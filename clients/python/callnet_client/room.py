@@ -99,6 +99,10 @@ class RoomSocket:
         """Report the time until media flowed to the server's metrics. It is lost if the socket is away."""
         self._line.say(Ping(MediaSetup("unknown", min(seconds, LONGEST_SETUP))))
 
+    def check(self) -> None:
+        """Check now that the server still answers: a socket over which it does not soon is replaced at once."""
+        self._line.check()
+
     def hang_up(self) -> None:
         """End the call for both, if the server can be reached."""
         self._line.say(Hangup())

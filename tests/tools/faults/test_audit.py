@@ -6,7 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.faults.audit import Problem, Wrong
 from acceptance.faults.books import Answer, Attempt, Withdrawal
-from acceptance.faults.bounds import GRACE, RING_TIME, TOLD
+from acceptance.faults.bounds import GRACE, REMEMBERED, RING_TIME, TOLD
+from harness.base_protocol import EVERY, Address
 from tests.tools.faults.ledger import ANNE, BERT, CARL, END, ROOM, Writer
 
 
@@ -98,6 +99,29 @@ class AuditTests(SynchronousTestCase):
         self.assert_wrong(self.writer.failed(80, "busy"))
         self.writer.books.place(CARL, BERT, 99.5).answer = Answer("call_failed", "busy", 99.6)
         self.assert_wrong(self.writer.failed(100, "busy"), Wrong.FAILED)
+
+    def test_busy_with_a_settled_call(self) -> None:
+        """The other call may have been settled before, and its callee may never have heard of it."""
+        for to, at in ((BERT, 79.5), (Address(BERT.phone, EVERY), 99.5)):
+            self.writer.books.place(CARL, to, at).withdrawal = Withdrawal("cancelled", at + 0.1)
+            self.writer.failed(at + 0.5, "busy")
+        failed = [self.writer.failed(120, "busy"), self.writer.failed(120.5, "busy")]
+        settled = 0
+        for attempt in self.writer.books.settled(END):
+            self.assert_wrong(attempt, *((Wrong.FAILED,) if attempt in failed else ()))
+            settled += 1
+        self.assertEqual(6, settled)
+
+    def test_engaged_once(self) -> None:
+        """An answered call is entered once for each party, and forgotten when it can be no other one's excuse."""
+        books = self.writer.books
+        talked = self.writer.talk(10, 20)
+        others = [self.writer.failed(20 + number, "busy") for number in range(4)]
+        self.assertEqual([talked, *others], list(books.settled(40)))
+        self.assertEqual(([talked, *others], [talked]), (list(books._engaged[ANNE]), list(books._engaged[BERT])))
+        self.assertTrue(books.engaged(BERT, 15, 16, others[0]))
+        self.assertEqual([], list(books.settled(20 + REMEMBERED + 1)))
+        self.assertFalse(books.engaged(BERT, 15, 16, others[0]))
 
     def test_offline(self) -> None:
         """A call fails with offline if its callee has no connection at the time."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from callnet.storage.tables import text_of
+
 revision = "0002"
 down_revision = "0001"
 
@@ -16,15 +18,15 @@ def upgrade() -> None:
     op.create_table(
         "revocation",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("phone", _text(32), nullable=False, index=True),
-        sa.Column("device_id", _text(50), nullable=False),
+        sa.Column("phone", text_of(32), nullable=False, index=True),
+        sa.Column("device_id", text_of(50), nullable=False),
         sa.Column("before", sa.Double),
-        sa.Column("jti", _text(255)),
+        sa.Column("jti", text_of(255)),
         sa.Column("expires_at", sa.Double, nullable=False),
     )
     op.create_table(
         "one_time_code",
-        sa.Column("phone", _text(32), primary_key=True),
+        sa.Column("phone", text_of(32), primary_key=True),
         sa.Column("digest", sa.LargeBinary(32), nullable=False),
         sa.Column("expires_at", sa.Double, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
@@ -34,11 +36,7 @@ def upgrade() -> None:
     op.create_table(
         "change",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("phone", _text(32), nullable=False),
+        sa.Column("phone", text_of(32), nullable=False),
         sa.Column("at", sa.Double, nullable=False),
         sqlite_autoincrement=True,
     )
-
-
-def _text(longest: int) -> sa.String:
-    return sa.String(longest).with_variant(sa.String(longest, collation="C"), "postgresql")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from callnet.storage.tables import text_of
+
 revision = "0004"
 down_revision = "0003"
 
@@ -13,17 +15,13 @@ def upgrade() -> None:
     """Add two tables; older code goes on without them: phones ring at all times."""
     op.create_table(
         "quiet_hours",
-        sa.Column("phone", _text(32), primary_key=True),
+        sa.Column("phone", text_of(32), primary_key=True),
         sa.Column("begins", sa.Integer, nullable=False),
         sa.Column("ends", sa.Integer, nullable=False),
-        sa.Column("time_zone", _text(64), nullable=False),
+        sa.Column("time_zone", text_of(64), nullable=False),
     )
     op.create_table(
         "auto_answer",
-        sa.Column("owner", _text(32), primary_key=True),
-        sa.Column("phone", _text(32), primary_key=True),
+        sa.Column("owner", text_of(32), primary_key=True),
+        sa.Column("phone", text_of(32), primary_key=True),
     )
-
-
-def _text(longest: int) -> sa.String:
-    return sa.String(longest).with_variant(sa.String(longest, collation="C"), "postgresql")

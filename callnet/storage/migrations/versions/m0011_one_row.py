@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from callnet.storage.tables import text_of
+
 revision = "0011"
 down_revision = "0010"
 
@@ -14,15 +16,15 @@ def upgrade() -> None:
     op.create_table(
         "past_call",
         sa.Column("started_at", sa.Double, primary_key=True),
-        sa.Column("room_id", _text(32), primary_key=True),
-        sa.Column("caller_phone", _text(32), nullable=False),
-        sa.Column("caller_device_id", _text(50), nullable=False),
-        sa.Column("caller_outcome", _text(20)),
-        sa.Column("asked_device_id", _text(50), nullable=False),
-        sa.Column("callee_phone", _text(32), nullable=False),
-        sa.Column("callee_device_id", _text(50), nullable=False),
-        sa.Column("callee_room_id", _text(32), nullable=False),
-        sa.Column("callee_outcome", _text(20)),
+        sa.Column("room_id", text_of(32), primary_key=True),
+        sa.Column("caller_phone", text_of(32), nullable=False),
+        sa.Column("caller_device_id", text_of(50), nullable=False),
+        sa.Column("caller_outcome", text_of(20)),
+        sa.Column("asked_device_id", text_of(50), nullable=False),
+        sa.Column("callee_phone", text_of(32), nullable=False),
+        sa.Column("callee_device_id", text_of(50), nullable=False),
+        sa.Column("callee_room_id", text_of(32), nullable=False),
+        sa.Column("callee_outcome", text_of(20)),
         sa.Column("answered_at", sa.Double),
         sa.Column("ended_at", sa.Double, nullable=False),
         sa.Column("auto_answered", sa.Boolean, nullable=False),
@@ -36,7 +38,3 @@ def upgrade() -> None:
             sqlite_where=is_kept,
             postgresql_where=is_kept,
         )
-
-
-def _text(longest: int) -> sa.String:
-    return sa.String(longest).with_variant(sa.String(longest, collation="C"), "postgresql")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from callnet.storage.tables import text_of
+
 revision = "0013"
 down_revision = "0012"
 
@@ -13,10 +15,6 @@ def upgrade() -> None:
     """Add a table; older code goes on without it, and knows the quiet hours only."""
     op.create_table(
         "quiet_until",
-        sa.Column("phone", _text(32), primary_key=True),
+        sa.Column("phone", text_of(32), primary_key=True),
         sa.Column("until", sa.Double, nullable=False),
     )
-
-
-def _text(longest: int) -> sa.String:
-    return sa.String(longest).with_variant(sa.String(longest, collation="C"), "postgresql")

@@ -58,6 +58,10 @@ class Peer(Protocol):
         """True while media is sent and received."""
 
     @property
+    def is_missed(self) -> bool:
+        """True if nothing has come for a moment though media was sent."""
+
+    @property
     def is_lost(self) -> bool:
         """True if it was up, and has since failed, been closed or been silent for too long."""
 
@@ -96,6 +100,9 @@ class Party(Protocol):
     def flowed(self, is_flowing: bool) -> None:
         """Handle that media began or ceased to flow."""
 
+    def missed(self) -> None:
+        """Handle that nothing comes any more: this side may be on another network."""
+
     def opened(self) -> None:
         """Handle that notes can be sent."""
 
@@ -127,6 +134,7 @@ class Connection:
         """The last description sent for the present connection."""
         self._steps = DeferredLock()
         self._was_flowing = False
+        self._was_missed = False
         self._reachable = True
         self._attempted_at: float | None = None
         self._is_asking = False
@@ -228,6 +236,10 @@ class Connection:
     def _look(self) -> None:
         if self._peer is not None:
             self.changed(self._peer)
+            is_missed = self._peer.is_missed
+            if is_missed and not self._was_missed:
+                self._party.missed()
+            self._was_missed = is_missed
         if self._is_well or not self._reachable:
             return
         if self._attempted_at is None:

@@ -25,15 +25,12 @@ from aiortc.sdp import candidate_from_sdp
 from twisted.internet.defer import Deferred
 
 from callnet_client.media.connection import Connection
+from callnet_client.media.packets import LISTEN_EVERY, Packets
 from callnet_client.media.reception import PLACES, Reception
 from callnet_client.media.studio import Studio
 from callnet_client.relayed import IceCandidate
 from callnet_client.room_frames import IceServer
 
-SILENT_AFTER: Final = 6.0
-"""Seconds without a packet after which a connection counts as lost: aiortc itself takes half a minute."""
-LISTEN_EVERY: Final = 0.5
-"""Seconds between two checks for packets."""
 CLOSE_WITHIN: Final = 5.0
 """Seconds for the connection to close."""
 
@@ -65,9 +62,8 @@ class AiortcPeer:
         self._reception = reception
         self._connection = connection
         self._channel: RTCDataChannel | None = None
-        self._has_come_up = False
-        self._packets = 0
-        self._packets_at = 0.0
+        self._packets: Packets | None = None
+        """Those since it came up."""
         self._tasks = [asyncio.ensure_future(self._listen())]
         self._peer.on("connectionstatechange", self._note_state)
         self._peer.on("track", self._receive)
@@ -80,12 +76,17 @@ class AiortcPeer:
     def is_flowing(self) -> bool:
         """True while media is sent and received."""
         is_open = self._channel is not None and self._channel.readyState != "closed"
-        return self._peer.connectionState == "connected" and is_open and not self._is_silent
+        return self._peer.connectionState == "connected" and is_open and not self._has_ceased
+
+    @property
+    def is_missed(self) -> bool:
+        """True if nothing has come for a moment though media was sent."""
+        return self._packets is not None and self._packets.are_missed(_now())
 
     @property
     def is_lost(self) -> bool:
         """True if it was up, and has since failed, been closed or been silent for too long."""
-        return self._has_come_up and not self.is_flowing
+        return self._packets is not None and not self.is_flowing
 
     @property
     def descriptions(self) -> tuple[str, str]:
@@ -173,7 +174,8 @@ class AiortcPeer:
         self._channel.on("message", lambda note: self._connection.heard(self, note))
 
     def _note_state(self) -> None:
-        self._has_come_up = self._has_come_up or self.is_flowing
+        if self._packets is None and self.is_flowing:
+            self._packets = Packets(_now())
         self._connection.changed(self)
 
     def _receive(self, track: MediaStreamTrack) -> None:
@@ -181,17 +183,21 @@ class AiortcPeer:
         self._tasks.append(asyncio.ensure_future(self._reception.take(track, receivers.index(track))))
 
     @property
-    def _is_silent(self) -> bool:
-        return self._has_come_up and asyncio.get_running_loop().time() - self._packets_at >= SILENT_AFTER
+    def _has_ceased(self) -> bool:
+        return self._packets is not None and self._packets.are_lost(_now())
 
     async def _listen(self) -> None:
         """Detect that packets cease to come."""
         while True:
             report = await self._peer.getStats()
             packets = sum(stats.packetsReceived for stats in report.values() if isinstance(stats, RTCTransportStats))
-            if packets != self._packets or not self._has_come_up:
-                self._packets, self._packets_at = packets, asyncio.get_running_loop().time()
+            if self._packets is not None:
+                self._packets.look(packets, _now())
             await asyncio.sleep(LISTEN_EVERY)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _usable(server: IceServer) -> RTCIceServer:

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from math import cos, pi, sin
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from zlib import crc32
 
 import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame, AudioResampler, VideoFrame
+from av import AudioFrame, AudioResampler, Packet, VideoFrame
 from av.container import InputContainer
+from av.frame import Frame
 from msgspec import Struct
 
 from callnet_client.address import DeviceAddress
@@ -113,6 +114,44 @@ class FileStudio:
             _Track("video", lambda: _forever(path, _pictures_of)) if self.has_picture else None,
             None,
         )
+
+
+class PausingStudio:
+    """A studio that sends nothing while the call is held.
+
+    :param is_held: true while a side holds the call.
+    """
+
+    def __init__(self, studio: Studio, is_held: Callable[[], bool]) -> None:
+        self._studio = studio
+        self._is_held = is_held
+        self.has_sound, self.has_picture = studio.has_sound, studio.has_picture
+
+    def tracks(self) -> Sequence[MediaStreamTrack | None]:
+        """New tracks for one connection."""
+        return [source and _PausingTrack(source, self._is_held) for source in self._studio.tracks()]
+
+
+class _PausingTrack(MediaStreamTrack):
+    """A track whose frames are discarded while the call is held: they would pile up."""
+
+    def __init__(self, source: MediaStreamTrack, is_held: Callable[[], bool]) -> None:
+        super().__init__()
+        self.kind = source.kind
+        self._source = source
+        self._is_held = is_held
+
+    async def recv(self) -> Frame | Packet[Any]:
+        """Wait for the next frame that is to be sent."""
+        while True:
+            frame = await self._source.recv()
+            if not self._is_held():
+                return frame
+
+    def stop(self) -> None:
+        """Stop it and its source."""
+        super().stop()
+        self._source.stop()
 
 
 TimedFrame: TypeAlias = tuple[float, AudioFrame | VideoFrame]

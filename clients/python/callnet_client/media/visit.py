@@ -142,6 +142,10 @@ class Visit:
         """Know that there is no seat."""
         self._note(f"media: {_REFUSALS.get(reason, 'no seat')}")
 
+    def missed(self) -> None:
+        """Find out whether the room is still reached, when nothing comes from the other side."""
+        self._socket.check()
+
     def _reach(self) -> None:
         if self._connection is not None:
             self._connection.reach(self._is_up and self._is_present)

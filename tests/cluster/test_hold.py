@@ -1,0 +1,97 @@
+"""Extended devices on two nodes that hold a call for another one (protocol §2.5)."""
+
+from __future__ import annotations
+
+from callnet.config.schema import CallSettings
+from callnet.model import DeviceAddress, RoomId
+from callnet.redis.connection import REPLY_TIME
+from tests.cluster.case import ANN, CAROL, PAD, TV, Phone
+from tests.cluster.test_extended import ExtendedCase
+
+EVE = DeviceAddress("13600000005", "phone")
+
+
+class HoldTests(ExtendedCase):
+    """Ann and Carol are on one node, the television that both call on the other."""
+
+    settings = CallSettings(ring_time=30.0, grace=5.0)
+
+    async def begin(self) -> tuple[Phone, Phone, Phone]:
+        """Let Ann talk to the television, and Carol be there."""
+        ann, tv = await self.two()
+        carol = await self.phone(CAROL, self.here, extended=True)
+        self.first = await self.talk(ann, tv)
+        return ann, carol, await self.back(tv)
+
+    async def back(self, tv: Phone) -> Phone:
+        """Connect the television again, with call waiting."""
+        tv.goes()
+        await self.pass_time(1.0)
+        tv = await self.phone(TV, self.there, extended=True, call_waiting=True)
+        await self.pass_time(3.0)
+        return tv
+
+    async def holds(self, ann: Phone, carol: Phone, tv: Phone) -> None:
+        """Let the television take Carol's call, and hold Ann's."""
+        carol.calls(TV)
+        self.second = (await self.hears(tv, "called"))["room_id"]
+        tv.says(type="called_success", from_phone="", from_device_id="", room_id=self.second, hold=True)
+        await self.hears(carol, "call_success")
+        await self.peer_state(ann, "held")
+
+    async def test_third_call(self) -> None:
+        """After the second call a third one is a second one again, on either node."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        carol.hangs_up(self.second)
+        await self.peer_state(ann, "resumed")
+        eve = await self.phone(EVE, self.here, extended=True)
+        eve.calls(TV)
+        await self.until(lambda: tv.told.count("called") == 2)
+        called = tv.last("called")
+        self.assertTrue(called.get("can_hold"))
+        for node in (self.here, self.there):
+            record = (await self.result_of(node.store.read([TV.phone], (), fresh=True))).device(TV)
+            assert record is not None
+            self.assertEqual((self.first, called["room_id"]), record.rooms)
+        tv.accepts()
+        await self.hears(ann, "calling_be_hangup:replaced")
+
+    async def test_moved(self) -> None:
+        """It hears that its held call was taken over, though it has connected since that began."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        pad = await self.phone(PAD, self.here, extended=True)
+        pad.says(type="pull", room_id=self.first)
+        await self.hears(pad, "call_success")
+        self.assertEqual(self.first, (await self.hears(tv, "calling_be_hangup:moved"))["room_id"])
+
+    async def test_pulled_while_held(self) -> None:
+        """Whoever takes a call over hears that the other party holds it."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        tablet = await self.phone(ANN._replace(device_id="tablet"), self.here, extended=True)
+        tablet.says(type="pull", room_id=self.first)
+        room = (await self.hears(tablet, "call_success"))["room_id"]
+        self.assertEqual(room, (await self.peer_state(tablet, "held"))["room_id"])
+
+    async def test_counts(self) -> None:
+        """The held call is not counted as answered again."""
+        await self.holds(*await self.begin())
+        counts = self.there.rooms.counts
+        self.assertEqual((2, 2), (counts.answered, [count for _, count in counts.answered_after.buckets()][-1]))
+
+    async def test_kept_resume(self) -> None:
+        """A request from an outage does not undo a later one."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        self.there.wire.silence()
+        tv.says(type="resume", room_id=self.first)
+        await self.pass_time(REPLY_TIME + 0.25)
+        self.there.wire.heal()
+        tv.says(type="resume", room_id=self.second)
+        await self.pass_time(5.0)
+        call = self.here.rooms.known.call(RoomId(self.first))
+        assert call is not None
+        assert call.answer is not None
+        self.assertEqual((TV,), call.answer.held_by)
