@@ -36,14 +36,14 @@ _ATTACK: Final = """async (takesPart) => {
             this.channel = this.peer.createDataChannel("notes", { negotiated: true, id: 0 });
             this.channel.onopen = () => {
                 this.waiting.forEach((text) => this.channel.send(text));
-                // The descriptions must be in force, of which this page may learn after the connection stands.
-                this.enqueue(() => this.run?.begin());
+                this.run?.begin();
             };
             this.channel.onmessage = ({ data }) => {
                 if (!this.run?.hear(JSON.parse(data))) this.other.pass(data);
             };
             const say = (note) => this.channel.send(JSON.stringify(note));
-            this.run = takesPart ? verificationOf(this.peer, { offers, say, changed() {} }) : null;
+            const settled = () => this.work;
+            this.run = takesPart ? verificationOf(this.peer, { settled, offers, say, changed() {} }) : null;
         }
 
         // What the other side sends, on the same line.

@@ -75,7 +75,7 @@ _ALLOWED: Final = {"permissions.default.camera": 1, "permissions.default.microph
 
 class Watched:
     """Somebody at the phone, and the kinds of frames that it has sent and heard since they were last looked at: without
-    pings, and without the news that lists were changed, which may come some time after the change.
+    pings, and without news of lists and contacts, which may come some seconds after the change.
     """
 
     def __init__(self, visitor: PhoneVisitor) -> None:
@@ -91,7 +91,7 @@ class Watched:
 
     def _note(self, payload: str | bytes, kinds: list[str]) -> None:
         frame: dict[str, Any] = json.loads(payload)
-        if frame["type"] not in ("ping", "pong", "changed"):
+        if frame["type"] not in ("ping", "pong", "changed", "presence"):
             kinds.append(frame["type"])
 
     def sent(self) -> list[str]:

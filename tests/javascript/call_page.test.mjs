@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { asAnswer, fit } from "../../callnet/static/demo/early.js";
+import { verificationOf } from "../../callnet/static/demo/fingerprints.js";
 import { Files, LARGEST_FILE, safeName } from "../../callnet/static/demo/files.js";
 import { linked } from "../../callnet/static/demo/links.js";
 import { readNote } from "../../callnet/static/demo/notes.js";
@@ -12,6 +13,27 @@ import { IceServers } from "../../callnet/static/demo/servers.js";
 import { setUp } from "../../callnet/static/demo/setup.js";
 
 const ID = "ab".repeat(16);
+
+// Verification
+
+const sdpOf = (digits) => ({ sdp: `a=fingerprint:sha-256 ${Array(32).fill(digits).join(":")}\r\n` });
+
+test("what is heard before this page learns that the descriptions are in force breaks nothing", async () => {
+  const peer = { currentLocalDescription: sdpOf("AA"), currentRemoteDescription: null, getTransceivers: () => [] };
+  const said = [];
+  let learn;
+  const learned = new Promise((resolve) => {
+    learn = resolve;
+  });
+  const run = verificationOf(peer, { settled: () => learned, offers: false, say: (note) => said.push(note.kind), changed() {} });
+  assert.ok(run.hear({ kind: "commit", hash: "0".repeat(64) }));
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([run.state, said], ["pending", []]);
+  peer.currentRemoteDescription = sdpOf("BB");
+  learn();
+  await run.recheck();
+  assert.deepEqual([run.state, said], ["pending", ["nonce"]]);
+});
 
 // Answers before the offer
 

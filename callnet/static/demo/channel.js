@@ -16,11 +16,11 @@ export class Channel {
    * @param {RTCPeerConnection} peer
    * @param {boolean} offers whether this side makes the offers
    * @param {object} handlers opened(), closed(), heard(note): one that is not of the verification,
-   *   verified(): that has changed
+   *   verified(): that has changed, settled() resolves when the descriptions are in force
    */
-  constructor(peer, offers, { opened, closed, heard, verified }) {
+  constructor(peer, offers, { opened, closed, heard, verified, settled }) {
     const channel = peer.createDataChannel("notes", { negotiated: true, id: 0 });
-    this.verification = verificationOf(peer, { offers, say: (note) => this.tell(note), changed: verified });
+    this.verification = verificationOf(peer, { settled, offers, say: (note) => this.tell(note), changed: verified });
     channel.onopen = opened;
     channel.onclose = closed;
     channel.onmessage = ({ data }) => {

@@ -327,8 +327,7 @@ export class Connection {
     peer.ondatachannel = mine(({ channel }) => this.#handlers.channel(channel));
     this.#channel = new Channel(peer, this.#offers, {
       opened: mine(() => {
-        // The descriptions must be in force, of which a page may learn after the connection stands.
-        this._enqueue(() => this.#channel.verification.begin());
+        this.#channel.verification.begin();
         // The first picture does not wait for what a good link needs no sooner.
         if (!this.#gauge.isBest) this._enqueue(() => this._tune());
         this._changed();
@@ -336,6 +335,7 @@ export class Connection {
       closed: mine(() => this._changed()),
       heard: mine((note) => this.#handlers.heard(note)),
       verified: mine(() => this.#handlers.verified()),
+      settled: () => this.#work,
     });
     this.#peer = peer;
     this.#lines = lines;

@@ -8,10 +8,16 @@ import { fingerprintIn, sha256, toHex, Verification } from "./verification.js";
  * The run of one RTCPeerConnection.
  *
  * @param {RTCPeerConnection} peer
- * @param {object} options offers, say(note), changed(): as in verification.js
+ * @param {object} options
+ *   settled() resolves when the descriptions are in force, of which a page may learn after it heard over the
+ *   connection · offers, say(note), changed(): as in verification.js
  */
-export function verificationOf(peer, { offers, say, changed }) {
-  return new Verification({ offers, handlers: { fingerprints: () => fingerprintsOf(peer), say, changed } });
+export function verificationOf(peer, { settled, offers, say, changed }) {
+  const fingerprints = async () => {
+    await settled();
+    return fingerprintsOf(peer);
+  };
+  return new Verification({ offers, handlers: { fingerprints, say, changed } });
 }
 
 /**

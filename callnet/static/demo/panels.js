@@ -40,7 +40,8 @@ export class Panels {
     this._show(name);
     if (!history.state?.isBeside) history.pushState({ isBeside: true }, "");
     const all = focusable(elements[`${name}-drawer`]);
-    (all.find((one) => !one.closest(ASIDE)) ?? all[0]).focus();
+    // Of a page that is out of view nothing can have it.
+    (all.find((one) => !one.closest(ASIDE)) ?? all[0])?.focus();
   }
 
   close() {
