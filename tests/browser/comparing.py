@@ -9,6 +9,24 @@ from callnet_client.verification import Code
 from tests.browser.visitor import Visitor
 
 SIGNS_IN_ORDER: Final = [emoji.sign for emoji in EMOJI]
+LATE: Final = """window.RTCPeerConnection = class extends RTCPeerConnection {
+    #opened;
+    #isKnown = false;
+    createDataChannel(...options) {
+        const channel = super.createDataChannel(...options);
+        this.#opened = new Promise((done) => channel.addEventListener("open", () => setTimeout(done)));
+        return channel;
+    }
+    async setRemoteDescription(description) {
+        await super.setRemoteDescription(description);
+        if (description.type === "answer") await this.#opened;
+        this.#isKnown = true;
+    }
+    get currentRemoteDescription() {
+        return this.#isKnown ? super.currentRemoteDescription : null;
+    }
+};"""
+"""A page that learns that the answer is in force after the connection stands, as now and then in Chromium."""
 
 
 class Comparing:

@@ -9,6 +9,7 @@ from playwright.sync_api import WebSocket
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
+from tests.browser.comparing import LATE
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
@@ -160,6 +161,20 @@ class RingingTests(PhoneCase):
                 self.assertEqual(one.visitor.page.evaluate(f"made.length === 1 && {_IS_ANSWERED}"), True)
                 self.assertEqual(one.visitor.page.evaluate(_ROLE), role)
                 one.visitor.await_that("document.activeElement.matches('#call-page iframe')")
+
+        return self.play(story)
+
+    def test_late_description(self) -> Deferred[None]:
+        """Pages that learn of their descriptions after the connection stands show the code, and do not warn."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.come(stage)
+            for one in (alice, bob):
+                one.visitor.page.add_init_script(LATE)
+            self.ring(alice, bob)
+            bob.visitor.press("accept")
+            for one in (alice, bob):
+                one.visitor.await_that("frames[0]?.document.querySelectorAll('#verification-code li').length === 6")
 
         return self.play(story)
 

@@ -13,7 +13,7 @@ from callnet_client.verification import SIGNS, Code, Fingerprints, commitment
 from harness import ROOT
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
-from tests.browser.comparing import Comparing
+from tests.browser.comparing import LATE, Comparing
 from tests.browser.layout import faults, settle
 from tests.browser.stage import Stage
 
@@ -91,26 +91,6 @@ _PANEL: Final = """async (states) => {
     });
 }"""
 """Shows a panel the runs of a call, one after the other: whether it warns, and whether it shows a code."""
-
-
-_LATE: Final = """window.RTCPeerConnection = class extends RTCPeerConnection {
-    #opened;
-    #isKnown = false;
-    createDataChannel(...options) {
-        const channel = super.createDataChannel(...options);
-        this.#opened = new Promise((done) => channel.addEventListener("open", () => setTimeout(done)));
-        return channel;
-    }
-    async setRemoteDescription(description) {
-        await super.setRemoteDescription(description);
-        if (description.type === "answer") await this.#opened;
-        this.#isKnown = true;
-    }
-    get currentRemoteDescription() {
-        return this.#isKnown ? super.currentRemoteDescription : null;
-    }
-};"""
-"""A page that learns that the answer is in force after the connection stands, as now and then in Chromium."""
 
 
 def note(kind: str, value: Any) -> dict[str, Any]:
@@ -305,7 +285,7 @@ class ComparingTests(BrowserCase):
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
             for visitor in (red, blue):
-                visitor.page.add_init_script(_LATE)
+                visitor.page.add_init_script(LATE)
                 visitor.enter(stage.room)
             for one in (Comparing(red), Comparing(blue)):
                 one.visitor.await_state("connected")
