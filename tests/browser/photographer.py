@@ -30,12 +30,14 @@ _GO_ON: Final = """(isOn) => {
     const below = (element) => element.scrollHeight - element.clientHeight;
     const scrollers = Array.from(document.querySelectorAll("main *"))
         .filter((element) => getComputedStyle(element).overflowY === "auto" && element.checkVisibility());
-    const [scroller] = [document.documentElement, ...scrollers].sort((one, other) => below(other) - below(one));
+    const page = document.documentElement;
+    const [longest] = scrollers.sort((one, other) => below(other) - below(one));
+    const scroller = below(page) > 0 ? page : longest ?? page;
     const before = scroller.scrollTop;
     scroller.scrollTop = isOn ? before + 0.9 * scroller.clientHeight : 0;
     return scroller.scrollTop > before + 1;
 }"""
-"""Scrolls whatever goes on for longest, or back to its beginning; true if there was more to see."""
+"""Scrolls the page, or else what goes on for longest in it, or back to its beginning; true if there was more to see."""
 
 
 class Photographer:
@@ -111,6 +113,8 @@ class Photographer:
                 settle(page)
                 is_light = is_last
             if pictures is not None:
+                if is_whole:
+                    page.evaluate(_GO_ON, False)
                 pictures[f"{name}, {scheme}"] = page.screenshot()
                 if is_whole:
                     pictures.update(_rest_of(page, f"{name}, {scheme}"))
