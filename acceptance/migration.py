@@ -32,9 +32,9 @@ from acceptance.daemon import CountedDaemon, running
 from acceptance.older_server import OlderServer, expected_refusals
 from acceptance.proof import Outcome, Proof
 from callnet.cli.migrate import URL
-from callnet.migration.older import MOVED, Kind
+from callnet.migration import moves
+from callnet.migration.older import Kind
 from callnet.model import DeviceAddress
-from callnet.storage import moving
 from callnet.storage.database import Database
 from harness import postgres
 from harness.base_protocol import named
@@ -153,7 +153,7 @@ class Move:
     def _here(self, kind: Kind) -> set[tuple[str, ...]]:
         database = Database(self._url)
         try:
-            return {key for page in moving.pages(database, MOVED[kind], 10_000) for key in page}
+            return {key for page in moves.pages(database, kind, 10_000) for key in page}
         finally:
             database.close()
 

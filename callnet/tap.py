@@ -26,8 +26,8 @@ from twisted.internet.protocol import Factory
 from twisted.python import usage
 
 import callnet
-from callnet.accounts.call_events import CallEvents
 from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.history import CallEvents
 from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Revocations, Tokens

@@ -1,4 +1,4 @@
-"""A cache of owners' preferences, to spare calls database queries (protocol §2.4, step 5)."""
+"""The preferences of phones: cached, to spare calls queries (protocol §2.4, step 5), and set by their devices (§1)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from itertools import islice
 from typing import Final
 from weakref import WeakValueDictionary
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPreferences
-from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences
-from callnet.errors import Unavailable
-from callnet.model import is_guest
-from callnet.storage.preferences import SqlPreferences
+from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences, QuietHours, time_zone
+from callnet.errors import DataInvalid, PhoneInvalid, Unavailable
+from callnet.model import LISTED_MAX, is_guest
+from callnet.storage.preferences import PhoneSettings, SettingsChange, SqlPreferences
 from callnet.util.deferreds import Ready, Soon, as_deferred, logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -215,3 +218,50 @@ def _put(phones: set[str], phone: str, is_in: bool) -> None:
         phones.add(phone)
     else:
         phones.discard(phone)
+
+
+class SettingsOfPhones:
+    """Shows devices the settings of their phone, and changes them.
+
+    :param contacts_only: whether nobody but contacts may call any phone, whatever that has set.
+    """
+
+    def __init__(
+        self, settings: SqlPreferences, tokens: Tokens, phone_rule: PhoneRule, contacts_only: bool = False
+    ) -> None:
+        self._contacts_only = contacts_only
+        self._settings = settings
+        self._tokens = tokens
+        self._phones = phone_rule
+
+    @as_deferred
+    async def change(self, token: str, wanted: SettingsChange) -> PhoneSettings:
+        """Change settings of the token's phone, and return all.
+
+        The answer has ``contacts`` for who may call if that holds for all phones, and no time that is over.
+
+        :raises TokenInvalid: the token is not valid.
+        :raises DataInvalid: the time zone is not known, or too many phones are named.
+        :raises PhoneInvalid: one of them is not acceptable, or the token's own.
+        :raises Unavailable: the database cannot be reached.
+        """
+        phone = self._tokens.verify(token).device.phone
+        if isinstance(wanted.quiet, QuietHours) and time_zone(wanted.quiet.time_zone) is None:
+            raise DataInvalid("do_not_disturb: unknown time_zone")
+        answered = self._read_phones(phone, wanted.auto_answer, "auto_answer")
+        through = self._read_phones(phone, wanted.rings_through, "rings_through")
+        now = self._tokens.now()
+        found = await self._settings.change(phone, replace(wanted, auto_answer=answered, rings_through=through), now)
+        if found.quiet_until is not None and found.quiet_until <= now:
+            found = replace(found, quiet_until=None)
+        return replace(found, who_may_call="contacts") if self._contacts_only else found
+
+    def _read_phones(self, owner: str, texts: Collection[str] | UnsetType, field: str) -> Collection[str] | UnsetType:
+        if isinstance(texts, UnsetType):
+            return texts
+        if len(texts) > LISTED_MAX:
+            raise DataInvalid(f"{field} takes at most {LISTED_MAX} phones")
+        phones = frozenset(self._phones.require(text, field) for text in texts)
+        if owner in phones:
+            raise PhoneInvalid(f"{field} contains the caller's own number")
+        return phones

@@ -13,24 +13,20 @@ from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.web.client import Agent
 
-from callnet.accounts.call_events import CallEvents
 from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import PhoneRule
-from callnet.accounts.guests import GuestCallLimits, Guests, GuestTokens
-from callnet.accounts.history import Historian
-from callnet.accounts.links import Links
+from callnet.accounts.history import CallEvents, Historian, PastCalls
+from callnet.accounts.links import GuestCallLimits, Guests, GuestTokens, Links
 from callnet.accounts.logins import Codes, Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import OPEN_MAX, Pairings
-from callnet.accounts.past_calls import PastCalls
-from callnet.accounts.phone_settings import SettingsOfPhones
-from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.preferences import KnownPreferences, SettingsOfPhones
 from callnet.accounts.profiles import Profiles
 from callnet.accounts.roster import CachedRoster
 from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.rooms import RoomManager
-from callnet.config.schema import AccountSettings, PushSettings, Settings
+from callnet.config.schema import PushSettings, Settings
 from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
 from callnet.push.addresses import is_allowed
 from callnet.push.outside import IOutsideReactor, Outside
@@ -57,7 +53,7 @@ from callnet.storage.threads import IThreadsReactor, Run
 from callnet.store.cluster_handle import ClusterHandle
 
 CODE_PAUSES: Final = (1.0, 3.0, 10.0)
-"""Seconds before each further try to have a one-time code sent."""
+"""Seconds before each further try to have a one-time code sent. A late one is useless."""
 TOLD_KEPT: Final = 86400.0
 """Seconds for which it is remembered which events were taken, after the longest call: its end names those before."""
 
@@ -185,10 +181,10 @@ def compose_people(
     )
     contacts_only = settings.accounts.who_may_call == "contacts"
     history = SqlHistory(database, run, contacts_only, settings.history.rows)
-    sender = _code_sender(settings.accounts, reactor)
-    codes = None
-    if sender is not None:
+    sender = codes = None
+    if settings.accounts.enrolment == "otp":
         otp = settings.accounts.otp
+        sender = Webhook(_posts(otp.url, otp.secret, reactor), reactor, CODE_PAUSES)
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
     sleepers = Sleepers(owners.records, reactor, rooms.wake_requests.sleeps)
     web_push = owners.ways.get(PushKind.WEBPUSH)
@@ -230,37 +226,16 @@ def compose_people(
 
 def _ways(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> Mapping[PushKind, Way]:
     """The ways to wake sleeping devices."""
-    gateway, web_push = _gateway(settings, reactor), _web_push(settings, vapid, reactor)
     ways: dict[PushKind, Way] = {}
-    if gateway is not None:
-        ways[PushKind.WEBHOOK] = gateway
-    if web_push is not None:
-        ways[PushKind.WEBPUSH] = web_push
-    return ways
-
-
-def _code_sender(settings: AccountSettings, reactor: IThreadsReactor) -> Webhook | None:
-    """The sender of one-time codes, if they are used. A late code is useless."""
-    if settings.enrolment != "otp":
-        return None
-    return Webhook(_posts(settings.otp.url, settings.otp.secret, reactor), reactor, CODE_PAUSES)
-
-
-def _gateway(settings: PushSettings, reactor: IPeopleReactor) -> Gateway | None:
-    """The operator's program that wakes devices, if there is one."""
     gateway = settings.gateway
-    if not gateway.url:
-        return None
-    return Gateway(_posts(gateway.url, gateway.secret, reactor), reactor, PAUSES)
-
-
-def _web_push(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> WebPush | None:
-    if vapid is None:
-        return None
-    networks = [ip_network(network) for network in settings.allowed_networks]
-    allowed = partial(is_allowed, networks=networks)
-    outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, allowed)
-    return WebPush(outside, PushHosts(settings.allowed_hosts), vapid, reactor, time.time)
+    if gateway.url:
+        ways[PushKind.WEBHOOK] = Gateway(_posts(gateway.url, gateway.secret, reactor), reactor, PAUSES)
+    if vapid is not None:
+        networks = [ip_network(network) for network in settings.allowed_networks]
+        allowed = partial(is_allowed, networks=networks)
+        outside = Outside(reactor, reactor.nameResolver, optionsForClientTLS, allowed)
+        ways[PushKind.WEBPUSH] = WebPush(outside, PushHosts(settings.allowed_hosts), vapid, reactor, time.time)
+    return ways
 
 
 def _deliveries(settings: Settings, outbox: SqlOutbox, reactor: IThreadsReactor) -> Deliveries | None:

@@ -147,11 +147,16 @@ class LiveSettings:
         self._changed = changed
 
     def take_over(self, new: Settings) -> Changes:
-        """Have what is live hold from now on."""
-        changes = take_over(self.settings, new)
+        """Have those of ``new`` that may be changed now hold from now on."""
+        settings = self.settings
+        differing = list(differences(settings, new))
+        for name in LIVE:
+            if name != "turn" or _handovers(settings) == _handovers(new):
+                _overwrite(settings, new, name)
+        left = set(differences(settings, new))
         for changed in self._changed:
             changed()
-        return changes
+        return Changes([path for path in differing if path not in left], [path for path in differing if path in left])
 
 
 class Changes(Struct, frozen=True):
@@ -169,16 +174,6 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
             yield from differences(getattr(old, name), getattr(new, name), f"{path}.{name}".lstrip("."))
     elif old != new:
         yield path
-
-
-def take_over(settings: Settings, new: Settings) -> Changes:
-    """Put those of ``new`` that may be changed now into ``settings``, which are in force."""
-    changed = list(differences(settings, new))
-    for name in LIVE:
-        if name != "turn" or _handovers(settings) == _handovers(new):
-            _overwrite(settings, new, name)
-    left = set(differences(settings, new))
-    return Changes([path for path in changed if path not in left], [path for path in changed if path in left])
 
 
 def _handovers(settings: Settings) -> Sequence[Any]:

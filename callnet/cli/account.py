@@ -12,8 +12,8 @@ import msgspec
 from msgspec import UNSET
 
 from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
+from callnet.accounts.history import row_of
 from callnet.accounts.pairing import draw_code
-from callnet.accounts.past_calls import row_of
 from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.database import opened

@@ -1,4 +1,7 @@
-"""``callnet migrate``: from the Go server that callnet replaces, and back (docs/migrating.md)."""
+"""``callnet migrate``: from the Go server that callnet replaces, and back (docs/migrating.md).
+
+The tokens of that server remain valid by its key, which also signs here if it is long enough.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,21 @@ from typing import Final
 
 import click
 
+from callnet.accounts import signing_keys
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.signing_keys import Key
+from callnet.accounts.signing_keys import Key, OlderServer
 from callnet.cli.common import CommandError, settings_of
 from callnet.cli.database import opened, reached
 from callnet.cli.key import file_of, shown_time
-from callnet.config.schema import Settings
-from callnet.migration import key as older_key
+from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.migration import moves
 from callnet.migration.moves import Report
-from callnet.migration.older import OlderDatabase, load_mapping
+from callnet.migration.older import MigrationError, OlderDatabase, load_mapping
 from callnet.storage.database import Database
 from callnet.util import files
 
 URL: Final = "CALLNET_MIGRATE_URL"
+_KEY: Final = "the older server's key"
 _DAY: Final = 86400
 _FILE: Final = click.Path(dir_okay=False)
 
@@ -77,7 +81,7 @@ def migrate(
     if back and key_file is not None:
         raise CommandError("--key cannot be used with --back: the key is only imported")
     older = OlderDatabase(_url(url_file), load_mapping(mapping_file))
-    key = None if key_file is None else older_key.read(key_file)
+    key = None if key_file is None else read_key(key_file)
     report = Report(lambda line: click.echo(line, err=True))
     if back:
         _give_back(settings, older, report, trial)
@@ -97,12 +101,12 @@ def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: 
 
 
 def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
-    about_tokens = older_key.about_tokens(settings.tokens, time.time())
+    tokens = about_tokens(settings.tokens, time.time())
     with _target(settings, trial) as database, older.writing() as additions:
         moves.give_back(database, additions, report, trial)
     for line in report.lines("to copy back" if trial else "copied back"):
         click.echo(line)
-    click.echo(f"tokens: {about_tokens}")
+    click.echo(f"tokens: {tokens}")
 
 
 @contextmanager
@@ -129,10 +133,10 @@ def _about_key(settings: Settings, key: Key | None, lifetime: int, trial: bool) 
     now = time.time()
     until = now + lifetime
     file = file_of(settings)
-    does = "signs from now on" if older_key.is_long(key) else "is too short to sign here"
+    does = "signs from now on" if is_long(key) else "is too short to sign here"
     if trial:
         return f"key: {key.kid} would be imported; it {does}"
-    if older_key.take_over(file, key, now, until) is None:
+    if take_over_key(file, key, now, until) is None:
         return f"key: {key.kid} is already the first key"
     return f"key: {key.kid} imported; it {does}. Tokens that name no key are checked with it until {shown_time(until)}"
 
@@ -148,3 +152,56 @@ def _url(file: str | None) -> str:
     if not given:
         raise CommandError(f"name the older server's database by {URL} or --url-file")
     return given
+
+
+def read_key(path: str) -> Key:
+    """Read the secret of the older server from a file: all of it, but one line break at the end.
+
+    :raises StartError: it cannot be read, or is open to others.
+    :raises MigrationError: it is empty.
+    """
+    secret = files.read_private(path, _KEY).removesuffix(b"\n").removesuffix(b"\r")
+    if not secret:
+        raise MigrationError(f"{_KEY}: {path} is empty")
+    return Key.of(secret)
+
+
+def is_long(key: Key) -> bool:
+    """True if it is long enough to sign. Anyone who has one token can find out a short one."""
+    return len(key.secret) >= SIGNING_KEY_MIN
+
+
+def take_over_key(path: str, key: Key, now: float, until: float) -> OlderServer | None:
+    """Have tokens that name no key checked against this one, if they expire by ``until``, and let it sign if it may.
+
+    :param path: where the first key is.
+    :returns: by which key they are checked now; ``None``: by the first one, which it is, without an end.
+    :raises StartError: the keys cannot be read, or not be written.
+    """
+    ring = signing_keys.load_or_make_keys(path)
+    if ring.without_kid is not None and ring.without_kid.secret == key.secret and signing_keys.load_older(path) is None:
+        return None
+    older = OlderServer(key, until)
+    signing_keys.take_over(path, older)
+    if is_long(key) and all(key.kid != each.kid for each in ring.keys):
+        signing_keys.add_key(path, now, key.secret)
+    return older
+
+
+def about_tokens(settings: TokenSettings, now: float) -> str:
+    """Say whether the older server accepts tokens that are issued here now, which it does if its key signs them.
+
+    :raises StartError: the keys cannot be read.
+    """
+    path = settings.signing_key_file
+    if settings.signing_key:
+        kid, older = Key.of(settings.signing_key.encode()).kid, None
+    elif os.path.lexists(path) or os.path.lexists(f"{path}.d"):
+        kid, older = signing_keys.load_keys(path).signing(now).kid, signing_keys.load_older(path)
+    else:
+        return "none were issued here: there is no key"
+    if older is None:
+        return f"the key {kid} signs; if it is the older server's, that server accepts tokens issued here"
+    if older.key.kid == kid:
+        return "the older server accepts tokens issued here"
+    return "the older server refuses tokens issued here: devices that have one must log in there again"

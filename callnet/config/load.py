@@ -1,18 +1,21 @@
-"""Reads the settings from one TOML file and a few environment variables.
+"""The settings, read from one TOML file and a few environment variables.
 
-What is wrong raises :class:`StartError` with one line that names the file, the key and what is allowed; no value
-is ever repeated, since it may be a secret.
+An error raises :class:`StartError` with one line that names the file, the key and what is allowed; no value is ever
+repeated, since it may be a secret.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
+import msgspec
+from msgspec import inspect
 from msgspec.structs import replace
 
-from callnet.config import endpoints, relay, toml
+from callnet.config import endpoints, relay
 from callnet.config.schema import (
     HTTP01,
     PONG_TIME,
@@ -28,6 +31,10 @@ from callnet.config.schema import (
 from callnet.errors import StartError
 
 _Signing = TypeVar("_Signing", bound=RequestSettings)
+T = TypeVar("T")
+_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
+_FIELD = re.compile(r"`(?P<field>[^`]*)`\Z")
+_STEP = re.compile(r"[^.\[\]]+")
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Settings:
@@ -40,7 +47,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Settings:
     :raises StartError: the file cannot be read, or a setting is wrong.
     """
     path = path or environ.get("CALLNET_CONFIG") or None
-    found = Settings() if path is None else toml.decode(_read(path), Settings, path)
+    found = Settings() if path is None else decode_toml(_read(path), Settings, path)
     try:
         settings = _complete(found, environ)
         if settings.one_port:
@@ -242,3 +249,77 @@ def _default_state_dir(environ: Mapping[str, str]) -> str:
         return given
     home = environ.get("HOME") or os.path.expanduser("~")
     return os.path.join(environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state"), "callnet")
+
+
+def decode_toml(data: bytes, into: type[T], source: str) -> T:
+    """Read a document.
+
+    :param source: what to call the document in an error, such as its path.
+    :raises StartError: not TOML, or it does not fit.
+    """
+    try:
+        return msgspec.toml.decode(data, type=into)
+    except msgspec.ValidationError as error:
+        raise StartError(f"{source}: {_explain(str(error), into)}") from None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise StartError(f"{source}: not TOML: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _explain(message: str, into: type) -> str:
+    """Turn msgspec's message into ours."""
+    at = _AT.search(message)
+    path = at["path"] if at else ""
+    what = message[: at.start()] if at else message
+    place = _find(inspect.type_info(into), path)
+    field = _FIELD.search(what)
+    if field and isinstance(place, inspect.StructType):
+        key = f"{path}.{field['field']}" if path else field["field"]
+        if "unknown" in what:
+            return f"unknown key {key}: known keys are {', '.join(each.encode_name for each in place.fields)}"
+        if "missing" in what:
+            return f"{key} is missing; it must be {_allowed(_find(place, field['field']))}"
+    return f"{path} must be {_allowed(place)}"
+
+
+def _find(place: inspect.Type, path: str) -> inspect.Type:
+    """The type at a path such as ``listeners.account[0].endpoint``."""
+    for step in _STEP.findall(path):
+        if isinstance(place, inspect.StructType):
+            place = next(field.type for field in place.fields if field.encode_name == step)
+        elif isinstance(place, inspect.VarTupleType):
+            place = place.item_type
+    return place
+
+
+def _allowed(place: inspect.Type) -> str:
+    """The allowed values, in words."""
+    match place:
+        case inspect.Metadata(extra_json_schema={"description": str(description)}):
+            return description
+        case inspect.Metadata(type=inner):
+            return _allowed(inner)
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return "a whole number" + _range(place)
+        case inspect.FloatType():
+            return "a number" + _range(place)
+        case inspect.LiteralType(values=values):
+            return "one of " + ", ".join(f'"{value}"' for value in values)
+        case inspect.StructType(fields=fields):
+            return "a table with the keys " + ", ".join(field.encode_name for field in fields)
+        case inspect.VarTupleType(item_type=item):
+            return f"an array whose entries are {_allowed(item)}"
+        case _:
+            return "a string"
+
+
+def _range(place: inspect.IntType | inspect.FloatType) -> str:
+    low, high = place.ge, place.le
+    if low is None:
+        return "" if high is None else f" of at most {high:.10g}"
+    return f" of at least {low:.10g}" if high is None else f" from {low:.10g} to {high:.10g}"

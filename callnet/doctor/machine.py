@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from callnet.accounts.signing_keys import load_keys
-from callnet.config import toml
+from callnet.config.load import decode_toml
 from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
 from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.errors import StartError
@@ -161,7 +161,7 @@ def examine_secrets(settings: Settings, path: str | None) -> Iterator[Finding]:
 
 
 def _settings_file(path: Path) -> Finding:
-    in_file = [name for name, is_set in _secrets(toml.decode(path.read_bytes(), Settings, str(path))) if is_set]
+    in_file = [name for name, is_set in _secrets(decode_toml(path.read_bytes(), Settings, str(path))) if is_set]
     if not in_file:
         return good(_SECRETS, f"none in {path}")
     mode = stat.S_IMODE(os.stat(path).st_mode)

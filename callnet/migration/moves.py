@@ -1,17 +1,37 @@
-"""Moving accounts and contacts between the older server and callnet, and the report of it."""
+"""Moving accounts, devices and contacts between the older server and callnet, and the report of it.
+
+Everything here blocks, and nothing holds more than one batch in memory.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Column, select, tuple_
 
 from callnet.accounts.enrolment import PhoneRule
-from callnet.migration.older import MOVED, Additions, Judge, Kind, Refused, Row, Snapshot, shown
-from callnet.storage import moving
+from callnet.migration.older import Additions, Judge, Key, Kind, Refused, Row, Snapshot, shown
+from callnet.storage import contacts
+from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from callnet.storage.moving import Key
+from callnet.storage.devices import make
+from callnet.storage.tables import account, account_device, contact
+
+BATCH: Final = 1000
+"""Rows that are in memory at a time."""
+WITHOUT_ACCOUNT: Final = {
+    Kind.DEVICES: "no such account; created",
+    Kind.CONTACTS: "no account for one of the two phones",
+}
+_COLUMNS: Final[dict[Kind, tuple[Column[str], ...]]] = {
+    Kind.ACCOUNTS: (account.c.phone,),
+    Kind.DEVICES: (account_device.c.phone, account_device.c.device_id),
+    Kind.CONTACTS: (contact.c.owner, contact.c.contact),
+}
+"""The columns of a key in callnet's tables."""
 
 
 class Report:
@@ -66,14 +86,6 @@ class Report:
                         yield f"    {number} {word}{text}"
 
 
-BATCH: Final = 1000
-"""Rows that are in memory at a time."""
-WITHOUT_ACCOUNT: Final = {
-    Kind.DEVICES: "no such account; created",
-    Kind.CONTACTS: "no account for one of the two phones",
-}
-
-
 def take_over(older: Snapshot, database: Database | None, rule: PhoneRule, report: Report, trial: bool) -> None:
     """Put what the older server has into callnet's database. What is there is left as it is.
 
@@ -84,9 +96,9 @@ def take_over(older: Snapshot, database: Database | None, rule: PhoneRule, repor
         judge = Judge(kind, rule)
         for rows in older.batches(kind, BATCH):
             keys = _accepted(kind, judge, rows, report)
-            new = keys if database is None else moving.missing(database, MOVED[kind], keys)
+            new = keys if database is None else missing(database, kind, keys)
             if new and database is not None and not trial:
-                moving.add(database, MOVED[kind], new, time.time())
+                add(database, kind, new, time.time())
             report.read(kind, len(rows))
             report.moved(kind, len(new))
 
@@ -113,7 +125,7 @@ def give_back(database: Database | None, older: Additions, report: Report, trial
     if database is None:
         return
     for kind in Kind:
-        for keys in moving.pages(database, MOVED[kind], BATCH):
+        for keys in pages(database, kind, BATCH):
             new = older.missing(kind, keys)
             refused = 0
             for key in () if trial else new:
@@ -123,3 +135,39 @@ def give_back(database: Database | None, older: Additions, report: Report, trial
                     report.refused(kind, "", key, reason)
             report.read(kind, len(keys))
             report.moved(kind, len(new) - refused)
+
+
+def missing(database: Database, kind: Kind, keys: Collection[Key]) -> Sequence[Key]:
+    """Those of ``keys`` that callnet does not have, in the same order. It costs least if they are neighbours."""
+    columns = _COLUMNS[kind]
+    # Not by whole keys: of a thousand pairs PostgreSQL makes a thousand conditions.
+    of_phones = columns[0].in_({key[0] for key in keys})
+    with database.read() as connection:
+        there = set(map(tuple, connection.execute(select(*columns).where(of_phones))))
+    return [key for key in keys if key not in there]
+
+
+def add(database: Database, kind: Kind, keys: Sequence[Key], now: float) -> None:
+    """Add rows to callnet's, all or none; what is there is left as it is. A device without an account gets one."""
+    if kind is Kind.CONTACTS:
+        contacts.add(database, (), now, missing=[Pair(*key) for key in keys])
+        return
+    rows: list[dict[str, Any]] = [{"phone": key[0], "device_id": key[1]} for key in keys if kind is Kind.DEVICES]
+    with database.write() as connection:
+        make(database, connection, dict.fromkeys(key[0] for key in keys), rows, None)
+
+
+def pages(database: Database, kind: Kind, size: int) -> Iterator[Sequence[Key]]:
+    """All rows that callnet has, in order, in pages."""
+    columns = _COLUMNS[kind]
+    key, last = tuple_(*columns), None
+    while True:
+        statement = select(*columns).order_by(*columns).limit(size)
+        if last is not None:
+            statement = statement.where(key > tuple_(*last))
+        with database.read() as connection:
+            page = [tuple(row) for row in connection.execute(statement)]
+        if not page:
+            return
+        yield page
+        last = page[-1]

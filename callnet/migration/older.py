@@ -32,11 +32,9 @@ from sqlalchemy import (
 from sqlalchemy import exc as sql_errors
 
 from callnet.accounts.enrolment import PhoneRule, is_device_id
-from callnet.config import toml
+from callnet.config.load import decode_toml
 from callnet.errors import CallnetError
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, has_control_characters
-from callnet.storage import moving
-from callnet.storage.moving import Key, Moved
 
 
 class MigrationError(CallnetError):
@@ -94,12 +92,16 @@ def load_mapping(path: Path | None) -> Mapping:
         content = path.read_bytes()
     except OSError as error:
         raise MigrationError(f"{path}: {error.strerror}") from None
-    return toml.decode(content, Mapping, str(path))
+    return decode_toml(content, Mapping, str(path))
 
 
 _SHOWN: Final = 60
 _LONG: Final = 11
 """The length from which a text may show its ends."""
+
+
+Key: TypeAlias = tuple[str, ...]
+"""The key of a row: a phone; a phone and a device id; an owner and its contact."""
 
 
 class Kind(StrEnum):
@@ -109,12 +111,6 @@ class Kind(StrEnum):
     DEVICES = "devices"
     CONTACTS = "contacts"
 
-
-MOVED: Final[dict[Kind, Moved]] = {
-    Kind.ACCOUNTS: moving.ACCOUNTS,
-    Kind.DEVICES: moving.DEVICES,
-    Kind.CONTACTS: moving.CONTACTS,
-}
 
 _DEVICE_ID: Final = "device id"
 _FIELDS: Final[dict[Kind, tuple[str, ...]]] = {

@@ -12,10 +12,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Delete,
     Subquery,
     Table,
-    Update,
     and_,
     exists,
     false,
@@ -33,7 +31,6 @@ from callnet.storage.tables import (
     account,
     account_device,
     blocked,
-    call_history,
     contact,
     heard_until,
     insert_rows,
@@ -89,7 +86,7 @@ def _view(
     peer_device_id: Column[str],
     outcome: Column[str],
 ) -> Subquery:
-    """Calls as one of their two phones sees them, with the columns that a call has in ``call_history``."""
+    """Calls as one of their two phones sees them, with the columns in the order of the fields of :class:`PastCall`."""
     return (
         select(
             phone.label("phone"),
@@ -127,7 +124,7 @@ _CALLED: Final = _view(
     _call.caller_device_id,
     _call.callee_outcome,
 )
-_VIEWS: Final = (call_history, _PLACED, _CALLED)
+_VIEWS: Final = (_PLACED, _CALLED)
 """All in which a phone may have calls."""
 _HIDDEN: Final = (
     ("caller", _call.room_id, _call.callee_outcome, {"caller_outcome": None}),
@@ -207,18 +204,17 @@ class SqlHistory(Queries):
     @as_deferred
     async def forget(self, before: float) -> None:
         """Remove the calls from before a time."""
-        for table in (past_call, call_history):
-            while await self._run(self._forget_some, table, before):
-                pass
+        while await self._run(self._forget_some, before):
+            pass
 
-    def _forget_some(self, table: Table, before: float) -> bool:
+    def _forget_some(self, before: float) -> bool:
         """Remove some, and tell whether there may be more."""
-        key, began = table.primary_key.columns, table.c.started_at
+        key, began = past_call.primary_key.columns, _call.started_at
         old = select(*key).where(began < before).order_by(began).limit(_FORGOTTEN_AT_ONCE)
         with self._database.write(may_be_lost=True) as connection:
             found = connection.execute(old).all()
             if found:
-                connection.execute(table.delete().where(tuple_(*key).in_([tuple(one) for one in found])))
+                connection.execute(past_call.delete().where(tuple_(*key).in_([tuple(one) for one in found])))
         return len(found) == _FORGOTTEN_AT_ONCE
 
 
@@ -245,28 +241,23 @@ def past_calls(
     connection: Connection, phone: str, after: CallCursor | None = None, limit: int | None = None
 ) -> list[PastCall]:
     """The result of :meth:`SqlHistory.past_calls`; without ``limit`` all calls."""
-    found: dict[Any, PastCall] = {}  # by place: while nodes are upgraded a call may be written in both tables
+    found: list[Any] = []
     for view in _VIEWS:
         place = view.c.started_at, view.c.room_id, view.c.incoming
         statement = select(view).where(view.c.phone == phone)
         if after is not None:
             statement = statement.where(tuple_(*place) < tuple_(after.started_at, after.room, after.incoming))
         newest_first = statement.order_by(*(column.desc() for column in place)).limit(limit)
-        found.update((row[1:4], _as_call(row)) for row in connection.execute(newest_first))
-    return [found[place] for place in sorted(found, reverse=True)[:limit]]
+        found += connection.execute(newest_first)
+    found.sort(key=itemgetter(1, 2, 3), reverse=True)
+    return [_as_call(row) for row in found[:limit]]
 
 
 def missed_calls(connection: Connection, phone: str, since: float, limit: int) -> list[PastCall]:
     """Calls that a phone has missed and that ended after a time, the newest first."""
-    missed = union_all(
-        *(
-            select(view).where(
-                view.c.phone == phone, view.c.incoming, view.c.outcome == "missed", view.c.ended_at > since
-            )
-            for view in (call_history, _CALLED)
-        )
-    )
-    newest_first = missed.order_by(missed.selected_columns.started_at.desc()).limit(limit)
+    view = _CALLED.c
+    missed = select(_CALLED).where(view.phone == phone, view.outcome == "missed", view.ended_at > since)
+    newest_first = missed.order_by(view.started_at.desc()).limit(limit)
     return [_as_call(row) for row in connection.execute(newest_first)]
 
 
@@ -281,15 +272,13 @@ def drop(
     def of_room(column: Column[str]) -> ColumnElement[bool]:
         return true() if room is None else column == room
 
-    row = call_history.c
-    statements: list[Delete | Update] = [
-        call_history.delete().where(row.phone == phone, row.started_at.between(oldest, newest), of_room(row.room_id))
-    ]
+    removed = 0
     for side, own_room, others, hidden in _HIDDEN:
         seen = _call[f"{side}_phone"] == phone, _call[f"{side}_outcome"].is_not(None)
         these = and_(*seen, _call.started_at.between(oldest, newest), of_room(own_room))
-        statements += past_call.delete().where(these, others.is_(None)), past_call.update().where(these).values(hidden)
-    return sum(connection.execute(statement).rowcount for statement in statements)
+        removed += connection.execute(past_call.delete().where(these, others.is_(None))).rowcount
+        removed += connection.execute(past_call.update().where(these).values(hidden)).rowcount
+    return removed
 
 
 def _with_onlookers(connection: Connection, calls: Sequence[Sides]) -> Collection[str]:

@@ -91,8 +91,9 @@ class SqlPreferences(Queries):
     @in_thread
     def announced(self, most: int) -> Collection[str] | None:
         """The phones with names for others, or with automatic answers; ``None``: there are more than ``most``."""
+        named_contacts = select(contact.c.owner).where(contact.c.name != "")
         named_links = select(link.c.phone).where(link.c.name != "")
-        return self._owners(most, _owners_of_names(), named_links, select(auto_answer.c.owner))
+        return self._owners(most, named_contacts, named_links, select(auto_answer.c.owner))
 
     def _owners(self, most: int, *kinds: Select[tuple[str]]) -> Collection[str] | None:
         with self._database.read() as connection:
@@ -161,10 +162,6 @@ def _those_in(connection: Connection, table: Table, phones: Collection[str]) -> 
     """Those of these phones that have a row."""
     phone: Column[str] = table.c.phone
     return frozenset(connection.scalars(select(phone).where(phone.in_(sorted(phones)))))
-
-
-def _owners_of_names() -> Select[tuple[str]]:
-    return select(contact.c.owner).where(contact.c.name != "")
 
 
 def _lists(

@@ -137,18 +137,6 @@ class SqlRevocations(Queries):
 
         :param phones: of these alone, each of which is in the answer; ``None``: of all.
         """
-        found = self._read(phones)
-        crowded = [phone for phone, of_phone in found.items() if len(of_phone) > REVOCATIONS_MAX]
-        if not crowded:
-            return found
-        for phone in crowded:  # an older version of callnet, which knew no limit, has written them
-            with self._database.write() as connection:
-                self._database.take_turns(connection, phone)
-                _collapse(connection, phone, self._now)
-                changes.note(connection, [phone], self._now())
-        return {**found, **self._read(crowded)}
-
-    def _read(self, phones: Collection[str] | None) -> dict[str, Sequence[Revocation]]:
         with self._database.read() as connection:
             time = shared_time(connection, self._now())
             rows = connection.execute(_valid(time, phones if len(phones or ()) <= _NAMED else None)).all()

@@ -1,8 +1,8 @@
 """The schema of a database: its level, its compatibility with this code, and its upgrade.
 
-Each migration is numbered: ``0001``, ``0002``, and so on. The *level* of the code is the number of the
-newest migration that it brings. Migrations only add, so older code usually works on with a newer
-schema, and nodes can be upgraded one by one. Where it does not, the migration raises
+Each migration is numbered: ``0015`` makes the schema of the first release, and ``0016`` and so on change it. The
+*level* of the code is the number of the newest migration that it brings. Migrations only add, so older code usually
+works on with a newer schema, and nodes can be upgraded one by one. Where it does not, the migration raises
 ``schema_info.oldest_code`` to the level of the oldest code that does. A new database is not migrated: it gets
 the tables as the newest migration leaves them.
 """
@@ -20,6 +20,9 @@ from callnet.storage.tables import metadata, schema_info
 SETTING: Final = "database.url"
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_FIRST_RELEASE: Final = 15
+"""The level of 1.0.0rc1, the first release. What was made by code from before it cannot be migrated any more."""
 
 _OLDEST_CODE: Final = 1
 """The value that the migrations leave in ``schema_info.oldest_code``."""
@@ -42,12 +45,21 @@ def code_level() -> int:
 
 
 def database_level(connection: Connection) -> int:
-    """The number of the newest migration that was done; 0: the database is new."""
+    """The number of the newest migration that was done; 0: the database is new.
+
+    :raises StartError: it is not callnet's, or older than the first release.
+    """
     revision = connection.scalar(select(_version)) if inspect(connection).has_table(_version.name) else None
     try:
-        return int(revision or 0)
+        level = int(revision or 0)
     except ValueError:
         raise StartError(f"{SETTING}: this database belongs to another program; name an empty one") from None
+    if 0 < level < _FIRST_RELEASE:
+        raise StartError(
+            f"{SETTING}: schema level {level} is older than the first release; "
+            "run `callnet database upgrade` of callnet 1.0.0rc1, then this version"
+        )
+    return level
 
 
 def upgrade(connection: Connection) -> None:
@@ -56,7 +68,7 @@ def upgrade(connection: Connection) -> None:
     On SQLite that must be a writing transaction, which nobody else can have at the same time; on
     PostgreSQL this waits until nobody else upgrades.
 
-    :raises StartError: the database needs newer code.
+    :raises StartError: the database needs newer code, or is too old.
     """
     if connection.dialect.name == "postgresql":
         # Another upgrade may take long: do not time out.

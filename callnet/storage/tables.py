@@ -280,8 +280,7 @@ past_call = Table(
     _index_of_set("past_call_callee", "callee_outcome", "callee_phone", "started_at"),
 )
 
-# The same of the release before, which goes on to write here: of each call a row for each of both phones. Nothing else
-# is added, and what is too old is removed; when the release before this one has ``past_call`` the table can go.
+# Always empty: 1.0.0rc1 reads it. When that is no longer the release before this one, the table can go.
 call_history = Table(
     "call_history",
     metadata,

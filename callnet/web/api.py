@@ -12,13 +12,12 @@ from twisted.web.resource import IResource
 
 from callnet.accounts.contact_lists import AdderList, ContactLists, ContactPage, PeoplePage, PhoneList
 from callnet.accounts.enrolment import secret_hash
-from callnet.accounts.guests import EnteredGuest, Guests
-from callnet.accounts.links import LinkChanges, Links
+from callnet.accounts.history import PastCallPage, PastCalls
+from callnet.accounts.links import EnteredGuest, Guests, LinkChanges, Links
 from callnet.accounts.logins import Login, Logins
 from callnet.accounts.own_devices import OwnDeviceList, OwnDevices
 from callnet.accounts.pairing import BegunPairing, PairingResult, Pairings, WaitingDevice, read_code
-from callnet.accounts.past_calls import PastCallPage, PastCalls
-from callnet.accounts.phone_settings import SettingsOfPhones
+from callnet.accounts.preferences import SettingsOfPhones
 from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
 from callnet.errors import CodeInvalid, DataInvalid, RateLimited
 from callnet.ops.ice import IceOffer, IceOffers

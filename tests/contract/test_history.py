@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 from sqlalchemy import select
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
 from callnet.model import DeviceAddress, RoomId, Topic
-from callnet.storage import contacts, schema
+from callnet.storage import contacts
 from callnet.storage import history as storage
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
-from callnet.storage.database import Database
 from callnet.storage.devices import delete
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, missed_calls, past_calls
 from callnet.storage.roster import SqlRoster
-from callnet.storage.tables import call_history, past_call
+from callnet.storage.tables import past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 ANN = DeviceAddress("13651884961", "phone")
@@ -198,8 +197,7 @@ class HistoryContract(DatabaseCase):
             own, theirs = room_number(1), room_number(11)
             one = call(room=own)
             await self.history.write([whole(one, room=theirs)], 1.0)
-            await self.write(call(2, 2000.0, incoming=False), call(3, 3000.0))
-            self.write_as_before(self.database, [call(4, 4000.0), call(5, 5000.0)])
+            await self.write(call(2, 2000.0, incoming=False), *(call(n, n * 1e3) for n in (3, 4, 5)))
             for room, left in (
                 (theirs, [5, 4, 3, 2, 1]),
                 (own, [5, 4, 3, 2]),
@@ -215,7 +213,7 @@ class HistoryContract(DatabaseCase):
                 told = {} if before == len(left) else {TV.phone: {Topic.HISTORY}}
                 self.assertEqual(told, (await changes.new()).phones)
             kept = await self.history.past_calls(ANN.phone, None, 10)
-            self.assertEqual([room_number(3), room_number(2), theirs], [past.room for past in kept])
+            self.assertEqual([*map(room_number, (5, 4, 3, 2)), theirs], [past.room for past in kept])
 
         return self.check(test)
 
@@ -235,48 +233,24 @@ class HistoryContract(DatabaseCase):
 
         return self.check(test)
 
-    def test_release_before(self) -> Deferred[None]:
-        """Entries of the previous release are read unchanged, also those that it writes after the upgrade."""
+    def test_sides(self) -> Deferred[None]:
+        """Each phone sees its own sides: of a call whose room it knows by another id, and of calls within a phone."""
 
         async def test() -> None:
-            database = Database(self.make_url())
-            self.addCleanup(database.close)
-            with database.write() as connection:
-                schema.migrate(connection, "0010")
             fork = whole(call(1, room=room_number(101), peer=ANN), room=room_number(1), outcome="busy")
             own = whole(call(2, 2000.0, peer=TV._replace(device_id="pad")))
-            deleted_caller, deleted_callee, unwanted, missed = (
-                whole(call(n, n * 1e3, answered_at=None, outcome="missed")) for n in (3, 4, 5, 8)
-            )
-            known = [*fork, *own, deleted_caller[1], deleted_callee[0], unwanted[0]]
-            self.write_as_before(database, known)
-            database.upgrade()
-            self.assert_seen(database, known)
-            again, late = whole(call(6, 6000.0)), whole(call(7, 7000.0, incoming=False))
-            await SqlHistory(database, self.run_there, self.contacts_only, ROWS).write([fork, own, again, missed], 1.0)
-            self.write_as_before(database, [*again, *late])
-            self.assert_seen(database, [*known, *again, *late, *missed])
+            missed = whole(call(3, 3000.0, answered_at=None, outcome="missed"))
+            back, last = whole(call(4, 4000.0, incoming=False)), whole(call(5, 5000.0, outcome="missed"))
+            calls = [fork, own, missed, back, last]
+            await self.history.write(calls, 1.0)
+            self.assert_seen([side for sides in calls for side in sides])
 
         return self.check(test)
 
-    def write_as_before(self, database: Database, sides: Sequence[PastCall]) -> None:
-        """Write as the release before does: a row for each side."""
-        rows = [
-            {
-                **{name: value for name, value in asdict(side).items() if name in call_history.c},
-                "room_id": side.room,
-                "peer_phone": side.peer.phone,
-                "peer_device_id": side.peer.device_id,
-            }
-            for side in sides
-        ]
-        with database.write() as connection:
-            connection.execute(database.insert_missing(call_history), rows)
-
-    def assert_seen(self, database: Database, sides: Sequence[PastCall]) -> None:
+    def assert_seen(self, sides: Sequence[PastCall]) -> None:
         """Each phone sees these of its sides, whole and page by page."""
         newest_first = sorted(sides, key=lambda one: (one.started_at, one.room, one.incoming), reverse=True)
-        with database.read() as connection:
+        with self.database.read() as connection:
             for phone in (TV.phone, ANN.phone):
                 own = [one for one in newest_first if one.phone == phone]
                 self.assertEqual(own, past_calls(connection, phone))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.storage import contacts, moving
+from callnet.migration import moves
+from callnet.migration.older import Kind
+from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Account, Pair
-from callnet.storage.moving import ACCOUNTS, CONTACTS, DEVICES, Moved
 from callnet.storage.tables import outbox
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
@@ -18,9 +19,9 @@ A, B, C = "13651884967", "13651884968", "13651884969"
 class MovingContract(DatabaseCase):
     """Accounts, devices and contacts."""
 
-    def all_of(self, what: Moved, size: int = 2) -> list[tuple[str, ...]]:
+    def all_of(self, kind: Kind, size: int = 2) -> list[tuple[str, ...]]:
         """All rows, some at a time."""
-        found = list(moving.pages(self.database, what, size))
+        found = list(moves.pages(self.database, kind, size))
         self.assertTrue(all(0 < len(page) <= size for page in found))
         return [key for page in found for key in page]
 
@@ -29,15 +30,15 @@ class MovingContract(DatabaseCase):
 
         async def test() -> None:
             contacts.add(self.database, [Pair(A, B, "朋友")], 1.0)
-            moving.add(self.database, ACCOUNTS, [(C,), (A,)], 1.0)
+            moves.add(self.database, Kind.ACCOUNTS, [(C,), (A,)], 1.0)
             for _ in range(2):
-                moving.add(self.database, DEVICES, [(A, "tv"), (A, "TV"), (B, "x y")], 1.0)
-                moving.add(self.database, CONTACTS, [(A, B), (A, C), (C, A)], 1.0)
+                moves.add(self.database, Kind.DEVICES, [(A, "tv"), (A, "TV"), (B, "x y")], 1.0)
+                moves.add(self.database, Kind.CONTACTS, [(A, B), (A, C), (C, A)], 1.0)
             self.assertEqual(contacts.accounts(self.database), [Account(A, 2), Account(B, 1), Account(C, 0)])
             self.assertEqual(contacts.pairs_of(self.database, None), [Pair(A, B, "朋友"), Pair(A, C), Pair(C, A)])
-            self.assertEqual(self.all_of(ACCOUNTS), [(A,), (B,), (C,)])
-            self.assertEqual(self.all_of(DEVICES), [(A, "TV"), (A, "tv"), (B, "x y")])
-            self.assertEqual(self.all_of(CONTACTS), [(A, B), (A, C), (C, A)])
+            self.assertEqual(self.all_of(Kind.ACCOUNTS), [(A,), (B,), (C,)])
+            self.assertEqual(self.all_of(Kind.DEVICES), [(A, "TV"), (A, "tv"), (B, "x y")])
+            self.assertEqual(self.all_of(Kind.CONTACTS), [(A, B), (A, C), (C, A)])
             with self.database.read() as connection:
                 self.assertEqual(connection.execute(outbox.select()).all(), [])
 
@@ -47,15 +48,15 @@ class MovingContract(DatabaseCase):
         """Missing rows are found, compared character by character, in the order of the request."""
 
         async def test() -> None:
-            for what, there, others in (
-                (ACCOUNTS, [(A,)], [(C,), (B,)]),
-                (DEVICES, [(A, "tv")], [(B, "tv"), (A, "TV"), (A, "tv ")]),
-                (CONTACTS, [(A, B)], [(B, A), (A, C)]),
+            for kind, there, others in (
+                (Kind.ACCOUNTS, [(A,)], [(C,), (B,)]),
+                (Kind.DEVICES, [(A, "tv")], [(B, "tv"), (A, "TV"), (A, "tv ")]),
+                (Kind.CONTACTS, [(A, B)], [(B, A), (A, C)]),
             ):
-                self.assertEqual(moving.missing(self.database, what, []), [])
-                self.assertEqual(moving.missing(self.database, what, [*others, *there]), [*others, *there])
-                moving.add(self.database, what, there, 1.0)
-                self.assertEqual(moving.missing(self.database, what, [*others, *there]), others)
+                self.assertEqual(moves.missing(self.database, kind, []), [])
+                self.assertEqual(moves.missing(self.database, kind, [*others, *there]), [*others, *there])
+                moves.add(self.database, kind, there, 1.0)
+                self.assertEqual(moves.missing(self.database, kind, [*others, *there]), others)
 
         return self.check(test)
 
@@ -64,9 +65,9 @@ class MovingContract(DatabaseCase):
 
         async def test() -> None:
             keys = [(A, f"tv{number:04}") for number in range(1000)]
-            moving.add(self.database, DEVICES, keys, 1.0)
-            self.assertEqual(moving.missing(self.database, DEVICES, [*keys, (A, "new")]), [(A, "new")])
-            self.assertEqual(self.all_of(DEVICES, 300), keys)
+            moves.add(self.database, Kind.DEVICES, keys, 1.0)
+            self.assertEqual(moves.missing(self.database, Kind.DEVICES, [*keys, (A, "new")]), [(A, "new")])
+            self.assertEqual(self.all_of(Kind.DEVICES, 300), keys)
 
         return self.check(test)
 
@@ -75,7 +76,7 @@ class MovingContract(DatabaseCase):
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
-            moving.add(self.database, CONTACTS, [(A, B), (A, C)], 1.0)
+            moves.add(self.database, Kind.CONTACTS, [(A, B), (A, C)], 1.0)
             self.assertEqual([A, B, C], sorted((await changes.new()).phones))
 
         return self.check(test)

@@ -14,7 +14,7 @@ from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.revoking import Revocation, SqlRevocations
-from callnet.storage.tables import change, revocation
+from callnet.storage.tables import change
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"
@@ -155,22 +155,6 @@ class RevocationsContract(DatabaseCase):
                 await self.store.revoke(self.session(DeviceAddress(PHONE, str(number)), "x"))
             [found] = (await self.store.revoked())[PHONE]
             self.assertEqual(DeviceAddress(PHONE, EVERY_DEVICE), found.device)
-
-        return self.check(test)
-
-    def test_written_by_an_older_version(self) -> Deferred[None]:
-        """Too many that are there already are made few when they are read, for all nodes."""
-
-        async def test() -> None:
-            with self.database.write() as connection:
-                row = {"phone": PHONE, "device_id": "tv", "expires_at": 4e9}
-                connection.execute(insert(revocation), [{**row, "jti": str(n)} for n in range(REVOCATIONS_MAX * 3)])
-            for phones in (None, [PHONE]):
-                [found] = (await self.store.revoked(phones))[PHONE]
-                self.assertEqual(TV, found.device)
-            self.assertEqual({None}, await self.sids())
-            changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
-            self.assertEqual([PHONE], list((await changes.new()).phones))
 
         return self.check(test)
 

@@ -70,6 +70,16 @@ class SchemaContract(DatabaseCase):
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ae1027a6acf'")
         self.assertIn("belongs to another program", str(self.assertRaises(StartError, self.database.upgrade)))
 
+    def test_database_of_before_the_first_release(self) -> None:
+        """A database that is older than any release is left as it is; the error names the version that upgrades it."""
+        with self.database.write() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0014'")
+        for method in (self.database.check, self.database.upgrade):
+            error = self.assertRaises(StartError, method)
+            self.assertIn("run `callnet database upgrade` of callnet 1.0.0rc1", str(error))
+        with self.database.read() as connection:
+            self.assertEqual(connection.exec_driver_sql("SELECT * FROM alembic_version").all(), [("0014",)])
+
     def make_newer(self, oldest_code: int) -> None:
         """Make the schema look as one of newer code."""
         with self.database.write() as connection:
@@ -89,11 +99,11 @@ class SchemaContract(DatabaseCase):
             self.assertEqual(self.described(made), self.described(migrated))
 
     def migrated(self) -> Database:
-        """A database that was new before the first migration, and is upgraded from then on."""
+        """A database of the first release that is upgraded."""
         database = Database(self.make_url())
         self.addCleanup(database.close)
         with database.write() as connection:
-            schema.migrate(connection, "0001")
+            schema.migrate(connection, "0015")
         database.upgrade()
         return database
 

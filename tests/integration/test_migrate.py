@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callnet.storage import contacts, moving
+from callnet.migration import moves
+from callnet.migration.older import Kind
+from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from harness import postgres
@@ -32,8 +34,12 @@ class StoreMixin(_Base):
         """All that callnet has."""
         database = self.database()
         return {
-            what.table.name: [key for page in moving.pages(database, what, 100) for key in page]
-            for what in (moving.ACCOUNTS, moving.DEVICES, moving.CONTACTS)
+            name: [key for page in moves.pages(database, kind, 100) for key in page]
+            for name, kind in (
+                ("account", Kind.ACCOUNTS),
+                ("account_device", Kind.DEVICES),
+                ("contact", Kind.CONTACTS),
+            )
         }
 
     def test_taken_over(self) -> None:

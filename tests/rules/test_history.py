@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from callnet.accounts.past_calls import sides
+from callnet.accounts.history import sides
 from callnet.calls import events
 from callnet.calls.events import Stopped
 from callnet.calls.records import is_over

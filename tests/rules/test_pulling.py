@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from callnet.accounts.past_calls import sides
+from callnet.accounts.history import sides
 from callnet.calls import events
 from callnet.calls.records import Active, Ringing, is_over
 from callnet.calls.transitions import NotYours, TooLate

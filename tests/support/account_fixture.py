@@ -10,19 +10,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.web.resource import IResource
 
-from callnet.accounts.call_events import CallEvents
 from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.enrolment import phone_rule
-from callnet.accounts.guests import Guests, GuestTokens
-from callnet.accounts.history import Historian
-from callnet.accounts.links import Links
+from callnet.accounts.history import CallEvents, Historian, PastCalls
+from callnet.accounts.links import Guests, GuestTokens, Links
 from callnet.accounts.logins import Codes, Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import INTERVAL, OPEN_MAX, Pairings
-from callnet.accounts.past_calls import PastCalls
-from callnet.accounts.phone_settings import SettingsOfPhones
-from callnet.accounts.preferences import KnownPreferences
+from callnet.accounts.preferences import KnownPreferences, SettingsOfPhones
 from callnet.accounts.profiles import Profiles
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Revocations, Tokens

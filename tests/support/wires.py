@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from callnet.accounts.guests import Guests
+from callnet.accounts.links import Guests
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.policies import Wake, nobody_can

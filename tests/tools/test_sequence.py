@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import blocks
 from callnet.accounts.enrolment import secret_hash
-from callnet.accounts.guests import link_id_of
+from callnet.accounts.links import link_id_of
 from callnet.schemas import openapi
 from callnet.schemas.structs import DIRECTIONS
 from callnet.storage.links import SqlLinks, StoredLink

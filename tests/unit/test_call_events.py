@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.call_events import events_of
+from callnet.accounts.history import events_of
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.transaction import over as end_of
 from callnet.config.schema import WebhookEvent, WebhookSettings

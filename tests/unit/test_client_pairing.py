@@ -16,7 +16,7 @@ from twisted.web.iweb import IAgent
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
-from callnet.cli.paired import PairedDevice
+from callnet.cli.device import PairedDevice
 from callnet_client import (
     Account,
     AccountError,

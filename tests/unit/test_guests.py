@@ -9,7 +9,7 @@ from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
-from callnet.accounts.guests import Guests, GuestTokens
+from callnet.accounts.links import Guests, GuestTokens
 from callnet.calls.session_v2 import LONGEST_FRAME
 from callnet.config.schema import LimitSettings
 from callnet.errors import Unavailable

@@ -12,9 +12,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts import call_events, history
-from callnet.accounts.call_events import CallEvents
-from callnet.accounts.history import Historian
+from callnet.accounts import history
+from callnet.accounts.history import CallEvents, Historian
 from callnet.calls.records import CallRecord, Over, Ringing
 from callnet.config.schema import WebhookEvent, WebhookSettings
 from callnet.errors import Unavailable
@@ -335,7 +334,7 @@ class EventsTests(HistorianTests):
 
     def test_too_many_that_go_on(self) -> None:
         """The oldest of too many calls in progress are reported when they end; the number kept is limited."""
-        self.patch(call_events, "NOTICED_MAX", 3)
+        self.patch(history, "NOTICED_MAX", 3)
         self.historian.stop()
         self.begin(0)
         self.outbox.error = Unavailable("away")

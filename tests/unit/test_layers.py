@@ -20,7 +20,7 @@ LAYERS: Final = (
     {"calls"},
     {"accounts", "acme", "ops", "storage", "push", "store", "redis", "relay"},
     {"ws", "web", "supervision"},
-    {"schemas", "doctor", "backups", "migration", "setup", "app", "cli", "tap", "worker"},
+    {"schemas", "doctor", "migration", "setup", "app", "cli", "tap", "worker"},
 )
 """The parts of callnet, lowest first. A part imports itself and the parts of lower layers ..."""
 
@@ -36,7 +36,7 @@ WITHIN: Final = {
     "relay": {"ops"},
     "web": {"ws"},
     "setup": {"doctor"},
-    "cli": {"schemas", "doctor", "backups", "migration", "setup"},
+    "cli": {"schemas", "doctor", "migration", "setup"},
     "tap": {"app"},
     "worker": {"app", "tap"},
 }

@@ -20,11 +20,11 @@ from callnet.accounts.signing_keys import (
     take_over,
 )
 from callnet.accounts.tokens import Tokens
+from callnet.cli import migrate
 from callnet.config.schema import TokenSettings
 from callnet.doctor.findings import Level
 from callnet.doctor.machine import examine
 from callnet.errors import StartError, TokenInvalid
-from callnet.migration import key as migration
 from callnet.migration.older import MigrationError
 from callnet.model import DeviceAddress
 from harness.seed_token import seed_token
@@ -157,19 +157,19 @@ class FilesTests(KeysTestCase):
     def test_whose_tokens_are_issued(self) -> None:
         """If the older server's key is unknown the signing key is named, even if it comes from the settings."""
         for settings, kid in ((self.settings(), self.first.kid), (self.settings("o" * 32), OWN.kid)):
-            self.assertIn(f"the key {kid} signs; if", migration.about_tokens(settings, NOW))
+            self.assertIn(f"the key {kid} signs; if", migrate.about_tokens(settings, NOW))
         self.path.unlink()
-        self.assertIn("there is no key", migration.about_tokens(self.settings(), NOW))
+        self.assertIn("there is no key", migrate.about_tokens(self.settings(), NOW))
 
     def take(self, key: Key, now: float = NOW) -> OlderServer | None:
         """Take a key over, for a day."""
-        return migration.take_over(str(self.path), key, now, now + 86400)
+        return migrate.take_over_key(str(self.path), key, now, now + 86400)
 
     def test_short_key_is_taken_over(self) -> None:
         """A short key is for its own tokens; callnet's own go on to sign."""
         self.assertEqual(self.take(SHORT), OlderServer(SHORT, NOW + 86400))
         self.assertEqual(load_keys(self.path), KeyRing((self.first,), SHORT, NOW + 86400))
-        self.assertIn("refuses", migration.about_tokens(self.settings(), NOW + 1))
+        self.assertIn("refuses", migrate.about_tokens(self.settings(), NOW + 1))
 
     def test_long_key_is_taken_over(self) -> None:
         """A long key signs from now on, after all keys of callnet, so that the older server accepts the tokens."""
@@ -179,7 +179,7 @@ class FilesTests(KeysTestCase):
         ring = load_keys(self.path)
         self.assertEqual(ring, KeyRing.of(self.first, [*others, signing], OlderServer(LONG, NOW + 86400)))
         self.assertEqual(ring.signing(NOW), signing)
-        self.assertIn("accepts tokens", migration.about_tokens(self.settings(), NOW + 1))
+        self.assertIn("accepts tokens", migrate.about_tokens(self.settings(), NOW + 1))
 
     def test_taken_over_again(self) -> None:
         """Taking it over again moves only the end: tokens that the older server has issued since are accepted, too."""
@@ -204,12 +204,12 @@ class FilesTests(KeysTestCase):
         file = self.directory / "secret"
         file.write_bytes(b"short\n")
         file.chmod(0o600)
-        self.assertEqual(migration.read(str(file)), SHORT)
+        self.assertEqual(migrate.read_key(str(file)), SHORT)
         file.chmod(0o640)
-        self.assertIn("chmod 600", str(self.assertRaises(StartError, migration.read, str(file))))
+        self.assertIn("chmod 600", str(self.assertRaises(StartError, migrate.read_key, str(file))))
         file.write_bytes(b"\n")
         file.chmod(0o600)
-        self.assertIn("is empty", str(self.assertRaises(MigrationError, migration.read, str(file))))
+        self.assertIn("is empty", str(self.assertRaises(MigrationError, migrate.read_key, str(file))))
 
 
 class CommandTests(CommandTestCase):

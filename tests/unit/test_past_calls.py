@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from callnet.accounts import cursors
-from callnet.accounts.past_calls import PAGE
+from callnet.accounts.history import PAGE
 from callnet.calls.preferences import QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage.history import CallCursor

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.util.pictures import Picture, look_at
+from callnet.accounts.profiles import Picture, look_at
 
 SIDES = st.integers(1, 2**14 - 1)
 TRAIL = st.binary(max_size=40)

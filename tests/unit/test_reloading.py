@@ -11,7 +11,7 @@ from msgspec import Struct
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.accounts.signing_keys import add_key, load_keys, remove_key
-from callnet.app.reload import LIVE, take_over
+from callnet.app.reload import LIVE, LiveSettings
 from callnet.config.load import load
 from callnet.config.schema import Settings
 from tests.support.tap_case import DaemonTestCase
@@ -174,7 +174,7 @@ class SettingsTests(ReloadCase):
             (f"one_port = 443\n{network}", f"one_port = 443\n{network}{relay}"),
         ):
             settings, turn = self.load(before), self.load(before).turn
-            changes = take_over(settings, self.load(after))
+            changes = LiveSettings(settings).take_over(self.load(after))
             self.assertEqual(turn, settings.turn)
             self.assertIn("turn.", " ".join(changes.left))
             self.assertEqual([], changes.made)
