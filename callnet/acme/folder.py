@@ -161,7 +161,8 @@ ALPN_PROTOCOL: Final = b"acme-tls/1"
 
 
 class AlpnAnswers:
-    """Takes those connections that ask to validate a name, while it is being validated.
+    """The answer to ``tls-alpn-01`` (RFC 8737): takes those connections that ask to validate a name, while it is being
+    validated. Each is shown a certificate of its own, and closed after the handshake.
 
     :param names: those that may be asked for.
     """

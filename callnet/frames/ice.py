@@ -2,6 +2,8 @@
 
 A TURN server that shares a secret with callnet needs no list of users: a user name contains its expiry time, and the
 password follows from it (draft-uberti-behave-turn-rest-00, ``use-auth-secret`` of coturn).
+
+Also the messages of STUN (RFC 8489 §5).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rate limits, counted in memory."""
+"""Limits of rates and of open connections, counted in memory."""
 
 from __future__ import annotations
 
@@ -495,7 +495,7 @@ class PerOwner(Generic[T]):
 
 
 class PerAddress:
-    """Counts them while they last, handshakes included.
+    """Counts the connections of each address while they last, handshakes included.
 
     :param most: the maximum number from an address, of IPv6 from a /64; 0: any number.
     """

@@ -258,7 +258,7 @@ _PURPOSE: Final = b"callnet ticket"
 
 
 class Tickets:
-    """Issues and checks tickets.
+    """The tickets by which a woken device refuses its call without a login (protocol §1, ``/calls/refuse``).
 
     A ticket is good for one call of one device: an HMAC-SHA256 over both, by a key that is derived from the signing
     key and signs nothing else, so no ticket is a token. It ends with the ringing: only then is there a call to compare

@@ -1,4 +1,21 @@
-"""Reconciles the records of this node with the shared store after they were apart."""
+"""One node as a member of the cluster: it registers, renews its lease, and reconnects.
+
+========  ==============================================  ==========================================
+state     meaning                                         left when
+========  ==============================================  ==========================================
+away      Redis cannot be reached                         a connection is made: joining
+joining   the records of this node are being announced;   all is announced: joined; the connection
+          heartbeats are sent, since this may take        is lost: away
+          longer than a lease
+joined    the shared store is in use; heartbeats are      the connection is lost: away; this node is
+          sent                                            not known there any more: joining
+========  ==============================================  ==========================================
+
+The shared store decides only while the node is joined. Otherwise the node goes on with its cache, and collects changes
+to announce.
+
+The announcer reconciles the records of this node with the shared store after they were apart.
+"""
 
 from __future__ import annotations
 

@@ -253,7 +253,10 @@ _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE
 
 
 class RelaySecrets:
-    """The database of coturn, and the file with the newest secret for those who make credentials.
+    """The secrets of the relay, which callnet makes and replaces by time: the database of coturn, and the file with the
+    newest secret for those who make credentials.
+
+    coturn reads its database whenever a client shows credentials, so a change needs no restart.
 
     :param now: seconds since 1970.
     """

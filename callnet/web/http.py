@@ -1,4 +1,4 @@
-"""HTTP: limits, deadlines, error answers and the access log."""
+"""HTTP: limits, deadlines, error answers, the access log and the names of the host."""
 
 from __future__ import annotations
 
@@ -503,6 +503,10 @@ def _printable(text: Any) -> str:
     return "".join(character if character.isprintable() else "?" for character in shown)
 
 
+# Hosts are checked against DNS rebinding.
+# A page of anybody's that has its own name point to 127.0.0.1 may ask what listens there, in the browser of whoever
+# visits it. It cannot keep the browser from saying by which name it asks (RFC 9110 §7.2), nor from which site the page
+# is (RFC 6454).
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
 
 

@@ -1,4 +1,4 @@
-"""The requests and answers of the account service, as structs."""
+"""The requests and answers of the account service, as structs, and the decorators that serve them."""
 
 from __future__ import annotations
 

@@ -5,6 +5,12 @@ Every answer of the TLS site carries the headers that keep a page to its own sit
 no page of another site may show it in a frame (the phone shows the page in one), load its files or keep a handle to its
 window, and only it may ask for the camera and the microphone. From the parts of a page that browsers keep for ever,
 :class:`StaticFiles` takes those away that mean nothing there.
+
+Static files are compressed on the way, and kept by browsers for ever under a path that changes with them. A page names
+its scripts and sheets as they lie in the folder. What is sent names them under a *version*, such as
+``/static/v-0123456789abcdef/demo/bundle.js``, a hash of the whole folder: what a script loads later it finds by
+relative paths, so that is of the same version. A browser may keep these for ever (RFC 8246), and asks for nothing
+but the page when it comes again. Under another version, of a page from before an upgrade, the present files are served.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Creates the WebSockets of one kind, checks them for silence, and closes them at the end."""
+"""Creates the WebSockets of one kind, checks them for silence, and closes them at the end.
+
+A process that stops drains them: it closes a few at a time, and those in calls last.
+"""
 
 from __future__ import annotations
 
