@@ -33,8 +33,7 @@ from acceptance.tls import BRIEF, CONNECTIONS, TAKEN_UP_IN
 from callnet.acme.folder import AcmeFolder
 from callnet.config import relay
 from callnet.ops.certificates import sign, to_pem
-from callnet.relay.config import DATABASE
-from callnet.relay.turn_secrets import KEPT_FOR, REPLACED_AFTER, RelaySecrets
+from callnet.relay.turnserver_conf import DATABASE, KEPT_FOR, REPLACED_AFTER, RelaySecrets
 from harness import ROOT
 from harness.daemon import LISTENERS, wait_for
 from harness.pebble import Pebble

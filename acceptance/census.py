@@ -25,7 +25,7 @@ REMEMBERED = frozenset(
         "callnet.redis.limits.SharedLimiter._free_at",
         "callnet.redis.limits.SharedLimiter._to_tell",
         "callnet.redis.limits.SharedLimiter._untold",
-        "callnet.ops.rate_limits.Limiter._free_at",
+        "callnet.ops.limits.Limiter._free_at",
         "callnet.storage.enrolling._Known._since",
     }
 )

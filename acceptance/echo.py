@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.ws import ServerSocketFactory
-from callnet.ws.fast_paths import Opening
+from callnet.ws.factory import ServerSocketFactory
+from callnet.ws.handshake import Opening
 from callnet.ws.protocol import ServerSocket
 
 LONGEST = 32 * 1024 * 1024

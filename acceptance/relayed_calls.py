@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from callnet.doctor.stun import REFRESH, Datagrams, StunClient
-from callnet.frames.ice import parse_uri
-from callnet.frames.stun import Attributes, attributes_of, message
+from callnet.frames.ice import Attributes, attributes_of, message, parse_uri
 
 _SEND: Final = 0x016
 _DATA: Final = 0x017

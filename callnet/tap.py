@@ -31,8 +31,7 @@ from callnet.accounts.history import CallEvents
 from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Revocations, Tokens
-from callnet.acme import alpn
-from callnet.acme.alpn import AlpnAnswers
+from callnet.acme.folder import ALPN_PROTOCOL, AlpnAnswers
 from callnet.acme.renewal import IOrderReactor, Renewal, order
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
@@ -45,17 +44,15 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.load import is_exposed, load
 from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
-from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
 from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
+from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
 from callnet.ops.metrics import Observed, of_log, of_orders
-from callnet.ops.rate_limits import GuestLimits, LoginLimits, PairingLimits
+from callnet.ops.process import ServiceManager, on_another_stop, stop_as_told
 from callnet.ops.readiness import Question, Readiness, Remembered
-from callnet.ops.signals import on_another_stop, stop_as_told
 from callnet.ops.startup_banner import greeting
-from callnet.ops.systemd import ServiceManager
 from callnet.ops.turn_handover import IHandoverReactor, TurnHandover
 from callnet.ops.webhooks import read_signing_secrets
 from callnet.push.webpush import Vapid, load_or_make_key
@@ -74,9 +71,9 @@ from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
+from callnet.web.admin import AdminKey, load_or_make_admin_key
 from callnet.web.api import AccountApi
-from callnet.web.hosts import HostGuard
-from callnet.web.http import CappedSite
+from callnet.web.http import CappedSite, HostGuard
 from callnet.web.site import AcmeAnswers
 from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.page_socket import RoomSocketFactory
@@ -199,7 +196,7 @@ def _basis(settings: Settings) -> _Basis:
 def _alpn(settings: Settings) -> Mapping[bytes, Callable[[SSL.Connection], bool]]:
     """The protocols that are chosen by ALPN, beside HTTP."""
     names = settings.tls.acme.names
-    return {alpn.PROTOCOL: AlpnAnswers(acme_folder(settings), names)} if names else {}
+    return {ALPN_PROTOCOL: AlpnAnswers(acme_folder(settings), names)} if names else {}
 
 
 def _compose_node(

@@ -11,8 +11,7 @@ from typing import Final
 
 from acceptance import census
 from callnet.redis import scripts
-from callnet.redis.announcer import Announcer
-from callnet.redis.node import NodeLifecycle
+from callnet.redis.node import Announcer, NodeLifecycle
 
 EPOCH_CHECKS: Final = (
     ("    return lease and lease > now\n", "    return true\n"),

@@ -14,13 +14,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from OpenSSL import SSL
+
 from callnet.ops import certificates
-from callnet.ops.certificates import Pair
+from callnet.ops.certificates import Pair, context_with
 from callnet.util import files
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
@@ -152,3 +155,41 @@ class AcmeFolder:
             return datetime.fromtimestamp(self._failure.stat().st_mtime, UTC)
         except OSError:
             return datetime.fromtimestamp(0, UTC)
+
+
+ALPN_PROTOCOL: Final = b"acme-tls/1"
+
+
+class AlpnAnswers:
+    """The answer to ``tls-alpn-01`` (RFC 8737): takes those connections that ask to validate a name, while it is being
+    validated. Each is shown a certificate of its own, and closed after the handshake.
+
+    :param names: those that may be asked for.
+    """
+
+    def __init__(self, folder: AcmeFolder, names: Collection[str]) -> None:
+        self._folder = folder
+        self._names = {name.encode(): name for name in names}
+
+    def __call__(self, connection: SSL.Connection) -> bool:
+        """Give a connection the certificate that answers, if there is one.
+
+        OpenSSL asks this before it chooses the certificate in TLS 1.3 alone, which authorities speak.
+        """
+        name = self._names.get((connection.get_servername() or b"").lower())
+        answer = None if name is None else self._folder.alpn(name)
+        if answer is None:
+            return False
+        connection.set_context(_context(answer))
+        return True
+
+
+def _context(answer: Pair) -> SSL.Context:
+    context = context_with(answer)
+    context.set_info_callback(_close_after_handshake)
+    return context
+
+
+def _close_after_handshake(connection: SSL.Connection, where: int, _: int) -> None:
+    if where & SSL.SSL_CB_HANDSHAKE_DONE:
+        connection.get_app_data().abortConnection()

@@ -28,11 +28,9 @@ from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import PushSettings, Settings
 from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
-from callnet.push.addresses import is_allowed
-from callnet.push.outside import IOutsideReactor, Outside
 from callnet.push.registry import Sleepers, WaysToWake
-from callnet.push.sender import PAUSES, Gateway, Waker, Way, WebPush
-from callnet.push.tickets import TicketRefusals, Tickets
+from callnet.push.sender import PAUSES, Gateway, TicketRefusals, Tickets, Waker, Way, WebPush
+from callnet.push.ssrf import IOutsideReactor, Outside, is_allowed
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes

@@ -39,7 +39,7 @@ from callnet.storage.threads import Threads
 from callnet.util.histogram import Histogram
 from callnet.util.timers import PeriodicRuns
 from callnet.web.http import CappedSite
-from callnet.ws import ServerSocketFactory
+from callnet.ws.factory import ServerSocketFactory
 
 LAG_EVERY: Final = 0.5
 """Seconds between two looks at the lag."""

@@ -15,9 +15,8 @@ from callnet.calls.rooms import RoomManager
 from callnet.ops.garbage import Garbage
 from callnet.ops.listening import ADMIN, OpenListener, close_all
 from callnet.ops.metrics import Observed
+from callnet.ops.process import Renewals, ServiceManager, on_hangup
 from callnet.ops.readiness import Readiness
-from callnet.ops.signals import Renewals, on_hangup
-from callnet.ops.systemd import ServiceManager
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads
 from callnet.store.cluster_handle import ClusterHandle
@@ -25,8 +24,7 @@ from callnet.util import short_path
 from callnet.util.logger import Logger
 from callnet.util.short_path import shorten
 from callnet.util.timers import PeriodicTask
-from callnet.ws import ServerSocketFactory
-from callnet.ws.drain import Draining
+from callnet.ws.factory import Draining, ServerSocketFactory
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds between two looks at whether the other nodes are reached, at a start."""

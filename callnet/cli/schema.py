@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from callnet.schemas import asyncapi, openapi, room
+from callnet.schemas import asyncapi, openapi, structs
 
 
 @click.group()
@@ -30,7 +30,7 @@ def openapi_() -> None:
 @schema.command("room")
 def room_() -> None:
     """Print the JSON Schemas of the messages in a room."""
-    _print(room.document())
+    _print(structs.room_document())
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -23,11 +23,9 @@ from callnet.errors import StartError
 from callnet.frames.ice import is_stun_uri
 from callnet.setup import record as records
 from callnet.setup import steps
-from callnet.setup.facts import check, gather
-from callnet.setup.record import Record
+from callnet.setup.machine import System, check, gather
+from callnet.setup.record import Record, Wanted, is_name, settings_in
 from callnet.setup.steps import Job, Step
-from callnet.setup.system import System
-from callnet.setup.wanted import Wanted, is_name, settings_in
 
 _CONTACT: Final = re.compile(r"[!-~]+@[!-~]+")
 

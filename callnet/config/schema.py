@@ -208,7 +208,7 @@ class SocketSettings(Struct, frozen=True, forbid_unknown_fields=True):
     silence: PositiveDuration = 25.0
     """... and closed, if it had time to answer. Sockets are checked every five seconds."""
     unread: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 16 * 1024
-    """Bytes that may wait for a device that does not read, beyond :mod:`callnet.ws.buffers`."""
+    """Bytes that may wait for a device that does not read, beyond :mod:`callnet.ws.protocol`."""
     unread_of_pages: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 128 * 1024
     """The same for pages and for devices that speak ``callnet.v2``, whose frames are longer."""
 

@@ -20,7 +20,7 @@ from callnet.frames.ice import parse_uri, turn_server
 from callnet.ops.ice import read_turn_secret
 from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
-from callnet.relay.config import Obstacle, find_program
+from callnet.relay.turnserver_conf import Obstacle, find_program
 from callnet.storage.database import Database
 from callnet.util.net import bracketed
 

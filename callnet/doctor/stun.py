@@ -14,8 +14,17 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from callnet.frames.ice import IceUri, parse_uri
-from callnet.frames.stun import BINDING, COOKIE, HEADER_SIZE, Attributes, attributes_of, is_answer, message
+from callnet.frames.ice import (
+    BINDING,
+    COOKIE,
+    HEADER_SIZE,
+    Attributes,
+    IceUri,
+    attributes_of,
+    is_answer,
+    message,
+    parse_uri,
+)
 
 ALLOCATE: Final = 0x003
 REFRESH: Final = 0x004

@@ -14,7 +14,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.config.schema import LimitSettings, RelaySettings, TurnSettings
 from callnet.errors import RateLimited, StartError
 from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
-from callnet.ops.rate_limits import ILimits
+from callnet.ops.limits import ILimits
 from callnet.util import files
 from callnet.util.net import hidden, site_of
 

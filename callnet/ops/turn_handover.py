@@ -33,7 +33,7 @@ from zope.interface import implementer
 
 from callnet.config.endpoints import client_address
 from callnet.config.schema import LimitSettings
-from callnet.ops.connection_limits import LimitedConnections
+from callnet.ops.limits import LimitedConnections
 from callnet.ops.proxy_protocol import binary_header
 from callnet.util.logger import Logger
 from callnet.util.short_path import write

@@ -11,7 +11,7 @@ from typing import Any, Final
 import hiredis
 
 from callnet.errors import CallnetError
-from callnet.redis.line import pack
+from callnet.redis.reconnecting import pack
 from callnet.redis.url import Address, Login, RedisTarget
 
 CHECK_TIME: Final = 2.0

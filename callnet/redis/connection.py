@@ -19,7 +19,9 @@ from twisted.python.failure import Failure
 from txredisapi import HiredisProtocol, InvalidData, RedisError
 
 from callnet.errors import CallnetError, Unavailable
-from callnet.redis.line import (
+from callnet.redis.reconnecting import (
+    BySentinels,
+    Direct,
     Locator,
     NotUsable,
     Reactor,
@@ -31,7 +33,6 @@ from callnet.redis.line import (
     greet,
     pack,
 )
-from callnet.redis.sentinel import BySentinels, Direct
 from callnet.redis.url import RedisTarget
 from callnet.util.histogram import Histogram
 from callnet.util.short_path import write
@@ -65,7 +66,7 @@ class _Asked(Struct, frozen=True):
 
 
 class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no types
-    """One connection: answers come in the order of the commands. See :class:`callnet.redis.line.Connection`."""
+    """One connection: answers come in the order of the commands. See :class:`callnet.redis.reconnecting.Connection`."""
 
     def __init__(self, reactor: Reactor) -> None:
         super().__init__(charset=None, convertNumbers=False)
@@ -77,7 +78,7 @@ class Conversation(HiredisProtocol):  # type: ignore[misc]  # txredisapi has no 
         self._cause = ""
 
     def ask(self, *words: bytes) -> Deferred[Any]:
-        """Send a command; see :class:`callnet.redis.line.Connection`."""
+        """Send a command; see :class:`callnet.redis.reconnecting.Connection`."""
         return self._send(pack(words))
 
     def abort(self, cause: str) -> None:

@@ -20,8 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from callnet.errors import Unavailable
-from callnet.ops.connection_limits import PerAddress
-from callnet.ops.rate_limits import KEYS_MAX, Gate, IGate, ILimits, Limiter, TooMany
+from callnet.ops.limits import KEYS_MAX, Gate, IGate, ILimits, Limiter, PerAddress, TooMany
 from callnet.redis.commands import Counted, Exchanged
 from callnet.redis.node import NodeLifecycle
 from callnet.util.deferreds import Soon, logged_unless_unavailable
@@ -43,7 +42,7 @@ _log_unless_unavailable = logged_unless_unavailable(log, "failed to share rate l
 
 
 class SharedLimiter(Limiter):
-    """Decides alone, and collects its uses for the other nodes. See :class:`callnet.ops.rate_limits.ILimiter`.
+    """Decides alone, and collects its uses for the other nodes. See :class:`callnet.ops.limits.ILimiter`.
 
     :param name: its name on all nodes.
     """
@@ -55,12 +54,12 @@ class SharedLimiter(Limiter):
         self._to_tell: dict[str, None] = {}
 
     def allow(self, count: int) -> None:
-        """See :meth:`callnet.ops.rate_limits.ILimiter.allow`."""
+        """See :meth:`callnet.ops.limits.ILimiter.allow`."""
         super().allow(count)
         self._told_from = max(1, count // 10)
 
     def wait(self, key: str) -> float:
-        """See :meth:`callnet.ops.rate_limits.ILimiter.wait`."""
+        """See :meth:`callnet.ops.limits.ILimiter.wait`."""
         if not self._count:
             return 0.0
         waits = super().wait(key)
@@ -87,7 +86,7 @@ class SharedLimiter(Limiter):
 
 @implementer(IGate)
 class SharedGate:
-    """A gate with queries to Redis. See :class:`callnet.ops.rate_limits.IGate`."""
+    """A gate with queries to Redis. See :class:`callnet.ops.limits.IGate`."""
 
     def __init__(self, limits: Sequence[tuple[str, int, float]], member: NodeLifecycle, clock: IReactorTime) -> None:
         self._limits = limits
@@ -96,13 +95,13 @@ class SharedGate:
         self._here = Gate([(count, seconds) for _, count, seconds in limits], clock.seconds)
 
     def allow(self, counts: Sequence[int]) -> None:
-        """See :meth:`callnet.ops.rate_limits.IGate.allow`."""
+        """See :meth:`callnet.ops.limits.IGate.allow`."""
         both = zip(self._limits, counts, strict=True)
         self._limits = [(name, count, seconds) for (name, _, seconds), count in both]
         self._here.allow(counts)
 
     def enter(self, keys: Sequence[str | None]) -> Soon[TooMany | None]:
-        """See :meth:`callnet.ops.rate_limits.IGate.enter`. Redis is not queried if this node's limit is exceeded."""
+        """See :meth:`callnet.ops.limits.IGate.enter`. Redis is not queried if this node's limit is exceeded."""
         here = self._here.enter(keys)
         asked = [
             (which, key)
@@ -146,12 +145,12 @@ class SharedLimits:
         self.stop: Final = self._exchanges.stop
 
     def limiter(self, name: str, count: int, seconds: float) -> SharedLimiter:
-        """See :meth:`callnet.ops.rate_limits.ILimits.limiter`."""
+        """See :meth:`callnet.ops.limits.ILimits.limiter`."""
         limiter = self._limiters[name] = SharedLimiter(name, count, seconds, self._clock.seconds)
         return limiter
 
     def gate(self, limits: Sequence[tuple[str, int, float]]) -> SharedGate:
-        """See :meth:`callnet.ops.rate_limits.ILimits.gate`."""
+        """See :meth:`callnet.ops.limits.ILimits.gate`."""
         return SharedGate(limits, self._lifecycle, self._clock)
 
     def share(self, kind: str, crowds: PerAddress) -> None:

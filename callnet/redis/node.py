@@ -13,27 +13,229 @@ joined    the shared store is in use; heartbeats are      the connection is lost
 
 The shared store decides only while the node is joined. Otherwise the node goes on with its cache, and collects changes
 to announce.
+
+The announcer reconciles the records of this node with the shared store after they were apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain, islice
+from math import inf
 from typing import Final, Protocol
 
+from msgspec.structs import replace
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from callnet.calls.ports import BusMessage
+from callnet.calls.reconcile import LocalState, announce
+from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
+from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.redis.announcer import Announcer
+from callnet.model import DeviceAddress, RoomId, log_name
+from callnet.redis.codec import encode_changes
 from callnet.redis.commands import SWEPT_AT_ONCE, Link, RedisCommands, SharedClock
 from callnet.redis.local_cache import LocalCache
 from callnet.store.tables import Record
 from callnet.util.logger import Logger
 from callnet.util.timers import pause
+
+_AT_ONCE: Final = 50
+"""Devices in one commit."""
+_COMPARED_AT_ONCE: Final = 500
+_TRIES: Final = 20
+_LOOK_AGAIN: Final = 60.0
+"""Seconds until a device is processed again that could not be forgotten without the shared store."""
+
+
+log = Logger()
+
+
+class Announcer:
+    """Collects this node's changes without the shared store, and announces them.
+
+    :param deliver: takes the messages for the devices and pages of this node.
+    """
+
+    def __init__(
+        self,
+        cache: LocalCache,
+        commands: RedisCommands,
+        time: SharedClock,
+        settings: CallSettings,
+        deliver: Callable[[BusMessage], None],
+    ) -> None:
+        self._cache = cache
+        self._commands = commands
+        self._time = time
+        self._settings = settings
+        self._deliver = deliver
+        self._devices: dict[DeviceAddress, None] = {}
+        self._rooms: dict[RoomId, None] = {}
+        self._one_by_one = 0
+        """The number of devices and rooms to announce one at a time."""
+        self._apart_since = inf
+
+    # The changes to announce
+
+    def commit_alone(self, changes: Changes) -> None:
+        """Apply changes unknown to the shared store."""
+        devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
+        rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
+        # A device that is forgotten could not be announced as lost.
+        kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
+        self._cache.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
+        of_phones = (self._cache.records.devices.get(phone, {}).values() for phone in changes.policies)
+        changed = (*changes.devices, *kept, *chain.from_iterable(of_phones))
+        self._devices.update((device.address, None) for device in changed)
+        self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
+
+    def add_all(self) -> None:
+        """Announce every record of this node."""
+        self._devices.update((device.address, None) for device in self._cache.devices())
+        self._rooms.update((room, None) for room in self._cache.rooms())
+
+    @property
+    def is_done(self) -> bool:
+        """True if there is nothing left to announce."""
+        return not (self._devices or self._rooms)
+
+    async def announce_some(self, node: str, apart_since: float) -> None:
+        """Announce a part of the rest under the given node name, and tell this node's sessions of the news in the
+        store.
+
+        :param apart_since: the time from which this node lacks the changes of others.
+        :raises Unavailable: the shared store did not answer; it may be announced again.
+        """
+        is_single = self._one_by_one > 0
+        devices, rooms = self._take(is_single)
+        self._apart_since = apart_since
+        try:
+            is_done = await self._announce(node, devices, rooms)
+        except BaseException:
+            self._put_back(devices, rooms)
+            raise
+        self._one_by_one = max(0, self._one_by_one - 1)
+        if is_done:
+            return
+        if is_single:
+            self._log_failure(devices, rooms)
+        else:  # that shall not keep the rest of it away
+            self._put_back(devices, rooms)
+            self._one_by_one = len(devices) + len(rooms)
+
+    @staticmethod
+    def _log_failure(devices: Sequence[DeviceAddress], rooms: Sequence[RoomId]) -> None:
+        """Log whether it was a device, and the names of the calls."""
+        calls = f"call {', '.join(map(log_name, rooms))}" if rooms else ""
+        what = " in ".join(filter(None, ("a device" if devices else "", calls)))
+        log.error("gave up re-publishing {what} to Redis after {tries} conflicts", what=what, tries=_TRIES)
+
+    def _put_back(self, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> None:
+        self._devices = dict.fromkeys(devices) | self._devices
+        self._rooms = dict.fromkeys(rooms) | self._rooms
+
+    def _take(self, one_by_one: bool) -> tuple[list[DeviceAddress], list[RoomId]]:
+        """Some devices with their rooms, and other rooms; or one device with its rooms, or one other room."""
+        most = 1 if one_by_one else _AT_ONCE
+        devices = list(islice(self._devices, most))
+        rooms = dict.fromkeys(() if one_by_one and devices else islice(self._rooms, most))
+        for address in devices:
+            del self._devices[address]
+            device = self._cache.records.device(address)
+            rooms.update(dict.fromkeys(() if device is None else device.rooms))
+        for room in rooms:
+            self._rooms.pop(room, None)
+        return devices, list(rooms)
+
+    async def _announce(self, node: str, devices: Collection[DeviceAddress], rooms: Collection[RoomId]) -> bool:
+        """Announce these records, and return whether it was possible."""
+        for _ in range(_TRIES):
+            mine = self._mine(node, devices, rooms)
+            phones = mine.phones()
+            records = await self._commands.read(phones, mine.rooms())
+            if records is None:
+                raise Unavailable("Redis no longer knows this node")
+            changes = announce(records, mine, node, self._time.now(), self._settings)
+            answer = b"+"
+            if changes is not NOTHING:
+                answer = await self._commands.commits.ask(encode_changes(changes, records)) or b""
+            if answer.startswith(b"+"):
+                now = _with(records, changes)
+                for call in mine.calls:
+                    believed = now.calls.get(call.room)
+                    if believed is not None and believed.age < call.age:
+                        self._cache.drop_room(call.room)  # it has ended here alone, and goes on
+                self._adopt(now, phones, mine.rooms())
+                for told, notice in zip(answer[1:].decode(), changes.notices, strict=True):
+                    if told == "l":
+                        self._deliver(notice)
+                return True
+        return False
+
+    def _mine(self, node: str, devices: Iterable[DeviceAddress], rooms: Iterable[RoomId]) -> LocalState:
+        known = self._cache.records
+        seats = [record for record in map(known.seats.get, rooms) if record is not None]
+        sat_in = {seat.node for record in seats for seat in record.taken}
+        calls = [call for call in map(known.calls.get, rooms) if call is not None]
+        concerned = dict.fromkeys((*devices, *(address for call in calls for address in everyone(call))))
+        held = [device for device in map(known.device, concerned) if device is not None]
+        named = {room: None for device in held for room in device.rooms}
+        beside = [known.calls[room] for room in named if room in known.calls and room not in rooms]
+        names = {node, *filter(self._cache.is_here, sat_in)}
+        policies = {device.address.phone: known.policy_of(device) for device in held}
+        return LocalState(names, held, calls, seats, beside, self._apart_since, policies)
+
+    # Changes that this node lacks
+
+    async def compare(self) -> bool:
+        """Fetch missed changes, and tell this node's sessions. Return whether this node is still known.
+
+        :raises Unavailable: the shared store did not answer.
+        """
+        devices, rooms = self._cache.devices(), self._cache.rooms()
+        for start in range(0, max(len(devices), len(rooms)), _COMPARED_AT_ONCE):
+            part = slice(start, start + _COMPARED_AT_ONCE)
+            found = await self._commands.compare(devices[part], rooms[part], self._cache.records)
+            if found is None:
+                return False
+            self._adopt(found.records, found.phones, found.rooms)
+        return True
+
+    def _adopt(self, records: Records, phones: Collection[str], rooms: Collection[RoomId]) -> None:
+        """Apply read or announced records, and tell this node's sessions of changes.
+
+        Records with unannounced changes of this node are kept.
+        """
+        changed = {address.phone for address in self._devices}
+        phones = [phone for phone in phones if phone not in changed]
+        calls = {room: call for room, call in records.calls.items() if room not in self._rooms}
+        seats = {room: record for room, record in records.seats.items() if room not in self._rooms}
+        records = replace(records, calls=calls, seats=seats)
+        for message in self._cache.see(records, phones, [room for room in rooms if room not in self._rooms]):
+            self._deliver(message)
+
+
+def _with(records: Records, changes: Changes) -> Records:
+    """The records after the changes."""
+    devices = {phone: dict(of_phone) for phone, of_phone in records.devices.items()}
+    for device in changes.devices:
+        devices.setdefault(device.address.phone, {})[device.address.device_id] = device
+    calls = {**records.calls, **{call.room: call for call in changes.calls}}
+    seats = {**records.seats, **{record.room: record for record in changes.seats}}
+    for gone in changes.forgotten:
+        if isinstance(gone, DeviceRecord):
+            devices[gone.address.phone].pop(gone.address.device_id, None)
+        elif isinstance(gone, CallRecord):
+            calls.pop(gone.room, None)
+        else:
+            seats.pop(gone.room, None)
+    return Records(devices, calls, seats, records.complete, {**records.policies, **changes.policies})
+
 
 BEAT_EVERY: Final = 1.0
 """Seconds between two heartbeats; a node is dead after three without any (scripts/common.lua)."""
@@ -42,8 +244,6 @@ SETTLING: Final = 1.5
 well, and are about to announce theirs."""
 _JOIN_TIME: Final = 2.0
 """Seconds to wait for a subscription, or until this node has joined."""
-
-log = Logger()
 
 
 class Subscription(Protocol):

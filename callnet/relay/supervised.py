@@ -29,11 +29,10 @@ from twisted.python.failure import Failure
 from callnet.config import relay
 from callnet.config.schema import Settings, SupervisedSettings
 from callnet.errors import StartError
-from callnet.frames import stun
+from callnet.frames import ice
 from callnet.ops.metrics import Family, of_relay
 from callnet.relay import child
-from callnet.relay.config import Obstacle, configuration, find_obstacle
-from callnet.relay.turn_secrets import RelaySecrets
+from callnet.relay.turnserver_conf import Obstacle, RelaySecrets, configuration, find_obstacle
 from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.timers import Backoff, PeriodicRuns, end_of
@@ -119,12 +118,12 @@ class Questions(DatagramProtocol):
         """Send a question."""
         self._transaction = secrets.token_bytes(12)
         with suppress(OSError):
-            self.transport.write(stun.message(stun.BINDING, self._transaction, []), self._server)
+            self.transport.write(ice.message(ice.BINDING, self._transaction, []), self._server)
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:  # noqa: ARG002
         """Something came."""
         with suppress(struct.error):
-            if stun.is_answer(datagram, self._transaction):
+            if ice.is_answer(datagram, self._transaction):
                 self._answered()
 
     def close(self) -> None:

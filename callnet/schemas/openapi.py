@@ -12,8 +12,7 @@ from msgspec import Struct
 from callnet.errors import RateLimited, ServiceError, Unavailable
 from callnet.schemas.structs import Schema, plain, reference, schemas
 from callnet.web.api import AccountApi
-from callnet.web.endpoint import types_of
-from callnet.web.schemas import SUCCESS, Envelope
+from callnet.web.schemas import SUCCESS, Envelope, types_of
 
 _DESCRIPTION: Final = """The account service of a callnet server: JSON in, JSON out.
 

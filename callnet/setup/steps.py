@@ -12,10 +12,8 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from callnet.setup import record as records
-from callnet.setup.facts import Facts
-from callnet.setup.record import Record, digest, put
-from callnet.setup.system import USER, SetupError, System
-from callnet.setup.wanted import Wanted, rendered, settings_in
+from callnet.setup.machine import USER, Facts, SetupError, System
+from callnet.setup.record import Record, Wanted, digest, put, rendered, settings_in
 
 SETTINGS: Final = "/etc/callnet/callnet.toml"
 UNIT: Final = "callnet.service"

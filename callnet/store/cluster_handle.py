@@ -9,8 +9,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.calls.ports import IBus, ICallStore, IEndedCalls, IPresence
 from callnet.ops.admin_commands import NodeShown
-from callnet.ops.connection_limits import PerAddress
-from callnet.ops.rate_limits import ILimits
+from callnet.ops.limits import ILimits, PerAddress
 from callnet.util.histogram import Histogram
 
 

@@ -13,7 +13,7 @@ from callnet.calls.events import Event
 from callnet.calls.ports import OVERTAKEN, BusMessage, Commit, IBus, ICallStore, IPresence
 from callnet.calls.records import CallRecord, Changes, Over, Records
 from callnet.model import DeviceAddress, RoomId
-from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.limits import LimitsAlone
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.ended import EndedHere
 from callnet.store.tables import Record, Tables, seen_online

@@ -56,7 +56,7 @@ class Reload(Struct, frozen=True, tag=True):
     """Read something again, such as the certificate."""
 
     what: str
-    """Its name (:data:`callnet.ops.signals.Renewals`)."""
+    """Its name (:data:`callnet.ops.process.Renewals`)."""
     settings: Settings | None = None
     """If it is the settings: as the parent has read them."""
 

@@ -29,9 +29,8 @@ from callnet.ops.admin_commands import OF_DATABASE, SILENT, AdminCommand, AdminR
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family, Observed, counters, total
+from callnet.ops.process import Renewals, ServiceManager, on_hangup, stop_as_told
 from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
-from callnet.ops.signals import Renewals, on_hangup, stop_as_told
-from callnet.ops.systemd import ServiceManager
 from callnet.supervision import messages
 from callnet.supervision.messages import (
     ANSWERS,

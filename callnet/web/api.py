@@ -21,13 +21,12 @@ from callnet.accounts.preferences import SettingsOfPhones
 from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
 from callnet.errors import CodeInvalid, DataInvalid, RateLimited
 from callnet.ops.ice import IceOffer, IceOffers
-from callnet.ops.rate_limits import GuestLimits, LoginLimits, PairingLimits
+from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
-from callnet.push.tickets import TicketRefusals
+from callnet.push.sender import TicketRefusals
 from callnet.storage.preferences import SettingsChange
 from callnet.storage.push import PushKind
 from callnet.web import schemas
-from callnet.web.endpoint import call, look
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import (
     DONE,
@@ -40,6 +39,8 @@ from callnet.web.schemas import (
     QuietHoursFields,
     SettingsAnswer,
     bearer_token,
+    call,
+    look,
 )
 
 

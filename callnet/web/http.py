@@ -1,11 +1,12 @@
-"""HTTP: limits, deadlines, error answers and the access log."""
+"""HTTP: limits, deadlines, error answers, the access log and the names of the host."""
 
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from io import BytesIO
 from math import ceil
@@ -24,16 +25,25 @@ from twisted.web.server import Request, Site
 from werkzeug import exceptions
 from zope.interface import implementer
 
-from callnet.config.schema import HttpSettings, LimitSettings
-from callnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, RateLimited, ServiceError, Unavailable, root_cause
-from callnet.ops.connection_limits import LimitedConnections
-from callnet.ops.rate_limits import Limiter
+from callnet.config.schema import HttpSettings, LimitSettings, SignalingSettings
+from callnet.errors import (
+    BodyTooLarge,
+    MethodNotAllowed,
+    Misdirected,
+    NotFound,
+    OriginRefused,
+    RateLimited,
+    ServiceError,
+    Unavailable,
+    root_cause,
+)
+from callnet.ops.limits import LimitedConnections, Limiter
 from callnet.util.logger import Logger
-from callnet.util.net import site_of
+from callnet.util.net import is_address, site_of
 from callnet.util.turn_budget import TurnBudget
 from callnet.web.schemas import write_error
-from callnet.ws.buffers import keep_little
-from callnet.ws.refusals import refusal
+from callnet.ws.handshake import refusal
+from callnet.ws.protocol import keep_little
 
 _log = Logger(namespace="callnet.web")
 
@@ -47,7 +57,7 @@ PASSED_OVER: Final = 256 * 1024
 UNREAD: Final = 256 * 1024
 """Bytes that may wait for a client that does not read."""
 IN_THE_SYSTEM: Final = 64 * 1024
-"""The same in the system (see :mod:`callnet.ws.buffers`): enough for a page from far away."""
+"""The same in the system (see :mod:`callnet.ws.protocol`): enough for a page from far away."""
 _PATH_LOGGED = 100
 _PROCESS: Final = secrets.token_hex(4)
 _numbers: Final = itertools.count(1)
@@ -491,3 +501,66 @@ def _host(address: IAddress) -> str:
 def _printable(text: Any) -> str:
     shown = text[:_PATH_LOGGED].decode("ascii", "backslashreplace")
     return "".join(character if character.isprintable() else "?" for character in shown)
+
+
+# Hosts are checked against DNS rebinding.
+# A page of anybody's that has its own name point to 127.0.0.1 may ask what listens there, in the browser of whoever
+# visits it. It cannot keep the browser from saying by which name it asks (RFC 9110 §7.2), nor from which site the page
+# is (RFC 6454).
+_HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
+
+
+def is_ours(host: str | None, names: Collection[str]) -> bool:
+    """Tell whether it may be asked by this ``Host``.
+
+    It may by an address, which no name leads to, as ``localhost``, and by ``names``. No browser leaves the header out.
+    """
+    if host is None:
+        return True
+    name = _name_of(host)
+    return name is not None and (name == "localhost" or name in names or is_address(name))
+
+
+def is_foreign(origin: str | None, host: str | None) -> bool:
+    """Tell whether a request comes from a web page of another host than it goes to.
+
+    Schemes and ports are not compared: the site and the account service have ports of their own. A device's WebView
+    says nothing, ``null``, ``file:`` or a scheme of its own.
+    """
+    scheme, _, of_page = (origin or "").partition("://")
+    if scheme.lower() not in ("http", "https"):
+        return False
+    name = _name_of(of_page)
+    return name is None or name != _name_of(host or "")
+
+
+class HostGuard(Resource):
+    """Answers for a resource to those who ask by one of its names, and not to pages of other hosts.
+
+    :param names: its names beside ``localhost`` and addresses; if there are none, it has any.
+    :param signaling: names the origins whose pages may ask all the same.
+    """
+
+    isLeaf = True
+
+    def __init__(self, resource: IResource, names: Collection[str], signaling: SignalingSettings) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._resource = resource
+        self._names = frozenset(names)
+        self._signaling = signaling
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer, or refuse."""
+        host, origin = header_of(request, b"host"), header_of(request, b"origin")
+        if self._names and not is_ours(host, self._names):
+            return write_error(request, Misdirected("this host is not in accounts.hosts"))
+        if is_foreign(origin, host) and not self._signaling.allows(origin or ""):
+            return write_error(request, OriginRefused("requests from pages of other hosts are refused"))
+        rendered: bytes | int = self._resource.render(request)
+        return rendered
+
+
+def _name_of(host: str) -> str | None:
+    """The name or address in a ``Host``, as names are compared; ``None``: there is none."""
+    found = _HOST.fullmatch(host)
+    return None if found is None else (found["v6"] or found["name"]).lower().removesuffix(".")

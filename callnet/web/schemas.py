@@ -1,11 +1,13 @@
-"""The requests and answers of the account service, as structs."""
+"""The requests and answers of the account service, as structs, and the decorators that serve them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
+from klein import Klein
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import Encoder
 from twisted.web.iweb import IRequest
@@ -483,3 +485,47 @@ class SettingsAnswer(Struct, frozen=True):
     """The phones that may call in quiet hours and before ``do_not_disturb_until``, too."""
     second_call_rings: bool
     """Then a second call within three minutes rings, of any phone that may call."""
+
+
+Method: TypeAlias = Callable[[Any, IRequest, Any], Awaitable[Struct]]
+Look: TypeAlias = Callable[[Any], Struct]
+
+
+def call(app: Klein, path: str) -> Callable[[Method], Method]:
+    """Have a method answer ``POST`` requests at ``path``.
+
+    It is given what the body says, and what it returns is the answer. :func:`types_of` finds out of which types
+    that is.
+    """
+
+    def serve(method: Method) -> Method:
+        asked = get_type_hints(method)["asked"]
+
+        @app.route(path, methods=["POST"])
+        @wraps(method)
+        async def answer(api: Any, request: IRequest) -> bytes:
+            return write_success(request, await method(api, request, decode_body(request.content.read(), asked)))
+
+        return method
+
+    return serve
+
+
+def look(app: Klein, path: str) -> Callable[[Look], Look]:
+    """Have a method answer ``GET`` requests at ``path``, which ask with nothing. What it returns is the answer."""
+
+    def serve(method: Look) -> Look:
+        @app.route(path, methods=["GET"])
+        @wraps(method)
+        def answer(api: Any, request: IRequest) -> bytes:
+            return write_success(request, method(api))
+
+        return method
+
+    return serve
+
+
+def types_of(method: Callable[..., Any]) -> tuple[type[Struct] | None, type[Struct]]:
+    """The request and answer types of a method that serves a call."""
+    hints = get_type_hints(method)
+    return hints.get("asked"), hints["return"]

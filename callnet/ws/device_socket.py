@@ -22,13 +22,13 @@ from callnet.config.schema import LimitSettings, SignalingSettings, SocketSettin
 from callnet.errors import TokenInvalid, Unavailable
 from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL, GoingAway
 from callnet.model import CloseCode, DeviceAddress
-from callnet.ops.connection_limits import PerOwner
 from callnet.ops.ice import IceServers
-from callnet.ops.rate_limits import ILimits, SignalLimits
+from callnet.ops.limits import ILimits, PerOwner, SignalLimits
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
-from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.ws.factory import NO_SETTINGS, Pace
+from callnet.ws.factory import NO_SETTINGS, Pace, ServerSocketFactory
+from callnet.ws.handshake import Opening, Refused
+from callnet.ws.protocol import ServerSocket
 
 GUEST_PATH: Final = "/socket.io/guest"
 """The path of the sockets of guests."""

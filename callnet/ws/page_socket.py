@@ -15,8 +15,9 @@ from callnet.config.schema import LimitSettings, SocketSettings
 from callnet.ops.ice import IceServers
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
-from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.ws.factory import NO_SETTINGS, Pace
+from callnet.ws.factory import NO_SETTINGS, Pace, ServerSocketFactory
+from callnet.ws.handshake import Opening, Refused
+from callnet.ws.protocol import ServerSocket
 
 LONGEST_FRAME: Final = 64 * 1024
 """Bytes in a frame of a page."""

@@ -1,10 +1,11 @@
-"""One WebSocket of callnet, of any kind: limits, refusals, close codes, keep-alive.
+"""One WebSocket of callnet, of any kind: limits, refusals, close codes, keep-alive, and a short path for short frames.
 
 Autobahn speaks the protocol; this tells it what callnet allows and keeps it quiet about what clients do.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -18,25 +19,14 @@ from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from callnet.config.schema import PONG_TIME, SocketSettings
 from callnet.model import CloseCode
 from callnet.util.logger import Logger
 from callnet.util.short_path import write
-from callnet.ws.buffers import keep_little
-from callnet.ws.fast_paths import (
-    CLOSE,
-    HEADERS,
-    OPCODE_BITS,
-    OPCODE_OF_DATA,
-    SHORT,
-    Opening,
-    read_plain,
-    take_text,
-    text_header,
-)
-from callnet.ws.refusals import Refused, refusal
+from callnet.ws.handshake import Opening, Refused, read_plain, refusal
 
 if TYPE_CHECKING:
     from callnet.ws.factory import ServerSocketFactory
@@ -63,6 +53,85 @@ _LONG_GONE: Final = (
 """Attributes that Autobahn keeps of a handshake and nobody needs after it."""
 
 log = Logger()
+
+
+IN_THE_SYSTEM: Final = 8 * 1024
+"""Bytes; Linux keeps twice as many with all that belongs to them (socket(7), ``SO_SNDBUF``)."""
+IN_TWISTED: Final = 8 * 1024
+"""Bytes; no more is read at a time either."""
+
+
+def keep_little(transport: Any, in_the_system: int = IN_THE_SYSTEM) -> None:
+    """Limit what is kept for a connection to a client that does not read, whatever is spoken on it.
+
+    The system keeps as much as fits into it, which it lets grow to megabytes, and Twisted another 64 KiB. For frames of
+    a few hundred bytes that is of no use, and five thousand clients that do not read would have it all.
+
+    :param in_the_system: bytes.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    with suppress(AttributeError, OSError):  # it is no socket, or gone
+        transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, in_the_system)
+        transport.bufferSize = IN_TWISTED
+
+
+# Short frames: whole messages of text, read in a few lines. Autobahn reads all others.
+
+SHORT: Final = 4096
+"""Bytes in a message. Longer ones are unmasked so much faster by Autobahn that its other work does not matter."""
+
+CLOSE: Final = 8
+"""The opcode of a close frame (RFC 6455 §5.2)."""
+OPCODE_OF_DATA: Final = 7
+"""The greatest opcode of a frame that carries data; the others control the connection."""
+OPCODE_BITS: Final = 0x0F
+"""Those of the first byte of a frame that are its opcode."""
+
+_TEXT: Final = 0x81
+_MASKED: Final = 0x80
+
+
+def take_text(data: bytes, start: int, longest: int) -> tuple[bytes, int] | None:
+    """Read the frame that begins at ``start``, if it is a whole message of text and nothing is wrong with it.
+
+    :param longest: the most bytes that the message may have.
+    :return: the message and where the frame ends; ``None``: it is something else, or not all of it is there.
+    """
+    body, size = start + 6, len(data)
+    if body > size or data[start] != _TEXT:
+        return None
+    length = data[start + 1] - _MASKED
+    if length > 125:
+        body += 2
+        length = int.from_bytes(data[start + 2 : start + 4], "big") if length == 126 else -1
+        if length < 126:
+            return None
+    end = body + length
+    if not 0 <= length <= longest or end > size:
+        return None
+    key = int.from_bytes((data[body - 4 : body] * (length // 4 + 1))[:length], "little")
+    payload = (int.from_bytes(data[body:end], "little") ^ key).to_bytes(length, "little")
+    return (payload, end) if payload.isascii() or _is_utf8(payload) else None
+
+
+def text_header(length: int) -> bytes:
+    """Begin the frame of a whole message of text from a server (RFC 6455 §5.2)."""
+    if length < 126:
+        return bytes((_TEXT, length))
+    return b"\x81\x7e" + length.to_bytes(2, "big") if length < 65536 else b"\x81\x7f" + length.to_bytes(8, "big")
+
+
+HEADERS: Final = tuple(map(text_header, range(512)))
+"""Those of all messages that base clients are sent (protocol §2), by their lengths."""
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Session(Protocol):

@@ -29,9 +29,9 @@ from callnet.redis import scripts
 from callnet.redis.codec import decode_view
 from callnet.redis.connection import REPLY_TIME, Scripts
 from callnet.redis.limits import SharedLimits
-from callnet.redis.line import pack
 from callnet.redis.local_cache import LocalCache
 from callnet.redis.node import NodeLifecycle, channel_of
+from callnet.redis.reconnecting import pack
 from callnet.redis.store import NAME_BYTES, EndedAnywhere, SharedBus, SharedCallStore
 from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone

@@ -10,9 +10,8 @@ from twisted.internet.address import IPv4Address
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
-from callnet.ops.connection_limits import PerAddress
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.rate_limits import IGate, ILimiter, SignalLimits
+from callnet.ops.limits import IGate, ILimiter, PerAddress, SignalLimits
 from callnet.redis import limits
 from callnet.redis.limits import EXCHANGE_EVERY, TAKE_TIME
 from tests.cluster.case import ANN, TV

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from callnet.calls.records import Notice
 from callnet.model import RoomId
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.redis import announcer
+from callnet.redis import node as node_module
 from callnet.redis.codec import encode_message
 from tests.cluster.case import ANN, CAROL, TV
 from tests.cluster.page import Page
@@ -130,7 +130,7 @@ class OnePageApartTests(SimulatedCase):
 
     async def test_seats_that_are_announced_later(self) -> None:
         """Both keep their seats, and meet when the nodes do, in whatever order these are told of calls and rooms."""
-        self.patch(announcer, "_AT_ONCE", 1)
+        self.patch(node_module, "_AT_ONCE", 1)
         here, there = await self.start(), await self.start()
         carol, ann, tv = [await self.phone(device, here) for device in (CAROL, ANN, TV)]
         await self.cut_off(here)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from callnet.ops.rate_limits import IGate, ILimiter, ILimits, LimitsAlone
+from callnet.ops.limits import IGate, ILimiter, ILimits, LimitsAlone
 
 if TYPE_CHECKING:
     _Base = TestCase

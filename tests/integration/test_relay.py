@@ -15,7 +15,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from callnet.relay.turn_secrets import REPLACED_AFTER
+from callnet.relay.turnserver_conf import REPLACED_AFTER
 from harness.ports import free_ports
 from tests.integration.test_workers import settings_of_workers, workers_of
 from tests.support.commands import callnet

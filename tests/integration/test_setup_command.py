@@ -17,10 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from acceptance import readme
 from callnet.cli.main import main
 from callnet.ops.certificates import sign, to_pem
-from callnet.setup.record import PATH, Record
+from callnet.setup.machine import System
+from callnet.setup.record import PATH, Record, settings_in
 from callnet.setup.steps import LOW_PORTS, SETTINGS
-from callnet.setup.system import System
-from callnet.setup.wanted import settings_in
 from harness import ROOT
 from harness.daemon import BIN
 

@@ -14,7 +14,7 @@ from callnet.config.load import load
 from callnet.config.schema import LimitSettings
 from callnet.frames.ice import IceServer, turn_server
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.limits import LimitsAlone
 from harness.coturn import LOOPBACK, SAMPLE, Coturn
 from tests.support.turn_case import SECRET
 from tests.support.turn_client import TurnClient

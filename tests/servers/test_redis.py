@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import deferLater
 
 from callnet.calls.ports import IBus, ICallStore, IPresence
-from callnet.ops.rate_limits import ILimits
+from callnet.ops.limits import ILimits
 from callnet.redis.limits import EXCHANGE_EVERY
 from tests.contract.store_case import StoreCase
 from tests.contract.test_bus import BusContract

@@ -26,10 +26,9 @@ from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.ice import IceOffers
-from callnet.ops.rate_limits import GuestLimits, LimitsAlone, LoginLimits, PairingLimits
+from callnet.ops.limits import GuestLimits, LimitsAlone, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
-from callnet.push.sender import WebPush
-from callnet.push.tickets import TicketRefusals, Tickets
+from callnet.push.sender import TicketRefusals, Tickets, WebPush
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes
 from callnet.storage.contacts import SqlContacts

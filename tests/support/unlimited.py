@@ -7,7 +7,7 @@ from typing import Final
 
 from callnet.config.schema import LimitSettings, TurnSettings
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.rate_limits import LimitsAlone, SignalLimits
+from callnet.ops.limits import LimitsAlone, SignalLimits
 
 UNLIMITED: Final = LimitSettings(**dict.fromkeys(LimitSettings.__struct_fields__, 0))
 ALONE: Final = LimitsAlone(monotonic)

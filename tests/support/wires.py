@@ -25,7 +25,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
 from callnet.model import DeviceAddress
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.limits import LimitsAlone
 from callnet.schemas.structs import TO_DEVICE, TO_EXTENDED, TO_GUEST, TO_PAGE, Direction
 from callnet.store.memory import MemoryBus, MemoryCallStore
 from callnet.ws.device_socket import GUEST_PATH, SignalingFactory

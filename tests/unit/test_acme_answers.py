@@ -14,9 +14,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.acme import alpn
-from callnet.acme.alpn import AlpnAnswers
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.folder import ALPN_PROTOCOL, AcmeFolder, AlpnAnswers
 from callnet.ops.certificates import ServerTls, sign
 from callnet.web.http import CappedSite
 from callnet.web.site import AcmeAnswers
@@ -130,7 +128,7 @@ class AlpnTests(FolderTestCase):
 
     def shake(self, protocols: list[str], name: str = NAME) -> tuple[ssl.SSLObject, Transport]:
         """Shake hands. Answers with the client, and with the server's transport."""
-        own = ServerTls(sign([NAME, OTHER], [], datetime.now(UTC)), {alpn.PROTOCOL: AlpnAnswers(self.folder, [NAME])})
+        own = ServerTls(sign([NAME, OTHER], [], datetime.now(UTC)), {ALPN_PROTOCOL: AlpnAnswers(self.folder, [NAME])})
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
         client.set_alpn_protocols(protocols)

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
 from callnet.model import DeviceAddress
-from callnet.ws.drain import A_SECOND, Draining
+from callnet.ws.factory import A_SECOND, Draining
 from tests.support.room_case import RoomCase
 from tests.support.wires import ANSWERED, Device
 

@@ -25,8 +25,8 @@ from callnet.model import DeviceAddress
 from callnet.ops.certificates import sign
 from callnet.ops.garbage import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
 from callnet.store.memory import MemoryBus, MemoryCallStore
-from callnet.ws import ServerSocketFactory
 from callnet.ws.device_socket import SignalingFactory
+from callnet.ws.factory import ServerSocketFactory
 from callnet.ws.page_socket import RoomSocketFactory
 from harness.websocket import CLOSE, TEXT, client_frame
 from tests.support.no_roster import NO_ROSTER

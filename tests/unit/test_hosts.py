@@ -8,8 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import SignalingSettings
-from callnet.web.hosts import HostGuard, is_foreign, is_ours
-from callnet.web.http import CappedSite
+from callnet.web.http import CappedSite, HostGuard, is_foreign, is_ours
 from tests.support.account_fixture import PHONE, ServiceFixture
 from tests.support.http_wire import HttpWire
 

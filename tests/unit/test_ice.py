@@ -15,7 +15,7 @@ from callnet.config.schema import LimitSettings, RelaySettings, TurnSettings
 from callnet.errors import RateLimited
 from callnet.frames.ice import IceServer, is_secret, is_stun_uri, is_turn_uri, turn_server
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.rate_limits import LimitsAlone
+from callnet.ops.limits import LimitsAlone
 from tests.support.turn_case import HOUR, SECRET, STUN, TURN, TURN_URIS, expiry, password
 
 NOW: Final = 1_700_000_000.75

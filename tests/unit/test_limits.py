@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
-from callnet.ops import rate_limits
-from callnet.ops.rate_limits import GuestLimits, Limiter, LimitsAlone, LoginLimits
+from callnet.ops import limits
+from callnet.ops.limits import GuestLimits, Limiter, LimitsAlone, LoginLimits
 from callnet.storage.contacts import pairs_of
 from callnet.util.net import site_of
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
@@ -65,7 +65,7 @@ class LimiterTests(SynchronousTestCase):
 
     def test_memory(self) -> None:
         """Those that have not come for the longest are forgotten when there are too many."""
-        self.patch(rate_limits, "KEYS_MAX", 10)
+        self.patch(limits, "KEYS_MAX", 10)
         for _ in range(3):
             self.limiter.wait("old")
         for number in range(9):

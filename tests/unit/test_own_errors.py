@@ -15,9 +15,11 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.schema import SignalingSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.ws import Opening, ServerSocket, ServerSocketFactory
 from callnet.ws.device_socket import SignalingFactory
+from callnet.ws.factory import ServerSocketFactory
+from callnet.ws.handshake import Opening
 from callnet.ws.page_socket import RoomSocketFactory
+from callnet.ws.protocol import ServerSocket
 from harness.websocket import TEXT
 from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN

@@ -17,7 +17,7 @@ from callnet.accounts.pairing import CODE_LENGTH, INTERVAL, LETTERS, VALID_FOR, 
 from callnet.config.schema import LimitSettings
 from callnet.errors import CodeInvalid, RateLimited
 from callnet.model import DEVICE_ID_MAX, DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceAddress, Topic
-from callnet.ops.rate_limits import LimitsAlone, PairingLimits
+from callnet.ops.limits import LimitsAlone, PairingLimits
 from callnet.storage import devices
 from callnet.storage.changes import SqlChanges
 from callnet.storage.pairing import SqlPairings

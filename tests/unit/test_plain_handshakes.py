@@ -11,8 +11,9 @@ from msgspec import Struct
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ws import Opening, Refused, ServerSocket, ServerSocketFactory
-from callnet.ws.fast_paths import read_plain
+from callnet.ws.factory import ServerSocketFactory
+from callnet.ws.handshake import Opening, Refused, read_plain
+from callnet.ws.protocol import ServerSocket
 from harness.websocket import TEXT, client_frame
 from tests.support.wires import Wire
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.push.addresses import is_allowed, is_global
+from callnet.push.ssrf import is_allowed, is_global
 
 NAT64 = IPv6Network("64:ff9b::/96")
 INSIDE = (

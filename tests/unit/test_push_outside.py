@@ -17,8 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.push.addresses import is_global
-from callnet.push.outside import ANSWER_MAX, Inside, Outside, _Capped, _CappedFactory
+from callnet.push.ssrf import ANSWER_MAX, Inside, Outside, _Capped, _CappedFactory, is_global
 from tests.unit.test_push_addresses import INSIDE
 
 URL: Final = "https://push.test/x"

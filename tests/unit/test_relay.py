@@ -34,7 +34,7 @@ from callnet.relay.supervised import (
     Relay,
     prepare,
 )
-from callnet.relay.turn_secrets import REPLACED_AFTER
+from callnet.relay.turnserver_conf import REPLACED_AFTER
 from callnet.util.timers import FIRST_PAUSE
 from harness.ports import free_ports
 from tests.unit.test_relay_settings import settings_with

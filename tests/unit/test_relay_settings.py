@@ -16,8 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.config.schema import Settings, SupervisedSettings, TurnSettings
 from callnet.ops.addresses import host_addresses, lan_name
 from callnet.ops.ice import read_turn_secret
-from callnet.relay.config import RULES, configuration
-from callnet.relay.turn_secrets import KEPT_FOR, REPLACED_AFTER, RelaySecrets
+from callnet.relay.turnserver_conf import KEPT_FOR, REPLACED_AFTER, RULES, RelaySecrets, configuration
 from harness import ROOT
 from tests.unit.test_config import FileTestCase
 

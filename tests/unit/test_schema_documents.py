@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.cli.main import main
 from callnet.errors import DataInvalid
 from callnet.frames import base, page
-from callnet.schemas import asyncapi, openapi, room
+from callnet.schemas import asyncapi, openapi, structs
 from callnet.web.api import AccountApi
 from callnet.web.schemas import decode_body
 from harness import ROOT
@@ -26,7 +26,7 @@ from tests.support.answer_schemas import check_answer
 from tests.support.schema_strategies import spoilt, values
 
 DOCS: Final = ROOT / "docs"
-DOCUMENTS: Final = {"asyncapi": asyncapi.document(), "openapi": openapi.document(), "room": room.document()}
+DOCUMENTS: Final = {"asyncapi": asyncapi.document(), "openapi": openapi.document(), "room": structs.room_document()}
 ASYNC: Final = DOCUMENTS["asyncapi"]
 OPEN: Final = DOCUMENTS["openapi"]
 REQUESTS: Final = {call.asked.__name__: call.asked for call in openapi.calls() if call.asked is not None}

@@ -30,7 +30,7 @@ from callnet.schemas.structs import (
     Direction,
     schema_of,
 )
-from callnet.ws.fast_paths import text_header
+from callnet.ws.protocol import text_header
 from tests.support import checked_client
 from tests.support.frame_schemas import check, complaint
 from tests.support.quiet import QuietTestCase

@@ -12,8 +12,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.ops.metrics import Family, of_sockets
+from callnet.ops.process import LOOK_AGAIN, LOOK_EVERY, ServiceManager
 from callnet.ops.readiness import DRAINING, Check, Report
-from callnet.ops.systemd import LOOK_AGAIN, LOOK_EVERY, ServiceManager
 from tests.support.observed import looked_at
 
 READY = Report(True, {"listeners": Check(True)})

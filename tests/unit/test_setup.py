@@ -9,9 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.doctor.findings import Level
 from callnet.doctor.network import behind_nat
-from callnet.setup.facts import PORTS, Facts, check
-from callnet.setup.system import SetupError
-from callnet.setup.wanted import Wanted, rendered, settings_in
+from callnet.setup.machine import PORTS, Facts, SetupError, check
+from callnet.setup.record import Wanted, rendered, settings_in
 
 NAME: Final = "calls.example.org"
 PUBLIC: Final = "8.8.8.8"

@@ -10,8 +10,9 @@ from msgspec import Struct
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ws import Opening, ServerSocket, ServerSocketFactory
-from callnet.ws.fast_paths import take_text
+from callnet.ws.factory import ServerSocketFactory
+from callnet.ws.handshake import Opening
+from callnet.ws.protocol import ServerSocket, take_text
 from harness.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.transport import Transport
 from tests.support.wires import Wire

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, Reason
-from callnet.ops.connection_limits import PerAddress
+from callnet.ops.limits import PerAddress
 from callnet.web.http import CappedSite
 from callnet.ws.factory import Pace
 from harness.websocket import CONTINUATION, PING, PONG, TEXT, client_frame

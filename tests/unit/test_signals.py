@@ -11,7 +11,7 @@ from typing import Any, cast
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ops.signals import on_another_stop, on_hangup
+from callnet.ops.process import on_another_stop, on_hangup
 
 
 class Reactor:

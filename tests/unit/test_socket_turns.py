@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import SocketSettings
 from callnet.util.turn_budget import SECONDS, TurnBudget
-from callnet.ws import Opening, ServerSocket, ServerSocketFactory
-from callnet.ws.factory import SWEEP_EVERY, SWEPT_AT_ONCE
+from callnet.ws.factory import SWEEP_EVERY, SWEPT_AT_ONCE, ServerSocketFactory
+from callnet.ws.handshake import Opening
+from callnet.ws.protocol import ServerSocket
 from harness.websocket import CLOSE, CONTINUATION, PING, TEXT, client_frame
 from tests.support.wires import Wire, World
 

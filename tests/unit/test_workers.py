@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.acme.folder import AcmeFolder
 from callnet.acme.renewal import Renewal
+from callnet.ops.process import ServiceManager
 from callnet.ops.readiness import Report
-from callnet.ops.systemd import ServiceManager
 from callnet.supervision import messages
 from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
 from callnet.supervision.supervisor import LONGEST_PAUSE, STOP_LIMIT, Supervisor, Workers

@@ -1,6 +1,6 @@
 /**
  * A new release of the page, which nobody is there to load: the site names its scripts under another version then
- * (callnet/web/static.py).
+ * (callnet/web/site.py).
  */
 
 import { tab } from "../shared/memory.js";

@@ -1,71 +1,16 @@
-"""Short paths for whole short frames and for plain handshakes; Autobahn keeps everything else."""
+"""Handshakes: refusals (protocol §2), and a short path for plain ones; Autobahn reads all others."""
 
 from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha1
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs
 
 from msgspec import Struct
-
-SHORT: Final = 4096
-"""Bytes in a message. Longer ones are unmasked so much faster by Autobahn that its other work does not matter."""
-
-CLOSE: Final = 8
-"""The opcode of a close frame (RFC 6455 §5.2)."""
-OPCODE_OF_DATA: Final = 7
-"""The greatest opcode of a frame that carries data; the others control the connection."""
-OPCODE_BITS: Final = 0x0F
-"""Those of the first byte of a frame that are its opcode."""
-
-_TEXT: Final = 0x81
-_MASKED: Final = 0x80
-
-
-def take_text(data: bytes, start: int, longest: int) -> tuple[bytes, int] | None:
-    """Read the frame that begins at ``start``, if it is a whole message of text and nothing is wrong with it.
-
-    :param longest: the most bytes that the message may have.
-    :return: the message and where the frame ends; ``None``: it is something else, or not all of it is there.
-    """
-    body, size = start + 6, len(data)
-    if body > size or data[start] != _TEXT:
-        return None
-    length = data[start + 1] - _MASKED
-    if length > 125:
-        body += 2
-        length = int.from_bytes(data[start + 2 : start + 4], "big") if length == 126 else -1
-        if length < 126:
-            return None
-    end = body + length
-    if not 0 <= length <= longest or end > size:
-        return None
-    key = int.from_bytes((data[body - 4 : body] * (length // 4 + 1))[:length], "little")
-    payload = (int.from_bytes(data[body:end], "little") ^ key).to_bytes(length, "little")
-    return (payload, end) if payload.isascii() or _is_utf8(payload) else None
-
-
-def text_header(length: int) -> bytes:
-    """Begin the frame of a whole message of text from a server (RFC 6455 §5.2)."""
-    if length < 126:
-        return bytes((_TEXT, length))
-    return b"\x81\x7e" + length.to_bytes(2, "big") if length < 65536 else b"\x81\x7f" + length.to_bytes(8, "big")
-
-
-HEADERS: Final = tuple(map(text_header, range(512)))
-"""Those of all messages that base clients are sent (protocol §2), by their lengths."""
-
-
-def _is_utf8(payload: bytes) -> bool:
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
 
 _REQUEST: Final = re.compile(r"GET (/(?!/)[^\s#;?]*)(?:\?([^\s#]*))? HTTP/1\.1")
 _ONE_TOKEN: Final = re.compile(r"token=([\w.-]+)", re.ASCII)
@@ -160,3 +105,28 @@ def _is_plain(headers: Mapping[str, str]) -> bool:
 def _read_query(query: str) -> Mapping[str, Sequence[str]]:
     token = _ONE_TOKEN.fullmatch(query)
     return parse_qs(query) if token is None else {"token": [token[1]]}
+
+
+_HEADERS: Final = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "Allow: GET\r\n",
+    HTTPStatus.UPGRADE_REQUIRED: "Upgrade: websocket\r\n",
+    HTTPStatus.TOO_MANY_REQUESTS: "Retry-After: 15\r\n",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After: 5\r\n",
+}
+"""Additional headers of a status."""
+
+
+class Refused(Exception):
+    """The socket may not be opened."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
+def refusal(code: int, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The answer, with the words of HTTP and nothing of what the client sent."""
+    status = HTTPStatus(code)
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    text = f"HTTP/1.1 {status.value} {status.phrase}\r\n{more}{_HEADERS.get(status, '')}"
+    return f"{text}Content-Length: 0\r\nConnection: close\r\n\r\n".encode("ascii")
