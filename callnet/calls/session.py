@@ -81,7 +81,9 @@ class Session:
         "_told_of_types",
         "_went_on_at",
         "address",
+        "asked",
         "generation",
+        "offline",
         "preferences",
     )
 
@@ -96,6 +98,10 @@ class Session:
         self.address: Final = address
         self.generation = 0
         self.preferences = PLAIN
+        self.asked: Final[dict[RoomId, str]] = {}
+        """The id of the request, which may be empty, for each call of the device whose outcome it waits for."""
+        self.offline: RoomId | None = None
+        """Its last call, while it is to be told soon that the callee is offline."""
         self._rooms = rooms
         self._aliases = rooms.known.aliases
         self._peer = peer
@@ -142,11 +148,10 @@ class Session:
         for room, one in heard.items():
             if one.is_over:  # it need not be told any more
                 heard[room] = replace(one, at=-inf)
-        told = partial(self.answered, asked=frame.id) if frame.id else self.answered
         if self._limits.may_call(self.address, target.phone):
-            self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
+            self._rooms.in_turn(self.address, self._rooms.call, self, target, frame.id, self._clock.seconds())
         else:
-            self._rooms.fail_at_once(self.address, told, Failed(target, Reason.RATE_LIMITED))
+            self._rooms.fail_at_once(self, frame.id, Failed(target, Reason.RATE_LIMITED))
 
     def _answer_call(self, frame: base.CalledSuccess | base.CalledRefuse) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
