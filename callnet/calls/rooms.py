@@ -1,7 +1,7 @@
 """The room manager: decides and commits the requests of devices and pages, and notifies those concerned.
 
-The record in the store is the call; waiters here are only told of it. Every end and answer of a call, on whichever
-node, is committed there and comes here as a notice, which tells the waiter.
+The record in the store is the call; sessions here are only told of it. Every end and answer of a call, on whichever
+node, is committed there and comes here as a notice for its devices.
 
 Requests of a device are handled in order, and only on its newest connection. While the store is away a call fails at
 once, an answer is retried for 5 s, and a request to leave a call or a seat is handled when the store is back.
@@ -20,14 +20,24 @@ from twisted.python.failure import Failure
 
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
-from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections, OutcomeWaiters, Respond
+from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections
 from callnet.calls.extensions import Extensions, Presence, is_extended
 from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
 from callnet.calls.preferences import Policy
-from callnet.calls.records import CallRecord, Changes, DeviceRelay, Displaced, Notice, PresenceChanged, Ringing
+from callnet.calls.records import (
+    Active,
+    CallRecord,
+    Changes,
+    DeviceRelay,
+    Displaced,
+    Notice,
+    Over,
+    PresenceChanged,
+    Ringing,
+)
 from callnet.calls.registration import Attached, Overtaken, seen_by
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
 from callnet.calls.telling import Missed, outcome_of
@@ -35,7 +45,7 @@ from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
+from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, new_room_id
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -112,7 +122,6 @@ class RoomManager:
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._devices, self.presence, roster, preferences, clock
         )
-        self._waiters = OutcomeWaiters(self.counts, clock, self._retries)
         self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
         self._departures = DisplacedConnections(clock, self._displace)
         self.pages: Final = Pages(store, self._transactions, self._retries, self._queue)
@@ -153,7 +162,6 @@ class RoomManager:
             session.began(reply.generation, reply.known)
             older = self._devices.get(device)
             self._devices[device] = session
-            self._waiters.withdraw(device)
             if older is not None:
                 older.displaced()
             self.orders.attach_policy(session, policy)
@@ -198,8 +206,7 @@ class RoomManager:
             (session.deliver_later if missed.present is None else session.deliver)(missed.ended)
         if missed.present is not None:
             if missed.present.caller == session.address and outcome_of(missed.present) is None:
-                self._waiters.waiting[missed.present.room] = session.answered
-                self._waiters.placed(session.address, missed.present.room)
+                session.asked[missed.present.room] = ""
             else:
                 session.deliver(missed.present)
 
@@ -233,7 +240,6 @@ class RoomManager:
         if self._devices.get(session.address) is not session:
             return None
         del self._devices[session.address]
-        self._waiters.withdraw(session.address)
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
         return self._transactions.run(event, nothing, partial(self._retries.keep_failed, event))
 
@@ -243,64 +249,78 @@ class RoomManager:
         self,
         session: Session,
         target: DeviceAddress,
-        respond: Respond,
+        asked: str,
         read_at: float,
         kind: type[events.Place] = events.Place,
     ) -> Waits:
-        """Place a call, in its caller's turn. ``respond`` is called once with its outcome, now or when it is known.
+        """Place a call, in its caller's turn. The session is told of its outcome, now or when it is known.
 
         If the store cannot be reached that is :attr:`Reason.UNAVAILABLE`: nothing rings, or only briefly.
 
+        :param asked: the id of the request; may be empty.
         :param read_at: the time at which the request was read, in seconds on the reactor's clock.
         """
         if self._refusing:
-            self.fail_at_once(session.address, respond, Failed(target, Reason.SHUTTING_DOWN))
+            self.fail_at_once(session, asked, Failed(target, Reason.SHUTTING_DOWN))
             return None
         if self._devices.get(session.address) is not session:
-            respond(Withdrawn(), None)
             return None
         caller, room = session.address, new_room_id()
         said = self._retries.kept_for(caller) if self._retries.kept else ()
         secret = new_room_id() if target.device_id == EVERY_DEVICE else room  # a device that rings alone has no alias
         date = self.date_of(self.now())
         event = kind(caller, target, room, session.generation, date, session.extended, said, secret)
-        self._waiters.waiting[room] = respond
-        if caller in self._waiters.offline and target != caller:
-            self._waiters.withdraw(caller)
-        then, failed = partial(self._placed, event, respond, read_at), partial(self._not_placed, event, respond)
+        session.asked[room] = asked
+        if target != caller:
+            session.offline = None
+        then, failed = partial(self._placed, event, session, read_at), partial(self._not_placed, event, session)
         return self._transactions.run(event, then, failed)
 
-    def _placed(self, event: events.Place, respond: Respond, read_at: float, reply: Outcome | Rings) -> None:
+    def _placed(self, event: events.Place, session: Session, read_at: float, reply: Outcome | Rings) -> None:
         caller, room = event.caller, event.room
         if event.said:
             self._retries.forget((events.Cancel, caller))  # that was decided with this call
         if isinstance(reply, Rings):
-            self._waiters.placed(caller, room)
-            if caller not in self._devices:  # it has connected elsewhere meanwhile
-                self._waiters.withdraw(caller)
+            for other in [other for other in session.asked if other != room] if len(session.asked) > 1 else ():
+                del session.asked[other]  # it waits for its newest call only
             return
+        asked = session.asked.pop(room, "")
         self.counts.count_at_once(caller, reply, self.now())
         if isinstance(reply, Failed) and reply.reason in UNREACHED:
             self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
-            self._waiters.tell_at(read_at + self.settings.offline_after, caller, room, reply)
+            session.offline = room
+            left = read_at + self.settings.offline_after - self._clock.seconds()
+            if left <= 0.0:
+                self._tell_offline(None, session, asked, room, reply)
+            else:
+                told = self._retries.pause(left)
+                told.addCallbacks(self._tell_offline, _log_unless_unavailable, (session, asked, room, reply))
         else:
-            self._waiters.not_placed(room)
-            respond(reply, None)
+            session.answered(reply, None, asked)
 
-    def _not_placed(self, event: events.Place, respond: Respond, failure: Failure) -> None:
-        if not self._waiters.not_placed(event.room):
+    def _tell_offline(self, _: None, session: Session, asked: str, room: RoomId, reply: Failed) -> None:
+        """Answer that the callee is offline, a fixed time after the call was read (protocol §2.1): the delay must not
+        reveal whether the device is connected, known, or has blocked the caller.
+        """
+        if session.offline == room and self._devices.get(session.address) is session:
+            session.offline = None
+            session.answered(reply, None, asked)
+
+    def _not_placed(self, event: events.Place, session: Session, failure: Failure) -> None:
+        asked = session.asked.pop(event.room, None)
+        if asked is None:
             return  # the outcome came, though the commit of the call got no answer
         if failure.check(InDoubt):
             self._retries.keep(events.GaveUp(event.room, event.caller), (events.Place, event.caller))
         _log_unless_unavailable(failure)
         reason = Reason.UNAVAILABLE if failure.check(Unavailable) else Reason.INTERNAL
-        self.fail_at_once(event.caller, respond, Failed(event.target, reason))
+        self.fail_at_once(session, asked, Failed(event.target, reason))
 
-    def fail_at_once(self, caller: DeviceAddress, respond: Respond, outcome: Failed) -> None:
+    def fail_at_once(self, session: Session, asked: str, outcome: Failed) -> None:
         """Answer a call that is not placed."""
-        self.counts.count_at_once(caller, outcome, self.now())
-        respond(outcome, None)
+        self.counts.count_at_once(session.address, outcome, self.now())
+        session.answered(outcome, None, asked)
 
     def answer(self, session: Session, event: Answer, then: Then) -> Waits:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
@@ -392,8 +412,8 @@ class RoomManager:
             device, call = message.to, message.call
             session = self._devices.get(device)
             if device == call.caller:
-                if call.room in self._waiters.waiting:
-                    self._waiters.tell(call, session)
+                if session is not None and call.room in session.asked:
+                    self._tell_caller(session, call)
                     return
                 if self._retries.kept and self._retries.keeps((events.Place, device), events.GaveUp(call.room, device)):
                     return  # it was told that this call has failed
@@ -408,10 +428,22 @@ class RoomManager:
         else:
             self.pages.receive(message)
 
+    def _tell_caller(self, session: Session, call: CallRecord) -> None:
+        """Report the outcome of a call to its caller, and any change since then."""
+        outcome = outcome_of(call)
+        if outcome is None:
+            session.deliver(call)
+            return
+        if isinstance(outcome, (Failed, Refused)) and call.targets:
+            self.counts.failed[outcome.reason] += 1
+        has_ended_since = isinstance(call.state, Over) and isinstance(call.state.was, Active)
+        session.answered(outcome, None if has_ended_since else call, session.asked.pop(call.room))
+        if has_ended_since:
+            session.deliver(call)
+
     def _displace(self, message: Displaced) -> None:
         """Close a displaced connection; its further requests here are ignored."""
         session = self._devices.get(message.to)
         if session is not None and session.generation < message.generation:
             del self._devices[message.to]
-            self._waiters.withdraw(message.to)
             session.displaced()

@@ -49,7 +49,7 @@ class Heard(Struct, frozen=True, gc=False):
     """The time at which the device was told; ``-inf``: it knows in any case."""
 
 
-_NOTHING: Final = Heard()
+NOTHING_HEARD: Final = Heard()
 
 log = Logger()
 log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
@@ -81,7 +81,9 @@ class Session:
         "_told_of_types",
         "_went_on_at",
         "address",
+        "asked",
         "generation",
+        "offline",
         "preferences",
     )
 
@@ -96,12 +98,16 @@ class Session:
         self.address: Final = address
         self.generation = 0
         self.preferences = PLAIN
+        self.asked: Final[dict[RoomId, str]] = {}
+        """The id of the request, which may be empty, for each call of the device whose outcome it waits for."""
+        self.offline: RoomId | None = None
+        """Its last call, while it is to be told soon that the callee is offline."""
         self._rooms = rooms
         self._aliases = rooms.known.aliases
         self._peer = peer
         self._clock = clock
         self._limits = limits
-        self._heard: dict[RoomId, Heard] | None = None
+        self._heard: dict[RoomId, Heard] = {}
         """Keyed by room, the newest last."""
         self._bad_frames = 0
         self._bad_since = -inf
@@ -138,19 +144,17 @@ class Session:
         if self._old_end is not None:
             self._knows_of_end(self._old_end[1].room)
             self._forget_old_end()
-        heard = self._heard or {}
-        for room, one in heard.items():
+        for room, one in self._heard.items():
             if one.is_over:  # it need not be told any more
-                heard[room] = replace(one, at=-inf)
-        told = partial(self.answered, asked=frame.id) if frame.id else self.answered
+                self._heard[room] = replace(one, at=-inf)
         if self._limits.may_call(self.address, target.phone):
-            self._rooms.in_turn(self.address, self._rooms.call, self, target, told, self._clock.seconds())
+            self._rooms.in_turn(self.address, self._rooms.call, self, target, frame.id, self._clock.seconds())
         else:
-            self._rooms.fail_at_once(self.address, told, Failed(target, Reason.RATE_LIMITED))
+            self._rooms.fail_at_once(self, frame.id, Failed(target, Reason.RATE_LIMITED))
 
     def _answer_call(self, frame: base.CalledSuccess | base.CalledRefuse) -> None:
         room = self._aliases.get(frame.room_id, frame.room_id)
-        if self._heard is None or room not in self._heard:  # it was rung on an earlier connection
+        if room not in self._heard:  # it was rung on an earlier connection
             self._hear(room, Heard(said=base.Called))
         answer: Accept | Refuse
         if isinstance(frame, base.CalledSuccess):
@@ -175,7 +179,7 @@ class Session:
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
         """Record that the connection is the device's newest, and the knowledge of the device before it."""
         self.generation = generation
-        self._heard = {one.room: Heard(is_over=one.is_over) for one in known} or None
+        self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
 
     def deliver_later(self, call: CallRecord) -> None:
         """Report a call's end from before the connection, unless the device places another call first.
@@ -189,9 +193,9 @@ class Session:
         if self._old_end is not None:
             self._old_end[0].cancel()
             self._tell_old_end()
-        heard = _NOTHING if self._heard is None else self._heard.get(call.room, _NOTHING)
-        if heard is _NOTHING and call.aliases:  # the alias may have been unknown when it was named
-            heard = self._heard_of(call.room_for(self.address))
+        heard = self._heard.get(call.room, NOTHING_HEARD)
+        if heard is NOTHING_HEARD and call.aliases:  # the alias may have been unknown when it was named
+            heard = self._heard.get(call.room_for(self.address), NOTHING_HEARD)
         state = call.state
         age = state.stage, call.version
         if age <= heard.age:
@@ -254,7 +258,7 @@ class Session:
         frame received right after may have been sent before.
         """
         known_until = self._peer.heard_at() - (0.0 if self._said_goodbye else KNOWN_AFTER)
-        heard = [] if self._heard is None else [(room, one.is_over, one.at) for room, one in self._heard.items()]
+        heard = [(room, one.is_over, one.at) for room, one in self._heard.items()]
         return tuple(Known(room, is_over) for room, is_over, at in heard if is_over is not None and at <= known_until)
 
     # To the socket
@@ -306,9 +310,7 @@ class Session:
     def _hear(self, room: RoomId, heard: Heard) -> None:
         """Record the device's knowledge of a call. Its age never falls."""
         of_rooms = self._heard
-        if of_rooms is None:
-            of_rooms = self._heard = {}
-        known = of_rooms.pop(room, _NOTHING)  # the newest is last
+        known = of_rooms.pop(room, NOTHING_HEARD)  # the newest is last
         of_rooms[room] = heard if heard.age >= known.age else replace(heard, age=known.age)
         if len(of_rooms) > _KEPT:
             for oldest, one in of_rooms.items():
@@ -320,10 +322,7 @@ class Session:
 
     def _knows_of_end(self, room: RoomId) -> None:
         """Record that the device knows the end of a call in any case."""
-        self._hear(room, replace(self._heard_of(room), is_over=True, at=-inf))
-
-    def _heard_of(self, room: RoomId) -> Heard:
-        return _NOTHING if self._heard is None else self._heard.get(room, _NOTHING)
+        self._hear(room, replace(self._heard.get(room, NOTHING_HEARD), is_over=True, at=-inf))
 
     def _tell_old_end(self) -> None:
         if self._old_end is not None:

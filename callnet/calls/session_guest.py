@@ -69,13 +69,13 @@ class GuestSession(Session):
             self._fail(Reason.UNAVAILABLE)
             return
         target = DeviceAddress(owner or self.address.phone, EVERY_DEVICE)
-        waits = self._rooms.call(self, target, self.answered, read_at, PlaceAsGuest)
+        waits = self._rooms.call(self, target, "", read_at, PlaceAsGuest)
         if waits is not None:
             await waits
 
     def _fail(self, reason: Reason) -> None:
         nobody = DeviceAddress(self.address.phone, EVERY_DEVICE)
-        self._rooms.fail_at_once(self.address, self.answered, Failed(nobody, reason))
+        self._rooms.fail_at_once(self, "", Failed(nobody, reason))
 
     def _take_hangup(self, frame: guest.Hangup) -> None:
         self._rooms.in_turn(self.address, self._end, frame)

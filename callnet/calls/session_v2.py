@@ -15,7 +15,7 @@ from callnet.calls.extensions import TooEarly
 from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
-from callnet.calls.session import Heard, Session, log_unless_unavailable
+from callnet.calls.session import NOTHING_HEARD, Heard, Session, log_unless_unavailable
 from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
@@ -138,7 +138,7 @@ class ExtendedSession(Session):
         reply = await self._rooms.extensions.signal(self, room, data, of_page=frame.of_page)
         if not isinstance(reply, TooEarly):
             self._not_done(reply, frame)
-        elif (is_over := self._heard_of(room).is_over) is None:
+        elif (is_over := self._heard.get(room, NOTHING_HEARD).is_over) is None:
             self._early = room, frame
         elif not is_over:  # it was accepted meanwhile
             self._take_signal(frame)
@@ -149,8 +149,7 @@ class ExtendedSession(Session):
         if isinstance(reply, Accepted):
             room = self._aliases.get(reply.room, reply.room)
             self._others[room] = _Other(reply.callee)
-            if self._heard is not None:
-                self._heard.pop(room, None)  # it may have left the call before
+            self._heard.pop(room, None)  # it may have left the call before
             self.answered(reply, self._rooms.known.calls.get(room), frame.id)
         else:
             self._not_done(reply, frame)
@@ -186,7 +185,7 @@ class ExtendedSession(Session):
 
     def deliver(self, call: CallRecord) -> None:
         """Report a change of a call and of its other party."""
-        heard = self._heard_of(call.room)
+        heard = self._heard.get(call.room, NOTHING_HEARD)
         if call.age <= heard.age:
             return
         state = call.state
@@ -225,7 +224,7 @@ class ExtendedSession(Session):
 
     def _was_told(self, room: RoomId) -> bool:
         """Return whether the device was told on its connection that it is in a call."""
-        heard = self._heard_of(room)
+        heard = self._heard.get(room, NOTHING_HEARD)
         return room in self._others or (heard.said is not None and not heard.is_over)
 
     def _look_at_other(self, call: CallRecord) -> None:

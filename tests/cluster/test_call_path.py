@@ -8,9 +8,9 @@ from tests.cluster.case import ANN, TV
 from tests.cluster.simulated import SimulatedCase
 from tests.support.call_path import CallPath
 
-FUNCTIONS: Final = 200
+FUNCTIONS: Final = 185
 """Functions of ours that a whole call may take on one node: three frames in, three out."""
-FUNCTIONS_APART: Final = 280
+FUNCTIONS_APART: Final = 276
 """The same if its devices are on two nodes."""
 DEPTH: Final = 12
 """The most of them that may be on the stack at once."""

@@ -40,6 +40,8 @@ class RecordedSession(Session):
         """Calls that it was told to look at."""
         self.outcomes: list[Outcome] = []
         """The outcomes of calls that were placed on earlier connections."""
+        self.placed: dict[str, Deferred[Outcome]] = {}
+        """Those of calls that were placed on this one, by the ids of the requests."""
         self.displacements = 0
         """The number of times that it was told that it is displaced."""
         self.knew: tuple[Known, ...] = ()
@@ -65,7 +67,10 @@ class RecordedSession(Session):
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:  # noqa: ARG002
         """Remember it."""
-        self.outcomes.append(outcome)
+        if asked:
+            self.placed[asked].callback(outcome)
+        else:
+            self.outcomes.append(outcome)
 
     def displaced(self) -> None:
         """Count it."""
@@ -188,15 +193,9 @@ class RoomsCase(SynchronousTestCase):
 
     def place(self, session: RecordedSession, target: DeviceAddress) -> Deferred[Outcome]:
         """Place a call on the first node and wait for its outcome."""
-        outcome: Deferred[Outcome] = Deferred()
-        self.rooms.in_turn(
-            session.address,
-            self.rooms.call,
-            session,
-            target,
-            lambda came, _: outcome.callback(came),
-            self.clock.seconds(),
-        )
+        asked = str(len(session.placed) + 1)
+        outcome = session.placed[asked] = Deferred()
+        self.rooms.in_turn(session.address, self.rooms.call, session, target, asked, self.clock.seconds())
         return outcome
 
     def reply(self, ask: Callable[..., None], *asked: object) -> Deferred[Any]:
@@ -237,8 +236,8 @@ class RoomsCase(SynchronousTestCase):
 
     def assert_nothing_waits(self, rooms: RoomManager) -> None:
         """A node has nobody who waits for an outcome, or for a turn."""
-        waiters = rooms._waiters
-        self.assertEqual(({}, {}, {}), (waiters.waiting, waiters._placed, rooms._queue._waiting))
+        asked = [session.asked for session in rooms._devices.values() if session.asked]
+        self.assertEqual(([], {}), (asked, rooms._queue._waiting))
         self.assertEqual((0, []), (len(rooms._retries.kept), rooms._retries._pauses))
 
     def assert_nothing_is_stored(self) -> None:

@@ -118,7 +118,7 @@ class CountsTests(RoomsCase):
     def test_glare(self) -> None:
         """Two who call each other have placed one call, and answered it."""
         self.call(ANN, TV)
-        self.others.call(self.tv, ANN, lambda *_: None, self.clock.seconds())
+        self.others.call(self.tv, ANN, "", self.clock.seconds())
         self.assertEqual([(1, 0, {}, {}), (0, 1, {}, {})], self.counted())
 
     def test_leaving(self) -> None:

@@ -340,9 +340,8 @@ class Calls(RuleBasedStateMachine):
         for index in (tables._devices_due, tables._calls_due, tables._seats_due):
             assert index._buckets == {}
         for node in self.nodes:
-            waiters, pages = node._waiters, node.pages
-            assert (waiters.waiting, waiters._placed, node._queue._waiting) == ({}, {}, {})
-            assert (node._devices, node._arrivals.kept) == ({}, {})
+            pages = node.pages
+            assert (node._devices, node._arrivals.kept, node._queue._waiting) == ({}, {}, {})
             assert (pages._seated, pages._arrivals.kept) == ({}, {})
 
 

@@ -104,8 +104,7 @@ class OfflineDelayTests(QuietTestCase):
         self.call(self.ann, TV)
         self.ann.leave()
         self.pass_time(DELAY)
-        rooms = self.world.rooms
-        self.assertEqual(([], {}), (rooms._retries._pauses, rooms._waiters.waiting))
+        self.assertEqual(([], []), (self.world.rooms._retries._pauses, self.ann.heard()))
 
     def test_stop(self) -> None:
         """A server that stops tells it to nobody."""

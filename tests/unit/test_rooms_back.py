@@ -194,7 +194,7 @@ class ArrivalTests(AwayCase):
         new = RecordedSession(self.rooms, ANN)
         outcome = self.place(new, TV)
         self.assert_unavailable(new.attached)
-        self.assertEqual(Withdrawn(), self.successResultOf(outcome))
+        self.assertNoResult(outcome)
 
     def test_seat(self) -> None:
         """The same holds for a seat."""

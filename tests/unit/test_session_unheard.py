@@ -262,12 +262,12 @@ class AwayTests(AwayCase):
                 self.connect(device, self.others)
             tv = Connection(TV, self.rooms, self.clock)
             self.pass_turns()
-            self.others.call(self.newest(ANN), EVERYWHERE, lambda *_: None, self.clock.seconds())
+            self.others.call(self.newest(ANN), EVERYWHERE, "", self.clock.seconds())
             self.pass_turns()
             room = RoomId(str(tv.frames[-1]["room_id"]))
             self.goes_away()
             self.elsewhere(events.Accept(room, PAD))
-            self.others.call(self.newest(CAROL), TV, lambda *_: None, self.clock.seconds())
+            self.others.call(self.newest(CAROL), TV, "", self.clock.seconds())
             tv.answers(room, True)
             self.wait(pauses[0])
             self.elsewhere(events.Cancel(CAROL, TV.phone, self.newest(CAROL).generation))
@@ -284,5 +284,5 @@ class AwayTests(AwayCase):
 
     def call_there(self) -> None:
         """Ann calls the television, on the other node."""
-        self.others.call(self.newest(ANN), TV, lambda *_: None, self.clock.seconds())
+        self.others.call(self.newest(ANN), TV, "", self.clock.seconds())
         self.pass_turns()
