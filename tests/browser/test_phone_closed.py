@@ -141,7 +141,7 @@ class ClosedCase(BrowserCase):
         self.host = f"localhost:{listening.getHost().port}"
         settings = (
             f'push = {{ allowed_hosts = ["{self.host}"], allowed_networks = ["127.0.0.0/8", "::1"], '
-            'subject = "mailto:ops@example.org" }\ncalls.grace = 1.0\n'
+            'subject = "mailto:ops@example.org" }\ncalls = { grace = 1.0, ring_time = 600 }\n'
         )
         environment = {"SSL_CERT_FILE": os.fspath(authority.resolve())}
         self.daemon = Daemon(
