@@ -16,7 +16,6 @@ from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import press_key
 from tests.browser.test_phone_people import taken_upright
-from tests.browser.window import resized
 from tests.support.devices import log_in, service_of
 
 PIN: Final = "0471"
@@ -278,48 +277,42 @@ class InTheRoomTests(KioskCase):
         return self.remote_control("large television")
 
     def remote_control(self, screen: str) -> Deferred[None]:
-        """Have a television of this size used with arrows and OK alone."""
+        """Use everything that the kiosk has with arrows and OK alone."""
 
         def story(stage: Stage) -> None:
-            size = TELEVISIONS["small television"]
-            profile = stage.profile(stage.browser(Camera.RED), size=size, whole_screen=True)
+            profile = stage.profile(stage.browser(Camera.RED), size=TELEVISIONS[screen], whole_screen=True)
             _, television = self.at_home(stage, tab(stage, profile))
-            with resized(television.page) as resize:
-                resize(*TELEVISIONS[screen])
-                self.use(television, self.bob_at_home(stage, television))
+            bob = self.bob_at_home(stage, television)
+            self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
+            television.page.evaluate(LATER, 700)  # a key that was meant for what was there before calls nobody
+            television.page.keyboard.press("Enter")
+            bob.await_scene("ringing")
+            bob.press("accept")
+            inside = television.await_connected(Camera.BLUE)
+            self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
+            there = bob.inside
+            there.press("chat")
+            there.page.fill("#chat-text", "hello")
+            bob.page.keyboard.press("Enter")
+            inside.page.wait_for_selector("#log:has-text('hello')", state="attached")
+            television.page.keyboard.press("s")
+            self.assertFalse(inside.is_visible("notice"))
+            self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
+            inside.page.focus("#hangup")
+            television.page.keyboard.press("Enter")
+            television.await_scene("kiosk")
+            television.await_that("document.activeElement.matches('.tile')")
+            television.page.keyboard.press("ArrowUp")
+            self.assertEqual("kiosk-lock", television.focused)
+            television.page.keyboard.press("Enter")
+            television.await_shown("pin")
+            self.assertFalse(television.is_visible("kiosk-main"))
+            digits(television, "0472")
+            television.await_text("pin-problem", "Wrong PIN.")
+            digits(television, PIN)
+            television.await_scene("home")
 
         return self.play(story)
-
-    def use(self, television: PhoneVisitor, bob: PhoneVisitor) -> None:
-        """Use everything that the kiosk has with arrows and OK alone."""
-        self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
-        television.page.evaluate(LATER, 700)  # a key that was meant for what was there before calls nobody
-        television.page.keyboard.press("Enter")
-        bob.await_scene("ringing")
-        bob.press("accept")
-        inside = television.await_connected(Camera.BLUE)
-        self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
-        there = bob.inside
-        there.press("chat")
-        there.page.fill("#chat-text", "hello")
-        bob.page.keyboard.press("Enter")
-        inside.page.wait_for_selector("#log:has-text('hello')", state="attached")
-        television.page.keyboard.press("s")
-        self.assertFalse(inside.is_visible("notice"))
-        self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
-        inside.page.focus("#hangup")
-        television.page.keyboard.press("Enter")
-        television.await_scene("kiosk")
-        television.await_that("document.activeElement.matches('.tile')")
-        television.page.keyboard.press("ArrowUp")
-        self.assertEqual("kiosk-lock", television.focused)
-        television.page.keyboard.press("Enter")
-        television.await_shown("pin")
-        self.assertFalse(television.is_visible("kiosk-main"))
-        digits(television, "0472")
-        television.await_text("pin-problem", "Wrong PIN.")
-        digits(television, PIN)
-        television.await_scene("home")
 
     def test_keys(self) -> Deferred[None]:
         """The keys of the PIN close by themselves, or for a call; who presses too many wrong ones has to wait."""
