@@ -154,109 +154,96 @@ class FromAfarTests(KioskCase):
 
         return self.play(story)
 
-    def test_new_pin(self) -> Deferred[None]:
-        """A forgotten PIN is replaced from afar; what is not touched in the form stays as it is."""
-
-        def story(stage: Stage) -> None:
-            desk, television = self.at_home(stage)
-            set_up(desk, TV, presses=("answers",))
-            set_up(desk, TV, pin="98765432")
-            desk.page.wait_for_selector("#devices .device:has-text('simple mode · answers automatically')")
-            television.press("kiosk-lock")
-            for pin, scene in ((PIN, "kiosk"), ("98765432", "home")):
-                television.page.keyboard.type(pin)
-                television.page.keyboard.press("Enter")
-                if scene == "kiosk":
-                    television.await_text("pin-problem", "Wrong PIN.")
-            television.await_scene("home")
-            desk.page.wait_for_selector(
-                "#devices .device:not(:has-text('simple mode')):has-text('answers automatically')"
-            )
-
-        return self.play(story)
-
-    def test_contacts(self) -> Deferred[None]:
-        """Contacts added from afar are shown at once, favourites first; those that have yet to join are not."""
+    def test_at_home(self) -> Deferred[None]:
+        """Whatever a relative changes from afar the kiosk does, or shows."""
 
         def story(stage: Stage) -> None:
             desk, television = self.at_home(stage)
             bob = self.bob_at_home(stage, television)
-            carol = phone(stage, stage.browser(None))
-            carol.log_in(*self.television)
-            desk.press("to-contacts")
-            desk.add_contact(self.television.phone, "Carol")
-            desk.add_contact("99999999", "Nobody yet")
-            television.page.wait_for_selector(f'[data-key="tile-{self.television.phone}"]')
-            self.assertEqual(["Bob", "Carol"], television.page.locator(".tile bdi").all_inner_texts())
-            press_key(desk, f"edit-{self.television.phone}")
-            press_key(desk, f"favourite-{self.television.phone}")
-            press_key(desk, f"save-{self.television.phone}")
-            television.page.wait_for_selector("#kiosk-people li:first-child:has-text('Carol')")
-            bob.page.close()
-            television.page.wait_for_selector(f'.tile:not(.online)[data-key="tile-{self.bob.phone}"]')
-            self.assertEqual(["Carol", "Bob"], television.page.locator(".tile bdi").all_inner_texts())
+            self.answers(desk, television, bob)
+            self.contacts(stage, desk, television, bob)
+            self.photo(desk, television)
+            self.new_pin(desk, television)
 
         return self.play(story)
 
-    def test_photo(self) -> Deferred[None]:
-        """A photo that a relative gives a contact is shown, and the contact's own one if it is taken away again."""
-
-        def story(stage: Stage) -> None:
-            desk, television = self.at_home(stage)
-            self.bob_at_home(stage, television)
-            tile = f'[data-key="tile-{self.bob.phone}"]'
-            form = f'#people [data-phone="{self.bob.phone}"] form'
-            desk.press("to-contacts")
-            press_key(desk, f"edit-{self.bob.phone}")
-            desk.page.wait_for_selector(form)
-            self.assertFalse(desk.page.is_visible(f'[data-key="photo-remove-{self.bob.phone}"]'))
-            with desk.page.expect_file_chooser() as chooser:
-                press_key(desk, f"photo-choose-{self.bob.phone}")
-            chooser.value.set_files([taken_upright(desk.page)])
-            desk.page.wait_for_selector(f"{form} .face img")
-            desk.page.fill(f"{form} input", "Uncle Bob")
-            press_key(desk, f"save-{self.bob.phone}")
-            television.page.wait_for_selector(f"{tile} img")
-            television.page.wait_for_selector(f"{tile}:has-text('Uncle Bob')")
-            desk.page.click(f'[data-key="edit-{self.bob.phone}"]')
-            desk.page.click(f"{form} .danger >> text=Remove")
-            television.page.wait_for_selector(tile, state="detached")
-            desk.press("notice-undo")
-            television.page.wait_for_selector(f"{tile} img")
-            desk.page.click(f'[data-key="edit-{self.bob.phone}"]')
-            press_key(desk, f"photo-remove-{self.bob.phone}")
-            desk.page.wait_for_selector(f"{form} .face img", state="detached")
-            press_key(desk, f"save-{self.bob.phone}")
-            television.page.wait_for_selector(f"{tile} img", state="detached")
-
-        return self.play(story)
-
-    def test_answers(self) -> Deferred[None]:
+    def answers(self, desk: PhoneVisitor, television: PhoneVisitor, bob: PhoneVisitor) -> None:
         """It answers chosen callers if a relative has switched that on, and shows their names."""
-
-        def story(stage: Stage) -> None:
-            desk, television = self.at_home(stage)
-            bob = self.bob_at_home(stage, television)
-            set_up(desk, TV, presses=("answers",))
-            desk.press("to-contacts")
-            press_key(desk, f"edit-{self.bob.phone}")
-            press_key(desk, f"answered-{self.bob.phone}")
-            press_key(desk, f"save-{self.bob.phone}")
-            television.await_text("kiosk-answers", "Answers calls from Bob automatically")
-            for _ in range(LOOKS):  # the server takes a moment to know the chosen callers
-                bob.call(self.alice.phone, TV)
-                television.await_scene("ringing")
-                if television.is_visible("auto"):
-                    break
-                television.press("refuse")
-                bob.await_scene("home")
-                television.await_scene("kiosk")
-            television.await_connected(Camera.BLUE)
-            television.await_text("call-by-itself", "Answered automatically")
-            bob.hang_up()
+        set_up(desk, TV, presses=("answers",))
+        desk.press("to-contacts")
+        press_key(desk, f"edit-{self.bob.phone}")
+        press_key(desk, f"answered-{self.bob.phone}")
+        press_key(desk, f"save-{self.bob.phone}")
+        television.await_text("kiosk-answers", "Answers calls from Bob automatically")
+        for _ in range(LOOKS):  # the server takes a moment to know the chosen callers
+            bob.call(self.alice.phone, TV)
+            television.await_scene("ringing")
+            if television.is_visible("auto"):
+                break
+            television.press("refuse")
+            bob.await_scene("home")
             television.await_scene("kiosk")
+        television.await_connected(Camera.BLUE)
+        television.await_text("call-by-itself", "Answered automatically")
+        bob.hang_up()
+        television.await_scene("kiosk")
 
-        return self.play(story)
+    def contacts(self, stage: Stage, desk: PhoneVisitor, television: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Contacts added from afar are shown at once, favourites first; those that have yet to join are not."""
+        carol = phone(stage, stage.browser(None))
+        carol.log_in(*self.television)
+        desk.press("to-contacts")
+        desk.add_contact(self.television.phone, "Carol")
+        desk.add_contact("99999999", "Nobody yet")
+        television.page.wait_for_selector(f'[data-key="tile-{self.television.phone}"]')
+        self.assertEqual(["Bob", "Carol"], television.page.locator(".tile bdi").all_inner_texts())
+        press_key(desk, f"edit-{self.television.phone}")
+        press_key(desk, f"favourite-{self.television.phone}")
+        press_key(desk, f"save-{self.television.phone}")
+        television.page.wait_for_selector("#kiosk-people li:first-child:has-text('Carol')")
+        bob.page.close()
+        television.page.wait_for_selector(f'.tile:not(.online)[data-key="tile-{self.bob.phone}"]')
+        self.assertEqual(["Carol", "Bob"], television.page.locator(".tile bdi").all_inner_texts())
+
+    def photo(self, desk: PhoneVisitor, television: PhoneVisitor) -> None:
+        """A photo that a relative gives a contact is shown, and the contact's own one if it is taken away again."""
+        tile = f'[data-key="tile-{self.bob.phone}"]'
+        form = f'#people [data-phone="{self.bob.phone}"] form'
+        desk.press("to-contacts")
+        press_key(desk, f"edit-{self.bob.phone}")
+        desk.page.wait_for_selector(form)
+        self.assertFalse(desk.page.is_visible(f'[data-key="photo-remove-{self.bob.phone}"]'))
+        with desk.page.expect_file_chooser() as chooser:
+            press_key(desk, f"photo-choose-{self.bob.phone}")
+        chooser.value.set_files([taken_upright(desk.page)])
+        desk.page.wait_for_selector(f"{form} .face img")
+        desk.page.fill(f"{form} input", "Uncle Bob")
+        press_key(desk, f"save-{self.bob.phone}")
+        television.page.wait_for_selector(f"{tile} img")
+        television.page.wait_for_selector(f"{tile}:has-text('Uncle Bob')")
+        desk.page.click(f'[data-key="edit-{self.bob.phone}"]')
+        desk.page.click(f"{form} .danger >> text=Remove")
+        television.page.wait_for_selector(tile, state="detached")
+        desk.press("notice-undo")
+        television.page.wait_for_selector(f"{tile} img")
+        desk.page.click(f'[data-key="edit-{self.bob.phone}"]')
+        press_key(desk, f"photo-remove-{self.bob.phone}")
+        desk.page.wait_for_selector(f"{form} .face img", state="detached")
+        press_key(desk, f"save-{self.bob.phone}")
+        television.page.wait_for_selector(f"{tile} img", state="detached")
+
+    def new_pin(self, desk: PhoneVisitor, television: PhoneVisitor) -> None:
+        """A forgotten PIN is replaced from afar; what is not touched in the form stays as it is."""
+        set_up(desk, TV, pin="98765432")
+        desk.page.wait_for_selector("#devices .device:has-text('simple mode · answers automatically')")
+        television.press("kiosk-lock")
+        for pin, scene in ((PIN, "kiosk"), ("98765432", "home")):
+            television.page.keyboard.type(pin)
+            television.page.keyboard.press("Enter")
+            if scene == "kiosk":
+                television.await_text("pin-problem", "Wrong PIN.")
+        television.await_scene("home")
+        desk.page.wait_for_selector("#devices .device:not(:has-text('simple mode')):has-text('answers automatically')")
 
     def test_earlier_setting(self) -> Deferred[None]:
         """A setting that only the browser had is told to the server once."""
@@ -327,135 +314,78 @@ class InTheRoomTests(KioskCase):
 
         return self.play(story)
 
-    def test_back(self) -> Deferred[None]:
+    def test_keys(self) -> Deferred[None]:
+        """The keys of the PIN close by themselves, or for a call; who presses too many wrong ones has to wait."""
+
+        def story(stage: Stage) -> None:
+            _, television = self.at_home(stage)
+            bob = self.bob_at_home(stage, television)
+            self.back(television)
+            self.called_at_the_keys(television, bob)
+            self.wrong_pins(television)
+
+        return self.play(story)
+
+    def back(self, television: PhoneVisitor) -> None:
         """The keys of the PIN close with one key, and by themselves after a minute."""
+        television.press("kiosk-lock")
+        television.page.keyboard.type("12")
+        television.page.keyboard.press("Escape")
+        television.await_hidden("pin")
+        self.assertEqual("kiosk-lock", television.focused)
+        television.page.keyboard.press("Enter")
+        self.assertEqual("", television.page.input_value("#pin-digits"))
+        television.page.evaluate(LATER, 61_000)
+        television.await_hidden("pin")
+        television.await_shown("kiosk-people")
 
-        def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            television.press("kiosk-lock")
-            television.page.keyboard.type("12")
-            television.page.keyboard.press("Escape")
-            television.await_hidden("pin")
-            self.assertEqual("kiosk-lock", television.focused)
-            television.page.keyboard.press("Enter")
-            self.assertEqual("", television.page.input_value("#pin-digits"))
-            television.page.evaluate(LATER, 61_000)
-            television.await_hidden("pin")
-            television.await_shown("kiosk-people")
+    def called_at_the_keys(self, television: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """A call closes the keys of the PIN, which do not take its focus later. Missed, it is shown at the photo of its
+        caller.
+        """
+        television.press("kiosk-lock")
+        television.page.keyboard.type("12")
+        bob.call(self.alice.phone, TV)
+        television.await_scene("ringing")
+        self.assertEqual("accept", television.focused)
+        television.await_that("document.querySelector('#pin').hidden")
+        bob.press("cancel")
+        television.await_scene("kiosk")
+        television.await_text("kiosk-title", "Missed call from Bob.")
+        television.page.wait_for_selector(".tile .missed:has-text('Missed call')")
+        television.await_that("document.activeElement.matches('.tile')")
+        self.assertFalse(television.is_visible("pin"))
 
-        return self.play(story)
-
-    def test_called_at_the_keys(self) -> Deferred[None]:
-        """A call closes the keys of the PIN, which do not take its focus later."""
-
-        def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            bob = self.bob_at_home(stage, television)
-            television.press("kiosk-lock")
-            television.page.keyboard.type("12")
-            bob.call(self.alice.phone, TV)
-            television.await_scene("ringing")
-            self.assertEqual("accept", television.focused)
-            television.await_that("document.querySelector('#pin').hidden")
-            bob.press("cancel")
-            television.await_that("document.activeElement.matches('.tile')")
-            self.assertFalse(television.is_visible("pin"))
-
-        return self.play(story)
-
-    def test_wrong_pins(self) -> Deferred[None]:
+    def wrong_pins(self, television: PhoneVisitor) -> None:
         """After five wrong PINs the right one has to wait; what is typed on a keyboard is taken."""
-
-        def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            television.press("kiosk-lock")
-            for pin in ("1111", "1112", "1113", "1114", "1115", PIN):
-                with television.page.expect_response("**/devices/unlock"):
-                    television.page.keyboard.type(pin)
-                    television.page.keyboard.press("Enter")
-                television.await_that("document.querySelector('#pin-digits').value === ''")
-            television.await_text("pin-problem", "Too many wrong PINs. Wait 0:")
-            television.forgive("429")
-            self.assertEqual("kiosk", television.shown)
-
-        return self.play(story)
-
-    def test_missed(self) -> Deferred[None]:
-        """A missed call is shown at the photo of its caller."""
-
-        def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            bob = self.bob_at_home(stage, television)
-            bob.call(self.alice.phone, TV)
-            television.await_scene("ringing")
-            bob.press("cancel")
-            television.await_scene("kiosk")
-            television.await_text("kiosk-title", "Missed call from Bob.")
-            television.page.wait_for_selector(".tile .missed:has-text('Missed call')")
-
-        return self.play(story)
+        television.press("kiosk-lock")
+        for pin in ("1111", "1112", "1113", "1114", "1115", PIN):
+            with television.page.expect_response("**/devices/unlock"):
+                television.page.keyboard.type(pin)
+                television.page.keyboard.press("Enter")
+            television.await_that("document.querySelector('#pin-digits').value === ''")
+        television.await_text("pin-problem", "Too many wrong PINs. Wait 0:")
+        television.forgive("429")
+        self.assertEqual("kiosk", television.shown)
 
 
 class ComesBackTests(KioskCase):
     """Whatever happens to it."""
 
-    def power_cut(self, stage: Stage, profile: BrowserContext, television: PhoneVisitor) -> PhoneVisitor:
-        """Another tab, after the first one is gone without a word."""
-        television.page.close()
-        again = tab(stage, profile)
-        again.open()
-        return again
-
-    def test_power_cut(self) -> Deferred[None]:
-        """After a power cut it is the same kiosk, though its token has expired."""
+    def test_comes_back(self) -> Deferred[None]:
+        """It is the same kiosk again and again, until it is a device no more."""
 
         def story(stage: Stage) -> None:
             profile = stage.profile(stage.browser(Camera.RED))
-            _, television = self.at_home(stage, tab(stage, profile))
-            television.page.evaluate(
-                "() => { for (const [key, text] of Object.entries(localStorage)) {"
-                " const kept = JSON.parse(text);"
-                " if (key.startsWith('callnet.device.')) {"
-                "   localStorage.setItem(key, JSON.stringify({ ...kept, token: 'x.y.z' })); } } }"
-            )
+            desk, television = self.at_home(stage, tab(stage, profile))
+            self.new_release(stage, television)
+            self.lost_network(profile, television)
             television = self.power_cut(stage, profile, television)
-            television.await_scene("kiosk", "online")
-            television.page.wait_for_selector(f'[data-key="tile-{self.bob.phone}"]')
+            self.removed(desk, television)
 
         return self.play(story)
 
-    def test_lost_network(self) -> Deferred[None]:
-        """While the network is away it says so, and shows everybody; then it is back."""
-
-        def story(stage: Stage) -> None:
-            profile = stage.profile(stage.browser(Camera.RED))
-            _, television = self.at_home(stage, tab(stage, profile))
-            profile.set_offline(True)
-            television.page.evaluate("sockets.forEach((socket) => socket.close())")
-            television.await_text("kiosk-link", "No connection. Trying again…")
-            television.page.wait_for_selector(f'[data-key="tile-{self.bob.phone}"]')
-            profile.set_offline(False)
-            television.await_scene("kiosk", "online")
-            television.await_hidden("kiosk-link")
-            television.forgive("ERR_INTERNET_DISCONNECTED")
-
-        return self.play(story)
-
-    def test_removed(self) -> Deferred[None]:
-        """One that is a device no more shows how it is let in again."""
-
-        def story(stage: Stage) -> None:
-            desk, television = self.at_home(stage)
-            desk.press("to-settings")
-            for key in ("device", "remove", "yes"):
-                press_key(desk, f"{key}-{TV}")
-            television.await_scene("pairing")
-            television.page.wait_for_selector("#pairing-shown:not([hidden])")
-            self.assertIn("open Settings and choose", television.text("pairing"))
-
-        return self.play(story)
-
-    def test_new_release(self) -> Deferred[None]:
+    def new_release(self, stage: Stage, television: PhoneVisitor) -> None:
         """Once it is connected again it takes a new release of the page, and is the same kiosk."""
         looks: list[bool] = []
         is_newer = False
@@ -470,25 +400,54 @@ class ComesBackTests(KioskCase):
             found = route.fetch()
             route.fulfill(response=found, body=_VERSION.sub(version, found.text()))
 
-        def story(stage: Stage) -> None:
-            nonlocal is_newer
-            profile = stage.profile(stage.browser(Camera.RED))
-            television = tab(stage, profile)
-            television.page.route(stage.site_url + "/", answer)
-            self.at_home(stage, television)
-            television.page.evaluate(_LOOK)  # after which its own is answered, or will be with the old release
-            is_newer = True
-            with television.page.expect_navigation():
-                television.page.evaluate("sockets.forEach((socket) => socket.close())")
-            television.await_scene("kiosk", "online")
-            looks.clear()
-            television.page.evaluate("() => { window.stays = true; sockets.forEach((socket) => socket.close()); }")
-            television.await_that("sockets.length > 1 && document.body.dataset.link === 'online'")
-            self.assertTrue(television.page.evaluate("window.stays"))
-            television.page.evaluate(_LOOK)
-            self.assertEqual([True], looks)  # it has not looked: nodes of two releases may alternate
+        television.page.route(stage.site_url + "/", answer)
+        television.page.evaluate(_LOOK)  # after which its own is answered, or will be with the old release
+        is_newer = True
+        with television.page.expect_navigation():
+            television.page.evaluate("sockets.forEach((socket) => socket.close())")
+        television.await_scene("kiosk", "online")
+        looks.clear()
+        television.page.evaluate("() => { window.stays = true; sockets.forEach((socket) => socket.close()); }")
+        television.await_that("sockets.length > 1 && document.body.dataset.link === 'online'")
+        self.assertTrue(television.page.evaluate("window.stays"))
+        television.page.evaluate(_LOOK)
+        television.page.unroute(stage.site_url + "/")
+        self.assertEqual([True], looks)  # it has not looked: nodes of two releases may alternate
 
-        return self.play(story)
+    def lost_network(self, profile: BrowserContext, television: PhoneVisitor) -> None:
+        """While the network is away it says so, and shows everybody; then it is back."""
+        profile.set_offline(True)
+        television.page.evaluate("sockets.forEach((socket) => socket.close())")
+        television.await_text("kiosk-link", "No connection. Trying again…")
+        television.page.wait_for_selector(f'[data-key="tile-{self.bob.phone}"]')
+        profile.set_offline(False)
+        television.await_scene("kiosk", "online")
+        television.await_hidden("kiosk-link")
+        television.forgive("ERR_INTERNET_DISCONNECTED")
+
+    def power_cut(self, stage: Stage, profile: BrowserContext, television: PhoneVisitor) -> PhoneVisitor:
+        """After a power cut it is the same kiosk, though its token has expired."""
+        television.page.evaluate(
+            "() => { for (const [key, text] of Object.entries(localStorage)) {"
+            " const kept = JSON.parse(text);"
+            " if (key.startsWith('callnet.device.')) {"
+            "   localStorage.setItem(key, JSON.stringify({ ...kept, token: 'x.y.z' })); } } }"
+        )
+        television.page.close()  # without a word
+        again = tab(stage, profile)
+        again.open()
+        again.await_scene("kiosk", "online")
+        again.page.wait_for_selector(f'[data-key="tile-{self.bob.phone}"]')
+        return again
+
+    def removed(self, desk: PhoneVisitor, television: PhoneVisitor) -> None:
+        """One that is a device no more shows how it is let in again."""
+        desk.press("to-settings")
+        for key in ("device", "remove", "yes"):
+            press_key(desk, f"{key}-{TV}")
+        television.await_scene("pairing")
+        television.page.wait_for_selector("#pairing-shown:not([hidden])")
+        self.assertIn("open Settings and choose", television.text("pairing"))
 
 
 class WithoutSiteTests(OwnDaemonCase):
@@ -504,77 +463,73 @@ class WithoutSiteTests(OwnDaemonCase):
         television.page.evaluate("async () => { await navigator.serviceWorker.ready; }")
         return profile, television
 
-    def test_power_cut(self) -> Deferred[None]:
-        """It waits for the site, in the language of the phone, and is the kiosk as soon as the site answers."""
+    def test_without_site(self) -> Deferred[None]:
+        """Its worker helps it where a part of a page does not come, or nothing at all, and else is out of the way."""
 
         def story(stage: Stage) -> None:
             profile, television = self.at_home(stage)
-            television.switch_language("de")
-            television.page.close()
-            in_reactor(self.daemon.stop)
-            television = tab(stage, profile)
-            television.open()
-            television.page.wait_for_selector("p:text-is('Keine Verbindung. Neuer Versuch …')")
-            self.assertEqual("de", television.page.get_attribute("html", "lang"))
-            television.page.wait_for_event("domcontentloaded")  # it tries by itself
-            television.page.wait_for_selector("p:has-text('Keine Verbindung')")
-            in_reactor(self.daemon.start)
-            television.await_scene("kiosk", "online")
-            television.forgive("503", "ERR_CONNECTION_REFUSED")
+            self.half_a_page(profile, television)
+            self.out_of_the_way(stage, television)
+            self.power_cut(stage, profile, television)
 
         return self.play(story)
 
-    def test_out_of_the_way(self) -> Deferred[None]:
-        """It keeps no page, and answers nothing else in the place of the site."""
-
-        def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            television.page.reload()
-            television.await_scene("kiosk", "online")
-            television.await_that("navigator.serviceWorker.controller !== null")
-            in_reactor(self.daemon.stop)
-            for path in ("/", "/static/index.html", "/account/settings"):
-                failed = "(path) => fetch(path, { cache: 'no-store' }).then(() => '', (error) => error.name)"
-                self.assertEqual("TypeError", television.page.evaluate(failed, path))
-            with self.assertRaises(Error):
-                television.page.goto(f"{stage.site_url}/static/index.html")
-            in_reactor(self.daemon.start)
-            television.open()
-            television.await_scene("kiosk", "online")
-            kept = (
-                "async () => (await Promise.all((await caches.keys()).map(async (place) =>"
-                " (await (await caches.open(place)).keys()).map(({ url }) => new URL(url).pathname)))).flat()"
-            )
-            self.assertEqual(["/words"], television.page.evaluate(kept))
-            television.complaints.clear()  # the browser reports each try
-
-        return self.play(story)
-
-    def test_half_a_page(self) -> Deferred[None]:
+    def half_a_page(self, profile: BrowserContext, television: PhoneVisitor) -> None:
         """A page of which a part did not come is loaded again."""
+        stopped: list[str] = []
 
-        def story(stage: Stage) -> None:
-            profile, television = self.at_home(stage)
-            stopped: list[str] = []
+        def stop(route: Route) -> None:
+            stopped.append(route.request.url)
+            route.abort()
 
-            def stop(route: Route) -> None:
-                stopped.append(route.request.url)
-                route.abort()
+        for part, tries in (("**/start.js", 1), ("**/bundle.js", 1), ("**/words/*.json", 2)):
+            stopped.clear()
+            profile.route(part, stop)
+            television.page.reload()
+            while len(stopped) < tries:
+                television.wait(50)
+            profile.unroute(part)
+            (worker,) = profile.service_workers
+            self.assertNotEqual("kiosk", television.shown)
+            worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id, 500); }")
+            television.await_scene("kiosk", "online")
+            television.page.evaluate("window.stays = true")
+            worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
+            self.assertTrue(television.page.evaluate("window.stays"))
+        television.complaints.clear()  # of what did not come
 
-            for part, tries in (("**/start.js", 1), ("**/bundle.js", 1), ("**/words/*.json", 2)):
-                stopped.clear()
-                profile.route(part, stop)
-                television.page.reload()
-                while len(stopped) < tries:
-                    television.wait(50)
-                profile.unroute(part)
-                (worker,) = profile.service_workers
-                self.assertNotEqual("kiosk", television.shown)
-                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id, 500); }")
-                television.await_scene("kiosk", "online")
-                television.page.evaluate("window.stays = true")
-                worker.evaluate("async () => { for (const { id } of await clients.matchAll()) await nudge(id); }")
-                self.assertTrue(television.page.evaluate("window.stays"))
-            television.complaints.clear()  # of what did not come
+    def out_of_the_way(self, stage: Stage, television: PhoneVisitor) -> None:
+        """It keeps no page, and answers nothing else in the place of the site."""
+        television.page.reload()
+        television.await_scene("kiosk", "online")
+        television.await_that("navigator.serviceWorker.controller !== null")
+        in_reactor(self.daemon.stop)
+        for path in ("/", "/static/index.html", "/account/settings"):
+            failed = "(path) => fetch(path, { cache: 'no-store' }).then(() => '', (error) => error.name)"
+            self.assertEqual("TypeError", television.page.evaluate(failed, path))
+        with self.assertRaises(Error):
+            television.page.goto(f"{stage.site_url}/static/index.html")
+        in_reactor(self.daemon.start)
+        television.open()
+        television.await_scene("kiosk", "online")
+        kept = (
+            "async () => (await Promise.all((await caches.keys()).map(async (place) =>"
+            " (await (await caches.open(place)).keys()).map(({ url }) => new URL(url).pathname)))).flat()"
+        )
+        self.assertEqual(["/words"], television.page.evaluate(kept))
+        television.complaints.clear()  # the browser reports each try
 
-        return self.play(story)
+    def power_cut(self, stage: Stage, profile: BrowserContext, television: PhoneVisitor) -> None:
+        """It waits for the site, in the language of the phone, and is the kiosk as soon as the site answers."""
+        television.switch_language("de")
+        television.page.close()
+        in_reactor(self.daemon.stop)
+        television = tab(stage, profile)
+        television.open()
+        television.page.wait_for_selector("p:text-is('Keine Verbindung. Neuer Versuch …')")
+        self.assertEqual("de", television.page.get_attribute("html", "lang"))
+        television.page.wait_for_event("domcontentloaded")  # it tries by itself
+        television.page.wait_for_selector("p:has-text('Keine Verbindung')")
+        in_reactor(self.daemon.start)
+        television.await_scene("kiosk", "online")
+        television.forgive("503", "ERR_CONNECTION_REFUSED")

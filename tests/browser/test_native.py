@@ -128,7 +128,9 @@ class NativeTests(BrowserCase):
         return self.play(story)
 
     def test_picture_and_sound(self) -> Deferred[None]:
-        """Each sees and hears the other, whichever side offers; when the page hangs up the call is over for both."""
+        """Each sees and hears the other, whichever side offers; when the page hangs up the call is over for both. The
+        television's recording has the colour of Chromium's camera.
+        """
 
         def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
             red.await_sound()
@@ -137,16 +139,6 @@ class NativeTests(BrowserCase):
             red.await_state("ended")
             self.assertEqual(0, in_reactor(phone.status))
             self.await_shown(tv, "the call is over")
-
-        return self.play_both(act, has_sound=True)
-
-    def test_recording(self) -> Deferred[None]:
-        """The television's recording has the colour of Chromium's camera; it hangs up, and the page says so."""
-
-        def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
-            in_reactor(tv.interrupt)
-            red.await_state("ended")
-            self.assertEqual(0, in_reactor(phone.status))
             in_reactor(tv.interrupt)
             self.assertEqual(0, in_reactor(tv.status))
             (path,) = self.directory.glob("*.webm")
@@ -156,7 +148,7 @@ class NativeTests(BrowserCase):
             self.assertLess(abs(blue - seen.blue), 20)
             self.assertLess(abs(red_part - seen.red), 20)
 
-        return self.play_both(act)
+        return self.play_both(act, has_sound=True)
 
     def test_reload(self) -> Deferred[None]:
         """A reload of the page, and another start of the television, are met with a new connection."""
@@ -176,7 +168,9 @@ class NativeTests(BrowserCase):
         return self.play_both(act)
 
     def test_restart(self) -> Deferred[None]:
-        """When the television stops responding for seconds the page restarts ICE; both get a new connection."""
+        """When the television stops responding for seconds the page restarts ICE; both get a new connection. When it
+        hangs up the page says so.
+        """
 
         def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
             pid = tv.process.pid
@@ -186,6 +180,10 @@ class NativeTests(BrowserCase):
                 red.wait(6_000)  # longer than a connection may heal by itself, and than an offer is fresh after that
             red.await_state("connected")
             self.assert_see_each_other(red, tv, 2)
-            self.hang_up(phone, tv)
+            in_reactor(tv.interrupt)
+            red.await_state("ended")
+            self.assertEqual(0, in_reactor(phone.status))
+            in_reactor(tv.interrupt)
+            self.assertEqual(0, in_reactor(tv.status))
 
         return self.play_both(act)

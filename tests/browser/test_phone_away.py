@@ -37,7 +37,9 @@ class TabsTests(PhoneCase):
         return self.play(story)
 
     def test_a_new_tab(self) -> Deferred[None]:
-        """A new tab is the last device again, if no other tab is; else it asks who it is to be."""
+        """A new tab is the last device again, if no other tab is; else it asks who it is to be. Over a reload it stays
+        who it is, even after another login elsewhere.
+        """
 
         def story(stage: Stage) -> None:
             profile = stage.profile(stage.browser(None))
@@ -53,22 +55,8 @@ class TabsTests(PhoneCase):
             third.open()
             third.await_scene("home", "online")
             self.assertEqual((third.text("self-phone"), third.text("self-device")), tuple(self.alice))
-
-        return self.play(story)
-
-    def test_a_new_tab_stays_who_it_is(self) -> Deferred[None]:
-        """A new tab that is the last device again stays it over a reload, even after another login elsewhere."""
-
-        def story(stage: Stage) -> None:
-            profile = stage.profile(stage.browser(None))
-            before = tab(stage, profile)
-            before.log_in(*self.alice)
-            before.page.close()
-            alice, bob = tab(stage, profile), tab(stage, profile)
-            alice.open()
-            alice.await_scene("home", "online")
-            bob.log_in(*self.bob)
-            for visitor, device in ((alice, self.alice), (bob, self.bob)):
+            second.log_in(*self.bob)
+            for visitor, device in ((third, self.alice), (second, self.bob)):
                 visitor.page.reload()
                 visitor.await_scene("home", "online")
                 self.assertEqual(visitor.text("self-phone"), device.phone)
@@ -128,71 +116,68 @@ class RestartTests(PhoneCase, OwnDaemonCase):
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 
-    def talk_without_a_server(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor]:
-        """Have Alice and Bob in a call, and the server stopped."""
-        alice, bob = self.in_browsers_of_their_own(stage)
-        self.talk(alice, bob)
+    def lose_the_server(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Stop the server during a call."""
         in_reactor(self.daemon.stop)
         for visitor in (alice, bob):
             visitor.await_scene("call", "offline")
-        return alice, bob
 
-    def test_a_restart(self) -> Deferred[None]:
+    def test_restarts(self) -> Deferred[None]:
+        """The server restarts while nobody calls, while it rings, in a call, and is away as a call ends."""
+
+        def story(stage: Stage) -> None:
+            alice, bob = self.in_browsers_of_their_own(stage)
+            self.a_restart(alice, bob)
+            bob.press("accept")
+            alice.await_connected(Camera.BLUE)
+            bob.await_connected(Camera.RED)
+            self.a_restart_in_a_call(alice, bob)
+            self.talk(alice, bob)
+            self.hung_up_meanwhile(alice, bob)
+
+        return self.play(story)
+
+    def a_restart(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
         """The phone comes back by itself; a call that rang is over, which both say, and the next one comes about."""
-
-        def story(stage: Stage) -> None:
-            browser = stage.browser(None)
-            alice, bob = phone(stage, browser), phone(stage, browser)
-            self.introduce(alice, bob)
-            for rings in (False, True):
-                if rings:
-                    alice.call(self.bob.phone)
-                    bob.await_scene("ringing")
-                in_reactor(self.daemon.stop)
-                for visitor in (alice, bob):
-                    visitor.page.wait_for_selector('body[data-link="offline"]')
-                in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
-                for visitor in (alice, bob):
-                    visitor.await_scene("home", "online")
-                    visitor.complaints.clear()  # the browser reports each try
-            alice.await_text("notice-text", "The server was interrupted.")
-            bob.await_text("notice-text", "was interrupted.")
-            alice.press("notice-again")
-            bob.await_scene("ringing")
-
-        return self.play(story)
-
-    def test_a_restart_in_a_call(self) -> Deferred[None]:
-        """The picture goes on while the server restarts and has forgotten the call, and either side can end it."""
-
-        def story(stage: Stage) -> None:
-            alice, bob = self.talk_without_a_server(stage)
-            in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
-            for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
-                visitor.await_scene("call", "online")
-                visitor.wait(2_500)  # for as long as the server might still say something
-                visitor.await_connected(colour)
-                visitor.complaints.clear()
-            alice.hang_up()
+        for rings in (False, True):
+            if rings:
+                alice.call(self.bob.phone)
+                bob.await_scene("ringing")
+            in_reactor(self.daemon.stop)
             for visitor in (alice, bob):
-                visitor.await_scene("home")
-
-        return self.play(story)
-
-    def test_hung_up_meanwhile(self) -> Deferred[None]:
-        """Hanging up while the server is away ends the call for both, beside an open drawer of its page, too."""
-
-        def story(stage: Stage) -> None:
-            alice, bob = self.talk_without_a_server(stage)
-            alice.page.set_viewport_size({"width": 390, "height": 844})
-            alice.inside.press("chat")
-            alice.await_shown("call-hangup")
-            alice.press("call-hangup")
-            for visitor in (alice, bob):
-                visitor.await_scene("home", "offline")
+                visitor.page.wait_for_selector('body[data-link="offline"]')
             in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
             for visitor in (alice, bob):
                 visitor.await_scene("home", "online")
                 visitor.complaints.clear()  # the browser reports each try
+        alice.await_text("notice-text", "The server was interrupted.")
+        bob.await_text("notice-text", "was interrupted.")
+        alice.press("notice-again")
+        bob.await_scene("ringing")
 
-        return self.play(story)
+    def a_restart_in_a_call(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """The picture goes on while the server restarts and has forgotten the call, and either side can end it."""
+        self.lose_the_server(alice, bob)
+        in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
+        for visitor, colour in ((alice, Camera.BLUE), (bob, Camera.RED)):
+            visitor.await_scene("call", "online")
+            visitor.wait(2_500)  # for as long as the server might still say something
+            visitor.await_connected(colour)
+            visitor.complaints.clear()
+        alice.hang_up()
+        for visitor in (alice, bob):
+            visitor.await_scene("home")
+
+    def hung_up_meanwhile(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Hanging up while the server is away ends the call for both, beside an open drawer of its page, too."""
+        self.lose_the_server(alice, bob)
+        alice.page.set_viewport_size({"width": 390, "height": 844})
+        alice.inside.press("chat")
+        alice.await_shown("call-hangup")
+        alice.press("call-hangup")
+        for visitor in (alice, bob):
+            visitor.await_scene("home", "offline")
+        in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
+        for visitor in (alice, bob):
+            visitor.await_scene("home", "online")
+            visitor.complaints.clear()  # the browser reports each try

@@ -53,6 +53,8 @@ _LOOK: Final = """(isSeen) => {
     };
 }"""
 """Hides the window or has it seen, for the worker."""
+_LOOK_AWAY: Final = "() => { delete self.clients.get; }"
+"""Lets the worker see by itself again."""
 _CUTTABLE: Final = """
     const open = [];
     let isCut = false;
@@ -139,7 +141,7 @@ class ClosedCase(BrowserCase):
         self.host = f"localhost:{listening.getHost().port}"
         settings = (
             f'push = {{ allowed_hosts = ["{self.host}"], allowed_networks = ["127.0.0.0/8", "::1"], '
-            'subject = "mailto:ops@example.org" }\ncalls.grace = 1.0\n'
+            'subject = "mailto:ops@example.org" }\ncalls = { grace = 1.0, ring_time = 600 }\n'
         )
         environment = {"SSL_CERT_FILE": os.fspath(authority.resolve())}
         self.daemon = Daemon(
@@ -197,205 +199,201 @@ class ClosedTests(ChromiumCase):
         (self.shown,) = self.closed.shown("Alice is calling")
         return message
 
-    def test_answered(self) -> Deferred[None]:
-        """It says who calls; who presses Accept, or just the notification, is in the call."""
+    def test_closed(self) -> Deferred[None]:
+        """It rings again and again, whatever became of the call before."""
 
         def story(stage: Stage) -> None:
             alice, profile = self.begin(stage)
-            message = self.ring(alice)
-            icon = f"{stage.site_url}/static/phone/icon-192.png"
-            shown = tuple(self.shown[name] for name in ("tag", "actions", "requireInteraction", "icon"))
-            self.assertEqual((message["call"], ["Accept", "Decline"], True, icon), shown)
-            self.assertEqual(["/"], self.closed.press("accept"))
-            self.closed.shown()
-            bob = tab(stage, profile)
-            bob.open()
-            bob.await_connected(Camera.RED)
-            alice.await_connected(Camera.BLUE)
+            self.late(alice)
+            self.not_answered(stage, alice, profile)
+            self.answered(stage, alice, profile)
+            self.no_buttons(stage, alice, profile)
+            self.renewed(alice)
 
         return self.play(story)
 
-    def test_not_answered(self) -> Deferred[None]:
-        """Decline refuses without the phone. Who accepts a call that was given up is told that it was missed."""
+    def leave(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Have Alice end the call, and Bob close his phone."""
+        alice.hang_up()
+        bob.await_scene("home")
+        bob.page.close()
 
-        def story(stage: Stage) -> None:
-            alice, profile = self.begin(stage)
-            self.ring(alice)
-            self.assertEqual([], self.closed.press("refuse"))
-            alice.await_text("notice-text", "Bob declined.")
-            wake = self.ring(alice)
-            call = wake["call"]
-            self.assertEqual(["/"], self.closed.press("accept"))
-            alice.press("cancel")
-            ended = self.message()
-            self.assertEqual(("ring_ended", "cancelled", call), (ended["event"], ended["reason"], ended["call"]))
-            self.closed.deliver(ended)
-            (shown,) = self.closed.shown("Missed call from Alice.")
-            self.assertEqual((False, []), (shown["requireInteraction"], shown["actions"]))
-            bob = tab(stage, profile)
-            bob.open()
-            bob.await_text("notice-text", "Missed call from Alice.")
-            self.closed.shown()
-
-        return self.play(story)
-
-    def test_late(self) -> Deferred[None]:
+    def late(self, alice: PhoneVisitor) -> None:
         """A wake after the end of its call does not ring, and one that has rung too long was missed."""
+        wake = self.ring(alice)
+        alice.press("cancel")
+        self.closed.deliver(self.message())
+        self.closed.shown("Missed call from Alice.")
+        for call, ago in ((wake["call"], None), ("late", 1_000), ("never told", 14.5)):
+            shown = self.closed.worker.evaluate(_RING, {**wake, "call": call, "ago": ago})
+            self.assertEqual([["Missed call from Alice.", 0]], shown, call)
+        self.closed.forget()
 
-        def story(stage: Stage) -> None:
-            alice, _ = self.begin(stage)
-            wake = self.ring(alice)
-            alice.press("cancel")
-            self.closed.deliver(self.message())
-            self.closed.shown("Missed call from Alice.")
-            for call, ago in ((wake["call"], None), ("late", 1_000), ("never told", 14.5)):
-                shown = self.closed.worker.evaluate(_RING, {**wake, "call": call, "ago": ago})
-                self.assertEqual([["Missed call from Alice.", 0]], shown, call)
+    def not_answered(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """Decline refuses without the phone. Who accepts a call that was given up is told that it was missed."""
+        self.ring(alice)
+        self.assertEqual([], self.closed.press("refuse"))
+        alice.await_text("notice-text", "Bob declined.")
+        wake = self.ring(alice)
+        call = wake["call"]
+        self.assertEqual(["/"], self.closed.press("accept"))
+        alice.press("cancel")
+        ended = self.message()
+        self.assertEqual(("ring_ended", "cancelled", call), (ended["event"], ended["reason"], ended["call"]))
+        self.closed.deliver(ended)
+        (shown,) = self.closed.shown("Missed call from Alice.")
+        self.assertEqual((False, []), (shown["requireInteraction"], shown["actions"]))
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_text("notice-text", "Missed call from Alice.")
+        self.closed.shown()
+        bob.page.close()
 
-        return self.play(story)
+    def answered(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """It says who calls; who presses Accept, or just the notification, is in the call."""
+        message = self.ring(alice)
+        icon = f"{stage.site_url}/static/phone/icon-192.png"
+        shown = tuple(self.shown[name] for name in ("tag", "actions", "requireInteraction", "icon"))
+        self.assertEqual((message["call"], ["Accept", "Decline"], True, icon), shown)
+        self.assertEqual(["/"], self.closed.press("accept"))
+        self.closed.shown()
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_connected(Camera.RED)
+        alice.await_connected(Camera.BLUE)
+        self.leave(alice, bob)
 
-    def test_renewed(self) -> Deferred[None]:
-        """A browser that changes its subscription rings on, though nobody opens the phone."""
-
-        def story(stage: Stage) -> None:
-            alice, _ = self.begin(stage)
-            alice.await_contact(BOB.phone, online=False)
-            for place in ("y", "z"):
-                subscription = self.subscriber.subscription(f"https://{self.host}/send/{place}")
-                self.closed.worker.evaluate(_RENEW, subscription)
-            self.called(alice)
-            self.assertEqual(b"/send/z", self.service.place)
-            alice.press("cancel")
-            self.message()
-
-        return self.play(story)
-
-    def test_no_buttons(self) -> Deferred[None]:
+    def no_buttons(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """Where notifications have no buttons, who presses one is asked by the phone."""
+        self.ring(alice)
+        self.closed.worker.evaluate('() => Object.defineProperty(Notification, "maxActions", { value: undefined })')
+        self.assertEqual(["/"], self.closed.press())
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_scene("ringing")
+        bob.press("accept")
+        bob.await_connected(Camera.RED)
+        self.leave(alice, bob)
+
+    def renewed(self, alice: PhoneVisitor) -> None:
+        """A browser that changes its subscription rings on, though nobody opens the phone."""
+        alice.await_contact(BOB.phone, online=False)
+        for place in ("y", "z"):
+            subscription = self.subscriber.subscription(f"https://{self.host}/send/{place}")
+            self.closed.worker.evaluate(_RENEW, subscription)
+        self.called(alice)
+        self.assertEqual(b"/send/z", self.service.place)
+        alice.press("cancel")
+        self.message()
+
+    def test_open(self) -> Deferred[None]:
+        """A phone that is open somewhere, which is closed, loses its connection, or is not seen."""
 
         def story(stage: Stage) -> None:
             alice, profile = self.begin(stage)
-            self.ring(alice)
-            self.closed.worker.evaluate('() => Object.defineProperty(Notification, "maxActions", { value: undefined })')
-            self.assertEqual(["/"], self.closed.press())
-            bob = tab(stage, profile)
-            bob.open()
-            bob.await_scene("ringing")
-            bob.press("accept")
-            bob.await_connected(Camera.RED)
+            self.closed_while_it_rings(stage, alice, profile)
+            self.without_a_connection(stage, alice, profile)
+            self.not_seen(stage, alice, profile)
+            self.answered_elsewhere(stage, alice, profile)
 
         return self.play(story)
 
-    def test_without_a_connection(self) -> Deferred[None]:
-        """A phone that is seen, but has no connection, has the call shown; when it has one, nothing rings twice."""
-
-        def story(stage: Stage) -> None:
-            alice, profile = self.begin(stage)
-            bob = tab(stage, profile)
-            bob.page.add_init_script(_CUTTABLE)
-            bob.open()
-            bob.await_scene("home", "online")
-            alice.await_contact(BOB.phone, online=True)
-            bob.page.evaluate("cut(true)")
-            bob.await_scene("home", "offline")
-            alice.await_contact(BOB.phone, online=False)
-            self.closed.worker.evaluate(_COUNT)
-            self.closed.deliver(self.called(alice))
-            self.closed.shown("Alice is calling")
-            self.closed.worker.evaluate(_LOOK, False)
-            bob.view(False)
-            bob.page.evaluate("cut(false)")
-            bob.await_scene("ringing")
-            self.closed.shown("Alice is calling")
-            self.assertEqual([], self.closed.press("accept"))
-            bob.await_connected(Camera.RED)
-            self.closed.shown()
-            self.assertEqual(["Alice is calling"], self.closed.worker.evaluate("self.rung"))
-            bob.complaints.clear()  # the browser reports each try to connect
-
-        return self.play(story)
-
-    def test_answered_elsewhere(self) -> Deferred[None]:
-        """If another device answers, the notification says so without a sound, in the language of the phone."""
-
-        def story(stage: Stage) -> None:
-            alice, profile = self.begin(stage)
-            bob = tab(stage, profile)
-            bob.open()
-            bob.await_scene("home", "online")
-            bob.switch_language("de")
-            bob.page.close()
-            tablet = phone(stage, stage.browser(Camera.BLUE))
-            tablet.log_in(*TABLET)
-            alice.await_contact(BOB.phone, online=True)
-            self.closed.deliver(self.called(alice))
-            (shown,) = self.closed.shown("Alice ruft an")
-            self.assertEqual(["Annehmen", "Ablehnen"], shown["actions"])
-            tablet.await_scene("ringing")
-            tablet.press("accept")
-            tablet.await_scene("call")
-            self.closed.deliver(self.message())
-            (shown,) = self.closed.shown("Sie haben Alice auf einem anderen Gerät geantwortet.")
-            self.assertTrue(shown["silent"])
-
-        return self.play(story)
-
-    def ring_open(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor, BrowserContext]:
-        """Alice, who rings the open phone of Bob, and his profile."""
-        alice, profile = self.begin(stage)
+    def ring_open(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> PhoneVisitor:
+        """The open phone of Bob, which Alice rings."""
         bob = tab(stage, profile)
         bob.open()
         bob.await_scene("home", "online")
         alice.await_contact(BOB.phone, online=True)
         alice.call(BOB.phone)
         bob.await_scene("ringing")
-        return alice, bob, profile
+        return bob
 
-    def test_open(self) -> Deferred[None]:
-        """A phone that is seen rings by itself; one that nobody sees has it shown, and does what is pressed."""
-
-        def story(stage: Stage) -> None:
-            alice, bob, _ = self.ring_open(stage)
-            self.closed.shown()
-            self.closed.worker.evaluate(_LOOK, False)
-            bob.view(False)
-            (shown,) = self.closed.shown("Alice is calling")
-            self.closed.worker.evaluate(_LOOK, True)
-            bob.view(True)
-            self.closed.shown()
-            address = {"phone": BOB.phone, "device_id": BOB.device_id}
-            call = {"event": "wake", "call": shown["tag"], "from_phone": ALICE.phone, "from_name": "Alice"}
-            self.closed.worker.evaluate("(call) => hear(call)", {**address, **call})
-            self.closed.shown()
-            self.closed.worker.evaluate(_LOOK, False)
-            bob.view(False)
-            self.closed.shown("Alice is calling")
-            self.assertEqual([], self.closed.press("refuse"))
-            bob.await_scene("home")
-            alice.await_text("notice-text", "Bob declined.")
-            alice.call(BOB.phone)
-            self.closed.shown("Alice is calling")
-            self.assertEqual([], self.closed.press("accept"))
-            bob.await_connected(Camera.RED)
-            self.closed.shown()
-
-        return self.play(story)
-
-    def test_closed_while_it_rings(self) -> Deferred[None]:
+    def closed_while_it_rings(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """A phone that is closed while it rings goes on to ring, and can be opened again to accept."""
+        bob = self.ring_open(stage, alice, profile)
+        bob.page.close()
+        self.closed.deliver(self.message())
+        self.closed.shown("Alice is calling")
+        self.assertEqual(["/"], self.closed.press("accept"))
+        again = tab(stage, profile)
+        again.open()
+        again.await_connected(Camera.RED)
+        alice.await_connected(Camera.BLUE)
+        self.leave(alice, again)
 
-        def story(stage: Stage) -> None:
-            alice, bob, profile = self.ring_open(stage)
-            bob.page.close()
-            self.closed.deliver(self.message())
-            self.closed.shown("Alice is calling")
-            self.assertEqual(["/"], self.closed.press("accept"))
-            again = tab(stage, profile)
-            again.open()
-            again.await_connected(Camera.RED)
-            alice.await_connected(Camera.BLUE)
+    def without_a_connection(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """A phone that is seen, but has no connection, has the call shown; when it has one, nothing rings twice."""
+        bob = tab(stage, profile)
+        bob.page.add_init_script(_CUTTABLE)
+        bob.open()
+        bob.await_scene("home", "online")
+        alice.await_contact(BOB.phone, online=True)
+        bob.page.evaluate("cut(true)")
+        bob.await_scene("home", "offline")
+        alice.await_contact(BOB.phone, online=False)
+        self.closed.worker.evaluate(_COUNT)
+        self.closed.deliver(self.called(alice))
+        self.closed.shown("Alice is calling")
+        self.closed.worker.evaluate(_LOOK, False)
+        bob.view(False)
+        bob.page.evaluate("cut(false)")
+        bob.await_scene("ringing")
+        self.closed.shown("Alice is calling")
+        self.assertEqual([], self.closed.press("accept"))
+        bob.await_connected(Camera.RED)
+        self.closed.shown()
+        self.assertEqual(["Alice is calling"], self.closed.worker.evaluate("self.rung"))
+        bob.complaints.clear()  # the browser reports each try to connect
+        self.leave(alice, bob)
+        self.closed.worker.evaluate(_LOOK_AWAY)
 
-        return self.play(story)
+    def not_seen(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """A phone that is seen rings by itself; one that nobody sees has it shown, and does what is pressed."""
+        bob = self.ring_open(stage, alice, profile)
+        self.closed.shown()
+        self.closed.worker.evaluate(_LOOK, False)
+        bob.view(False)
+        (shown,) = self.closed.shown("Alice is calling")
+        self.closed.worker.evaluate(_LOOK, True)
+        bob.view(True)
+        self.closed.shown()
+        address = {"phone": BOB.phone, "device_id": BOB.device_id}
+        call = {"event": "wake", "call": shown["tag"], "from_phone": ALICE.phone, "from_name": "Alice"}
+        self.closed.worker.evaluate("(call) => hear(call)", {**address, **call})
+        self.closed.shown()
+        self.closed.worker.evaluate(_LOOK, False)
+        bob.view(False)
+        self.closed.shown("Alice is calling")
+        self.assertEqual([], self.closed.press("refuse"))
+        bob.await_scene("home")
+        alice.await_text("notice-text", "Bob declined.")
+        alice.call(BOB.phone)
+        self.closed.shown("Alice is calling")
+        self.assertEqual([], self.closed.press("accept"))
+        bob.await_connected(Camera.RED)
+        self.closed.shown()
+        self.leave(alice, bob)
+        self.closed.worker.evaluate(_LOOK_AWAY)
+
+    def answered_elsewhere(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """If another device answers, the notification says so without a sound, in the language of the phone."""
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_scene("home", "online")
+        bob.switch_language("de")
+        bob.page.close()
+        tablet = phone(stage, stage.browser(Camera.BLUE))
+        tablet.log_in(*TABLET)
+        alice.await_contact(BOB.phone, online=True)
+        self.closed.deliver(self.called(alice))
+        (shown,) = self.closed.shown("Alice ruft an")
+        self.assertEqual(["Annehmen", "Ablehnen"], shown["actions"])
+        tablet.await_scene("ringing")
+        tablet.press("accept")
+        tablet.await_scene("call")
+        self.closed.deliver(self.message())
+        (shown,) = self.closed.shown("Sie haben Alice auf einem anderen Gerät geantwortet.")
+        self.assertTrue(shown["silent"])
 
     def test_settings(self) -> Deferred[None]:
         """It is offered once, after the first call; it ends when it is switched off, and when the device logs out."""
