@@ -273,12 +273,13 @@ class Stage:
         self._visitors.append(visitor)
         return visitor
 
-    def pair(self, second_site_url: str | None = None) -> tuple[Visitor, Visitor]:
+    def pair(self, second_site_url: str | None = None, rate: int | None = None) -> tuple[Visitor, Visitor]:
         """Two visitors in browsers of their own, the first with the red camera, the second with the blue.
 
         :param second_site_url: where the second one goes; ``None``: the site of the stage.
+        :param rate: of :meth:`browser`.
         """
-        red, blue = self.browser(Camera.RED), self.browser(Camera.BLUE)
+        red, blue = self.browser(Camera.RED, rate=rate), self.browser(Camera.BLUE, rate=rate)
         return self.visitor(red), self.visitor(blue, site_url=second_site_url)
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:
