@@ -121,12 +121,14 @@ class Browsers:
 
     :param directory: for what their cameras see.
     :param program: which Chromium.
+    :param rate: pictures that Chromium's cameras take in a second.
     """
 
-    def __init__(self, playwright: Playwright, directory: Path, program: str = CHROMIUM) -> None:
+    def __init__(self, playwright: Playwright, directory: Path, program: str = CHROMIUM, rate: int = RATE) -> None:
         self._playwright = playwright
         self._directory = directory
         self._program = program
+        self.rate: Final = rate
         self._running: dict[tuple[object, ...], Browser] = {}
 
     def chromium(self, camera: Camera | None, cameras: int, program: str, rate: int) -> Browser:
@@ -158,7 +160,7 @@ class Browsers:
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:
         """Let the browser with this camera sleep for as long as the context lasts."""
-        return asleep(str(camera.file(self._directory, RATE)))
+        return asleep(str(camera.file(self._directory, self.rate)))
 
 
 class Stage:
@@ -186,7 +188,7 @@ class Stage:
         *,
         cameras: int = 1,
         program: str = "",
-        rate: int = RATE,
+        rate: int | None = None,
         flags: Sequence[str] = (),
     ) -> Browser:
         """A browser. One that has flags, or is run by a program of the test's own, serves this test alone.
@@ -194,9 +196,10 @@ class Stage:
         :param camera: ``None``: the camera's picture does not matter.
         :param cameras: how many there are; all see the same.
         :param program: what is run instead, and runs the browser.
-        :param rate: pictures that they take in a second.
+        :param rate: pictures that they take in a second; ``None``: as many as those of the other browsers.
         :param flags: these besides.
         """
+        rate = rate or self._browsers.rate
         if not flags and program in ("", CHROMIUM):
             return self._browsers.chromium(camera, cameras, program, rate)
         browser = self._browsers.start(camera, cameras, program, rate, flags)
@@ -270,12 +273,13 @@ class Stage:
         self._visitors.append(visitor)
         return visitor
 
-    def pair(self, second_site_url: str | None = None) -> tuple[Visitor, Visitor]:
+    def pair(self, second_site_url: str | None = None, rate: int | None = None) -> tuple[Visitor, Visitor]:
         """Two visitors in browsers of their own, the first with the red camera, the second with the blue.
 
         :param second_site_url: where the second one goes; ``None``: the site of the stage.
+        :param rate: of :meth:`browser`.
         """
-        red, blue = self.browser(Camera.RED), self.browser(Camera.BLUE)
+        red, blue = self.browser(Camera.RED, rate=rate), self.browser(Camera.BLUE, rate=rate)
         return self.visitor(red), self.visitor(blue, site_url=second_site_url)
 
     def asleep(self, camera: Camera) -> AbstractContextManager[None]:

@@ -27,7 +27,7 @@ from tests.browser.continuity import (
 )
 from tests.browser.figures import await_set_up
 from tests.browser.layout import faults
-from tests.browser.stage import Stage
+from tests.browser.stage import RATE, Stage
 from tests.browser.visitor import Visitor, meet_over_relay
 from tests.support.router import Router
 
@@ -79,7 +79,7 @@ class RelayCase(OwnDaemonCase):
 
     def meet(self, stage: Stage) -> tuple[Visitor, Visitor]:
         """Two visitors who allow nothing but a relay, and see each other."""
-        red, blue = stage.pair()
+        red, blue = stage.pair(rate=RATE)  # enough pictures to tell how long one stands still
         meet_over_relay((red, blue), stage.room)
         return red, blue
 

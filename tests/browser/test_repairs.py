@@ -18,7 +18,7 @@ from tests.browser.continuity import (
     watch,
 )
 from tests.browser.figures import await_set_up, failed_set_ups
-from tests.browser.stage import Stage
+from tests.browser.stage import RATE, Stage
 from tests.browser.visitor import Visitor
 
 LONGEST_PAUSE: Final = 1.0
@@ -40,7 +40,7 @@ _SLOW_PATH: Final = """() => {
 
 def meet(stage: Stage) -> tuple[Visitor, Visitor]:
     """Two visitors who see each other and watch the picture; the first has the red camera, the second the blue."""
-    red, blue = stage.pair()
+    red, blue = stage.pair(rate=RATE)  # enough pictures to tell how long one stands still
     for visitor in (red, blue):
         visitor.enter(stage.room)
     for visitor, colour in ((red, Camera.BLUE), (blue, Camera.RED)):
