@@ -44,6 +44,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.load import is_exposed, load
 from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
+from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
 from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
 from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits
@@ -71,7 +72,6 @@ from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
-from callnet.web.admin import AdminKey, load_or_make_admin_key
 from callnet.web.api import AccountApi
 from callnet.web.http import CappedSite, HostGuard
 from callnet.web.site import AcmeAnswers

@@ -6,11 +6,8 @@ stands in a URL.
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from collections.abc import Collection
 from http import HTTPStatus
-from pathlib import Path
 from typing import ClassVar, Final
 
 import msgspec
@@ -24,7 +21,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from callnet.config.schema import HttpSettings
-from callnet.errors import Misdirected, NotFound, StartError, TokenInvalid
+from callnet.errors import Misdirected, NotFound, TokenInvalid
 from callnet.ops.admin_commands import (
     AdminCommand,
     CallShown,
@@ -44,8 +41,8 @@ from callnet.ops.admin_commands import (
     RemoveLink,
     Revoke,
 )
+from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import CONTENT_TYPE, Observed, as_text
-from callnet.util import files
 from callnet.util.logger import threshold
 from callnet.web.http import CappedSite, Refusal, WholePath, answer_failure, header_of, is_ours
 from callnet.web.schemas import DONE, Done, bearer_token, call, write, write_error
@@ -316,43 +313,3 @@ class _Guarded(Resource):
             return rendered
         request.setHeader("WWW-Authenticate", 'Bearer realm="callnet"')
         return write_error(request, KeyInvalid("the key in admin.key_file is required as a bearer token"))
-
-
-KEY_MIN: Final = 32
-"""The shortest key, in characters."""
-_SETTING: Final = "admin.key_file"
-
-
-class AdminKey:
-    """The key that is good now. It may be changed at any time."""
-
-    def __init__(self, value: bytes) -> None:
-        self.value = value
-
-    def is_right(self, shown: str | None) -> bool:
-        """Tell whether somebody has shown it."""
-        return shown is not None and hmac.compare_digest(shown.encode("utf-8", "replace"), self.value)
-
-
-def load_or_make_admin_key(path: str) -> bytes:
-    """Read the key. If its file is missing it is made, with a new one.
-
-    :raises StartError: the file cannot be read or made, is open to others, or holds no key.
-    """
-    if not Path(path).exists():
-        try:
-            files.make_once(path, secrets.token_hex(KEY_MIN).encode() + b"\n")
-        except OSError as error:
-            raise StartError(f"{_SETTING}: {path}: {error.strerror}") from None
-    return load_admin_key(path)
-
-
-def load_admin_key(path: str) -> bytes:
-    """Read the key.
-
-    :raises StartError: there is none, its file is open to others, or it is too short for one.
-    """
-    key = files.read_private(path, _SETTING).strip()
-    if len(key) < KEY_MIN or not key.isascii() or not key.decode("ascii").isprintable() or b" " in key:
-        raise StartError(f"{_SETTING}: {path} must contain at least {KEY_MIN} ASCII characters without spaces")
-    return key

@@ -9,9 +9,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
-from callnet.web.admin import AdminKey, AdminSite, root
+from callnet.web.admin import AdminSite, root
 from callnet.web.http import NO_SETTINGS
 from tests.support.http_wire import Answer, HttpWire
 from tests.support.observed import looked_at

@@ -29,11 +29,11 @@ from callnet.ops.admin_commands import (
     NodeShown,
     Revoke,
 )
+from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import Observed
 from callnet.ops.readiness import Check, Report
 from callnet.util.logger import threshold
 from callnet.web import admin
-from callnet.web.admin import AdminKey
 from callnet.web.http import NO_SETTINGS
 from tests.support.http_wire import Answer, HttpWire
 
