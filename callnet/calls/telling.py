@@ -1,4 +1,4 @@
-"""The messages about a call, derived from its record: for a device, and for a waiter for its outcome."""
+"""The messages about a call, derived from its record: for a device, and for the caller who waits for its outcome."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def notification_for(
 ) -> base.Message | None:
     """The message to ``device`` about ``call`` in its current state, if any.
 
-    A caller hears the outcome by its waiter; this is for everyone else, for changes after the outcome, and for a caller
-    that is back.
+    A caller hears the outcome as the answer to its request; this is for everyone else, for changes after the outcome,
+    and for a caller that is back.
 
     :param goes_on: the device was told on its connection that the call is live. If it has ended it itself, it did so
         before, and the store had lost that.

@@ -280,7 +280,8 @@ past_call = Table(
     _index_of_set("past_call_callee", "callee_outcome", "callee_phone", "started_at"),
 )
 
-# Always empty: 1.0.0rc1 reads it. When that is no longer the release before this one, the table can go.
+# Empty: only 1.0.0rc1 reads it, and only code from before that wrote it. When that is no longer the release before
+# this one, the table can go.
 call_history = Table(
     "call_history",
     metadata,

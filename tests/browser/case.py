@@ -27,7 +27,7 @@ def in_reactor(function: Callable[[], Any]) -> Any:
 class BrowserCase(TestCase):
     """A daemon that tests share (`tests/support/shared_daemon.py`), and browsers that are played in a thread."""
 
-    timeout = 180
+    timeout = 600
     settings = ""
     """TOML for the daemon."""
     daemon: Daemon

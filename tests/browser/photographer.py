@@ -32,7 +32,7 @@ _GO_ON: Final = """(isOn) => {
         .filter((element) => getComputedStyle(element).overflowY === "auto" && element.checkVisibility());
     const page = document.documentElement;
     const [longest] = scrollers.sort((one, other) => below(other) - below(one));
-    const scroller = below(page) > 0 ? page : longest ?? page;
+    const scroller = below(page) > 1 ? page : longest ?? page;
     const before = scroller.scrollTop;
     scroller.scrollTop = isOn ? before + 0.9 * scroller.clientHeight : 0;
     return scroller.scrollTop > before + 1;

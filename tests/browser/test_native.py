@@ -99,6 +99,15 @@ class NativeTests(BrowserCase):
         red.await_movement()
         self.await_shown(tv, f"(?s)(?:{SEEING}.*?){{{connections}}}")
 
+    def assert_recorded(self) -> None:
+        """Assert that the television's recording has the colour of Chromium's camera, and remove it."""
+        (path,) = self.directory.glob("*.webm")
+        blue, red = Camera.RED.value
+        seen = pictures(path)
+        path.unlink()
+        self.assertLess(abs(blue - seen.blue), 20)
+        self.assertLess(abs(red - seen.red), 20)
+
     def hang_up(self, phone: DeviceProcess, tv: DeviceProcess) -> None:
         """End the call."""
         in_reactor(phone.interrupt)
@@ -141,12 +150,7 @@ class NativeTests(BrowserCase):
             self.await_shown(tv, "the call is over")
             in_reactor(tv.interrupt)
             self.assertEqual(0, in_reactor(tv.status))
-            (path,) = self.directory.glob("*.webm")
-            blue, red_part = Camera.RED.value
-            seen = pictures(path)
-            path.unlink()
-            self.assertLess(abs(blue - seen.blue), 20)
-            self.assertLess(abs(red_part - seen.red), 20)
+            self.assert_recorded()
 
         return self.play_both(act, has_sound=True)
 
@@ -169,7 +173,7 @@ class NativeTests(BrowserCase):
 
     def test_restart(self) -> Deferred[None]:
         """When the television stops responding for seconds the page restarts ICE; both get a new connection. When it
-        hangs up the page says so.
+        hangs up the page says so, and it has recorded the call.
         """
 
         def act(red: Visitor, phone: DeviceProcess, tv: DeviceProcess) -> None:
@@ -185,5 +189,6 @@ class NativeTests(BrowserCase):
             self.assertEqual(0, in_reactor(phone.status))
             in_reactor(tv.interrupt)
             self.assertEqual(0, in_reactor(tv.status))
+            self.assert_recorded()
 
         return self.play_both(act)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import Deferred
 
 from harness.daemon import LISTENERS
@@ -11,6 +13,9 @@ from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
+
+_TRIES: Final = ("WebSocket", "ERR_CONNECTION_REFUSED", "503")
+"""The browser reports each try to reach the server."""
 
 
 class TabsTests(PhoneCase):
@@ -149,7 +154,7 @@ class RestartTests(PhoneCase, OwnDaemonCase):
             in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
             for visitor in (alice, bob):
                 visitor.await_scene("home", "online")
-                visitor.complaints.clear()  # the browser reports each try
+                visitor.forgive(*_TRIES)
         alice.await_text("notice-text", "The server was interrupted.")
         bob.await_text("notice-text", "was interrupted.")
         alice.press("notice-again")
@@ -163,7 +168,7 @@ class RestartTests(PhoneCase, OwnDaemonCase):
             visitor.await_scene("call", "online")
             visitor.wait(2_500)  # for as long as the server might still say something
             visitor.await_connected(colour)
-            visitor.complaints.clear()
+            visitor.forgive(*_TRIES)
         alice.hang_up()
         for visitor in (alice, bob):
             visitor.await_scene("home")
@@ -180,4 +185,4 @@ class RestartTests(PhoneCase, OwnDaemonCase):
         in_reactor(lambda: Deferred.fromCoroutine(self.restart()))
         for visitor in (alice, bob):
             visitor.await_scene("home", "online")
-            visitor.complaints.clear()  # the browser reports each try
+            visitor.forgive(*_TRIES)

@@ -224,7 +224,7 @@ class RingingTests(PhoneCase):
         bob.visitor.page.route("**/direct_chat.html?*", lambda route: route.fulfill(body="busy"), times=1)
         alice.visitor.call(self.bob.phone)
         bob.visitor.await_scene("ringing")
-        bob.visitor.await_that("frames[0]?.document.readyState === 'complete' && frames[0].location.search !== ''")
+        bob.visitor.await_that("frames[0]?.document.body?.textContent === 'busy'")
         self.accept(alice, bob)
 
     def a_caller_who_is_asked(self, alice: Watched, bob: Watched) -> None:
@@ -306,6 +306,7 @@ class RingingTests(PhoneCase):
         bob.visitor.press("accept")
         for one in (alice, bob):
             one.visitor.await_that("frames[0]?.document.querySelectorAll('#verification-code li').length === 6")
+            self.assertFalse(one.visitor.inside.is_visible("verification-drawer"))  # a warning opens it
 
     def test_who_has_allowed_nothing(self) -> Deferred[None]:
         """A page whose user has not allowed the camera before makes no offer; the call goes on without it."""
@@ -398,7 +399,8 @@ class BaseTests(PhoneCase):
             self.introduce(alice, bob)
             self.talk(alice, bob)
             alice.hang_up()
-            bob.await_scene("home")
+            for visitor in (alice, bob):
+                visitor.await_scene("home")
             bob.call(self.alice.phone)
             alice.await_scene("ringing")
             alice.press("accept")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
@@ -18,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from callnet.errors import StartError, Unavailable
 from callnet.storage import schema
 from callnet.storage.database import Database
-from callnet.storage.tables import metadata, schema_info
+from callnet.storage.tables import call_history, metadata, schema_info
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 reactor: Any = installed
@@ -98,12 +99,24 @@ class SchemaContract(DatabaseCase):
         with self.database.read() as made, self.migrated().read() as migrated:
             self.assertEqual(self.described(made), self.described(migrated))
 
-    def migrated(self) -> Database:
-        """A database of the first release that is upgraded."""
+    def test_calls_of_before_the_first_release(self) -> None:
+        """Calls that were written before the first release are removed: nothing would show or remove them later."""
+        call = {"started_at": 1.0, "room_id": "r", "incoming": True, "ended_at": 2.0, "outcome": "missed"}
+        people = {"phone": "1", "device_id": "a", "peer_phone": "2", "peer_device_id": "b", "auto_answered": False}
+        with self.migrated([call | people]).read() as connection:
+            self.assertEqual([], connection.execute(call_history.select()).all())
+
+    def migrated(self, calls: Sequence[Mapping[str, object]] = ()) -> Database:
+        """A database of the first release that is upgraded.
+
+        :param calls: rows of calls from before it.
+        """
         database = Database(self.make_url())
         self.addCleanup(database.close)
         with database.write() as connection:
             schema.migrate(connection, "0015")
+            for call in calls:
+                connection.execute(call_history.insert().values(call))
         database.upgrade()
         return database
 

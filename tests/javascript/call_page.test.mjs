@@ -35,6 +35,25 @@ test("what is heard before this page learns that the descriptions are in force b
   assert.deepEqual([run.state, said], ["pending", ["nonce"]]);
 });
 
+test("another certificate is seen though its description is replaced before the page has done what it has to", async () => {
+  const peer = { currentLocalDescription: sdpOf("AA"), currentRemoteDescription: sdpOf("BB"), getTransceivers: () => [] };
+  let settle;
+  const busy = new Promise((resolve) => {
+    settle = resolve;
+  });
+  const run = verificationOf(peer, { settled: () => busy, offers: false, say() {}, changed() {} });
+  run.begin();
+  await run.recheck();
+  assert.equal(run.state, "pending");
+  peer.currentRemoteDescription = sdpOf("CC");
+  const checked = run.recheck();
+  await new Promise((resolve) => setTimeout(resolve));
+  peer.currentRemoteDescription = sdpOf("BB");
+  settle();
+  await checked;
+  assert.equal(run.state, "broken");
+});
+
 // Answers before the offer
 
 const OFFER = [

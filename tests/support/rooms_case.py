@@ -236,7 +236,7 @@ class RoomsCase(SynchronousTestCase):
 
     def assert_nothing_waits(self, rooms: RoomManager) -> None:
         """A node has nobody who waits for an outcome, or for a turn."""
-        asked = [session.asked for session in rooms._devices.values() if session.asked]
+        asked = [session for session in rooms._devices.values() if session.asked or session.offline is not None]
         self.assertEqual(([], {}), (asked, rooms._queue._waiting))
         self.assertEqual((0, []), (len(rooms._retries.kept), rooms._retries._pauses))
 

@@ -237,6 +237,11 @@ class Calls(RuleBasedStateMachine):
         return found.items()
 
     @invariant()
+    def one_outcome_is_waited_for(self) -> None:
+        """A device waits for the outcome of its last call, and of the one before until the last one is placed."""
+        assert all(len(session.asked) <= 2 for node in self.nodes for session in node._devices.values())
+
+    @invariant()
     def ringing_ends(self) -> None:
         """A ringing call ends within its time."""
         for call in self.tables.calls.values():

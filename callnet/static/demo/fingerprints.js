@@ -9,12 +9,13 @@ import { fingerprintIn, sha256, toHex, Verification } from "./verification.js";
  *
  * @param {RTCPeerConnection} peer
  * @param {object} options
- *   settled() resolves when the descriptions are in force, of which a page may learn after it heard over the
+ *   settled() resolves when the first descriptions are in force, of which a page may learn after it heard over the
  *   connection · offers, say(note), changed(): as in verification.js
  */
 export function verificationOf(peer, { settled, offers, say, changed }) {
   const fingerprints = async () => {
-    await settled();
+    // Others are read at once: one that came after them could hide them.
+    if (peer.currentLocalDescription === null || peer.currentRemoteDescription === null) await settled();
     return fingerprintsOf(peer);
   };
   return new Verification({ offers, handlers: { fingerprints, say, changed } });
