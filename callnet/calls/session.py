@@ -169,6 +169,9 @@ class Session:
     def _hang_up(self, frame: base.CallingHangup) -> None:
         if frame.room_id:
             room = self._aliases.get(frame.room_id, frame.room_id)
+            # Whatever the store answers, and whatever comes before that, this device has left that call.
+            self.asked.pop(room, None)
+            self._hear(room, Heard(_OVER, base.CallingBeHangup, True))
             then = partial(self._hung_up, frame, room)
             self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address, self.generation), then)
         else:
@@ -291,10 +294,8 @@ class Session:
 
     def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
         if late is not None:
+            self._heard.pop(room, None)  # it was never in it
             self._refuse(frame)
-            return
-        # Whatever the record says, this device has left that call.
-        self._hear(room, Heard(_OVER, base.CallingBeHangup, True))
 
     def _tell_over(self, frame: Any, reason: Reason, phone: str = "", device_id: str = "") -> None:
         """Answer that the call that a frame names is over for its sender."""

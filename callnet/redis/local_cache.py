@@ -70,10 +70,12 @@ class LocalCache:
         """Return whether a node name is, or was, this node's."""
         return node.startswith(self._own)
 
-    def was_put_in(self, address: DeviceAddress, room: RoomId) -> bool:
-        """Return whether a device is connected to this node, and has been in a call here."""
-        device = self.records.device(address)
-        return device is not None and room in device.rooms
+    def is_put_in(self, address: DeviceAddress, room: RoomId, changed: Iterable[DeviceRecord]) -> bool:
+        """Return whether a device connected to this node is, or has been, in a call here, before or after these
+        changes: its record names two calls at most, and may name others then.
+        """
+        records = (self.records.device(address), *(device for device in changed if device.address == address))
+        return any(device is not None and room in device.rooms for device in records)
 
     def know_better(self, message: BusMessage) -> bool:
         """Return whether a copy is later than a delayed message."""

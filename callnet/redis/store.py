@@ -25,7 +25,7 @@ from callnet.calls.ports import (
     IEndedCalls,
     IPresence,
 )
-from callnet.calls.records import CallRecord, Changes, Displaced, Notice, Over, Records, SeatNotice
+from callnet.calls.records import CallRecord, Changes, DeviceRecord, Displaced, Notice, Over, Records, SeatNotice
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
@@ -208,15 +208,16 @@ class SharedCallStore:
         records: list[Record] = [*changes.devices, *changes.calls, *changes.seats]
         if not all(map(self._cache.is_ours, records)):
             raise Unavailable("state on other nodes unavailable: Redis is down")
+        here = [notice for notice in changes.notices if self._is_here(notice, changes.devices)]
         self._lifecycle.commit_alone(changes)
         for call in changes.calls:
             if isinstance(call.state, Over):
                 self.ended.add(cast("CallRecord[Over]", call))
-        return Commit(True, [*filter(self._is_here, changes.notices), *self._cache.messages_of_pages()])
+        return Commit(True, [*here, *self._cache.messages_of_pages()])
 
-    def _is_here(self, notice: Notice | SeatNotice | Displaced) -> bool:
+    def _is_here(self, notice: Notice | SeatNotice | Displaced, changed: Iterable[DeviceRecord]) -> bool:
         if isinstance(notice, Notice):
-            return self._cache.was_put_in(notice.to, notice.call.room)
+            return self._cache.is_put_in(notice.to, notice.call.room, changed)
         if isinstance(notice, Displaced):
             return self._cache.is_here(notice.node)
         return any(seat.key == notice.key and self._cache.is_here(seat.node) for seat in notice.seats.taken)

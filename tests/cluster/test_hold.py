@@ -95,3 +95,20 @@ class HoldTests(ExtendedCase):
         assert call is not None
         assert call.answer is not None
         self.assertEqual((TV,), call.answer.held_by)
+
+    async def test_end_of_one_of_two(self) -> None:
+        """A device that talks and holds a call hears the end of the one though the other party, which hung up, calls
+        again: the node, which is cut off by then, commits both together, and the device's record names two calls.
+        """
+        self.there = here = await self.start()
+        ann, carol, tv = [await self.phone(address, here, extended=True) for address in (ANN, CAROL, TV)]
+        first = await self.talk(ann, tv)
+        tv = await self.back(tv)
+        await self.holds(ann, carol, tv)
+        tv.says(type="resume", room_id=first)
+        await self.peer_state(ann, "resumed")
+        here.wire.silence()
+        ann.hangs_up(first)
+        ann.calls(TV)
+        await self.until(lambda: tv.told.count("called") == 2)
+        self.assertEqual(first, (await self.hears(tv, "calling_be_hangup:hangup"))["room_id"])

@@ -14,7 +14,7 @@ from callnet.model import Reason, RoomId
 from tests.support.late_case import AwayCase
 from tests.support.phones import Connection
 from tests.support.room_case import RoomCase, meeting
-from tests.support.rooms_case import ANN, EVERYWHERE, PAD, TV, RoomsCase
+from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase, answer
 
 
 class SaidOnceTests(RoomsCase):
@@ -272,6 +272,50 @@ class GivenUpTests(AwayCase):
         self.is_back()
         self.assertIsInstance(self.tables.calls[room].state, Over)
         self.assertEqual(["called", "calling_be_hangup"], [frame["type"] for frame in tv.frames])
+
+
+class HungUpTests(AwayCase):
+    """A device that hangs up a call has left it, whatever its node learns of that before the store has answered."""
+
+    def setUp(self) -> None:
+        """Connect Ann, who may have been in a call with the television elsewhere."""
+        super().setUp()
+        self.connect(TV)
+        self.phone = Connection(ANN, self.rooms, self.clock)
+        self.pass_turns()
+
+    def look_at(self, call: CallRecord) -> list[object]:
+        """Have Ann look at a call; returns the types of all that was sent to her."""
+        self.cluster.send("here", Notice(ANN, call))
+        return [frame["type"] for frame in self.phone.frames]
+
+    def test_learnt_later(self) -> None:
+        """It is not told that it is in that call, which it would believe."""
+        room = RoomId("b" * 32)
+        self.phone.hangs_up("", room)
+        self.assertEqual([], self.look_at(CallRecord(room, 2, Active(TV, 0.0), ANN, TV, (TV,), 0.0)))
+
+    def test_answer_learnt_later(self) -> None:
+        """Nor that it was answered, which the device knew from another node, and this one did not."""
+        self.phone.calls(TV)
+        self.pass_turns()
+        call = next(iter(self.tables.calls.values()))
+        self.goes_away()
+        self.phone.hangs_up("", call.room)
+        self.pass_turns()
+        self.assertEqual([], self.look_at(replace(call, version=2, state=Active(TV, 0.0))))
+
+    def test_never_in_it(self) -> None:
+        """One that was not in the call has left nothing."""
+        pad, _ = self.connect(PAD), self.connect(CAROL)
+        self.call(CAROL, PAD)
+        room = self.room_of(pad)
+        answer(self.rooms, pad, room, True)
+        self.pass_turns()
+        self.phone.hangs_up("", room)
+        self.pass_turns()
+        moved = CallRecord(room, 9, Active(PAD, 0.0), ANN, PAD, (PAD,), 0.0)
+        self.assertEqual(["error", "call_success"], self.look_at(moved))
 
 
 class LostSeatTests(RoomCase):
