@@ -36,7 +36,7 @@ LOADED: Final = (
     "callnet.ws.device_socket",
 )
 """Most of what a daemon imports, but nothing that imports the reactor, as Klein does."""
-_LONGEST: Final = 100_000
+LONGEST: Final = 100_000
 """Bytes of a request for a process."""
 _NUMBER: Final = struct.Struct("i")
 
@@ -52,6 +52,7 @@ class Fork:
     :param given: the file that it reads; without it, it reads nothing.
     :param before: a command that runs a command elsewhere, such as in a network of its own. It runs, once for all
         processes, the one that forks them.
+    :param umask: its file mode creation mask; ``None``: that of this process when it forked the first.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class Fork:
         errors: BinaryIO | None = None,
         given: BinaryIO | None = None,
         before: Sequence[str] = (),
+        umask: int | None = None,
     ) -> None:
         self._command = command
         self._status, status = os.pipe()
         try:
-            request = json.dumps([command, str(cwd), dict(env)]).encode()
+            request = json.dumps([command, str(cwd), dict(env), umask]).encode()
             files = [each.fileno() for each in (output, errors or output, given) if each is not None]
             socket.send_fds(_server(*before), [request], [status, *files])
         finally:
@@ -156,7 +158,7 @@ def _next(requests: socket.socket) -> Sequence[str]:
                 poll.unregister(ready)
                 os.close(ready)
                 continue
-            request, descriptors, _, _ = socket.recv_fds(requests, _LONGEST, 4)
+            request, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 4)
             if not request:
                 sys.exit()
             status, output, errors, *given = descriptors
@@ -183,7 +185,9 @@ def _exit_status(pid: int) -> int:
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
-def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> Sequence[str]:
+def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str], umask: int | None) -> Sequence[str]:
+    if umask is not None:
+        os.umask(umask)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     os.environ.clear()

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final, TypeAlias, get_args
 
@@ -96,6 +97,7 @@ def _describe(schema: Schema, kind: type[Struct]) -> None:
             schema["properties"][names[name]].setdefault("description", plain(text))
 
 
+@cache  # each struct is in many messages
 def _docs_of_fields(kind: type[Struct]) -> Mapping[str, str]:
     """The docstrings of the fields in the source of a class: Python does not keep them."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]

@@ -147,230 +147,244 @@ class GuestTests(GuestCase):
 
         return self.play(story)
 
-    def test_owner_hangs_up(self) -> Deferred[None]:
-        """A guest reads that the call was ended, or declined. A page that is closed rings no more."""
+    def test_calls(self) -> Deferred[None]:
+        """A guest and the owner of a link talk, again and again, however the guest leaves and comes back."""
 
         def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            visitor.ring("Anna")
-            visitor.await_shown("preview")
-            visitor.await_colour(Camera.BLUE, "preview")
-            alice.await_scene("ringing")
-            alice.press("accept")
-            alice.await_connected(Camera.BLUE)
-            visitor.await_connected(Camera.RED)
-            alice.hang_up()
-            visitor.await_text("over-title", "Call ended")
-            visitor.press("again")
-            alice.await_scene("ringing")
+            alice, visitor, link = self.begin(stage)
+            self.comes_too_late(alice, visitor, link)
+            visitor = self.reload(stage, alice, visitor)
+            self.owner_hangs_up(alice, visitor)
+            profile = visitor.page.context
+            visitor.page.close()
+            visitor = stage.add(GuestVisitor(profile.new_page(), stage.site_url))
+            visitor.follow(link)
+            self.reload_without_a_line(alice, visitor)
+            self.closes(alice, visitor)
+
+        return self.play(story)
+
+    def comes_too_late(self, alice: PhoneVisitor, visitor: GuestVisitor, link: str) -> None:
+        """A tab that comes back after the end of its call opens no room, and one that comes much later does not ask."""
+        self.meet(alice, visitor)
+        visitor.page.goto("about:blank")
+        alice.hang_up()
+        alice.await_scene("home")
+        rooms: list[str] = []
+        visitor.page.on("frameattached", lambda frame: rooms.append(frame.url))
+        visitor.page.goto(link, wait_until="domcontentloaded")
+        visitor.await_scene("over")
+        visitor.press("again")
+        alice.await_scene("ringing")
+        self.assertEqual([], rooms)
+        alice.press("accept")
+        visitor.await_connected(Camera.RED)
+        visitor.page.evaluate(_AGE)
+        visitor.page.reload(wait_until="domcontentloaded")
+        visitor.await_scene("door")
+        alice.hang_up()
+        alice.await_scene("home")
+
+    def reload(self, stage: Stage, alice: PhoneVisitor, visitor: GuestVisitor) -> GuestVisitor:
+        """A page that is reloaded in a call is in it again; of two that are, the older says so and leaves it."""
+        self.meet(alice, visitor)
+        visitor.page.reload()
+        visitor.await_connected(Camera.RED)
+        alice.await_connected(Camera.BLUE)
+        with visitor.page.expect_popup() as opened:
+            visitor.page.evaluate("() => { window.open(location.href); }")
+        other = stage.add(GuestVisitor(opened.value, stage.site_url))
+        other.await_connected(Camera.RED)
+        visitor.await_text("over-title", "Open somewhere else")
+        self.assertNotIn("Duration", visitor.text("over"))
+        other.hang_up()
+        alice.await_text("notice-text", "Anna (guest) hung up.")
+        other.page.reload()
+        other.await_scene("door")
+        visitor.page.close()
+        return other
+
+    def owner_hangs_up(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
+        """A guest reads that the call was ended, or declined. A page that is closed rings no more."""
+        visitor.ring("Anna")
+        visitor.await_shown("preview")
+        visitor.await_colour(Camera.BLUE, "preview")
+        alice.await_scene("ringing")
+        alice.press("accept")
+        alice.await_connected(Camera.BLUE)
+        visitor.await_connected(Camera.RED)
+        alice.hang_up()
+        visitor.await_text("over-title", "Call ended")
+        visitor.press("again")
+        alice.await_scene("ringing")
+        alice.press("refuse")
+        visitor.await_text("over-title", "Call declined")
+        visitor.press("again")
+        alice.await_scene("ringing")
+        visitor.page.goto("about:blank")
+        alice.await_scene("home")
+
+    def reload_without_a_line(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
+        """A page that is reloaded in a call says at once that it has no connection yet, and enters no room before."""
+        self.meet(alice, visitor)
+        visitor.page.add_init_script(NO_LINE)
+        visitor.page.reload()
+        visitor.await_text("starting-hint", "Reconnecting")
+        visitor.await_text("starting-hint", "No connection right now")
+        self.assertEqual(1, len(visitor.page.frames))
+        visitor.page.evaluate("hasLine = true")
+        visitor.await_connected(Camera.RED)
+        alice.await_connected(Camera.BLUE)
+
+    def closes(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
+        """The call of a guest who has closed the page is over soon."""
+        alice.page.evaluate(_HURRY)
+        visitor.page.goto("about:blank")
+        alice.await_scene("home")
+        alice.await_text("notice-text", "The call with Anna (guest) has ended.")
+
+    def test_rings(self) -> Deferred[None]:
+        """A guest rings, without a line or beside others."""
+        self.list_each_other()
+
+        def story(stage: Stage) -> None:
+            alice, visitor, link = self.begin(stage)
+            self.hangs_up_away(alice, visitor)
+            self.no_connection(alice, visitor)
             alice.press("refuse")
             visitor.await_text("over-title", "Call declined")
-            visitor.press("again")
-            alice.await_scene("ringing")
-            visitor.page.goto("about:blank")
-            alice.await_scene("home")
-
-        return self.play(story)
-
-    def test_reload(self) -> Deferred[None]:
-        """A page that is reloaded in a call is in it again; of two that are, the older says so and leaves it."""
-
-        def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            self.meet(alice, visitor)
-            visitor.page.reload()
-            visitor.await_connected(Camera.RED)
-            alice.await_connected(Camera.BLUE)
-            with visitor.page.expect_popup() as opened:
-                visitor.page.evaluate("() => { window.open(location.href); }")
-            other = stage.add(GuestVisitor(opened.value, stage.site_url))
-            other.await_connected(Camera.RED)
-            visitor.await_text("over-title", "Open somewhere else")
-            self.assertNotIn("Duration", visitor.text("over"))
-            other.hang_up()
-            alice.await_text("notice-text", "Anna (guest) hung up.")
-            other.page.reload()
-            other.await_scene("door")
-
-        return self.play(story)
-
-    def test_reload_without_a_line(self) -> Deferred[None]:
-        """A page that is reloaded in a call says at once that it has no connection yet, and enters no room before."""
-
-        def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            self.meet(alice, visitor)
-            visitor.page.add_init_script(NO_LINE)
-            visitor.page.reload()
-            visitor.await_text("starting-hint", "Reconnecting")
-            visitor.await_text("starting-hint", "No connection right now")
-            self.assertEqual(1, len(visitor.page.frames))
-            visitor.page.evaluate("hasLine = true")
-            visitor.await_connected(Camera.RED)
-            alice.await_connected(Camera.BLUE)
-
-        return self.play(story)
-
-    def test_comes_too_late(self) -> Deferred[None]:
-        """A tab that comes back after the end of its call opens no room, and one that comes much later does not ask."""
-
-        def story(stage: Stage) -> None:
-            alice, visitor, link = self.begin(stage)
-            self.meet(alice, visitor)
-            visitor.page.goto("about:blank")
+            self.family_first(stage, alice, visitor)
             alice.hang_up()
-            alice.await_scene("home")
-            rooms: list[str] = []
-            visitor.page.on("frameattached", lambda frame: rooms.append(frame.url))
-            visitor.page.goto(link, wait_until="domcontentloaded")
-            visitor.await_scene("over")
-            visitor.press("again")
-            alice.await_scene("ringing")
-            self.assertEqual([], rooms)
-            alice.press("accept")
-            visitor.await_connected(Camera.RED)
-            visitor.page.evaluate(_AGE)
-            visitor.page.reload(wait_until="domcontentloaded")
-            visitor.await_scene("door")
-
-        return self.play(story)
-
-    def test_closes(self) -> Deferred[None]:
-        """The call of a guest who has closed the page is over soon."""
-
-        def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            self.meet(alice, visitor)
-            alice.await_connected(Camera.BLUE)
-            alice.page.evaluate(_HURRY)
-            visitor.page.goto("about:blank")
-            alice.await_scene("home")
-            alice.await_text("notice-text", "The call with Anna (guest) has ended.")
-
-        return self.play(story)
-
-    def test_hangs_up_away(self) -> Deferred[None]:
-        """A guest who stops calling without a connection rings no more once it is back."""
-
-        def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            visitor.ring("Anna")
-            alice.await_scene("ringing")
-            visitor.page.context.set_offline(True)
-            visitor.page.evaluate("sockets.forEach((socket) => socket.close())")
-            visitor.await_text("ring-hint", "No connection right now")
             visitor.press("cancel")
             visitor.await_scene("door")
-            visitor.page.context.set_offline(False)
-            visitor.forgive("ERR_INTERNET_DISCONNECTED")
             alice.await_scene("home")
-            alice.await_text("notice-text", "Missed call from Anna (guest).")
+            self.one_guest_at_a_time(stage, alice, visitor, link)
 
         return self.play(story)
 
-    def test_family_first(self) -> Deferred[None]:
+    def hangs_up_away(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
+        """A guest who stops calling without a connection rings no more once it is back."""
+        visitor.ring("Anna")
+        alice.await_scene("ringing")
+        visitor.page.context.set_offline(True)
+        visitor.page.evaluate("sockets.forEach((socket) => socket.close())")
+        visitor.await_text("ring-hint", "No connection right now")
+        visitor.press("cancel")
+        visitor.await_scene("door")
+        visitor.page.context.set_offline(False)
+        visitor.forgive("ERR_INTERNET_DISCONNECTED")
+        alice.await_scene("home")
+        alice.await_text("notice-text", "Missed call from Anna (guest).")
+
+    def no_connection(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
+        """A guest is told of a lost connection, and rings on once it is back. A blocked storage hinders nobody."""
+        visitor.page.add_init_script(_NO_STORAGE)
+        visitor.page.reload()
+        visitor.await_scene("door")
+        visitor.ring("Anna")
+        alice.await_scene("ringing")
+        visitor.await_text("ring-hint", "Stay on this page")
+        visitor.page.context.set_offline(True)
+        visitor.page.evaluate("sockets.forEach((socket) => socket.close())")
+        visitor.await_text("ring-hint", "No connection right now")
+        visitor.page.context.set_offline(False)
+        visitor.await_text("ring-hint", "Stay on this page")
+        visitor.forgive("ERR_INTERNET_DISCONNECTED")
+        alice.press("refuse")
+        visitor.await_text("over-title", "Call declined")
+        visitor.press("again")
+        alice.await_text("ring-name", "Anna")
+
+    def family_first(self, stage: Stage, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
         """A contact who calls while a guest rings takes the guest's place."""
+        bob = phone(stage, stage.browser(None))
+        bob.log_in(*self.bob)
+        visitor.press("again")
+        alice.await_text("ring-name", "Anna")
+        bob.await_contact(self.alice.phone, online=True)
+        bob.call(self.alice.phone)
+        alice.await_text("ring-name", "Bob")
+        self.assertFalse(alice.is_visible("ring-guest"))
+        self.assertEqual("calling", visitor.shown)
+        alice.press("accept")
+        bob.await_scene("call")
+        self.assertEqual("calling", visitor.shown)
 
-        def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            bob = phone(stage, stage.browser(None))
-            bob.log_in(*self.bob)
-            bob.add_contact(self.alice.phone, "Alice")
-            alice.add_contact(self.bob.phone, "Bob")
-            visitor.ring("Anna")
-            alice.await_text("ring-name", "Anna")
-            bob.await_contact(self.alice.phone, online=True)
-            bob.call(self.alice.phone)
-            alice.await_text("ring-name", "Bob")
-            self.assertFalse(alice.is_visible("ring-guest"))
-            self.assertEqual("calling", visitor.shown)
-            alice.press("accept")
-            bob.await_scene("call")
-            self.assertEqual("calling", visitor.shown)
-
-        return self.play(story)
-
-    def test_one_guest_at_a_time(self) -> Deferred[None]:
+    def one_guest_at_a_time(self, stage: Stage, alice: PhoneVisitor, visitor: GuestVisitor, link: str) -> None:
         """While a guest rings another one rings nobody, which the owner sees afterwards, and the guest never."""
+        visitor.ring("Anna")
+        alice.await_text("ring-name", "Anna")
+        other = guest(stage, stage.browser(None))
+        other.follow(link)
+        other.ring("Ben")
+        other.await_scene("calling")
+        self.assertEqual(("calling", "Anna"), (visitor.shown, alice.text("ring-name")))
+        other.press("cancel")
+        alice.press("accept")
+        alice.await_connected(Camera.BLUE)
+        alice.hang_up()
+        alice.press("to-calls")
+        alice.page.wait_for_selector("#past .card >> text=Ben")
 
-        def story(stage: Stage) -> None:
-            alice, visitor, link = self.begin(stage)
-            visitor.ring("Anna")
-            alice.await_text("ring-name", "Anna")
-            other = guest(stage, stage.browser(None))
-            other.follow(link)
-            other.ring("Ben")
-            other.await_scene("calling")
-            self.assertEqual(("calling", "Anna"), (visitor.shown, alice.text("ring-name")))
-            other.press("cancel")
-            alice.press("accept")
-            alice.await_connected(Camera.BLUE)
-            alice.hang_up()
-            alice.press("to-calls")
-            alice.page.wait_for_selector("#past .card >> text=Ben")
-
-        return self.play(story)
-
-    def test_change(self) -> Deferred[None]:
-        """A link is renamed, gets hours and a limit, is switched off, and removed."""
+    def test_link(self) -> Deferred[None]:
+        """A link is printed, changed and removed."""
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))
             alice.log_in(*self.alice)
             link = make_link(alice, "Practice")
-            alice.page.click('#links [data-key^="link-change"]')
-            alice.page.fill("#link-name", "Surgery")
-            alice.page.select_option("#link-when", "daily")
-            alice.page.fill("#link-from", "08:00")
-            alice.page.fill("#link-to", "12:30")
-            alice.page.select_option("#link-until", "week")
-            alice.page.select_option("#link-calls", label="1 call")
-            alice.page.click('[data-key="link-save"]')
-            line = alice.page.locator("#links .line")
-            line.locator("[role=switch]").wait_for()
-            text = " ".join(line.inner_text().replace("\N{NARROW NO-BREAK SPACE}", " ").split())
-            self.assertRegex(text, r"\ASurgery 8:00 AM–12:30 PM · Until .* · 1 call left · Not used yet\Z")
-            line.locator("[role=switch]").uncheck()
-            line.filter(has_text="Off · ").wait_for()
-            alice.page.reload()
-            alice.await_scene("home", "online")
-            alice.press("to-settings")
-            line.filter(has_text="Off · ").wait_for()
-            line.locator(".quiet").click()
-            self.assertEqual(link, alice.page.input_value(_LINK))
-            alice.page.keyboard.press("Escape")
-            alice.await_that("document.activeElement.dataset.key.startsWith('link-')")
-            alice.page.keyboard.press("Enter")
-            alice.page.click('#links [data-key^="link-remove"]')
-            alice.page.click("#links .danger")
-            alice.await_text("notice-text", "Surgery was removed.")
-            line.wait_for(state="detached")
+            self.printed(alice, link)
+            self.changed(alice, link)
 
         return self.play(story)
 
-    def test_print(self) -> Deferred[None]:
+    def printed(self, alice: PhoneVisitor, link: str) -> None:
         """A link is printed large, and nothing else is. It can be copied."""
+        alice.page.click('#links [data-key="copy"]')
+        alice.await_text("notice-text", "Link copied.")
+        alice.page.evaluate("window.print = () => { window.printed = true; }")
+        alice.page.click('#links [data-key^="link-print"]')
+        alice.await_that("window.printed")
+        self.assertFalse(alice.is_visible("poster"))
+        alice.page.emulate_media(media="print")
+        alice.await_shown("poster", "Scan to call by video")
+        texts = alice.page.locator("#poster > :not(canvas)").all_text_contents()
+        self.assertEqual(["Scan to call by video", link, "Practice"], texts)
+        width = alice.page.evaluate("document.querySelector('#poster canvas').getBoundingClientRect().width")
+        self.assertGreater(width, 200)
+        alice.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        alice.await_hidden("poster")
+        alice.page.emulate_media(media="null")
 
-        def story(stage: Stage) -> None:
-            alice = phone(stage, stage.browser(None))
-            alice.log_in(*self.alice)
-            link = make_link(alice, "Practice")
-            alice.page.click('#links [data-key="copy"]')
-            alice.await_text("notice-text", "Link copied.")
-            alice.page.evaluate("window.print = () => { window.printed = true; }")
-            alice.page.click('#links [data-key^="link-print"]')
-            alice.await_that("window.printed")
-            self.assertFalse(alice.is_visible("poster"))
-            alice.page.emulate_media(media="print")
-            alice.await_shown("poster", "Scan to call by video")
-            texts = alice.page.locator("#poster > :not(canvas)").all_text_contents()
-            self.assertEqual(["Scan to call by video", link, "Practice"], texts)
-            width = alice.page.evaluate("document.querySelector('#poster canvas').getBoundingClientRect().width")
-            self.assertGreater(width, 200)
-            alice.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-            alice.await_hidden("poster")
-
-        return self.play(story)
+    def changed(self, alice: PhoneVisitor, link: str) -> None:
+        """A link is renamed, gets hours and a limit, is switched off, and removed."""
+        alice.page.click('#links [data-key^="link-change"]')
+        alice.page.fill("#link-name", "Surgery")
+        alice.page.select_option("#link-when", "daily")
+        alice.page.fill("#link-from", "08:00")
+        alice.page.fill("#link-to", "12:30")
+        alice.page.select_option("#link-until", "week")
+        alice.page.select_option("#link-calls", label="1 call")
+        alice.page.click('[data-key="link-save"]')
+        line = alice.page.locator("#links .line")
+        line.locator("[role=switch]").wait_for()
+        text = " ".join(line.inner_text().replace("\N{NARROW NO-BREAK SPACE}", " ").split())
+        self.assertRegex(text, r"\ASurgery 8:00 AM–12:30 PM · Until .* · 1 call left · Not used yet\Z")
+        line.locator("[role=switch]").uncheck()
+        line.filter(has_text="Off · ").wait_for()
+        alice.page.reload()
+        alice.await_scene("home", "online")
+        alice.press("to-settings")
+        line.filter(has_text="Off · ").wait_for()
+        line.locator(".quiet").click()
+        self.assertEqual(link, alice.page.input_value(_LINK))
+        alice.page.keyboard.press("Escape")
+        alice.await_that("document.activeElement.dataset.key.startsWith('link-')")
+        alice.page.keyboard.press("Enter")
+        alice.page.click('#links [data-key^="link-remove"]')
+        alice.page.click("#links .danger")
+        alice.await_text("notice-text", "Surgery was removed.")
+        line.wait_for(state="detached")
 
     def test_incomplete(self) -> Deferred[None]:
         """A link without its end says that it is incomplete. Names are remembered."""
@@ -387,30 +401,6 @@ class GuestTests(GuestCase):
             visitor.page.reload()
             visitor.await_that("document.activeElement.id === 'ring-now'")
             self.assertEqual("Anna", visitor.page.input_value("#name"))
-
-        return self.play(story)
-
-    def test_no_connection(self) -> Deferred[None]:
-        """A guest is told of a lost connection, and rings on once it is back. A blocked storage hinders nobody."""
-
-        def story(stage: Stage) -> None:
-            alice, visitor, _ = self.begin(stage)
-            visitor.page.add_init_script(_NO_STORAGE)
-            visitor.page.reload()
-            visitor.await_scene("door")
-            visitor.ring("Anna")
-            alice.await_scene("ringing")
-            visitor.await_text("ring-hint", "Stay on this page")
-            visitor.page.context.set_offline(True)
-            visitor.page.evaluate("sockets.forEach((socket) => socket.close())")
-            visitor.await_text("ring-hint", "No connection right now")
-            visitor.page.context.set_offline(False)
-            visitor.await_text("ring-hint", "Stay on this page")
-            visitor.forgive("ERR_INTERNET_DISCONNECTED")
-            alice.press("refuse")
-            visitor.await_text("over-title", "Call declined")
-            visitor.press("again")
-            alice.await_text("ring-name", "Anna")
 
         return self.play(story)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
-from harness.daemon import BIN
+from harness.forked_program import forked_program
 from tests.browser.case import in_reactor
 from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
@@ -273,7 +273,7 @@ class PairingTests(PhoneCase):
 
     def invitation(self) -> str:
         """The fragment of a link for Alice's device."""
-        command = [f"{BIN}/callnet", "account", "invite", *self.alice, "--site", "https://x"]
+        command = [str(forked_program()), "account", "invite", *self.alice, "--site", "https://x"]
         shown = subprocess.run(
             command, env=dict(self.daemon.environ), capture_output=True, text=True, check=True
         ).stdout

@@ -23,7 +23,7 @@ from callnet.storage.database import Database
 from callnet_client import Call, certificate_trust
 from callnet_client.room import RoomSocket
 from callnet_client.room_frames import Join, Room
-from harness.daemon import BIN
+from harness.forked_program import forked_program
 from tests.examples.programs import EXAMPLES, PATIENCE, Script
 from tests.support.daemon import Daemon
 from tests.support.devices import NodeLifecycle, member, service_of
@@ -230,7 +230,10 @@ class QueueTests(TestCase):
         await self.desk.stop()
         with closing(Database(f"sqlite:///{self.daemon.state_dir}/callnet.db")) as database:
             devices.delete(database, self.queue, time.time)
-        environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
+        environ = {
+            "PATH": f"{forked_program().parent}:{os.environ['PATH']}",
+            "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"],
+        }
         ended = getProcessOutputAndValue("bash", ("-ec", script), environ, str(self.folder))
         self.assertEqual(await ended, (b"", b"", 0))
         self.assertEqual({file.stat().st_mode & 0o077 for file in self.folder.iterdir()}, {0})

@@ -18,7 +18,7 @@ from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
 from callnet.storage.preferences import SettingsChange, change
-from harness.daemon import BIN
+from harness.forked_program import forked_program
 from tests.browser.camera import Camera
 from tests.examples.programs import EXAMPLES, Script
 from tests.integration.test_device_command import PHONE
@@ -38,7 +38,10 @@ class CameraTests(MediaCase):
         [commands, _] = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
         self.assertIn(f"--auto-answer {PHONE[0]}", commands)
         commands = commands.replace(DOOR, self.door[0]).replace(PHONE[0], self.phone[0])
-        environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"]}
+        environ = {
+            "PATH": f"{forked_program().parent}:{os.environ['PATH']}",
+            "CALLNET_CONFIG": self.daemon.environ["CALLNET_CONFIG"],
+        }
         done = await getProcessOutputAndValue("bash", ("-ec", commands), environ, str(self.directory))
         self.assertEqual(done[1:], (b"", 0))
 

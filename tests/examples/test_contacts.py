@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
-from harness.daemon import BIN
+from harness.forked_program import forked_program
 from tests.examples.programs import EXAMPLES
 
 FOLDER: Final = EXAMPLES / "contacts"
@@ -40,9 +40,13 @@ class SyncTests(SynchronousTestCase):
         self.addCleanup(self.database.close)
         self.database.upgrade()
 
-    def run_(self, *options: str, callnet: str = f"{BIN}/callnet") -> tuple[int, str, str]:
+    def run_(self, *options: str, callnet: Path | None = None) -> tuple[int, str, str]:
         """Run it: its exit status, and its output."""
-        environ = {"CALLNET": callnet, "CALLNET_CONFIG": str(self.folder / "callnet.toml"), "PATH": "/bin"}
+        environ = {
+            "CALLNET": str(callnet or forked_program()),
+            "CALLNET_CONFIG": str(self.folder / "callnet.toml"),
+            "PATH": "/bin",
+        }
         command = [sys.executable, str(FOLDER / "sync.py"), *options, str(self.directory), str(self.state)]
         done = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False)
         return done.returncode, done.stdout, done.stderr
@@ -134,11 +138,12 @@ class SyncTests(SynchronousTestCase):
     def test_a_run_that_was_cut_off(self) -> None:
         """Entries of an interrupted run are removed by a later one if they are to go."""
         killing = self.folder / "killing"
-        killing.write_text(f'#!/bin/sh\n{BIN}/callnet "$@"\n[ "$2" = export ] || kill -9 $PPID\n', encoding="utf-8")
+        program = forked_program()
+        killing.write_text(f'#!/bin/sh\n{program} "$@"\n[ "$2" = export ] || kill -9 $PPID\n', encoding="utf-8")
         killing.chmod(0o700)
         people = [f"{13_700_000_000 + number},P{number},Office" for number in range(9)]
         self.write(*people)
-        self.assertEqual(self.run_(callnet=str(killing))[0], -signal.SIGKILL)
+        self.assertEqual(self.run_(callnet=killing)[0], -signal.SIGKILL)
         self.assertEqual(len(self.lists()), 9 * 8)
         self.write(*people[1:])
         self.assertEqual(self.run_("--anyway")[0], 0)
@@ -159,7 +164,7 @@ class SyncTests(SynchronousTestCase):
             self.assertIn(there, command)
             command = command.replace(there, str(here))
         environ = dict.fromkeys(names, str(self.folder)) | {"CALLNET_CONFIG": str(self.folder / "callnet.toml")}
-        environ["PATH"] = f"{BIN}:/bin"
+        environ["PATH"] = f"{forked_program().parent}:/bin"
         done = subprocess.run(["/bin/sh", "-c", command], env=environ, capture_output=True, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.assertEqual(len(self.lists()), 8)

@@ -35,6 +35,7 @@ from harness.coturn import LOOPBACK, Coturn
 from harness.daemon import BIN, TWISTD, Daemon, wait_for
 from harness.ports import free_port
 from harness.redis_server import RedisServer
+from tests.support.daemon import ForkedDaemon
 from tests.support.turn_case import SECRET
 
 NOW: Final = datetime.now(UTC)
@@ -132,7 +133,10 @@ class CauseTestCase(SynchronousTestCase):
 
     def daemon(self, settings: str, listeners: str) -> Daemon:
         """A daemon with these settings, which is stopped in the end."""
-        daemon = Daemon(self.folder / "daemon", settings, listeners=listeners)
+        return self.started(ForkedDaemon(self.folder / "daemon", settings, listeners=listeners))
+
+    def started(self, daemon: Daemon) -> Daemon:
+        """Start a daemon, which is stopped in the end."""
         daemon.start()
         self.addCleanup(daemon.stop)
         return daemon
@@ -147,7 +151,9 @@ class HealthyTests(CauseTestCase):
         coturn = Coturn(SECRET)
         self.addCleanup(coturn.close)
         turn = f'turn = {{ urls = ["{coturn.urls[0]}"], secret = "{SECRET}" }}\n'
-        daemon = self.daemon(authority.settings() + turn, SECURE_SITE)
+        settings = authority.settings() + turn
+        # It is executed: by the name of its program the command finds it.
+        daemon = self.started(Daemon(self.folder / "daemon", settings, listeners=SECURE_SITE))
         daemon.settings_file.chmod(0o600)
         ran = subprocess.run(
             [f"{BIN}/callnet", "doctor", "--site", f"https://127.0.0.1:{daemon.ports['site']}"],
@@ -496,9 +502,7 @@ class StoreTests(CauseTestCase):
 
     def test_few_files(self) -> None:
         """A daemon that runs may open too few files."""
-        daemon = Daemon(self.folder / "daemon", command=("prlimit", "--nofile=256:256", *TWISTD))
-        daemon.start()
-        self.addCleanup(daemon.stop)
+        self.started(Daemon(self.folder / "daemon", command=("prlimit", "--nofile=256:256", *TWISTD)))
         self.assert_named(self.shown(SITE), "256 for callnet", "LimitNOFILE=")
 
     def test_full_disk(self) -> None:

@@ -16,7 +16,7 @@ from acceptance import readme
 from callnet.migration import older
 from callnet.migration.older import Mapping
 from harness import ROOT
-from harness.daemon import BIN
+from harness.forked_program import forked_program
 from tests.support.migrate_case import TAKEN, A, MigrateCase
 
 MIGRATING: Final = ROOT / "docs" / "migrating.md"
@@ -36,7 +36,7 @@ class PageTests(MigrateCase):
         self.bin = self.directory / "bin"
         self.bin.mkdir()
         self.told = self.directory / "told"
-        self.program("callnet", f'exec {BIN}/callnet --config {self.config} "$@"')
+        self.program("callnet", f'exec {forked_program()} --config {self.config} "$@"')
         for name in ("systemctl", "apt-get"):
             self.program(name, f'echo "{name} $*" >>{self.told}')
 

@@ -33,6 +33,7 @@ from callnet.storage.database import Database
 from callnet.storage.outbox import OutboxEvent, SqlOutbox, Tried
 from harness import ROOT
 from harness.daemon import BIN, START_LIMIT
+from harness.forked_program import forked_program
 from harness.postgres import new_database_url
 from tests.browser.camera import Camera
 from tests.integration.test_device_command import DeviceProcess
@@ -54,7 +55,7 @@ class Shell(ProcessProtocol):
         self.done: Deferred[str] = Deferred()
         environment = {
             "HOME": folder,
-            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PATH": f"{forked_program().parent}:{BIN}:{os.environ['PATH']}",
             "CALLNET_STATE_DIR": f"{folder}/state",
             **variables,
         }

@@ -21,7 +21,7 @@ from callnet.setup.machine import System
 from callnet.setup.record import PATH, Record, settings_in
 from callnet.setup.steps import LOW_PORTS, SETTINGS
 from harness import ROOT
-from harness.daemon import BIN
+from harness.forked_program import forked_program
 
 HOUSEHOLDS: Final = ROOT / "docs" / "households.md"
 UNIT: Final = "etc/systemd/system/callnet.service"
@@ -75,7 +75,7 @@ class SetupTests(SynchronousTestCase):
             program.chmod(0o755)
         path = f"{self.root}/bin:{os.environ['PATH']}"
         environ = {**os.environ, "PATH": path, "MACHINE": str(self.root), "CALLNET_OTP_SECRET": "s" * 32}
-        self.system = System(self.root, Path(BIN).parent, ROOT / "etc", environ, True)
+        self.system = System(self.root, forked_program().parent.parent, ROOT / "etc", environ, True)
 
     def invoke(self, *arguments: str, given: str = "") -> Result:
         """Run the command."""
@@ -127,7 +127,7 @@ class SetupTests(SynchronousTestCase):
         settings = self.root / SETTINGS.lstrip("/")
         self.assertEqual(443, settings_in(settings.read_text())["one_port"])
         self.assertEqual(0o640, stat.S_IMODE(settings.stat().st_mode))
-        self.assertIn(f"ExecStart={BIN}/twistd", (self.root / UNIT).read_text())
+        self.assertIn(f"ExecStart={forked_program().parent}/twistd", (self.root / UNIT).read_text())
         self.assertEqual(LOW_PORTS, (self.root / f"{UNIT}.d/setup.conf").read_text())
         self.assertEqual(0o600, stat.S_IMODE((self.root / PATH.lstrip("/")).stat().st_mode))
 

@@ -23,15 +23,19 @@ from harness.forks import Fork
 from tests.support.processes import written
 
 
-class Daemon(daemon.Daemon):
+class ForkedDaemon(daemon.Daemon):
     """One daemon. It is forked (:mod:`harness.forks`), unless it is started in a way of its own."""
-
-    _looked_at = 0
 
     def _begin(self, log: BinaryIO) -> subprocess.Popen[bytes] | Fork:
         if self._command != TWISTD or self._descriptors or self._is_piped:
             return super()._begin(log)
         return Fork(self._command, self.folder, self.environ, log)
+
+
+class Daemon(ForkedDaemon):
+    """The same, which does not block."""
+
+    _looked_at = 0
 
     def start(self) -> Deferred[None]:  # type: ignore[override]
         """Start it; fires when it serves."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from harness.forked_program import forked_program
 from harness.forks import Fork
 
 PROGRAM = """
@@ -24,6 +25,7 @@ print(json.dumps({
     "environment": dict(os.environ),
     "folder": os.getcwd(),
     "files": sorted(os.listdir("/proc/self/fd")),
+    "umask": os.umask(0),
     "interrupts": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
 }), flush=True)
 print("an error", file=sys.stderr)
@@ -47,12 +49,14 @@ class ForkTests(SynchronousTestCase):
     def begin(self, argument: str) -> Fork:
         """Start it."""
         with self.output.open("wb") as output:
-            process = Fork((str(self.program), argument), self.folder, {"HOME": "/nowhere"}, output)
+            process = Fork((str(self.program), argument), self.folder, {"HOME": "/nowhere"}, output, umask=0o027)
         self.addCleanup(process.kill)
         return process
 
     def test_like_a_new_process(self) -> None:
-        """It has its own arguments, environment, folder, files and exit status, and no reactor; callnet is loaded."""
+        """It has its own arguments, environment, folder, files, umask and exit status, and no reactor; callnet is
+        loaded.
+        """
         process = self.begin("end")
         self.assertEqual(3, process.wait())
         self.assertEqual(3, process.poll())
@@ -68,6 +72,7 @@ class ForkTests(SynchronousTestCase):
                 "environment": {"HOME": "/nowhere"},
                 "folder": str(self.folder),
                 "files": ["0", "1", "2", "3"],  # the last one is the folder that it lists
+                "umask": 0o027,
                 "interrupts": True,
             },
             json.loads(said),
@@ -105,3 +110,25 @@ class ForkTests(SynchronousTestCase):
         second.kill()
         self.assertEqual(-signal.SIGKILL, second.wait())
         first.terminate()
+
+
+class ForkedProgramTests(SynchronousTestCase):
+    """The program `callnet` for shells."""
+
+    def test_in_a_shell(self) -> None:
+        """It reads, writes and ends as `callnet` does, in the folder of the shell."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(0o700)
+        script = """
+            printf 'owner,contact,name\\n13651884967,13800138002,Dad\\n' | callnet contact import -
+            callnet contact list 13651884967 | grep Dad
+            callnet nonsense
+        """
+        environ = {"PATH": f"{forked_program().parent}:{os.environ['PATH']}", "CALLNET_STATE_DIR": "."}
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(2, done.returncode)
+        self.assertIn("Dad", done.stdout)
+        self.assertIn("No such command", done.stderr)
+        self.assertTrue((folder / "callnet.db").exists())
