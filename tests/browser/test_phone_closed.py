@@ -249,6 +249,14 @@ class ClosedTests(ChromiumCase):
         self.closed.shown()
         bob.page.close()
 
+    def talk_in_a_new_tab(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """Open the phone, which is in the call that was accepted; both see each other, and leave."""
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_connected(Camera.RED)
+        alice.await_connected(Camera.BLUE)
+        self.leave(alice, bob)
+
     def answered(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """It says who calls; who presses Accept, or just the notification, is in the call."""
         message = self.ring(alice)
@@ -257,11 +265,7 @@ class ClosedTests(ChromiumCase):
         self.assertEqual((message["call"], ["Accept", "Decline"], True, icon), shown)
         self.assertEqual(["/"], self.closed.press("accept"))
         self.closed.shown()
-        bob = tab(stage, profile)
-        bob.open()
-        bob.await_connected(Camera.RED)
-        alice.await_connected(Camera.BLUE)
-        self.leave(alice, bob)
+        self.talk_in_a_new_tab(stage, alice, profile)
 
     def no_buttons(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """Where notifications have no buttons, who presses one is asked by the phone."""
@@ -315,11 +319,7 @@ class ClosedTests(ChromiumCase):
         self.closed.deliver(self.message())
         self.closed.shown("Alice is calling")
         self.assertEqual(["/"], self.closed.press("accept"))
-        again = tab(stage, profile)
-        again.open()
-        again.await_connected(Camera.RED)
-        alice.await_connected(Camera.BLUE)
-        self.leave(alice, again)
+        self.talk_in_a_new_tab(stage, alice, profile)
 
     def without_a_connection(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """A phone that is seen, but has no connection, has the call shown; when it has one, nothing rings twice."""
