@@ -78,8 +78,8 @@ FAULTS: Final = """() => {
 
 EXTREME_FAULTS: Final = f"""() => {{
     const findFaults = {FAULTS};
-    const boxes = () => Array.from(document.querySelectorAll("header, .pill, .tile, .tile dt, .value, .panel, th, td"))
-        .map((element) => element.getBoundingClientRect())
+    const parts = document.querySelectorAll("header, .pill, .tile, .tile dt, .value, .panel, th, td");
+    const boxes = () => Array.from(parts, (element) => element.getBoundingClientRect())
         .map(({{ left, top, width, height }}) => [left, top, width, height].map(Math.round).join(" "));
     const kept = [];
     const put = (selector, text) => {{
@@ -99,7 +99,9 @@ EXTREME_FAULTS: Final = f"""() => {{
         putValue(value);
         put("#time", "00:44:44");
         put("td.call .upper", "ringing 0:00");
-        if (boxes().join() !== before.join()) faults.push(`${{value}}: something has moved`);
+        const after = boxes();
+        const moved = Array.from(parts).find((_, index) => after[index] !== before[index]);
+        if (moved) faults.push(`${{value}}: ${{moved.tagName.toLowerCase()}}.${{moved.className}} has moved`);
         faults.push(...findFaults());
     }}
     put("td.who .upper", "+999999999999999");

@@ -23,9 +23,9 @@ class Operator(Visitor):
 
     @property
     def shown(self) -> str:
-        """The state of callnet in a word. An answer that is late for a moment is no state of its own."""
+        """The state of callnet in a word. An answer that comes late, or too late, is no state of its own."""
         state = self.page.get_attribute("body", "data-state") or ""
-        return "ready" if state == "late" else state
+        return "ready" if state in {"late", "away"} else state
 
     def open(self) -> None:
         """Open the dashboard."""

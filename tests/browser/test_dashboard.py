@@ -297,6 +297,9 @@ class DashboardPageTests(BrowserCase):
                 visitor.await_state("late")
                 self.assertEqual(visitor.text("state"), "No answer yet")
                 self.assertFalse(visitor.is_visible("away"))
+                with resized(visitor.page) as resize:
+                    resize(*OTHERS["smallest"])
+                    self.assertEqual(visitor.page.evaluate(EXTREME_FAULTS), [])
                 visitor.page.clock.run_for(2_000)
                 visitor.await_state("away")
                 self.assertEqual(visitor.text("state"), "No answer")
