@@ -18,7 +18,7 @@ from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 from callnet.storage.devices import make
-from callnet.storage.tables import account, account_device, contact
+from callnet.storage.schema import account, account_device, contact
 
 BATCH: Final = 1000
 """Rows that are in memory at a time."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, insert, or_, select
 
 from callnet.model import Topic
 from callnet.storage.database import Database
-from callnet.storage.tables import change, shared_time
+from callnet.storage.schema import change, shared_time
 from callnet.storage.threads import Queries, Run, in_thread
 
 KEPT: Final = 600.0

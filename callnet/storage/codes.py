@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import select, update
 
-from callnet.storage.tables import one_time_code, shared_time
+from callnet.storage.schema import one_time_code, shared_time
 from callnet.storage.threads import Queries, in_thread
 
 _HOUR: Final = 3600.0

@@ -13,7 +13,7 @@ from callnet.model import BLOCKED_MAX, CONTACT_PHOTOS_MAX, CONTACTS_MAX, DeviceA
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.profiles import Photo, Profile, is_visible, photo_columns
-from callnet.storage.tables import account, account_device, blocked, contact, profile
+from callnet.storage.schema import account, account_device, blocked, contact, profile
 from callnet.storage.threads import Queries, Run, in_thread
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.pool import StaticPool
 
 from callnet.errors import StartError, Unavailable, root_cause
 from callnet.storage import schema
-from callnet.storage.tables import account, metadata
+from callnet.storage.schema import account, metadata
 from callnet.util import files
 
 if TYPE_CHECKING:

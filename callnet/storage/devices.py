@@ -18,7 +18,7 @@ from callnet.storage.links import links_of
 from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
 from callnet.storage.profiles import Photo, Profile, photo_of, profile_of
 from callnet.storage.push import registrations
-from callnet.storage.tables import (
+from callnet.storage.schema import (
     account,
     account_device,
     auto_answer,

@@ -23,7 +23,7 @@ from callnet.storage import changes, pairing, revoking
 from callnet.storage.database import Database
 from callnet.storage.devices import make
 from callnet.storage.revoking import Revocation
-from callnet.storage.tables import account, account_device
+from callnet.storage.schema import account, account_device
 from callnet.storage.threads import Queries, Run
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer

@@ -27,7 +27,7 @@ from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic, is_guest
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.preferences import strict_phones
-from callnet.storage.tables import (
+from callnet.storage.schema import (
     account,
     account_device,
     blocked,

@@ -13,7 +13,7 @@ from callnet.calls.preferences import QuietHours
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import link
+from callnet.storage.schema import link
 from callnet.storage.threads import Queries, in_thread
 
 _row = link.c

@@ -18,7 +18,7 @@ from callnet.frames.webhooks import DeviceEnrolled
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, unwanted
-from callnet.storage.tables import FAILURE_MAX, outbox
+from callnet.storage.schema import FAILURE_MAX, outbox
 from callnet.storage.threads import Queries, Run, in_thread
 from callnet.util.deferreds import as_deferred
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
-from callnet.storage.tables import pairing, shared_time
+from callnet.storage.schema import pairing, shared_time
 from callnet.storage.threads import Queries, Run, in_thread
 
 _TOLD_FOR: Final = 120.0

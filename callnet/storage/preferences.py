@@ -13,7 +13,7 @@ from callnet.model import GUEST, Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.push import PushKind
-from callnet.storage.tables import (
+from callnet.storage.schema import (
     auto_answer,
     blocked,
     contact,

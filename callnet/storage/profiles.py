@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Exists, FromClause, exists, se
 from callnet.model import Topic
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import PHOTO_VERSION_MAX, blocked, contact, contacts_only, profile
+from callnet.storage.schema import PHOTO_VERSION_MAX, blocked, contact, contacts_only, profile
 from callnet.storage.threads import Queries, Run, in_thread
 
 _row = profile.c

@@ -13,7 +13,7 @@ from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database
-from callnet.storage.tables import covered_by, push_registration, revocation, shared_time
+from callnet.storage.schema import covered_by, push_registration, revocation, shared_time
 from callnet.storage.threads import Queries, Run, in_thread
 
 _NAMED: Final = 1000

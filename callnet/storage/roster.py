@@ -14,7 +14,7 @@ from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from callnet.storage.history import missed_calls
-from callnet.storage.tables import contact, heard_until
+from callnet.storage.schema import contact, heard_until
 from callnet.storage.threads import Queries, Run, in_thread
 
 MISSED_MAX: Final = 50

@@ -15,7 +15,7 @@ from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Account, Contact, Pair
 from callnet.storage.database import Database
-from callnet.storage.tables import contact
+from callnet.storage.schema import contact
 from harness import ROOT
 from tests.contract import writer
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory

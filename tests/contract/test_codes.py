@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from callnet.storage.codes import SqlCodes
-from callnet.storage.tables import one_time_code
+from callnet.storage.schema import one_time_code
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"

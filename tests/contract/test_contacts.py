@@ -14,7 +14,7 @@ from callnet.model import BLOCKED_MAX, CONTACT_NAME_MAX, CONTACTS_MAX, PHONE_MAX
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Block, Pair
-from callnet.storage.tables import blocked
+from callnet.storage.schema import blocked
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND, OTHER = "13651884967", "13651884968", "13651884969"

@@ -18,7 +18,7 @@ from callnet.storage.contacts import Pair
 from callnet.storage.devices import delete
 from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, missed_calls, past_calls
 from callnet.storage.roster import SqlRoster
-from callnet.storage.tables import past_call
+from callnet.storage.schema import past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 ANN = DeviceAddress("13651884961", "phone")

@@ -10,7 +10,7 @@ from callnet.migration.older import Kind
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Account, Pair
-from callnet.storage.tables import outbox
+from callnet.storage.schema import outbox
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 A, B, C = "13651884967", "13651884968", "13651884969"

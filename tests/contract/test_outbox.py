@@ -16,7 +16,7 @@ from callnet.storage import outbox as storage
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import PastCall
 from callnet.storage.outbox import DueEvent, OutboxEvent, SqlOutbox, Tried, chosen, drop, letters, retry
-from callnet.storage.tables import outbox
+from callnet.storage.schema import outbox
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 ANN = DeviceAddress("13651884961", "phone")

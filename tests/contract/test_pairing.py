@@ -15,7 +15,7 @@ from callnet.storage.enrolling import UNUSED_FOR, Enrolled, Newcomers, SqlAccoun
 from callnet.storage.outbox import SqlOutbox
 from callnet.storage.pairing import NewPairing, PairingState, SqlPairings
 from callnet.storage.revoking import Revocation
-from callnet.storage.tables import account_device, pairing
+from callnet.storage.schema import account_device, pairing
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"

@@ -14,7 +14,7 @@ from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.revoking import Revocation, SqlRevocations
-from callnet.storage.tables import change
+from callnet.storage.schema import change
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"

@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 from callnet.errors import StartError, Unavailable
 from callnet.storage import schema
 from callnet.storage.database import Database
-from callnet.storage.tables import call_history, metadata, schema_info
+from callnet.storage.schema import call_history, metadata, schema_info
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 reactor: Any = installed

@@ -20,7 +20,7 @@ from callnet.storage.contacts import Account
 from callnet.storage.database import Database
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.postgresql import SILENCE_MAX
-from callnet.storage.tables import contact
+from callnet.storage.schema import contact
 from harness import postgres
 from tests.contract.databases import OFFER
 from tests.contract.test_accounts import PHONE, TV, SharedAccountsContract

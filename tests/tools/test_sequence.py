@@ -16,7 +16,7 @@ from callnet.accounts.links import link_id_of
 from callnet.schemas import openapi
 from callnet.schemas.structs import DIRECTIONS
 from callnet.storage.links import SqlLinks, StoredLink
-from callnet.storage.tables import LINK_SECRET_LENGTH
+from callnet.storage.schema import LINK_SECRET_LENGTH
 from harness import ROOT
 from tests.support.account_fixture import ServiceFixture
 from tests.support.immediate import run_at_once

@@ -17,7 +17,7 @@ from callnet.ops import webhooks
 from callnet.ops.metrics import of_events
 from callnet.ops.webhooks import ANSWER_TIME, AT_ONCE, LEASE, LOOK_EVERY, TAKEN, TRIES, Deliveries, SignedPosts
 from callnet.storage.outbox import OutboxEvent, SqlOutbox, letters
-from callnet.storage.tables import outbox
+from callnet.storage.schema import outbox
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 from tests.unit.test_webhooks import SECRET, URL, Receiver

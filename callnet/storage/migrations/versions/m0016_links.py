@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from callnet.storage.tables import text_of
+from callnet.storage.schema import text_of
 
 revision = "0016"
 down_revision = "0015"
