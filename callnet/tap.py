@@ -44,7 +44,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.load import is_exposed, load
 from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settings, TokenSettings
 from callnet.errors import StartError
-from callnet.ops.admin_key import AdminKey, load_or_make_admin_key
+from callnet.ops.admin_api import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
 from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
 from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits

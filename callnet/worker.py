@@ -22,7 +22,7 @@ from zope.interface import provider
 
 from callnet.app.service import Daemon
 from callnet.errors import StartError
-from callnet.ops.admin_commands import AdminResult
+from callnet.ops.admin_api import AdminResult
 from callnet.ops.logs import fields_of, log_queue
 from callnet.supervision import messages
 from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving

@@ -15,8 +15,7 @@ from callnet.accounts.tokens import Tokens
 from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
-from callnet.storage.contacts import Contact, SqlContacts
-from callnet.storage.profiles import Photo
+from callnet.storage.contacts import Contact, Photo, SqlContacts
 from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import DEVICE_ID, NAME, PHONE
 

@@ -19,8 +19,8 @@ from callnet.accounts.enrolment import new_secret, require_device_id, require_pl
 from callnet.accounts.tokens import Token, Tokens, is_revoked
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
+from callnet.storage.codes import NewPairing, SqlPairings
 from callnet.storage.enrolling import SqlAccounts
-from callnet.storage.pairing import NewPairing, SqlPairings
 from callnet.util.schema_hints import DEVICE_ID, LABEL, NOT_NEGATIVE, PAIRING_CODE, PAIRING_ID, PHONE
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"

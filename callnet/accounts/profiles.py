@@ -13,7 +13,7 @@ from callnet.accounts.enrolment import PhoneRule, require_plain_text
 from callnet.accounts.tokens import Tokens
 from callnet.errors import DataInvalid
 from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX, turns_text
-from callnet.storage.profiles import Photo, Profile, SqlProfiles
+from callnet.storage.contacts import Photo, Profile, SqlProfiles
 from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import NAME
 

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from callnet.calls.ports import IRoster, Roster
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.storage.roster import SqlRoster
+from callnet.storage.history import SqlRoster
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer

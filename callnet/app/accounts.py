@@ -33,20 +33,17 @@ from callnet.push.sender import PAUSES, Gateway, TicketRefusals, Tickets, Waker,
 from callnet.push.ssrf import IOutsideReactor, Outside, is_allowed
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
-from callnet.storage.codes import SqlCodes
-from callnet.storage.contacts import SqlContacts
+from callnet.storage.codes import SqlCodes, SqlPairings
+from callnet.storage.contacts import SqlContacts, SqlProfiles
 from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
-from callnet.storage.history import SqlHistory
+from callnet.storage.history import SqlHistory, SqlRoster
 from callnet.storage.links import SqlLinks
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage.pairing import SqlPairings
 from callnet.storage.preferences import SqlPreferences
-from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import PushKind, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
-from callnet.storage.roster import SqlRoster
 from callnet.storage.threads import IThreadsReactor, Run
 from callnet.store.cluster_handle import ClusterHandle
 

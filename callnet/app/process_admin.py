@@ -15,7 +15,7 @@ from callnet.calls.counts import FailedCall
 from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.model import DeviceAddress, log_name
-from callnet.ops.admin_commands import (
+from callnet.ops.admin_api import (
     AdminCommand,
     AdminResult,
     CallShown,

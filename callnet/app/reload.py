@@ -18,7 +18,7 @@ from callnet.acme.folder import AcmeFolder
 from callnet.config.schema import AdminSettings, Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.ops import certificates
-from callnet.ops.admin_key import AdminKey, load_admin_key
+from callnet.ops.admin_api import AdminKey, load_admin_key
 from callnet.ops.certificates import ServerTls
 from callnet.ops.ice import TurnSecret, read_turn_secret
 from callnet.util.logger import Logger

@@ -12,10 +12,9 @@ from twisted.internet.interfaces import IDelayedCall
 from callnet.accounts.change_feed import ChangeFeed
 from callnet.app.reload import LiveSettings
 from callnet.calls.rooms import RoomManager
-from callnet.ops.garbage import Garbage
 from callnet.ops.listening import ADMIN, OpenListener, close_all
 from callnet.ops.metrics import Observed
-from callnet.ops.process import Renewals, ServiceManager, on_hangup
+from callnet.ops.process import Garbage, Renewals, ServiceManager, on_hangup
 from callnet.ops.readiness import Readiness
 from callnet.storage.database import Database
 from callnet.storage.threads import IThreadsReactor, Threads

@@ -18,8 +18,8 @@ from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.database import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
-from callnet.storage import contacts, devices, pairing
-from callnet.storage.pairing import NewPairing
+from callnet.storage import codes, contacts, devices
+from callnet.storage.codes import NewPairing
 from callnet.storage.preferences import SettingsChange, WhoMayCall, change
 from callnet.util import qr_code
 
@@ -111,7 +111,7 @@ def invite(context: click.Context, phone: str, device_id: str, site: str) -> Non
             devices.set_secret(database, address, hashed, now)
             devices.revoke(database, address, time.time)
         new = NewPairing(token_hex(16), hashed, secret_hash(draw_code()), device_id)
-        pairing.invite(database, new, address, now, _INVITED_FOR)
+        codes.invite(database, new, address, now, _INVITED_FOR)
     link = f"{site.rstrip('/')}/#join={made}"
     click.echo(f"{qr_code.drawn(link)}{link}")
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from callnet.calls.records import Active, Ringing
 from callnet.model import Reason
-from callnet.ops.admin_commands import AdminCommand, AdminResult
+from callnet.ops.admin_api import AdminCommand, AdminResult
 from callnet.ops.ice import Recipient
 from callnet.ops.readiness import Report
 from callnet.util.histogram import Histogram

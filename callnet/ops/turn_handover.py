@@ -188,7 +188,8 @@ class _Client(_End):
 
     _client_site: str | None
     _connector: IConnector
-    """As long as the relay is not reached: what refers to itself is never freed (:mod:`callnet.ops.garbage`)."""
+    """As long as the relay is not reached: what refers to itself is never freed (:class:`callnet.ops.process.Garbage`).
+    """
     _deadline: IDelayedCall | None = None
     _is_heard = True
     _is_gone = False

@@ -29,7 +29,7 @@ from callnet.calls.records import CallRecord, Changes, DeviceRecord, Displaced, 
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
-from callnet.ops.admin_commands import NodeShown
+from callnet.ops.admin_api import NodeShown
 from callnet.redis import scripts
 from callnet.redis.codec import decode_messages, encode_changes
 from callnet.redis.connection import RedisLink, RedisSubscription

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, case, func, select
 
 from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
+from callnet.storage.contacts import Photo, Profile, photo_of, profile_of
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, drop, past_calls
 from callnet.storage.links import links_of
 from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
-from callnet.storage.profiles import Photo, Profile, photo_of, profile_of
 from callnet.storage.push import registrations
 from callnet.storage.schema import (
     account,

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from callnet.errors import CodeInvalid, DeviceInvalid, PhoneInvalid, TokenInvalid, Unavailable
 from callnet.model import DeviceAddress, Topic
-from callnet.storage import changes, pairing, revoking
+from callnet.storage import changes, codes, revoking
 from callnet.storage.database import Database
 from callnet.storage.devices import make
 from callnet.storage.revoking import Revocation
@@ -194,7 +194,7 @@ class SqlAccounts(Queries):
         label: str,
         is_revoked: Callable[[Sequence[Revocation]], bool],
     ) -> Deferred[bool]:
-        """Make a device of one that waits (:mod:`callnet.storage.pairing`), with the secret that it has; return whether
+        """Make a device of one that waits (:mod:`callnet.storage.codes`), with the secret that it has; return whether
         it was made only now. That it was made before, by the same request, is no error.
 
         :param is_revoked: called in another thread with all revocations of the phone; returns whether the token of the
@@ -340,7 +340,7 @@ class SqlAccounts(Queries):
             self._database.take_turns(connection, phone)
             if is_revoked(revoking.of_phone(connection, phone, now)):
                 raise TokenInvalid("the token was revoked")
-            accepted = pairing.accept(connection, pairing_id, address, now)
+            accepted = codes.accept(connection, pairing_id, address, now)
             if accepted is None:
                 raise CodeInvalid("no such device waits any more; have it show a new code")
             secret, is_new = accepted

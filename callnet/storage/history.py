@@ -1,8 +1,8 @@
-"""The past calls of each phone, in the database."""
+"""The past calls of each phone in the database, and the rosters of its devices: contacts, and missed calls."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -22,20 +22,15 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from twisted.internet.defer import Deferred
 
+from callnet.calls.ports import Roster
+from callnet.frames.v2 import MissedCall
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic, is_guest
 from callnet.storage import changes
 from callnet.storage.database import Database
 from callnet.storage.preferences import strict_phones
-from callnet.storage.schema import (
-    account,
-    account_device,
-    blocked,
-    contact,
-    heard_until,
-    insert_rows,
-    past_call,
-)
+from callnet.storage.schema import account, account_device, blocked, contact, heard_until, insert_rows, past_call
 from callnet.storage.threads import Queries, Run, in_thread
 from callnet.util.deferreds import as_deferred
 
@@ -338,3 +333,80 @@ def _as_row(placed: PastCall, called: PastCall, is_told: bool) -> dict[str, Any]
 def _as_call(row: Any) -> PastCall:
     phone, started_at, room, incoming, device_id, *peer = row[:7]
     return PastCall(phone, started_at, RoomId(room), incoming, device_id, DeviceAddress(*peer), *row[7:])
+
+
+MISSED_MAX: Final = 50
+"""The most missed calls that a device is told of; the history has all of them."""
+
+_heard = heard_until.c
+
+
+class SqlRoster(Queries):
+    """The lists of contacts, the history, and until when each device has heard of it.
+
+    :param mutual: of the contacts of a phone, tell only of those that list it, too.
+    """
+
+    def __init__(self, database: Database, run: Run, mutual: bool = False) -> None:
+        super().__init__(database, run)
+        self._mutual = mutual
+
+    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
+        """Look up the rosters of connected devices, and record their visit.
+
+        A new device has missed nothing.
+        """
+        return self._run(self._met, tuple(sorted(devices)), now)
+
+    def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Roster]:
+        with self._database.write(may_be_lost=True) as connection:
+            heard = _heard_until(connection, devices)
+            since = {device: min(heard.get(device, now), now) for device in devices}  # a clock may have been set back
+            found = {
+                device: Roster(
+                    self._listed(connection, device.phone), *_missed(connection, device.phone, since[device])
+                )
+                for device in devices
+            }
+            new = [_heard_row(device, now) for device in devices if heard.get(device, inf) > now]
+            if new:
+                connection.execute(self._database.insert_or_replace(heard_until), new)
+        return found
+
+    @in_thread
+    def contacts_of(self, phone: str) -> frozenset[str]:
+        """The contacts of a phone."""
+        with self._database.read() as connection:
+            return self._listed(connection, phone)
+
+    def _listed(self, connection: Connection, phone: str) -> frozenset[str]:
+        statement = select(contact.c.contact).where(contact.c.owner == phone)
+        if self._mutual:
+            back = contact.alias()
+            statement = statement.join(back, (back.c.owner == contact.c.contact) & (back.c.contact == phone))
+        return frozenset(connection.scalars(statement))
+
+    def heard(self, devices: Mapping[DeviceAddress, float]) -> Deferred[None]:
+        """Record until when each device knows all ended calls, in seconds since 1970; earlier times are ignored."""
+        return self._run(self._note, dict(devices))
+
+    def _note(self, devices: Mapping[DeviceAddress, float]) -> None:
+        with self._database.write(may_be_lost=True) as connection:
+            rows = [_heard_row(device, devices[device]) for device in sorted(devices)]
+            connection.execute(self._database.insert_or_raise(heard_until, "at"), rows)
+
+
+def _heard_row(device: DeviceAddress, at: float) -> dict[str, str | float]:
+    return {"phone": device.phone, "device_id": device.device_id, "at": at}
+
+
+def _heard_until(connection: Connection, devices: Collection[DeviceAddress]) -> dict[DeviceAddress, float]:
+    pairs = [(device.phone, device.device_id) for device in devices]
+    rows = connection.execute(select(heard_until).where(tuple_(_heard.phone, _heard.device_id).in_(pairs)))
+    return {DeviceAddress(row.phone, row.device_id): row.at for row in rows}
+
+
+def _missed(connection: Connection, phone: str, since: float) -> tuple[list[MissedCall], float]:
+    found = missed_calls(connection, phone, since, MISSED_MAX)
+    calls = [MissedCall(call.room, *call.peer, call.device_id, call.started_at) for call in found]
+    return calls, max((call.ended_at for call in found), default=0.0)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.calls.ports import IBus, ICallStore, IEndedCalls, IPresence
-from callnet.ops.admin_commands import NodeShown
+from callnet.ops.admin_api import NodeShown
 from callnet.ops.limits import ILimits, PerAddress
 from callnet.util.histogram import Histogram
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from callnet.config.schema import Settings
-from callnet.ops.admin_commands import AdminCommand, AdminResult, Level
+from callnet.ops.admin_api import AdminCommand, AdminResult, Level
 from callnet.ops.logs import Fields
 from callnet.ops.metrics import Family
 from callnet.ops.readiness import Report

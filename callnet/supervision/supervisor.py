@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, Unavailable
-from callnet.ops.admin_commands import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
+from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family, Observed, counters, total

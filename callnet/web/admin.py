@@ -22,8 +22,9 @@ from twisted.web.server import Request
 
 from callnet.config.schema import HttpSettings
 from callnet.errors import Misdirected, NotFound, TokenInvalid
-from callnet.ops.admin_commands import (
+from callnet.ops.admin_api import (
     AdminCommand,
+    AdminKey,
     CallShown,
     ChooseLevel,
     DeviceShown,
@@ -41,7 +42,6 @@ from callnet.ops.admin_commands import (
     RemoveLink,
     Revoke,
 )
-from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import CONTENT_TYPE, Observed, as_text
 from callnet.util.logger import threshold
 from callnet.web.http import CappedSite, Refusal, WholePath, answer_failure, header_of, is_ours

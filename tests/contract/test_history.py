@@ -16,8 +16,7 @@ from callnet.storage import history as storage
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Pair
 from callnet.storage.devices import delete
-from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, missed_calls, past_calls
-from callnet.storage.roster import SqlRoster
+from callnet.storage.history import CallCursor, PastCall, Sides, SqlHistory, SqlRoster, missed_calls, past_calls
 from callnet.storage.schema import past_call
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 

@@ -11,9 +11,9 @@ from twisted.trial.unittest import TestCase
 from callnet.errors import CodeInvalid, DeviceInvalid, RateLimited, TokenInvalid
 from callnet.model import DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
+from callnet.storage.codes import NewPairing, PairingState, SqlPairings
 from callnet.storage.enrolling import UNUSED_FOR, Enrolled, Newcomers, SqlAccounts
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage.pairing import NewPairing, PairingState, SqlPairings
 from callnet.storage.revoking import Revocation
 from callnet.storage.schema import account_device, pairing
 from tests.contract.databases import DatabaseCase, InFile, InMemory

@@ -12,8 +12,7 @@ from callnet.errors import PhotosFull
 from callnet.model import CONTACT_PHOTOS_MAX, PHOTO_MAX, PROFILE_NAME_MAX, DeviceAddress, Topic
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
-from callnet.storage.contacts import ADDED_MAX, Adder, Pair, Person, SqlContacts
-from callnet.storage.profiles import Photo, Profile, SqlProfiles
+from callnet.storage.contacts import ADDED_MAX, Adder, Pair, Person, Photo, Profile, SqlContacts, SqlProfiles
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND, OTHER = "13651884967", "13651884968", "13651884969"

@@ -11,8 +11,7 @@ from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.devices import delete
-from callnet.storage.history import SqlHistory
-from callnet.storage.roster import MISSED_MAX, SqlRoster
+from callnet.storage.history import MISSED_MAX, SqlHistory, SqlRoster
 from tests.contract.databases import DatabaseCase, InFile, InMemory
 from tests.contract.test_history import ANN, TV, call, room_number, whole
 

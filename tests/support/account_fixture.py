@@ -30,17 +30,15 @@ from callnet.ops.limits import GuestLimits, LimitsAlone, LoginLimits, PairingLim
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import TicketRefusals, Tickets, WebPush
 from callnet.storage.changes import SqlChanges
-from callnet.storage.codes import SqlCodes
-from callnet.storage.contacts import SqlContacts
+from callnet.storage.codes import SqlCodes, SqlPairings
+from callnet.storage.contacts import SqlContacts, SqlProfiles
 from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory
 from callnet.storage.links import SqlLinks
 from callnet.storage.outbox import SqlOutbox
-from callnet.storage.pairing import SqlPairings
 from callnet.storage.preferences import SqlPreferences
-from callnet.storage.profiles import SqlProfiles
 from callnet.storage.push import SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from callnet.store.memory import MemoryCallStore

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from callnet.ops.admin_commands import AdminCommand, AdminResult
+from callnet.ops.admin_api import AdminCommand, AdminResult
 from callnet.ops.metrics import Family, Observed
 from callnet.ops.readiness import Report
 

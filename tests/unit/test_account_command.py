@@ -9,13 +9,12 @@ from twisted.internet.task import Clock
 
 from callnet.accounts.enrolment import secret_hash
 from callnet.model import DeviceAddress, RoomId
-from callnet.storage.contacts import SqlContacts
+from callnet.storage.codes import SqlPairings
+from callnet.storage.contacts import Photo, SqlContacts, SqlProfiles
 from callnet.storage.database import Database
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.history import PastCall, SqlHistory
-from callnet.storage.pairing import SqlPairings
-from callnet.storage.profiles import Photo, SqlProfiles
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
 from tests.support.immediate import run_at_once

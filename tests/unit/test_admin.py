@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.ops.admin_key import AdminKey
+from callnet.ops.admin_api import AdminKey
 from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
 from callnet.web.admin import AdminSite, root

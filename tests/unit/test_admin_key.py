@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import StartError
-from callnet.ops.admin_key import AdminKey, load_admin_key, load_or_make_admin_key
+from callnet.ops.admin_api import AdminKey, load_admin_key, load_or_make_admin_key
 
 
 class FileTests(SynchronousTestCase):

@@ -12,8 +12,8 @@ from callnet.calls.extensions import NOTICES_EVERY
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
 from callnet.storage.contacts import Pair
+from callnet.storage.history import SqlRoster
 from callnet.storage.preferences import SettingsChange, SqlPreferences
-from callnet.storage.roster import SqlRoster
 from tests.support import migrated
 from tests.support.extended_case import Lists
 from tests.support.immediate import run_at_once

@@ -12,8 +12,9 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
-from callnet.ops.admin_commands import (
+from callnet.ops.admin_api import (
     AdminCommand,
+    AdminKey,
     AdminResult,
     CallShown,
     ChooseLevel,
@@ -29,7 +30,6 @@ from callnet.ops.admin_commands import (
     NodeShown,
     Revoke,
 )
-from callnet.ops.admin_key import AdminKey
 from callnet.ops.metrics import Observed
 from callnet.ops.readiness import Check, Report
 from callnet.util.logger import threshold

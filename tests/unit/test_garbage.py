@@ -23,7 +23,7 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.schema import SignalingSettings
 from callnet.model import DeviceAddress
 from callnet.ops.certificates import sign
-from callnet.ops.garbage import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
+from callnet.ops.process import CALM, LONGEST, MINUTE, SETTLES, YOUNG, Garbage
 from callnet.store.memory import MemoryBus, MemoryCallStore
 from callnet.ws.device_socket import SignalingFactory
 from callnet.ws.factory import ServerSocketFactory

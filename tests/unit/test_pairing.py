@@ -20,7 +20,7 @@ from callnet.model import DEVICE_ID_MAX, DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceA
 from callnet.ops.limits import LimitsAlone, PairingLimits
 from callnet.storage import devices
 from callnet.storage.changes import SqlChanges
-from callnet.storage.pairing import SqlPairings
+from callnet.storage.codes import SqlPairings
 from callnet.storage.revoking import SqlRevocations
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.api_case import LOGIN, MARK, ApiTestCase

@@ -13,7 +13,7 @@ from callnet.calls.ports import Roster
 from callnet.errors import Unavailable
 from callnet.frames.v2 import MissedCall
 from callnet.model import DeviceAddress, RoomId
-from callnet.storage.roster import SqlRoster
+from callnet.storage.history import SqlRoster
 from tests.support.people_case import ANN, TV
 
 NOTHING = Roster(frozenset(), ())

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.errors import Unavailable
-from callnet.ops.admin_commands import (
+from callnet.ops.admin_api import (
     AdminCommand,
     AdminResult,
     CallShown,
