@@ -30,7 +30,7 @@ from acceptance.daemon import WITHOUT_LIMITS, CountedDaemon, running
 from acceptance.proof import Outcome, Proof
 from acceptance.relayed_calls import RelayedCall
 from acceptance.tls import BRIEF, CONNECTIONS, TAKEN_UP_IN
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import AcmeFolder
 from callnet.config import relay
 from callnet.ops.certificates import sign, to_pem
 from callnet.relay.turnserver_conf import DATABASE, KEPT_FOR, REPLACED_AFTER, RelaySecrets

@@ -31,9 +31,9 @@ from msgspec import Struct
 from acceptance.daemon import CountedDaemon, running
 from acceptance.older_server import OlderServer, expected_refusals
 from acceptance.proof import Outcome, Proof
+from callnet import migration
 from callnet.cli.migrate import URL
-from callnet.migration import moves
-from callnet.migration.older import Kind
+from callnet.migration import Kind
 from callnet.model import DeviceAddress
 from callnet.storage.database import Database
 from harness import postgres
@@ -153,7 +153,7 @@ class Move:
     def _here(self, kind: Kind) -> set[tuple[str, ...]]:
         database = Database(self._url)
         try:
-            return {key for page in moves.pages(database, kind, 10_000) for key in page}
+            return {key for page in migration.pages(database, kind, 10_000) for key in page}
         finally:
             database.close()
 

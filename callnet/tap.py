@@ -31,8 +31,7 @@ from callnet.accounts.history import CallEvents
 from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Revocations, Tokens
-from callnet.acme.folder import ALPN_PROTOCOL, AlpnAnswers
-from callnet.acme.renewal import IOrderReactor, Renewal, order
+from callnet.acme.renewal import ALPN_PROTOCOL, AlpnAnswers, IOrderReactor, Renewal, order
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
 from callnet.app.process_admin import Administered
 from callnet.app.process_metrics import Counted, Lag

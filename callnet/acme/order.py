@@ -28,8 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
-from callnet.acme.folder import AcmeFolder
-from callnet.acme.renewal import due
+from callnet.acme.renewal import AcmeFolder, due
 from callnet.config.schema import AcmeSettings
 from callnet.errors import CallnetError, root_cause
 from callnet.ops.certificates import Pair, key_to_pem, nameless, to_pem

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from callnet.accounts.signing_keys import load_keys
 from callnet.accounts.tokens import Tokens
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import AcmeFolder
 from callnet.config.schema import AdminSettings, Settings, TokenSettings, TurnSettings
 from callnet.errors import StartError
 from callnet.ops import certificates

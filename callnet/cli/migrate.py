@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from callnet import migration
 from callnet.accounts import signing_keys
 from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.signing_keys import Key, OlderServer
@@ -21,9 +22,7 @@ from callnet.cli.common import CommandError, settings_of
 from callnet.cli.database import opened, reached
 from callnet.cli.key import file_of, shown_time
 from callnet.config.schema import SIGNING_KEY_MIN, Settings, TokenSettings
-from callnet.migration import moves
-from callnet.migration.moves import Report
-from callnet.migration.older import MigrationError, OlderDatabase, load_mapping
+from callnet.migration import MigrationError, OlderDatabase, Report, load_mapping
 from callnet.storage.database import Database
 from callnet.util import files
 
@@ -95,7 +94,7 @@ def migrate(
 def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
     rule = phone_rule(settings.accounts.phone_format)
     with older.reading() as snapshot, _target(settings, trial) as database:
-        moves.take_over(snapshot, database, rule, report, trial)
+        migration.take_over(snapshot, database, rule, report, trial)
     for line in report.lines("to import" if trial else "imported"):
         click.echo(line)
 
@@ -103,7 +102,7 @@ def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: 
 def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
     tokens = about_tokens(settings.tokens, time.time())
     with _target(settings, trial) as database, older.writing() as additions:
-        moves.give_back(database, additions, report, trial)
+        migration.give_back(database, additions, report, trial)
     for line in report.lines("to copy back" if trial else "copied back"):
         click.echo(line)
     click.echo(f"tokens: {tokens}")

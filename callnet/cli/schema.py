@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from callnet.schemas import asyncapi, openapi, structs
+from callnet.schemas import asyncapi_document, openapi_document, room_document
 
 
 @click.group()
@@ -18,19 +18,19 @@ def schema() -> None:
 @schema.command("asyncapi")
 def asyncapi_() -> None:
     """Print the AsyncAPI document: the frames of all WebSockets."""
-    _print(asyncapi.document())
+    _print(asyncapi_document())
 
 
 @schema.command("openapi")
 def openapi_() -> None:
     """Print the OpenAPI document: the account service."""
-    _print(openapi.document())
+    _print(openapi_document())
 
 
 @schema.command("room")
 def room_() -> None:
     """Print the JSON Schemas of the messages in a room."""
-    _print(structs.room_document())
+    _print(room_document())
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -21,11 +21,9 @@ from callnet.doctor.findings import Level
 from callnet.doctor.network import behind_nat
 from callnet.errors import StartError
 from callnet.frames.ice import is_stun_uri
-from callnet.setup import record as records
 from callnet.setup import steps
 from callnet.setup.machine import System, check, gather
-from callnet.setup.record import Record, Wanted, is_name, settings_in
-from callnet.setup.steps import Job, Step
+from callnet.setup.steps import Job, Record, Step, Wanted, is_name, read_record, settings_in
 
 _CONTACT: Final = re.compile(r"[!-~]+@[!-~]+")
 
@@ -83,7 +81,7 @@ def setup(
     system = context.obj or System()
     if not system.is_root:
         raise CommandError("run this as root")
-    record = records.read(system)
+    record = read_record(system)
     if remove:
         _remove(system, record, purge, yes)
         return

@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography import x509
 
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import AcmeFolder
 from callnet.config import endpoints
 from callnet.config.schema import Settings
 from callnet.doctor.findings import Finding, bad, doubt, good

@@ -27,7 +27,7 @@ PLAIN: Final = Meta(extra_json_schema={"pattern": PLAIN_TEXT})
 
 def _text(pattern: str, longest: int | None = None) -> Meta:
     """A string that a pattern matches. Python's ``$`` matches before a last newline, too, and that of JSON Schema does
-    not: the schemas have it again (:mod:`callnet.schemas.structs`).
+    not: the schemas have it again (:mod:`callnet.schemas`).
     """
     return Meta(max_length=longest, pattern=pattern.removesuffix("$") + END)
 

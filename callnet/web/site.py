@@ -31,7 +31,7 @@ from twisted.web import http
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import AcmeFolder
 from callnet.config.schema import HttpSettings, LimitSettings
 from callnet.util.turn_budget import TurnBudget
 from callnet.web.api import AccountApi

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page
 
-from callnet.schemas.structs import FROM_GUEST, TO_GUEST
+from callnet.schemas import FROM_GUEST, TO_GUEST
 from tests.browser.phone_visitor import PhoneVisitor
 from tests.browser.stage import Stage
 

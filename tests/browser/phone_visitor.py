@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from playwright.sync_api import Browser, BrowserContext, Frame, Page, WebSocket
 
-from callnet.schemas.structs import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
+from callnet.schemas import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.browser.camera import Camera
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor

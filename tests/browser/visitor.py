@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Error, Page, WebSocket
 
-from callnet.schemas.structs import DIRECTIONS, FROM_PAGE, RELAYED, TO_PAGE, Direction
+from callnet.schemas import DIRECTIONS, FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
 from tests.support.frame_schemas import complaint, validators
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from callnet.migration import moves
-from callnet.migration.older import Kind
+from callnet import migration
+from callnet.migration import Kind
 from callnet.storage import contacts
 from callnet.storage.changes import SqlChanges
 from callnet.storage.contacts import Account, Pair
@@ -21,7 +21,7 @@ class MovingContract(DatabaseCase):
 
     def all_of(self, kind: Kind, size: int = 2) -> list[tuple[str, ...]]:
         """All rows, some at a time."""
-        found = list(moves.pages(self.database, kind, size))
+        found = list(migration.pages(self.database, kind, size))
         self.assertTrue(all(0 < len(page) <= size for page in found))
         return [key for page in found for key in page]
 
@@ -30,10 +30,10 @@ class MovingContract(DatabaseCase):
 
         async def test() -> None:
             contacts.add(self.database, [Pair(A, B, "朋友")], 1.0)
-            moves.add(self.database, Kind.ACCOUNTS, [(C,), (A,)], 1.0)
+            migration.add(self.database, Kind.ACCOUNTS, [(C,), (A,)], 1.0)
             for _ in range(2):
-                moves.add(self.database, Kind.DEVICES, [(A, "tv"), (A, "TV"), (B, "x y")], 1.0)
-                moves.add(self.database, Kind.CONTACTS, [(A, B), (A, C), (C, A)], 1.0)
+                migration.add(self.database, Kind.DEVICES, [(A, "tv"), (A, "TV"), (B, "x y")], 1.0)
+                migration.add(self.database, Kind.CONTACTS, [(A, B), (A, C), (C, A)], 1.0)
             self.assertEqual(contacts.accounts(self.database), [Account(A, 2), Account(B, 1), Account(C, 0)])
             self.assertEqual(contacts.pairs_of(self.database, None), [Pair(A, B, "朋友"), Pair(A, C), Pair(C, A)])
             self.assertEqual(self.all_of(Kind.ACCOUNTS), [(A,), (B,), (C,)])
@@ -53,10 +53,10 @@ class MovingContract(DatabaseCase):
                 (Kind.DEVICES, [(A, "tv")], [(B, "tv"), (A, "TV"), (A, "tv ")]),
                 (Kind.CONTACTS, [(A, B)], [(B, A), (A, C)]),
             ):
-                self.assertEqual(moves.missing(self.database, kind, []), [])
-                self.assertEqual(moves.missing(self.database, kind, [*others, *there]), [*others, *there])
-                moves.add(self.database, kind, there, 1.0)
-                self.assertEqual(moves.missing(self.database, kind, [*others, *there]), others)
+                self.assertEqual(migration.missing(self.database, kind, []), [])
+                self.assertEqual(migration.missing(self.database, kind, [*others, *there]), [*others, *there])
+                migration.add(self.database, kind, there, 1.0)
+                self.assertEqual(migration.missing(self.database, kind, [*others, *there]), others)
 
         return self.check(test)
 
@@ -65,8 +65,8 @@ class MovingContract(DatabaseCase):
 
         async def test() -> None:
             keys = [(A, f"tv{number:04}") for number in range(1000)]
-            moves.add(self.database, Kind.DEVICES, keys, 1.0)
-            self.assertEqual(moves.missing(self.database, Kind.DEVICES, [*keys, (A, "new")]), [(A, "new")])
+            migration.add(self.database, Kind.DEVICES, keys, 1.0)
+            self.assertEqual(migration.missing(self.database, Kind.DEVICES, [*keys, (A, "new")]), [(A, "new")])
             self.assertEqual(self.all_of(Kind.DEVICES, 300), keys)
 
         return self.check(test)
@@ -76,7 +76,7 @@ class MovingContract(DatabaseCase):
 
         async def test() -> None:
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
-            moves.add(self.database, Kind.CONTACTS, [(A, B), (A, C)], 1.0)
+            migration.add(self.database, Kind.CONTACTS, [(A, B), (A, C)], 1.0)
             self.assertEqual([A, B, C], sorted((await changes.new()).phones))
 
         return self.check(test)

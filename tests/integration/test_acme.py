@@ -22,7 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent
 
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import AcmeFolder
 from callnet.ops.certificates import sign, to_pem
 from harness.daemon import LISTENERS
 from harness.pebble import Pebble

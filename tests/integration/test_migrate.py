@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callnet.migration import moves
-from callnet.migration.older import Kind
+from callnet import migration
+from callnet.migration import Kind
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
@@ -34,7 +34,7 @@ class StoreMixin(_Base):
         """All that callnet has."""
         database = self.database()
         return {
-            name: [key for page in moves.pages(database, kind, 100) for key in page]
+            name: [key for page in migration.pages(database, kind, 100) for key in page]
             for name, kind in (
                 ("account", Kind.ACCOUNTS),
                 ("account_device", Kind.DEVICES),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from callnet.accounts.signing_keys import load_keys, load_older
 from callnet.cli.migrate import URL
-from callnet.migration.older import Kind, Mapping, OlderDatabase
+from callnet.migration import Kind, Mapping, OlderDatabase
 from tests.support.migrate_case import TAKEN, A, C, MigrateCase
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from acceptance import readme
-from callnet.migration import older
-from callnet.migration.older import Mapping
+from callnet import migration
+from callnet.migration import Mapping
 from harness import ROOT
 from harness.forked_program import forked_program
 from tests.support.migrate_case import TAKEN, A, MigrateCase
@@ -100,4 +100,4 @@ class PageTests(MigrateCase):
         """The mapping that it shows is the one that holds without any."""
         [shown] = [block for block in blocks("") if block.startswith("[account_data]")]
         file = Path(self.private("mapping.toml", shown))
-        self.assertEqual(older.load_mapping(file), Mapping())
+        self.assertEqual(migration.load_mapping(file), Mapping())

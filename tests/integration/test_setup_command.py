@@ -18,8 +18,7 @@ from acceptance import readme
 from callnet.cli.main import main
 from callnet.ops.certificates import sign, to_pem
 from callnet.setup.machine import System
-from callnet.setup.record import PATH, Record, settings_in
-from callnet.setup.steps import LOW_PORTS, SETTINGS
+from callnet.setup.steps import LOW_PORTS, RECORD, SETTINGS, Record, settings_in
 from harness import ROOT
 from harness.forked_program import forked_program
 
@@ -96,7 +95,7 @@ class SetupTests(SynchronousTestCase):
 
         :param done: other things that its record says.
         """
-        path = self.root / PATH.lstrip("/")
+        path = self.root / RECORD.lstrip("/")
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(msgspec.json.encode(Record(phones=["101", "102"], **done)))
 
@@ -129,7 +128,7 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(0o640, stat.S_IMODE(settings.stat().st_mode))
         self.assertIn(f"ExecStart={forked_program().parent}/twistd", (self.root / UNIT).read_text())
         self.assertEqual(LOW_PORTS, (self.root / f"{UNIT}.d/setup.conf").read_text())
-        self.assertEqual(0o600, stat.S_IMODE((self.root / PATH.lstrip("/")).stat().st_mode))
+        self.assertEqual(0o600, stat.S_IMODE((self.root / RECORD.lstrip("/")).stat().st_mode))
 
     def test_again(self) -> None:
         """A second run finds nothing to do, and one with a damaged machine repairs only that."""
@@ -399,7 +398,7 @@ class SetupTests(SynchronousTestCase):
 
     def test_damaged_record(self) -> None:
         """A record that cannot be read is said to be damaged."""
-        path = self.root / PATH.lstrip("/")
+        path = self.root / RECORD.lstrip("/")
         path.parent.mkdir()
         path.write_bytes(msgspec.json.encode(1))
         self.assertIn("is damaged", self.run_("localhost", "--yes", status=1))

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator
 
-from callnet.schemas import openapi
+from callnet.schemas import openapi_document
 
-_DOCUMENT: Final = openapi.document()
+_DOCUMENT: Final = openapi_document()
 
 
 @cache

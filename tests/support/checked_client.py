@@ -6,7 +6,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from callnet.schemas.structs import (
+from callnet.schemas import (
     FROM_DEVICE,
     FROM_EXTENDED,
     FROM_GUEST,

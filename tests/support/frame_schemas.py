@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema_rs import Draft7Validator, ValidationError
 
-from callnet.schemas.structs import Direction, reference
+from callnet.schemas import Direction, reference
 
 
 @cache

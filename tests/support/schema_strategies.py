@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from callnet.schemas.structs import REFERENCE, Schema
+from callnet.schemas import REFERENCE, Schema
 from callnet.util.schema_hints import PLAIN_TEXT
 
 Schemas: TypeAlias = Mapping[str, Schema]

@@ -26,7 +26,7 @@ from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings
 from callnet.model import DeviceAddress
 from callnet.ops.ice import IceServers, TurnSecret
 from callnet.ops.limits import LimitsAlone
-from callnet.schemas.structs import TO_DEVICE, TO_EXTENDED, TO_GUEST, TO_PAGE, Direction
+from callnet.schemas import TO_DEVICE, TO_EXTENDED, TO_GUEST, TO_PAGE, Direction
 from callnet.store.memory import MemoryBus, MemoryCallStore
 from callnet.ws.device_socket import GUEST_PATH, SignalingFactory
 from callnet.ws.factory import NO_SETTINGS

@@ -15,7 +15,7 @@ from acceptance import bad_frames, bad_http, openapi, readme, release
 from acceptance.bad_values import mutated
 from acceptance.person import WORDS, Words
 from acceptance.proof import Outcome, Proof, report
-from callnet.schemas.openapi import document
+from callnet.schemas import openapi_document
 from harness import ROOT
 from harness.leaks import complaints
 
@@ -108,7 +108,7 @@ class OpenApiTests(SynchronousTestCase):
 
     def test_misses(self) -> None:
         """It names the call and its fault, and every call that never succeeded."""
-        done = Counter(f"{path}: good data, errorCode 0" for path in document()["paths"])
+        done = Counter(f"{path}: good data, errorCode 0" for path in openapi_document()["paths"])
         self.assertEqual([], openapi.misses_of("", done))
         said = "==== FAILURES ====\n____ POST /contacts/add ____\n1. Test Case ID: k94bay\n\n- Server error\n"
         self.assertEqual(["POST /contacts/add", "Server error"], openapi.misses_of(said, done))

@@ -11,10 +11,10 @@ from xml.etree import ElementTree as ET
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import blocks
+from callnet import schemas
 from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.links import link_id_of
-from callnet.schemas import openapi
-from callnet.schemas.structs import DIRECTIONS
+from callnet.schemas import DIRECTIONS
 from callnet.storage.links import SqlLinks, StoredLink
 from callnet.storage.schema import LINK_SECRET_LENGTH
 from harness import ROOT
@@ -126,7 +126,7 @@ class TruthTests(QuietTestCase):
             by_server: {tag for each in DIRECTIONS if each.by_server is by_server for tag in each.frames()}
             for by_server in (True, False)
         }
-        paths = {call.path for call in openapi.calls()} | {"/socket.io?token=TOKEN"}
+        paths = {call.path for call in schemas.calls()} | {"/socket.io?token=TOKEN"}
         for page in PAGES:
             for diagram in diagrams(page):
                 for step in (step for step in diagram.steps if isinstance(step, Arrow) and step.kind == "->"):

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.acme.folder import ALPN_PROTOCOL, AcmeFolder, AlpnAnswers
+from callnet.acme.renewal import ALPN_PROTOCOL, AcmeFolder, AlpnAnswers
 from callnet.ops.certificates import ServerTls, sign
 from callnet.web.http import CappedSite
 from callnet.web.site import AcmeAnswers

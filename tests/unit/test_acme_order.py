@@ -9,8 +9,8 @@ import requests
 from acme import errors, messages
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.acme.folder import AcmeFolder
 from callnet.acme.order import OrderError, _explained, _take
+from callnet.acme.renewal import AcmeFolder
 from callnet.config.schema import AcmeSettings
 from callnet.ops.certificates import sign
 

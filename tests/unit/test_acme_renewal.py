@@ -13,12 +13,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.acme.folder import AcmeFolder
 from callnet.acme.renewal import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     LOOK_EVERY,
     TIME_LIMIT,
+    AcmeFolder,
     OrderFailed,
     Renewal,
     due,

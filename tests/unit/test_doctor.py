@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from twisted.trial.unittest import SkipTest
 
 from callnet.accounts.signing_keys import load_or_make_keys
-from callnet.acme.folder import AcmeFolder
+from callnet.acme.renewal import AcmeFolder
 from callnet.config.load import load
 from callnet.config.schema import (
     AcmeSettings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callnet.schemas.structs import NOTE
+from callnet.schemas import NOTE
 from callnet_client.verification import Fingerprints, State, Verification, fingerprint_of
 from tests.support.frame_schemas import check
 from tests.support.media_wire import OURS, THEIRS, Wire

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callnet.schemas.structs import RELAYED
+from callnet.schemas import RELAYED
 from callnet_client.media.connection import (
     ASK_EVERY,
     FAREWELL,

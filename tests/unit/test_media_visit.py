@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet.schemas.structs import FROM_PAGE, NOTE, RELAYED, TO_PAGE
+from callnet.schemas import FROM_PAGE, NOTE, RELAYED, TO_PAGE
 from callnet_client import DeviceAddress
 from callnet_client.media.connection import FAREWELL, Connection
 from callnet_client.media.visit import Visit, seat_key

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet import migration
 from callnet.accounts.enrolment import is_device_id, phone_rule
 from callnet.errors import StartError
-from callnet.migration import older
-from callnet.migration.moves import Report
-from callnet.migration.older import (
+from callnet.migration import (
     AccountTable,
     DeviceTable,
     Judge,
@@ -21,6 +20,7 @@ from callnet.migration.older import (
     MigrationError,
     OlderDatabase,
     Refused,
+    Report,
     Row,
     shown,
 )
@@ -146,11 +146,11 @@ class MappingTests(SynchronousTestCase):
         """The mapping in a file."""
         path = Path(self.mktemp())
         path.write_text(text, encoding="utf-8")
-        return older.load_mapping(path)
+        return migration.load_mapping(path)
 
     def test_usual(self) -> None:
         """Without a file they are those of the seed; a file has only the differences."""
-        self.assertEqual(older.load_mapping(None), Mapping())
+        self.assertEqual(migration.load_mapping(None), Mapping())
         found = self.load('[account_data]\ntable = "users"\nid = ""\n[account_device]\ndevice_id = "device"\n')
         self.assertEqual(found, Mapping(AccountTable("users", id=""), DeviceTable(device_id="device")))
 
@@ -163,7 +163,7 @@ class MappingTests(SynchronousTestCase):
             ("x", "not TOML"),
         ):
             self.assertIn(words, str(self.assertRaises(StartError, self.load, text)))
-        self.assertIn("No such file", str(self.assertRaises(MigrationError, older.load_mapping, Path("nowhere"))))
+        self.assertIn("No such file", str(self.assertRaises(MigrationError, migration.load_mapping, Path("nowhere"))))
 
 
 class UrlTests(SynchronousTestCase):

@@ -25,7 +25,7 @@ from callnet.config.schema import TokenSettings
 from callnet.doctor.findings import Level
 from callnet.doctor.machine import examine
 from callnet.errors import StartError, TokenInvalid
-from callnet.migration.older import MigrationError
+from callnet.migration import MigrationError
 from callnet.model import DeviceAddress
 from harness.seed_token import seed_token
 from tests.support.quiet import QuietTestCase

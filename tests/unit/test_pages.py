@@ -14,9 +14,18 @@ from jsonschema_rs import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import Block, blocks
+from callnet import schemas
 from callnet.frames.webhooks import CallAnswered, CallEnded, CallMissed, CallStarted, DeviceEnrolled
-from callnet.schemas import asyncapi, openapi
-from callnet.schemas.structs import DIRECTIONS, FROM_GUEST, TO_GUEST, Schema, reference, schema_of
+from callnet.schemas import (
+    DIRECTIONS,
+    FROM_GUEST,
+    TO_GUEST,
+    Schema,
+    asyncapi_document,
+    openapi_document,
+    reference,
+    schema_of,
+)
 from harness import ROOT
 from tools.handbook import reference as handbook
 from tools.handbook import seed
@@ -27,8 +36,8 @@ PAGES: Final = sorted(DOCS.rglob("*.md"))
 EVERYWHERE: Final = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 EVENT: Final = CallStarted | CallAnswered | CallEnded | CallMissed | DeviceEnrolled
 
-_FRAMES: Final = asyncapi.document()["components"]["schemas"]
-_BODIES: Final = openapi.document()["components"]["schemas"]
+_FRAMES: Final = asyncapi_document()["components"]["schemas"]
+_BODIES: Final = openapi_document()["components"]["schemas"]
 
 
 def exact(components: Mapping[str, Schema]) -> dict[str, Schema]:
@@ -194,8 +203,8 @@ class ReferenceTests(SynchronousTestCase):
             if kind.__module__ == "callnet.frames.guest"
         }
         self.assertEqual(shown, base | new | of_guests)
-        self.assertEqual(re.findall(r"<!-- http (\S+) -->", template).__len__(), len(list(openapi.calls())))
-        self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in openapi.calls()})
+        self.assertEqual(re.findall(r"<!-- http (\S+) -->", template).__len__(), len(list(schemas.calls())))
+        self.assertEqual(set(re.findall(r"<!-- http (\S+) -->", template)), {call.path for call in schemas.calls()})
 
     def test_what_the_seed_names_is_there(self) -> None:
         """Every field of the seed is one of ours, always present except those that a hang-up may leave out."""

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet.schemas.structs import FROM_PAGE, RELAYED, TO_PAGE
+from callnet.schemas import FROM_PAGE, RELAYED, TO_PAGE
 from callnet_client.reconnecting_socket import (
     ANSWER_WITHIN,
     DEAD_AFTER,

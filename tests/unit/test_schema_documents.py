@@ -15,10 +15,11 @@ from jsonschema_rs import ValidationError, meta
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet import schemas
 from callnet.cli.main import main
 from callnet.errors import DataInvalid
 from callnet.frames import base, page
-from callnet.schemas import asyncapi, openapi, structs
+from callnet.schemas import asyncapi_document, openapi_document, room_document
 from callnet.web.api import AccountApi
 from callnet.web.schemas import decode_body
 from harness import ROOT
@@ -26,10 +27,10 @@ from tests.support.answer_schemas import check_answer
 from tests.support.schema_strategies import spoilt, values
 
 DOCS: Final = ROOT / "docs"
-DOCUMENTS: Final = {"asyncapi": asyncapi.document(), "openapi": openapi.document(), "room": structs.room_document()}
+DOCUMENTS: Final = {"asyncapi": asyncapi_document(), "openapi": openapi_document(), "room": room_document()}
 ASYNC: Final = DOCUMENTS["asyncapi"]
 OPEN: Final = DOCUMENTS["openapi"]
-REQUESTS: Final = {call.asked.__name__: call.asked for call in openapi.calls() if call.asked is not None}
+REQUESTS: Final = {call.asked.__name__: call.asked for call in schemas.calls() if call.asked is not None}
 
 
 def references(node: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ from callnet.frames.base import encode
 from callnet.frames.decode import BadFrame
 from callnet.frames.page import BadPageFrame, decode_page
 from callnet.frames.v2 import EXTENDED
-from callnet.schemas.structs import (
+from callnet.schemas import (
     DIRECTIONS,
     FROM_DEVICE,
     FROM_EXTENDED,

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.doctor.findings import Level
 from callnet.doctor.network import behind_nat
 from callnet.setup.machine import PORTS, Facts, SetupError, check
-from callnet.setup.record import Wanted, rendered, settings_in
+from callnet.setup.steps import Wanted, rendered, settings_in
 
 NAME: Final = "calls.example.org"
 PUBLIC: Final = "8.8.8.8"

@@ -12,8 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.acme.folder import AcmeFolder
-from callnet.acme.renewal import Renewal
+from callnet.acme.renewal import AcmeFolder, Renewal
 from callnet.ops.process import ServiceManager
 from callnet.ops.readiness import Report
 from callnet.supervision import messages

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from callnet.schemas.structs import REFERENCE, Schema
+from callnet.schemas import REFERENCE, Schema
 
 _ROOM: Final = "5f0d8a1c3e7b49c2a6d4f8e0b2c1a397"
 _VALUES: Final[Mapping[str, Any]] = {

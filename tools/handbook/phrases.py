@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from callnet.schemas.structs import Schema
+from callnet.schemas import Schema
 
 _ROOM: Final = "[0-9a-f]{32}"
 

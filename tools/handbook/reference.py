@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from callnet import schemas
 from callnet.calls import events
 from callnet.calls.machine import TABLE
 from callnet.calls.records import Active, Ringing
 from callnet.frames.base import ENDINGS, FAILURES, REFUSALS
-from callnet.schemas import asyncapi, openapi
-from callnet.schemas.structs import REFERENCE, Schema, plain
+from callnet.schemas import REFERENCE, Schema, asyncapi_document, openapi_document, plain
 from tools.handbook import seed
 from tools.handbook.examples import example, written
 from tools.handbook.meanings import ELSEWHERE, MEANINGS
@@ -120,10 +120,10 @@ class Reference:
 
     def __init__(self, say: Say) -> None:
         self.say: Final = say
-        self._frames: Mapping[str, Schema] = asyncapi.document()["components"]["schemas"]
-        document = openapi.document()
+        self._frames: Mapping[str, Schema] = asyncapi_document()["components"]["schemas"]
+        document = openapi_document()
         self._bodies: Mapping[str, Schema] = document["components"]["schemas"]
-        self._calls = {call.path: call for call in openapi.calls()}
+        self._calls = {call.path: call for call in schemas.calls()}
 
     def fill(self, kind: str, of: str) -> Iterator[str]:
         """The lines for a hole: ``frame NAME``, ``http PATH``, ``errors``, ``reasons WHICH`` or ``calls``.
@@ -164,7 +164,7 @@ class Reference:
             yield from self._parts(name, self._bodies)
             yield ""
             yield from self._examples(name, self._bodies, named)
-        name = openapi.answer_name(call.answered)
+        name = schemas.answer_name(call.answered)
         fields = [field for field in self._bodies[name]["properties"] if field not in _ENVELOPE]
         yield from ("", self.say("The answer, in addition to `errorCode`, `errorCodeName` and `message`:"), "")
         if not fields:
@@ -224,7 +224,7 @@ class Reference:
         yield _cells([f"`{head}`" if head.startswith("error") else self.say(head) for head in heads])
         yield _cells(["---"] * len(heads))
         yield _cells(["0", "`ERROR_CODE_NONE`", "200", self.say("Success."), self.say("yes")])
-        for kind in sorted(openapi.errors(), key=lambda kind: (kind.error_code, kind.status)):
+        for kind in sorted(schemas.errors(), key=lambda kind: (kind.error_code, kind.status)):
             when = ELSEWHERE.get(kind.__name__) or plain(kind.__doc__).split("\n\n")[0]
             named = self.say("yes") if kind.error_code in seed.ERROR_CODES and kind.status in (200, 500) else "–"
             yield _cells([str(kind.error_code), f"`{kind.error_name}`", str(kind.status), self.say(when), named])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from callnet.schemas.structs import Schema
+from callnet.schemas import Schema
 
 REQUESTS: Final[Mapping[str, Sequence[str]]] = {
     "/account/login": ("phone", "device_id"),
