@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from acceptance import census
-from callnet.redis import scripts
+from callnet.redis import commands
 from callnet.redis.node import Announcer, NodeLifecycle
 
 EPOCH_CHECKS: Final = (
@@ -22,7 +22,7 @@ EPOCH_CHECKS: Final = (
 
 def take_out_epoch() -> None:
     """A node that was taken for dead is never told so: it goes on by its old name as if nothing had been."""
-    whole = scripts.load
+    whole = commands.load_scripts
 
     def load() -> Mapping[str, str]:
         texts = dict(whole())
@@ -32,7 +32,7 @@ def take_out_epoch() -> None:
             texts = {name: text.replace(check, nothing) for name, text in texts.items()}
         return texts
 
-    scripts.load = load
+    commands.load_scripts = load
 
 
 def take_out_reread() -> None:

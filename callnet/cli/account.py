@@ -1,4 +1,4 @@
-"""``callnet account``: accounts and their devices."""
+"""``callnet account`` and ``callnet link``: accounts, their devices, and the links that ring them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.database import opened
 from callnet.model import EVERY_DEVICE, DeviceAddress
-from callnet.storage import codes, contacts, devices
+from callnet.storage import codes, contacts, devices, links
 from callnet.storage.codes import NewPairing
 from callnet.storage.preferences import SettingsChange, WhoMayCall, change
 from callnet.util import qr_code
@@ -112,8 +112,8 @@ def invite(context: click.Context, phone: str, device_id: str, site: str) -> Non
             devices.revoke(database, address, time.time)
         new = NewPairing(token_hex(16), hashed, secret_hash(draw_code()), device_id)
         codes.invite(database, new, address, now, _INVITED_FOR)
-    link = f"{site.rstrip('/')}/#join={made}"
-    click.echo(f"{qr_code.drawn(link)}{link}")
+    url = f"{site.rstrip('/')}/#join={made}"
+    click.echo(f"{qr_code.drawn(url)}{url}")
 
 
 @account.command()
@@ -258,3 +258,44 @@ def delete(context: click.Context, phone: str) -> None:
 def _require_device_id(device_id: str) -> None:
     if not is_device_id(device_id):
         raise CommandError(f"{device_id!r} is not a valid device id")
+
+
+@click.group()
+def link() -> None:
+    """List and remove links that ring a phone.
+
+    Whoever has such a link calls the phone without an account. The owner makes links on a device of the phone.
+    """
+
+
+@link.command("list")
+@click.argument("phone")
+@click.pass_context
+def list_links(context: click.Context, phone: str) -> None:
+    """List the links of a phone: id, name, and what restricts it. Secrets are not shown."""
+    settings = settings_of(context)
+    (phone,) = read_phones(settings, phone)
+    with opened(settings) as database:
+        for found in links.of(database, phone):
+            limits = [] if found.is_on else ["off"]
+            if found.hours is not None:
+                hours = found.hours.fields()
+                limits.append(f"from {hours['from']} to {hours['to']}, {hours['time_zone']}")
+            if found.expires_at is not None:
+                limits.append(f"until {datetime.fromtimestamp(found.expires_at, UTC):%Y-%m-%d %H:%M} UTC")
+            if found.calls_left is not None:
+                limits.append(f"{found.calls_left} calls left")
+            click.echo("  ".join([found.id, found.name, *limits]))
+
+
+@link.command("remove")
+@click.argument("phone")
+@click.argument("link_id")
+@click.pass_context
+def remove_link(context: click.Context, phone: str, link_id: str) -> None:
+    """Remove a link of a phone: it rings no more. A call that goes on is not ended."""
+    settings = settings_of(context)
+    (phone,) = read_phones(settings, phone)
+    with opened(settings) as database:
+        if not links.remove(database, phone, link_id, time.time()):
+            raise CommandError("no such link; see: callnet link list")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.resources import files
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -130,6 +131,14 @@ class Batch(Generic[A]):
             self._send()
         else:
             self._is_asking = False
+
+
+def load_scripts() -> Mapping[str, str]:
+    """Read the Lua scripts of the shared store, by name. They contain no rules of the protocol."""
+    folder = files("callnet.redis") / "scripts"
+    texts = {file.name.removesuffix(".lua"): file.read_text("utf-8") for file in folder.iterdir()}
+    common = texts.pop("common")  # the head of all
+    return {name: common + text for name, text in texts.items()}
 
 
 DECISION_TIME: Final = 1.5

@@ -30,7 +30,7 @@ from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.admin_api import NodeShown
-from callnet.redis import scripts
+from callnet.redis import commands
 from callnet.redis.codec import decode_messages, encode_changes
 from callnet.redis.connection import RedisLink, RedisSubscription
 from callnet.redis.limits import SharedLimits
@@ -291,7 +291,7 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
     cache = LocalCache(name)
     bus, round_trips = SharedBus(cache), Histogram()
     member = NodeLifecycle(
-        lambda connected, lost: RedisLink(target, clock, scripts.load(), connected, lost, round_trips),
+        lambda connected, lost: RedisLink(target, clock, commands.load_scripts(), connected, lost, round_trips),
         lambda subscribed, lost: RedisSubscription(
             target, clock, bus.received, subscribed, lost, channel_of(prefix, EVERY_NODE)
         ),

@@ -25,8 +25,8 @@ from callnet.calls.rooms import RoomManager
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.redis import scripts
 from callnet.redis.codec import decode_view
+from callnet.redis.commands import load_scripts
 from callnet.redis.connection import REPLY_TIME, Scripts
 from callnet.redis.limits import SharedLimits
 from callnet.redis.local_cache import LocalCache
@@ -70,7 +70,7 @@ class BlockingRedis:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(server.socket_url().removeprefix("unix://"))
         self._reader = Reader(notEnoughData=BlockingRedis)
-        self._scripts = Scripts(scripts.load())
+        self._scripts = Scripts(load_scripts())
         self.ask(b"HELLO", b"3")
         for text in self._scripts.texts:
             self.ask(b"SCRIPT", b"LOAD", text)

@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls.records import DeviceRecord
 from callnet.model import DeviceAddress
-from callnet.redis import scripts
 from callnet.redis.codec import encode_device
+from callnet.redis.commands import load_scripts
 from callnet.redis.connection import Scripts
 from callnet.redis.store import NAME_BYTES
 from harness.redis_server import Flavour, shared
@@ -167,7 +167,7 @@ class RealNodesTests(ClusterCase):
 
     def scripts_run(self, report: Sequence[str]) -> Counter[str]:
         """The scripts that nodes ran, except those that a clock starts: heartbeats, and exchanges of counts."""
-        names = {sha.decode(): name for name, sha in Scripts(scripts.load()).hashes.items()}
+        names = {sha.decode(): name for name, sha in Scripts(load_scripts()).hashes.items()}
         run = Counter(names[found[1]] for line in report if (found := re.search(r'"EVALSHA" "(\w+)"', line)))
         for periodic in ("beat", "exchange"):
             del run[periodic]

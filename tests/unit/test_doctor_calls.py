@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.cli.doctor import relayed
 from callnet.config.schema import TurnSettings
-from callnet.doctor.examination import relayed
 from callnet.doctor.findings import Finding, Level
 
 RELAY = TurnSettings(urls=("turn:turn.example.org",))
