@@ -45,7 +45,7 @@ from callnet.config.schema import HTTP01, DatabaseSettings, PushSettings, Settin
 from callnet.errors import StartError
 from callnet.ops.admin_api import AdminKey, load_or_make_admin_key
 from callnet.ops.certificates import CertificateWatch, ServerTls, self_signed_files
-from callnet.ops.ice import IceOffers, IceServers, TurnSecret, read_turn_secret
+from callnet.ops.ice import IceServers, TurnSecret, read_turn_secret
 from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.ops.listening import ADMIN, OpenListener, open_all
 from callnet.ops.logs import log_queue
@@ -66,7 +66,7 @@ from callnet.storage.threads import Threads
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.ended import dated
 from callnet.store.memory import open_alone
-from callnet.supervision.supervisor import IParentReactor, Supervisor, Workers
+from callnet.supervision import IParentReactor, Supervisor, Workers
 from callnet.util import files
 from callnet.util.logger import Logger
 from callnet.util.turn_budget import TurnBudget
@@ -262,7 +262,7 @@ def _compose_node(
         people.past_calls,
         people.ways_to_wake,
         people.refusals,
-        IceOffers(ice, tokens),
+        ice,
         login_limits,
         pairing_limits,
         people.links,

@@ -1,6 +1,6 @@
 """The program of one worker process: ``python -m callnet.worker``, as its parent starts it.
 
-See :mod:`callnet.supervision.messages` for the pipes that it must find.
+See :mod:`callnet.supervision` for the pipes that it must find.
 """
 
 from __future__ import annotations
@@ -24,8 +24,19 @@ from callnet.app.service import Daemon
 from callnet.errors import StartError
 from callnet.ops.admin_api import AdminResult
 from callnet.ops.logs import fields_of, log_queue
-from callnet.supervision import messages
-from callnet.supervision.messages import ANSWERS, LOG, ORDERS, Answer, Ask, Hurry, LogLine, Serving
+from callnet.supervision import (
+    ANSWERS,
+    LOG,
+    ORDERS,
+    Answer,
+    Ask,
+    Hurry,
+    LogLine,
+    Serving,
+    decode_order,
+    decode_start,
+    encode,
+)
 from callnet.tap import compose_worker, steady_reactor
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger, threshold
@@ -43,7 +54,7 @@ def main() -> None:
         line = orders.readline()
     if not line:
         sys.exit(1)
-    start = messages.decode_start(line)
+    start = decode_start(line)
     threshold.choose(start.level)
     try:
         daemon = compose_worker(start.settings, reactor, start.sockets)
@@ -88,7 +99,7 @@ class Orders(LineOnlyReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """Do one thing."""
-        order = messages.decode_order(line)
+        order = decode_order(line)
         if isinstance(order, Ask):
             self._answer(order)
         elif isinstance(order, Hurry):
@@ -114,7 +125,7 @@ class Orders(LineOnlyReceiver):
             result.addCallback(lambda outcome: self._say(Answer(ask.number, outcome=outcome)))
 
     def _say(self, message: Serving | Answer) -> None:
-        self.transport.write(messages.encode(message))
+        self.transport.write(encode(message))
 
 
 @provider(ILogObserver)
@@ -123,7 +134,7 @@ def _write_log(event: LogEvent) -> None:
     text = eventAsText(event, includeTimestamp=False, includeSystem=False)
     system = event.get("log_system") or event.get("log_namespace", "-")
     line = LogLine(event["log_level"].name, system, text, fields_of(event))
-    data = memoryview(messages.encode(line))
+    data = memoryview(encode(line))
     while data:
         data = data[os.write(LOG, data) :]
 

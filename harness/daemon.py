@@ -27,7 +27,7 @@ from harness.ports import free_ports
 START_LIMIT: Final = 60.0
 """Seconds that a start may take on a machine that is busy with other tests."""
 STOP_LIMIT: Final = 30.0
-"""Seconds that a stop may take on such a machine: a parent gives its workers 7 (callnet/supervision/supervisor.py)."""
+"""Seconds that a stop may take on such a machine: a parent gives its workers 7 (callnet/supervision.py)."""
 
 LISTENERS: Final = """
 [listeners]

@@ -10,13 +10,12 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from callnet.accounts.tokens import Tokens
 from callnet.config.schema import LimitSettings, RelaySettings, TurnSettings
 from callnet.errors import RateLimited, StartError
 from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
 from callnet.ops.limits import ILimits
 from callnet.util import files
-from callnet.util.net import hidden, site_of
+from callnet.util.net import hidden
 
 _SETTING: Final = "turn.secret_file"
 _MOST_LINES: Final = 2
@@ -208,21 +207,3 @@ class IceServers:
             name = secrets.token_hex(_NAME_BYTES)
             servers.append(turn_server(urls, self._secret.value, int(self._now()) + good_for, name))
         return servers
-
-
-class IceOffers:
-    """For devices that are logged in."""
-
-    def __init__(self, servers: IceServers, tokens: Tokens) -> None:
-        self._servers = servers
-        self._tokens = tokens
-
-    def offer(self, token: str, host: str) -> IceOffer:
-        """The servers for the device of a token.
-
-        :param host: the address that it asks from, if that is known.
-        :raises TokenInvalid: the token is not valid.
-        :raises RateLimited: credentials were asked for from there too often.
-        """
-        self._tokens.verify(token)
-        return self._servers.for_device(site_of(host))

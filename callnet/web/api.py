@@ -20,12 +20,13 @@ from callnet.accounts.pairing import BegunPairing, PairingResult, Pairings, Wait
 from callnet.accounts.preferences import SettingsOfPhones
 from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
 from callnet.errors import CodeInvalid, DataInvalid, RateLimited
-from callnet.ops.ice import IceOffer, IceOffers
+from callnet.ops.ice import IceOffer, IceServers
 from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import TicketRefusals
 from callnet.storage.preferences import SettingsChange
 from callnet.storage.push import PushKind
+from callnet.util.net import site_of
 from callnet.web import schemas
 from callnet.web.http import WholePath, answer_failure
 from callnet.web.schemas import (
@@ -58,7 +59,7 @@ class AccountApi(Struct, frozen=True):
     _past_calls: PastCalls
     _ways_to_wake: WaysToWake
     _refusals: TicketRefusals
-    _ice_offers: IceOffers
+    _ice: IceServers
     _limits: LoginLimits
     _pairing_limits: PairingLimits
     _links: Links
@@ -344,7 +345,8 @@ class AccountApi(Struct, frozen=True):
     @call(routes, "/ice")
     async def ice(self, request: IRequest, asked: schemas.TokenRequest) -> IceOffer:
         """Tell the caller's device by which servers it may reach others (RTCIceServer of WebRTC)."""
-        return self._ice_offers.offer(self._counted(request, asked.token), _host(request))
+        self._counted(request, asked.token)
+        return self._ice.for_device(site_of(_host(request)))
 
     def _counted(self, request: IRequest, in_body: str | None) -> str:
         """The token of a request, which counts for its device and its phone.

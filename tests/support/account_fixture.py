@@ -25,7 +25,6 @@ from callnet.accounts.tokens import Revocations, Tokens
 from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, RoomId
-from callnet.ops.ice import IceOffers
 from callnet.ops.limits import GuestLimits, LimitsAlone, LoginLimits, PairingLimits
 from callnet.push.registry import WaysToWake
 from callnet.push.sender import TicketRefusals, Tickets, WebPush
@@ -180,7 +179,7 @@ class ServiceFixture:
             self.past_calls,
             self.ways_to_wake,
             self.refusals,
-            IceOffers(self.ice, self.tokens),
+            self.ice,
             self.limits,
             self.pairing_limits,
             self.links,

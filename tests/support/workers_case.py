@@ -13,9 +13,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from callnet.config.schema import CallSettings, Settings
-from callnet.supervision import messages
-from callnet.supervision.messages import ANSWERS, COMPLAINTS, LOG, ORDERS, Answer, LogLine, Serving, Start
-from callnet.supervision.supervisor import IParentReactor, Workers
+from callnet.supervision import (
+    ANSWERS,
+    COMPLAINTS,
+    LOG,
+    ORDERS,
+    Answer,
+    IParentReactor,
+    LogLine,
+    Serving,
+    Start,
+    Workers,
+    decode_order,
+    decode_start,
+    encode,
+)
 
 SETTINGS = Settings(calls=CallSettings(ring_time=7))
 
@@ -47,16 +59,16 @@ class Process:
     @property
     def start(self) -> Start:
         """The order to start serving."""
-        return messages.decode_start(self._orders[0])
+        return decode_start(self._orders[0])
 
     @property
     def orders(self) -> list[Any]:
         """The other orders."""
-        return [messages.decode_order(line) for line in self._orders[1:]]
+        return [decode_order(line) for line in self._orders[1:]]
 
     def say(self, message: Serving | Answer | LogLine) -> None:
         """Tell the parent something."""
-        self.write(LOG if isinstance(message, LogLine) else ANSWERS, messages.encode(message))
+        self.write(LOG if isinstance(message, LogLine) else ANSWERS, encode(message))
 
     def write(self, descriptor: int, data: bytes) -> None:
         """Write to one of the pipes."""

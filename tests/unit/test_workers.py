@@ -15,9 +15,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.acme.renewal import AcmeFolder, Renewal
 from callnet.ops.process import ServiceManager
 from callnet.ops.readiness import Report
-from callnet.supervision import messages
-from callnet.supervision.messages import SOCKETS, Hurry, Serving, Start
-from callnet.supervision.supervisor import LONGEST_PAUSE, STOP_LIMIT, Supervisor, Workers
+from callnet.supervision import (
+    LONGEST_PAUSE,
+    SOCKETS,
+    STOP_LIMIT,
+    Hurry,
+    Reload,
+    Serving,
+    Start,
+    Supervisor,
+    Workers,
+    decode_order,
+    decode_start,
+    encode,
+)
 from callnet.util.timers import FIRST_PAUSE, OLD_AGE
 from tests.support.workers_case import SETTINGS, Reactor, WorkersTestCase
 
@@ -233,14 +244,14 @@ class ReloadTests(WorkersTestCase):
         self.first.say(Serving())
         self.assertTrue(self.workers.renew("certificate", lambda: True))
         for process in self.reactor.processes:
-            self.assertEqual(process.orders, [messages.Reload("certificate")])
+            self.assertEqual(process.orders, [Reload("certificate")])
 
     def test_settings_go_with_it(self) -> None:
         """Settings are not read by the workers: they get the parent's."""
         self.first.say(Serving())
         self.assertTrue(self.workers.renew("settings", lambda: True))
         for process in self.reactor.processes:
-            self.assertEqual(process.orders, [messages.Reload("settings", SETTINGS)])
+            self.assertEqual(process.orders, [Reload("settings", SETTINGS)])
 
     def test_what_is_no_good_is_not_passed_on(self) -> None:
         """Settings that are invalid for the parent are not passed on."""
@@ -254,10 +265,10 @@ class MessagesTests(SynchronousTestCase):
     def test_settings_arrive_as_they_were(self) -> None:
         """Settings arrive as they were sent, whatever is in them."""
         start = Start(SETTINGS, {"listeners.site[0]": 4}, "info")
-        line = messages.encode(start)
+        line = encode(start)
         self.assertEqual(line.count(b"\n"), 1)
-        self.assertEqual(messages.decode_start(line), start)
+        self.assertEqual(decode_start(line), start)
 
     def test_a_message_of_the_other_direction_is_refused(self) -> None:
         """A message of the other direction is refused."""
-        self.assertRaises(msgspec.ValidationError, messages.decode_order, messages.encode(Serving()))
+        self.assertRaises(msgspec.ValidationError, decode_order, encode(Serving()))

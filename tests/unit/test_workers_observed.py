@@ -26,8 +26,7 @@ from callnet.ops.admin_api import (
 from callnet.ops.logs import line_of
 from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
-from callnet.supervision import messages
-from callnet.supervision.messages import COMPLAINTS, LOG, ORDERS, LogLine, Serving
+from callnet.supervision import COMPLAINTS, LOG, ORDERS, LogLine, Serving, encode
 from callnet.util.logger import threshold
 from callnet.util.timers import FIRST_PAUSE
 from tests.support.workers_case import WorkersTestCase
@@ -237,20 +236,20 @@ class LogTests(WorkersTestCase):
     def test_its_log_is_taken_over(self) -> None:
         """A line of its log stands in the parent's with its level, its system and the number of the worker."""
         self.assertEqual(
-            self.logged(LOG, messages.encode(LogLine("warn", "callnet.web", "it {burns}\nhere"))),
+            self.logged(LOG, encode(LogLine("warn", "callnet.web", "it {burns}\nhere"))),
             [(LogLevel.warn, "callnet.web", "worker 1: it {burns}\nhere")],
         )
 
     def test_what_it_is_about_is_taken_over(self) -> None:
         """An event's fields are there for a log that machines read."""
         with capturedLogs() as events:
-            self.first.write(LOG, messages.encode(LogLine("info", "callnet.web", "done", {"status": 200})))
+            self.first.write(LOG, encode(LogLine("info", "callnet.web", "done", {"status": 200})))
         [line] = [json.loads(line_of(event)) for event in events]
         self.assertEqual((200, "worker 1", "worker 1: done"), (line["status"], line["worker"], line["text"]))
 
     def test_lines_may_come_in_pieces(self) -> None:
         """Lines may come in pieces, or several at once."""
-        one, two = (messages.encode(LogLine("info", "x", text)) for text in ("one", "two"))
+        one, two = (encode(LogLine("info", "x", text)) for text in ("one", "two"))
         logged = self.logged(LOG, one[:5], one[5:] + two + one[:-1])
         self.assertEqual([text for _, _, text in logged], ["worker 1: one", "worker 1: two"])
         self.assertEqual([text for _, _, text in self.logged(LOG, b"\n")], ["worker 1: one"])

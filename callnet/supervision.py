@@ -1,13 +1,29 @@
-"""The parent of workers: it starts them, asks them and stops them."""
+"""Several processes: the parent, which starts, asks and stops its workers, and the messages between them.
+
+The messages go over pipes, a JSON object a line:
+
+========================  ================  ================================================================
+descriptor of the worker  direction         carries
+========================  ================  ================================================================
+:data:`ORDERS`            parent → worker   :class:`Start` first, then :class:`Ask`, :class:`Reload`, :class:`Hurry`
+:data:`LOG`               worker → parent   :class:`LogLine`
+:data:`COMPLAINTS`        worker → parent   complaints of Python itself or of a library
+:data:`ANSWERS`           worker → parent   :class:`Serving` once, then :class:`Answer`
+:data:`SOCKETS` and more  –                 the listening sockets
+========================  ================  ================================================================
+
+A worker whose :data:`ORDERS` come to an end has lost its parent.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal, cast
 
 import msgspec
+from msgspec import Struct
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -25,30 +41,107 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, Unavailable
-from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
+from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, Level, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
-from callnet.ops.logs import FIELDS
+from callnet.ops.logs import FIELDS, Fields
 from callnet.ops.metrics import Family, Observed, counters, total
 from callnet.ops.process import Renewals, ServiceManager, on_hangup, stop_as_told
 from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
-from callnet.supervision import messages
-from callnet.supervision.messages import (
-    ANSWERS,
-    COMPLAINTS,
-    LOG,
-    ORDERS,
-    SOCKETS,
-    Answer,
-    Ask,
-    Hurry,
-    Lines,
-    LogLine,
-    Reload,
-    Start,
-)
 from callnet.util.deferreds import as_deferred
 from callnet.util.logger import Logger, threshold
 from callnet.util.timers import Backoff, PeriodicTask, end_of
+
+ORDERS: Final = 0
+LOG: Final = 1
+COMPLAINTS: Final = 2
+ANSWERS: Final = 3
+SOCKETS: Final = 4
+
+
+class Start(Struct, frozen=True):
+    """The settings with which the worker is to serve."""
+
+    settings: Settings
+    """As the parent read them when it started, whatever the file says by now."""
+    sockets: Mapping[str, int]
+    """The descriptors of the listening sockets, by the key of the listener."""
+    level: Level
+    """From which on it logs."""
+
+
+class Ask(Struct, frozen=True, tag=True):
+    """Ask for the readiness, or for what was counted; or hand an order of the operator's on."""
+
+    number: int
+    what: Literal["report", "families"] | AdminCommand
+
+
+class Reload(Struct, frozen=True, tag=True):
+    """Read something again, such as the certificate."""
+
+    what: str
+    """Its name (:data:`callnet.ops.process.Renewals`)."""
+    settings: Settings | None = None
+    """If it is the settings: as the parent has read them."""
+
+
+class Hurry(Struct, frozen=True, tag=True):
+    """Having been told to stop, wait for nobody any more."""
+
+
+class Serving(Struct, frozen=True, tag=True):
+    """The worker takes connections."""
+
+
+class Answer(Struct, frozen=True, tag=True):
+    """The answer to the :class:`Ask` of the same number."""
+
+    number: int
+    report: Report | None = None
+    families: Sequence[Family] = ()
+    outcome: AdminResult | None = None
+    """``None`` if it was an order: that cannot be done now."""
+
+
+class LogLine(Struct, frozen=True, array_like=True):
+    """An event of the log."""
+
+    level: str
+    system: str
+    """The part of the program that it comes from."""
+    text: str
+    fields: Fields = {}
+    """The simple fields of the event."""
+
+
+def encode(message: Start | Ask | Reload | Hurry | Serving | Answer | LogLine) -> bytes:
+    """One line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+decode_start: Final = msgspec.json.Decoder(Start).decode
+decode_order: Final = msgspec.json.Decoder(Ask | Reload | Hurry).decode
+decode_answer: Final = msgspec.json.Decoder(Serving | Answer).decode
+decode_log_line: Final = msgspec.json.Decoder(LogLine).decode
+
+
+class Lines:
+    """Puts lines together that come in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that are complete, without their ends."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        yield from lines
+
+    def end(self) -> Iterator[bytes]:
+        """The rest, which has no line end."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            yield rest
+
 
 ANSWER_LIMIT: Final = 1.0
 """Seconds that an answer may take."""
@@ -69,9 +162,7 @@ class WorkerProcess(ProcessProtocol):
 
     transport: IProcessTransport
 
-    def __init__(
-        self, name: str, start: messages.Start, serves: Callable[[int], None], ended: Callable[[str], None]
-    ) -> None:
+    def __init__(self, name: str, start: Start, serves: Callable[[int], None], ended: Callable[[str], None]) -> None:
         self._name = name
         self._start = start
         self._serves = serves
@@ -84,36 +175,23 @@ class WorkerProcess(ProcessProtocol):
 
     def connectionMade(self) -> None:
         """It runs."""
-        self._tell(self._start)
+        self.tell(self._start)
 
-    def report(self, clock: IReactorTime) -> Deferred[Report]:
-        """Ask it for its readiness.
-
-        :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
-        """
-        return self._ask("report", clock).addCallback(lambda answer: cast(Report, answer.report))
-
-    def families(self, clock: IReactorTime) -> Deferred[Sequence[Family]]:
-        """Ask it for what it counted.
+    def ask(self, what: Literal["report", "families"] | AdminCommand, clock: IReactorTime) -> Deferred[Answer]:
+        """Ask it for its readiness, or for what it counted, or hand an order on.
 
         :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
         """
-        return self._ask("families", clock).addCallback(lambda answer: answer.families)
+        self._last_asked = number = self._last_asked + 1
+        answer: Deferred[Answer] = Deferred(lambda _: self._forget(number))
+        self._asked[number] = answer
+        self.tell(Ask(number, what))
+        return answer.addTimeout(ANSWER_LIMIT, clock)
 
-    def execute(self, order: AdminCommand, clock: IReactorTime) -> Deferred[AdminResult | None]:
-        """Hand an order on; ``None``: it cannot be carried out now.
-
-        :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
-        """
-        return self._ask(order, clock).addCallback(lambda answer: answer.outcome)
-
-    def reload(self, what: str, settings: Settings | None) -> None:
-        """Have it read something again, or take over settings."""
-        self._tell(Reload(what, settings))
-
-    def hurry(self) -> None:
-        """Have it wait for nobody any more: it was told to stop."""
-        self._tell(Hurry())
+    def tell(self, order: Start | Ask | Reload | Hurry) -> None:
+        """Send it an order, as long as it listens."""
+        if self._listens:
+            self.transport.writeToChild(ORDERS, encode(order))
 
     def kill(self, name: str) -> None:
         """Send it a signal, if it is still there."""
@@ -140,22 +218,11 @@ class WorkerProcess(ProcessProtocol):
             answer.errback(Gone())
         self._ended(end_of(reason))
 
-    def _ask(self, what: Literal["report", "families"] | AdminCommand, clock: IReactorTime) -> Deferred[Answer]:
-        self._last_asked = number = self._last_asked + 1
-        answer: Deferred[Answer] = Deferred(lambda _: self._forget(number))
-        self._asked[number] = answer
-        self._tell(Ask(number, what))
-        return answer.addTimeout(ANSWER_LIMIT, clock)
-
     def _forget(self, number: int) -> None:
         del self._asked[number]
 
-    def _tell(self, order: messages.Start | Ask | Reload | Hurry) -> None:
-        if self._listens:
-            self.transport.writeToChild(ORDERS, messages.encode(order))
-
     def _answer(self, line: bytes) -> None:
-        answer = messages.decode_answer(line)
+        answer = decode_answer(line)
         if not isinstance(answer, Answer):
             self._serves(self.transport.pid)
         elif (asked := self._asked.pop(answer.number, None)) is not None:
@@ -163,7 +230,7 @@ class WorkerProcess(ProcessProtocol):
 
     def _log_line(self, line: bytes) -> None:
         try:
-            said = messages.decode_log_line(line)
+            said = decode_log_line(line)
         except (msgspec.MsgspecError, UnicodeError):
             self._complaint(line)  # a library has written past the log
         else:
@@ -244,24 +311,24 @@ class Worker:
     def hurry(self) -> None:
         """Have its process, which was told to stop, wait for nobody any more."""
         if self._process is not None:
-            self._process.hurry()
+            self._process.tell(Hurry())
 
     def reload(self, what: str) -> None:
         """Have its process read something again."""
         if self._process is not None:
-            self._process.reload(what, self._settings if what == "settings" else None)
+            self._process.tell(Reload(what, self._settings if what == "settings" else None))
 
     def look(self) -> Deferred[tuple[Check, Report | None]]:
         """Its readiness, and its own report if it answers."""
         if self._process is None or not self._serving:
             return succeed((Check(False, self._why), None))
-        return self._process.report(self._reactor).addCallbacks(_check, _no_answer)
+        return self._process.ask("report", self._reactor).addCallbacks(_check, _no_answer)
 
     def families(self) -> Deferred[Sequence[Family]]:
         """The metrics of its processes, those that ended included, as last reported."""
         if self._process is None or not self._serving:
             return succeed(self._counted_before)
-        return self._process.families(self._reactor).addCallbacks(self._note, self._as_noted)
+        return self._process.ask("families", self._reactor).addCallbacks(self._note, self._as_noted)
 
     @property
     def serves(self) -> bool:
@@ -272,11 +339,11 @@ class Worker:
         """Have its process carry out an order. ``None``: it cannot, or does not answer."""
         if self._process is None or not self._serving:
             return succeed(None)
-        return self._process.execute(order, self._reactor).addErrback(_nothing)
+        return self._process.ask(order, self._reactor).addCallbacks(lambda answer: answer.outcome, _nothing)
 
-    def _note(self, counted: Sequence[Family]) -> Sequence[Family]:
-        self._counted = counted
-        return total([counted, self._counted_before])
+    def _note(self, answer: Answer) -> Sequence[Family]:
+        self._counted = answer.families
+        return total([answer.families, self._counted_before])
 
     def _as_noted(self, failure: Failure) -> Sequence[Family]:
         failure.trap(Gone, defer.TimeoutError)
@@ -304,7 +371,8 @@ class Worker:
             self._process.kill("KILL")
 
 
-def _check(report: Report) -> tuple[Check, Report | None]:
+def _check(answer: Answer) -> tuple[Check, Report | None]:
+    report = cast(Report, answer.report)
     return Check(report.ready, "" if report.ready else "not ready"), report
 
 

@@ -1,1 +1,0 @@
-"""The parent of several worker processes, and their messages."""
