@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import exc as sql_errors
 
-from callnet.accounts.enrolment import PhoneRule, is_device_id
+from callnet.accounts.validation import PhoneRule, is_device_id
 from callnet.config.load import decode_toml
 from callnet.errors import CallnetError
 from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, has_control_characters

@@ -26,15 +26,14 @@ from twisted.internet.protocol import Factory
 from twisted.python import usage
 
 import callnet
-from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import CallEvents
 from callnet.accounts.pairing import INTERVAL
 from callnet.accounts.signing_keys import KeyRing, key_from_secret, load_or_make_keys
 from callnet.accounts.tokens import Revocations, Tokens
+from callnet.accounts.validation import phone_rule
 from callnet.acme.renewal import ALPN_PROTOCOL, AlpnAnswers, IOrderReactor, Renewal, order
 from callnet.app.accounts import Identities, IPeopleReactor, compose_owners, compose_people
-from callnet.app.process_admin import Administered
-from callnet.app.process_metrics import Counted, Lag
+from callnet.app.operations import Administered, Counted, Lag
 from callnet.app.reload import LiveSettings, acme_folder, certificate, certificate_files, renewals
 from callnet.app.service import Daemon
 from callnet.calls.ports import ICallStore

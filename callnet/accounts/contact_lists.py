@@ -8,10 +8,16 @@ from typing import Annotated
 from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred
 
-from callnet.accounts import cursors
-from callnet.accounts.enrolment import PhoneRule, is_well_formed_phone, require_plain_text
 from callnet.accounts.profiles import read_photo
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import (
+    NOT_A_CURSOR,
+    PhoneRule,
+    decode_cursor,
+    encode_cursor,
+    is_well_formed_phone,
+    require_plain_text,
+)
 from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import CONTACT_NAME_MAX, DEVICE_ID_MAX, DeviceAddress, is_plain_text
@@ -136,7 +142,7 @@ class ContactLists:
         rows = [
             ContactRow(contact.phone, contact.device_id, contact.name, _address(contact) in online) for contact in page
         ]
-        return ContactPage(rows, cursors.encode(_address(page[-1])) if len(found) > len(page) else None)
+        return ContactPage(rows, encode_cursor(_address(page[-1])) if len(found) > len(page) else None)
 
     @as_deferred
     async def people(self, token: str, limit: int | None = None, after: str | None = None) -> PeoplePage:
@@ -147,9 +153,9 @@ class ContactLists:
         :raises DataInvalid: ``after`` is not such a cursor.
         """
         owner = self._tokens.verify(token).device.phone
-        begin = None if after is None else cursors.decode(after, str)
+        begin = None if after is None else decode_cursor(after, str)
         if begin is not None and not is_well_formed_phone(begin):
-            raise DataInvalid(cursors.WRONG)
+            raise DataInvalid(NOT_A_CURSOR)
         found = await self._contacts.people(owner, begin, None if limit is None else limit + 1)
         page = found[:limit]
         devices = [DeviceAddress(person.phone, device_id) for person in page for device_id in person.devices]
@@ -169,7 +175,7 @@ class ContactLists:
             )
             for person in page
         ]
-        return PeoplePage(rows, cursors.encode(page[-1].phone) if len(found) > len(page) else None)
+        return PeoplePage(rows, encode_cursor(page[-1].phone) if len(found) > len(page) else None)
 
     @as_deferred
     async def added(self, token: str) -> AdderList:
@@ -260,7 +266,7 @@ def _address(contact: Contact) -> DeviceAddress:
 
 
 def _decode_cursor(cursor: str) -> DeviceAddress:
-    last = cursors.decode(cursor, DeviceAddress)
+    last = decode_cursor(cursor, DeviceAddress)
     if not is_well_formed_phone(last.phone) or not is_plain_text(last.device_id, DEVICE_ID_MAX):
-        raise DataInvalid(cursors.WRONG)
+        raise DataInvalid(NOT_A_CURSOR)
     return last

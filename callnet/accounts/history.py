@@ -19,8 +19,8 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from callnet.accounts import cursors
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import NOT_A_CURSOR, decode_cursor, encode_cursor
 from callnet.calls.ports import IEndedCalls
 from callnet.calls.records import Active, CallRecord, Over, is_over
 from callnet.config.schema import WebhookEvent
@@ -101,15 +101,15 @@ class PastCalls:
         """
         phone = self._tokens.verify(token).device.phone
         most = PAGE if limit is None else limit
-        begin = None if after is None else cursors.decode(after, CallCursor)
+        begin = None if after is None else decode_cursor(after, CallCursor)
         if begin is not None and not is_room_id(begin.room):
-            raise DataInvalid(cursors.WRONG)
+            raise DataInvalid(NOT_A_CURSOR)
         found = await self._history.past_calls(phone, begin, most + 1)
         page = found[:most]
         following = None
         if len(found) > most:
             last = page[-1]
-            following = cursors.encode(CallCursor(last.started_at, last.room, last.incoming))
+            following = encode_cursor(CallCursor(last.started_at, last.room, last.incoming))
         return PastCallPage([row_of(call) for call in page], following)
 
     @as_deferred

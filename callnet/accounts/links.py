@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import is_device_id, require_plain_text, secret_hash
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import TOKEN_MAX, Tokens, base64url
+from callnet.accounts.validation import is_device_id, require_plain_text, secret_hash
 from callnet.calls.preferences import QuietHours, time_zone
 from callnet.errors import DataInvalid, DeviceInvalid, RateLimited, TokenInvalid
 from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, LINK_NAME_MAX, LINKS_MAX, DeviceAddress, guest_phone, link_of

@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import PhoneRule, new_secret, require_device_id, secret_hash
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import PhoneRule, new_secret, require_device_id, secret_hash
 from callnet.calls.ports import IPreferences
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid, PhoneInvalid
 from callnet.model import DeviceAddress

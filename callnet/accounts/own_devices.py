@@ -11,8 +11,8 @@ from typing import Annotated, Final
 from msgspec import Struct, UnsetType
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import new_secret, require_device_id, require_plain_text, secret_hash
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import new_secret, require_device_id, require_plain_text, secret_hash
 from callnet.calls.ports import IPresence
 from callnet.errors import CodeInvalid, DeviceInvalid, RateLimited
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress

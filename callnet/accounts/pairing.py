@@ -15,8 +15,8 @@ from typing import Annotated, Final
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from callnet.accounts.enrolment import new_secret, require_device_id, require_plain_text, secret_hash
 from callnet.accounts.tokens import Token, Tokens, is_revoked
+from callnet.accounts.validation import new_secret, require_device_id, require_plain_text, secret_hash
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.codes import NewPairing, SqlPairings

@@ -15,8 +15,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import PhoneRule
 from callnet.calls.ports import IPreferences
 from callnet.calls.preferences import ANYONE, NOBODY, PLAIN, UNREADABLE, Policy, Preferences, QuietHours, time_zone
 from callnet.errors import DataInvalid, PhoneInvalid, Unavailable

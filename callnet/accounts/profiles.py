@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal, cast
 
 from msgspec import UNSET, Struct, UnsetType
 
-from callnet.accounts.enrolment import PhoneRule, require_plain_text
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import PhoneRule, require_plain_text
 from callnet.errors import DataInvalid
 from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX, turns_text
 from callnet.storage.contacts import Photo, Profile, SqlProfiles

@@ -18,8 +18,8 @@ import msgspec
 from jwt.algorithms import HMACAlgorithm
 from msgspec import Struct
 
-from callnet.accounts.enrolment import is_device_id, is_well_formed_phone, read_cn_mobile
 from callnet.accounts.signing_keys import Key, KeyRing
+from callnet.accounts.validation import is_device_id, is_well_formed_phone, read_cn_mobile
 from callnet.config.schema import SESSION_LIFETIME
 from callnet.errors import TokenInvalid, Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress

@@ -15,7 +15,6 @@ from twisted.web.client import Agent
 
 from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.contact_lists import ContactLists
-from callnet.accounts.enrolment import PhoneRule
 from callnet.accounts.history import CallEvents, Historian, PastCalls
 from callnet.accounts.links import GuestCallLimits, Guests, GuestTokens, Links
 from callnet.accounts.logins import Codes, Logins
@@ -25,12 +24,12 @@ from callnet.accounts.preferences import KnownPreferences, SettingsOfPhones
 from callnet.accounts.profiles import Profiles
 from callnet.accounts.roster import CachedRoster
 from callnet.accounts.tokens import Revocations, Tokens
+from callnet.accounts.validation import PhoneRule
 from callnet.calls.rooms import RoomManager
 from callnet.config.schema import PushSettings, Settings
 from callnet.ops.webhooks import ANSWER_TIME, Deliveries, SignedPosts, Webhook
-from callnet.push.registry import Sleepers, WaysToWake
-from callnet.push.sender import PAUSES, Gateway, TicketRefusals, Tickets, Waker, Way, WebPush
 from callnet.push.ssrf import IOutsideReactor, Outside, is_allowed
+from callnet.push.waking import PAUSES, Gateway, Sleepers, TicketRefusals, Tickets, Waker, Way, WaysToWake, WebPush
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes, SqlPairings

@@ -11,9 +11,9 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from callnet.accounts.enrolment import is_device_id, new_secret, secret_hash
 from callnet.accounts.history import row_of
 from callnet.accounts.pairing import draw_code
+from callnet.accounts.validation import is_device_id, new_secret, secret_hash
 from callnet.calls.preferences import TIME, QuietHours, minute_of, time_zone
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.database import opened

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from callnet.accounts.enrolment import phone_rule
+from callnet.accounts.validation import phone_rule
 from callnet.config.load import load
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError

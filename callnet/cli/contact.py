@@ -10,7 +10,7 @@ from typing import Final, TextIO
 
 import click
 
-from callnet.accounts.enrolment import PhoneRule, phone_rule
+from callnet.accounts.validation import PhoneRule, phone_rule
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.database import opened
 from callnet.config.schema import Settings

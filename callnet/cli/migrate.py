@@ -16,8 +16,8 @@ import click
 
 from callnet import migration
 from callnet.accounts import signing_keys
-from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.signing_keys import Key, OlderServer
+from callnet.accounts.validation import phone_rule
 from callnet.cli.common import CommandError, settings_of
 from callnet.cli.database import opened, reached
 from callnet.cli.key import file_of, shown_time

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from callnet.doctor.findings import Finding, bad, doubt, good
-from callnet.ops.addresses import host_addresses
+from callnet.util.net import host_addresses
 
 _LISTENS: Final = "0A"
 """proc_pid_net(5): the state of a TCP socket that listens ..."""

@@ -1,6 +1,6 @@
 """The admin API (docs/admin-api.md): its key, the orders of the operator, and their outcomes.
 
-One process does an order by itself (:mod:`callnet.app.process_admin`); the parent of workers asks all of them, and sums
+One process does an order by itself (:mod:`callnet.app.operations`); the parent of workers asks all of them, and sums
 up.
 """
 

@@ -22,9 +22,9 @@ from zope.interface import implementer
 
 from callnet.config.schema import TlsSettings
 from callnet.errors import StartError
-from callnet.ops.addresses import IPAddress, host_addresses, host_names
 from callnet.util import files
 from callnet.util.logger import Logger
+from callnet.util.net import IPAddress, host_addresses, host_names
 from callnet.util.timers import PeriodicRuns
 
 _SELF_SIGNED: Final = "self-signed.crt"

@@ -28,9 +28,9 @@ from twisted.python.failure import Failure
 from callnet.config import endpoints
 from callnet.config.schema import Listener, SiteListener
 from callnet.errors import StartError
-from callnet.ops.addresses import lan_name
 from callnet.ops.proxy_protocol import Proxied
 from callnet.ops.turn_handover import TurnHandover
+from callnet.util.net import lan_name
 
 ADMIN: Final = "admin"
 """The service of the operator's listeners."""

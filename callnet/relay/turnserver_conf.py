@@ -17,9 +17,8 @@ from typing import Final, Literal, TypeAlias
 
 from callnet.config import relay
 from callnet.config.schema import TURN_LIFETIME_MAX, Settings, SupervisedSettings
-from callnet.ops.addresses import host_addresses, way_out
 from callnet.util import files
-from callnet.util.net import bracketed
+from callnet.util.net import bracketed, host_addresses, way_out
 
 REALM: Final = "callnet"
 """Part of every password, and the realm of the secrets in the database."""

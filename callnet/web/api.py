@@ -11,7 +11,6 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
 from callnet.accounts.contact_lists import AdderList, ContactLists, ContactPage, PeoplePage, PhoneList
-from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.history import PastCallPage, PastCalls
 from callnet.accounts.links import EnteredGuest, Guests, LinkChanges, Links
 from callnet.accounts.logins import Login, Logins
@@ -19,11 +18,11 @@ from callnet.accounts.own_devices import OwnDeviceList, OwnDevices
 from callnet.accounts.pairing import BegunPairing, PairingResult, Pairings, WaitingDevice, read_code
 from callnet.accounts.preferences import SettingsOfPhones
 from callnet.accounts.profiles import PhotoAnswer, ProfileFields, Profiles
+from callnet.accounts.validation import secret_hash
 from callnet.errors import CodeInvalid, DataInvalid, RateLimited
 from callnet.ops.ice import IceOffer, IceServers
 from callnet.ops.limits import GuestLimits, LoginLimits, PairingLimits
-from callnet.push.registry import WaysToWake
-from callnet.push.sender import TicketRefusals
+from callnet.push.waking import TicketRefusals, WaysToWake
 from callnet.storage.preferences import SettingsChange
 from callnet.storage.push import PushKind
 from callnet.util.net import site_of

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.validation import secret_hash
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database

@@ -13,7 +13,7 @@ from typing import Final
 
 from twisted.internet.utils import getProcessOutputAndValue
 
-from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.validation import secret_hash
 from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database

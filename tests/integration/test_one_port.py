@@ -19,7 +19,7 @@ from twisted.web.client import Agent, readBody
 
 from callnet.doctor.stun import Datagrams, Stream, StunClient
 from callnet.frames.ice import turn_server
-from callnet.ops.addresses import lan_name
+from callnet.util.net import lan_name
 from callnet_client import certificate_trust
 from harness.coturn import Coturn
 from harness.ports import free_ports

@@ -30,8 +30,8 @@ from callnet.calls.ports import DeliveryResult
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.certificates import sign
 from callnet.ops.webhooks import ANSWER_TIME
-from callnet.push.sender import Tickets, Waker, WebPush
 from callnet.push.ssrf import IPAddress, Outside, is_global
+from callnet.push.waking import Tickets, Waker, WebPush
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support import migrated

@@ -12,7 +12,6 @@ from twisted.web.resource import IResource
 
 from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.contact_lists import ContactLists
-from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.history import CallEvents, Historian, PastCalls
 from callnet.accounts.links import Guests, GuestTokens, Links
 from callnet.accounts.logins import Codes, Logins
@@ -22,12 +21,12 @@ from callnet.accounts.preferences import KnownPreferences, SettingsOfPhones
 from callnet.accounts.profiles import Profiles
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Revocations, Tokens
+from callnet.accounts.validation import phone_rule
 from callnet.calls.records import Changes, DeviceRecord
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.limits import GuestLimits, LimitsAlone, LoginLimits, PairingLimits
-from callnet.push.registry import WaysToWake
-from callnet.push.sender import TicketRefusals, Tickets, WebPush
+from callnet.push.waking import TicketRefusals, Tickets, WaysToWake, WebPush
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes, SqlPairings
 from callnet.storage.contacts import SqlContacts, SqlProfiles

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from acceptance.readme import blocks
 from callnet import schemas
-from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.links import link_id_of
+from callnet.accounts.validation import secret_hash
 from callnet.schemas import DIRECTIONS
 from callnet.storage.links import SqlLinks, StoredLink
 from callnet.storage.schema import LINK_SECRET_LENGTH

@@ -7,7 +7,7 @@ import time
 
 from twisted.internet.task import Clock
 
-from callnet.accounts.enrolment import secret_hash
+from callnet.accounts.validation import secret_hash
 from callnet.model import DeviceAddress, RoomId
 from callnet.storage.codes import SqlPairings
 from callnet.storage.contacts import Photo, SqlContacts, SqlProfiles

@@ -15,8 +15,8 @@ from twisted.web.client import FileBodyProducer, readBody
 from twisted.web.resource import Resource
 
 from callnet.accounts.contact_lists import ContactLists
-from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.logins import Logins
+from callnet.accounts.validation import phone_rule
 from callnet.model import DeviceAddress
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair

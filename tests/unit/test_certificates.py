@@ -24,8 +24,8 @@ from zope.interface.verify import verifyObject
 
 from callnet.config.schema import TlsSettings
 from callnet.errors import StartError
-from callnet.ops.addresses import host_addresses, host_names
 from callnet.ops.certificates import Pair, ServerTls, configured, near_expiry, self_signed, sign
+from callnet.util.net import host_addresses, host_names
 
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 PEM: Final = serialization.Encoding.PEM

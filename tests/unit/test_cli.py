@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.enrolment import PhoneRule
+from callnet.accounts.validation import PhoneRule
 from callnet.cli import contact
 from callnet.cli.common import CommandError
 from callnet.cli.main import COMMANDS, main

@@ -9,7 +9,7 @@ from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.config.schema import PushSettings
 from callnet.model import DeviceAddress, RoomId
-from callnet.push.sender import Waker
+from callnet.push.waking import Waker
 from tests.support.push_browser import Browser
 from tests.support.tap_case import DaemonTestCase
 from tests.unit.test_config import ENVIRON, FileTestCase

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 import callnet
-from callnet.accounts.enrolment import is_device_id, phone_rule
+from callnet.accounts.validation import is_device_id, phone_rule
 from callnet.errors import PhoneInvalid, StartError
 
 ARABIC_DIGITS = "١٢٣٤٥٦٧٨٩٠١"

@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from callnet.ops.addresses import lan_name
 from callnet.ops.listening import OpenListener
 from callnet.ops.startup_banner import greeting
+from callnet.util.net import lan_name
 
 
 @implementer(IListeningPort)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
-from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.links import Guests, GuestTokens
+from callnet.accounts.validation import secret_hash
 from callnet.calls.session_v2 import LONGEST_FRAME
 from callnet.config.schema import LimitSettings
 from callnet.errors import Unavailable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.app.process_metrics import LAG_EVERY, Lag
+from callnet.app.operations import LAG_EVERY, Lag
 
 
 class LagTests(SynchronousTestCase):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.logins import Login
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
+from callnet.accounts.validation import secret_hash
 from callnet.errors import DeviceInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet import migration
-from callnet.accounts.enrolment import is_device_id, phone_rule
+from callnet.accounts.validation import is_device_id, phone_rule
 from callnet.errors import StartError
 from callnet.migration import (
     AccountTable,

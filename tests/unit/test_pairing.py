@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from callnet.accounts.enrolment import secret_hash
 from callnet.accounts.pairing import CODE_LENGTH, INTERVAL, LETTERS, VALID_FOR, draw_code, read_code, shown
+from callnet.accounts.validation import secret_hash
 from callnet.config.schema import LimitSettings
 from callnet.errors import CodeInvalid, RateLimited
 from callnet.model import DEVICE_ID_MAX, DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceAddress, Topic

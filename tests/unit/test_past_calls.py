@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from callnet.accounts import cursors
 from callnet.accounts.history import PAGE
+from callnet.accounts.validation import encode_cursor
 from callnet.calls.preferences import QuietHours
 from callnet.model import DeviceAddress
 from callnet.storage.history import CallCursor
@@ -206,7 +206,7 @@ class HistoryApiTests(PastCallsCase):
             self.assertEqual(
                 (2, "limit must be a whole number from 1 to 500"), (answer["errorCode"], answer["message"])
             )
-        cursor = cursors.encode(CallCursor(1.0, "x" * 32, False))  # type: ignore[arg-type]
+        cursor = encode_cursor(CallCursor(1.0, "x" * 32, False))  # type: ignore[arg-type]
         for after in ("", "x", "W10=", cursor, cursor * 20, "é", "bnVsbA==", 7):
             self.assertEqual(2, self.ask(ANN.phone, after=after)["errorCode"], after)
         self.assertEqual(4, self.ask(ANN.phone, token="a.b.c")["errorCode"])

@@ -14,8 +14,8 @@ from twisted.internet.testing import MemoryReactorClock
 
 from callnet.config.schema import LimitSettings
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress
-from callnet.push.sender import WebPush
 from callnet.push.ssrf import Outside, is_global
+from callnet.push.waking import WebPush
 from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.push import PushKind, PushRegistration
 from tests.support.account_fixture import PHONE, TV, ServiceFixture

@@ -14,9 +14,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import Settings, SupervisedSettings, TurnSettings
-from callnet.ops.addresses import host_addresses, lan_name
 from callnet.ops.ice import read_turn_secret
 from callnet.relay.turnserver_conf import KEPT_FOR, REPLACED_AFTER, RULES, RelaySecrets, configuration
+from callnet.util.net import host_addresses, lan_name
 from harness import ROOT
 from tests.unit.test_config import FileTestCase
 

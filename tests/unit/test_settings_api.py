@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from callnet.accounts.enrolment import phone_rule
 from callnet.accounts.preferences import SettingsOfPhones
+from callnet.accounts.validation import phone_rule
 from callnet.model import LISTED_MAX
 from callnet.storage.preferences import SettingsChange, SqlPreferences
 from tests.support.account_fixture import FRIEND, PHONE

@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.calls.preferences import Policy, Preferences
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
-from callnet.push import registry
-from callnet.push.registry import AGAIN, Sleepers
+from callnet.push import waking
+from callnet.push.waking import AGAIN, Sleepers
 from callnet.storage.preferences import SqlPreferences
 
 
@@ -75,7 +75,7 @@ class SleepersTests(SynchronousTestCase):
 
     def test_very_many(self) -> None:
         """If there are very many the first are made known; the others are when they connect."""
-        self.patch(registry, "SLEEPERS_MAX", 200)
+        self.patch(waking, "SLEEPERS_MAX", 200)
         made = self.begin(500)
         made.start()
         self.assertEqual(400, len(self.known))

@@ -15,7 +15,7 @@ from callnet.config.schema import LimitSettings
 from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress, RoomId
 from callnet.ops.limits import LimitsAlone, LoginLimits
-from callnet.push.sender import Tickets
+from callnet.push.waking import Tickets
 from tests.support.account_fixture import ServiceFixture
 from tests.support.api_case import ApiTestCase
 from tests.support.people_case import ANN, TV

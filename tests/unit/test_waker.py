@@ -19,7 +19,7 @@ from callnet.calls.ports import DeliveryResult
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.webhooks import AGAIN_MAX, ANSWER_TIME, SignedPosts
-from callnet.push.sender import AT_ONCE, PAUSES, Gateway, Tickets, Waker, topic_of
+from callnet.push.waking import AT_ONCE, PAUSES, Gateway, Tickets, Waker, topic_of
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.support import migrated
 from tests.support.immediate import run_at_once

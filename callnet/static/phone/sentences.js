@@ -7,7 +7,7 @@ import { ERROR } from "../client/account.js";
 import { duration } from "../shared/format.js";
 import { said } from "../shared/words.js";
 
-/** What a server says of its rule for phone numbers (callnet/accounts/enrolment.py), and what is said of it here. */
+/** What a server says of its rule for phone numbers (callnet/accounts/validation.py), and what is said of it here. */
 const PHONE_RULES = {
   "3 to 15 digits, with or without a leading +": "number",
   "11 digits that begin with 1": "cn_mobile",

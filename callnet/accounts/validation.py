@@ -1,13 +1,15 @@
-"""Enrolment: who may become a device."""
+"""What clients give, checked: phone numbers, device ids, texts, secrets, and cursors."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from callnet.errors import DataInvalid, DeviceInvalid, PhoneInvalid, StartError
@@ -139,3 +141,28 @@ def phone_rule(phone_format: str) -> PhoneRule:
         return text if is_well_formed_phone(text) and pattern.fullmatch(text) else None
 
     return PhoneRule(f"it must match {phone_format}", read)
+
+
+CURSOR_MAX: Final = 512
+"""The longest cursor that is looked at, in characters."""
+NOT_A_CURSOR: Final = "after is not a cursor from an earlier answer"
+
+_Place = TypeVar("_Place")
+
+
+def encode_cursor(last: Any) -> str:
+    """Encode the position of the next page."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode("ascii")
+
+
+def decode_cursor(cursor: str, kind: type[_Place]) -> _Place:
+    """Decode a cursor.
+
+    :raises DataInvalid: not a cursor of this kind.
+    """
+    try:
+        if len(cursor) > CURSOR_MAX:
+            raise ValueError
+        return msgspec.json.decode(base64.b64decode(cursor, b"-_", validate=True), type=kind)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        raise DataInvalid(NOT_A_CURSOR) from None
