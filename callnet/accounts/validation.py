@@ -1,4 +1,4 @@
-"""What clients give, checked: phone numbers, device ids, texts, secrets, and cursors."""
+"""Checks of what clients give: phone numbers, device ids, texts, secrets, and cursors."""
 
 from __future__ import annotations
 
