@@ -16,7 +16,7 @@ from callnet.storage.contacts import Photo, Profile, photo_of, profile_of
 from callnet.storage.database import Database
 from callnet.storage.history import PastCall, drop, past_calls
 from callnet.storage.links import links_of
-from callnet.storage.preferences import NOTHING_SET, WhoMayCall, settings_of
+from callnet.storage.preferences import NOTHING_SET, WhoMayCall, listed_phones, settings_of
 from callnet.storage.push import registrations
 from callnet.storage.schema import (
     account,
@@ -110,10 +110,11 @@ def set_secret(database: Database, address: DeviceAddress, secret: bytes | None,
         return changed.rowcount > 0
 
 
-class OwnDevice(Struct, frozen=True):
-    """One device of a phone, as the phone's other devices see it."""
+class Device(Struct, frozen=True):
+    """One device of a phone."""
 
     device_id: str
+    has_secret: bool
     label: str
     last_used_at: float | None
     """In seconds since 1970, to the day; ``None``: not known."""
@@ -148,13 +149,10 @@ class SqlDevices(Queries):
         self._now = now
 
     @in_thread
-    def of(self, phone: str) -> Sequence[OwnDevice]:
+    def of(self, phone: str) -> Sequence[Device]:
         """The devices of a phone, by their ids."""
-        row = account_device.c
-        found = select(row.device_id, row.label, row.last_used_at, row.kiosk_pin.is_not(None), row.auto_answers)
         with self._database.read() as connection:
-            rows = connection.execute(found.where(row.phone == phone).order_by(row.device_id)).all()
-        return [OwnDevice(each[0], each[1] or "", each[2], each[3], each[4] or False) for each in rows]
+            return _devices_of(connection, phone)
 
     @in_thread
     def rename(self, device: DeviceAddress, label: str) -> bool:
@@ -282,23 +280,28 @@ class SqlDevices(Queries):
         return removed > 0
 
 
+def _devices_of(connection: Connection, phone: str) -> Sequence[Device]:
+    row = account_device.c
+    columns = row.device_id, row.secret, row.label, row.last_used_at, row.kiosk_pin, row.auto_answers
+    found = connection.execute(select(*columns).where(row.phone == phone).order_by(row.device_id))
+    return [
+        Device(
+            each.device_id,
+            each.secret is not None,
+            each.label or "",
+            each.last_used_at,
+            each.kiosk_pin is not None,
+            each.auto_answers or False,
+        )
+        for each in found
+    ]
+
+
 def _may_change(connection: Connection, device: DeviceAddress, is_pin_fixed: bool) -> bool:
     """Tell whether there is such a device and, if the PIN of a kiosk is not to change, whether it is none."""
     row = account_device.c
     found = connection.execute(select(row.kiosk_pin).where(covered_by(device, account_device))).first()
     return found is not None and not (is_pin_fixed and found.kiosk_pin is not None)
-
-
-class Device(Struct, frozen=True):
-    """One device of a phone, as it is exported."""
-
-    device_id: str
-    has_secret: bool
-    label: str
-    last_used_at: float | None
-    """Seconds since 1970."""
-    kiosk: bool
-    auto_answers: bool
 
 
 class WakeRow(Struct, frozen=True):
@@ -342,30 +345,17 @@ class PersonalData(Struct, frozen=True):
 
 def export(database: Database, phone: str) -> PersonalData | None:
     """All that is kept of a phone; ``None``: it has no account, nor any list."""
-    device, listed = account_device.c, contact.c
+    listed = contact.c
     with database.read() as connection:
         known = connection.execute(select(account.c.phone).where(account.c.phone == phone)).first()
-        devices = connection.execute(
-            select(
-                device.device_id,
-                device.secret,
-                device.label,
-                device.last_used_at,
-                device.kiosk_pin,
-                device.auto_answers,
-            )
-            .where(device.phone == phone)
-            .order_by(device.device_id)
-        ).all()
+        devices = _devices_of(connection, phone)
         names = connection.execute(
             select(listed.contact, listed.name, listed.favourite, listed.photo_kind, listed.photo)
             .where(listed.owner == phone)
             .order_by(listed.contact)
         ).all()
         own, photo = profile_of(connection, phone), photo_of(connection, phone)
-        refused = connection.scalars(
-            select(blocked.c.phone).where(blocked.c.owner == phone).order_by(blocked.c.phone)
-        ).all()
+        refused = listed_phones(connection, blocked, phone)
         settings = settings_of(connection, phone)
         links = links_of(connection, phone)
         wake = registrations(connection, DeviceAddress(phone, EVERY_DEVICE))
@@ -376,23 +366,13 @@ def export(database: Database, phone: str) -> PersonalData | None:
         return None
     return PersonalData(
         phone,
-        [
-            Device(
-                row.device_id,
-                row.secret is not None,
-                row.label or "",
-                row.last_used_at,
-                row.kiosk_pin is not None,
-                row.auto_answers or False,
-            )
-            for row in devices
-        ],
+        devices,
         own,
         photo,
         {row.contact: row.name for row in names},
         [row.contact for row in names if row.favourite],
         {row.contact: Photo(row.photo_kind, row.photo) for row in names if row.photo is not None},
-        list(refused),
+        refused,
         None if settings.quiet is None else settings.quiet.fields(),
         settings.quiet_until,
         settings.auto_answer,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select, union
 
 from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours, encode_names
@@ -203,17 +204,12 @@ def _names_of_links(connection: Connection, owners: Collection[str]) -> dict[str
 
 def _quiet_hours(connection: Connection, phones: Collection[str]) -> dict[str, QuietHours]:
     rows = connection.execute(select(quiet_hours).where(quiet_hours.c.phone.in_(phones)))
-    return {row.phone: quiet_hours_of(row) for row in rows}
+    return {row.phone: QuietHours(row.begins, row.ends, row.time_zone) for row in rows}
 
 
 def _quiet_until(connection: Connection, phones: Collection[str]) -> dict[str, float]:
     rows = connection.execute(select(quiet_until).where(quiet_until.c.phone.in_(phones)))
     return {row.phone: row.until for row in rows}
-
-
-def quiet_hours_of(row: Any) -> QuietHours:
-    """The preferences in a row of the table."""
-    return QuietHours(row.begins, row.ends, row.time_zone)
 
 
 NOTHING_SET: Final = PhoneSettings(None, [])
@@ -227,62 +223,48 @@ def change(database: Database, phone: str, wanted: SettingsChange, now: float) -
     with database.write() as connection:
         database.take_turns(connection, phone)
         if not isinstance(wanted.quiet, UnsetType):
-            _set_quiet_hours(connection, phone, wanted.quiet)
+            hours = [] if wanted.quiet is None else [asdict(wanted.quiet)]
+            _replace(connection, quiet_hours.c.phone, phone, hours)
         if not isinstance(wanted.auto_answer, UnsetType):
-            _set_list(connection, auto_answer, phone, wanted.auto_answer)
+            _replace(connection, auto_answer.c.owner, phone, [{"phone": other} for other in wanted.auto_answer])
         if not isinstance(wanted.who_may_call, UnsetType):
-            _set_flag(database, connection, contacts_only, phone, wanted.who_may_call == "contacts")
+            _replace(connection, contacts_only.c.phone, phone, [{}] if wanted.who_may_call == "contacts" else [])
         if not isinstance(wanted.quiet_until, UnsetType):
-            _set_quiet_until(connection, phone, wanted.quiet_until)
+            until = [] if wanted.quiet_until is None else [{"until": wanted.quiet_until}]
+            _replace(connection, quiet_until.c.phone, phone, until)
         if not isinstance(wanted.rings_through, UnsetType):
-            _set_list(connection, rings_through, phone, wanted.rings_through)
+            _replace(connection, rings_through.c.owner, phone, [{"phone": other} for other in wanted.rings_through])
         if not isinstance(wanted.second_call_rings, UnsetType):
-            _set_flag(database, connection, second_call_rings, phone, wanted.second_call_rings)
+            _replace(connection, second_call_rings.c.phone, phone, [{}] if wanted.second_call_rings else [])
         changes.note(connection, [phone], now, Topic.SETTINGS)
         return settings_of(connection, phone)
 
 
 def settings_of(connection: Connection, phone: str) -> PhoneSettings:
     """The settings of a phone."""
-    row = connection.execute(select(quiet_hours).where(quiet_hours.c.phone == phone)).first()
     return PhoneSettings(
-        None if row is None else quiet_hours_of(row),
-        _list(connection, auto_answer, phone),
+        _quiet_hours(connection, [phone]).get(phone),
+        listed_phones(connection, auto_answer, phone),
         "contacts" if strict_phones(connection, [phone]) else "anyone",
         _quiet_until(connection, [phone]).get(phone),
-        _list(connection, rings_through, phone),
+        listed_phones(connection, rings_through, phone),
         bool(_those_in(connection, second_call_rings, [phone])),
     )
 
 
-def _list(connection: Connection, table: Table, owner: str) -> Sequence[str]:
+def listed_phones(connection: Connection, table: Table, owner: str) -> Sequence[str]:
     """One owner's rows in a table of pairs, in order."""
     phone: Column[str] = table.c.phone
     return connection.scalars(select(phone).where(table.c.owner == owner).order_by(phone)).all()
 
 
-def _set_quiet_hours(connection: Connection, phone: str, quiet: QuietHours | None) -> None:
-    connection.execute(quiet_hours.delete().where(quiet_hours.c.phone == phone))
-    if quiet is not None:
-        row = {"phone": phone, "begins": quiet.begins, "ends": quiet.ends, "time_zone": quiet.time_zone}
-        connection.execute(quiet_hours.insert(), [row])
+def _replace(connection: Connection, owner: Column[str], phone: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Have these rows, and no others, be those of a phone in a table.
 
-
-def _set_quiet_until(connection: Connection, phone: str, until: float | None) -> None:
-    connection.execute(quiet_until.delete().where(quiet_until.c.phone == phone))
-    if until is not None:
-        connection.execute(quiet_until.insert(), [{"phone": phone, "until": until}])
-
-
-def _set_list(connection: Connection, table: Table, owner: str, phones: Collection[str]) -> None:
-    connection.execute(table.delete().where(table.c.owner == owner))
-    rows = [{"owner": owner, "phone": phone} for phone in phones]
-    if rows:
-        connection.execute(table.insert(), rows)
-
-
-def _set_flag(database: Database, connection: Connection, table: Table, phone: str, is_set: bool) -> None:
-    if is_set:
-        connection.execute(database.insert_missing(table), {"phone": phone})
-    else:
-        connection.execute(table.delete().where(table.c.phone == phone))
+    :param owner: the table's column with the phone.
+    :param rows: their other columns.
+    """
+    connection.execute(owner.table.delete().where(owner == phone))
+    new = [{owner.name: phone, **row} for row in rows]
+    if new:
+        connection.execute(owner.table.insert(), new)

@@ -8,7 +8,7 @@ from twisted.trial.unittest import TestCase
 
 from callnet.model import DEVICE_LABEL_MAX, EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage.changes import SqlChanges
-from callnet.storage.devices import OwnDevice, SqlDevices, Unlocking, provision
+from callnet.storage.devices import Device, SqlDevices, Unlocking, provision
 from callnet.storage.enrolling import Enrolled
 from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
@@ -57,7 +57,9 @@ class OwnDevicesContract(DatabaseCase):
         async def test() -> None:
             self.assertEqual([], await self.devices.of(PHONE))
             await self.some()
-            self.assertEqual([OwnDevice("pad", "", None), OwnDevice("tv", "", None)], await self.devices.of(PHONE))
+            self.assertEqual(
+                [Device("pad", False, "", None), Device("tv", False, "", None)], await self.devices.of(PHONE)
+            )
 
         return self.check(test)
 
