@@ -31,7 +31,7 @@ from acceptance.proof import Outcome, Proof
 from acceptance.relayed_calls import RelayedCall
 from acceptance.tls import BRIEF, CONNECTIONS, TAKEN_UP_IN
 from callnet.acme.renewal import AcmeFolder
-from callnet.config import relay
+from callnet.config.load import relay_directory
 from callnet.ops.certificates import sign, to_pem
 from callnet.relay.turnserver_conf import DATABASE, KEPT_FOR, REPLACED_AFTER, RelaySecrets
 from harness import ROOT
@@ -181,7 +181,7 @@ def by_callnet(authority: Pebble, settings: str, port: int, count: int) -> list[
 
 def secrets_of(daemon: CountedDaemon) -> set[str]:
     """The secrets that its relay accepts."""
-    with closing(sqlite3.connect(Path(relay.directory(str(daemon.state_dir)), DATABASE))) as database:
+    with closing(sqlite3.connect(Path(relay_directory(str(daemon.state_dir)), DATABASE))) as database:
         return {value for (value,) in database.execute("SELECT value FROM turn_secret")}
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from ipaddress import ip_address, ip_network
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import inspect
 from msgspec.structs import replace
 
-from callnet.config import endpoints, relay
+from callnet.config import endpoints
 from callnet.config.schema import (
     HTTP01,
     PONG_TIME,
@@ -24,11 +26,16 @@ from callnet.config.schema import (
     ListenerSettings,
     OtpSettings,
     PushSettings,
+    RelaySettings,
     RequestSettings,
     Settings,
     SiteListener,
+    SupervisedSettings,
+    TurnSettings,
 )
 from callnet.errors import StartError
+from callnet.frames import ice
+from callnet.util.net import IPV6_SITE, bracketed
 
 _Signing = TypeVar("_Signing", bound=RequestSettings)
 T = TypeVar("T")
@@ -71,7 +78,7 @@ def _on_one_port(settings: Settings) -> Settings:
     given, default = settings.listeners, ListenerSettings()
     if given.site != default.site:
         raise StartError("one_port and listeners.site are both set; remove one")
-    turn = relay.proxy_place(settings.turn.supervised) if settings.turn.relay == "supervised" else ""
+    turn = _proxy_place(settings.turn.supervised) if settings.turn.relay == "supervised" else ""
     site = SiteListener(f"tcp6:{settings.one_port}", turn=turn)
     return replace(
         settings,
@@ -101,7 +108,7 @@ def _check(settings: Settings) -> None:
     if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
         raise StartError(f"sockets.silence must exceed sockets.ping_after by {PONG_TIME:g} s, the time for a pong")
     _check_push(settings.push)
-    relay.check(settings.turn)
+    _check_turn(settings.turn)
     tls = settings.tls
     if bool(tls.certificate) != bool(tls.private_key):
         raise StartError("tls.certificate and tls.private_key must be set together")
@@ -131,10 +138,7 @@ def _check_push(push: PushSettings) -> None:
         _check_webhook_secret("push.gateway", push.gateway)
     if push.allowed_hosts and not push.subject:
         raise StartError("push.subject must be set, since push.allowed_hosts is: push services contact you there")
-    for index, network in enumerate(push.allowed_networks):
-        objection = endpoints.network_objection(network)
-        if objection is not None:
-            raise StartError(f"push.allowed_networks[{index}] {objection}")
+    _check_each("push.allowed_networks", push.allowed_networks, endpoints.network_objection)
 
 
 def _check_acme(settings: Settings) -> None:
@@ -158,10 +162,7 @@ def _check_listener(key: str, listener: Listener) -> None:
             endpoints.client_address(listener.turn)
         except ValueError:
             raise StartError(f'{key}.turn must be an endpoint such as "tcp:127.0.0.1:5348"') from None
-    for index, network in enumerate(listener.proxy_protocol):
-        wrong = endpoints.peer_objection(listener.endpoint, network)
-        if wrong:
-            raise StartError(f"{key}.proxy_protocol[{index}] {wrong}")
+    _check_each(f"{key}.proxy_protocol", listener.proxy_protocol, partial(endpoints.peer_objection, listener.endpoint))
 
 
 def is_exposed(listeners: ListenerSettings) -> bool:
@@ -224,7 +225,7 @@ def _complete(settings: Settings, environ: Mapping[str, str]) -> Settings:
             vapid_key_file=os.path.abspath(push.vapid_key_file or os.path.join(state_dir, "vapid.key")),
         ),
         admin=replace(admin, key_file=os.path.abspath(admin.key_file or os.path.join(state_dir, "admin.key"))),
-        turn=relay.complete(turn, state_dir, settings.one_port)
+        turn=_complete_turn(turn, state_dir, settings.one_port)
         if turn.relay == "supervised"
         else replace(turn, secret_file=turn.secret_file and os.path.abspath(turn.secret_file)),
         tls=replace(
@@ -323,3 +324,170 @@ def _range(place: inspect.IntType | inspect.FloatType) -> str:
     if low is None:
         return "" if high is None else f" of at most {high:.10g}"
     return f" of at least {low:.10g}" if high is None else f" from {low:.10g} to {high:.10g}"
+
+
+# Relays: what is wrong with their settings, and what follows from those of one that callnet runs itself
+
+_SUPERVISED: Final = "turn.supervised"
+_RELAY_PORT_MIN: Final = 1024
+_RELAY_PORT_MAX: Final = 65535
+_IPV6: Final = 6
+
+
+def relay_directory(state_dir: str) -> str:
+    """Where the relay's files are."""
+    return os.path.join(state_dir, "relay")
+
+
+def relay_secret_file(state_dir: str) -> str:
+    """The file with the secret that credentials are made with."""
+    return os.path.join(relay_directory(state_dir), "secret")
+
+
+def _proxy_place(settings: SupervisedSettings) -> str:
+    """Where connections are handed over, as ``turn`` of a listener of the site."""
+    return f"tcp:127.0.0.1:{settings.proxy_port}"
+
+
+def _check_turn(turn: TurnSettings) -> None:
+    """Check the servers that clients are told of, and the secret.
+
+    :raises StartError: a setting is wrong.
+    """
+    if turn.relays and (turn.urls or turn.stun):
+        raise StartError("turn.relays is set, and turn.urls or turn.stun too; make these a relay in turn.relays")
+    for index, relay in enumerate(turn.all_relays):
+        _check_servers(f"turn.relays[{index}]" if turn.relays else "turn", relay)
+    seen: set[str] = set()
+    for index, relay in enumerate(turn.relays):
+        key = f"turn.relays[{index}]"
+        if not relay.urls:
+            raise StartError(f"{key}.urls must not be empty")
+        if not seen.isdisjoint(relay.urls):
+            raise StartError(f"{key}.urls: one of them is another relay's too; a relay may have several networks")
+        seen.update(relay.urls)
+        _check_each(f"{key}.networks", relay.networks, _client_network_objection)
+        if len({ip_network(network) for network in relay.networks}) < len(relay.networks):
+            raise StartError(f"{key}.networks: one of them is listed twice")
+    if turn.secret and turn.secret_file:
+        raise StartError("turn.secret and turn.secret_file are both set; remove one")
+    if turn.all_urls and not (turn.secret or turn.secret_file):
+        raise StartError(
+            f"turn.secret or turn.secret_file must be set, since turn.{'relays' if turn.relays else 'urls'} is:"
+            " TURN servers require credentials"
+        )
+    if turn.secret and not ice.is_secret(turn.secret):
+        raise StartError(f"turn.secret must have {ice.SECRET_MIN} to {ice.SECRET_MAX} ASCII characters without spaces")
+
+
+def _check_servers(key: str, relay: RelaySettings) -> None:
+    for index, uri in enumerate(relay.urls):
+        if not ice.is_turn_uri(uri):
+            raise StartError(
+                f'{key}.urls[{index}] must be a URI such as "turn:turn.example.org:3478?transport=udp"'
+                ' or "turns:turn.example.org:5349?transport=tcp" (RFC 7065)'
+            )
+    for index, uri in enumerate(relay.stun):
+        if not ice.is_stun_uri(uri):
+            raise StartError(f'{key}.stun[{index}] must be a URI such as "stun:turn.example.org:3478" (RFC 7064)')
+
+
+def _client_network_objection(text: str) -> str | None:
+    objection = endpoints.network_objection(text)
+    if objection is not None:
+        return objection
+    network = ip_network(text)
+    if network.version == _IPV6 and network.prefixlen > IPV6_SITE:
+        return f"must not be smaller than a /{IPV6_SITE}, by which callnet tells clients of IPv6 apart"
+    return None
+
+
+def _complete_turn(turn: TurnSettings, state_dir: str, one_port: int) -> TurnSettings:
+    """The settings with those that callnet makes itself.
+
+    :param one_port: the port on which it is handed the connections of its clients by TLS; 0: it is not.
+    :raises StartError: a setting is wrong.
+    """
+    if turn.relays:
+        raise StartError('turn.relay = "supervised" and turn.relays are both set; remove one')
+    if turn.urls or turn.stun or turn.secret or turn.secret_file:
+        raise StartError(
+            'turn.relay = "supervised" makes turn.urls, turn.stun and the secret itself; remove them from the settings,'
+            " and CALLNET_TURN_SECRET from the environment"
+        )
+    _check_supervised(turn.supervised)
+    if one_port and turn.supervised.tls_port:
+        raise StartError(f"{_SUPERVISED}.tls_port and one_port are both set; remove one")
+    if one_port and turn.supervised.proxy_port in (one_port, turn.supervised.port):
+        raise StartError(f"{_SUPERVISED}.proxy_port must differ from one_port and {_SUPERVISED}.port")
+    return replace(
+        turn,
+        urls=_relay_urls(turn.supervised, one_port),
+        stun=(_uri("stun", turn.supervised),),
+        secret_file=relay_secret_file(state_dir),
+    )
+
+
+def _relay_urls(settings: SupervisedSettings, one_port: int) -> tuple[str, ...]:
+    """The URIs of the relay."""
+    plain, tls_port = _uri("turn", settings), one_port or settings.tls_port
+    found = [f"{plain}?transport=udp"]
+    if not one_port:
+        found.append(f"{plain}?transport=tcp")
+    if tls_port:
+        found.append(f"turns:{bracketed(settings.host)}:{tls_port}?transport=tcp")
+    return tuple(found)
+
+
+def _uri(scheme: str, settings: SupervisedSettings) -> str:
+    return f"{scheme}:{bracketed(settings.host)}:{settings.port}"
+
+
+def _check_supervised(settings: SupervisedSettings) -> None:
+    if not settings.host:
+        raise StartError(f'{_SUPERVISED}.host must be set, since turn.relay is "supervised": clients are told it')
+    if not ice.is_turn_uri(_uri("turn", settings)):
+        raise StartError(f'{_SUPERVISED}.host must be a name such as "calls.example.org", or an address')
+    if settings.tls_port == settings.port:
+        raise StartError(f"{_SUPERVISED}.tls_port and {_SUPERVISED}.port must differ")
+    low, high = map(int, settings.relay_ports.split("-"))
+    if not _RELAY_PORT_MIN <= low <= high <= _RELAY_PORT_MAX:
+        raise StartError(
+            f"{_SUPERVISED}.relay_ports must be two ports from {_RELAY_PORT_MIN} to {_RELAY_PORT_MAX}, the lower first"
+        )
+    if any(low <= port <= high for port in (settings.port, settings.tls_port)):
+        raise StartError(f"{_SUPERVISED}.relay_ports must not include {_SUPERVISED}.port or {_SUPERVISED}.tls_port")
+    _check_each(f"{_SUPERVISED}.listening_addresses", settings.listening_addresses, _address_objection)
+    _check_each(f"{_SUPERVISED}.external_addresses", settings.external_addresses, _external_objection)
+    _check_each(f"{_SUPERVISED}.allowed_peers", settings.allowed_peers, endpoints.network_objection)
+
+
+def _check_each(key: str, values: Iterable[str], objection: Callable[[str], str | None]) -> None:
+    for index, value in enumerate(values):
+        wrong = objection(value)
+        if wrong:
+            raise StartError(f"{key}[{index}] {wrong}")
+
+
+def _address_objection(address: str) -> str | None:
+    return None if _version(address) else "must be an address of this machine"
+
+
+def _external_objection(address: str) -> str | None:
+    public, slash, own = address.partition("/")
+    version = _version(public)
+    if version and (not slash or _version(own) == version):
+        return None
+    return (
+        'must be a public address such as "203.0.113.7",'
+        ' or it and the machine\'s own of the same family: "203.0.113.7/10.0.0.7"'
+    )
+
+
+def _version(address: str) -> int:
+    """The family of an address; 0: it is none."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return 0
+    return 0 if "%" in address else found.version

@@ -26,7 +26,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import DatagramProtocol, ProcessProtocol
 from twisted.python.failure import Failure
 
-from callnet.config import relay
+from callnet.config.load import relay_directory
 from callnet.config.schema import Settings, SupervisedSettings
 from callnet.errors import StartError
 from callnet.frames import ice
@@ -137,7 +137,7 @@ def prepare(settings: Settings, now: Callable[[], float]) -> Settings:
     :raises StartError: a file cannot be written, or another callnet has the relay.
     """
     if settings.turn.relay == "supervised":
-        directory = relay.directory(settings.state_dir)
+        directory = relay_directory(settings.state_dir)
         files.make_private_directory(directory, _SETTING)
         remedy = "its relay is there; set turn.urls and turn.secret_file here instead"
         files.claim_directory(directory, _SETTING, is_shared=False, remedy=remedy)
@@ -250,7 +250,7 @@ class Relay:
     def _launch(self) -> None:
         self._backoff.begin()
         of = self._settings.turn.supervised
-        path = os.path.join(relay.directory(self._settings.state_dir), _CONFIGURATION)
+        path = os.path.join(relay_directory(self._settings.state_dir), _CONFIGURATION)
         try:
             find_obstacle(of, self._settings.one_port > 0)
             self._runs = program, text = self._wanted()

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from ipaddress import ip_address, ip_network
 from typing import Final, Literal, TypeAlias
 
-from callnet.config import relay
+from callnet.config.load import relay_directory, relay_secret_file
 from callnet.config.schema import TURN_LIFETIME_MAX, Settings, SupervisedSettings
 from callnet.util import files
 from callnet.util.net import bracketed, host_addresses, way_out
@@ -100,7 +100,7 @@ def _own_lines(settings: Settings, certificate: tuple[str, str]) -> Iterator[str
     yield f"min-port={low}"
     yield f"max-port={high}"
     yield f"realm={REALM}"
-    directory = relay.directory(settings.state_dir)
+    directory = relay_directory(settings.state_dir)
     yield f"userdb={os.path.join(directory, DATABASE)}"
     yield f"pidfile={os.path.join(directory, 'pid')}"
     for public, own in _mappings(of):
@@ -261,8 +261,8 @@ class RelaySecrets:
     """
 
     def __init__(self, state_dir: str, now: Callable[[], float]) -> None:
-        self._database = os.path.join(relay.directory(state_dir), DATABASE)
-        self._file = relay.secret_file(state_dir)
+        self._database = os.path.join(relay_directory(state_dir), DATABASE)
+        self._file = relay_secret_file(state_dir)
         self._now = now
 
     def renew(self) -> bool:
