@@ -24,9 +24,9 @@ import msgspec
 from msgspec import Struct
 
 from callnet.cli.common import CommandError, settings_of
+from callnet.cli.status import found
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, StartError
-from callnet.ops.admin_client import found
 from callnet.ops.certificates import self_signed_files
 from callnet.storage.database import Database
 from callnet.util import files

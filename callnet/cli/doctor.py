@@ -10,12 +10,12 @@ from typing import Final
 import click
 
 from callnet.cli.common import settings_of
+from callnet.cli.status import NotRunning, Numbers, Running, found
 from callnet.config.schema import Settings, TurnSettings
 from callnet.doctor import listeners, machine, services, site
 from callnet.doctor.findings import Finding, Level, bad, doubt, good
 from callnet.doctor.site import Place, place_of
 from callnet.errors import StartError
-from callnet.ops.admin_client import NotRunning, Numbers, Running, found
 from callnet.ops.metrics import MEDIA_SETUP, RELAY_UNREACHABLE, WITHOUT_RELAY
 from callnet.ops.readiness import Report
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from callnet.cli.status import Running
 from callnet.frames.page import MediaPath
-from callnet.ops.admin_client import Running
 from tests.browser.visitor import Visitor
 from tests.support.daemon import Daemon
 

@@ -8,8 +8,8 @@ from typing import Final
 from twisted.internet.defer import Deferred
 
 from callnet.cli.doctor import relayed
+from callnet.cli.status import Running
 from callnet.config.schema import TurnSettings
-from callnet.ops.admin_client import Running
 from callnet.ops.metrics import RELAY_UNREACHABLE, WITHOUT_RELAY
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, OwnDaemonCase

@@ -8,9 +8,9 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.cli.status import places
 from callnet.config.load import load
 from callnet.config.schema import Settings
-from callnet.ops.admin_client import places
 from harness import ROOT
 
 RECIPE: Final = (ROOT / "Containerfile").read_text().replace("\\\n", "")

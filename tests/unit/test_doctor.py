@@ -16,6 +16,7 @@ from twisted.trial.unittest import SkipTest
 
 from callnet.accounts.signing_keys import load_or_make_keys
 from callnet.acme.renewal import AcmeFolder
+from callnet.cli.status import places
 from callnet.config.load import load
 from callnet.config.schema import (
     AcmeSettings,
@@ -27,7 +28,6 @@ from callnet.config.schema import (
 )
 from callnet.doctor import listeners, machine, services
 from callnet.doctor.findings import Finding, Level
-from callnet.ops.admin_client import places
 from callnet.ops.certificates import sign, to_pem
 from callnet.storage.database import Database
 from tests.unit.test_cli import CommandTestCase
