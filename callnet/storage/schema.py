@@ -354,7 +354,7 @@ push_registration = Table(
     Index("push_registration_target", "target", info={"is_long": True}),
 )
 
-# One row. ``oldest_code`` is the level of the oldest code that may still use the schema; see ``schema.py``.
+# One row. ``oldest_code`` is the level of the oldest code that may still use the schema (:func:`check`).
 schema_info = Table("schema_info", metadata, Column("oldest_code", Integer, nullable=False))
 
 
