@@ -420,6 +420,8 @@ def _explained(error: sql_errors.DBAPIError) -> str:
     return f"error {number}" if about_rows else f"{said[0]} (error {number})"
 
 
+# Moving rows, and the report of it
+
 BATCH: Final = 1000
 """Rows that are in memory at a time."""
 WITHOUT_ACCOUNT: Final = {

@@ -217,6 +217,8 @@ def _any_of(direction: Direction) -> Schema:
     return {"description": direction.summary, "oneOf": [reference(name) for name in direction.frames().values()]}
 
 
+# AsyncAPI 3.0: the messages on the WebSockets of devices and of the page
+
 _OF_SOCKETS: Final = """The WebSockets of a callnet server, plain RFC 6455. Frames are text, one JSON object each.
 
 The schemas of what the server reads allow further fields, which are ignored. Those of what it writes are exact for
@@ -344,6 +346,8 @@ def _messages(direction: Direction) -> dict[str, Any]:
         for kind, (tag, name) in zip(direction.kinds, direction.frames().items(), strict=True)
     }
 
+
+# OpenAPI 3.1: the account service, derived from its routes, structs and errors
 
 _OF_ACCOUNTS: Final = """The account service of a callnet server: JSON in, JSON out.
 

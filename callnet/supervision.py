@@ -143,6 +143,8 @@ class Lines:
             yield rest
 
 
+# The parent
+
 ANSWER_LIMIT: Final = 1.0
 """Seconds that an answer may take."""
 

@@ -209,6 +209,8 @@ def _close_after_handshake(connection: SSL.Connection, where: int, _: int) -> No
         connection.get_app_data().abortConnection()
 
 
+# Orders
+
 PROGRAM: Final = (sys.executable, "-P", "-m", "callnet.acme.order")
 TIME_LIMIT: Final = 300.0
 """Seconds for one order."""

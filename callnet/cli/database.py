@@ -78,6 +78,8 @@ def check(context: click.Context) -> None:
     click.echo("The database can be used.")
 
 
+# Backups
+
 FORMAT: Final = 1
 MANIFEST: Final = "backup.json"
 _DATABASE: Final = "callnet.db"

@@ -172,6 +172,8 @@ def _not_loaded(failure: Failure) -> None:
         log.failure("failed to load devices with push registrations", failure)
 
 
+# Messages
+
 PAUSES: Final = (1.0, 3.0, 6.0, 12.0, 24.0)
 """Seconds before each further try: as long as a call rings, since who cannot be woken now may be in a moment. One that
 comes when nothing rings any more is of no use."""

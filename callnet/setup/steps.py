@@ -181,6 +181,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# The steps
+
 SETTINGS: Final = "/etc/callnet/callnet.toml"
 UNIT: Final = "callnet.service"
 _RELAY_UNIT: Final = "coturn.service"

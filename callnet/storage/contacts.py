@@ -140,6 +140,9 @@ def _exists(table: FromClause, *which: ColumnElement[bool]) -> Exists:
     return exists().where(*which).correlate_except(table)
 
 
+# Lists of contacts, and blocked phones
+
+
 class Pair(Struct, frozen=True):
     """``owner`` has ``contact`` in its list, under ``name``."""
 
