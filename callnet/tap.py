@@ -59,9 +59,8 @@ from callnet.redis import url as redis_url
 from callnet.redis.check import reachable
 from callnet.relay import supervised
 from callnet.relay.supervised import IRelayReactor, Relay
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Threads
 from callnet.storage.devices import devices_without_secret
-from callnet.storage.threads import Threads
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.ended import dated
 from callnet.store.memory import open_alone

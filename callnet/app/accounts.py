@@ -34,7 +34,7 @@ from callnet.push.webpush import PushHosts, Vapid
 from callnet.storage.changes import SqlChanges
 from callnet.storage.codes import SqlCodes, SqlPairings
 from callnet.storage.contacts import SqlContacts, SqlProfiles
-from callnet.storage.database import Database
+from callnet.storage.database import Database, IThreadsReactor, Run
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import UNUSED_FOR, Newcomers, SqlAccounts
 from callnet.storage.history import SqlHistory, SqlRoster
@@ -43,7 +43,6 @@ from callnet.storage.outbox import SqlOutbox
 from callnet.storage.preferences import SqlPreferences
 from callnet.storage.push import PushKind, SqlPushRegistrations
 from callnet.storage.revoking import SqlRevocations
-from callnet.storage.threads import IThreadsReactor, Run
 from callnet.store.cluster_handle import ClusterHandle
 
 CODE_PAUSES: Final = (1.0, 3.0, 10.0)

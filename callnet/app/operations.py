@@ -61,8 +61,8 @@ from callnet.ops.metrics import (
     of_unfinished,
 )
 from callnet.ops.turn_handover import TurnHandover
+from callnet.storage.database import Threads
 from callnet.storage.links import StoredLink
-from callnet.storage.threads import Threads
 from callnet.util.histogram import Histogram
 from callnet.util.logger import Logger, threshold
 from callnet.util.timers import PeriodicRuns

@@ -16,8 +16,7 @@ from callnet.ops.listening import ADMIN, OpenListener, close_all
 from callnet.ops.metrics import Observed
 from callnet.ops.process import Garbage, Renewals, ServiceManager, on_hangup
 from callnet.ops.readiness import Readiness
-from callnet.storage.database import Database
-from callnet.storage.threads import IThreadsReactor, Threads
+from callnet.storage.database import Database, IThreadsReactor, Threads
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.util import short_path
 from callnet.util.logger import Logger

@@ -14,9 +14,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, insert, or_, select
 
 from callnet.model import Topic
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.schema import change, shared_time
-from callnet.storage.threads import Queries, Run, in_thread
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""

@@ -13,9 +13,8 @@ from sqlalchemy import ColumnElement, Connection, case, func, select, update
 
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.schema import one_time_code, pairing, shared_time
-from callnet.storage.threads import Queries, Run, in_thread
 
 _HOUR: Final = 3600.0
 

@@ -24,9 +24,8 @@ from sqlalchemy import (
 from callnet.errors import DataInvalid, PhotosFull
 from callnet.model import BLOCKED_MAX, CONTACT_PHOTOS_MAX, CONTACTS_MAX, DeviceAddress, Topic
 from callnet.storage import changes
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.schema import PHOTO_VERSION_MAX, account, account_device, blocked, contact, contacts_only, profile
-from callnet.storage.threads import Queries, Run, in_thread
 
 _profile = profile.c
 

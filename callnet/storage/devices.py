@@ -13,7 +13,7 @@ from sqlalchemy import Connection, case, func, select
 from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.contacts import Photo, Profile, photo_of, profile_of
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.history import PastCall, drop, past_calls
 from callnet.storage.links import links_of
 from callnet.storage.preferences import NOTHING_SET, WhoMayCall, listed_phones, settings_of
@@ -37,7 +37,6 @@ from callnet.storage.schema import (
     rings_through,
     second_call_rings,
 )
-from callnet.storage.threads import Queries, Run, in_thread
 
 
 def make(

@@ -20,11 +20,10 @@ from twisted.python.failure import Failure
 from callnet.errors import CodeInvalid, DeviceInvalid, PhoneInvalid, TokenInvalid, Unavailable
 from callnet.model import DeviceAddress, Topic
 from callnet.storage import changes, codes, revoking
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run
 from callnet.storage.devices import make
 from callnet.storage.revoking import Revocation
 from callnet.storage.schema import account, account_device
-from callnet.storage.threads import Queries, Run
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
 

@@ -28,10 +28,9 @@ from callnet.calls.ports import Roster
 from callnet.frames.v2 import MissedCall
 from callnet.model import EVERY_DEVICE, DeviceAddress, RoomId, Topic, is_guest
 from callnet.storage import changes
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.preferences import strict_phones
 from callnet.storage.schema import account, account_device, blocked, contact, heard_until, insert_rows, past_call
-from callnet.storage.threads import Queries, Run, in_thread
 from callnet.util.deferreds import as_deferred
 
 _FORGOTTEN_AT_ONCE: Final = 1000

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, func, select
 from callnet.calls.preferences import QuietHours
 from callnet.model import Topic
 from callnet.storage import changes
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, in_thread
 from callnet.storage.schema import link
-from callnet.storage.threads import Queries, in_thread
 
 _row = link.c
 

@@ -16,10 +16,9 @@ from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, liter
 
 from callnet.frames.webhooks import DeviceEnrolled
 from callnet.model import DeviceAddress
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.history import PastCall, unwanted
 from callnet.storage.schema import FAILURE_MAX, outbox
-from callnet.storage.threads import Queries, Run, in_thread
 from callnet.util.deferreds import as_deferred
 
 _FORGOTTEN_AT_ONCE: Final = 1000

@@ -12,7 +12,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, select,
 from callnet.calls.preferences import Policy, Preferences, QuietExceptions, QuietHours, encode_names
 from callnet.model import GUEST, Topic
 from callnet.storage import changes
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.push import PushKind
 from callnet.storage.schema import (
     auto_answer,
@@ -26,7 +26,6 @@ from callnet.storage.schema import (
     rings_through,
     second_call_rings,
 )
-from callnet.storage.threads import Queries, Run, in_thread
 
 WhoMayCall: TypeAlias = Literal["anyone", "contacts"]
 """The phones that may call one, in the words of ``accounts.who_may_call``: all that it does not block, or of these

@@ -12,9 +12,9 @@ from twisted.internet.defer import Deferred
 
 from callnet.model import DeviceAddress
 from callnet.storage import changes, revoking
+from callnet.storage.database import Queries, in_thread
 from callnet.storage.revoking import Revocation
 from callnet.storage.schema import account_device, covered_by, push_registration
-from callnet.storage.threads import Queries, in_thread
 
 _row = push_registration.c
 

@@ -12,9 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, sel
 from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
 from callnet.storage import changes
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.schema import covered_by, push_registration, revocation, shared_time
-from callnet.storage.threads import Queries, Run, in_thread
 
 _NAMED: Final = 1000
 """Phones that a statement names, at most: databases refuse one with tens of thousands, as an import may change."""

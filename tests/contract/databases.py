@@ -15,10 +15,9 @@ from twisted.trial.unittest import TestCase
 
 from callnet.model import DeviceAddress
 from callnet.storage.contacts import SqlContacts
-from callnet.storage.database import Database
+from callnet.storage.database import Database, IThreadsReactor, Run, Threads
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.preferences import PhoneSettings, SettingsChange, SqlPreferences
-from callnet.storage.threads import IThreadsReactor, Run, Threads
 from tests.support import migrated
 from tests.support.immediate import run_at_once
 

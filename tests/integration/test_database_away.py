@@ -15,7 +15,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.storage.threads import LIMIT
+from callnet.storage.database import LIMIT
 from callnet_client import AccountError, ClientError
 from harness.postgres import Server
 from tests.support.devices import log_in, member, service_of

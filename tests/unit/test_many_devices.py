@@ -12,10 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.errors import DeviceInvalid
 from callnet.model import DeviceAddress
 from callnet.storage import contacts, devices
-from callnet.storage.database import Database
+from callnet.storage.database import Database, Run
 from callnet.storage.enrolling import SqlAccounts
 from callnet.storage.push import PushKind
-from callnet.storage.threads import Run
 from tests.support.account_fixture import FRIEND, PHONE, ServiceFixture
 from tests.support.tap_case import DaemonTestCase
 

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.errors import Unavailable
-from callnet.storage.threads import LIMIT, STOP_LIMIT, IThreadsReactor, Threads
+from callnet.storage.database import LIMIT, STOP_LIMIT, IThreadsReactor, Threads
 
 PATIENCE: Final = 30
 """Seconds that a thread may take on a busy machine."""
