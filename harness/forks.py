@@ -25,19 +25,30 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO, Final
 
 LOADED: Final = (
+    "twisted.cred.strcred",
     "twisted.scripts.twistd",
-    "callnet.app.accounts",
-    "callnet.app.reload",
+    "twisted.trial.itrial",
+    "twisted.words.iwords",
+    "encodings.ascii",
+    "tomllib",
+    "callnet.tap",
+    "callnet.redis.limits",
+    "callnet.redis.node",
+    "callnet.cli.account",
     "callnet.cli.contact",
-    "callnet.ops.certificates",
-    "callnet.ws.device_socket",
+    "callnet.cli.device",
+    "callnet.cli.doctor",
+    "callnet.cli.setup",
+    "callnet.cli.status",
 )
-"""Most of what a daemon imports, but nothing that imports the reactor, as Klein does."""
+"""What a daemon and most commands import, but nothing that uses the reactor when it is imported."""
 LONGEST: Final = 100_000
 """Bytes of a request for a process."""
+_REACTOR: Final = "twisted.internet.reactor"
 _NUMBER: Final = struct.Struct("i")
 
 
@@ -198,11 +209,21 @@ def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str], umask:
     return command
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # those who asked end their processes, and want to know how they ended
+def _load() -> None:
+    """Import what is to be loaded. Klein imports the reactor for its own ``run``, which callnet does not call: it gets
+    an empty module.
+    """
+    sys.modules[_REACTOR] = ModuleType(_REACTOR)
+    import_module("klein")
+    del sys.modules[_REACTOR]
     for name in LOADED:
         import_module(name)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # those who asked end their processes, and want to know how they ended
+    _load()
     gc.freeze()
-    assert "twisted.internet.reactor" not in sys.modules
+    assert _REACTOR not in sys.modules
     assert threading.active_count() == 1
     runpy.run_path(_next(socket.socket(fileno=int(sys.argv[1])))[0], run_name="__main__")
