@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -43,6 +42,7 @@ from callnet.calls.records import (
     Ringing,
     Seat,
     SeatsRecord,
+    rings_for_guest,
 )
 from callnet.calls.registration import NOWHERE
 from callnet.calls.telling import began_at, end_effective_at, newest_two
@@ -149,7 +149,7 @@ def _believed(records: Records, mine: CallRecord, known: LocalState, now: float)
         return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
     if records.complete and not held.keys() >= set(mine.parties):
         left: CallState = over(mine.state, Reason.CONNECTION_LOST, now)
-        if _rings_for_guest(mine) and mine.caller in held:
+        if rings_for_guest(mine) and mine.caller in held:
             left = replace(mine.state, devices=tuple(filter(held.__contains__, mine.state.devices)))
         return replace(mine, version=mine.version + 1, state=left)
     return mine
@@ -209,18 +209,13 @@ def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices:
         if busy.isdisjoint(others) and holding.isdisjoint(held_by) and not was_left(call):
             busy.update(others)
             holding.update(held_by)
-        elif _rings_for_guest(call) and call.caller not in busy:
+        elif rings_for_guest(call) and call.caller not in busy:
             rung = tuple(device for device in call.state.devices if device not in busy)
             tx.put_call(call, replace(call.state, devices=rung), *busy.intersection(call.state.devices))
             busy.update((call.caller, *rung))
         else:
             reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
             tx.end(call, reason, *everyone(call))
-
-
-def _rings_for_guest(call: CallRecord) -> TypeGuard[CallRecord[Ringing]]:
-    """Tell whether it is a guest's call, and rings: who hears of no device, and of none that it loses."""
-    return isinstance(call.state, Ringing) and is_guest(call.caller.phone) is not None
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:

@@ -24,9 +24,8 @@ from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections
 from callnet.calls.extensions import Extensions, Presence, is_extended
 from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
-from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
-from callnet.calls.preferences import Policy
+from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.records import (
     Active,
     CallRecord,
@@ -43,10 +42,11 @@ from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Tra
 from callnet.calls.telling import Missed, outcome_of
 from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
+from callnet.calls.waking import Wake, WakeRequests, nobody_can
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, new_room_id
-from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.deferreds import Ready, logged_unless_unavailable
 from callnet.util.logger import Logger
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class RoomManager:
     """The entry point for every change of calls and seats on this node.
 
     :param roster: the contacts and missed calls of extended devices.
-    :param wake: see :class:`callnet.calls.policies.WakeRequests`.
+    :param wake: see :class:`callnet.calls.waking.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
     :param guest_answered: called with the phone of a guest whose call was accepted by a device of this node.
     """
@@ -91,7 +91,6 @@ class RoomManager:
     ) -> None:
         self._store = store
         self._preferences = preferences
-        self.publish: Final = bus.publish
         self._clock = clock
         self.settings: Final = settings
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
@@ -115,7 +114,6 @@ class RoomManager:
         self._deadlines = Deadlines(store, self._transactions, clock, self._devices)
         self.start: Final = self._deadlines.start
         """Begins to process due records."""
-        self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(
             store, self._transactions, self._queue, preferences, settings, self._retries.pause, wake
         )
@@ -124,10 +122,12 @@ class RoomManager:
         )
         self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
         self._departures = DisplacedConnections(clock, self._displace)
-        self.pages: Final = Pages(store, self._transactions, self._retries, self._queue)
+        self.pages: Final = Pages(
+            store, bus, settings, self._transactions, self._retries, self._queue, self.counts, self.local_calls
+        )
         self._refusing = False
         bus.subscribe(self._receive)
-        preferences.subscribe(self.orders.update_policy)
+        preferences.subscribe(self.change_policy)
 
     def refuse_calls(self) -> None:
         """Answer every further call with ``shutting_down``."""
@@ -164,7 +164,7 @@ class RoomManager:
             self._devices[device] = session
             if older is not None:
                 older.displaced()
-            self.orders.attach_policy(session, policy)
+            self._attach_preferences(session, policy)
             if is_extended(session):
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
@@ -200,6 +200,24 @@ class RoomManager:
         if older is not None and tried[1:]:
             older.displaced()
         raise failure
+
+    def _attach_preferences(self, session: Session, policy: Policy) -> None:
+        """Give a new session the preferences of its device's owner, now or when they can be read.
+
+        :param policy: the one in the device's record already.
+        """
+        found = self._preferences.of(session.address.phone)
+        if isinstance(found, Ready):
+            self._attach_found(found.value, session, policy)
+        else:
+            found.addCallback(self._attach_found, session, policy).addErrback(_log_unless_unavailable)
+
+    def _attach_found(self, found: Preferences, session: Session, policy: Policy) -> None:
+        if found is UNREADABLE:
+            return  # a change event will follow
+        session.preferences = found
+        if found.policy != policy:  # it changed while this was written
+            self.change_policy(session.address.phone, found)
 
     def _tell_missed(self, session: Session, missed: Missed) -> None:
         if missed.ended is not None:
@@ -402,6 +420,33 @@ class RoomManager:
 
     def _woken(self, call: CallRecord, event: events.Event) -> None:
         self.wake_requests.committed(call, event)
+
+    # Orders, which are carried out when the store is back, if it is away
+
+    def revoke(self, session: Session) -> Deferred[None]:
+        """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
+        device = session.address
+        return self.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
+
+    def revoke_absent(self, device: DeviceAddress) -> Deferred[None]:
+        """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
+        return self.submit(device, self._retries.settle, events.Revoked(device, None))
+
+    def stop_call(self, room: RoomId) -> Deferred[None]:
+        """End a call for the operator."""
+        return self.submit(room, self._retries.settle, events.Stopped(room))
+
+    def change_policy(self, phone: str, preferences: Preferences) -> Deferred[None]:
+        """Apply the changed preferences of a phone's owner."""
+        every = DeviceAddress(phone, EVERY_DEVICE)
+        return self.submit(every, self._change_policy, every, preferences)
+
+    async def _change_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
+        for device_id in self.known.devices.get(every.phone, ()):
+            session = self._devices.get(every._replace(device_id=device_id))
+            if session is not None:
+                session.preferences = preferences
+        await self._retries.settle(events.PolicyChanged(every, preferences.policy))
 
     # Messages from the bus
 

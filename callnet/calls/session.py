@@ -242,7 +242,7 @@ class Session:
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
-        self._rooms.orders.revoke(self).addErrback(log_unless_unavailable)
+        self._rooms.revoke(self).addErrback(log_unless_unavailable)
         self._peer.close(CloseCode.TOKEN_INVALID, "token revoked")
 
     def displaced(self) -> None:

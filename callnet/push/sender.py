@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from callnet.accounts.enrolment import is_device_id, is_well_formed_phone
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import Tokens, base64url
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
+from callnet.calls.waking import WakeMessage
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.webhooks import Posted, UnderWay, Urgent, Webhook, outcome_of
@@ -283,7 +283,7 @@ class Tickets:
 class TicketRefusals:
     """Refuses calls for devices that show a ticket.
 
-    :param refuse: see :meth:`callnet.calls.policies.WakeRequests.refuse`.
+    :param refuse: see :meth:`callnet.calls.waking.WakeRequests.refuse`.
     """
 
     def __init__(

@@ -147,7 +147,7 @@ class PolicyTests(PresenceCase):
 
     def prefer(self, policy: Policy) -> None:
         """Let the owner of the television want this."""
-        self.world.rooms.orders.update_policy(TV.phone, Preferences(policy))
+        self.world.rooms.change_policy(TV.phone, Preferences(policy))
 
     def test_blocked(self) -> None:
         """A phone that blocks Ann is seen to go, and nothing of it afterwards."""
