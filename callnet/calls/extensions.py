@@ -251,10 +251,11 @@ class Extensions:
         """Tell the devices of these phones of changes, and those that list them of changed profiles; ``None``: anything
         may have changed, and nobody is told.
         """
+        lists = changed and [phone for phone, topics in changed.items() if not topics or _OF_LISTS & set(topics)]
+        again = Deferred.fromCoroutine(self._list_again(self._presence.onlookers_of(lists)))
+        again.addErrback(_log_unless_unavailable)
         if changed is None:
-            self.lists_changed(None)
             return
-        self.lists_changed([phone for phone, topics in changed.items() if not topics or _OF_LISTS & set(topics)])
         for session in self._presence.onlookers_of(changed):
             topics = changed[session.address.phone]
             if topics:
@@ -284,12 +285,8 @@ class Extensions:
         if self._topics:
             self._alarm.set_in(0.0)
 
-    def lists_changed(self, phones: Collection[str] | None) -> None:
-        """Reread the contacts of these phones, or with ``None`` of all."""
-        sessions = self._presence.onlookers_of(phones)
-        Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
-
     async def _list_again(self, sessions: Iterable[ExtendedSession]) -> None:
+        """Reread the contacts of devices."""
         for session in sessions:  # one after the other: there may be thousands
             contacts = await self._roster.contacts_of(session.address.phone)
             if self._here.get(session.address) is session:

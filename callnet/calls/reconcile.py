@@ -99,6 +99,7 @@ def announce(records: Records, mine: LocalState, node: str, now: float, settings
     both = [(device, records.device(device.address)) for device in mine.devices]
     for device, stored in both:
         _end_if_left(tx, stored, device)
+    _announce_seats(tx, records, mine, node)
     known_here = {call.room: call for call in mine.calls}
     for call in adopted:
         if tx.call(call.room) is call:
@@ -119,7 +120,6 @@ def announce(records: Records, mine: LocalState, node: str, now: float, settings
     for one in mine.calls:
         if one.end is None:  # not all parties of other calls were read
             _seat_in_call(tx, one.room)
-    _announce_seats(tx, records, mine, node)
     return tx.build()
 
 

@@ -39,7 +39,7 @@ from callnet.calls.records import (
 )
 from callnet.calls.registration import Attached, Overtaken, seen_by
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
-from callnet.calls.telling import Missed, outcome_of
+from callnet.calls.telling import outcome_of
 from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
 from callnet.calls.waking import Wake, WakeRequests, nobody_can
@@ -168,7 +168,7 @@ class RoomManager:
             if is_extended(session):
                 session.welcomed(reply.present, reply.of_phone)
                 self.extensions.came(session)
-            self._tell_missed(session, reply.missed)
+            self._tell_missed(session, reply.ended, reply.current)
         finally:
             self._arrivals.end(device)
 
@@ -219,14 +219,14 @@ class RoomManager:
         if found.policy != policy:  # it changed while this was written
             self.change_policy(session.address.phone, found)
 
-    def _tell_missed(self, session: Session, missed: Missed) -> None:
-        if missed.ended is not None:
-            (session.deliver_later if missed.present is None else session.deliver)(missed.ended)
-        if missed.present is not None:
-            if missed.present.caller == session.address and outcome_of(missed.present) is None:
-                session.asked[missed.present.room] = ""
+    def _tell_missed(self, session: Session, ended: CallRecord | None, current: CallRecord | None) -> None:
+        if ended is not None:
+            (session.deliver_later if current is None else session.deliver)(ended)
+        if current is not None:
+            if current.caller == session.address and outcome_of(current) is None:
+                session.asked[current.room] = ""
             else:
-                session.deliver(missed.present)
+                session.deliver(current)
 
     async def welcome_again(self, session: ExtendedSession) -> None:
         """Send a device its calls again, since nodes were apart at its welcome. It runs in a turn of the device.

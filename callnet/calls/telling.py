@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import ceil, inf
 
-from msgspec import Struct
-
-from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
+from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.calls.transaction import first_party, has_pulled, other_in
 from callnet.frames import base
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn, is_guest
@@ -20,17 +18,6 @@ _TO_OTHERS = {
 """The reasons that ``calling_be_hangup`` replaces by other ones."""
 _CLOCKS_DIFFER = 0.1
 """Seconds by which the clocks of two nodes may differ; a difference this small is no further second of ringing."""
-
-
-class Missed(Struct, frozen=True):
-    """A device's possibly missed messages (protocol §2.4)."""
-
-    ended: CallRecord | None
-    """The call whose end it must be told first."""
-    present: CallRecord | None
-    """The call that it is in and must be told of, or whose outcome it waits for."""
-    overtaken: tuple[Known, ...] = ()
-    """Ends that it need not be told any more, since a newer one is."""
 
 
 def outcome_of(call: CallRecord) -> Outcome | None:

@@ -138,7 +138,6 @@ class Transaction(Struct):
     _policies: dict[str, Policy] = {}
     _forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
     _relied: list[RoomId] = []
-    _adopted: list[RoomId] = []
     _told: list[tuple[DeviceAddress, RoomId]] = []
     _displaced: list[Displaced] = []
 
@@ -255,7 +254,7 @@ class Transaction(Struct):
             self._devices[record.address] = record
         elif isinstance(record, CallRecord):
             self._calls[record.room] = record
-            self._adopted.append(record.room)
+            self.put_call(record, record.state)  # with its deadline
         else:
             self._seats[record.room] = record
 
@@ -317,8 +316,6 @@ class Transaction(Struct):
                 self.put_seats(seats_as_read)
         if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
-        for room in self._adopted:
-            self.put_call(self._calls[room], self._calls[room].state)  # with its deadline
         for address, record in self._devices.items():
             if record.lost_at is not None or record.due is not None:
                 self._devices[address] = self._with_due(record)
