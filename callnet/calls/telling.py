@@ -75,12 +75,8 @@ def notification_for(
         left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)
         return base.Called(call.caller.phone, call.caller.device_id, room, left, base.PAGE_OF + room)
     answered = state if isinstance(state, Active) else state.was
-    if isinstance(answered, Active) and device in answered.transferred_from:
-        reason = Reason.MOVED
-    elif isinstance(answered, Active) and device != answered.callee and device in call.targets:
-        reason = Reason.ANSWERED_ELSEWHERE
-    elif isinstance(state, Active) and device not in call.parties:
-        reason = Reason.MOVED  # it has taken the call over, and so has another device, while nodes were apart
+    if isinstance(answered, Active) and device not in (call.caller, answered.callee):
+        reason = ending_reason(call, device)
     elif isinstance(state, Active):
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
     elif isinstance(answered, Ringing) and device == call.caller:
@@ -113,8 +109,10 @@ def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
     if _lost_fork(call, device):
         return Reason.ANSWERED_ELSEWHERE
     end = call.end
-    if end is None:
+    if end is None and call.answer is None:
         return Reason.REPLACED  # it still rings others; this device left it by placing a call
+    if end is None:
+        return Reason.MOVED  # it has taken the call over, and so has another device, while nodes were apart
     return _TO_OTHERS.get(end.reason, end.reason)
 
 
