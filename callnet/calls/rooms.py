@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
 from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections
-from callnet.calls.extensions import Extensions, Presence, is_extended
+from callnet.calls.extensions import Extensions, Presence
 from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
@@ -51,7 +51,6 @@ from callnet.util.logger import Logger
 
 if TYPE_CHECKING:
     from callnet.calls.session import Session
-    from callnet.calls.session_v2 import ExtendedSession
 
 _REGISTRATION_TRIES: Final = 3
 """The number of attempts to register a connection."""
@@ -165,8 +164,8 @@ class RoomManager:
             if older is not None:
                 older.displaced()
             self._attach_preferences(session, policy)
-            if is_extended(session):
-                session.welcomed(reply.present, reply.of_phone)
+            session.welcomed(reply.present, reply.of_phone)
+            if session.extended:
                 self.extensions.came(session)
             self._tell_missed(session, reply.ended, reply.current)
         finally:
@@ -228,7 +227,7 @@ class RoomManager:
             else:
                 session.deliver(current)
 
-    async def welcome_again(self, session: ExtendedSession) -> None:
+    async def welcome_again(self, session: Session) -> None:
         """Send a device its calls again, since nodes were apart at its welcome. It runs in a turn of the device.
 
         If the store does not answer it is done later: soon the store does, or the node's own records count.
@@ -253,7 +252,7 @@ class RoomManager:
         self.in_turn(session.address, self._detach, session, self.now())
 
     def _detach(self, session: Session, gone_at: float) -> Waits:
-        if is_extended(session):
+        if session.extended:
             self.extensions.went(session)
         if self._devices.get(session.address) is not session:
             return None
@@ -343,7 +342,6 @@ class RoomManager:
     def answer(self, session: Session, event: Answer, then: Then) -> Waits:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
-            then(None)
             return None
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
@@ -353,7 +351,6 @@ class RoomManager:
     def end(self, session: Session, event: End, then: Then = nothing) -> Waits:
         """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
-            then(None)
             return None
         kept = event
         if isinstance(event, events.Cancel):
@@ -364,7 +361,6 @@ class RoomManager:
     def resume(self, session: Session, room: RoomId, then: Then = nothing) -> Waits:
         """Have a device go on with a call that it holds, in its turn. ``then`` is called with the reply, if any."""
         if self._devices.get(session.address) is not session:
-            then(None)
             return None
         self._retries.forget((events.Resumed, session.address))
         event = events.Resumed(room, session.address, session.generation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, ClassVar, Final
@@ -183,6 +183,13 @@ class Session:
         """Record that the connection is the device's newest, and the knowledge of the device before it."""
         self.generation = generation
         self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
+
+    def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:
+        """Send the first message of the connection, if there is one.
+
+        :param present: the calls of an extended device.
+        :param of_phone: those of the other devices of its phone, which it may take over.
+        """
 
     def deliver_later(self, call: CallRecord) -> None:
         """Report a call's end from before the connection, unless the device places another call first.
