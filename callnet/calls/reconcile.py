@@ -288,10 +288,7 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
         device = tx.device(address)
         if device is None:
             tx.put_as_is(DeviceRecord(address, 1, NOWHERE, 0, False, lost_at=tx.now, room=room))
-        elif device.room != room and tx.call_of(address) in (None, call):
-            tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
-            tx.notify(call, address)
-        elif room not in device.rooms:  # one of the two is held
+        elif room not in device.rooms:
             current, second = newest_two(tx.call, address, (room, *device.rooms))
             tx.put_device(device, room=current, previous_room=second)
             tx.notify(call, address)
@@ -439,10 +436,9 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
     """Tell a device its missed changes after it came here during an outage of the store (§2.4)."""
     calls = filter(None, map(tx.call, reversed(stored.rooms)))
     since = tx.now - REMEMBERED
-    moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
-    missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
-    for *_, call in sorted(missed):  # it may believe that it is in either of them
-        tx.notify(call, mine.address)
+    for call in calls:  # it may believe that it is in either of them
+        if _missed_at(call, stored, mine.generation, since) is not None:
+            tx.notify(call, mine.address)
     present = tx.call_of(mine.address)
     answer = None if present is None else present.answer
     if present is not None and (answer is None or answer.since > since or mine.address in present.extended):
