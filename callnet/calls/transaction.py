@@ -235,6 +235,8 @@ class Transaction(Struct):
             due = call.placed_at + settings.ring_time
             if state.awaited_until is not None:
                 due = min(due, state.awaited_until)
+        if call.woken and isinstance(call.state, Ringing) and not isinstance(state, Ringing):
+            head["woken"] = tuple([one for one in call.woken if one in call.state.devices])  # others were told before
         version = call.version if room in self._calls else call.version + 1
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
@@ -260,8 +262,6 @@ class Transaction(Struct):
 
     def end(self, call: CallRecord, reason: Reason, *notified: DeviceAddress, by: DeviceAddress | None = None) -> None:
         """End a call, and notify devices. ``by``: the device that ended it, if any."""
-        if call.woken and isinstance(call.state, Ringing):
-            call = replace(call, woken=tuple([one for one in call.woken if one in call.state.devices]))
         self.put_call(call, over(call.state, reason, self.now, by), *notified)
 
     def transfer(
