@@ -79,6 +79,14 @@ class OutcomeTests(RoomsCase):
         self.assertEqual([Withdrawn()], outcomes)
         self.assert_nothing_waits(self.rooms)
 
+    def test_cancels_none_placed_since(self) -> None:
+        """A cancellation of no known call is tried again, and cancels no call that was placed after it."""
+        cancel(self.rooms, self.newest(ANN), TV.phone)
+        self.wait(0.25)
+        outcomes = self.call(ANN, TV)
+        self.wait(20)
+        self.assertEqual([], outcomes)
+
     def test_accepted_meanwhile(self) -> None:
         """A caller that cancels too late hears of the acceptance first, then of the end."""
         outcomes = self.call(ANN, TV)
