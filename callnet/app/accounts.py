@@ -169,7 +169,7 @@ def compose_people(
         owners.accounts.forget,
         owners.preferences,
         close,
-        rooms.orders.revoke_absent,
+        rooms.revoke_absent,
         rooms.extensions.data_changed,
     )
     contacts_only = settings.accounts.who_may_call == "contacts"

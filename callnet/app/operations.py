@@ -328,7 +328,7 @@ class Administered(Struct, frozen=True):
         for call in self._rooms.local_calls.calls():
             if log_name(call.room) == order.call:
                 self._log.info("ending call {call} for the operator", call=order.call)
-                await self._rooms.orders.stop(call.room)
+                await self._rooms.stop_call(call.room)
                 return _DONE
         return _NOT_DONE
 

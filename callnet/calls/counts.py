@@ -150,27 +150,25 @@ class LocalCalls:
 
     def __init__(self, store: ICallStore) -> None:
         self._store = store
+        self._known = store.known()
 
     def calls(self) -> Iterator[CallRecord]:
         """The calls with ringing or connected parties on this node."""
-        return (call for call in self._store.known().calls.values() if call.end is None)
+        return (call for call in self._known.calls.values() if call.end is None)
 
     def placed_here(self) -> Counter[str]:
         """Live calls by state, counted only at the current or last node of the caller; none that rings nobody."""
-        known = self._store.known()
-        callers = ((call.state.word, known.device(call.caller)) for call in self.calls() if call.targets)
+        callers = ((call.state.word, self._known.device(call.caller)) for call in self.calls() if call.targets)
         return Counter(state for state, caller in callers if caller is not None and caller.node == self._store.node)
 
     def of(self, device: DeviceAddress) -> CallRecord | None:
         """The call of a device of this node, ringing or active."""
-        known = self._store.known()
-        record = known.device(device)
-        return None if record is None else next(iter(calls_in(known.calls.get, record)), None)
+        record = self._known.device(device)
+        return None if record is None else next(iter(calls_in(self._known.calls.get, record)), None)
 
     def fills(self, room: RoomId) -> bool:
         """Return whether a room belongs to a live call or both of its seats are taken."""
-        known = self._store.known()
-        call, seats = known.calls.get(room), known.seats.get(room)
+        call, seats = self._known.calls.get(room), self._known.seats.get(room)
         if call is not None:
             return call.end is None
         return seats is not None and all(seat is not None and seat.empty_since is None for seat in seats.seats)

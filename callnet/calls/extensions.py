@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw, Struct
 from twisted.internet.defer import Deferred
@@ -28,7 +28,6 @@ from callnet.util.timers import EarliestTimer
 
 if TYPE_CHECKING:
     from callnet.calls.session import Session
-    from callnet.calls.session_v2 import ExtendedSession
 
 EVERY: Final = 2.0
 """Seconds between two reads."""
@@ -51,11 +50,6 @@ _log_unless_unavailable = logged_unless_unavailable(log, "failed to notify an ex
 _log_presence = logged_unless_unavailable(log, "failed to read presence")
 
 
-def is_extended(session: Session | None) -> TypeGuard[ExtendedSession]:
-    """Return whether there is a session, of an extended device."""
-    return session is not None and session.extended
-
-
 class TooEarly(Struct, frozen=True):
     """The reply to a signal of the caller's page while the call rings: it is for whoever accepts."""
 
@@ -74,9 +68,9 @@ class Presence:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._watches: dict[ExtendedSession, Collection[str]] = {}
+        self._watches: dict[Session, Collection[str]] = {}
         """The watched phones of each onlooker."""
-        self._onlookers: dict[str, dict[ExtendedSession, tuple[set[DeviceAddress], float] | None]] = {}
+        self._onlookers: dict[str, dict[Session, tuple[set[DeviceAddress], float] | None]] = {}
         """The onlookers of each watched phone, with its devices that were online when its records were last read for
         them, and the time of that, on the clock of the store; ``None``: they have yet to be read."""
         self._to_tell: dict[str, None] = {}
@@ -105,7 +99,7 @@ class Presence:
             self._to_look_at.update(dict.fromkeys(seen))
             self._schedule()
 
-    def watch(self, onlooker: ExtendedSession, phones: Collection[str]) -> None:
+    def watch(self, onlooker: Session, phones: Collection[str]) -> None:
         """Tell a device of presence changes of these phones from now on and, soon, of the devices online already.
 
         It may have read its contacts before: it is told of those that went a moment ago, too.
@@ -121,7 +115,7 @@ class Presence:
             self._to_look_at.update(dict.fromkeys(phones))
             self._schedule()
 
-    def leave(self, onlooker: ExtendedSession) -> None:
+    def leave(self, onlooker: Session) -> None:
         """Stop telling a device."""
         for phone in self._watches.pop(onlooker, ()):
             left = self._onlookers[phone]
@@ -131,11 +125,11 @@ class Presence:
         if not self._onlookers and not self._to_tell:
             self._alarm.unset()
 
-    def onlookers_of(self, phones: Collection[str] | None) -> list[ExtendedSession]:
+    def onlookers_of(self, phones: Collection[str] | None) -> list[Session]:
         """The onlookers of these phones, or with ``None`` all."""
         return [onlooker for onlooker in self._watches if phones is None or onlooker.address.phone in phones]
 
-    def watchers_of(self, phone: str) -> list[ExtendedSession]:
+    def watchers_of(self, phone: str) -> list[Session]:
         """The devices that are told of a phone."""
         return list(self._onlookers.get(phone, ()))
 
@@ -225,23 +219,23 @@ class Extensions:
         self._roster = roster
         self._preferences = preferences
         self._clock = clock
-        self._topics: dict[ExtendedSession, set[Topic]] = {}
+        self._topics: dict[Session, set[Topic]] = {}
         """Changed data of which a device has yet to be told (§2.5, ``changed``)."""
         self._told_at = -inf
         self._alarm = EarliestTimer(clock, self._tell_topics)
         self.stop: Final = self._alarm.stop
 
-    def came(self, session: ExtendedSession) -> None:
+    def came(self, session: Session) -> None:
         """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
         self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
-    def _met(self, found: Roster, session: ExtendedSession) -> None:
+    def _met(self, found: Roster, session: Session) -> None:
         if self._here.get(session.address) is session:
             if found.missed:
                 session.send(v2.MissedCalls(found.missed))
             self._presence.watch(session, found.contacts)
 
-    def went(self, session: ExtendedSession) -> None:
+    def went(self, session: Session) -> None:
         """Stop telling a lost or displaced device."""
         self._presence.leave(session)
         if self._here.get(session.address) is session:
@@ -251,10 +245,11 @@ class Extensions:
         """Tell the devices of these phones of changes, and those that list them of changed profiles; ``None``: anything
         may have changed, and nobody is told.
         """
+        lists = changed and [phone for phone, topics in changed.items() if not topics or _OF_LISTS & set(topics)]
+        again = Deferred.fromCoroutine(self._list_again(self._presence.onlookers_of(lists)))
+        again.addErrback(_log_unless_unavailable)
         if changed is None:
-            self.lists_changed(None)
             return
-        self.lists_changed([phone for phone, topics in changed.items() if not topics or _OF_LISTS & set(topics)])
         for session in self._presence.onlookers_of(changed):
             topics = changed[session.address.phone]
             if topics:
@@ -270,7 +265,7 @@ class Extensions:
             if policy.admits(onlooker.address.phone):
                 self._note(onlooker, [Topic.CONTACTS])
 
-    def _note(self, onlooker: ExtendedSession, topics: Collection[Topic]) -> None:
+    def _note(self, onlooker: Session, topics: Collection[Topic]) -> None:
         """Tell a device of changes soon."""
         self._topics.setdefault(onlooker, set()).update(topics)
         self._alarm.set_in(max(self._told_at + NOTICES_EVERY - self._clock.seconds(), 0.0))
@@ -284,12 +279,8 @@ class Extensions:
         if self._topics:
             self._alarm.set_in(0.0)
 
-    def lists_changed(self, phones: Collection[str] | None) -> None:
-        """Reread the contacts of these phones, or with ``None`` of all."""
-        sessions = self._presence.onlookers_of(phones)
-        Deferred.fromCoroutine(self._list_again(sessions)).addErrback(_log_unless_unavailable)
-
-    async def _list_again(self, sessions: Iterable[ExtendedSession]) -> None:
+    async def _list_again(self, sessions: Iterable[Session]) -> None:
+        """Reread the contacts of devices."""
         for session in sessions:  # one after the other: there may be thousands
             contacts = await self._roster.contacts_of(session.address.phone)
             if self._here.get(session.address) is session:
@@ -344,5 +335,5 @@ class Extensions:
     def receive(self, message: DeviceRelay) -> None:
         """Deliver a message to its device."""
         session = self._here.get(message.to)
-        if is_extended(session):
+        if session is not None and session.extended:
             session.send(v2.SignalFrom(message.room, Raw(message.data)))

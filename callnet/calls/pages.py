@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from msgspec import Raw
 from msgspec.json import Encoder
@@ -12,20 +12,19 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from callnet.calls import events
+from callnet.calls.counts import CallCounts, LocalCalls
 from callnet.calls.delivery import ArrivalBuffers
 from callnet.calls.outage import Retries
-from callnet.calls.ports import ICallStore, IPeer, Servers
+from callnet.calls.ports import IBus, ICallStore, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Relay, SeatNotice, SeatsRecord
 from callnet.calls.seats import FULL, NoSeat, RoomOver, RoomView, Seated, SeatReply, view
 from callnet.calls.switchboard import InDoubt, PerKeyQueue, Transactions
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.frames import page
 from callnet.frames.ice import IceServer
 from callnet.model import CloseCode, RoomId
 from callnet.util.logger import Logger
-
-if TYPE_CHECKING:
-    from callnet.calls.rooms import RoomManager
 
 _LOOK_AGAIN: Final = 0.25
 """Seconds until a waiting page tries again to get a seat."""
@@ -39,7 +38,22 @@ _encode = Encoder().encode
 class Pages:
     """The seated and the waiting pages."""
 
-    def __init__(self, store: ICallStore, decisions: Transactions, retries: Retries, queue: PerKeyQueue) -> None:
+    def __init__(
+        self,
+        store: ICallStore,
+        bus: IBus,
+        settings: CallSettings,
+        decisions: Transactions,
+        retries: Retries,
+        queue: PerKeyQueue,
+        counts: CallCounts,
+        local_calls: LocalCalls,
+    ) -> None:
+        self.now: Final = store.now
+        self.publish: Final = bus.publish
+        self.settings: Final = settings
+        self.counts: Final = counts
+        self.local_calls: Final = local_calls
         self._store = store
         self._transactions = decisions
         self._retries = retries
@@ -129,8 +143,8 @@ class PageSession:
     :param site: the origin of the page for rate limits.
     """
 
-    def __init__(self, rooms: RoomManager, peer: IPeer, ice: Servers, site: str | None) -> None:
-        self._rooms: Final = rooms
+    def __init__(self, pages: Pages, peer: IPeer, ice: Servers, site: str | None) -> None:
+        self._pages: Final = pages
         self._peer: Final = peer
         self.generation = 0
         self.room = RoomId("")
@@ -164,7 +178,7 @@ class PageSession:
         elif isinstance(frame, page.RelayTo):
             self._relay(joined, frame)
         elif isinstance(frame, page.Hangup):
-            self._rooms.pages.hung_up(RoomId(joined.room_id), joined.key).addErrback(self._failed)
+            self._pages.hung_up(RoomId(joined.room_id), joined.key).addErrback(self._failed)
         else:
             self._ping(frame.media)
 
@@ -172,7 +186,7 @@ class PageSession:
         """Leave the seat."""
         self.is_open = False
         if self._joined is not None:
-            self._rooms.pages.leave(self._joined.key, self).addErrback(self._failed)
+            self._pages.leave(self._joined.key, self).addErrback(self._failed)
 
     def _join(self, frame: page.Join) -> None:
         if self._joined is not None:
@@ -182,7 +196,7 @@ class PageSession:
             self._refuse("invalid")
             return
         self._joined = frame
-        taken = self._rooms.pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
+        taken = self._pages.take(RoomId(frame.room_id), frame.key, frame.session, self)
         taken.addCallback(self._taken).addErrback(self._failed)
 
     def _taken(self, reply: SeatReply) -> None:
@@ -204,19 +218,19 @@ class PageSession:
         """Count the media setup of a page: once for each socket, and only if another page is in the room."""
         if not self._has_told_of_media and self._view is not None and self._view.peer is not None:
             self._has_told_of_media = True
-            self._rooms.counts.connected(media)
+            self._pages.counts.connected(media)
 
     def _relay(self, joined: page.Join, frame: page.RelayTo) -> None:
         peer = None if self._view is None else self._view.peer
         if peer is not None and peer.session == frame.to:
             message = Relay(self.room, peer.node, peer.key, joined.session, bytes(frame.data))
-            self._rooms.publish(peer.node, message)
+            self._pages.publish(peer.node, message)
 
     def is_in_call(self) -> bool:
         """Return whether the page has a seat in a live call, or in a meeting with another page."""
-        return self._view is not None and self._rooms.local_calls.fills(self.room)
+        return self._view is not None and self._pages.local_calls.fills(self.room)
 
-    # From the room manager
+    # From the room
 
     def deliver(self, seats: SeatsRecord, call: CallRecord | None) -> None:
         """Send the state of the room, unless a newer one was sent or nothing visible changed."""
@@ -251,7 +265,7 @@ class PageSession:
     def _show(self, seen: RoomView) -> None:
         peer = None if seen.peer is None else page.PeerPage(seen.peer.session, seen.peer.empty_since is None)
         answer = self._answer
-        elapsed = None if peer is None or answer is None else max(0.0, self._rooms.now() - answer.since)
+        elapsed = None if peer is None or answer is None else max(0.0, self._pages.now() - answer.since)
         # Servers are offered only while the two pages may meet.
         servers = self._fresh_servers() if seen.state == "meeting" else ()
         self._send(page.Room(seen.state, seen.reason, peer, servers, elapsed))
@@ -262,12 +276,12 @@ class PageSession:
         In the room of a call TURN credentials expire no later than the call must end. A room made up by hand, which
         anybody can do, has none unless the operator enables it.
         """
-        now = self._rooms.now()
+        now = self._pages.now()
         if now >= self._ask_at:
             if self._answer is None:
                 told = self._ice.for_made_up_room(self._site)
             else:
-                told = self._ice.for_call(self._site, self._answer.since + self._rooms.settings.longest - now)
+                told = self._ice.for_call(self._site, self._answer.since + self._pages.settings.longest - now)
             self._servers, self._ask_at = told.servers, now + told.good_for
         return self._servers
 

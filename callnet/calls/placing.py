@@ -12,10 +12,19 @@ from msgspec.structs import replace
 
 from callnet.calls import events
 from callnet.calls.preferences import SECOND_CALL_WITHIN
-from callnet.calls.records import TURNED_AWAY_MAX, Active, CallRecord, DeviceRecord, Ringing, TurnedAway, is_ringing
+from callnet.calls.records import (
+    TURNED_AWAY_MAX,
+    Active,
+    CallRecord,
+    DeviceRecord,
+    Ringing,
+    TurnedAway,
+    is_ringing,
+    rings_for_guest,
+)
 from callnet.calls.transaction import SECOND_TAP, Transaction, other_in, without
 from callnet.calls.transitions import Rings, accept, goes_on, leave_first, leave_second, require_complete
-from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, Withdrawn, alias_of, is_guest
+from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, Withdrawn, alias_of
 
 _address: Final = attrgetter("address")
 _connected: Final = attrgetter("connected")
@@ -98,7 +107,7 @@ def _free_devices(tx: Transaction, event: events.Place) -> list[DeviceRecord] | 
 
 def _rings_for_guest(call: CallRecord, device: DeviceAddress) -> TypeGuard[CallRecord[Ringing]]:
     """Return whether a device only rings for a guest by its call."""
-    return isinstance(call.state, Ringing) and device != call.caller and is_guest(call.caller.phone) is not None
+    return device != call.caller and rings_for_guest(call)
 
 
 def _leave_guest(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
@@ -187,9 +196,8 @@ def free_guest_calls(tx: Transaction, _: None, event: events.PlaceAsGuest) -> Fa
     calls = [tx.call_of(device.address, device) for device in there]
     if calls and all(call is not None and isinstance(call.state, Active) for call in calls):
         return Failed(event.target, Reason.BUSY)
-    rings_for_guest = any(isinstance(call.state, Ringing) and is_guest(call.caller.phone) for call in calls if call)
     free = [device for device, call in zip(there, calls, strict=True) if call is None]
-    return _ring(tx, [] if rings_for_guest else free, event)
+    return _ring(tx, [] if any(rings_for_guest(call) for call in calls if call) else free, event)
 
 
 def ringing_guest_calls(tx: Transaction, call: CallRecord[Ringing], event: events.PlaceAsGuest) -> Withdrawn:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
-from typing import TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -43,6 +42,7 @@ from callnet.calls.records import (
     Ringing,
     Seat,
     SeatsRecord,
+    rings_for_guest,
 )
 from callnet.calls.registration import NOWHERE
 from callnet.calls.telling import began_at, end_effective_at, newest_two
@@ -99,6 +99,7 @@ def announce(records: Records, mine: LocalState, node: str, now: float, settings
     both = [(device, records.device(device.address)) for device in mine.devices]
     for device, stored in both:
         _end_if_left(tx, stored, device)
+    _announce_seats(tx, records, mine, node)
     known_here = {call.room: call for call in mine.calls}
     for call in adopted:
         if tx.call(call.room) is call:
@@ -119,7 +120,6 @@ def announce(records: Records, mine: LocalState, node: str, now: float, settings
     for one in mine.calls:
         if one.end is None:  # not all parties of other calls were read
             _seat_in_call(tx, one.room)
-    _announce_seats(tx, records, mine, node)
     return tx.build()
 
 
@@ -149,7 +149,7 @@ def _believed(records: Records, mine: CallRecord, known: LocalState, now: float)
         return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
     if records.complete and not held.keys() >= set(mine.parties):
         left: CallState = over(mine.state, Reason.CONNECTION_LOST, now)
-        if _rings_for_guest(mine) and mine.caller in held:
+        if rings_for_guest(mine) and mine.caller in held:
             left = replace(mine.state, devices=tuple(filter(held.__contains__, mine.state.devices)))
         return replace(mine, version=mine.version + 1, state=left)
     return mine
@@ -209,18 +209,13 @@ def _end_contradictions(tx: Transaction, calls: Collection[CallRecord], devices:
         if busy.isdisjoint(others) and holding.isdisjoint(held_by) and not was_left(call):
             busy.update(others)
             holding.update(held_by)
-        elif _rings_for_guest(call) and call.caller not in busy:
+        elif rings_for_guest(call) and call.caller not in busy:
             rung = tuple(device for device in call.state.devices if device not in busy)
             tx.put_call(call, replace(call.state, devices=rung), *busy.intersection(call.state.devices))
             busy.update((call.caller, *rung))
         else:
             reason = Reason.REPLACED if isinstance(call.state, Active) else Reason.BUSY
             tx.end(call, reason, *everyone(call))
-
-
-def _rings_for_guest(call: CallRecord) -> TypeGuard[CallRecord[Ringing]]:
-    """Tell whether it is a guest's call, and rings: who hears of no device, and of none that it loses."""
-    return isinstance(call.state, Ringing) and is_guest(call.caller.phone) is not None
 
 
 def _is_placed(call: CallRecord, *callers: DeviceRecord | None) -> bool:
@@ -293,10 +288,7 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
         device = tx.device(address)
         if device is None:
             tx.put_as_is(DeviceRecord(address, 1, NOWHERE, 0, False, lost_at=tx.now, room=room))
-        elif device.room != room and tx.call_of(address) in (None, call):
-            tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
-            tx.notify(call, address)
-        elif room not in device.rooms:  # one of the two is held
+        elif room not in device.rooms:
             current, second = newest_two(tx.call, address, (room, *device.rooms))
             tx.put_device(device, room=current, previous_room=second)
             tx.notify(call, address)
@@ -444,10 +436,9 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
     """Tell a device its missed changes after it came here during an outage of the store (§2.4)."""
     calls = filter(None, map(tx.call, reversed(stored.rooms)))
     since = tx.now - REMEMBERED
-    moments = [(_missed_at(call, stored, mine.generation, since), call) for call in calls]
-    missed = [(moment, call.room, call) for moment, call in moments if moment is not None]
-    for *_, call in sorted(missed):  # it may believe that it is in either of them
-        tx.notify(call, mine.address)
+    for call in calls:  # it may believe that it is in either of them
+        if _missed_at(call, stored, mine.generation, since) is not None:
+            tx.notify(call, mine.address)
     present = tx.call_of(mine.address)
     answer = None if present is None else present.answer
     if present is not None and (answer is None or answer.since > since or mine.address in present.extended):

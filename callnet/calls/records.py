@@ -14,7 +14,7 @@ from msgspec import Struct
 from typing_extensions import TypeVar
 
 from callnet.calls.preferences import ANYONE, KEPT_ONCE, NOBODY, SECOND_CALL_AFTER, SECOND_CALL_WITHIN, Policy
-from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.model import DeviceAddress, Reason, RoomId, is_guest
 
 
 class Known(NamedTuple):
@@ -236,6 +236,11 @@ class CallRecord(Struct, Generic[S], frozen=True):
 def is_ringing(call: CallRecord | None) -> TypeGuard[CallRecord[Ringing]]:
     """Return whether there is a call, and it rings."""
     return call is not None and isinstance(call.state, Ringing)
+
+
+def rings_for_guest(call: CallRecord) -> TypeGuard[CallRecord[Ringing]]:
+    """Return whether a guest's call rings: the guest hears of no device, and of none that stops ringing."""
+    return isinstance(call.state, Ringing) and is_guest(call.caller.phone) is not None
 
 
 def is_over(call: CallRecord) -> TypeGuard[CallRecord[Over]]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from callnet.calls import events
 from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
-from callnet.calls.telling import Missed, began_at, end_effective_at, is_owed_success, newest_two
+from callnet.calls.telling import began_at, end_effective_at, is_owed_success, newest_two
 from callnet.calls.transaction import REMEMBERED, Transaction, has_pulled
 from callnet.calls.transitions import leave_second
 from callnet.model import DeviceAddress, Reason
@@ -30,13 +30,16 @@ class Attached(Struct, frozen=True):
     """The reply to a new connection: its generation, and the first messages (§2.4)."""
 
     generation: int
-    missed: Missed
+    ended: CallRecord | None
+    """The call whose end it must be told first, since it may have missed it."""
+    current: CallRecord | None
+    """The call that it is in and must be told of, or whose outcome it waits for."""
+    known: tuple[Known, ...]
+    """The outcomes of its calls that the device has shown to know, or need not be told any more: a newer one is."""
     present: tuple[CallRecord, ...] = ()
     """The current call and the held one, for an extended client ..."""
     of_phone: tuple[CallRecord, ...] = ()
     """... and the active ones of the other devices of its phone."""
-    known: tuple[Known, ...] = ()
-    """The outcomes of its calls that the device has shown to know."""
 
 
 class Overtaken(Struct, frozen=True):
@@ -59,13 +62,13 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     generation = tx.next_generation(old.generation, event.opened_at)
     there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
     new = tx.put_device(old, generation=generation, policy=policy, call_waiting=event.call_waiting, **there)
-    if old.connected or old.node not in (event.node, NOWHERE):
-        tx.displace(old, new)  # a node must learn, too, that a device which left it is not lost
+    if old.node not in (event.node, NOWHERE):
+        tx.displace(old, new)  # though it is not connected there: that node must learn that it is not lost
     leave_second(tx, old, held=not event.extended)
-    missed = _missed(tx, old, known)
+    ended, current, overtaken = _missed(tx, old, known)
     for call in tx.calls_of(new):
         happen(tx, call, events.DeviceBack(event.device, event.extended))
-    attached = Attached(generation, missed, known=(*known, *missed.overtaken))
+    attached = Attached(generation, ended, current, (*known, *overtaken))
     if not event.extended:
         return attached
     present, of_phone = seen_by(tx, event.device)
@@ -83,11 +86,13 @@ def seen_by(tx: Transaction, device: DeviceAddress) -> tuple[tuple[CallRecord, .
     return tuple(call for call in own if call is own[0] or isinstance(call.state, Active)), of_phone
 
 
-def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> Missed:
-    """The newest possibly missed end, and the present call if the device must be told of it (§2.4)."""
+def _missed(
+    tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]
+) -> tuple[CallRecord | None, CallRecord | None, list[Known]]:
+    """The newest possibly missed end, the present call if the device must be told of it, and older ends (§2.4)."""
     address, present = device.address, tx.call_of(device.address)
     if present is not None and isinstance(present.state, Active):
-        return Missed(None, present if _may_not_know_answer(tx, present, address, known) else None)
+        return None, present if _may_not_know_answer(tx, present, address, known) else None, []
     calls = list(filter(None, map(tx.call, reversed(device.rooms))))
     placed = max((call for call in calls if call.caller == address), key=lambda call: call.placed_at, default=None)
     endings = []
@@ -95,12 +100,12 @@ def _missed(tx: Transaction, device: DeviceRecord, known: tuple[Known, ...]) -> 
         moment = end_effective_at(call, address)
         if moment is None or moment <= tx.now - REMEMBERED or Known(call.room, True) in known:
             continue
-        if placed is None or call is placed or not _was_left(call, placed, moment):
+        if placed is None or not _was_left(call, placed, moment):
             endings.append((moment, call))
     if not endings:
-        return Missed(None, present)
+        return None, present, []
     *older, (_, newest) = sorted(endings, key=lambda ending: ending[0])
-    return Missed(newest, present, tuple(Known(call.room, True) for _, call in older))
+    return newest, present, [Known(call.room, True) for _, call in older]
 
 
 def _was_left(call: CallRecord, placed: CallRecord, moment: float) -> bool:

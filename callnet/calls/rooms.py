@@ -21,12 +21,11 @@ from twisted.python.failure import Failure
 from callnet.calls import events
 from callnet.calls.counts import CallCounts, LocalCalls
 from callnet.calls.delivery import ArrivalBuffers, DisplacedConnections
-from callnet.calls.extensions import Extensions, Presence, is_extended
+from callnet.calls.extensions import Extensions, Presence
 from callnet.calls.outage import AGAIN, End, Retries
 from callnet.calls.pages import Pages
-from callnet.calls.policies import Orders, Wake, WakeRequests, nobody_can
 from callnet.calls.ports import BusMessage, IBus, ICallStore, IPreferences, IRoster
-from callnet.calls.preferences import Policy
+from callnet.calls.preferences import UNREADABLE, Policy, Preferences
 from callnet.calls.records import (
     Active,
     CallRecord,
@@ -40,9 +39,10 @@ from callnet.calls.records import (
 )
 from callnet.calls.registration import Attached, Overtaken, seen_by
 from callnet.calls.switchboard import Deadlines, InDoubt, PerKeyQueue, Then, Transactions, Waits, nothing
-from callnet.calls.telling import Missed, outcome_of
+from callnet.calls.telling import outcome_of
 from callnet.calls.transaction import Transaction
 from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, TooLate, unreached
+from callnet.calls.waking import Wake, WakeRequests, nobody_can
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, new_room_id
@@ -51,7 +51,6 @@ from callnet.util.logger import Logger
 
 if TYPE_CHECKING:
     from callnet.calls.session import Session
-    from callnet.calls.session_v2 import ExtendedSession
 
 _REGISTRATION_TRIES: Final = 3
 """The number of attempts to register a connection."""
@@ -72,7 +71,7 @@ class RoomManager:
     """The entry point for every change of calls and seats on this node.
 
     :param roster: the contacts and missed calls of extended devices.
-    :param wake: see :class:`callnet.calls.policies.WakeRequests`.
+    :param wake: see :class:`callnet.calls.waking.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
     :param guest_answered: called with the phone of a guest whose call was accepted by a device of this node.
     """
@@ -91,7 +90,6 @@ class RoomManager:
     ) -> None:
         self._store = store
         self._preferences = preferences
-        self.publish: Final = bus.publish
         self._clock = clock
         self.settings: Final = settings
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
@@ -115,7 +113,6 @@ class RoomManager:
         self._deadlines = Deadlines(store, self._transactions, clock, self._devices)
         self.start: Final = self._deadlines.start
         """Begins to process due records."""
-        self.orders: Final = Orders(store, self._retries, self._queue, preferences, self._devices)
         self.wake_requests: Final = WakeRequests(
             store, self._transactions, self._queue, preferences, settings, self._retries.pause, wake
         )
@@ -124,10 +121,12 @@ class RoomManager:
         )
         self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
         self._departures = DisplacedConnections(clock, self._displace)
-        self.pages: Final = Pages(store, self._transactions, self._retries, self._queue)
+        self.pages: Final = Pages(
+            store, bus, settings, self._transactions, self._retries, self._queue, self.counts, self.local_calls
+        )
         self._refusing = False
         bus.subscribe(self._receive)
-        preferences.subscribe(self.orders.update_policy)
+        preferences.subscribe(self.change_policy)
 
     def refuse_calls(self) -> None:
         """Answer every further call with ``shutting_down``."""
@@ -164,11 +163,12 @@ class RoomManager:
             self._devices[device] = session
             if older is not None:
                 older.displaced()
-            self.orders.attach_policy(session, policy)
-            if is_extended(session):
-                session.welcomed(reply.present, reply.of_phone)
+            attached = Deferred.fromCoroutine(self._attach_preferences(session, policy))
+            attached.addErrback(_log_unless_unavailable)
+            session.welcomed(reply.present, reply.of_phone)
+            if session.extended:
                 self.extensions.came(session)
-            self._tell_missed(session, reply.missed)
+            self._tell_missed(session, reply.ended, reply.current)
         finally:
             self._arrivals.end(device)
 
@@ -201,16 +201,28 @@ class RoomManager:
             older.displaced()
         raise failure
 
-    def _tell_missed(self, session: Session, missed: Missed) -> None:
-        if missed.ended is not None:
-            (session.deliver_later if missed.present is None else session.deliver)(missed.ended)
-        if missed.present is not None:
-            if missed.present.caller == session.address and outcome_of(missed.present) is None:
-                session.asked[missed.present.room] = ""
-            else:
-                session.deliver(missed.present)
+    async def _attach_preferences(self, session: Session, policy: Policy) -> None:
+        """Give a new session the preferences of its device's owner, now or when they can be read.
 
-    async def welcome_again(self, session: ExtendedSession) -> None:
+        :param policy: the one in the device's record already.
+        """
+        found = await self._preferences.of(session.address.phone)
+        if found is UNREADABLE:
+            return  # a change event will follow
+        session.preferences = found
+        if found.policy != policy:  # it changed while this was written
+            self.change_policy(session.address.phone, found)
+
+    def _tell_missed(self, session: Session, ended: CallRecord | None, current: CallRecord | None) -> None:
+        if ended is not None:
+            (session.deliver_later if current is None else session.deliver)(ended)
+        if current is not None:
+            if current.caller == session.address and outcome_of(current) is None:
+                session.asked[current.room] = ""
+            else:
+                session.deliver(current)
+
+    async def welcome_again(self, session: Session) -> None:
         """Send a device its calls again, since nodes were apart at its welcome. It runs in a turn of the device.
 
         If the store does not answer it is done later: soon the store does, or the node's own records count.
@@ -235,7 +247,7 @@ class RoomManager:
         self.in_turn(session.address, self._detach, session, self.now())
 
     def _detach(self, session: Session, gone_at: float) -> Waits:
-        if is_extended(session):
+        if session.extended:
             self.extensions.went(session)
         if self._devices.get(session.address) is not session:
             return None
@@ -325,7 +337,6 @@ class RoomManager:
     def answer(self, session: Session, event: Answer, then: Then) -> Waits:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
-            then(None)
             return None
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
@@ -335,7 +346,6 @@ class RoomManager:
     def end(self, session: Session, event: End, then: Then = nothing) -> Waits:
         """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
-            then(None)
             return None
         kept = event
         if isinstance(event, events.Cancel):
@@ -346,7 +356,6 @@ class RoomManager:
     def resume(self, session: Session, room: RoomId, then: Then = nothing) -> Waits:
         """Have a device go on with a call that it holds, in its turn. ``then`` is called with the reply, if any."""
         if self._devices.get(session.address) is not session:
-            then(None)
             return None
         self._retries.forget((events.Resumed, session.address))
         event = events.Resumed(room, session.address, session.generation)
@@ -402,6 +411,33 @@ class RoomManager:
 
     def _woken(self, call: CallRecord, event: events.Event) -> None:
         self.wake_requests.committed(call, event)
+
+    # Orders, which are carried out when the store is back, if it is away
+
+    def revoke(self, session: Session) -> Deferred[None]:
+        """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
+        device = session.address
+        return self.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
+
+    def revoke_absent(self, device: DeviceAddress) -> Deferred[None]:
+        """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
+        return self.submit(device, self._retries.settle, events.Revoked(device, None))
+
+    def stop_call(self, room: RoomId) -> Deferred[None]:
+        """End a call for the operator."""
+        return self.submit(room, self._retries.settle, events.Stopped(room))
+
+    def change_policy(self, phone: str, preferences: Preferences) -> Deferred[None]:
+        """Apply the changed preferences of a phone's owner."""
+        every = DeviceAddress(phone, EVERY_DEVICE)
+        return self.submit(every, self._change_policy, every, preferences)
+
+    async def _change_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
+        for device_id in self.known.devices.get(every.phone, ()):
+            session = self._devices.get(every._replace(device_id=device_id))
+            if session is not None:
+                session.preferences = preferences
+        await self._retries.settle(events.PolicyChanged(every, preferences.policy))
 
     # Messages from the bus
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, ClassVar, Final
@@ -184,6 +184,13 @@ class Session:
         self.generation = generation
         self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
 
+    def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:
+        """Send the first message of the connection, if there is one.
+
+        :param present: the calls of an extended device.
+        :param of_phone: those of the other devices of its phone, which it may take over.
+        """
+
     def deliver_later(self, call: CallRecord) -> None:
         """Report a call's end from before the connection, unless the device places another call first.
 
@@ -242,7 +249,7 @@ class Session:
 
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
-        self._rooms.orders.revoke(self).addErrback(log_unless_unavailable)
+        self._rooms.revoke(self).addErrback(log_unless_unavailable)
         self._peer.close(CloseCode.TOKEN_INVALID, "token revoked")
 
     def displaced(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from callnet.calls.events import HangUp, PlaceAsGuest
 from callnet.calls.ports import CallLimits, GuestLink, IPeer
-from callnet.calls.records import CallRecord, Known
+from callnet.calls.records import CallRecord
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import Session, log_unless_unavailable
 from callnet.calls.switchboard import Waits
@@ -98,9 +98,8 @@ class GuestSession(Session):
 
     # From the room manager
 
-    def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Record that the connection is the guest's newest, and welcome it."""
-        super().began(generation, known)
+    def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:  # noqa: ARG002
+        """Tell the guest whether it is in a call."""
         call = self._rooms.local_calls.of(self.address)
         self.send(
             guest.Welcome(v2.PING_EVERY, "idle" if call is None else "ringing" if call.answer is None else "active")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import ceil, inf
 
-from msgspec import Struct
-
-from callnet.calls.records import Active, CallRecord, Known, Over, Ringing
+from callnet.calls.records import Active, CallRecord, Over, Ringing
 from callnet.calls.transaction import first_party, has_pulled, other_in
 from callnet.frames import base
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn, is_guest
@@ -20,17 +18,6 @@ _TO_OTHERS = {
 """The reasons that ``calling_be_hangup`` replaces by other ones."""
 _CLOCKS_DIFFER = 0.1
 """Seconds by which the clocks of two nodes may differ; a difference this small is no further second of ringing."""
-
-
-class Missed(Struct, frozen=True):
-    """A device's possibly missed messages (protocol §2.4)."""
-
-    ended: CallRecord | None
-    """The call whose end it must be told first."""
-    present: CallRecord | None
-    """The call that it is in and must be told of, or whose outcome it waits for."""
-    overtaken: tuple[Known, ...] = ()
-    """Ends that it need not be told any more, since a newer one is."""
 
 
 def outcome_of(call: CallRecord) -> Outcome | None:
@@ -88,12 +75,8 @@ def notification_for(
         left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)
         return base.Called(call.caller.phone, call.caller.device_id, room, left, base.PAGE_OF + room)
     answered = state if isinstance(state, Active) else state.was
-    if isinstance(answered, Active) and device in answered.transferred_from:
-        reason = Reason.MOVED
-    elif isinstance(answered, Active) and device != answered.callee and device in call.targets:
-        reason = Reason.ANSWERED_ELSEWHERE
-    elif isinstance(state, Active) and device not in call.parties:
-        reason = Reason.MOVED  # it has taken the call over, and so has another device, while nodes were apart
+    if isinstance(answered, Active) and device not in (call.caller, answered.callee):
+        reason = ending_reason(call, device)
     elif isinstance(state, Active):
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
     elif isinstance(answered, Ringing) and device == call.caller:
@@ -126,8 +109,10 @@ def ending_reason(call: CallRecord, device: DeviceAddress) -> Reason:
     if _lost_fork(call, device):
         return Reason.ANSWERED_ELSEWHERE
     end = call.end
-    if end is None:
+    if end is None and call.answer is None:
         return Reason.REPLACED  # it still rings others; this device left it by placing a call
+    if end is None:
+        return Reason.MOVED  # it has taken the call over, and so has another device, while nodes were apart
     return _TO_OTHERS.get(end.reason, end.reason)
 
 

@@ -138,7 +138,6 @@ class Transaction(Struct):
     _policies: dict[str, Policy] = {}
     _forgotten: list[DeviceRecord | CallRecord | SeatsRecord] = []
     _relied: list[RoomId] = []
-    _adopted: list[RoomId] = []
     _told: list[tuple[DeviceAddress, RoomId]] = []
     _displaced: list[Displaced] = []
 
@@ -236,6 +235,8 @@ class Transaction(Struct):
             due = call.placed_at + settings.ring_time
             if state.awaited_until is not None:
                 due = min(due, state.awaited_until)
+        if call.woken and isinstance(call.state, Ringing) and not isinstance(state, Ringing):
+            head["woken"] = tuple([one for one in call.woken if one in call.state.devices])  # others were told before
         version = call.version if room in self._calls else call.version + 1
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)
         self._calls[room] = record
@@ -255,14 +256,12 @@ class Transaction(Struct):
             self._devices[record.address] = record
         elif isinstance(record, CallRecord):
             self._calls[record.room] = record
-            self._adopted.append(record.room)
+            self.put_call(record, record.state)  # with its deadline
         else:
             self._seats[record.room] = record
 
     def end(self, call: CallRecord, reason: Reason, *notified: DeviceAddress, by: DeviceAddress | None = None) -> None:
         """End a call, and notify devices. ``by``: the device that ended it, if any."""
-        if call.woken and isinstance(call.state, Ringing):
-            call = replace(call, woken=tuple([one for one in call.woken if one in call.state.devices]))
         self.put_call(call, over(call.state, reason, self.now, by), *notified)
 
     def transfer(
@@ -317,8 +316,6 @@ class Transaction(Struct):
                 self.put_seats(seats_as_read)
         if not (self._devices or self._calls or self._seats or self._forgotten or self._policies):
             return NOTHING
-        for room in self._adopted:
-            self.put_call(self._calls[room], self._calls[room].state)  # with its deadline
         for address, record in self._devices.items():
             if record.lost_at is not None or record.due is not None:
                 self._devices[address] = self._with_due(record)

@@ -117,9 +117,7 @@ def leave_first(tx: Transaction, second: CallRecord, device: DeviceRecord, *, ho
 def accept(tx: Transaction, call: CallRecord[Ringing], state: Active, extended: bool) -> None:
     """Let a call be answered. ``extended``: the callee speaks ``callnet.v2``."""
     speak = (*call.extended, state.callee) if extended else call.extended
-    rung = call.state.devices
-    woken = tuple([one for one in call.woken if one in rung]) if call.woken else ()
-    tx.put_call(call, state, call.caller, *filter(state.callee.__ne__, rung), extended=speak, woken=woken)
+    tx.put_call(call, state, call.caller, *filter(state.callee.__ne__, call.state.devices), extended=speak)
 
 
 def answered_accepted(

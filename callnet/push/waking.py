@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import Tokens, base64url, is_revoked
 from callnet.accounts.validation import is_device_id, is_well_formed_phone
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import Policy
+from callnet.calls.waking import WakeMessage
 from callnet.errors import DataInvalid, TokenInvalid, Unavailable
 from callnet.model import PUSH_TARGET_MAX, DeviceAddress, Reason, RoomId, is_plain_text
 from callnet.ops.webhooks import Posted, UnderWay, Urgent, Webhook, outcome_of
@@ -428,7 +428,7 @@ class Tickets:
 class TicketRefusals:
     """Refuses calls for devices that show a ticket.
 
-    :param refuse: see :meth:`callnet.calls.policies.WakeRequests.refuse`.
+    :param refuse: see :meth:`callnet.calls.waking.WakeRequests.refuse`.
     """
 
     def __init__(

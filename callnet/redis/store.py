@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -20,7 +20,6 @@ from callnet.calls.ports import (
     BusMessage,
     Commit,
     Ended,
-    IBus,
     ICallStore,
     IEndedCalls,
     IPresence,
@@ -39,6 +38,7 @@ from callnet.redis.node import NodeLifecycle, channel_of
 from callnet.redis.url import RedisTarget
 from callnet.store.cluster_handle import ClusterHandle
 from callnet.store.ended import KEPT_MAX, Dropped, EndedHere
+from callnet.store.memory import MemoryBus
 from callnet.store.tables import Record, seen_online
 from callnet.util.deferreds import as_deferred, logged_unless_unavailable
 from callnet.util.histogram import Histogram
@@ -53,22 +53,17 @@ records longer than 64 bytes take nearly twice the memory in Redis."""
 _NOTHING_KNOWN: Final = Records({}, {}, {})
 
 
-@implementer(IBus)
-class SharedBus:
+class SharedBus(MemoryBus):
     """Carries messages over Redis to other nodes, and directly within this one."""
 
     def __init__(self, cache: LocalCache) -> None:
+        super().__init__()
         self._cache = cache
-        self._receivers: list[Callable[[BusMessage], None]] = []
         self._lifecycle: NodeLifecycle | None = None
 
     def go_by(self, member: NodeLifecycle) -> None:
         """Use this member of the cluster for messages to other nodes."""
         self._lifecycle = member
-
-    def subscribe(self, receiver: Callable[[BusMessage], None]) -> None:
-        """See :meth:`callnet.calls.ports.IBus.subscribe`."""
-        self._receivers.append(receiver)
 
     def publish(self, node: str, message: BusMessage) -> None:
         """See :meth:`callnet.calls.ports.IBus.publish`."""
@@ -77,11 +72,6 @@ class SharedBus:
             self.deliver(message)
         if not is_here and self._lifecycle is not None and self._lifecycle.joined:
             self._lifecycle.commands.publish(node, message).addErrback(_log_unless_unavailable)
-
-    def deliver(self, message: BusMessage) -> None:
-        """Deliver a message to the receivers of this node."""
-        for receiver in self._receivers:
-            receiver(message)
 
     def received(self, payload: bytes) -> None:
         """Handle messages of another node."""
@@ -116,6 +106,8 @@ class SharedCallStore:
         """See :meth:`callnet.calls.ports.ICallStore.date_of`. Redis' clock shows the date."""
         self.ended: Final = EndedHere(self.date_of)
         """Ended calls that may be forgotten before the shared store has them."""
+        self.failed: Final = self.ended.add
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
         self._lifecycle = member
         self._cache = cache
         self._bus = bus
@@ -221,10 +213,6 @@ class SharedCallStore:
         if isinstance(notice, Displaced):
             return self._cache.is_here(notice.node)
         return any(seat.key == notice.key and self._cache.is_here(seat.node) for seat in notice.seats.taken)
-
-    def failed(self, call: CallRecord[Over]) -> None:
-        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
-        self.ended.add(call)
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.calls.ports.ICallStore.due`."""

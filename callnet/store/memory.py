@@ -46,7 +46,7 @@ class Dates:
 
 @implementer(IBus)
 class MemoryBus:
-    """A bus within this node: publishing calls the receivers."""
+    """A bus within this node."""
 
     def __init__(self) -> None:
         self._receivers: list[Callable[[BusMessage], None]] = []
@@ -57,6 +57,10 @@ class MemoryBus:
 
     def publish(self, node: str, message: BusMessage) -> None:  # noqa: ARG002  there is only one
         """See :meth:`callnet.calls.ports.IBus.publish`."""
+        self.deliver(message)
+
+    def deliver(self, message: BusMessage) -> None:
+        """Deliver a message to the receivers of this node."""
         for receiver in self._receivers:
             receiver(message)
 
@@ -77,6 +81,8 @@ class MemoryCallStore:
         self.date_of: Final = Dates(clock.seconds, wall).of
         """See :meth:`callnet.calls.ports.ICallStore.date_of`."""
         self.ended: Final = EndedHere(self.date_of)
+        self.failed: Final = self.ended.add
+        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
         self._tables = Tables()
 
     def view(self, event: Event, again: bool = False) -> Records:  # noqa: ARG002  all of it is here
@@ -116,10 +122,6 @@ class MemoryCallStore:
     def commit(self, changes: Changes) -> Deferred[Commit]:
         """See :meth:`callnet.calls.ports.ICallStore.commit`."""
         return succeed(self.try_commit(changes) if self._tables.holds(changes) else OVERTAKEN)
-
-    def failed(self, call: CallRecord[Over]) -> None:
-        """See :meth:`callnet.calls.ports.ICallStore.failed`."""
-        self.ended.add(call)
 
     def due(self, now: float) -> Deferred[Iterable[Record]]:
         """See :meth:`callnet.calls.ports.ICallStore.due`."""

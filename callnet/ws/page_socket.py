@@ -72,7 +72,7 @@ class RoomSocketFactory(ServerSocketFactory):
         pace = Pace(limits.frames_a_minute_of_a_page)
         unread = sockets.unread_of_pages
         super().__init__(RoomSocket, clock, LONGEST_FRAME, of_an_address, in_all, sockets, unread, pace, budget)
-        self._rooms = rooms
+        self._pages = rooms.pages
         self._limits = limits
         self._ice = ice
 
@@ -83,4 +83,4 @@ class RoomSocketFactory(ServerSocketFactory):
 
     def session(self, socket: RoomSocket) -> PageSession:
         """Make the session of a page."""
-        return PageSession(self._rooms, socket, self._ice, site_of(socket.host))
+        return PageSession(self._pages, socket, self._ice, site_of(socket.host))

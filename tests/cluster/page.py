@@ -20,7 +20,7 @@ class Page:
 
     def __init__(self, node: AnyNode, room: str, number: int, ice: IceServers = NO_SERVERS) -> None:
         self.frames: list[dict[str, Any]] = []
-        self._session = PageSession(node.rooms, self, ice, None)
+        self._session = PageSession(node.rooms.pages, self, ice, None)
         self._key = f"{number:032x}"
         self._room = room
 

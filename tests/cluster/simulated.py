@@ -18,10 +18,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from callnet.calls.policies import Wake, nobody_can
 from callnet.calls.ports import EVERY_NODE, IRoster
 from callnet.calls.records import Records
 from callnet.calls.rooms import RoomManager
+from callnet.calls.waking import Wake, nobody_can
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress

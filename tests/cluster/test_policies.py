@@ -24,7 +24,7 @@ class PolicyTests(SimulatedCase):
     async def prefers(self, policy: Policy, *nodes: SimulatedNode) -> None:
         """Let nodes hear the owner's preferences."""
         for node in nodes:
-            node.rooms.orders.update_policy(TV.phone, Preferences(policy))
+            node.rooms.change_policy(TV.phone, Preferences(policy))
         await self.pass_time(0.3)
 
     def held(self) -> int:

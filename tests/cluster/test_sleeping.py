@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Policy, Preferences
+from callnet.calls.waking import WakeMessage
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
 from tests.cluster.case import ANN, GRACE, PAD, TV, Phone
@@ -40,7 +40,7 @@ class SleepingCase(SimulatedCase):
         self.fate = DeliveryResult.TAKEN
         here, there = await self.start(), await self.start()
         tv = await self.phone(TV, there)
-        there.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
+        there.rooms.change_policy(TV.phone, Preferences(WAKES))
         await self.pass_time(0.5)
         tv.goes()
         await self.pass_time(GRACE + 0.5)
@@ -50,7 +50,7 @@ class SleepingCase(SimulatedCase):
         """Let it be back, and ring."""
         here, there = await self.asleep()
         ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
-        there.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
+        there.rooms.change_policy(TV.phone, Preferences(WAKES))
         await self.pass_time(0.5)
         ann.calls(TV)
         await self.hears(tv, "called")
@@ -69,7 +69,7 @@ class SleepingTests(SleepingCase):
             ann.calls(TV)
             await self.until(lambda: self.woken)
             tv = await self.phone(TV, node)
-            node.rooms.orders.update_policy(TV.phone, Preferences(WAKES))
+            node.rooms.change_policy(TV.phone, Preferences(WAKES))
             await self.hears(tv, "called")
             tv.accepts()
             frame = await self.hears(ann, "call_success")
@@ -85,7 +85,7 @@ class SleepingTests(SleepingCase):
         self.woken, self.fate = [], DeliveryResult.TAKEN
         here = await self.start()
         await self.made_known(here)
-        here.rooms.orders.update_policy(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
+        here.rooms.change_policy(TV.phone, Preferences(Policy(frozenset([ANN.phone]), wakes=WAKES.wakes)))
         await self.pass_time(0.5)
         ann = await self.phone(ANN, here)
         ann.calls(TV)
@@ -98,7 +98,7 @@ class SleepingTests(SleepingCase):
         here = await self.start()
         await self.made_known(here)
         self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
-        here.rooms.orders.update_policy(TV.phone, PLAIN)
+        here.rooms.change_policy(TV.phone, PLAIN)
         await self.until(lambda: self.server.cli("ZCARD", f"{self.prefix}due").strip() == "1")
 
     async def test_gone(self) -> None:

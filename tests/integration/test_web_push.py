@@ -25,8 +25,8 @@ from twisted.web.server import Site
 
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
+from callnet.calls.waking import WakeMessage
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.certificates import sign
 from callnet.ops.webhooks import ANSWER_TIME

@@ -125,7 +125,7 @@ class EmptyStoreTests(AnnouncingCase):
                 self.announce([device(TV, room=FIRST)], [ended])
                 back = decide(self.tables.records, events.Connected(ANN, THERE, None, NOW), NOW, self.settings)
                 assert isinstance(back.reply, Attached)
-                self.assertEqual(self.tables.calls[FIRST] if told else None, back.reply.missed.ended)
+                self.assertEqual(self.tables.calls[FIRST] if told else None, back.reply.ended)
 
     def test_devices_that_are_gone(self) -> None:
         """A device within its grace is still waited for; one that was gone for longer is forgotten."""

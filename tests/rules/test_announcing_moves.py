@@ -99,7 +99,7 @@ class WentElsewhereTests(AnnouncingCase):
         """The room of the call of whose end a device is told that arrives."""
         reply = decide(self.tables.records, back, NOW + 2, self.settings).reply
         assert isinstance(reply, Attached)
-        return None if reply.missed.ended is None else reply.missed.ended.room
+        return None if reply.ended is None else reply.ended.room
 
     def test_away_again(self) -> None:
         """A device that is nowhere when its call turns out to be over is told of that one when it is back, though it

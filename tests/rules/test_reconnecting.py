@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from callnet.calls.events import Accept, Connected, Disconnected, Refuse
-from callnet.calls.records import Active, Displaced, Over, Ringing
+from callnet.calls.events import Accept, Connected, Disconnected, HangUp, Refuse
+from callnet.calls.records import Active, Displaced, Notice, Over, Records, Ringing
 from callnet.calls.registration import Overtaken
+from callnet.calls.switchboard import decide
 from callnet.model import Reason
 from tests.rules.frames import be_hangup, call_failed, call_refuse, call_success, called
 from tests.rules.world import RulesTestCase
@@ -79,6 +80,18 @@ class NewestConnectionTests(RulesTestCase):
             self.assert_call(room, Ringing)
         self.world.happen(Accept(room, self.tv.address, self.tv.record.generation))
         self.assert_call(room, Active)
+
+    def test_hang_up_of_an_older_one(self) -> None:
+        """A hang-up by an older connection ends the call; the newer one, which may know the call, is notified."""
+        for begin in (self.ringing, self.active):
+            room = begin(self.ann, self.tv)
+            older = self.tv.record.generation
+            self.tv.connects(node="there")
+            records = Records(self.world.devices, self.world.calls, {})
+            decision = decide(records, HangUp(room, self.tv.address, older), self.world.now, self.settings)
+            notices = [notice for notice in decision.changes.notices if isinstance(notice, Notice)]
+            self.assertEqual([self.ann.address, self.tv.address], [notice.to for notice in notices])
+            self.ann.hangs_up(room)
 
     def test_calls_live_on(self) -> None:
         """Its calls live on in the newer one; the older one's close has no other effect."""

@@ -177,10 +177,10 @@ class Device:
         attached: Attached = self._world.happen(event)
         self.generation = attached.generation
         self._told = dict.fromkeys(attached.known, -inf)
-        if attached.missed.ended is not None:
-            self.deliver(attached.missed.ended)
-        if attached.missed.present is not None:
-            self.deliver(attached.missed.present)
+        if attached.ended is not None:
+            self.deliver(attached.ended)
+        if attached.current is not None:
+            self.deliver(attached.current)
         return self.hears()
 
     def known(self) -> tuple[Known, ...]:

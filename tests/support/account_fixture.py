@@ -104,7 +104,7 @@ class ServiceFixture:
             self.closed.extend
             if world is None
             else partial(world.signaling.close_revoked, is_revoked=self.revocations.cover),
-            self._leave if world is None else world.rooms.orders.revoke_absent,
+            self._leave if world is None else world.rooms.revoke_absent,
             (lambda _: None) if world is None else world.rooms.extensions.data_changed,
         )
         self.sent: list[tuple[str, str]] = []

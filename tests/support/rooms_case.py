@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -60,6 +60,9 @@ class RecordedSession(Session):
     def deliver(self, call: CallRecord) -> None:
         """Remember the call."""
         self.calls.append(call)
+
+    def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:
+        """It speaks the base protocol."""
 
     def deliver_later(self, call: CallRecord) -> None:
         """There is no need to wait."""

@@ -19,9 +19,9 @@ from twisted.python.failure import Failure
 from callnet.accounts.links import Guests
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Revocations, Tokens
-from callnet.calls.policies import Wake, nobody_can
 from callnet.calls.ports import GuestLink, IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
+from callnet.calls.waking import Wake, nobody_can
 from callnet.config.schema import CallSettings, LimitSettings, SignalingSettings, SocketSettings, TurnSettings
 from callnet.model import DeviceAddress
 from callnet.ops.ice import IceServers, TurnSecret

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
+from callnet.calls.waking import WakeMessage
 from callnet.config.schema import PushSettings
 from callnet.model import DeviceAddress, RoomId
 from callnet.push.waking import Waker

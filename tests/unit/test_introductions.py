@@ -95,7 +95,7 @@ class IntroductionTests(QuietTestCase):
         self.late.target.pop().callback(UNREADABLE)
         self.calls()
         self.assertEqual("offline", self.ann.hears()["reason"])
-        self.world.rooms.orders.update_policy(TV.phone, NAMED)
+        self.world.rooms.change_policy(TV.phone, NAMED)
         self.calls()
         self.assertEqual("Ann", tv.hears()["from_name"])
 
@@ -105,6 +105,6 @@ class IntroductionTests(QuietTestCase):
         tv.leave()
         self.late.target.pop().callback(BLOCKED)
         self.world.advance(120)
-        self.world.rooms.orders.update_policy(TV.phone, NAMED)
+        self.world.rooms.change_policy(TV.phone, NAMED)
         self.calls()
         self.assertEqual("offline", self.ann.hears()["reason"])

@@ -28,7 +28,7 @@ class OfflineDelayTests(QuietTestCase):
         """Ann is there, and the television, which nobody may call."""
         super().setUp()
         self.ann, self.tv = self.world.device(*ANN), self.world.device(*TV)
-        self.world.rooms.orders.update_policy(TV.phone, Preferences(NOBODY))
+        self.world.rooms.change_policy(TV.phone, Preferences(NOBODY))
 
     def call(self, device: Device, target: DeviceAddress) -> None:
         """Have a device call another one."""
@@ -52,7 +52,7 @@ class OfflineDelayTests(QuietTestCase):
     def test_first_of_two_calls(self) -> None:
         """It takes the same time where a second call rings; that is announced as any call."""
         twice = Policy(quiet=QuietHours(0, 0, "UTC"), exceptions=QuietExceptions(second_call_rings=True))
-        self.world.rooms.orders.update_policy(TV.phone, Preferences(twice))
+        self.world.rooms.change_policy(TV.phone, Preferences(twice))
         self.call(self.ann, TV)
         self.pass_time(DELAY - 0.01)
         self.assertEqual([], self.ann.heard())

@@ -50,10 +50,10 @@ class PresenceTests(PresenceCase):
         self.world.advance(2.25)
         self.assertEqual([presence(TV, False)], ann.heard())
         dob.leave()
-        self.world.rooms.extensions.lists_changed([ANN.phone])
+        self.world.rooms.extensions.data_changed({ANN.phone: ()})
         self.world.advance(5)
         self.assertEqual([presence(DOB, False)], ann.heard())
-        self.world.rooms.extensions.lists_changed([ANN.phone])
+        self.world.rooms.extensions.data_changed({ANN.phone: ()})
         self.world.advance(5)
         self.assertEqual([], ann.heard())
 
@@ -122,7 +122,7 @@ class PresenceTests(PresenceCase):
         ann = self.comes()
         ann.heard()
         self.lists.lists[ANN.phone] = frozenset([DOB.phone])
-        self.world.rooms.extensions.lists_changed([ANN.phone, "13651884900"])
+        self.world.rooms.extensions.data_changed({ANN.phone: (), "13651884900": ()})
         self.world.advance(5)
         self.assertEqual([presence(DOB, True)], ann.heard())
         dob.leave()
@@ -147,7 +147,7 @@ class PolicyTests(PresenceCase):
 
     def prefer(self, policy: Policy) -> None:
         """Let the owner of the television want this."""
-        self.world.rooms.orders.update_policy(TV.phone, Preferences(policy))
+        self.world.rooms.change_policy(TV.phone, Preferences(policy))
 
     def test_blocked(self) -> None:
         """A phone that blocks Ann is seen to go, and nothing of it afterwards."""

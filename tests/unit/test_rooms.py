@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from callnet.calls import switchboard
 from callnet.calls.extensions import Presence
-from callnet.calls.records import Active, Notice, Over
+from callnet.calls.records import Active, Notice, Over, Ringing
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.config.schema import CallSettings
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, Withdrawn
@@ -78,6 +78,14 @@ class OutcomeTests(RoomsCase):
         cancel(self.rooms, self.newest(ANN), TV.phone)
         self.assertEqual([Withdrawn()], outcomes)
         self.assert_nothing_waits(self.rooms)
+
+    def test_cancels_none_placed_since(self) -> None:
+        """A cancellation of no known call is tried again, and cancels no call that was placed after it."""
+        cancel(self.rooms, self.newest(ANN), TV.phone)
+        self.wait(0.25)
+        outcomes = self.call(ANN, TV)
+        self.wait(20)
+        self.assertEqual([], outcomes)
 
     def test_accepted_meanwhile(self) -> None:
         """A caller that cancels too late hears of the acceptance first, then of the end."""
@@ -256,6 +264,17 @@ class TwoNodesTests(RoomsCase):
         self.assertEqual([Accepted(room, TV)], outcomes)
         self.assertEqual([(room, Reason.HANGUP)], self.ann.rooms)
         hang_up(self.others, self.newest(TV), room)
+
+    def test_lost_call(self) -> None:
+        """The outcome of a call that the store had lost is none of the next call."""
+        first = self.call(ANN, TV)
+        lost = self.tables.calls[self.room_of(self.tv)]
+        self.tables.forget(lost)
+        second = self.call(ANN, TV)
+        ended = replace(lost, version=2, state=Over(Ringing(()), Reason.NO_ANSWER, 0.0))
+        self.cluster.send("here", Notice(ANN, ended))
+        self.assertEqual(([], [], [(lost.room, Reason.NO_ANSWER)]), (first, second, self.ann.rooms))
+        hang_up(self.others, self.newest(TV), self.room_of(self.tv))
 
     def test_log(self) -> None:
         """A call that ends by itself is logged by a name that its room makes, the same on every node."""

@@ -45,8 +45,8 @@ class SeatsTests(RoomsCase):
     def test_relay(self) -> None:
         """A page's message goes to the seat it is for."""
         red, blue = self.take(RoomId("r"), "red"), self.take(RoomId("r"), "blue")
-        self.rooms.publish("here", Relay(RoomId("r"), "here", "red", "b", b"{}"))
-        self.rooms.publish("here", Relay(RoomId("r"), "here", "green", "b", b"{}"))
+        self.rooms.pages.publish("here", Relay(RoomId("r"), "here", "red", "b", b"{}"))
+        self.rooms.pages.publish("here", Relay(RoomId("r"), "here", "green", "b", b"{}"))
         self.assertEqual(([("b", b"{}")], []), (red.relays, blue.relays))
 
     def test_reload(self) -> None:

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
+from callnet.calls.waking import WakeMessage
 from callnet.config.schema import LimitSettings
 from callnet.errors import TokenInvalid
 from callnet.model import DeviceAddress, RoomId

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Tokens
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
+from callnet.calls.waking import WakeMessage
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.ops.webhooks import AGAIN_MAX, ANSWER_TIME, SignedPosts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from callnet.calls.policies import WakeMessage
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import ANYONE, PLAIN, Policy, Preferences, encode_names
+from callnet.calls.waking import WakeMessage
 from callnet.model import DeviceAddress
 from callnet.util.deferreds import Ready
 from harness.websocket import TEXT

@@ -1,27 +1,23 @@
-"""Policies of devices: attached, updated and revoked; waking of devices that sleep."""
+"""Waking of devices that sleep, for calls that ring them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls import events
-from callnet.calls.outage import Retries
 from callnet.calls.ports import DeliveryResult, ICallStore, IPreferences
-from callnet.calls.preferences import UNREADABLE, Policy, Preferences
+from callnet.calls.preferences import Policy
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.switchboard import PerKeyQueue, Transactions
 from callnet.calls.telling import ending_reason
 from callnet.config.schema import CallSettings
-from callnet.model import EVERY_DEVICE, DeviceAddress, Reason, RoomId
-from callnet.util.deferreds import Ready, logged_unless_unavailable
+from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
-
-if TYPE_CHECKING:
-    from callnet.calls.session import Session
 
 _BACK_WITHIN: Final = 1.5
 """Seconds in which most devices that have lost their socket are back, and need not be woken."""
@@ -29,72 +25,7 @@ _LOSSES: Final = events.Disconnected, events.DeviceDue
 """Events by which a device that rings loses its socket."""
 
 log = Logger()
-_log_policy = logged_unless_unavailable(log, "failed to load the policy of a connected device")
 _log_waking = logged_unless_unavailable(log, "failed to wake a device")
-
-
-class Orders:
-    """Administrative requests. They are carried out when the store is back, if it is away.
-
-    :param here: the newest connections of devices on this node.
-    """
-
-    def __init__(
-        self,
-        store: ICallStore,
-        retries: Retries,
-        queue: PerKeyQueue,
-        preferences: IPreferences,
-        here: Mapping[DeviceAddress, Session],
-    ) -> None:
-        self._store = store
-        self._retries = retries
-        self._queue = queue
-        self._preferences = preferences
-        self._here = here
-
-    def revoke(self, session: Session) -> Deferred[None]:
-        """Remove a device from its call after the revocation of the token of its connection, which will be closed."""
-        device = session.address
-        return self._queue.submit(device, lambda: self._retries.settle(events.Revoked(device, session.generation)))
-
-    def revoke_absent(self, device: DeviceAddress) -> Deferred[None]:
-        """Remove a device without a connection from its call; ``*``: all such devices of its phone."""
-        return self._queue.submit(device, self._retries.settle, events.Revoked(device, None))
-
-    def stop(self, room: RoomId) -> Deferred[None]:
-        """End a call for the operator."""
-        return self._queue.submit(room, self._retries.settle, events.Stopped(room))
-
-    def attach_policy(self, session: Session, policy: Policy) -> None:
-        """Load the owner's policy for a newly connected device, now or when it can be read.
-
-        :param policy: the one in the device's record already.
-        """
-        found = self._preferences.of(session.address.phone)
-        if isinstance(found, Ready):
-            self._attach_preferences(found.value, session, policy)
-        else:
-            found.addCallback(self._attach_preferences, session, policy).addErrback(_log_policy)
-
-    def _attach_preferences(self, found: Preferences, session: Session, policy: Policy) -> None:
-        if found is UNREADABLE:
-            return  # a change event will follow
-        session.preferences = found
-        if found.policy != policy:  # it changed while this was written
-            self.update_policy(session.address.phone, found)
-
-    def update_policy(self, phone: str, preferences: Preferences) -> Deferred[None]:
-        """Apply a changed policy of a phone's owner."""
-        every = DeviceAddress(phone, EVERY_DEVICE)
-        return self._queue.submit(every, self._update_policy, every, preferences)
-
-    async def _update_policy(self, every: DeviceAddress, preferences: Preferences) -> None:
-        for device_id in self._store.known().devices.get(every.phone, ()):
-            session = self._here.get(every._replace(device_id=device_id))
-            if session is not None:
-                session.preferences = preferences
-        await self._retries.settle(events.PolicyChanged(every, preferences.policy))
 
 
 class WakeMessage(Struct, frozen=True):
