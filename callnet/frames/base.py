@@ -86,6 +86,8 @@ class CalledSuccess(SeedRequest, frozen=True, tag="called_success"):
     room_id: Annotated[RoomId, ROOM]
     auto_answer: bool = False
     """The device was permitted to accept automatically, and did so."""
+    hold = False
+    """A base client ends the call that it is in."""
 
 
 class CalledRefuse(SeedRequest, frozen=True, tag="called_refuse"):
