@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from enum import IntEnum, StrEnum
@@ -109,7 +110,7 @@ _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 def new_room_id() -> RoomId:
     """Draw a fresh room id."""
-    return RoomId(secrets.token_hex(16))
+    return RoomId(os.urandom(16).hex())
 
 
 def alias_of(secret: RoomId, number: int) -> RoomId:

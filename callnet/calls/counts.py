@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from callnet.calls import events
 from callnet.calls.ports import ICallStore
-from callnet.calls.records import Active, CallRecord, Over, Ringing
+from callnet.calls.records import Active, CallRecord, CallState, Over, Ringing
 from callnet.calls.transaction import calls_in
 from callnet.frames.page import MediaPath, MediaSetup
 from callnet.model import DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, log_name
@@ -86,22 +86,22 @@ class CallCounts:
     def committed(self, event: events.Event, calls: Sequence[CallRecord]) -> None:
         """Count the result of an event."""
         for call in calls:
-            state = call.state
+            state: CallState = call.state
             if threshold.has_details:
                 reason = state.reason if isinstance(state, Over) else None
                 log.debug("call {call}: {state} {reason}", call=log_name(call.room), state=state.word, reason=reason)
             if is_guest(call.caller.phone) and not self._rings_for_guest(event, call):
                 continue
-            if isinstance(state, Over):
+            if type(state) is Over:
                 self.ended[state.reason] += 1
-                if isinstance(event, events.WHEN_DUE):
+                if type(event) in events.WHEN_DUE:
                     log.info("call {call} timed out: {reason}", call=log_name(call.room), reason=state.reason.value)
                 if state.reason not in _MEANT:
                     self.recent.append(FailedCall(state.at, call.caller, call.target, state.reason, call.room))
                 continue
-            if isinstance(state, Ringing) and call.version == 1:
+            if type(state) is Ringing and call.version == 1:
                 self.placed += 1
-            elif isinstance(state, Active) and isinstance(event, (events.Accept, events.Place)) and not state.held_by:
+            elif type(state) is Active and isinstance(event, (events.Accept, events.Place)) and not state.held_by:
                 self.answered += 1
                 self.answered_after.count(max(0.0, state.since - call.placed_at))
             else:

@@ -27,6 +27,8 @@ class Event(Struct, frozen=True, gc=False):
     """True if most likely nothing is known of its phones, so that this guess may be tried first."""
     shows: ClassVar[bool] = False
     """True if others may see devices of its phone come or go."""
+    of_node: ClassVar[bool] = False
+    """True if it has the name of the node that holds a socket; the node may be renamed before this is decided."""
 
     def phones(self) -> Collection[str]:
         """The phones to read, with their devices and the calls named there."""
@@ -164,6 +166,7 @@ class Connected(_DeviceEvent, frozen=True):
 
     guess = True
     shows = True
+    of_node = True
     node: str
     known: tuple[Known, ...] | None
     opened_at: float
@@ -288,6 +291,7 @@ class SeatTaken(RoomEvent, frozen=True):
     """
 
     fresh: ClassVar[bool] = True
+    of_node: ClassVar[bool] = True
     key: str
     session: str
     node: str
@@ -306,7 +310,5 @@ class PageHungUp(RoomEvent, frozen=True):
     key: str
 
 
-WHEN_DUE: Final = (DeviceDue, CallDue, SeatsDue)
+WHEN_DUE: Final = frozenset({DeviceDue, CallDue, SeatsDue})
 """Events of timers."""
-OF_A_NODE: Final = (Connected, SeatTaken)
-"""Events with the name of the node that holds a socket; the node may be renamed before they are decided."""

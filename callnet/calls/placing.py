@@ -33,7 +33,7 @@ _connected: Final = attrgetter("connected")
 def free_calls(tx: Transaction, _: None, event: events.Place) -> Outcome | Rings:
     """RINGING: ``called`` to the rung devices; or ``call_failed`` to the caller."""
     rung = _free_devices(tx, event)
-    return _not_free(tx, rung, event) if isinstance(rung, Reason) else _ring(tx, rung, event)
+    return _ring(tx, rung, event) if isinstance(rung, list) else _not_free(tx, rung, event)
 
 
 def ringing_calls(tx: Transaction, call: CallRecord[Ringing], event: events.Place) -> Outcome | Rings:

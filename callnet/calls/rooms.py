@@ -45,7 +45,7 @@ from callnet.calls.transitions import UNREACHED, NoSuchCall, NotYours, Rings, To
 from callnet.calls.waking import Wake, WakeRequests, nobody_can
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
-from callnet.model import EVERY_DEVICE, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, new_room_id
+from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -363,7 +363,7 @@ class RoomManager:
         return self._transactions.run(event, then, failed)
 
     def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
-        if isinstance(reply, NoSuchCall):
+        if reply is not None and isinstance(reply, NoSuchCall):
             self._retries.keep_orphan(event)
             reply = None
         then(reply)
@@ -470,9 +470,9 @@ class RoomManager:
         if outcome is None:
             session.deliver(call)
             return
-        if isinstance(outcome, (Failed, Refused)) and call.targets:
+        if not isinstance(outcome, (Accepted, Withdrawn)) and call.targets:
             self.counts.failed[outcome.reason] += 1
-        has_ended_since = isinstance(call.state, Over) and isinstance(call.state.was, Active)
+        has_ended_since = type(call.state) is Over and isinstance(call.state.was, Active)
         session.answered(outcome, None if has_ended_since else call, session.asked.pop(call.room))
         if has_ended_since:
             session.deliver(call)

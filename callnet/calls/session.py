@@ -15,12 +15,12 @@ from twisted.python.failure import Failure
 from callnet.calls.events import Accept, Cancel, HangUp, Refuse
 from callnet.calls.ports import CallLimits, IPeer
 from callnet.calls.preferences import PLAIN
-from callnet.calls.records import Active, CallRecord, Known, Ringing
+from callnet.calls.records import Active, CallRecord, CallState, Known, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.telling import answer, notification_for
 from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
-from callnet.frames import base, v2
+from callnet.frames import base
 from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
 from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, phone_of_link
 from callnet.util.deferreds import logged_unless_unavailable
@@ -145,7 +145,7 @@ class Session:
             self._knows_of_end(self._old_end[1].room)
             self._forget_old_end()
         for room, one in self._heard.items():
-            if one.is_over:  # it need not be told any more
+            if one.is_over and one.at != -inf:  # it need not be told any more
                 self._heard[room] = replace(one, at=-inf)
         if self._limits.may_call(self.address, target.phone):
             self._rooms.in_turn(self.address, self._rooms.call, self, target, frame.id, self._clock.seconds())
@@ -158,10 +158,9 @@ class Session:
             self._hear(room, Heard(said=base.Called))
         answer: Accept | Refuse
         if isinstance(frame, base.CalledSuccess):
-            hold = isinstance(frame, v2.ExtendedCalledSuccess) and frame.hold
-            if not hold:
+            if not frame.hold:
                 self._went_on_at = self._rooms.now()
-            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended, hold)
+            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended, frame.hold)
         else:
             answer = Refuse(room, self.address, self.generation)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
@@ -206,14 +205,15 @@ class Session:
         heard = self._heard.get(call.room, NOTHING_HEARD)
         if heard is NOTHING_HEARD and call.aliases:  # the alias may have been unknown when it was named
             heard = self._heard.get(call.room_for(self.address), NOTHING_HEARD)
-        state = call.state
+        state: CallState = call.state
         age = state.stage, call.version
         if age <= heard.age:
             return
         is_unheard_of = heard.age == NEVER and heard.said is None
-        end_effective_at = inf if isinstance(state, Ringing) else state.since if isinstance(state, Active) else state.at
-        if is_unheard_of and end_effective_at < self._went_on_at:
-            return  # it could be taken for the outcome of the newer call (§2.4)
+        if is_unheard_of and type(state) is not Ringing:
+            end_effective_at = state.since if type(state) is Active else state.at
+            if end_effective_at < self._went_on_at:
+                return  # it could be taken for the outcome of the newer call (§2.4)
         # A caller that was told ``no_answer`` may have been connected on another connection.
         is_news = heard.age < _OVER or (self.address == call.caller and call.callee is not None)
         goes_on = heard.said is not None and not heard.is_over
@@ -221,11 +221,11 @@ class Session:
         message = notification_for(call, self.address, self._rooms.now(), rings_for, goes_on) if is_news else None
         if message is None or heard.said is type(message):
             self._hear(call.room, replace(heard, age=age))
-        elif isinstance(message, base.Called):
+        elif type(message) is base.Called:
             self._hear(call.room, replace(heard, age=age, said=base.Called))
             self._ring(message, call)
         else:
-            is_over = not isinstance(message, base.CallSuccess)
+            is_over = type(message) is not base.CallSuccess
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
             self._peer.send(self._encode(message))
 
@@ -292,12 +292,13 @@ class Session:
             self._rooms.extensions.announced(self, call.room)
 
     def _late_answer(self, frame: base.CalledSuccess | base.CalledRefuse, late: TooLate | NotYours | None) -> None:
-        if isinstance(late, TooLate):
+        if late is None:
+            if isinstance(frame, base.CalledRefuse):
+                self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
+        elif isinstance(late, TooLate):
             self._tell_over(frame, late.reason, frame.from_phone, frame.from_device_id)
-        elif late is not None:
+        else:
             self._refuse(frame)
-        elif isinstance(frame, base.CalledRefuse):
-            self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
 
     def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
         if late is not None:

@@ -156,7 +156,7 @@ class Transactions:
         if records is None:
             reading: Deferred[Any] = store.read(event.phones(), event.rooms(), event.fresh)
             return reading.addCallbacks(self._run_on, failed, (event, then, failed, tries))
-        if isinstance(event, events.OF_A_NODE) and event.node != store.node:
+        if event.of_node:
             event = replace(event, node=store.node)
         try:
             decision = decide(records, event, store.now(), self._settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import ceil, inf
 
-from callnet.calls.records import Active, CallRecord, Over, Ringing
+from callnet.calls.records import Active, CallRecord, CallState, Over, Ringing
 from callnet.calls.transaction import first_party, has_pulled, other_in
 from callnet.frames import base
 from callnet.model import Accepted, DeviceAddress, Failed, Outcome, Reason, Refused, RoomId, Withdrawn, is_guest
@@ -22,13 +22,13 @@ _CLOCKS_DIFFER = 0.1
 
 def outcome_of(call: CallRecord) -> Outcome | None:
     """The outcome of a call for its caller; ``None`` while it rings."""
-    state = call.state
-    if isinstance(state, Ringing):
+    state: CallState = call.state
+    if type(state) is Ringing:
         return None
-    answered = state if isinstance(state, Active) else state.was
-    if isinstance(answered, Active):
+    answered = state.was if type(state) is Over else state
+    if type(answered) is Active:
         return Accepted(call.room_for(call.caller) if call.aliases else call.room, answered.callee)
-    return None if isinstance(state, Active) else _outcome_of_ringing(call, state)
+    return _outcome_of_ringing(call, state) if type(state) is Over else None
 
 
 def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
@@ -42,15 +42,12 @@ def _outcome_of_ringing(call: CallRecord, end: Over) -> Outcome:
 
 def answer(outcome: Outcome) -> base.CallSuccess | base.CallRefuse | base.CallFailed | None:
     """The answer to a caller for an outcome (§2.1)."""
-    match outcome:
-        case Accepted(room, callee):
-            return base.CallSuccess(callee.phone, callee.device_id, room, base.PAGE_OF + room)
-        case Refused(room, asked, reason):
-            return base.CallRefuse(asked.phone, asked.device_id, room, reason)
-        case Failed(asked, reason):
-            return base.call_failed(asked, reason)
-        case Withdrawn():
-            return None
+    if isinstance(outcome, Accepted):
+        room, callee = outcome.room, outcome.callee
+        return base.CallSuccess(callee.phone, callee.device_id, room, base.PAGE_OF + room)
+    if isinstance(outcome, Refused):
+        return base.CallRefuse(outcome.target.phone, outcome.target.device_id, outcome.room, outcome.reason)
+    return base.call_failed(outcome.target, outcome.reason) if isinstance(outcome, Failed) else None
 
 
 def notification_for(
@@ -64,9 +61,9 @@ def notification_for(
     :param goes_on: the device was told on its connection that the call is live. If it has ended it itself, it did so
         before, and the store had lost that.
     """
-    state = call.state
+    state: CallState = call.state
     room = call.room_for(device) if call.aliases else call.room
-    if isinstance(state, Ringing):
+    if type(state) is Ringing:
         rings_until = call.placed_at + ring_time
         if device not in state.devices and device in call.targets and is_guest(call.caller.phone):
             return base.CallingBeHangup(*call.caller, room, Reason.REPLACED)
@@ -74,14 +71,14 @@ def notification_for(
             return None
         left = max(ceil(rings_until - now - _CLOCKS_DIFFER), 1)
         return base.Called(call.caller.phone, call.caller.device_id, room, left, base.PAGE_OF + room)
-    answered = state if isinstance(state, Active) else state.was
-    if isinstance(answered, Active) and device not in (call.caller, answered.callee):
+    answered = state.was if type(state) is Over else state
+    if type(answered) is Active and device not in (call.caller, answered.callee):
         reason = ending_reason(call, device)
-    elif isinstance(state, Active):
+    elif type(state) is Active:
         return answer(Accepted(room, _known_party(call, answered, device))) if is_owed_success(call, device) else None
-    elif isinstance(answered, Ringing) and device == call.caller:
+    elif type(answered) is Ringing and device == call.caller:
         return answer(_outcome_of_ringing(call, state))
-    elif (device == state.by and not goes_on) or (isinstance(answered, Ringing) and answered.awaited_until is not None):
+    elif (device == state.by and not goes_on) or (type(answered) is Ringing and answered.awaited_until is not None):
         return None
     else:
         reason = _TO_OTHERS.get(state.reason, state.reason)
@@ -91,7 +88,7 @@ def notification_for(
 
 def _known_party(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
     """The other party, by its name for ``device``: for a base client it does not move."""
-    if isinstance(state, Active) and state.original_parties is not None and device not in call.extended:
+    if type(state) is Active and state.original_parties is not None and device not in call.extended:
         return first_party(call, device)
     return other_in(call, state, device)
 

@@ -81,7 +81,7 @@ def other_party(call: CallRecord, device: DeviceAddress) -> DeviceAddress:
 def other_in(call: CallRecord, state: Ringing | Active, device: DeviceAddress) -> DeviceAddress:
     """The same, in a state of the call."""
     caller = call.caller
-    if isinstance(state, Ringing):
+    if type(state) is Ringing:
         return call.target if device == caller else caller
     has_called = device == caller or (device in state.transferred_from and device.phone == caller.phone)
     return state.callee if has_called else caller
@@ -121,9 +121,9 @@ def without(devices: tuple[DeviceAddress, ...], device: DeviceAddress) -> tuple[
 
 def over(was: CallState, reason: Reason, at: float, by: DeviceAddress | None = None) -> Over:
     """The state of an ended call; unchanged if it was over before."""
-    if isinstance(was, Over):
+    if type(was) is Over:
         return was
-    return Over(Ringing((), was.awaited_until, was.announced) if isinstance(was, Ringing) else was, reason, at, by)
+    return Over(Ringing((), was.awaited_until, was.announced) if type(was) is Ringing else was, reason, at, by)
 
 
 class Transaction(Struct):
@@ -223,19 +223,20 @@ class Transaction(Struct):
         :param notified: the devices to notify, in this order, after those already named.
         """
         room, settings = call.room, self.settings
-        if isinstance(state, Over):
-            due = state.at + REMEMBERED
-        elif isinstance(state, Active):
+        entered: CallState = state
+        if type(entered) is Over:
+            due = entered.at + REMEMBERED
+        elif type(entered) is Active:
             limit = settings.longest
             is_seated = room in self._seats or room in self.records.seats
-            if settings.unseated_limit and not state.signalled and not is_seated:
+            if settings.unseated_limit and not entered.signalled and not is_seated:
                 limit = min(limit, settings.unseated_limit)
-            due = state.since + limit
+            due = entered.since + limit
         else:
             due = call.placed_at + settings.ring_time
-            if state.awaited_until is not None:
-                due = min(due, state.awaited_until)
-        if call.woken and isinstance(call.state, Ringing) and not isinstance(state, Ringing):
+            if entered.awaited_until is not None:
+                due = min(due, entered.awaited_until)
+        if call.woken and isinstance(call.state, Ringing) and type(entered) is not Ringing:
             head["woken"] = tuple([one for one in call.woken if one in call.state.devices])  # others were told before
         version = call.version if room in self._calls else call.version + 1
         record: CallRecord[Any] = replace(call, version=version, state=state, due=due, **head)

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from callnet.model import DeviceAddress, Reason, RoomId
 from callnet.util.schema_hints import (
     DEVICE_ID,
+    FRAME_DEVICE_ID,
+    FRAME_PHONE,
     LINK_NAME,
     NAME,
     NOT_EMPTY,
@@ -74,33 +76,35 @@ class SeedRequest(Frame, frozen=True):
 class Call(SeedRequest, frozen=True, tag="call"):
     """A device calls another (§2.1)."""
 
-    to_phone: Annotated[str, PHONE, NOT_EMPTY]
-    to_device_id: Annotated[str, DEVICE_ID, NOT_EMPTY]
+    to_phone: Annotated[str, FRAME_PHONE, NOT_EMPTY]
+    to_device_id: Annotated[str, FRAME_DEVICE_ID, NOT_EMPTY]
 
 
 class CalledSuccess(SeedRequest, frozen=True, tag="called_success"):
     """A called device accepts (§2.2)."""
 
-    from_phone: Annotated[str, PHONE]
-    from_device_id: Annotated[str, DEVICE_ID]
+    from_phone: Annotated[str, FRAME_PHONE]
+    from_device_id: Annotated[str, FRAME_DEVICE_ID]
     room_id: Annotated[RoomId, ROOM]
     auto_answer: bool = False
     """The device was permitted to accept automatically, and did so."""
+    hold = False
+    """A base client ends the call that it is in."""
 
 
 class CalledRefuse(SeedRequest, frozen=True, tag="called_refuse"):
     """A called device refuses (§2.2)."""
 
-    from_phone: Annotated[str, PHONE]
-    from_device_id: Annotated[str, DEVICE_ID]
+    from_phone: Annotated[str, FRAME_PHONE]
+    from_device_id: Annotated[str, FRAME_DEVICE_ID]
     room_id: Annotated[RoomId, ROOM]
 
 
 class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
     """A party ends a call; without ``room_id`` a caller cancels its own (§2.3)."""
 
-    notified_phone: Annotated[str, PHONE]
-    notified_device_id: Annotated[str, DEVICE_ID]
+    notified_phone: Annotated[str, FRAME_PHONE]
+    notified_device_id: Annotated[str, FRAME_DEVICE_ID]
     room_id: Annotated[RoomId, ROOM_OR_NONE] = RoomId("")
 
 

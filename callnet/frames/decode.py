@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import astuple
 
 from callnet.frames.base import (
     Call,
@@ -86,7 +87,9 @@ class Grammar(Generic[T]):
             frame = self._decode(payload)
         except UNREADABLE:
             return self._decode_carefully(payload)
-        if (payload.count(b'"type"') == 1 and b"\\" not in payload) or not _has_two_types(payload):
+        text = payload.decode()
+        is_plain = text.count('"type"') == 1 and text.isprintable() and "\\" not in text
+        if is_plain or not (_has_two_types(payload) or _has_control_characters(frame)):
             return frame
         return self._decode_carefully(payload)
 
@@ -147,6 +150,10 @@ def _has_two_types(payload: bytes) -> bool:
     except (ValueError, RecursionError):
         return True
     return sum(key == "type" for key, _ in pairs) > 1
+
+
+def _has_control_characters(frame: Struct) -> bool:
+    return any(isinstance(value, str) and has_control_characters(value) for value in astuple(frame))
 
 
 def _error(message: str, asked: str = "", unknown_type: bool = False) -> BadFrame:

@@ -109,16 +109,19 @@ class Limiter:
             return 0.0
         now = self._now()
         free_at = max(self._free_at.pop(key, now), now)
-        too_early = free_at + self._spacing - now - self._count * self._spacing
-        is_allowed = too_early <= _FRACTIONS
-        self._keep(key, free_at + self._spacing if is_allowed else free_at, now)
-        return 0.0 if is_allowed else too_early
+        next_free_at = free_at + self._spacing
+        too_early = next_free_at - now - self._window
+        if too_early > _FRACTIONS:
+            self._keep(key, free_at, now)
+            return too_early
+        self._keep(key, next_free_at, now)
+        return 0.0
 
     def would_wait(self, key: str) -> bool:
         """Tell whether one more would be too many now."""
         if not self._count:
             return False
-        return self._free_at.get(key, 0.0) + self._spacing - self._now() > self._count * self._spacing + _FRACTIONS
+        return self._free_at.get(key, 0.0) + self._spacing - self._now() > self._window + _FRACTIONS
 
     def learn(self, key: str, ahead: float) -> None:
         """Take over what others have let through for a key.

@@ -109,7 +109,7 @@ class MemoryCallStore:
             tables.put_devices(*changes.devices)
         for call in changes.calls:
             tables.put_call(call)
-            if isinstance(call.state, Over):
+            if type(call.state) is Over:
                 self.ended.add(cast("CallRecord[Over]", call))
         for seats in changes.seats:
             tables.put_seats(seats)

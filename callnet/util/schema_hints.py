@@ -47,6 +47,11 @@ PAGE: Final = Meta(extra_json_schema={"pattern": r"^/static/demo/direct_chat\.ht
 """The path of a room's page."""
 PHONE: Final = _text(PLAIN_TEXT, PHONE_MAX)
 DEVICE_ID: Final = _text(PLAIN_TEXT, DEVICE_ID_MAX)
+FRAME_PHONE: Final = Meta(max_length=PHONE_MAX, extra_json_schema={"pattern": PLAIN_TEXT})
+"""A phone in a frame, whose text is looked at as a whole (:mod:`callnet.frames.decode`): two patterns take longer than
+all else of its decoding."""
+FRAME_DEVICE_ID: Final = Meta(max_length=DEVICE_ID_MAX, extra_json_schema={"pattern": PLAIN_TEXT})
+"""A device id in a frame."""
 ID: Final = _text(PLAIN_TEXT, ID_MAX)
 """The id of an extended client's request."""
 NAME: Final = _text(PLAIN_TEXT, CONTACT_NAME_MAX)

@@ -230,13 +230,12 @@ class ServerSocket(WebSocketServerProtocol):
     def send(self, payload: bytes) -> None:
         """Send one text frame. Nothing happens if the socket is closing."""
         if self.state == self.STATE_OPEN:
-            factory = self.factory
+            factory, size = self.factory, len(payload)
             factory.frames_sent += 1
-            factory.bytes_sent += len(payload)
-            size = len(payload)
+            factory.bytes_sent += size
             write(self.transport, (HEADERS[size] if size < len(HEADERS) else text_header(size)) + payload)
             if self.is_stuck:
-                self._count_unread(len(payload))
+                self._count_unread(size)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket with a code of RFC 6455 or of protocol §2 and a few ASCII words."""

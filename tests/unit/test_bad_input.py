@@ -6,6 +6,7 @@ Each is answered as the protocol names it, nothing comes into the log, and nobod
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any, Final
 
 from callnet.model import DeviceAddress
@@ -143,14 +144,13 @@ class FieldTests(BadInputCase):
         self.assertEqual(self.bad.heard(), [])
 
     def test_control_characters(self) -> None:
-        """Control characters in a name are an error, and are not sent back."""
+        """Control characters in a name, escaped or not, are an error, and are not sent back."""
         for kind, fields in FRAMES.items():
             self.again()
-            for name in list(fields)[:2]:
-                for control in CONTROLS:
-                    frame = {**fields, name: f"1{control}2"}
-                    self.bad.say(kind, **frame)
-                    self.assert_complaint(kind, name, "has control characters", {**frame, name: ""})
+            for name, control, escaped in product(list(fields)[:2], CONTROLS, (True, False)):
+                frame = {**fields, name: f"1{control}2"}
+                self.bad.say_raw(json.dumps({"type": kind, **frame}, ensure_ascii=escaped).encode())
+                self.assert_complaint(kind, name, "has control characters", {**frame, name: ""})
 
     def test_lone_surrogate(self) -> None:
         """A half of a surrogate pair is in no text: the frame is no JSON."""
