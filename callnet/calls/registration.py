@@ -62,8 +62,8 @@ def connected(tx: Transaction, event: events.Connected) -> Attached | Overtaken:
     generation = tx.next_generation(old.generation, event.opened_at)
     there = {"node": event.node, "connected": True, "unheard": None, "lost_at": None, "known": ()}
     new = tx.put_device(old, generation=generation, policy=policy, call_waiting=event.call_waiting, **there)
-    if old.node not in (event.node, NOWHERE):
-        tx.displace(old, new)  # though it is not connected there: that node must learn that it is not lost
+    if old.connected or old.node not in (event.node, NOWHERE):
+        tx.displace(old, new)  # a node must learn, too, that a device which left it is not lost
     leave_second(tx, old, held=not event.extended)
     ended, current, overtaken = _missed(tx, old, known)
     for call in tx.calls_of(new):
@@ -100,7 +100,7 @@ def _missed(
         moment = end_effective_at(call, address)
         if moment is None or moment <= tx.now - REMEMBERED or Known(call.room, True) in known:
             continue
-        if placed is None or not _was_left(call, placed, moment):
+        if placed is None or call is placed or not _was_left(call, placed, moment):
             endings.append((moment, call))
     if not endings:
         return None, present, []
