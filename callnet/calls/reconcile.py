@@ -288,7 +288,10 @@ def _seat_in_call(tx: Transaction, room: RoomId) -> None:
         device = tx.device(address)
         if device is None:
             tx.put_as_is(DeviceRecord(address, 1, NOWHERE, 0, False, lost_at=tx.now, room=room))
-        elif room not in device.rooms:
+        elif device.room != room and tx.call_of(address) in (None, call):
+            tx.put_device(device, room=room, previous_room=device.room or device.previous_room)
+            tx.notify(call, address)
+        elif room not in device.rooms:  # one of the two is held
             current, second = newest_two(tx.call, address, (room, *device.rooms))
             tx.put_device(device, room=current, previous_room=second)
             tx.notify(call, address)

@@ -46,7 +46,7 @@ from callnet.calls.waking import Wake, WakeRequests, nobody_can
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import EVERY_DEVICE, Accepted, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn, new_room_id
-from callnet.util.deferreds import logged_unless_unavailable
+from callnet.util.deferreds import Ready, logged_unless_unavailable
 from callnet.util.logger import Logger
 
 if TYPE_CHECKING:
@@ -163,8 +163,7 @@ class RoomManager:
             self._devices[device] = session
             if older is not None:
                 older.displaced()
-            attached = Deferred.fromCoroutine(self._attach_preferences(session, policy))
-            attached.addErrback(_log_unless_unavailable)
+            self._attach_preferences(session, policy)
             session.welcomed(reply.present, reply.of_phone)
             if session.extended:
                 self.extensions.came(session)
@@ -201,12 +200,18 @@ class RoomManager:
             older.displaced()
         raise failure
 
-    async def _attach_preferences(self, session: Session, policy: Policy) -> None:
+    def _attach_preferences(self, session: Session, policy: Policy) -> None:
         """Give a new session the preferences of its device's owner, now or when they can be read.
 
         :param policy: the one in the device's record already.
         """
-        found = await self._preferences.of(session.address.phone)
+        found = self._preferences.of(session.address.phone)
+        if isinstance(found, Ready):
+            self._attach_found(found.value, session, policy)
+        else:
+            found.addCallback(self._attach_found, session, policy).addErrback(_log_unless_unavailable)
+
+    def _attach_found(self, found: Preferences, session: Session, policy: Policy) -> None:
         if found is UNREADABLE:
             return  # a change event will follow
         session.preferences = found

@@ -88,10 +88,12 @@ class Grammar(Generic[T]):
         except UNREADABLE:
             return self._decode_carefully(payload)
         text = payload.decode()
-        is_plain = text.count('"type"') == 1 and text.isprintable() and "\\" not in text
-        if is_plain or not (_has_two_types(payload) or _has_control_characters(frame)):
-            return frame
-        return self._decode_carefully(payload)
+        has_escapes = "\\" in text
+        if (has_escapes or text.count('"type"') != 1) and _has_two_types(payload):
+            return self._decode_carefully(payload)
+        if (has_escapes or not text.isprintable()) and _has_control_characters(frame):
+            return self._decode_carefully(payload)
+        return frame
 
     def _decode_carefully(self, payload: bytes) -> T:
         """Decode an apparently invalid frame field by field, and raise an error that quotes nothing of it.
