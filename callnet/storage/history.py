@@ -172,10 +172,9 @@ class SqlHistory(Queries):
         """Remove some of what a phone has too much."""
         began = union_all(*(select(view.c.started_at).where(view.c.phone == phone) for view in _VIEWS))
         too_many = began.order_by(began.selected_columns.started_at.desc()).offset(self._rows_max)
-        with self._database.read() as connection:
+        with self._database.write(may_be_lost=True) as connection:
             times = connection.scalars(too_many.limit(_FORGOTTEN_AT_ONCE)).all()
-        if times:
-            with self._database.write(may_be_lost=True) as connection:
+            if times:
                 drop(connection, phone, times[-1], times[0])
 
     @in_thread
