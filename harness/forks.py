@@ -45,7 +45,7 @@ LOADED: Final = (
     "callnet.cli.setup",
     "callnet.cli.status",
 )
-"""What a daemon and most commands import, but nothing that uses the reactor when it is imported."""
+"""Modules of a daemon and of most commands, but none that uses the reactor when it is imported."""
 LONGEST: Final = 100_000
 """Bytes of a request for a process."""
 _REACTOR: Final = "twisted.internet.reactor"

@@ -146,6 +146,8 @@ class Wire:
         if not self.reads:
             return False
         data = self.transport.read()
+        if not data:
+            return False
         self._unread += data
         if not self.head and b"\r\n\r\n" in self._unread:
             head, _, self._unread = self._unread.partition(b"\r\n\r\n")
@@ -154,7 +156,7 @@ class Wire:
             unread, self._unread = self._unread, b""
             for frame in self._reader.feed(unread):
                 self._got(frame)
-        return bool(data)
+        return True
 
     def _got(self, frame: Frame) -> None:
         assert not self._closed, f"after its close frame the server sent {frame}"
@@ -324,8 +326,8 @@ class World:
         return Device(self, wire, 65536 + 200)
 
     def settle(self) -> None:
-        """Carry everything that is under way on any wire."""
-        while any(wire.move() for wire in self.wires):
+        """Carry everything that is under way on any wire, and all that follows from it."""
+        while sum(wire.move() for wire in self.wires):  # not any(): each has its turn, for there may be thousands
             pass
 
     def advance(self, seconds: float) -> None:
