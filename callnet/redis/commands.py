@@ -136,7 +136,8 @@ class Batch(Generic[A]):
 def load_scripts() -> Mapping[str, str]:
     """Read the Lua scripts of the shared store, by name. They contain no rules of the protocol."""
     folder = files("callnet.redis") / "scripts"
-    texts = {file.name.removesuffix(".lua"): file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".lua")}
+    scripts = [file for file in folder.iterdir() if file.name.endswith(".lua")]
+    texts = {file.name.removesuffix(".lua"): file.read_text("utf-8") for file in scripts}
     common = texts.pop("common")  # the head of all
     return {name: common + text for name, text in texts.items()}
 
