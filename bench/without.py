@@ -46,7 +46,7 @@ def _turns() -> None:
 
 
 def _garbage() -> None:
-    kind = _module("ops.garbage").Garbage
+    kind = _module("ops.process").Garbage
     kind.begin = kind.end = lambda _: None
 
 

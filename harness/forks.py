@@ -3,8 +3,9 @@
 A start of the daemon costs 0.7 s of CPU, of which its imports are 0.6; a fork of a process that has made them costs
 0.1. It is a process of its own like any other: its program is the real one, with its own arguments, environment,
 folder, files and exit status, and no reactor and no thread existed before it. It differs from one that was executed
-in what the kernel says of it (``/proc/PID/cmdline``), and it shares the memory of the modules: what measures, and what
-looks at the start itself, starts processes with :mod:`subprocess`.
+in what the kernel says of it (``/proc/PID/cmdline``), it shares the memory of the modules, and all have the same first
+half of the ids of HTTP requests: what measures, and what looks at the start itself, starts processes with
+:mod:`subprocess`.
 """
 
 from __future__ import annotations

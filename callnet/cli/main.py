@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "webhook": "Manage webhook events that were not delivered.",
 }
 """The commands and the first sentence of their help: importing them all takes a second."""
-_BESIDE: Final = {"backup": "database", "link": "account", "restore": "database", "top": "status"}
+_BESIDE: Final = {"link": "account", "restore": "backup", "top": "status"}
 """The modules of the commands that have none of their own name."""
 
 

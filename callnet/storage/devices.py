@@ -281,18 +281,12 @@ class SqlDevices(Queries):
 
 def _devices_of(connection: Connection, phone: str) -> Sequence[Device]:
     row = account_device.c
-    columns = row.device_id, row.secret, row.label, row.last_used_at, row.kiosk_pin, row.auto_answers
+    has_secret, is_kiosk = row.secret.is_not(None), row.kiosk_pin.is_not(None)
+    columns = row.device_id, has_secret, row.label, row.last_used_at, is_kiosk, row.auto_answers
     found = connection.execute(select(*columns).where(row.phone == phone).order_by(row.device_id))
     return [
-        Device(
-            each.device_id,
-            each.secret is not None,
-            each.label or "",
-            each.last_used_at,
-            each.kiosk_pin is not None,
-            each.auto_answers or False,
-        )
-        for each in found
+        Device(device_id, bool(secret), label or "", last_used_at, bool(kiosk), auto_answers or False)
+        for device_id, secret, label, last_used_at, kiosk, auto_answers in found
     ]
 
 

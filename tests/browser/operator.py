@@ -23,9 +23,9 @@ class Operator(Visitor):
 
     @property
     def shown(self) -> str:
-        """The state of callnet in a word. An answer that comes late, or too late, is no state of its own."""
-        state = self.page.get_attribute("body", "data-state") or ""
-        return "ready" if state in {"late", "away"} else state
+        """The state of callnet in a word, once an answer that a busy machine has late is there."""
+        self.page.wait_for_selector("body:not([data-state=late], [data-state=away])")
+        return self.page.get_attribute("body", "data-state") or ""
 
     def open(self) -> None:
         """Open the dashboard."""

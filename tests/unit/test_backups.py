@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callnet.accounts.signing_keys import add_key, load_keys, load_or_make_keys, remove_key
-from callnet.cli.database import MANIFEST, BackupError, bring_back
+from callnet.cli.backup import MANIFEST, BackupError, bring_back
 from callnet.config.load import load
 from callnet.storage.database import Database
 from tests.unit.test_cli import A, B, CommandTestCase

@@ -35,7 +35,7 @@ class Later:
         """The errors of the next steps, which may have been done all the same."""
 
     def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
-        """See :class:`callnet.storage.schema.Run`."""
+        """See :class:`callnet.storage.database.Run`."""
         done: Deferred[_T] = Deferred()
         self.steps.append(lambda: self._end(maybeDeferred(function, *args, **kwargs), done))
         return done

@@ -29,7 +29,7 @@ WITHIN: Final = {
     "config": {"frames"},
     "accounts": {"storage"},
     "acme": {"ops"},
-    "ops": {"accounts", "storage"},
+    "ops": {"storage"},
     "push": {"accounts", "ops", "storage"},
     "store": {"ops"},
     "redis": {"ops", "store"},
