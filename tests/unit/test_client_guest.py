@@ -99,6 +99,16 @@ class GuestCallTests(ClientCase):
         self.reactor.advance(2)
         self.settle()
 
+    def test_closed_when_it_is_over(self) -> None:
+        """Who closes a call that is over waits until its connection is closed."""
+        self.call.ring()
+        self.arrive()
+        self.call.hang_up()
+        closed = self.call.close()
+        self.assertNoResult(closed)
+        self.settle()
+        self.assertIsNone(self.successResultOf(closed))
+
     def test_call(self) -> None:
         """It enters, rings once it is welcomed, has a room, and is over when the server says so."""
         active = self.call.until("active")

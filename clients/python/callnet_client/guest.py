@@ -268,11 +268,10 @@ class GuestCall:
 
     def _leave(self) -> Deferred[None]:
         self._stop_timers()
-        line, self._line = self._line, None
         entering, self._entering = self._entering, None
         if entering is not None:
             entering.cancel()
-        return succeed(None) if line is None else line.close()
+        return succeed(None) if self._line is None else self._line.close()
 
     def _become(self, state: GuestState) -> None:
         self.state = state

@@ -160,7 +160,6 @@ class ReconnectingDevice:
         self._line.open()
 
     def _leave(self) -> Deferred[None]:
-        line, self._line = self._line, None
         login, self._login = self._login, None
         if self._login_timer is not None:
             self._login_timer.cancel()
@@ -168,7 +167,7 @@ class ReconnectingDevice:
         if login is not None:
             login.cancel()
         self._renewal.cancel()
-        return succeed(None) if line is None else line.close()
+        return succeed(None) if self._line is None else self._line.close()
 
     def _become(self, state: DeviceState) -> bool:
         """Change the state, and return whether it holds still: a listener may have closed it or reconnected."""

@@ -91,6 +91,7 @@ class ReconnectingSocket:
         self._attempt = 0
         self._opening: Deferred[Connection] | None = None
         self._connection: Connection | None = None
+        self._closing: Connection | None = None
         self._timer: IDelayedCall | None = None
         self._checking: IDelayedCall | None = None
         self._unanswered_since: float | None = None
@@ -131,12 +132,13 @@ class ReconnectingSocket:
     def close(self) -> Deferred[None]:
         """Close it for good, without further reports.
 
-        :return: a Deferred that fires when the socket is closed.
+        :return: a Deferred that fires when the socket is closed, however often this is called.
         """
-        self._is_closed = True
-        connection = self._connection
-        self._abandon()
-        return succeed(None) if connection is None else connection.close().addCallback(lambda _: None)
+        if not self._is_closed:
+            self._is_closed = True
+            self._closing = self._connection
+            self._abandon()
+        return succeed(None) if self._closing is None else self._closing.close().addCallback(lambda _: None)
 
     def _connect(self) -> None:
         self._attempt += 1
