@@ -166,8 +166,6 @@ export class Calls {
     this.#isWelcomed = true;
     if (isAgain && this._isAhead(view, held)) return;
     const stays = isAgain && this.#canWait && held === undefined;
-    // On another connection the server has a second call ring no more.
-    if (this.waiting !== null && !stays) this._end(this.waiting, "busy");
     if (view !== undefined && view.room_id === this.held?.roomId) {
       if (this.present !== null && held?.room_id === this.present.roomId) {
         // The server does not know of an exchange.
@@ -178,6 +176,8 @@ export class Calls {
         [this.present, this.#second] = [this.held, this.present];
       }
     }
+    // On another connection the server has a second call ring no more.
+    if (this.waiting !== null && !stays) this._end(this.waiting, "busy");
     this._welcomed(view, stays);
     if (view === undefined && this.held !== null) this._doubt(this.held);
     else this._welcomedHeld(held);

@@ -100,7 +100,22 @@ TALKS: Final = [
 SECOND: Final = {"type": "called", "from_phone": "3", "from_device_id": "tv", "room_id": "b" * 32, "can_hold": True}
 RINGS: Final = [["hear", SECOND]]
 HOLDS: Final = [["accept", False, True]]
-BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS, TALKS + RINGS + HOLDS))
+RUNG: Final = {
+    "room_id": "b" * 32,
+    "state": "ringing",
+    "direction": "incoming",
+    "peer_phone": "3",
+    "peer_device_id": "tv",
+}
+TALKED: Final = {
+    "room_id": "a" * 32,
+    "state": "active",
+    "direction": "incoming",
+    "peer_phone": "2",
+    "peer_device_id": "tv",
+}
+RINGS_BEFORE_HELD: Final = [*RINGS, ["welcomed", RUNG, TALKED]]
+BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS, TALKS + RINGS + HOLDS, RINGS_BEFORE_HELD))
 
 
 def python(call_waiting: bool, steps: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class GuestCallTests(ClientCase):
         self.settle()
 
     def test_closed_when_it_is_over(self) -> None:
-        """Who closes a call that is over waits until its connection is closed."""
+        """A close of a call that is over waits until the connection is closed."""
         self.call.ring()
         self.arrive()
         self.call.hang_up()

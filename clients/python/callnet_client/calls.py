@@ -192,14 +192,14 @@ class Calls:
             return
         stays = is_again and self._call_waiting and held is None
         with self._events:
-            if self.waiting is not None and not stays:  # the server does not ring it again
-                self._end(self.waiting, "busy")
             if view is not None and self.held is not None and view.room_id == self.held.room_id:
                 if held is not None and self.present is not None and held.room_id == self.present.room_id:
                     self._tell_resume(self.present)  # the server does not know of an exchange
                     view, held = held, view
                 else:
                     self._calls.reverse()  # the other one has ended
+            if self.waiting is not None and not stays:  # the server does not ring it again
+                self._end(self.waiting, "busy")
             self._welcomed(view, self.present, stays)
             if view is None and self.held is not None:
                 self._doubt(self.held)
