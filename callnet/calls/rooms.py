@@ -64,6 +64,7 @@ Answer: TypeAlias = events.Accept | events.Refuse
 
 log = Logger()
 _log_unless_unavailable = logged_unless_unavailable(log, "failed to handle a device's request")
+_log_preferences = logged_unless_unavailable(log, "failed to load the policy of a connected device")
 _log_ringing = logged_unless_unavailable(log, "failed to ring a call again")
 
 
@@ -209,7 +210,7 @@ class RoomManager:
         if isinstance(found, Ready):
             self._attach_found(found.value, session, policy)
         else:
-            found.addCallback(self._attach_found, session, policy).addErrback(_log_unless_unavailable)
+            found.addCallback(self._attach_found, session, policy).addErrback(_log_preferences)
 
     def _attach_found(self, found: Preferences, session: Session, policy: Policy) -> None:
         if found is UNREADABLE:
@@ -368,7 +369,7 @@ class RoomManager:
         return self._transactions.run(event, then, failed)
 
     def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
-        if reply is not None and isinstance(reply, NoSuchCall):
+        if type(reply) is NoSuchCall:
             self._retries.keep_orphan(event)
             reply = None
         then(reply)

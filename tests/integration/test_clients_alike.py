@@ -100,20 +100,9 @@ TALKS: Final = [
 SECOND: Final = {"type": "called", "from_phone": "3", "from_device_id": "tv", "room_id": "b" * 32, "can_hold": True}
 RINGS: Final = [["hear", SECOND]]
 HOLDS: Final = [["accept", False, True]]
-RUNG: Final = {
-    "room_id": "b" * 32,
-    "state": "ringing",
-    "direction": "incoming",
-    "peer_phone": "3",
-    "peer_device_id": "tv",
-}
-TALKED: Final = {
-    "room_id": "a" * 32,
-    "state": "active",
-    "direction": "incoming",
-    "peer_phone": "2",
-    "peer_device_id": "tv",
-}
+INCOMING: Final = {"direction": "incoming", "peer_device_id": "tv"}
+RUNG: Final = {"room_id": "b" * 32, "state": "ringing", "peer_phone": "3", **INCOMING}
+TALKED: Final = {"room_id": "a" * 32, "state": "active", "peer_phone": "2", **INCOMING}
 RINGS_BEFORE_HELD: Final = [*RINGS, ["welcomed", RUNG, TALKED]]
 BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS, TALKS + RINGS + HOLDS, RINGS_BEFORE_HELD))
 
