@@ -444,7 +444,7 @@ def _tell_who_came(tx: Transaction, stored: DeviceRecord, mine: DeviceRecord) ->
             tx.notify(call, mine.address)
     present = tx.call_of(mine.address)
     answer = None if present is None else present.answer
-    if present is not None and (answer is None or answer.since > since or mine.address in present.extended):
+    if present is not None and (answer is None or answer.since > since):
         tx.notify(present, mine.address)
 
 
