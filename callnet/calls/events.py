@@ -212,6 +212,13 @@ class PolicyChanged(_DeviceEvent, frozen=True):
 class GaveUp(_RoomDeviceEvent, frozen=True):
     """``device`` was told that its request in a call cannot be done at the moment: it has left the call."""
 
+    has_left_first: bool = False
+    """It accepted this as a second call, and was not to hold its first."""
+
+    def phones(self) -> Collection[str]:
+        """The phone of the device."""
+        return (self.device.phone,)
+
 
 class RangInVain(RoomEvent, frozen=True):
     """No node of a rung device could be notified of that ``version`` of the call."""

@@ -102,6 +102,7 @@ TABLE: Final[Mapping[tuple[type, type], Callable[[Transaction, Any, Any], Any]]]
     (NoneType, events.GaveUp): transitions.unknown_named,
     (Ringing, events.GaveUp): transitions.ringing_gave_up,
     (Active, events.GaveUp): transitions.active_gave_up,
+    (Over, events.GaveUp): transitions.over_gave_up,
     (Ringing, events.RangInVain): transitions.ringing_in_vain,
     (Ringing, events.NotWoken): transitions.ringing_not_woken,
     (Ringing, events.Announced): transitions.ringing_announced,
@@ -131,7 +132,7 @@ _WHILE_LIVE: Final = (events.Stopped, events.Signalled, *_WHILE_RINGING)
 IGNORED: Final[Mapping[tuple[type, type], str]] = {
     (state, event): reason
     for state, ignored, reason in (
-        (Over, (events.Refuse, events.HangUp, events.GaveUp), "It is over for its sender too."),
+        (Over, (events.Refuse, events.HangUp), "It is over for its sender too."),
         (Over, (events.Place, events.PlaceAsGuest, events.Cancel, *_OF_PARTIES), "Nobody is in a call that is over."),
         (Over, (events.CallDue,), "The store forgets it."),
         (Over, _WHILE_LIVE, "It ended in the meantime."),

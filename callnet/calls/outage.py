@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from callnet.calls import events
 from callnet.calls.transitions import NoSuchCall
 from callnet.errors import Unavailable
-from callnet.model import DeviceAddress
+from callnet.model import DeviceAddress, RoomId
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
@@ -81,19 +81,19 @@ class Retries:
         else:
             log.failure("failed to retry an event", failure)
 
-    def keeps(self, key: Hashable, event: events.Event | None = None) -> bool:
-        """Return whether an event, or the given one, is kept under ``key``."""
+    def keeps(self, key: Hashable, room: RoomId | None = None) -> bool:
+        """Return whether an event, or one of this room, is kept under ``key``."""
         kept = self.kept.get(key)
-        return kept is not None and event in (None, kept)
+        return kept is not None and (room is None or (isinstance(kept, events.RoomEvent) and kept.room == room))
 
     def kept_for(self, device: DeviceAddress) -> tuple[Any, ...]:
         """The kept hangup, cancellation, answer and failed call of a device."""
         keys = ((kind, device) for kind in (events.HangUp, events.Cancel, events.Accept, events.Place))
         return tuple(self.kept[key] for key in keys if key in self.kept)
 
-    def forget(self, key: Hashable, event: events.Event | None = None) -> None:
-        """Stop retrying the event kept under ``key``; if an event is given, only that one."""
-        if self.keeps(key, event):
+    def forget(self, key: Hashable, room: RoomId | None = None) -> None:
+        """Stop retrying the event kept under ``key``; if a room is given, only one of this room."""
+        if self.keeps(key, room):
             del self.kept[key]
 
     def pause(self, seconds: float) -> Deferred[None]:

@@ -345,8 +345,7 @@ class RoomManager:
         if self._devices.get(session.address) is not session:
             return None
         if self._retries.kept:
-            self._retries.forget((events.Accept, event.device), events.GaveUp(event.room, event.device))
-            self._retries.forget((events.Resumed, event.device))  # it may hold this call for the one that it accepts
+            self._retries.forget((events.Accept, event.device), event.room)
         return self._transactions.run(event, then, partial(self._not_answered, event, then))
 
     def end(self, session: Session, event: End, then: Then = nothing) -> Waits:
@@ -395,7 +394,8 @@ class RoomManager:
                 if self._queue.is_awaited(device):
                     break  # the device has a further request
             await self._retries.pause(AGAIN)
-        self._retries.keep(events.GaveUp(room, device), (events.Accept, device))
+        has_left_first = isinstance(event, events.Accept) and not event.hold
+        self._retries.keep(events.GaveUp(room, device, has_left_first), (events.Accept, device))
         return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
@@ -457,7 +457,7 @@ class RoomManager:
                 if session is not None and call.room in session.asked:
                     self._tell_caller(session, call)
                     return
-                if self._retries.kept and self._retries.keeps((events.Place, device), events.GaveUp(call.room, device)):
+                if self._retries.kept and self._retries.keeps((events.Place, device), call.room):
                     return  # it was told that this call has failed
             if session is not None:
                 session.deliver(call)

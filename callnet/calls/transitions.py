@@ -128,11 +128,17 @@ def answered_accepted(
     A first one that was to be held goes on.
     """
     is_late = late(call, event.device)
-    first = tx.call_of(event.device) if isinstance(is_late, TooLate) and not event.hold else None
-    is_talking = first is not None and isinstance(first.state, Active) and event.device in call.targets
-    if first is not None and is_talking and call.placed_at > began_at(first):  # the device has left the first for it
-        goes_on(tx, first, event.device)
+    if isinstance(is_late, TooLate) and not event.hold:
+        _leave_first_for(tx, call, event.device)
     return is_late
+
+
+def _leave_first_for(tx: Transaction, second: CallRecord, device: DeviceAddress) -> None:
+    """Let a device leave its call for a second one that it accepted and cannot have."""
+    first = tx.call_of(device)
+    is_talking = first is not None and isinstance(first.state, Active) and device in second.targets
+    if first is not None and is_talking and second.placed_at > began_at(first):
+        goes_on(tx, first, device)
 
 
 def ringing_refused(tx: Transaction, call: CallRecord[Ringing], event: events.Refuse) -> NotYours | None:
@@ -227,6 +233,8 @@ def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ga
     if event.device == call.caller:
         _cancel(tx, call, event.device)
     elif event.device in call.state.devices:
+        if event.has_left_first:
+            _leave_first_for(tx, call, event.device)
         _stop_ringing(tx, call, event.device, Reason.BUSY, event.device)
 
 
@@ -234,6 +242,14 @@ def active_gave_up(tx: Transaction, call: CallRecord[Active], event: events.Gave
     """OVER ``connection_lost``: both are told."""
     if event.device in call.parties:
         tx.end(call, Reason.CONNECTION_LOST, *call.parties)
+    elif event.has_left_first:
+        _leave_first_for(tx, call, event.device)
+
+
+def over_gave_up(tx: Transaction, call: CallRecord[Over], event: events.GaveUp) -> None:
+    """If it rang as a second call, and was accepted, the first is OVER ``replaced``."""
+    if event.has_left_first:
+        _leave_first_for(tx, call, event.device)
 
 
 def ringing_lost_token(tx: Transaction, call: CallRecord[Ringing], event: events.LostToken) -> None:

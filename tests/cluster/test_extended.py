@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from callnet.calls.extensions import EVERYBODY_EVERY
 from callnet.calls.session_v2 import ExtendedSession
+from callnet.calls.transaction import REMEMBERED
 from callnet.config.schema import CallSettings
 from callnet.frames import v2
 from callnet.model import DeviceAddress, Reason, RoomId
@@ -103,6 +104,28 @@ class ExtendedTests(ExtendedCase):
         self.assertEqual(room, again.frames[0]["call"]["room_id"])
 
 
+class OutageTests(ExtendedCase):
+    """A device accepts a second call at a node that Redis does not answer."""
+
+    settings = CallSettings(ring_time=30.0, grace=20.0)
+
+    async def test_leaves_its_call(self) -> None:
+        """The other party of its first call is told that it has left, though the device is told that this cannot be
+        done.
+        """
+        self.here, self.there = await self.start(), await self.start()
+        ann, carol = [await self.phone(address, self.here, extended=True) for address in (ANN, CAROL)]
+        tv = await self.phone(TV, self.there, extended=True, call_waiting=True)
+        first = await self.talk(ann, tv)
+        carol.calls(TV)
+        await self.until(lambda: tv.told.count("called") == 2)
+        self.there.wire.silence()
+        tv.accepts()
+        await self.hears(tv, "calling_be_hangup:connection_lost")
+        self.there.wire.heal()
+        self.assertEqual(first, (await self.hears(ann, "calling_be_hangup:replaced"))["room_id"])
+
+
 class WelcomeTests(ExtendedCase):
     """A device connects to a node that is apart, and does not know its calls."""
 
@@ -134,6 +157,18 @@ class WelcomeTests(ExtendedCase):
         await self.peer_state(ann, "resumed")
         await self.pass_time(5.0)
         self.assertEqual(["welcome", "welcome", "peer_state"], ann.told)
+
+    async def test_in_a_long_call(self) -> None:
+        """The device is welcomed again to a call that began longer ago than ends are remembered."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        await self.pass_time(REMEMBERED + 1.0)
+        apart = await self.start()
+        await self.cut_off(apart)
+        ann = await self.phone(ANN, apart, extended=True)
+        await self.let_back(apart)
+        await self.until(partial(self.is_welcomed_again, ann))
+        self.assertEqual(room, ann.last("welcome")["call"]["room_id"])
 
     async def test_signals(self) -> None:
         """A signal in a call that this node does not know is not answered by its end: it may go on elsewhere."""

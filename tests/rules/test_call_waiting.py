@@ -173,6 +173,38 @@ class AnswerTests(CallWaitingCase):
         self.assert_heard(self.ann, be_hangup(self.tv, self.first, "replaced"))
         self.assert_call(self.first, Over, Reason.REPLACED)
 
+    def test_cannot_be_accepted(self) -> None:
+        """So has one that was told that this cannot be done just now, whatever became of the second call."""
+
+        def rings(room: RoomId) -> None:
+            self.assert_call(room, Ringing)
+
+        for becomes in (rings, self.carol.hangs_up):
+            room = self.second()
+            becomes(room)
+            self.forget_heard()
+            self.world.happen(events.GaveUp(room, self.tv.address, has_left_first=True))
+            self.assert_heard(self.ann, be_hangup(self.tv, self.first, "replaced"))
+            self.assert_call(self.first, Over, Reason.REPLACED)
+            self.assertIsInstance(self.world.calls[room].state, Over)
+            self.first = self.active(self.ann, self.tv)
+
+    def test_accepted_elsewhere_meanwhile(self) -> None:
+        """The same if another device of the phone has accepted the second call meanwhile."""
+        self.pad.loses_socket()
+        room = self.ringing(self.carol, self.tv.everywhere())
+        self.pad.connects()
+        self.pad.accepts(room)
+        self.world.happen(events.GaveUp(room, self.tv.address, has_left_first=True))
+        self.assert_call(self.first, Over, Reason.REPLACED)
+
+    def test_holds_and_cannot(self) -> None:
+        """A device that was to hold the first call goes on with it."""
+        room = self.second()
+        self.world.happen(events.GaveUp(room, self.tv.address))
+        self.assert_call(room, Over, Reason.BUSY)
+        self.assert_talking(self.first)
+
     def test_accepted_long_ago(self) -> None:
         """An answer to an earlier call that comes again does not end the present one."""
         self.tv.hangs_up(self.first)

@@ -36,6 +36,7 @@ class OverTests(RulesTestCase):
                 None if has_called else NoSuchCall(),
             )
             yield events.GaveUp(room, device), None
+            yield events.GaveUp(room, device, has_left_first=True), None
             yield events.Signalled(room, device), None
             yield events.Revoked(device, self.tv.generation), None
             yield events.Revoked(device, None), None

@@ -89,9 +89,9 @@ class RetriesTests(SynchronousTestCase):
     def test_keys(self) -> None:
         """An operation kept under a key replaces the earlier one."""
         self.retries.keep(FIRST, "key")
-        self.assertTrue(self.retries.keeps("key", FIRST))
+        self.assertTrue(self.retries.keeps("key", FIRST.room))
         self.retries.keep(SECOND, "key")
-        self.assertFalse(self.retries.keeps("key", FIRST))
+        self.assertFalse(self.retries.keeps("key", FIRST.room))
         self.assertTrue(self.retries.keeps("key"))
         self.assertEqual([SECOND], self.wait(0.5))
         self.retries.forget("key")
