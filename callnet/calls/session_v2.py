@@ -178,6 +178,7 @@ class ExtendedSession(Session):
             other = other_party(call, self.address)
             self._others[call.room] = _Other(other, has_held=_is_held_by(call, other))
             self._look_at_other(call)
+        self._go_on()  # it may have been told the end of its other call before this node knew of this one
 
     def deliver_later(self, call: CallRecord) -> None:
         """Report it at once: answers to calls name their rooms, or the requests that they answer."""

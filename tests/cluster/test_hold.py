@@ -96,6 +96,24 @@ class HoldTests(ExtendedCase):
         assert call.answer is not None
         self.assertEqual((TV,), call.answer.held_by)
 
+    async def test_one_call_left(self) -> None:
+        """A device that comes to a node that is apart, and is told there of the end of its call, goes on with the one
+        that it holds when the node is back, and knows of that.
+        """
+        ann, carol, tv = await self.begin()
+        apart = await self.start()
+        ann = await self.phone(ANN, apart, extended=True)
+        await self.holds(ann, carol, tv)
+        tv.says(type="resume", room_id=self.first)
+        await self.peer_state(carol, "held")
+        await self.cut_off(apart)
+        ann.hangs_up(self.first)
+        tv = await self.phone(TV, apart, extended=True, call_waiting=True)
+        await self.hears(tv, "calling_be_hangup:hangup")
+        await self.let_back(apart)
+        await self.peer_state(carol, "resumed")
+        self.assertEqual(self.second, tv.last("welcome")["call"]["room_id"])
+
     async def test_end_of_one_of_two(self) -> None:
         """A device that talks and holds a call hears the end of the one though the other party, which hung up, calls
         again: the node, which is cut off by then, commits both together, and the device's record names two calls.
