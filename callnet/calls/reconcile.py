@@ -27,7 +27,7 @@ from math import inf
 from msgspec import Struct
 from msgspec.structs import replace
 
-from callnet.calls.events import GraceOver
+from callnet.calls.events import DeviceBack, GraceOver
 from callnet.calls.machine import happen
 from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import (
@@ -114,6 +114,7 @@ def announce(records: Records, mine: LocalState, node: str, now: float, settings
             _tell_who_went(tx, stored, device)
             continue
         _announce_device(tx, stored, device, mine, node)
+        _announce_back(tx, device)
         _announce_policy(tx, records, stored, device, mine)
         if stored is not None and stored.generation < device.generation:
             _tell_who_came(tx, stored, device)
@@ -257,6 +258,13 @@ def _announce_device(
         if stored.generation < device.generation and (stored.connected or stored.node not in mine.names):
             tx.displace(stored, new)
     tx.put_as_is(new)
+
+
+def _announce_back(tx: Transaction, device: DeviceRecord) -> None:
+    """Have the other parties told that a connected device is back which others took for lost meanwhile."""
+    for call in tx.calls_of(tx.device(device.address)) if device.connected else ():
+        if isinstance(call.state, Active) and device.address in call.state.absent:
+            happen(tx, call, DeviceBack(device.address, device.address in call.extended))
 
 
 def _announce_policy(

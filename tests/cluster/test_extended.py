@@ -105,13 +105,27 @@ class ExtendedTests(ExtendedCase):
 
 
 class OutageTests(ExtendedCase):
-    """A device accepts a second call at a node that Redis does not answer."""
+    """The node of a device in a call is apart for some time."""
 
     settings = CallSettings(ring_time=30.0, grace=20.0)
 
+    async def test_back(self) -> None:
+        """The other party hears that a device taken for lost is back, on its old socket or on a new one there."""
+        for is_replaced in (False, True):
+            ann, tv = await self.two()
+            await self.talk(ann, tv)
+            await self.cut_off(self.there)
+            await self.peer_state(ann, "reconnecting")
+            if is_replaced:
+                await self.phone(TV, self.there, extended=True)
+            await self.let_back(self.there)
+            await self.peer_state(ann, "back")
+            await self.pass_time(5.0)
+            self.assertEqual("back", ann.last("peer_state")["state"])
+
     async def test_leaves_its_call(self) -> None:
-        """The other party of its first call is told that it has left, though the device is told that this cannot be
-        done.
+        """The other party of its first call is told that it has left, though a device that accepts a second call is
+        told that this cannot be done.
         """
         self.here, self.there = await self.start(), await self.start()
         ann, carol = [await self.phone(address, self.here, extended=True) for address in (ANN, CAROL)]
