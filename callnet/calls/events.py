@@ -112,8 +112,10 @@ class Accept(_FrameEvent, frozen=True):
 
 class Resumed(_FrameEvent, frozen=True):
     """The extended ``device`` goes on with the call in ``room`` that it holds, and holds its current one, if any
-    (§2.5). If a newer connection of it is open, nothing happens.
+    (§2.5). If a newer connection of it is open, or that one did not begin before ``sent_at``, nothing happens.
     """
+
+    sent_at: float = inf
 
 
 class Pulled(_FrameEvent, frozen=True):
@@ -143,6 +145,10 @@ class RefusedByTicket(_DeviceEvent, frozen=True):
 
 class HangUp(_FrameEvent, frozen=True):
     """``device`` hangs up (§2.3). If it has heard of the call on a newer connection, it is told of the end there."""
+
+    is_late: bool = False
+    """It was kept until the store was back. The session of the device is told when it is done: it goes on with the call
+    that the device holds."""
 
 
 class Cancel(_DeviceEvent, frozen=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec.structs import replace
@@ -358,13 +359,17 @@ class RoomManager:
             kept = replace(event, sent_at=self.now())
         return self._transactions.run(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
 
-    def resume(self, session: Session, room: RoomId, then: Then = nothing) -> Waits:
-        """Have a device go on with a call that it holds, in its turn. ``then`` is called with the reply, if any."""
+    def resume(self, session: Session, room: RoomId, then: Then = nothing, sent_at: float = inf) -> Waits:
+        """Have a device go on with a call that it holds, in its turn. ``then`` is called with the reply, if any.
+
+        :param sent_at: a call that has begun since, in seconds on the clock of the store, is not held for that one.
+        """
         if self._devices.get(session.address) is not session:
             return None
         self._retries.forget((events.Resumed, session.address))
-        event = events.Resumed(room, session.address, session.generation)
-        failed = partial(self._retries.keep_failed, event, key=(events.Resumed, session.address))
+        event = events.Resumed(room, session.address, session.generation, sent_at)
+        kept = replace(event, sent_at=min(sent_at, self.now()))
+        failed = partial(self._retries.keep_failed, kept, key=(events.Resumed, session.address))
         return self._transactions.run(event, then, failed)
 
     def _ended(self, event: End, then: Then, reply: NotYours | NoSuchCall | None) -> None:
@@ -374,6 +379,8 @@ class RoomManager:
         then(reply)
 
     def _not_ended(self, event: End, then: Then, failure: Failure) -> None:
+        if isinstance(event, events.HangUp):
+            event = replace(event, is_late=True)
         self._retries.keep_failed(event, failure, (type(event), event.device))
         then(None)
 

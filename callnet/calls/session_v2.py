@@ -16,6 +16,7 @@ from callnet.calls.ports import CallLimits, IPeer, Servers
 from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import NOTHING_HEARD, Heard, Session, log_unless_unavailable
+from callnet.calls.switchboard import nothing
 from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
@@ -250,7 +251,7 @@ class ExtendedSession(Session):
         """Go on with the call that the device holds, if it is its only one."""
         call = self._rooms.local_calls.of(self.address)
         if call is not None and _is_held_by(call, self.address):
-            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room)
+            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room, nothing, self._rooms.now())
 
     def _present(self, call: CallRecord) -> v2.PresentCall:
         room, answer = call.room_for(self.address), call.answer

@@ -198,7 +198,7 @@ def active_hung_up(tx: Transaction, call: CallRecord[Active], event: events.Hang
     if device not in (caller, callee):
         return _not_yours(call, device)
     tx.end(call, Reason.HANGUP, callee if device == caller else caller, by=device)
-    if _has_moved(tx, event):
+    if event.is_late or _has_moved(tx, event):
         tx.notify(call, device)
     return None
 
@@ -331,6 +331,8 @@ def answered_resumed(
         return None
     current = tx.call_of(event.device, device)
     if current is not None and current.room != call.room:
+        if began_at(current) >= event.sent_at:
+            return None
         _hold(tx, current, event.device)
     if device.room != call.room:
         tx.put_in(call.room, (device,))

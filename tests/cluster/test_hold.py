@@ -34,10 +34,16 @@ class HoldTests(ExtendedCase):
     async def holds(self, ann: Phone, carol: Phone, tv: Phone) -> None:
         """Let the television take Carol's call, and hold Ann's."""
         carol.calls(TV)
-        self.second = (await self.hears(tv, "called"))["room_id"]
-        tv.says(type="called_success", from_phone="", from_device_id="", room_id=self.second, hold=True)
+        await self.hears(tv, "called")
+        self.second = self.accepts_and_holds(tv)
         await self.hears(carol, "call_success")
         await self.peer_state(ann, "held")
+
+    def accepts_and_holds(self, tv: Phone) -> str:
+        """Let the television take the call that rings, and hold the other one. Returns the room of the new call."""
+        room: str = tv.last("called")["room_id"]
+        tv.says(type="called_success", from_phone="", from_device_id="", room_id=room, hold=True)
+        return room
 
     async def test_third_call(self) -> None:
         """After the second call a third one is a second one again, on either node."""
@@ -95,6 +101,36 @@ class HoldTests(ExtendedCase):
         assert call is not None
         assert call.answer is not None
         self.assertEqual((TV,), call.answer.held_by)
+
+    async def test_kept_resume_and_accept(self) -> None:
+        """Nor does it undo that the call was held for one that was accepted since."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        eve = await self.phone(EVE, self.there, extended=True)
+        self.there.wire.cut()
+        tv.hangs_up(self.second)
+        await self.pass_time(0.25)
+        eve.calls(TV)
+        await self.until(lambda: tv.told.count("called") == 2)
+        await self.pass_time(1.0)
+        self.there.wire.heal()
+        third = self.accepts_and_holds(tv)
+        await self.hears(eve, "call_success")
+        await self.pass_time(10.0)
+        answers = [self.there.rooms.known.calls[RoomId(room)].answer for room in (self.first, third)]
+        self.assertEqual([(TV,), ()], [answer and answer.held_by for answer in answers])
+
+    async def test_kept_hang_up(self) -> None:
+        """It goes on with the held call also if its hang-up of the other one has to be tried again."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        self.there.wire.silence()
+        tv.hangs_up(self.second)
+        await self.pass_time(0.25)
+        self.there.wire.cut()
+        self.there.wire.heal()
+        await self.hears(carol, "calling_be_hangup:hangup")
+        await self.peer_state(ann, "resumed")
 
     async def test_one_call_left(self) -> None:
         """A device that comes to a node that is apart, and is told there of the end of its call, goes on with the one

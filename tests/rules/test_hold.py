@@ -158,6 +158,17 @@ class ResumeTests(HoldCase):
         self.world.happen(events.Resumed(self.first, self.tv.address, older))
         self.assert_talking(self.second, self.first)
 
+    def test_older_request(self) -> None:
+        """A request from before the current call began holds nothing for the other one."""
+        self.hold()
+        answer = self.world.calls[self.second].answer
+        assert answer is not None
+        since = answer.since
+        self.world.happen(events.Resumed(self.first, self.tv.address, self.tv.generation, sent_at=since))
+        self.assert_talking(self.second, self.first)
+        self.world.happen(events.Resumed(self.first, self.tv.address, self.tv.generation, sent_at=since + 1.0))
+        self.assert_talking(self.first, self.second)
+
 
 class EndTests(HoldCase):
     """One of the two calls ends."""
