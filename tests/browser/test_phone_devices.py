@@ -152,7 +152,7 @@ class DevicesTests(PhoneCase):
 
 
 class CallerTests(PhoneCase):
-    """Alice, whom Bob calls."""
+    """A caller, and the callee."""
 
     def test_caller(self) -> Deferred[None]:
         """Alice sets how loud it rings, adds a stranger who has called, and does not want to hear from him then."""

@@ -134,7 +134,7 @@ class PairingTests(PhoneCase):
         self.assertEqual(f"{self.alice.device_id} 2", television.text("self-device"))
 
     def test_not_let_in(self) -> Deferred[None]:
-        """A television waits in vain, as its owner, or that of the phone, has changed their mind."""
+        """A television is not let in: it goes back to its login, or is refused, or only asked about."""
 
         def story(stage: Stage) -> None:
             alice, television = self.begin(stage)
