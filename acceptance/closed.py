@@ -208,7 +208,7 @@ class Browsers:
         self.alice: Final = phone(browsers, browsers.browser(Camera.RED))
         self.alice.log_in(*ALICE)
         self._place, subscription = push.subscribe()
-        self._profile = subscribed(browsers, subscription, Camera.BLUE)
+        self._profile = subscribed(browsers, subscription)
         bob = self._settle(tab(browsers, self._profile), BOB, "Bob")
         self._bob = Closed(self._profile, bob)
         bob.page.close()

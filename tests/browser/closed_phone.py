@@ -64,9 +64,9 @@ _FORGET: Final = """async () => {
 """Closes the notifications, in a worker or a page."""
 
 
-def subscribed(stage: Stage, subscription: Mapping[str, Any], camera: Camera | None = None) -> BrowserContext:
-    """A profile of Chromium that has this subscription, and whose owner allows notifications."""
-    context = stage.profile(stage.browser(camera, program=CHROMIUM), permissions=["notifications"])
+def subscribed(stage: Stage, subscription: Mapping[str, Any]) -> BrowserContext:
+    """A profile of Chromium, with the blue camera, that has this subscription, and whose owner allows notifications."""
+    context = stage.profile(stage.browser(Camera.BLUE, program=CHROMIUM), permissions=["notifications"])
     context.add_init_script(f"({_SUBSCRIBE})({json.dumps(subscription)})")
     return context
 

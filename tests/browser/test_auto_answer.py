@@ -61,164 +61,151 @@ class AutoAnswerTests(PhoneCase):
             bob.wait(300)
         raise TimeoutError("it does not count down")
 
-    def test_answered(self) -> Deferred[None]:
-        """It counts down aloud, answers with camera and microphone, and says so for as long as the call lasts, and
-        after it.
-        """
+    def test_countdown(self) -> Deferred[None]:
+        """A call counts down, and what anybody does meanwhile, or has chosen before, decides what becomes of it."""
 
         def story(stage: Stage) -> None:
             alice, bob = self.at_home(stage)
-            self.ring(alice, bob)
-            bob.await_text("ring-text", "Will be answered automatically")
-            self.assertEqual("auto-stop", bob.page.evaluate("document.activeElement.id"))
-            bob.await_that("Number(document.querySelector('#auto-left').textContent) < 10")
-            bob.await_connected(Camera.RED)
-            alice.await_connected(Camera.BLUE)
-            bob.await_text("call-by-itself", ANSWERED)
-            self.assertFalse(alice.is_visible("call-by-itself"))
-            bob.page.reload()
-            bob.await_connected(Camera.RED)
-            bob.await_text("call-by-itself", ANSWERED)
-            alice.hang_up()
-            for one in (alice, bob):
-                one.await_scene("home")
-                one.press("to-calls")
-                one.page.wait_for_selector(f'#past .card:has-text("{ANSWERED}")')
+            for act in (self.given_up, self.hidden, self.stopped, self.answered):
+                act(alice, bob)
+                for one in (alice, bob):
+                    one.await_scene("home")
+            self.others(stage, alice, bob)
 
         return self.play(story)
 
-    def test_chosen(self) -> Deferred[None]:
-        """A contact's form chooses whether it is answered, and rings through quiet hours; a second call may ring."""
+    def given_up(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """A caller that gives up meanwhile is missed; the next call counts down from the beginning."""
+        self.ring(alice, bob)
+        bob.await_that("Number(document.querySelector('#auto-left').textContent) < 10")
+        alice.press("cancel")
+        bob.await_scene("home")
+        bob.await_text("notice-text", "Missed call from Alice.")
+        alice.await_scene("home")
+        bob.page.evaluate(COUNT)
+        alice.call(self.bob.phone)
+        bob.await_scene("ringing")
+        bob.await_that("window.counted.length > 1")
+        self.assertEqual(["10", "9"], [text for text in bob.page.evaluate("counted") if text][:2])
+        bob.press("refuse")
+
+    def hidden(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """While the page is hidden the call rings without a countdown; in view it counts from the beginning."""
+        self.ring(alice, bob)
+        bob.view(False)
+        bob.await_text("ring-text", "Incoming video call")
+        bob.await_hidden("auto")
+        bob.view(True)
+        bob.await_text("ring-text", "Will be answered automatically")
+        self.assertEqual("auto-stop", bob.page.evaluate("document.activeElement.id"))
+        bob.press("refuse")
+
+    def stopped(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """One press stops it: the call rings on, after a reload, too, and can be accepted as usual."""
+        self.ring(alice, bob)
+        bob.page.keyboard.press("Enter")
+        bob.page.keyboard.press("Enter")  # a nervous finger accepts nothing
+        bob.await_text("ring-text", "Incoming video call")
+        self.assertEqual("accept", bob.page.evaluate("document.activeElement.id"))
+        bob.page.reload()
+        bob.await_scene("ringing")
+        bob.await_text("ring-text", "Incoming video call")
+        self.assertFalse(bob.is_visible("auto"))
+        bob.press("accept")
+        bob.await_connected(Camera.RED)
+        self.assertFalse(bob.is_visible("call-by-itself"))
+        alice.hang_up()
+
+    def answered(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """It counts down aloud, answers with camera and microphone, and says so for as long as the call lasts, and
+        after it.
+        """
+        self.ring(alice, bob)
+        bob.await_text("ring-text", "Will be answered automatically")
+        self.assertEqual("auto-stop", bob.page.evaluate("document.activeElement.id"))
+        bob.await_that("Number(document.querySelector('#auto-left').textContent) < 10")
+        bob.await_connected(Camera.RED)
+        alice.await_connected(Camera.BLUE)
+        bob.await_text("call-by-itself", ANSWERED)
+        self.assertFalse(alice.is_visible("call-by-itself"))
+        bob.page.reload()
+        bob.await_connected(Camera.RED)
+        bob.await_text("call-by-itself", ANSWERED)
+        alice.hang_up()
+        for one in (alice, bob):
+            one.await_scene("home")
+            one.press("to-calls")
+            one.page.wait_for_selector(f'#past .card:first-child:has-text("{ANSWERED}")')
+            one.press("to-contacts")
+
+    def others(self, stage: Stage, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Nobody else is answered by itself, nor is Alice by a device that is not to do so."""
+        self.ring(alice, bob)
+        bob.press("refuse")
+        alice.await_scene("home")
+        carol = phone(stage, stage.browser(None))
+        carol.log_in(*self.television)
+        carol.add_contact(self.bob.phone, "Bob")
+        for caller in (carol, alice):
+            caller.call(self.bob.phone)
+            bob.await_scene("ringing")
+            self.assertFalse(bob.is_visible("auto"))
+            bob.await_text("ring-text", "Incoming video call")
+            bob.press("refuse")
+            caller.await_scene("home")
+            bob.press("to-settings")
+            if caller is carol:
+                self.switch(bob, is_on=False)
+            bob.press("to-contacts")
+
+    def test_settings(self) -> Deferred[None]:
+        """A contact's form chooses what becomes of its calls, and so do all devices of the phone."""
 
         def story(stage: Stage) -> None:
             bob = phone(stage, stage.browser(None))
             bob.log_in(*self.bob)
             bob.add_contact(self.alice.phone, "Alice")
-            for answered, through in (("Answers: Alice", "Rings anyway: Alice"), ("Nobody is chosen", "Nobody yet")):
-                bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
-                bob.page.click(f'[data-key="through-{self.alice.phone}"]')
-                bob.page.click(f'[data-key="answered-{self.alice.phone}"]')
-                bob.page.click(f'[data-key="save-{self.alice.phone}"]')
-                bob.page.wait_for_selector("#people .open", state="detached")
-                bob.press("to-settings")
-                with bob.page.expect_response(lambda answer: "second_call" in (answer.request.post_data or "")):
-                    bob.page.click("#quiet-second:enabled")
-                bob.page.reload()
-                bob.press("to-settings")
-                bob.await_text("auto-people", answered)
-                bob.await_text("quiet-through", through)
-                is_on = "Alice" in answered
-                bob.await_that(f"document.querySelector('#quiet-second').checked === {str(is_on).lower()}")
-                bob.press("to-contacts")
+            self.chosen(bob)
+            self.lists(stage, bob)
 
         return self.play(story)
 
-    def test_stopped(self) -> Deferred[None]:
-        """One press stops it: the call rings on, after a reload, too, and can be accepted as usual."""
-
-        def story(stage: Stage) -> None:
-            alice, bob = self.at_home(stage)
-            self.ring(alice, bob)
-            bob.page.keyboard.press("Enter")
-            bob.page.keyboard.press("Enter")  # a nervous finger accepts nothing
-            bob.await_text("ring-text", "Incoming video call")
-            self.assertEqual("accept", bob.page.evaluate("document.activeElement.id"))
+    def chosen(self, bob: PhoneVisitor) -> None:
+        """A contact's form chooses whether it is answered, and rings through quiet hours; a second call may ring."""
+        for answered, through in (("Answers: Alice", "Rings anyway: Alice"), ("Nobody is chosen", "Nobody yet")):
+            bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+            bob.page.click(f'[data-key="through-{self.alice.phone}"]')
+            bob.page.click(f'[data-key="answered-{self.alice.phone}"]')
+            bob.page.click(f'[data-key="save-{self.alice.phone}"]')
+            bob.page.wait_for_selector("#people .open", state="detached")
+            bob.press("to-settings")
+            with bob.page.expect_response(lambda answer: "second_call" in (answer.request.post_data or "")):
+                bob.page.click("#quiet-second:enabled")
             bob.page.reload()
-            bob.await_scene("ringing")
-            bob.await_text("ring-text", "Incoming video call")
-            self.assertFalse(bob.is_visible("auto"))
-            bob.press("accept")
-            bob.await_connected(Camera.RED)
-            self.assertFalse(bob.is_visible("call-by-itself"))
+            bob.press("to-settings")
+            bob.await_text("auto-people", answered)
+            bob.await_text("quiet-through", through)
+            is_on = "Alice" in answered
+            bob.await_that(f"document.querySelector('#quiet-second').checked === {str(is_on).lower()}")
+            bob.press("to-contacts")
 
-        return self.play(story)
-
-    def test_hidden(self) -> Deferred[None]:
-        """While the page is hidden the call rings without a countdown; in view it counts from the beginning."""
-
-        def story(stage: Stage) -> None:
-            alice, bob = self.at_home(stage)
-            self.ring(alice, bob)
-            bob.view(False)
-            bob.await_text("ring-text", "Incoming video call")
-            bob.await_hidden("auto")
-            bob.view(True)
-            bob.await_text("ring-text", "Will be answered automatically")
-            self.assertEqual("auto-stop", bob.page.evaluate("document.activeElement.id"))
-            bob.press("refuse")
-            alice.await_scene("home")
-
-        return self.play(story)
-
-    def test_lists(self) -> Deferred[None]:
+    def lists(self, stage: Stage, bob: PhoneVisitor) -> None:
         """A form changes only what was touched in it. Who is removed is answered no more, until that is undone."""
-
-        def story(stage: Stage) -> None:
-            bob, tablet = (phone(stage, stage.browser(None)) for _ in range(2))
-            bob.log_in(*self.bob)
-            bob.add_contact(self.alice.phone, "Alice")
-            tablet.log_in(self.bob.phone, "tablet")
-            tablet.page.click(f'[data-key="edit-{self.alice.phone}"]')
-            self.choose(bob)
-            tablet.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
-            tablet.page.click(f'[data-key="save-{self.alice.phone}"]')
-            tablet.page.wait_for_selector("#people .open", state="detached")
-            for press, answered in ((None, "Answers: Ann"), ("remove", "Nobody is chosen"), ("undo", "Answers: Ann")):
-                if press == "remove":
-                    bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
-                    bob.page.click('.open button:text-is("Remove")')
-                    bob.await_text("notice-text", "removed")
-                elif press == "undo":
-                    bob.press("notice-undo")
-                    bob.page.wait_for_selector(f'[data-key="edit-{self.alice.phone}"]')
-                bob.press("to-settings")
-                bob.await_text("auto-people", answered)
-                bob.press("to-contacts")
-
-        return self.play(story)
-
-    def test_given_up(self) -> Deferred[None]:
-        """A caller that gives up meanwhile is missed; the next call counts down from the beginning."""
-
-        def story(stage: Stage) -> None:
-            alice, bob = self.at_home(stage)
-            self.ring(alice, bob)
-            bob.await_that("Number(document.querySelector('#auto-left').textContent) < 10")
-            alice.press("cancel")
-            bob.await_scene("home")
-            bob.await_text("notice-text", "Missed call from Alice.")
-            alice.await_scene("home")
-            bob.page.evaluate(COUNT)
-            alice.call(self.bob.phone)
-            bob.await_scene("ringing")
-            bob.await_that("window.counted.length > 1")
-            self.assertEqual(["10", "9"], [text for text in bob.page.evaluate("counted") if text][:2])
-            bob.press("refuse")
-            alice.await_scene("home")
-
-        return self.play(story)
-
-    def test_others(self) -> Deferred[None]:
-        """Nobody else is answered by itself, nor is Alice by a device that is not to do so."""
-
-        def story(stage: Stage) -> None:
-            alice, bob = self.at_home(stage)
-            self.ring(alice, bob)
-            bob.press("refuse")
-            alice.await_scene("home")
-            carol = phone(stage, stage.browser(None))
-            carol.log_in(*self.television)
-            carol.add_contact(self.bob.phone, "Bob")
-            for caller in (carol, alice):
-                caller.call(self.bob.phone)
-                bob.await_scene("ringing")
-                self.assertFalse(bob.is_visible("auto"))
-                bob.await_text("ring-text", "Incoming video call")
-                bob.press("refuse")
-                caller.await_scene("home")
-                bob.press("to-settings")
-                if caller is carol:
-                    self.switch(bob, is_on=False)
-                bob.press("to-contacts")
-
-        return self.play(story)
+        tablet = phone(stage, stage.browser(None))
+        tablet.log_in(self.bob.phone, "tablet")
+        tablet.page.click(f'[data-key="edit-{self.alice.phone}"]')
+        self.choose(bob)
+        tablet.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
+        tablet.page.click(f'[data-key="save-{self.alice.phone}"]')
+        tablet.page.wait_for_selector("#people .open", state="detached")
+        for press, answered in ((None, "Answers: Ann"), ("remove", "Nobody is chosen"), ("undo", "Answers: Ann")):
+            if press == "remove":
+                bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+                bob.page.click('.open button:text-is("Remove")')
+                bob.await_text("notice-text", "removed")
+            elif press == "undo":
+                bob.press("notice-undo")
+                bob.page.wait_for_selector(f'[data-key="edit-{self.alice.phone}"]')
+            bob.press("to-settings")
+            bob.await_text("auto-people", answered)
+            bob.press("to-contacts")

@@ -60,54 +60,100 @@ class CallTests(BrowserCase):
 
         return self.play(story)
 
-    def test_form(self) -> Deferred[None]:
-        """Without a room in its address the page asks for one, and takes no bad one."""
+    def test_interruptions(self) -> Deferred[None]:
+        """Two visitors go on seeing each other, whatever happens in between, until one of them leaves."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
-            for visitor in (red, blue):
-                visitor.visit()
-                visitor.await_state("idle")
-            red.press("join")
-            self.assertEqual(red.text("room-problem"), "Please enter 1 to 64 characters.")
-            for visitor in (red, blue):
-                visitor.page.fill("input#room-id", f" {stage.room} ")
-                visitor.page.keyboard.press("Enter")
-            for visitor in (red, blue):
-                visitor.await_state("connected")
+            self.form(stage, red, blue)
+            self.sleep(stage, red, blue)
+            self.switches(red, blue)
+            self.broken_connection(red, blue)
+            self.reload(red, blue)
+            third = self.third_visitor(stage, red, blue)
+            self.remote_control(third, blue)
+
+        return self.play(story)
+
+    def form(self, stage: Stage, red: Visitor, blue: Visitor) -> None:
+        """Without a room in its address the page asks for one, and takes no bad one."""
+        for visitor in (red, blue):
+            visitor.visit()
+            visitor.await_state("idle")
+        red.press("join")
+        self.assertEqual(red.text("room-problem"), "Please enter 1 to 64 characters.")
+        for visitor in (red, blue):
+            visitor.page.fill("input#room-id", f" {stage.room} ")
+            visitor.page.keyboard.press("Enter")
+        for visitor in (red, blue):
+            visitor.await_state("connected")
+        assert_see_each_other(red, blue)
+
+    def sleep(self, stage: Stage, red: Visitor, blue: Visitor) -> None:
+        """A machine that slept comes back to the same connection."""
+        with stage.asleep(Camera.BLUE):
+            red.await_state("reconnecting")
+            red.wait(3_000)  # longer than a connection may heal by itself
+        for visitor in (red, blue):
+            visitor.await_state("connected")
+            self.assertEqual(visitor.page.evaluate("window.connections.length"), 1)
+            visitor.await_movement()
+        assert_see_each_other(red, blue)
+
+    def switches(self, red: Visitor, blue: Visitor) -> None:
+        """Mute and camera off reach the other side, which reads of both."""
+        blue.press("camera")
+        red.page.wait_for_selector("#remote-off")
+        self.assertEqual(blue.text("camera-label"), "Start camera")
+        blue.press("mute")
+        red.page.wait_for_selector("#notice:has-text('microphone is off')")
+        blue.press("camera")
+        blue.press("mute")
+        red.page.wait_for_selector("#remote-off", state="hidden")
+        assert_see_each_other(red, blue)
+
+    def broken_connection(self, red: Visitor, blue: Visitor) -> None:
+        """The offering side restores a broken connection, whichever side it broke on."""
+        for visitor in (red, blue):
+            with red.passing("reconnecting"), blue.passing("reconnecting"):
+                visitor.page.evaluate("window.connections.at(-1).close()")
+            for either in (red, blue):
+                either.await_state("connected")
             assert_see_each_other(red, blue)
 
-        return self.play(story)
-
-    def test_reload(self) -> Deferred[None]:
+    def reload(self, red: Visitor, blue: Visitor) -> None:
         """A reload in mid-call takes its own seat back, and the other page takes up the call by itself."""
+        for visitor in (red, blue):
+            visitor.page.reload()
+            for either in (red, blue):
+                either.await_state("connected")
+            assert_see_each_other(red, blue)
 
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            for visitor in (red, blue):
-                visitor.page.reload()
-                for either in (red, blue):
-                    either.await_state("connected")
-                assert_see_each_other(red, blue)
-
-        return self.play(story)
-
-    def test_third_visitor(self) -> Deferred[None]:
+    def third_visitor(self, stage: Stage, red: Visitor, blue: Visitor) -> Visitor:
         """A third visitor reads that the room is full, and gets in when a seat is free."""
+        third = stage.visitor(stage.browser(Camera.BLUE))
+        third.enter(stage.room)
+        third.await_state("full")
+        self.assertEqual(third.text("title"), "This room is full")
+        third.await_that("document.getElementById('local').srcObject === null")
+        with blue.passing("waiting"):
+            red.page.close()
+        third.await_state("connected")
+        blue.await_state("connected")
+        return third
 
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            third = stage.visitor(blue.page.context.browser or stage.browser(None))
-            third.enter(stage.room)
-            third.await_state("full")
-            self.assertEqual(third.text("title"), "This room is full")
-            third.await_that("document.getElementById('local').srcObject === null")
-            with blue.passing("waiting"):
-                red.page.close()
-            third.await_state("connected")
-            blue.await_state("connected")
-
-        return self.play(story)
+    def remote_control(self, red: Visitor, blue: Visitor) -> None:
+        """Arrows and OK are enough: they reach every button."""
+        red.wake()
+        buttons = ("mute", "camera", "share", "chat", "more", "hangup")
+        for key, expected in zip(("ArrowRight", "ArrowDown") * 3, buttons, strict=True):
+            red.page.keyboard.press(key)
+            self.assertEqual(red.focused, expected)
+        red.page.keyboard.press("ArrowRight")
+        self.assertEqual(red.focused, "hangup")
+        red.page.keyboard.press("Enter")
+        blue.await_state("ended")
+        self.assertEqual(blue.focused, "action")
 
     def test_same_seat_twice(self) -> Deferred[None]:
         """A tab that was duplicated takes the seat over; the older one says so and can take it back."""
@@ -126,72 +172,6 @@ class CallTests(BrowserCase):
             first.press("action")
             first.await_state("waiting")
             second.await_state("error", "taken")
-
-        return self.play(story)
-
-    def test_switches(self) -> Deferred[None]:
-        """Mute and camera off reach the other side, which reads of both."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            assert_see_each_other(red, blue)
-            blue.press("camera")
-            red.page.wait_for_selector("#remote-off")
-            self.assertEqual(blue.text("camera-label"), "Start camera")
-            blue.press("mute")
-            red.page.wait_for_selector("#notice:has-text('microphone is off')")
-            blue.press("camera")
-            blue.press("mute")
-            red.page.wait_for_selector("#remote-off", state="hidden")
-            assert_see_each_other(red, blue)
-
-        return self.play(story)
-
-    def test_broken_connection(self) -> Deferred[None]:
-        """The offering side restores a broken connection, whichever side it broke on."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            for visitor in (red, blue):
-                with red.passing("reconnecting"), blue.passing("reconnecting"):
-                    visitor.page.evaluate("window.connections.at(-1).close()")
-                for either in (red, blue):
-                    either.await_state("connected")
-                assert_see_each_other(red, blue)
-
-        return self.play(story)
-
-    def test_sleep(self) -> Deferred[None]:
-        """A machine that slept comes back to the same connection."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            with stage.asleep(Camera.BLUE):
-                red.await_state("reconnecting")
-                red.wait(3_000)  # longer than a connection may heal by itself
-            for visitor in (red, blue):
-                visitor.await_state("connected")
-                self.assertEqual(visitor.page.evaluate("window.connections.length"), 1)
-                visitor.await_movement()
-            assert_see_each_other(red, blue)
-
-        return self.play(story)
-
-    def test_remote_control(self) -> Deferred[None]:
-        """Arrows and OK are enough: they reach every button."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            red.wake()
-            buttons = ("mute", "camera", "share", "chat", "more", "hangup")
-            for key, expected in zip(("ArrowRight", "ArrowDown") * 3, buttons, strict=True):
-                red.page.keyboard.press(key)
-                self.assertEqual(red.focused, expected)
-            red.page.keyboard.press("ArrowRight")
-            self.assertEqual(red.focused, "hangup")
-            red.page.keyboard.press("Enter")
-            blue.await_state("ended")
-            self.assertEqual(blue.focused, "action")
 
         return self.play(story)
 

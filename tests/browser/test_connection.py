@@ -91,91 +91,80 @@ class ConnectionTests(BrowserCase):
         """Wait until a side sees a picture of this colour."""
         wait_until(visitor, lambda: visitor.page.evaluate(_HUE, [side, picture]) == colour, f"{colour} for {side}")
 
-    def test_tracks(self) -> Deferred[None]:
-        """Either side changes its camera and shares a screen beside it, and nothing is negotiated for that."""
+    def test_connection(self) -> Deferred[None]:
+        """Two sides send each other pictures, sound and notes, and go on over another RTCPeerConnection."""
 
         def story(stage: Stage) -> None:
             visitor = self.connect(stage)
-            self.await_hue(visitor, "answerer", "picture", "red")
-            self.await_hue(visitor, "offerer", "picture", "green")
-            before = visitor.page.evaluate(_DESCRIPTIONS)
-            self.use(visitor, "answerer", "screen", "blue")
-            self.await_hue(visitor, "offerer", "screen", "blue")
-            self.use(visitor, "offerer", "screen", "green")
-            self.await_hue(visitor, "answerer", "screen", "green")
-            self.use(visitor, "answerer", "camera", "red")
-            self.use(visitor, "offerer", "camera", "blue")
-            self.await_hue(visitor, "offerer", "picture", "red")
-            self.await_hue(visitor, "answerer", "picture", "blue")
-            self.await_hue(visitor, "offerer", "screen", "blue")
-            self.use(visitor, "answerer", "screen", None)
-            self.assertEqual(visitor.page.evaluate(_DESCRIPTIONS), before)
+            self.stats(visitor)
+            self.sound_first(visitor)
+            self.notes(visitor)
+            self.tracks(visitor)
+            self.tracks_of_a_new_connection(visitor)
 
         return self.play(story)
 
-    def test_tracks_of_a_new_connection(self) -> Deferred[None]:
-        """Tracks of a broken RTCPeerConnection are also sent over its replacement."""
-
-        def story(stage: Stage) -> None:
-            visitor = self.connect(stage)
-            self.use(visitor, "answerer", "screen", "blue")
-            self.use(visitor, "offerer", "camera", "green")
-            self.await_hue(visitor, "offerer", "screen", "blue")
-            for side in ("offerer", "answerer"):
-                visitor.page.evaluate(f"window.sides.{side}.screen = window.sides.{side}.picture = null")
-            visitor.page.evaluate("window.connections.at(-1).close()")
-            self.await_hue(visitor, "offerer", "screen", "blue")
-            self.await_hue(visitor, "offerer", "picture", "green")
-            self.await_hue(visitor, "answerer", "picture", "green")
-
-        return self.play(story)
-
-    def test_notes(self) -> Deferred[None]:
-        """A note arrives unchanged, and an invalid one is dropped."""
-
-        def story(stage: Stage) -> None:
-            visitor = self.connect(stage)
-            notes = [{"kind": "chat", "text": "你好"}, {"kind": "greeting"}, {"kind": "state"}, {"kind": "bye"}]
-            for note in notes:
-                visitor.page.evaluate("(note) => window.sides.answerer.connection.tell(note)", note)
-            heard = "window.sides.offerer.heard"
-            wait_until(visitor, lambda: len(visitor.page.evaluate(heard)) == 2, "the notes")
-            self.assertEqual(visitor.page.evaluate(heard), [notes[0], notes[3]])
-
-        return self.play(story)
-
-    def test_stats(self) -> Deferred[None]:
+    def stats(self, visitor: Visitor) -> None:
         """Both sides measure sent and received media."""
+        for side in ("offerer", "answerer"):
+            stats = f"window.sides.{side}.connection.stats()"
 
-        def story(stage: Stage) -> None:
-            visitor = self.connect(stage)
-            for side in ("offerer", "answerer"):
-                stats = f"window.sides.{side}.connection.stats()"
-
-                def is_measured(stats: str = stats) -> bool:
-                    numbers = visitor.page.evaluate(stats)
-                    return bool(numbers.get("bitsIn") and numbers.get("fps"))
-
-                wait_until(visitor, is_measured, "numbers")
+            def is_measured(stats: str = stats) -> bool:
                 numbers = visitor.page.evaluate(stats)
-                self.assertEqual((numbers["path"], numbers["pathRemote"]), ("host", "host"))
-                self.assertEqual((numbers["width"], numbers["height"]), (160, 90))
-                self.assertEqual(numbers["codecAudio"], "opus")
-                self.assertIn(numbers["codecVideo"], ("VP8", "VP9", "H264", "AV1"))
-                self.assertGreater(numbers["bitsOut"], 10_000)
-                self.assertLess(numbers["rtt"], 5_000)
-                self.assertEqual(visitor.page.evaluate(f"window.sides.{side}.connection.quality"), "good")
+                return bool(numbers.get("bitsIn") and numbers.get("fps"))
 
-        return self.play(story)
+            wait_until(visitor, is_measured, "numbers")
+            numbers = visitor.page.evaluate(stats)
+            self.assertEqual((numbers["path"], numbers["pathRemote"]), ("host", "host"))
+            self.assertEqual((numbers["width"], numbers["height"]), (160, 90))
+            self.assertEqual(numbers["codecAudio"], "opus")
+            self.assertIn(numbers["codecVideo"], ("VP8", "VP9", "H264", "AV1"))
+            self.assertGreater(numbers["bitsOut"], 10_000)
+            self.assertLess(numbers["rtt"], 5_000)
+            self.assertEqual(visitor.page.evaluate(f"window.sides.{side}.connection.quality"), "good")
 
-    def test_sound_first(self) -> Deferred[None]:
+    def sound_first(self, visitor: Visitor) -> None:
         """Sound goes before the pictures."""
+        priorities = """window.connections.map((peer) => peer.getTransceivers()
+            .map(({ sender }) => sender.getParameters().encodings[0]?.priority))"""
+        expected = [["high", "low", "low"]] * 2
+        wait_until(visitor, lambda: visitor.page.evaluate(priorities) == expected, "the priorities")
 
-        def story(stage: Stage) -> None:
-            visitor = self.connect(stage)
-            priorities = """window.connections.map((peer) => peer.getTransceivers()
-                .map(({ sender }) => sender.getParameters().encodings[0]?.priority))"""
-            expected = [["high", "low", "low"]] * 2
-            wait_until(visitor, lambda: visitor.page.evaluate(priorities) == expected, "the priorities")
+    def notes(self, visitor: Visitor) -> None:
+        """A note arrives unchanged, and an invalid one is dropped."""
+        notes = [{"kind": "chat", "text": "你好"}, {"kind": "greeting"}, {"kind": "state"}, {"kind": "bye"}]
+        for note in notes:
+            visitor.page.evaluate("(note) => window.sides.answerer.connection.tell(note)", note)
+        heard = "window.sides.offerer.heard"
+        wait_until(visitor, lambda: len(visitor.page.evaluate(heard)) == 2, "the notes")
+        self.assertEqual(visitor.page.evaluate(heard), [notes[0], notes[3]])
 
-        return self.play(story)
+    def tracks(self, visitor: Visitor) -> None:
+        """Either side changes its camera and shares a screen beside it, and nothing is negotiated for that."""
+        self.await_hue(visitor, "answerer", "picture", "red")
+        self.await_hue(visitor, "offerer", "picture", "green")
+        before = visitor.page.evaluate(_DESCRIPTIONS)
+        self.use(visitor, "answerer", "screen", "blue")
+        self.await_hue(visitor, "offerer", "screen", "blue")
+        self.use(visitor, "offerer", "screen", "green")
+        self.await_hue(visitor, "answerer", "screen", "green")
+        self.use(visitor, "answerer", "camera", "red")
+        self.use(visitor, "offerer", "camera", "blue")
+        self.await_hue(visitor, "offerer", "picture", "red")
+        self.await_hue(visitor, "answerer", "picture", "blue")
+        self.await_hue(visitor, "offerer", "screen", "blue")
+        self.use(visitor, "answerer", "screen", None)
+        self.assertEqual(visitor.page.evaluate(_DESCRIPTIONS), before)
+
+    def tracks_of_a_new_connection(self, visitor: Visitor) -> None:
+        """Tracks of a broken RTCPeerConnection are also sent over its replacement."""
+        self.use(visitor, "answerer", "screen", "blue")
+        self.use(visitor, "answerer", "camera", "green")
+        self.use(visitor, "offerer", "camera", "green")
+        self.await_hue(visitor, "offerer", "screen", "blue")
+        for side in ("offerer", "answerer"):
+            visitor.page.evaluate(f"window.sides.{side}.screen = window.sides.{side}.picture = null")
+        visitor.page.evaluate("window.connections.at(-1).close()")
+        self.await_hue(visitor, "offerer", "screen", "blue")
+        self.await_hue(visitor, "offerer", "picture", "green")
+        self.await_hue(visitor, "answerer", "picture", "green")

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
-from tests.browser.stage import CHROMIUM, Stage
+from tests.browser.stage import Stage
 from tests.browser.test_call import meet
 from tests.browser.visitor import Visitor
 
@@ -67,7 +67,7 @@ _KEEP_SCREENS: Final = """
         return stream;
     };
 """
-_SCREEN_WITH_SOUND: Final = """
+_SHARE_SOUND: Final = """() => {
     navigator.mediaDevices.getDisplayMedia = async (wanted) => {
         window.asked = wanted;
         const canvas = document.createElement("canvas");
@@ -75,11 +75,12 @@ _SCREEN_WITH_SOUND: Final = """
         const out = new AudioContext().createMediaStreamDestination();
         return new MediaStream([...canvas.captureStream(5).getTracks(), ...out.stream.getTracks()]);
     };
-"""
+}"""
+"""From now on a screen that is shared has sound."""
 _SENDS_MICROPHONE: Final = """window.connections.at(-1).getSenders()[0].track
     === document.getElementById('local').srcObject.getAudioTracks()[0]"""
 _STOP_IN_THE_BROWSER: Final = """() => {
-    const track = window.screens.find(({ kind }) => kind === "video");
+    const track = window.screens.findLast(({ kind }) => kind === "video");
     track.stop();
     track.dispatchEvent(new Event('ended'));
 }"""
@@ -97,286 +98,236 @@ def area(visitor: Visitor, video: str) -> float:
     return float(visitor.page.evaluate(_AREA, video))
 
 
+def call_again(red: Visitor, blue: Visitor) -> None:
+    """Have two visitors whose call has ended meet in the same room again."""
+    for visitor in (red, blue):
+        visitor.await_state("ended")
+        visitor.press("action")
+    for visitor in (red, blue):
+        visitor.await_state("connected")
+
+
 class ScreenTests(BrowserCase):
     """One shows a screen to the other."""
 
-    def share(self, stage: Stage) -> tuple[Visitor, Visitor]:
-        """Two visitors in a call; the first shares a screen, and keeps its tracks for the test."""
-        red, blue = stage.pair()
-        red.page.add_init_script(_KEEP_SCREENS)
-        red.enter(stage.room)
-        blue.enter(stage.room)
-        for visitor in (red, blue):
-            visitor.await_state("connected")
-        red.press("share")
-        blue.await_shown("screen")
-        return red, blue
-
-    def test_share(self) -> Deferred[None]:
-        """A shared screen is large at the other side, with the camera small, until the sharing is stopped."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            red.press("share")
-            red.await_shown("share-label", "Stop sharing")
-            red.await_shown("notice", "sharing your screen")
-            blue.await_shown("screen")
-            blue.await_that("document.getElementById('screen').videoWidth > 0")
-            self.assertGreater(area(blue, "screen"), 0.9)
-            self.assertLess(area(blue, "remote"), 0.1)
-            blue.await_colour(Camera.RED)
-            red.await_colour(Camera.BLUE)
-            self.assertGreater(area(red, "remote"), 0.9)
-            red.press("share")
-            blue.await_hidden("screen")
-            self.assertGreater(area(blue, "remote"), 0.9)
-            red.await_shown("share-label", "Share screen")
-            blue.await_colour(Camera.RED)
-
-        return self.play(story)
-
-    def test_stopped_in_the_browser(self) -> Deferred[None]:
-        """The browser's own bar ends the sharing, too; a reload of the other side finds it as it was."""
-
-        def story(stage: Stage) -> None:
-            red, blue = self.share(stage)
-            blue.page.reload()
-            blue.await_state("connected")
-            blue.await_shown("screen")
-            blue.await_that("document.getElementById('screen').videoWidth > 0")
-            red.page.evaluate(_STOP_IN_THE_BROWSER)
-            blue.await_hidden("screen")
-            red.await_shown("share-label", "Share screen")
-
-        return self.play(story)
-
-    def test_end(self) -> Deferred[None]:
-        """When the call ends nothing is shared any more."""
-
-        def story(stage: Stage) -> None:
-            red, blue = self.share(stage)
-            blue.press("hangup")
-            red.await_state("ended")
-            blue.await_hidden("screen")
-            self.assertEqual(set(red.page.evaluate("window.screens.map((track) => track.readyState)")), {"ended"})
-
-        return self.play(story)
-
-    def test_sound(self) -> Deferred[None]:
-        """The sound of a shared screen is sent with the microphone, and no longer when the sharing is stopped."""
+    def test_screen(self) -> Deferred[None]:
+        """A screen is shared, with its sound, and no longer when that is stopped, wherever, or when the call ends."""
 
         def story(stage: Stage) -> None:
             red, blue = stage.pair()
-            red.page.add_init_script(_SCREEN_WITH_SOUND)
+            red.page.add_init_script(_KEEP_SCREENS)
             for visitor in (red, blue):
                 visitor.enter(stage.room)
             for visitor in (red, blue):
                 visitor.await_state("connected")
-            self.assertTrue(red.page.evaluate(_SENDS_MICROPHONE))
-            red.press("share")
-            red.await_that(f"!({_SENDS_MICROPHONE})")
-            self.assertTrue(red.page.evaluate("Boolean(window.asked.audio)"))
-            blue.await_shown("screen")
-            red.press("mute")  # the screen is heard all the same
-            self.assertEqual(red.page.evaluate("window.connections.at(-1).getSenders()[0].track.readyState"), "live")
-            red.press("mute")
-            red.press("share")
-            red.await_that(_SENDS_MICROPHONE)
+            self.share(red, blue)
+            self.stopped_in_the_browser(red, blue)
+            self.end(red, blue)
+            call_again(red, blue)
+            self.sound(red, blue)
 
         return self.play(story)
+
+    def share(self, red: Visitor, blue: Visitor) -> None:
+        """A shared screen is large at the other side, with the camera small, until the sharing is stopped."""
+        red.press("share")
+        red.await_shown("share-label", "Stop sharing")
+        red.await_shown("notice", "sharing your screen")
+        blue.await_shown("screen")
+        blue.await_that("document.getElementById('screen').videoWidth > 0")
+        self.assertGreater(area(blue, "screen"), 0.9)
+        self.assertLess(area(blue, "remote"), 0.1)
+        blue.await_colour(Camera.RED)
+        red.await_colour(Camera.BLUE)
+        self.assertGreater(area(red, "remote"), 0.9)
+        red.press("share")
+        blue.await_hidden("screen")
+        self.assertGreater(area(blue, "remote"), 0.9)
+        red.await_shown("share-label", "Share screen")
+        blue.await_colour(Camera.RED)
+
+    def stopped_in_the_browser(self, red: Visitor, blue: Visitor) -> None:
+        """The browser's own bar ends the sharing, too; a reload of the other side finds it as it was."""
+        red.press("share")
+        blue.await_shown("screen")
+        blue.page.reload()
+        blue.await_state("connected")
+        blue.await_shown("screen")
+        blue.await_that("document.getElementById('screen').videoWidth > 0")
+        red.page.evaluate(_STOP_IN_THE_BROWSER)
+        blue.await_hidden("screen")
+        red.await_shown("share-label", "Share screen")
+
+    def end(self, red: Visitor, blue: Visitor) -> None:
+        """When the call ends nothing is shared any more."""
+        red.press("share")
+        blue.await_shown("screen")
+        blue.press("hangup")
+        red.await_state("ended")
+        blue.await_hidden("screen")
+        self.assertEqual(set(red.page.evaluate("window.screens.map((track) => track.readyState)")), {"ended"})
+
+    def sound(self, red: Visitor, blue: Visitor) -> None:
+        """The sound of a shared screen is sent with the microphone, and no longer when the sharing is stopped."""
+        red.page.evaluate(_SHARE_SOUND)
+        self.assertTrue(red.page.evaluate(_SENDS_MICROPHONE))
+        red.press("share")
+        red.await_that(f"!({_SENDS_MICROPHONE})")
+        self.assertTrue(red.page.evaluate("Boolean(window.asked.audio)"))
+        blue.await_shown("screen")
+        red.press("mute")  # the screen is heard all the same
+        self.assertEqual(red.page.evaluate("window.connections.at(-1).getSenders()[0].track.readyState"), "live")
+        red.press("mute")
+        red.press("share")
+        red.await_that(_SENDS_MICROPHONE)
 
 
 class CameraTests(BrowserCase):
-    """Cameras that change in the call."""
+    """A visitor with several cameras."""
 
-    def test_switch(self) -> Deferred[None]:
+    def test_cameras(self) -> Deferred[None]:
+        """One camera takes the place of another, while it is on, and while it is off."""
+
+        def story(stage: Stage) -> None:
+            several = stage.visitor(stage.browser(None, cameras=3))
+            one = stage.visitor(stage.browser(Camera.BLUE))
+            for visitor in (several, one):
+                visitor.enter(stage.room)
+            for visitor in (several, one):
+                visitor.await_state("connected")
+            self.switch(several, one)
+            self.switch_while_off(several, one)
+
+        return self.play(story)
+
+    def switch(self, several: Visitor, one: Visitor) -> None:
         """Where there are several cameras a button takes the next one, and the other side goes on seeing."""
+        self.assertFalse(one.is_visible("flip"))
+        seen = {several.page.evaluate(_CAMERA)}
+        for _ in range(2):
+            before = several.page.evaluate(_CAMERA)
+            several.press("flip")
+            several.await_that(f"({_CAMERA}) !== {before!r}")
+            seen.add(several.page.evaluate(_CAMERA))
+        await_change(one)  # the second of Chromium's own cameras is black
+        self.assertEqual(len(seen), 3)
+        self.assertEqual(several.page.evaluate("window.connections.length"), 1)
 
-        def story(stage: Stage) -> None:
-            several = stage.visitor(stage.browser(None, cameras=3))
-            one = stage.visitor(stage.browser(Camera.BLUE))
-            for visitor in (several, one):
-                visitor.enter(stage.room)
-            for visitor in (several, one):
-                visitor.await_state("connected")
-            self.assertFalse(one.is_visible("flip"))
-            seen = {several.page.evaluate(_CAMERA)}
-            for _ in range(2):
-                before = several.page.evaluate(_CAMERA)
-                several.press("flip")
-                several.await_that(f"({_CAMERA}) !== {before!r}")
-                seen.add(several.page.evaluate(_CAMERA))
-            await_change(one)  # the second of Chromium's own cameras is black
-            self.assertEqual(len(seen), 3)
-            self.assertEqual(several.page.evaluate("window.connections.length"), 1)
-
-        return self.play(story)
-
-    def test_a_picture_that_waits(self) -> Deferred[None]:
-        """Without a picture because of a weak connection, the page says so, and does not report a camera as off."""
-
-        def story(stage: Stage) -> None:
-            red, blue = stage.pair()
-            for visitor in (red, blue):
-                visitor.enter(stage.room)
-            for visitor in (red, blue):
-                visitor.await_state("connected")
-            blue.page.evaluate(_LOSE)
-            red.await_shown("remote-off", "Poor connection: the other person’s video is paused")
-            blue.press("camera")
-            red.await_shown("remote-off", "The other person’s camera is off")
-
-        return self.play(story)
-
-    def test_switch_while_off(self) -> Deferred[None]:
+    def switch_while_off(self, several: Visitor, one: Visitor) -> None:
         """A camera that is taken while the camera is off shows nothing before it is on."""
+        several.press("camera")
+        one.await_shown("remote-off")
+        one.await_that(f"({_IS_BLACK})()")
+        several.press("more")
+        several.press("open-devices")
+        options = several.page.eval_on_selector_all("#camera-select option", "all => all.map(one => one.value)")
+        self.assertNotEqual(options[0], several.page.evaluate(_CAMERA))
+        several.page.select_option("#camera-select", options[0])
+        several.await_that(f"({_CAMERA}) === {options[0]!r}")
+        for _ in range(20):
+            self.assertTrue(one.page.evaluate(_IS_BLACK))
+            several.wait(50)
+        several.press("camera")
+        one.await_that(f"!({_IS_BLACK})()")
+        await_change(one)
+
+
+class CallTests(BrowserCase):
+    """Two visitors who stay in their call."""
+
+    def test_call(self) -> Deferred[None]:
+        """Cameras, keys and small windows are used, and the picture waits, while a call goes on."""
 
         def story(stage: Stage) -> None:
-            several = stage.visitor(stage.browser(None, cameras=3))
-            one = stage.visitor(stage.browser(Camera.BLUE))
-            for visitor in (several, one):
-                visitor.enter(stage.room)
-            for visitor in (several, one):
-                visitor.await_state("connected")
-            await_change(one)
-            several.press("camera")
-            one.await_shown("remote-off")
-            one.await_that(f"({_IS_BLACK})()")
-            several.press("more")
-            several.press("open-devices")
-            options = several.page.eval_on_selector_all("#camera-select option", "all => all.map(one => one.value)")
-            several.page.select_option("#camera-select", options[2])
-            several.await_that(f"({_CAMERA}) === {options[2]!r}")
-            for _ in range(20):
-                self.assertTrue(one.page.evaluate(_IS_BLACK))
-                several.wait(50)
-            several.press("camera")
-            one.await_that(f"!({_IS_BLACK})()")
-            await_change(one)
+            red, blue = meet(stage)
+            self.unplugged(red, blue)
+            self.letters(red, blue)
+            self.small_window(red, blue)
+            call_again(red, blue)
+            self.small_window_without_buttons(red, blue)
+            self.a_picture_that_waits(red, blue)
 
         return self.play(story)
 
-    def test_unplugged(self) -> Deferred[None]:
+    def unplugged(self, red: Visitor, blue: Visitor) -> None:
         """A camera that is unplugged leaves its place to another one."""
+        blue.await_colour(Camera.RED)
+        red.page.evaluate(_UNPLUG)
+        red.await_that("document.getElementById('local').srcObject.getVideoTracks()[0]?.readyState === 'live'")
+        blue.await_movement()
+        blue.await_colour(Camera.RED)
 
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            blue.await_colour(Camera.RED)
-            red.page.evaluate(_UNPLUG)
-            red.await_that("document.getElementById('local').srcObject.getVideoTracks()[0]?.readyState === 'live'")
-            blue.await_movement()
-            blue.await_colour(Camera.RED)
+    def letters(self, red: Visitor, blue: Visitor) -> None:
+        """``m`` and ``v`` switch microphone and camera, and the held space bar lets a muted person talk."""
+        keyboard = red.page.keyboard
+        self.assertEqual(red.page.get_attribute("#mute", "aria-keyshortcuts"), "M")
+        self.assertEqual(red.page.get_attribute("#camera", "title"), "Stop camera (V)")
+        keyboard.press("v")
+        blue.await_shown("remote-off")
+        keyboard.press("v")
+        blue.await_hidden("remote-off")
+        keyboard.press("m")
+        self.assertEqual(red.page.get_attribute("#mute", "title"), "Unmute (M). Hold Space to talk.")
+        blue.await_shown("notice", "microphone is off")
+        red.wake()
+        keyboard.down(" ")
+        self.assertEqual(red.text("mute-label"), "Mute")
+        blue.await_hidden("notice")
+        keyboard.up(" ")
+        blue.await_shown("notice", "microphone is off")
+        red.press("mute")
+        red.press("mute")  # a click leaves the focus there, and the space bar is still to talk with
+        keyboard.down(" ")
+        self.assertEqual(red.text("mute-label"), "Mute")
+        keyboard.up(" ")
+        self.assertEqual(red.text("mute-label"), "Unmute")
+        red.press("chat")
+        keyboard.type("mv m")
+        self.assertEqual(red.page.input_value("#chat-text"), "mv m")
+        self.assertEqual((red.text("mute-label"), red.text("camera-label")), ("Unmute", "Stop camera"))
+        keyboard.press("Escape")
+        red.press("mute")
 
-        return self.play(story)
-
-
-class SoundTests(BrowserCase):
-    """The microphone and the speaker."""
-
-    def test_noise(self) -> Deferred[None]:
-        """The suppression of noise can be switched off in a call, and stays off."""
-
-        def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None))
-            visitor.page.add_init_script(_KEEP_WISHES)
-            visitor.enter(stage.room)
-            visitor.await_state("waiting")
-            self.assertIs(visitor.page.evaluate(_NOISE_WISH), True)
-            visitor.press("more")
-            visitor.press("open-devices")
-            visitor.page.uncheck("#noise")
-            visitor.await_that(f"({_NOISE_WISH}) === false")
-            visitor.page.reload()
-            visitor.await_state("waiting")
-            self.assertIs(visitor.page.evaluate(_NOISE_WISH), False)
-            self.assertFalse(visitor.page.is_checked("#noise"))
-
-        return self.play(story)
-
-    def test_speaker(self) -> Deferred[None]:
-        """A few notes can be played where the other side would be heard."""
-
-        def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None))
-            visitor.page.add_init_script(_KEEP_PLAYED)
-            visitor.enter(stage.room)
-            visitor.await_state("waiting")
-            visitor.press("more")
-            visitor.press("open-devices")
-            visitor.press("test-speaker")
-            visitor.await_that("window.played.some((one) => one.currentTime > 0.2)")
-
-        return self.play(story)
-
-
-class WindowTests(BrowserCase):
-    """Larger, smaller, and hidden windows."""
-
-    def test_full_screen(self) -> Deferred[None]:
-        """The page takes the whole screen and gives it back; either closes the menu."""
-
-        def story(stage: Stage) -> None:
-            red = stage.visitor(stage.browser(None, program=CHROMIUM))  # without windows there is no full screen
-            blue = stage.visitor(stage.browser(Camera.BLUE))
-            for visitor in (red, blue):
-                visitor.enter(stage.room)
-            red.await_state("connected")
-            for before, after, is_full in (("Full screen", "Exit full screen", True), ("Exit", "Full screen", False)):
-                red.press("more")
-                red.await_shown("full-screen-label", before)
-                red.press("full-screen")
-                red.await_hidden("more-drawer")
-                red.await_that(f"(document.fullscreenElement !== null) === {json.dumps(is_full)}")
-                red.await_that(f"document.getElementById('full-screen-label').textContent === {after!r}")
-
-        return self.play(story)
-
-    def test_small_window(self) -> Deferred[None]:
+    def small_window(self, red: Visitor, blue: Visitor) -> None:
         """The other side goes into a small window above all others, with buttons, until that or the call is over."""
-
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            for _ in range(2):
-                red.press("more")
-                red.press("window")
-                red.await_shown("window-label", "Close small window")
-                red.await_that(f"{_SMALL}.querySelector('video').videoWidth > 0")
-                red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
-                blue.await_shown("notice", "microphone is off")
-                red.await_that(f"{_SMALL}.getElementById('mute-label').textContent === 'Unmute'")
-                red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
-                red.press("window")
-                red.await_shown("window-label", "Small window")
-                red.page.keyboard.press("Escape")
-            red.press("more")
-            red.press("window")
-            red.await_that(f"{_SMALL}?.querySelector('video').videoWidth > 0")
-            red.page.evaluate(f"{_SMALL}.getElementById('hangup').click()")
-            for visitor in (red, blue):
-                visitor.await_state("ended")
-            red.await_that("documentPictureInPicture.window === null")
-
-        return self.play(story)
-
-    def test_small_window_without_buttons(self) -> Deferred[None]:
-        """Where the browser has no such window it shows the picture alone in one."""
-
-        def story(stage: Stage) -> None:
-            red, blue = stage.pair()
-            red.page.add_init_script("Object.defineProperty(window, 'documentPictureInPicture', { value: undefined });")
-            for visitor in (red, blue):
-                visitor.enter(stage.room)
-            for visitor in (red, blue):
-                visitor.await_state("connected")
-            red.await_colour(Camera.BLUE)
+        for _ in range(2):
             red.press("more")
             red.press("window")
             red.await_shown("window-label", "Close small window")
-            self.assertEqual(red.page.evaluate("document.pictureInPictureElement.id"), "remote")
+            red.await_that(f"{_SMALL}.querySelector('video').videoWidth > 0")
+            red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
+            blue.await_shown("notice", "microphone is off")
+            red.await_that(f"{_SMALL}.getElementById('mute-label').textContent === 'Unmute'")
+            red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
             red.press("window")
             red.await_shown("window-label", "Small window")
+            red.page.keyboard.press("Escape")
+        red.press("more")
+        red.press("window")
+        red.await_that(f"{_SMALL}?.querySelector('video').videoWidth > 0")
+        red.page.evaluate(f"{_SMALL}.getElementById('hangup').click()")
+        for visitor in (red, blue):
+            visitor.await_state("ended")
+        red.await_that("documentPictureInPicture.window === null")
 
-        return self.play(story)
+    def small_window_without_buttons(self, red: Visitor, blue: Visitor) -> None:
+        """Where the browser has no such window it shows the picture alone in one."""
+        red.page.evaluate("Object.defineProperty(window, 'documentPictureInPicture', { value: undefined })")
+        red.await_colour(Camera.BLUE)
+        red.press("more")
+        red.press("window")
+        red.await_shown("window-label", "Close small window")
+        self.assertEqual(red.page.evaluate("document.pictureInPictureElement.id"), "remote")
+        red.press("window")
+        red.await_shown("window-label", "Small window")
+        blue.await_colour(Camera.RED)
+
+    def a_picture_that_waits(self, red: Visitor, blue: Visitor) -> None:
+        """Without a picture because of a weak connection, the page says so, and does not report a camera as off."""
+        blue.page.evaluate(_LOSE)
+        red.await_shown("remote-off", "Poor connection: the other person’s video is paused")
+        blue.press("camera")
+        red.await_shown("remote-off", "The other person’s camera is off")
 
     def test_buttons_step_back(self) -> Deferred[None]:
         """The buttons of a call step back, and the key or the finger that wakes them presses nothing."""
@@ -413,10 +364,6 @@ class WindowTests(BrowserCase):
 
         return self.play(story)
 
-
-class PanelTests(BrowserCase):
-    """Panels beside the call."""
-
     def test_statistics(self) -> Deferred[None]:
         """``s`` opens and closes the figures of the connection, except while somebody types."""
 
@@ -438,79 +385,77 @@ class PanelTests(BrowserCase):
 
         return self.play(story)
 
-    def test_letters(self) -> Deferred[None]:
-        """``m`` and ``v`` switch microphone and camera, and the held space bar lets a muted person talk."""
 
-        def story(stage: Stage) -> None:
-            red, blue = meet(stage)
-            keyboard = red.page.keyboard
-            self.assertEqual(red.page.get_attribute("#mute", "aria-keyshortcuts"), "M")
-            self.assertEqual(red.page.get_attribute("#camera", "title"), "Stop camera (V)")
-            keyboard.press("v")
-            blue.await_shown("remote-off")
-            keyboard.press("v")
-            blue.await_hidden("remote-off")
-            keyboard.press("m")
-            self.assertEqual(red.page.get_attribute("#mute", "title"), "Unmute (M). Hold Space to talk.")
-            blue.await_shown("notice", "microphone is off")
-            red.wake()
-            keyboard.down(" ")
-            self.assertEqual(red.text("mute-label"), "Mute")
-            blue.await_hidden("notice")
-            keyboard.up(" ")
-            blue.await_shown("notice", "microphone is off")
-            red.press("mute")
-            red.press("mute")  # a click leaves the focus there, and the space bar is still to talk with
-            keyboard.down(" ")
-            self.assertEqual(red.text("mute-label"), "Mute")
-            keyboard.up(" ")
-            self.assertEqual(red.text("mute-label"), "Unmute")
-            red.press("chat")
-            keyboard.type("mv m")
-            self.assertEqual(red.page.input_value("#chat-text"), "mv m")
-            self.assertEqual((red.text("mute-label"), red.text("camera-label")), ("Unmute", "Stop camera"))
+class AloneTests(BrowserCase):
+    """A visitor who waits for the other one."""
 
-        return self.play(story)
-
-    def test_keys(self) -> Deferred[None]:
-        """Arrows move within the open panel, and Escape or the way back return to the place before."""
-
-        def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None))
-            visitor.enter(stage.room)
-            visitor.await_state("waiting")
-            visitor.page.focus("#more")
-            for leave in (lambda: visitor.page.keyboard.press("Escape"), visitor.page.go_back):
-                visitor.page.keyboard.press("Enter")
-                visitor.await_shown("more-drawer")
-                self.assertEqual(visitor.page.get_attribute("#more", "aria-expanded"), "true")
-                self.assertEqual(visitor.focused, "open-devices")
-                visitor.page.keyboard.press("ArrowDown")
-                visitor.page.keyboard.press("Enter")
-                visitor.await_shown("invite-drawer")
-                leave()
-                visitor.await_hidden("invite-drawer")
-                self.assertEqual(visitor.focused, "more")
-            self.assertEqual(visitor.state, "waiting")
-
-        return self.play(story)
-
-    def test_remote_control_chooses_devices(self) -> Deferred[None]:
-        """Up and down pass by the choice of a device, left and right change it."""
+    def test_panels(self) -> Deferred[None]:
+        """The page fills the screen; its panels are used with keys, and in them the devices."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None, cameras=3))
+            for script in (_KEEP_WISHES, _KEEP_PLAYED):
+                visitor.page.add_init_script(script)
             visitor.enter(stage.room)
             visitor.await_state("waiting")
+            self.full_screen(visitor)
+            self.keys(visitor)
             visitor.press("more")
             visitor.press("open-devices")
-            self.assertEqual(visitor.focused, "camera-select")
-            before = visitor.page.input_value("#camera-select")
-            visitor.page.keyboard.press("ArrowDown")
-            self.assertEqual(visitor.focused, "microphone-select")
-            visitor.page.keyboard.press("ArrowUp")
-            visitor.page.keyboard.press("ArrowRight")
-            visitor.await_that(f"({_CAMERA}) !== {before!r}")
-            self.assertEqual(visitor.focused, "camera-select")
+            self.remote_control_chooses_devices(visitor)
+            self.speaker(visitor)
+            self.noise(visitor)
 
         return self.play(story)
+
+    def full_screen(self, visitor: Visitor) -> None:
+        """The page takes the whole screen and gives it back; either closes the menu."""
+        for before, after, is_full in (("Full screen", "Exit full screen", True), ("Exit", "Full screen", False)):
+            visitor.press("more")
+            visitor.await_shown("full-screen-label", before)
+            visitor.press("full-screen")
+            visitor.await_hidden("more-drawer")
+            visitor.await_that(f"(document.fullscreenElement !== null) === {json.dumps(is_full)}")
+            visitor.await_that(f"document.getElementById('full-screen-label').textContent === {after!r}")
+
+    def keys(self, visitor: Visitor) -> None:
+        """Arrows move within the open panel, and Escape or the way back return to the place before."""
+        visitor.page.focus("#more")
+        for leave in (lambda: visitor.page.keyboard.press("Escape"), visitor.page.go_back):
+            visitor.page.keyboard.press("Enter")
+            visitor.await_shown("more-drawer")
+            self.assertEqual(visitor.page.get_attribute("#more", "aria-expanded"), "true")
+            self.assertEqual(visitor.focused, "open-devices")
+            visitor.page.keyboard.press("ArrowDown")
+            visitor.page.keyboard.press("Enter")
+            visitor.await_shown("invite-drawer")
+            leave()
+            visitor.await_hidden("invite-drawer")
+            self.assertEqual(visitor.focused, "more")
+        self.assertEqual(visitor.state, "waiting")
+
+    def remote_control_chooses_devices(self, visitor: Visitor) -> None:
+        """Up and down pass by the choice of a device, left and right change it."""
+        self.assertEqual(visitor.focused, "camera-select")
+        before = visitor.page.input_value("#camera-select")
+        visitor.page.keyboard.press("ArrowDown")
+        self.assertEqual(visitor.focused, "microphone-select")
+        visitor.page.keyboard.press("ArrowUp")
+        visitor.page.keyboard.press("ArrowRight")
+        visitor.await_that(f"({_CAMERA}) !== {before!r}")
+        self.assertEqual(visitor.focused, "camera-select")
+
+    def speaker(self, visitor: Visitor) -> None:
+        """A few notes can be played where the other side would be heard."""
+        visitor.press("test-speaker")
+        visitor.await_that("window.played.some((one) => one.currentTime > 0.2)")
+
+    def noise(self, visitor: Visitor) -> None:
+        """The suppression of noise can be switched off in a call, and stays off."""
+        self.assertIs(visitor.page.evaluate(_NOISE_WISH), True)
+        visitor.page.uncheck("#noise")
+        visitor.await_that(f"({_NOISE_WISH}) === false")
+        visitor.page.reload()
+        visitor.await_state("waiting")
+        self.assertIs(visitor.page.evaluate(_NOISE_WISH), False)
+        self.assertFalse(visitor.page.is_checked("#noise"))

@@ -268,63 +268,58 @@ class FromAfarTests(KioskCase):
 class InTheRoomTests(KioskCase):
     """Somebody who has a remote control."""
 
-    def test_remote_control(self) -> Deferred[None]:
-        """OK calls the first person, and hangs up; arrows and OK enter the PIN."""
-        return self.remote_control("small television")
-
-    def test_remote_control_of_a_large_television(self) -> Deferred[None]:
-        """The same, where everything is three times as large."""
-        return self.remote_control("large television")
-
-    def remote_control(self, screen: str) -> Deferred[None]:
-        """Use everything that the kiosk has with arrows and OK alone."""
+    def test_in_the_room(self) -> Deferred[None]:
+        """OK calls the first person, and hangs up; arrows and OK enter the PIN, as do the keys of a keyboard."""
 
         def story(stage: Stage) -> None:
-            profile = stage.profile(stage.browser(Camera.RED), size=TELEVISIONS[screen], whole_screen=True)
-            _, television = self.at_home(stage, tab(stage, profile))
+            small, large = TELEVISIONS["small television"], TELEVISIONS["large television"]
+            profile = stage.profile(stage.browser(Camera.RED), size=small, whole_screen=True)
+            desk, television = self.at_home(stage, tab(stage, profile))
             bob = self.bob_at_home(stage, television)
-            self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
-            television.page.evaluate(LATER, 700)  # a key that was meant for what was there before calls nobody
-            television.page.keyboard.press("Enter")
-            bob.await_scene("ringing")
-            bob.press("accept")
-            inside = television.await_connected(Camera.BLUE)
-            self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
-            there = bob.inside
-            there.press("chat")
-            there.page.fill("#chat-text", "hello")
-            bob.page.keyboard.press("Enter")
-            inside.page.wait_for_selector("#log:has-text('hello')", state="attached")
-            television.page.keyboard.press("s")
-            self.assertFalse(inside.is_visible("notice"))
-            self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
-            inside.page.focus("#hangup")
-            television.page.keyboard.press("Enter")
-            television.await_scene("kiosk")
-            television.await_that("document.activeElement.matches('.tile')")
-            television.page.keyboard.press("ArrowUp")
-            self.assertEqual("kiosk-lock", television.focused)
-            television.page.keyboard.press("Enter")
-            television.await_shown("pin")
-            self.assertFalse(television.is_visible("kiosk-main"))
-            digits(television, "0472")
-            television.await_text("pin-problem", "Wrong PIN.")
-            digits(television, PIN)
-            television.await_scene("home")
-
-        return self.play(story)
-
-    def test_keys(self) -> Deferred[None]:
-        """The keys of the PIN close by themselves, or for a call; who presses too many wrong ones has to wait."""
-
-        def story(stage: Stage) -> None:
-            _, television = self.at_home(stage)
-            bob = self.bob_at_home(stage, television)
+            for width, height in (small, large):  # where everything is three times as large
+                television.page.set_viewport_size({"width": width, "height": height})
+                self.remote_control(television, bob)
+                set_up(desk, TV, pin=PIN, presses=("kiosk",))
+                television.await_scene("kiosk")
+                television.page.reload()  # or nothing has the focus, as the keys of the PIN had it
+                television.await_that("document.activeElement.matches('.tile')")
+            television.page.set_viewport_size({"width": 800, "height": 500})
             self.back(television)
             self.called_at_the_keys(television, bob)
             self.wrong_pins(television)
 
         return self.play(story)
+
+    def remote_control(self, television: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Use everything that the kiosk has with arrows and OK alone."""
+        self.assertEqual(f"tile-{self.bob.phone}", television.page.evaluate("document.activeElement.dataset.key"))
+        television.page.evaluate(LATER, 700)  # a key that was meant for what was there before calls nobody
+        television.page.keyboard.press("Enter")
+        bob.await_scene("ringing")
+        bob.press("accept")
+        inside = television.await_connected(Camera.BLUE)
+        self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
+        there = bob.inside
+        there.press("chat")
+        there.page.fill("#chat-text", "hello")
+        bob.page.keyboard.press("Enter")
+        inside.page.wait_for_selector("#log:has-text('hello')", state="attached")
+        television.page.keyboard.press("s")
+        self.assertFalse(inside.is_visible("notice"))
+        self.assertEqual(["mute", "camera", "hangup"], inside.page.evaluate(_BUTTONS))
+        inside.page.focus("#hangup")
+        television.page.keyboard.press("Enter")
+        television.await_scene("kiosk")
+        television.await_that("document.activeElement.matches('.tile')")
+        television.page.keyboard.press("ArrowUp")
+        self.assertEqual("kiosk-lock", television.focused)
+        television.page.keyboard.press("Enter")
+        television.await_shown("pin")
+        self.assertFalse(television.is_visible("kiosk-main"))
+        digits(television, "0472")
+        television.await_text("pin-problem", "Wrong PIN.")
+        digits(television, PIN)
+        television.await_scene("home")
 
     def back(self, television: PhoneVisitor) -> None:
         """The keys of the PIN close with one key, and by themselves after a minute."""

@@ -154,9 +154,9 @@ class ClosedCase(BrowserCase):
 class ChromiumCase(ClosedCase):
     """Bob has Chromium."""
 
-    def profile(self, stage: Stage, camera: Camera | None = None) -> BrowserContext:
-        """A profile whose owner allows notifications."""
-        return subscribed(stage, self.subscriber.subscription(f"https://{self.host}/send/x"), camera)
+    def profile(self, stage: Stage) -> BrowserContext:
+        """A profile with the blue camera, whose owner allows notifications."""
+        return subscribed(stage, self.subscriber.subscription(f"https://{self.host}/send/x"))
 
     def message(self) -> dict[str, Any]:
         """The next message that the push service takes."""
@@ -170,7 +170,7 @@ class ClosedTests(ChromiumCase):
     def begin(self, stage: Stage) -> tuple[PhoneVisitor, BrowserContext]:
         """Have Alice and Bob know each other, and Bob's browser ring when the phone is closed."""
         alice = phone(stage, stage.browser(Camera.RED))
-        profile = self.profile(stage, Camera.BLUE)
+        profile = self.profile(stage)
         bob = tab(stage, profile)
         list_each_other(self.daemon, ALICE.phone, BOB.phone)
         alice.log_in(*ALICE)
@@ -399,7 +399,7 @@ class ClosedTests(ChromiumCase):
         """It is offered once, after the first call; it ends when it is switched off, and when the device logs out."""
 
         def story(stage: Stage) -> None:
-            alice, profile = phone(stage, stage.browser(Camera.RED)), self.profile(stage, Camera.BLUE)
+            alice, profile = phone(stage, stage.browser(Camera.RED)), self.profile(stage)
             bob = tab(stage, profile)
             alice.log_in(*ALICE)
             bob.log_in(*BOB)

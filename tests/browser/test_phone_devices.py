@@ -151,107 +151,97 @@ class DevicesTests(PhoneCase):
         press_key(visitor, f"{answer}-{TABLET}")
 
 
-class BlockingTests(PhoneCase):
-    """Alice does not want to hear from somebody."""
+class CallerTests(PhoneCase):
+    """A caller, and the callee."""
 
-    def test_blocked(self) -> Deferred[None]:
-        """A blocked person does not ring; that can be taken back at once, and later in the settings."""
-
-        def story(stage: Stage) -> None:
-            browser = stage.browser(None)
-            alice, bob = phone(stage, browser), phone(stage, browser)
-            self.introduce(alice, bob)
-            press_key(alice, f"edit-{self.bob.phone}")
-            press_key(alice, f"block-{self.bob.phone}")
-            alice.await_text("notice-text", "Bob is blocked.")
-            await_focus(alice, f"edit-{self.bob.phone}")
-            alice.page.wait_for_selector(f'.card[data-phone="{self.bob.phone}"] .soft:has-text("blocked")')
-            bob.look_for_contact(self.alice.phone, online=False)
-            bob.call(self.alice.phone)
-            bob.await_text("notice-text", "Alice is offline right now.")
-            alice.press("to-settings")
-            alice.page.wait_for_selector("#blocked .line:has-text('Bob')")
-            press_key(alice, f"unblock-{self.bob.phone}")
-            alice.await_text("notice-text", "Bob is no longer blocked.")
-            alice.await_text("blocked-hint", "You haven’t blocked anyone.")
-            alice.await_that("document.activeElement.id === 'settings'")
-            bob.look_for_contact(self.alice.phone, online=True)
-            bob.call(self.alice.phone)
-            alice.await_scene("ringing")
-            alice.press("refuse")
-            alice.press("to-calls")
-            alice.page.wait_for_selector("#past .card")
-            options(alice)
-            press_key(alice, f"block-{self.bob.phone}")
-            alice.await_text("notice-text", "Bob is blocked.")
-            alice.press("notice-undo")
-            alice.await_text("notice-text", "Bob is no longer blocked.")
-            bob.await_scene("home")
-            bob.look_for_contact(self.alice.phone, online=True)
-            bob.call(self.alice.phone)
-            alice.await_scene("ringing")
-
-        return self.play(story)
-
-    def test_a_stranger(self) -> Deferred[None]:
-        """The number of a past call is added to the contacts; all calls are deleted when that was confirmed."""
+    def test_caller(self) -> Deferred[None]:
+        """Alice sets how loud it rings, adds a stranger who has called, and does not want to hear from him then."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), phone(stage, browser)
-            alice.log_in(*self.alice)
-            bob.log_in(*self.bob)
-            bob.add_contact(self.alice.phone, "Alice")
-            bob.call(self.alice.phone)
-            alice.await_scene("ringing")
-            alice.press("refuse")
-            alice.press("to-calls")
-            alice.page.wait_for_selector("#past .card")
-            options(alice)
-            alice.page.click('#past [data-key^="add-"]')
-            self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (self.bob.phone, "add-name"))
-            alice.page.keyboard.type("Bob")
-            alice.page.keyboard.press("Enter")
-            alice.await_contact(self.bob.phone, online=True)
-            alice.press("to-calls")
-            alice.page.wait_for_selector("#past .name:has-text('Bob')")
-            alice.press("clear")
-            self.assertEqual(alice.focused, "clear-no")
-            alice.press("clear-no")
-            self.assertEqual(alice.focused, "clear")
-            alice.press("clear")
-            alice.press("clear-yes")
-            alice.await_shown("no-calls")
-            alice.await_that("document.activeElement.id === 'to-calls'")
-            alice.await_hidden("clear")
-
-        return self.play(story)
-
-
-class RingTests(PhoneCase):
-    """The sound of the ring."""
-
-    def test_volume(self) -> Deferred[None]:
-        """It can be tried, is as loud as it was set, and stays so."""
-
-        def story(stage: Stage) -> None:
-            alice = phone(stage, stage.browser(None))
             alice.page.add_init_script(_COUNT_TONES)
             alice.log_in(*self.alice)
-            alice.press("to-settings")
-            alice.press("ring-play")
-            alice.await_that("window.loudness.length >= 6")
-            usual = alice.page.evaluate("Math.max(...window.loudness)")
-            alice.page.focus("#ring-volume")
-            alice.page.keyboard.press("Home")
-            alice.page.evaluate("window.loudness.length = 0")
-            alice.press("ring-play")
-            alice.page.focus("#ring-volume")
-            alice.page.keyboard.press("ArrowRight")
-            alice.await_that("window.loudness.length >= 6")
-            self.assertLess(alice.page.evaluate("Math.max(...window.loudness)"), usual / 9)
-            alice.page.reload()
-            alice.await_scene("home", "online")
-            self.assertEqual(alice.page.input_value("#ring-volume"), "10")
+            self.volume(alice)
+            bob.log_in(*self.bob)
+            bob.add_contact(self.alice.phone, "Alice")
+            self.a_stranger(alice, bob)
+            alice.press("to-contacts")
+            self.blocked(alice, bob)
 
         return self.play(story)
+
+    def volume(self, alice: PhoneVisitor) -> None:
+        """It can be tried, is as loud as it was set, and stays so."""
+        alice.press("to-settings")
+        alice.press("ring-play")
+        alice.await_that("window.loudness.length >= 6")
+        usual = alice.page.evaluate("Math.max(...window.loudness)")
+        alice.page.focus("#ring-volume")
+        alice.page.keyboard.press("Home")
+        alice.page.evaluate("window.loudness.length = 0")
+        alice.press("ring-play")
+        alice.page.focus("#ring-volume")
+        alice.page.keyboard.press("ArrowRight")
+        alice.await_that("window.loudness.length >= 6")
+        self.assertLess(alice.page.evaluate("Math.max(...window.loudness)"), usual / 9)
+        alice.page.reload()
+        alice.await_scene("home", "online")
+        self.assertEqual(alice.page.input_value("#ring-volume"), "10")
+
+    def a_stranger(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """The number of a past call is added to the contacts; all calls are deleted when that was confirmed."""
+        bob.call(self.alice.phone)
+        alice.await_scene("ringing")
+        alice.press("refuse")
+        alice.press("to-calls")
+        alice.page.wait_for_selector("#past .card")
+        options(alice)
+        alice.page.click('#past [data-key^="add-"]')
+        self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (self.bob.phone, "add-name"))
+        alice.page.keyboard.type("Bob")
+        alice.page.keyboard.press("Enter")
+        alice.await_contact(self.bob.phone, online=True)
+        alice.press("to-calls")
+        alice.page.wait_for_selector("#past .name:has-text('Bob')")
+        alice.press("clear")
+        self.assertEqual(alice.focused, "clear-no")
+        alice.press("clear-no")
+        self.assertEqual(alice.focused, "clear")
+        alice.press("clear")
+        alice.press("clear-yes")
+        alice.await_shown("no-calls")
+        alice.await_that("document.activeElement.id === 'to-calls'")
+        alice.await_hidden("clear")
+
+    def blocked(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """A blocked person does not ring; that can be taken back at once, and later in the settings."""
+        press_key(alice, f"edit-{self.bob.phone}")
+        press_key(alice, f"block-{self.bob.phone}")
+        alice.await_text("notice-text", "Bob is blocked.")
+        await_focus(alice, f"edit-{self.bob.phone}")
+        alice.page.wait_for_selector(f'.card[data-phone="{self.bob.phone}"] .soft:has-text("blocked")')
+        bob.look_for_contact(self.alice.phone, online=False)
+        bob.call(self.alice.phone)
+        bob.await_text("notice-text", "Alice is offline right now.")
+        alice.press("to-settings")
+        alice.page.wait_for_selector("#blocked .line:has-text('Bob')")
+        press_key(alice, f"unblock-{self.bob.phone}")
+        alice.await_text("notice-text", "Bob is no longer blocked.")
+        alice.await_text("blocked-hint", "You haven’t blocked anyone.")
+        alice.await_that("document.activeElement.id === 'settings'")
+        bob.look_for_contact(self.alice.phone, online=True)
+        bob.call(self.alice.phone)
+        alice.await_scene("ringing")
+        alice.press("refuse")
+        alice.press("to-calls")
+        alice.page.wait_for_selector("#past .card")
+        options(alice)
+        press_key(alice, f"block-{self.bob.phone}")
+        alice.await_text("notice-text", "Bob is blocked.")
+        alice.press("notice-undo")
+        alice.await_text("notice-text", "Bob is no longer blocked.")
+        bob.await_scene("home")
+        bob.look_for_contact(self.alice.phone, online=True)
+        bob.call(self.alice.phone)
+        alice.await_scene("ringing")

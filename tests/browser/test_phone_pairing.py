@@ -28,14 +28,25 @@ def unbroken(letters: str) -> str:
 class PairingTests(PhoneCase):
     """Alice's phone, and a television that nobody has logged in."""
 
-    def begin(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor, str]:
-        """Log the phone in, and have the television show letters."""
+    def begin(self, stage: Stage) -> tuple[PhoneVisitor, PhoneVisitor]:
+        """Log the phone in; the television is at its login."""
         alice, television = phone(stage, stage.browser(None)), phone(stage, stage.browser(None))
         alice.log_in(*self.alice)
         television.open()
         television.await_scene("login")
+        return alice, television
+
+    def pair(self, television: PhoneVisitor) -> str:
+        """Have the television, which is at its login, show letters."""
         television.press("pair")
-        return alice, television, self.letters(television)
+        return self.letters(television)
+
+    def log_out(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
+        """Have the television log out again, of which the phone says nothing."""
+        television.press("to-settings")
+        television.press("log-out")
+        television.await_scene("login")
+        alice.press("notice-close")
 
     def letters(self, television: PhoneVisitor) -> str:
         """The letters that it shows."""
@@ -50,98 +61,173 @@ class PairingTests(PhoneCase):
         visitor.page.keyboard.type(letters)
         visitor.page.keyboard.press("Enter")
 
-    def test_typed(self) -> Deferred[None]:
+    def test_let_in(self) -> Deferred[None]:
+        """A television is let in by its letters, again and again."""
+
+        def story(stage: Stage) -> None:
+            alice, television = self.begin(stage)
+            self.typed(alice, television)
+            self.log_out(alice, television)
+            self.reloaded(alice, television)
+            self.log_out(alice, television)
+            self.renewed(alice, television)
+            self.log_out(alice, television)
+            self.name_in_use(alice, television)
+
+        return self.play(story)
+
+    def typed(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
         """The phone asks about the letters that were typed, and names the television, which is in."""
+        letters = self.pair(television)
+        self.assertRegex(letters, r"\A[B-Z]{4}-[B-Z]{4}\Z")
+        television.await_that("document.querySelector('#pairing-picture').width < 200")
+        self.assertRegex(television.text("pairing-left"), r"New code in (10:00|9:\d\d)\Z")
+        self.type(alice, letters.lower().replace("-", " "))
+        alice.await_text("let-in-warning", f"only if you see {unbroken(letters)} on the screen")
+        self.assertRegex(alice.text("let-in-question"), "wants to use your number")
+        alice.await_that("document.activeElement.id === 'let-in-ask'")
+        alice.page.keyboard.press("Enter")  # who types on lets nobody in
+        alice.page.fill("#let-in-name", "Living room TV")
+        alice.press("let-in-accept")
+        alice.await_text("notice-text", "Living room TV can now")
+        television.await_scene("home", "online")
+        self.assertEqual(
+            (self.alice.phone, "Living room TV"), (television.text("self-phone"), television.text("self-device"))
+        )
+        alice.press("to-settings")  # nobody says when a device comes
+        await_names(alice, [f"{self.alice.device_id} This device", "Living room TV In use now"])
+        television.page.reload()
+        television.await_scene("home", "online")
 
-        def story(stage: Stage) -> None:
-            alice, television, letters = self.begin(stage)
-            self.assertRegex(letters, r"\A[B-Z]{4}-[B-Z]{4}\Z")
-            television.await_that("document.querySelector('#pairing-picture').width < 200")
-            self.assertRegex(television.text("pairing-left"), r"New code in (10:00|9:\d\d)\Z")
-            self.type(alice, letters.lower().replace("-", " "))
-            alice.await_text("let-in-warning", f"only if you see {unbroken(letters)} on the screen")
-            self.assertRegex(alice.text("let-in-question"), "wants to use your number")
-            alice.await_that("document.activeElement.id === 'let-in-ask'")
-            alice.page.keyboard.press("Enter")  # who types on lets nobody in
-            alice.page.fill("#let-in-name", "Living room TV")
-            alice.press("let-in-accept")
-            alice.await_text("notice-text", "Living room TV can now")
-            television.await_scene("home", "online")
-            self.assertEqual(
-                (self.alice.phone, "Living room TV"), (television.text("self-phone"), television.text("self-device"))
-            )
-            alice.press("to-settings")  # nobody says when a device comes
-            await_names(alice, [f"{self.alice.device_id} This device", "Living room TV In use now"])
-            television.page.reload()
-            television.await_scene("home", "online")
-
-        return self.play(story)
-
-    def test_reloaded(self) -> Deferred[None]:
+    def reloaded(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
         """A television that is loaded again waits on with the same letters, and is in if it was accepted meanwhile."""
+        letters = self.pair(television)
+        television.page.reload()
+        self.assertEqual(letters, self.letters(television))
+        television.page.goto("about:blank")
+        self.type(alice, letters)
+        alice.await_shown("let-in-ask")
+        alice.press("let-in-accept")
+        alice.await_text("notice-text", "can now use your number.")
+        television.open()
+        television.await_scene("home", "online")
+
+    def renewed(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
+        """Letters that are too old are replaced, and the new ones lead in."""
+        letters = self.pair(television)
+        with closing(sqlite3.connect(Path(self.daemon.state_dir, "callnet.db"), isolation_level=None)) as database:
+            database.execute("UPDATE pairing SET expires_at = 0")
+        wait_until(television, lambda: television.text("pairing-code") not in ("", letters), "another code")
+        self.type(alice, television.text("pairing-code"))
+        alice.await_shown("let-in-ask")
+        alice.press("let-in-accept")
+        television.await_scene("home", "online")
+
+    def name_in_use(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
+        """A name that another device of the phone has gets a number."""
+        letters = self.pair(television)
+        self.type(alice, letters)
+        alice.await_shown("let-in-ask")
+        alice.page.fill("#let-in-name", self.alice.device_id)
+        alice.press("let-in-accept")
+        television.await_scene("home")
+        self.assertEqual(f"{self.alice.device_id} 2", television.text("self-device"))
+
+    def test_not_let_in(self) -> Deferred[None]:
+        """A television is not let in: it goes back to its login, or is refused, or only asked about."""
 
         def story(stage: Stage) -> None:
-            alice, television, letters = self.begin(stage)
-            television.page.reload()
-            self.assertEqual(letters, self.letters(television))
-            television.page.goto("about:blank")
-            self.type(alice, letters)
-            alice.await_shown("let-in-ask")
-            alice.press("let-in-accept")
-            alice.await_text("notice-text", "can now use your number.")
-            television.open()
-            television.await_scene("home", "online")
+            alice, television = self.begin(stage)
+            self.remote_control(television)
+            self.stopped(television)
+            self.refused(alice, television)
+            letters = self.pair(television)
+            self.one_look(alice, letters)
+            self.linked(stage, alice, letters)
 
         return self.play(story)
 
-    def test_stopped(self) -> Deferred[None]:
+    def remote_control(self, television: PhoneVisitor) -> None:
+        """Arrows and OK lead from the login to the letters, and back."""
+        for _ in range(3):
+            television.page.keyboard.press("ArrowDown")
+        television.await_that("document.activeElement.id === 'pair'")
+        television.page.keyboard.press("Enter")
+        self.letters(television)
+        television.await_that("document.activeElement.id === 'pairing-back'")
+        television.page.keyboard.press("Enter")
+        television.await_scene("login")
+
+    def stopped(self, television: PhoneVisitor) -> None:
         """A television whose owner went back to the login stays there when it is loaded again."""
+        self.pair(television)
+        television.press("pairing-back")
+        television.await_scene("login")
+        television.page.reload()
+        television.await_scene("login")
 
-        def story(stage: Stage) -> None:
-            television = phone(stage, stage.browser(None))
-            television.open()
-            television.await_scene("login")
-            television.press("pair")
-            self.letters(television)
-            television.press("pairing-back")
-            television.await_scene("login")
-            television.page.reload()
-            television.await_scene("login")
+    def refused(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
+        """A television that was refused says so, and shows new letters when told to; the old ones are wrong."""
+        letters = self.pair(television)
+        self.type(alice, letters)
+        alice.await_shown("let-in-ask")
+        alice.press("let-in-refuse")
+        alice.await_text("notice-text", "was declined.")
+        television.await_text("pairing-problem", "The other phone declined.")
+        self.assertFalse(television.is_visible("pairing-shown"))
+        television.press("pairing-again")
+        self.assertNotEqual(letters, self.letters(television))
+        alice.press("let-in")
+        alice.page.fill("#let-in-code", letters)
+        alice.page.keyboard.press("Enter")
+        alice.await_text("notice-text", "No device is showing this code.")
+        alice.press("let-in")  # which closes the form
+        television.press("pairing-back")
+        television.await_scene("login")
 
-        return self.play(story)
-
-    def test_one_look(self) -> Deferred[None]:
+    def one_look(self, alice: PhoneVisitor, letters: str) -> None:
         """A code is looked for once, however often Enter is pressed or its link is opened."""
+        asked: list[str] = []
+        alice.page.on("request", lambda request: asked.append(request.url) if "/pairing/look" in request.url else None)
+        alice.press("to-settings")
+        alice.press("let-in")
+        alice.page.fill("#let-in-code", letters)
+        alice.page.evaluate("for (const _ of [1, 2]) document.querySelector('#let-in-form').requestSubmit()")
+        alice.await_shown("let-in-ask")
+        self.assertEqual(1, sum(url.endswith("/pairing/look") for url in asked))
+        alice.open(f"#pair={letters}")
+        alice.await_that("location.hash === ''")
+        self.assertTrue(alice.is_visible("let-in-ask"))
+        alice.open("#pair=BCDF-GHJK")
+        alice.await_text("notice-text", "No device is showing this code.")
+        alice.open("#pair=BCDF-GHJK")
+        alice.await_that("location.hash === ''")
+        self.assertEqual("BCDF-GHJK", alice.page.input_value("#let-in-code"))
+        self.assertEqual(2, sum(url.endswith("/pairing/look") for url in asked))
 
-        def story(stage: Stage) -> None:
-            alice, _, letters = self.begin(stage)
-            asked: list[str] = []
-            alice.page.on(
-                "request", lambda request: asked.append(request.url) if "/pairing/look" in request.url else None
-            )
-            alice.press("to-settings")
-            alice.press("let-in")
-            alice.page.fill("#let-in-code", letters)
-            alice.page.evaluate("for (const _ of [1, 2]) document.querySelector('#let-in-form').requestSubmit()")
-            alice.await_shown("let-in-ask")
-            self.assertEqual(1, sum(url.endswith("/pairing/look") for url in asked))
-            alice.open(f"#pair={letters}")
-            alice.await_that("location.hash === ''")
-            self.assertTrue(alice.is_visible("let-in-ask"))
-            alice.open("#pair=BCDF-GHJK")
-            alice.await_text("notice-text", "No device is showing this code.")
-            alice.open("#pair=BCDF-GHJK")
-            alice.await_that("location.hash === ''")
-            self.assertEqual("BCDF-GHJK", alice.page.input_value("#let-in-code"))
-            self.assertEqual(2, sum(url.endswith("/pairing/look") for url in asked))
-
-        return self.play(story)
+    def linked(self, stage: Stage, alice: PhoneVisitor, letters: str) -> None:
+        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not."""
+        alice.open(f"#pair={letters}")
+        alice.await_text("let-in-warning", unbroken(letters))
+        self.assertNotIn("#", alice.page.url)
+        alice.page.reload()
+        alice.await_scene("home", "online")
+        self.assertFalse(alice.is_visible("let-in-ask"))
+        bob = phone(stage, stage.browser(None))
+        bob.open(f"#pair={letters}")
+        bob.await_scene("login")
+        bob.fill_in(*self.bob)
+        bob.press("login-submit")
+        bob.await_text("let-in-warning", unbroken(letters))
+        bob.press("let-in-refuse")
+        bob.await_shown("notice")
 
     def test_no_room(self) -> Deferred[None]:
         """A name that cannot be had is told from a phone that has enough devices."""
 
         def story(stage: Stage) -> None:
-            alice, _, letters = self.begin(stage)
+            alice, television = self.begin(stage)
+            letters = self.pair(television)
             self.type(alice, letters)
             alice.await_shown("let-in-ask")
             alice.page.fill("#let-in-name", "*")
@@ -153,79 +239,6 @@ class PairingTests(PhoneCase):
             alice.page.fill("#let-in-name", "TV")
             alice.press("let-in-accept")
             alice.await_text("notice-text", "Your number can’t have more devices.")
-
-        return self.play(story)
-
-    def test_linked(self) -> Deferred[None]:
-        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not."""
-
-        def story(stage: Stage) -> None:
-            alice, _, letters = self.begin(stage)
-            alice.open(f"#pair={letters}")
-            alice.await_text("let-in-warning", unbroken(letters))
-            self.assertNotIn("#", alice.page.url)
-            alice.page.reload()
-            alice.await_scene("home", "online")
-            self.assertFalse(alice.is_visible("let-in-ask"))
-            bob = phone(stage, stage.browser(None))
-            bob.open(f"#pair={letters}")
-            bob.await_scene("login")
-            bob.fill_in(*self.bob)
-            bob.press("login-submit")
-            bob.await_text("let-in-warning", unbroken(letters))
-            bob.press("let-in-refuse")
-            bob.await_shown("notice")
-
-        return self.play(story)
-
-    def test_refused(self) -> Deferred[None]:
-        """A television that was refused says so, and shows new letters when told to; the old ones are wrong."""
-
-        def story(stage: Stage) -> None:
-            alice, television, letters = self.begin(stage)
-            self.type(alice, letters)
-            alice.await_shown("let-in-ask")
-            alice.press("let-in-refuse")
-            alice.await_text("notice-text", "was declined.")
-            television.await_text("pairing-problem", "The other phone declined.")
-            self.assertFalse(television.is_visible("pairing-shown"))
-            television.press("pairing-again")
-            self.assertNotEqual(letters, self.letters(television))
-            alice.press("let-in")
-            alice.page.fill("#let-in-code", letters)
-            alice.page.keyboard.press("Enter")
-            alice.await_text("notice-text", "No device is showing this code.")
-            television.press("pairing-back")
-            television.await_scene("login")
-
-        return self.play(story)
-
-    def test_renewed(self) -> Deferred[None]:
-        """Letters that are too old are replaced, and the new ones lead in."""
-
-        def story(stage: Stage) -> None:
-            alice, television, letters = self.begin(stage)
-            with closing(sqlite3.connect(Path(self.daemon.state_dir, "callnet.db"), isolation_level=None)) as database:
-                database.execute("UPDATE pairing SET expires_at = 0")
-            wait_until(television, lambda: television.text("pairing-code") not in ("", letters), "another code")
-            self.type(alice, television.text("pairing-code"))
-            alice.await_shown("let-in-ask")
-            alice.press("let-in-accept")
-            television.await_scene("home", "online")
-
-        return self.play(story)
-
-    def test_name_in_use(self) -> Deferred[None]:
-        """A name that another device of the phone has gets a number."""
-
-        def story(stage: Stage) -> None:
-            alice, television, letters = self.begin(stage)
-            self.type(alice, letters)
-            alice.await_shown("let-in-ask")
-            alice.page.fill("#let-in-name", self.alice.device_id)
-            alice.press("let-in-accept")
-            television.await_scene("home")
-            self.assertEqual(f"{self.alice.device_id} 2", television.text("self-device"))
 
         return self.play(story)
 
@@ -278,21 +291,3 @@ class PairingTests(PhoneCase):
             command, env=dict(self.daemon.environ), capture_output=True, text=True, check=True
         ).stdout
         return f"#{shown.strip().rpartition('#')[2]}"
-
-    def test_remote_control(self) -> Deferred[None]:
-        """Arrows and OK lead from the login to the letters, and back."""
-
-        def story(stage: Stage) -> None:
-            television = phone(stage, stage.browser(None))
-            television.open()
-            television.await_scene("login")
-            for _ in range(3):
-                television.page.keyboard.press("ArrowDown")
-            television.await_that("document.activeElement.id === 'pair'")
-            television.page.keyboard.press("Enter")
-            self.letters(television)
-            television.await_that("document.activeElement.id === 'pairing-back'")
-            television.page.keyboard.press("Enter")
-            television.await_scene("login")
-
-        return self.play(story)

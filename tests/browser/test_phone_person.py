@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from callnet_client import Account
 from tests.browser.case import in_reactor
 from tests.browser.phone_case import PhoneCase
-from tests.browser.phone_visitor import phone, tab
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.support.devices import service_of
 
@@ -94,24 +94,6 @@ class PersonTests(PhoneCase):
 
         return self.play(story)
 
-    def test_a_changed_contact(self) -> Deferred[None]:
-        """A contact gets another name, and is taken out."""
-
-        def story(stage: Stage) -> None:
-            browser = stage.browser(None)
-            alice, bob = phone(stage, browser), phone(stage, browser)
-            self.introduce(alice, bob)
-            card = f'#people .card[data-phone="{self.bob.phone}"]'
-            alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
-            alice.page.fill(f"{card} input", "Robert")
-            alice.page.keyboard.press("Enter")
-            alice.page.wait_for_selector(f"{card} .name:has-text('Robert')")
-            alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
-            alice.page.click(f"{card} .danger")
-            alice.page.wait_for_selector("#no-people")
-
-        return self.play(story)
-
     def test_chinese(self) -> Deferred[None]:
         """A browser in Chinese has all in Chinese; another language can be chosen, here or on the page, and stays."""
 
@@ -147,56 +129,68 @@ class PersonTests(PhoneCase):
 
         return self.play(story)
 
-    def test_a_remote_control(self) -> Deferred[None]:
-        """Arrows and OK are enough to log in, to add nobody, to call and to take a call."""
-
-        def story(stage: Stage) -> None:
-            browser = stage.browser(None)
-            alice, bob = phone(stage, browser), phone(stage, browser)
-            self.introduce(alice, bob)
-            focused = "document.activeElement.dataset.key || document.activeElement.id"
-            keyboard = alice.page.keyboard
-            alice.page.reload()
-            alice.await_contact(self.bob.phone, online=True)
-            alice.page.evaluate("document.activeElement.blur()")
-            keyboard.press("ArrowDown")
-            self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
-            keyboard.press("ArrowRight")
-            self.assertEqual(alice.page.evaluate(focused), f"edit-{self.bob.phone}")
-            keyboard.press("ArrowLeft")
-            self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
-            keyboard.press("ArrowLeft")
-            self.assertIn(alice.page.evaluate(focused), ("to-contacts", "to-calls", "to-settings"))
-            keyboard.press("ArrowRight")
-            self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
-            keyboard.press("Enter")
-            alice.await_scene("calling")
-            self.assertEqual(alice.page.evaluate(focused), "cancel")
-            bob.await_scene("ringing")
-            self.assertEqual(bob.page.evaluate(focused), "accept")
-            bob.page.keyboard.press("ArrowLeft")
-            self.assertEqual(bob.page.evaluate(focused), "refuse")
-            bob.page.keyboard.press("ArrowRight")
-            bob.wait(700)  # a person who was just typing does not mean to accept
-            bob.page.keyboard.press("Enter")
-            for visitor in (alice, bob):
-                visitor.await_scene("call")
-
-        return self.play(story)
-
-    def test_a_remote_control_while_it_rings(self) -> Deferred[None]:
-        """Arrows go to nothing that is not in view, as the button of a call whose page has not come yet."""
+    def test_two(self) -> Deferred[None]:
+        """A person who has a contact calls with a remote control, and changes the contact."""
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)
             alice, bob = phone(stage, browser), tab(stage, stage.profile(browser, size=(1280, 720)))
             self.introduce(alice, bob)
-            bob.page.route("**/direct_chat.html?*", lambda _: None)
-            alice.call(self.bob.phone)
-            bob.await_scene("ringing")
-            bob.page.evaluate(_NOTE_TAKEN)
-            for key in ("ArrowUp", "ArrowRight", "ArrowDown"):
-                bob.page.keyboard.press(key)
-                self.assertEqual(bob.page.evaluate("[document.activeElement.id, isTaken]"), ["accept", False], key)
+            self.a_remote_control(alice, bob)
+            alice.hang_up()
+            self.a_remote_control_while_it_rings(alice, bob)
+            alice.press("cancel")
+            self.a_changed_contact(alice)
 
         return self.play(story)
+
+    def a_remote_control(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Arrows and OK are enough to log in, to add nobody, to call and to take a call."""
+        focused = "document.activeElement.dataset.key || document.activeElement.id"
+        keyboard = alice.page.keyboard
+        alice.page.reload()
+        alice.await_contact(self.bob.phone, online=True)
+        alice.page.evaluate("document.activeElement.blur()")
+        keyboard.press("ArrowDown")
+        self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
+        keyboard.press("ArrowRight")
+        self.assertEqual(alice.page.evaluate(focused), f"edit-{self.bob.phone}")
+        keyboard.press("ArrowLeft")
+        self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
+        keyboard.press("ArrowLeft")
+        self.assertIn(alice.page.evaluate(focused), ("to-contacts", "to-calls", "to-settings"))
+        keyboard.press("ArrowRight")
+        self.assertEqual(alice.page.evaluate(focused), f"call-{self.bob.phone}")
+        keyboard.press("Enter")
+        alice.await_scene("calling")
+        self.assertEqual(alice.page.evaluate(focused), "cancel")
+        bob.await_scene("ringing")
+        self.assertEqual(bob.page.evaluate(focused), "accept")
+        bob.page.keyboard.press("ArrowLeft")
+        self.assertEqual(bob.page.evaluate(focused), "refuse")
+        bob.page.keyboard.press("ArrowRight")
+        bob.wait(700)  # a person who was just typing does not mean to accept
+        bob.page.keyboard.press("Enter")
+        for visitor in (alice, bob):
+            visitor.await_scene("call")
+
+    def a_remote_control_while_it_rings(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Arrows go to nothing that is not in view, as the button of a call whose page has not come yet."""
+        bob.page.route("**/direct_chat.html?*", lambda _: None)
+        alice.call(self.bob.phone)
+        bob.await_scene("ringing")
+        bob.page.evaluate(_NOTE_TAKEN)
+        for key in ("ArrowUp", "ArrowRight", "ArrowDown"):
+            bob.page.keyboard.press(key)
+            self.assertEqual(bob.page.evaluate("[document.activeElement.id, isTaken]"), ["accept", False], key)
+
+    def a_changed_contact(self, alice: PhoneVisitor) -> None:
+        """A contact gets another name, and is taken out."""
+        card = f'#people .card[data-phone="{self.bob.phone}"]'
+        alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
+        alice.page.fill(f"{card} input", "Robert")
+        alice.page.keyboard.press("Enter")
+        alice.page.wait_for_selector(f"{card} .name:has-text('Robert')")
+        alice.page.click(f'[data-key="edit-{self.bob.phone}"]')
+        alice.page.click(f"{card} .danger")
+        alice.page.wait_for_selector("#no-people")

@@ -16,6 +16,7 @@ from tests.browser.case import BrowserCase
 from tests.browser.comparing import LATE, Comparing
 from tests.browser.layout import faults, settle
 from tests.browser.stage import Stage
+from tests.browser.visitor import Visitor
 
 VECTORS: Final = json.loads((ROOT / "tests" / "unit" / "verification_vectors.json").read_text(encoding="utf-8"))
 SCREENS: Final = ((1920, 1080), (1366, 768), (390, 844), (844, 390))
@@ -106,39 +107,36 @@ def hexed(fingerprints: Fingerprints) -> dict[str, str]:
 class RuleTests(BrowserCase):
     """The rules of the page's script and its reading of notes: the same as callnet_client/verification.py."""
 
-    def results(self, stage: Stage, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def test_rules(self) -> Deferred[None]:
+        """The script computes and decides as Python does."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.visit()
+            for act in (self.vectors, self.order, self.malformed, self.new_descriptions, self.a_warning_stays):
+                act(visitor)
+
+        return self.play(story)
+
+    def results(self, visitor: Visitor, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Play one side of a run for each case. Nothing may break loudly."""
-        visitor = stage.visitor(stage.browser(None))
-        visitor.visit()
         found: list[dict[str, Any]] = visitor.page.evaluate(_RUN, cases)
         return found
 
-    def test_a_warning_stays(self) -> Deferred[None]:
+    def a_warning_stays(self, visitor: Visitor) -> None:
         """A run that was broken is warned of for the rest of its call, whatever another connection comes to."""
+        states = ["pending", "shown", "broken", "pending", "shown", "another call", "shown"]
+        calm, code, warning = [False, False], [False, True], [True, False]
+        self.assertEqual(
+            [calm, code, warning, warning, warning, calm, code],
+            visitor.page.evaluate(_PANEL, states),
+        )
 
-        def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None))
-            visitor.visit()
-            states = ["pending", "shown", "broken", "pending", "shown", "another call", "shown"]
-            calm, code, warning = [False, False], [False, True], [True, False]
-            self.assertEqual(
-                [calm, code, warning, warning, warning, calm, code],
-                visitor.page.evaluate(_PANEL, states),
-            )
-
-        return self.play(story)
-
-    def test_vectors(self) -> Deferred[None]:
+    def vectors(self, visitor: Visitor) -> None:
         """Commitments, codes, names and fingerprints come out as in Python."""
+        self.assertEqual(VECTORS, visitor.page.evaluate(_COMPUTE, VECTORS))
 
-        def story(stage: Stage) -> None:
-            visitor = stage.visitor(stage.browser(None))
-            visitor.visit()
-            self.assertEqual(VECTORS, visitor.page.evaluate(_COMPUTE, VECTORS))
-
-        return self.play(story)
-
-    def test_order(self) -> Deferred[None]:
+    def order(self, visitor: Visitor) -> None:
         """Only the right order of up to four notes leads to a code; later notes are ignored."""
         first, second = b"1" * 32, b"2" * 32
         notes = {
@@ -153,22 +151,18 @@ class RuleTests(BrowserCase):
             {"offers": offers, "notes": [notes[kind] for kind in order], "fingerprints": hexed(OURS)}
             for offers, order in runs
         ]
+        for (offers, order), result in zip(runs, self.results(visitor, cases), strict=True):
+            right = rights[offers]
+            is_right = order[: len(right)] == right
+            is_open = order == right[: len(order)]
+            expected = "shown" if is_right else "pending" if is_open else "broken"
+            self.assertEqual(expected, result["state"], (offers, order))
+            self.assertEqual(is_right, result["code"] is not None)
+            self.assertLessEqual(len(result["codes"]), 1)
+            if is_right:
+                self.assertEqual(["commit", "reveal"] if offers else ["nonce"], result["said"])
 
-        def story(stage: Stage) -> None:
-            for (offers, order), result in zip(runs, self.results(stage, cases), strict=True):
-                right = rights[offers]
-                is_right = order[: len(right)] == right
-                is_open = order == right[: len(order)]
-                expected = "shown" if is_right else "pending" if is_open else "broken"
-                self.assertEqual(expected, result["state"], (offers, order))
-                self.assertEqual(is_right, result["code"] is not None)
-                self.assertLessEqual(len(result["codes"]), 1)
-                if is_right:
-                    self.assertEqual(["commit", "reveal"] if offers else ["nonce"], result["said"])
-
-        return self.play(story)
-
-    def test_malformed(self) -> Deferred[None]:
+    def malformed(self, visitor: Visitor) -> None:
         """A note of these kinds that is not as it has to be breaks the run; others have nothing to do with it."""
         values: tuple[Any, ...] = (
             "",
@@ -186,29 +180,19 @@ class RuleTests(BrowserCase):
         bad = [(kind == "nonce", note(kind, value)) for kind in ("nonce", "commit") for value in values]
         good = [(offers, other) for offers in (True, False) for other in others]
         cases = [{"offers": offers, "notes": [said], "fingerprints": hexed(OURS)} for offers, said in (*bad, *good)]
+        results = self.results(visitor, cases)
+        self.assertEqual([("broken", [True])] * len(bad), [(r["state"], r["heard"]) for r in results[: len(bad)]])
+        self.assertEqual([("pending", [False])] * len(good), [(r["state"], r["heard"]) for r in results[len(bad) :]])
 
-        def story(stage: Stage) -> None:
-            results = self.results(stage, cases)
-            self.assertEqual([("broken", [True])] * len(bad), [(r["state"], r["heard"]) for r in results[: len(bad)]])
-            self.assertEqual(
-                [("pending", [False])] * len(good), [(r["state"], r["heard"]) for r in results[len(bad) :]]
-            )
-
-        return self.play(story)
-
-    def test_new_descriptions(self) -> Deferred[None]:
+    def new_descriptions(self, visitor: Visitor) -> None:
         """An ICE restart keeps the code; one that brings another certificate takes it back, for good."""
         nonce = note("nonce", "22" * 32)
         same, other = {"described": hexed(OURS)}, {"described": hexed(Fingerprints(OURS.offerer, b"m" * 32))}
         orders = [[nonce, same], [nonce, other], [other, nonce], [nonce, other, same, nonce]]
         cases = [{"offers": True, "notes": notes, "fingerprints": hexed(OURS)} for notes in orders]
-
-        def story(stage: Stage) -> None:
-            kept, *lost = self.results(stage, cases)
-            self.assertEqual("shown", kept["state"])
-            self.assertEqual([("broken", None)] * 3, [(result["state"], result["code"]) for result in lost])
-
-        return self.play(story)
+        kept, *lost = self.results(visitor, cases)
+        self.assertEqual("shown", kept["state"])
+        self.assertEqual([("broken", None)] * 3, [(result["state"], result["code"]) for result in lost])
 
 
 def pair(stage: Stage) -> tuple[Comparing, Comparing]:
@@ -236,48 +220,86 @@ class ComparingTests(BrowserCase):
         self.assertEqual([EMOJI[number].chinese for number in code], blue.names)
         return code
 
-    def test_the_same_on_both_pages(self) -> Deferred[None]:
-        """Both pages show the same six emoji; a reload brings others, the same on both again, and says so."""
+    def test_comparing(self) -> Deferred[None]:
+        """Two people compare, after an interruption, too, and after a reload."""
 
         def story(stage: Stage) -> None:
             red, blue = pair(stage)
-            self.assertFalse(red.is_open)
-            before = self.assert_same(red, blue)
-            self.assertIn("no one is listening in", red.text)
-            self.assertIn("没有人在中间偷听", blue.text)
-            for reloaded, other in ((red, blue), (blue, red)):
-                reloaded.visitor.page.reload()
-                for one in (red, blue):
-                    one.visitor.await_state("connected")
-                other.visitor.await_that(
-                    "(signs) => !['', signs].includes("
-                    "Array.from(document.querySelectorAll('#verification-code .sign'), (e) => e.textContent).join())",
-                    ",".join(EMOJI[number].sign for number in before),
-                )
-                after = self.assert_same(red, blue)
-                self.assertNotEqual(before, after)
-                self.assertIn("again" if other is red else "再核对", other.text)
-                self.assertNotIn("again" if reloaded is red else "再核对", reloaded.text)
-                before = after
+            self.the_same_on_both_pages(red, blue)
+            self.restart(stage, red, blue)
+            self.another_one_after_a_reload(red, blue)
+            self.looks(red, blue)
+            self.panel(red, blue)
 
         return self.play(story)
 
-    def test_restart(self) -> Deferred[None]:
-        """After an interruption on the same connection the code is still the same."""
+    def the_same_on_both_pages(self, red: Comparing, blue: Comparing) -> None:
+        """Both pages show the same six emoji."""
+        self.assertFalse(red.is_open)
+        self.assert_same(red, blue)
+        self.assertIn("no one is listening in", red.text)
+        self.assertIn("没有人在中间偷听", blue.text)
 
-        def story(stage: Stage) -> None:
-            red, blue = pair(stage)
-            before = self.assert_same(red, blue)
-            with stage.asleep(Camera.BLUE):
-                red.visitor.await_state("reconnecting")
-                red.visitor.wait(3_000)  # longer than a connection may heal by itself
+    def restart(self, stage: Stage, red: Comparing, blue: Comparing) -> None:
+        """After an interruption on the same connection the code is still the same."""
+        before = red.code
+        with stage.asleep(Camera.BLUE):
+            red.visitor.await_state("reconnecting")
+            red.visitor.wait(3_000)  # longer than a connection may heal by itself
+        for one in (red, blue):
+            one.visitor.await_state("connected")
+            self.assertEqual(1, one.visitor.page.evaluate("window.connections.length"))
+        self.assertEqual(before, self.assert_same(red, blue))
+        self.assertNotIn("again", red.text)
+
+    def another_one_after_a_reload(self, red: Comparing, blue: Comparing) -> None:
+        """A reload brings others, the same on both again, and says so."""
+        before = red.code
+        for reloaded, other in ((red, blue), (blue, red)):
+            reloaded.visitor.page.reload()
             for one in (red, blue):
                 one.visitor.await_state("connected")
-                self.assertEqual(1, one.visitor.page.evaluate("window.connections.length"))
-            self.assertEqual(before, self.assert_same(red, blue))
-            self.assertNotIn("again", red.text)
+            other.visitor.await_that(
+                "(signs) => !['', signs].includes("
+                "Array.from(document.querySelectorAll('#verification-code .sign'), (e) => e.textContent).join())",
+                ",".join(EMOJI[number].sign for number in before),
+            )
+            after = self.assert_same(red, blue)
+            self.assertNotEqual(before, after)
+            self.assertIn("again" if other is red else "再核对", other.text)
+            self.assertNotIn("again" if reloaded is red else "再核对", reloaded.text)
+            before = after
 
-        return self.play(story)
+    def looks(self, red: Comparing, blue: Comparing) -> None:
+        """On every screen and in both languages the panel is whole, in view, and covers nothing that matters."""
+        for one in (red, blue):
+            page = one.visitor.page
+            one.open()
+            for width, height in SCREENS:
+                page.set_viewport_size({"width": width, "height": height})
+                settle(page)
+                self.assertEqual([], faults(page), (width, height))
+
+    def panel(self, red: Comparing, blue: Comparing) -> None:
+        """It opens and closes by its button, by Escape, and by arrows and OK; it ends with the call."""
+        page = red.visitor.page
+        page.keyboard.press("Escape")
+        red.open()
+        page.keyboard.press("Enter")  # the focused element closes it
+        self.assertFalse(red.is_open)
+        self.assertEqual("more", red.visitor.focused)
+        page.keyboard.press("Enter")
+        while red.visitor.focused != "verify":
+            page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        self.assertTrue(red.is_open)
+        page.keyboard.press("Escape")
+        self.assertFalse(red.is_open)
+        self.assertEqual("more", red.visitor.focused)
+        red.open()
+        blue.visitor.press("hangup")
+        red.visitor.await_state("ended")
+        self.assertFalse(red.is_open)
 
     def test_late_description(self) -> Deferred[None]:
         """A connection that is there before the page has the answer is no reason for a warning."""
@@ -291,44 +313,5 @@ class ComparingTests(BrowserCase):
                 one.visitor.await_state("connected")
                 one.open()
                 self.assertEqual(SIGNS, len(one.code))
-
-        return self.play(story)
-
-    def test_panel(self) -> Deferred[None]:
-        """It opens and closes by its button, by Escape, and by arrows and OK; it ends with the call."""
-
-        def story(stage: Stage) -> None:
-            red, blue = pair(stage)
-            page = red.visitor.page
-            red.open()
-            page.keyboard.press("Enter")  # the focused element closes it
-            self.assertFalse(red.is_open)
-            self.assertEqual("more", red.visitor.focused)
-            page.keyboard.press("Enter")
-            while red.visitor.focused != "verify":
-                page.keyboard.press("ArrowDown")
-            page.keyboard.press("Enter")
-            self.assertTrue(red.is_open)
-            page.keyboard.press("Escape")
-            self.assertFalse(red.is_open)
-            self.assertEqual("more", red.visitor.focused)
-            red.open()
-            blue.visitor.press("hangup")
-            red.visitor.await_state("ended")
-            self.assertFalse(red.is_open)
-
-        return self.play(story)
-
-    def test_looks(self) -> Deferred[None]:
-        """On every screen and in both languages the panel is whole, in view, and covers nothing that matters."""
-
-        def story(stage: Stage) -> None:
-            for one in pair(stage):
-                page = one.visitor.page
-                one.open()
-                for width, height in SCREENS:
-                    page.set_viewport_size({"width": width, "height": height})
-                    settle(page)
-                    self.assertEqual([], faults(page), (width, height))
 
         return self.play(story)
