@@ -27,6 +27,8 @@ from tests.support.shared_daemon import new_phone
 
 DOOR: Final = "13800138009"
 """The phone of the door on the page."""
+LOADED: Final = ("aiortc.contrib.media", "callnet_client.media.peer")
+"""The modules of the camera that take long to load."""
 PAGE: Final = EXAMPLES / "camera" / "README.md"
 
 
@@ -73,7 +75,7 @@ class CameraTests(MediaCase):
 
     async def start(self) -> Script:
         """Start the camera."""
-        camera = Script("camera/camera.py", str(self.directory), self.environ, before=self.network.command)
+        camera = Script("camera/camera.py", str(self.directory), self.environ, network=self.network.name, loads=LOADED)
         camera.start()
         self.addCleanup(camera.stop)
         await camera.says("online\n")

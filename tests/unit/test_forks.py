@@ -80,12 +80,12 @@ class ForkTests(SynchronousTestCase):
         )
 
     def test_files(self) -> None:
-        """It reads what it is given, and writes errors where they are to go; it may be started by another command."""
-        self.program.write_text("import os, sys\nprint(input(), os.getpgid(0) == os.getppid())\nsys.exit('no')")
+        """It reads what it is given, and writes errors where they are to go; it may ask for modules."""
+        self.program.write_text("import sys\nprint(input(), 'this' in sys.modules)\nsys.exit('no')")
         paths = [self.folder / name for name in ("given", "output", "errors")]
         paths[0].write_text("something")
         with paths[0].open("rb") as given, paths[1].open("wb") as output, paths[2].open("wb") as errors:
-            process = Fork((str(self.program),), self.folder, {}, output, errors, given, ("setsid",))
+            process = Fork((str(self.program),), self.folder, {}, output, errors, given, loads=["this"])
         self.assertEqual(1, process.wait())
         self.assertEqual(["something", "something True\n", "no\n"], [path.read_text() for path in paths])
 
