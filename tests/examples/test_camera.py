@@ -56,9 +56,11 @@ class CameraTests(MediaCase):
         (self.directory / "door.json").write_text('{"secret": "secret"}', encoding="utf-8")
 
     async def begin(self, **settings: str) -> Script:
-        """Start the camera, with a device that is made unless it was."""
+        """Start the camera, with a device that is made unless it was, at a daemon that knows its settings."""
         if not (self.directory / "door.json").exists():
             self.make()
+        await self.daemon.stop()
+        await self.daemon.start()
         environ = {
             "CALLNET_SITE": self.daemon.site_url,
             "CALLNET_CERTIFICATE": str(self.daemon.certificate),
