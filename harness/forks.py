@@ -3,13 +3,15 @@
 A start of the daemon costs 0.7 s of CPU, of which its imports are 0.6; a fork of a process that has made them costs
 0.1. It is a process of its own like any other: its program is the real one, with its own arguments, environment,
 folder, files and exit status, and no reactor and no thread existed before it. It differs from one that was executed
-in what the kernel says of it (``/proc/PID/cmdline``), it shares the memory of the modules, and all have the same first
-half of the ids of HTTP requests: what measures, and what looks at the start itself, starts processes with
-:mod:`subprocess`.
+in what the kernel says of it (``/proc/PID/cmdline``), it shares the memory of the modules, its objects are not
+finalized in the end, and all have the same first half of the ids of HTTP requests: what measures, and what looks at
+the start itself, starts processes with :mod:`subprocess`.
 """
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import gc
 import json
 import os
@@ -51,6 +53,7 @@ LONGEST: Final = 100_000
 """Bytes of a request for a process."""
 _REACTOR: Final = "twisted.internet.reactor"
 _NUMBER: Final = struct.Struct("i")
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Fork:
@@ -62,9 +65,9 @@ class Fork:
     :param output: the file that it writes to.
     :param errors: the file that it writes errors to, if that is another one.
     :param given: the file that it reads; without it, it reads nothing.
-    :param before: a command that runs a command elsewhere, such as in a network of its own. It runs, once for all
-        processes, the one that forks them.
     :param umask: its file mode creation mask; ``None``: that of this process when it forked the first.
+    :param network: the name of the network namespace that it is in (ip-netns(8)), if not that of this process.
+    :param loads: modules that it needs besides those of a daemon. They are loaded for those that come later, too.
     """
 
     def __init__(
@@ -75,15 +78,16 @@ class Fork:
         output: BinaryIO,
         errors: BinaryIO | None = None,
         given: BinaryIO | None = None,
-        before: Sequence[str] = (),
         umask: int | None = None,
+        network: str = "",
+        loads: Sequence[str] = (),
     ) -> None:
         self._command = command
         self._status, status = os.pipe()
         try:
-            request = json.dumps([command, str(cwd), dict(env), umask]).encode()
+            request = json.dumps([loads, command, str(cwd), dict(env), umask, network]).encode()
             files = [each.fileno() for each in (output, errors or output, given) if each is not None]
-            socket.send_fds(_server(*before), [request], [status, *files])
+            socket.send_fds(_server(), [request], [status, *files])
         finally:
             os.close(status)
         self.returncode: int | None = None
@@ -135,12 +139,12 @@ class Fork:
 
 
 @cache
-def _server(*before: str) -> socket.socket:
+def _server() -> socket.socket:
     """The socket of a process that forks. It is started once, and ends with this one."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         subprocess.Popen(
-            (*before, sys.executable, "-m", "harness.forks", str(its.fileno())),
+            (sys.executable, "-m", "harness.forks", str(its.fileno())),
             cwd=Path(__file__).parent.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -173,6 +177,8 @@ def _next(requests: socket.socket) -> Sequence[str]:
             request, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 4)
             if not request:
                 sys.exit()
+            loads, *settings = json.loads(request)
+            _load(loads)
             status, output, errors, *given = descriptors
             pid = os.fork()
             if not pid:
@@ -181,7 +187,7 @@ def _next(requests: socket.socket) -> Sequence[str]:
                 requests.close()
                 kept = (status for _, status in running.values())
                 os.closerange(3, max(*running, *ended, *descriptors, *kept) + 1)
-                return _become(*json.loads(request))
+                return _become(*settings)
             for descriptor in (output, errors, *given):
                 os.close(descriptor)
             os.write(status, _NUMBER.pack(pid))
@@ -197,9 +203,13 @@ def _exit_status(pid: int) -> int:
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
-def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str], umask: int | None) -> Sequence[str]:
+def _become(
+    command: Sequence[str], cwd: str, environ: Mapping[str, str], umask: int | None, network: str
+) -> Sequence[str]:
     if umask is not None:
         os.umask(umask)
+    if network:
+        _enter(network)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     os.environ.clear()
@@ -210,21 +220,48 @@ def _become(command: Sequence[str], cwd: str, environ: Mapping[str, str], umask:
     return command
 
 
-def _load() -> None:
-    """Import what is to be loaded. Klein imports the reactor for its own ``run``, which callnet does not call: it gets
-    an empty module.
+def _enter(network: str) -> None:
+    """Enter a network namespace (setns(2))."""
+    with open(f"/run/netns/{network}", "rb") as file:
+        if _LIBC.setns(file.fileno(), 0):
+            raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {network}")
+
+
+def _run(program: str) -> None:
+    """Run a program.
+
+    One that ends by ``sys.exit(number)`` leaves its objects to the kernel: to finalize them writes to all memory that
+    it shares with the others, which costs ten times as much as the fork.
     """
+    try:
+        runpy.run_path(program, run_name="__main__")
+    except SystemExit as end:
+        if not isinstance(end.code, int) or threading.active_count() > 1:
+            raise
+        atexit._run_exitfuncs()  # noqa: SLF001
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code)
+
+
+def _load(modules: Sequence[str]) -> None:
+    """Import modules, none of which may use the reactor then."""
+    for name in modules:
+        import_module(name)
+    gc.freeze()
+    assert _REACTOR not in sys.modules
+    assert threading.active_count() == 1
+
+
+def _load_klein() -> None:
+    """Klein imports the reactor for its own ``run``, which callnet does not call: it gets an empty module."""
     sys.modules[_REACTOR] = ModuleType(_REACTOR)
     import_module("klein")
     del sys.modules[_REACTOR]
-    for name in LOADED:
-        import_module(name)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # those who asked end their processes, and want to know how they ended
-    _load()
-    gc.freeze()
-    assert _REACTOR not in sys.modules
-    assert threading.active_count() == 1
-    runpy.run_path(_next(socket.socket(fileno=int(sys.argv[1])))[0], run_name="__main__")
+    _load_klein()
+    _load(LOADED)
+    _run(_next(socket.socket(fileno=int(sys.argv[1])))[0])

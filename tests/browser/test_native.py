@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 
 from callnet_client import DeviceAddress
 from callnet_client.media.studio import Look, look_of
-from harness.daemon import TWISTD
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.stage import HEADLESS_SHELL, Stage
@@ -41,7 +40,7 @@ class NativeTests(BrowserCase):
     async def start_daemon(self) -> None:
         """Have the daemon, in a network of its own, and addresses."""
         self.network = shared_network()
-        self.daemon = await shared_daemon(self, command=(*self.network.command, *TWISTD))
+        self.daemon = await shared_daemon(self, network=self.network.name)
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         wrapper = self.directory / "chromium"
@@ -63,7 +62,7 @@ class NativeTests(BrowserCase):
                 *arguments,
                 f"--server={self.daemon.site_url}",
                 "--insecure",
-                before=self.network.command,
+                network=self.network.name,
             )
 
         process: DeviceProcess = in_reactor(start)

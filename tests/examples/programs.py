@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import sys
+import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -15,6 +16,7 @@ from twisted.python.failure import Failure
 
 from harness import ROOT
 from harness.daemon import STOP_LIMIT
+from tests.support.forked_process import ForkedProcess
 
 EXAMPLES: Final = ROOT / "examples"
 PATIENCE: Final = 60
@@ -49,11 +51,6 @@ class Program(ProcessProtocol):
         files: dict[int, int | str] = {0: "w", 1: "r", 2: "r", **self._descriptors}
         reactor.spawnProcess(self, self._command[0], self._command, self._environ, self._folder, childFDs=files)
 
-    def write(self, text: str) -> None:
-        """Type something."""
-        assert self.transport is not None
-        self.transport.write(text.encode())
-
     @property
     def pid(self) -> int:
         """The process."""
@@ -67,8 +64,7 @@ class Program(ProcessProtocol):
     def stop(self) -> Deferred[int | None]:
         """Stop it; fires when it is gone."""
         if not self.has_ended.called:
-            assert self.transport is not None
-            self.transport.signalProcess("TERM")
+            self.signal(signal.SIGTERM)
         return self.has_ended.addTimeout(STOP_LIMIT, reactor)
 
     def says(self, pattern: str) -> Deferred[re.Match[bytes]]:
@@ -89,9 +85,12 @@ class Program(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         """Note that it is gone."""
+        self._note_end(reason.value.exitCode)  # type: ignore[union-attr]
+
+    def _note_end(self, status: int | None) -> None:
         for _, wanted in self._wanted:
             wanted.errback(AssertionError(f"the program has ended:\n{self.said.decode()}"))
-        self.has_ended.callback(reason.value.exitCode)  # type: ignore[union-attr]
+        self.has_ended.callback(status)
 
     def _look(self) -> None:
         for pattern, wanted in list(self._wanted):
@@ -101,15 +100,28 @@ class Program(ProcessProtocol):
 
 
 class Script(Program):
-    """A script of examples/.
+    """A script of examples/. It is forked.
 
     :param place: its place in there.
     :param environ: what it needs beside a path.
-    :param before: what its command begins with.
+    :param options: of :class:`harness.forks.Fork`.
     """
 
-    def __init__(
-        self, place: str, folder: str, environ: Mapping[str, str], *arguments: str, before: Sequence[str] = ()
-    ) -> None:
-        command = (*before, sys.executable, "-u", str(EXAMPLES / place), *arguments)
-        super().__init__(command, folder, {"PATH": os.environ["PATH"], **environ})
+    def __init__(self, place: str, folder: str, environ: Mapping[str, str], *arguments: str, **options: Any) -> None:
+        super().__init__((str(EXAMPLES / place), *arguments), folder, {"PATH": os.environ["PATH"], **environ})
+        self._options = options
+
+    def start(self) -> None:
+        """Start it."""
+        folder = Path(self._folder)
+        self._forked = ForkedProcess(self.outReceived, self._command, folder, self._environ, **self._options)
+        self._forked.ended.addCallback(self._note_end)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._forked.process.pid
+
+    def write(self, text: str) -> None:
+        """Type something."""
+        self._forked.write(text)

@@ -27,6 +27,8 @@ from tests.support.shared_daemon import new_phone
 
 DOOR: Final = "13800138009"
 """The phone of the door on the page."""
+LOADED: Final = ("aiortc.contrib.media", "callnet_client.media.peer")
+"""The modules of the camera that take long to load."""
 PAGE: Final = EXAMPLES / "camera" / "README.md"
 
 
@@ -54,9 +56,11 @@ class CameraTests(MediaCase):
         (self.directory / "door.json").write_text('{"secret": "secret"}', encoding="utf-8")
 
     async def begin(self, **settings: str) -> Script:
-        """Start the camera, with a device that is made unless it was."""
+        """Start the camera, with a device that is made unless it was, at a daemon that knows its settings."""
         if not (self.directory / "door.json").exists():
             self.make()
+        await self.daemon.stop()
+        await self.daemon.start()
         environ = {
             "CALLNET_SITE": self.daemon.site_url,
             "CALLNET_CERTIFICATE": str(self.daemon.certificate),
@@ -73,7 +77,7 @@ class CameraTests(MediaCase):
 
     async def start(self) -> Script:
         """Start the camera."""
-        camera = Script("camera/camera.py", str(self.directory), self.environ, before=self.network.command)
+        camera = Script("camera/camera.py", str(self.directory), self.environ, network=self.network.name, loads=LOADED)
         camera.start()
         self.addCleanup(camera.stop)
         await camera.says("online\n")

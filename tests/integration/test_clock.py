@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
@@ -14,8 +13,8 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from harness.daemon import TWISTD
-from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
+from tests.support.shared_daemon import new_phone, shared_daemon
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
@@ -27,13 +26,16 @@ _SET_BY_A_FILE: Final = """
 import os, sys, time
 real = time.time
 def told():
-    with open(os.environ["HOME"] + "/clock") as file:
-        return real() + float(file.read())
+    try:
+        with open(os.environ["HOME"] + "/clock") as file:
+            return real() + float(file.read())
+    except FileNotFoundError:
+        return real()
 time.time = told
 from twisted.scripts.twistd import run
 run()
 """
-"""Runs twistd on a machine whose clock is ahead by the number in a file."""
+"""Runs twistd on a machine whose clock is ahead by the number in a file, if there is one."""
 
 reactor: Any = installed
 
@@ -42,19 +44,15 @@ class SetClockTests(TestCase):
     """A daemon whose machine's clock can be set, and two devices."""
 
     async def begin(self) -> None:
-        """Start it, at the right time, and connect the devices."""
-        directory = self.mktemp()
-        self.clock = Path(directory, "clock")
-        self.clock.parent.mkdir()
-        self.set_clock(0)
+        """Have it, at the right time, and connect the devices."""
         command = (sys.executable, "-c", _SET_BY_A_FILE, *TWISTD[1:])
-        settings = f"calls.ring_time = {RING_TIME}\n"
-        self.daemon = Daemon(directory, settings, command)
-        self.addCleanup(self.daemon.stop)
-        await self.daemon.start()
+        self.daemon = await shared_daemon(self, f"calls.ring_time = {RING_TIME}\n", command=command)
+        self.clock = self.daemon.folder / "clock"
+        self.addCleanup(self.set_clock, 0)
         self.service = service_of(self.daemon)
-        self.caller = await member(self, self.service, "13651884967", "phone", extended=True)
-        self.callee = await member(self, self.service, "13800138000", "tv")
+        self.phone = new_phone()
+        self.caller = await member(self, self.service, new_phone(), "phone", extended=True)
+        self.callee = await member(self, self.service, self.phone, "tv")
 
     def set_clock(self, seconds: float) -> None:
         """Set the clock so far ahead."""
@@ -70,7 +68,7 @@ class SetClockTests(TestCase):
         """A call rings neither longer nor shorter when the clock is set."""
         await self.begin()
         called_at = time.monotonic()
-        call = self.caller.calls("13800138000", "tv")
+        call = self.caller.calls(self.phone, "tv")
         await self.callee.ringing.get()
         self.set_clock(step)
         await call.until("over").addTimeout(PATIENCE, reactor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import treq
 from twisted.internet import reactor as installed
@@ -17,6 +17,8 @@ from tests.support.daemon import Daemon
 from tests.support.devices import member, service_of
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
+
+OTHER: Final = "# of which a worker stands still, or which ends"
 
 reactor: Any = installed
 
@@ -44,19 +46,20 @@ class OperatorMixin:
 class WorkersTests(OperatorMixin, TestCase):
     """The operator sees all workers, and an order finds the one that it is for."""
 
-    async def begin(self, settings: str = "# of the operator, who sees everybody") -> None:
+    async def begin(self, settings: str = "") -> None:
         """Have a daemon on which nobody is any more, and the devices."""
         self.daemon = await shared_workers(self, settings)
         while (await self.order("devices"))["devices"] or (await self.order("calls"))["calls"]:
-            await deferLater(reactor, 0.05)
+            await deferLater(reactor, 0.2)
         await self.begin_call()
         self.addCleanup(self.end_call)
 
-    def end_call(self) -> None:
+    async def end_call(self) -> None:
         """Leave no call that rings on."""
         call = self.caller.device.call
         if call is not None and self.caller.device.state == "online":
             call.hang_up()
+            await self.callee.over.get()
 
     async def begin_call(self) -> None:
         """A device on each worker; one calls the other."""
@@ -110,7 +113,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer the result is marked incomplete, and the others do their part."""
-        await self.begin("# of which a worker stands still: its devices may be remembered for a while")
+        await self.begin(OTHER)
         one, _ = workers_of(self.daemon)
         with stopped(one):
             found = await self.order("devices")
@@ -127,7 +130,7 @@ class WorkersTests(OperatorMixin, TestCase):
 
     async def test_drain(self) -> None:
         """It is drained, and ends by itself."""
-        await self.begin()
+        await self.begin(OTHER)
         away = self.callee.lost()
         await self.order("drain")
         self.assertEqual(await away, 1001)

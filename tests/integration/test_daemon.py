@@ -22,6 +22,7 @@ from callnet_client import certificate_trust
 from harness import ROOT
 from harness.daemon import BIN, LISTENERS, READY, STOP_LIMIT, TWISTD
 from harness.leaks import check
+from tests.support.commands import ended
 from tests.support.daemon import Daemon
 from tests.support.devices import log_in, member, service_of, site_of
 from tests.support.processes import ProcessEnd, written
@@ -32,14 +33,6 @@ FORKING: Final = (os.path.join(BIN, "twistd"), "callnet")
 PHONE: Final = "13651884967"
 
 reactor: Any = installed
-
-
-def run(daemon: Daemon, command: Sequence[str]) -> Deferred[tuple[bytes, bytes, int]]:
-    """Run a command that is to come to an end by itself, as ``daemon`` would be started."""
-    ended: Deferred[tuple[bytes, bytes, int]] = getProcessOutputAndValue(
-        command[0], command[1:], daemon.environ, str(daemon.folder), reactor
-    )
-    return ended
 
 
 class ForkingDaemon(Daemon):
@@ -62,7 +55,8 @@ class ForkingDaemon(Daemon):
 
     async def _start(self) -> None:
         self.write_settings()
-        out, err, status = await run(self, FORKING)
+        begun = getProcessOutputAndValue(FORKING[0], FORKING[1:], self.environ, str(self.folder), reactor)
+        out, err, status = await begun
         assert (out, err, status) == (b"", b"", 0), (out, err, status)
         self._pid = int(Path(self.folder, "twistd.pid").read_text(encoding="ascii"))
         self._note(await written(self.log_file, READY))
@@ -215,9 +209,8 @@ class RefusalTests(TestCase):
         """The line that a start with this command ends with."""
         daemon = Daemon(self.daemon.folder, settings, listeners=listeners)
         daemon.write_settings()
-        out, err, status = await run(daemon, command)
-        self.assertEqual((out, status), (b"", 1))
-        answer = err.decode()
+        out, answer, status = await ended(daemon, command)
+        self.assertEqual((out, status), ("", 1))
         self.assertRegex(answer, r"\Acallnet: [^\n]+\n\Z")
         return answer.removeprefix("callnet: ").rstrip()
 

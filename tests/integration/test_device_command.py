@@ -7,23 +7,18 @@ import platform
 import re
 import signal
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Final
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.stdio import StandardIO
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from callnet_client import Account, Server
 from harness.daemon import BIN, staying_listeners
-from harness.forks import Fork
 from tests.support.daemon import Daemon
-from tests.support.processes import ProcessEnd
+from tests.support.forked_process import ForkedProcess
 from tests.support.shared_daemon import new_phone, shared_daemon
 
 PHONE: Final = ("13651884967", "phone1")
@@ -34,26 +29,25 @@ LIMIT: Final = 60
 reactor: Any = installed
 
 
-class DeviceProcess(Protocol):
-    """One ``callnet device``, forked (:mod:`harness.forks`): its pipes are the connection.
+class DeviceProcess:
+    """One ``callnet device``, forked.
 
-    :param before: a command that runs it elsewhere.
+    :param network: the name of the network namespace that it is in.
     """
 
-    transport: StandardIO
-
-    def __init__(self, daemon: Daemon, *arguments: str, before: Sequence[str] = ()) -> None:
+    def __init__(self, daemon: Daemon, *arguments: str, network: str = "") -> None:
         self.output = ""
         self._waiting: list[tuple[str, Deferred[str]]] = []
-        self._closed: Deferred[None] = Deferred()
         complaints, path = mkstemp(dir=daemon.folder)
         self._errors = Path(path)
-        (given, typing), (reading, output) = os.pipe(), os.pipe()
-        with os.fdopen(given, "rb") as its, os.fdopen(output, "wb") as shown, os.fdopen(complaints, "wb") as errors:
-            command = (os.path.join(BIN, "callnet"), "device", *arguments)
-            self.process = Fork(command, daemon.folder, daemon.environ, shown, errors, its, before)
-        StandardIO(self, reading, typing, reactor)  # type: ignore[call-arg]  # mypy reads that of Windows
-        self._ended = Deferred.fromCoroutine(self._end())
+        command = (os.path.join(BIN, "callnet"), "device", *arguments)
+        loads = ("callnet.cli.media",) if "--media" in arguments else ()
+        with os.fdopen(complaints, "wb") as errors:
+            self._forked = ForkedProcess(
+                self._heard, command, daemon.folder, daemon.environ, errors, network=network, loads=loads
+            )
+        self.process = self._forked.process
+        self._ended = self._forked.ended.addCallback(self._end)
 
     @property
     def errors(self) -> str:
@@ -69,7 +63,7 @@ class DeviceProcess(Protocol):
 
     def type(self, line: str) -> None:
         """Type a line."""
-        self.transport.write(f"{line}\n".encode())
+        self._forked.write(f"{line}\n")
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -84,22 +78,14 @@ class DeviceProcess(Protocol):
         self.process.kill()
         return self._ended
 
-    def dataReceived(self, data: bytes) -> None:
-        """Record its output."""
+    def _heard(self, data: bytes) -> None:
         self.output += data.decode()
         self._look()
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
-        """Note that its output is whole."""
-        self._closed.callback(None)
-
-    async def _end(self) -> int:
-        """Its exit status, when it has ended and its output is whole."""
-        await ProcessEnd(self.process.pid).reached
-        await self._closed
+    def _end(self, status: int) -> int:
         for pattern, shown in self._waiting:
             shown.errback(AssertionError(f"it ended without {pattern!r}:\n{self.output}\n{self.errors}"))
-        return self.process.wait()
+        return status
 
     def _look(self) -> None:
         for waiting in list(self._waiting):

@@ -14,7 +14,6 @@ from twisted.trial.unittest import TestCase
 from callnet_client import DeviceAddress
 from callnet_client.media.studio import HEIGHT, WIDTH, Look, look_of
 from harness.coturn import Coturn
-from harness.daemon import TWISTD
 from tests.browser.camera import Camera
 from tests.integration.test_device_command import PHONE, TV, DeviceProcess
 from tests.support.daemon import Daemon
@@ -57,7 +56,7 @@ class MediaCase(TestCase):
     async def find_daemon(self) -> None:
         """Have a daemon, and its network."""
         self.network = shared_network()
-        self.daemon: Daemon = await shared_daemon(self, command=(*self.network.command, *TWISTD))
+        self.daemon: Daemon = await shared_daemon(self, network=self.network.name)
 
     def device(self, address: tuple[str, str], *arguments: str) -> DeviceProcess:
         """Start a device with media."""
@@ -68,7 +67,7 @@ class MediaCase(TestCase):
             f"--server={self.daemon.site_url}",
             "--insecure",
             *arguments,
-            before=self.network.command,
+            network=self.network.name,
         )
         self.addCleanup(process.stop)
         return process
@@ -234,7 +233,7 @@ class RelayTests(MediaCase):
         self.addCleanup(coturn.close)
         self.network.block_media(but=f"{coturn.port}, 61000-65535")
         turn = f"[turn]\nurls = {list(coturn.urls)}\nsecret = '{secret}'\n"
-        self.daemon = Daemon(self.mktemp(), turn, command=(*self.network.command, *TWISTD))
+        self.daemon = Daemon(self.mktemp(), turn, network=self.network.name)
         self.addCleanup(self.daemon.stop)
         await self.daemon.start()
 

@@ -45,6 +45,7 @@ OPTIONS: Final = {
     "moduleResolution": "node",
     "lib": ["es2022", "dom"],
     "types": [],
+    "skipDefaultLibCheck": True,
     "baseUrl": ".",
     "paths": {"callnet-client": [str(CLIENT / "types" / "index.d.ts")]},
 }

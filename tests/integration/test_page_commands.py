@@ -213,7 +213,7 @@ class MediaCommandTests(MediaCase):
     def typed(self, line: str) -> DeviceProcess:
         """Start the device of a line."""
         _, _, *arguments = shlex.split(line)
-        process = DeviceProcess(self.daemon, *arguments, before=self.network.command)
+        process = DeviceProcess(self.daemon, *arguments, network=self.network.name)
         self.addCleanup(process.stop)
         return process
 

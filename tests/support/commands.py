@@ -1,4 +1,4 @@
-"""Commands of ``callnet``, with the settings of a daemon.
+"""Commands of ``callnet`` and ``twistd`` that end by themselves, with the settings of a daemon.
 
 They are forked (:mod:`harness.forks`): of what such a command costs, nine tenths are its imports.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from tempfile import TemporaryFile
 from typing import Final
 
@@ -21,19 +22,23 @@ LIMIT: Final = 60.0
 
 
 def callnet(daemon: Daemon, *arguments: str) -> Deferred[tuple[str, str, int]]:
+    """Run a command of ``callnet``: see :func:`ended`."""
+    return ended(daemon, (os.path.join(BIN, "callnet"), *arguments))
+
+
+def ended(daemon: Daemon, command: Sequence[str]) -> Deferred[tuple[str, str, int]]:
     """Run a command; fires with its output, its errors and its exit status.
 
     It is killed after :data:`LIMIT` seconds, since the reactor waits for its threads in the end.
 
     :raises subprocess.TimeoutExpired: it was.
     """
-    return deferToThread(_run, daemon, arguments)
+    return deferToThread(_run, daemon, command)
 
 
-def _run(daemon: Daemon, arguments: tuple[str, ...]) -> tuple[str, str, int]:
+def _run(daemon: Daemon, command: Sequence[str]) -> tuple[str, str, int]:
     daemon.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile() as output, TemporaryFile() as errors:
-        command = (os.path.join(BIN, "callnet"), *arguments)
         process = Fork(command, daemon.folder, daemon.environ, output, errors)
         try:
             status = process.wait(LIMIT)

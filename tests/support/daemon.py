@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -24,12 +24,19 @@ from tests.support.processes import written
 
 
 class ForkedDaemon(daemon.Daemon):
-    """One daemon. It is forked (:mod:`harness.forks`), unless it is started in a way of its own."""
+    """One daemon. It is forked (:mod:`harness.forks`), unless it is started in a way of its own.
+
+    :param network: the name of the network namespace that it is in, as it is forked.
+    """
+
+    def __init__(self, *arguments: Any, network: str = "", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._network = network
 
     def _begin(self, log: BinaryIO) -> subprocess.Popen[bytes] | Fork:
         if self._command != TWISTD or self._descriptors or self._is_piped:
             return super()._begin(log)
-        return Fork(self._command, self.folder, self.environ, log)
+        return Fork(self._command, self.folder, self.environ, log, network=self._network)
 
 
 class Daemon(ForkedDaemon):

@@ -15,7 +15,8 @@ from harness.forked_program import forked_program
 from harness.forks import Fork
 
 PROGRAM = """
-import json, os, signal, sys, threading
+import atexit, json, os, signal, sys, threading
+atexit.register(print, "the end")
 print(json.dumps({
     "reactor": "twisted.internet.reactor" in sys.modules,
     "loaded": "callnet.model" in sys.modules,
@@ -27,7 +28,7 @@ print(json.dumps({
     "files": sorted(os.listdir("/proc/self/fd")),
     "umask": os.umask(0),
     "interrupts": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
-}), flush=True)
+}))
 print("an error", file=sys.stderr)
 if sys.argv[1] == "wait":
     signal.pause()
@@ -54,14 +55,14 @@ class ForkTests(SynchronousTestCase):
         return process
 
     def test_like_a_new_process(self) -> None:
-        """It has its own arguments, environment, folder, files, umask and exit status, and no reactor; callnet is
-        loaded.
+        """It has its own arguments, environment, folder, files, umask and exit status, does what is registered for
+        its end, and has no reactor; callnet is loaded.
         """
         process = self.begin("end")
         self.assertEqual(3, process.wait())
         self.assertEqual(3, process.poll())
-        said, _, error = self.output.read_text("utf-8").partition("\n")
-        self.assertEqual("an error\n", error)
+        *others, said = sorted(self.output.read_text("utf-8").splitlines())
+        self.assertEqual(["an error", "the end"], others)
         self.assertEqual(
             {
                 "reactor": False,
@@ -79,12 +80,12 @@ class ForkTests(SynchronousTestCase):
         )
 
     def test_files(self) -> None:
-        """It reads what it is given, and writes errors where they are to go; it may be started by another command."""
-        self.program.write_text("import os, sys\nprint(input(), os.getpgid(0) == os.getppid())\nsys.exit('no')")
+        """It reads what it is given, and writes errors where they are to go; it may ask for modules."""
+        self.program.write_text("import sys\nprint(input(), 'this' in sys.modules)\nsys.exit('no')")
         paths = [self.folder / name for name in ("given", "output", "errors")]
         paths[0].write_text("something")
         with paths[0].open("rb") as given, paths[1].open("wb") as output, paths[2].open("wb") as errors:
-            process = Fork((str(self.program),), self.folder, {}, output, errors, given, ("setsid",))
+            process = Fork((str(self.program),), self.folder, {}, output, errors, given, loads=["this"])
         self.assertEqual(1, process.wait())
         self.assertEqual(["something", "something True\n", "no\n"], [path.read_text() for path in paths])
 
