@@ -1,9 +1,20 @@
-"""Writes of changes to tables without a store."""
+"""Writes of changes to tables without a store, and the deadlines in tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+from math import inf
+
 from callnet.calls.records import Changes
-from callnet.store.tables import Tables
+from callnet.store.tables import Record, Tables
+
+
+def next_due(tables: Tables) -> float:
+    """The earliest deadline of a record; infinity: there is none."""
+    devices = chain.from_iterable(of_phone.values() for of_phone in tables.devices.values())
+    records: Iterable[Record] = chain(devices, tables.calls.values(), tables.seats.values())
+    return min((record.due for record in records if record.due is not None), default=inf)
 
 
 def write(tables: Tables, changes: Changes) -> None:

@@ -35,6 +35,7 @@ from harness.websocket import CLOSE, PING, PONG, TEXT, Frame, FrameReader, clien
 from tests.support.frame_schemas import check
 from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
+from tests.support.tables import next_due
 from tests.support.transport import Transport
 from tests.support.unlimited import NO_TURN, UNLIMITED
 
@@ -331,10 +332,20 @@ class World:
             pass
 
     def advance(self, seconds: float) -> None:
-        """Let time go by, in small steps."""
-        for _ in range(int(seconds / _STEP)):
-            self.clock.advance(_STEP)
+        """Let time go by, in small steps, but for the time in which nothing is due."""
+        left = int(seconds / _STEP)
+        steps = min(1, left)  # bytes may be under way
+        while left:
+            self.clock.advance(steps * _STEP)
             self.settle()
+            left -= steps
+            idle = (self._next_due() - self.clock.seconds()) / _STEP
+            steps = max(int(min(idle, left)), 1)
+
+    def _next_due(self) -> float:
+        """The earliest time of a timer or a deadline, apart from the timer with which the rooms look for deadlines."""
+        timers = sorted(timer.getTime() for timer in self.clock.getDelayedCalls())[1:]
+        return min([*timers, next_due(self.store._tables)])
 
     def stop(self) -> None:
         """Stop the server: nothing may be left that wants to happen."""

@@ -35,6 +35,7 @@ from tests.support.nodes import Cluster, NodeBus, NodeStore
 from tests.support.phones import Connection
 from tests.support.plain_preferences import OPEN
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RecordedPage
+from tests.support.tables import next_due
 
 TIMES: Final = CallSettings(ring_time=10.0, grace=5.0, longest=60.0, unseated_limit=40.0)
 TICK: Final = 0.25
@@ -185,6 +186,22 @@ class Calls(RuleBasedStateMachine):
             self.versions_rise()
             self.pass_turns()
 
+    def wait_long(self, seconds: float) -> None:
+        """Time passes, in a single step until the tick in which something is due: until then the nodes find nothing."""
+        end = self.clock.seconds() + seconds
+        while (now := self.clock.seconds()) < end:
+            idle = (min(self.next_due(), end) - now) // TICK
+            self.clock.advance(max(idle, 1) * TICK)
+            self.versions_rise()
+            self.pass_turns()
+
+    def next_due(self) -> float:
+        """The earliest time of a timer or a deadline, apart from the timers with which the nodes look for deadlines."""
+        if self.turns:
+            return self.clock.seconds()
+        timers = sorted(timer.getTime() for timer in self.clock.getDelayedCalls())[len(self.nodes) :]
+        return min([*timers, next_due(self.tables)])
+
     def on_next_turn(self, step: Callable[[], object]) -> None:
         """Have something done when the next turn comes."""
         self.turns.append(step)
@@ -302,7 +319,7 @@ class Calls(RuleBasedStateMachine):
         """In the end everything comes to an end, everyone knows, and nothing is left behind."""
         try:
             self.pass_turns()
-            self.wait(75)
+            self.wait_long(75)
             for connection in self.connections:
                 self.check_end(connection)
             self.everyone_goes()
@@ -332,7 +349,7 @@ class Calls(RuleBasedStateMachine):
         for node, _, key, page in self.pages:
             page.is_open = False
             node.pages.leave(key, page)
-        self.wait(260)
+        self.wait_long(260)
         for node in self.nodes:
             node.stop()
 
