@@ -402,7 +402,7 @@ class RoomManager:
                     break  # the device has a further request
             await self._retries.pause(AGAIN)
         has_left_first = isinstance(event, events.Accept) and not event.hold
-        self._retries.keep(events.GaveUp(room, device, has_left_first), (events.Accept, device))
+        self._retries.keep(events.GaveUp(room, device, has_left_first, event.generation), (events.Accept, device))
         return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:

@@ -99,7 +99,7 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
     return None
 
 
-def _has_moved(tx: Transaction, event: events.Refuse | events.HangUp) -> bool:
+def _has_moved(tx: Transaction, event: events.Refuse | events.HangUp | events.GaveUp) -> bool:
     """Return whether the sender has a newer connection."""
     of_phone = tx.records.devices.get(event.device.phone)
     device = None if of_phone is None else of_phone.get(event.device.device_id)
@@ -232,7 +232,7 @@ def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ga
     """The caller: OVER ``cancelled``; a rung device leaves, and after the last one OVER ``busy``."""
     if event.device == call.caller:
         _cancel(tx, call, event.device)
-    elif event.device in call.state.devices:
+    elif event.device in call.state.devices and not _has_moved(tx, event):
         if event.has_left_first:
             _leave_first_for(tx, call, event.device)
         _stop_ringing(tx, call, event.device, Reason.BUSY, event.device)

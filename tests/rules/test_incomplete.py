@@ -274,6 +274,16 @@ class GaveUpTests(RulesTestCase):
         self.assert_heard(self.pad, be_hangup(self.ann, room, "busy"))
         self.assert_silence(self.ann, self.pad)
 
+    def test_rung_again(self) -> None:
+        """A device that is rung again on a newer connection goes on ringing there."""
+        room = self.ringing(self.ann, self.tv.everywhere())
+        older = self.tv.generation
+        self.tv.connects(displaces=True)
+        self.world.happen(events.GaveUp(room, self.tv.address, generation=older))
+        self.forget_heard()
+        self.pad.accepts(room)
+        self.assert_heard(self.tv, be_hangup(self.ann, room, "answered_elsewhere"))
+
     def test_answered_call(self) -> None:
         """It is over, and both are told."""
         for device in (self.ann, self.tv):
