@@ -7,8 +7,9 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from callnet.errors import StartError
 
@@ -127,6 +128,36 @@ def make_once(path: str, data: bytes) -> None:
         sync_directory(path)
     finally:
         os.unlink(draft)
+
+
+def exchange(drafts: Mapping[Path, Path | None]) -> None:
+    """Put each draft in its place, and remove what was there: after an error all places are as they were.
+
+    :param drafts: the files by their places, on the same file system as these; ``None``: the place is to be empty.
+    :raises OSError: one of them cannot be put there.
+    """
+    ending = f".{secrets.token_hex(4)}"
+    old = {place: Path(f"{place}{ending}") for place in drafts if os.path.lexists(place)}
+    moved: list[tuple[Path, Path]] = []
+
+    def move(path: Path, target: Path) -> None:
+        path.rename(target)
+        moved.append((path, target))
+
+    try:
+        for place, draft in drafts.items():
+            if place in old:
+                move(place, old[place])
+            if draft is not None:
+                move(draft, place)
+        for place in drafts:
+            sync_directory(place)
+    except BaseException:
+        for path, target in reversed(moved):
+            target.rename(path)
+        raise
+    for path in old.values():
+        path.unlink()
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
