@@ -65,6 +65,17 @@ def was_claimed(path: str) -> bool:
     return os.path.exists(os.path.join(path, _LOCK))
 
 
+@contextmanager
+def alone_in(directory: str) -> Iterator[None]:
+    """Wait until no other thread or process is here: a moment, unlike with :func:`claim_directory`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def is_open_to_others(path: str) -> bool:
     """True if users other than its owner may look into a directory."""
     return bool(os.stat(path).st_mode & _PRIVATE_MASK)
