@@ -121,8 +121,9 @@ def overwrite(path: str, data: bytes, mode: int) -> None:
             os.fsync(descriptor)
         os.rename(draft, path)
         sync_directory(path)
-    except OSError:
-        os.unlink(draft)
+    except BaseException:  # an interruption, too, must leave no secret there
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
         raise
 
 

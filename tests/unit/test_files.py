@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.util import files
+from tests.support.system_errors import run_with_error
 
 
 class FilesTestCase(SynchronousTestCase):
@@ -20,6 +21,32 @@ class FilesTestCase(SynchronousTestCase):
     def there(self) -> dict[str, str]:
         """The content of each file in it."""
         return {path.name: path.read_text() for path in self.folder.iterdir()}
+
+
+class OverwriteTests(FilesTestCase):
+    """One file that is replaced."""
+
+    def overwrite(self, error: str, event: str, condition: str) -> str:
+        """Replace a file by a program in which an operation fails; returns the last line of its error."""
+        path = self.folder / "key"
+        path.write_text("old")
+        program = "from callnet.util import files; files.overwrite(sys.argv[1], b'new', files.PRIVATE)"
+        done = run_with_error(error, event, condition, program, str(path))
+        self.assertEqual(1, done.returncode)
+        return done.stderr.splitlines()[-1]
+
+    def test_late_error(self) -> None:
+        """An error after the file is in its place is the one that is raised."""
+        is_directory = "arguments[2] & os.O_DIRECTORY"
+        self.assertEqual(
+            "OSError: [Errno 5] broken disk", self.overwrite("OSError(5, 'broken disk')", "open", is_directory)
+        )
+        self.assertEqual({"key": "new"}, self.there())
+
+    def test_interrupted(self) -> None:
+        """Nothing of a secret is left beside the file if the operator interrupts it."""
+        self.overwrite("SystemExit('interrupted')", "os.rename", "True")
+        self.assertEqual({"key": "old"}, self.there())
 
 
 class ExchangeTests(FilesTestCase):
