@@ -121,7 +121,9 @@ def make(settings: Settings, target: Path, version: str, now: datetime) -> Manif
                     archive.add(copy, _DATABASE)
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, target)  # unlike a rename, it never replaces what is there
+        _new(target).close()  # a rename would replace what is there, and not every file system has links
+        os.replace(draft, target)
+        files.sync_directory(target)
     return manifest
 
 

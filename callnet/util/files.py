@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -173,10 +174,16 @@ def exchange(drafts: Mapping[Path, Path | None]) -> None:
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Have a power failure change nothing about the name of a file: that it is there, or not any more."""
+    """Have a power failure change nothing about the name of a file: that it is there, or not any more.
+
+    Some file systems cannot do so for a directory.
+    """
     descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
     finally:
         os.close(descriptor)
 

@@ -27,6 +27,7 @@ from callnet.accounts.signing_keys import add_key, load_keys, load_or_make_keys,
 from callnet.cli.backup import MANIFEST, BackupError, bring_back
 from callnet.config.load import load
 from callnet.storage.database import Database
+from tests.support.system_errors import run_with_error
 from tests.unit.test_cli import A, B, CommandTestCase
 
 READY: Final = b'{"ready":true,"checks":{}}'
@@ -134,6 +135,17 @@ class RoundTripTests(BackupTestCase):
         other = self.move()
         self.run_("restore", str(self.file))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(other / "signing.key"))
+
+    def test_without_links(self) -> None:
+        """A backup may lie on a file system without hard links, such as that of a USB stick."""
+        program = "from callnet.cli.main import main; main()"
+        command = ("--config", str(self.config), "backup", str(self.file))
+        for error in ("PermissionError(1, 'Operation not permitted')", "OSError(95, 'Operation not supported')"):
+            done = run_with_error(error, "os.link", "True", program, *command)
+            self.assertEqual((0, ""), (done.returncode, done.stderr))
+            self.assertIn("callnet.db", self.content())
+            self.assertEqual([], list(self.directory.glob(".callnet*")))
+            self.file.unlink()
 
     def test_nothing_is_overwritten(self) -> None:
         """A file that is there stays as it is, and nothing is left lying about."""

@@ -49,6 +49,14 @@ class OverwriteTests(FilesTestCase):
         self.assertEqual({"key": "old"}, self.there())
 
 
+class DirectoryTests(SynchronousTestCase):
+    """Directories, in which names are to outlast a power failure."""
+
+    def test_cannot_be_synced(self) -> None:
+        """That of a file system which cannot sync them is left to it."""
+        files.sync_directory("/proc/self/status")
+
+
 class ExchangeTests(FilesTestCase):
     """Files that take the places of others together."""
 
