@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -121,7 +121,9 @@ def make(settings: Settings, target: Path, version: str, now: datetime) -> Manif
                     archive.add(copy, _DATABASE)
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, target)  # unlike a rename, it never replaces what is there
+        _new(target).close()  # a rename would replace what is there, and not every file system has links
+        os.replace(draft, target)
+        files.sync_directory(target)
     return manifest
 
 
@@ -145,16 +147,13 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
     files.make_private_directory(settings.state_dir, "state_dir")
     if files.was_claimed(settings.state_dir):
         files.claim_directory(settings.state_dir, "state_dir", is_shared=False)
-    places = _key_files(settings)
-    with _explained(source):
-        _require_whole(source)
-    with (
-        _explained(source),
-        tarfile.open(source, "r:gz") as archive,
-        tempfile.TemporaryDirectory(prefix="callnet-restore-", dir=settings.state_dir) as folder,
-    ):
-        manifest, keys, copy = _read(archive, source, Path(folder))
-        database = _database_file(settings.database.url)
+    places, database = _key_files(settings), _database_file(settings.database.url)
+    with ExitStack() as folders:
+        with _explained(source):
+            _require_whole(source)
+        folder = _folder_beside(database or Path(settings.state_dir, _DATABASE), folders)
+        with _explained(source), tarfile.open(source, "r:gz") as archive:
+            manifest, keys, copy = _read(archive, source, folder)
         if copy is not None and database is None:
             raise BackupError(f"{source} has an SQLite database, but database.url names another kind")
         targets = [_place(places, settings, name) for name in keys] + ([database] if copy and database else [])
@@ -163,14 +162,20 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
             raise BackupError(f"{there[0]} already exists; use --replace to overwrite it")
         removed = [name for name in places if _ONE_OF_SEVERAL.fullmatch(name) and name not in keys] if replace else []
         added = [name for name in keys if _ONE_OF_SEVERAL.fullmatch(name) and name not in places] if there else []
-        for name in removed:
-            places[name].unlink()
+        drafts: dict[Path, Path | None] = {}
+        if copy is not None and database is not None:
+            # The log of changes goes first: SQLite would apply that of another database.
+            drafts = {Path(f"{database}-wal"): None, Path(f"{database}-shm"): None, database: copy}
         for name, content in keys.items():
             path = _place(places, settings, name)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.overwrite(str(path), content, files.PRIVATE)
-        if copy is not None and database is not None:
-            _replace_database(copy, database)
+            drafts[path] = _folder_beside(path, folders) / path.name
+            with _explained(path):
+                files.overwrite(str(drafts[path]), content, files.PRIVATE)
+        drafts.update({places[name]: None for name in removed})
+        try:
+            files.exchange(drafts)
+        except OSError as error:
+            raise BackupError(f"{error.filename or settings.state_dir}: {error.strerror}") from None
     return Restored(manifest, _kids(removed), _kids(added))
 
 
@@ -213,13 +218,11 @@ def _copy_database(url: str, target: Path) -> int | None:
     return level
 
 
-def _replace_database(copy: Path, database: Path) -> None:
-    """Put a database in the place of another, whose log of changes goes too."""
-    database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for suffix in ("-wal", "-shm"):
-        Path(f"{database}{suffix}").unlink(missing_ok=True)
-    copy.chmod(files.PRIVATE)
-    os.replace(copy, database)
+def _folder_beside(target: Path, folders: ExitStack) -> Path:
+    """A folder for drafts on the file system of their target: a rename is all that is left to do then."""
+    with _explained(target):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(folders.enter_context(tempfile.TemporaryDirectory(prefix=".callnet-restore-", dir=target.parent)))
 
 
 def _require_whole(source: Path) -> None:
@@ -288,6 +291,8 @@ def _unpack(content: IO[bytes], target: Path) -> None:
     with _new(target) as file:
         while part := content.read(_PART):
             file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes, now: datetime) -> None:

@@ -194,16 +194,19 @@ def self_signed_files(state_dir: str) -> tuple[str, str]:
 def self_signed(state_dir: str, now: datetime) -> Pair:
     """The certificate that callnet made for this host, renewed if it is missing or about to expire.
 
+    All processes of a state directory get the same.
+
     :raises StartError: its files can be neither read nor made.
     """
     certificate, key = self_signed_files(state_dir)
     try:
-        found = find(certificate, key)
-        if found is not None and found.chain[0].not_valid_after_utc - now > RENEW_BEFORE:
-            return found
-        made = sign(host_names(), host_addresses(), now)
-        files.overwrite(key, key_to_pem(made.key), files.PRIVATE)
-        files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
+        with files.alone_in(state_dir):
+            found = find(certificate, key)
+            if found is not None and found.chain[0].not_valid_after_utc - now > RENEW_BEFORE:
+                return found
+            made = sign(host_names(), host_addresses(), now)
+            files.overwrite(key, key_to_pem(made.key), files.PRIVATE)
+            files.overwrite(certificate, made.chain[0].public_bytes(serialization.Encoding.PEM), files.PUBLIC)
     except OSError as error:
         raise StartError(f"state_dir: cannot use {error.filename or state_dir}: {error.strerror}") from None
     return made

@@ -131,6 +131,8 @@ class Record(Struct):
     """The file that was there before, which set nothing; ``None``: there was none."""
     files: dict[str, str] = {}
     """SHA-256 of each further file, as it was written."""
+    begun: dict[str, str] = {}
+    """SHA-256 of each file, the settings too, as it was to be written last. If setup was interrupted, it may not be."""
     has_relay: bool = False
     """coturn was installed."""
     is_enabled: bool = False
@@ -337,7 +339,7 @@ class SettingsStep:
         missing = job.wanted.missing(text)
         if not missing:
             return "" if _is_readable(job.system) else f"let {USER} read {SETTINGS}"
-        if settings_in(text) and digest(text) != job.record.settings:
+        if settings_in(text) and not _is_ours(job.record, SETTINGS, text):
             lines = indent(rendered(missing), "    ")
             raise SetupError(
                 f"{SETTINGS} has settings of yours, so it is not changed; add these, each line to its section,"
@@ -351,20 +353,21 @@ class SettingsStep:
         before, text = system.text(SETTINGS), job.wanted.written()
         record.needs_restart = True
         if job.wanted.missing(before or ""):
-            if before is not None and digest(before) != record.settings:
+            if before is not None and _is_ours(record, SETTINGS, before):
+                record.settings = digest(before)
+            elif before is not None:
                 record.settings_before = before
+            _write(job, SETTINGS, text, _SETTINGS_MODE)
             record.settings = digest(text)
-            job.keep()
-            put(system, SETTINGS, text, _SETTINGS_MODE)
         _make_readable(system)
 
     def undo(self, system: System, record: Record) -> str:
         """Put back the file that was there, unless the operator has changed ours since."""
         text = system.text(SETTINGS)
-        if not record.settings or text is None:
+        if text is None:
             return ""
-        if digest(text) != record.settings:
-            return f"left {SETTINGS}, which was changed since"
+        if not _is_ours(record, SETTINGS, text):
+            return f"left {SETTINGS}, which was changed since" if record.settings else ""
         if record.settings_before is None:
             system.path(SETTINGS).unlink()
             return f"removed {SETTINGS}"
@@ -494,7 +497,7 @@ def _is_to_be_made(job: Job, name: str, text: str) -> bool:
     :raises SetupError: it is the operator's.
     """
     had = job.system.text(name)
-    if had is not None and had != text and digest(had) != job.record.files.get(name):
+    if had is not None and had != text and not _is_ours(job.record, name, had):
         raise SetupError(
             f"{name} is yours, so it is not changed; move it away, put what you need of it into an addition with"
             f" systemctl edit {UNIT}, and run this again"
@@ -503,18 +506,32 @@ def _is_to_be_made(job: Job, name: str, text: str) -> bool:
 
 
 def _make(job: Job, name: str, text: str) -> None:
-    job.record.files[name] = digest(text)
-    job.record.needs_restart = True
+    record, before = job.record, job.system.text(name)
+    record.needs_restart = True
+    if before is not None:
+        record.files[name] = digest(before)
+    _write(job, name, text, files.PUBLIC)
+    record.files[name] = digest(text)
+
+
+def _write(job: Job, name: str, text: str, mode: int) -> None:
+    """Write a file that an interruption leaves as it was recorded, or as this: both are ours."""
+    job.record.begun[name] = digest(text)
     job.keep()
-    put(job.system, name, text)
+    put(job.system, name, text, mode)
+
+
+def _is_ours(record: Record, name: str, text: str) -> bool:
+    recorded = record.settings if name == SETTINGS else record.files.get(name)
+    return digest(text) in (recorded, record.begun.get(name))
 
 
 def _unmade(system: System, record: Record, name: str) -> str:
     text = system.text(name)
-    if name not in record.files or text is None:
+    if text is None:
         return ""
-    if digest(text) != record.files[name]:
-        return f"left {name}, which was changed since"
+    if not _is_ours(record, name, text):
+        return f"left {name}, which was changed since" if name in record.files else ""
     system.path(name).unlink()
     return f"removed {name}"
 

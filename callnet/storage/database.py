@@ -5,7 +5,6 @@ Everything here blocks but :class:`Threads`: the daemon never calls it on the th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -313,25 +312,12 @@ def _parse(given: str) -> URL:
     raise StartError(f"{schema.SETTING}: must begin with sqlite: or postgresql:")
 
 
-@contextmanager
-def _alone_in(directory: str) -> Iterator[None]:
-    """Wait until no other process is here.
-
-    Of two that switch a new file to WAL at once, one is told at once that it is locked, whatever the busy timeout.
-    """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _prepare_sqlite(directory: str | None, connection: Any, _record: object) -> None:
     # The module sqlite3 would begin transactions by itself, too late, and never with IMMEDIATE.
     connection.isolation_level = None
     if directory is not None:
-        with _alone_in(directory):
+        # Of two that switch a new file to WAL at once, one is told that it is locked, whatever the busy timeout.
+        with files.alone_in(directory):
             connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from callnet.errors import StartError
 
@@ -64,6 +66,17 @@ def was_claimed(path: str) -> bool:
     return os.path.exists(os.path.join(path, _LOCK))
 
 
+@contextmanager
+def alone_in(directory: str) -> Iterator[None]:
+    """Wait until no other thread or process is here: a moment, unlike with :func:`claim_directory`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def is_open_to_others(path: str) -> bool:
     """True if users other than its owner may look into a directory."""
     return bool(os.stat(path).st_mode & _PRIVATE_MASK)
@@ -109,8 +122,9 @@ def overwrite(path: str, data: bytes, mode: int) -> None:
             os.fsync(descriptor)
         os.rename(draft, path)
         sync_directory(path)
-    except OSError:
-        os.unlink(draft)
+    except BaseException:  # an interruption, too, must leave no secret there
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
         raise
 
 
@@ -129,11 +143,47 @@ def make_once(path: str, data: bytes) -> None:
         os.unlink(draft)
 
 
+def exchange(drafts: Mapping[Path, Path | None]) -> None:
+    """Put each draft in its place, and remove what was there: after an error all places are as they were.
+
+    :param drafts: the files by their places, on the same file system as these; ``None``: the place is to be empty.
+    :raises OSError: one of them cannot be put there.
+    """
+    ending = f".{secrets.token_hex(4)}"
+    old = {place: Path(f"{place}{ending}") for place in drafts if os.path.lexists(place)}
+    moved: list[tuple[Path, Path]] = []
+
+    def move(path: Path, target: Path) -> None:
+        path.rename(target)
+        moved.append((path, target))
+
+    try:
+        for place, draft in drafts.items():
+            if place in old:
+                move(place, old[place])
+            if draft is not None:
+                move(draft, place)
+        for place in drafts:
+            sync_directory(place)
+    except BaseException:
+        for path, target in reversed(moved):
+            target.rename(path)
+        raise
+    for path in old.values():
+        path.unlink()
+
+
 def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Have a power failure change nothing about the name of a file: that it is there, or not any more."""
+    """Have a power failure change nothing about the name of a file: that it is there, or not any more.
+
+    Some file systems cannot do so for a directory.
+    """
     descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
     finally:
         os.close(descriptor)
 

@@ -19,6 +19,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
@@ -300,21 +301,23 @@ class StaticFiles(Resource):
         seen = sorted(_all_files(self._directory.path))
         if seen == self._seen:
             return
-        self._seen = seen
         version = sha256()  # of the contents, so that all nodes of a release have the same
         for name, _, size in seen:
             version.update(f"{name}\0{size}\0".encode())
-            version.update(self._directory.preauthChild(name).getContent())
+            with suppress(OSError):  # replaced or removed since, which the next look shows
+                version.update(self._directory.preauthChild(name).getContent())
+        self._seen = seen
         self._version = b"v-%s" % version.hexdigest()[:16].encode("ascii")
 
 
 def _all_files(directory: str) -> Iterator[tuple[str, int, int]]:
-    """The path of each file in a directory, when it was changed, and its size."""
+    """The path of each file in a directory, when it was changed, and its size. A link that leads nowhere is no file."""
     for folder, _, names in os.walk(directory, followlinks=True):
         for name in names:
             path = os.path.join(folder, name)
-            status = os.stat(path)
-            yield os.path.relpath(path, directory), status.st_ctime_ns, status.st_size
+            with suppress(OSError):
+                status = os.stat(path)
+                yield os.path.relpath(path, directory), status.st_ctime_ns, status.st_size
 
 
 def _prepared(read_at: tuple[int, int, bytes], content: bytes, suffix: str) -> _File:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import socket
 import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +27,7 @@ from callnet.accounts.signing_keys import add_key, load_keys, load_or_make_keys,
 from callnet.cli.backup import MANIFEST, BackupError, bring_back
 from callnet.config.load import load
 from callnet.storage.database import Database
+from tests.support.system_errors import run_with_error
 from tests.unit.test_cli import A, B, CommandTestCase
 
 READY: Final = b'{"ready":true,"checks":{}}'
@@ -133,6 +136,17 @@ class RoundTripTests(BackupTestCase):
         self.run_("restore", str(self.file))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(other / "signing.key"))
 
+    def test_without_links(self) -> None:
+        """A backup may lie on a file system without hard links, such as that of a USB stick."""
+        program = "from callnet.cli.main import main; main()"
+        command = ("--config", str(self.config), "backup", str(self.file))
+        for error in ("PermissionError(1, 'Operation not permitted')", "OSError(95, 'Operation not supported')"):
+            done = run_with_error(error, "os.link", "True", program, *command)
+            self.assertEqual((0, ""), (done.returncode, done.stderr))
+            self.assertIn("callnet.db", self.content())
+            self.assertEqual([], list(self.directory.glob(".callnet*")))
+            self.file.unlink()
+
     def test_nothing_is_overwritten(self) -> None:
         """A file that is there stays as it is, and nothing is left lying about."""
         self.file.write_text("precious")
@@ -159,6 +173,22 @@ class RoundTripTests(BackupTestCase):
         there = {path.name for path in Path(f"{first}.d").iterdir()}
         self.assertEqual((True, False), (retired.kid in there, since.kid in there))
 
+    def test_database_elsewhere(self) -> None:
+        """The database may be on another file system than the keys; nothing is left there of one that is replaced."""
+        folder = Path(tempfile.mkdtemp(prefix="callnet-test-", dir="/dev/shm"))
+        self.addCleanup(shutil.rmtree, folder)
+        self.run_("backup", str(self.file))
+        url = f"sqlite:///{folder}/callnet.db"
+        self.config.write_text(f'state_dir = "{self.directory}/other"\ndatabase.url = "{url}"\n{self.admin}')
+        self.run_("restore", str(self.file))
+        with closing(Database(url)) as before:
+            with before.write() as connection:
+                connection.exec_driver_sql("DELETE FROM contact")
+            self.assertTrue((folder / "callnet.db-wal").stat().st_size)
+            self.run_("restore", str(self.file), "--replace")
+            self.assertEqual([folder / "callnet.db"], list(folder.iterdir()))
+        self.assertEqual(f"{A}  {B}\n", self.run_("contact", "list"))
+
     def test_full_disk(self) -> None:
         """A full disk is reported in one line, and nothing is left there."""
         program = (
@@ -179,6 +209,34 @@ class RoundTripTests(BackupTestCase):
         self.config.write_text(f'state_dir = "{self.directory / "other"}"\ndatabase.url = "postgresql://localhost/x"\n')
         self.assertIn("Restored the keys as of", self.run_("restore", str(self.file)))
         self.assertEqual(load_keys(self.directory / "signing.key"), load_keys(self.directory / "other" / "signing.key"))
+
+
+class FailureTests(BackupTestCase):
+    """Places that cannot take what is in a backup."""
+
+    def test_one_place_is_missing(self) -> None:
+        """If one file cannot be put in its place, all stay as they were, with the last commits of the database."""
+        (self.directory / "vapid.key").write_text("a key")
+        self.run_("backup", str(self.file))
+        (self.directory / "signing.key").write_text("f" * 64)
+        add_key(self.directory / "signing.key", time.time())
+        known = self.config.read_text()
+        with closing(Database(self.url)) as database:
+            with database.write() as connection:
+                connection.exec_driver_sql("DELETE FROM account")
+            for setting in (
+                'push.vapid_key_file = "/proc/nowhere/vapid.key"',
+                'database.url = "sqlite:////proc/nowhere/callnet.db"',
+            ):
+                self.config.write_text(f"{setting}\n{known}")
+                before = self.there()
+                self.assertIn(Path(f"{database.file}-wal"), before)
+                self.assert_one_line(self.fail_("restore", str(self.file), "--replace"), "/proc/nowhere")
+                self.assertEqual(before, self.there())
+
+    def there(self) -> Mapping[Path, bytes]:
+        """The content of every file in the state directory."""
+        return {path: path.read_bytes() for path in self.directory.rglob("*") if path.is_file()}
 
 
 class RefusalTests(BackupTestCase):

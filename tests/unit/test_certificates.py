@@ -6,9 +6,11 @@ import contextlib
 import os
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
+from threading import Barrier
 from typing import Final
 
 from cryptography import x509
@@ -89,6 +91,18 @@ class SelfSignedTests(SynchronousTestCase):
         first = self_signed(self.state_dir, NOW)
         again = self_signed(self.state_dir, NOW + timedelta(days=700))
         self.assertEqual(again.chain, first.chain)
+
+    def test_two_that_start_at_once(self) -> None:
+        """Those that start at once with one state directory have the same, which is the one in the files."""
+        together = Barrier(4)
+
+        def start(_: int) -> Pair:
+            together.wait(10)
+            return self_signed(self.state_dir, NOW)
+
+        with ThreadPoolExecutor(4) as threads:
+            made = {pair.chain[0] for pair in threads.map(start, range(4))}
+        self.assertEqual(made, {self_signed(self.state_dir, NOW).chain[0]})
 
     def test_it_is_made_anew_when_it_is_about_to_expire(self) -> None:
         """It is renewed when it is about to expire."""

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.doctor.findings import Level
 from callnet.doctor.network import behind_nat
-from callnet.setup.machine import PORTS, Facts, SetupError, check
-from callnet.setup.steps import Wanted, rendered, settings_in
+from callnet.setup.machine import PORTS, Facts, SetupError, System, check
+from callnet.setup.steps import (
+    SETTINGS,
+    Job,
+    SettingsStep,
+    Step,
+    UnitStep,
+    Wanted,
+    put,
+    read_record,
+    rendered,
+    settings_in,
+    undo,
+)
 
 NAME: Final = "calls.example.org"
 PUBLIC: Final = "8.8.8.8"
@@ -84,3 +99,76 @@ class WantedTests(SynchronousTestCase):
     def test_not_toml(self) -> None:
         """A file that is no TOML is said to be none."""
         self.assertIn("not TOML", str(self.assertRaises(SetupError, Wanted([NAME]).missing, "=")))
+
+
+class InterruptedTests(SynchronousTestCase):
+    """Files of setup that could not be written the second time, since the disk was full."""
+
+    SIZE_MAX: Final = 1024
+    """Bytes of a file for which there is room."""
+
+    def setUp(self) -> None:
+        """A machine that is set up."""
+        self.root = Path(self.mktemp()).absolute()
+        (self.root / "bin").mkdir(parents=True)
+        for name in ("chgrp", "runuser"):
+            (self.root / "bin" / name).write_text("#!/bin/sh\n")
+            (self.root / "bin" / name).chmod(0o755)
+        path = f"{self.root}/bin:{os.environ['PATH']}"
+        self.system = System(self.root, Path("/opt/callnet/.venv"), self.root, {"PATH": path}, True)
+        for step in (SettingsStep(), UnitStep()):
+            self.do(step, self.job("first"))
+
+    def job(self, name: str, size: int = 1) -> Job:
+        """A set-up for other names by another release, which brings another unit.
+
+        :param size: of both files, at least, in bytes.
+        """
+        names = [f"{name}.example.org", *(f"{'n' * 60}{number}.example.org" for number in range(size // 60))]
+        (self.root / "callnet.service").write_text(name.ljust(size))
+        return Job(self.system, Wanted(names), facts({}), read_record(self.system), self.fail)
+
+    def do(self, step: Step, job: Job) -> None:
+        """Do a step as the command does."""
+        self.assertIn("write /etc/", step.look(job))
+        try:
+            step.do(job)
+        finally:
+            job.keep()
+
+    def fill_disk(self, step: Step, name: str) -> Job:
+        """Do a step that needs more room than there is."""
+        job = self.job(name, self.SIZE_MAX * 2)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.SIZE_MAX, before[1]))
+        try:
+            self.assertIn("File too large", str(self.assertRaises(SetupError, self.do, step, job)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return job
+
+    def test_not_written(self) -> None:
+        """A file that is as setup has written it before is setup's: it is written again, and removed."""
+        for step in (SettingsStep(), UnitStep()):
+            self.fill_disk(step, "second")
+            self.fill_disk(step, "third")
+            self.do(step, self.job("fourth"))
+            self.fill_disk(step, "fifth")
+            self.assertIn("removed /etc/", step.undo(self.system, read_record(self.system)))
+
+    def test_not_noted(self) -> None:
+        """So is one that setup has written, and then could note nothing any more."""
+        for step, path in ((SettingsStep(), SETTINGS), (UnitStep(), f"/{UNIT}")):
+            job = self.fill_disk(step, "second")
+            put(self.system, path, job.wanted.written() if path == SETTINGS else "second".ljust(self.SIZE_MAX * 2))
+            self.fill_disk(step, "third")
+            self.assertIn("removed /etc/", step.undo(self.system, read_record(self.system)))
+
+    def test_never_written(self) -> None:
+        """A file that is not there yet is nobody's: nothing is said of it."""
+        undo(self.system, read_record(self.system), purge=False)
+        for step, path in ((SettingsStep(), SETTINGS), (UnitStep(), f"/{UNIT}")):
+            self.fill_disk(step, "second")
+            self.assertEqual("", step.undo(self.system, read_record(self.system)))
+            put(self.system, path, "[one]\n" if path == SETTINGS else "mine")
+            self.assertEqual("", step.undo(self.system, read_record(self.system)))

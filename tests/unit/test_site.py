@@ -322,6 +322,21 @@ class StaticTests(SiteTestCase):
         self.clock.advance(1)
         self.assertEqual(after, self.named()[1])
 
+    def test_unreadable_names(self) -> None:
+        """Links that lead nowhere, as editors make, and files that cannot be read keep no other from being served."""
+        self.put_page()
+        before = self.named()
+        (self.static / "demo" / ".#page.js").symlink_to("user@host.123:456")
+        (self.static / "loop.js").symlink_to("loop.js")
+        for _ in range(3):
+            self.clock.advance(1)
+            self.assertEqual(before, self.named())
+        (self.static / "memory.js").symlink_to("/proc/self/mem")
+        self.clock.advance(1)
+        script = self.named()[1]
+        self.assertNotEqual(before[1], script)
+        self.assertEqual(200, self.get(script).status)
+
     def test_the_same_version_everywhere(self) -> None:
         """The version goes by the contents alone: all nodes of a release have the same."""
         self.put_page()
