@@ -243,7 +243,7 @@ class RoomManager:
                 session.welcomed(*seen_by(Transaction(records, self.now(), self.settings), device))
         except Unavailable:
             later = self._retries.pause(AGAIN)
-            later.addCallback(lambda _: self.submit(device, self.welcome_again, session))
+            later.addCallback(lambda _: self.submit(device, self.welcome_again, session, is_patient=True))
             later.addErrback(_log_unless_unavailable)
         finally:
             self._arrivals.end(device)

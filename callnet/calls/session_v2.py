@@ -107,12 +107,14 @@ class ExtendedSession(Session):
         if v2.is_deep(bytes(frame.data)):
             self._refuse(frame, f"data is nested more than {v2.DEEPEST} levels deep")
         else:
-            self._rooms.submit(self.address, self._signal, frame).addErrback(log_unless_unavailable)
+            signalled = self._rooms.submit(self.address, self._signal, frame, is_patient=True)
+            signalled.addErrback(log_unless_unavailable)
 
     def _take_resume(self, frame: v2.Resume) -> None:
         if self._may_change_call(frame):
             room = self._aliases.get(frame.room_id, frame.room_id)
-            self._rooms.in_turn(self.address, self._rooms.resume, self, room, partial(self._not_done, frame=frame))
+            then = partial(self._not_done, frame=frame)
+            self._rooms.in_turn(self.address, self._rooms.resume, self, room, then, is_patient=True)
 
     def _take_pull(self, frame: v2.Pull) -> None:
         if not self._may_pull:
@@ -192,7 +194,7 @@ class ExtendedSession(Session):
         state = call.state
         if isinstance(state, Active) and self.address in call.parties and not self._was_told(call.room):
             self._hear(call.room, Heard(call.age, base.CallSuccess))
-            again = self._rooms.submit(self.address, self._rooms.welcome_again, self)
+            again = self._rooms.submit(self.address, self._rooms.welcome_again, self, is_patient=True)
             again.addErrback(log_unless_unavailable)
             return
         super().deliver(call)
@@ -250,7 +252,7 @@ class ExtendedSession(Session):
         """Go on with the call that the device holds, if it is its only one."""
         call = self._rooms.local_calls.of(self.address)
         if call is not None and _is_held_by(call, self.address):
-            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room)
+            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room, is_patient=True)
 
     def _present(self, call: CallRecord) -> v2.PresentCall:
         room, answer = call.room_for(self.address), call.answer

@@ -13,6 +13,7 @@ from callnet.calls.transaction import REMEMBERED
 from callnet.config.schema import CallSettings
 from callnet.frames import v2
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.redis.connection import REPLY_TIME
 from tests.cluster.case import ANN, CAROL, PAD, RING_TIME, TV, Phone
 from tests.cluster.simulated import SimulatedCase, World
 from tests.support.extended_case import Lists
@@ -124,6 +125,21 @@ class OutageTests(ExtendedCase):
         await self.hears(tv, "calling_be_hangup:connection_lost")
         self.there.wire.heal()
         self.assertEqual(first, (await self.hears(ann, "calling_be_hangup:replaced"))["room_id"])
+
+    async def test_signal_with_the_accept(self) -> None:
+        """An accept is retried though the device sends a signal with it, which arrives when it has the call."""
+        ann, tv = await self.two()
+        ann.calls(TV)
+        room = (await self.hears(tv, "called"))["room_id"]
+        self.there.wire.silence()
+        tv.accepts()
+        tv.says(type="signal", room_id=room, data="here")
+        await self.pass_time(REPLY_TIME + 1.0)
+        self.there.wire.cut()
+        self.there.wire.heal()
+        await self.hears(ann, "call_success")
+        self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
+        self.assertEqual(["welcome", "called"], tv.told)
 
 
 class WelcomeTests(ExtendedCase):
