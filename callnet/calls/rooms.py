@@ -307,23 +307,22 @@ class RoomManager:
         if isinstance(reply, Failed) and reply.reason in UNREACHED:
             self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
-            session.offline = room
+            session.offline = offline = reply, asked
             left = read_at + self.settings.offline_after - self._clock.seconds()
             if left <= 0.0:
-                self._tell_offline(None, session, asked, room, reply)
+                self._tell_offline(None, session, offline)
             else:
                 told = self._retries.pause(left)
-                told.addCallbacks(self._tell_offline, _log_unless_unavailable, (session, asked, room, reply))
+                told.addCallbacks(self._tell_offline, _log_unless_unavailable, (session, offline))
         else:
             session.answered(reply, None, asked)
 
-    def _tell_offline(self, _: None, session: Session, asked: str, room: RoomId, reply: Failed) -> None:
+    def _tell_offline(self, _: None, session: Session, offline: tuple[Failed, str]) -> None:
         """Answer that the callee is offline, a fixed time after the call was read (protocol §2.1): the delay must not
         reveal whether the device is connected, known, or has blocked the caller.
         """
-        if session.offline == room and self._devices.get(session.address) is session:
-            session.offline = None
-            session.answered(reply, None, asked)
+        if session.offline is offline and self._devices.get(session.address) is session:
+            session.tell_offline()
 
     def _not_placed(self, event: events.Place, session: Session, failure: Failure) -> None:
         asked = session.asked.pop(event.room, None)
