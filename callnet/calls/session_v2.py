@@ -20,7 +20,7 @@ from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
 from callnet.frames.decode import Grammar, error_frame
-from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, Reason, RoomId
+from callnet.model import Accepted, CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
 
 LONGEST_FRAME: Final = 16 * 1024
 """The maximum size of a frame other than ``signal``, in bytes."""
@@ -58,7 +58,7 @@ class ExtendedSession(Session):
     unknown_types_count: ClassVar[bool] = True
     extended: ClassVar[bool] = True
 
-    __slots__ = ("_early", "_ice", "_may_pull", "_others", "_site", "call_waiting")
+    __slots__ = ("_early", "_ice", "_may_pull", "_others", "_rang_before", "_site", "call_waiting")
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class ExtendedSession(Session):
         self._others: dict[RoomId, _Other] = {}
         self._early: tuple[RoomId, v2.Signal] | None = None
         """The call of this device that rings, and the last signal of its page."""
+        self._rang_before: RoomId | None = None
+        """The call of this device that it was welcomed to while it rang, and has not left on this connection."""
 
     # From the socket
 
@@ -91,11 +93,11 @@ class ExtendedSession(Session):
             super().received(payload)
 
     def _call(self, frame: v2.ExtendedCall) -> None:  # type: ignore[override]
-        self._early = None
+        self._early = self._rang_before = None
         super()._call(frame)
 
     def _hang_up(self, frame: base.CallingHangup) -> None:
-        self._early = None
+        self._early = self._rang_before = None
         super()._hang_up(frame)
 
     def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
@@ -146,6 +148,7 @@ class ExtendedSession(Session):
             self._take_signal(frame)
 
     async def _pull(self, frame: v2.Pull) -> None:
+        self._rang_before = None
         room = self._aliases.get(frame.room_id, frame.room_id)
         reply = await self._rooms.extensions.pull(self, room)
         if isinstance(reply, Accepted):
@@ -177,6 +180,11 @@ class ExtendedSession(Session):
         now = self._rooms.date_of(self._rooms.now())
         self.send(v2.Welcome(*self.address, now, v2.PING_EVERY, servers, pullable, *views))
         for call in present:
+            if isinstance(call.state, Active) and not self._was_told(call.room):
+                self._hear(call.room, Heard(said=v2.Welcome))  # it may not remember that it has ended it
+            elif isinstance(call.state, Ringing) and call.caller == self.address:
+                self._rang_before = call.room
+                self.asked.setdefault(call.room, "")
             other = other_party(call, self.address)
             self._others[call.room] = _Other(other, has_held=_is_held_by(call, other))
             self._look_at_other(call)
@@ -208,7 +216,12 @@ class ExtendedSession(Session):
             self._go_on()
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of the device's own call, and changes of its other party."""
+        """Report the outcome of the device's own call, and changes of its other party.
+
+        A device that ended it on an earlier connection, and was welcomed to it since, may not remember that.
+        """
+        if isinstance(outcome, Withdrawn) and call is not None and call.room == self._rang_before:
+            outcome = Failed(call.target, Reason.UNAVAILABLE)
         super().answered(outcome, call, asked)
         self._take_early(is_accepted=isinstance(outcome, Accepted))
         if call is not None:

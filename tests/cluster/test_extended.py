@@ -258,6 +258,74 @@ class WelcomeTests(ExtendedCase):
         self.assertEqual(room, ann.last("welcome")["call"]["room_id"])
 
 
+class OwnEndTests(ExtendedCase):
+    """A device ends its call at a node that Redis does not answer, and connects again. It is welcomed to the call, and
+    may not remember that it has ended it: it is told, on whichever node it is by then.
+    """
+
+    settings = CallSettings(ring_time=30.0, grace=25.0)
+
+    async def again(self, phone: Phone, elsewhere: bool) -> Phone:
+        """Connect it again, and let its node be back; it is welcomed to its call."""
+        here = self.here if phone.address == ANN else self.there
+        there = self.there if phone.address == ANN else self.here
+        await self.pass_time(0.25)
+        here.wire.cut()
+        if not elsewhere:
+            here.wire.heal()
+        phone = await self.phone(phone.address, there if elsewhere else here, extended=True)
+        self.assertIn("call", phone.frames[0])
+        here.wire.heal()
+        return phone
+
+    async def test_caller_of_ringing_call(self) -> None:
+        """It has cancelled the call."""
+        for elsewhere in (False, True):
+            ann, tv = await self.two()
+            ann.calls(TV)
+            room = (await self.hears(ann, "call_ringing"))["room_id"]
+            self.here.wire.silence()
+            ann.hangs_up(room)
+            ann = await self.again(ann, elsewhere)
+            await self.hears(tv, "calling_be_hangup:cancelled")
+            await self.hears(ann, "call_failed:unavailable")
+
+    async def test_failed_call(self) -> None:
+        """It was told that the call has failed, though it rings."""
+        ann, tv = await self.two()
+        self.here.wire.answers_after = 0.5
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        self.here.wire.answers_after = 0.0
+        ann = await self.again(ann, elsewhere=True)
+        await self.hears(ann, "call_failed:unavailable")
+        await self.hears(tv, "calling_be_hangup:cancelled")
+
+    async def test_parties(self) -> None:
+        """Either party has hung up."""
+        for elsewhere in (False, True):
+            for number in (0, 1):
+                phones = await self.two()
+                room = await self.talk(*phones)
+                phone, node = phones[number], (self.here, self.there)[number]
+                node.wire.silence()
+                phone.hangs_up(room)
+                phone = await self.again(phone, elsewhere)
+                await self.hears(phones[1 - number], "calling_be_hangup:hangup")
+                await self.hears(phone, "calling_be_hangup:hangup")
+
+    async def test_ends_it_again(self) -> None:
+        """A device that ends it on the new connection is told nothing."""
+        ann, tv = await self.two()
+        ann.calls(TV)
+        room = (await self.hears(ann, "call_ringing"))["room_id"]
+        again = await self.phone(ANN, self.there, extended=True)
+        again.says(type="calling_hangup", notified_phone=TV.phone, notified_device_id="", room_id="")
+        await self.hears(tv, "calling_be_hangup:cancelled")
+        self.assertNotIn("call_failed:unavailable", again.told)
+        self.assertEqual(room, again.frames[0]["call"]["room_id"])
+
+
 class CallWaitingTests(ExtendedCase):
     """Ann talks to the television, on another node, which can show a second call; the pad of another phone calls."""
 
