@@ -4,12 +4,13 @@ The record in the store is the call; sessions here are only told of it. Every en
 node, is committed there and comes here as a notice for its devices.
 
 Requests of a device are handled in order, and only on its newest connection. While the store is away a call fails at
-once, an answer is retried for 5 s, and a request to leave a call or a seat is handled when the store is back.
+once, an answer is retried for 5 s, and so is a takeover in doubt, and a request to leave a call or a seat is handled
+when the store is back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -384,6 +385,39 @@ class RoomManager:
 
     async def _answer_late(self, event: Answer) -> Any:
         """Retry an answer for 5 s while the store is away."""
+        has_left_first = isinstance(event, events.Accept) and not event.hold
+        try:
+            return await self._repeat(event, has_left_first, (events.Accept, event.device))
+        except InDoubt:
+            return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
+
+    async def pull(self, session: Session, room: RoomId) -> Accepted | TooLate | NotYours | None:
+        """Have a device take over a call from another one of its phone, in its turn, and return the reply to it, if
+        any. If it is unknown whether the device has the call, that is retried for 5 s.
+
+        :raises Unavailable: the store cannot be reached. A device that has the call nevertheless leaves it.
+        """
+        if self._devices.get(session.address) is not session:
+            return None
+        event, key = events.Pulled(room, session.address, session.generation), (events.Pulled, session.address)
+        was_in_doubt = self._retries.keeps(key, room)
+        self._retries.forget(key, room)
+        reply: Accepted | TooLate | NotYours | None
+        try:
+            reply = await self._transactions.reply_to(event)
+        except Unavailable as failure:
+            if not (was_in_doubt or isinstance(failure, InDoubt)):
+                raise
+            reply = await self._repeat(event, False, key)
+        return reply
+
+    async def _repeat(self, event: Answer | events.Pulled, has_left_first: bool, key: Hashable) -> Any:
+        """Retry a request for 5 s, or until the device has a further one; then the device has given up.
+
+        :param key: that of the kept event.
+        :raises InDoubt: the device has given up.
+        :raises Unavailable: this node stops.
+        """
         room, device = event.room, event.device
         await self._retries.pause(AGAIN)
         for _ in range(_ANSWER_TRIES):
@@ -391,11 +425,10 @@ class RoomManager:
                 return await self._transactions.reply_to(event)
             except Unavailable:
                 if self._queue.is_awaited(device):
-                    break  # the device has a further request
+                    break
             await self._retries.pause(AGAIN)
-        has_left_first = isinstance(event, events.Accept) and not event.hold
-        self._retries.keep(events.GaveUp(room, device, has_left_first), (events.Accept, device))
-        return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
+        self._retries.keep(events.GaveUp(room, device, has_left_first), key)
+        raise InDoubt(None)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         """Ring a call once more if no rung device could be notified; end it after the second time."""

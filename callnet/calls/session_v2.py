@@ -150,7 +150,7 @@ class ExtendedSession(Session):
     async def _pull(self, frame: v2.Pull) -> None:
         self._rang_before = None
         room = self._aliases.get(frame.room_id, frame.room_id)
-        reply = await self._rooms.extensions.pull(self, room)
+        reply = await self._rooms.pull(self, room)
         if isinstance(reply, Accepted):
             room = self._aliases.get(reply.room, reply.room)
             self._others[room] = _Other(reply.callee)

@@ -142,6 +142,52 @@ class OutageTests(ExtendedCase):
         self.assertEqual(["welcome", "called"], tv.told)
 
 
+class PullOutageTests(ExtendedCase):
+    """The pad takes over the television's call; the connection of its node to Redis breaks before the answer comes."""
+
+    settings = CallSettings(ring_time=30.0, grace=20.0)
+
+    async def pulls(self) -> tuple[Phone, Phone, Phone, str]:
+        """Ann, the television, the pad, and the room: the call has moved, and nobody at the pad's node knows of it."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        self.apart = await self.start()
+        pad = await self.phone(PAD, self.apart, extended=True)
+        self.apart.wire.answers_after = 0.5
+        pad.says(type="pull", room_id=room, id="p")
+        await self.hears(tv, "calling_be_hangup:moved")
+        self.apart.wire.answers_after = 0.0
+        self.apart.wire.cut()
+        return ann, tv, pad, room
+
+    async def test_short(self) -> None:
+        """The pad is told that it has the call when the node is back."""
+        ann, _, pad, _ = await self.pulls()
+        self.apart.wire.heal()
+        self.assertEqual("p", (await self.hears(pad, "call_success"))["id"])
+        pad.says(type="signal", room_id=pad.last("call_success")["room_id"], data="here")
+        self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
+        self.assertNotIn("error", pad.told)
+
+    async def test_long(self) -> None:
+        """After 5 s the pad is told that this cannot be done, and the call is over for both."""
+        ann, tv, pad, _ = await self.pulls()
+        await self.hears(pad, "error")
+        self.apart.wire.heal()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        self.assertNotIn("calling_be_hangup:connection_lost", tv.told)
+
+    async def test_again(self) -> None:
+        """A pad that is told so, and tries again before the node is back, has the call."""
+        ann, _, pad, room = await self.pulls()
+        await self.hears(pad, "error")
+        self.apart.wire.heal()
+        pad.says(type="pull", room_id=room, id="q")
+        self.assertEqual("q", (await self.hears(pad, "call_success"))["id"])
+        await self.pass_time(5.0)
+        self.assertNotIn("calling_be_hangup:connection_lost", ann.told)
+
+
 class WelcomeTests(ExtendedCase):
     """A device connects to a node that is apart, and does not know its calls."""
 
