@@ -21,7 +21,7 @@ from callnet.calls.transaction import other_party
 from callnet.calls.transitions import NotYours, TooLate, late
 from callnet.errors import Unavailable
 from callnet.frames import v2
-from callnet.model import Accepted, DeviceAddress, Reason, RoomId, Topic
+from callnet.model import DeviceAddress, Reason, RoomId, Topic
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 from callnet.util.timers import EarliestTimer
@@ -320,17 +320,6 @@ class Extensions:
         if there is not None and there.connected:
             self._bus.publish(there.node, DeviceRelay(other, call.room_for(other), data))
         return None
-
-    async def pull(self, session: Session, room: RoomId) -> Accepted | TooLate | NotYours | None:
-        """Take over a call from another device of the phone.
-
-        :raises Unavailable: the store cannot be reached, and nothing has changed, or the result is unknown.
-        """
-        if self._here.get(session.address) is not session:
-            return None
-        event = events.Pulled(room, session.address, session.generation)
-        reply: Accepted | TooLate | NotYours | None = await self._transactions.reply_to(event)
-        return reply
 
     def receive(self, message: DeviceRelay) -> None:
         """Deliver a message to its device."""

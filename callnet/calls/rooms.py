@@ -4,12 +4,13 @@ The record in the store is the call; sessions here are only told of it. Every en
 node, is committed there and comes here as a notice for its devices.
 
 Requests of a device are handled in order, and only on its newest connection. While the store is away a call fails at
-once, an answer is retried for 5 s, and a request to leave a call or a seat is handled when the store is back.
+once, an answer is retried for 5 s, and so is a takeover in doubt, and a request to leave a call or a seat is handled
+when the store is back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -244,7 +245,7 @@ class RoomManager:
                 session.welcomed(*seen_by(Transaction(records, self.now(), self.settings), device))
         except Unavailable:
             later = self._retries.pause(AGAIN)
-            later.addCallback(lambda _: self.submit(device, self.welcome_again, session))
+            later.addCallback(lambda _: self.submit(device, self.welcome_again, session, is_patient=True))
             later.addErrback(_log_unless_unavailable)
         finally:
             self._arrivals.end(device)
@@ -308,23 +309,22 @@ class RoomManager:
         if isinstance(reply, Failed) and reply.reason in UNREACHED:
             self._store.failed(unreached(caller, event.target, room, reply.reason, self.now()))
         if isinstance(reply, Failed) and reply.reason is Reason.OFFLINE:
-            session.offline = room
+            session.offline = offline = reply, asked
             left = read_at + self.settings.offline_after - self._clock.seconds()
             if left <= 0.0:
-                self._tell_offline(None, session, asked, room, reply)
+                self._tell_offline(None, session, offline)
             else:
                 told = self._retries.pause(left)
-                told.addCallbacks(self._tell_offline, _log_unless_unavailable, (session, asked, room, reply))
+                told.addCallbacks(self._tell_offline, _log_unless_unavailable, (session, offline))
         else:
             session.answered(reply, None, asked)
 
-    def _tell_offline(self, _: None, session: Session, asked: str, room: RoomId, reply: Failed) -> None:
+    def _tell_offline(self, _: None, session: Session, offline: tuple[Failed, str]) -> None:
         """Answer that the callee is offline, a fixed time after the call was read (protocol §2.1): the delay must not
         reveal whether the device is connected, known, or has blocked the caller.
         """
-        if session.offline == room and self._devices.get(session.address) is session:
-            session.offline = None
-            session.answered(reply, None, asked)
+        if session.offline is offline and self._devices.get(session.address) is session:
+            session.tell_offline()
 
     def _not_placed(self, event: events.Place, session: Session, failure: Failure) -> None:
         asked = session.asked.pop(event.room, None)
@@ -392,6 +392,39 @@ class RoomManager:
 
     async def _answer_late(self, event: Answer) -> Any:
         """Retry an answer for 5 s while the store is away."""
+        has_left_first = isinstance(event, events.Accept) and not event.hold
+        try:
+            return await self._repeat(event, has_left_first, (events.Accept, event.device))
+        except InDoubt:
+            return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
+
+    async def pull(self, session: Session, room: RoomId) -> Accepted | TooLate | NotYours | None:
+        """Have a device take over a call from another one of its phone, in its turn, and return the reply to it, if
+        any. If it is unknown whether the device has the call, that is retried for 5 s.
+
+        :raises Unavailable: the store cannot be reached. A device that has the call nevertheless leaves it.
+        """
+        if self._devices.get(session.address) is not session:
+            return None
+        event, key = events.Pulled(room, session.address, session.generation), (events.Pulled, session.address)
+        was_in_doubt = self._retries.keeps(key, room)
+        self._retries.forget(key, room)
+        reply: Accepted | TooLate | NotYours | None
+        try:
+            reply = await self._transactions.reply_to(event)
+        except Unavailable as failure:
+            if not (was_in_doubt or isinstance(failure, InDoubt)):
+                raise
+            reply = await self._repeat(event, False, key)
+        return reply
+
+    async def _repeat(self, event: Answer | events.Pulled, has_left_first: bool, key: Hashable) -> Any:
+        """Retry a request for 5 s, or until the device has a further one; then the device has given up.
+
+        :param key: that of the kept event.
+        :raises InDoubt: the device has given up.
+        :raises Unavailable: this node stops.
+        """
         room, device = event.room, event.device
         await self._retries.pause(AGAIN)
         for _ in range(_ANSWER_TRIES):
@@ -399,11 +432,10 @@ class RoomManager:
                 return await self._transactions.reply_to(event)
             except Unavailable:
                 if self._queue.is_awaited(device):
-                    break  # the device has a further request
+                    break
             await self._retries.pause(AGAIN)
-        has_left_first = isinstance(event, events.Accept) and not event.hold
-        self._retries.keep(events.GaveUp(room, device, has_left_first, event.generation), (events.Accept, device))
-        return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
+        self._retries.keep(events.GaveUp(room, device, has_left_first, event.generation), key)
+        raise InDoubt(None)
 
     def _unreached(self, changes: Changes, addresses: tuple[DeviceAddress, ...]) -> None:
         """Ring a call once more if no rung device could be notified; end it after the second time."""

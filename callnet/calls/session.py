@@ -100,8 +100,9 @@ class Session:
         self.preferences = PLAIN
         self.asked: Final[dict[RoomId, str]] = {}
         """The id of the request, which may be empty, for each call of the device whose outcome it waits for."""
-        self.offline: RoomId | None = None
-        """Its last call, while it is to be told soon that the callee is offline."""
+        self.offline: tuple[Failed, str] | None = None
+        """The outcome of its last call and the id of the request, while it is to be told soon that the callee is
+        offline."""
         self._rooms = rooms
         self._aliases = rooms.known.aliases
         self._peer = peer
@@ -247,6 +248,12 @@ class Session:
             self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
+    def tell_offline(self) -> None:
+        """Report that the callee of the device's last call is offline, if it is to be told."""
+        if self.offline is not None:
+            (outcome, asked), self.offline = self.offline, None
+            self.answered(outcome, None, asked)
+
     def revoked(self) -> None:
         """Close: the token of this connection was revoked. The device leaves its call (§2.4)."""
         self._rooms.revoke(self).addErrback(log_unless_unavailable)
@@ -278,7 +285,12 @@ class Session:
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
     def _ring(self, called: base.Called, call: CallRecord) -> None:
-        """Ring the device with the owner's settings for this caller, and tell an extended caller."""
+        """Ring the device with the owner's settings for this caller, and tell an extended caller.
+
+        A device whose own call failed is told so before: while it calls it would not ring.
+        """
+        if self.offline is not None:
+            self.tell_offline()
         wanted, phone = self.preferences, called.from_phone
         if is_guest(phone):
             link_name = wanted.name_of(phone_of_link(phone))

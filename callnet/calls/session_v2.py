@@ -21,7 +21,7 @@ from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
 from callnet.frames.decode import Grammar, error_frame
-from callnet.model import Accepted, CloseCode, DeviceAddress, Outcome, Reason, RoomId
+from callnet.model import Accepted, CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, Withdrawn
 
 LONGEST_FRAME: Final = 16 * 1024
 """The maximum size of a frame other than ``signal``, in bytes."""
@@ -59,7 +59,7 @@ class ExtendedSession(Session):
     unknown_types_count: ClassVar[bool] = True
     extended: ClassVar[bool] = True
 
-    __slots__ = ("_early", "_ice", "_may_pull", "_others", "_site", "call_waiting")
+    __slots__ = ("_early", "_ice", "_may_pull", "_others", "_rang_before", "_site", "call_waiting")
 
     def __init__(
         self,
@@ -81,6 +81,8 @@ class ExtendedSession(Session):
         self._others: dict[RoomId, _Other] = {}
         self._early: tuple[RoomId, v2.Signal] | None = None
         """The call of this device that rings, and the last signal of its page."""
+        self._rang_before: RoomId | None = None
+        """The call of this device that it was welcomed to while it rang, and has not left on this connection."""
 
     # From the socket
 
@@ -92,11 +94,11 @@ class ExtendedSession(Session):
             super().received(payload)
 
     def _call(self, frame: v2.ExtendedCall) -> None:  # type: ignore[override]
-        self._early = None
+        self._early = self._rang_before = None
         super()._call(frame)
 
     def _hang_up(self, frame: base.CallingHangup) -> None:
-        self._early = None
+        self._early = self._rang_before = None
         super()._hang_up(frame)
 
     def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
@@ -108,12 +110,14 @@ class ExtendedSession(Session):
         if v2.is_deep(bytes(frame.data)):
             self._refuse(frame, f"data is nested more than {v2.DEEPEST} levels deep")
         else:
-            self._rooms.submit(self.address, self._signal, frame).addErrback(log_unless_unavailable)
+            signalled = self._rooms.submit(self.address, self._signal, frame, is_patient=True)
+            signalled.addErrback(log_unless_unavailable)
 
     def _take_resume(self, frame: v2.Resume) -> None:
         if self._may_change_call(frame):
             room = self._aliases.get(frame.room_id, frame.room_id)
-            self._rooms.in_turn(self.address, self._rooms.resume, self, room, partial(self._not_done, frame=frame))
+            then = partial(self._not_done, frame=frame)
+            self._rooms.in_turn(self.address, self._rooms.resume, self, room, then, is_patient=True)
 
     def _take_pull(self, frame: v2.Pull) -> None:
         if not self._may_pull:
@@ -145,8 +149,9 @@ class ExtendedSession(Session):
             self._take_signal(frame)
 
     async def _pull(self, frame: v2.Pull) -> None:
+        self._rang_before = None
         room = self._aliases.get(frame.room_id, frame.room_id)
-        reply = await self._rooms.extensions.pull(self, room)
+        reply = await self._rooms.pull(self, room)
         if isinstance(reply, Accepted):
             room = self._aliases.get(reply.room, reply.room)
             self._others[room] = _Other(reply.callee)
@@ -176,6 +181,11 @@ class ExtendedSession(Session):
         now = self._rooms.date_of(self._rooms.now())
         self.send(v2.Welcome(*self.address, now, v2.PING_EVERY, servers, pullable, *views))
         for call in present:
+            if isinstance(call.state, Active) and not self._was_told(call.room):
+                self._hear(call.room, Heard(said=v2.Welcome))  # it may not remember that it has ended it
+            elif isinstance(call.state, Ringing) and call.caller == self.address:
+                self._rang_before = call.room
+                self.asked.setdefault(call.room, "")
             other = other_party(call, self.address)
             self._others[call.room] = _Other(other, has_held=_is_held_by(call, other))
             self._look_at_other(call)
@@ -193,7 +203,7 @@ class ExtendedSession(Session):
         state = call.state
         if isinstance(state, Active) and self.address in call.parties and not self._was_told(call.room):
             self._hear(call.room, Heard(call.age, base.CallSuccess))
-            again = self._rooms.submit(self.address, self._rooms.welcome_again, self)
+            again = self._rooms.submit(self.address, self._rooms.welcome_again, self, is_patient=True)
             again.addErrback(log_unless_unavailable)
             return
         super().deliver(call)
@@ -207,7 +217,12 @@ class ExtendedSession(Session):
             self._go_on()
 
     def answered(self, outcome: Outcome, call: CallRecord | None = None, asked: str = "") -> None:
-        """Report the outcome of the device's own call, and changes of its other party."""
+        """Report the outcome of the device's own call, and changes of its other party.
+
+        A device that ended it on an earlier connection, and was welcomed to it since, may not remember that.
+        """
+        if isinstance(outcome, Withdrawn) and call is not None and call.room == self._rang_before:
+            outcome = Failed(call.target, Reason.UNAVAILABLE)
         super().answered(outcome, call, asked)
         self._take_early(is_accepted=isinstance(outcome, Accepted))
         if call is not None:
@@ -251,7 +266,8 @@ class ExtendedSession(Session):
         """Go on with the call that the device holds, if it is its only one."""
         call = self._rooms.local_calls.of(self.address)
         if call is not None and _is_held_by(call, self.address):
-            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room, nothing, self._rooms.now())
+            now = self._rooms.now()
+            self._rooms.in_turn(self.address, self._rooms.resume, self, call.room, nothing, now, is_patient=True)
 
     def _present(self, call: CallRecord) -> v2.PresentCall:
         room, answer = call.room_for(self.address), call.answer

@@ -227,28 +227,29 @@ class PerKeyQueue:
     """A queue of waiting work for each key. Work that never waits is never queued."""
 
     def __init__(self) -> None:
-        self._waiting: dict[object, deque[Callable[[], Waits]]] = {}
+        self._waiting: dict[object, deque[tuple[Callable[[], Waits], bool]]] = {}
+        """The queued work of each owner, each with ``is_patient``."""
 
-    def run(self, owner: object, work: Callable[..., Waits], *asked: Any) -> None:
-        """Run ``work`` after all earlier work of ``owner``."""
+    def run(self, owner: object, work: Callable[..., Waits], *asked: Any, is_patient: bool = False) -> None:
+        """Run ``work`` after all earlier work of ``owner``. ``is_patient``: the earlier work may take its time."""
         if owner in self._waiting:
-            self._waiting[owner].append(partial(work, *asked))
+            self._waiting[owner].append((partial(work, *asked), is_patient))
         else:
             waits = work(*asked)
             if waits is not None:
                 self._wait(owner, waits)
 
-    def submit(self, owner: object, work: Callable[..., Coroutine[Any, Any, T]], *asked: Any) -> Deferred[T]:
-        """Run ``work`` after all earlier work of ``owner``, and return its result, which is known before the next
-        begins.
-        """
+    def submit(
+        self, owner: object, work: Callable[..., Coroutine[Any, Any, T]], *asked: Any, is_patient: bool = False
+    ) -> Deferred[T]:
+        """Run ``work`` as :meth:`run` does, and return its result, which is known before the next begins."""
         result: Deferred[T] = Deferred()
-        self.run(owner, _hand_over, result, work, *asked)
+        self.run(owner, _hand_over, result, work, *asked, is_patient=is_patient)
         return result
 
     def is_awaited(self, owner: object) -> bool:
-        """Return whether more work of ``owner`` is queued behind the current work."""
-        return bool(self._waiting.get(owner))
+        """Return whether work of ``owner`` that is not patient is queued behind the current work."""
+        return not all(is_patient for _, is_patient in self._waiting.get(owner, ()))
 
     def _wait(self, owner: object, waits: Deferred[Any]) -> None:
         self._waiting.setdefault(owner, deque())
@@ -257,7 +258,7 @@ class PerKeyQueue:
     def _go_on(self, _: None, owner: object) -> None:
         waiting = self._waiting[owner]
         while waiting:
-            done: Deferred[Any] = maybeDeferred(waiting.popleft())
+            done: Deferred[Any] = maybeDeferred(waiting.popleft()[0])
             if not done.called:
                 self._wait(owner, done)
                 return

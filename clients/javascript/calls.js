@@ -17,6 +17,8 @@ const DOUBT = 1_000;
 const LATE = 3_000;
 /** Seconds that a device rings if the server does not say. */
 const RING_TIME = 60;
+/** Why a request ends by which the device has not left a call that rings it. */
+const REFUSED_AT_ONCE = ["failed", "invalid", "self", "rate_limited", "shutting_down", "unavailable"];
 
 /** @typedef {import("./types.js").Address} Address */
 /** @typedef {import("./types.js").Answers} Answers */
@@ -41,6 +43,11 @@ export class Calls {
    * @type {Call | null}
    */
   #own = null;
+  /**
+   * The `called` that came while the server has yet to answer the request of the device.
+   * @type {Frame | null}
+   */
+  #crossed = null;
   #ended = new Ended();
   /**
    * The ends of calls that ring, and the doubts about others.
@@ -138,6 +145,7 @@ export class Calls {
     this.#isNamed = false;
     this.#isWelcomed = false;
     this.#own = null;
+    this.#crossed = null;
   }
 
   /** Go on with the held call, and hold the present one. */
@@ -241,7 +249,7 @@ export class Calls {
     } else if (type === "call_ringing" || type === "call_refuse" || type === "call_failed") {
       if (this._isAsked(frame, present)) this._asked(frame, present);
     } else if (type === "error" && this.#request !== "" && frame.id === this.#request) {
-      this._end(present, "failed");
+      this._fail(present, "failed");
     } else if (type === "error" && this.held !== null && frame.id === `resume-${this.#exchanged}`) {
       const { held } = this;
       this._exchange();
@@ -281,12 +289,25 @@ export class Calls {
   _asked({ type, room_id, reason }, call) {
     if (type === "call_ringing") {
       this._stopClock(call);
+      this.#crossed = null;
       Object.assign(call, { state: "ringing", roomId: room_id });
       this._note(call);
     } else {
       if (room_id) this.#ended.hear(room_id);
-      this._end(call, reason ?? (type === "call_refuse" ? "refused" : "failed"));
+      this._fail(call, reason ?? (type === "call_refuse" ? "refused" : "failed"));
     }
+  }
+
+  /**
+   * End a call that the device asked for, and ring if the server goes on ringing the device.
+   * @private @param {Call} call @param {string} reason
+   */
+  _fail(call, reason) {
+    const crossed = this.#crossed;
+    this.#crossed = null;
+    this._end(call, reason);
+    const isLeft = crossed === null || !REFUSED_AT_ONCE.includes(reason) || this.#ended.wasTold(crossed.room_id);
+    if (!isLeft) this._ring(crossed);
   }
 
   /** @private @param {Frame} frame @param {Call} call */
@@ -317,8 +338,9 @@ export class Calls {
     } else if (present === null || present.isIncoming || present.state === "active" || this.#clocks.has(present)) {
       // Who is rung is in no call, as far as the server knows.
       this._beRung(this._begin("incoming", peer), frame);
+    } else if (present.state === "calling") {
+      this.#crossed = frame; // the server decides
     }
-    // Of a device that calls and is called at the same time the server decides.
   }
 
   /** @private @param {Call} call @param {Frame} frame */
@@ -467,6 +489,7 @@ export class Calls {
     if (rung === this.#second) this.#second = null;
     for (const call of this._all()) this._end(call, "over");
     this.#request = "";
+    this.#crossed = null;
     const begun = this._add(direction, peer);
     if (rung !== null) this.#second = rung;
     return begun;

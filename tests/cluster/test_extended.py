@@ -13,6 +13,7 @@ from callnet.calls.transaction import REMEMBERED
 from callnet.config.schema import CallSettings
 from callnet.frames import v2
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.redis.connection import REPLY_TIME
 from tests.cluster.case import ANN, CAROL, PAD, RING_TIME, TV, Phone
 from tests.cluster.simulated import SimulatedCase, World
 from tests.support.extended_case import Lists
@@ -139,6 +140,67 @@ class OutageTests(ExtendedCase):
         self.there.wire.heal()
         self.assertEqual(first, (await self.hears(ann, "calling_be_hangup:replaced"))["room_id"])
 
+    async def test_signal_with_the_accept(self) -> None:
+        """An accept is retried though the device sends a signal with it, which arrives when it has the call."""
+        ann, tv = await self.two()
+        ann.calls(TV)
+        room = (await self.hears(tv, "called"))["room_id"]
+        self.there.wire.silence()
+        tv.accepts()
+        tv.says(type="signal", room_id=room, data="here")
+        await self.pass_time(REPLY_TIME + 1.0)
+        self.there.wire.cut()
+        self.there.wire.heal()
+        await self.hears(ann, "call_success")
+        self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
+        self.assertEqual(["welcome", "called"], tv.told)
+
+
+class PullOutageTests(ExtendedCase):
+    """The pad takes over the television's call; the connection of its node to Redis breaks before the answer comes."""
+
+    settings = CallSettings(ring_time=30.0, grace=20.0)
+
+    async def pulls(self) -> tuple[Phone, Phone, Phone, str]:
+        """Ann, the television, the pad, and the room: the call has moved, and nobody at the pad's node knows of it."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        self.apart = await self.start()
+        pad = await self.phone(PAD, self.apart, extended=True)
+        self.apart.wire.answers_after = 0.5
+        pad.says(type="pull", room_id=room, id="p")
+        await self.hears(tv, "calling_be_hangup:moved")
+        self.apart.wire.answers_after = 0.0
+        self.apart.wire.cut()
+        return ann, tv, pad, room
+
+    async def test_short(self) -> None:
+        """The pad is told that it has the call when the node is back."""
+        ann, _, pad, _ = await self.pulls()
+        self.apart.wire.heal()
+        self.assertEqual("p", (await self.hears(pad, "call_success"))["id"])
+        pad.says(type="signal", room_id=pad.last("call_success")["room_id"], data="here")
+        self.assertEqual("here", (await self.hears(ann, "signal"))["data"])
+        self.assertNotIn("error", pad.told)
+
+    async def test_long(self) -> None:
+        """After 5 s the pad is told that this cannot be done, and the call is over for both."""
+        ann, tv, pad, _ = await self.pulls()
+        await self.hears(pad, "error")
+        self.apart.wire.heal()
+        await self.hears(ann, "calling_be_hangup:connection_lost")
+        self.assertNotIn("calling_be_hangup:connection_lost", tv.told)
+
+    async def test_again(self) -> None:
+        """A pad that is told so, and tries again before the node is back, has the call."""
+        ann, _, pad, room = await self.pulls()
+        await self.hears(pad, "error")
+        self.apart.wire.heal()
+        pad.says(type="pull", room_id=room, id="q")
+        self.assertEqual("q", (await self.hears(pad, "call_success"))["id"])
+        await self.pass_time(5.0)
+        self.assertNotIn("calling_be_hangup:connection_lost", ann.told)
+
 
 class WelcomeTests(ExtendedCase):
     """A device connects to a node that is apart, and does not know its calls."""
@@ -254,6 +316,74 @@ class WelcomeTests(ExtendedCase):
         self.assertEqual(1, ann.told.count("welcome"))
         await self.until(partial(self.is_welcomed_again, ann))
         self.assertEqual(room, ann.last("welcome")["call"]["room_id"])
+
+
+class OwnEndTests(ExtendedCase):
+    """A device ends its call at a node that Redis does not answer, and connects again. It is welcomed to the call, and
+    may not remember that it has ended it: it is told, on whichever node it is by then.
+    """
+
+    settings = CallSettings(ring_time=30.0, grace=25.0)
+
+    async def again(self, phone: Phone, elsewhere: bool) -> Phone:
+        """Connect it again, and let its node be back; it is welcomed to its call."""
+        here = self.here if phone.address == ANN else self.there
+        there = self.there if phone.address == ANN else self.here
+        await self.pass_time(0.25)
+        here.wire.cut()
+        if not elsewhere:
+            here.wire.heal()
+        phone = await self.phone(phone.address, there if elsewhere else here, extended=True)
+        self.assertIn("call", phone.frames[0])
+        here.wire.heal()
+        return phone
+
+    async def test_caller_of_ringing_call(self) -> None:
+        """It has cancelled the call."""
+        for elsewhere in (False, True):
+            ann, tv = await self.two()
+            ann.calls(TV)
+            room = (await self.hears(ann, "call_ringing"))["room_id"]
+            self.here.wire.silence()
+            ann.hangs_up(room)
+            ann = await self.again(ann, elsewhere)
+            await self.hears(tv, "calling_be_hangup:cancelled")
+            await self.hears(ann, "call_failed:unavailable")
+
+    async def test_failed_call(self) -> None:
+        """It was told that the call has failed, though it rings."""
+        ann, tv = await self.two()
+        self.here.wire.answers_after = 0.5
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        self.here.wire.answers_after = 0.0
+        ann = await self.again(ann, elsewhere=True)
+        await self.hears(ann, "call_failed:unavailable")
+        await self.hears(tv, "calling_be_hangup:cancelled")
+
+    async def test_parties(self) -> None:
+        """Either party has hung up."""
+        for elsewhere in (False, True):
+            for number in (0, 1):
+                phones = await self.two()
+                room = await self.talk(*phones)
+                phone, node = phones[number], (self.here, self.there)[number]
+                node.wire.silence()
+                phone.hangs_up(room)
+                phone = await self.again(phone, elsewhere)
+                await self.hears(phones[1 - number], "calling_be_hangup:hangup")
+                await self.hears(phone, "calling_be_hangup:hangup")
+
+    async def test_ends_it_again(self) -> None:
+        """A device that ends it on the new connection is told nothing."""
+        ann, tv = await self.two()
+        ann.calls(TV)
+        room = (await self.hears(ann, "call_ringing"))["room_id"]
+        again = await self.phone(ANN, self.there, extended=True)
+        again.says(type="calling_hangup", notified_phone=TV.phone, notified_device_id="", room_id="")
+        await self.hears(tv, "calling_be_hangup:cancelled")
+        self.assertNotIn("call_failed:unavailable", again.told)
+        self.assertEqual(room, again.frames[0]["call"]["room_id"])
 
 
 class CallWaitingTests(ExtendedCase):

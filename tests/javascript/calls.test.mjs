@@ -143,6 +143,29 @@ test("who calls back the phone that rings it accepts, and of other calls that cr
   assert.deepEqual(changes, ["ringing", "active", "over hangup own", "calling"]);
 });
 
+test("a device that is called while it calls rings if its request changed nothing", (t) => {
+  const failed = { ...FAILED, to_phone: "3" };
+  const pulled = { type: "error", id: "call-1" };
+  const ring = { ...CALLED, from_phone: "4" };
+  const ringing = { type: "call_ringing", to_phone: "3", to_device_id: "tv", room_id: OTHER_ROOM };
+  for (const [begins, frames, rings] of [
+    [(calls) => calls.place("3", "tv"), [{ ...failed, reason: "rate_limited" }], true],
+    [(calls) => calls.place("3", "tv"), [{ ...failed, reason: "unavailable" }], true],
+    [(calls) => calls.pull(OTHER_ROOM), [pulled], true],
+    [(calls) => calls.place("3", "tv"), [failed], false],
+    [(calls) => calls.place("3", "tv"), [BE_HANGUP, { ...failed, reason: "rate_limited" }], false],
+    [(calls) => calls.place("3", "tv"), [ringing, { ...failed, reason: "unavailable" }], false],
+  ]) {
+    const { calls } = device(t);
+    begins(calls);
+    calls.hear(ring);
+    assert.equal(calls.present.state, "calling");
+    frames.forEach((frame) => calls.hear(frame));
+    assert.equal(calls.present?.roomId, rings ? ROOM : undefined);
+    calls.left();
+  }
+});
+
 test("a ring ends when the server says so, and by itself if it does not", (t) => {
   const { calls, changes, clock } = device(t);
   calls.hear(CALLED);

@@ -189,6 +189,42 @@ class IncomingTests(CallsCase):
         self.assertEqual([refusal(), "call"], [self.sent[0], self.sent[1]["type"]])
         self.assertEqual("refused", call.reason)
 
+    def test_crossing(self) -> None:
+        """It rings after a call that the server refused at once: the device has not left its caller's call by that."""
+        for reason in ("rate_limited", "unavailable"):
+            self.place(OTHER)
+            self.assertEqual("calling", self.rung().state)
+            self.hear("call_failed", to_phone=OTHER.phone, to_device_id=OTHER.device_id, reason=reason)
+            ring = self.calls.present
+            assert ring is not None
+            self.assertEqual(("incoming", "ringing", ROOM), (ring.direction, ring.state, ring.room_id))
+            self.hear("calling_be_hangup", room_id=ROOM)
+            self.calls = Calls(self.say, lambda _: None, EventQueue(), self.clock)
+
+    def test_crossing_pull(self) -> None:
+        """... and after a takeover that it refused."""
+        self.calls.pull(ROOM_2)
+        self.rung()
+        self.hear("error", id="call-1")
+        ring = self.calls.present
+        self.assertEqual(ROOM, ring and ring.room_id)
+
+    def test_crossing_and_left(self) -> None:
+        """It does not ring if the device has left that call by its own, or that has ended."""
+        failed = {"to_phone": OTHER.phone, "to_device_id": OTHER.device_id}
+        for told in ([("busy", False)], [("rate_limited", True)], [(None, False), ("unavailable", False)]):
+            self.place(OTHER)
+            self.rung()
+            for reason, has_ended in told:
+                if has_ended:
+                    self.hear("calling_be_hangup", room_id=ROOM)
+                if reason is None:
+                    self.hear("call_ringing", room_id=ROOM_2, **failed)
+                else:
+                    self.hear("call_failed", reason=reason, **failed)
+            self.assertIsNone(self.calls.present)
+            self.calls = Calls(self.say, lambda _: None, EventQueue(), self.clock)
+
     def test_stops_ringing(self) -> None:
         """The server ends the ringing, for its reason."""
         call = self.rung()

@@ -81,6 +81,15 @@ class OfflineDelayTests(QuietTestCase):
         self.pass_time(DELAY)
         self.assertEqual([], self.ann.heard())
 
+    def test_called_meanwhile(self) -> None:
+        """A caller that is called meanwhile is told of its own call first, and of that no more."""
+        carol = self.world.device(*CAROL)
+        self.call(self.ann, TV)
+        self.call(carol, ANN)
+        self.assertEqual(["call_failed", "called"], [frame["type"] for frame in self.ann.heard()])
+        self.pass_time(DELAY)
+        self.assertEqual([], self.ann.heard())
+
     def test_itself(self) -> None:
         """A call to itself changes nothing."""
         self.call(self.ann, TV)

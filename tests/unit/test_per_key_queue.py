@@ -137,6 +137,17 @@ class RunTests(SynchronousTestCase):
         self.assertEqual("c", self.successResultOf(answer))
         self.assertEqual((["a", "b", "d"], {}), (self.log, self.turns._waiting))
 
+    def test_patient(self) -> None:
+        """Patient work takes its turn, and nothing is awaited for it."""
+        first: Deferred[None] = Deferred()
+        self.run_one("a", first)
+        self.turns.run("owner", self.log.append, "b", is_patient=True)
+        self.assertFalse(self.turns.is_awaited("owner"))
+        self.turns.run("owner", self.log.append, "c")
+        self.assertTrue(self.turns.is_awaited("owner"))
+        first.callback(None)
+        self.assertEqual((["a", "b", "c"], {}), (self.log, self.turns._waiting))
+
     def test_fault(self) -> None:
         """A fault is logged, and those that follow have their turn."""
         first, second = Deferred[None](), Deferred[None]()

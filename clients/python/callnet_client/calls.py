@@ -28,6 +28,8 @@ LATE: Final = 3.0
 """Seconds after the ring time at which a device stops ringing by itself, since the connection is lost."""
 RING_TIME: Final = 60.0
 """The ring time in seconds if the server does not send one."""
+_REFUSED_AT_ONCE: Final = frozenset({"failed", "invalid", "self", "rate_limited", "shutting_down", "unavailable"})
+"""The reasons for the end of a request by which the device has not left a call that rings it."""
 
 
 class Calls:
@@ -63,6 +65,8 @@ class Calls:
         """True after the first welcome on a connection."""
         self._own: Call | None = None
         """The call that the device has asked for or accepted on this connection."""
+        self._crossed: Frame | None = None
+        """The ``called`` that came while the server has yet to answer the request of the device."""
         self._calls: list[Call] = []
         """The present call, then the waiting or held one."""
         self._clocks: dict[Call, IDelayedCall] = {}
@@ -180,7 +184,7 @@ class Calls:
         """Handle a new connection. On an extended one requests are answered by their ids."""
         self._is_extended = is_extended
         self._is_named = self._is_welcomed = False
-        self._own = None
+        self._own = self._crossed = None
 
     def welcomed(self, view: PresentCall | None, held: PresentCall | None = None) -> None:
         """Apply the current call of the device from the ``welcome`` frame, and the one that it holds.
@@ -260,7 +264,7 @@ class Calls:
         elif frame.type in ("call_refuse", "call_failed", "call_ringing") and self._is_asked(frame, present):
             self._asked_of(frame, present)
         elif frame.type == "error" and self._request and frame.text("id") == self._request:
-            self._end(present, "failed")
+            self._fail(present, "failed")
         elif frame.type == "error" and self.held is not None and frame.text("id") == f"resume-{self._exchanged}":
             self._exchange()
             self._note(self._calls[0])
@@ -270,13 +274,21 @@ class Calls:
     def _asked_of(self, frame: Frame, call: Call) -> None:
         if frame.type == "call_ringing":
             self._stop_clock(call)
+            self._crossed = None
             call.state = "ringing"
             call.room_id = frame.room_id
             self._note(call)
         else:
             if frame.room_id:
                 self._ended.hear(frame.room_id)
-            self._end(call, frame.text("reason") or ("refused" if frame.type == "call_refuse" else "failed"))
+            self._fail(call, frame.text("reason") or ("refused" if frame.type == "call_refuse" else "failed"))
+
+    def _fail(self, call: Call, reason: str) -> None:
+        """End a call that the device asked for, and ring if the server goes on ringing the device."""
+        crossed, self._crossed = self._crossed, None
+        self._end(call, reason)
+        if crossed is not None and reason in _REFUSED_AT_ONCE and not self._ended.was_told(crossed.room_id):
+            self._ring(crossed)
 
     def _be_told(self, frame: Frame, call: Call) -> None:
         if frame.type == "calling_be_hangup":
@@ -308,7 +320,8 @@ class Calls:
         elif present is None or present.is_incoming or present.state == "active" or present in self._clocks:
             # A rung device is in no call, as far as the server knows.
             self._be_rung(self._begin("incoming", peer), frame)
-        # If a device calls and is called at the same time the server decides.
+        elif present.state == "calling":
+            self._crossed = frame  # the server decides
 
     def _be_rung(self, call: Call, frame: Frame) -> None:
         call.room_id, call.page, call.name = frame.room_id, frame.text("page"), frame.text("from_name")
@@ -392,7 +405,7 @@ class Calls:
         rung = [call for call in self._calls if stays and _is_rung(call)]
         self._calls = [call for call in self._calls if call not in rung]
         self._end_all("over")
-        self._request = ""
+        self._request, self._crossed = "", None
         begun = self._add(direction, peer)
         self._calls += rung
         return begun
