@@ -297,8 +297,8 @@ class SqlAccounts(Queries):
     def _make(self, new: Mapping[DeviceAddress, bytes]) -> tuple[set[DeviceAddress], int]:
         """Make these, and forget devices that were never used. Answers with what was not made, and how many were."""
         offers = {address: {"offered": offer} for address, offer in new.items()}
+        forgotten = self._forget_unused(self._newcomers.now())
         with self._database.write() as connection:
-            forgotten = self._forget_unused(connection, self._newcomers.now())
             return self._admit(connection, offers), forgotten
 
     def _admit(
@@ -333,8 +333,8 @@ class SqlAccounts(Queries):
     ) -> tuple[bool, int]:
         """Return True if it was made only now, and the number of forgotten devices."""
         phone, now = address.phone, self._newcomers.now()
+        forgotten = self._forget_unused(now)
         with self._database.write() as connection:
-            forgotten = self._forget_unused(connection, now)  # before the turn, as logins do, or both wait for ever
             self._database.take_turns(connection, phone)
             if is_revoked(revoking.of_phone(connection, phone, now)):
                 raise TokenInvalid("the token was revoked")
@@ -353,12 +353,17 @@ class SqlAccounts(Queries):
                 changes.note(connection, [phone], now, Topic.DEVICES)
             return is_new, forgotten
 
-    def _forget_unused(self, connection: Connection, now: float) -> int:
+    def _forget_unused(self, now: float) -> int:
+        """Forget them, in a transaction of its own: who waits for a phone's turn may hold no row of its devices."""
         row = account_device.c
         unused = row.unused_since < now - self._newcomers.unused_for
-        phones = connection.scalars(account_device.delete().where(unused).returning(row.phone)).all()
-        if phones:
-            changes.note(connection, phones, now, Topic.DEVICES)
+        with self._database.read() as connection:
+            if connection.scalar(select(row.phone).where(unused).limit(1)) is None:
+                return 0
+        with self._database.write() as connection:
+            phones = connection.scalars(account_device.delete().where(unused).returning(row.phone)).all()
+            if phones:
+                changes.note(connection, phones, now, Topic.DEVICES)
         return len(phones)
 
     def _room(self, connection: Connection, phones: Collection[str], now: float) -> dict[str, float]:
