@@ -42,7 +42,10 @@ BLOCKED_MAX: Final = 1000
 """The most phones that a phone may have its devices block."""
 
 REVOCATIONS_MAX: Final = 100
-"""The most revocations of tokens that are remembered of a phone."""
+"""Revocations of tokens with which a phone gets no further device by a login, until some have expired."""
+
+REVOCATIONS_OF_DEVICE_MAX: Final = 10
+"""The most revocations of tokens that are remembered of a device."""
 
 LISTED_MAX: Final = 100
 """The most phones that a setting of a phone may name, such as those whose calls its devices answer by themselves."""

@@ -24,7 +24,7 @@ from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.util.deferreds import as_deferred
 from callnet.util.schema_hints import NOT_NEGATIVE
 
-_SKEW: Final = 3600.0
+SKEW: Final = 3600.0
 """The maximum difference of the nodes' clocks, in seconds: ended sessions are remembered for longer by this."""
 
 _NEEDS_CODE: Final = "a code is required; request one with /account/code"
@@ -232,7 +232,7 @@ class Logins(Struct, frozen=True):
         """
         token = self._tokens.verify(text)
         # Until all nodes know of it, tokens of the session may be renewed that live as long as any token.
-        expires_at = max(token.expires_at, self._tokens.now() + self._tokens.lifetime) + _SKEW
+        expires_at = max(token.expires_at, self._tokens.now() + self._tokens.lifetime) + SKEW
         before = nextafter(token.auth_time, inf) if token.sid is None else None
         await self._revocations.revoke(Revocation(token.device, expires_at, before, token.sid))
         await self._look()

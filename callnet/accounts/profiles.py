@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, cast
@@ -22,8 +23,10 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG's markers of a frame's header: the others of their range are tables."""
 _NO_LENGTH: Final = frozenset((0x00, 0x01, *range(0xD0, 0xD8)))
 """JPEG's markers that stand alone, and the zero after which a byte is none."""
-_TEXTS: Final = frozenset((0xE1, 0xED))
-"""JPEG's markers of Exif, XMP and IPTC."""
+_TEXTS: Final = frozenset((0xE1, 0xED, 0xFE))
+"""JPEG's markers of Exif, XMP, IPTC and comments."""
+_AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""The first marker that ends a scan's pixels: in these are restarts, and the byte of a marker with a zero after it."""
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _ANIMATED, _XMP, _EXIF = 0x02, 0x04, 0x08
 """Flags of WebP's extended header."""
@@ -161,7 +164,20 @@ def look_at(data: bytes) -> Picture:
 
 def _jpeg(data: bytes) -> Picture:
     size: tuple[int, int] | None = None
-    has_metadata = False
+    markers: set[int] = set()
+    for marker, segment in _jpeg_segments(data):
+        markers.add(marker)
+        if marker in _FRAMES:
+            if size is not None:
+                raise ValueError("a JPEG of several frames")
+            height, width = struct.unpack_from(">xHH", segment)
+            size = width, height
+    if size is None or _SCAN not in markers:
+        raise ValueError("a JPEG without pixels")
+    return Picture("jpeg", *size, not markers.isdisjoint(_TEXTS), False)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     place = 2
     while True:
         if data[place] != 0xFF:
@@ -169,24 +185,23 @@ def _jpeg(data: bytes) -> Picture:
         while data[place] == 0xFF:  # any number of them may stand before a marker
             place += 1
         marker = data[place]
-        if marker in _NO_LENGTH or marker in (_START, _END):
+        if marker == _END:
+            break
+        if marker in _NO_LENGTH or marker == _START:
             raise ValueError("a JPEG without pixels")
         (length,) = struct.unpack_from(">H", data, place + 1)
         segment = data[place + 3 : place + 1 + length]
         if length < 2 or len(segment) != length - 2:
             raise ValueError("the picture is cut off")
-        if marker in _FRAMES:
-            if size is not None:
-                raise ValueError("a JPEG of several frames")
-            height, width = struct.unpack_from(">xHH", segment)
-            size = width, height
-        has_metadata = has_metadata or marker in _TEXTS
-        if marker == _SCAN:
-            break
+        yield marker, segment
         place += 1 + length
-    if size is None or not data.endswith(b"\xff\xd9"):
-        raise ValueError("the picture is cut off")
-    return Picture("jpeg", *size, has_metadata, False)
+        if marker == _SCAN:
+            after = _AFTER_SCAN.search(data, place)
+            if after is None:
+                raise ValueError("the picture is cut off")
+            place = after.start()
+    if place + 1 != len(data):
+        raise ValueError("a JPEG with something after it")
 
 
 def _png(data: bytes) -> Picture:

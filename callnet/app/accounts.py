@@ -17,7 +17,7 @@ from callnet.accounts.change_feed import ChangeFeed
 from callnet.accounts.contact_lists import ContactLists
 from callnet.accounts.history import CallEvents, Historian, PastCalls
 from callnet.accounts.links import GuestCallLimits, Guests, GuestTokens, Links
-from callnet.accounts.logins import Codes, Logins
+from callnet.accounts.logins import SKEW, Codes, Logins
 from callnet.accounts.own_devices import OwnDevices
 from callnet.accounts.pairing import OPEN_MAX, Pairings
 from callnet.accounts.preferences import KnownPreferences, SettingsOfPhones
@@ -118,7 +118,7 @@ def compose_owners(
     newcomers = Newcomers(
         now,
         lambda: settings.limits.devices_of_a_phone,
-        max(UNUSED_FOR, identities.tokens.lifetime),
+        _longest(identities.tokens),
         "device_enrolled" in told,
     )
     ways = _ways(settings.push, identities.vapid, reactor)
@@ -160,7 +160,8 @@ def compose_people(
     """
     tokens, phones = identities.tokens, identities.phones
     mutual = settings.accounts.shows_mutual_contacts_alone
-    revoked = SqlRevocations(database, run, tokens.now)
+    lasts = _longest(tokens) + SKEW
+    revoked = SqlRevocations(database, run, tokens.now, lasts)
     change_feed = ChangeFeed(
         SqlChanges(database, run, tokens.now),
         revoked,
@@ -195,7 +196,7 @@ def compose_people(
         ),
         ContactLists(SqlContacts(database, run, mutual), cluster.presence, tokens, phones, change_feed.look),
         Profiles(SqlProfiles(database, run, mutual), tokens, phones),
-        OwnDevices(SqlDevices(database, run, tokens.now), cluster.presence, tokens, change_feed.look),
+        OwnDevices(SqlDevices(database, run, tokens.now, lasts), cluster.presence, tokens, change_feed.look),
         Pairings(SqlPairings(database, run, OPEN_MAX), owners.accounts, tokens, change_feed.look),
         Links(owners.links, tokens, change_feed.look),
         SettingsOfPhones(owners.records, tokens, phones, contacts_only),
@@ -215,6 +216,11 @@ def compose_people(
         [] if sender is None else [sender],
         _deliveries(settings, owners.outbox, reactor),
     )
+
+
+def _longest(tokens: Tokens) -> float:
+    """Seconds after which no token is valid any more."""
+    return max(UNUSED_FOR, tokens.lifetime)
 
 
 def _ways(settings: PushSettings, vapid: Vapid | None, reactor: IPeopleReactor) -> Mapping[PushKind, Way]:

@@ -153,11 +153,12 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     """Rate limits (0: none), for all nodes together."""
 
     logins_a_minute_from_an_address: Limit = 120
-    """Of an IPv6 address its /64 counts; loopback addresses do not count at all."""
+    """Of an IPv6 address its /64 counts, and its /48 with ten times as many; loopback addresses do not count at all."""
     logins_a_minute_of_a_phone: Limit = 30
     devices_of_a_phone: Limit = 20
     """Devices created by logins; the operator may create any number."""
     codes_an_hour_from_an_address: Limit = 20
+    """Requests for codes; of an IPv6 /48 ten times as many."""
     pairings_an_hour_from_an_address: Limit = 60
     """Devices that begin to wait until another one lets them in; a sixth of them at once."""
     photos_an_hour_from_an_address: Limit = 300

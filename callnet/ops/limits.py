@@ -251,12 +251,25 @@ class LoginLimits(_LiveLimits):
 
     def __init__(self, settings: LimitSettings, limits: ILimits) -> None:
         super().__init__(limits)
+
+        def of_address() -> int:
+            return settings.logins_a_minute_from_an_address
+
+        def of_network() -> int:
+            return SITES_OF_NETWORK * of_address()
+
         self._logins = self._gate(
-            ("logins-from", lambda: settings.logins_a_minute_from_an_address, 60.0),
+            ("logins-from", of_address, 60.0),
+            ("logins-from-network", of_network, 60.0),
             ("logins-of", lambda: settings.logins_a_minute_of_a_phone, 60.0),
         )
-        self._codes = self._gate(("codes-from", lambda: settings.codes_an_hour_from_an_address, 3600.0))
-        self._without_token = self._gate(("without-token-from", lambda: settings.logins_a_minute_from_an_address, 60.0))
+        self._codes = self._gate(
+            ("codes-from", lambda: settings.codes_an_hour_from_an_address, 3600.0),
+            ("codes-from-network", lambda: SITES_OF_NETWORK * settings.codes_an_hour_from_an_address, 3600.0),
+        )
+        self._without_token = self._gate(
+            ("without-token-from", of_address, 60.0), ("without-token-from-network", of_network, 60.0)
+        )
         self._photos = self._gate(
             ("photos-from", lambda: settings.photos_an_hour_from_an_address, 3600.0),
             ("photos-from-network", lambda: SITES_OF_NETWORK * settings.photos_an_hour_from_an_address, 3600.0),
@@ -273,9 +286,9 @@ class LoginLimits(_LiveLimits):
         :param phone: ``None``: what it gives is no phone number.
         :raises RateLimited: it is one too many.
         """
-        too_many = await self._logins.enter([site_of(host), phone])
+        too_many = await self._logins.enter([site_of(host), network_of(host), phone])
         if too_many is not None:
-            who = "for this phone" if too_many.which else "from this address"
+            who = ("from this address", "from this network", "for this phone")[too_many.which]
             raise RateLimited(f"too many logins {who}", ceil(too_many.wait))
 
     async def code(self, host: str) -> None:
@@ -283,14 +296,14 @@ class LoginLimits(_LiveLimits):
 
         :raises RateLimited: it is one too many.
         """
-        _admit(await self._codes.enter([site_of(host)]), "too many code requests from this address")
+        await _enter_from(self._codes, host, "code requests")
 
     async def without_token(self, host: str) -> None:
         """Count a request that carries a ticket or a subscription in place of a token. As many are allowed as logins.
 
         :raises RateLimited: it is one too many.
         """
-        _admit(await self._without_token.enter([site_of(host)]), "too many requests without a token from this address")
+        await _enter_from(self._without_token, host, "requests without a token")
 
     async def photo(self, host: str) -> None:
         """Count a photo that is to be stored.

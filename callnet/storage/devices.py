@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, case, func, select
 
+from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import EVERY_DEVICE, DeviceAddress, Topic
 from callnet.storage import changes, outbox, revoking
 from callnet.storage.contacts import Photo, Profile, photo_of, profile_of
@@ -134,6 +135,7 @@ class SqlDevices(Queries):
     """The devices of a phone as its own devices see and change them. A change notifies every node.
 
     :param now: the time, in seconds since 1970.
+    :param lasts: seconds for which a token lasts, at most.
     """
 
     _WRONG_PINS: Final = 5
@@ -143,9 +145,12 @@ class SqlDevices(Queries):
     _LONGEST_WAIT: Final = 3600
     """... and the longest: each takes twice as long as the one before."""
 
-    def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, run: Run, now: Callable[[], float], lasts: float = TOKEN_LIFETIME_MAX
+    ) -> None:
         super().__init__(database, run)
         self._now = now
+        self._lasts = lasts
 
     @in_thread
     def of(self, phone: str) -> Sequence[Device]:
@@ -262,7 +267,7 @@ class SqlDevices(Queries):
                 logged_out.values(secret=case((had_one, secret), else_=None), offered=None)
             ).rowcount
             if is_there:
-                revoking.revoke_all(self._database, connection, device, self._now)
+                revoking.revoke_all(self._database, connection, device, self._now, self._lasts)
                 changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
         return is_there > 0
 
@@ -274,7 +279,7 @@ class SqlDevices(Queries):
             removed = connection.execute(account_device.delete().where(covered_by(device, account_device))).rowcount
             if removed:
                 connection.execute(heard_until.delete().where(covered_by(device, heard_until)))
-                revoking.revoke_all(self._database, connection, device, self._now)
+                revoking.revoke_all(self._database, connection, device, self._now, self._lasts)
                 changes.note(connection, [device.phone], self._now(), Topic.DEVICES)
         return removed > 0
 

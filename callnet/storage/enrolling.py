@@ -47,7 +47,7 @@ _KNOWN_FOR: Final = 300.0
 
 
 class _Enough(DeviceInvalid):
-    """A phone has the maximum number of devices that were not made by the operator."""
+    """A phone has the maximum number of devices that were not made by the operator, or of revocations."""
 
     def __init__(self) -> None:
         super().__init__("the phone has the maximum number of devices created by logins")
@@ -297,8 +297,8 @@ class SqlAccounts(Queries):
     def _make(self, new: Mapping[DeviceAddress, bytes]) -> tuple[set[DeviceAddress], int]:
         """Make these, and forget devices that were never used. Answers with what was not made, and how many were."""
         offers = {address: {"offered": offer} for address, offer in new.items()}
+        forgotten = self._forget_unused(self._newcomers.now())
         with self._database.write() as connection:
-            forgotten = self._forget_unused(connection, self._newcomers.now())
             return self._admit(connection, offers), forgotten
 
     def _admit(
@@ -309,14 +309,13 @@ class SqlAccounts(Queries):
         :param new: columns of each device.
         """
         newcomers = self._newcomers
-        now, most = newcomers.now(), newcomers.most()
+        now = newcomers.now()
         made = dict(new)
-        if most:
-            room = self._room(connection, {address.phone for address in new}, most)
-            for address in new:
-                room[address.phone] -= 1
-                if room[address.phone] < 0:
-                    del made[address]
+        room = self._room(connection, {address.phone for address in new}, now)
+        for address in new:
+            room[address.phone] -= 1
+            if room[address.phone] < 0:
+                del made[address]
         rows = [
             {**address._asdict(), **columns, "by_login": True, "unused_since": now} for address, columns in made.items()
         ]
@@ -334,8 +333,8 @@ class SqlAccounts(Queries):
     ) -> tuple[bool, int]:
         """Return True if it was made only now, and the number of forgotten devices."""
         phone, now = address.phone, self._newcomers.now()
+        forgotten = self._forget_unused(now)
         with self._database.write() as connection:
-            forgotten = self._forget_unused(connection, now)  # before the turn, as logins do, or both wait for ever
             self._database.take_turns(connection, phone)
             if is_revoked(revoking.of_phone(connection, phone, now)):
                 raise TokenInvalid("the token was revoked")
@@ -354,21 +353,29 @@ class SqlAccounts(Queries):
                 changes.note(connection, [phone], now, Topic.DEVICES)
             return is_new, forgotten
 
-    def _forget_unused(self, connection: Connection, now: float) -> int:
+    def _forget_unused(self, now: float) -> int:
+        """Forget them, in a transaction of its own: who waits for a phone's turn may hold no row of its devices."""
         row = account_device.c
         unused = row.unused_since < now - self._newcomers.unused_for
-        phones = connection.scalars(account_device.delete().where(unused).returning(row.phone)).all()
-        if phones:
-            changes.note(connection, phones, now, Topic.DEVICES)
+        with self._database.read() as connection:
+            if connection.scalar(select(row.phone).where(unused).limit(1)) is None:
+                return 0
+        with self._database.write() as connection:
+            phones = connection.scalars(account_device.delete().where(unused).returning(row.phone)).all()
+            if phones:
+                changes.note(connection, phones, now, Topic.DEVICES)
         return len(phones)
 
-    def _room(self, connection: Connection, phones: Collection[str], most: int) -> dict[str, int]:
+    def _room(self, connection: Connection, phones: Collection[str], now: float) -> dict[str, float]:
         """The number of further devices that each phone may have."""
-        row = account_device.c
-        for phone in sorted(phones):
+        row, most, ordered = account_device.c, self._newcomers.most(), sorted(phones)
+        for phone in ordered:
             self._database.take_turns(connection, phone)
-        count = select(row.phone, func.count()).where(row.phone.in_(sorted(phones)), row.by_login).group_by(row.phone)
-        return dict.fromkeys(phones, most) | {phone: most - number for phone, number in connection.execute(count)}
+        room: dict[str, float] = dict.fromkeys(phones, most or inf)
+        if most:
+            count = select(row.phone, func.count()).where(row.phone.in_(ordered), row.by_login).group_by(row.phone)
+            room |= {phone: most - number for phone, number in connection.execute(count)}
+        return room | dict.fromkeys(revoking.full(connection, ordered, now), 0.0)
 
     def _use(self, addresses: Collection[DeviceAddress]) -> Collection[str]:
         """Write down that these are used; the phones of those of which that was not known."""

@@ -8,13 +8,14 @@ from sqlalchemy import insert
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.errors import PhoneInvalid
-from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, DeviceAddress
+from callnet.errors import DeviceInvalid, PhoneInvalid
+from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, REVOCATIONS_OF_DEVICE_MAX, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
+from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import Enrolled, SqlAccounts
 from callnet.storage.revoking import Revocation, SqlRevocations
-from callnet.storage.schema import change
+from callnet.storage.schema import change, revocation
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
 PHONE, FRIEND = "13651884967", "13651884968"
@@ -133,28 +134,99 @@ class RevocationsContract(DatabaseCase):
         return self.check(test)
 
     def test_too_many(self) -> Deferred[None]:
-        """At most a hundred revocations of a phone are kept: more become one for the device with most of them."""
+        """At most ten revocations of a device are kept: more become one."""
 
         async def test() -> None:
             await self.store.revoke(self.session(PAD, "b"))
-            for number in range(REVOCATIONS_MAX + 20):
+            for number in range(REVOCATIONS_OF_DEVICE_MAX + 5):
                 await self.store.revoke(self.session(TV, str(number)))
             found = (await self.store.revoked())[PHONE]
             before = [one for one in found if one.before is not None]
             self.assertEqual([TV], [one.device for one in before])
             self.assertIn(self.session(PAD, "b"), found)
-            self.assertEqual(2 + 20, len(found))
+            self.assertEqual(2 + 4, len(found))
 
         return self.check(test)
 
     def test_too_many_devices(self) -> Deferred[None]:
-        """If no device has more than one, all of the phone's are revoked together."""
+        """Devices that are made and removed again and again revoke nothing of others, and at a hundred revocations
+        logins make no further one, until they have expired or the operator revokes all.
+        """
 
         async def test() -> None:
-            for number in range(REVOCATIONS_MAX + 1):
-                await self.store.revoke(self.session(DeviceAddress(PHONE, str(number)), "x"))
+            for sid in "abc":
+                await self.store.revoke(self.session(PAD, sid))
+            own = SqlDevices(self.database, self.run_there, self.clock.seconds, 60.0)
+            made = 0
+            with self.assertRaises(DeviceInvalid):
+                for made in range(2 * REVOCATIONS_MAX):
+                    stranger = DeviceAddress(PHONE, f"x{made}")
+                    await self.accounts.enrol(stranger, OFFER)
+                    await own.remove(stranger)
+            found = (await self.store.revoked())[PHONE]
+            self.assertEqual((REVOCATIONS_MAX, REVOCATIONS_MAX - 3), (len(found), made))
+            of_pad = {one for one in found if one.device.covers(PAD)}
+            self.assertEqual({self.session(PAD, sid) for sid in "abc"}, of_pad)
+            await self.enrolled(DeviceAddress(FRIEND, "tv"))
+            devices.revoke(self.database, DeviceAddress(PHONE, EVERY_DEVICE), self.clock.seconds)
+            await self.enrolled(stranger)
+
+        return self.check(test)
+
+    def test_expiry(self) -> Deferred[None]:
+        """A removed device stays revoked for as long as a token lasts, one that the operator has revoked for longer.
+        Once expired, a revocation is gone and leaves room for further devices.
+        """
+
+        async def test() -> None:
+            own = SqlDevices(self.database, self.run_there, self.clock.seconds, 60.0)
+            await self.enrolled(TV)
+            await own.remove(TV)
             [found] = (await self.store.revoked())[PHONE]
-            self.assertEqual(DeviceAddress(PHONE, EVERY_DEVICE), found.device)
+            assert found.before is not None
+            self.assertEqual(60.0, found.expires_at - found.before)
+            devices.revoke(self.database, TV, self.clock.seconds)
+            [longer] = (await self.store.revoked())[PHONE]
+            self.accounts.forget([PHONE])
+            await self.enrolled(TV)
+            await own.remove(TV)
+            [found] = (await self.store.revoked())[PHONE]
+            self.assertEqual(longer.expires_at, found.expires_at)
+            with self.database.write() as connection:
+                connection.execute(revocation.delete())
+            self.fill({PHONE: REVOCATIONS_MAX}, expires_at=-1.0)
+            self.accounts.forget([PHONE])
+            await self.enrolled(TV, PAD)
+            await own.remove(TV)
+            self.assertEqual([(PHONE, "tv")], await self.rows())
+
+        return self.check(test)
+
+    def fill(self, counts: Mapping[str, int], expires_at: float) -> None:
+        """Put revocations of many devices of these phones into the table."""
+        rows = [
+            {"phone": phone, "device_id": f"x{number}", "jti": "a", "expires_at": expires_at}
+            for phone, count in counts.items()
+            for number in range(count)
+        ]
+        with self.database.write() as connection:
+            connection.execute(insert(revocation), rows)
+
+    async def rows(self) -> list[tuple[str, str]]:
+        """The phones and devices in the table."""
+        with self.database.read() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql("SELECT phone, device_id FROM revocation")]
+
+    def test_pages(self) -> Deferred[None]:
+        """Any number of revocations can be read when a process starts: no statement reads more than ten thousand."""
+
+        async def test() -> None:
+            counts = {str(number): 100 for number in range(250)}
+            self.fill(counts, expires_at=4e9)
+            del self.statements[:]
+            found = await self.store.revoked()
+            self.assertEqual(counts, {phone: len(set(of_phone)) for phone, of_phone in found.items()})
+            self.assertEqual(3, len(self.statements))
 
         return self.check(test)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event as ThreadEvent
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, event, make_url, text
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -18,9 +19,9 @@ from callnet.model import DeviceAddress
 from callnet.storage import contacts, schema
 from callnet.storage.contacts import Account
 from callnet.storage.database import Database
-from callnet.storage.enrolling import SqlAccounts
+from callnet.storage.enrolling import UNUSED_FOR, SqlAccounts
 from callnet.storage.postgresql import SILENCE_MAX
-from callnet.storage.schema import contact
+from callnet.storage.schema import account_device, contact, covered_by
 from harness import postgres
 from tests.contract.databases import OFFER
 from tests.contract.test_accounts import PHONE, TV, SharedAccountsContract
@@ -81,6 +82,34 @@ class AccountsOnPostgresql(OnPostgresql, SharedAccountsContract, TestCase):
         error = self.assertRaises(StartError, database.upgrade)
         self.assertTrue(str(error).startswith("database.url: "), str(error))
         self.assertEqual(len(str(error).splitlines()), 1)
+
+    def test_forgotten_and_removed(self) -> Deferred[None]:
+        """A login that makes a device, and forgets an unused one, beside a device that removes the same one: both do
+        so.
+        """
+
+        async def test() -> None:
+            old = DeviceAddress(PHONE, "old")
+            await self.enrolled(old)
+            self.clock.advance(UNUSED_FOR + 1.0)
+            other = Database(self.database._url.render_as_string(hide_password=False))
+            self.addCleanup(other.close)
+            fresh = SqlAccounts(self.database, self.run_there, self.clock)
+            waits = ThreadEvent()
+            event.listen(
+                self.database._engine,
+                "before_cursor_execute",
+                lambda *args: waits.set() if "advisory" in args[2] else None,
+            )
+            with other.write() as connection:
+                other.take_turns(connection, PHONE)
+                made = fresh.enrol(TV, OFFER)
+                self.assertTrue(waits.wait(30.0))
+                connection.execute(account_device.delete().where(covered_by(old, account_device)))
+            self.assertEqual(OFFER, (await made).offered)
+            self.assertEqual(1, fresh.forgotten)
+
+        return self.check(test)
 
     def test_no_encoding(self) -> None:
         """A database whose text has no encoding is refused, and the error says what is needed."""

@@ -155,6 +155,18 @@ class LoginLimitsTests(SynchronousTestCase):
             self.login(host, "1")
         self.assertEqual(30, self.assert_limited(self.limits.login("", "1")))
 
+    def test_networks(self) -> None:
+        """From an IPv6 /48 come ten times as many logins, codes, and requests without a token, as from an address."""
+        for most, count in (
+            (30, lambda host: self.limits.login(host, None)),
+            (10, self.limits.code),
+            (30, self.limits.without_token),
+        ):
+            for number in range(most):
+                self.successResultOf(Deferred.fromCoroutine(count(f"2001:db8:1:{number:x}::1")))
+            self.assert_limited(count("2001:db8:1:ffff::1"))
+            self.successResultOf(Deferred.fromCoroutine(count("2001:db8:2::1")))
+
     def test_codes(self) -> None:
         """The number of requests for codes from an address is limited."""
         self.code("192.0.2.1")

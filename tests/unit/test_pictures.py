@@ -22,10 +22,14 @@ def segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
+SCAN = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")
+"""The header of a scan of a JPEG."""
+
+
 def jpeg(width: int, height: int, *more: bytes, marker: int = 0xC0, pixels: bytes = b"\x12\x34") -> bytes:
     """A JPEG; ``more``: segments before its frame's header."""
     frame = segment(marker, struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00")
-    return b"\xff\xd8" + b"".join(more) + frame + segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + pixels + b"\xff\xd9"
+    return b"\xff\xd8" + b"".join(more) + frame + SCAN + pixels + b"\xff\xd9"
 
 
 def png(width: int, height: int, *more: tuple[bytes, bytes]) -> bytes:
@@ -120,6 +124,8 @@ class PicturesTests(SynchronousTestCase):
         for data in (
             jpeg(7, 7, segment(0xE1, exif)),
             jpeg(7, 7, segment(0xE0, b"JFIF\0"), segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0")),
+            jpeg(7, 7, segment(0xFE, b"51.5007 N 0.1246 W")),
+            jpeg(7, 7, pixels=b"\x12\xff\x00\xff\xd0" + segment(0xE1, exif) + SCAN + b"\x34"),
             png(7, 7, (b"eXIf", exif)),
             png(7, 7, (b"tEXt", b"a\0b")),
             webp(vp8x(7, 7, flags=0x08), vp8(7, 7), (b"EXIF", exif)),
@@ -127,6 +133,16 @@ class PicturesTests(SynchronousTestCase):
             webp(vp8x(7, 7, flags=0x04), vp8(7, 7), (b"XMP ", b"<x/>")),
         ):
             self.assertTrue(look_at(data).has_metadata, data)
+
+    def test_scans(self) -> None:
+        """A JPEG may have several scans, with tables between them, restarts, and any bytes in place of pixels."""
+        scans = b"\x12\xff\x00\xff\xd0\xff\xd7\x34\xff" + segment(0xC4, b"\x00" * 17) + SCAN + b"\x56\xff"
+        picture = look_at(jpeg(7, 7, marker=0xC2, pixels=scans))
+        self.assertEqual(Picture("jpeg", 7, 7, False, False), picture)
+
+    def test_two_pictures(self) -> None:
+        """A file with another picture after the first is none: phones put those with Exif there."""
+        self.refused(jpeg(7, 7) + jpeg(7, 7, segment(0xE1, b"Exif\0\0MM\0*")))
 
     def test_animated(self) -> None:
         """So is a picture that moves."""
@@ -146,7 +162,8 @@ class PicturesTests(SynchronousTestCase):
     def test_without_pixels(self) -> None:
         """A picture without pixels is none."""
         self.refused(b"\xff\xd8\xff\xd9")
-        self.refused(b"\xff\xd8" + segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\xff\xd9")
+        self.refused(b"\xff\xd8" + SCAN + b"\xff\xd9")
+        self.refused(jpeg(7, 7).replace(SCAN + b"\x12\x34", b""))
         self.refused(webp(vp8x(7, 7)))
         self.refused(webp((b"EXIF", b"Exif")))
         self.refused(webp((b"VP8 ", b"\x11" + vp8(7, 7)[1][1:])))
