@@ -31,7 +31,7 @@ from acceptance.faults.nodes import Node, Shared
 from acceptance.proof import Outcome, Proof
 from bench import watched
 from callnet.config.schema import LimitSettings
-from callnet.model import REVOCATIONS_MAX
+from callnet.model import REVOCATIONS_OF_DEVICE_MAX
 from harness import ROOT
 from harness.leaks import complaints
 from harness.wire import login, post
@@ -129,9 +129,9 @@ async def storms(folder: Path, nodes: Sequence[Node], plan: Plan) -> tuple[dict[
                 misses.append(f"{who}: an event of node {node.number} took {event.took * 1e3:.0f} ms: {event.name}")
         kept = rows(folder)
         most = max((kept.get(phone, 0) for phone in phones), default=0)
-        counts[f"{who}: revocations of a phone in the table, at most"] = most
-        if not 0 < most <= REVOCATIONS_MAX:
-            misses.append(f"{who}: the table has {most} revocations of a phone")
+        counts[f"{who}: revocations of a device in the table, at most"] = most
+        if not 0 < most <= REVOCATIONS_OF_DEVICE_MAX:
+            misses.append(f"{who}: the table has {most} revocations of a device")
         if not answers["ERROR_CODE_NONE"]:
             misses.append(f"{who}: nobody was logged out")
     return counts, misses
@@ -247,7 +247,8 @@ def prove(brief: bool, seed: int) -> Outcome:
 
 PROOF: Final = Proof(
     "revocations",
-    f"no event of a node takes more than {LONGEST * 1e3:.0f} ms however many log out, at most {REVOCATIONS_MAX}"
-    f" revocations are kept of a phone, and no refreshed token outlives its revocation by more than {WITHIN:.0f} s",
+    f"no event of a node takes more than {LONGEST * 1e3:.0f} ms however many log out, at most"
+    f" {REVOCATIONS_OF_DEVICE_MAX} revocations are kept of a device, and no refreshed token outlives its revocation by"
+    f" more than {WITHIN:.0f} s",
     prove,
 )

@@ -221,7 +221,7 @@ class GaveUp(_RoomDeviceEvent, frozen=True):
     has_left_first: bool = False
     """It accepted this as a second call, and was not to hold its first."""
     generation: float = inf
-    """It was told so on this connection. If it is rung on a newer one, it rings on."""
+    """It was told so on this connection. On a newer one it is rung again, or is in the call: it stays in it."""
 
     def phones(self) -> Collection[str]:
         """The phone of the device."""

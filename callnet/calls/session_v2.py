@@ -182,7 +182,8 @@ class ExtendedSession(Session):
         self.send(v2.Welcome(*self.address, now, v2.PING_EVERY, servers, pullable, *views))
         for call in present:
             if isinstance(call.state, Active) and not self._was_told(call.room):
-                self._hear(call.room, Heard(said=v2.Welcome))  # it may not remember that it has ended it
+                # It may not remember that it has ended it.
+                self._hear(call.room, Heard(said=v2.Welcome, is_over=False, at=self._clock.seconds()))
             elif isinstance(call.state, Ringing) and call.caller == self.address:
                 self._rang_before = call.room
                 self.asked.setdefault(call.room, "")

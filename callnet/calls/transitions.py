@@ -99,7 +99,7 @@ def ringing_accepted(tx: Transaction, call: CallRecord[Ringing], event: events.A
     return None
 
 
-def _has_moved(tx: Transaction, event: events.Refuse | events.HangUp | events.GaveUp) -> bool:
+def _has_moved(tx: Transaction, event: events.Accept | events.Refuse | events.HangUp | events.GaveUp) -> bool:
     """Return whether the sender has a newer connection."""
     of_phone = tx.records.devices.get(event.device.phone)
     device = None if of_phone is None else of_phone.get(event.device.device_id)
@@ -129,15 +129,16 @@ def answered_accepted(
     """
     is_late = late(call, event.device)
     if isinstance(is_late, TooLate) and not event.hold:
-        _leave_first_for(tx, call, event.device)
+        _leave_first_for(tx, call, event)
     return is_late
 
 
-def _leave_first_for(tx: Transaction, second: CallRecord, device: DeviceAddress) -> None:
+def _leave_first_for(tx: Transaction, second: CallRecord, event: events.Accept | events.GaveUp) -> None:
     """Let a device leave its call for a second one that it accepted and cannot have."""
+    device = event.device
     first = tx.call_of(device)
     is_talking = first is not None and isinstance(first.state, Active) and device in second.targets
-    if first is not None and is_talking and second.placed_at > began_at(first):
+    if first is not None and is_talking and second.placed_at > began_at(first) and not _has_moved(tx, event):
         goes_on(tx, first, device)
 
 
@@ -234,22 +235,23 @@ def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.Ga
         _cancel(tx, call, event.device)
     elif event.device in call.state.devices and not _has_moved(tx, event):
         if event.has_left_first:
-            _leave_first_for(tx, call, event.device)
+            _leave_first_for(tx, call, event)
         _stop_ringing(tx, call, event.device, Reason.BUSY, event.device)
 
 
 def active_gave_up(tx: Transaction, call: CallRecord[Active], event: events.GaveUp) -> None:
     """OVER ``connection_lost``: both are told."""
     if event.device in call.parties:
-        tx.end(call, Reason.CONNECTION_LOST, *call.parties)
+        if not _has_moved(tx, event):
+            tx.end(call, Reason.CONNECTION_LOST, *call.parties)
     elif event.has_left_first:
-        _leave_first_for(tx, call, event.device)
+        _leave_first_for(tx, call, event)
 
 
 def over_gave_up(tx: Transaction, call: CallRecord[Over], event: events.GaveUp) -> None:
     """If it rang as a second call, and was accepted, the first is OVER ``replaced``."""
     if event.has_left_first:
-        _leave_first_for(tx, call, event.device)
+        _leave_first_for(tx, call, event)
 
 
 def ringing_lost_token(tx: Transaction, call: CallRecord[Ringing], event: events.LostToken) -> None:

@@ -122,7 +122,11 @@ def make(settings: Settings, target: Path, version: str, now: datetime) -> Manif
             file.flush()
             os.fsync(file.fileno())
         _new(target).close()  # a rename would replace what is there, and not every file system has links
-        os.replace(draft, target)
+        try:
+            os.replace(draft, target)
+        except BaseException:
+            target.unlink()
+            raise
         files.sync_directory(target)
     return manifest
 

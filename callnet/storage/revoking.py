@@ -7,7 +7,7 @@ from math import inf, nextafter
 from typing import Final, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from callnet.config.schema import TOKEN_LIFETIME_MAX
 from callnet.model import REVOCATIONS_MAX, REVOCATIONS_OF_DEVICE_MAX, DeviceAddress
@@ -25,7 +25,7 @@ _MARGIN: Final = 2.0
 a secret that was taken away at the same time. Where it is known, logins count as later than that."""
 
 _row = revocation.c
-_Row: TypeAlias = Row[int, str, str, float, str, float]
+_Columns: TypeAlias = tuple[int, str, str, float, str, float]
 
 
 class Revocation(Struct, frozen=True):
@@ -55,7 +55,8 @@ def revoke(
     device = revoked.device
     database.take_turns(connection, device.phone)
     _stop_waking(connection, device)
-    _insert(connection, revoked, clock)
+    _forget_expired(connection, clock)
+    _insert(connection, revoked)
     of_device = select(func.count()).where(_row.phone == device.phone, _row.device_id == device.device_id)
     if (connection.scalar(of_device) or 0) > REVOCATIONS_OF_DEVICE_MAX:
         _revoke_all(connection, device, clock, lasts)
@@ -76,6 +77,7 @@ def revoke_all(
     """
     database.take_turns(connection, device.phone)
     _stop_waking(connection, device)
+    _forget_expired(connection, clock)
     _revoke_all(connection, device, clock, lasts)
     changes.note(connection, [device.phone], clock())
 
@@ -90,7 +92,7 @@ def _revoke_all(connection: Connection, device: DeviceAddress, clock: Callable[[
     # Later than the last one, whatever the clock says: logins that followed it are covered now.
     before = now + _MARGIN if latest is None else max(now + _MARGIN, nextafter(latest, inf))
     connection.execute(revocation.delete().where(covered))
-    _insert(connection, Revocation(device, max(before + lasts, longest or 0.0), before), clock)
+    _insert(connection, Revocation(device, max(before + lasts, longest or 0.0), before))
 
 
 def full(connection: Connection, phones: Collection[str], now: float) -> Sequence[str]:
@@ -103,9 +105,12 @@ def full(connection: Connection, phones: Collection[str], now: float) -> Sequenc
     return connection.scalars(counted).all()
 
 
-def _insert(connection: Connection, revoked: Revocation, clock: Callable[[], float]) -> None:
-    """Put one in, and forget those that have expired."""
+def _forget_expired(connection: Connection, clock: Callable[[], float]) -> None:
+    """Forget those of all phones. This goes first: PostgreSQL locks rows in the order in which they are deleted."""
     connection.execute(revocation.delete().where(_row.expires_at < shared_time(connection, clock())))
+
+
+def _insert(connection: Connection, revoked: Revocation) -> None:
     row = {
         "phone": revoked.device.phone,
         "device_id": revoked.device.device_id,
@@ -158,33 +163,34 @@ class SqlRevocations(Queries):
         found: dict[str, list[Revocation]] = {phone: [] for phone in phones or ()}
         after = -1
         while True:
-            rows = await self._page(named, after)
-            for row in rows:
-                if phones is None or row.phone in found:
-                    found.setdefault(row.phone, []).append(_as_revocation(row))
-            if len(rows) < _PAGE:
+            page, after = await self._page(named, after)
+            for revoked in page:
+                phone = revoked.device.phone
+                if phones is None or phone in found:
+                    found.setdefault(phone, []).append(revoked)
+            if len(page) < _PAGE:
                 return dict(found)
-            after = rows[-1].id
 
     @in_thread
-    def _page(self, phones: Collection[str] | None, after: int) -> Sequence[_Row]:
-        """The next rows after one, by their ids."""
+    def _page(self, phones: Collection[str] | None, after: int) -> tuple[Sequence[Revocation], int]:
+        """The revocations of the next rows after one, by their ids; and the id of the last."""
         with self._database.read() as connection:
-            return _valid(connection, phones, self._now(), after)
+            rows = connection.execute(_valid(connection, phones, self._now(), after).limit(_PAGE)).all()
+        return [_as_revocation(row) for row in rows], rows[-1].id if rows else after
 
 
 def of_phone(connection: Connection, phone: str, now: float) -> Sequence[Revocation]:
     """The revocations of a phone that have not expired. ``now``: see :func:`shared_time`."""
-    return [_as_revocation(row) for row in _valid(connection, [phone], now)]
+    return [_as_revocation(row) for row in connection.execute(_valid(connection, [phone], now))]
 
 
-def _valid(connection: Connection, phones: Collection[str] | None, now: float, after: int = -1) -> Sequence[_Row]:
+def _valid(connection: Connection, phones: Collection[str] | None, now: float, after: int = -1) -> Select[_Columns]:
     unexpired = (_row.id > after) & (_row.expires_at >= shared_time(connection, now))
     statement = select(_row.id, _row.phone, _row.device_id, _row.before, _row.jti, _row.expires_at).where(unexpired)
     if phones is not None:
         statement = statement.where(_row.phone.in_(phones))
-    return connection.execute(statement.order_by(_row.id).limit(_PAGE)).all()
+    return statement.order_by(_row.id)
 
 
-def _as_revocation(row: _Row) -> Revocation:
+def _as_revocation(row: Row[_Columns]) -> Revocation:
     return Revocation(DeviceAddress(row.phone, row.device_id), row.expires_at, row.before, row.jti)

@@ -170,7 +170,8 @@ def exchange(drafts: Mapping[Path, Path | None]) -> None:
             target.rename(path)
         raise
     for path in old.values():
-        path.unlink()
+        with suppress(OSError):  # everything is in its place
+            path.unlink()
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

@@ -17,7 +17,7 @@ const DOUBT = 1_000;
 const LATE = 3_000;
 /** Seconds that a device rings if the server does not say. */
 const RING_TIME = 60;
-/** Why a request ends by which the device has not left a call that rings it. */
+/** The reasons with which a request ends by which the device has not left a call that rings it. */
 const REFUSED_AT_ONCE = ["failed", "invalid", "self", "rate_limited", "shutting_down", "unavailable"];
 
 /** @typedef {import("./types.js").Address} Address */

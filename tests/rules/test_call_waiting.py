@@ -198,6 +198,15 @@ class AnswerTests(CallWaitingCase):
         self.world.happen(events.GaveUp(room, self.tv.address, has_left_first=True))
         self.assert_call(self.first, Over, Reason.REPLACED)
 
+    def test_back_in_the_first(self) -> None:
+        """A device that is in the first call on a newer connection stays in it."""
+        room = self.second()
+        older = self.tv.generation
+        self.tv.connects(displaces=True)
+        self.world.happen(events.GaveUp(room, self.tv.address, has_left_first=True, generation=older))
+        self.world.happen(events.Accept(room, self.tv.address, generation=older))
+        self.assert_talking(self.first)
+
     def test_holds_and_cannot(self) -> None:
         """A device that was to hold the first call goes on with it."""
         room = self.second()

@@ -292,6 +292,14 @@ class GaveUpTests(RulesTestCase):
             self.assert_heard(self.ann, be_hangup(self.tv, room, "connection_lost"))
             self.assert_heard(self.tv, be_hangup(self.ann, room, "connection_lost"))
 
+    def test_in_the_call_again(self) -> None:
+        """A device that is in the call on a newer connection stays in it."""
+        room = self.active(self.ann, self.tv)
+        older = self.tv.generation
+        self.tv.connects(displaces=True)
+        self.world.happen(events.GaveUp(room, self.tv.address, generation=older))
+        self.assert_call(room, Active)
+
     def test_stranger(self) -> None:
         """A device outside the call cannot give up a part in it."""
         room = self.ringing(self.ann, self.tv)

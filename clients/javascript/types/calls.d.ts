@@ -77,6 +77,11 @@ export class Calls {
     left(): void;
     /** @private @param {Frame} frame @param {Call} call */
     private _asked;
+    /**
+     * End a call that the device asked for, and ring if the server goes on ringing the device.
+     * @private @param {Call} call @param {string} reason
+     */
+    private _fail;
     /** @private @param {Frame} frame @param {Call} call */
     private _told;
     /** @private @param {Frame} frame */
