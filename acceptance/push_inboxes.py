@@ -154,6 +154,8 @@ class Ntfy(Inboxes):
     def _listens(self) -> bool:
         topics = ",".join(self._apps)
         try:
+            # The library waits for ever if it gave up a handshake over TLS, so there is none before ntfy serves.
+            urlopen(f"https://{self.host}/v1/health", timeout=PATIENCE, context=self._trusted).close()
             listener = connect(f"wss://{self.host}/{topics}/ws", ssl=self._trusted, proxy=None)
         except OSError:
             if self._process.poll() is not None:
