@@ -219,7 +219,7 @@ def compose_people(
 
 
 def _longest(tokens: Tokens) -> float:
-    """Seconds after which no token is valid any more."""
+    """Seconds for which a token lasts at most: one made now, or one of an older server (docs/migrating.md)."""
     return max(UNUSED_FOR, tokens.lifetime)
 
 

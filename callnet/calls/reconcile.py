@@ -261,7 +261,7 @@ def _announce_device(
 
 
 def _announce_back(tx: Transaction, device: DeviceRecord) -> None:
-    """Have the other parties told that a connected device is back which others took for lost meanwhile."""
+    """Have the other parties told that a connected device is back, if other nodes took it for lost meanwhile."""
     for call in tx.calls_of(tx.device(device.address)) if device.connected else ():
         if isinstance(call.state, Active) and device.address in call.state.absent:
             happen(tx, call, DeviceBack(device.address, device.address in call.extended))

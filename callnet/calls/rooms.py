@@ -392,9 +392,8 @@ class RoomManager:
 
     async def _answer_late(self, event: Answer) -> Any:
         """Retry an answer for 5 s while the store is away."""
-        has_left_first = isinstance(event, events.Accept) and not event.hold
         try:
-            return await self._repeat(event, has_left_first, (events.Accept, event.device))
+            return await self._repeat(event, (events.Accept, event.device))
         except InDoubt:
             return TooLate(Reason.CONNECTION_LOST) if isinstance(event, events.Accept) else None
 
@@ -415,10 +414,10 @@ class RoomManager:
         except Unavailable as failure:
             if not (was_in_doubt or isinstance(failure, InDoubt)):
                 raise
-            reply = await self._repeat(event, False, key)
+            reply = await self._repeat(event, key)
         return reply
 
-    async def _repeat(self, event: Answer | events.Pulled, has_left_first: bool, key: Hashable) -> Any:
+    async def _repeat(self, event: Answer | events.Pulled, key: Hashable) -> Any:
         """Retry a request for 5 s, or until the device has a further one; then the device has given up.
 
         :param key: that of the kept event.
@@ -434,6 +433,7 @@ class RoomManager:
                 if self._queue.is_awaited(device):
                     break
             await self._retries.pause(AGAIN)
+        has_left_first = isinstance(event, events.Accept) and not event.hold
         self._retries.keep(events.GaveUp(room, device, has_left_first, event.generation), key)
         raise InDoubt(None)
 

@@ -189,14 +189,18 @@ class CallerTests(PhoneCase):
         alice.await_scene("home", "online")
         self.assertEqual(alice.page.input_value("#ring-volume"), "10")
 
-    def a_stranger(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
-        """The number of a past call is added to the contacts; all calls are deleted when that was confirmed."""
+    def refuse_and_look_back(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """Have Alice refuse a call of Bob's, and open the options of that past call."""
         bob.call(self.alice.phone)
         alice.await_scene("ringing")
         alice.press("refuse")
         alice.press("to-calls")
         alice.page.wait_for_selector("#past .card")
         options(alice)
+
+    def a_stranger(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
+        """The number of a past call is added to the contacts; all calls are deleted when that was confirmed."""
+        self.refuse_and_look_back(alice, bob)
         alice.page.click('#past [data-key^="add-"]')
         self.assertEqual((alice.page.input_value("#add-phone"), alice.focused), (self.bob.phone, "add-name"))
         alice.page.keyboard.type("Bob")
@@ -231,12 +235,7 @@ class CallerTests(PhoneCase):
         alice.await_text("blocked-hint", "You haven’t blocked anyone.")
         alice.await_that("document.activeElement.id === 'settings'")
         bob.look_for_contact(self.alice.phone, online=True)
-        bob.call(self.alice.phone)
-        alice.await_scene("ringing")
-        alice.press("refuse")
-        alice.press("to-calls")
-        alice.page.wait_for_selector("#past .card")
-        options(alice)
+        self.refuse_and_look_back(alice, bob)
         press_key(alice, f"block-{self.bob.phone}")
         alice.await_text("notice-text", "Bob is blocked.")
         alice.press("notice-undo")
