@@ -147,7 +147,8 @@ def _believed(records: Records, mine: CallRecord, known: LocalState, now: float)
         return later_call(_confirmed(records, stored, mine.callee, held), mine, is_told)
     if end is not None:
         untold = is_doubtful_end(mine) and not is_told
-        return replace(mine, state=replace(end, untold=untold)) if end.at + REMEMBERED > now else None
+        is_news = end.at > min(now - REMEMBERED, known.apart_since)
+        return replace(mine, state=replace(end, untold=untold)) if is_news else None
     if records.complete and not held.keys() >= set(mine.parties):
         left: CallState = over(mine.state, Reason.CONNECTION_LOST, now)
         if rings_for_guest(mine) and mine.caller in held:

@@ -225,7 +225,7 @@ class Transaction(Struct):
         room, settings = call.room, self.settings
         entered: CallState = state
         if type(entered) is Over:
-            due = entered.at + REMEMBERED
+            due = self.now + REMEMBERED  # a node may announce an end from long ago, of which others do not know
         elif type(entered) is Active:
             limit = settings.longest
             is_seated = room in self._seats or room in self.records.seats

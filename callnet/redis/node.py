@@ -50,6 +50,8 @@ _COMPARED_AT_ONCE: Final = 500
 _TRIES: Final = 20
 _LOOK_AGAIN: Final = 60.0
 """Seconds until a device is processed again that could not be forgotten without the shared store."""
+_IN_DOUBT: Final = 10.0
+"""Seconds after the last contact with the shared store in which it may have heard of new calls."""
 
 
 log = Logger()
@@ -82,13 +84,19 @@ class Announcer:
 
     # The changes to announce
 
-    def commit_alone(self, changes: Changes) -> None:
-        """Apply changes unknown to the shared store."""
+    def commit_alone(self, changes: Changes, apart_since: float) -> None:
+        """Apply changes unknown to the shared store.
+
+        :param apart_since: the store and this node were in touch until then. Ends of earlier calls are kept until they
+            are announced, or others would believe the store that these calls go on.
+        """
         devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
         rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
         # A device that is forgotten could not be announced as lost.
         kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
-        self._cache.apply(replace(changes, devices=[*changes.devices, *kept], forgotten=rooms))
+        known = apart_since + _IN_DOUBT
+        calls = [replace(call, due=None) if call.end and call.placed_at < known else call for call in changes.calls]
+        self._cache.apply(replace(changes, devices=[*changes.devices, *kept], calls=calls, forgotten=rooms))
         of_phones = (self._cache.records.devices.get(phone, {}).values() for phone in changes.policies)
         changed = (*changes.devices, *kept, *chain.from_iterable(of_phones))
         self._devices.update((device.address, None) for device in changed)
@@ -288,7 +296,6 @@ class NodeLifecycle:
         self.time: Final = SharedClock(clock)
         self.commands: Final = RedisCommands(self._link, prefix, f"{name}.0", clock, self.time)
         self._announcer = Announcer(cache, self.commands, self.time, settings, deliver)
-        self.commit_alone: Final = self._announcer.commit_alone
         self.joined = False
         """True if the shared store can be queried."""
         self._is_introduced = False
@@ -361,6 +368,10 @@ class NodeLifecycle:
             raise Unavailable("Redis does not answer")
 
         return waiting.addTimeout(_JOIN_TIME, self._clock).addErrback(too_late)
+
+    def commit_alone(self, changes: Changes) -> None:
+        """Apply changes unknown to the shared store, and announce them later."""
+        self._announcer.commit_alone(changes, self._in_touch_at)
 
     # Joining
 

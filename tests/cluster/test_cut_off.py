@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.logger import capturedLogs, formatEvent
 
 from callnet.calls.records import Displaced
+from callnet.calls.transaction import REMEMBERED
 from callnet.config.schema import CallSettings
 from callnet.model import CloseCode, DeviceAddress, RoomId, log_name
 from callnet.redis.codec import encode
-from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV
+from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV, Phone
 from tests.cluster.page import Page
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
 
@@ -313,6 +316,50 @@ class CutOffTests(SimulatedCase):
         await self.pass_time(1)
         moved = await self.phone(PAD, here)
         await self.hears(moved, "calling_be_hangup:answered_elsewhere")
+
+
+class LongTests(SimulatedCase):
+    """Redis cannot be reached for longer than ends of calls are remembered, and a call is hung up meanwhile."""
+
+    settings = CallSettings()
+    AWAY: Final = REMEMBERED + 80
+
+    async def hang_up_meanwhile(self, *nodes: SimulatedNode, is_emptied: bool = False) -> tuple[Phone, ...]:
+        """Let one of two devices, on these nodes, hang up while Redis is away; returns who is there afterwards."""
+        ann, tv = await self.phone(ANN, nodes[0]), await self.phone(TV, nodes[-1])
+        room = await self.talk(ann, tv)
+        if is_emptied:
+            self.world.restart_redis()
+        for node in nodes:
+            await self.cut_off(node)
+        tv.hangs_up(room)
+        await self.pass_time(self.AWAY)
+        for node in nodes:
+            await self.let_back(node)
+        await self.hears(ann, "calling_be_hangup:hangup")
+        return ann, tv
+
+    async def assert_can_be_called(self, *phones: Phone) -> None:
+        """Call these phones."""
+        carol = await self.phone(CAROL, await self.start())
+        for phone in phones:
+            phone.frames.clear()
+            carol.calls(phone.address)
+            await self.hears(phone, "called")
+            phone.refuses()
+
+    async def test_one_node(self) -> None:
+        """Both are told on a single node; the store, which has not heard of the end, does not bring the call back."""
+        await self.assert_can_be_called(*await self.hang_up_meanwhile(await self.start()))
+
+    async def test_two_nodes(self) -> None:
+        """On two nodes the other party is told as soon as it can be."""
+        await self.assert_can_be_called(*await self.hang_up_meanwhile(await self.start(), await self.start()))
+
+    async def test_emptied(self) -> None:
+        """The same, if Redis comes back without any memory, whoever is the first to announce the call."""
+        here, there = await self.start(), await self.start()
+        await self.assert_can_be_called(*await self.hang_up_meanwhile(here, there, is_emptied=True))
 
 
 class GraceTests(SimulatedCase):

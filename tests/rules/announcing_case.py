@@ -89,7 +89,7 @@ def over(
 ) -> CallRecord:
     """A call that was hung up; or, if it was never answered, that ended otherwise."""
     was = Ringing(()) if answered_at is None else Active(callee, answered_at)
-    given: dict[str, Any] = {"version": 3, "state": Over(was, reason, ended_at, ended_by), "due": NOW - 1 + REMEMBERED}
+    given: dict[str, Any] = {"version": 3, "state": Over(was, reason, ended_at, ended_by), "due": NOW + REMEMBERED}
     return ringing(room, caller, callee, **(given | fields))
 
 

@@ -74,9 +74,18 @@ class EmptyStoreTests(AnnouncingCase):
             self.assertIs(NOTHING, self.once(mine))
 
     def test_call_that_is_over(self) -> None:
-        """The end of a call is remembered for the rest of its time, so that nobody brings it back."""
-        self.announce(calls=[over(FIRST, ANN, TV), over(SECOND, ANN, TV, ended_at=NOW - REMEMBERED)])
-        self.assertEqual({FIRST: over(FIRST, ANN, TV)}, self.tables.calls)
+        """The end of a call is remembered from then on, so that nobody brings it back: a recent one, and one from a
+        time in which the node and the store were apart.
+        """
+        for ended_at, apart_since in ((NOW - 1, NOW), (NOW - 9 * REMEMBERED, NOW - 10 * REMEMBERED)):
+            end = over(FIRST, ANN, TV, ended_at=ended_at, due=None)
+            write(self.tables, self.once(LocalState([NODE], [], [end], [], apart_since=apart_since)))
+            self.assertEqual(replace(end, due=NOW + REMEMBERED), self.tables.calls.pop(FIRST))
+
+    def test_call_that_has_long_been_over(self) -> None:
+        """... but none of which everybody was told, and that is forgotten."""
+        end = over(FIRST, ANN, TV, ended_at=NOW - REMEMBERED)
+        self.assertIs(NOTHING, self.once(LocalState([NODE], [], [end], [], apart_since=NOW - 1)))
 
     def test_caller_that_went_elsewhere(self) -> None:
         """A caller that had gone to another node when its call ended on this one is told of the end there."""
