@@ -136,7 +136,10 @@ def disconnected(tx: Transaction, event: events.Disconnected) -> None:
 
 
 def due(tx: Transaction, event: events.DeviceDue) -> None:
-    """End the call of a device after its grace period; then forget the device, or let it sleep."""
+    """End the call of a device after its grace period; then forget the device, or let it sleep.
+
+    A node on its own keeps it: it could announce neither later, and looks at the device again in a while.
+    """
     device = tx.device(event.device)
     if device is None or device.due is None or device.due > tx.now:
         return
@@ -146,7 +149,7 @@ def due(tx: Transaction, event: events.DeviceDue) -> None:
         return
     for call in tx.calls_of(device):
         happen(tx, call, events.GraceOver(event.device))
-    if any(map(tx.call, device.rooms)):
+    if tx.records.alone or any(map(tx.call, device.rooms)):
         tx.put_device(device)
     elif device.can_be_woken:
         nothing = {"unheard": None, "lost_at": None, "room": None, "previous_room": None, "due": None, "known": ()}

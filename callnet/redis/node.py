@@ -48,8 +48,6 @@ _AT_ONCE: Final = 50
 """Devices in one commit."""
 _COMPARED_AT_ONCE: Final = 500
 _TRIES: Final = 20
-_LOOK_AGAIN: Final = 60.0
-"""Seconds until a device is processed again that could not be forgotten without the shared store."""
 _IN_DOUBT: Final = 10.0
 """Seconds after the last contact with the shared store in which it may have heard of new calls."""
 
@@ -90,16 +88,13 @@ class Announcer:
         :param apart_since: the store and this node were in touch until then. Ends of earlier calls are kept until they
             are announced, or others would believe the store that these calls go on.
         """
-        devices = [record for record in changes.forgotten if isinstance(record, DeviceRecord)]
-        rooms = [record for record in changes.forgotten if not isinstance(record, DeviceRecord)]
-        # A device that is forgotten could not be announced as lost.
-        kept = [replace(device, version=device.version + 1, due=self._time.now() + _LOOK_AGAIN) for device in devices]
         known = apart_since + _IN_DOUBT
         calls = [replace(call, due=None) if call.end and call.placed_at < known else call for call in changes.calls]
-        self._cache.apply(replace(changes, devices=[*changes.devices, *kept], calls=calls, forgotten=rooms))
+        self._cache.apply(replace(changes, calls=calls))
         of_phones = (self._cache.records.devices.get(phone, {}).values() for phone in changes.policies)
-        changed = (*changes.devices, *kept, *chain.from_iterable(of_phones))
+        changed = (*changes.devices, *chain.from_iterable(of_phones))
         self._devices.update((device.address, None) for device in changed)
+        rooms = (record for record in changes.forgotten if not isinstance(record, DeviceRecord))
         self._rooms.update((record.room, None) for record in (*changes.calls, *changes.seats, *rooms))
 
     def add_all(self) -> None:

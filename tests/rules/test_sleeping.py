@@ -8,6 +8,7 @@ from callnet.calls import events
 from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import CallRecord, Ringing
 from callnet.calls.registration import NOWHERE
+from callnet.calls.transaction import REMEMBERED
 from callnet.calls.transitions import Rings
 from callnet.errors import Unavailable
 from callnet.model import Accepted, DeviceAddress, Failed, Reason
@@ -59,6 +60,16 @@ class FallingAsleepTests(SleepingCase):
         record = self.tv.record
         self.assertEqual((False, NOWHERE, None, None), (record.connected, record.node, record.due, record.lost_at))
         self.assertEqual({"tv"}, set(self.world.devices[self.tv.address.phone]))
+
+    def test_apart(self) -> None:
+        """A node on its own keeps a device that has gone, whether it can be woken or not, and looks again later."""
+        self.world.alone = True
+        for device in (self.tv, self.pad):
+            device.connects()
+            device.loses_socket()
+            self.world.wait(200)
+            self.assertNotEqual(NOWHERE, device.record.node)
+            self.assertTrue(0 < (device.record.due or 0) - self.world.now <= REMEMBERED / 2, device.record)
 
     def test_in_its_grace(self) -> None:
         """It can be woken as soon as it has gone."""
