@@ -13,15 +13,18 @@ const SHOWN = 100;
 const named = ({ phone, device_id: device }) => (device === "*" ? phone : `${phone} · ${device}`);
 
 /**
- * What is shown of many: what is there stays in its order, newcomers come before it.
+ * What is shown of many: what is there stays in its order, whatever sorts before all of it comes before it, and the rest
+ * behind it.
  * @param {string[]} keys of what is shown already
- * @param {Map<string, object>} items the newest first
+ * @param {Map<string, object>} items sorted
  */
 export function inOrder(keys, items) {
   const shown = new Set(keys);
-  const newcomers = Array.from(items.keys()).filter((key) => !shown.has(key));
-  const sorted = [...newcomers, ...keys.filter((key) => items.has(key))];
-  return new Map(sorted.slice(0, SHOWN).map((key) => [key, items.get(key)]));
+  const all = Array.from(items.keys());
+  const first = all.findIndex((key) => shown.has(key));
+  const newcomers = first === -1 ? all : all.slice(0, first);
+  const sorted = new Set([...newcomers, ...keys.filter((key) => items.has(key)), ...all]);
+  return new Map(Array.from(sorted).slice(0, SHOWN).map((key) => [key, items.get(key)]));
 }
 
 /** What is shown of many whose keys are their places. */
