@@ -41,13 +41,9 @@ export function rest({ list, isWhole, silent }, words) {
 }
 
 /** Two lines in one cell. */
-function cell(kind, upper = "", lower = "") {
-  const lines = [el("span", { class: "upper", dir: "auto" }, upper), el("span", { class: "lower", dir: "auto" }, lower)];
+function cell(kind) {
+  const lines = ["upper", "lower"].map((place) => el("span", { class: place, dir: "auto" }));
   return { element: el("td", { class: kind }, ...lines), lines };
-}
-
-function person({ phone, device_id: device }, words) {
-  return cell("who", phone, device === "*" ? words.every : device);
 }
 
 function write({ lines: [first, second] }, upper, lower) {
@@ -55,27 +51,36 @@ function write({ lines: [first, second] }, upper, lower) {
   put(second, lower);
 }
 
+function writePerson(cell, { phone, device_id: device }, words) {
+  write(cell, phone, device === "*" ? words.every : device);
+}
+
 function button(text, label, act) {
   return el("button", { type: "button", class: "small", "aria-label": label, onclick: act }, text);
 }
 
-/** A call that goes on. `ask(question, values, order, fields)` asks before it acts. */
-function callRow(call, words, ask) {
-  const { calls, every } = words;
-  const state = cell("call");
-  const callee = person(call.callee, words);
-  const both = { caller: named(call.caller), callee: named(call.callee) };
-  const end = () => ask("end", both, "calls/end", { call: call.call });
-  const doing = el("td", { class: "doing" }, button(calls.end, calls.end_one(both), end));
-  const cells = [person(call.caller, words), callee, state].map((one) => one.element);
-  const element = el("tr", { "data-call": call.call }, ...cells, doing);
+/**
+ * A call that goes on; either side may take it over on another device. `ask(question, values, order, fields)` asks before
+ * it acts.
+ */
+function callRow({ call }, words, ask) {
+  const { calls } = words;
+  const cells = ["who", "who", "call"].map((kind) => cell(kind));
+  const [caller, callee, state] = cells;
+  let both = {};
+  const end = button(calls.end, "", () => ask("end", both, "calls/end", { call }));
+  const doing = el("td", { class: "doing" }, end);
+  const element = el("tr", { "data-call": call }, ...cells.map((one) => one.element), doing);
   return {
     element,
-    update: ({ callee: { phone, device_id: device }, state: word, seconds, answered }) => {
-      element.dataset.state = word;
-      write(callee, phone, device === "*" ? every : device);
-      const time = running(answered ?? seconds);
-      write(state, word === "ringing" ? calls.ringing({ time }) : calls.active({ time }), call.call);
+    update: (now) => {
+      element.dataset.state = now.state;
+      writePerson(caller, now.caller, words);
+      writePerson(callee, now.callee, words);
+      both = { caller: named(now.caller), callee: named(now.callee) };
+      end.setAttribute("aria-label", calls.end_one(both));
+      const time = running(now.answered ?? now.seconds);
+      write(state, now.state === "ringing" ? calls.ringing({ time }) : calls.active({ time }), call);
     },
   };
 }
@@ -99,7 +104,8 @@ function failureRow(_, words) {
 function deviceRow(device, words, ask) {
   const { devices } = words;
   const { phone, device_id: id } = device;
-  const [name, at] = [named(device), cell("at")];
+  const [name, who, at] = [named(device), cell("who"), cell("at")];
+  writePerson(who, device, words);
   const act = (question) => () => ask(question, { device: name }, `devices/${question}`, { phone, device_id: id });
   const doing = el(
     "td",
@@ -108,7 +114,7 @@ function deviceRow(device, words, ask) {
     button(devices.revoke, devices.revoke_one({ device: name }), act("revoke")),
   );
   return {
-    element: el("tr", { "data-device": name }, person(device, words).element, at.element, doing),
+    element: el("tr", { "data-device": name }, who.element, at.element, doing),
     update: ({ address, extended, seconds, call }) => {
       const what = { time: running(seconds), kind: devices.kind[extended ? "extended" : "base"], call };
       write(at, address, call === null ? devices.free(what) : devices.in_call(what));
