@@ -34,6 +34,12 @@ OTHERS: Final = {"desk": (1440, 900), "tablet": (820, 1180), "smallest": (320, 5
 ROUNDS: Final = 25
 """The number of rounds with one more answered and one more failed call each: about as many seconds."""
 
+_KEEP_NOTHING: Final = """
+    for (const name of ["localStorage", "sessionStorage"]) {
+        Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });
+    }
+"""
+
 
 def fail(caller: NodeLifecycle, phone: str) -> Deferred[CallState]:
     """Have somebody call a phone that nobody has."""
@@ -371,6 +377,22 @@ class DashboardPageTests(BrowserCase):
             visitor.page.clock.resume()
             visitor.await_state("ready")
             visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_nothing_kept(self) -> Deferred[None]:
+        """In a browser that keeps nothing the key is good until the page is closed."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.page.add_init_script(_KEEP_NOTHING)
+            visitor.open()
+            visitor.await_state("ready", "unknown")
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_state("ready", "known")
+            self.assertTrue(visitor.is_visible("calls"))
+            visitor.press("forget")
+            visitor.await_state("ready", "unknown")
 
         return self.play(story)
 
