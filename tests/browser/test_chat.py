@@ -30,6 +30,17 @@ _NOTE_REACTIONS: Final = """() => {
 }"""
 """Each is over in less time than a look may take on a busy machine."""
 
+_SEND_INSTEAD: Final = """(isText) => {
+    const create = RTCPeerConnection.prototype.createDataChannel;
+    RTCPeerConnection.prototype.createDataChannel = function (...given) {
+        RTCPeerConnection.prototype.createDataChannel = create;
+        const channel = create.apply(this, given);
+        const send = channel.send.bind(channel);
+        channel.send = () => send(isText ? "text" : new ArrayBuffer(0));
+        return channel;
+    };
+}"""
+"""Each message on the next channel is a text, or has no bytes."""
 MANY: Final = 600
 LONGEST_LOG: Final = 500
 _WRITE_MANY: Final = """(many) => {
@@ -84,6 +95,7 @@ class ChatTests(BrowserCase):
             self.too_large(red, blue)
             self.handed_over(red, blue)
             self.not_wanted(red, blue)
+            self.no_bytes(red, blue)
             self.flood(red, blue)
             self.cut_off(red, blue)
 
@@ -227,6 +239,16 @@ class ChatTests(BrowserCase):
         blue.press("chat")
         blue.page.locator("#log .file", has_text="Not sent").nth(1).wait_for()
         self.assertEqual(blue.page.locator("#log .file button").count(), 0)
+
+    def no_bytes(self, red: Visitor, blue: Visitor) -> None:
+        """A file of which there come messages without bytes, or texts, is not taken."""
+        given_up = blue.page.locator("#log .file", has_text="Not sent")
+        for is_text in (False, True):
+            before = given_up.count()
+            red.page.evaluate(_SEND_INSTEAD, is_text)
+            choose(red, "photo.jpg", "text/html", 1_000)
+            blue.page.click("#log .file button.main")
+            given_up.nth(before).wait_for()
 
     def flood(self, red: Visitor, blue: Visitor) -> None:
         """Of more texts than anybody reads, most of a sudden are not heard, and the earliest are kept no longer."""
