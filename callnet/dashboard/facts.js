@@ -5,17 +5,17 @@
 import { Away, OldKey, WrongKey, numbers, order, report } from "./daemon.js";
 import { numbersIn } from "./exposition.js";
 import { History } from "./figures.js";
+import { tab } from "./shared/memory.js";
 
 /** The most that is asked for. */
 const MOST = { calls: 500, failures: 200, devices: 200 };
-const KEPT = "callnet.key";
 /** How long a look may take, in milliseconds, before callnet is no longer shown as ready. */
 const PROMPT = 1_000;
 
 export class Facts {
   #onChange;
   /** That which this tab was given before, if any: whether it still is one is found out by using it. */
-  #key = sessionStorage.getItem(KEPT);
+  #key = tab.get("key");
 
   /** `starting`, `well`, `late`: the answer is due, or `away`: there was none. The rest is what was known last then. */
   link = "starting";
@@ -82,7 +82,7 @@ export class Facts {
       const { level } = await order(key, "log-level", {});
       this.#key = key;
       this.level = level;
-      sessionStorage.setItem(KEPT, key);
+      tab.set("key", key);
     } catch (error) {
       this.keyProblem = error;
     }
@@ -92,7 +92,7 @@ export class Facts {
 
   /** Forget the key. */
   forget(why = null) {
-    sessionStorage.removeItem(KEPT);
+    tab.set("key", null);
     this.#key = null;
     this.keyProblem = why;
     this.clear();

@@ -13,15 +13,18 @@ const SHOWN = 100;
 const named = ({ phone, device_id: device }) => (device === "*" ? phone : `${phone} · ${device}`);
 
 /**
- * What is shown of many: what is there stays in its order, newcomers come before it.
+ * What is shown of many: what is there stays in its order, whatever sorts before all of it comes before it, and the rest
+ * behind it.
  * @param {string[]} keys of what is shown already
- * @param {Map<string, object>} items the newest first
+ * @param {Map<string, object>} items sorted
  */
 export function inOrder(keys, items) {
   const shown = new Set(keys);
-  const newcomers = Array.from(items.keys()).filter((key) => !shown.has(key));
-  const sorted = [...newcomers, ...keys.filter((key) => items.has(key))];
-  return new Map(sorted.slice(0, SHOWN).map((key) => [key, items.get(key)]));
+  const all = Array.from(items.keys());
+  const first = all.findIndex((key) => shown.has(key));
+  const newcomers = first === -1 ? all : all.slice(0, first);
+  const sorted = new Set([...newcomers, ...keys.filter((key) => items.has(key)), ...all]);
+  return new Map(Array.from(sorted).slice(0, SHOWN).map((key) => [key, items.get(key)]));
 }
 
 /** What is shown of many whose keys are their places. */
@@ -38,13 +41,9 @@ export function rest({ list, isWhole, silent }, words) {
 }
 
 /** Two lines in one cell. */
-function cell(kind, upper = "", lower = "") {
-  const lines = [el("span", { class: "upper", dir: "auto" }, upper), el("span", { class: "lower", dir: "auto" }, lower)];
+function cell(kind) {
+  const lines = ["upper", "lower"].map((place) => el("span", { class: place, dir: "auto" }));
   return { element: el("td", { class: kind }, ...lines), lines };
-}
-
-function person({ phone, device_id: device }, words) {
-  return cell("who", phone, device === "*" ? words.every : device);
 }
 
 function write({ lines: [first, second] }, upper, lower) {
@@ -52,27 +51,36 @@ function write({ lines: [first, second] }, upper, lower) {
   put(second, lower);
 }
 
+function writePerson(cell, { phone, device_id: device }, words) {
+  write(cell, phone, device === "*" ? words.every : device);
+}
+
 function button(text, label, act) {
   return el("button", { type: "button", class: "small", "aria-label": label, onclick: act }, text);
 }
 
-/** A call that goes on. `ask(question, values, order, fields)` asks before it acts. */
-function callRow(call, words, ask) {
-  const { calls, every } = words;
-  const state = cell("call");
-  const callee = person(call.callee, words);
-  const both = { caller: named(call.caller), callee: named(call.callee) };
-  const end = () => ask("end", both, "calls/end", { call: call.call });
-  const doing = el("td", { class: "doing" }, button(calls.end, calls.end_one(both), end));
-  const cells = [person(call.caller, words), callee, state].map((one) => one.element);
-  const element = el("tr", { "data-call": call.call }, ...cells, doing);
+/**
+ * A call that goes on; either side may take it over on another device. `ask(question, values, order, fields)` asks before
+ * it acts.
+ */
+function callRow({ call }, words, ask) {
+  const { calls } = words;
+  const cells = ["who", "who", "call"].map((kind) => cell(kind));
+  const [caller, callee, state] = cells;
+  let both = {};
+  const end = button(calls.end, "", () => ask("end", both, "calls/end", { call }));
+  const doing = el("td", { class: "doing" }, end);
+  const element = el("tr", { "data-call": call }, ...cells.map((one) => one.element), doing);
   return {
     element,
-    update: ({ callee: { phone, device_id: device }, state: word, seconds, answered }) => {
-      element.dataset.state = word;
-      write(callee, phone, device === "*" ? every : device);
-      const time = running(answered ?? seconds);
-      write(state, word === "ringing" ? calls.ringing({ time }) : calls.active({ time }), call.call);
+    update: (now) => {
+      element.dataset.state = now.state;
+      writePerson(caller, now.caller, words);
+      writePerson(callee, now.callee, words);
+      both = { caller: named(now.caller), callee: named(now.callee) };
+      end.setAttribute("aria-label", calls.end_one(both));
+      const time = running(now.answered ?? now.seconds);
+      write(state, now.state === "ringing" ? calls.ringing({ time }) : calls.active({ time }), call);
     },
   };
 }
@@ -96,7 +104,8 @@ function failureRow(_, words) {
 function deviceRow(device, words, ask) {
   const { devices } = words;
   const { phone, device_id: id } = device;
-  const [name, at] = [named(device), cell("at")];
+  const [name, who, at] = [named(device), cell("who"), cell("at")];
+  writePerson(who, device, words);
   const act = (question) => () => ask(question, { device: name }, `devices/${question}`, { phone, device_id: id });
   const doing = el(
     "td",
@@ -105,7 +114,7 @@ function deviceRow(device, words, ask) {
     button(devices.revoke, devices.revoke_one({ device: name }), act("revoke")),
   );
   return {
-    element: el("tr", { "data-device": name }, person(device, words).element, at.element, doing),
+    element: el("tr", { "data-device": name }, who.element, at.element, doing),
     update: ({ address, extended, seconds, call }) => {
       const what = { time: running(seconds), kind: devices.kind[extended ? "extended" : "base"], call };
       write(at, address, call === null ? devices.free(what) : devices.in_call(what));

@@ -18,7 +18,7 @@ const SAID_FOR = 15_000;
 const elements = Object.fromEntries(Array.from(document.querySelectorAll("[id]"), (element) => [element.id, element]));
 const facts = new Facts(show);
 const rounds = new Rounds(() => facts.look());
-const question = new Question();
+const question = new Question(say);
 const health = new Health();
 const tiles = new Tiles(elements.tiles);
 const lists = tables(ask);
@@ -116,7 +116,9 @@ async function chooseLevel() {
 }
 
 function lookUp() {
-  facts.phone = elements.phone.value.replace(/[\s().-]/g, "");
+  const typed = elements.phone.value.trim();
+  // Of a number, without what only makes it easier to read. A phone may have any other name.
+  facts.phone = /^[+\d\s().-]+$/.test(typed) ? typed.replace(/[\s().-]/g, "") : typed;
   facts.lists.devices = null;
   show();
   rounds.now();

@@ -1,15 +1,19 @@
 /**
- * Asks on the page before something is done that cannot be undone, and says there if it did not work.
+ * Asks on the page before something is done that cannot be undone, and says there if it did not work. To close the
+ * question does not take back what was begun.
  */
 
 import { put, tell } from "./elements.js";
 
 export class Question {
+  #missed;
   #parts;
   #doing = null;
   #begun = null;
 
-  constructor() {
+  /** @param {function(string): void} missed called with what did not work, and why, where its question was closed meanwhile */
+  constructor(missed) {
+    this.#missed = missed;
     const part = (name) => document.getElementById(name);
     this.#parts = {
       dialog: part("question"),
@@ -41,14 +45,19 @@ export class Question {
     const doing = this.#doing;
     if (doing === this.#begun) return;
     this.#begun = doing;
+    const { dialog, yes } = this.#parts;
+    const wanted = yes.textContent;
     tell(this.#parts.problem, "");
     const problem = await doing().then(
       () => "",
       (error) => error.message,
     );
-    if (doing !== this.#doing) return;
+    if (doing !== this.#doing || !dialog.open) {
+      if (problem !== "") this.#missed(`${wanted} – ${problem}`);
+      return;
+    }
     this.#begun = null;
     tell(this.#parts.problem, problem);
-    if (problem === "") this.#parts.dialog.close();
+    if (problem === "") dialog.close();
   }
 }

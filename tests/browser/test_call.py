@@ -220,6 +220,11 @@ class PermissionTests(BrowserCase):
             shy.await_colour(Camera.RED)
             shy.await_shown("notice", "only watching")
             red.await_shown("remote-off")
+            for visitor, has_picture in ((shy, True), (red, False)):
+                visitor.page.evaluate("Object.defineProperty(window, 'documentPictureInPicture', { value: undefined })")
+                visitor.press("more")
+                visitor.await_shown("window")
+                visitor.await_that("(is) => document.getElementById('window').disabled !== is", has_picture)
 
         return self.play(story)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -28,6 +29,26 @@ _NOTE_REACTIONS: Final = """() => {
         .observe(document.getElementById("flying"), { childList: true });
 }"""
 """Each is over in less time than a look may take on a busy machine."""
+
+_SEND_INSTEAD: Final = """(isText) => {
+    const create = RTCPeerConnection.prototype.createDataChannel;
+    RTCPeerConnection.prototype.createDataChannel = function (...given) {
+        RTCPeerConnection.prototype.createDataChannel = create;
+        const channel = create.apply(this, given);
+        const send = channel.send.bind(channel);
+        channel.send = () => send(isText ? "text" : new ArrayBuffer(0));
+        return channel;
+    };
+}"""
+"""Each message on the next channel is a text, or has no bytes."""
+MANY: Final = 600
+LONGEST_LOG: Final = 500
+_WRITE_MANY: Final = """(many) => {
+    for (let number = 0; number < many; number++) {
+        document.getElementById("chat-text").value = String(number);
+        document.getElementById("chat-form").requestSubmit();
+    }
+}"""
 
 
 def choose(visitor: Visitor, name: str, kind: str, size: int) -> None:
@@ -74,6 +95,8 @@ class ChatTests(BrowserCase):
             self.too_large(red, blue)
             self.handed_over(red, blue)
             self.not_wanted(red, blue)
+            self.no_bytes(red, blue)
+            self.flood(red, blue)
             self.cut_off(red, blue)
 
         return self.play(story)
@@ -216,6 +239,29 @@ class ChatTests(BrowserCase):
         blue.press("chat")
         blue.page.locator("#log .file", has_text="Not sent").nth(1).wait_for()
         self.assertEqual(blue.page.locator("#log .file button").count(), 0)
+
+    def no_bytes(self, red: Visitor, blue: Visitor) -> None:
+        """A file of which there come messages without bytes, or texts, is not taken."""
+        given_up = blue.page.locator("#log .file", has_text="Not sent")
+        for is_text in (False, True):
+            before = given_up.count()
+            red.page.evaluate(_SEND_INSTEAD, is_text)
+            choose(red, "photo.jpg", "text/html", 1_000)
+            blue.page.click("#log .file button.main")
+            given_up.nth(before).wait_for()
+
+    def flood(self, red: Visitor, blue: Visitor) -> None:
+        """Of more texts than anybody reads, most of a sudden are not heard, and the earliest are kept no longer."""
+        begun = time.monotonic()
+        red.page.evaluate(_WRITE_MANY, MANY)
+        self.assertEqual(texts(red, "own"), [str(number) for number in range(MANY - LONGEST_LOG, MANY)])
+        self.assertEqual(red.page.locator("#log .file").count(), 0)
+        blue.wait(1_000)  # so that more are heard
+        write(red, "the end")
+        blue.await_shown("log", "the end")
+        heard = [text for text in texts(blue, "theirs") if text.isdecimal()]
+        self.assertEqual(heard[:50], [str(number) for number in range(50)])
+        self.assertLessEqual(len(heard), 100 + 20 * (time.monotonic() - begun))
 
     def cut_off(self, red: Visitor, blue: Visitor) -> None:
         """When the other page is closed what was not handed over yet is given up."""

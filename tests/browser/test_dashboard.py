@@ -10,9 +10,10 @@ import re
 from functools import partial
 from typing import Final
 
+from playwright.sync_api import Route
 from twisted.internet.defer import Deferred
 
-from callnet_client import CallState
+from callnet_client import Account, CallState, Device
 from harness.redis_server import new_prefix, shared
 from tests.browser.axe import violations
 from tests.browser.case import BrowserCase, OwnDaemonCase, in_reactor
@@ -32,6 +33,12 @@ OTHERS: Final = {"desk": (1440, 900), "tablet": (820, 1180), "smallest": (320, 5
 """These are looked at, too, and have no sheet."""
 ROUNDS: Final = 25
 """The number of rounds with one more answered and one more failed call each: about as many seconds."""
+
+_KEEP_NOTHING: Final = """
+    for (const name of ["localStorage", "sessionStorage"]) {
+        Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });
+    }
+"""
 
 
 def fail(caller: NodeLifecycle, phone: str) -> Deferred[CallState]:
@@ -246,6 +253,70 @@ class DashboardAloneTests(OwnDaemonCase):
 
         return self.play(story)
 
+    def test_asking(self) -> Deferred[None]:
+        """The dashboard asks about what is there now, and says what went wrong, also after its question was closed."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.open()
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_state("ready", "known")
+            self.taken_over(visitor)
+            self.closed_meanwhile(visitor)
+            self.name_of_a_phone(visitor)
+
+        return self.play(story)
+
+    def taken_over(self, visitor: Operator) -> None:
+        """The row of a call names the devices that are in it, also after one has taken it over from another."""
+
+        async def talk() -> str:
+            service = service_of(self.daemon)
+            caller, callee = [await member(self, service, *address, extended=True) for address in (FIRST, LONG)]
+            await caller.talks_to(callee)
+            assert caller.device.call is not None
+            return caller.device.call.room_id
+
+        async def pull(room: str) -> None:
+            account = Account(service_of(self.daemon), *SECOND, keep=lambda _: None)  # with a secret it may
+            device = Device(account, extended=True)
+            self.addCleanup(device.close)
+            device.connect()
+            await device.until("online")
+            taken = device.pull(room)
+            assert taken is not None
+            await taken.until("active")
+
+        room = in_reactor(lambda: Deferred.fromCoroutine(talk()))
+        visitor.await_rows("calls", 1)
+        in_reactor(lambda: Deferred.fromCoroutine(pull(room)))
+        visitor.page.wait_for_selector(f"#calls-rows tr:has-text('{SECOND.device_id}')")
+        self.assertNotIn(FIRST.device_id, visitor.rows("calls")[0])
+        label = visitor.page.get_attribute("#calls-rows button", "aria-label")
+        self.assertIn(f"{SECOND.phone} · {SECOND.device_id}", str(label))
+        visitor.press_in("#calls-rows tr", "End")
+        self.assertIn(f"{SECOND.phone} · {SECOND.device_id} and {LONG.phone}", visitor.text("question-text"))
+
+    def closed_meanwhile(self, visitor: Operator) -> None:
+        """A failure after its question was closed is said above."""
+        asked: list[Route] = []
+        visitor.page.route("**/api/calls/end", lambda route: asked.append(route))  # noqa: PLW0108  # Playwright wants a function
+        visitor.press("question-yes")
+        wait_until(visitor, lambda: len(asked) == 1, "the order")
+        visitor.page.keyboard.press("Escape")
+        visitor.await_hidden("question")
+        asked[0].abort()
+        visitor.await_shown("said", "End the call – callnet isn’t answering.")
+        visitor.page.unroute("**/api/calls/end")
+        visitor.forgive(NO_ANSWER)
+
+    def name_of_a_phone(self, visitor: Operator) -> None:
+        """A number is looked up without what only makes it easier to read, any other name of a phone as it is."""
+        for typed, phone in (("+1 (380) 000-0001 ", "+13800000001"), (" kitchen-tv", "kitchen-tv")):
+            visitor.page.fill("#phone", typed)
+            visitor.page.keyboard.press("Enter")
+            visitor.await_shown("devices-all", f"of {phone}")
+
     def test_language(self) -> Deferred[None]:
         """The dashboard speaks the browser's language until another one is chosen, which stays; all of it changes."""
 
@@ -306,6 +377,22 @@ class DashboardPageTests(BrowserCase):
             visitor.page.clock.resume()
             visitor.await_state("ready")
             visitor.forgive(NO_ANSWER)
+
+        return self.play(story)
+
+    def test_nothing_kept(self) -> Deferred[None]:
+        """In a browser that keeps nothing the key is good until the page is closed."""
+
+        def story(stage: Stage) -> None:
+            visitor = operator(stage, stage.browser(None), self.daemon)
+            visitor.page.add_init_script(_KEEP_NOTHING)
+            visitor.open()
+            visitor.await_state("ready", "unknown")
+            visitor.unlock(key_of(self.daemon))
+            visitor.await_state("ready", "known")
+            self.assertTrue(visitor.is_visible("calls"))
+            visitor.press("forget")
+            visitor.await_state("ready", "unknown")
 
         return self.play(story)
 

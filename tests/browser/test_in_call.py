@@ -98,6 +98,15 @@ def area(visitor: Visitor, video: str) -> float:
     return float(visitor.page.evaluate(_AREA, video))
 
 
+def swipe(visitor: Visitor) -> None:
+    """Move a finger over the page."""
+    session = visitor.page.context.new_cdp_session(visitor.page)
+    for kind, places in (("Start", [100]), ("Move", [130]), ("Move", [170]), ("End", [])):
+        points = [{"x": 90, "y": place} for place in places]
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    session.detach()
+
+
 def call_again(red: Visitor, blue: Visitor) -> None:
     """Have two visitors whose call has ended meet in the same room again."""
     for visitor in (red, blue):
@@ -361,6 +370,12 @@ class CallTests(BrowserCase):
                 blue.page.touchscreen.tap(button["x"] + 9, button["y"] + 9)
                 blue.page.wait_for_selector("body:not(.resting)")
                 self.assertEqual(blue.text("mute-label"), expected)
+            blue.page.wait_for_selector("body.resting")
+            swipe(blue)
+            blue.page.wait_for_selector("body:not(.resting)")
+            blue.page.focus("#mute")
+            blue.page.keyboard.press("Enter")  # no click had followed that could be held back
+            self.assertEqual(blue.text("mute-label"), "Mute")
 
         return self.play(story)
 

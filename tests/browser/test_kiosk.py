@@ -281,7 +281,6 @@ class InTheRoomTests(KioskCase):
                 self.remote_control(television, bob)
                 set_up(desk, TV, pin=PIN, presses=("kiosk",))
                 television.await_scene("kiosk")
-                television.page.reload()  # or nothing has the focus, as the keys of the PIN had it
                 television.await_that("document.activeElement.matches('.tile')")
             television.page.set_viewport_size({"width": 800, "height": 500})
             self.back(television)

@@ -210,6 +210,9 @@ class ListTests(SynchronousTestCase):
         self.assertEqual(self.order(["b", "a"], ["a", "b"]), ["b", "a"])
 
     def test_a_hundred_rows(self) -> None:
-        """At most a hundred are shown."""
-        many = [str(number) for number in range(150)]
+        """At most a hundred are shown: the same ones at each look, but for new ones; others fill places behind them."""
+        many = [str(number) for number in range(250)]
         self.assertEqual(self.order([], many), many[:100])
+        self.assertEqual(self.order(many[:100], many), many[:100])
+        self.assertEqual(self.order(many[:100], ["new", *many]), ["new", *many[:99]])
+        self.assertEqual(self.order(many[:100], many[1:]), many[1:101])

@@ -6,8 +6,14 @@
 import { verificationOf } from "./fingerprints.js";
 import { readNote } from "./notes.js";
 
+/** Notes that are heard at once, and milliseconds for each after that. A page that draws more stands still, with its buttons. */
+const MOST_AT_ONCE = 100;
+const EACH = 50;
+
 export class Channel {
   #channel;
+  /** When the notes that were heard will have had their time, performance.now(). */
+  #doneAt = 0;
 
   /** The run of the verification; another one for each RTCPeerConnection. */
   verification;
@@ -25,7 +31,7 @@ export class Channel {
     channel.onclose = closed;
     channel.onmessage = ({ data }) => {
       const note = readNote(data);
-      if (note !== null && !this.verification.hear(note)) heard(note);
+      if (note !== null && !this.verification.hear(note) && this._mayBeHeard()) heard(note);
     };
     this.#channel = channel;
   }
@@ -39,5 +45,13 @@ export class Channel {
     const isOpen = this.#channel.readyState === "open";
     if (isOpen) this.#channel.send(JSON.stringify(note));
     return isOpen;
+  }
+
+  _mayBeHeard() {
+    const now = performance.now();
+    const doneAt = Math.max(this.#doneAt, now) + EACH;
+    if (doneAt > now + MOST_AT_ONCE * EACH) return false;
+    this.#doneAt = doneAt;
+    return true;
   }
 }

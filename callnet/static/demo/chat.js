@@ -9,6 +9,9 @@ import { LARGEST_FILE } from "./files.js";
 import { linked } from "./links.js";
 import { Picker } from "./picker.js";
 
+/** Texts and files that are kept; the earliest go first. */
+const MOST_ENTRIES = 500;
+
 export class Chat {
   #call;
   #words = null;
@@ -124,8 +127,19 @@ export class Chat {
     entry.className = side;
     entry.append(who, content);
     elements.log.append(entry);
+    if (elements.log.childElementCount > MOST_ENTRIES) this._forgetFirst();
     elements["log-empty"].hidden = true;
     scrollDown();
+  }
+
+  _forgetFirst() {
+    const first = elements.log.firstElementChild;
+    for (const [id, file] of this.#files) {
+      if (!first.contains(file.element)) continue;
+      file.close();
+      this.#files.delete(id);
+    }
+    first.remove();
   }
 }
 

@@ -48,12 +48,12 @@ export class Controls {
   }
 
   _showWindows(call, words) {
-    const { canFill, isFull, canFloat, isFloating } = this.#windows;
+    const { canFill, isFull, canFloat, isReady, isFloating } = this.#windows;
     elements["full-screen"].hidden = !canFill;
     draw("full-screen-icon", isFull ? "shrink" : "expand");
     put("full-screen-label", isFull ? words.smallScreen : words.fullScreen);
     elements.window.hidden = !canFloat;
-    elements.window.disabled = !call?.flowing;
+    elements.window.disabled = !call?.flowing || !isReady;
     put("window-label", isFloating ? words.noWindow : words.window);
   }
 }

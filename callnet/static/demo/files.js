@@ -94,11 +94,12 @@ export class Files {
     channel.onclose = () => this._end(transfer, "failed");
     channel.onmessage = ({ data }) => {
       if (isOver(transfer)) return;
-      transfer.moved += data.byteLength ?? Infinity;
-      if (transfer.moved > transfer.size) {
+      const moved = transfer.moved + (data.byteLength || Infinity); // a text is none of a file, nor what has no bytes
+      if (moved > transfer.size) {
         this.cancel(transfer.id);
         return;
       }
+      transfer.moved = moved;
       chunks.push(data);
       if (transfer.moved < transfer.size) {
         this.#changed(transfer);

@@ -2,6 +2,7 @@
  * How somebody else gets into the room: its link, to copy or to photograph.
  */
 
+import { copy, drawCode } from "../shared/link.js";
 import { elements } from "./dom.js";
 import { canInvite } from "./scene.js";
 
@@ -15,7 +16,6 @@ export class Invite {
   /** @param {function(string): void} notify called with a name of a notice */
   constructor(notify) {
     elements.copy.addEventListener("click", async () => {
-      const { copy } = await links();
       notify((await copy(elements.link)) ? "copied" : "not_copied");
     });
     elements.link.addEventListener("focus", () => elements.link.select());
@@ -30,9 +30,12 @@ export class Invite {
   async look(isOpen) {
     const link = elements.link.value;
     if (!isOpen || link === this.#drawn) return;
-    this.#drawn = link;
-    const { drawCode } = await links();
-    drawCode(elements.code, link);
+    try {
+      await drawCode(elements.code, link);
+      this.#drawn = link;
+    } catch {
+      // What draws it did not arrive: it is tried again the next time.
+    }
   }
 }
 
@@ -43,11 +46,6 @@ export function newRoom() {
 
 function letter(number) {
   return LETTERS[number % LETTERS.length];
-}
-
-// Few calls need it.
-function links() {
-  return import("../shared/link.js");
 }
 
 function linkTo(roomId) {

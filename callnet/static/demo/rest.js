@@ -46,6 +46,7 @@ export class Rest {
   }
 
   _clicked(event) {
+    if (event.detail === 0) return; // a key's or a script's: no touch goes before it
     if (this.#isTouchedAwake && event.target.closest("button")) {
       event.preventDefault();
       event.stopImmediatePropagation();

@@ -32,6 +32,11 @@ export class Windows {
     return this.#floating.canOpen || Boolean(document.pictureInPictureEnabled);
   }
 
+  /** Whether it could show something now: one without buttons needs a picture. */
+  get isReady() {
+    return this.#floating.canOpen || this.#video().videoWidth > 0;
+  }
+
   get isFloating() {
     return this.#floating.isOpen || Boolean(document.pictureInPictureElement);
   }

@@ -78,6 +78,7 @@ export class Kiosk {
     this.#awake.keep(isOn);
     this._run(isOn);
     if (scene !== "kiosk") this.#pad.close(false);
+    this.#elements["kiosk-main"].hidden = this.#pad.isOpen;
     if (!isOn) return;
     const { device } = this.#phone;
     if (device.state !== "elsewhere") this.#elsewhereSince = null;
@@ -86,7 +87,6 @@ export class Kiosk {
     if (isOnline && !this.#isOnline) this._look();
     this.#isOnline = isOnline;
     put(this.#elements["kiosk-link"], isOnline ? "" : words.link[device.state] ?? "");
-    this.#elements["kiosk-main"].hidden = this.#pad.isOpen;
     put(this.#elements["kiosk-title"], said || words.kiosk.title);
     this.#elements["kiosk-title"].classList.toggle("news", said !== "");
     this._showAnswers(words);
