@@ -88,6 +88,8 @@ class Orders(LineOnlyReceiver):
 
     transport: ITransport
     delimiter = b"\n"
+    MAX_LENGTH = sys.maxsize
+    """All settings are one line, and it is the parent's. A longer line would end the connection, as its end does."""
 
     def __init__(self, daemon: Daemon, stop: Callable[[], None]) -> None:
         self._daemon = daemon
