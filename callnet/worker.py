@@ -1,6 +1,6 @@
 """The program of one worker process: ``python -m callnet.worker``, as its parent starts it.
 
-See :mod:`callnet.supervision` for the pipes that it must find.
+See :mod:`callnet.ops.worker_pipes` for the pipes that it must find.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from callnet.app.service import Daemon
 from callnet.errors import StartError
 from callnet.ops.admin_api import AdminResult
 from callnet.ops.logs import fields_of, log_queue
-from callnet.supervision import (
+from callnet.ops.worker_pipes import (
     ANSWERS,
     LOG,
     ORDERS,

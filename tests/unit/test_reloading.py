@@ -15,7 +15,7 @@ from callnet.accounts.signing_keys import add_key, load_keys, remove_key
 from callnet.app.reload import LIVE, LiveSettings
 from callnet.config.load import load
 from callnet.config.schema import Settings
-from callnet.supervision import Reload, encode
+from callnet.ops.worker_pipes import Reload, encode
 from callnet.worker import Orders
 from tests.support.tap_case import DaemonTestCase
 
