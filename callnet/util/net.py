@@ -111,6 +111,11 @@ def way_out(version: int) -> str:
     return ""
 
 
+def any_address() -> str:
+    """The address for listening at all there are: that of IPv6 and IPv4, or of IPv4 alone if the system has no IPv6."""
+    return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104
+
+
 def host_addresses() -> list[IPAddress]:
     """The loopback addresses, and those of every interface that another host could use, in order.
 
