@@ -30,7 +30,7 @@ from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family, Observed, counters, total
-from callnet.ops.process import Renewals, ServiceManager, on_hangup, stop_as_told
+from callnet.ops.process import Renewals, ServiceManager, ignore_hangups, on_hangup, stop_as_told
 from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
 from callnet.ops.worker_pipes import (
     ANSWERS,
@@ -491,7 +491,7 @@ class Supervisor(Service):
     def startService(self) -> None:
         """Start the workers."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._ignore_hangups = on_hangup(self._reactor, self._reload_all)
+        on_hangup(self._reactor, self._reload_all)
         self._workers.start(self._sockets, self._all_ready)
         for chore in self._chores:
             chore.start()
@@ -512,7 +512,7 @@ class Supervisor(Service):
             task.start()
 
     async def _stop(self) -> None:
-        self._ignore_hangups()
+        ignore_hangups()
         self._manager.stopping(self._settings.drain_deadline)
         await gatherResults([let_go(self._served), self._workers.stop()])
         await gatherResults([task.stop() for task in (*self._chores, *self._afterwards)])
