@@ -1,29 +1,13 @@
-"""Several processes: the parent, which starts, asks and stops its workers, and the messages between them.
-
-The messages go over pipes, a JSON object a line:
-
-========================  ================  ================================================================
-descriptor of the worker  direction         carries
-========================  ================  ================================================================
-:data:`ORDERS`            parent → worker   :class:`Start` first, then :class:`Ask`, :class:`Reload`, :class:`Hurry`
-:data:`LOG`               worker → parent   :class:`LogLine`
-:data:`COMPLAINTS`        worker → parent   complaints of Python itself or of a library
-:data:`ANSWERS`           worker → parent   :class:`Serving` once, then :class:`Answer`
-:data:`SOCKETS` and more  –                 the listening sockets
-========================  ================  ================================================================
-
-A worker whose :data:`ORDERS` come to an end has lost its parent.
-"""
+"""The parent of several processes, which starts, asks and stops its workers (:mod:`callnet.ops.worker_pipes`)."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 import msgspec
-from msgspec import Struct
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -36,117 +20,45 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import LoopingCall
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, Unavailable
-from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, Level, together
+from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
-from callnet.ops.logs import FIELDS, Fields
+from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family, Observed, counters, total
-from callnet.ops.process import Renewals, ServiceManager, on_hangup, stop_as_told
+from callnet.ops.process import Renewals, ServiceManager, ignore_hangups, on_hangup, stop_as_told
 from callnet.ops.readiness import DRAINING, LISTENERS, Check, Report, report_of
+from callnet.ops.worker_pipes import (
+    ANSWERS,
+    COMPLAINTS,
+    LOG,
+    ORDERS,
+    SOCKETS,
+    Answer,
+    Ask,
+    Hurry,
+    Lines,
+    LogLine,
+    Question,
+    Reload,
+    Start,
+    decode_answer,
+    decode_log_line,
+    encode,
+)
+from callnet.storage.database import LIMIT as DATABASE_LIMIT
 from callnet.util.deferreds import as_deferred
 from callnet.util.logger import Logger, threshold
-from callnet.util.timers import Backoff, PeriodicTask, end_of
-
-ORDERS: Final = 0
-LOG: Final = 1
-COMPLAINTS: Final = 2
-ANSWERS: Final = 3
-SOCKETS: Final = 4
-
-
-class Start(Struct, frozen=True):
-    """The settings with which the worker is to serve."""
-
-    settings: Settings
-    """As the parent read them when it started, whatever the file says by now."""
-    sockets: Mapping[str, int]
-    """The descriptors of the listening sockets, by the key of the listener."""
-    level: Level
-    """From which on it logs."""
-
-
-class Ask(Struct, frozen=True, tag=True):
-    """Ask for the readiness, or for what was counted; or hand an order of the operator's on."""
-
-    number: int
-    what: Literal["report", "families"] | AdminCommand
-
-
-class Reload(Struct, frozen=True, tag=True):
-    """Read something again, such as the certificate."""
-
-    what: str
-    """Its name (:data:`callnet.ops.process.Renewals`)."""
-    settings: Settings | None = None
-    """If it is the settings: as the parent has read them."""
-
-
-class Hurry(Struct, frozen=True, tag=True):
-    """Having been told to stop, wait for nobody any more."""
-
-
-class Serving(Struct, frozen=True, tag=True):
-    """The worker takes connections."""
-
-
-class Answer(Struct, frozen=True, tag=True):
-    """The answer to the :class:`Ask` of the same number."""
-
-    number: int
-    report: Report | None = None
-    families: Sequence[Family] = ()
-    outcome: AdminResult | None = None
-    """``None`` if it was an order: that cannot be done now."""
-
-
-class LogLine(Struct, frozen=True, array_like=True):
-    """An event of the log."""
-
-    level: str
-    system: str
-    """The part of the program that it comes from."""
-    text: str
-    fields: Fields = {}
-    """The simple fields of the event."""
-
-
-def encode(message: Start | Ask | Reload | Hurry | Serving | Answer | LogLine) -> bytes:
-    """One line."""
-    return msgspec.json.encode(message) + b"\n"
-
-
-decode_start: Final = msgspec.json.Decoder(Start).decode
-decode_order: Final = msgspec.json.Decoder(Ask | Reload | Hurry).decode
-decode_answer: Final = msgspec.json.Decoder(Serving | Answer).decode
-decode_log_line: Final = msgspec.json.Decoder(LogLine).decode
-
-
-class Lines:
-    """Puts lines together that come in pieces."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The lines that are complete, without their ends."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        yield from lines
-
-    def end(self) -> Iterator[bytes]:
-        """The rest, which has no line end."""
-        rest, self._rest = self._rest, b""
-        if rest:
-            yield rest
-
-
-# The parent
+from callnet.util.timers import Backoff, EarliestTimer, PeriodicTask, end_of
 
 ANSWER_LIMIT: Final = 1.0
-"""Seconds that an answer may take."""
+"""Seconds that an answer may take ..."""
+DATABASE_ANSWER_LIMIT: Final = DATABASE_LIMIT + ANSWER_LIMIT
+"""... and one that waits for the database."""
 
 
 class Gone(CallnetError):
@@ -179,16 +91,16 @@ class WorkerProcess(ProcessProtocol):
         """It runs."""
         self.tell(self._start)
 
-    def ask(self, what: Literal["report", "families"] | AdminCommand, clock: IReactorTime) -> Deferred[Answer]:
+    def ask(self, what: Question, clock: IReactorTime, limit: float = ANSWER_LIMIT) -> Deferred[Answer]:
         """Ask it for its readiness, or for what it counted, or hand an order on.
 
-        :raises Gone, TimeoutError: it did not answer, within :data:`ANSWER_LIMIT`.
+        :raises Gone, TimeoutError: it did not answer, within ``limit`` seconds.
         """
         self._last_asked = number = self._last_asked + 1
         answer: Deferred[Answer] = Deferred(lambda _: self._forget(number))
         self._asked[number] = answer
         self.tell(Ask(number, what))
-        return answer.addTimeout(ANSWER_LIMIT, clock)
+        return answer.addTimeout(limit, clock)
 
     def tell(self, order: Start | Ask | Reload | Hurry) -> None:
         """Send it an order, as long as it listens."""
@@ -253,6 +165,10 @@ LONGEST_PAUSE: Final = 10.0
 """Seconds, at the most, between the end of a process and the start of the next."""
 STOP_LIMIT: Final = 7.0
 """Seconds that a process may take to stop when its calls are over or given up: its devices have 5 of them."""
+WATCH_EVERY: Final = 5.0
+"""Seconds for which a question waits that only shows that a process answers; and the pause before each."""
+STUCK: Final = 30.0
+"""Seconds without an answer after which a process is stuck: the time that systemd gives a process (``WatchdogSec``)."""
 
 
 class IParentReactor(IReactorTime, IReactorProcess):
@@ -279,7 +195,11 @@ class Worker:
         self._why = ""
         self._backoff = Backoff(reactor, LONGEST_PAUSE)
         self._next: IDelayedCall | None = None
+        self._watch = LoopingCall(self._ask_how_it_is)
+        self._watch.clock = reactor
+        self._unanswered = 0.0
         self._gone: Deferred[None] | None = None
+        self._limit = EarliestTimer(reactor, self._end_it)
         self._counted: Sequence[Family] = ()
         self._counted_before: Sequence[Family] = ()
 
@@ -305,15 +225,17 @@ class Worker:
             self._next = None
         if self._process is None:
             return succeed(None)
-        self._gone = gone = Deferred[None]()
+        self._gone = Deferred()
         self._process.kill("TERM")
-        limit = self._reactor.callLater(STOP_LIMIT + self._settings.drain_deadline, self._end_it)
-        return gone.addCallback(lambda _: limit.cancel() if limit.active() else None)
+        self._watch_no_more()
+        self._limit.set_in(STOP_LIMIT + self._settings.drain_deadline)
+        return self._gone
 
     def hurry(self) -> None:
         """Have its process, which was told to stop, wait for nobody any more."""
         if self._process is not None:
             self._process.tell(Hurry())
+            self._limit.set_in(STOP_LIMIT)
 
     def reload(self, what: str) -> None:
         """Have its process read something again."""
@@ -337,11 +259,11 @@ class Worker:
         """True if its process takes connections."""
         return self._process is not None and self._serving
 
-    def execute(self, order: AdminCommand) -> Deferred[AdminResult | None]:
-        """Have its process carry out an order. ``None``: it cannot, or does not answer."""
+    def execute(self, order: AdminCommand, limit: float = ANSWER_LIMIT) -> Deferred[AdminResult | None]:
+        """Have its process carry out an order. ``None``: it cannot now."""
         if self._process is None or not self._serving:
-            return succeed(None)
-        return self._process.ask(order, self._reactor).addCallbacks(lambda answer: answer.outcome, _nothing)
+            return succeed(SILENT)
+        return self._process.ask(order, self._reactor, limit).addCallbacks(lambda answer: answer.outcome, _silent)
 
     def _note(self, answer: Answer) -> Sequence[Family]:
         self._counted = answer.families
@@ -353,12 +275,16 @@ class Worker:
 
     def _begins(self, pid: int) -> None:
         self._serving = True
+        self._unanswered = 0.0
+        self._watch.start(WATCH_EVERY, now=False)
         self._log.info("worker {number} started: process {pid}", number=self._number, pid=pid)
 
     def _ended(self, how: str) -> None:
         self._serving = False
         self._process = None
+        self._watch_no_more()
         self._counted, self._counted_before = (), total([counters(self._counted), self._counted_before])
+        self._limit.unset()
         if self._gone is not None:
             self._gone.callback(None)
             return
@@ -367,9 +293,34 @@ class Worker:
         self._log.warn("worker {number} {how}; restarting in {pause:g} s", number=self._number, how=how, pause=pause)
         self._next = self._reactor.callLater(pause, self.start)
 
+    def _ask_how_it_is(self) -> Deferred[None]:
+        """Ask its process, and kill it if it has been stuck for too long.
+
+        Each question waits by itself: a parent that stood still has heard nobody meanwhile, and has asked nobody.
+        """
+        process = cast(WorkerProcess, self._process)
+        return process.ask("report", self._reactor, WATCH_EVERY).addCallbacks(self._is_well, self._is_silent)
+
+    def _is_well(self, _: Answer) -> None:
+        self._unanswered = 0.0
+
+    def _is_silent(self, failure: Failure) -> None:
+        if failure.trap(Gone, defer.TimeoutError) is Gone:
+            return
+        self._unanswered += 2 * WATCH_EVERY  # that of the question, and the pause before it
+        if self._unanswered >= STUCK:
+            self._kill(f"no answer for {STUCK:g} s")
+
+    def _watch_no_more(self) -> None:
+        if self._watch.running:
+            self._watch.stop()
+
     def _end_it(self) -> None:
+        self._kill("it did not stop in time")
+
+    def _kill(self, why: str) -> None:
         if self._process is not None:
-            self._log.warn("killed worker {number}: it did not stop in time", number=self._number)
+            self._log.warn("killed worker {number}: {why}", number=self._number, why=why)
             self._process.kill("KILL")
 
 
@@ -378,8 +329,9 @@ def _check(answer: Answer) -> tuple[Check, Report | None]:
     return Check(report.ready, "" if report.ready else "not ready"), report
 
 
-def _nothing(failure: Failure) -> None:
+def _silent(failure: Failure) -> AdminResult:
     failure.trap(Gone, defer.TimeoutError)
+    return SILENT
 
 
 def _no_answer(failure: Failure) -> tuple[Check, Report | None]:
@@ -474,14 +426,24 @@ class Workers:
     @as_deferred
     async def _obey(self, order: AdminCommand) -> AdminResult:
         """Pass an order to the workers concerned: what is in the database needs only one of them."""
+        if isinstance(order, OF_DATABASE):
+            return await self._obey_by_one(order)
         if isinstance(order, ChooseLevel):
             threshold.choose(order.level)
-        serving = [worker for worker in self._workers if worker.serves]
-        asked = serving[:1] if isinstance(order, OF_DATABASE) else self._workers
-        outcomes = await gatherResults([worker.execute(order) for worker in asked])
-        if isinstance(order, OF_DATABASE) and not any(outcomes):
-            raise Unavailable("no worker is ready; try again later")
-        return together(SILENT if outcome is None else outcome for outcome in outcomes)
+        outcomes = await gatherResults([worker.execute(order) for worker in self._workers])
+        return together(outcome or SILENT for outcome in outcomes)
+
+    async def _obey_by_one(self, order: AdminCommand) -> AdminResult:
+        """Pass an order to one worker after the other, until one answers. Those before it may have done it, too."""
+        silent: list[AdminResult] = []
+        for worker in [worker for worker in self._workers if worker.serves]:
+            outcome = await worker.execute(order, DATABASE_ANSWER_LIMIT)
+            if outcome is None:
+                break
+            if not outcome.silent:
+                return together([*silent, outcome])
+            silent.append(outcome)
+        raise Unavailable("no worker is ready; try again later")
 
     def _families(self) -> Deferred[Sequence[Family]]:
         asked = gatherResults([worker.families() for worker in self._workers])
@@ -529,7 +491,7 @@ class Supervisor(Service):
     def startService(self) -> None:
         """Start the workers."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._ignore_hangups = on_hangup(self._reactor, self._reload_all)
+        on_hangup(self._reactor, self._reload_all)
         self._workers.start(self._sockets, self._all_ready)
         for chore in self._chores:
             chore.start()
@@ -550,7 +512,7 @@ class Supervisor(Service):
             task.start()
 
     async def _stop(self) -> None:
-        self._ignore_hangups()
+        ignore_hangups()
         self._manager.stopping(self._settings.drain_deadline)
         await gatherResults([let_go(self._served), self._workers.stop()])
         await gatherResults([task.stop() for task in (*self._chores, *self._afterwards)])

@@ -1,6 +1,6 @@
 """The program of one worker process: ``python -m callnet.worker``, as its parent starts it.
 
-See :mod:`callnet.supervision` for the pipes that it must find.
+See :mod:`callnet.ops.worker_pipes` for the pipes that it must find.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from callnet.app.service import Daemon
 from callnet.errors import StartError
 from callnet.ops.admin_api import AdminResult
 from callnet.ops.logs import fields_of, log_queue
-from callnet.supervision import (
+from callnet.ops.worker_pipes import (
     ANSWERS,
     LOG,
     ORDERS,
@@ -88,6 +88,8 @@ class Orders(LineOnlyReceiver):
 
     transport: ITransport
     delimiter = b"\n"
+    MAX_LENGTH = sys.maxsize
+    """All settings are one line, and it is the parent's. A longer line would end the connection, as its end does."""
 
     def __init__(self, daemon: Daemon, stop: Callable[[], None]) -> None:
         self._daemon = daemon

@@ -93,7 +93,7 @@ class Login(Struct, frozen=True, omit_defaults=True):
     expires_in: Annotated[int, NOT_NEGATIVE]
     """Seconds."""
     device_secret: str | None = None
-    """Offered once, by the login that creates the device; logging in with it claims the device."""
+    """Offered by a login that creates the device, or finds it unused; logging in with it claims the device."""
 
 
 class Logins(Struct, frozen=True):
@@ -137,10 +137,12 @@ class Logins(Struct, frozen=True):
         # Who shows a secret was here before: if the device is gone, its owner has removed it.
         offer = new_secret() if self._enrolment == "open" and secret is None else None
         device = await self._device(address, offer)
-        if offer is not None and device.offered == secret_hash(offer):
-            return self._logged_in(address, secret=offer)
+        if offer is not None:
+            hashed = secret_hash(offer)
+            if device.offered == hashed or await self._accounts.offer_again(address, device, hashed):
+                return self._logged_in(address, secret=offer)
         claimed = await self._let_in(address, device, secret)
-        if device.is_unused:
+        if device.unused_since is not None:
             self._accounts.used(address)
         return self._logged_in(address, claimed=claimed)
 

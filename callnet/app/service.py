@@ -14,7 +14,7 @@ from callnet.app.reload import LiveSettings
 from callnet.calls.rooms import RoomManager
 from callnet.ops.listening import ADMIN, OpenListener, close_all
 from callnet.ops.metrics import Observed
-from callnet.ops.process import Garbage, Renewals, ServiceManager, on_hangup
+from callnet.ops.process import Garbage, Renewals, ServiceManager, ignore_hangups, on_hangup
 from callnet.ops.readiness import Readiness
 from callnet.storage.database import Database, IThreadsReactor, Threads
 from callnet.store.cluster_handle import ClusterHandle
@@ -94,7 +94,7 @@ class Daemon(Service):
         shorten(self._reactor)
         if short_path.ON and not short_path.IS_TRIED:
             self._log.warn("direct socket writes are off: untested version of Twisted")
-        self._leave_hangups = on_hangup(self._reactor, lambda: self.reload(self.renewals))
+        on_hangup(self._reactor, lambda: self.reload(self.renewals))
         self._threads.start()
         self.change_feed.start()
         self._cluster.start()
@@ -137,7 +137,7 @@ class Daemon(Service):
     async def _stop(self) -> None:
         if self._greets is not None:
             self._greets.cancel()
-        self._leave_hangups()
+        ignore_hangups()
         drain_deadline = self.live.settings.drain_deadline
         self._manager.stopping(drain_deadline)
         self._readiness.drain()

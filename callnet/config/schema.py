@@ -150,22 +150,24 @@ class TokenSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitSettings(Struct, forbid_unknown_fields=True):
-    """Rate limits (0: none), for all nodes together."""
+    """Rate limits (0: none), for all nodes together.
+
+    Of an IPv6 address its /64 counts, and its /48 with ten times as many, or with four times as many open HTTP
+    connections. Loopback addresses do not count at all.
+    """
 
     logins_a_minute_from_an_address: Limit = 120
-    """Of an IPv6 address its /64 counts, and its /48 with ten times as many; loopback addresses do not count at all."""
     logins_a_minute_of_a_phone: Limit = 30
     devices_of_a_phone: Limit = 20
     """Devices created by logins; the operator may create any number."""
     codes_an_hour_from_an_address: Limit = 20
-    """Requests for codes; of an IPv6 /48 ten times as many."""
+    """Requests for codes."""
     pairings_an_hour_from_an_address: Limit = 60
     """Devices that begin to wait until another one lets them in; a sixth of them at once."""
     photos_an_hour_from_an_address: Limit = 300
-    """Photos that devices store, of their phones and for contacts; of an IPv6 /48 ten times as many."""
+    """Photos that devices store, of their phones and for contacts."""
     guest_calls_an_hour_from_an_address: Limit = 20
-    """Calls of guests, by links that ring; of an IPv6 /48 ten times as many. Beyond it they fail, beyond the next two
-    they ring nobody."""
+    """Calls of guests, by links that ring. Beyond it they fail, beyond the next two they ring nobody."""
     guest_calls_an_hour_of_a_link: Limit = 60
     guest_calls_an_hour_of_a_phone: Limit = 120
     refreshes_an_hour_of_a_device: Limit = 6
@@ -192,7 +194,7 @@ class LimitSettings(Struct, forbid_unknown_fields=True):
     displacements_a_minute: Limit = 5
     """Connections of a device that are closed since it has opened another one."""
     turn_credentials_a_minute_from_an_address: Limit = 300
-    """Given to devices and pages together; of addresses the same holds as of logins."""
+    """Given to devices and pages together."""
     account_requests_a_minute_of_a_device: Limit = 120
     """Requests of the account service that carry a token."""
     account_requests_a_minute_of_a_phone: Limit = 300

@@ -20,7 +20,7 @@ from callnet.doctor.findings import Finding, bad, doubt, good
 from callnet.doctor.network import UNKNOWN, owner_of
 from callnet.errors import StartError
 from callnet.ops.certificates import Pair, ServerTls, configured, expiry, near_expiry
-from callnet.util.net import bracketed
+from callnet.util.net import any_address, bracketed
 
 _PRIVILEGED: Final = 1024
 UNITS: Final = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")))
@@ -40,7 +40,8 @@ def examine(settings: Settings, runs: bool, now: datetime, units: Sequence[Path]
         if address is None or address[1] == 0:
             yield _unseen(key, listener.endpoint, units)
         else:
-            yield _port(key, *address, runs)
+            host, port = address
+            yield _port(key, any_address() if host == "::" else host, port, runs)
     if any(listener.tls for _, listener in settings.listeners.keyed()):
         yield from _certificate(settings, now)
 

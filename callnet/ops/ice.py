@@ -13,9 +13,8 @@ from msgspec import Struct
 from callnet.config.schema import LimitSettings, RelaySettings, TurnSettings
 from callnet.errors import RateLimited, StartError
 from callnet.frames.ice import SECRET_MAX, SECRET_MIN, IceServer, PageServers, is_secret, turn_server
-from callnet.ops.limits import ILimits
+from callnet.ops.limits import ILimits, SiteLimiter
 from callnet.util import files
-from callnet.util.net import hidden
 
 _SETTING: Final = "turn.secret_file"
 _MOST_LINES: Final = 2
@@ -121,7 +120,7 @@ class IceOffer(Struct, frozen=True):
 class IceServers:
     """Hands out the servers. What it has handed out is good until it expires: nobody can take it back.
 
-    Credentials are counted by where they go, an address or an IPv6 /64, on all nodes together.
+    Credentials are counted by where they go, a site and its network, on all nodes together.
 
     :param now: the time on the clock that the TURN servers go by, in seconds since 1970.
     """
@@ -138,7 +137,7 @@ class IceServers:
         self._secret = secret
         self._now = now
         self._limits = limits
-        self._limiter = shared.limiter("turn", limits.turn_credentials_a_minute_from_an_address, 60.0)
+        self._limiter = SiteLimiter(shared, "turn", limits.turn_credentials_a_minute_from_an_address, 60.0)
         self._choose()
         self.given: Final[dict[Recipient, int]] = {"device": 0, "page": 0}
         """Credentials that were handed out, by who got them."""
@@ -192,7 +191,7 @@ class IceServers:
         """Count credentials that go somewhere; if they must not, answer with the seconds until they may."""
         if not self._has_turn:
             return 0.0
-        wait = 0.0 if site is None else self._limiter.wait(hidden(site))
+        wait = self._limiter.wait(site)
         counted = self.refused if wait else self.given
         counted[to] += 1
         return wait

@@ -1,13 +1,17 @@
-"""Limits of rates and of open connections, counted in memory."""
+"""Limits of rates and of open connections, counted in memory.
+
+Whatever is limited by address is limited by *site*, which is an address of IPv4 or a /64 of IPv6, and by *network*, the
+/48 of an IPv6 site, of which one customer may have all sites (:mod:`callnet.util.net`).
+"""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
 from math import ceil
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 from zope.interface import Interface, implementer
@@ -16,13 +20,15 @@ from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.util.deferreds import Ready, Soon
-from callnet.util.net import network_of, site_of
+from callnet.util.net import hidden, network_of, site_of
 
 KEYS_MAX: Final = 50_000
 """The maximum number of keys that are counted; the least recently used are forgotten."""
 
 SITES_OF_NETWORK: Final = 10
-"""The limit of a network of IPv6, as a multiple of that of an address."""
+"""The limit of a network, as a multiple of that of a site."""
+SITES_OF_NETWORK_CONNECTED: Final = 4
+"""The same for HTTP connections, of which one network must not have all that a process takes."""
 
 _FRACTIONS: Final = 1e-9
 """The rounding error of sums of fractions of a second."""
@@ -191,11 +197,44 @@ class LimitsAlone:
         return Gate([(count, seconds) for _, count, seconds in limits], self._now)
 
 
-class _LiveLimits:
-    """Limits that go by settings, which may change.
+class SiteLimiter:
+    """A limit of sites and their networks that never waits.
 
-    Each is made by its name on all nodes, its count by the settings as they are, and its seconds.
+    :param name: its name on all nodes.
     """
+
+    def __init__(self, limits: ILimits, name: str, count: int, seconds: float) -> None:
+        self._site = limits.limiter(name, count, seconds)
+        self._network = limits.limiter(f"{name}-network", SITES_OF_NETWORK * count, seconds)
+
+    def allow(self, count: int) -> None:
+        """See :meth:`ILimiter.allow`."""
+        self._site.allow(count)
+        self._network.allow(SITES_OF_NETWORK * count)
+
+    def wait(self, site: str | None) -> float:
+        """See :meth:`ILimiter.wait`; ``None``: it is not counted."""
+        wait = 0.0 if site is None else self._site.wait(hidden(site))
+        network = network_of(site)
+        return wait if wait or network is None else self._network.wait(hidden(network))
+
+
+_LiveLimit: TypeAlias = tuple[str, Callable[[], int], float]
+"""The name of a limit on all nodes, its count by the settings as they are, and its seconds."""
+
+
+def _of_site_and_network(name: str, count: Callable[[], int], seconds: float) -> tuple[_LiveLimit, _LiveLimit]:
+    """The limits of a gate for the keys :func:`_site_and_network`."""
+    return (name, count, seconds), (f"{name}-network", lambda: SITES_OF_NETWORK * count(), seconds)
+
+
+def _site_and_network(host: str) -> tuple[str | None, str | None]:
+    site = site_of(host)
+    return site, network_of(site)
+
+
+class _LiveLimits:
+    """Limits that go by settings, which may change."""
 
     def __init__(self, limits: ILimits) -> None:
         self._limits = limits
@@ -211,7 +250,7 @@ class _LiveLimits:
         self._allowed.append(lambda: limiter.allow(count()))
         return limiter
 
-    def _gate(self, *limits: tuple[str, Callable[[], int], float]) -> IGate:
+    def _gate(self, *limits: _LiveLimit) -> IGate:
         gate = self._limits.gate([(name, count(), seconds) for name, count, seconds in limits])
         self._allowed.append(lambda: gate.allow([count() for _, count, _ in limits]))
         return gate
@@ -255,24 +294,16 @@ class LoginLimits(_LiveLimits):
         def of_address() -> int:
             return settings.logins_a_minute_from_an_address
 
-        def of_network() -> int:
-            return SITES_OF_NETWORK * of_address()
-
         self._logins = self._gate(
-            ("logins-from", of_address, 60.0),
-            ("logins-from-network", of_network, 60.0),
+            *_of_site_and_network("logins-from", of_address, 60.0),
             ("logins-of", lambda: settings.logins_a_minute_of_a_phone, 60.0),
         )
         self._codes = self._gate(
-            ("codes-from", lambda: settings.codes_an_hour_from_an_address, 3600.0),
-            ("codes-from-network", lambda: SITES_OF_NETWORK * settings.codes_an_hour_from_an_address, 3600.0),
+            *_of_site_and_network("codes-from", lambda: settings.codes_an_hour_from_an_address, 3600.0)
         )
-        self._without_token = self._gate(
-            ("without-token-from", of_address, 60.0), ("without-token-from-network", of_network, 60.0)
-        )
+        self._without_token = self._gate(*_of_site_and_network("without-token-from", of_address, 60.0))
         self._photos = self._gate(
-            ("photos-from", lambda: settings.photos_an_hour_from_an_address, 3600.0),
-            ("photos-from-network", lambda: SITES_OF_NETWORK * settings.photos_an_hour_from_an_address, 3600.0),
+            *_of_site_and_network("photos-from", lambda: settings.photos_an_hour_from_an_address, 3600.0)
         )
         self._requests_of_device = self._limiter("asks", lambda: settings.account_requests_a_minute_of_a_device, 60.0)
         self._requests_of_phone = self._limiter("asks-of", lambda: settings.account_requests_a_minute_of_a_phone, 60.0)
@@ -286,10 +317,8 @@ class LoginLimits(_LiveLimits):
         :param phone: ``None``: what it gives is no phone number.
         :raises RateLimited: it is one too many.
         """
-        too_many = await self._logins.enter([site_of(host), network_of(host), phone])
-        if too_many is not None:
-            who = ("from this address", "from this network", "for this phone")[too_many.which]
-            raise RateLimited(f"too many logins {who}", ceil(too_many.wait))
+        too_many = await self._logins.enter([*_site_and_network(host), phone])
+        _admit(too_many, "too many logins", *_FROM_HERE, "for this phone")
 
     async def code(self, host: str) -> None:
         """Count a request for a code.
@@ -361,19 +390,15 @@ class PairingLimits(_LiveLimits):
         super().__init__(limits)
         self._settings = settings
         self._interval = interval
-        self._begun = self._gate(
-            ("pairings-from", self._begun_at_once, self._BEGUN_TIME),
-            ("pairings-from-network", lambda: SITES_OF_NETWORK * self._begun_at_once(), self._BEGUN_TIME),
-        )
+        self._begun = self._gate(*_of_site_and_network("pairings-from", self._begun_at_once, self._BEGUN_TIME))
         # A device may ask twice in the time for two questions: what is on its way does not always take as long.
         self._polls = self._gate(
-            ("pairing-polls-from", self._polls_a_minute, 60.0), ("pairing-polls-of", lambda: 2, 2 * interval)
+            *_of_site_and_network("pairing-polls-from", self._polls_a_minute, 60.0),
+            ("pairing-polls-of", lambda: 2, 2 * interval),
         )
-        self._codes = limits.gate(
-            [
-                ("pairing-codes-of", self._CODES, self._CODES_TIME),
-                ("pairing-codes-from", self._CODES_FROM_ADDRESS, self._CODES_TIME),
-            ]
+        self._codes = self._gate(
+            ("pairing-codes-of", lambda: self._CODES, self._CODES_TIME),
+            *_of_site_and_network("pairing-codes-from", lambda: self._CODES_FROM_ADDRESS, self._CODES_TIME),
         )
 
     def _begun_at_once(self) -> int:
@@ -398,7 +423,9 @@ class PairingLimits(_LiveLimits):
         :param device: a name for it.
         :raises RateLimited: it comes too soon, or there are too many from its address.
         """
-        _admit(await self._polls.enter([site_of(host), device]), "asked too soon")
+        too_many = await self._polls.enter([*_site_and_network(host), device])
+        if too_many is not None:
+            raise RateLimited("asked too soon", ceil(too_many.wait))
 
     async def code(self, host: str, phone: str) -> None:
         """Count a code that a device of a phone looks for, right or wrong.
@@ -406,9 +433,8 @@ class PairingLimits(_LiveLimits):
         :param host: the address that it comes from, if that is known.
         :raises RateLimited: it is one too many.
         """
-        too_many = await self._codes.enter([phone, site_of(host)])
-        who = "from this address" if too_many is not None and too_many.which else "by devices of this phone"
-        _admit(too_many, f"too many codes were entered {who}")
+        too_many = await self._codes.enter([phone, *_site_and_network(host)])
+        _admit(too_many, "too many codes were entered", "by devices of this phone", *_FROM_HERE)
 
 
 class GuestLimits(_LiveLimits):
@@ -420,13 +446,8 @@ class GuestLimits(_LiveLimits):
         def of_address() -> int:
             return settings.guest_calls_an_hour_from_an_address
 
-        def of_network() -> int:
-            return SITES_OF_NETWORK * of_address()
-
-        self._entered = self._gate(("guests-from", of_address, 3600.0), ("guests-from-network", of_network, 3600.0))
-        self._from = self._gate(
-            ("guest-calls-from", of_address, 3600.0), ("guest-calls-from-network", of_network, 3600.0)
-        )
+        self._entered = self._gate(*_of_site_and_network("guests-from", of_address, 3600.0))
+        self._from = self._gate(*_of_site_and_network("guest-calls-from", of_address, 3600.0))
         self._calls = self._gate(
             ("guest-calls-by", lambda: settings.guest_calls_an_hour_of_a_link, 3600.0),
             ("guest-calls-to", lambda: settings.guest_calls_an_hour_of_a_phone, 3600.0),
@@ -456,107 +477,77 @@ class GuestLimits(_LiveLimits):
         return await self._calls.enter([link_id, phone]) is None
 
 
-def _admit(too_many: TooMany | None, what: str) -> None:
+_FROM_HERE: Final = "from this address", "from this network"
+
+
+def _admit(too_many: TooMany | None, what: str, *who: str) -> None:
+    """Raise an error if a limit was exceeded; ``who`` names each that it can be."""
     if too_many is not None:
-        raise RateLimited(what, ceil(too_many.wait))
+        raise RateLimited(f"{what} {who[too_many.which]}", ceil(too_many.wait))
 
 
 async def _enter_from(gate: IGate, host: str, what: str) -> None:
-    """Count one use for an address, and for its network."""
-    too_many = await gate.enter([site_of(host), network_of(host)])
-    where = "network" if too_many is not None and too_many.which else "address"
-    _admit(too_many, f"too many {what} from this {where}")
+    _admit(await gate.enter(_site_and_network(host)), f"too many {what}", *_FROM_HERE)
 
 
 async def _enter(gate: IGate, device: DeviceAddress, what: str) -> None:
-    _admit(await gate.enter(["\n".join(device)]), f"too many {what} by this device")
-
-
-T = TypeVar("T")
-
-
-class PerOwner(Generic[T]):
-    """Knows what is there at the same time of each of many.
-
-    :param most: so much may there be; 0: any number.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._there: dict[str, tuple[T, ...]] = {}
-        self.allow(most)
-
-    def allow(self, most: int) -> None:
-        """Apply a new limit to new ones; those that are there stay."""
-        self._most = most
-
-    def of(self, whose: str) -> Sequence[T]:
-        """The members that ``whose`` has."""
-        return self._there.get(whose, ())
-
-    def come(self, whose: str, one: T) -> None:
-        """Take one more in."""
-        self._there[whose] = (*self.of(whose), one)
-
-    def go(self, whose: str, one: T) -> None:
-        """Let one go."""
-        left = tuple(other for other in self._there[whose] if other is not one)
-        if left:
-            self._there[whose] = left
-        else:
-            del self._there[whose]
-
-    def are_full(self, whose: str) -> bool:
-        """Tell whether one more would be too many."""
-        return self._most > 0 and len(self.of(whose)) >= self._most
+    _admit(await gate.enter(["\n".join(device)]), f"too many {what}", "by this device")
 
 
 class PerAddress:
-    """Counts the connections of each address while they last, handshakes included.
+    """Counts the connections of each site and network while they last, handshakes included.
 
-    :param most: the maximum number from an address, of IPv6 from a /64; 0: any number.
+    :param most: the maximum number from a site; 0: any number.
+    :param sites_of_network: from a network there may be this multiple.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, sites_of_network: int = SITES_OF_NETWORK) -> None:
+        self._sites_of_network = sites_of_network
         self.allow(most)
         self._counts: dict[str, int] = {}
         self.large: Final[dict[str, int]] = {}
-        """The sites that hold a hundredth of the limit or more, with their counts."""
+        """The sites and networks that hold a hundredth of their limit or more, with their counts."""
         self.elsewhere: Mapping[str, int] = {}
-        """The connections that other nodes have from the same addresses, as far as known."""
+        """The connections that other nodes have from the same ones, as far as known."""
 
     def allow(self, most: int) -> None:
         """Apply a new limit to new ones; those that are there stay."""
         self._most = most
-        self._large_from = max(1, most // 100)
 
     def join(self, transport: Any) -> str | None:
-        """Count a connection. Answers with where it comes from; ``None``: that tells nothing of a client."""
+        """Count a connection. Answers with the site that it comes from; ``None``: that tells nothing of a client."""
         if not self._most:
             return None
         site = site_of(str(getattr(transport.getPeer(), "host", "")))
-        if site is not None:
-            self._set(site, self._counts.get(site, 0) + 1)
+        self._count(site, 1)
         return site
 
     def leave(self, site: str | None) -> None:
         """Count one less."""
-        if site is not None:
-            self._set(site, self._counts[site] - 1)
+        self._count(site, -1)
 
     def is_too_large(self, site: str | None) -> bool:
-        """Tell whether there are too many from there."""
-        most = self._most
-        return site is not None and most > 0 and self._counts[site] + self.elsewhere.get(site, 0) > most
+        """Tell whether there are too many from a site, or from its network."""
+        return self._most > 0 and any(
+            self._counts[key] + self.elsewhere.get(key, 0) > most for key, most in self._limits_of(site)
+        )
 
-    def _set(self, site: str, count: int) -> None:
-        if count:
-            self._counts[site] = count
-        else:
-            del self._counts[site]
-        if count >= self._large_from:
-            self.large[site] = count
-        else:
-            self.large.pop(site, None)
+    def _limits_of(self, site: str | None) -> Iterator[tuple[str, int]]:
+        if site is not None:
+            yield site, self._most
+        network = network_of(site)
+        if network is not None:
+            yield network, self._sites_of_network * self._most
+
+    def _count(self, site: str | None, more: int) -> None:
+        for key, most in self._limits_of(site):
+            self._counts[key] = count = self._counts.get(key, 0) + more
+            if count >= max(1, most // 100):
+                self.large[key] = count
+            else:
+                self.large.pop(key, None)
+            if not count:
+                del self._counts[key]
 
 
 class LimitedConnections:
@@ -571,7 +562,7 @@ class LimitedConnections:
         self.refused: Final[Counter[int]] = Counter()
         """Those that were one too many, by status: 429 from an address, 503 in all."""
         self._limits = limits
-        self._crowds = PerAddress(limits.connections_of_an_address)
+        self._crowds = PerAddress(limits.connections_of_an_address, SITES_OF_NETWORK_CONNECTED)
 
     def changed(self) -> None:
         """Go by the settings as they now are."""

@@ -30,7 +30,7 @@ from callnet.config.schema import Listener, SiteListener
 from callnet.errors import StartError
 from callnet.ops.proxy_protocol import Proxied
 from callnet.ops.turn_handover import TurnHandover
-from callnet.util.net import lan_name
+from callnet.util.net import any_address, lan_name
 
 ADMIN: Final = "admin"
 """The service of the operator's listeners."""
@@ -175,9 +175,10 @@ def _listen(reactor: IReactorTime, description: str, factory: IProtocolFactory) 
 
 def _open_everywhere(port: int, backlog: int) -> socket.socket:
     """A socket for IPv6 and IPv4, whatever the system is set to; for IPv4 alone if it has no other."""
-    both = socket.has_dualstack_ipv6()
+    host = any_address()
+    both = ":" in host
     family = socket.AF_INET6 if both else socket.AF_INET
-    return socket.create_server(("", port), family=family, backlog=backlog, dualstack_ipv6=both)
+    return socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=both)
 
 
 def _adopt(reactor: Any, descriptor: int, factory: IProtocolFactory, family: int | None = None) -> IListeningPort:

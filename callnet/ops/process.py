@@ -24,15 +24,19 @@ Renewals: TypeAlias = Mapping[str, Callable[[], bool]]
 """Files to reread by name, each with the function that does so and returns whether it was valid."""
 
 
-def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> Callable[[], None]:
-    """Have ``act`` called in the reactor at each SIGHUP, until the answer is called.
+def on_hangup(reactor: IReactorFromThreads, act: Callable[[], object]) -> None:
+    """Have ``act`` called in the reactor at each SIGHUP.
 
     In a terminal nothing is changed: there SIGHUP says that the terminal is gone, which ends the process.
     """
-    if os.isatty(0):
-        return lambda: None
-    before = signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(act))
-    return lambda: _restore(before)
+    if not os.isatty(0):
+        signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(act))
+
+
+def ignore_hangups() -> None:
+    """Have nothing done at SIGHUP any more; by default it would end the process. In a terminal nothing is changed."""
+    if not os.isatty(0):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def stop_as_told() -> None:
@@ -47,10 +51,6 @@ def on_another_stop(reactor: IReactorFromThreads, act: Callable[[], object]) -> 
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: reactor.callFromThread(act))
-
-
-def _restore(handler: object) -> None:
-    signal.signal(signal.SIGHUP, handler)  # type: ignore[arg-type]
 
 
 LOOK_EVERY: Final = 10.0

@@ -12,7 +12,7 @@ from math import inf
 from typing import Final, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select, tuple_
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -37,6 +37,10 @@ _TOGETHER_FOR: Final = 0.25
 UNUSED_FOR: Final = 7 * 86400.0
 """Seconds after which a device is forgotten at the earliest that a login has made and that was never used."""
 
+OFFER_STANDS: Final = 10.0
+"""Seconds after which an unused device may be offered another secret: less than a client waits for a lost answer, and
+more than the offer of a login takes that is made at the same time."""
+
 _USE_NOTED_EVERY: Final = 86400.0
 """Seconds after which a further use of a device is recorded."""
 
@@ -59,9 +63,9 @@ class Enrolled(Struct, frozen=True):
     secret: bytes | None = None
     """SHA-256 of the secret that its logins require, if it has one."""
     offered: bytes | None = None
-    """SHA-256 of the secret that it was offered when it was created, and has not used yet."""
-    is_unused: bool = False
-    """True if it was created by a login, and has not been used since."""
+    """SHA-256 of the secret that it was offered last, and has not used yet."""
+    unused_since: float | None = None
+    """When a login created it or was offered another secret, in seconds since 1970; ``None``: it was used since."""
     last_used_at: float = -inf
     """The last recorded use, in seconds since 1970."""
 
@@ -143,7 +147,16 @@ class SqlAccounts(Queries):
 
     def claim(self, address: DeviceAddress, offered: bytes, now: float) -> Deferred[bool]:
         """Require the offered secret of a device from now on. Return whether it was still offered."""
-        return self._run(self._claim, address, offered, now).addCallback(self._claimed, address)
+        return self._run(self._claim, address, offered, now).addCallback(self._changed_one, address)
+
+    def offer_again(self, address: DeviceAddress, known: Enrolled, offer: bytes) -> Deferred[bool]:
+        """Offer another secret to a device that nobody has used: the login that was offered the last may have lost it.
+        Return whether it is offered; not within :data:`OFFER_STANDS` of the last.
+        """
+        now = self._newcomers.now()
+        if known.secret is not None or known.unused_since is None or now - known.unused_since < OFFER_STANDS:
+            return succeed(False)
+        return self._run(self._offer_again, address, known.offered, offer, now).addCallback(self._changed_one, address)
 
     def used(self, address: DeviceAddress) -> None:
         """Record that a device is used: it has connected, or logged in again. The time is recorded once a day.
@@ -153,7 +166,7 @@ class SqlAccounts(Queries):
         """
         known = self._known.get(address)
         lately = self._newcomers.now() - _USE_NOTED_EVERY
-        if known is not None and not known.is_unused and known.last_used_at > lately:
+        if known is not None and known.unused_since is None and known.last_used_at > lately:
             return
         self._used[address] = None
         if not self._is_noting:
@@ -411,9 +424,19 @@ class SqlAccounts(Queries):
                 changes.note(connection, [address.phone], now, Topic.DEVICES)
         return claimed
 
-    def _claimed(self, claimed: bool, address: DeviceAddress) -> bool:
+    def _offer_again(self, address: DeviceAddress, offered: bytes | None, offer: bytes, now: float) -> bool:
+        row = account_device.c
+        is_as_known = and_(row.offered == offered, row.secret.is_(None), row.unused_since.is_not(None))
+        statement = account_device.update().where(row.phone == address.phone, row.device_id == address.device_id)
+        with self._database.write() as connection:
+            made = connection.execute(statement.where(is_as_known).values(offered=offer, unused_since=now)).rowcount > 0
+            if made:
+                changes.note(connection, [address.phone], now)
+        return made
+
+    def _changed_one(self, has_changed: bool, address: DeviceAddress) -> bool:
         self.forget([address.phone])
-        return claimed
+        return has_changed
 
 
 def _failed(failure: Failure) -> None:
@@ -441,7 +464,7 @@ def _read_devices(connection: Connection, addresses: Sequence[DeviceAddress]) ->
         DeviceAddress(found.phone, found.device_id): Enrolled(
             found.secret,
             found.offered,
-            found.unused_since is not None,
+            found.unused_since,
             -inf if found.last_used_at is None else found.last_used_at,
         )
         for found in connection.execute(statement)

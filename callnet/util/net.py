@@ -55,12 +55,13 @@ def site_of(host: str) -> str | None:
     return str(address)
 
 
-def network_of(host: str) -> str | None:
-    """The network of an IPv6 address in which all sites may be one customer's; ``None`` of other addresses."""
-    site = site_of(host)
+def network_of(site: str | None) -> str | None:
+    """The network of a site of IPv6, in which all sites may be one customer's; ``None`` of any other site."""
     if site is None or ":" not in site:
         return None
-    return str(ip_network(site).supernet(new_prefix=IPV6_NETWORK))
+    address = socket.inet_pton(socket.AF_INET6, site.removesuffix(f"/{IPV6_SITE}"))
+    network = address[: IPV6_NETWORK // 8].ljust(len(address), b"\0")
+    return f"{socket.inet_ntop(socket.AF_INET6, network)}/{IPV6_NETWORK}"
 
 
 def hidden(key: str) -> str:
@@ -108,6 +109,11 @@ def way_out(version: int) -> str:
         probe.connect((elsewhere, 9))  # of a network that is nowhere; nothing is sent
         return str(probe.getsockname()[0])
     return ""
+
+
+def any_address() -> str:
+    """The address for listening at all there are: that of IPv6 and IPv4, or of IPv4 alone if the system has no IPv6."""
+    return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104
 
 
 def host_addresses() -> list[IPAddress]:

@@ -21,7 +21,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from callnet.config.schema import HttpSettings
-from callnet.errors import Misdirected, NotFound, TokenInvalid
+from callnet.errors import Misdirected, NotFound, TokenInvalid, Unavailable
 from callnet.ops.admin_api import (
     AdminCommand,
     AdminKey,
@@ -285,8 +285,12 @@ class ControlApi:
         """Have an order carried out.
 
         :raises NotFound: there was nothing to be done.
+        :raises Unavailable: somebody who may have something to do has not answered.
         """
-        if not (await self._observed.execute(order)).done:
+        outcome = await self._observed.execute(order)
+        if not outcome.done and outcome.silent:
+            raise Unavailable("not all workers have answered; it may still be done")
+        if not outcome.done:
             raise NotFound(why_not)
         return DONE
 

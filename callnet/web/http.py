@@ -37,7 +37,7 @@ from callnet.errors import (
     Unavailable,
     root_cause,
 )
-from callnet.ops.limits import LimitedConnections, Limiter
+from callnet.ops.limits import LimitedConnections, LimitsAlone, SiteLimiter
 from callnet.util.logger import Logger
 from callnet.util.net import is_address, site_of
 from callnet.util.turn_budget import TurnBudget
@@ -431,17 +431,13 @@ class CappedSite(LimitedConnections, Site):
         self.budget: Final = budget or TurnBudget(clock)
         self.answers: Final[Counter[int]] = Counter()
         """The responses sent, by status; 408: the request was given up because it took too long."""
-        self._pace = Limiter(counts.requests_a_minute_from_an_address, 60.0, clock.seconds)
+        alone = LimitsAlone(clock.seconds)
+        self._pace = SiteLimiter(alone, "requests", counts.requests_a_minute_from_an_address, 60.0)
 
     def changed(self) -> None:
         """Go by the settings as they now are."""
         super().changed()
         self._pace.allow(self._limits.requests_a_minute_from_an_address)
-
-    def _wait_of(self, request: Request) -> float:
-        """Count a request. Answers with the seconds after which it is not one too many."""
-        client_site = site_of(_host(request.getClientAddress()))
-        return 0.0 if client_site is None else self._pace.wait(client_site)
 
     def startFactory(self) -> None:
         """Nothing to start: the log file and the timer of the base class serve its own log."""
@@ -463,7 +459,7 @@ class CappedSite(LimitedConnections, Site):
         request.responseHeaders.setRawHeaders(b"x-request-id", [capped.request_id.encode("ascii")])
         if capped.too_large:
             return Refusal(BodyTooLarge("the body is too large"))
-        wait = self._wait_of(request)
+        wait = self._pace.wait(site_of(_host(request.getClientAddress())))
         if wait:
             capped.end_connection()
             return Refusal(RateLimited("too many requests from this address", ceil(wait)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
 from math import inf
 from random import uniform
@@ -23,7 +23,7 @@ from callnet.errors import TokenInvalid, Unavailable
 from callnet.frames.v2 import LONGEST_SIGNAL, SUBPROTOCOL, GoingAway
 from callnet.model import CloseCode, DeviceAddress
 from callnet.ops.ice import IceServers
-from callnet.ops.limits import ILimits, PerOwner, SignalLimits
+from callnet.ops.limits import ILimits, SignalLimits
 from callnet.util.net import site_of
 from callnet.util.turn_budget import TurnBudget
 from callnet.ws.factory import NO_SETTINGS, Pace, ServerSocketFactory
@@ -147,6 +147,41 @@ def _no_guest(token: str, host: str) -> GuestLink:  # noqa: ARG001
     raise TokenInvalid("there are no links here")
 
 
+class PerPhone:
+    """The sockets of each phone's devices.
+
+    :param most: the maximum number of a phone; 0: any number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._there: dict[str, tuple[Peer, ...]] = {}
+        self.allow(most)
+
+    def allow(self, most: int) -> None:
+        """Apply a new limit to new ones; those that are there stay."""
+        self._most = most
+
+    def of(self, phone: str) -> Sequence[Peer]:
+        """The sockets of a phone."""
+        return self._there.get(phone, ())
+
+    def come(self, phone: str, socket: Peer) -> None:
+        """Take one more in."""
+        self._there[phone] = (*self.of(phone), socket)
+
+    def go(self, phone: str, socket: Peer) -> None:
+        """Let one go."""
+        left = tuple(other for other in self.of(phone) if other is not socket)
+        if left:
+            self._there[phone] = left
+        else:
+            del self._there[phone]
+
+    def are_full(self, phone: str) -> bool:
+        """Tell whether one more would be too many."""
+        return self._most > 0 and len(self.of(phone)) >= self._most
+
+
 class SignalingFactory(ServerSocketFactory):
     """Serves ``/socket.io``, and ``/socket.io/guest`` for guests.
 
@@ -176,7 +211,7 @@ class SignalingFactory(ServerSocketFactory):
         of_an_address, in_all = settings.sockets_of_an_address, settings.sockets_of_a_process
         pace = Pace(settings.frames_a_minute_of_a_device)
         super().__init__(Peer, clock, LONGEST_FRAME, of_an_address, in_all, sockets, sockets.unread, pace, budget)
-        self.phones: Final[PerOwner[Peer]] = PerOwner(settings.sockets_of_a_phone)
+        self.phones: Final = PerPhone(settings.sockets_of_a_phone)
         self.limits: Final = SignalLimits(settings, limits)
         self.authenticate: Final = authenticate
         self.guest: Final = guest

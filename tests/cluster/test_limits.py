@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 
 from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
@@ -29,9 +29,9 @@ class From:
 
     host: str = ADDRESS
 
-    def getPeer(self) -> IPv4Address:
+    def getPeer(self) -> IPv4Address | IPv6Address:
         """The address."""
-        return IPv4Address("TCP", self.host, 7)
+        return (IPv6Address if ":" in self.host else IPv4Address)("TCP", self.host, 7)
 
 
 class LimitsCase(SimulatedCase):
@@ -225,6 +225,14 @@ class CrowdsTests(LimitsCase):
         here.leave(ADDRESS)
         await self.until(lambda: not there.is_too_large(ADDRESS))
         self.assertNotIn(ADDRESS, "".join(self.names()))
+
+    async def test_network(self) -> None:
+        """Those of an IPv6 /48, ten times as many, are counted on all nodes together."""
+        _, here, there = await self.start_crowds(1)
+        sites = [crowds.join(From(f"2001:db8:1:{number:x}::1")) for number in range(5) for crowds in (here, there)]
+        self.assertFalse(any(map(there.is_too_large, sites[1::2])))
+        last = there.join(From("2001:db8:1:ffff::1"))
+        await self.until(lambda: there.is_too_large(last))
 
     async def test_dead_node(self) -> None:
         """Those of a node that died are forgotten, and so is the address when nobody is left."""

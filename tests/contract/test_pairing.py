@@ -124,7 +124,7 @@ class PairingContract(DatabaseCase):
             self.assertEqual([True, False], [await self.accept(1) for _ in range(2)])
             self.assertEqual({PHONE: {Topic.DEVICES}}, (await changes.new()).phones)
             self.assertEqual(PairingState(False, TV), await self.state(1))
-            self.assertEqual(Enrolled(new(1).secret, None, True), await self.enrolling.find(TV))
+            self.assertEqual(Enrolled(new(1).secret, None, NOW), await self.enrolling.find(TV))
             with self.database.read() as connection:
                 row = connection.execute(account_device.select()).one()
             self.assertEqual((True, "label"), (row.by_login, row.label))

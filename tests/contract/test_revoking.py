@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
 from sqlalchemy import insert
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
@@ -13,7 +14,7 @@ from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, REVOCATIONS_OF_DEVICE_M
 from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
 from callnet.storage.devices import SqlDevices
-from callnet.storage.enrolling import Enrolled, SqlAccounts
+from callnet.storage.enrolling import OFFER_STANDS, Enrolled, SqlAccounts
 from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.storage.schema import change, revocation
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
@@ -43,7 +44,7 @@ class SecretsContract(DatabaseCase):
 
         async def test() -> None:
             await self.accounts.enrol(TV, OFFER)
-            self.assertEqual(Enrolled(None, OFFER, is_unused=True), await self.accounts.find(TV))
+            self.assertEqual(Enrolled(None, OFFER, self.clock.seconds()), await self.accounts.find(TV))
             self.assertIsNone(await self.accounts.find(PAD))
             with self.assertRaises(PhoneInvalid):
                 await self.accounts.find(DeviceAddress(FRIEND, "tv"))
@@ -60,6 +61,29 @@ class SecretsContract(DatabaseCase):
             self.assertTrue(await self.accounts.claim(TV, OFFER, 1.0))
             self.assertFalse(await self.accounts.claim(TV, OFFER, 1.0))
             self.assertEqual(Enrolled(OFFER, None), await self.accounts.find(TV))
+
+        return self.check(test)
+
+    def test_another_offer(self) -> Deferred[None]:
+        """Of logins on two nodes that are both to be offered another secret one is, as long as nobody has claimed or
+        used the device.
+        """
+
+        async def test() -> None:
+            other = SqlAccounts(self.database, self.run_there, self.clock)
+            device = await self.accounts.enrol(TV, OFFER)
+            later = replace(device, unused_since=self.clock.seconds() - OFFER_STANDS)
+            offers = {b"a" * 32: self.accounts, b"b" * 32: other}
+            made = await gatherResults([node.offer_again(TV, later, offer) for offer, node in offers.items()])
+            [offered] = [offer for offer, is_made in zip(offers, made, strict=True) if is_made]
+            self.assertEqual(offered, (await self.accounts.find(TV) or Enrolled()).offered)
+            self.assertFalse(await self.accounts.claim(TV, OFFER, 1.0))
+
+            await self.run_there(self.accounts._use, [TV])
+            again = replace(later, offered=offered)
+            self.assertFalse(await self.accounts.offer_again(TV, again, OFFER))
+            self.assertTrue(await self.accounts.claim(TV, offered, 1.0))
+            self.assertFalse(await self.accounts.offer_again(TV, again, OFFER))
 
         return self.check(test)
 

@@ -40,13 +40,14 @@ class DrainingMixin:
 
     async def test_it_is_waited_for(self) -> None:
         """It goes on while idle devices are sent away, new ones are refused, and the daemon says that it is draining;
-        when it has ended the daemon ends too.
+        a reload changes nothing of that. When the call has ended the daemon ends too.
         """
         case: Any = self
         await self.begin()
         token = await log_in(self.service, PHONE, "late")
         gone = self.daemon.stop()
         case.assertEqual(1001, await self.idle.lost())
+        os.kill(self.daemon.pid, signal.SIGHUP)
         status, body = await get(f"{self.daemon.admin_url}/readyz")
         case.assertEqual(503, status)
         case.assertIn(b"draining", body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -13,10 +14,11 @@ from twisted.trial.unittest import TestCase
 from callnet_client import AccountError
 from tests.integration.test_workers import with_workers
 from tests.support.daemon import Daemon
-from tests.support.devices import log_in, service_of
+from tests.support.devices import log_in, member, service_of
 
 PHONE: Final = "13651884967"
 LIMIT: Final = "limits.logins_a_minute_of_a_phone"
+ORIGINS: Final = [f"https://{number}.example.org" for number in range(3000)]
 reactor: Any = installed
 
 
@@ -28,12 +30,15 @@ class SettingsMixin:
         raise NotImplementedError
 
     async def test_a_limit_is_changed(self) -> None:
-        """After SIGHUP the new limit holds; an invalid file changes nothing, and the log says why."""
+        """After SIGHUP the new limit holds; an invalid file changes nothing, and the log says why. Devices stay
+        connected, however long the settings are.
+        """
         case: Any = self
-        daemon = self.make(case.mktemp(), f"{LIMIT} = 0")
+        daemon = self.make(case.mktemp(), f"{LIMIT} = 0\nsignaling.allowed_origins = {json.dumps(ORIGINS)}")
         case.addCleanup(daemon.stop)
         await daemon.start()
         service = service_of(daemon)
+        lost = (await member(case, service, PHONE, "phone")).lost()
         for _ in range(4):
             await log_in(service, PHONE, "tv")
         file = Path(daemon.folder, "callnet.toml")
@@ -55,6 +60,7 @@ class SettingsMixin:
                 case.assertEqual((429, 6), (error.status, error.code))
         # A worker may hear of it a moment later, and a third login may come when the first is half a minute ago.
         case.assertTrue(2 <= let_through < 6, let_through)
+        case.assertNoResult(lost)
         case.assertNotIn("Traceback", daemon.log)
 
 

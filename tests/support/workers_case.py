@@ -13,21 +13,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from callnet.config.schema import CallSettings, Settings
-from callnet.supervision import (
+from callnet.ops.worker_pipes import (
     ANSWERS,
     COMPLAINTS,
     LOG,
     ORDERS,
     Answer,
-    IParentReactor,
     LogLine,
     Serving,
     Start,
-    Workers,
     decode_order,
     decode_start,
     encode,
 )
+from callnet.supervision import IParentReactor, Workers
 
 SETTINGS = Settings(calls=CallSettings(ring_time=7))
 

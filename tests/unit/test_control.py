@@ -180,6 +180,15 @@ class OrderTests(ControlTestCase):
             answer = self.post(path, body)
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2))
 
+    def test_who_has_not_answered_may_have_it(self) -> None:
+        """That a target does not exist is said only if every worker has said so; else it is worth trying again."""
+        self.outcome = succeed(AdminResult(silent=1))
+        answer = self.post("/api/calls/end", {"call": "0123456789ab"})
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
+        self.assertEqual(answer.json()["message"], "not all workers have answered; it may still be done")
+        self.outcome = succeed(AdminResult(done=1, silent=1))
+        self.assertEqual(self.post("/api/calls/end", {"call": "0123456789ab"}).status, 200)
+
     def test_bad_bodies(self) -> None:
         """A bad body is answered with the name of the field, and nothing is done."""
         for path, body, field in (

@@ -204,6 +204,17 @@ class ListenerTests(DoctorTestCase):
         self.assertEqual([("listeners.account[0]", Level.GOOD)], levels(self.found(endpoint)))
         self.assertEqual([("listeners.account[0]", Level.BAD)], levels(self.found(endpoint, runs=True)))
 
+    def test_without_ipv6(self) -> None:
+        """Where there is no IPv6, a listener for all addresses is looked at as the daemon opens it: for IPv4 alone."""
+        self.patch(socket, "has_dualstack_ipv6", lambda: False)
+        port = self.free_port()
+        settings = self.settings(
+            "accounts.open_enrolment_on_network = true\n[listeners]\nsignaling = []\nadmin = []\nsite = []\n"
+            f'account = [{{ endpoint = "tcp6:{port}" }}]'
+        )
+        [found] = listeners.examine(settings, False, NOW)
+        self.assertEqual((Level.GOOD, f"0.0.0.0:{port} is free"), (found.level, found.text))
+
     def test_taken(self) -> None:
         """A port that is taken is bad, unless it is callnet that has it."""
         with closing(socket.create_server(("127.0.0.1", 0))) as server:

@@ -429,6 +429,22 @@ class CrowdTests(HttpTestCase):
         self.clock.advance(10)
         self.assertEqual(self.statuses(2), [200, 429])
 
+    def status_for(self, host: str) -> int:
+        """The status of a request from an address, on a connection of its own."""
+        transport = Transport(peerAddress=IPv6Address("TCP", host, 1))
+        transport.protocol = self.site.buildProtocol(None)
+        transport.protocol.makeConnection(transport)
+        transport.protocol.dataReceived(GET)
+        transport.protocol.connectionLost(Failure(ConnectionLost()))
+        return int(transport.value().split()[1])
+
+    def test_network(self) -> None:
+        """From an IPv6 /48 come ten times as many requests as from an address."""
+        self.limit(requests_a_minute_from_an_address=1)
+        found = [self.status_for(f"2001:db8:1:{number:x}::1") for number in range(12)]
+        self.assertEqual(found, [200] * 10 + [429] * 2)
+        self.assertEqual(self.status_for("2001:db8:2::1"), 200)
+
     def test_loopback(self) -> None:
         """Clients on this machine itself are not counted by address."""
         self.limit(connections_of_an_address=1, requests_a_minute_from_an_address=1)

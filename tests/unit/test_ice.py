@@ -162,6 +162,17 @@ class IceServersTests(SynchronousTestCase):
         self.assertEqual(int(NOW) + HOUR, self.expiry(offer.ice_servers))
         self.assertEqual(int(NOW) + HOUR, self.expiry(self.ice.for_newcomer(SITE)))
 
+    def test_network(self) -> None:
+        """To an IPv6 /48 go ten times as many as to an address; devices and pages have them together."""
+        for number in range(10):
+            site = f"2001:db8:1:{number:x}::/64"
+            self.ice.for_device(site)
+            self.assertIsNotNone(self.expiry(self.ice.for_call(site, inf).servers))
+        self.assertRaises(RateLimited, self.ice.for_device, "2001:db8:1:ffff::/64")
+        self.ice.for_device("2001:db8:2::/64")
+        self.clock.advance(3)
+        self.ice.for_device("2001:db8:1:ffff::/64")
+
     def test_names(self) -> None:
         """Each time they are in another name: a server has a quota for each."""
         names = {self.ice.for_device(None).ice_servers[1].username for _ in range(50)}

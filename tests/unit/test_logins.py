@@ -12,6 +12,7 @@ from callnet.accounts.validation import secret_hash
 from callnet.errors import DeviceInvalid, PhoneInvalid, TokenInvalid
 from callnet.model import EVERY_DEVICE, DeviceAddress
 from callnet.storage import contacts, devices
+from callnet.storage.enrolling import OFFER_STANDS
 from tests.support.account_fixture import FRIEND, PHONE, TV, ServiceFixture
 from tests.unit.test_tokens import forge
 
@@ -60,6 +61,34 @@ class SecretTests(LoginsTestCase):
         self.assertNotEqual(secret, other)
         self.assertIsNone(self.login().device_secret)
         self.assertIsNone(self.login(node=self.other).device_secret)
+
+    def test_lost_answer(self) -> None:
+        """While nobody has used the device, a login some time after an offer is offered another secret, on any node:
+        the answer with the first may be lost.
+        """
+        lost = self.login().device_secret
+        self.pass_time(OFFER_STANDS)
+        secret = self.login(node=self.other).device_secret
+        self.assertNotIn(secret, (None, lost))
+        self.pass_time(1)
+        self.assertIsNone(self.login().device_secret)
+        self.login(secret)
+        self.pass_time(1)
+        for node in (self.fixture, self.other):
+            for shown in (None, lost):
+                self.assert_kept_out(shown, node)
+            self.assertIsNone(self.login(secret, node).device_secret)
+
+    def test_late_offers(self) -> None:
+        """A device that was used, or that the operator has given a secret, is offered none any more."""
+        pad = DeviceAddress(PHONE, "pad")
+        self.login()
+        self.login(address=pad)
+        self.fixture.accounts.used(TV)
+        devices.set_secret(self.fixture.database, pad, secret_hash("given"), self.fixture.clock.seconds())
+        self.pass_time(OFFER_STANDS)
+        self.assertIsNone(self.login().device_secret)
+        self.assertIsNone(self.login("given", address=pad).device_secret)
 
     def test_unclaimed(self) -> None:
         """A device that never shows its secret goes on without; any other value does not matter."""

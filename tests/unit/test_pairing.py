@@ -394,7 +394,9 @@ class LimitTests(PairingCase):
         self.assertEqual("", begins("192.0.2.1"))
 
     def test_codes_from_address(self) -> None:
-        """A stranger with any number of phones looks for 20 codes from an address, and for one more every 30 s."""
+        """A stranger with any number of phones looks for 20 codes from an address, and for one more every 30 s; from an
+        IPv6 /48 for ten times as many.
+        """
         now = [0.0]
         limits = PairingLimits(LimitSettings(), LimitsAlone(lambda: now[0]), INTERVAL)
 
@@ -408,6 +410,9 @@ class LimitTests(PairingCase):
         self.assertEqual("", looks("127.0.0.1", 22))
         now[0] = 30.0
         self.assertEqual(["", refused], [looks("192.0.2.1", number) for number in (23, 24)])
+
+        found = [looks(f"2001:db8:1:{number:x}::1", number) for number in range(100, 301)]
+        self.assertEqual([""] * 200 + ["too many codes were entered from this network"], found)
 
     def test_all(self) -> None:
         """The number of devices that wait is bounded; those that have given up make room."""

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import jwt
 from msgspec import Struct
+from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from callnet.accounts.signing_keys import add_key, load_keys, remove_key
 from callnet.app.reload import LIVE, LiveSettings
 from callnet.config.load import load
 from callnet.config.schema import Settings
+from callnet.ops.worker_pipes import Reload, encode
+from callnet.worker import Orders
 from tests.support.tap_case import DaemonTestCase
 
 PHONE = "13651884967"
@@ -42,6 +45,11 @@ class ReloadCase(DaemonTestCase):
     def kid(self, token: str) -> str:
         """The key that a token names."""
         return str(jwt.get_unverified_header(token)["kid"])
+
+    def load(self, settings: str) -> Settings:
+        """These, read."""
+        self.write_settings(settings)
+        return load(f"{self.state_dir}.toml", {"CALLNET_STATE_DIR": self.state_dir})
 
     def reload(self) -> list[str]:
         """Have everything read again; the level and the text of each line in the log."""
@@ -179,11 +187,6 @@ class SettingsTests(ReloadCase):
             self.assertIn("turn.", " ".join(changes.left))
             self.assertEqual([], changes.made)
 
-    def load(self, settings: str) -> Settings:
-        """These, read."""
-        self.write_settings(settings)
-        return load(f"{self.state_dir}.toml", {"CALLNET_STATE_DIR": self.state_dir})
-
     def test_wrong(self) -> None:
         """If anything is wrong one line says so, and all stay as they were."""
         for settings, said in (
@@ -214,3 +217,22 @@ class SettingsTests(ReloadCase):
             section = getattr(Settings(), name)
             if isinstance(section, Struct):
                 self.assertFalse(section.__struct_config__.frozen, name)
+
+
+class WorkerTests(ReloadCase):
+    """A worker whose settings change."""
+
+    def test_long_settings(self) -> None:
+        """It takes settings of any length over, and goes on to listen to its parent."""
+        stops: list[int] = []
+        orders, wire = Orders(self.daemon, lambda: stops.append(1)), StringTransport()
+        orders.makeConnection(wire)
+        origins = [f"https://{number}.example.org" for number in range(30_000)]
+        settings = self.load(
+            f"[limits]\nsockets_of_a_phone = 3\n[signaling]\nallowed_origins = {json.dumps(origins)}\n"
+        )
+        line = encode(Reload("settings", settings))
+        for start in range(0, len(line), 2**16):
+            orders.dataReceived(line[start : start + 2**16])
+        self.assertEqual(3, self.daemon.live.settings.limits.sockets_of_a_phone)
+        self.assertEqual((False, []), (wire.disconnecting, stops))

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.config.schema import LimitSettings
 from callnet.model import DeviceAddress, Reason
-from callnet.ops.limits import PerAddress
+from callnet.ops.limits import LimitedConnections, PerAddress
 from callnet.web.http import CappedSite
 from callnet.ws.factory import Pace
 from harness.websocket import CONTINUATION, PING, PONG, TEXT, client_frame
@@ -279,6 +279,27 @@ class CrowdsTests(SynchronousTestCase):
             self.assertEqual(1, len(sites))
             self.assertTrue(self.crowds.is_too_large(sites.pop()))
 
+    def test_many_networks(self) -> None:
+        """From an IPv6 /48, of which one customer may have all, there may be ten times as many."""
+        sites = [self.join(f"2001:db8:1:{number:x}::1") for number in range(21)]
+        self.assertTrue(all(map(self.crowds.is_too_large, sites)))
+        self.assertFalse(self.crowds.is_too_large(self.join("2001:db8:2::1")))
+        self.crowds.leave(sites.pop())
+        self.assertFalse(any(map(self.crowds.is_too_large, sites)))
+
+    def test_not_all_of_a_process(self) -> None:
+        """No IPv6 /48 has half of the HTTP connections of a process."""
+        connections = LimitedConnections(LimitSettings())
+        held = 0
+        for number in range(10_000):
+            site = connections.join(From(IPv6Address("TCP", f"2001:db8:1:{number % 256:x}::1", 7)))
+            if connections.too_many(site):
+                connections.leave(site)
+            else:
+                held += 1
+        self.assertEqual(4000, held)
+        self.assertIsNone(connections.too_many(connections.join(From(IPv6Address("TCP", "2001:db8:2::1", 7)))))
+
     def test_nobody(self) -> None:
         """Loopback addresses and sockets in files do not identify a client; nor does any address where all may come."""
         for host in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
@@ -288,9 +309,10 @@ class CrowdsTests(SynchronousTestCase):
 
     def test_nothing_is_left(self) -> None:
         """When all are gone nothing is remembered of them."""
-        for site in [self.join(f"192.0.2.{number % 3}") for number in range(9)]:
+        hosts = [f"{network}{number % 3}" for number in range(9) for network in ("192.0.2.", "2001:db8:1:1::")]
+        for site in [self.join(host) for host in hosts]:
             self.crowds.leave(site)
-        self.assertEqual({}, self.crowds._counts)
+        self.assertEqual(({}, {}), (self.crowds._counts, self.crowds.large))
 
 
 class TlsTests(LimitedCase):

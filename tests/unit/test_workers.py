@@ -15,22 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from callnet.acme.renewal import AcmeFolder, Renewal
 from callnet.ops.process import ServiceManager
 from callnet.ops.readiness import Report
-from callnet.supervision import (
-    LONGEST_PAUSE,
-    SOCKETS,
-    STOP_LIMIT,
-    Hurry,
-    Reload,
-    Serving,
-    Start,
-    Supervisor,
-    Workers,
-    decode_order,
-    decode_start,
-    encode,
-)
+from callnet.ops.worker_pipes import SOCKETS, Hurry, Reload, Serving, Start, decode_order, decode_start, encode
+from callnet.supervision import LONGEST_PAUSE, STOP_LIMIT, Supervisor, Workers
 from callnet.util.timers import FIRST_PAUSE, OLD_AGE
-from tests.support.workers_case import SETTINGS, Reactor, WorkersTestCase
+from tests.support.workers_case import SETTINGS, Process, Reactor, WorkersTestCase
 
 
 class StartTests(WorkersTestCase):
@@ -61,7 +49,9 @@ class StartTests(WorkersTestCase):
         self.reactor.advance(1)
         self.answer(True)
         self.assertEqual(self.all_ready, 1)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        asked = len(self.first.orders)
+        self.reactor.advance(1)
+        self.assertEqual((len(self.first.orders), self.all_ready), (asked, 1))
 
     def test_it_is_not_said_any_more_when_they_stop(self) -> None:
         """It is not said any more when they stop, even if they were just asked."""
@@ -173,6 +163,38 @@ class RestartTests(WorkersTestCase):
         self.pauses(0, 5)
         self.assertEqual(self.pauses(OLD_AGE, 2), [FIRST_PAUSE, FIRST_PAUSE])
 
+    def pass_time(self, seconds: int, *well: Process) -> None:
+        """Let time pass, in which these are well and answer."""
+        for _ in range(seconds):
+            self.reactor.advance(1)
+            for process in well:
+                if process.orders:
+                    process.answer(report=Report(True, {}))
+
+    def test_who_is_stuck_is_replaced(self) -> None:
+        """One that has not answered for 30 s is killed, and another takes its place; those that answer are left."""
+        self.serve()
+        self.pass_time(60, self.first, self.second)
+        with capturedLogs() as events:
+            self.pass_time(29, self.second)
+            self.assertEqual(self.first.signals, [])
+            self.pass_time(1, self.second)
+        self.assertEqual([formatEvent(event) for event in events], ["killed worker 1: no answer for 30 s"])
+        self.assertEqual((self.first.signals, self.second.signals), (["KILL"], []))
+        self.first.end(signal=9)
+        self.pass_time(1, self.second)
+        self.newest.say(Serving())
+        self.pass_time(29, self.second)
+        self.assertEqual((len(self.reactor.processes), self.newest.signals), (3, []))
+
+    def test_a_parent_that_was_stuck(self) -> None:
+        """If it was the parent that stood still, and could hear nobody, all are left alone."""
+        self.serve()
+        self.pass_time(6, self.first, self.second)
+        self.reactor.advance(100)
+        self.pass_time(30, self.first, self.second)
+        self.assertEqual((self.first.signals, self.second.signals), ([], []))
+
     def test_a_process_that_cannot_be_started_is_tried_again(self) -> None:
         """If the machine has no process to give, it is tried again."""
         self.reactor.refuses = True
@@ -217,6 +239,23 @@ class StopTests(WorkersTestCase):
         self.first.end()
         self.workers.hurry()
         self.assertEqual([[], [Hurry()]], [self.first.orders, self.second.orders])
+
+    def test_hurry_with_one_that_is_stuck(self) -> None:
+        """One that is stuck is waited for as long as one that has no calls; told twice, it gets no more time."""
+        self.serve()
+        stopped = self.workers.stop()
+        self.first.end()
+        self.reactor.advance(1)
+        self.workers.hurry()
+        self.reactor.advance(STOP_LIMIT - 0.1)
+        self.workers.hurry()
+        self.assertEqual(self.second.signals, ["TERM"])
+        self.reactor.advance(0.1)
+        self.assertEqual(self.second.signals, ["TERM", "KILL"])
+        self.second.end(signal=9)
+        self.workers.hurry()
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_who_was_about_to_be_started_is_not(self) -> None:
         """One that was about to be started is not."""

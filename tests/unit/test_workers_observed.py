@@ -21,12 +21,14 @@ from callnet.ops.admin_api import (
     ListNodes,
     Named,
     NodeShown,
+    RemoveLink,
     Revoke,
 )
 from callnet.ops.logs import line_of
 from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
-from callnet.supervision import COMPLAINTS, LOG, ORDERS, LogLine, Serving, encode
+from callnet.ops.worker_pipes import COMPLAINTS, LOG, ORDERS, LogLine, Serving, encode
+from callnet.storage.database import LIMIT
 from callnet.util.logger import threshold
 from callnet.util.timers import FIRST_PAUSE
 from tests.support.workers_case import WorkersTestCase
@@ -206,6 +208,35 @@ class OrderTests(WorkersTestCase):
         asked = self.workers.observed.execute(Revoke("1"))
         self.newest.answer(outcome=AdminResult(done=1))
         self.assertEqual((self.successResultOf(asked).done, len(self.second.orders)), (1, before))
+
+    def test_another_has_the_database(self) -> None:
+        """If one does not answer within the time that the database may take, or dies, the next is asked."""
+        asked = self.workers.observed.execute(Revoke("1"))
+        self.reactor.advance(LIMIT)
+        self.assertNoResult(asked)
+        self.reactor.advance(1)
+        self.second.answer(outcome=AdminResult(done=1))
+        self.assertEqual(self.successResultOf(asked).done, 1)
+        asked = self.workers.observed.execute(Revoke("1"))
+        self.first.end(signal=9)
+        self.second.answer(outcome=AdminResult(done=1))
+        self.assertEqual(self.successResultOf(asked).done, 1)
+
+    def test_one_may_have_done_it(self) -> None:
+        """If the next finds nothing to be done, it is told that one has not answered, which may have done it."""
+        asked = self.workers.observed.execute(RemoveLink("1", "a" * 12))
+        self.reactor.advance(LIMIT + 1)
+        self.second.answer(outcome=AdminResult())
+        found = self.successResultOf(asked)
+        self.assertEqual((found.done, found.silent), (0, 1))
+
+    def test_none_answers(self) -> None:
+        """If none answers, that is said."""
+        asked = self.workers.observed.execute(Revoke("1"))
+        for _ in self.reactor.processes:
+            self.assertNoResult(asked)
+            self.reactor.advance(LIMIT + 1)
+        self.failureResultOf(asked, Unavailable)
 
     def test_it_cannot_be_done(self) -> None:
         """If it cannot be done just now, that is said."""
