@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+import time
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
@@ -106,6 +108,37 @@ class TabsTests(PhoneCase):
             second.press("other-device")
             second.await_scene("login")
             self.assertNotEqual(second.page.input_value("#login-device"), self.alice.device_id)
+
+        return self.play(story)
+
+
+class RestoredTests(PhoneCase):
+    """A tab that the browser restores, as after a crash, was in a call that the server does not know any more."""
+
+    def restore(self, visitor: PhoneVisitor, ago: float) -> None:
+        """Load the tab as one that was in a call with Bob some seconds ago."""
+        room = "ab12" * 8
+        call: dict[str, Any] = {"direction": "outgoing", "peer": {"phone": self.bob.phone, "deviceId": "x"}}
+        call |= {"roomId": room, "page": f"/static/demo/direct_chat.html?room_id={room}", "name": "Bob"}
+        now = 1_000 * (time.time() - ago)
+        call |= {"answeredAt": now, "isOnHold": False, "keptAt": now}
+        keep = f"sessionStorage.setItem('callnet.call', {json.dumps(json.dumps(call))})"
+        visitor.page.evaluate(f"window.addEventListener('pagehide', () => {keep})")
+        visitor.page.reload()
+
+    def test_restored(self) -> Deferred[None]:
+        """Soon after the call its page looks for the other side, and ends if nobody comes; later there is none."""
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            self.restore(alice, 0)
+            alice.inside.await_state("waiting")
+            alice.await_scene("home", "online")
+            self.restore(alice, 600)
+            alice.await_scene("home", "online")
+            self.assertEqual(alice.page.locator("#call-page iframe").count(), 0)
+            self.assertIsNone(alice.page.evaluate("sessionStorage.getItem('callnet.call')"))
 
         return self.play(story)
 

@@ -20,6 +20,8 @@ import { Waiting } from "./waiting.js";
 
 /** On the base protocol nobody says who comes and goes: it is asked. */
 const LOOK_EVERY = 15_000;
+/** By then the server has ended a call whose device is gone, and its room may be another's. */
+const KEPT_FOR = 120_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
 /** Names of one kind that are tried: a login counts for a limit. */
 const NAMES_TRIED = 5;
@@ -432,7 +434,8 @@ export class Phone {
     device.addEventListener("missed", () => this.past.loadSoon());
     device.addEventListener("changed", ({ detail }) => this.read(detail));
     const call = tab.get("call");
-    if (call !== null) device.resume(call);
+    if (call !== null && Date.now() - call.keptAt < KEPT_FOR) device.resume(call);
+    else tab.set("call", null);
     device.connect();
     this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
   }
@@ -541,7 +544,14 @@ export class Phone {
     return found;
   }
 
+  /** Keep the active call, if there is one, for this tab when it is loaded again. */
+  _remember() {
+    const { call } = this.device;
+    tab.set("call", call?.state === "active" ? { ...rememberable(call), keptAt: Date.now() } : null);
+  }
+
   _lookAround() {
+    this._remember();
     if (this.device.state === "online" && !this.device.isExtended) this.book.load().catch(() => {});
   }
 
@@ -552,8 +562,7 @@ export class Phone {
     if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
     this.notify();
     this.notified.rings();
-    const present = this.device.call;
-    tab.set("call", present?.state === "active" ? rememberable(present) : null);
+    this._remember();
     this.#changed();
   }
 
