@@ -112,8 +112,8 @@ class TabsTests(PhoneCase):
         return self.play(story)
 
 
-class RestoredTests(PhoneCase):
-    """A tab that the browser restores, as after a crash, was in a call that the server does not know any more."""
+class BeginningTests(PhoneCase):
+    """The start of the phone."""
 
     def restore(self, visitor: PhoneVisitor, ago: float) -> None:
         """Load the tab as one that was in a call with Bob some seconds ago."""
@@ -127,7 +127,9 @@ class RestoredTests(PhoneCase):
         visitor.page.reload()
 
     def test_restored(self) -> Deferred[None]:
-        """Soon after the call its page looks for the other side, and ends if nobody comes; later there is none."""
+        """A tab that the browser restores, as after a crash, was in a call that the server does not know any more: soon
+        after it the page looks for the other side, and ends if nobody comes, and later there is none.
+        """
 
         def story(stage: Stage) -> None:
             alice = phone(stage, stage.browser(None))
@@ -139,6 +141,20 @@ class RestoredTests(PhoneCase):
             alice.await_scene("home", "online")
             self.assertEqual(alice.page.locator("#call-page iframe").count(), 0)
             self.assertIsNone(alice.page.evaluate("sessionStorage.getItem('callnet.call')"))
+
+        return self.play(story)
+
+    def test_unread(self) -> Deferred[None]:
+        """Contacts that could not be read at the start are read again while the connection lasts."""
+
+        def story(stage: Stage) -> None:
+            self.list_each_other()
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            alice.page.route("**/contacts/list", lambda route: route.abort(), times=1)
+            alice.page.reload()
+            alice.await_contact(self.bob.phone, online=False)
+            alice.forgive("ERR_FAILED")
 
         return self.play(story)
 

@@ -15,10 +15,11 @@ import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
+import { Topics } from "./topics.js";
 import { deviceThatRings, Waking } from "./waking.js";
 import { Waiting } from "./waiting.js";
 
-/** On the base protocol nobody says who comes and goes: it is asked. */
+/** Who comes and goes is asked, as on the base protocol nobody says it, and what could not be read is read again. */
 const LOOK_EVERY = 15_000;
 /** By then the server has ended a call whose device is gone, and its room may be another's. */
 const KEPT_FOR = 120_000;
@@ -27,8 +28,6 @@ const PAGE = "/static/demo/direct_chat.html?room_id=";
 const NAMES_TRIED = 5;
 /** The lists of the settings, for somebody who is in none. */
 const NO_LISTS = { auto_answer: false, rings_through: false };
-/** What is read once the device is connected. */
-const TOPICS = ["contacts", "profile", "history", "settings", "devices", "links"];
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
 const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
@@ -36,6 +35,8 @@ export class Phone {
   #changed;
   #signalled;
   #looking = null;
+  /** What is read of the account; null: nobody is logged in. */
+  #topics = null;
   /** The last question for each of settings, devices, links and blocked phones: the answers to earlier ones are older. */
   #asked = {};
 
@@ -426,6 +427,7 @@ export class Phone {
     this.past = new Past(account, this.#changed);
     this.photos = new Photos(account, this.#changed);
     this.profile = new Profile(account, this.#changed);
+    this.#topics = this._topicsOf(account);
     const device = (this.device = new Device(account, { callWaiting: true }));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
@@ -447,7 +449,7 @@ export class Phone {
     this.past.close();
     tab.set("call", null);
     this.#asked = {};
-    this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
+    this.#topics = this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
     this.settings = this.devices = this.blocked = this.links = null;
     this.notify();
   }
@@ -474,8 +476,7 @@ export class Phone {
 
   _online() {
     this.book.begin();
-    this.read(TOPICS);
-    this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
+    this.#topics.readAll();
     this.notified.connected();
     setTimeout(() => this.notify(), TOLD_AFTER);
   }
@@ -503,21 +504,21 @@ export class Phone {
     this.waking.forget(account).catch(() => {});
   }
 
-  /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
-  read(topics) {
-    const { account } = this;
-    const people = () => this._readPeople();
-    const readers = {
-      contacts: people,
-      added: people,
+  _topicsOf(account) {
+    return new Topics({
+      contacts: () => this._readPeople(),
       profile: () => this.profile.load(),
       history: () => this.past.load(),
       settings: () => this._take("settings", account.settings()),
       devices: () => this.readDevices(),
       links: () => this._take("links", account.links()),
-    };
-    // What fails is read again with the next connection.
-    for (const read of new Set(topics.map((topic) => readers[topic]))) read?.().catch(() => {});
+      waking: () => this.waking.renew(account),
+    });
+  }
+
+  /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
+  read(topics) {
+    this.#topics.read(topics);
   }
 
   async _readPeople() {
@@ -552,7 +553,9 @@ export class Phone {
 
   _lookAround() {
     this._remember();
-    if (this.device.state === "online" && !this.device.isExtended) this.book.load().catch(() => {});
+    if (this.device.state !== "online") return;
+    this.#topics.readAgain();
+    if (!this.device.isExtended) this.book.load().catch(() => {});
   }
 
   _follow(call) {
