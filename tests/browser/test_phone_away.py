@@ -18,6 +18,9 @@ from tests.support.daemon import Daemon
 
 _TRIES: Final = ("WebSocket", "ERR_CONNECTION_REFUSED", "503")
 """The browser reports each try to reach the server."""
+_REFUSE_STORAGE: Final = """
+    Storage.prototype.setItem = () => { throw new DOMException("refused", "QuotaExceededError"); };
+"""
 
 
 class TabsTests(PhoneCase):
@@ -86,6 +89,25 @@ class TabsTests(PhoneCase):
                 visitor.await_scene("home", "online")
                 names.append(visitor.text("self-device"))
             self.assertEqual(["Linux, Chrome", "Linux, Chrome 2", "Linux, Chrome 3"], names)
+
+        return self.play(story)
+
+    def test_no_storage(self) -> Deferred[None]:
+        """A browser that keeps nothing claims no device, as it would lose the secret: each visit is the same device."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            names = []
+            for _ in range(2):
+                visitor = phone(stage, browser)
+                visitor.page.add_init_script(_REFUSE_STORAGE)
+                visitor.open()
+                visitor.await_scene("login")
+                visitor.page.fill("#login-phone", self.alice.phone)
+                visitor.press("login-submit")
+                visitor.await_scene("home", "online")
+                names.append(visitor.text("self-device"))
+            self.assertEqual(["Linux, Chrome", "Linux, Chrome"], names)
 
         return self.play(story)
 

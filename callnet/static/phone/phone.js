@@ -387,8 +387,7 @@ export class Phone {
   // Logging in and out.
 
   _account(who) {
-    const kept = identity.kept(who);
-    return new Account({ site: location.origin, ...who, kept, keep: (all) => identity.keep(who, all) });
+    return new Account({ site: location.origin, ...who, kept: identity.kept(who), keep: identity.keeperOf(who) });
   }
 
   async _logIn(who, code, names, number = 1) {
