@@ -162,7 +162,6 @@ class BeginningTests(PhoneCase):
             self.restore(alice, 600)
             alice.await_scene("home", "online")
             self.assertEqual(alice.page.locator("#call-page iframe").count(), 0)
-            self.assertIsNone(alice.page.evaluate("sessionStorage.getItem('callnet.call')"))
 
         return self.play(story)
 

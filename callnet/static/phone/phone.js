@@ -9,6 +9,7 @@ import { Book, listsOf, toggled } from "./book.js";
 import * as identity from "./identity.js";
 import * as ownDevice from "./own_device.js";
 import { clock, timeOfDay } from "../shared/format.js";
+import { keepCall, keptCall } from "../shared/kept_call.js";
 import { tab } from "../shared/memory.js";
 import { NotifiedCalls, TOLD_AFTER } from "./notified_calls.js";
 import { Past } from "./past.js";
@@ -21,9 +22,9 @@ import { Waiting } from "./waiting.js";
 
 /** Who comes and goes is asked, as on the base protocol nobody says it, and what could not be read is read again. */
 const LOOK_EVERY = 15_000;
-/** By then the server has ended a call whose device is gone, and its room may be another's. */
-const KEPT_FOR = 120_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
+/** The key of the active call. */
+const KEPT = "call";
 /** Names of one kind that are tried: a login counts for a limit. */
 const NAMES_TRIED = 5;
 /** The lists of the settings, for somebody who is in none. */
@@ -35,8 +36,6 @@ export class Phone {
   #changed;
   #signalled;
   #looking = null;
-  /** What is read of the account; null: nobody is logged in. */
-  #topics = null;
   /** The last question for each of settings, devices, links and blocked phones: the answers to earlier ones are older. */
   #asked = {};
 
@@ -49,6 +48,7 @@ export class Phone {
   past = null;
   photos = null;
   profile = null;
+  topics = null;
   /** What the owner wants of calls; null: not known yet. */
   settings = null;
   /** The devices of this phone, as the account tells them; null: not known yet. */
@@ -426,17 +426,16 @@ export class Phone {
     this.past = new Past(account, this.#changed);
     this.photos = new Photos(account, this.#changed);
     this.profile = new Profile(account, this.#changed);
-    this.#topics = this._topicsOf(account);
+    this.topics = this._topicsOf(account);
     const device = (this.device = new Device(account, { callWaiting: true }));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("signal", ({ detail }) => this.#signalled(detail));
     device.addEventListener("presence", ({ detail }) => this.book.hear(detail));
     device.addEventListener("missed", () => this.past.loadSoon());
-    device.addEventListener("changed", ({ detail }) => this.read(detail));
-    const call = tab.get("call");
-    if (call !== null && Date.now() - call.keptAt < KEPT_FOR) device.resume(call);
-    else tab.set("call", null);
+    device.addEventListener("changed", ({ detail }) => this.topics.read(detail));
+    const call = keptCall(KEPT);
+    if (call !== null) device.resume(call);
     device.connect();
     this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
   }
@@ -446,9 +445,9 @@ export class Phone {
     this.device.close();
     this.book.close();
     this.past.close();
-    tab.set("call", null);
+    keepCall(KEPT, null);
     this.#asked = {};
-    this.#topics = this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
+    this.account = this.device = this.book = this.past = this.photos = this.profile = this.topics = this.notice = null;
     this.settings = this.devices = this.blocked = this.links = null;
     this.notify();
   }
@@ -475,7 +474,7 @@ export class Phone {
 
   _online() {
     this.book.begin();
-    this.#topics.readAll();
+    this.topics.readAll();
     this.notified.connected();
     setTimeout(() => this.notify(), TOLD_AFTER);
   }
@@ -515,11 +514,6 @@ export class Phone {
     });
   }
 
-  /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
-  read(topics) {
-    this.#topics.read(topics);
-  }
-
   async _readPeople() {
     await Promise.all([this.book.load(), this._take("blocked", this.account.blocked())]);
   }
@@ -547,13 +541,13 @@ export class Phone {
   /** Keep the active call, if there is one, for this tab when it is loaded again. */
   _remember() {
     const { call } = this.device;
-    tab.set("call", call?.state === "active" ? { ...rememberable(call), keptAt: Date.now() } : null);
+    keepCall(KEPT, call?.state === "active" ? rememberable(call) : null);
   }
 
   _lookAround() {
     this._remember();
     if (this.device.state !== "online") return;
-    this.#topics.readAgain();
+    this.topics.readAgain();
     if (!this.device.isExtended) this.book.load().catch(() => {});
   }
 
