@@ -201,7 +201,13 @@ export class Phone {
       const photo = hasGivenPhoto ? (await this.account.photo(phone))?.url : undefined;
       const lists = listsOf(this.settings, phone) ?? {};
       await this._list(phone, NO_LISTS);
-      await this.book.remove(phone);
+      try {
+        await this.book.remove(phone);
+      } catch (error) {
+        await this.book.load(); // it may have been done all the same
+        if (this.book.personOf(phone) !== undefined) await this._list(phone, lists);
+        throw error;
+      }
       const undo = async () => {
         const isBack = await this.addContact(phone, { name: givenName, favourite: isFavourite, photo });
         return isBack && this.listContact(phone, lists);
