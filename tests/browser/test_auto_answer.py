@@ -166,7 +166,9 @@ class AutoAnswerTests(PhoneCase):
             bob.log_in(*self.bob)
             bob.add_contact(self.alice.phone, "Alice")
             self.chosen(bob)
+            self.not_set(bob)
             self.lists(stage, bob)
+            self.not_removed(bob)
 
         return self.play(story)
 
@@ -189,6 +191,17 @@ class AutoAnswerTests(PhoneCase):
             bob.await_that(f"document.querySelector('#quiet-second').checked === {str(is_on).lower()}")
             bob.press("to-contacts")
 
+    def not_set(self, bob: PhoneVisitor) -> None:
+        """A switch that could not be set shows what holds."""
+        bob.press("to-settings")
+        bob.page.wait_for_selector("#quiet-second:enabled:not(:checked)", state="attached")
+        bob.page.route("**/account/settings", lambda route: route.abort(), times=1)
+        bob.page.click("#quiet-second")
+        bob.await_text("notice-text", "Can’t reach the server.")
+        bob.forgive("ERR_FAILED")
+        self.assertFalse(bob.page.is_checked("#quiet-second"))
+        bob.press("to-contacts")
+
     def lists(self, stage: Stage, bob: PhoneVisitor) -> None:
         """A form changes only what was touched in it. Who is removed is answered no more, until that is undone."""
         tablet = phone(stage, stage.browser(None))
@@ -200,12 +213,24 @@ class AutoAnswerTests(PhoneCase):
         tablet.page.wait_for_selector("#people .open", state="detached")
         for press, answered in ((None, "Answers: Ann"), ("remove", "Nobody is chosen"), ("undo", "Answers: Ann")):
             if press == "remove":
-                bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
-                bob.page.click('.open button:text-is("Remove")')
-                bob.await_text("notice-text", "removed")
+                self.remove(bob, "removed")
             elif press == "undo":
                 bob.press("notice-undo")
                 bob.page.wait_for_selector(f'[data-key="edit-{self.alice.phone}"]')
             bob.press("to-settings")
             bob.await_text("auto-people", answered)
             bob.press("to-contacts")
+
+    def remove(self, bob: PhoneVisitor, said: str) -> None:
+        """Have Bob remove Alice, which is answered so."""
+        bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+        bob.page.click('.open button:text-is("Remove")')
+        bob.await_text("notice-text", said)
+
+    def not_removed(self, bob: PhoneVisitor) -> None:
+        """A contact that could not be removed is answered by itself as before."""
+        bob.page.route("**/contacts/remove", lambda route: route.abort(), times=1)
+        self.remove(bob, "Can’t reach the server.")
+        bob.forgive("ERR_FAILED")
+        bob.press("to-settings")
+        bob.await_text("auto-people", "Answers: Ann")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+import time
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
@@ -16,6 +18,9 @@ from tests.support.daemon import Daemon
 
 _TRIES: Final = ("WebSocket", "ERR_CONNECTION_REFUSED", "503")
 """The browser reports each try to reach the server."""
+_REFUSE_STORAGE: Final = """
+    Storage.prototype.setItem = () => { throw new DOMException("refused", "QuotaExceededError"); };
+"""
 
 
 class TabsTests(PhoneCase):
@@ -87,6 +92,25 @@ class TabsTests(PhoneCase):
 
         return self.play(story)
 
+    def test_no_storage(self) -> Deferred[None]:
+        """A browser that keeps nothing claims no device, as it would lose the secret: each visit is the same device."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            names = []
+            for _ in range(2):
+                visitor = phone(stage, browser)
+                visitor.page.add_init_script(_REFUSE_STORAGE)
+                visitor.open()
+                visitor.await_scene("login")
+                visitor.page.fill("#login-phone", self.alice.phone)
+                visitor.press("login-submit")
+                visitor.await_scene("home", "online")
+                names.append(visitor.text("self-device"))
+            self.assertEqual(["Linux, Chrome", "Linux, Chrome"], names)
+
+        return self.play(story)
+
     def test_the_same_device_twice(self) -> Deferred[None]:
         """If two tabs are the same device the older one says so and stays away, until it is wanted there."""
 
@@ -106,6 +130,52 @@ class TabsTests(PhoneCase):
             second.press("other-device")
             second.await_scene("login")
             self.assertNotEqual(second.page.input_value("#login-device"), self.alice.device_id)
+
+        return self.play(story)
+
+
+class BeginningTests(PhoneCase):
+    """The start of the phone."""
+
+    def restore(self, visitor: PhoneVisitor, ago: float) -> None:
+        """Load the tab as one that was in a call with Bob some seconds ago."""
+        room = "ab12" * 8
+        call: dict[str, Any] = {"direction": "outgoing", "peer": {"phone": self.bob.phone, "deviceId": "x"}}
+        call |= {"roomId": room, "page": f"/static/demo/direct_chat.html?room_id={room}", "name": "Bob"}
+        now = 1_000 * (time.time() - ago)
+        call |= {"answeredAt": now, "isOnHold": False, "keptAt": now}
+        keep = f"sessionStorage.setItem('callnet.call', {json.dumps(json.dumps(call))})"
+        visitor.page.evaluate(f"window.addEventListener('pagehide', () => {keep})")
+        visitor.page.reload()
+
+    def test_restored(self) -> Deferred[None]:
+        """A tab that the browser restores, as after a crash, was in a call that the server does not know any more: soon
+        after it the page looks for the other side, and ends if nobody comes, and later there is none.
+        """
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            self.restore(alice, 0)
+            alice.inside.await_state("waiting")
+            alice.await_scene("home", "online")
+            self.restore(alice, 600)
+            alice.await_scene("home", "online")
+            self.assertEqual(alice.page.locator("#call-page iframe").count(), 0)
+
+        return self.play(story)
+
+    def test_unread(self) -> Deferred[None]:
+        """Contacts that could not be read at the start are read again while the connection lasts."""
+
+        def story(stage: Stage) -> None:
+            self.list_each_other()
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            alice.page.route("**/contacts/list", lambda route: route.abort(), times=1)
+            alice.page.reload()
+            alice.await_contact(self.bob.phone, online=False)
+            alice.forgive("ERR_FAILED")
 
         return self.play(story)
 

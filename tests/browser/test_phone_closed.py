@@ -298,6 +298,7 @@ class ClosedTests(ChromiumCase):
             self.closed_while_it_rings(stage, alice, profile)
             self.without_a_connection(stage, alice, profile)
             self.not_seen(stage, alice, profile)
+            self.stood_still(stage, alice, profile)
             self.answered_elsewhere(stage, alice, profile)
 
         return self.play(story)
@@ -374,6 +375,33 @@ class ClosedTests(ChromiumCase):
         self.closed.shown()
         self.leave(alice, bob)
         self.closed.worker.evaluate(_LOOK_AWAY)
+
+    def stood_still(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """A page that nobody sees, and that hears of a call and of its end at once, leaves no notification."""
+        bob = tab(stage, profile)
+        bob.open()
+        bob.await_scene("home", "online")
+        alice.await_contact(BOB.phone, online=True)
+        self.closed.worker.evaluate(_LOOK, False)
+        bob.view(False)
+        self.closed.worker.evaluate(_COUNT)
+        tools = profile.new_cdp_session(bob.page)
+        for command in ("Debugger.enable", "Debugger.pause"):
+            tools.send(command)
+        alice.call(BOB.phone)
+        alice.await_scene("calling")
+        alice.press("cancel")
+        alice.await_scene("home")
+        alice.wait(500)  # until the server has told both
+        for command in ("Debugger.resume", "Debugger.disable"):
+            tools.send(command)
+        bob.await_text("notice-text", "Missed call from Alice.")
+        while self.closed.worker.evaluate("self.rung") == []:
+            alice.wait(50)
+        self.closed.shown()
+        self.closed.worker.evaluate(_LOOK_AWAY)
+        bob.page.close()
+        alice.await_contact(BOB.phone, online=False)
 
     def answered_elsewhere(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """If another device answers, the notification says so without a sound, in the language of the phone."""

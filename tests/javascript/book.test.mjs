@@ -139,3 +139,27 @@ test("a search finds names without their accents, what people call themselves, a
   assert.deepEqual(found("-"), []);
   assert.deepEqual(found("x1"), []);
 });
+
+test("a long list is gone through once for all contacts, and not again for each past call", async () => {
+  let looks = 0;
+  const counted = (row) => ({
+    ...row,
+    get phone() {
+      looks += 1;
+      return row.phone;
+    },
+  });
+  const phones = Array.from({ length: 100 }, (_, number) => String(number));
+  const { book: mine, owed } = book(phones.map((phone) => counted(person(phone))));
+  const done = mine.load();
+  owed[0](phones.map((phone) => counted({ phone, device_id: "desk", name: "", online: true })));
+  await done;
+  looks = 0;
+  assert.ok(mine.people().every(({ devices }) => devices.length === 1));
+  for (const phone of phones) {
+    assert.equal(mine.personOf(phone).phone, phone);
+    assert.equal(mine.nameOf(phone), "");
+  }
+  assert.equal(mine.personOf("none"), undefined);
+  assert.ok(looks <= 4 * phones.length, `${looks} looks`);
+});

@@ -3,18 +3,17 @@
  */
 
 import { GuestCall } from "../client/guest.js";
-import { browser, tab } from "../shared/memory.js";
+import { keepCall, keptCall } from "../shared/kept_call.js";
+import { browser } from "../shared/memory.js";
 
 /** What the server says of the end of a call, in the words of the page; all else is an interruption. */
 const ENDS = {
   before: ["busy", "refused", "no_answer", "unreachable", "rate_limited"],
   after: { hangup: "ended", over: "ended", too_long: "ended", moved: "ended", replaced: "ended", elsewhere: "elsewhere" },
 };
-/** The key of an answered call, which a tab remembers over a reload. It is written again and again while the call goes on. */
+/** The key of an answered call. */
 const KEPT = "guest-call";
 const KEEP_EVERY = 30_000;
-/** By then the server has ended a call whose guest is gone, and its room may be another's. */
-const KEPT_FOR = 120_000;
 
 export class Guest {
   #changed;
@@ -62,8 +61,8 @@ export class Guest {
 
   /** Be in the call again that this tab was in before a reload, if it was. */
   resume() {
-    const before = tab.get(KEPT);
-    if (before?.secret !== this.#secret || Date.now() - before.keptAt > KEPT_FOR) return;
+    const before = keptCall(KEPT);
+    if (before?.secret !== this.#secret) return;
     this._begin(this.#name).resume(before);
   }
 
@@ -102,7 +101,7 @@ export class Guest {
       this._keep(call);
       this.#keeping = setInterval(() => this._keep(call), KEEP_EVERY);
     } else if (call.state !== "resuming") {
-      tab.set(KEPT, null);
+      keepCall(KEPT, null);
     }
     if (call.reason === "invalid") {
       this.call = null;
@@ -111,6 +110,6 @@ export class Guest {
     this.#changed();
   }
   _keep({ token, roomId, page, answeredAt }) {
-    tab.set(KEPT, { secret: this.#secret, token, roomId, page, answeredAt, keptAt: Date.now() });
+    keepCall(KEPT, { secret: this.#secret, token, roomId, page, answeredAt });
   }
 }

@@ -16,6 +16,8 @@ export class AutoAnswer {
   #isMeant = null;
   #left = 0;
   #ticking = null;
+  /** The room of the last call whose countdown was stopped; after a reload, too, if the browser keeps that. */
+  #stopped = tab.get("not-by-itself");
   #stoppedAt = -Infinity;
 
   /** @param {() => void} changed */
@@ -56,7 +58,8 @@ export class AutoAnswer {
   /** Let the call ring on. */
   stop() {
     if (this.#call === null) return;
-    tab.set("not-by-itself", this.#call.roomId); // after a reload, too
+    this.#stopped = this.#call.roomId;
+    tab.set("not-by-itself", this.#stopped);
     this.#stoppedAt = performance.now();
     this._end();
     this.#changed();
@@ -65,7 +68,7 @@ export class AutoAnswer {
   _isMeant(device, call) {
     const rings = call.isIncoming && call.state === "ringing" && call.autoAnswer;
     const isSeen = document.visibilityState === "visible" && device.state === "online";
-    return rings && isSeen && this.#isOn && call.roomId !== tab.get("not-by-itself");
+    return rings && isSeen && this.#isOn && call.roomId !== this.#stopped;
   }
 
   _begin(call, isMeant) {

@@ -4,6 +4,7 @@
 
 /** Presence of a device that is not listed yet comes with that of others. */
 const LOOK_AGAIN_AFTER = 300;
+const BY_NAME = new Intl.Collator();
 
 export class Book {
   #account;
@@ -12,9 +13,10 @@ export class Book {
   /** The reading that was begun last. */
   #reading = null;
   #looking = null;
-  #contacts = [];
-  #devices = [];
-  #adders = [];
+  /** Rows by phone, and of contacts their devices. */
+  #contacts = new Map();
+  #adders = new Map();
+  #devices = new Map();
   /**
    * Whether a device is online, as was heard on this connection, by device. A list may show a moment of which nobody is
    * told, such as one between two connections of a device.
@@ -48,14 +50,19 @@ export class Book {
     this.#loading += 1;
     const mine = this.#loading;
     const account = this.#account;
-    const all = await Promise.all([account.people(), account.contacts(), account.added()]);
+    const [contacts, devices, adders] = await Promise.all([account.people(), account.contacts(), account.added()]);
     if (mine !== this.#loading) {
       await this.#reading; // it has newer rows
       return;
     }
-    [this.#contacts, this.#devices, this.#adders] = all;
+    const byPhone = (rows) => new Map(rows.map((row) => [row.phone, row]));
+    [this.#contacts, this.#adders] = [byPhone(contacts), byPhone(adders)];
+    this.#devices = new Map();
     const heard = new Map();
-    for (const device of this.#devices) {
+    for (const device of devices) {
+      const { phone } = device;
+      if (this.#devices.has(phone)) this.#devices.get(phone).push(device);
+      else this.#devices.set(phone, [device]);
       const name = nameOf(device);
       if (!this.#heard.has(name)) continue;
       device.online = this.#heard.get(name);
@@ -70,7 +77,7 @@ export class Book {
   hear(presence) {
     const { phone, device_id, online } = presence;
     this.#heard.set(nameOf(presence), online);
-    const device = this.#devices.find((one) => one.phone === phone && one.device_id === device_id);
+    const device = this.#devices.get(phone)?.find((one) => one.device_id === device_id);
     if (device === undefined) {
       clearTimeout(this.#looking);
       this.#looking = setTimeout(() => this.load().catch(() => {}), LOOK_AGAIN_AFTER);
@@ -105,22 +112,22 @@ export class Book {
    * hasGivenPhoto: the photo is the owner's.
    */
   people() {
-    return this.#contacts
-      .map((row) => this._person(row))
-      .sort(
-        (one, other) =>
-          other.isFavourite - one.isFavourite || other.isOnline - one.isOnline || one.name.localeCompare(other.name),
-      );
+    return Array.from(this.#contacts.values(), (row) => this._person(row)).sort(
+      (one, other) =>
+        other.isFavourite - one.isFavourite || other.isOnline - one.isOnline || BY_NAME.compare(one.name, other.name),
+    );
   }
 
   /** Who has added this phone and waits for an answer: `{phone, name, photo}`. */
   adders() {
-    return this.#adders.map(({ phone, profile_name, photo }) => ({ phone, name: profile_name || phone, photo }));
+    const shown = ({ phone, profile_name, photo }) => ({ phone, name: profile_name || phone, photo });
+    return Array.from(this.#adders.values(), shown);
   }
 
   /** The contact with this number, or undefined. */
   personOf(phone) {
-    return this.people().find((person) => person.phone === phone);
+    const row = this.#contacts.get(phone);
+    return row && this._person(row);
   }
 
   /**
@@ -148,11 +155,11 @@ export class Book {
   }
 
   _known(phone) {
-    return [...this.#contacts, ...this.#adders].find((row) => row.phone === phone);
+    return this.#contacts.get(phone) ?? this.#adders.get(phone);
   }
 
   _person({ phone, name, profile_name, photo, photo_given, favourite, joined, blocked }) {
-    const devices = this.#devices.filter((one) => one.phone === phone);
+    const devices = this.#devices.get(phone) ?? [];
     return {
       phone,
       name: name || profile_name || phone,

@@ -63,6 +63,14 @@ export function kept(device) {
   return browser.get(nameOf(device));
 }
 
+/**
+ * What keeps the credentials of a device. It is undefined where they would be lost with the page: a device that is claimed
+ * by a secret is of no use to anybody once that is lost.
+ */
+export function keeperOf(device) {
+  return browser.keeps || kept(device) !== null ? (credentials) => keep(device, credentials) : undefined;
+}
+
 /** Keep the credentials of a device. Of one that has neither token nor secret there is nothing to keep. */
 export function keep(device, credentials) {
   const { token, secret } = credentials;

@@ -130,7 +130,7 @@ export class LettingIn {
     if ((await this._try(denied, accept)) === null) return;
     this._open(false);
     this.#phone.say(({ pairing }) => pairing.accepted({ name: deviceId }));
-    this.#phone.read(["devices"]);
+    this.#phone.topics.read(["devices"]);
   }
 
   async _refuse() {

@@ -291,7 +291,7 @@ offerLanguages(async (lang) => {
 for (const part of PARTS) {
   on(`to-${part}`, "click", () => {
     view.part = part;
-    if (part === "settings") phone.read(["devices"]); // nobody says when one was last used
+    if (part === "settings") phone.topics.read(["devices"]); // nobody says when one was last used
     show();
   });
 }

@@ -9,24 +9,26 @@ import { Book, listsOf, toggled } from "./book.js";
 import * as identity from "./identity.js";
 import * as ownDevice from "./own_device.js";
 import { clock, timeOfDay } from "../shared/format.js";
+import { keepCall, keptCall } from "../shared/kept_call.js";
 import { tab } from "../shared/memory.js";
 import { NotifiedCalls, TOLD_AFTER } from "./notified_calls.js";
 import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
+import { Topics } from "./topics.js";
 import { deviceThatRings, Waking } from "./waking.js";
 import { Waiting } from "./waiting.js";
 
-/** On the base protocol nobody says who comes and goes: it is asked. */
+/** Who comes and goes is asked, as on the base protocol nobody says it, and what could not be read is read again. */
 const LOOK_EVERY = 15_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
+/** The key of the active call. */
+const KEPT = "call";
 /** Names of one kind that are tried: a login counts for a limit. */
 const NAMES_TRIED = 5;
 /** The lists of the settings, for somebody who is in none. */
 const NO_LISTS = { auto_answer: false, rings_through: false };
-/** What is read once the device is connected. */
-const TOPICS = ["contacts", "profile", "history", "settings", "devices", "links"];
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
 const LOGGED_OUT = [ERROR.DEVICE, ERROR.CODE];
 
@@ -46,6 +48,7 @@ export class Phone {
   past = null;
   photos = null;
   profile = null;
+  topics = null;
   /** What the owner wants of calls; null: not known yet. */
   settings = null;
   /** The devices of this phone, as the account tells them; null: not known yet. */
@@ -198,7 +201,13 @@ export class Phone {
       const photo = hasGivenPhoto ? (await this.account.photo(phone))?.url : undefined;
       const lists = listsOf(this.settings, phone) ?? {};
       await this._list(phone, NO_LISTS);
-      await this.book.remove(phone);
+      try {
+        await this.book.remove(phone);
+      } catch (error) {
+        await this.book.load(); // it may have been done all the same
+        if (this.book.personOf(phone) !== undefined) await this._list(phone, lists);
+        throw error;
+      }
       const undo = async () => {
         const isBack = await this.addContact(phone, { name: givenName, favourite: isFavourite, photo });
         return isBack && this.listContact(phone, lists);
@@ -384,8 +393,7 @@ export class Phone {
   // Logging in and out.
 
   _account(who) {
-    const kept = identity.kept(who);
-    return new Account({ site: location.origin, ...who, kept, keep: (all) => identity.keep(who, all) });
+    return new Account({ site: location.origin, ...who, kept: identity.kept(who), keep: identity.keeperOf(who) });
   }
 
   async _logIn(who, code, names, number = 1) {
@@ -424,14 +432,15 @@ export class Phone {
     this.past = new Past(account, this.#changed);
     this.photos = new Photos(account, this.#changed);
     this.profile = new Profile(account, this.#changed);
+    this.topics = this._topicsOf(account);
     const device = (this.device = new Device(account, { callWaiting: true }));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("signal", ({ detail }) => this.#signalled(detail));
     device.addEventListener("presence", ({ detail }) => this.book.hear(detail));
     device.addEventListener("missed", () => this.past.loadSoon());
-    device.addEventListener("changed", ({ detail }) => this.read(detail));
-    const call = tab.get("call");
+    device.addEventListener("changed", ({ detail }) => this.topics.read(detail));
+    const call = keptCall(KEPT);
     if (call !== null) device.resume(call);
     device.connect();
     this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
@@ -442,9 +451,9 @@ export class Phone {
     this.device.close();
     this.book.close();
     this.past.close();
-    tab.set("call", null);
+    keepCall(KEPT, null);
     this.#asked = {};
-    this.account = this.device = this.book = this.past = this.photos = this.profile = this.notice = null;
+    this.account = this.device = this.book = this.past = this.photos = this.profile = this.topics = this.notice = null;
     this.settings = this.devices = this.blocked = this.links = null;
     this.notify();
   }
@@ -471,8 +480,7 @@ export class Phone {
 
   _online() {
     this.book.begin();
-    this.read(TOPICS);
-    this.waking.renew(this.account).catch(() => {}); // it is done with the next connection
+    this.topics.readAll();
     this.notified.connected();
     setTimeout(() => this.notify(), TOLD_AFTER);
   }
@@ -500,21 +508,16 @@ export class Phone {
     this.waking.forget(account).catch(() => {});
   }
 
-  /** Read again what has changed. @param {import("../client/types.js").Topic[]} topics */
-  read(topics) {
-    const { account } = this;
-    const people = () => this._readPeople();
-    const readers = {
-      contacts: people,
-      added: people,
+  _topicsOf(account) {
+    return new Topics({
+      contacts: () => this._readPeople(),
       profile: () => this.profile.load(),
       history: () => this.past.load(),
       settings: () => this._take("settings", account.settings()),
       devices: () => this.readDevices(),
       links: () => this._take("links", account.links()),
-    };
-    // What fails is read again with the next connection.
-    for (const read of new Set(topics.map((topic) => readers[topic]))) read?.().catch(() => {});
+      waking: () => this.waking.renew(account),
+    });
   }
 
   async _readPeople() {
@@ -541,8 +544,17 @@ export class Phone {
     return found;
   }
 
+  /** Keep the active call, if there is one, for this tab when it is loaded again. */
+  _remember() {
+    const { call } = this.device;
+    keepCall(KEPT, call?.state === "active" ? rememberable(call) : null);
+  }
+
   _lookAround() {
-    if (this.device.state === "online" && !this.device.isExtended) this.book.load().catch(() => {});
+    this._remember();
+    if (this.device.state !== "online") return;
+    this.topics.readAgain();
+    if (!this.device.isExtended) this.book.load().catch(() => {});
   }
 
   _follow(call) {
@@ -552,8 +564,7 @@ export class Phone {
     if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
     this.notify();
     this.notified.rings();
-    const present = this.device.call;
-    tab.set("call", present?.state === "active" ? rememberable(present) : null);
+    this._remember();
     this.#changed();
   }
 

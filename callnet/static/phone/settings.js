@@ -90,12 +90,11 @@ export class Settings {
       await Ringer.askPermission();
       this.#changed();
     });
-    this._on("quiet-second", "change", async ({ target }) => {
-      if (!(await this.#phone.setSecondCallRings(target.checked))) target.checked = !target.checked;
-    });
-    this._on("auto-switch", "change", async ({ target }) => {
+    // A switch that could not be set is shown as it is, with what there is to say of that.
+    this._on("quiet-second", "change", ({ target }) => this.#phone.setSecondCallRings(target.checked));
+    this._on("auto-switch", "change", ({ target }) => {
       const { account } = this.#phone;
-      if (!(await this.#phone.changeDevice(account.deviceId, { auto_answers: target.checked }))) this.#changed();
+      this.#phone.changeDevice(account.deviceId, { auto_answers: target.checked });
     });
     this._on("closed-switch", "change", ({ target }) => this.#phone.setWaking(target.checked));
     for (const [name, values] of Object.entries(LOOKS)) {

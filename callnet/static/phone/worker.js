@@ -31,7 +31,7 @@ self.addEventListener("push", (event) => event.waitUntil(ring(event.data.json())
 self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event.newSubscription)));
 self.addEventListener("message", (event) => {
   const { data, source } = event;
-  event.waitUntil(data.event === "here" ? leave("/window", { ...data, id: source.id }) : inTurn(() => hear(data)));
+  event.waitUntil(data.event === "here" ? leave("/window", { ...data, id: source.id }) : inTurn(() => show(data)));
 });
 self.addEventListener("notificationclick", (event) => {
   const { action, notification } = event;
@@ -96,6 +96,19 @@ async function ring(message) {
   await inTurn(async () => {
     if (await isShown(message)) await hear(ended(message));
   });
+}
+
+/**
+ * Show the call of a page that nobody sees. If it has ended there meanwhile, the page has found no notification to close.
+ * @param {object} message
+ */
+async function show(message) {
+  await hear(message);
+  const window = await windowOf(message);
+  if (window === null || (await ask(window, message.call)) !== false) return;
+  for (const shown of await self.registration.getNotifications({ tag: message.call })) {
+    if (shown.data.event === "wake") shown.close();
+  }
 }
 
 /**

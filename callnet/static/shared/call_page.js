@@ -15,6 +15,8 @@ const FAREWELL = 600;
 const PATIENCE = 3_000;
 /** A guest who has closed the page does not come back, and one who has loaded it again is there sooner. */
 const GUEST_BACK_WITHIN = 15_000;
+/** A call that the server has forgotten is over if the other one is away for so long: the usual grace period. */
+const BACK_WITHIN = 30_000;
 /** What is seen of a call that was accepted comes so much later: camera and connection need the processor first. */
 const ENTERS_AFTER = 100;
 /** No side holds the call. */
@@ -29,7 +31,9 @@ export class CallPage {
   #frame = null;
   #call = null;
   #observer = null;
+  /** The milliseconds after which the call is over if its page goes on to show what it does, and their timer; or null. */
   #patience = null;
+  #ending = null;
   #name = "";
   #hold = NOT_HELD;
   #hasHangUp = false;
@@ -221,18 +225,14 @@ export class CallPage {
     this._look(call, body);
   }
 
-  // A page that could not get in may be let in with the next try of the person: that is no end.
   _look(call, body) {
     this._lookForHangUp();
-    const { callState: state, scene } = body.dataset;
-    const isOver = state === "ended" || (state === "error" && call.isForgotten);
-    if (!isOver && !(call.isGuest && scene === "left")) {
-      clearTimeout(this.#patience);
-      this.#patience = null;
-    } else if (this.#patience === null) {
-      // The page says again and again which state it is in.
-      this.#patience = setTimeout(() => this.#handlers.ended(call), isOver ? PATIENCE : GUEST_BACK_WITHIN);
-    }
+    const patience = patienceWith(call, body.dataset);
+    // The page says again and again which state it is in.
+    if (patience === this.#patience) return;
+    clearTimeout(this.#ending);
+    this.#patience = patience;
+    if (patience !== null) this.#ending = setTimeout(() => this.#handlers.ended(call), patience);
   }
 
   // With the next picture: what is seen has to be computed for that anyway.
@@ -261,7 +261,7 @@ export class CallPage {
     this.#kept = [];
     this.#early = null;
     this.#observer?.disconnect();
-    clearTimeout(this.#patience);
+    clearTimeout(this.#ending);
     clearTimeout(this.#entering);
     this.#call = this.#frame = this.#observer = this.#patience = this.#entering = null;
     if (frame === null) return;
@@ -273,6 +273,14 @@ export class CallPage {
     frame.hidden = true;
     setTimeout(() => frame.remove(), FAREWELL);
   }
+}
+
+/** Milliseconds after which a call is over whose page shows this all the time; null: it is not over. */
+function patienceWith({ isForgotten, isOnHold, isGuest }, { callState: state, scene }) {
+  // A page that could not get in may be let in with the next try of the person: that is no end.
+  if (state === "ended" || (state === "error" && isForgotten)) return PATIENCE;
+  if (isGuest && scene === "left") return GUEST_BACK_WITHIN;
+  return state === "waiting" && isForgotten && !isOnHold ? BACK_WITHIN : null;
 }
 
 function hangUp({ contentDocument }) {

@@ -41,8 +41,8 @@ export async function openMedia(wanted) {
   if (isMicrophoneRefused) return openFirst([[false, picture, "microphone_refused"]]);
   return openFirst([
     [sound, picture, ""],
-    [sound, false, "no_camera"],
-    [false, picture, "no_microphone"],
+    [sound, false, "no_camera", "camera_refused"],
+    [false, picture, "no_microphone", "microphone_refused"],
   ]);
 }
 
@@ -124,16 +124,24 @@ function soundFrom(id) {
   return id === "" ? sound : { ...sound, deviceId: { exact: id } };
 }
 
+/**
+ * Open the first that can be opened of these `[audio, video, problem, refusal]`; refusal: the problem, if the system has
+ * refused one before.
+ */
 async function openFirst(ways) {
-  for (const [audio, video, problem] of ways) {
+  let isRefused = false;
+  for (const [audio, video, problem, refusal = problem] of ways) {
     try {
-      return { stream: await openBoth(audio, video), problem };
+      return { stream: await openBoth(audio, video), problem: isRefused ? refusal : problem };
     } catch (error) {
-      if (error.name === "NotAllowedError") return { stream: null, problem: "refused" };
-      // Missing, or in use by another program: there may still be the other one.
+      // Missing, or in use by another program: there may still be the other one. So there may if the system has refused
+      // what the person allows the site: it has a switch for each. A person who has just refused is not asked again.
+      if (error.name !== "NotAllowedError") continue;
+      isRefused = true;
+      if (!(await isAllowed())) break;
     }
   }
-  return { stream: new MediaStream(), problem: "nothing" };
+  return isRefused ? { stream: null, problem: "refused" } : { stream: new MediaStream(), problem: "nothing" };
 }
 
 async function openBoth(audio, video) {

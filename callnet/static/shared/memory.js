@@ -10,6 +10,14 @@ class Memory {
     this.#storage = storage;
   }
 
+  /** Whether anything is kept. */
+  get keeps() {
+    this.set("probe", true);
+    const keeps = this.get("probe") !== null;
+    this.set("probe", null);
+    return keeps;
+  }
+
   /** What was kept under a name, or null. */
   get(name) {
     try {
