@@ -80,6 +80,12 @@ export class Account {
     this.expiresAt = kept?.expiresAt ?? 0;
     /** @type {string | null} */
     this.secret = kept?.secret ?? null;
+    /**
+     * Whether the server knows the extended protocol, as far as its account service has shown. The seed's gives no
+     * secret, and does not say how long a token is good.
+     * @internal
+     */
+    this._isExtended = this.secret !== null;
   }
 
   /** Whether there is a token that should be good. */
@@ -476,6 +482,7 @@ export class Account {
    */
   _loggedIn({ token, expires_in, device_secret }) {
     this.token = token;
+    this._isExtended = expires_in !== undefined;
     this.expiresAt = Date.now() + (expires_in === undefined ? GOOD_FOR : expires_in * 1_000);
     if (device_secret && this.#keep !== undefined) this.secret = device_secret;
     this._keepAll();

@@ -286,8 +286,10 @@ export class Device extends Teller {
 
   /** @private @param {number | null} code @param {boolean} wasOpen */
   _lost(code, wasOpen) {
-    // A server that knows only the base protocol fails the attempt of a browser that offers another.
-    if (this.#isToExtend) this.#offers = wasOpen || this.#isExtended || !this.#offers;
+    // A server that knows only the base protocol fails the attempt of a browser that offers another. So do a bad line and
+    // a server that is full: who has shown that it knows the extended one is offered nothing less.
+    const isKnown = this.#isExtended || this.#account._isExtended;
+    if (this.#isToExtend) this.#offers = wasOpen || isKnown || !this.#offers;
     if (code === DISPLACED) {
       this._leave();
       this._become("elsewhere");

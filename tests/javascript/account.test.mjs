@@ -221,6 +221,17 @@ test("a device that has no token logs in, and one that may not is denied", async
   assert.deepEqual([await denied.until("online"), denied.denial.code], ["denied", ERROR.DEVICE]);
 });
 
+test("a server that says how long a token is good knows the extended protocol, and one that does not may be of the seed", async (t) => {
+  for (const [answer, second] of [[LOGIN, ["callnet.v2"]], [{ token: "first" }, []]]) {
+    const { site } = await server(t, answer);
+    connecting(t, site);
+    await nextToken();
+    FakeSocket.last.fail();
+    await nextToken();
+    assert.deepEqual([FakeSocket.all.length, FakeSocket.last.protocols], [2, second]);
+  }
+});
+
 test("a device that is closed when its token is refused does not log in again", async (t) => {
   const { site, asked } = await server(t, LOGIN);
   const device = connecting(t, site, { token: "old", expiresAt: Date.now() + 9e9 });

@@ -14,9 +14,9 @@ const SUCCESS = { type: "call_success", to_phone: "2", to_device_id: "phone", ro
 const HANGUP = { type: "calling_hangup", notified_phone: "2", notified_device_id: "phone", room_id: ROOM };
 
 /** A device with a good token, and what it has told. */
-function connected(test, options = {}) {
+function connected(test, options = {}, credentials = {}) {
   const clock = begin(test);
-  const kept = { token: "t k", expiresAt: Date.now() + 7 * 86_400_000, secret: "s" };
+  const kept = { token: "t k", expiresAt: Date.now() + 7 * 86_400_000, secret: "s", ...credentials };
   const account = new Account({ site: SITE, phone: "1", deviceId: "tv", kept });
   const device = new Device(account, { WebSocket: FakeSocket, ...options });
   const told = [];
@@ -122,13 +122,21 @@ test("what was lost is opened again, later each time, and at once by a server th
   assert.deepEqual(told, ["connecting", "offline", "online", "offline"]);
 });
 
-test("of two attempts that failed one offers the base protocol: some servers fail who offers another", (t) => {
-  const { clock } = connected(t);
+/** The protocols that four attempts offer of which three fail. */
+function offered({ clock }) {
   for (const delay of [500, 1_000, 2_000]) {
     FakeSocket.last.fail();
     clock.pass(delay);
   }
-  assert.deepEqual(FakeSocket.all.map(({ protocols }) => protocols), [[EXTENDED], [], [EXTENDED], []]);
+  return FakeSocket.all.map(({ protocols }) => protocols);
+}
+
+test("a server that has given a secret knows the extended protocol: no failure has it offered another", (t) => {
+  assert.deepEqual(offered(connected(t)), [[EXTENDED], [EXTENDED], [EXTENDED], [EXTENDED]]);
+});
+
+test("of a server that may be of the seed every second attempt offers the base protocol: some fail who offers another", (t) => {
+  assert.deepEqual(offered(connected(t, {}, { secret: null })), [[EXTENDED], [], [EXTENDED], []]);
 });
 
 test("a server that goes away says when to come again", (t) => {
