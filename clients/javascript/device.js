@@ -311,9 +311,7 @@ export class Device extends Teller {
   /** @private */
   _beRefused() {
     if (this.#account.token === null) {
-      // It has logged out itself.
-      this.#calls.revoked();
-      this._become("off");
+      this._stop("off"); // It has logged out itself.
     } else {
       if (!this._become("offline")) return;
       if (performance.now() - this.#loggedInAt < TOO_SOON) this._logInLater(null);
@@ -335,7 +333,21 @@ export class Device extends Teller {
   }
 
   /**
-   * Ask the account service something. A device that may not log in any more is denied.
+   * The server has no such device any more, so it has no calls.
+   * @private
+   * @param {"off" | "denied"} state
+   */
+  _stop(state) {
+    this._leave();
+    this._during(() => {
+      this.#calls.revoked(state === "off");
+      this._become(state);
+    });
+  }
+
+  /**
+   * Ask the account service something. A device that may not log in any more is denied, and one that has logged out itself
+   * is off.
    * @private
    * @param {() => Promise<unknown>} ask
    * @returns {Promise<AccountError | null>} what came of it
@@ -347,10 +359,12 @@ export class Device extends Teller {
       return null;
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;
-      if (turn === this.#turn && HOPELESS.includes(error.code)) {
-        this._leave();
+      if (turn !== this.#turn) return error;
+      if (error.code === ERROR.TOKEN && this.#account.token === null) {
+        this._stop("off");
+      } else if (HOPELESS.includes(error.code)) {
         this.denial = error;
-        this._become("denied");
+        this._stop("denied");
       }
       return error;
     }

@@ -34,6 +34,18 @@ function online(test, welcome = {}) {
   return all;
 }
 
+/** An account service that gives these answers, and what it was asked. */
+function answering(test, ...answers) {
+  const asked = [];
+  test.mock.method(globalThis, "fetch", async (url) => {
+    asked.push(new URL(url).pathname);
+    const { status = 200, after, ...answer } = answers.length > 1 ? answers.shift() : answers[0];
+    const headers = new Headers(after === undefined ? {} : { "Retry-After": after });
+    return { status, headers, json: async () => ({ errorCode: 0, message: "", ...answer }) };
+  });
+  return asked;
+}
+
 test("the token goes into the query, and a device is online when the extended server has welcomed it", (t) => {
   const { device, told } = connected(t);
   const { url, protocols } = FakeSocket.last;
@@ -234,6 +246,49 @@ test("who has logged out is off, and in no call any more", (t) => {
   FakeSocket.last.lose(4401);
   clock.pass(60_000);
   assert.deepEqual([told.slice(2), FakeSocket.all.length], [["calling", "over", "off"], 1]);
+});
+
+test("who logs out while a login is tried again is off, and does not come back with the server", async (t) => {
+  const { account, clock, device, told } = online(t);
+  const asked = answering(t, { errorCode: 1 }, { token: "new", expires_in: 60 });
+  const call = device.place("2", "phone");
+  FakeSocket.last.lose(4401);
+  await settled();
+  account.forget();
+  clock.pass(22_500);
+  await settled();
+  assert.deepEqual([told.slice(2), asked], [["calling", "offline", "over", "off"], ["/account/login"]]);
+  assert.deepEqual([call.reason, call.isOwnEnd, FakeSocket.all.length], ["revoked", true, 1]);
+});
+
+test("who logs out while it logs in is off", async (t) => {
+  answering(t, { token: "new", expires_in: 60 });
+  const { account, clock, told } = connected(t, {}, { expiresAt: 0 });
+  account.forget();
+  await settled();
+  clock.pass(60_000);
+  assert.deepEqual([told, FakeSocket.all.length], [["connecting", "off"], 0]);
+});
+
+test("a device that was removed by another one has no call any more", async (t) => {
+  const { device, told } = online(t);
+  answering(t, { errorCode: 5 });
+  const call = device.place("2", "phone");
+  FakeSocket.last.lose(4401);
+  await settled();
+  assert.deepEqual([told.slice(2), device.call], [["calling", "offline", "over", "denied"], null]);
+  assert.deepEqual([call.reason, call.isOwnEnd], ["revoked", false]);
+});
+
+test("who lets a device connect on hearing that its call is over is not overtaken by the old state", async (t) => {
+  const { device, told } = online(t);
+  answering(t, { errorCode: 5 }, { token: "new", expires_in: 60 });
+  const call = device.place("2", "phone");
+  device.addEventListener("call", () => call.isOver && device.connect());
+  FakeSocket.last.lose(4401);
+  await settled();
+  assert.deepEqual(told.slice(-3), ["over", "denied", "connecting"]);
+  assert.equal(device.state, "connecting");
 });
 
 test("presence, missed calls and signals are told, and the calls of other devices are known", (t) => {

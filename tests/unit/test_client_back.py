@@ -6,10 +6,11 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet_client import StateEvent, Unreachable
+from callnet_client import Credentials, StateEvent, Unreachable
 from callnet_client.device import ASK_EVERY, ASK_IN_CALL
 from callnet_client.reconnecting_device import LONGEST_DELAY, TOO_SOON
 from callnet_client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
+from callnet_client.server import TIMEOUT
 from tests.support.calls_case import FRIEND, ROOM, ROOM_2
 from tests.support.device_case import DeviceCase
 
@@ -135,6 +136,51 @@ class ComingBackTests(DeviceCase):
         self.close(4401)
         self.assertEqual((["off"], "revoked", True), (self.states(), call.reason, call.is_own_end))
         self.assertFalse(self.is_trying())
+
+    def test_logged_out_while_logging_in(self) -> None:
+        """A device that logs out while its login is retried is off, and does not come back with the server."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        self.wait(TOO_SOON)
+        self.logins.code = 1
+        self.close(4401)
+        self.account.forget()
+        self.logins.code = 0
+        self.wait(LONGEST_DELAY * 1.5)
+        self.assertEqual((["offline", "off"], "revoked", True), (self.states(), call.reason, call.is_own_end))
+        self.assertEqual((["/account/login"], False), (self.logins.asked, self.is_trying()))
+
+    def test_logged_out_beside_a_login(self) -> None:
+        """A device that logs out while it logs in is off."""
+        self.device.close()
+        self.settle()
+        self.account.credentials = Credentials()
+        self.logins.is_silent = True
+        self.device.connect()
+        self.account.forget()
+        self.wait(TIMEOUT + LONGEST_DELAY * 1.5)
+        self.assertEqual((["off", "connecting", "off"], ["/account/login"]), (self.states(), self.logins.asked))
+
+    def test_denied_in_a_call(self) -> None:
+        """A device that was removed by another one has no call any more."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        self.wait(TOO_SOON)
+        self.logins.code = 5
+        self.close(4401)
+        self.assertEqual((["offline", "denied"], "revoked", False), (self.states(), call.reason, call.is_own_end))
+        self.assertIsNone(self.device.call)
+
+    def test_called_when_it_is_denied(self) -> None:
+        """A program that lets it connect when it hears of that is not overtaken by the old state."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        call.until("over").addCallback(lambda _: self.device.connect())
+        self.wait(TOO_SOON)
+        self.logins.code = 5
+        self.close(4401)
+        self.come()
+        self.assertEqual(["offline", "denied", "connecting", "online"], self.states())
 
     def test_silence(self) -> None:
         """A server that answers no question is given up: the path may be dead."""

@@ -49,8 +49,8 @@ class Told(Struct, frozen=True):
     """A frame was received."""
     became: Callable[[DeviceState], object]
     """The state has changed."""
-    logged_out: Callable[[], object]
-    """The device has logged out, and is about to be off."""
+    stopped: Callable[[DeviceState], object]
+    """The state has changed, to ``off`` after a logout or to ``denied``: the server has no such device any more."""
 
 
 class ReconnectingDevice:
@@ -176,12 +176,15 @@ class ReconnectingDevice:
             self._told.became(state)
         return self.state == state
 
+    def _stop(self, state: DeviceState) -> None:
+        self.state = state
+        self._told.stopped(state)
+
     # Logging in
 
     def _be_refused(self) -> None:
         if self._account.token is None:
-            self._told.logged_out()
-            self._become("off")
+            self._stop("off")  # it has logged out itself
             return
         if not self._become("offline"):
             return
@@ -210,9 +213,12 @@ class ReconnectingDevice:
         failure.trap(ClientError)
         self._login = None
         error: Any = failure.value
-        if isinstance(error, AccountError) and error.code in HOPELESS:
+        code = error.code if isinstance(error, AccountError) else None
+        if code == ErrorCode.TOKEN and self._account.token is None:
+            self._stop("off")
+        elif code in HOPELESS:
             self.denial = error
-            self._become("denied")
+            self._stop("denied")
         else:
             self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
 
