@@ -520,14 +520,22 @@ export class Account {
     this.token = token;
     this._isExtended = expires_in !== undefined;
     this.expiresAt = Date.now() + (expires_in === undefined ? GOOD_FOR : expires_in * 1_000);
+    const { secret } = this;
     if (device_secret && this.#keep !== undefined) this.secret = device_secret;
-    this._keepAll();
+    // To show it claims the device, for which nobody could log in again without it.
+    if (!this._keepAll()) this.secret = secret;
   }
 
-  /** @private */
+  /** @private @returns {boolean} whether that was possible: the storage may be full, or not allowed */
   _keepAll() {
     const { token, expiresAt, secret } = this;
-    this.#keep?.({ token, expiresAt, secret });
+    try {
+      this.#keep?.({ token, expiresAt, secret });
+      return true;
+    } catch (error) {
+      console.error("The credentials of a device could not be kept:", error);
+      return false;
+    }
   }
 }
 

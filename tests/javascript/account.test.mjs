@@ -59,6 +59,22 @@ test("who keeps nothing never shows the secret, which would claim the device for
   assert.deepEqual([one.secret, asked[1].fields], [null, { phone: "1", device_id: "tv" }]);
 });
 
+test("a secret that cannot be kept is not shown, and the device goes on with what it has", async (t) => {
+  const { site, asked } = await server(t, { ...LOGIN, device_secret: "new" });
+  const reported = t.mock.method(console, "error", () => {});
+  const keep = () => {
+    throw new Error("the storage is full");
+  };
+  for (const secret of [null, "old"]) {
+    const one = account(site, { kept: { token: null, expiresAt: 0, secret }, keep });
+    await one.login();
+    assert.deepEqual([one.token, one.secret, one.isLoggedIn], ["first", secret, true]);
+    one.forget();
+    assert.equal(one.token, null);
+  }
+  assert.deepEqual([asked.length, reported.mock.callCount()], [2, 4]);
+});
+
 test("a server that knows only the seed's protocol does not say how long a token is good", async (t) => {
   const { site } = await server(t, { token: "t" });
   const one = account(site);

@@ -157,6 +157,21 @@ class ServiceTests(SynchronousTestCase):
         self.assertIsNone(account.credentials.secret)
         self.successResultOf(self.account_of(*TV).login())
 
+    def test_secret_that_cannot_be_kept(self) -> None:
+        """Where it cannot be kept now it is not shown either, and the account goes on with what it has."""
+
+        def keep(_credentials: Credentials) -> None:
+            raise OSError(28, "No space left on device")
+
+        account = self.account_of(*TV, keep=keep)
+        token = self.successResultOf(account.login())
+        self.assertEqual((token, None), (account.token, account.credentials.secret))
+        self.assertFalse(self.fixture.tokens.verify(token).claimed)
+        account.forget()
+        self.assertIsNone(account.token)
+        self.assertEqual(2, len(self.flushLoggedErrors(OSError)))
+        self.successResultOf(self.account_of(*TV).login())
+
     def test_login_that_is_refused(self) -> None:
         """A refusal has the service's code, its name and its words, and changes nothing."""
         account = self.account_of("not a phone", "tv")

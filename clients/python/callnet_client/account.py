@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from callnet_client.address import DeviceAddress
 from callnet_client.errors import AccountError, ClientError
+from callnet_client.event_queue import log
 from callnet_client.server import Server
 from callnet_client.waiting import Shared
 
@@ -195,7 +196,8 @@ class Account:
 
     :param kept: the credentials that ``keep`` last received for this device.
     :param keep: called with the credentials whenever they change. The first login claims the device with the secret
-        that it is offered: later logins need it, so it must not get lost. Without ``keep`` the device is not claimed.
+        that it is offered: later logins need it, so it must not get lost. Without ``keep``, or where that
+        fails, the device is not claimed.
     """
 
     def __init__(
@@ -504,13 +506,22 @@ class Account:
         expires_in = read_field(answer, "expires_in", float | None)
         secret = None if self._keep is None else read_field(answer, "device_secret", str | None)
         until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
-        self._keep_now(Credentials(token, until, secret or self.credentials.secret))
+        known = self.credentials.secret
+        if not self._keep_now(Credentials(token, until, secret or known)):
+            # To show a new secret claims the device, for which nobody could log in again without it.
+            self.credentials = replace(self.credentials, secret=known)
         return token
 
-    def _keep_now(self, credentials: Credentials) -> None:
+    def _keep_now(self, credentials: Credentials) -> bool:
+        """Go on with these, and return whether they could be kept: the disk may be full."""
         self.credentials = credentials
-        if self._keep is not None:
-            self._keep(credentials)
+        try:
+            if self._keep is not None:
+                self._keep(credentials)
+        except Exception:  # noqa: BLE001  whatever it is, the device goes on
+            log.failure("the credentials of a device could not be kept")
+            return False
+        return True
 
 
 def _in_base64(photo: bytes) -> str | None:

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from callnet_client.account import Account, ErrorCode
 from callnet_client.connection import Connection
 from callnet_client.errors import AccountError, ClientError
+from callnet_client.event_queue import log
 from callnet_client.events import DeviceState
 from callnet_client.frames import Ping, Request
 from callnet_client.reconnecting_socket import Loss, ReconnectingSocket
@@ -210,7 +211,6 @@ class ReconnectingDevice:
     def _not_logged_in(self, login: Deferred[str], failure: Failure) -> None:
         if login is not self._login:
             return
-        failure.trap(ClientError)
         self._login = None
         error: Any = failure.value
         code = error.code if isinstance(error, AccountError) else None
@@ -220,6 +220,8 @@ class ReconnectingDevice:
             self.denial = error
             self._stop("denied")
         else:
+            if not isinstance(error, ClientError):
+                log.failure("the login of a device failed", failure)
             self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
 
     def _log_in_later(self, seconds: float | None) -> None:
