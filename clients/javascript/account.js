@@ -563,6 +563,7 @@ async function request(url, options) {
   try {
     response = await fetch(url, { ...options, signal: given.signal });
     answer = await response.json();
+    if (typeof answer?.errorCode !== "number") throw new TypeError("the answer is not that of an account service");
   } catch (error) {
     throw new AccountError(ERROR.UNREACHABLE, error instanceof Error ? error.message : String(error));
   } finally {

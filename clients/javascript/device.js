@@ -26,6 +26,8 @@ const TOO_SOON = 5_000;
 /** After these a login with the same words cannot succeed: the person has to say something else. */
 /** @type {number[]} */
 const HOPELESS = [ERROR.PHONE, ERROR.DEVICE, ERROR.CODE, ERROR.DATA];
+/** With another status the answer is about the path, the host or the page that asks, which are the operator's. */
+const ABOUT_LOGIN = 200;
 
 /** @typedef {import("./account.js").Account} Account */
 /** @typedef {import("./call.js").Call} Call */
@@ -362,7 +364,7 @@ export class Device extends Teller {
       if (turn !== this.#turn) return error;
       if (error.code === ERROR.TOKEN && this.#account.token === null) {
         this._stop("off");
-      } else if (HOPELESS.includes(error.code)) {
+      } else if (error.status === ABOUT_LOGIN && HOPELESS.includes(error.code)) {
         this.denial = error;
         this._stop("denied");
       }

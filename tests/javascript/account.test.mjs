@@ -271,8 +271,10 @@ test("a failure says its code, and when to try again", async (t) => {
 });
 
 test("no answer, or one that is none, is unreachable", async (t) => {
-  const { site } = await server(t, { text: "<html>" });
-  await assert.rejects(account(site).login(), { code: ERROR.UNREACHABLE });
+  for (const text of ["<html>", "null", "[]", '"?"', '{"errorCode":"0"}']) {
+    const { site } = await server(t, { text });
+    await assert.rejects(account(site).login(), { code: ERROR.UNREACHABLE }, text);
+  }
   await assert.rejects(account("http://127.0.0.1:1").login(), { code: ERROR.UNREACHABLE });
 });
 

@@ -280,6 +280,18 @@ test("a device that was removed by another one has no call any more", async (t) 
   assert.deepEqual([call.reason, call.isOwnEnd], ["revoked", false]);
 });
 
+test("a path or a host that the service does not know is the operator's error: the login is tried again", async (t) => {
+  const asked = answering(t, { status: 404, errorCode: 2 }, { status: 421, errorCode: 2 }, { token: "t", expires_in: 60 });
+  const { clock, device } = connected(t, {}, { expiresAt: 0 });
+  for (const number of [1, 2]) {
+    await settled();
+    assert.deepEqual([device.state, asked.length], ["connecting", number]);
+    clock.pass(15_000);
+  }
+  await settled();
+  assert.equal(FakeSocket.all.length, 1);
+});
+
 test("who lets a device connect on hearing that its call is over is not overtaken by the old state", async (t) => {
   const { device, told } = online(t);
   answering(t, { errorCode: 5 }, { token: "new", expires_in: 60 });

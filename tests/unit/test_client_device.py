@@ -128,6 +128,21 @@ class ConnectingTests(DeviceCase):
             self.assertEqual(code, self.device.denial.code)
         self.assertEqual([], self.reactor.getDelayedCalls())
 
+    def test_error_of_the_operator(self) -> None:
+        """A path or a host that the service does not know denies no device: the login is retried."""
+        self.account.forget()
+        self.logins.code = 2
+        for status in (404, 421):
+            self.logins.status = status
+            self.device.connect()
+            self.assertEqual("connecting", self.device.state, status)
+            self.wait(LONGEST_DELAY * 1.5)
+        self.logins.code, self.logins.status = 0, 200
+        while not self.is_trying():
+            self.wait(0.25)
+        self.come()
+        self.assertEqual("online", self.device.state)
+
     def test_logging_in_later(self) -> None:
         """A client that is told to ask later does, not before the time that was named."""
         self.account.forget()

@@ -36,6 +36,8 @@ UNAUTHORIZED: Final = 401
 
 HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.DATA)
 """Errors after which the same login cannot succeed: the user has to change something."""
+ABOUT_LOGIN: Final = 200
+"""Their HTTP status: with another one the answer is about the path or the host, which are the operator's."""
 
 
 Connect: TypeAlias = Callable[[str, Callable[[bytes], object]], Deferred[Connection]]
@@ -213,16 +215,17 @@ class ReconnectingDevice:
             return
         self._login = None
         error: Any = failure.value
-        code = error.code if isinstance(error, AccountError) else None
-        if code == ErrorCode.TOKEN and self._account.token is None:
+        if not isinstance(error, AccountError):
+            if not isinstance(error, ClientError):
+                log.failure("the login of a device failed", failure)
+            self._log_in_later(None)
+        elif error.code == ErrorCode.TOKEN and self._account.token is None:
             self._stop("off")
-        elif code in HOPELESS:
+        elif error.status == ABOUT_LOGIN and error.code in HOPELESS:
             self.denial = error
             self._stop("denied")
         else:
-            if not isinstance(error, ClientError):
-                log.failure("the login of a device failed", failure)
-            self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
+            self._log_in_later(error.retry_after)
 
     def _log_in_later(self, seconds: float | None) -> None:
         jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together
