@@ -151,10 +151,11 @@ test("of a server that may be of the seed every second attempt offers the base p
   assert.deepEqual(offered(connected(t, {}, { secret: null })), [[EXTENDED], [], [EXTENDED], []]);
 });
 
-test("a server that goes away says when to come again", (t) => {
-  const { clock } = online(t);
+test("a server that goes away says when to come again, and nobody comes before", (t) => {
+  const { clock, device } = online(t);
   FakeSocket.last.hear({ type: "going_away", reconnect_in: 3, deadline: 10 });
   FakeSocket.last.lose(1001);
+  device.check();
   clock.pass(2_900);
   assert.equal(FakeSocket.all.length, 1);
   clock.pass(100);
@@ -184,6 +185,32 @@ test("who says nothing to a question of the program's own is given up soon, and 
   assert.equal(FakeSocket.last.sent.at(-1).type, "ping");
   clock.pass(1_900);
   assert.deepEqual([told.at(-1), FakeSocket.all.length], ["offline", 2]);
+});
+
+test("who wants to know now, while the next attempt is still to come, tries now, at most once in ten seconds", (t) => {
+  const { clock, device } = online(t);
+  for (const delay of [500, 1_000, 2_000, 4_000, 8_000]) {
+    FakeSocket.last.fail();
+    clock.pass(delay);
+  }
+  FakeSocket.last.fail();
+  const before = FakeSocket.all.length;
+  device.check();
+  assert.equal(FakeSocket.all.length, before + 1);
+  FakeSocket.last.fail();
+  for (const [pause, more] of [[0, 1], [9_900, 1], [100, 2]]) {
+    clock.pass(pause);
+    device.check();
+    assert.equal(FakeSocket.all.length, before + more);
+  }
+});
+
+test("who asks on hearing that the connection is lost opens no second one", (t) => {
+  const { clock, device } = online(t);
+  device.addEventListener("state", () => device.check());
+  FakeSocket.last.lose(1006);
+  clock.pass(500);
+  assert.equal(FakeSocket.all.length, 2);
 });
 
 test("what is said while the connection is away is said when it is back, before anything newer; signals are not", (t) => {

@@ -56,6 +56,7 @@ class ComingBackTests(DeviceCase):
         self.server.refusal, self.server.retry_after = 503, "30"
         self.wait(FIRST_DELAY * 1.5)
         self.arrive()
+        self.device.check()
         self.wait(30)
         self.assertFalse(self.is_trying())
         self.wait(3)
@@ -65,6 +66,7 @@ class ComingBackTests(DeviceCase):
         """A server that goes away says when to come again, and is taken at its word, once."""
         self.say("going_away", reconnect_in=7.5, deadline=1)
         self.close(1001)
+        self.device.check()
         self.wait(7.25)
         self.assertFalse(self.is_trying())
         self.wait(0.25)
@@ -127,6 +129,27 @@ class ComingBackTests(DeviceCase):
         self.come()
         self.assertEqual("token-1", self.tokens()[-1])
         self.assertEqual("online", self.device.state)
+
+    def test_checked_while_it_waits(self) -> None:
+        """A program that wants to know now has it try now, at most once in ten seconds."""
+        self.close(1001)
+        for _ in range(6):
+            while not self.is_trying():
+                self.wait(0.25)
+            ConnectionCompleter(self.reactor).failOnce(Failure(ConnectError(string="nobody is there")))
+        self.device.check()
+        self.assertTrue(self.is_trying())
+        ConnectionCompleter(self.reactor).failOnce(Failure(ConnectError(string="nobody is there")))
+        self.device.check()
+        self.assertFalse(self.is_trying())
+
+    def test_checked_when_it_is_lost(self) -> None:
+        """A program that asks when it hears of the loss opens no second connection."""
+        self.device.until("offline").addCallback(lambda _: self.device.check())
+        self.close(1001)
+        self.wait(FIRST_DELAY * 1.5)
+        self.come()
+        self.assertFalse(self.is_trying())
 
     def test_logged_out(self) -> None:
         """A device that logs out is off, and so is its call."""
