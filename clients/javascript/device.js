@@ -63,6 +63,8 @@ export class Device extends Teller {
   /** @type {number | undefined} */
   #reconnectIn = undefined;
   #loggedInAt = -TOO_SOON;
+  /** @type {ReturnType<typeof setTimeout> | undefined} Until the login is tried again. */
+  #loggingIn = undefined;
   /** Counts connect() and close(): what was begun before the last of them is not gone on with. */
   #turn = 0;
   /** @type {Waiting<DeviceState>} */
@@ -207,6 +209,7 @@ export class Device extends Teller {
   /** @private */
   _leave() {
     this.#turn += 1;
+    clearTimeout(this.#loggingIn);
     const gone = this.#line?.close();
     this.#line = null;
     return gone ?? Promise.resolve();
@@ -374,12 +377,9 @@ export class Device extends Teller {
 
   /** @private @param {number | null} seconds */
   _logInLater(seconds) {
-    const turn = this.#turn;
     const jitter = 0.5 + Math.random();
     const delay = seconds === null ? LONGEST_DELAY * jitter : (seconds + jitter) * 1_000;
-    setTimeout(() => {
-      if (turn === this.#turn) this._logIn();
-    }, delay);
+    this.#loggingIn = setTimeout(() => this._logIn(), delay);
   }
 
   // Saying and telling.

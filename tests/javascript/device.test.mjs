@@ -367,6 +367,18 @@ test("who closes a device hears no more of its sockets, but of the moment at whi
   assert.deepEqual([told, FakeSocket.all.length], [["connecting", "online", "off"], 1]);
 });
 
+test("nothing is left of a closed device whose login was to be tried again", async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  answering(t, { status: 429, after: 25, errorCode: 6 });
+  const device = new Device(new Account({ site: SITE, phone: "1", deviceId: "tv" }), { WebSocket: FakeSocket });
+  const before = timers();
+  device.connect();
+  await settled();
+  assert.equal(timers(), before + 1);
+  device.close();
+  assert.equal(timers(), before);
+});
+
 test("who waits for a state is told it, or one that lasts", async (t) => {
   const { device } = connected(t);
   const there = device.until("online");
