@@ -20,6 +20,8 @@ const ASK_EVERY = 20_000;
 const TOKEN_INVALID = 4401;
 const DISPLACED = 4409;
 
+/** How often to look whether the token is to be renewed, while the device is connected. */
+const RENEW_EVERY = 3_600_000;
 /** A token that was refused so soon after it was issued will be refused again: the server needs time. */
 const TOO_SOON = 5_000;
 
@@ -65,6 +67,8 @@ export class Device extends Teller {
   #loggedInAt = -TOO_SOON;
   /** @type {ReturnType<typeof setTimeout> | undefined} Until the login is tried again. */
   #loggingIn = undefined;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #renewing = undefined;
   /** Counts connect() and close(): what was begun before the last of them is not gone on with. */
   #turn = 0;
   /** @type {Waiting<DeviceState>} */
@@ -210,6 +214,7 @@ export class Device extends Teller {
   _leave() {
     this.#turn += 1;
     clearTimeout(this.#loggingIn);
+    clearInterval(this.#renewing);
     const gone = this.#line?.close();
     this.#line = null;
     return gone ?? Promise.resolve();
@@ -217,6 +222,7 @@ export class Device extends Teller {
 
   /** @private */
   _dial() {
+    this.#renewing = setInterval(() => this._renew(), RENEW_EVERY);
     this.#line = new Line({
       WebSocket: this.#WebSocket,
       url: () => socketUrl(this.#site, `/socket.io?token=${encodeURIComponent(this.#account.token ?? "")}${this._wish()}`),
@@ -254,8 +260,12 @@ export class Device extends Teller {
     // What is said from now on is newer.
     const unsaid = this.#unsaid;
     this.#unsaid = unsaid.filter((frame) => !this._send(frame));
-    // A token that could not be renewed is good for another day.
-    if (this.state !== "online" && this._become("online")) this.#account.renew().catch(() => {});
+    if (this.state !== "online" && this._become("online")) this._renew();
+  }
+
+  /** @private */
+  _renew() {
+    this.#account.renew().catch(() => {}); // if it could not be renewed it is good for another day
   }
 
   /** @private @param {Frame} frame */

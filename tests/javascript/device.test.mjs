@@ -69,6 +69,20 @@ test("another welcome on a connection does not renew the token again", (t) => {
   assert.equal(renewals, 1);
 });
 
+test("a device that stays online has its token renewed when that has a day left", async (t) => {
+  const asked = answering(t, { token: "new", expires_in: 604_800 });
+  const { account, clock } = connected(t, {}, { expiresAt: 1_000_000 + 24.5 * 3_600_000 });
+  const socket = FakeSocket.last;
+  socket.open(EXTENDED);
+  socket.hear(WELCOME);
+  const answer = () => socket.sent.splice(0).forEach(() => socket.hear({ type: "pong" }));
+  clock.pass(3_599_000, answer);
+  assert.deepEqual(asked, []);
+  clock.pass(1_000, answer);
+  await settled();
+  assert.deepEqual([asked, account.token, FakeSocket.all.length], [["/account/refresh"], "new", 1]);
+});
+
 test("a device says that a second call may ring, to an extended server", (t) => {
   connected(t, { callWaiting: true });
   assert.equal(FakeSocket.last.url.search, "?token=t%20k&call_waiting=1");

@@ -7,8 +7,9 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
 from callnet_client import Credentials, StateEvent, Unreachable
+from callnet_client.account import RENEW_BEFORE
 from callnet_client.device import ASK_EVERY, ASK_IN_CALL
-from callnet_client.reconnecting_device import LONGEST_DELAY, TOO_SOON
+from callnet_client.reconnecting_device import LONGEST_DELAY, RENEW_EVERY, TOO_SOON
 from callnet_client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
 from callnet_client.server import TIMEOUT
 from tests.support.calls_case import FRIEND, ROOM, ROOM_2
@@ -279,6 +280,16 @@ class BaseTests(DeviceCase):
     """At a server that knows the base protocol only."""
 
     subprotocol = None
+
+    def test_online_for_long(self) -> None:
+        """Its token is renewed in time, though it need not connect again."""
+        self.account.credentials = Credentials("a.b.c", self.reactor.seconds() + RENEW_BEFORE + RENEW_EVERY / 2)
+        self.connect_device()
+        self.wait(RENEW_EVERY - 1)
+        self.assertEqual([], self.logins.asked)
+        self.wait(1)
+        self.assertEqual((["/account/refresh"], ["a.b.c"]), (self.logins.asked, self.tokens()))
+        self.assertEqual("token-1", self.account.token)
 
     def test_silence(self) -> None:
         """It asks by pings of the WebSocket, which every server answers; else it is given up."""

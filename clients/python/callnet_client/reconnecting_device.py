@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from callnet_client.account import Account, ErrorCode
@@ -29,6 +30,9 @@ LONGEST_DELAY: Final = 15.0
 """The approximate maximum of seconds between two attempts to connect."""
 TOO_SOON: Final = 5.0
 """Seconds after its issue in which a refused token is not replaced: the server needs time."""
+
+RENEW_EVERY: Final = 3600.0
+"""Seconds between two looks at the expiry of the token, while it is connected."""
 
 TOKEN_INVALID: Final = 4401
 DISPLACED: Final = 4409
@@ -80,6 +84,8 @@ class ReconnectingDevice:
         self._login_timer: IDelayedCall | None = None
         self._logged_in_at = -TOO_SOON
         self._renewal: Deferred[None] = succeed(None)
+        self._renewing = LoopingCall(self._renew)
+        self._renewing.clock = self._reactor
 
     def connect(self) -> None:
         """Connect, after a login if necessary."""
@@ -109,8 +115,8 @@ class ReconnectingDevice:
         """Record that the server has admitted the device, possibly once more."""
         if self._line is not None:
             self._line.settle()
-        if self.state != "online" and self._become("online") and self._renewal.called:
-            self._renewal = self._account.renew().addErrback(_let_be)
+        if self.state != "online" and self._become("online"):
+            self._renew()
 
     def say(self, request: Request) -> bool:
         """Send a request if the device is online, and return whether it was sent."""
@@ -159,8 +165,13 @@ class ReconnectingDevice:
 
     def _dial(self) -> None:
         self.is_extended = False
+        self._renewing.start(RENEW_EVERY, now=False)
         self._line = ReconnectingSocket(self, self._reactor, LONGEST_DELAY)
         self._line.open()
+
+    def _renew(self) -> None:
+        if self._renewal.called:
+            self._renewal = self._account.renew().addErrback(_let_be)
 
     def _leave(self) -> Deferred[None]:
         login, self._login = self._login, None
@@ -170,6 +181,8 @@ class ReconnectingDevice:
         if login is not None:
             login.cancel()
         self._renewal.cancel()
+        if self._renewing.running:
+            self._renewing.stop()
         return succeed(None) if self._line is None else self._line.close()
 
     def _become(self, state: DeviceState) -> bool:
