@@ -19,7 +19,7 @@ export const ERROR = Object.freeze({
 });
 
 const TIMEOUT = 15_000;
-/** What is said to who has logged out itself. */
+/** The message of whatever fails after a logout. */
 const LOGGED_OUT = "logged out";
 const DAY = 24 * 3_600_000;
 /** What is left of a token's time when it is renewed. */

@@ -57,7 +57,7 @@ export class Device extends Teller {
   /** @type {Line | null} */
   #line = null;
   #calls;
-  #offers;
+  #offers = false;
   #isExtended = false;
   #askEvery = ASK_EVERY;
   /** @type {Frame[]} */
@@ -95,7 +95,7 @@ export class Device extends Teller {
     super();
     this.#account = account;
     this.#site = site;
-    this.#isToExtend = this.#offers = extended;
+    this.#isToExtend = extended;
     this.#hasCallWaiting = callWaiting;
     this.#WebSocket = socketClass(WebSocket);
     this.#calls = new Calls(
@@ -222,6 +222,7 @@ export class Device extends Teller {
 
   /** @private */
   _dial() {
+    this.#offers = this.#isToExtend;
     this.#renewing = setInterval(() => this._renew(), RENEW_EVERY);
     this.#line = new Line({
       WebSocket: this.#WebSocket,

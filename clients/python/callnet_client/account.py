@@ -196,8 +196,8 @@ class Account:
 
     :param kept: the credentials that ``keep`` last received for this device.
     :param keep: called with the credentials whenever they change. The first login claims the device with the secret
-        that it is offered: later logins need it, so it must not get lost. Without ``keep``, or where that
-        fails, the device is not claimed.
+        that it is offered: later logins need it, so it must not get lost. Without ``keep``, or if that fails, the
+        device is not claimed.
     """
 
     def __init__(
