@@ -19,6 +19,8 @@ export const ERROR = Object.freeze({
 });
 
 const TIMEOUT = 15_000;
+/** The message of whatever fails after a logout. */
+const LOGGED_OUT = "logged out";
 const DAY = 24 * 3_600_000;
 /** What is left of a token's time when it is renewed. */
 const RENEW_BEFORE = DAY;
@@ -66,6 +68,10 @@ export class Account {
   #keep;
   /** @type {AccountError | null} Why it does not log in by itself: its secret was refused, or it has logged out. */
   #refusal = null;
+  /** @type {Promise<void> | null} The login that is under way: whoever needs one meanwhile waits for it. */
+  #login = null;
+  /** Counts the logouts: a token that was asked for before the last of them is nobody's. */
+  #logouts = 0;
 
   /** @param {AccountOptions} options */
   constructor({ site, phone, deviceId, kept = null, keep }) {
@@ -80,6 +86,12 @@ export class Account {
     this.expiresAt = kept?.expiresAt ?? 0;
     /** @type {string | null} */
     this.secret = kept?.secret ?? null;
+    /**
+     * Whether the server knows the extended protocol, as far as its account service has shown. The seed's gives no
+     * secret, and does not say how long a token is good.
+     * @internal
+     */
+    this._isExtended = this.secret !== null;
   }
 
   /** Whether there is a token that should be good. */
@@ -91,15 +103,20 @@ export class Account {
    * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device. One that is
    * refused is kept no longer, because the device was removed or logged out: the next login is that of a new device.
    * @param {string} [code] the one-time code that the phone was sent, where one is asked for
+   * @returns {Promise<void>}
    */
-  async login(code) {
+  login(code) {
+    if (this.#login !== null && !code) return this.#login;
     this.#refusal = null;
-    const { secret } = this;
-    await this._login(code);
-    if (this.secret !== secret) await this._login();
+    /** @type {Promise<void>} */
+    const login = this._logIn(code).finally(() => {
+      if (this.#login === login) this.#login = null;
+    });
+    this.#login = login;
+    return login;
   }
 
-  /** Log in as `ask` and a Device do by themselves: a device that was removed comes back only by `login`. */
+  /** Log in as `ask` and a Device do by themselves: one that was removed or has logged out comes back only by `login`. */
   async loginAgain() {
     if (this.#refusal !== null) throw this.#refusal;
     await this.login();
@@ -109,14 +126,24 @@ export class Account {
    * @private
    * @param {string} [code]
    */
-  async _login(code) {
+  async _logIn(code) {
+    const { secret } = this;
+    await this._askForToken(code);
+    if (this.secret !== secret) await this._askForToken();
+  }
+
+  /**
+   * @private
+   * @param {string} [code]
+   */
+  async _askForToken(code) {
     const { secret } = this;
     /** @type {Record<string, unknown>} */
     const fields = { phone: this.phone, device_id: this.deviceId };
     if (secret !== null) fields.secret = secret;
     if (code) fields.code = code;
     try {
-      this._loggedIn(await this._post("/account/login", fields));
+      await this._take(this._post("/account/login", fields));
     } catch (error) {
       if (secret !== null && secret === this.secret && isRefusal(error, ERROR.DEVICE)) this._refused(error);
       throw error;
@@ -138,14 +165,18 @@ export class Account {
   /** See to it that the token is good for another day; to be called now and then, as a Device does. */
   async renew() {
     if (this.token === null || this.expiresAt - Date.now() > RENEW_BEFORE) return;
-    this._loggedIn(await this.ask("/account/refresh"));
+    await this._take(this.ask("/account/refresh"));
   }
 
   /** Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come back. */
   async logout() {
     const { token } = this;
     this.forget();
-    if (token === null) return;
+    if (token !== null) await this._revoke(token);
+  }
+
+  /** @private @param {string} token */
+  async _revoke(token) {
     try {
       await this._post("/account/logout", { token });
     } catch (error) {
@@ -155,7 +186,9 @@ export class Account {
 
   /** Keep the token no longer; only `login` gets another one. */
   forget() {
-    this.#refusal = new AccountError(ERROR.TOKEN, "logged out");
+    this.#refusal = new AccountError(ERROR.TOKEN, LOGGED_OUT);
+    this.#logouts += 1;
+    this.#login = null;
     this.token = null;
     this.expiresAt = 0;
     this._keepAll();
@@ -452,12 +485,14 @@ export class Account {
    */
   async ask(path, fields = {}) {
     if (this.token === null) await this.loginAgain();
+    const { token } = this;
     try {
-      return await this._post(path, { ...fields, token: this.token });
+      return await this._post(path, { ...fields, token });
     } catch (error) {
       if (!isRefusal(error, ERROR.TOKEN)) throw error;
     }
-    await this.loginAgain();
+    // Another request may have got a new token meanwhile.
+    if (this.token === token || this.token === null) await this.loginAgain();
     return this._post(path, { ...fields, token: this.token });
   }
 
@@ -471,20 +506,36 @@ export class Account {
   }
 
   /**
+   * Take the token that was asked for, unless the device has logged out meanwhile: then nobody is to have it.
    * @private
-   * @param {{token: string, expires_in?: number, device_secret?: string}} answer
+   * @param {Promise<{token: string, expires_in?: number, device_secret?: string}>} asked
    */
-  _loggedIn({ token, expires_in, device_secret }) {
+  async _take(asked) {
+    const logouts = this.#logouts;
+    const { token, expires_in, device_secret } = await asked;
+    if (logouts !== this.#logouts) {
+      this._revoke(token).catch(() => {});
+      throw new AccountError(ERROR.TOKEN, LOGGED_OUT);
+    }
     this.token = token;
+    this._isExtended = expires_in !== undefined;
     this.expiresAt = Date.now() + (expires_in === undefined ? GOOD_FOR : expires_in * 1_000);
+    const { secret } = this;
     if (device_secret && this.#keep !== undefined) this.secret = device_secret;
-    this._keepAll();
+    // To show it claims the device, for which nobody could log in again without it.
+    if (!this._keepAll()) this.secret = secret;
   }
 
-  /** @private */
+  /** @private @returns {boolean} whether that was possible: the storage may be full, or not allowed */
   _keepAll() {
     const { token, expiresAt, secret } = this;
-    this.#keep?.({ token, expiresAt, secret });
+    try {
+      this.#keep?.({ token, expiresAt, secret });
+      return true;
+    } catch (error) {
+      console.error("The credentials of a device could not be kept:", error);
+      return false;
+    }
   }
 }
 
@@ -512,6 +563,7 @@ async function request(url, options) {
   try {
     response = await fetch(url, { ...options, signal: given.signal });
     answer = await response.json();
+    if (typeof answer?.errorCode !== "number") throw new TypeError("the answer is not that of an account service");
   } catch (error) {
     throw new AccountError(ERROR.UNREACHABLE, error instanceof Error ? error.message : String(error));
   } finally {

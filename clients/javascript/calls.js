@@ -270,9 +270,12 @@ export class Calls {
     this._end(call, "over");
   }
 
-  /** The device has logged out, and with that left its calls. */
-  revoked() {
-    for (const call of this._all()) this._end(call, "revoked", true);
+  /**
+   * The device has logged out, and with that left its calls.
+   * @param {boolean} isOwn whether it has done so itself
+   */
+  revoked(isOwn) {
+    for (const call of this._all()) this._end(call, "revoked", isOwn);
   }
 
   /** The device is closed: nothing more will happen to its calls. */

@@ -20,12 +20,16 @@ const ASK_EVERY = 20_000;
 const TOKEN_INVALID = 4401;
 const DISPLACED = 4409;
 
+/** How often to look whether the token is to be renewed, while the device is connected. */
+const RENEW_EVERY = 3_600_000;
 /** A token that was refused so soon after it was issued will be refused again: the server needs time. */
 const TOO_SOON = 5_000;
 
 /** After these a login with the same words cannot succeed: the person has to say something else. */
 /** @type {number[]} */
 const HOPELESS = [ERROR.PHONE, ERROR.DEVICE, ERROR.CODE, ERROR.DATA];
+/** With another status the answer is about the path, the host or the page that asks, which are the operator's. */
+const ABOUT_LOGIN = 200;
 
 /** @typedef {import("./account.js").Account} Account */
 /** @typedef {import("./call.js").Call} Call */
@@ -53,7 +57,7 @@ export class Device extends Teller {
   /** @type {Line | null} */
   #line = null;
   #calls;
-  #offers;
+  #offers = false;
   #isExtended = false;
   #askEvery = ASK_EVERY;
   /** @type {Frame[]} */
@@ -61,6 +65,10 @@ export class Device extends Teller {
   /** @type {number | undefined} */
   #reconnectIn = undefined;
   #loggedInAt = -TOO_SOON;
+  /** @type {ReturnType<typeof setTimeout> | undefined} Until the login is tried again. */
+  #loggingIn = undefined;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #renewing = undefined;
   /** Counts connect() and close(): what was begun before the last of them is not gone on with. */
   #turn = 0;
   /** @type {Waiting<DeviceState>} */
@@ -87,7 +95,7 @@ export class Device extends Teller {
     super();
     this.#account = account;
     this.#site = site;
-    this.#isToExtend = this.#offers = extended;
+    this.#isToExtend = extended;
     this.#hasCallWaiting = callWaiting;
     this.#WebSocket = socketClass(WebSocket);
     this.#calls = new Calls(
@@ -205,6 +213,8 @@ export class Device extends Teller {
   /** @private */
   _leave() {
     this.#turn += 1;
+    clearTimeout(this.#loggingIn);
+    clearInterval(this.#renewing);
     const gone = this.#line?.close();
     this.#line = null;
     return gone ?? Promise.resolve();
@@ -212,6 +222,8 @@ export class Device extends Teller {
 
   /** @private */
   _dial() {
+    this.#offers = this.#isToExtend;
+    this.#renewing = setInterval(() => this._renew(), RENEW_EVERY);
     this.#line = new Line({
       WebSocket: this.#WebSocket,
       url: () => socketUrl(this.#site, `/socket.io?token=${encodeURIComponent(this.#account.token ?? "")}${this._wish()}`),
@@ -249,8 +261,12 @@ export class Device extends Teller {
     // What is said from now on is newer.
     const unsaid = this.#unsaid;
     this.#unsaid = unsaid.filter((frame) => !this._send(frame));
-    // A token that could not be renewed is good for another day.
-    if (this.state !== "online" && this._become("online")) this.#account.renew().catch(() => {});
+    if (this.state !== "online" && this._become("online")) this._renew();
+  }
+
+  /** @private */
+  _renew() {
+    this.#account.renew().catch(() => {}); // if it could not be renewed it is good for another day
   }
 
   /** @private @param {Frame} frame */
@@ -286,8 +302,10 @@ export class Device extends Teller {
 
   /** @private @param {number | null} code @param {boolean} wasOpen */
   _lost(code, wasOpen) {
-    // A server that knows only the base protocol fails the attempt of a browser that offers another.
-    if (this.#isToExtend) this.#offers = wasOpen || this.#isExtended || !this.#offers;
+    // A server that knows only the base protocol fails the attempt of a browser that offers another. So do a bad line and
+    // a server that is full: who has shown that it knows the extended one is offered nothing less.
+    const isKnown = this.#isExtended || this.#account._isExtended;
+    if (this.#isToExtend) this.#offers = wasOpen || isKnown || !this.#offers;
     if (code === DISPLACED) {
       this._leave();
       this._become("elsewhere");
@@ -309,9 +327,7 @@ export class Device extends Teller {
   /** @private */
   _beRefused() {
     if (this.#account.token === null) {
-      // It has logged out itself.
-      this.#calls.revoked();
-      this._become("off");
+      this._stop("off"); // It has logged out itself.
     } else {
       if (!this._become("offline")) return;
       if (performance.now() - this.#loggedInAt < TOO_SOON) this._logInLater(null);
@@ -333,7 +349,21 @@ export class Device extends Teller {
   }
 
   /**
-   * Ask the account service something. A device that may not log in any more is denied.
+   * The server has no such device any more, so it has no calls.
+   * @private
+   * @param {"off" | "denied"} state
+   */
+  _stop(state) {
+    this._leave();
+    this._during(() => {
+      this.#calls.revoked(state === "off");
+      this._become(state);
+    });
+  }
+
+  /**
+   * Ask the account service something. A device that may not log in any more is denied, and one that has logged out itself
+   * is off.
    * @private
    * @param {() => Promise<unknown>} ask
    * @returns {Promise<AccountError | null>} what came of it
@@ -345,10 +375,12 @@ export class Device extends Teller {
       return null;
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;
-      if (turn === this.#turn && HOPELESS.includes(error.code)) {
-        this._leave();
+      if (turn !== this.#turn) return error;
+      if (error.code === ERROR.TOKEN && this.#account.token === null) {
+        this._stop("off");
+      } else if (error.status === ABOUT_LOGIN && HOPELESS.includes(error.code)) {
         this.denial = error;
-        this._become("denied");
+        this._stop("denied");
       }
       return error;
     }
@@ -356,12 +388,9 @@ export class Device extends Teller {
 
   /** @private @param {number | null} seconds */
   _logInLater(seconds) {
-    const turn = this.#turn;
     const jitter = 0.5 + Math.random();
     const delay = seconds === null ? LONGEST_DELAY * jitter : (seconds + jitter) * 1_000;
-    setTimeout(() => {
-      if (turn === this.#turn) this._logIn();
-    }, delay);
+    this.#loggingIn = setTimeout(() => this._logIn(), delay);
   }
 
   // Saying and telling.

@@ -71,8 +71,10 @@ export class Line {
   #socket = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #looking = undefined;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {ReturnType<typeof setTimeout> | undefined} Until the next attempt. */
   #retrying = undefined;
+  /** Whether the server has named the time of the next attempt. */
+  #isAppointed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #checking = undefined;
   /** @type {number | null} */
@@ -106,9 +108,15 @@ export class Line {
     return true;
   }
 
-  /** Find out now whether the server still answers: a socket over which it does not soon is replaced at once. */
+  /**
+   * Find out now whether the server still answers: a socket over which it does not soon is replaced at once, and where
+   * there is none the next attempt is made now, unless the server has named its time.
+   */
   check() {
     this._check(SPREAD * Math.random());
+    if (this.#isAppointed || this.#retrying === undefined || !this._mayBeUrgent()) return;
+    this.#urgentAt = performance.now();
+    this._hurry();
   }
 
   /** The server let us in: should it be lost, the next attempts come quickly again. */
@@ -125,6 +133,7 @@ export class Line {
     globalThis.removeEventListener?.("online", this.#online);
     networkOf()?.removeEventListener?.("change", this.#changed);
     clearTimeout(this.#retrying);
+    this.#retrying = undefined;
     const socket = this.#socket;
     this._abandon(1000);
     if (socket === null) return Promise.resolve();
@@ -135,6 +144,7 @@ export class Line {
 
   /** @private */
   _connect() {
+    this.#retrying = undefined;
     const { WebSocket, url, protocols } = this.#options;
     const socket = new WebSocket(url(), protocols());
     let wasOpen = false;
@@ -185,12 +195,17 @@ export class Line {
    */
   _check(longer) {
     const asks = this._ask();
-    if (!asks || this.#checking !== undefined || performance.now() - this.#urgentAt < URGENT_EVERY) return;
+    if (!asks || this.#checking !== undefined || !this._mayBeUrgent()) return;
     const within = Math.max(ANSWER_WITHIN, ROUND_TRIPS * this.#roundTrip) + longer;
     this.#checking = setTimeout(() => {
       this.#urgentAt = performance.now();
       this._lost(null, true, 0);
     }, within);
+  }
+
+  /** @private */
+  _mayBeUrgent() {
+    return performance.now() - this.#urgentAt >= URGENT_EVERY;
   }
 
   /** @private @returns {boolean} false if there is nobody to ask */
@@ -227,9 +242,10 @@ export class Line {
    */
   _lost(code, wasOpen, soon) {
     this._abandon(ABANDONED);
-    const delay = this.#options.lost(code, wasOpen) ?? soon ?? this._backOff();
+    const named = this.#options.lost(code, wasOpen);
     if (this.#isClosed) return;
-    this.#retrying = setTimeout(() => this._connect(), delay);
+    this.#isAppointed = named !== undefined;
+    this.#retrying = setTimeout(() => this._connect(), named ?? soon ?? this._backOff());
   }
 
   /** @private */
@@ -257,7 +273,7 @@ export class Line {
    * @private
    */
   _hurry() {
-    if (this.#isClosed || this.#socket !== null) return;
+    if (this.#retrying === undefined) return;
     clearTimeout(this.#retrying);
     this._connect();
   }

@@ -251,7 +251,8 @@
  * @property {string} deviceId
  * @property {Partial<Credentials> | null} [kept] what `keep` was given last for this device
  * @property {(credentials: Credentials) => void} [keep] is called whenever they change. Who logs in with the secret
- *   has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep` it is never shown
+ *   has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep`, or where that
+ *   throws, a new one is never shown
  */
 
 /**

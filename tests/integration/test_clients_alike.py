@@ -60,7 +60,8 @@ STEPS: Final = st.one_of(
     st.tuples(st.just("place"), PHONES, ASKED).map(list),
     st.tuples(st.just("pull"), ROOMS).map(list),
     st.tuples(st.just("accept"), st.booleans(), st.booleans()).map(list),
-    st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["revoked"], ["welcomed", None], ["swap"])),
+    st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["welcomed", None], ["swap"])),
+    st.tuples(st.just("revoked"), st.booleans()).map(list),
     st.just(["connected", True]),
     st.just(["hangUpFirst"]),
     st.tuples(st.just("wait"), MILLISECONDS).map(list),
@@ -136,7 +137,7 @@ def take(calls: Calls, call: Call | None, clock: Clock, step: str, words: Sequen
     match step:
         case "place":
             calls.place(DeviceAddress(*words))
-        case "pull" | "connected":
+        case "pull" | "connected" | "revoked":
             getattr(calls, step)(words[0])
         case "hear":
             calls.hear(parse_frame(json.dumps(words[0]).encode()))
@@ -144,8 +145,8 @@ def take(calls: Calls, call: Call | None, clock: Clock, step: str, words: Sequen
             calls.welcomed(*(msgspec.convert(view, PresentCall | None) for view in words))
         case "wait":
             clock.advance(words[0] / 1_000)
-        case "revoked" | "swap":
-            getattr(calls, step)()
+        case "swap":
+            calls.swap()
         case "hangUpFirst":
             if calls.present is not None:
                 calls.present.hang_up()

@@ -9,14 +9,18 @@ import { FakeSocket } from "./wire.mjs";
 
 const LOGIN = { token: "first", expires_in: 604_800 };
 
-/** A server that gives these answers, each with errorCode 0 if it says nothing else, and keeps what it was asked. */
+/**
+ * A server that gives these answers, each with errorCode 0 if it says nothing else, and keeps what it was asked. An answer
+ * may be a function of that, and may take its time.
+ */
 async function server(test, ...answers) {
   const asked = [];
   const listening = http.createServer(async (request, response) => {
     let body = "";
     for await (const part of request) body += part;
     asked.push({ path: request.url, fields: body === "" ? null : JSON.parse(body) });
-    const { status = 200, after, ...answer } = answers.length > 1 ? answers.shift() : answers[0];
+    const given = answers.length > 1 ? answers.shift() : answers[0];
+    const { status = 200, after, ...answer } = await (typeof given === "function" ? given(asked.at(-1)) : given);
     response.writeHead(status, after === undefined ? {} : { "Retry-After": after });
     response.end(answer.text ?? JSON.stringify({ errorCode: 0, message: "", ...answer }));
   });
@@ -53,6 +57,22 @@ test("who keeps nothing never shows the secret, which would claim the device for
   await one.login();
   await one.login();
   assert.deepEqual([one.secret, asked[1].fields], [null, { phone: "1", device_id: "tv" }]);
+});
+
+test("a secret that cannot be kept is not shown, and the device goes on with what it has", async (t) => {
+  const { site, asked } = await server(t, { ...LOGIN, device_secret: "new" });
+  const reported = t.mock.method(console, "error", () => {});
+  const keep = () => {
+    throw new Error("the storage is full");
+  };
+  for (const secret of [null, "old"]) {
+    const one = account(site, { kept: { token: null, expiresAt: 0, secret }, keep });
+    await one.login();
+    assert.deepEqual([one.token, one.secret, one.isLoggedIn], ["first", secret, true]);
+    one.forget();
+    assert.equal(one.token, null);
+  }
+  assert.deepEqual([asked.length, reported.mock.callCount()], [2, 4]);
 });
 
 test("a server that knows only the seed's protocol does not say how long a token is good", async (t) => {
@@ -182,6 +202,65 @@ test("who logs out forgets the token and keeps the secret, and a token that is n
   assert.equal(asked.length, 1);
 });
 
+/** A server that answers a login, or what else is asked at a path, when `release` is called. */
+async function slowServer(test, path) {
+  const waiting = [];
+  const { site, asked } = await server(test, (one) => (one.path === path ? new Promise((answer) => waiting.push(answer)) : {}));
+  /** Wait until it was asked there. */
+  const arrived = async () => {
+    while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { site, asked, arrived, release: (answer) => waiting.shift()(answer) };
+}
+
+test("a login or a renewal that is under way when somebody logs out ends nothing of that", async (t) => {
+  for (const [path, begin] of [["/account/login", (one) => one.login()], ["/account/refresh", (one) => one.renew()]]) {
+    const kept = [];
+    const { site, asked, arrived, release } = await slowServer(t, path);
+    const old = { token: "old", expiresAt: Date.now() + 1_000, secret: "s" };
+    const one = account(site, { kept: old, keep: (all) => kept.push(all) });
+    const late = begin(one);
+    await arrived();
+    await one.logout();
+    release(LOGIN);
+    await assert.rejects(late, { code: ERROR.TOKEN });
+    assert.deepEqual([one.token, one.secret, one.isLoggedIn, kept.length], [null, "s", false, 1]);
+    // The token that nobody has is revoked as well.
+    while (asked.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(asked.slice(1), ["old", "first"].map((token) => ({ path: "/account/logout", fields: { token } })));
+  }
+});
+
+test("who logs in after a logout waits for no earlier login", async (t) => {
+  const { site, asked, arrived, release } = await slowServer(t, "/account/login");
+  const one = account(site);
+  const late = one.login();
+  await arrived();
+  one.forget();
+  const again = one.login();
+  release(LOGIN);
+  await assert.rejects(late, { code: ERROR.TOKEN });
+  await arrived();
+  release({ ...LOGIN, token: "second" });
+  await again;
+  assert.deepEqual([one.token, asked.filter(({ path }) => path === "/account/login").length], ["second", 2]);
+});
+
+test("whoever needs a login that is under way waits for it: a new device claims itself once", async (t) => {
+  let logins = 0;
+  const { site } = await server(t, ({ path, fields }) => {
+    if (path !== "/account/login") return { contacts: [], errorCode: fields.token === "claimed" ? 0 : ERROR.TOKEN };
+    logins += 1;
+    return fields.secret === "s" ? { ...LOGIN, token: "claimed" } : { ...LOGIN, device_secret: "s" };
+  });
+  const one = account(site, { keep: () => {} });
+  await Promise.all([one.login(), one.contacts(), one.contacts()]);
+  assert.deepEqual([one.secret, one.token, logins], ["s", "claimed", 2]);
+  one.token = "old";
+  await Promise.all([one.contacts(), one.contacts(), one.contacts()]);
+  assert.equal(logins, 3);
+});
+
 test("a failure says its code, and when to try again", async (t) => {
   const { site } = await server(t, { status: 429, after: "7", errorCode: ERROR.RATE_LIMITED, message: "slowly" });
   await assert.rejects(account(site).login(), (error) => {
@@ -192,8 +271,10 @@ test("a failure says its code, and when to try again", async (t) => {
 });
 
 test("no answer, or one that is none, is unreachable", async (t) => {
-  const { site } = await server(t, { text: "<html>" });
-  await assert.rejects(account(site).login(), { code: ERROR.UNREACHABLE });
+  for (const text of ["<html>", "null", "[]", '"?"', '{"errorCode":"0"}']) {
+    const { site } = await server(t, { text });
+    await assert.rejects(account(site).login(), { code: ERROR.UNREACHABLE }, text);
+  }
   await assert.rejects(account("http://127.0.0.1:1").login(), { code: ERROR.UNREACHABLE });
 });
 
@@ -219,6 +300,17 @@ test("a device that has no token logs in, and one that may not is denied", async
   assert.equal(await nextToken(), "first");
   const denied = connecting(t, site);
   assert.deepEqual([await denied.until("online"), denied.denial.code], ["denied", ERROR.DEVICE]);
+});
+
+test("who says how long a token is good knows the extended protocol, and who does not may be of the seed", async (t) => {
+  for (const [answer, second] of [[LOGIN, ["callnet.v2"]], [{ token: "first" }, []]]) {
+    const { site } = await server(t, answer);
+    connecting(t, site);
+    await nextToken();
+    FakeSocket.last.fail();
+    await nextToken();
+    assert.deepEqual([FakeSocket.all.length, FakeSocket.last.protocols], [2, second]);
+  }
 });
 
 test("a device that is closed when its token is refused does not log in again", async (t) => {

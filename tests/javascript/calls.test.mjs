@@ -349,9 +349,9 @@ test("who waits for a state is told it, or the end, or that the device was close
 test("who has logged out has left its call, and a call whose page is over is ended", (t) => {
   const { calls, said, changes } = device(t);
   calls.hear(CALLED);
-  calls.revoked();
+  calls.revoked(true);
   assert.equal(changes.at(-1), "over revoked own");
-  calls.revoked();
+  calls.revoked(true);
   calls.hear({ ...CALLED, room_id: OTHER_ROOM });
   const call = calls.present;
   call.accept();
@@ -446,7 +446,7 @@ test("who calls somebody leaves both calls, or accepts the second if it is their
 test("what is said goes with the first call alone, and who logs out leaves both", async (t) => {
   const { calls, changes, first, second, held } = rungInCall(t);
   assert.deepEqual([first.signal(1), second.signal(1)], [true, false]);
-  calls.revoked();
+  calls.revoked(true);
   assert.deepEqual([changes, held()], [["over revoked own", "over revoked own"], [null, null]]);
   const closed = rungInCall(t);
   const states = [closed.first.until("over"), closed.second.until("active")];

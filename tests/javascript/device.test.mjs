@@ -14,9 +14,9 @@ const SUCCESS = { type: "call_success", to_phone: "2", to_device_id: "phone", ro
 const HANGUP = { type: "calling_hangup", notified_phone: "2", notified_device_id: "phone", room_id: ROOM };
 
 /** A device with a good token, and what it has told. */
-function connected(test, options = {}) {
+function connected(test, options = {}, credentials = {}) {
   const clock = begin(test);
-  const kept = { token: "t k", expiresAt: Date.now() + 7 * 86_400_000, secret: "s" };
+  const kept = { token: "t k", expiresAt: Date.now() + 7 * 86_400_000, secret: "s", ...credentials };
   const account = new Account({ site: SITE, phone: "1", deviceId: "tv", kept });
   const device = new Device(account, { WebSocket: FakeSocket, ...options });
   const told = [];
@@ -32,6 +32,18 @@ function online(test, welcome = {}) {
   FakeSocket.last.open(EXTENDED);
   FakeSocket.last.hear({ ...WELCOME, ...welcome });
   return all;
+}
+
+/** An account service that gives these answers, and what it was asked. */
+function answering(test, ...answers) {
+  const asked = [];
+  test.mock.method(globalThis, "fetch", async (url) => {
+    asked.push(new URL(url).pathname);
+    const { status = 200, after, ...answer } = answers.length > 1 ? answers.shift() : answers[0];
+    const headers = new Headers(after === undefined ? {} : { "Retry-After": after });
+    return { status, headers, json: async () => ({ errorCode: 0, message: "", ...answer }) };
+  });
+  return asked;
 }
 
 test("the token goes into the query, and a device is online when the extended server has welcomed it", (t) => {
@@ -55,6 +67,20 @@ test("another welcome on a connection does not renew the token again", (t) => {
   FakeSocket.last.hear(WELCOME);
   FakeSocket.last.hear(WELCOME);
   assert.equal(renewals, 1);
+});
+
+test("a device that stays online has its token renewed when that has a day left", async (t) => {
+  const asked = answering(t, { token: "new", expires_in: 604_800 });
+  const { account, clock } = connected(t, {}, { expiresAt: 1_000_000 + 24.5 * 3_600_000 });
+  const socket = FakeSocket.last;
+  socket.open(EXTENDED);
+  socket.hear(WELCOME);
+  const answer = () => socket.sent.splice(0).forEach(() => socket.hear({ type: "pong" }));
+  clock.pass(3_599_000, answer);
+  assert.deepEqual(asked, []);
+  clock.pass(1_000, answer);
+  await settled();
+  assert.deepEqual([asked, account.token, FakeSocket.all.length], [["/account/refresh"], "new", 1]);
 });
 
 test("a device says that a second call may ring, to an extended server", (t) => {
@@ -122,19 +148,31 @@ test("what was lost is opened again, later each time, and at once by a server th
   assert.deepEqual(told, ["connecting", "offline", "online", "offline"]);
 });
 
-test("of two attempts that failed one offers the base protocol: some servers fail who offers another", (t) => {
-  const { clock } = connected(t);
+/** The protocols that four attempts offer of which three fail. */
+function offered({ clock }) {
   for (const delay of [500, 1_000, 2_000]) {
     FakeSocket.last.fail();
     clock.pass(delay);
   }
-  assert.deepEqual(FakeSocket.all.map(({ protocols }) => protocols), [[EXTENDED], [], [EXTENDED], []]);
+  return FakeSocket.all.map(({ protocols }) => protocols);
+}
+
+test("a server that has given a secret knows the extended protocol: no failure has it offered another", (t) => {
+  assert.deepEqual(offered(connected(t)), [[EXTENDED], [EXTENDED], [EXTENDED], [EXTENDED]]);
 });
 
-test("a server that goes away says when to come again", (t) => {
-  const { clock } = online(t);
+test("of a server that may be of the seed every second attempt offers the base protocol: some fail who offers another", (t) => {
+  const all = connected(t, {}, { secret: null });
+  assert.deepEqual(offered(all), [[EXTENDED], [], [EXTENDED], []]);
+  all.device.connect();
+  assert.deepEqual(FakeSocket.last.protocols, [EXTENDED]);
+});
+
+test("a server that goes away says when to come again, and nobody comes before", (t) => {
+  const { clock, device } = online(t);
   FakeSocket.last.hear({ type: "going_away", reconnect_in: 3, deadline: 10 });
   FakeSocket.last.lose(1001);
+  device.check();
   clock.pass(2_900);
   assert.equal(FakeSocket.all.length, 1);
   clock.pass(100);
@@ -164,6 +202,32 @@ test("who says nothing to a question of the program's own is given up soon, and 
   assert.equal(FakeSocket.last.sent.at(-1).type, "ping");
   clock.pass(1_900);
   assert.deepEqual([told.at(-1), FakeSocket.all.length], ["offline", 2]);
+});
+
+test("who wants to know now, while the next attempt is still to come, tries now, at most once in ten seconds", (t) => {
+  const { clock, device } = online(t);
+  for (const delay of [500, 1_000, 2_000, 4_000, 8_000]) {
+    FakeSocket.last.fail();
+    clock.pass(delay);
+  }
+  FakeSocket.last.fail();
+  const before = FakeSocket.all.length;
+  device.check();
+  assert.equal(FakeSocket.all.length, before + 1);
+  FakeSocket.last.fail();
+  for (const [pause, more] of [[0, 1], [9_900, 1], [100, 2]]) {
+    clock.pass(pause);
+    device.check();
+    assert.equal(FakeSocket.all.length, before + more);
+  }
+});
+
+test("who asks on hearing that the connection is lost opens no second one", (t) => {
+  const { clock, device } = online(t);
+  device.addEventListener("state", () => device.check());
+  FakeSocket.last.lose(1006);
+  clock.pass(500);
+  assert.equal(FakeSocket.all.length, 2);
 });
 
 test("what is said while the connection is away is said when it is back, before anything newer; signals are not", (t) => {
@@ -228,6 +292,61 @@ test("who has logged out is off, and in no call any more", (t) => {
   assert.deepEqual([told.slice(2), FakeSocket.all.length], [["calling", "over", "off"], 1]);
 });
 
+test("who logs out while a login is tried again is off, and does not come back with the server", async (t) => {
+  const { account, clock, device, told } = online(t);
+  const asked = answering(t, { errorCode: 1 }, { token: "new", expires_in: 60 });
+  const call = device.place("2", "phone");
+  FakeSocket.last.lose(4401);
+  await settled();
+  account.forget();
+  clock.pass(22_500);
+  await settled();
+  assert.deepEqual([told.slice(2), asked], [["calling", "offline", "over", "off"], ["/account/login"]]);
+  assert.deepEqual([call.reason, call.isOwnEnd, FakeSocket.all.length], ["revoked", true, 1]);
+});
+
+test("who logs out while it logs in is off", async (t) => {
+  answering(t, { token: "new", expires_in: 60 });
+  const { account, clock, told } = connected(t, {}, { expiresAt: 0 });
+  account.forget();
+  await settled();
+  clock.pass(60_000);
+  assert.deepEqual([told, FakeSocket.all.length], [["connecting", "off"], 0]);
+});
+
+test("a device that was removed by another one has no call any more", async (t) => {
+  const { device, told } = online(t);
+  answering(t, { errorCode: 5 });
+  const call = device.place("2", "phone");
+  FakeSocket.last.lose(4401);
+  await settled();
+  assert.deepEqual([told.slice(2), device.call], [["calling", "offline", "over", "denied"], null]);
+  assert.deepEqual([call.reason, call.isOwnEnd], ["revoked", false]);
+});
+
+test("a path or a host that the service does not know is the operator's error: the login is tried again", async (t) => {
+  const asked = answering(t, { status: 404, errorCode: 2 }, { status: 421, errorCode: 2 }, { token: "t", expires_in: 60 });
+  const { clock, device } = connected(t, {}, { expiresAt: 0 });
+  for (const number of [1, 2]) {
+    await settled();
+    assert.deepEqual([device.state, asked.length], ["connecting", number]);
+    clock.pass(15_000);
+  }
+  await settled();
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test("who lets a device connect on hearing that its call is over is not overtaken by the old state", async (t) => {
+  const { device, told } = online(t);
+  answering(t, { errorCode: 5 }, { token: "new", expires_in: 60 });
+  const call = device.place("2", "phone");
+  device.addEventListener("call", () => call.isOver && device.connect());
+  FakeSocket.last.lose(4401);
+  await settled();
+  assert.deepEqual(told.slice(-3), ["over", "denied", "connecting"]);
+  assert.equal(device.state, "connecting");
+});
+
 test("presence, missed calls and signals are told, and the calls of other devices are known", (t) => {
   const call = { room_id: ROOM, device_id: "phone", peer_phone: "2", peer_device_id: "tv", answered_at: 1 };
   const { device } = online(t, { calls_of_phone: [call] });
@@ -263,6 +382,18 @@ test("who closes a device hears no more of its sockets, but of the moment at whi
   await device.close();
   clock.pass(60_000);
   assert.deepEqual([told, FakeSocket.all.length], [["connecting", "online", "off"], 1]);
+});
+
+test("nothing is left of a closed device whose login was to be tried again", async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  answering(t, { status: 429, after: 25, errorCode: 6 });
+  const device = new Device(new Account({ site: SITE, phone: "1", deviceId: "tv" }), { WebSocket: FakeSocket });
+  const before = timers();
+  device.connect();
+  await settled();
+  assert.equal(timers(), before + 1);
+  device.close();
+  assert.equal(timers(), before);
 });
 
 test("who waits for a state is told it, or one that lasts", async (t) => {

@@ -24,6 +24,7 @@ class Logins(Resource):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.code = 0
+        self.status = 200
         self.retry_after: str | None = None
         self.is_silent = False
         self.asked: list[str] = []
@@ -33,6 +34,7 @@ class Logins(Resource):
         self.asked.append(request.path.decode())
         if self.is_silent:
             return NOT_DONE_YET
+        request.setResponseCode(self.status)
         if self.retry_after is not None:
             request.setHeader("retry-after", self.retry_after)
         return json.dumps({"errorCode": self.code, "token": f"token-{len(self.asked)}", "expires_in": NEVER}).encode()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IAgent
@@ -81,6 +81,31 @@ class _Never(Resource):
         return NOT_DONE_YET
 
 
+class _Slow(Resource):
+    """Answers when a test says so."""
+
+    isLeaf = True  # noqa: N815  Twisted's name
+
+    def __init__(self) -> None:
+        Resource.__init__(self)
+        self.agent: Any = RequestTraversalAgent(self)  # type: ignore[no-untyped-call]
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.waiting: list[Request] = []
+
+    def render(self, request: Request) -> int:
+        content: Any = request.content
+        self.asked.append((request.path.decode(), json.loads(content.read())))
+        self.waiting.append(request)
+        return NOT_DONE_YET
+
+    def answer(self, **fields: Any) -> None:
+        """Answer the oldest request."""
+        request = self.waiting.pop(0)
+        request.write(json.dumps({"errorCode": 0, **fields}).encode())
+        request.finish()
+        self.agent.flush()
+
+
 def server_of(resource: IResource, clock: Clock) -> Server:
     """A server whose account service is a resource, without a network."""
     agent: IAgent = RequestTraversalAgent(resource)  # type: ignore[no-untyped-call]
@@ -130,6 +155,21 @@ class ServiceTests(SynchronousTestCase):
         for _ in range(2):
             self.successResultOf(account.login())
         self.assertIsNone(account.credentials.secret)
+        self.successResultOf(self.account_of(*TV).login())
+
+    def test_secret_that_cannot_be_kept(self) -> None:
+        """Where it cannot be kept now it is not shown either, and the account goes on with what it has."""
+
+        def keep(_credentials: Credentials) -> None:
+            raise OSError(28, "No space left on device")
+
+        account = self.account_of(*TV, keep=keep)
+        token = self.successResultOf(account.login())
+        self.assertEqual((token, None), (account.token, account.credentials.secret))
+        self.assertFalse(self.fixture.tokens.verify(token).claimed)
+        account.forget()
+        self.assertIsNone(account.token)
+        self.assertEqual(2, len(self.flushLoggedErrors(OSError)))
         self.successResultOf(self.account_of(*TV).login())
 
     def test_login_that_is_refused(self) -> None:
@@ -339,6 +379,100 @@ class AskedTests(SynchronousTestCase):
         self.assertEqual(
             [{"phone": PHONE}, contact, contact, {"limit": 2, "after": "m", "token": "t"}], self.resource.target
         )
+
+
+class SlowTests(SynchronousTestCase):
+    """A service that takes its time."""
+
+    def setUp(self) -> None:
+        """A device whose token is soon to expire."""
+        self.service = _Slow()
+        server = Server("http://callnet.test:8083/", Clock(), agent=self.service.agent)
+        self.kept: list[Credentials] = []
+        self.account = Account(server, *TV, kept=Credentials("old", 1.0, "s"), keep=self.kept.append)
+
+    def refused(self, asked: Deferred[Any]) -> int | None:
+        """The code with which a request has failed."""
+        error: AccountError = self.failureResultOf(asked, AccountError).value
+        return error.code
+
+    def assert_logged_out_for(self, late: Deferred[Any]) -> None:
+        """A logout is not undone by the answer to this request: its token is revoked, and nobody has it."""
+        logout = self.account.logout()
+        self.service.answer(token="new", expires_in=60)
+        self.assertEqual(ErrorCode.TOKEN, self.refused(late))
+        for _ in range(2):
+            self.service.answer()
+        self.successResultOf(logout)
+        self.assertEqual([Credentials(secret="s")], self.kept)
+        logouts = [("/account/logout", {"token": token}) for token in ("old", "new")]
+        self.assertEqual(logouts, self.service.asked[1:])
+
+    def test_logout_during_login(self) -> None:
+        """A login in progress does not undo a logout."""
+        self.assert_logged_out_for(self.account.login())
+
+    def test_logout_during_renewal(self) -> None:
+        """A renewal in progress does not undo a logout."""
+        self.assert_logged_out_for(self.account.renew())
+
+    def test_logged_out_for_good(self) -> None:
+        """A device that has logged out comes back by :meth:`Account.login` only, and waits for no earlier one."""
+        late = self.account.login()
+        self.account.forget()
+        self.assertEqual((ErrorCode.TOKEN, False), (self.refused(self.account.contacts()), self.account.is_logged_in))
+        again = self.account.login()
+        self.service.answer(token="late", expires_in=60)
+        self.assertEqual(ErrorCode.TOKEN, self.refused(late))
+        self.service.answer(token="new", expires_in=60)
+        self.assertEqual(("new", "new"), (self.successResultOf(again), self.account.token))
+
+    def test_logout_beside_a_request(self) -> None:
+        """A request that is refused after a logout does not log in again."""
+        asked = self.account.contacts()
+        self.account.logout()
+        self.service.answer(errorCode=ErrorCode.TOKEN)
+        self.assertEqual(ErrorCode.TOKEN, self.refused(asked))
+        self.assertEqual(["/getContactPersons", "/account/logout"], [path for path, _ in self.service.asked])
+
+    def test_one_login(self) -> None:
+        """Requests that need a login wait for the one in progress, and one that was overtaken needs none."""
+        asked = [self.account.people() for _ in range(3)]
+        for _ in asked:
+            self.service.answer(errorCode=ErrorCode.TOKEN)
+        self.service.answer(token="new", expires_in=60)
+        for _ in asked:
+            self.service.answer(contacts=[])
+        self.assertEqual([[]] * 3, [self.successResultOf(one) for one in asked])
+        self.assertEqual(1, [path for path, _ in self.service.asked].count("/account/login"))
+
+    def test_overtaken(self) -> None:
+        """A request whose token was replaced while it was on its way uses the new one."""
+        first, second = self.account.people(), self.account.people()
+        self.service.answer(errorCode=ErrorCode.TOKEN)
+        late = self.service.waiting.pop(0)
+        self.service.answer(token="new", expires_in=60)
+        self.service.answer(contacts=[])
+        self.successResultOf(first)
+        self.service.waiting.append(late)
+        self.service.answer(errorCode=ErrorCode.TOKEN)
+        self.service.answer(contacts=[])
+        self.successResultOf(second)
+        self.assertEqual(1, [path for path, _ in self.service.asked].count("/account/login"))
+
+    def test_cancelled(self) -> None:
+        """A login goes on while somebody waits for it, and is given up when nobody does."""
+        clock: Any = self.account.server.reactor
+        one, other = self.account.login(), self.account.login()
+        one.cancel()
+        self.failureResultOf(one, CancelledError)
+        self.assertNoResult(other)
+        self.service.answer(token="new", expires_in=60)
+        self.assertEqual("new", self.successResultOf(other))
+        last = self.account.login()
+        last.cancel()
+        self.failureResultOf(last, CancelledError)
+        self.assertEqual([], clock.getDelayedCalls())
 
 
 class StrangeAnswerTests(SynchronousTestCase):

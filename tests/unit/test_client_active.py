@@ -69,9 +69,9 @@ class ActiveTests(CallsCase):
     def test_logged_out(self) -> None:
         """A logout leaves the call."""
         call = self.active()
-        self.calls.revoked()
+        self.calls.revoked(is_own=True)
         self.assert_over(call, "revoked", is_own=True)
-        self.calls.revoked()
+        self.calls.revoked(is_own=True)
         self.assertEqual([], self.take_sent())
 
     def test_how_many_ended_calls_are_remembered(self) -> None:

@@ -6,10 +6,12 @@ from twisted.internet.error import ConnectError
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter
 
-from callnet_client import StateEvent, Unreachable
+from callnet_client import Credentials, StateEvent, Unreachable
+from callnet_client.account import RENEW_BEFORE
 from callnet_client.device import ASK_EVERY, ASK_IN_CALL
-from callnet_client.reconnecting_device import LONGEST_DELAY, TOO_SOON
+from callnet_client.reconnecting_device import LONGEST_DELAY, RENEW_EVERY, TOO_SOON
 from callnet_client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
+from callnet_client.server import TIMEOUT
 from tests.support.calls_case import FRIEND, ROOM, ROOM_2
 from tests.support.device_case import DeviceCase
 
@@ -55,6 +57,7 @@ class ComingBackTests(DeviceCase):
         self.server.refusal, self.server.retry_after = 503, "30"
         self.wait(FIRST_DELAY * 1.5)
         self.arrive()
+        self.device.check()
         self.wait(30)
         self.assertFalse(self.is_trying())
         self.wait(3)
@@ -64,6 +67,7 @@ class ComingBackTests(DeviceCase):
         """A server that goes away says when to come again, and is taken at its word, once."""
         self.say("going_away", reconnect_in=7.5, deadline=1)
         self.close(1001)
+        self.device.check()
         self.wait(7.25)
         self.assertFalse(self.is_trying())
         self.wait(0.25)
@@ -127,6 +131,27 @@ class ComingBackTests(DeviceCase):
         self.assertEqual("token-1", self.tokens()[-1])
         self.assertEqual("online", self.device.state)
 
+    def test_checked_while_it_waits(self) -> None:
+        """A program that wants to know now has it try now, at most once in ten seconds."""
+        self.close(1001)
+        for _ in range(6):
+            while not self.is_trying():
+                self.wait(0.25)
+            ConnectionCompleter(self.reactor).failOnce(Failure(ConnectError(string="nobody is there")))
+        self.device.check()
+        self.assertTrue(self.is_trying())
+        ConnectionCompleter(self.reactor).failOnce(Failure(ConnectError(string="nobody is there")))
+        self.device.check()
+        self.assertFalse(self.is_trying())
+
+    def test_checked_when_it_is_lost(self) -> None:
+        """A program that asks when it hears of the loss opens no second connection."""
+        self.device.until("offline").addCallback(lambda _: self.device.check())
+        self.close(1001)
+        self.wait(FIRST_DELAY * 1.5)
+        self.come()
+        self.assertFalse(self.is_trying())
+
     def test_logged_out(self) -> None:
         """A device that logs out is off, and so is its call."""
         call = self.device.place(*FRIEND)
@@ -135,6 +160,51 @@ class ComingBackTests(DeviceCase):
         self.close(4401)
         self.assertEqual((["off"], "revoked", True), (self.states(), call.reason, call.is_own_end))
         self.assertFalse(self.is_trying())
+
+    def test_logged_out_while_logging_in(self) -> None:
+        """A device that logs out while its login is retried is off, and does not come back with the server."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        self.wait(TOO_SOON)
+        self.logins.code = 1
+        self.close(4401)
+        self.account.forget()
+        self.logins.code = 0
+        self.wait(LONGEST_DELAY * 1.5)
+        self.assertEqual((["offline", "off"], "revoked", True), (self.states(), call.reason, call.is_own_end))
+        self.assertEqual((["/account/login"], False), (self.logins.asked, self.is_trying()))
+
+    def test_logged_out_beside_a_login(self) -> None:
+        """A device that logs out while it logs in is off."""
+        self.device.close()
+        self.settle()
+        self.account.credentials = Credentials()
+        self.logins.is_silent = True
+        self.device.connect()
+        self.account.forget()
+        self.wait(TIMEOUT + LONGEST_DELAY * 1.5)
+        self.assertEqual((["off", "connecting", "off"], ["/account/login"]), (self.states(), self.logins.asked))
+
+    def test_denied_in_a_call(self) -> None:
+        """A device that was removed by another one has no call any more."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        self.wait(TOO_SOON)
+        self.logins.code = 5
+        self.close(4401)
+        self.assertEqual((["offline", "denied"], "revoked", False), (self.states(), call.reason, call.is_own_end))
+        self.assertIsNone(self.device.call)
+
+    def test_called_when_it_is_denied(self) -> None:
+        """A program that lets it connect when it hears of that is not overtaken by the old state."""
+        call = self.device.place(*FRIEND)
+        assert call is not None
+        call.until("over").addCallback(lambda _: self.device.connect())
+        self.wait(TOO_SOON)
+        self.logins.code = 5
+        self.close(4401)
+        self.come()
+        self.assertEqual(["offline", "denied", "connecting", "online"], self.states())
 
     def test_silence(self) -> None:
         """A server that answers no question is given up: the path may be dead."""
@@ -210,6 +280,16 @@ class BaseTests(DeviceCase):
     """At a server that knows the base protocol only."""
 
     subprotocol = None
+
+    def test_online_for_long(self) -> None:
+        """Its token is renewed in time, though it need not connect again."""
+        self.account.credentials = Credentials("a.b.c", self.reactor.seconds() + RENEW_BEFORE + RENEW_EVERY / 2)
+        self.connect_device()
+        self.wait(RENEW_EVERY - 1)
+        self.assertEqual([], self.logins.asked)
+        self.wait(1)
+        self.assertEqual((["/account/refresh"], ["a.b.c"]), (self.logins.asked, self.tokens()))
+        self.assertEqual("token-1", self.account.token)
 
     def test_silence(self) -> None:
         """It asks by pings of the WebSocket, which every server answers; else it is given up."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from callnet_client import (
     EXTENDED,
+    Account,
     CallEvent,
     ChangedEvent,
     Credentials,
@@ -21,7 +23,15 @@ from callnet_client.reconnecting_device import LONGEST_DELAY
 from callnet_client.reconnecting_socket import FIRST_DELAY
 from callnet_client.server import TIMEOUT
 from tests.support.calls_case import FRIEND, ROOM
-from tests.support.device_case import DeviceCase
+from tests.support.device_case import ME, DeviceCase
+
+
+class _Broken:
+    """A way to the account service that does not exist."""
+
+    def request(self, *_: object) -> None:
+        """Fail."""
+        raise NotImplementedError
 
 
 class ConnectingTests(DeviceCase):
@@ -118,6 +128,21 @@ class ConnectingTests(DeviceCase):
             self.assertEqual(code, self.device.denial.code)
         self.assertEqual([], self.reactor.getDelayedCalls())
 
+    def test_error_of_the_operator(self) -> None:
+        """A path or a host that the service does not know denies no device: the login is retried."""
+        self.account.forget()
+        self.logins.code = 2
+        for status in (404, 421):
+            self.logins.status = status
+            self.device.connect()
+            self.assertEqual("connecting", self.device.state, status)
+            self.wait(LONGEST_DELAY * 1.5)
+        self.logins.code, self.logins.status = 0, 200
+        while not self.is_trying():
+            self.wait(0.25)
+        self.come()
+        self.assertEqual("online", self.device.state)
+
     def test_logging_in_later(self) -> None:
         """A client that is told to ask later does, not before the time that was named."""
         self.account.forget()
@@ -134,6 +159,16 @@ class ConnectingTests(DeviceCase):
         self.assertLess(self.reactor.seconds(), 22 + LONGEST_DELAY * 1.5 + 1)
         self.come()
         self.assertEqual("online", self.device.state)
+
+    def test_error_of_another_kind(self) -> None:
+        """A login that fails in a way that nobody has thought of is logged, and retried."""
+        agent: Any = _Broken()
+        device = Device(Account(self.server_of(agent=agent), *ME))
+        self.addCleanup(device.close)
+        device.connect()
+        self.wait(LONGEST_DELAY * 1.5)
+        self.assertEqual("connecting", device.state)
+        self.assertGreater(len(self.flushLoggedErrors(NotImplementedError)), 1)
 
     def test_nothing_but_online(self) -> None:
         """A device that is not online calls nobody, and takes no call over."""

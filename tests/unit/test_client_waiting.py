@@ -201,7 +201,7 @@ class BothCallsTests(WaitingCase):
     def test_logged_out(self) -> None:
         """A logout leaves both."""
         first, second = self.both()
-        self.calls.revoked()
+        self.calls.revoked(is_own=True)
         for call in (first, second):
             self.assert_ended(call, "revoked", is_own=True)
         self.assert_calls(None)

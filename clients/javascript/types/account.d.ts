@@ -69,21 +69,33 @@ export class Account {
     expiresAt: number;
     /** @type {string | null} */
     secret: string | null;
+    /**
+     * Whether the server knows the extended protocol, as far as its account service has shown. The seed's gives no
+     * secret, and does not say how long a token is good.
+     * @internal
+     */
+    _isExtended: boolean;
     /** Whether there is a token that should be good. */
     get isLoggedIn(): boolean;
     /**
      * Log in. A secret that is offered, and that somebody keeps, is shown at once: that claims the device. One that is
      * refused is kept no longer, because the device was removed or logged out: the next login is that of a new device.
      * @param {string} [code] the one-time code that the phone was sent, where one is asked for
+     * @returns {Promise<void>}
      */
     login(code?: string | undefined): Promise<void>;
-    /** Log in as `ask` and a Device do by themselves: a device that was removed comes back only by `login`. */
+    /** Log in as `ask` and a Device do by themselves: one that was removed or has logged out comes back only by `login`. */
     loginAgain(): Promise<void>;
     /**
      * @private
      * @param {string} [code]
      */
-    private _login;
+    private _logIn;
+    /**
+     * @private
+     * @param {string} [code]
+     */
+    private _askForToken;
     /** @private @param {AccountError} refusal */
     private _refused;
     /** Have a one-time code sent to the phone. */
@@ -92,6 +104,8 @@ export class Account {
     renew(): Promise<void>;
     /** Revoke the token, and with it end the device's call and connection. The secret is kept: it is needed to come back. */
     logout(): Promise<void>;
+    /** @private @param {string} token */
+    private _revoke;
     /** Keep the token no longer; only `login` gets another one. */
     forget(): void;
     /**
@@ -296,11 +310,12 @@ export class Account {
      */
     private _post;
     /**
+     * Take the token that was asked for, unless the device has logged out meanwhile: then nobody is to have it.
      * @private
-     * @param {{token: string, expires_in?: number, device_secret?: string}} answer
+     * @param {Promise<{token: string, expires_in?: number, device_secret?: string}>} asked
      */
-    private _loggedIn;
-    /** @private */
+    private _take;
+    /** @private @returns {boolean} whether that was possible: the storage may be full, or not allowed */
     private _keepAll;
     #private;
 }

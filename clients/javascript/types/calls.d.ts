@@ -71,8 +71,11 @@ export class Calls {
      * @param {Call} call
      */
     noteEnd(call: Call): void;
-    /** The device has logged out, and with that left its calls. */
-    revoked(): void;
+    /**
+     * The device has logged out, and with that left its calls.
+     * @param {boolean} isOwn whether it has done so itself
+     */
+    revoked(isOwn: boolean): void;
     /** The device is closed: nothing more will happen to its calls. */
     left(): void;
     /** @private @param {Frame} frame @param {Call} call */

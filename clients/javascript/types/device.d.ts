@@ -94,6 +94,8 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      * @private
      */
     private _ready;
+    /** @private */
+    private _renew;
     /** @private @param {Frame} frame */
     private _heard;
     /** @private @param {number | null} code @param {boolean} wasOpen */
@@ -103,7 +105,14 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
     /** @private */
     private _logIn;
     /**
-     * Ask the account service something. A device that may not log in any more is denied.
+     * The server has no such device any more, so it has no calls.
+     * @private
+     * @param {"off" | "denied"} state
+     */
+    private _stop;
+    /**
+     * Ask the account service something. A device that may not log in any more is denied, and one that has logged out itself
+     * is off.
      * @private
      * @param {() => Promise<unknown>} ask
      * @returns {Promise<AccountError | null>} what came of it

@@ -35,7 +35,10 @@ export class Line {
      * @param {Frame} frame
      */
     say(frame: Frame): boolean;
-    /** Find out now whether the server still answers: a socket over which it does not soon is replaced at once. */
+    /**
+     * Find out now whether the server still answers: a socket over which it does not soon is replaced at once, and where
+     * there is none the next attempt is made now, unless the server has named its time.
+     */
     check(): void;
     /** The server let us in: should it be lost, the next attempts come quickly again. */
     settle(): void;
@@ -61,6 +64,8 @@ export class Line {
      * @param {number} longer milliseconds
      */
     private _check;
+    /** @private */
+    private _mayBeUrgent;
     /** @private @returns {boolean} false if there is nobody to ask */
     private _ask;
     /** @private */

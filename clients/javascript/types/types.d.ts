@@ -443,7 +443,8 @@ export type AccountOptions = {
     kept?: Partial<Credentials> | null | undefined;
     /**
      * is called whenever they change. Who logs in with the secret
-     * has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep` it is never shown
+     * has claimed the device: then nobody logs in without it, so it must not get lost. Without `keep`, or where that
+     * throws, a new one is never shown
      */
     keep?: ((credentials: Credentials) => void) | undefined;
 };

@@ -14,10 +14,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
 from callnet_client.address import DeviceAddress
-from callnet_client.errors import AccountError
+from callnet_client.errors import AccountError, ClientError
+from callnet_client.event_queue import log
 from callnet_client.server import Server
+from callnet_client.waiting import Shared
 
 RENEW_BEFORE: Final = 24 * 3600.0
 """Seconds before the expiry of a token at which it is renewed."""
@@ -193,7 +196,8 @@ class Account:
 
     :param kept: the credentials that ``keep`` last received for this device.
     :param keep: called with the credentials whenever they change. The first login claims the device with the secret
-        that it is offered: later logins need it, so it must not get lost. Without ``keep`` the device is not claimed.
+        that it is offered: later logins need it, so it must not get lost. Without ``keep``, or if that fails, the
+        device is not claimed.
     """
 
     def __init__(
@@ -210,7 +214,12 @@ class Account:
         self.credentials = kept or Credentials()
         self._keep = keep
         self._refusal: AccountError | None = None
-        """The refusal of its secret, until the next :meth:`login`."""
+        """The reason why it does not log in by itself until the next :meth:`login`: its secret was refused, or it has
+        logged out."""
+        self._login: Shared[str] | None = None
+        """The last login: while it is in progress, everyone who needs one waits for it."""
+        self._logouts = 0
+        """The number of logouts: a token that was requested before the last of them is dropped."""
 
     @property
     def token(self) -> str | None:
@@ -233,21 +242,23 @@ class Account:
         :param code: the one-time code that the phone was sent, if one is required.
         :return: a Deferred with the token.
         """
-        self._refusal = None
-        return Deferred.fromCoroutine(self._login(code))
+        if self._login is None or self._login.is_done or code:
+            self._refusal = None
+            self._login = Shared(Deferred.fromCoroutine(self._log_in(code)))
+        return self._login.wait()
 
     def login_again(self) -> Deferred[str]:
-        """Log in as :meth:`ask` and a Device do by themselves: a removed device comes back only by :meth:`login`."""
+        """Log in as :meth:`ask` and a Device do by themselves: a device that was removed, or has logged out, comes back
+        only by :meth:`login`.
+        """
         return self.login() if self._refusal is None else fail(self._refusal)
 
-    async def _login(self, code: str) -> str:
-        answer = await self._ask_for_token(code)
-        token = self._logged_in(answer)
-        if self._keep is None or "device_secret" not in answer:
-            return token
-        return self._logged_in(await self._ask_for_token())
+    async def _log_in(self, code: str) -> str:
+        secret = self.credentials.secret
+        token = await self._ask_for_token(code)
+        return token if self.credentials.secret == secret else await self._ask_for_token()
 
-    async def _ask_for_token(self, code: str = "") -> Mapping[str, Any]:
+    async def _ask_for_token(self, code: str = "") -> str:
         secret = self.credentials.secret
         fields = {"phone": self.address.phone, "device_id": self.address.device_id}
         if secret is not None:
@@ -255,7 +266,7 @@ class Account:
         if code:
             fields["code"] = code
         try:
-            return await self.server.post("/account/login", fields)
+            return await self._take(self.server.post("/account/login", fields))
         except AccountError as error:
             if error.code == ErrorCode.DEVICE and secret is not None and secret == self.credentials.secret:
                 self._refusal = error
@@ -275,7 +286,10 @@ class Account:
         return Deferred.fromCoroutine(self._logout())
 
     def forget(self) -> None:
-        """Forget the token."""
+        """Forget the token. Only :meth:`login` gets another one."""
+        self._refusal = _logged_out()
+        self._logouts += 1
+        self._login = None
         self._keep_now(Credentials(secret=self.credentials.secret))
 
     def contacts(self) -> Deferred[Sequence[ContactRow]]:
@@ -450,43 +464,64 @@ class Account:
         return Deferred.fromCoroutine(self._ask(path, fields))
 
     async def _ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        token = await self.login_again() if self.token is None else self.token
+        if self.token is None:
+            await self.login_again()
+        token = self.token
         try:
             return await self.server.post(path, {**fields, "token": token})
         except AccountError as error:
             if error.code != ErrorCode.TOKEN:
                 raise
-        return await self.server.post(path, {**fields, "token": await self.login_again()})
+        if self.token in (token, None):  # otherwise another request has got a new one meanwhile
+            await self.login_again()
+        return await self.server.post(path, {**fields, "token": self.token})
 
     async def _renew(self) -> None:
         if self.token is None or self.credentials.expires_at - self.server.reactor.seconds() > RENEW_BEFORE:
             return
-        self._logged_in(await self._ask("/account/refresh", {}))
+        await self._take(self.ask("/account/refresh"))
 
     async def _logout(self) -> None:
         token = self.token
         self.forget()
-        if token is None:
-            return
+        if token is not None:
+            await self._revoke(token)
+
+    async def _revoke(self, token: str) -> None:
         try:
             await self.server.post("/account/logout", {"token": token})
         except AccountError as error:
             if error.code != ErrorCode.TOKEN:  # otherwise it is invalid already
                 raise
 
-    def _logged_in(self, answer: Mapping[str, Any]) -> str:
+    async def _take(self, asked: Deferred[Mapping[str, Any]]) -> str:
+        """Take a requested token, unless the device has logged out meanwhile: then it is revoked."""
+        logouts = self._logouts
+        answer = await asked
         token: str = read_field(answer, "token", str)
+        if logouts != self._logouts:
+            Deferred.fromCoroutine(self._revoke(token)).addErrback(_not_revoked)
+            raise _logged_out()
         # A server that knows only the seed sends neither.
         expires_in = read_field(answer, "expires_in", float | None)
         secret = None if self._keep is None else read_field(answer, "device_secret", str | None)
         until = self.server.reactor.seconds() + (RENEW_BEFORE * 7 if expires_in is None else expires_in)
-        self._keep_now(Credentials(token, until, secret or self.credentials.secret))
+        known = self.credentials.secret
+        if not self._keep_now(Credentials(token, until, secret or known)):
+            # To show a new secret claims the device, for which nobody could log in again without it.
+            self.credentials = replace(self.credentials, secret=known)
         return token
 
-    def _keep_now(self, credentials: Credentials) -> None:
+    def _keep_now(self, credentials: Credentials) -> bool:
+        """Go on with these, and return whether they could be kept: the disk may be full."""
         self.credentials = credentials
-        if self._keep is not None:
-            self._keep(credentials)
+        try:
+            if self._keep is not None:
+                self._keep(credentials)
+        except Exception:  # noqa: BLE001  whatever it is, the device goes on
+            log.failure("the credentials of a device could not be kept")
+            return False
+        return True
 
 
 def _in_base64(photo: bytes) -> str | None:
@@ -496,6 +531,16 @@ def _in_base64(photo: bytes) -> str | None:
 
 def _nothing(_answer: object) -> None:
     """Ignore an answer without content."""
+
+
+def _logged_out() -> AccountError:
+    """The error of a request after a logout."""
+    return AccountError(200, ErrorCode.TOKEN, "ERROR_CODE_TOKEN_INVALID", "logged out")
+
+
+def _not_revoked(failure: Failure) -> None:
+    """Ignore that a token could not be revoked, which nobody has."""
+    failure.trap(ClientError)
 
 
 def read_field(answer: Mapping[str, Any], name: str, kind: Any) -> Any:

@@ -168,9 +168,12 @@ class Calls:
         if call.state == "active":
             self._say(frames.Signal(room_id=call.room_id, data=data))
 
-    def revoked(self) -> None:
-        """End the calls after a logout."""
-        self._end_all("revoked", is_own=True)
+    def revoked(self, is_own: bool) -> None:
+        """End the calls after a logout.
+
+        :param is_own: whether the device itself has logged out.
+        """
+        self._end_all("revoked", is_own)
 
     def left(self) -> None:
         """Stop after the device was closed: its calls do not change any more."""

@@ -63,7 +63,7 @@ class Device:
         self._events = EventQueue()
         self._calls = Calls(self._say, self._tell, self._events, account.server.reactor, call_waiting)
         self._waiting: Waiting[DeviceState] = Waiting()
-        told = Told(self._opened, self._heard, self._became, self._calls.revoked)
+        told = Told(self._opened, self._heard, self._became, self._stopped)
         connect = partial(account.server.connect, extended=extended, call_waiting=call_waiting, watch=watch)
         self._attendance = ReconnectingDevice(account, connect, self._ask_now, told)
         self._ask_every = ASK_EVERY
@@ -236,6 +236,11 @@ class Device:
         with self._events:
             self._tell(StateEvent(state))
             self._events.add(lambda: self._waiting.tell(state))
+
+    def _stopped(self, state: DeviceState) -> None:
+        with self._events:
+            self._calls.revoked(is_own=state == "off")
+            self._became(state)
 
     def _tell(self, event: Event) -> None:
         with self._events:

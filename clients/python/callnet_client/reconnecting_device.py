@@ -14,11 +14,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from callnet_client.account import Account, ErrorCode
 from callnet_client.connection import Connection
 from callnet_client.errors import AccountError, ClientError
+from callnet_client.event_queue import log
 from callnet_client.events import DeviceState
 from callnet_client.frames import Ping, Request
 from callnet_client.reconnecting_socket import Loss, ReconnectingSocket
@@ -29,12 +31,17 @@ LONGEST_DELAY: Final = 15.0
 TOO_SOON: Final = 5.0
 """Seconds after its issue in which a refused token is not replaced: the server needs time."""
 
+RENEW_EVERY: Final = 3600.0
+"""Seconds between two looks at the expiry of the token, while it is connected."""
+
 TOKEN_INVALID: Final = 4401
 DISPLACED: Final = 4409
 UNAUTHORIZED: Final = 401
 
 HOPELESS: Final = (ErrorCode.PHONE, ErrorCode.DEVICE, ErrorCode.CODE, ErrorCode.DATA)
 """Errors after which the same login cannot succeed: the user has to change something."""
+ABOUT_LOGIN: Final = 200
+"""Their HTTP status: with another one the answer is about the path or the host, which are the operator's."""
 
 
 Connect: TypeAlias = Callable[[str, Callable[[bytes], object]], Deferred[Connection]]
@@ -49,8 +56,8 @@ class Told(Struct, frozen=True):
     """A frame was received."""
     became: Callable[[DeviceState], object]
     """The state has changed."""
-    logged_out: Callable[[], object]
-    """The device has logged out, and is about to be off."""
+    stopped: Callable[[DeviceState], object]
+    """The state has changed, to ``off`` after a logout or to ``denied``: the server has no such device any more."""
 
 
 class ReconnectingDevice:
@@ -77,6 +84,8 @@ class ReconnectingDevice:
         self._login_timer: IDelayedCall | None = None
         self._logged_in_at = -TOO_SOON
         self._renewal: Deferred[None] = succeed(None)
+        self._renewing = LoopingCall(self._renew)
+        self._renewing.clock = self._reactor
 
     def connect(self) -> None:
         """Connect, after a login if necessary."""
@@ -106,8 +115,8 @@ class ReconnectingDevice:
         """Record that the server has admitted the device, possibly once more."""
         if self._line is not None:
             self._line.settle()
-        if self.state != "online" and self._become("online") and self._renewal.called:
-            self._renewal = self._account.renew().addErrback(_let_be)
+        if self.state != "online" and self._become("online"):
+            self._renew()
 
     def say(self, request: Request) -> bool:
         """Send a request if the device is online, and return whether it was sent."""
@@ -156,8 +165,13 @@ class ReconnectingDevice:
 
     def _dial(self) -> None:
         self.is_extended = False
+        self._renewing.start(RENEW_EVERY, now=False)
         self._line = ReconnectingSocket(self, self._reactor, LONGEST_DELAY)
         self._line.open()
+
+    def _renew(self) -> None:
+        if self._renewal.called:
+            self._renewal = self._account.renew().addErrback(_let_be)
 
     def _leave(self) -> Deferred[None]:
         login, self._login = self._login, None
@@ -167,6 +181,8 @@ class ReconnectingDevice:
         if login is not None:
             login.cancel()
         self._renewal.cancel()
+        if self._renewing.running:
+            self._renewing.stop()
         return succeed(None) if self._line is None else self._line.close()
 
     def _become(self, state: DeviceState) -> bool:
@@ -176,12 +192,15 @@ class ReconnectingDevice:
             self._told.became(state)
         return self.state == state
 
+    def _stop(self, state: DeviceState) -> None:
+        self.state = state
+        self._told.stopped(state)
+
     # Logging in
 
     def _be_refused(self) -> None:
         if self._account.token is None:
-            self._told.logged_out()
-            self._become("off")
+            self._stop("off")  # it has logged out itself
             return
         if not self._become("offline"):
             return
@@ -207,14 +226,19 @@ class ReconnectingDevice:
     def _not_logged_in(self, login: Deferred[str], failure: Failure) -> None:
         if login is not self._login:
             return
-        failure.trap(ClientError)
         self._login = None
         error: Any = failure.value
-        if isinstance(error, AccountError) and error.code in HOPELESS:
+        if not isinstance(error, AccountError):
+            if not isinstance(error, ClientError):
+                log.failure("the login of a device failed", failure)
+            self._log_in_later(None)
+        elif error.code == ErrorCode.TOKEN and self._account.token is None:
+            self._stop("off")
+        elif error.status == ABOUT_LOGIN and error.code in HOPELESS:
             self.denial = error
-            self._become("denied")
+            self._stop("denied")
         else:
-            self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
+            self._log_in_later(error.retry_after)
 
     def _log_in_later(self, seconds: float | None) -> None:
         jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together

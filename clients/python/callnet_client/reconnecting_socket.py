@@ -93,6 +93,10 @@ class ReconnectingSocket:
         self._connection: Connection | None = None
         self._closing: Connection | None = None
         self._timer: IDelayedCall | None = None
+        self._retrying: IDelayedCall | None = None
+        """Until the next attempt."""
+        self._is_appointed = False
+        """True if the server has named the time of the next attempt."""
         self._checking: IDelayedCall | None = None
         self._unanswered_since: float | None = None
         self._asked_at = 0.0
@@ -116,10 +120,19 @@ class ReconnectingSocket:
         return True
 
     def check(self) -> None:
-        """Check now that the server still answers: a socket over which it does not soon is replaced at once."""
+        """Check now that the server still answers: a socket over which it does not soon is replaced at once.
+
+        Without one, the next attempt is made now, unless the server has named its time.
+        """
+        now = self._reactor.seconds()
+        may_be_urgent = now - self._urgent_at >= URGENT_EVERY
+        if self._retrying is not None and not self._is_appointed and may_be_urgent:
+            self._urgent_at = now
+            self._retrying.cancel()
+            self._connect()
         if self._connection is None or self._checking is not None:
             return
-        if self._reactor.seconds() - self._urgent_at >= URGENT_EVERY:
+        if may_be_urgent:
             spread = SPREAD * random.random()  # noqa: S311  as below
             within = max(ANSWER_WITHIN, ROUND_TRIPS * self._round_trip)
             self._checking = self._reactor.callLater(within + spread, self._unanswered)
@@ -141,6 +154,7 @@ class ReconnectingSocket:
         return succeed(None) if self._closing is None else self._closing.close().addCallback(lambda _: None)
 
     def _connect(self) -> None:
+        self._retrying = None
         self._attempt += 1
         attempt = self._attempt
         self._pinged_at = None
@@ -223,23 +237,24 @@ class ReconnectingSocket:
     def _lost(self, loss: Loss, is_urgent: bool = False) -> None:
         self._abandon(aborts=True)
         delay = self._owner.lost(loss)
+        if self._is_closed:
+            return
+        after = None if loss.refusal is None else loss.refusal.retry_after
+        self._is_appointed = delay is not None or after is not None
         if delay is None:
-            delay = 0.0 if is_urgent else self._back_off(loss)
-        if not self._is_closed:
-            self._timer = self._reactor.callLater(delay, self._connect)
+            delay = 0.0 if is_urgent else (after or 0.0) + self._back_off()
+        self._retrying = self._reactor.callLater(delay, self._connect)
 
-    def _back_off(self, loss: Loss) -> float:
+    def _back_off(self) -> float:
         delay, self._delay = self._delay, min(self._longest_delay, 2 * self._delay)
-        jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together
-        if loss.refusal is not None and loss.refusal.retry_after is not None:
-            return loss.refusal.retry_after + delay * jitter
-        return delay * jitter
+        return delay * (0.5 + random.random())  # noqa: S311  so that not all reconnect together
 
     def _abandon(self, aborts: bool = False) -> None:
         self._attempt += 1  # results of the current attempt are ignored from now on
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._retrying):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._retrying = None
         self._stop_check()
         opening, self._opening = self._opening, None
         connection, self._connection = self._connection, None
