@@ -90,7 +90,7 @@ export class Book {
   /** What the owner calls a phone, else what it calls itself; "" if neither is known. */
   nameOf(phone) {
     const known = this._known(phone);
-    return known?.name || known?.profile_name || "";
+    return known === undefined ? "" : seenOf(known);
   }
 
   /** The version of a phone's photo, or null. */
@@ -115,7 +115,7 @@ export class Book {
 
   /** Who has added this phone and waits for an answer: `{phone, name, photo}`. */
   adders() {
-    return this.#adders.map(({ phone, profile_name, photo }) => ({ phone, name: profile_name || phone, photo }));
+    return this.#adders.map(({ phone, profile_name, photo }) => ({ phone, name: profile_name.trim() || phone, photo }));
   }
 
   /** The contact with this number, or undefined. */
@@ -155,7 +155,7 @@ export class Book {
     const devices = this.#devices.filter((one) => one.phone === phone);
     return {
       phone,
-      name: name || profile_name || phone,
+      name: seenOf({ name, profile_name }) || phone,
       givenName: name,
       profileName: profile_name,
       photo,
@@ -167,6 +167,11 @@ export class Book {
       devices: devices.map(({ device_id, online }) => ({ deviceId: device_id, isOnline: online })),
     };
   }
+}
+
+// A name of spaces, which earlier servers took, is none.
+function seenOf({ name = "", profile_name }) {
+  return name.trim() || profile_name.trim();
 }
 
 function nameOf({ phone, device_id }) {

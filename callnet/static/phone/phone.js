@@ -371,7 +371,7 @@ export class Phone {
 
   /** What to call the other side of a call, past or present. */
   nameOf(phone, given = "") {
-    return this.book?.nameOf(phone) || given || phone;
+    return this.book?.nameOf(phone) || given.trim() || phone;
   }
 
   /** Ring when the phone is not open, or no more. */
