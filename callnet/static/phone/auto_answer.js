@@ -16,7 +16,6 @@ export class AutoAnswer {
   #isMeant = null;
   #left = 0;
   #ticking = null;
-  #stoppedAt = -Infinity;
 
   /** @param {() => void} changed */
   constructor(changed) {
@@ -26,11 +25,6 @@ export class AutoAnswer {
   /** The seconds that are left; null: no call is about to be answered. */
   get left() {
     return this.#call === null ? null : this.#left;
-  }
-
-  /** Milliseconds since a countdown was stopped. */
-  get stoppedFor() {
-    return performance.now() - this.#stoppedAt;
   }
 
   /** Whether a call was answered so, in this tab. */
@@ -57,7 +51,6 @@ export class AutoAnswer {
   stop() {
     if (this.#call === null) return;
     tab.set("not-by-itself", this.#call.roomId); // after a reload, too
-    this.#stoppedAt = performance.now();
     this._end();
     this.#changed();
   }

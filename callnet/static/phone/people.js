@@ -73,7 +73,7 @@ export function row({ key, label, symbol, phone, name, photo, mark = [], below, 
   ];
   if (press === null) return el("div", { class: "row" }, ...content);
   const go = el("span", { class: "go" }, icon(symbol), el("span", { class: "aloud" }, label));
-  return el("button", { type: "button", class: "row call", "data-key": key, onclick: press }, ...content, go);
+  return el("button", { type: "button", class: "row call meant", "data-key": key, onclick: press }, ...content, go);
 }
 
 /** The mark of somebody who has come by a link, beside what they call themselves. */
@@ -93,7 +93,7 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
       "button",
       {
         type: "button",
-        class: isOnline ? "chip online" : "chip",
+        class: isOnline ? "chip meant online" : "chip meant",
         "data-key": `call-${phone}-${deviceId}`,
         "aria-label": `${person.one({ name, device: deviceId })}, ${isOnline ? person.online : person.offline}`,
         onclick: () => doings.call(phone, deviceId),
