@@ -115,6 +115,7 @@ on("login-form", "submit", () => {
 });
 on("pair", "click", () => phone.pair());
 on("pairing-again", "click", () => phone.pair());
+on("pairing-agree", "click", () => phone.waiting.agree());
 on("pairing-back", "click", () => phone.stopPairing());
 on("other-device", "click", () => phone.leaveTab());
 on("here", "click", () => phone.device.connect());
@@ -306,7 +307,7 @@ firstWords().then(async (words) => {
   window.addEventListener("storage", ({ key }) => {
     if (!key?.startsWith("callnet.seat.")) show(); // that is of the call's page
   });
-  takeInvitation(words, () => Boolean(phone.device?.call));
+  takeInvitation(() => Boolean(phone.device?.call));
   phone.start();
 });
 

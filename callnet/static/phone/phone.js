@@ -122,11 +122,12 @@ export class Phone {
     this.#changed();
   }
 
-  /** Log in all the same. */
-  stopPairing() {
+  /** Log in all the same, or stay the device that this tab is. */
+  async stopPairing() {
     this.waiting.close();
     this.waiting = null;
-    this.#changed();
+    this.isStarting = true;
+    await this.start();
   }
 
   /** Log out. The token is revoked if the server can be reached. */
