@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from playwright.sync_api import Route
 from twisted.internet.defer import Deferred
 
 from harness.forked_program import forked_program
@@ -296,6 +297,24 @@ class PairingTests(PhoneCase):
         visitor.open(fragment)
         visitor.await_text("pairing-hint", self.alice.phone)
         self.assertNotIn("#", visitor.page.url)
+
+    def test_slow_login(self) -> Deferred[None]:
+        """Whoever is just being logged in does not wait to be let in as well."""
+
+        def story(stage: Stage) -> None:
+            bob = phone(stage, stage.browser(None))
+            bob.open()
+            bob.await_scene("login")
+            held: list[Route] = []
+            bob.page.route("**/account/login", lambda route: route.continue_() if held else held.append(route))
+            bob.fill_in(*self.bob)
+            bob.press("login-submit")
+            bob.page.wait_for_selector("#pair:disabled")
+            wait_until(bob, lambda: held != [], "the login")
+            held[0].continue_()
+            bob.await_scene("home", "online")
+
+        return self.play(story)
 
     def invitation(self) -> str:
         """The fragment of a link for Alice's device."""

@@ -139,7 +139,8 @@ export class View {
     const { isBusy, problem, needsCode } = login;
     put(this.#elements["login-problem"], problem === null ? "" : problem(this.#words));
     this.#elements["login-with-code"].hidden = !needsCode;
-    this.#elements["login-submit"].disabled = isBusy;
+    // Who is being logged in does not wait to be let in as well.
+    for (const id of ["login-submit", "pair"]) this.#elements[id].disabled = isBusy;
     for (const name of ["phone", "device"]) {
       this.#elements[`login-${name}`].setAttribute("aria-invalid", String(problem !== null && !needsCode));
     }
