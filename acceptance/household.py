@@ -176,6 +176,7 @@ def call(both: tuple[PhoneVisitor, PhoneVisitor], links: Sequence[str]) -> None:
     """Steps 3 and 4, until both see each other."""
     for visitor, link in zip(both, links, strict=True):
         visitor.page.goto(link, wait_until="domcontentloaded")
+        visitor.press("pairing-agree")
         visitor.await_scene("home", "online")
     first, second = both
     first.await_contact(PHONES[1], online=True)

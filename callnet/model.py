@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import unicodedata
 from enum import IntEnum, StrEnum
 from hashlib import sha256
 from typing import Final, NamedTuple, NewType, TypeAlias
@@ -159,6 +160,23 @@ def turns_text(text: str) -> bool:
     around it could be read in another order.
     """
     return _TURNING.search(text) is not None
+
+
+_JOINERS: Final = "\u200c\u200d"
+"""Format characters that names have in some languages, and emoji."""
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and a symbol that are not seen."""
+
+
+def is_seen(text: str) -> bool:
+    """Tell whether ``text`` has something that is seen: a letter, a number, a punctuation mark or a symbol."""
+    return any(unicodedata.category(each)[0] in "LNPS" for each in text if each not in _BLANK)
+
+
+def hides_text(text: str) -> bool:
+    """Tell whether ``text`` holds a character that is not seen, spaces apart, or breaks lines, or has no meaning."""
+    kinds = [unicodedata.category(each) for each in text if each not in _JOINERS]
+    return any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds) or not _BLANK.isdisjoint(text)
 
 
 class Reason(StrEnum):

@@ -16,7 +16,7 @@ from callnet.accounts.validation import (
     decode_cursor,
     encode_cursor,
     is_well_formed_phone,
-    require_plain_text,
+    require_name,
 )
 from callnet.calls.ports import IPresence
 from callnet.errors import DataInvalid, PhoneInvalid, TokenInvalid
@@ -217,7 +217,7 @@ class ContactLists:
         owner, phone = self._both(token, phone)
         _require_another(owner, phone)
         if name is not None:
-            require_plain_text(name, CONTACT_NAME_MAX, "name")
+            name = require_name(name, CONTACT_NAME_MAX, "name")
         taken = read_photo(photo) if isinstance(photo, str) else photo
         await self._contacts.add(owner, phone, name, self._tokens.now(), favourite, taken)
         self.photos += isinstance(taken, Photo)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import hmac
 import secrets
-import unicodedata
 from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,10 +19,20 @@ from twisted.internet.defer import Deferred
 
 from callnet.accounts.signing_keys import Key
 from callnet.accounts.tokens import TOKEN_MAX, Tokens, base64url
-from callnet.accounts.validation import is_device_id, require_plain_text, secret_hash
+from callnet.accounts.validation import is_device_id, require_name, secret_hash
 from callnet.calls.preferences import QuietHours, time_zone
 from callnet.errors import DataInvalid, DeviceInvalid, RateLimited, TokenInvalid
-from callnet.model import DEVICE_ID_MAX, LINK_ID_LENGTH, LINK_NAME_MAX, LINKS_MAX, DeviceAddress, guest_phone, link_of
+from callnet.model import (
+    DEVICE_ID_MAX,
+    LINK_ID_LENGTH,
+    LINK_NAME_MAX,
+    LINKS_MAX,
+    DeviceAddress,
+    guest_phone,
+    hides_text,
+    is_seen,
+    link_of,
+)
 from callnet.storage.links import SqlLinks, StoredLink, columns_of
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
@@ -36,10 +45,6 @@ GOOD_FOR: Final = 86_400
 _PURPOSE: Final = b"callnet guest"
 _NONCE: Final = 12
 """Bytes, as GCM has them (NIST SP 800-38D §8.2.2)."""
-_JOINERS: Final = "\u200c\u200d"
-"""Format characters that names have in some languages, and emoji."""
-_BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"
-"""Letters and a symbol that are not seen."""
 
 log = Logger()
 _not_counted = logged_unless_unavailable(log, "failed to count an answered call of a guest")
@@ -147,8 +152,6 @@ def _values(wanted: LinkChanges) -> dict[str, Any]:
 
     :raises DataInvalid: a value is not acceptable.
     """
-    if not isinstance(wanted.name, UnsetType):
-        require_plain_text(wanted.name, LINK_NAME_MAX, "name")
     if isinstance(wanted.hours, QuietHours) and time_zone(wanted.hours.time_zone) is None:
         raise DataInvalid("hours.time_zone is no known time zone")
     values = {
@@ -156,6 +159,8 @@ def _values(wanted: LinkChanges) -> dict[str, Any]:
         for name in ("name", "is_on", "expires_at", "calls_left")
         if (value := getattr(wanted, name)) is not UNSET
     }
+    if not isinstance(wanted.name, UnsetType):
+        values["name"] = require_name(wanted.name, LINK_NAME_MAX, "name")
     return values if isinstance(wanted.hours, UnsetType) else {**values, **columns_of(wanted.hours)}
 
 
@@ -206,7 +211,7 @@ class GuestTokens:
             how the name is read.
         """
         name = name.strip()
-        if not is_device_id(name) or not _is_seen(name):
+        if not is_device_id(name) or not is_seen(name) or hides_text(name):
             raise DataInvalid(f"name is empty, *, longer than {DEVICE_ID_MAX} characters, or has characters that hide")
         hashed = secret_hash(secret)
         guest = Guest(DeviceAddress(guest_phone(link_id_of(hashed)), name), hashed)
@@ -315,13 +320,6 @@ class UsedLink:
     async def owner(self) -> str | None:
         """See :meth:`callnet.calls.ports.GuestLink.owner`."""
         return await self._guests.owner(self._guest, self._host)
-
-
-def _is_seen(name: str) -> bool:
-    """Return whether a name has something that is seen, and nothing that hides, breaks lines or has no meaning."""
-    kinds = [unicodedata.category(each) for each in name if each not in _JOINERS]
-    hides = any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds) or not set(_BLANK).isdisjoint(name)
-    return not hides and any(kind[0] in "LNPS" for kind in kinds)
 
 
 def _cipher(key: Key) -> AESGCM:

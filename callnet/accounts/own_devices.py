@@ -12,7 +12,7 @@ from msgspec import Struct, UnsetType
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.tokens import Tokens
-from callnet.accounts.validation import new_secret, require_device_id, require_plain_text, secret_hash
+from callnet.accounts.validation import new_secret, require_device_id, require_name, secret_hash
 from callnet.calls.ports import IPresence
 from callnet.errors import CodeInvalid, DeviceInvalid, RateLimited
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
@@ -107,8 +107,7 @@ class OwnDevices:
         :raises DataInvalid: the label is not acceptable.
         """
         device = self._changed(token, device_id)
-        require_plain_text(label, DEVICE_LABEL_MAX, "label")
-        _require(await self._devices.rename(device, label))
+        _require(await self._devices.rename(device, require_name(label, DEVICE_LABEL_MAX, "label")))
         await self._look()
 
     @as_deferred

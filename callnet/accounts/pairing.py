@@ -16,7 +16,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from callnet.accounts.tokens import Token, Tokens, is_revoked
-from callnet.accounts.validation import new_secret, require_device_id, require_plain_text, secret_hash
+from callnet.accounts.validation import new_secret, require_device_id, require_name, secret_hash
 from callnet.errors import CodeInvalid, DataInvalid, DeviceInvalid
 from callnet.model import DEVICE_LABEL_MAX, DeviceAddress
 from callnet.storage.codes import NewPairing, SqlPairings
@@ -119,9 +119,9 @@ class Pairings:
             change how the question is read.
         :raises RateLimited: too many wait.
         """
-        require_plain_text(name, DEVICE_LABEL_MAX, "name")
         if any(unicodedata.category(each) == "Cf" for each in name):
             raise DataInvalid("name has format characters")
+        name = require_name(name, DEVICE_LABEL_MAX, "name")
         secret, code = new_secret(), draw_code()
         new = NewPairing(secrets.token_hex(16), secret_hash(secret), secret_hash(code), name)
         if not await self._pairings.begin(new, self._tokens.now(), VALID_FOR):
@@ -175,7 +175,7 @@ class Pairings:
         :raises DataInvalid: the label is not acceptable.
         """
         require_device_id(device_id)
-        require_plain_text(label, DEVICE_LABEL_MAX, "label")
+        label = require_name(label, DEVICE_LABEL_MAX, "label")
         address = DeviceAddress(token.device.phone, device_id)
         if await self._accounts.pair(pairing_id, address, label, partial(is_revoked, token)):
             self.counts["accepted"] += 1

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, cast
 from msgspec import UNSET, Struct, UnsetType
 
 from callnet.accounts.tokens import Tokens
-from callnet.accounts.validation import PhoneRule, require_plain_text
+from callnet.accounts.validation import PhoneRule, require_name
 from callnet.errors import DataInvalid
 from callnet.model import PHOTO_MAX, PHOTO_SIDE_MAX, PROFILE_NAME_MAX, turns_text
 from callnet.storage.contacts import Photo, Profile, SqlProfiles
@@ -89,7 +89,7 @@ class Profiles:
         """
         phone = self._tokens.verify(token).device.phone
         if not isinstance(name, UnsetType):
-            require_plain_text(name, PROFILE_NAME_MAX, "name")
+            name = require_name(name, PROFILE_NAME_MAX, "name")
             if turns_text(name):
                 raise DataInvalid("name has characters that turn the text around it (U+202A-202E, U+2066-2069)")
         taken = read_photo(photo) if isinstance(photo, str) else photo

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from callnet.errors import DataInvalid, DeviceInvalid, PhoneInvalid, StartError
-from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_guest, is_plain_text
+from callnet.model import DEVICE_ID_MAX, EVERY_DEVICE, PHONE_MAX, is_guest, is_plain_text, is_seen
 
 _SECRET_BYTES: Final = 24
 """The size of a device's secret, in random bytes."""
@@ -69,13 +69,14 @@ def require_device_id(text: str) -> None:
         raise DeviceInvalid("device_id is empty, too long, or has characters that are not allowed")
 
 
-def require_plain_text(text: str, longest: int, field: str) -> None:
-    """Check that the text of a field has at most ``longest`` characters, and no control characters.
+def require_name(text: str, longest: int, field: str) -> str:
+    """Return the name that a field has: the empty string, which is none, if nothing of it is seen.
 
-    :raises DataInvalid: it does not.
+    :raises DataInvalid: it has more than ``longest`` characters, or control characters.
     """
     if not is_plain_text(text, longest):
         raise DataInvalid(f"{field} has more than {longest} characters or control characters")
+    return text if is_seen(text) else ""
 
 
 def is_well_formed_phone(text: str) -> bool:

@@ -10,12 +10,12 @@ from typing import Final, TextIO
 
 import click
 
-from callnet.accounts.validation import PhoneRule, phone_rule
+from callnet.accounts.validation import PhoneRule, phone_rule, require_name
 from callnet.cli.common import CommandError, read_phones, settings_of
 from callnet.cli.database import opened
 from callnet.config.schema import Settings
-from callnet.errors import PhoneInvalid
-from callnet.model import CONTACT_NAME_MAX, is_plain_text
+from callnet.errors import DataInvalid, PhoneInvalid
+from callnet.model import CONTACT_NAME_MAX
 from callnet.storage import contacts
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
@@ -46,7 +46,7 @@ def read_csv(stream: TextIO, rule: PhoneRule) -> Sequence[Pair]:
             if (pair.owner, pair.contact) in pairs:
                 raise CommandError("duplicate pair")
             pairs[pair.owner, pair.contact] = pair
-        except (CommandError, PhoneInvalid) as complaint:
+        except (CommandError, DataInvalid, PhoneInvalid) as complaint:
             complaints.append(f"line {line}: {complaint}")
     if complaints:
         shown = complaints[:_COMPLAINTS_SHOWN]
@@ -75,9 +75,9 @@ def _pair(row: list[str], rule: PhoneRule) -> Pair:
     if len(row) != len(HEADER):
         raise CommandError(f"expected {len(HEADER)} fields, found {len(row)}")
     owner, contact, name = row
-    if not is_plain_text(name, CONTACT_NAME_MAX):
-        raise CommandError(f"name has more than {CONTACT_NAME_MAX} characters or control characters")
-    return Pair(rule.require(owner, "owner"), rule.require(contact, "contact"), name)
+    return Pair(
+        rule.require(owner, "owner"), rule.require(contact, "contact"), require_name(name, CONTACT_NAME_MAX, "name")
+    )
 
 
 _CSV = click.File("r", encoding="utf-8-sig")
@@ -98,9 +98,7 @@ def add(context: click.Context, owner: str, other: str, name: str | None, both: 
     """Add the phone OTHER to the list of the phone OWNER."""
     settings = settings_of(context)
     owner, other = read_phones(settings, owner, other)
-    if name is not None and not is_plain_text(name, CONTACT_NAME_MAX):
-        raise CommandError(f"--name: a name has at most {CONTACT_NAME_MAX} characters and no control characters")
-    named = [] if name is None else [Pair(owner, other, name)]
+    named = [] if name is None else [Pair(owner, other, require_name(name, CONTACT_NAME_MAX, "--name"))]
     missing = [Pair(owner, other)] if name is None else []
     if both:
         missing.append(Pair(other, owner))

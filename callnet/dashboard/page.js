@@ -10,6 +10,7 @@ import { tables } from "./lists.js";
 import { Question } from "./question.js";
 import { Rounds } from "./rounds.js";
 import { browser } from "./shared/memory.js";
+import { guardPresses } from "./shared/presses.js";
 import { codeOf, firstWords, offerLanguages, otherWords, said, speak } from "./shared/words.js";
 import { Tiles } from "./tiles.js";
 
@@ -164,6 +165,7 @@ window.addEventListener("storage", () => {
   elements.theme.value = browser.get("theme") ?? "system";
 });
 
+guardPresses();
 firstWords().then((first) => {
   speakIn(first);
   rounds.now();

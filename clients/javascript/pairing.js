@@ -14,6 +14,7 @@ const TRIED_AGAIN = [ERROR.UNREACHABLE, ERROR.INTERNAL, ERROR.RATE_LIMITED];
 export class Pairing {
   #site;
   #keep;
+  #agree;
   #isClosed = false;
   #wake = () => {};
 
@@ -22,9 +23,10 @@ export class Pairing {
    * @param {PairingOptions} options
    * @param {BegunPairing} begun
    */
-  constructor({ site, keep }, begun) {
+  constructor({ site, keep, agree = () => true }, begun) {
     this.#site = site;
     this.#keep = keep;
+    this.#agree = agree;
     /** This device, to be kept in private: it is not lost if it is let in while it is away. */
     this.begun = begun;
   }
@@ -67,7 +69,7 @@ export class Pairing {
    * Wait until this device is let in, and log in. Connections that are lost meanwhile do no harm. It fails with an
    * AccountError: with ERROR.CODE the letters are not valid any more, with ERROR.DEVICE the device was refused, or
    * removed since.
-   * @returns {Promise<Account | null>} null: it was closed meanwhile, and is not logged in
+   * @returns {Promise<Account | null>} null: it was closed meanwhile, or did not agree, and is not logged in
    */
   async finished() {
     /** @type {Account | null} */
@@ -78,7 +80,10 @@ export class Pairing {
       await this._pause(wait * 1_000);
       if (this.#isClosed) return null;
       try {
-        account = account ?? (await this._ask());
+        if (account === null) {
+          account = await this._ask();
+          if (account !== null && !(await this.#agree(account))) return null;
+        }
         if (account !== null && !this.#isClosed) {
           await account.login();
           if (!this.#isClosed) return account;

@@ -261,6 +261,8 @@
  * @property {string} [name] what this device calls itself, for the person who lets it in
  * @property {(device: Address, credentials: Credentials) => void} [keep] is called whenever the credentials of the device
  *   change. They must not get lost: later logins need the secret
+ * @property {(device: Address) => boolean | Promise<boolean>} [agree] is asked, once it was let in, whether it is to log in as
+ *   this device; without it, it does
  */
 
 /**

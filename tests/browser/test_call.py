@@ -84,7 +84,7 @@ class CallTests(BrowserCase):
         self.assertEqual(red.text("room-problem"), "Please enter 1 to 64 characters.")
         for visitor in (red, blue):
             visitor.page.fill("input#room-id", f" {stage.room} ")
-            visitor.page.keyboard.press("Enter")
+            visitor.press_enter()
         for visitor in (red, blue):
             visitor.await_state("connected")
         assert_see_each_other(red, blue)
@@ -151,8 +151,9 @@ class CallTests(BrowserCase):
             self.assertEqual(red.focused, expected)
         red.page.keyboard.press("ArrowRight")
         self.assertEqual(red.focused, "hangup")
-        red.page.keyboard.press("Enter")
+        red.hold_enter("ended")
         blue.await_state("ended")
+        self.assertEqual(("ended", "ended"), (red.shown, blue.shown))
         self.assertEqual(blue.focused, "action")
 
     def test_same_seat_twice(self) -> Deferred[None]:

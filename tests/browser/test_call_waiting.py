@@ -212,7 +212,7 @@ class CallWaitingTests(BrowserCase):
         for key, focused in (("ArrowUp", "refuse"), ("ArrowRight", "accept"), ("ArrowLeft", "refuse")):
             keyboard.press(key)
             self.assertEqual(bob.focused, f"second-{focused}")
-        keyboard.press("Enter")
+        bob.press_enter()
         carol.await_text("notice-text", "Bob declined.")
         bob.await_hidden("second")
         bob.await_that("document.activeElement.matches('iframe')")

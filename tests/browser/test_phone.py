@@ -47,6 +47,7 @@ class StoryTests(PhoneCase):
                 inside.await_movement()
                 inside.await_sound()
             self.assertEqual(alice.text("call-name"), "Bob")
+            alice.press_as_it_comes("#notice-again", "home")  # who hangs up twice calls nobody
             alice.hang_up()
             for visitor, why in ((alice, "You ended the call with Bob."), (bob, f"{self.alice.phone} hung up.")):
                 visitor.await_scene("home")

@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from playwright.sync_api import Route
 from twisted.internet.defer import Deferred
 
 from harness.forked_program import forked_program
@@ -255,7 +256,7 @@ class PairingTests(PhoneCase):
         return self.play(story)
 
     def test_invited(self) -> Deferred[None]:
-        """The operator's link makes a browser the device that it is for; one that is another is asked before.
+        """The operator's link makes a browser the device that it is for, once the person was told whose, and agrees.
 
         An old link shows letters.
         """
@@ -263,14 +264,15 @@ class PairingTests(PhoneCase):
         def story(stage: Stage) -> None:
             bob = phone(stage, stage.browser(None))
             bob.log_in(*self.bob)
-            old, new = (self.invitation() for _ in range(2))
-            bob.page.once("dialog", lambda dialog: dialog.dismiss())
-            bob.open(new)
-            bob.page.wait_for_url(lambda url: "#" not in url)
+            old = self.invitation()
+            self.asked(bob, old)
+            bob.press("pairing-back")
             bob.await_scene("home", "online")
             self.assertEqual(self.bob.phone, bob.text("self-phone"))
-            bob.page.once("dialog", lambda dialog: dialog.accept())
-            bob.open(new)
+            self.asked(bob, self.invitation())
+            bob.page.reload()
+            bob.await_text("pairing-hint", self.alice.phone)
+            bob.press("pairing-agree")
             bob.await_text("self-phone", self.alice.phone)
             bob.await_scene("home", "online")
             self.assertEqual(self.alice.device_id, bob.text("self-device"))
@@ -281,6 +283,36 @@ class PairingTests(PhoneCase):
             late = phone(stage, stage.browser(None))
             late.open(old)
             self.assertRegex(self.letters(late), r"\A[B-Z]{4}-[B-Z]{4}\Z")
+            stranger = phone(stage, stage.browser(None))
+            stranger.open(self.invitation())
+            stranger.await_text("pairing-hint", self.alice.phone)
+            self.assertEqual("pairing-back", stranger.focused)  # who types on is no device of anybody
+            stranger.press("pairing-back")
+            stranger.await_scene("login")
+
+        return self.play(story)
+
+    def asked(self, visitor: PhoneVisitor, fragment: str) -> None:
+        """Have somebody open a link, who is asked whether they want to be a device of Alice's phone."""
+        visitor.open(fragment)
+        visitor.await_text("pairing-hint", self.alice.phone)
+        self.assertNotIn("#", visitor.page.url)
+
+    def test_slow_login(self) -> Deferred[None]:
+        """Whoever is just being logged in does not wait to be let in as well."""
+
+        def story(stage: Stage) -> None:
+            bob = phone(stage, stage.browser(None))
+            bob.open()
+            bob.await_scene("login")
+            held: list[Route] = []
+            bob.page.route("**/account/login", lambda route: route.continue_() if held else held.append(route))
+            bob.fill_in(*self.bob)
+            bob.press("login-submit")
+            bob.page.wait_for_selector("#pair:disabled")
+            wait_until(bob, lambda: held != [], "the login")
+            held[0].continue_()
+            bob.await_scene("home", "online")
 
         return self.play(story)
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
 from playwright.sync_api import FilePayload, Page
 from twisted.internet.defer import Deferred
 
+from callnet.cli.database import opened
+from callnet.config.load import load
 from callnet.model import PHOTO_MAX
+from callnet.storage import contacts
+from callnet.storage.contacts import Pair
 from callnet_client import Account, Photo
 from tests.browser.camera import Camera
 from tests.browser.case import in_reactor
@@ -106,6 +111,23 @@ class PeopleTests(PhoneCase):
     def await_names(self, visitor: PhoneVisitor, *expected: str) -> None:
         """Wait until the contact list has these names."""
         wait_until(visitor, lambda: self.names(visitor) == [*expected], f"{expected}")
+
+    def test_blank_name(self) -> Deferred[None]:
+        """The number stands for a name of spaces, which earlier servers took, and all others are there."""
+        number = new_phone()
+        with opened(load(str(self.daemon.settings_file), self.daemon.environ)) as database:
+            contacts.add(
+                database,
+                (Pair(self.alice.phone, number, " "), Pair(self.alice.phone, self.bob.phone, "Ann")),
+                time.time(),
+            )
+
+        def story(stage: Stage) -> None:
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            self.await_names(alice, *sorted((number, "Ann")))
+
+        return self.play(story)
 
     def test_an_invitation(self) -> Deferred[None]:
         """A newcomer shares the link, or shows the code; who was invited joins, adds back, and sees who calls."""

@@ -103,6 +103,17 @@ _AUDIO_PACKETS: Final = """async () => {
 }"""
 
 
+_PRESS_AS_IT_COMES: Final = """([selector, scene]) => {
+    const look = () => {
+        if (document.body.dataset.scene !== scene) return;
+        watching.disconnect();
+        document.querySelector(selector).click();
+    };
+    const watching = new MutationObserver(look);
+    watching.observe(document.body, { attributes: true });
+}"""
+
+
 class Visitor:
     """One page in a browser profile of its own."""
 
@@ -180,6 +191,24 @@ class Visitor:
         self.wake()
         self.page.evaluate(_MOVE_UNTIL_PRESSED)
         self.page.click(f"button#{element_id}")
+
+    def press_enter(self) -> None:
+        """Press Enter once what has come up was seen: before, that calls, answers and declines nobody."""
+        self.page.wait_for_selector("body:not([data-new])")
+        self.page.keyboard.press("Enter")
+
+    def press_as_it_comes(self, selector: str, scene: str) -> None:
+        """Have something be pressed in the very moment in which a scene begins."""
+        self.page.evaluate(_PRESS_AS_IT_COMES, [selector, scene])
+
+    def hold_enter(self, scene: str) -> None:
+        """Press Enter, and hold it for longer than it takes a scene to come, and to be seen."""
+        self.page.wait_for_selector("body:not([data-new])")
+        self.page.keyboard.down("Enter")
+        self.page.wait_for_selector(f'body[data-scene="{scene}"]:not([data-new])')
+        for _ in range(3):
+            self.page.keyboard.down("Enter")
+        self.page.keyboard.up("Enter")
 
     def wake(self) -> None:
         """Move the hand, so that the buttons do not step back soon: a key that brings them back does nothing else."""

@@ -37,6 +37,14 @@ function isOnline(book) {
   return book.people().map((one) => one.isOnline);
 }
 
+test("a name of spaces is none: the number stands for it", async () => {
+  const people = [person("2", { name: " " }), person("3", { name: "\u3000", profile_name: "Ann" }), person("4", { profile_name: "\ufeff" })];
+  const mine = await read(people, [{ phone: "5", profile_name: " ", photo: null }]);
+  assert.deepEqual(mine.people().map(({ name }) => name).sort(), ["2", "4", "Ann"]);
+  assert.deepEqual(mine.adders().map(({ name }) => name), ["5"]);
+  assert.deepEqual(["2", "3", "5"].map((phone) => mine.nameOf(phone)), ["", "Ann", ""]);
+});
+
 test("what is heard while the list is under way is newer than the list", async () => {
   const { book: mine, owed } = book();
   const first = mine.load();

@@ -46,6 +46,18 @@ test("a device shows letters and a link, waits, and logs in as what it was accep
   assert.deepEqual(kept, [[{ phone: "1", deviceId: "tv" }, { token: "t", expiresAt, secret: "s" }]]);
 });
 
+test("a device that does not agree to what it is let in as does not log in", async (t) => {
+  for (const isAgreed of [false, true]) {
+    const { site, asked } = await server(t, BEGUN, PENDING, ACCEPTED, "lost", LOGIN);
+    const questions = [];
+    const agree = async ({ phone, deviceId }) => questions.push([phone, deviceId]) > 0 && isAgreed;
+    const account = await (await Pairing.begin({ site, agree })).finished();
+    assert.deepEqual(questions, [["1", "tv"]]);
+    assert.equal(account?.isLoggedIn ?? false, isAgreed);
+    assert.equal(asked.some(([path]) => path === "/account/login"), isAgreed);
+  }
+});
+
 test("what is lost on the way, or not the service's, does no harm", async (t) => {
   const away = [{ errorCode: 1 }, { errorCode: 6 }, "lost", "no JSON"];
   const { site } = await server(t, BEGUN, ...away, ACCEPTED, "lost", { errorCode: 6 }, LOGIN);

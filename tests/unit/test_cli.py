@@ -20,6 +20,7 @@ from callnet.accounts.validation import PhoneRule
 from callnet.cli import contact
 from callnet.cli.common import CommandError
 from callnet.cli.main import COMMANDS, main
+from callnet.model import is_seen
 from callnet.storage.contacts import Pair
 from callnet.storage.database import Database
 
@@ -105,7 +106,7 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list", A), f"{A}  {B}  old\n")
         self.run_("contact", "add", A, B, "--name", "new")
         self.assertEqual(self.run_("contact", "list", A), f"{A}  {B}  new\n")
-        self.run_("contact", "add", A, B, "--name", "")
+        self.run_("contact", "add", A, B, "--name", "\u3000")  # nothing of it is seen
         self.assertEqual(self.run_("contact", "list", A), f"{A}  {B}\n")
 
     def test_add_what_is_no_phone(self) -> None:
@@ -300,7 +301,7 @@ class CsvProperties(SynchronousTestCase):
     )
     def test_round_trip(self, names: dict[tuple[str, str], str]) -> None:
         """Any list that was written can be read, and is the same."""
-        pairs = [Pair(owner, contact, name) for (owner, contact), name in names.items()]
+        pairs = [Pair(*both, name if is_seen(name) else "") for both, name in names.items()]
         stream = io.StringIO()
         contact.write_csv(stream, pairs)
         # As a file of text is read: universal newlines.

@@ -125,6 +125,13 @@ class ContactListsTests(SynchronousTestCase):
         self.failureResultOf(self.lists.add(self.token, FRIEND, "a\nb"), DataInvalid)
         self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "名" * NAME_MAX)])
 
+    def test_blank_name(self) -> None:
+        """A name of which nothing is seen is none."""
+        for name in (" ", "\u3000", "\ufeff", "\u200b", "\u0301", "\u2800\u3164"):
+            self.do(self.lists.add(self.token, FRIEND, "Ann"))
+            self.do(self.lists.add(self.token, FRIEND, name))
+            self.assertEqual(self.pairs(), [Pair(PHONE, FRIEND, "")])
+
     def test_bad_token(self) -> None:
         """Without a valid token nothing changes, and nothing else is looked at."""
         expired = self.token

@@ -107,7 +107,8 @@ class LinksTests(GuestCase):
         self.assertEqual(["Door", "Practice"], [link["name"] for link in self.links()])
         changed = self.ask(CHANGE, link_id=made["link_id"], is_on=False, hours=None)["link"]
         self.assertEqual({**made, "is_on": False, "hours": None}, changed)
-        changed = self.ask(CHANGE, link_id=made["link_id"], name="", expires_at=None, calls_left=None, hours=hours)
+        more = {"name": "\u3000", "expires_at": None, "calls_left": None, "hours": hours}  # nothing is seen of the name
+        changed = self.ask(CHANGE, link_id=made["link_id"], **more)
         self.assertEqual({**made, "is_on": False, "name": "", "expires_at": None, "calls_left": None}, changed["link"])
         self.assertEqual(changed["link"], self.ask(CHANGE, link_id=made["link_id"])["link"])
         self.ask(REMOVE, link_id=made["link_id"])

@@ -107,6 +107,14 @@ class PairingTests(PairingCase):
         self.assertEqual(["", "Mum's 电视"], [row["label"] for row in rows])
         self.assertEqual({"begun": 1, "accepted": 1, "refused": 0, "limited": 0}, self.fixture.pairings.counts)
 
+    def test_blank_names(self) -> None:
+        """Names of which nothing is seen are none: what a device calls itself, and what its owner calls it."""
+        begun = self.ask(BEGIN, name="\u3000")
+        found = self.ask(LOOK, token=self.token, user_code=begun["user_code"])
+        self.assertEqual("", found["name"])
+        self.assertEqual(0, self.accepts(found["pairing_id"], "tv", label=" "))
+        self.assertEqual(["", ""], [row["label"] for row in self.ask(DEVICES, token=self.token)["devices"]])
+
     def test_secret_is_needed(self) -> None:
         """The new device needs its secret from the first moment on."""
         begun = self.ask(BEGIN)

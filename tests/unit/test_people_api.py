@@ -68,6 +68,12 @@ class ProfileTests(PeopleApiCase):
         self.assertEqual({"name": "", "photo": None}, self.ask(PROFILE, photo=None))
         self.assertEqual({"name": "", "photo": None}, self.ask(PROFILE, self.friends))
 
+    def test_blank_name(self) -> None:
+        """A name of which nothing is seen is none."""
+        for name in (" ", "\u3000", "\ufeff", "\u2800"):
+            self.ask(PROFILE, name="王芳")
+            self.assertEqual("", self.ask(PROFILE, name=name)["name"], name)
+
     def test_photo(self) -> None:
         """A photo is shown as it was given, with its type and its version."""
         for data, kind in ((SQUARE, "jpeg"), (png(512, 512), "png"), (webp(vp8(1, 1)), "webp")):
@@ -303,6 +309,8 @@ class OwnDevicesTests(PeopleApiCase):
         self.ask(RENAME, device_id="tv888", label="Living room 📺")
         self.assertEqual("Living room 📺", self.devices()["tv888"]["label"])
         self.ask(RENAME, self.claimed, device_id="tv888", label="")
+        self.assertEqual("", self.devices()["tv888"]["label"])
+        self.ask(RENAME, device_id="tv888", label="\u3000")  # nothing of it is seen
         self.assertEqual("", self.devices()["tv888"]["label"])
         for label in ("x" * (DEVICE_LABEL_MAX + 1), "a\0"):
             self.assertEqual(2, self.refusal(RENAME, device_id="tv888", label=label)[0])

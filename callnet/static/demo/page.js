@@ -4,6 +4,7 @@
 
 import { tellAtOnce } from "../shared/at_once.js";
 import { browser } from "../shared/memory.js";
+import { guardPresses } from "../shared/presses.js";
 import { codeOf, firstWords, offerLanguages, otherWords, specialWords } from "../shared/words.js";
 import { Call } from "./call.js";
 import { Chat } from "./chat.js";
@@ -305,6 +306,7 @@ for (const kind of ["pointerdown", "keydown"]) {
 
 document.addEventListener("fullscreenchange", () => panels.close());
 
+guardPresses();
 navigate(view, panels, {
   m: () => {
     if (own.hasMicrophone) own.toggleMute();

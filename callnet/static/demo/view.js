@@ -2,6 +2,7 @@
  * Puts a scene and the facts of a call on the page: each part of the page has a part of the view.
  */
 
+import { beginScene } from "../shared/presses.js";
 import { speak } from "../shared/words.js";
 import { elements, focusable, isShown } from "./dom.js";
 import { restoreCorner } from "./thumb.js";
@@ -54,6 +55,7 @@ export class View {
   _keepFocus(scene) {
     if (scene.title === this.#title) return;
     this.#title = scene.title;
+    beginScene();
     const focused = document.activeElement;
     const isLost = focused === document.body || focused === null || !isShown(focused);
     if (isLost && !CONTROLLED.has(scene.state)) this.mainControl()?.focus();

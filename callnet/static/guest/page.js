@@ -4,6 +4,7 @@
 
 import { followArrows } from "../shared/focus.js";
 import { browser } from "../shared/memory.js";
+import { guardPresses } from "../shared/presses.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Guest } from "./guest.js";
 import { View } from "./view.js";
@@ -47,6 +48,7 @@ window.addEventListener("pageshow", (event) => {
 });
 window.addEventListener("hashchange", () => location.reload());
 
+guardPresses();
 firstWords().then((first) => {
   elements.name.value = guest.name;
   speak(first);

@@ -6,6 +6,7 @@ import { CallPage } from "../shared/call_page.js";
 import { put } from "../shared/elements.js";
 import { duration } from "../shared/format.js";
 import { Preview } from "./preview.js";
+import { beginScene } from "../shared/presses.js";
 import { Ringer } from "../shared/ringer.js";
 import { codeOf, said, speak } from "../shared/words.js";
 
@@ -58,6 +59,7 @@ export class View {
     this.#ringer.ring(scene === "calling" ? "outgoing" : null, words.name, words.name, "", true);
     this.#page.show(scene === "call" ? call : null, { lang: codeOf(words.lang) }, words.name, "");
     this.#page.showHangUp(this.#elements["call-hangup"]);
+    if (isNew) beginScene();
     if (isNew) this.main()?.focus();
   }
 

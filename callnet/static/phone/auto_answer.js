@@ -18,7 +18,6 @@ export class AutoAnswer {
   #ticking = null;
   /** The room of the last call whose countdown was stopped; after a reload, too, if the browser keeps that. */
   #stopped = tab.get("not-by-itself");
-  #stoppedAt = -Infinity;
 
   /** @param {() => void} changed */
   constructor(changed) {
@@ -28,11 +27,6 @@ export class AutoAnswer {
   /** The seconds that are left; null: no call is about to be answered. */
   get left() {
     return this.#call === null ? null : this.#left;
-  }
-
-  /** Milliseconds since a countdown was stopped. */
-  get stoppedFor() {
-    return performance.now() - this.#stoppedAt;
   }
 
   /** Whether a call was answered so, in this tab. */
@@ -60,7 +54,6 @@ export class AutoAnswer {
     if (this.#call === null) return;
     this.#stopped = this.#call.roomId;
     tab.set("not-by-itself", this.#stopped);
-    this.#stoppedAt = performance.now();
     this._end();
     this.#changed();
   }

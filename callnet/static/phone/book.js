@@ -97,7 +97,7 @@ export class Book {
   /** What the owner calls a phone, else what it calls itself; "" if neither is known. */
   nameOf(phone) {
     const known = this._known(phone);
-    return known?.name || known?.profile_name || "";
+    return known === undefined ? "" : seenOf(known);
   }
 
   /** The version of a phone's photo, or null. */
@@ -120,7 +120,7 @@ export class Book {
 
   /** Who has added this phone and waits for an answer: `{phone, name, photo}`. */
   adders() {
-    const shown = ({ phone, profile_name, photo }) => ({ phone, name: profile_name || phone, photo });
+    const shown = ({ phone, profile_name, photo }) => ({ phone, name: profile_name.trim() || phone, photo });
     return Array.from(this.#adders.values(), shown);
   }
 
@@ -162,7 +162,7 @@ export class Book {
     const devices = this.#devices.get(phone) ?? [];
     return {
       phone,
-      name: name || profile_name || phone,
+      name: seenOf({ name, profile_name }) || phone,
       givenName: name,
       profileName: profile_name,
       photo,
@@ -174,6 +174,11 @@ export class Book {
       devices: devices.map(({ device_id, online }) => ({ deviceId: device_id, isOnline: online })),
     };
   }
+}
+
+// A name of spaces, which earlier servers took, is none.
+function seenOf({ name = "", profile_name }) {
+  return name.trim() || profile_name.trim();
 }
 
 function nameOf({ phone, device_id }) {

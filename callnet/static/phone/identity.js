@@ -24,11 +24,6 @@ export async function deviceOfTab(called) {
   return last;
 }
 
-/** Whether this tab, or else a new one, is a device. */
-export function isAny() {
-  return tab.get("device") !== null || (browser.get("last")?.stays ?? false);
-}
-
 /** Be this device in this tab, and in the next one. */
 export function become({ phone, deviceId }) {
   tab.set("device", { phone, deviceId });

@@ -43,7 +43,7 @@ export class Kiosk {
   /**
    * @param {Object<string, HTMLElement>} elements of the page, by id
    * @param {import("./phone.js").Phone} phone
-   * @param {{press(phone, isByKey), focus(), changed()}} doings
+   * @param {{press(phone), focus(), changed()}} doings
    */
   constructor(elements, phone, doings) {
     this.#elements = elements;
@@ -170,7 +170,7 @@ export class Kiosk {
 
   _tile({ phone, name, photo, isOnline, missed }, { kiosk, person }) {
     const mark = missed === null ? person.offline : kiosk.missed({ time: missed });
-    const kind = isOnline ? "tile night online" : "tile night";
+    const kind = isOnline ? "tile night meant online" : "tile night meant";
     return el(
       "li",
       {},
@@ -180,9 +180,9 @@ export class Kiosk {
           type: "button",
           class: phone === this.#called ? `${kind} called` : kind,
           "data-key": `tile-${phone}`,
-          onclick: ({ detail }) => {
+          onclick: () => {
             this.#called = phone;
-            this.#doings.press(phone, detail === 0);
+            this.#doings.press(phone);
           },
         },
         face(phone, name, photo),

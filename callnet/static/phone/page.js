@@ -6,6 +6,7 @@ import { focusOn } from "../shared/elements.js";
 import { followArrows } from "../shared/focus.js";
 import { proposal } from "./identity.js";
 import { browser } from "../shared/memory.js";
+import { beginScene, guardPresses } from "../shared/presses.js";
 import { codeOf, firstWords, offerLanguages, otherWords } from "../shared/words.js";
 import { Phone } from "./phone.js";
 import { Ringer } from "../shared/ringer.js";
@@ -16,8 +17,6 @@ import { Settings } from "./settings.js";
 import { PARTS, View } from "./view.js";
 import { onAnswer } from "./waking.js";
 import { takeInvitation, WaitingView } from "./waiting.js";
-
-const NOT_MEANT_WITHIN = 600;
 
 const phone = new Phone(() => show(), (signal) => view.hear(signal));
 const ringer = new Ringer();
@@ -61,11 +60,8 @@ const settings = new Settings(elements, phone, ringer, () => show());
 const waitingView = new WaitingView(elements);
 const lettingIn = new LettingIn(elements, phone, () => show());
 const ringingLinks = new RingingLinks(elements, phone, () => show());
-// A key that was meant for the call that is just over calls nobody.
 const kiosk = new Kiosk(elements, phone, {
-  press: (number, isByKey) => {
-    if (!isByKey || view.sceneAge > NOT_MEANT_WITHIN) phone.call(number);
-  },
+  press: (number) => phone.call(number),
   focus: () => view.main()?.focus(),
   changed: () => show(),
 });
@@ -119,6 +115,7 @@ on("login-form", "submit", () => {
 });
 on("pair", "click", () => phone.pair());
 on("pairing-again", "click", () => phone.pair());
+on("pairing-agree", "click", () => phone.waiting.agree());
 on("pairing-back", "click", () => phone.stopPairing());
 on("other-device", "click", () => phone.leaveTab());
 on("here", "click", () => phone.device.connect());
@@ -194,23 +191,19 @@ on("offer-no", "click", () => {
 
 // Calls
 
-// Who was just typing something else does not mean to accept. A click by a key has no `detail`. Nor does who has just
-// stopped the countdown, where this button has come up under the finger.
-on("accept", "click", ({ detail }) => {
-  const isMeant = detail > 0 || view.sceneAge > NOT_MEANT_WITHIN;
-  if (isMeant && phone.autoAnswer.stoppedFor > NOT_MEANT_WITHIN) phone.device.call?.accept();
+on("accept", "click", () => phone.device.call?.accept());
+on("auto-stop", "click", () => {
+  phone.autoAnswer.stop();
+  beginScene(); // the button that accepts has come up under the finger
 });
-on("auto-stop", "click", () => phone.autoAnswer.stop());
 on("refuse", "click", () => phone.device.call?.hangUp()); // it may just have been accepted
 on("cancel", "click", () => phone.device.call?.hangUp());
+// Always: it may have come up while somebody presses "cancel", and that means the same.
 on("call-hangup", "click", () => phone.device.call?.hangUp());
 
-// Who calls meanwhile: the card may have come up under a finger that meant something else.
 on("second-refuse", "click", () => phone.device.waitingCall?.refuse());
 for (const [id, hold] of [["second-accept", false], ["second-hold", true]]) {
-  on(id, "click", () => {
-    if (view.second.age > NOT_MEANT_WITHIN) phone.device.waitingCall?.accept({ hold });
-  });
+  on(id, "click", () => phone.device.waitingCall?.accept({ hold }));
 }
 on("held-swap", "click", () => phone.device.swap());
 
@@ -306,6 +299,7 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
+guardPresses();
 firstWords().then(async (words) => {
   speak(words);
   await onAnswer(phone.notified); // now it has begun, as the worker sees it
@@ -313,7 +307,7 @@ firstWords().then(async (words) => {
   window.addEventListener("storage", ({ key }) => {
     if (!key?.startsWith("callnet.seat.")) show(); // that is of the call's page
   });
-  takeInvitation(words, () => Boolean(phone.device?.call));
+  takeInvitation(() => Boolean(phone.device?.call));
   phone.start();
 });
 

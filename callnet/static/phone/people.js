@@ -9,12 +9,12 @@ import { invitation } from "./invitation.js";
 const TONES = 7;
 
 /**
- * A person's photo; without one the initials of the name, or a figure if there is none, in a colour that stays theirs.
+ * A person's photo; without one the initials of the name, or a figure if there are none, in a colour that stays theirs.
  * @param {string} photo its URL, or ""
  */
 export function face(phone, name, photo) {
   const tone = Array.from(phone).reduce((sum, digit) => (31 * sum + digit.charCodeAt(0)) % 9_973, 7) % TONES;
-  const initials = name === phone ? icon("person") : initialsOf(name);
+  const initials = (name !== phone && initialsOf(name)) || icon("person");
   // A list that is made again must not flicker.
   const content = photo === "" ? initials : el("img", { src: photo, alt: "", decoding: "sync" });
   return el("span", { class: `face tone-${tone}`, "aria-hidden": "true" }, content);
@@ -73,7 +73,7 @@ export function row({ key, label, symbol, phone, name, photo, mark = [], below, 
   ];
   if (press === null) return el("div", { class: "row" }, ...content);
   const go = el("span", { class: "go" }, icon(symbol), el("span", { class: "aloud" }, label));
-  return el("button", { type: "button", class: "row call", "data-key": key, onclick: press }, ...content, go);
+  return el("button", { type: "button", class: "row call meant", "data-key": key, onclick: press }, ...content, go);
 }
 
 /** The mark of somebody who has come by a link, beside what they call themselves. */
@@ -93,7 +93,7 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
       "button",
       {
         type: "button",
-        class: isOnline ? "chip online" : "chip",
+        class: isOnline ? "chip meant online" : "chip meant",
         "data-key": `call-${phone}-${deviceId}`,
         "aria-label": `${person.one({ name, device: deviceId })}, ${isOnline ? person.online : person.offline}`,
         onclick: () => doings.call(phone, deviceId),
@@ -281,5 +281,5 @@ export function adderCard({ phone, name, photo }, { adder }, doings) {
 
 function initialsOf(name) {
   const parts = name.split(/\s+/).filter(Boolean);
-  return Array.from(new Set([parts[0], parts[parts.length - 1]]), (word) => Array.from(word)[0].toUpperCase()).join("");
+  return Array.from(new Set([...parts.slice(0, 1), ...parts.slice(-1)]), (word) => Array.from(word)[0].toUpperCase()).join("");
 }

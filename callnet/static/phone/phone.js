@@ -125,11 +125,12 @@ export class Phone {
     this.#changed();
   }
 
-  /** Log in all the same. */
-  stopPairing() {
+  /** Log in all the same, or stay the device that this tab is. */
+  async stopPairing() {
     this.waiting.close();
     this.waiting = null;
-    this.#changed();
+    this.isStarting = true;
+    await this.start();
   }
 
   /** Log out. The token is revoked if the server can be reached. */
@@ -380,7 +381,7 @@ export class Phone {
 
   /** What to call the other side of a call, past or present. */
   nameOf(phone, given = "") {
-    return this.book?.nameOf(phone) || given || phone;
+    return this.book?.nameOf(phone) || given.trim() || phone;
   }
 
   /** Ring when the phone is not open, or no more. */

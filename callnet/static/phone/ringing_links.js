@@ -19,6 +19,7 @@ export class RingingLinks {
   /** The link that is open, by its id, in a mode of OPEN; null: none. */
   #open = { id: null, mode: "" };
   #isMaking = false;
+  #isAdding = false;
   /** What somebody is looking at, or filling in, and the content that it was made of. */
   #made = { content: "", element: null };
 
@@ -103,7 +104,10 @@ export class RingingLinks {
   }
 
   async _add(values) {
+    if (this.#isAdding) return; // it was pressed twice
+    this.#isAdding = true;
     const link = await this._change((account) => account.makeLink(values));
+    this.#isAdding = false;
     if (link === null) return;
     this.#isMaking = false;
     this._show(link.link_id, "shown", "link");

@@ -4,20 +4,15 @@
  */
 
 import { fill, put } from "../shared/elements.js";
+import { beginScene } from "../shared/presses.js";
 import { face } from "./people.js";
 
 export class SecondCaller {
   #elements;
-  #since = 0;
 
   /** @param {Object<string, HTMLElement>} elements of the page, by their ids */
   constructor(elements) {
     this.#elements = elements;
-  }
-
-  /** Milliseconds since it rings. */
-  get age() {
-    return performance.now() - this.#since;
   }
 
   /**
@@ -38,7 +33,7 @@ export class SecondCaller {
   }
 
   _begin() {
-    this.#since = performance.now();
+    beginScene(); // under a finger that may mean something else
     // Of what is beside a page that fills the screen nothing is to be seen.
     if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
   }

@@ -3,6 +3,7 @@
  */
 
 import { moment, number } from "../shared/format.js";
+import { beginScene } from "../shared/presses.js";
 import { codeOf, speak } from "../shared/words.js";
 import { listsOf, matching } from "./book.js";
 import { CallPage } from "../shared/call_page.js";
@@ -30,7 +31,6 @@ export class View {
   #heldPage;
   #second;
   #scene = "";
-  #sceneSince = 0;
   #shownName = undefined;
   #isRead = false;
   #open = { content: "", element: null };
@@ -72,16 +72,6 @@ export class View {
     return this.#scene;
   }
 
-  /** Milliseconds since the scene began. */
-  get sceneAge() {
-    return performance.now() - this.#sceneSince;
-  }
-
-  /** Who calls while a call goes on. */
-  get second() {
-    return this.#second;
-  }
-
   /** Let the page of a call hear what the other side says over the signaling. */
   hear({ call, data }) {
     for (const page of [this.#page, this.#heldPage]) page.hear(call, data);
@@ -105,7 +95,7 @@ export class View {
       if (this.#page.isEntering) return false;
     }
     const isNew = scene !== this.#scene;
-    if (isNew) this.#sceneSince = performance.now();
+    if (isNew) beginScene();
     this.#scene = document.body.dataset.scene = scene;
     document.body.dataset.link = phone.device?.state ?? "off";
     document.documentElement.toggleAttribute("data-kiosk", phone.isKiosk);
@@ -149,7 +139,8 @@ export class View {
     const { isBusy, problem, needsCode } = login;
     put(this.#elements["login-problem"], problem === null ? "" : problem(this.#words));
     this.#elements["login-with-code"].hidden = !needsCode;
-    this.#elements["login-submit"].disabled = isBusy;
+    // Who is being logged in does not wait to be let in as well.
+    for (const id of ["login-submit", "pair"]) this.#elements[id].disabled = isBusy;
     for (const name of ["phone", "device"]) {
       this.#elements[`login-${name}`].setAttribute("aria-invalid", String(problem !== null && !needsCode));
     }

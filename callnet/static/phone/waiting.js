@@ -23,21 +23,18 @@ const INVITATION = /^#join=([\w-]{32})$/;
 const INVITED_INTERVAL = 1;
 
 /**
- * Have this tab wait, if such a link has opened it: it is let in as soon as it asks. Whoever is a device is asked first.
- * @param {object} words
+ * Have this tab wait, if such a link has opened it: it is let in as soon as it asks, and the person says yes. Until then it
+ * stays the device that it is.
  * @param {() => boolean} isBusy whether there is a call, which a link does not end
  */
-export function takeInvitation(words, isBusy) {
+export function takeInvitation(isBusy) {
   window.addEventListener("hashchange", () => {
     if (INVITATION.test(location.hash) && !isBusy()) location.reload();
   });
   const [, secret = null] = INVITATION.exec(location.hash) ?? [];
   if (secret === null) return;
-  if (!identity.isAny() || window.confirm(words.pairing.invited)) {
-    tab.set("pairing", { secret, userCode: "", expiresAt: 0, interval: INVITED_INTERVAL });
-    if (!Waiting.isKept) return; // a browser that keeps nothing: the link can be copied to another one
-    tab.set("device", null);
-  }
+  tab.set("pairing", { secret, userCode: "", expiresAt: 0, interval: INVITED_INTERVAL });
+  if (!Waiting.isKept) return; // a browser that keeps nothing: the link can be copied to another one
   history.replaceState(history.state, "", location.pathname + location.search);
 }
 
@@ -51,6 +48,10 @@ export class Waiting {
   /** A sentence (sentences.js), or null. */
   problem = null;
   isRefused = false;
+  /** The phone of which this tab is to become a device, by a link: the person is asked; null: nothing is to be asked. */
+  asked = null;
+  /** Agree to that. */
+  agree = () => {};
 
   /** @param {() => void} changed */
   constructor(changed) {
@@ -83,6 +84,11 @@ export class Waiting {
     return null;
   }
 
+  /** Whether it is let in by a link, and shows no letters. */
+  get isInvited() {
+    return this.pairing?.userCode === "";
+  }
+
   /** Wait no longer. */
   close() {
     this.#isClosed = true;
@@ -91,9 +97,24 @@ export class Waiting {
   }
 
   _begin() {
-    const options = { site: location.origin, name: nameFrom(navigator.userAgent), keep: identity.keep };
+    const agree = ({ phone }) => this._agree(phone);
+    const options = { site: location.origin, name: nameFrom(navigator.userAgent), keep: identity.keep, agree };
     const kept = tab.get("pairing");
     return kept === null ? Pairing.begin(options) : Pairing.resume(options, kept);
+  }
+
+  // Letters somebody has read here; a link anybody can make, for a phone of their own.
+  _agree(phone) {
+    if (!this.isInvited) return true;
+    return new Promise((resolve) => {
+      this.agree = () => {
+        this.asked = null;
+        this.#changed();
+        resolve(true);
+      };
+      this.asked = phone;
+      this.#changed();
+    });
   }
 
   _lack(error) {
@@ -122,7 +143,12 @@ export class WaitingView {
   show(waiting, words) {
     clearInterval(this.#ticking);
     if (waiting === null) return;
-    const { pairing, problem, isRefused } = waiting;
+    const { pairing, problem, isRefused, isInvited, asked } = waiting;
+    const { title, hint, invited, back } = words.pairing;
+    put(this.#elements["pairing-title"], isInvited ? words.log_in : title);
+    put(this.#elements["pairing-hint"], isInvited ? (asked === null ? "" : invited({ phone: asked })) : hint);
+    put(this.#elements["pairing-back"], isInvited ? words.person.done : back);
+    this.#elements["pairing-agree"].hidden = asked === null;
     const hasCode = Boolean(pairing?.userCode); // an invited device shows none
     this.#elements["pairing-shown"].hidden = !hasCode;
     this.#elements["pairing-again"].hidden = !isRefused;

@@ -59,11 +59,11 @@ export function focusOn(key) {
 export function fill(container, content, build) {
   const text = JSON.stringify(content);
   if (shown.get(container) === text) return;
-  shown.set(container, text);
   const focused = document.activeElement;
   const hadFocus = container.contains(focused);
   const typed = Array.from(container.querySelectorAll("input")).filter((one) => one.value !== one.defaultValue);
   const made = build(content);
+  shown.set(container, text); // now: what could not be built is tried again
   container.textContent = "";
   container.append(...made);
   for (const { dataset, value } of typed) {

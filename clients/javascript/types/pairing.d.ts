@@ -31,7 +31,7 @@ export class Pairing {
      * Wait until this device is let in, and log in. Connections that are lost meanwhile do no harm. It fails with an
      * AccountError: with ERROR.CODE the letters are not valid any more, with ERROR.DEVICE the device was refused, or
      * removed since.
-     * @returns {Promise<Account | null>} null: it was closed meanwhile, and is not logged in
+     * @returns {Promise<Account | null>} null: it was closed meanwhile, or did not agree, and is not logged in
      */
     finished(): Promise<Account | null>;
     /** Wait no longer. */

@@ -462,6 +462,11 @@ export type PairingOptions = {
      * change. They must not get lost: later logins need the secret
      */
     keep?: ((device: Address, credentials: Credentials) => void) | undefined;
+    /**
+     * is asked, once it was let in, whether it is to log in as
+     * this device; without it, it does
+     */
+    agree?: ((device: Address) => boolean | Promise<boolean>) | undefined;
 };
 /**
  * A device that waits to be let in, as it is kept over a reload.

@@ -1,0 +1,31 @@
+/**
+ * One press is one deed. A key that is held does nothing again; and who presses what has just come up meant what was there
+ * before, so that calls, answers and declines nobody.
+ */
+
+/** Milliseconds within which nobody has seen what has come up. */
+const NOT_MEANT_WITHIN = 600;
+
+let seeing = null;
+
+/** Have the page take presses so. What calls, answers or declines has the class `meant`. */
+export function guardPresses() {
+  const held = (event) => {
+    // A text of several lines makes use of it.
+    if (event.repeat && event.key === "Enter" && !event.target.matches("textarea")) event.preventDefault();
+  };
+  const pressed = (event) => {
+    if (!("new" in document.body.dataset) || event.target.closest(".meant") === null) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  document.addEventListener("keydown", held, true);
+  document.addEventListener("click", pressed, true); // a key's, too
+}
+
+/** Something else has come up. */
+export function beginScene() {
+  document.body.dataset.new = "";
+  clearTimeout(seeing);
+  seeing = setTimeout(() => delete document.body.dataset.new, NOT_MEANT_WITHIN);
+}
