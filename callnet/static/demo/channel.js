@@ -7,7 +7,7 @@ import { verificationOf } from "./fingerprints.js";
 import { readNote } from "./notes.js";
 
 /** Notes that are heard at once, and milliseconds for each after that. A page that draws more stands still, with its buttons. */
-const MOST_AT_ONCE = 100;
+const MOST_AT_ONCE = 50;
 const EACH = 50;
 
 export class Channel {
@@ -30,8 +30,9 @@ export class Channel {
     channel.onopen = opened;
     channel.onclose = closed;
     channel.onmessage = ({ data }) => {
+      if (!this._mayBeHeard()) return;
       const note = readNote(data);
-      if (note !== null && !this.verification.hear(note) && this._mayBeHeard()) heard(note);
+      if (note !== null && !this.verification.hear(note)) heard(note);
     };
     this.#channel = channel;
   }

@@ -16,6 +16,7 @@ export class Chat {
   #call;
   #words = null;
   #isOpen = false;
+  #isScrolling = false;
   /** What could not be sent: a name in the words, or "". */
   #problem = "";
   #files = new Map();
@@ -129,7 +130,17 @@ export class Chat {
     elements.log.append(entry);
     if (elements.log.childElementCount > MOST_ENTRIES) this._forgetFirst();
     elements["log-empty"].hidden = true;
-    scrollDown();
+    this._scrollSoon();
+  }
+
+  // With the next picture: where the log ends has to be computed for that anyway.
+  _scrollSoon() {
+    if (this.#isScrolling) return;
+    this.#isScrolling = true;
+    requestAnimationFrame(() => {
+      this.#isScrolling = false;
+      scrollDown();
+    });
   }
 
   _forgetFirst() {
