@@ -7,7 +7,7 @@ Whatever is limited by address is limited by *site*, which is an address of IPv4
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
 from math import ceil
@@ -528,16 +528,18 @@ class PerAddress:
 
     def is_too_large(self, site: str | None) -> bool:
         """Tell whether there are too many from a site, or from its network."""
-        return self._most > 0 and any(
-            self._counts[key] + self.elsewhere.get(key, 0) > most for key, most in self._limits_of(site)
-        )
+        if self._most:
+            for key, most in self._limits_of(site):
+                if self._counts[key] + self.elsewhere.get(key, 0) > most:
+                    return True
+        return False
 
-    def _limits_of(self, site: str | None) -> Iterator[tuple[str, int]]:
-        if site is not None:
-            yield site, self._most
-        network = network_of(site)
-        if network is not None:
-            yield network, self._sites_of_network * self._most
+    def _limits_of(self, site: str | None) -> Sequence[tuple[str, int]]:
+        """The site, and its network if it has one, with their limits."""
+        if site is None:
+            return ()
+        network, most = network_of(site), self._most
+        return ((site, most),) if network is None else ((site, most), (network, self._sites_of_network * most))
 
     def _count(self, site: str | None, more: int) -> None:
         for key, most in self._limits_of(site):
