@@ -29,7 +29,11 @@ _WAKE: Final = """() => {
     document.dispatchEvent(new Event("pointermove"));
 }"""
 """Moves a hand over the page and the pages inside, so that the buttons do not step back soon."""
+UNTIL_SEEN: Final = """while ("new" in document.body.dataset) await new Promise((done) => setTimeout(done, 50));"""
+"""Waits until what has come up takes presses: before, the pointer goes through some of its buttons."""
+
 _PAINTED_AND_AT_REST: Final = f"""async () => {{
+    {UNTIL_SEEN}
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     await ({_AT_REST})();
 }}"""
@@ -201,7 +205,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({FAULTS})(); }}")
+    found: Sequence[str] = page.evaluate(f"async () => {{ {UNTIL_SEEN} {wrong}; return ({FAULTS})(); }}")
     return found
 
 

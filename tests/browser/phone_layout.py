@@ -10,6 +10,8 @@ from typing import Final
 
 from playwright.sync_api import Page
 
+from tests.browser.layout import UNTIL_SEEN
+
 MAIN_BUTTONS: Final = {
     "login": "login-submit",
     "pairing": "pairing-back",
@@ -171,5 +173,5 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    found: Sequence[str] = page.evaluate(f"() => {{ {wrong}; return ({FAULTS})(); }}")
+    found: Sequence[str] = page.evaluate(f"async () => {{ {UNTIL_SEEN} {wrong}; return ({FAULTS})(); }}")
     return found
