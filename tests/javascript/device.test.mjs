@@ -181,6 +181,17 @@ test("what is said while the connection is away is said when it is back, before 
   assert.deepEqual(FakeSocket.last.said, [HANGUP, { type: "call", to_phone: "2", to_device_id: "phone", id: "call-2" }]);
 });
 
+test("no call is begun over a connection that is closing: said later it would ring for nobody", (t) => {
+  const { clock, device, told } = online(t);
+  FakeSocket.last.readyState = 2;
+  assert.deepEqual([device.state, device.place("2", "phone"), device.pull(ROOM)], ["online", null, null]);
+  FakeSocket.last.lose(1001);
+  clock.pass(500);
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear(WELCOME);
+  assert.deepEqual([FakeSocket.last.said, told], [[], ["connecting", "online", "offline", "online"]]);
+});
+
 test("if it goes on with the held call while the connection is away the server is told that when it is back", (t) => {
   const view = { peer_phone: "2", peer_device_id: "phone", page: "/", state: "active", direction: "incoming" };
   const both = { call: { ...view, room_id: ROOM }, held_call: { ...view, room_id: "b".repeat(32) } };

@@ -109,6 +109,11 @@ class ReconnectingDevice:
         if self.state != "online" and self._become("online") and self._renewal.called:
             self._renewal = self._account.renew().addErrback(_let_be)
 
+    @property
+    def can_ask(self) -> bool:
+        """True if the server receives a request now. A call that is requested later may no longer be wanted."""
+        return self.state == "online" and self._line is not None and self._line.is_open
+
     def say(self, request: Request) -> bool:
         """Send a request if the device is online, and return whether it was sent."""
         if self.state != "online" or self._line is None:
