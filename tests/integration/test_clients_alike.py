@@ -61,7 +61,7 @@ STEPS: Final = st.one_of(
     st.tuples(st.just("pull"), ROOMS).map(list),
     st.tuples(st.just("accept"), st.booleans(), st.booleans()).map(list),
     st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["revoked"], ["welcomed", None], ["swap"])),
-    st.just(["connected", True]),
+    st.tuples(st.just("connected"), st.booleans()).map(list),
     st.just(["hangUpFirst"]),
     st.tuples(st.just("wait"), MILLISECONDS).map(list),
     st.tuples(st.just("welcomed"), views("ringing", "active"), st.none() | views("active"))
