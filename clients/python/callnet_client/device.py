@@ -86,7 +86,7 @@ class Device:
 
     @property
     def loss(self) -> Loss:
-        """The loss of the last connection, or the failure to open one."""
+        """The loss of the last connection, or the failure to open one or to log in."""
         return self._attendance.loss
 
     @property

@@ -219,6 +219,7 @@ class ReconnectingDevice:
             self.denial = error
             self._become("denied")
         else:
+            self.loss = Loss(error=error)
             self._log_in_later(error.retry_after if isinstance(error, AccountError) else None)
 
     def _log_in_later(self, seconds: float | None) -> None:
