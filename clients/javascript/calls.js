@@ -17,6 +17,7 @@ const DOUBT = 1_000;
 const LATE = 3_000;
 /** Seconds that a device rings if the server does not say. */
 const RING_TIME = 60;
+const LONGEST = RING_TIME * 1_000 + LATE;
 /** The reasons with which a request ends by which the device has not left a call that rings it. */
 const REFUSED_AT_ONCE = ["failed", "invalid", "self", "rate_limited", "shutting_down", "unavailable"];
 
@@ -142,10 +143,11 @@ export class Calls {
    */
   connected(isExtended) {
     this.#isExtended = isExtended;
-    this.#isNamed = false;
-    this.#isWelcomed = false;
-    this.#own = null;
-    this.#crossed = null;
+    this.#isNamed = this.#isWelcomed = false;
+    this.#own = this.#crossed = null;
+    if (isExtended) return;
+    // Here nobody says that the server knows of no call.
+    for (const call of this._all()) if (call.state !== "active" && !this.#clocks.has(call)) this._doubt(call, LONGEST);
   }
 
   /** Go on with the held call, and hold the present one. */
@@ -228,6 +230,8 @@ export class Calls {
       this._note(call);
     } else if (present !== null && known === null) {
       this._doubt(present);
+    } else if (known !== null && !isRung(known)) {
+      this._stopClock(known);
     }
     // What rings this device is told by `called`.
   }
@@ -378,9 +382,9 @@ export class Calls {
   }
 
   // The server has begun anew and knows of no call: media may flow all the same.
-  /** @private @param {Call} call */
-  _doubt(call) {
-    this._startClock(call, DOUBT, () => {
+  /** @private @param {Call} call @param {number} [delay] */
+  _doubt(call, delay = DOUBT) {
+    this._startClock(call, delay, () => {
       if (call.state === "active") {
         call.isForgotten = true;
         this._note(call);

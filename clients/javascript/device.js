@@ -168,20 +168,20 @@ export class Device extends Teller {
    * accepts.
    * @param {string} phone
    * @param {string} [deviceId]
-   * @returns {Call | null} null if it is not online: nothing was done
+   * @returns {Call | null} null if it is not online, or its connection is closing: nothing was done
    */
   place(phone, deviceId = "*") {
-    return this.state === "online" ? this._during(() => this.#calls.place(phone, deviceId)) : null;
+    return this._canAsk() ? this._during(() => this.#calls.place(phone, deviceId)) : null;
   }
 
   /**
    * Take over a call that another device of the phone is in (`callsOfPhone`).
    * @param {string} roomId
-   * @returns {Call | null} the call, which is "calling" until this device has it; null if it is not online, or the
+   * @returns {Call | null} the call, which is "calling" until this device has it; null as for `place`, or if the
    *   extended protocol is not spoken: nothing was done
    */
   pull(roomId) {
-    return this.state === "online" && this.#isExtended ? this._during(() => this.#calls.pull(roomId)) : null;
+    return this._canAsk() && this.#isExtended ? this._during(() => this.#calls.pull(roomId)) : null;
   }
 
   /**
@@ -394,6 +394,14 @@ export class Device extends Teller {
   }
 
   // Saying and telling.
+
+  /**
+   * Whether the server would hear now. Who asks for a call later may not want it any more.
+   * @private
+   */
+  _canAsk() {
+    return this.state === "online" && this.#line?.isOpen === true;
+  }
 
   /** @private @param {Frame} frame @returns {boolean} whether it was said now */
   _say(frame) {

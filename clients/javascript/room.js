@@ -92,12 +92,12 @@ export class Room extends Teller {
     this.#line?.check();
   }
 
-  /** End the call for both and leave. While the server is away this is tried for 30 s. */
+  /** End the call for both and leave. Until the server answers this is tried, for 30 s. */
   hangUp() {
     if (this.#isClosed || this.#isLeaving) return;
     this.#isLeaving = true;
-    if (this._say({ type: "hangup" })) this.close();
-    else this.#giveUp = setTimeout(() => this.close(), HANGUP_WITHIN);
+    this.#giveUp = setTimeout(() => this.close(), HANGUP_WITHIN);
+    this._sayHangUp();
   }
 
   /** Leave without a word: the seat stays ours for a while. */
@@ -109,14 +109,22 @@ export class Room extends Teller {
 
   /** @private */
   _opened() {
-    this._say({ type: "join", room_id: this.roomId, key: this.key, session: this.session });
-    if (!this.#isLeaving) return;
-    this._say({ type: "hangup" });
-    this.close();
+    this.#line?.say({ type: "join", room_id: this.roomId, key: this.key, session: this.session });
+    if (this.#isLeaving) this._sayHangUp();
+  }
+
+  /**
+   * The path may have died a moment ago: the answer to a question asked after it shows that the server has it.
+   * @private
+   */
+  _sayHangUp() {
+    this.#line?.say({ type: "hangup" });
+    this.check();
   }
 
   /** @private @param {any} message */
   _heard(message) {
+    if (this.#isLeaving && (message.type === "pong" || message.type === "refused")) this.close();
     switch (message.type) {
       case "room":
         this.#line?.settle();
@@ -147,7 +155,7 @@ export class Room extends Teller {
 
   /** @private @param {import("./types.js").Frame} frame */
   _say(frame) {
-    return this.#line?.say(frame) ?? false;
+    return !this.#isLeaving && (this.#line?.say(frame) ?? false);
   }
 
   /**

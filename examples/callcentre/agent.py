@@ -28,6 +28,7 @@ class Agent(LineReceiver):
     def __init__(self, device: Device) -> None:
         self._device = device
         self._rung: Call | None = None
+        self._opened: Call | None = None
         device.listen(self._heard)
 
     def lineReceived(self, line: bytes) -> None:  # noqa: ARG002, N802  Twisted's name
@@ -57,7 +58,8 @@ class Agent(LineReceiver):
             say("Somebody else has it, or the caller has gone.")
 
     def _talk(self, event: CallEvent) -> None:
-        if event.state == "active":
+        if event.state == "active" and event.call is not self._opened:
+            self._opened = event.call
             page = self._device.account.server.page_of(event.call.room_id, event.call.page)
             if not webbrowser.open(page):
                 say(f"The page of the call: {page}")

@@ -98,19 +98,24 @@ class Door:
                 call.accept(by_itself=True)
             case CallEvent(call, "ringing") if call.is_incoming:
                 call.refuse()  # nobody is there to be asked
+            case CallEvent(call, "active") if call.is_forgotten:
+                call.hang_up()  # callnet was restarted, and will not say when the caller has gone
             case CallEvent(call, "active") if call is not self._call:
                 self._enter(call)
             case CallEvent(call, "over") if call is self._call:
-                self.leave()
+                self.leave(farewell=call.is_forgotten)
                 say(f"the call is over: {call.reason}")
 
-    def leave(self) -> Deferred[None]:
-        """Leave the room, if it is in one."""
+    def leave(self, farewell: bool = False) -> Deferred[None]:
+        """Leave the room, if it is in one.
+
+        :param farewell: the call is over for both, which the caller does not hear from callnet.
+        """
         visit, eye = self._visit, self._eye
         self._visit = self._eye = self._call = None
         if eye is not None:
             eye.close()
-        return succeed(None) if visit is None else visit.leave(farewell=False)
+        return succeed(None) if visit is None else visit.leave(farewell)
 
     def _enter(self, call: Call) -> None:
         """Be in the room of a call: a new one, or the one that this was in before a restart."""

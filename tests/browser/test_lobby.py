@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase
 from tests.browser.stage import CHROMIUM, Stage
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PAGE, Visitor
 
 _WITHOUT: Final = """
     const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -19,6 +19,18 @@ _WITHOUT: Final = """
     };
 """
 """A browser that finds no device of some kinds."""
+_TELL_FRAMES: Final = """
+    document.addEventListener("DOMContentLoaded", () => {
+        const remote = document.getElementById("remote");
+        const look = () => {
+            const notice = document.getElementById("notice").textContent.slice(0, 20);
+            console.log(`${remote.muted ? "muted" : "heard"}: ${notice}`);
+            remote.requestVideoFrameCallback(look);
+        };
+        remote.requestVideoFrameCallback(look);
+    });
+"""
+"""The console has a line for each picture of the other side."""
 
 _CAMERA_IN_USE: Final = "document.getElementById('preview').srcObject.getVideoTracks()[0].getSettings().deviceId"
 _CAMERA_SENT: Final = "document.getElementById('local').srcObject.getVideoTracks()[0].getSettings().deviceId"
@@ -188,6 +200,30 @@ class LobbyTests(BrowserCase):
                 visitor.press("hangup")
                 other.await_state("ended")
                 visitor.page.close()
+
+        return self.play(story)
+
+    def test_sound_that_waits(self) -> Deferred[None]:
+        """A browser that plays no sound before a person has done something plays it after a tap, also if a key that it
+        takes for nothing was pressed before.
+        """
+
+        def story(stage: Stage) -> None:
+            stage.has_sound = True
+            other = stage.visitor(stage.browser(Camera.BLUE))
+            other.enter(stage.room)
+            browser = stage.browser(None, flags=["--autoplay-policy=document-user-activation-required"])
+            visitor = stage.visitor(browser, has_touch=True)
+            visitor.page.add_init_script(_WITHOUT % "['audio', 'video']")
+            visitor.page.add_init_script(_TELL_FRAMES)
+            # To look into the page would be to do something.
+            with visitor.page.expect_console_message(lambda message: message.text == "muted: Tap or press any key"):
+                visitor.page.goto(f"{stage.site_url}{PAGE}?room_id={stage.room}")
+            visitor.page.keyboard.press("Escape")
+            with visitor.page.expect_console_message(lambda message: message.text.startswith("heard: ")):
+                visitor.page.touchscreen.tap(300, 200)
+            visitor.await_that("!document.getElementById('remote').muted")
+            visitor.await_movement()
 
         return self.play(story)
 

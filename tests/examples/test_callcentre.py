@@ -160,6 +160,18 @@ class QueueTests(TestCase):
         await self.desk.says("0 waiting")
         self.assertEqual(second.state, "active")
 
+    async def test_a_caller_whose_connection_is_lost(self) -> None:
+        """The page of a call is opened once, also if the caller's connection is lost and restored during the call."""
+        call = await self.call(self.phones[0])
+        agent = await self.agent("mei")
+        await self.taken(agent)
+        for _ in range(2):
+            await self.callers[self.phones[0]].goes()
+            await self.callers[self.phones[0]].comes()
+        call.hang_up()
+        await agent.says("The call is over")
+        self.assertEqual(len(re.findall(OPENED.encode(), agent.said)), 1)
+
     async def test_agents_take_turns(self) -> None:
         """The free agent whose last call is the oldest is next."""
         mei = await self.agent("mei")

@@ -18,11 +18,13 @@ from callnet.model import DeviceAddress
 from callnet.storage import devices
 from callnet.storage.database import Database
 from callnet.storage.preferences import SettingsChange, change
+from harness.daemon import staying_listeners
 from harness.forked_program import forked_program
 from tests.browser.camera import Camera
 from tests.examples.programs import EXAMPLES, Script
 from tests.integration.test_device_command import PHONE
 from tests.integration.test_device_media import SEEING, MediaCase
+from tests.support.daemon import Daemon
 from tests.support.shared_daemon import new_phone
 
 DOOR: Final = "13800138009"
@@ -122,6 +124,21 @@ class CameraTests(MediaCase):
             self.assertEqual(await phone.status(), 0)
             await camera.says("there is no picture")
             camera.said = b""
+
+    async def test_a_restart_of_callnet(self) -> None:
+        """If callnet is killed during a call, of which it knows nothing afterwards, the camera ends it for both."""
+        self.daemon = Daemon(self.mktemp(), listeners=staying_listeners(), network=self.network.name)
+        self.addCleanup(self.daemon.stop)
+        await self.daemon.start()
+        film = Camera.RED.record(self.directory)
+        camera = await self.begin(DOOR_CAMERA=str(film))
+        phone = self.device(self.phone, "--call", *self.door)
+        await phone.shows("media: 30 frames of the camera")
+        self.daemon.kill()
+        await self.daemon.start()
+        await camera.says("the call is over")
+        self.assertEqual(self.opened(camera, film), 0)
+        await phone.shows("media: the other side has hung up")
 
     async def test_a_new_start(self) -> None:
         """Killed and restarted it is back in its call."""

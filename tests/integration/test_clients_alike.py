@@ -62,7 +62,7 @@ STEPS: Final = st.one_of(
     st.tuples(st.just("accept"), st.booleans(), st.booleans()).map(list),
     st.sampled_from((["refuse"], ["hangUp"], ["noteEnd"], ["signal", 1], ["welcomed", None], ["swap"])),
     st.tuples(st.just("revoked"), st.booleans()).map(list),
-    st.just(["connected", True]),
+    st.tuples(st.just("connected"), st.booleans()).map(list),
     st.just(["hangUpFirst"]),
     st.tuples(st.just("wait"), MILLISECONDS).map(list),
     st.tuples(st.just("welcomed"), views("ringing", "active"), st.none() | views("active"))

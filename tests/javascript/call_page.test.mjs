@@ -161,7 +161,7 @@ class Channel {
   }
   send(data) {
     this.waiting.push(data);
-    this.bufferedAmount += data.byteLength;
+    this.bufferedAmount += data.byteLength ?? data.length;
   }
   open(other) {
     this.readyState = other.readyState = "open";
@@ -170,13 +170,21 @@ class Channel {
     this.onopen?.();
   }
   flow() {
-    for (const data of this.waiting.splice(0)) {
-      this.bufferedAmount -= data.byteLength;
-      this.other.onmessage?.({ data });
-    }
+    this._deliver();
     this.onbufferedamountlow?.();
   }
+  _deliver() {
+    for (const data of this.waiting.splice(0)) {
+      this.bufferedAmount -= data.byteLength ?? data.length;
+      this.other.onmessage?.({ data });
+    }
+  }
+  /** What waits is sent before. */
   close() {
+    if (this.readyState === "open") this._deliver();
+    this.lose();
+  }
+  lose() {
     for (const end of [this, this.other]) {
       if (end === undefined || end.readyState === "closed") continue;
       end.readyState = "closed";
@@ -185,17 +193,21 @@ class Channel {
   }
 }
 
-/** Two sides, the channels that were opened between them, and what became of each transfer. */
-function two() {
+/**
+ * Two sides, the channels that were opened between them, and what became of each transfer. `isOld`: they do not know what
+ * was not said in the first version.
+ */
+function two({ isOld = false, hasChannels = true } = {}) {
   const channels = [];
   const seen = { here: new Map(), there: new Map() };
   const side = (name, other) =>
     new Files({
       tell: (note) => {
-        sides[other].hear(readNote(JSON.stringify(note)));
+        sides[other].hear(readNote(JSON.stringify(isOld ? { ...note, says_done: undefined } : note)));
         return true;
       },
       open: (label) => {
+        if (!hasChannels) return null;
         channels.push(new Channel(label));
         return channels.at(-1);
       },
@@ -209,8 +221,8 @@ const settled = () => new Promise((resolve) => setTimeout(resolve));
 const fileOf = (size) => Object.assign(new Blob([new Uint8Array(size).map((_, place) => place % 251)]), { name: "a.bin" });
 
 /** A file that was offered and accepted: its channel stands, and nothing has gone over it. */
-async function accepted(size) {
-  const all = two();
+async function accepted(size, options = {}) {
+  const all = two(options);
   assert.ok(all.here.offer(fileOf(size)));
   const [id] = all.seen.there.keys();
   all.there.accept(id);
@@ -232,6 +244,32 @@ test("a file goes in pieces, no more than fit, and is done at both sides when it
   const bytes = new Uint8Array(await theirs.content.arrayBuffer());
   assert.ok(bytes.every((value, place) => value === place % 251));
   assert.equal(theirs.content.type, "application/octet-stream");
+});
+
+test("a file that was handed over is not sent if the receiver is gone before it has all of it", async () => {
+  for (const pieces of [0, 2, 3]) {
+    const { id, channel, far, seen } = await accepted(40_000);
+    far.send = () => {}; // lost with the connection
+    for (const data of channel.waiting.slice(0, pieces)) far.onmessage({ data });
+    channel.lose();
+    const states = [seen.here.get(id).state, seen.there.get(id).state];
+    assert.deepEqual(states, ["failed", pieces === 3 ? "done" : "failed"]);
+  }
+});
+
+test("a receiver of an older version closes the channel when it has all of it", async () => {
+  const { id, channel, far, seen } = await accepted(40_000, { isOld: true });
+  far.send = () => {};
+  channel.flow();
+  assert.equal(seen.here.get(id).state, "done");
+});
+
+test("a receiver is told if there is no way to send what it has accepted", () => {
+  const all = two({ hasChannels: false });
+  all.here.offer(fileOf(10));
+  const [id] = all.seen.there.keys();
+  all.there.accept(id);
+  assert.deepEqual([all.seen.here.get(id).state, all.seen.there.get(id).state], ["failed", "cancelled"]);
 });
 
 test("either side can stop it", async () => {

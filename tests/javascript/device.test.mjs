@@ -125,6 +125,56 @@ test("a server that chose no protocol speaks the base protocol, and lets in at o
   assert.equal(device.pull(ROOM), null);
 });
 
+test("on the base protocol what the server has forgotten is over in the end, and keeps no other call from ringing", (t) => {
+  for (const isRung of [false, true]) {
+    const { device, clock } = connected(t, { extended: false });
+    const again = (code) => {
+      if (code !== undefined) FakeSocket.last.lose(code);
+      clock.pass(500);
+      FakeSocket.last.open("");
+    };
+    again();
+    const call = device.place("2", "phone");
+    again(1006);
+    const other = { type: "called", from_phone: "3", from_device_id: "tv", room_id: ROOM };
+    if (isRung) {
+      FakeSocket.last.hear(other);
+      assert.deepEqual([call.isOver, device.call.roomId], [true, ROOM]);
+      device.close();
+      device.connect();
+      again();
+    }
+    const last = device.call;
+    clock.pass(30_000);
+    again(1006);
+    clock.pass(32_400);
+    assert.equal(last.isOver, false);
+    clock.pass(200);
+    assert.deepEqual([last.reason, device.call], ["forgotten", null]);
+  }
+});
+
+test("on the base protocol a call goes on for which the server speaks before", (t) => {
+  const { device, clock } = connected(t);
+  FakeSocket.last.open("");
+  const call = device.place("2", "phone");
+  for (const protocol of ["", EXTENDED]) {
+    FakeSocket.last.lose(1006);
+    clock.pass(500);
+    FakeSocket.last.open(protocol);
+  }
+  const view = { room_id: ROOM, peer_phone: "2", peer_device_id: "phone", page: "/", state: "ringing", direction: "outgoing" };
+  FakeSocket.last.hear({ ...WELCOME, call: view });
+  clock.pass(70_000, () => FakeSocket.last.hear({ type: "pong" }));
+  assert.equal(call.isOver, false);
+  FakeSocket.last.lose(1006);
+  clock.pass(500);
+  FakeSocket.last.open("");
+  FakeSocket.last.hear(SUCCESS);
+  clock.pass(70_000);
+  assert.deepEqual([call.state, call.isForgotten], ["active", false]);
+});
+
 test("the signaling service may be elsewhere, and be plain", (t) => {
   connected(t, { site: "http://127.0.0.1:8082" });
   assert.equal(FakeSocket.last.url.origin, "ws://127.0.0.1:8082");
@@ -243,6 +293,17 @@ test("what is said while the connection is away is said when it is back, before 
   FakeSocket.last.open(EXTENDED);
   FakeSocket.last.hear(WELCOME);
   assert.deepEqual(FakeSocket.last.said, [HANGUP, { type: "call", to_phone: "2", to_device_id: "phone", id: "call-2" }]);
+});
+
+test("no call is begun over a connection that is closing: said later it would ring for nobody", (t) => {
+  const { clock, device, told } = online(t);
+  FakeSocket.last.readyState = 2;
+  assert.deepEqual([device.state, device.place("2", "phone"), device.pull(ROOM)], ["online", null, null]);
+  FakeSocket.last.lose(1001);
+  clock.pass(500);
+  FakeSocket.last.open(EXTENDED);
+  FakeSocket.last.hear(WELCOME);
+  assert.deepEqual([FakeSocket.last.said, told], [[], ["connecting", "online", "offline", "online"]]);
 });
 
 test("if it goes on with the held call while the connection is away the server is told that when it is back", (t) => {

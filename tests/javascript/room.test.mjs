@@ -197,8 +197,36 @@ test("who hangs up says so and is told no more", (t) => {
   const socket = FakeSocket.last;
   room.hangUp();
   room.hangUp();
+  assert.deepEqual([room.relay("b", 1), socket.sent.map(({ type }) => type)], [false, ["join", "hangup", "ping"]]);
   socket.hear({ ...VIEW, state: "ended" });
-  assert.deepEqual([socket.said.at(-1), socket.said.length, socket.isClosed, told], [{ type: "hangup" }, 2, true, []]);
+  socket.hear({ type: "pong" });
+  assert.deepEqual([socket.isClosed, socket.closeCode, told], [true, 1000, []]);
+});
+
+test("who hangs up over a dead path says so again", (t) => {
+  const { room, told, clock } = joined(t);
+  FakeSocket.last.hear(VIEW);
+  told.length = 0;
+  room.hangUp();
+  clock.pass(2_000);
+  assert.equal(FakeSocket.all.length, 2);
+  FakeSocket.last.open();
+  assert.deepEqual(FakeSocket.last.said.map(({ type }) => type), ["join", "hangup"]);
+  FakeSocket.last.hear({ type: "pong" });
+  assert.deepEqual([FakeSocket.last.isClosed, told], [true, []]);
+  clock.pass(60_000);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("who hangs up takes no seat that somebody else has got meanwhile", (t) => {
+  const { room, clock } = joined(t);
+  FakeSocket.last.lose(1006);
+  room.hangUp();
+  clock.pass(500);
+  FakeSocket.last.open();
+  FakeSocket.last.hear({ type: "refused", reason: "full" });
+  clock.pass(60_000);
+  assert.deepEqual([FakeSocket.all.length, FakeSocket.last.isClosed], [2, true]);
 });
 
 test("while the server is away hanging up is tried for half a minute", (t) => {
@@ -207,7 +235,8 @@ test("while the server is away hanging up is tried for half a minute", (t) => {
   room.hangUp();
   clock.pass(500);
   FakeSocket.last.open();
-  assert.deepEqual(FakeSocket.last.sent.map(({ type }) => type), ["join", "hangup"]);
+  assert.deepEqual(FakeSocket.last.said.map(({ type }) => type), ["join", "hangup"]);
+  FakeSocket.last.hear({ type: "pong" });
   assert.equal(FakeSocket.last.isClosed, true);
   const second = joined(t);
   FakeSocket.last.lose(1006);

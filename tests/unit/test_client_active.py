@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 
 from callnet_client.call import Call
-from callnet_client.calls import DOUBT
+from callnet_client.calls import DOUBT, LATE, RING_TIME
 from callnet_client.ended import REMEMBERED
 from callnet_client.events import CallEvent
 from tests.support.calls_case import FRIEND, OTHER, ROOM, ROOM_2, CallsCase, hang_up, refusal, view
@@ -146,6 +146,40 @@ class WelcomeTests(CallsCase):
             else:
                 self.clock.advance(DOUBT)
                 self.assert_over(call, "forgotten")
+
+    def test_forgotten_on_the_base_protocol(self) -> None:
+        """There the server says of no call that it knows none: one that does not go on is over when no server rings as
+        long, and keeps no other call from ringing.
+        """
+        for is_rung in (False, True):
+            call = self.place()
+            self.calls.connected(is_extended=False)
+            if is_rung:
+                self.ring()
+                self.assertEqual((True, ROOM), (call.is_over, self.present().room_id))
+                self.calls.left()
+                self.calls.connected(is_extended=False)
+            last = self.present()
+            self.clock.advance(30)
+            self.calls.connected(is_extended=False)
+            self.clock.advance(RING_TIME + LATE - 31)
+            self.assertFalse(last.is_over)
+            self.clock.advance(1)
+            self.assert_over(last, "forgotten")
+
+    def test_not_forgotten_on_the_base_protocol(self) -> None:
+        """A call of which the server speaks before goes on, on either protocol."""
+        call = self.place()
+        for is_extended in (False, True):
+            self.calls.connected(is_extended)
+        self.calls.welcomed(view("outgoing", "ringing"))
+        self.clock.advance(RING_TIME + LATE)
+        self.assertFalse(call.is_over)
+        self.calls.connected(is_extended=False)
+        self.answer("call_success", room_id=ROOM)
+        self.calls.connected(is_extended=False)
+        self.clock.advance(RING_TIME + LATE)
+        self.assertEqual(("active", False), (call.state, call.is_forgotten))
 
     def test_rings_after_all(self) -> None:
         """A call that is missing in the welcome is not doubted any more when it rings."""

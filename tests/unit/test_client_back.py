@@ -12,6 +12,7 @@ from callnet_client.device import ASK_EVERY, ASK_IN_CALL
 from callnet_client.reconnecting_device import LONGEST_DELAY, RENEW_EVERY, TOO_SOON
 from callnet_client.reconnecting_socket import DEAD_AFTER, FIRST_DELAY, LOOK_EVERY
 from callnet_client.server import TIMEOUT
+from callnet_client.socket import CLOSE_TIMEOUT
 from tests.support.calls_case import FRIEND, ROOM, ROOM_2
 from tests.support.device_case import DeviceCase
 
@@ -244,6 +245,18 @@ class ComingBackTests(DeviceCase):
         self.wait(FIRST_DELAY * 1.5)
         self.come()
         self.assertEqual(["calling_hangup"], self.heard())
+
+    def test_no_call_while_it_is_closing(self) -> None:
+        """Over a connection that is closing no call is begun: sent later, it would ring for nobody."""
+        self.server.answers_close = False
+        self.server.socket.sendCloseFrame(1001, b"server going away")
+        self.pumps[-1].pump()
+        self.assertEqual("online", self.device.state)
+        self.assertEqual((None, None), (self.device.place(*FRIEND), self.device.pull(ROOM)))
+        self.wait(CLOSE_TIMEOUT + FIRST_DELAY * 1.5)
+        self.server.answers_close = True
+        self.come()
+        self.assertEqual((["offline", "online"], [], 2), (self.states(), self.heard(), len(self.events)))
 
     def test_exchanged_while_away(self) -> None:
         """If it goes on with the held call while it is offline, the server is told that when it is back."""

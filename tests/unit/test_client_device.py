@@ -8,6 +8,7 @@ from typing import Any
 from callnet_client import (
     EXTENDED,
     Account,
+    AccountError,
     CallEvent,
     ChangedEvent,
     Credentials,
@@ -144,12 +145,15 @@ class ConnectingTests(DeviceCase):
         self.assertEqual("online", self.device.state)
 
     def test_logging_in_later(self) -> None:
-        """A client that is told to ask later does, not before the time that was named."""
+        """A client that is told to ask later does, not before the time that was named; meanwhile it tells why."""
         self.account.forget()
         self.logins.code, self.logins.retry_after = 6, "20"
         self.device.connect()
         self.wait(20)
         self.assertEqual(1, len(self.logins.asked))
+        error = self.device.loss.error
+        assert isinstance(error, AccountError)
+        self.assertEqual(("connecting", 20.0), (self.device.state, error.retry_after))
         self.logins.code, self.logins.retry_after = 1, None
         self.wait(2)
         self.assertEqual(2, len(self.logins.asked))

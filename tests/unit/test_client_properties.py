@@ -112,6 +112,11 @@ class FakeSocket(ClientSocket):
 
     is_here = True
 
+    @property
+    def can_send(self) -> bool:
+        """True until it ends."""
+        return self.is_here
+
     def send(self, payload: bytes, binary: bool = False) -> bool:  # noqa: ARG002
         """Send nothing anywhere."""
         return self.is_here

@@ -2,7 +2,8 @@
  * Files that the two pages hand each other, never through the server (docs/room.md).
  *
  * A note offers a file; once the other side accepts it, the sender opens a data channel of its own, sends the bytes and
- * waits until the receiver, which has them all, closes it. Either side may say before that it does not want to go on.
+ * waits until the receiver says on it that it has them all, and closes it; one of an older version only closes it. Either
+ * side may say before that it does not want to go on.
  * No file outlives the connection over which it was offered.
  */
 
@@ -12,6 +13,7 @@ import { LARGEST_FILE } from "./notes.js";
 export { LARGEST_FILE };
 
 const LABEL = "file-";
+const DONE = "done";
 /** Bytes of a message. Every browser takes as much. */
 const CHUNK = 16_384;
 /** Bytes that may wait to be sent before the next ones are handed over. */
@@ -59,8 +61,8 @@ export class Files {
   /** Have a file sent that the other side offers. */
   accept(id) {
     const transfer = this.#all.get(id);
-    if (this.#tell({ kind: "file_accept", id })) this._set(transfer, "moving");
-    else this._set(transfer, "failed");
+    this._set(transfer, "moving");
+    if (!this.#tell({ kind: "file_accept", id, says_done: true })) this._set(transfer, "failed");
   }
 
   /** Decline a file, or have its transfer stopped. */
@@ -73,12 +75,12 @@ export class Files {
   }
 
   /** Take a note of the other side. */
-  hear({ kind, id, name, size }) {
+  hear({ kind, id, name, size, says_done: saysDone = false }) {
     const transfer = this.#all.get(id);
     if (kind === "file" && transfer === undefined) this._add({ id, side: "theirs", name: safeName(name), size, file: null });
     if (transfer === undefined || isOver(transfer)) return;
     if (kind === "file_cancel") this._end(transfer, "cancelled");
-    else if (kind === "file_accept" && transfer.side === "own" && transfer.state === "offered") this._send(transfer);
+    else if (kind === "file_accept" && transfer.side === "own" && transfer.state === "offered") this._send(transfer, saysDone);
   }
 
   /** Take a channel that the other side has opened. */
@@ -107,6 +109,7 @@ export class Files {
       }
       // A browser shows no file of this kind, whatever is in it: it is only ever saved.
       transfer.content = new Blob(chunks, { type: "application/octet-stream" });
+      if (channel.readyState === "open") channel.send(DONE);
       this._end(transfer, "done");
     };
   }
@@ -123,10 +126,11 @@ export class Files {
     this.#changed(transfer);
   }
 
-  async _send(transfer) {
+  async _send(transfer, saysDone) {
     const channel = this.#open(LABEL + transfer.id);
     if (channel === null) {
       this._end(transfer, "failed");
+      this.#tell({ kind: "file_cancel", id: transfer.id });
       return;
     }
     transfer.channel = channel;
@@ -146,8 +150,12 @@ export class Files {
     };
     channel.onopen = push;
     channel.onbufferedamountlow = push;
-    // The receiver closes it when it has everything.
-    channel.onclose = () => this._end(transfer, bytes !== null && sent === bytes.byteLength ? "done" : "failed");
+    const isAll = () => bytes !== null && sent === bytes.byteLength;
+    channel.onmessage = ({ data }) => {
+      if (data === DONE && isAll()) this._end(transfer, "done");
+    };
+    // What was handed over may still have been on its way.
+    channel.onclose = () => this._end(transfer, !saysDone && isAll() ? "done" : "failed");
     try {
       bytes = await transfer.file.arrayBuffer();
     } catch {

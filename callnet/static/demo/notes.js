@@ -7,7 +7,8 @@
  *   chat    text                          1 to 2000 characters
  *   reaction  emoji                       1 to 16 characters: it rises over the pictures once
  *   file    id, name, size                a file is offered: 32 hex digits, 1 to 255 characters, 1 to 8 MiB (files.js)
- *   file_accept, file_cancel  id          the receiver wants it; either side does not, or no longer
+ *   file_accept  id, says_done            the receiver wants it; true: it will say when it has all; false if it is left out
+ *   file_cancel  id                       either side does not want it, or no longer
  *   commit  hash                          64 hex digits, as the next two: the verification (verification.js)
  *   nonce   nonce
  *   reveal  nonce
@@ -38,7 +39,7 @@ const FIELDS = new Map([
   ["chat", { text: isTextUpTo(LONGEST_TEXT) }],
   ["reaction", { emoji: isTextUpTo(LONGEST_EMOJI) }],
   ["file", { id: isId, name: isTextUpTo(LONGEST_NAME), size: isSize }],
-  ["file_accept", { id: isId }],
+  ["file_accept", { id: isId, says_done: isFlagOrNot }],
   ["file_cancel", { id: isId }],
   ["commit", { hash: isDigits }],
   ["nonce", { nonce: isDigits }],

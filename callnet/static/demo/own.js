@@ -13,6 +13,8 @@ const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
 export class Own {
   #handlers;
   #asked = 0;
+  /** The changes of devices, one after the other: of two that overlap the first would leave its device open. */
+  #work = Promise.resolve();
   /** The devices open when it was paused, `{devices, problem}` as of media.js; null: not paused, or none yet. */
   #paused = null;
   #unwatchPermissions = () => {};
@@ -92,6 +94,8 @@ export class Own {
   /** Stop everything. It can be asked for again. */
   close() {
     this.#asked += 1;
+    // The browser may never answer what it was asked before.
+    this.#work = Promise.resolve();
     this.#unwatchPermissions();
     this.#unwatchPermissions = () => {};
     closeMedia(this.stream);
@@ -114,27 +118,31 @@ export class Own {
   }
 
   /** Take another camera or microphone, and remember it. */
-  async choose(kind, id) {
-    if (await this._replace(kind, () => openDevice(kind, id))) browser.set(kind, id);
+  choose(kind, id) {
+    return this._enqueue(() => this._choose(kind, id));
   }
 
   /** Keep noise out of the microphone or let it in, from now on. */
-  async suppressNoise(isWanted) {
+  suppressNoise(isWanted) {
     browser.set("noise", isWanted ? null : false);
-    const id = this.inUse.microphone ?? "";
-    if (this.hasMicrophone) await this._replace("microphone", () => openDevice("microphone", id));
+    return this._enqueue(async () => {
+      const id = this.inUse.microphone ?? "";
+      if (this.hasMicrophone) await this._replace("microphone", () => openDevice("microphone", id));
+    });
   }
 
   /** Take the camera on the other side of a phone; elsewhere the next one. */
-  async flip() {
-    const [camera] = this.stream.getVideoTracks();
-    const { deviceId, facingMode } = camera.getSettings();
-    if (facingMode) {
-      await this._replace("camera", () => openFacing(facingMode === "user" ? "environment" : "user"));
-    } else {
-      const ids = this.devices.camera.map(({ id }) => id);
-      await this.choose("camera", ids[(ids.indexOf(deviceId) + 1) % ids.length]);
-    }
+  flip() {
+    return this._enqueue(async () => {
+      if (!this.hasCamera) return;
+      const { deviceId, facingMode } = this._track("camera").getSettings();
+      if (facingMode) {
+        await this._replace("camera", () => openFacing(facingMode === "user" ? "environment" : "user"));
+      } else {
+        const ids = this.devices.camera.map(({ id }) => id);
+        await this._choose("camera", ids[(ids.indexOf(deviceId) + 1) % ids.length]);
+      }
+    });
   }
 
   /** Share a screen or a window that the person chooses, until they stop it here or in the browser's own bar. */
@@ -161,13 +169,13 @@ export class Own {
   }
 
   stopSharing() {
-    this.screen.stop();
-    this.#screenSound?.stop();
     this._show(null, null);
   }
 
   _show(picture, sound) {
     const isSound = sound !== this.#screenSound;
+    this.screen?.stop();
+    this.#screenSound?.stop();
     this.screen = picture;
     this.#screenSound = sound;
     this.#handlers.replaced("screen", picture);
@@ -243,6 +251,17 @@ export class Own {
     for (const track of this.stream?.getVideoTracks() ?? []) track.enabled = !this.isCameraOff;
   }
 
+  _enqueue(change) {
+    const asked = this.#asked;
+    const report = (error) => console.warn("own:", error.name, error.message);
+    this.#work = this.#work.then(() => (asked === this.#asked ? change() : undefined)).catch(report);
+    return this.#work;
+  }
+
+  async _choose(kind, id) {
+    if (await this._replace(kind, () => openDevice(kind, id))) browser.set(kind, id);
+  }
+
   // A phone opens one camera at a time, so the old one is stopped first, and opened again if need be.
   async _replace(kind, open) {
     const asked = this.#asked;
@@ -256,7 +275,7 @@ export class Own {
     } catch {
       isNew = false;
       if (before !== null) track = await openDevice(kind, id).catch(() => null);
-      this.#handlers.failed("device_failed");
+      if (track !== null) this.#handlers.failed("device_failed");
     }
     if (asked === this.#asked) this._put(kind, track);
     else track?.stop();
@@ -281,7 +300,9 @@ export class Own {
   _watch(track) {
     track.onended = () => {
       const kind = KIND_OF_TRACK[track.kind];
-      if (this._track(kind) === track) this._replace(kind, () => openDevice(kind, ""));
+      this._enqueue(async () => {
+        if (this._track(kind) === track) await this._replace(kind, () => openDevice(kind, ""));
+      });
     };
   }
 

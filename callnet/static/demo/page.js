@@ -296,10 +296,11 @@ const presses = {
 elements.form.addEventListener("submit", entered);
 for (const [id, press] of Object.entries(presses)) elements[id].addEventListener("click", press);
 
-for (const kind of ["pointerdown", "keydown"]) {
-  document.addEventListener(kind, () => {
+// A finger has done something when it is lifted.
+for (const kind of ["pointerup", "keydown"]) {
+  document.addEventListener(kind, async () => {
     if (!stage.isSilent) return;
-    stage.letSound();
+    await stage.letSound();
     show();
   });
 }

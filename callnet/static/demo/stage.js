@@ -120,10 +120,11 @@ export class Stage {
     attach(elements.screen, stream);
   }
 
-  /** The person did something, so sound is allowed now. */
-  letSound() {
+  /** The person did something, so sound may be allowed now: what the browser does not allow it pauses. */
+  async letSound() {
     this.#isSilent = false;
     elements.remote.muted = this.#isHeld;
+    await this.play(elements.remote.srcObject);
   }
 
   // A shared screen is always the large one.

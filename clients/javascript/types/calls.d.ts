@@ -98,7 +98,7 @@ export class Calls {
      * @private @param {string} roomId @param {string} [phone]
      */
     private _isOver;
-    /** @private @param {Call} call */
+    /** @private @param {Call} call @param {number} [delay] */
     private _doubt;
     /** @private @param {Frame} frame @param {Call} call */
     private _isAsked;

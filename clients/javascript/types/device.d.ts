@@ -51,13 +51,13 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
      * accepts.
      * @param {string} phone
      * @param {string} [deviceId]
-     * @returns {Call | null} null if it is not online: nothing was done
+     * @returns {Call | null} null if it is not online, or its connection is closing: nothing was done
      */
     place(phone: string, deviceId?: string | undefined): Call | null;
     /**
      * Take over a call that another device of the phone is in (`callsOfPhone`).
      * @param {string} roomId
-     * @returns {Call | null} the call, which is "calling" until this device has it; null if it is not online, or the
+     * @returns {Call | null} the call, which is "calling" until this device has it; null as for `place`, or if the
      *   extended protocol is not spoken: nothing was done
      */
     pull(roomId: string): Call | null;
@@ -120,6 +120,11 @@ export class Device extends Teller<import("./types.js").DeviceEvents> {
     private _try;
     /** @private @param {number | null} seconds */
     private _logInLater;
+    /**
+     * Whether the server would hear now. Who asks for a call later may not want it any more.
+     * @private
+     */
+    private _canAsk;
     /** @private @param {Frame} frame @returns {boolean} whether it was said now */
     private _say;
     /** @private @param {Frame} frame */

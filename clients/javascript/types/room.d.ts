@@ -30,12 +30,17 @@ export class Room extends Teller<import("./types.js").RoomEvents> {
     report(media: MediaSetup): boolean;
     /** Find out now whether the server still answers: nothing comes from the other client, or the network has changed. */
     check(): void;
-    /** End the call for both and leave. While the server is away this is tried for 30 s. */
+    /** End the call for both and leave. Until the server answers this is tried, for 30 s. */
     hangUp(): void;
     /** Leave without a word: the seat stays ours for a while. */
     close(): void;
     /** @private */
     private _opened;
+    /**
+     * The path may have died a moment ago: the answer to a question asked after it shows that the server has it.
+     * @private
+     */
+    private _sayHangUp;
     /** @private @param {any} message */
     private _heard;
     /** @private @param {number | null} code */

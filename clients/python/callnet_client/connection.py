@@ -53,6 +53,11 @@ class Connection:
         """The subprotocol chosen by the server, if any."""
         return self._socket.subprotocol
 
+    @property
+    def is_open(self) -> bool:
+        """True while messages can be sent."""
+        return self._socket.can_send
+
     def send(self, request: msgspec.Struct) -> None:
         """Send a request, as JSON.
 

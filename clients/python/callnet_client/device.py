@@ -86,7 +86,7 @@ class Device:
 
     @property
     def loss(self) -> Loss:
-        """The loss of the last connection, or the failure to open one."""
+        """The loss of the last connection, or the failure to open one or to log in."""
         return self._attendance.loss
 
     @property
@@ -152,17 +152,17 @@ class Device:
         """Call a device of a phone, or all of them with ``*``. Leaves its calls; if that phone is calling this device,
         accepts its call.
 
-        :return: the call; ``None`` if it is not online: nothing was done.
+        :return: the call; ``None`` if it is not online, or its connection is closing: nothing was done.
         """
-        return self._calls.place(DeviceAddress(phone, device_id)) if self.state == "online" else None
+        return self._calls.place(DeviceAddress(phone, device_id)) if self._attendance.can_ask else None
 
     def pull(self, room_id: str) -> Call | None:
         """Take over a call from another device of the phone (:attr:`calls_of_phone`).
 
-        :return: the call, which is ``calling`` until this device has it; ``None`` if it is not online, or the extended
-            protocol is not in use: nothing was done.
+        :return: the call, which is ``calling`` until this device has it; ``None`` as for :meth:`place`, or
+            if the extended protocol is not in use: nothing was done.
         """
-        return self._calls.pull(room_id) if self.state == "online" and self.is_extended else None
+        return self._calls.pull(room_id) if self._attendance.can_ask and self.is_extended else None
 
     def swap(self) -> None:
         """Go on with :attr:`held_call`, and hold the current call; has no effect without one. If the device is not

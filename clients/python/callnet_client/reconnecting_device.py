@@ -118,6 +118,11 @@ class ReconnectingDevice:
         if self.state != "online" and self._become("online"):
             self._renew()
 
+    @property
+    def can_ask(self) -> bool:
+        """True if the server receives a request now. A call that is requested later may no longer be wanted."""
+        return self.state == "online" and self._line is not None and self._line.is_open
+
     def say(self, request: Request) -> bool:
         """Send a request if the device is online, and return whether it was sent."""
         if self.state != "online" or self._line is None:
@@ -228,17 +233,18 @@ class ReconnectingDevice:
             return
         self._login = None
         error: Any = failure.value
-        if not isinstance(error, AccountError):
-            if not isinstance(error, ClientError):
-                log.failure("the login of a device failed", failure)
-            self._log_in_later(None)
-        elif error.code == ErrorCode.TOKEN and self._account.token is None:
+        is_answer = isinstance(error, AccountError)
+        if is_answer and error.code == ErrorCode.TOKEN and self._account.token is None:
             self._stop("off")
-        elif error.status == ABOUT_LOGIN and error.code in HOPELESS:
+        elif is_answer and error.status == ABOUT_LOGIN and error.code in HOPELESS:
             self.denial = error
             self._stop("denied")
         else:
-            self._log_in_later(error.retry_after)
+            if isinstance(error, ClientError):
+                self.loss = Loss(error=error)
+            else:
+                log.failure("the login of a device failed", failure)
+            self._log_in_later(error.retry_after if is_answer else None)
 
     def _log_in_later(self, seconds: float | None) -> None:
         jitter = 0.5 + random.random()  # noqa: S311  so that not all reconnect together

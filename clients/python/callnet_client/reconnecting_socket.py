@@ -109,6 +109,11 @@ class ReconnectingSocket:
         """Start."""
         self._connect()
 
+    @property
+    def is_open(self) -> bool:
+        """True while requests can be sent."""
+        return self._connection is not None and self._connection.is_open
+
     def say(self, request: Struct) -> bool:
         """Send a request now, and return whether that was possible."""
         if self._connection is None:

@@ -67,6 +67,11 @@ class ClientSocket(WebSocketClientProtocol):
         self._asked: Callable[[], object] | None = None
         self.opened: Deferred[None] = Deferred(lambda _: self.cut())
 
+    @property
+    def can_send(self) -> bool:
+        """True until either side begins to close it."""
+        return bool(self.state == WebSocketClientProtocol.STATE_OPEN)
+
     def send(self, payload: bytes, binary: bool = False) -> bool:
         """Send a message; return whether that is still possible."""
         try:

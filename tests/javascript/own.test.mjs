@@ -1,0 +1,172 @@
+// What the page of a call opens of cameras, microphones and screens, and what stays open (callnet/static/demo/own.js).
+// Node.js has none: the browser's devices here answer when a test says so.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { settled } from "./wire.mjs";
+
+/** The tracks that are open, the devices that there are, and the questions that the browser has yet to answer. */
+let open = new Set();
+let there = [];
+let asked = [];
+const kept = new Map();
+
+class Track extends EventTarget {
+  constructor(kind, id) {
+    super();
+    Object.assign(this, { kind, id });
+    open.add(this);
+  }
+  stop() {
+    open.delete(this);
+  }
+  getSettings() {
+    return { deviceId: this.id };
+  }
+}
+
+class Stream {
+  #tracks;
+  constructor(tracks = []) {
+    this.#tracks = [...tracks];
+  }
+  getTracks() {
+    return [...this.#tracks];
+  }
+  getVideoTracks() {
+    return this.#tracks.filter(({ kind }) => kind === "video");
+  }
+  getAudioTracks() {
+    return this.#tracks.filter(({ kind }) => kind === "audio");
+  }
+  addTrack(track) {
+    this.#tracks.push(track);
+  }
+  removeTrack(track) {
+    this.#tracks = this.#tracks.filter((one) => one !== track);
+  }
+}
+
+/** A question to the browser: the devices of these kinds that are wanted. */
+function ask(wanted) {
+  return new Promise((resolve, reject) => {
+    asked.push(() => {
+      const found = Object.entries(wanted).map(([kind, about]) => {
+        const id = about.deviceId?.exact ?? there.find(([one]) => one === kind)?.[1];
+        return there.some(([one, other]) => one === kind && other === id) ? [kind, id] : null;
+      });
+      if (found.includes(null)) reject(Object.assign(new Error(), { name: "NotFoundError" }));
+      else resolve(new Stream(found.map(([kind, id]) => new Track(kind, id))));
+    });
+  });
+}
+
+const mediaDevices = {
+  addEventListener() {},
+  getSupportedConstraints: () => ({}),
+  enumerateDevices: async () => there.map(([kind, deviceId]) => ({ kind: `${kind}input`, deviceId, label: "" })),
+  getUserMedia: ({ audio, video }) => ask({ ...(audio && { audio }), ...(video && { video }) }),
+  getDisplayMedia: () => ask({ video: { deviceId: { exact: "screen" } } }),
+};
+Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+globalThis.HTMLMediaElement = class {};
+globalThis.MediaStream = Stream;
+globalThis.localStorage = {
+  getItem: (name) => kept.get(name) ?? null,
+  setItem: (name, value) => kept.set(name, value),
+  removeItem: (name) => kept.delete(name),
+};
+const { Own } = await import("../../callnet/static/demo/own.js");
+
+/** The browser answers everything that it was asked, in this order, and whatever is asked then. */
+async function answer(order = [0]) {
+  for (await settled(); asked.length > 0; await settled()) {
+    const questions = asked;
+    asked = [];
+    for (const number of order) questions[number]?.();
+    asked.push(...questions.filter((_, number) => !order.includes(number)));
+  }
+}
+
+/** The devices in use, which are all that are open; with what it has told of devices that failed. */
+async function opened() {
+  const failures = [];
+  const own = new Own({ changed() {}, replaced() {}, failed: (notice) => failures.push(notice) });
+  own.ask();
+  await answer();
+  return { own, failures };
+}
+
+const idsOf = (tracks) => [...tracks].map(({ id }) => id).sort();
+
+beforeEach(() => {
+  open = new Set();
+  asked = [];
+  there = [["video", "front"], ["video", "back"], ["video", "third"], ["audio", "mic"], ["video", "screen"]];
+  kept.clear();
+});
+
+test("of two changes of a device the last one counts, whichever the browser answers first, and nothing else stays open", async () => {
+  for (const order of [[0], [1, 0]]) {
+    const { own } = await opened();
+    own.choose("camera", "back");
+    own.choose("camera", "third");
+    await answer(order);
+    assert.deepEqual([idsOf(open), idsOf(own.stream.getTracks())], [["mic", "third"], ["mic", "third"]]);
+    assert.equal(kept.get("callnet.camera"), '"third"');
+    own.suppressNoise(false);
+    own.suppressNoise(true);
+    await answer(order);
+    own.close();
+    assert.deepEqual(idsOf(open), []);
+  }
+});
+
+test("each of two presses takes the camera after the one before", async () => {
+  const { own } = await opened();
+  own.flip();
+  own.flip();
+  await answer();
+  assert.deepEqual(idsOf(own.stream.getVideoTracks()), ["third"]);
+});
+
+test("of two screens that are shared the last one stays open, until it is stopped", async () => {
+  const { own } = await opened();
+  own.share();
+  own.share();
+  await answer([0, 1]);
+  assert.deepEqual(idsOf(open), ["front", "mic", "screen"]);
+  own.stopSharing();
+  assert.deepEqual(idsOf(open), ["front", "mic"]);
+});
+
+test("what was chosen before it was closed is not opened any more", async () => {
+  const { own } = await opened();
+  own.choose("camera", "back");
+  own.choose("camera", "third");
+  await settled();
+  own.close();
+  await answer();
+  assert.deepEqual(idsOf(open), []);
+});
+
+test("the previous device is said to be in use only if it is", async () => {
+  const { own, failures } = await opened();
+  own.choose("camera", "gone");
+  await answer();
+  assert.deepEqual([failures, own.inUse.camera], [["device_failed"], "front"]);
+  there = there.filter(([kind]) => kind !== "audio");
+  own.stream.getAudioTracks()[0].onended();
+  await answer();
+  assert.deepEqual([failures, own.problem], [["device_failed"], "no_microphone"]);
+});
+
+test("what is unplugged while another one is chosen is not replaced any more", async () => {
+  const { own } = await opened();
+  own.choose("camera", "third");
+  await settled();
+  own.stream.getVideoTracks()[0].onended();
+  await answer();
+  assert.equal(own.inUse.camera, "third");
+});
