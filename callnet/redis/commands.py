@@ -100,19 +100,28 @@ class Batch(Generic[A]):
             self._clock.callLater(0, self._send)
         return answer
 
-    def _send(self) -> None:
-        count = sizes = 0
-        for _, size, _ in self._waiting[:_MOST]:
-            sizes += size
-            if count and sizes > SIZE_MAX:
-                break
-            count += 1
-        asked, self._waiting = self._waiting[:count], self._waiting[count:]
-        command = [*self._head()]
-        for words, _, _ in asked:
-            self._same.pop(words[0], None)
-            command += words
-        self._link.run(self._script, *command).addBoth(self._answered, asked)
+    def _send(self, _answered: None = None) -> None:
+        """Send commands until one has to wait for its answer, or no query is left.
+
+        A loop, not a call from each answer: without a connection each command fails at once, and thousands may wait.
+        """
+        while self._waiting:
+            count = sizes = 0
+            for _, size, _ in self._waiting[:_MOST]:
+                sizes += size
+                if count and sizes > SIZE_MAX:
+                    break
+                count += 1
+            asked, self._waiting = self._waiting[:count], self._waiting[count:]
+            command = [*self._head()]
+            for words, _, _ in asked:
+                self._same.pop(words[0], None)
+                command += words
+            answered = self._link.run(self._script, *command).addBoth(self._answered, asked)
+            if not answered.called:
+                answered.addCallback(self._send)
+                return
+        self._is_asking = False
 
     def _answered(self, answers: list[bytes] | Failure, asked: list[_Question[A]]) -> None:
         for index, (_, _, all_waiting) in enumerate(asked):
@@ -127,10 +136,6 @@ class Batch(Generic[A]):
                     answer = Failure()
             for waiting in all_waiting:
                 waiting.callback(answer)
-        if self._waiting:
-            self._send()
-        else:
-            self._is_asking = False
 
 
 def load_scripts() -> Mapping[str, str]:
