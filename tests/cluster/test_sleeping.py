@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Policy, Preferences
+from callnet.calls.transaction import REMEMBERED
 from callnet.calls.waking import WakeMessage
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
@@ -56,6 +57,10 @@ class SleepingCase(SimulatedCase):
         await self.hears(tv, "called")
         self.assertEqual([], self.woken)
         return here, there, ann, tv
+
+    async def made_known(self, node: SimulatedNode) -> None:
+        """Make it known that the television sleeps."""
+        await self.result_of(node.rooms.wake_requests.sleeps(TV, WAKES))
 
 
 class SleepingTests(SleepingCase):
@@ -179,10 +184,6 @@ class SleepingTests(SleepingCase):
         ann.calls(TV)
         await self.until(lambda: self.woken)
 
-    async def made_known(self, node: SimulatedNode) -> None:
-        """Make it known that the television sleeps."""
-        await self.result_of(node.rooms.wake_requests.sleeps(TV, WAKES))
-
 
 class NodeDiesTests(SleepingCase):
     """The node that holds its socket dies; it is missed before its grace is over."""
@@ -193,4 +194,20 @@ class NodeDiesTests(SleepingCase):
         """It is woken once another node has noticed that."""
         _, there, _, _ = await self.ringing()
         there.die()
+        await self.until(lambda: self.woken == [TV])
+
+    async def test_without_a_call(self) -> None:
+        """It falls asleep, also if a node that has just started finds it registered: a call wakes it."""
+        self.woken, self.fate = [], DeliveryResult.TAKEN
+        here, there = await self.start(), await self.start()
+        await self.phone(TV, there)
+        there.rooms.change_policy(TV.phone, Preferences(WAKES))
+        await self.pass_time(0.5)
+        there.die()
+        await self.pass_time(1)
+        await self.made_known(await self.start())
+        await self.pass_time(REMEMBERED)
+        self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
         await self.until(lambda: self.woken == [TV])
