@@ -247,17 +247,17 @@ class RedisCommands:
         """Fires with the records; ``None``: this node is not known."""
         return self._reads.ask((codec.encode((tuple(phones), tuple(rooms))),), len(phones) + len(rooms))
 
-    async def hello(self, old: str, new: str, run: str, knows_run: bool) -> bool:
+    async def hello(self, old: str, new: str, run: str, knows_run: bool) -> tuple[bool, bytes]:
         """Introduce the node by its name ``old``, or by ``new`` if the old one is no longer known.
 
-        Returns whether it keeps the old name.
+        Returns whether it keeps the old name, and a value that changes whenever the store loses records.
         """
         asked_at = self._clock.seconds()
         expected = f"{self._time.now():.6f}" if self._time.is_set else ""
         arguments = (old, new, run, "1" if knows_run else "", expected)
-        now, keeps = await self._link.run("hello", self._prefix, *map(str.encode, arguments))
+        now, keeps, memory = await self._link.run("hello", self._prefix, *map(str.encode, arguments))
         self._time.set(float(now), asked_at)
-        return bool(keeps)
+        return bool(keeps), memory
 
     async def beat(self, sweeps: bool) -> Sequence[Record] | None:
         """Renew the lease. Returns records for this node to process; ``None``: it is not known, or its lease was over.

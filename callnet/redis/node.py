@@ -295,6 +295,9 @@ class NodeLifecycle:
         """True if the shared store knows this node, which must then renew its lease."""
         self._run: str | None = None
         self._known_run: str | None = None
+        self._memory: bytes | None = None
+        """See :meth:`RedisCommands.hello`."""
+        self._loss_receivers: list[Callable[[], None]] = []
         self._attempt = 0
         self._joining_since = 0.0
         self._joined_at = self._in_touch_at = 0.0
@@ -313,6 +316,10 @@ class NodeLifecycle:
         """Begin to join."""
         self._link.start()
         self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)
+
+    def on_loss(self, lost: Callable[[], None]) -> None:
+        """Have ``lost`` called each time that this node joins again, and the store has lost records meanwhile."""
+        self._loss_receivers.append(lost)
 
     def why_away(self) -> str | None:
         """The reason why other nodes cannot be reached, if they cannot."""
@@ -401,7 +408,7 @@ class NodeLifecycle:
         if run is None:
             return
         new = f"{self._name}.{self._epoch + 1}"
-        keeps = await self.commands.hello(self.node, new, run, run == self._known_run)
+        keeps, memory = await self.commands.hello(self.node, new, run, run == self._known_run)
         if attempt != self._attempt:
             return
         self._known_run = run
@@ -419,6 +426,10 @@ class NodeLifecycle:
         self._joined_at = self._in_touch_at = self.time.now()
         for joined in self._take_waiting():
             joined.callback(None)
+        before, self._memory = self._memory, memory
+        if before not in (None, memory):
+            for lost in self._loss_receivers:
+                lost()
         await self._compare()
 
     async def _compare(self) -> None:
