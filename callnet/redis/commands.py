@@ -40,8 +40,8 @@ class Link(Protocol):
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
         """Run a script. Fails with :class:`callnet.errors.Unavailable` if it is unknown whether it ran."""
 
-    def drop(self) -> None:
-        """Replace the connection after a failure."""
+    def give_up(self, cause: str) -> None:
+        """Replace the connection after a failure; the cause is for the log."""
 
 
 A = TypeVar("A")

@@ -35,7 +35,7 @@ from callnet.calls.reconcile import LocalState, announce
 from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
 from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
-from callnet.errors import Unavailable
+from callnet.errors import Unavailable, root_cause
 from callnet.model import DeviceAddress, RoomId, log_name
 from callnet.redis.codec import encode_changes
 from callnet.redis.commands import SWEPT_AT_ONCE, Link, RedisCommands, SharedClock
@@ -401,7 +401,7 @@ class NodeLifecycle:
         if not failure.check(Unavailable):
             log.failure("failed to join the cluster", failure)
         if attempt == self._attempt:
-            self._link.drop()
+            self._link.give_up(root_cause(failure.value or failure))
 
     async def _join(self, attempt: int) -> None:
         run = self._run

@@ -26,7 +26,7 @@ class Commands:
         """There is nothing to end."""
         raise NotImplementedError
 
-    def drop(self) -> None:
+    def give_up(self, cause: str) -> None:
         """There is nothing to drop."""
 
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
