@@ -66,7 +66,8 @@ class KnownPreferences:
         self._is_reading = False
         self._particular = Particular()
         self._owed: set[str] = set()
-        """Phones that receive no calls, since they could not be read."""
+        """Phones whose receivers are told of the next read, whatever it finds: they could not be read, and receive no
+        calls; or they have changed, and no connection here has cached them."""
         self._patience: IDelayedCall | None = None
         self._receivers: list[Callable[[str, Preferences], Deferred[None]]] = []
 
@@ -113,9 +114,9 @@ class KnownPreferences:
         return waiting
 
     def look_again(self, phones: Collection[str]) -> None:
-        """Read these again if they are cached, and all phones after failed reads."""
-        changed = (phone for phone in phones if self._known_of(phone) is not None or phone in self._waiting)
-        self._to_read.update(dict.fromkeys((*changed, *self._owed)))
+        """Read these, cached or not, since their devices may sleep, and all phones after failed reads."""
+        self._owed.update(phone for phone in phones if self._known_of(phone) is None)
+        self._to_read.update(dict.fromkeys((*phones, *self._owed)))
         self._read()
 
     @as_deferred

@@ -181,6 +181,7 @@ def compose_people(
         sender = Webhook(_posts(otp.url, otp.secret, reactor), reactor, CODE_PAUSES)
         codes = Codes(SqlCodes(database, run), sender.send, otp.text, otp.secret.encode(), tokens.now)
     sleepers = Sleepers(owners.records, reactor, rooms.wake_requests.sleeps)
+    cluster.on_loss(sleepers.again)
     web_push = owners.ways.get(PushKind.WEBPUSH)
     return People(
         Logins(

@@ -17,7 +17,7 @@ from callnet.calls.machine import happen
 from callnet.calls.records import Active, CallRecord, DeviceRecord, Known
 from callnet.calls.telling import began_at, end_effective_at, is_owed_success, newest_two
 from callnet.calls.transaction import REMEMBERED, Transaction, has_pulled
-from callnet.calls.transitions import leave_second
+from callnet.calls.transitions import leave_second, require_complete
 from callnet.model import DeviceAddress, Reason
 
 NOWHERE: Final = ""
@@ -174,8 +174,12 @@ def _happen_to(tx: Transaction, device: DeviceRecord, event: events.LostDevice |
 
 
 def sleep(tx: Transaction, event: events.Sleeps) -> None:
-    """Record an unknown device as asleep."""
+    """Record an unknown device as asleep.
+
+    :raises callnet.errors.Unavailable: the records are incomplete.
+    """
     if tx.device(event.device) is None:
+        require_complete(tx)  # another node may have it
         policy = event.policy.in_record_of(event.device.device_id)
         tx.put_device(DeviceRecord(event.device, 0, NOWHERE, 0, connected=False, policy=policy))
         tx.keep_policy(event.device.phone, event.policy)

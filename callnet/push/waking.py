@@ -119,7 +119,7 @@ log = Logger()
 
 
 class Sleepers:
-    """Goes through all of them once, in the background.
+    """Goes through all of them in the background: at the start, and whenever the shared store has lost records.
 
     :param sleeps: lets it be known that a device can be woken.
     """
@@ -131,13 +131,22 @@ class Sleepers:
         self._clock = clock
         self._going: Deferred[None] = succeed(None)
         self._sleeps = sleeps
+        self._is_running = False
 
     def start(self) -> None:
         """Begin."""
-        self._going = Deferred.fromCoroutine(self._go()).addErrback(_not_loaded)
+        self._is_running = True
+        self.again()
+
+    def again(self) -> None:
+        """Go through all of them from the beginning, unless this has not started, or has been stopped."""
+        if self._is_running:
+            self._going.cancel()
+            self._going = Deferred.fromCoroutine(self._go()).addErrback(_not_loaded)
 
     def stop(self) -> Deferred[None]:
         """End. Fires when that is so."""
+        self._is_running = False
         self._going.cancel()
         return self._going
 

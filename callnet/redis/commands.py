@@ -40,8 +40,8 @@ class Link(Protocol):
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
         """Run a script. Fails with :class:`callnet.errors.Unavailable` if it is unknown whether it ran."""
 
-    def drop(self) -> None:
-        """Replace the connection after a failure."""
+    def give_up(self, cause: str) -> None:
+        """Replace the connection after a failure; the cause is for the log."""
 
 
 A = TypeVar("A")
@@ -100,19 +100,28 @@ class Batch(Generic[A]):
             self._clock.callLater(0, self._send)
         return answer
 
-    def _send(self) -> None:
-        count = sizes = 0
-        for _, size, _ in self._waiting[:_MOST]:
-            sizes += size
-            if count and sizes > SIZE_MAX:
-                break
-            count += 1
-        asked, self._waiting = self._waiting[:count], self._waiting[count:]
-        command = [*self._head()]
-        for words, _, _ in asked:
-            self._same.pop(words[0], None)
-            command += words
-        self._link.run(self._script, *command).addBoth(self._answered, asked)
+    def _send(self, _answered: None = None) -> None:
+        """Send commands until one has to wait for its answer, or no query is left.
+
+        A loop, not a call from each answer: without a connection each command fails at once, and thousands may wait.
+        """
+        while self._waiting:
+            count = sizes = 0
+            for _, size, _ in self._waiting[:_MOST]:
+                sizes += size
+                if count and sizes > SIZE_MAX:
+                    break
+                count += 1
+            asked, self._waiting = self._waiting[:count], self._waiting[count:]
+            command = [*self._head()]
+            for words, _, _ in asked:
+                self._same.pop(words[0], None)
+                command += words
+            answered = self._link.run(self._script, *command).addBoth(self._answered, asked)
+            if not answered.called:
+                answered.addCallback(self._send)
+                return
+        self._is_asking = False
 
     def _answered(self, answers: list[bytes] | Failure, asked: list[_Question[A]]) -> None:
         for index, (_, _, all_waiting) in enumerate(asked):
@@ -127,10 +136,6 @@ class Batch(Generic[A]):
                     answer = Failure()
             for waiting in all_waiting:
                 waiting.callback(answer)
-        if self._waiting:
-            self._send()
-        else:
-            self._is_asking = False
 
 
 def load_scripts() -> Mapping[str, str]:
@@ -242,17 +247,17 @@ class RedisCommands:
         """Fires with the records; ``None``: this node is not known."""
         return self._reads.ask((codec.encode((tuple(phones), tuple(rooms))),), len(phones) + len(rooms))
 
-    async def hello(self, old: str, new: str, run: str, knows_run: bool) -> bool:
+    async def hello(self, old: str, new: str, run: str, knows_run: bool) -> tuple[bool, bytes]:
         """Introduce the node by its name ``old``, or by ``new`` if the old one is no longer known.
 
-        Returns whether it keeps the old name.
+        Returns whether it keeps the old name, and a value that changes whenever the store loses records.
         """
         asked_at = self._clock.seconds()
         expected = f"{self._time.now():.6f}" if self._time.is_set else ""
         arguments = (old, new, run, "1" if knows_run else "", expected)
-        now, keeps = await self._link.run("hello", self._prefix, *map(str.encode, arguments))
+        now, keeps, memory = await self._link.run("hello", self._prefix, *map(str.encode, arguments))
         self._time.set(float(now), asked_at)
-        return bool(keeps)
+        return bool(keeps), memory
 
     async def beat(self, sweeps: bool) -> Sequence[Record] | None:
         """Renew the lease. Returns records for this node to process; ``None``: it is not known, or its lease was over.

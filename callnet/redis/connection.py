@@ -256,11 +256,6 @@ class RedisLink(ReconnectingConnection[Commands]):
         """True if commands can be sent."""
         return self.line is not None
 
-    def drop(self) -> None:
-        """Abort the connection after a failure. A new one is made."""
-        if self.line is not None:
-            self.line.abort("given up")
-
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
         """Run a script with ``ARGV = args``; the answer is bytes, an int, ``None`` or a list of these.
 

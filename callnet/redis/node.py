@@ -35,7 +35,7 @@ from callnet.calls.reconcile import LocalState, announce
 from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
 from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
-from callnet.errors import Unavailable
+from callnet.errors import Unavailable, root_cause
 from callnet.model import DeviceAddress, RoomId, log_name
 from callnet.redis.codec import encode_changes
 from callnet.redis.commands import SWEPT_AT_ONCE, Link, RedisCommands, SharedClock
@@ -297,6 +297,9 @@ class NodeLifecycle:
         """True if the shared store knows this node, which must then renew its lease."""
         self._run: str | None = None
         self._known_run: str | None = None
+        self._memory: bytes | None = None
+        """See :meth:`RedisCommands.hello`."""
+        self._loss_receivers: list[Callable[[], None]] = []
         self._attempt = 0
         self._joining_since = 0.0
         self._joined_at = self._in_touch_at = 0.0
@@ -315,6 +318,10 @@ class NodeLifecycle:
         """Begin to join."""
         self._link.start()
         self._beat = self._clock.callLater(BEAT_EVERY, self._beat_now)
+
+    def on_loss(self, lost: Callable[[], None]) -> None:
+        """Have ``lost`` called each time that this node joins again, and the store has lost records meanwhile."""
+        self._loss_receivers.append(lost)
 
     def why_away(self) -> str | None:
         """The reason why other nodes cannot be reached, if they cannot."""
@@ -400,14 +407,14 @@ class NodeLifecycle:
         if not failure.check(Unavailable):
             log.failure("failed to join the cluster", failure)
         if attempt == self._attempt:
-            self._link.drop()
+            self._link.give_up(root_cause(failure.value or failure))
 
     async def _join(self, attempt: int) -> None:
         run = self._run
         if run is None:
             return
         new = f"{self._name}.{self._epoch + 1}"
-        keeps = await self.commands.hello(self.node, new, run, run == self._known_run)
+        keeps, memory = await self.commands.hello(self.node, new, run, run == self._known_run)
         if attempt != self._attempt:
             return
         self._known_run = run
@@ -425,6 +432,10 @@ class NodeLifecycle:
         self._joined_at = self._in_touch_at = self.time.now()
         for joined in self._take_waiting():
             joined.callback(None)
+        before, self._memory = self._memory, memory
+        if before not in (None, memory):
+            for lost in self._loss_receivers:
+                lost()
         await self._compare()
 
     async def _compare(self) -> None:

@@ -346,7 +346,8 @@ def _epoch(state: Sequence[bytes]) -> int:
 _RETRY: Final = (0.2, 0.4)
 """The minimum and maximum seconds between two attempts, random so that nodes do not reconnect together."""
 _SETTLED: Final = 1.0
-"""Seconds of uptime after which a lost connection is replaced without a delay."""
+"""Seconds of uptime after which a lost connection is replaced without a delay. After one that was lost earlier the next
+one is logged as up only when it has lasted so long: else the same two lines could follow each other for hours."""
 TICK: Final = 0.25
 """Seconds between two checks of a connection."""
 
@@ -387,6 +388,8 @@ class ReconnectingConnection(Generic[L]):
         self._since = 0.0
         self._ticked = 0.0
         self._stopped = True
+        self._is_given_up = False
+        """The last connection was of no use: it was lost at once, or given up."""
         self._said = ""
 
     async def greet(self, line: L) -> None:
@@ -410,6 +413,12 @@ class ReconnectingConnection(Generic[L]):
             line.closed = _ignore
             line.abort(self.cause)
         return gatherResults([self._gone, self._attempt]).addCallback(lambda _: self._way.stop())
+
+    def give_up(self, cause: str) -> None:
+        """Abort the connection, which is of no use; a new one is made after a pause."""
+        if self.line is not None:
+            self._is_given_up = True
+            self.line.abort(cause)
 
     def _try(self) -> None:
         self._timer = None
@@ -435,7 +444,8 @@ class ReconnectingConnection(Generic[L]):
         self.line, self.cause = line, ""
         self._since = self._ticked = self._reactor.seconds()
         self._timer = self._reactor.callLater(TICK, self._look)
-        self._say("up")
+        if not self._is_given_up:
+            self._say("up")
         self._opened(line)
 
     def _failed(self, error: Exception) -> None:
@@ -447,10 +457,14 @@ class ReconnectingConnection(Generic[L]):
     def _closed(self, cause: str) -> None:
         self._cancel_timer()
         self.line, self.cause = None, cause
-        settled = self._reactor.seconds() - self._since >= _SETTLED
-        self._try_again(0 if settled else random.uniform(*_RETRY))  # noqa: S311
+        self._is_given_up = self._is_given_up or not self._is_settled()
+        self._try_again(random.uniform(*_RETRY) if self._is_given_up else 0)  # noqa: S311
         self._say(f"lost: {cause}")
         self._lost()
+
+    def _is_settled(self) -> bool:
+        uptime: float = self._reactor.seconds() - self._since
+        return uptime >= _SETTLED
 
     def _try_again(self, delay: float) -> None:
         self._timer = self._reactor.callLater(delay, self._try)
@@ -463,6 +477,9 @@ class ReconnectingConnection(Generic[L]):
         now = self._reactor.seconds()
         was_late, self._ticked = now - self._ticked > 2 * TICK, now
         self._timer = self._reactor.callLater(0 if was_late else TICK, self._look)
+        if self._is_given_up and self._is_settled():
+            self._is_given_up = False
+            self._say("up")
         if not was_late and self.line is not None:
             self.line.look(now)
         if not was_late and self.line is not None:

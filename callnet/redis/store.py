@@ -309,5 +309,5 @@ def open_shared(target: RedisTarget, prefix: str, clock: IReactorTime, settings:
         )
 
     return ClusterHandle(
-        store, store, bus, ended, limits, limits.share, start, stop, member.why_away, nodes, round_trips
+        store, store, bus, ended, limits, limits.share, start, stop, member.on_loss, member.why_away, nodes, round_trips
     )

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, insert, or_, select
 from callnet.model import Topic
 from callnet.storage.database import Database, Queries, Run, in_thread
 from callnet.storage.schema import change, shared_time
+from callnet.util.deferreds import as_deferred
 
 KEPT: Final = 600.0
 """Seconds for which a change can be seen."""
@@ -61,6 +62,19 @@ class _Gap(Struct, frozen=True):
     noticed_at: float
 
 
+class _Seen(Struct, frozen=True):
+    """The changes that a node has seen."""
+
+    newest: int
+    """The greatest of their ids."""
+    looked_at: float
+    """The time of the read."""
+    gaps: Sequence[_Gap] = ()
+    """Lesser ids that were left out."""
+    gave_up_at: float | None = None
+    """The time when there were too many gaps to ask about."""
+
+
 class SqlChanges(Queries):
     """The changes that one node has not seen yet.
 
@@ -70,51 +84,52 @@ class SqlChanges(Queries):
     def __init__(self, database: Database, run: Run, now: Callable[[], float]) -> None:
         super().__init__(database, run)
         self._now = now
-        self._newest: int | None = None
-        self._looked_at = 0.0
-        self._gaps: Sequence[_Gap] = ()
-        self._gave_up_at: float | None = None
-        """The time when there were too many gaps to ask about."""
+        self._seen: _Seen | None = None
+
+    @as_deferred
+    async def new(self) -> Changed:
+        """Read the new changes. Those of a read that fails, or ends too late, are new at the next one."""
+        changed, self._seen = await self._read(self._seen)
+        return changed
 
     @in_thread
-    def new(self) -> Changed:
-        """Read the new changes."""
+    def _read(self, seen: _Seen | None) -> tuple[Changed, _Seen]:
+        """Read the changes after those seen."""
         row = change.c
         with self._database.read() as connection:
             time_now = shared_time(connection, self._now())
             oldest, newest, time = connection.execute(select(func.min(row.id), func.max(row.id), time_now)).one()
             oldest, newest = oldest or 0, newest or 0
-            is_all = self._newest is None or self._has_missed(self._newest, oldest, newest, time)
-            since = max(newest - _BEGUN_BEFORE, 0) if self._newest is None or is_all else self._newest
-            if is_all:
-                self._gaps, self._gave_up_at = (), None
-            wanted = [row.id.between(gap.first, gap.last) for gap in self._gaps]
-            if newest > since or wanted:
+            is_all = seen is None or _has_missed(seen, oldest, newest, time)
+            if seen is None or is_all:
+                seen = _Seen(max(newest - _BEGUN_BEFORE, 0), time)
+            wanted = [row.id.between(gap.first, gap.last) for gap in seen.gaps]
+            if newest > seen.newest or wanted:
                 rows = connection.execute(
-                    select(row.id, row.phone, row.topic).where(or_(row.id > since, *wanted))
+                    select(row.id, row.phone, row.topic).where(or_(row.id > seen.newest, *wanted))
                 ).all()
             else:
                 rows = []
-        seen = sorted(found.id for found in rows)
-        self._newest = max([since, newest, *seen[-1:]])
-        self._looked_at = time
-        late = [gap for gap in self._gaps if time - gap.noticed_at < _LATE_MAX]
-        gaps = [*_without(late, seen), *_without([_Gap(since + 1, self._newest, time)], seen)]
+        ids = sorted(found.id for found in rows)
+        latest = max([seen.newest, newest, *ids[-1:]])
+        late = [gap for gap in seen.gaps if time - gap.noticed_at < _LATE_MAX]
+        gaps = [*_without(late, ids), *_without([_Gap(seen.newest + 1, latest, time)], ids)]
+        now_seen = _Seen(latest, time, gaps, seen.gave_up_at)
         if len(gaps) > _GAPS_MAX:
-            gaps, self._gave_up_at = [], time
-        self._gaps = gaps
+            now_seen = _Seen(latest, time, (), time)
         phones: dict[str, set[Topic]] = {}
         for found in rows:
             topics = phones.setdefault(found.phone, set())
             if found.topic in _TOPICS:  # a newer release may know others
                 topics.add(Topic(found.topic))
-        return Changed(phones, time, is_all)
+        return Changed(phones, time, is_all), now_seen
 
-    def _has_missed(self, seen: int, oldest: int, newest: int, time: float) -> bool:
-        """Tell whether changes may be gone that were not seen: it was too long ago, or others had another database."""
-        if not -_LATE_MAX < time - self._looked_at < KEPT / 2 or oldest > seen + 1 or newest < seen:
-            return True
-        return self._gave_up_at is not None and time - self._gave_up_at >= _LATE_MAX
+
+def _has_missed(seen: _Seen, oldest: int, newest: int, time: float) -> bool:
+    """Tell whether changes may be gone that were not seen: it was too long ago, or others had another database."""
+    if not -_LATE_MAX < time - seen.looked_at < KEPT / 2 or oldest > seen.newest + 1 or newest < seen.newest:
+        return True
+    return seen.gave_up_at is not None and time - seen.gave_up_at >= _LATE_MAX
 
 
 def _without(gaps: Iterable[_Gap], seen: Sequence[int]) -> Iterator[_Gap]:

@@ -27,6 +27,9 @@ class ClusterHandle(Struct, frozen=True):
     """Join."""
     stop: Callable[[], Deferred[None]]
     """Leave, after the devices and pages of this node have gone."""
+    on_loss: Callable[[Callable[[], None]], None]
+    """Has a function called each time that the shared store has lost records, even if each node has announced its own.
+    """
     why_away: Callable[[], str | None]
     """Returns a short reason if other nodes cannot be reached."""
     nodes: Callable[[], Deferred[Sequence[NodeShown]]]

@@ -148,6 +148,7 @@ def open_alone(clock: IReactorTime, wall: Callable[[], float]) -> ClusterHandle:
         lambda kind, crowds: None,  # noqa: ARG005  there are no others
         lambda: None,
         lambda: succeed(None),
+        lambda lost: None,  # noqa: ARG005  there is none
         lambda: None,
         lambda: succeed([]),
         None,

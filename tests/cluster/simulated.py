@@ -173,7 +173,7 @@ class SimulatedWire:
             self._clock.callLater(self.answers_after, self._answer, answer, self._world.run(script, args))
         return answer
 
-    def drop(self) -> None:
+    def give_up(self, cause: str) -> None:  # noqa: ARG002
         """Nothing is ever wrong with it."""
         raise AssertionError("a node gave its connection up")
 

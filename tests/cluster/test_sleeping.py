@@ -6,12 +6,18 @@ from twisted.internet.defer import Deferred, succeed
 
 from callnet.calls.ports import DeliveryResult
 from callnet.calls.preferences import PLAIN, Policy, Preferences
+from callnet.calls.transaction import REMEMBERED
 from callnet.calls.waking import WakeMessage
 from callnet.config.schema import CallSettings
 from callnet.model import DeviceAddress, Reason, RoomId
+from callnet.push.waking import AGAIN, Sleepers
+from callnet.storage.preferences import SqlPreferences
+from callnet.storage.push import PushKind, PushRegistration, SqlPushRegistrations
 from tests.cluster.case import ANN, GRACE, PAD, TV, Phone
 from tests.cluster.simulated import SimulatedCase, SimulatedNode, World
 from tests.cluster.test_guests import Guest, Link
+from tests.support import migrated
+from tests.support.immediate import run_at_once
 
 WAKES = Policy(wakes=frozenset([TV.device_id]))
 
@@ -56,6 +62,10 @@ class SleepingCase(SimulatedCase):
         await self.hears(tv, "called")
         self.assertEqual([], self.woken)
         return here, there, ann, tv
+
+    async def made_known(self, node: SimulatedNode) -> None:
+        """Make it known that the television sleeps."""
+        await self.result_of(node.rooms.wake_requests.sleeps(TV, WAKES))
 
 
 class SleepingTests(SleepingCase):
@@ -170,6 +180,33 @@ class SleepingTests(SleepingCase):
         await self.hears(ann, "call_refuse:refused")
         self.assertEqual([], self.ended)
 
+    async def test_redis_forgets(self) -> None:
+        """When Redis has lost its memory it is read from the database that the television sleeps, by any node."""
+        here, there = await self.asleep()
+        self.sleepers_of(here)
+        ann = await self.phone(ANN, there)
+        for _ in range(2):
+            self.server.cli("FLUSHALL")
+            await self.pass_time(3 * AGAIN)
+            ann.calls(TV)
+            await self.until(lambda: self.woken == [TV])
+            ann.hangs_up(self.rooms[-1])
+            await self.pass_time(1)
+            self.woken.clear()
+
+    def sleepers_of(self, node: SimulatedNode) -> None:
+        """Register the television in a database, and let a node read from it who sleeps."""
+        database = migrated.in_memory()
+        self.addCleanup(database.close)
+        registration = PushRegistration(TV, PushKind.WEBHOOK, "tv", 0.0)
+        registrations = SqlPushRegistrations(database, run_at_once)
+        self.successResultOf(registrations.put(registration, lambda _: False))
+        records = SqlPreferences(database, run_at_once, False, [PushKind.WEBHOOK])
+        sleepers = Sleepers(records, node.clock, node.rooms.wake_requests.sleeps)
+        node.member.on_loss(sleepers.again)
+        sleepers.start()
+        self.addCleanup(sleepers.stop)
+
     async def test_both_nodes_start_anew(self) -> None:
         """A node that begins makes it known."""
         self.woken, self.fate = [], DeliveryResult.TAKEN
@@ -178,10 +215,6 @@ class SleepingTests(SleepingCase):
         ann = await self.phone(ANN, here)
         ann.calls(TV)
         await self.until(lambda: self.woken)
-
-    async def made_known(self, node: SimulatedNode) -> None:
-        """Make it known that the television sleeps."""
-        await self.result_of(node.rooms.wake_requests.sleeps(TV, WAKES))
 
 
 class NodeDiesTests(SleepingCase):
@@ -193,4 +226,20 @@ class NodeDiesTests(SleepingCase):
         """It is woken once another node has noticed that."""
         _, there, _, _ = await self.ringing()
         there.die()
+        await self.until(lambda: self.woken == [TV])
+
+    async def test_without_a_call(self) -> None:
+        """It falls asleep, also if a node that has just started finds it registered: a call wakes it."""
+        self.woken, self.fate = [], DeliveryResult.TAKEN
+        here, there = await self.start(), await self.start()
+        await self.phone(TV, there)
+        there.rooms.change_policy(TV.phone, Preferences(WAKES))
+        await self.pass_time(0.5)
+        there.die()
+        await self.pass_time(1)
+        await self.made_known(await self.start())
+        await self.pass_time(REMEMBERED)
+        self.assertEqual("0", self.server.cli("ZCARD", f"{self.prefix}due").strip())
+        ann = await self.phone(ANN, here)
+        ann.calls(TV)
         await self.until(lambda: self.woken == [TV])

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import insert
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.trial.unittest import TestCase
 
-from callnet.errors import DeviceInvalid, PhoneInvalid
+from callnet.errors import DeviceInvalid, PhoneInvalid, Unavailable
 from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, REVOCATIONS_OF_DEVICE_MAX, DeviceAddress
 from callnet.storage import devices
 from callnet.storage.changes import KEPT, SqlChanges
+from callnet.storage.database import Run
 from callnet.storage.devices import SqlDevices
 from callnet.storage.enrolling import OFFER_STANDS, Enrolled, SqlAccounts
 from callnet.storage.revoking import Revocation, SqlRevocations
 from callnet.storage.schema import change, revocation
 from tests.contract.databases import OFFER, DatabaseCase, InFile, InMemory
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 PHONE, FRIEND = "13651884967", "13651884968"
 TV, PAD = DeviceAddress(PHONE, "tv"), DeviceAddress(PHONE, "pad")
+
+
+class Slow:
+    """Runs functions to their end, and may give up the wait for it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.is_too_late = False
+
+    def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """See :class:`Run`."""
+        done = self._run(function, *args, **kwargs)
+        return done.addCallback(lambda _: fail(Unavailable("no answer in time"))) if self.is_too_late else done
+
+
+def looked(changes: SqlChanges, **last: float) -> None:
+    """Change what a reader remembers of its last read."""
+    assert changes._seen is not None
+    changes._seen = replace(changes._seen, **last)
 
 
 class SecretsContract(DatabaseCase):
@@ -304,6 +329,22 @@ class RevocationsContract(DatabaseCase):
         with self.database.write() as connection:
             connection.execute(insert(change), [{"id": one, "phone": phone, "at": 4e9} for one, phone in rows.items()])
 
+    def test_read_too_late(self) -> Deferred[None]:
+        """Changes found by a read that nobody waited for any more are found by the next one."""
+
+        async def test() -> None:
+            run = Slow(self.run_there)
+            changes = SqlChanges(self.database, run, self.clock.seconds)
+            await changes.new()
+            devices.provision(self.database, PHONE, ["tv"], 0.0)
+            run.is_too_late = True
+            with self.assertRaises(Unavailable):
+                await changes.new()
+            run.is_too_late = False
+            self.assertEqual([PHONE], list((await changes.new()).phones))
+
+        return self.check(test)
+
     def test_too_long_ago(self) -> Deferred[None]:
         """A first reader is told that everything may have changed; one that has read lately is not; one that returns
         after changes may have been forgotten is told so, once.
@@ -313,7 +354,7 @@ class RevocationsContract(DatabaseCase):
             changes = SqlChanges(self.database, self.run_there, self.clock.seconds)
             self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
             if self.database.threads > 1:  # PostgreSQL goes by its own clock
-                changes._looked_at -= KEPT / 2
+                looked(changes, looked_at=time.time() - KEPT / 2)
             self.clock.advance(KEPT / 2)
             self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
 
@@ -362,7 +403,7 @@ class RevocationsContract(DatabaseCase):
             self.write({1: PHONE} | dict.fromkeys(range(2, 1000, 2), FRIEND))
             self.assertEqual([False, False], [(await changes.new()).is_all for _ in range(2)])
             if self.database.threads > 1:
-                changes._gave_up_at = 0.0
+                looked(changes, gave_up_at=0.0)
             self.clock.advance(60)
             self.assertEqual([True, False], [(await changes.new()).is_all for _ in range(2)])
 

@@ -10,9 +10,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
+from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.redis.connection import REPLY_TIME, ScriptFailed
-from harness.redis_server import new_prefix, shared
+from callnet.redis.store import open_shared
+from harness.redis_server import RedisServer, new_prefix, shared
 from tests.support.redis_case import SCRIPTS, Link, RedisCase, target
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ class Commands(_Base):
         """The commands that were under way fail, after the link has said that it is lost, and none is run twice."""
         link = await self.connected()
         under_way = link.run("append", self.key, b"1")
-        link.drop()
+        link.give_up("of no use")
         self.assertFalse(link.up)
         self.assertFalse(self.successResultOf(link.losses.get()))
         self.failureResultOf(under_way, Unavailable)
@@ -214,6 +216,31 @@ class Faults(_Base):
         self.assertTrue(link.up)
         self.assertEqual(link.losses.pending, [])
 
+    async def test_a_redis_that_refuses_is_named_once(self) -> None:
+        """While Redis refuses what a node needs to join, the log says why, once; and that it is up when the node has
+        joined.
+        """
+        server = self.server(settings=[("maxmemory", "1")])
+        member = open_shared(target(server.url()), new_prefix(), reactor, CallSettings())
+        self.addCleanup(member.stop)
+        refused = self.said("Redis link: lost")
+        member.start()
+        self.assertEqual("Redis link: lost: Redis refused the command: OOM", await refused)
+        await deferLater(reactor, 0)  # that line has been written
+        following, before = self.said("Redis link"), self.connections(server)
+        while self.connections(server) < before + 4:
+            await deferLater(reactor, 0.05)
+        self.assertNoResult(following)
+        server.cli("CONFIG", "SET", "maxmemory", "0")
+        self.assertEqual("Redis link: up", await following)
+        while member.why_away() is not None:
+            await deferLater(reactor, 0.05)
+
+    def connections(self, server: RedisServer) -> int:
+        """The number of connections that a server has taken."""
+        [line] = [line for line in server.cli("INFO", "stats").splitlines() if "total_connections_received" in line]
+        return int(line.partition(":")[2])
+
 
 class RedisFaultsTests(Faults, RedisCase):
     """Faults of Redis."""
@@ -262,7 +289,7 @@ class StopTests(RedisCase):
         """The connection that was dropped is gone too."""
         link = self.link(shared(self.flavour).url())
         await link.runs.get()
-        link.drop()
+        link.give_up("of no use")
         await link.stop()
 
     async def test_by_who_is_told_of_the_connection(self) -> None:
@@ -279,7 +306,7 @@ class StopTests(RedisCase):
         link.losses.get().addCallback(lambda _: stopped.append(link.stop()))
         link.start()
         await link.runs.get()
-        link.drop()
+        link.give_up("of no use")
         await stopped[1]
 
     async def test_before_it_was_started(self) -> None:

@@ -89,7 +89,7 @@ class RedisFailoverTests(Failovers, RedisCase):
         """A connection that works is kept, and without one it is said that they are away; then they come back."""
         node = await self.connected()
         node.sentinels.stop(0, 1, 2)
-        node.link.drop()
+        node.link.give_up("of no use")
         self.assertIn("no Sentinel knows the master of callnet: no answer in time", await self.said("Redis link: away"))
         self.assertEqual(node.subscription.cause, "")
         said = reachable(target(node.url))
@@ -101,7 +101,7 @@ class RedisFailoverTests(Failovers, RedisCase):
         """One that answers is enough."""
         node = await self.connected()
         node.sentinels.stop(0, 1)
-        node.link.drop()
+        node.link.give_up("of no use")
         await node.link.runs.get()
         self.assertIsNone(reachable(target(node.url)))
 
@@ -116,7 +116,7 @@ class RedisFailoverTests(Failovers, RedisCase):
         node.sentinels.restart(2)
         await deferLater(reactor, 2.5)  # it is asked twice, and nothing is to happen
         self.assertTrue(node.link.up)
-        node.link.drop()
+        node.link.give_up("of no use")
         await self.said("Redis link: away: this Redis is a replica")
         node.sentinels.resume(0, 1)
         await node.link.runs.get()

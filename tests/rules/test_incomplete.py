@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from callnet.calls import events
+from callnet.calls.preferences import ANYONE, Policy
 from callnet.calls.records import Active, Over, Ringing
 from callnet.calls.seats import Seated
 from callnet.calls.transitions import NoSuchCall, NotYours, TooLate
@@ -196,6 +197,16 @@ class RoomTests(IncompleteCase):
         red.comes()
         self.world.complete = False
         self.assertIsInstance(blue.comes(), Seated)
+
+    def test_asleep(self) -> None:
+        """An unknown device is not made known as asleep, since it may be connected elsewhere; a known one is left."""
+        for device, policy in ((STRANGER, Policy(wakes=frozenset([STRANGER.device_id]))), (self.tv.address, ANYONE)):
+            event = events.Sleeps(device, policy)
+            if device == STRANGER:
+                self.assert_unavailable(event)
+            else:
+                self.world.happen(event)
+        self.assertTrue(self.tv.record.connected)
 
     def cancels(self, sent_at: float) -> object:
         """Let Ann cancel the call that she placed to the television until then. Returns the reply of the rules."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,9 +15,8 @@ from callnet.redis.commands import SIZE_MAX, Batch
 class Commands:
     """A link that keeps the commands that were given, until the test answers them."""
 
-    up = True
-
     def __init__(self) -> None:
+        self.up = True
         self.given: list[tuple[tuple[bytes, ...], Deferred[Any]]] = []
 
     def start(self) -> None:
@@ -27,11 +26,13 @@ class Commands:
         """There is nothing to end."""
         raise NotImplementedError
 
-    def drop(self) -> None:
+    def give_up(self, cause: str) -> None:
         """There is nothing to drop."""
 
     def run(self, script: str, *args: bytes) -> Deferred[Any]:
-        """Keep a command."""
+        """Keep a command, or fail without a connection."""
+        if not self.up:
+            return fail(Unavailable("away"))
         answer: Deferred[Any] = Deferred()
         self.given.append(((script.encode(), *args), answer))
         return answer
@@ -132,3 +133,19 @@ class BatchTests(SynchronousTestCase):
         self.failureResultOf(bad, UnicodeDecodeError)
         self.assertEqual("2", self.successResultOf(good))
         self.assertEqual(0, batch.unanswered)
+
+    def test_connection_lost(self) -> None:
+        """If very many wait for an answer when the connection is lost, all are told so; the next one is sent."""
+        batch = self.batch(merges=False)
+        answers = [batch.ask((b"%d" % number,)) for number in range(30_000)]
+        self.clock.advance(0)
+        self.link.up = False
+        self.link.given.pop()[1].errback(Unavailable("away"))
+        for answer in answers:
+            self.failureResultOf(answer, Unavailable)
+        self.assertEqual(0, batch.unanswered)
+        self.link.up = True
+        after = batch.ask((b"after",))
+        self.clock.advance(0)
+        self.link.given[0][1].callback([b"1"])
+        self.assertEqual("1", self.successResultOf(after))

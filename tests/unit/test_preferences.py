@@ -140,25 +140,35 @@ class PreferencesTests(SynchronousTestCase):
         return answers
 
     def test_changed(self) -> None:
-        """A changed preference is read again, and reported if it differs; one that nobody asked for is not read."""
+        """A changed preference is read again, and reported if it differs."""
         self.learn(ANN, TV)
         self.records.kept[ANN] = BLOCKS_TV
-        self.preferences.look_again([ANN, TV, "13600000003"])
+        self.preferences.look_again([ANN, TV])
         self.assertEqual({ANN, TV}, set(self.records.answer()))
         self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
         self.assertEqual((BLOCKS_TV, PLAIN), (self.known(ANN), self.known(TV)))
         self.preferences.look_again([])
         self.assertEqual([], self.records.asked)
 
+    def test_changed_before_it_was_read(self) -> None:
+        """A change of a phone that nobody has asked for is read and reported, once: its devices may sleep."""
+        self.records.kept[ANN] = Preferences(Policy(wakes=frozenset(["tv"])))
+        self.know_who_is_restricted()
+        self.records.kept[ANN] = blocks = Preferences(Policy(frozenset([TV]), wakes=frozenset(["tv"])))
+        for _ in range(2):
+            self.preferences.look_again([ANN])
+            self.assertEqual([ANN], self.records.answer())
+        self.assertEqual(([(ANN, blocks)], blocks), (self.changes, self.known(ANN)))
+
     def test_changed_while_it_is_read(self) -> None:
-        """A preference that changes while it is being read is read once more."""
+        """A preference that changes while it is being read is read once more; the first read may have found that."""
         waiting = self.asked(ANN)
         self.preferences.look_again([ANN])
         self.records.answer()
         self.assertEqual(PLAIN, self.successResultOf(waiting))
         self.records.kept[ANN] = BLOCKS_TV
         self.records.answer()
-        self.assertEqual([(ANN, BLOCKS_TV)], self.changes)
+        self.assertEqual([(ANN, PLAIN), (ANN, BLOCKS_TV)], self.changes)
 
     def know_who_is_restricted(self) -> None:
         """Find out the phones that have blocked anybody."""
@@ -203,6 +213,16 @@ class PreferencesTests(SynchronousTestCase):
         self.preferences.look_again([TV])
         self.records.answer()
         self.assertEqual(([(TV, NAMES_TV)], NAMES_TV), (self.changes, self.known(TV)))
+
+    def test_names_and_then_a_block(self) -> None:
+        """A phone that had only names, and that nobody has asked for, is known to block somebody once it does."""
+        self.records.with_names = [ANN]
+        self.know_who_is_restricted()
+        self.assertEqual(ANYONE, self.policy_known(ANN))
+        self.records.kept[ANN] = BLOCKS_TV
+        self.preferences.look_again([ANN])
+        self.records.answer()
+        self.assertEqual(BLOCKS_TV.policy, self.policy_known(ANN))
 
     def policy_known(self, phone: str) -> Policy:
         """The policy of a phone that is known without waiting."""

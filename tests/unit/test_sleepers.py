@@ -35,7 +35,7 @@ class Records(SqlPreferences):
 
 
 class SleepersTests(SynchronousTestCase):
-    """At a start."""
+    """At a start, and later."""
 
     def begin(self, count: int) -> Sleepers:
         """Begin with this number of phones."""
@@ -72,6 +72,22 @@ class SleepersTests(SynchronousTestCase):
             self.clock.advance(AGAIN)
             self.assertEqual(6, len(self.known))
             self.successResultOf(made.stop())
+
+    def test_records_lost(self) -> None:
+        """When the store has lost records all are made known again, but not before the start or after the end."""
+        made = self.begin(3)
+        made.again()
+        self.assertEqual([], self.known)
+        made.start()
+        self.records.is_away = True
+        made.again()
+        self.records.is_away = False
+        made.again()
+        self.assertEqual((6, 12), (len(set(self.known)), len(self.known)))
+        self.assertEqual([], self.clock.getDelayedCalls())
+        self.successResultOf(made.stop())
+        made.again()
+        self.assertEqual(12, len(self.known))
 
     def test_very_many(self) -> None:
         """If there are very many the first are made known; the others are when they connect."""

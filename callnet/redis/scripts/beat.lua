@@ -24,8 +24,14 @@ local function is_remembered(room)
     return room and redis.call('EXISTS', P .. 'c:' .. room) == 1
 end
 
--- Returns whether a record of a dead node must be processed. A device that names no call needs no processing and is
--- forgotten here: most devices of a large node are such.
+-- Returns whether a device can be woken: the policy in its record names it then, and no other device.
+local function can_be_woken(device)
+    local wakes = device[11] and device[11][4]
+    return wakes and #wakes > 0
+end
+
+-- Returns whether a record of a dead node must be processed. A device that names no call and cannot be woken needs no
+-- processing and is forgotten here: most devices of a large node are such.
 local function is_left(dead, member)
     if string.sub(member, 1, 1) ~= 'd' then
         local seats = redis.call('GET', P .. 's:' .. string.sub(member, 2))
@@ -37,7 +43,7 @@ local function is_left(dead, member)
     if not device or holder_of(device) ~= dead then
         return false
     end
-    if is_remembered(device[8]) or is_remembered(device[9]) then
+    if is_remembered(device[8]) or is_remembered(device[9]) or can_be_woken(device) then
         return true
     end
     forget_device(phone, id)
