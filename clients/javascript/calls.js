@@ -63,15 +63,9 @@ export class Calls {
     signal: (call, data, ofPage) => this._signal(call, data, ofPage),
   };
 
-  /**
-   * The call that the device is in, or null.
-   * @type {Call | null}
-   */
+  /** @type {Call | null} The call that the device is in. */
   present = null;
-  /**
-   * The one beside it, which rings or is held. When the present one ends it takes its place.
-   * @type {Call | null}
-   */
+  /** @type {Call | null} The one beside it, which rings or is held. When the present one ends it takes its place. */
   #second = null;
 
   /**

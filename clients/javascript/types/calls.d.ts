@@ -11,10 +11,7 @@ export class Calls {
      * @param {boolean} canWait whether a call may ring while another one is active; else it takes the place of that
      */
     constructor(say: (frame: Frame) => boolean, changed: (call: Call) => void, during: (work: () => void) => void, canWait: boolean);
-    /**
-     * The call that the device is in, or null.
-     * @type {Call | null}
-     */
+    /** @type {Call | null} The call that the device is in. */
     present: Call | null;
     /** A call that rings while the present one is active, or null. */
     get waiting(): Call | null;
