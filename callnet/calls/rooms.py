@@ -263,7 +263,8 @@ class RoomManager:
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
         return self._transactions.run(event, nothing, partial(self._retries.keep_failed, event))
 
-    # Requests of devices
+    # Requests of devices. A frame may come before its connection is registered, so they take the number of the
+    # connection (``generation``) in their turn.
 
     def call(
         self,
@@ -345,6 +346,7 @@ class RoomManager:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             return None
+        event = replace(event, generation=session.generation)
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), event.room)
         return self._transactions.run(event, then, partial(self._not_answered, event, then))
@@ -353,10 +355,8 @@ class RoomManager:
         """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             return None
-        kept = event
-        if isinstance(event, events.Cancel):
-            event = replace(event, generation=session.generation)
-            kept = replace(event, sent_at=self.now())
+        event = replace(event, generation=session.generation)
+        kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
         return self._transactions.run(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
 
     def resume(self, session: Session, room: RoomId, then: Then = nothing, sent_at: float = inf) -> Waits:

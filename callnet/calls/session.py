@@ -161,9 +161,10 @@ class Session:
         if isinstance(frame, base.CalledSuccess):
             if not frame.hold:
                 self._went_on_at = self._rooms.now()
-            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended, frame.hold)
+            by_itself, extended = frame.auto_answer, self.extended
+            answer = Accept(room, self.address, by_itself=by_itself, extended=extended, hold=frame.hold)
         else:
-            answer = Refuse(room, self.address, self.generation)
+            answer = Refuse(room, self.address)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
 
     def _hang_up(self, frame: base.CallingHangup) -> None:
@@ -173,16 +174,19 @@ class Session:
             self.asked.pop(room, None)
             self._hear(room, Heard(_OVER, base.CallingBeHangup, True))
             then = partial(self._hung_up, frame, room)
-            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address, self.generation), then)
+            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
             self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, frame.notified_phone))
 
     # From the room manager
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Record that the connection is the device's newest, and the knowledge of the device before it."""
+        """Record that the connection is the device's newest, and the knowledge of the device before it.
+
+        Frames may have come already, and say more.
+        """
         self.generation = generation
-        self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
+        self._heard = {one.room: Heard(is_over=one.is_over) for one in known} | self._heard
 
     def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:
         """Send the first message of the connection, if there is one.
