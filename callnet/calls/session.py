@@ -312,9 +312,19 @@ class Session:
             if isinstance(frame, base.CalledRefuse):
                 self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
         elif isinstance(late, TooLate):
-            self._tell_over(frame, late.reason, frame.from_phone, frame.from_device_id)
+            if self.extended or not self._was_told_before(self._aliases.get(frame.room_id, frame.room_id)):
+                self._tell_over(frame, late.reason, frame.from_phone, frame.from_device_id)
         else:
             self._refuse(frame)
+
+    def _was_told_before(self, room: RoomId) -> bool:
+        """Return whether the device was told the end of a call, and of a newer call since.
+
+        A base device may not look at the room, and would leave the newer one.
+        """
+        heard = self._heard
+        was_told = heard.get(room, NOTHING_HEARD).said is base.CallingBeHangup
+        return was_told and not heard[next(reversed(heard))].is_over
 
     def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
         if late is not None:

@@ -245,6 +245,21 @@ class SaidOnceTests(RoomsCase):
         self.look_again(self.tables.calls[call.room])
         self.assertEqual(["calling_be_hangup"], self.kinds(self.tv))
 
+    def test_too_late_for_an_older_call(self) -> None:
+        """A device that rings again is not told once more that the call before is over, which would end its ringing."""
+        self.ann.calls(TV)
+        self.ann.hangs_up(TV.phone)
+        self.ann.calls(TV)
+        older, _, newer = [RoomId(str(frame["room_id"])) for frame in self.tv.frames]
+        told = ["called", "calling_be_hangup", "called"]
+        for room in (older, newer, older):
+            self.tv.answers(room, True)
+            self.assertEqual(told, self.kinds(self.tv))
+        self.ann.hangs_up(TV.phone)
+        self.tv.answers(older, True)
+        self.assertEqual([*told, "calling_be_hangup", "calling_be_hangup"], self.kinds(self.tv))
+        self.assertEqual([newer, older], [frame["room_id"] for frame in self.tv.frames[-2:]])
+
     def test_many_calls(self) -> None:
         """A connection remembers the newest few calls only."""
         for _ in range(50):
