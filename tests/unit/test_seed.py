@@ -244,6 +244,19 @@ class SignalingSectionTests(SeedTestCase):
             },
         )
 
+    def test_calling_hangup_without_a_room(self) -> None:
+        """通话中主动挂断: notified_phone alone says who is to be told, while it rings and in the call."""
+        for room_id in ({}, {"room_id": ""}, {"room_id": None}):
+            for is_answered in (False, True):
+                for device, other in ((self.tv, PHONE), (self.phone, TV)):
+                    (self.talk if is_answered else self.ring)()
+                    names = {"notified_phone": other["phone"], "notified_device_id": other["device_id"]}
+                    device.say("calling_hangup", **names, **room_id)
+                    told = [[message["type"] for message in one.heard()] for one in (self.tv, self.phone)]
+                    cancelled = device is self.tv and not is_answered
+                    ended = "call_refuse" if device is self.phone and not is_answered else "calling_be_hangup"
+                    self.assertEqual([[] if cancelled else [ended], ["calling_be_hangup"]], told)
+
     def test_every_call_has_its_own_room(self) -> None:
         """Both sides of a call are told one room, and each call has another."""
         first = self.talk()
