@@ -71,6 +71,7 @@ class Session:
         "_aliases",
         "_bad_frames",
         "_bad_since",
+        "_cancelled",
         "_clock",
         "_heard",
         "_limits",
@@ -115,6 +116,8 @@ class Session:
         self._told_of_types = False
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
+        self._cancelled = "", -inf
+        """The phone that the device last stopped to call without naming a room, and the time."""
         self._went_on_at = -inf
         """The time at which the device last left its calls for one that it placed or accepted."""
 
@@ -176,6 +179,7 @@ class Session:
             then = partial(self._hung_up, frame, room)
             self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
+            self._cancelled = frame.notified_phone, self._rooms.now()
             self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, frame.notified_phone))
 
     # From the room manager
@@ -246,6 +250,10 @@ class Session:
         is_over = not isinstance(message, base.CallSuccess)
         if call is not None:
             age = call.state.stage, call.version
+            phone, cancelled_at = self._cancelled
+            if is_over and call.target.phone == phone and call.placed_at < cancelled_at:
+                self._hear(call.room, Heard(age, None, True))
+                return  # it could be taken for the outcome of a newer call (§2.4)
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
         elif not isinstance(message, base.CallFailed):
             room = self._aliases.get(message.room_id, message.room_id)
