@@ -77,6 +77,7 @@ class RoomManager:
     :param wake: see :class:`callnet.calls.waking.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
     :param guest_answered: called with the phone of a guest whose call was accepted by a device of this node.
+    :param read_phone: returns the number that a text names by the rule of logins, or ``None``.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class RoomManager:
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
         guest_answered: Callable[[str], None] | None = None,
+        read_phone: Callable[[str], str | None] = str,
     ) -> None:
         self._store = store
         self._preferences = preferences
         self._clock = clock
         self.settings: Final = settings
+        self.read_phone: Final = read_phone
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
         self.date_of: Final = store.date_of
         self.presence: Final = Presence(store, bus, clock)

@@ -81,6 +81,7 @@ class Session:
         "_said_goodbye",
         "_told_of_types",
         "_went_on_at",
+        "_written",
         "address",
         "asked",
         "generation",
@@ -120,6 +121,8 @@ class Session:
         """The phone that the device last stopped to call without naming a room, and the time."""
         self._went_on_at = -inf
         """The time at which the device last left its calls for one that it placed or accepted."""
+        self._written = ""
+        """The phone that it last called, as it is written, if a login writes it otherwise."""
 
     # From the socket
 
@@ -143,7 +146,10 @@ class Session:
         self.takes[type(frame)](self, frame)
 
     def _call(self, frame: base.Call) -> None:
-        target = DeviceAddress(frame.to_phone, frame.to_device_id)
+        written = frame.to_phone
+        phone = written if written.removeprefix("+").isdigit() else self._phone_of(written)
+        self._written = "" if phone == written else written
+        target = DeviceAddress(phone, frame.to_device_id)
         self._went_on_at = self._rooms.now()
         if self._old_end is not None:
             self._knows_of_end(self._old_end[1].room)
@@ -179,8 +185,13 @@ class Session:
             then = partial(self._hung_up, frame, room)
             self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
-            self._cancelled = frame.notified_phone, self._rooms.now()
-            self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, frame.notified_phone))
+            phone = self._phone_of(frame.notified_phone)
+            self._cancelled = phone, self._rooms.now()
+            self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, phone))
+
+    def _phone_of(self, written: str) -> str:
+        """The phone that a text names in a login. One that names none there, such as a guest's, is taken as it is."""
+        return self._rooms.read_phone(written) or written
 
     # From the room manager
 
@@ -258,6 +269,8 @@ class Session:
         elif not isinstance(message, base.CallFailed):
             room = self._aliases.get(message.room_id, message.room_id)
             self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
+        if self._written and message.to_phone == self._phone_of(self._written):
+            message = replace(message, to_phone=self._written)
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
     def tell_offline(self) -> None:
