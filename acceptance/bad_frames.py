@@ -62,8 +62,8 @@ def _of_field(good: Mapping[str, Any], field: str, wrong: str) -> Iterator[Case]
     kind = good["type"]
     for name, value in {**WRONG_TYPES, **BAD_STRINGS, "empty": ""}.items():
         right = {wrong}
-        if kind == "calling_hangup" and field == "room_id" and name in ("empty", "missing"):
-            right = {SILENCE}  # it cancels a call
+        if kind == "calling_hangup" and field == "room_id" and name in ("empty", "missing", "null"):
+            right = {SILENCE}  # it ends the call with that phone
         elif kind != "call" and field != "room_id" and name == "empty":
             right = {ERROR, SILENCE, "calling_be_hangup expired"}  # such names route nothing
         yield Case(f"{kind} {field}: {name}", client_frame(TEXT, with_field(good, field, value)), frozenset(right))

@@ -221,6 +221,7 @@ def _compose_node(
         owners.waker.tell,
         partial(_notice, owners.events, cluster.store) if settings.webhooks.url else None,
         owners.guests.answered,
+        identities.phones.read,
     )
     ice = IceServers(settings.turn, basis.turn_secret, settings.limits, cluster.limits, tokens.now)
     budget = TurnBudget(reactor)

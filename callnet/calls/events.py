@@ -152,7 +152,7 @@ class HangUp(_FrameEvent, frozen=True):
 
 
 class Cancel(_DeviceEvent, frozen=True):
-    """``device`` ends its own call to ``phone``, placed before ``sent_at``, and may not know its room (§2.3).
+    """``device`` ends its call with ``phone``, placed before ``sent_at``, and may not know its room (§2.3).
 
     If a newer connection of it than that of ``generation`` is open, nothing happens.
     """

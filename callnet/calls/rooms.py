@@ -77,6 +77,7 @@ class RoomManager:
     :param wake: see :class:`callnet.calls.waking.WakeRequests`.
     :param on_progress: called with each call that rings or was accepted because of a device of this node.
     :param guest_answered: called with the phone of a guest whose call was accepted by a device of this node.
+    :param read_phone: returns the number that a text names by the rule of logins, or ``None``.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class RoomManager:
         wake: Wake = nobody_can,
         on_progress: Callable[[CallRecord], None] | None = None,
         guest_answered: Callable[[str], None] | None = None,
+        read_phone: Callable[[str], str | None] = str,
     ) -> None:
         self._store = store
         self._preferences = preferences
         self._clock = clock
         self.settings: Final = settings
+        self.read_phone: Final = read_phone
         self.now: Final[Callable[[], float]] = store.now  # the clock of all records
         self.date_of: Final = store.date_of
         self.presence: Final = Presence(store, bus, clock)
@@ -263,7 +266,8 @@ class RoomManager:
         event = events.Disconnected(session.address, session.generation, session.known(), gone_at)
         return self._transactions.run(event, nothing, partial(self._retries.keep_failed, event))
 
-    # Requests of devices
+    # Requests of devices. A frame may come before its connection is registered, so they take the number of the
+    # connection (``generation``) in their turn.
 
     def call(
         self,
@@ -345,6 +349,7 @@ class RoomManager:
         """Have a device accept or refuse, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             return None
+        event = replace(event, generation=session.generation)
         if self._retries.kept:
             self._retries.forget((events.Accept, event.device), event.room)
         return self._transactions.run(event, then, partial(self._not_answered, event, then))
@@ -353,10 +358,8 @@ class RoomManager:
         """Have a device hang up or cancel, in its turn. ``then`` is called with the reply to the device, if any."""
         if self._devices.get(session.address) is not session:
             return None
-        kept = event
-        if isinstance(event, events.Cancel):
-            event = replace(event, generation=session.generation)
-            kept = replace(event, sent_at=self.now())
+        event = replace(event, generation=session.generation)
+        kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
         return self._transactions.run(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
 
     def resume(self, session: Session, room: RoomId, then: Then = nothing, sent_at: float = inf) -> Waits:

@@ -71,6 +71,7 @@ class Session:
         "_aliases",
         "_bad_frames",
         "_bad_since",
+        "_cancelled",
         "_clock",
         "_heard",
         "_limits",
@@ -80,6 +81,7 @@ class Session:
         "_said_goodbye",
         "_told_of_types",
         "_went_on_at",
+        "_written",
         "address",
         "asked",
         "generation",
@@ -115,8 +117,12 @@ class Session:
         self._told_of_types = False
         self._old_end: tuple[IDelayedCall, CallRecord] | None = None
         self._said_goodbye = False
+        self._cancelled = "", -inf
+        """The phone that the device last stopped to call without naming a room, and the time."""
         self._went_on_at = -inf
         """The time at which the device last left its calls for one that it placed or accepted."""
+        self._written = ""
+        """The phone that it last called, as it is written, if a login writes it otherwise."""
 
     # From the socket
 
@@ -140,7 +146,10 @@ class Session:
         self.takes[type(frame)](self, frame)
 
     def _call(self, frame: base.Call) -> None:
-        target = DeviceAddress(frame.to_phone, frame.to_device_id)
+        written = frame.to_phone
+        phone = written if written.removeprefix("+").isdigit() else self._phone_of(written)
+        self._written = "" if phone == written else written
+        target = DeviceAddress(phone, frame.to_device_id)
         self._went_on_at = self._rooms.now()
         if self._old_end is not None:
             self._knows_of_end(self._old_end[1].room)
@@ -161,9 +170,10 @@ class Session:
         if isinstance(frame, base.CalledSuccess):
             if not frame.hold:
                 self._went_on_at = self._rooms.now()
-            answer = Accept(room, self.address, self.generation, frame.auto_answer, self.extended, frame.hold)
+            by_itself, extended = frame.auto_answer, self.extended
+            answer = Accept(room, self.address, by_itself=by_itself, extended=extended, hold=frame.hold)
         else:
-            answer = Refuse(room, self.address, self.generation)
+            answer = Refuse(room, self.address)
         self._rooms.in_turn(self.address, self._rooms.answer, self, answer, partial(self._late_answer, frame))
 
     def _hang_up(self, frame: base.CallingHangup) -> None:
@@ -173,16 +183,25 @@ class Session:
             self.asked.pop(room, None)
             self._hear(room, Heard(_OVER, base.CallingBeHangup, True))
             then = partial(self._hung_up, frame, room)
-            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address, self.generation), then)
+            self._rooms.in_turn(self.address, self._rooms.end, self, HangUp(room, self.address), then)
         else:
-            self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, frame.notified_phone))
+            phone = self._phone_of(frame.notified_phone)
+            self._cancelled = phone, self._rooms.now()
+            self._rooms.in_turn(self.address, self._rooms.end, self, Cancel(self.address, phone))
+
+    def _phone_of(self, written: str) -> str:
+        """The phone that a text names in a login. One that names none there, such as a guest's, is taken as it is."""
+        return self._rooms.read_phone(written) or written
 
     # From the room manager
 
     def began(self, generation: int, known: tuple[Known, ...]) -> None:
-        """Record that the connection is the device's newest, and the knowledge of the device before it."""
+        """Record that the connection is the device's newest, and the knowledge of the device before it.
+
+        Frames may have come already, and say more.
+        """
         self.generation = generation
-        self._heard = {one.room: Heard(is_over=one.is_over) for one in known}
+        self._heard = {one.room: Heard(is_over=one.is_over) for one in known} | self._heard
 
     def welcomed(self, present: Sequence[CallRecord], of_phone: Sequence[CallRecord]) -> None:
         """Send the first message of the connection, if there is one.
@@ -242,10 +261,16 @@ class Session:
         is_over = not isinstance(message, base.CallSuccess)
         if call is not None:
             age = call.state.stage, call.version
+            phone, cancelled_at = self._cancelled
+            if is_over and call.target.phone == phone and call.placed_at < cancelled_at:
+                self._hear(call.room, Heard(age, None, True))
+                return  # it could be taken for the outcome of a newer call (§2.4)
             self._hear(call.room, Heard(age, type(message), is_over, self._clock.seconds()))
         elif not isinstance(message, base.CallFailed):
             room = self._aliases.get(message.room_id, message.room_id)
             self._hear(room, Heard(NEVER, type(message), is_over, self._clock.seconds()))
+        if self._written and message.to_phone == self._phone_of(self._written):
+            message = replace(message, to_phone=self._written)
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
     def tell_offline(self) -> None:
@@ -308,9 +333,19 @@ class Session:
             if isinstance(frame, base.CalledRefuse):
                 self._knows_of_end(self._aliases.get(frame.room_id, frame.room_id))
         elif isinstance(late, TooLate):
-            self._tell_over(frame, late.reason, frame.from_phone, frame.from_device_id)
+            if self.extended or not self._was_told_before(self._aliases.get(frame.room_id, frame.room_id)):
+                self._tell_over(frame, late.reason, frame.from_phone, frame.from_device_id)
         else:
             self._refuse(frame)
+
+    def _was_told_before(self, room: RoomId) -> bool:
+        """Return whether the device was told the end of a call, and of a newer call since.
+
+        A base device may not look at the room, and would leave the newer one.
+        """
+        heard = self._heard
+        was_told = heard.get(room, NOTHING_HEARD).said is base.CallingBeHangup
+        return was_told and not heard[next(reversed(heard))].is_over
 
     def _hung_up(self, frame: base.Frame, room: RoomId, late: NotYours | None) -> None:
         if late is not None:

@@ -84,8 +84,7 @@ class GuestSession(Session):
         call = self._rooms.local_calls.of(self.address)
         if call is None:
             return None
-        event = HangUp(call.room, self.address, self.generation)
-        return self._rooms.end(self, event, partial(self._hung_up, frame, call.room))
+        return self._rooms.end(self, HangUp(call.room, self.address), partial(self._hung_up, frame, call.room))
 
     def _take_ping(self, frame: v2.Ping) -> None:
         self.send(v2.Pong(frame.t, frame.id))

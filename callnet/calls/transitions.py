@@ -165,8 +165,13 @@ def ringing_refused_by_ticket(tx: Transaction, call: CallRecord[Ringing], event:
     """OVER ``refused``: ``call_refuse`` to the caller; all rung devices are told."""
     if event.device not in call.state.devices:
         return False
-    tx.end(call, Reason.REFUSED, call.caller, *call.state.devices, by=event.device)
+    _refuse_for_all(tx, call, event.device)
     return True
+
+
+def _refuse_for_all(tx: Transaction, call: CallRecord[Ringing], device: DeviceAddress) -> None:
+    """Let a rung device refuse, which may not know that it has: it is told too."""
+    tx.end(call, Reason.REFUSED, call.caller, *call.state.devices, by=device)
 
 
 # A device leaves
@@ -210,23 +215,25 @@ def free_cancels(tx: Transaction, _: None, event: events.Cancel) -> NoSuchCall |
     if device is None:
         return None
     newest = tx.call(device.room)
-    is_meant = newest is not None and newest.caller == event.device and newest.target.phone == event.phone
     is_new = tx.now - device.generation / 1000 <= tx.settings.grace
-    return NoSuchCall() if is_new and not is_meant else None
+    return NoSuchCall() if is_new and (newest is None or not _is_meant(newest, event)) else None
 
 
 def ringing_cancelled(tx: Transaction, call: CallRecord[Ringing], event: events.Cancel) -> None:
-    """The caller: OVER ``cancelled``, all rung devices are told."""
-    if event.device == call.caller and call.target.phone == event.phone and call.placed_at <= event.sent_at:
-        _cancel(tx, call, event.device)
+    """The caller: OVER ``cancelled``, all rung devices are told; a rung device refuses, and all are told."""
+    if _is_meant(call, event):
+        (_cancel if event.device == call.caller else _refuse_for_all)(tx, call, event.device)
 
 
 def active_cancelled(tx: Transaction, call: CallRecord[Active], event: events.Cancel) -> None:
-    """A party that called the other: OVER ``hangup``, both are told."""
-    has_called = event.device == call.caller
-    called = call.target if has_called else call.caller
-    if called.phone == event.phone and (has_called or call.state.by_calling) and call.placed_at <= event.sent_at:
-        tx.end(call, Reason.HANGUP, other_in(call, call.state, event.device), event.device)
+    """OVER ``hangup``: both are told."""
+    if _is_meant(call, event):
+        tx.end(call, Reason.HANGUP, *call.parties)
+
+
+def _is_meant(call: CallRecord, event: events.Cancel) -> bool:
+    """Return whether a call is the one that its party ends without naming its room."""
+    return other_party(call, event.device).phone == event.phone and call.placed_at <= event.sent_at
 
 
 def ringing_gave_up(tx: Transaction, call: CallRecord[Ringing], event: events.GaveUp) -> None:

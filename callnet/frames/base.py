@@ -101,11 +101,11 @@ class CalledRefuse(SeedRequest, frozen=True, tag="called_refuse"):
 
 
 class CallingHangup(SeedRequest, frozen=True, tag="calling_hangup"):
-    """A party ends a call; without ``room_id`` a caller cancels its own (§2.3)."""
+    """A party ends a call; without ``room_id`` its own with that phone (§2.3)."""
 
     notified_phone: Annotated[str, FRAME_PHONE]
     notified_device_id: Annotated[str, FRAME_DEVICE_ID]
-    room_id: Annotated[RoomId, ROOM_OR_NONE] = RoomId("")
+    room_id: Annotated[RoomId, ROOM_OR_NONE] | None = RoomId("")
 
 
 Request: TypeAlias = Call | CalledSuccess | CalledRefuse | CallingHangup

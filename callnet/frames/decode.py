@@ -226,7 +226,7 @@ def room(value: Raw) -> str | None:
 
 
 def _room_or_nothing(value: Raw) -> str | None:
-    return None if text_of(value) == "" else room(value)
+    return None if bytes(value) in (b'""', b"null") else room(value)
 
 
 # The seed's frames

@@ -21,8 +21,6 @@ _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")
 _CONNECTIONS: Final = frozenset({"upgrade", "keep-alive, upgrade"})
 _PROTOCOL: Final = re.compile(r"[a-z0-9.]+")
 """One subprotocol and no more."""
-_EXTENSIONS: Final = frozenset({"permessage-deflate", "permessage-deflate; client_max_window_bits"})
-"""The extension that browsers offer and that is not accepted."""
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -89,7 +87,7 @@ def _read_headers(lines: Sequence[str]) -> dict[str, str] | None:
 
 def _is_plain(headers: Mapping[str, str]) -> bool:
     get = headers.get
-    origin, offer = get("origin"), get("sec-websocket-extensions")
+    origin = get("origin")
     return (
         get("upgrade", "").lower() == "websocket"
         and get("connection", "").lower() in _CONNECTIONS
@@ -98,7 +96,6 @@ def _is_plain(headers: Mapping[str, str]) -> bool:
         and _KEY.fullmatch(get("sec-websocket-key", "")) is not None
         and _HOST.fullmatch(get("host", "")) is not None
         and (origin is None or _ORIGIN.fullmatch(origin) is not None)
-        and (offer is None or offer in _EXTENSIONS)
     )
 
 

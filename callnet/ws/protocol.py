@@ -389,6 +389,10 @@ class ServerSocket(WebSocketServerProtocol):
             self.dataReceived(data[plain.length :])
         return True
 
+    def _parseExtensionsHeader(self, header: str, removeQuotes: bool = True) -> list[object]:  # noqa: ARG002
+        """Look at no offer of an extension: none is accepted, whatever is wrong with it (RFC 6455 §9.1)."""
+        return []
+
     def onConnect(self, request: ConnectionRequest) -> str | None:
         """Answer a handshake that Autobahn has read with the subprotocol."""
         status = self._refusal(Opening(request.path, request.params, request.headers))

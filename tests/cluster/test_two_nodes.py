@@ -124,3 +124,17 @@ class InTimeTests(SimulatedCase):
         await self.talk(ann, tv)
         tv.goes()
         await self.hears(ann, "calling_be_hangup:connection_lost")
+
+    async def test_refused_and_cancelled(self) -> None:
+        """A refusal that crosses the cancelling is not told, as the caller may have called again since."""
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        tv.refuses()
+        ann.says(type="calling_hangup", notified_phone=TV.phone, notified_device_id=TV.device_id, room_id="")
+        ann.calls(TV)
+        await self.pass_time(1.0)
+        self.assertEqual(([], ["called", "called"]), (ann.told, tv.told))
+        tv.refuses()
+        await self.hears(ann, "call_refuse:refused")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callnet.calls.records import Active, Over, Ringing
 from callnet.calls.transitions import NoSuchCall, NotYours, TooLate
 from callnet.model import Reason, RoomId
-from tests.rules.frames import be_hangup, call_success
+from tests.rules.frames import be_hangup, call_refuse, call_success
 from tests.rules.world import Device, RulesTestCase
 
 UNKNOWN = RoomId("f" * 32)
@@ -149,13 +149,14 @@ class CancellingTests(RulesTestCase):
         self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
 
     def test_no_such_call(self) -> None:
-        """No such call: silence, if it is of another phone, of nobody, over, or not placed by the sender."""
+        """No such call: silence, if it is of another phone, of nobody, over, or of others."""
         over = self.over(self.ann, self.tv)
         room = self.ringing(self.ann, self.tv)
         before = dict(self.world.calls)
         self.ann.cancels(self.carol)
         self.carol.cancels(self.tv)
-        self.tv.cancels(self.ann)
+        self.tv.cancels(self.carol)
+        self.pad.cancels(self.ann)
         self.assertEqual(before, self.world.calls)
         self.assert_silence()
         self.ann.cancels(self.tv)
@@ -165,9 +166,22 @@ class CancellingTests(RulesTestCase):
         self.assert_call(room, Over, Reason.CANCELLED)
         self.assert_call(over, Over, Reason.HANGUP)
 
-    def test_callee_of_an_active_call(self) -> None:
-        """A callee that answered is no caller, so this frame says nothing of its call."""
-        room = self.active(self.ann, self.tv)
+    def test_rung_device(self) -> None:
+        """A rung device refuses the call of that phone: `call_refuse`; other rung devices told."""
+        room = self.ringing(self.ann, self.tv.everywhere())
         self.tv.cancels(self.ann)
+        self.assert_call(room, Over, Reason.REFUSED)
+        self.assert_heard(self.ann, call_refuse(self.tv.everywhere(), room))
+        self.assert_heard(self.pad, be_hangup(self.ann, room, "refused_elsewhere"))
+        self.assert_silence()
+
+    def test_callee_of_an_active_call(self) -> None:
+        """A callee ends its call with that phone: OVER `hangup`, and both are told, as if it had called."""
+        room = self.active(self.ann, self.tv)
+        self.tv.cancels(self.carol)
         self.assert_call(room, Active)
+        self.tv.cancels(self.ann)
+        self.assert_call(room, Over, Reason.HANGUP)
+        self.assert_heard(self.ann, be_hangup(self.tv, room, "hangup"))
+        self.assert_heard(self.tv, be_hangup(self.ann, room, "hangup"))
         self.assert_silence()

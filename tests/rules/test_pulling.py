@@ -71,6 +71,13 @@ class PullTests(PullingCase):
         self.assertEqual([be_hangup(self.tv, self.room, "hangup")], self.ann.hears())
         self.assertEqual([], self.tv.hears())
 
+    def test_hanging_up_without_a_room(self) -> None:
+        """So it does if it names Ann alone, as a party of the call."""
+        self.pulls(self.pad)
+        self.tv.hears()
+        self.pad.cancels(self.ann)
+        self.assertEqual([be_hangup(self.tv, self.room, "hangup")], self.ann.hears())
+
     def test_other_party_hangs_up(self) -> None:
         """Ann hangs up: the pad is told, the television is not."""
         self.pulls(self.pad)

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from callnet.accounts.links import Guests
 from callnet.accounts.signing_keys import Key, KeyRing
 from callnet.accounts.tokens import Revocations, Tokens
+from callnet.accounts.validation import phone_rule
 from callnet.calls.ports import GuestLink, IPreferences, IRoster
 from callnet.calls.rooms import RoomManager
 from callnet.calls.waking import Wake, nobody_can
@@ -251,6 +252,7 @@ class World:
             roster,
             wake,
             guest_answered=self._guest_answered,
+            read_phone=phone_rule("number").read,
         )
         alone = LimitsAlone(self.clock.seconds)
         self.ice = IceServers(turn, TurnSecret(turn.secret), limits, alone, self.clock.seconds)

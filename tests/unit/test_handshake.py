@@ -159,12 +159,19 @@ class HandshakeTests(HandshakeCase):
 
     def test_compression_is_not_spoken(self) -> None:
         """Browsers offer compression; it is not taken up, and does no harm however it is offered."""
-        for offer in ("permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame", 'foo; a="b'):
-            wire = self.ask(Sec_WebSocket_Extensions=offer)
-            self.assertEqual(wire.status, 101)
-            self.assertNotIn("Sec-WebSocket-Extensions", wire.head)
-            wire.leave()
-        self.assert_refused(self.ask(Sec_WebSocket_Extensions="permessage-deflate; server_max_window_bits=99"), 400)
+        for offer in (
+            "permessage-deflate; client_max_window_bits",
+            "permessage-deflate; server_max_window_bits=8",
+            "permessage-deflate; server_max_window_bits=99",
+            "permessage-bzip2; x",
+            "x-webkit-deflate-frame",
+            'foo; a="b',
+        ):
+            for connection in ("Upgrade", "Upgrade, keep-alive"):  # Autobahn reads the second
+                wire = self.ask(Sec_WebSocket_Extensions=offer, Connection=connection)
+                self.assertEqual(wire.status, 101)
+                self.assertNotIn("Sec-WebSocket-Extensions", wire.head)
+                wire.leave()
 
     def test_subprotocols(self) -> None:
         """Subprotocols that are not ours are not taken up."""

@@ -32,10 +32,12 @@ SAMPLE_TOKEN = (
 class SeedTestCase(QuietTestCase):
     """Devices that know the seed, and nothing else, at a whole server."""
 
+    phone_format = "cn-mobile"
+
     def setUp(self) -> None:
         """Start the account service (8083) and the media signaling service (8082)."""
         super().setUp()
-        fixture = ServiceFixture(world=self.world)
+        fixture = ServiceFixture(world=self.world, phone_format=self.phone_format)
         self.addCleanup(fixture.database.close)
         self.database = fixture.database
         self.accounts = CappedSite(
@@ -244,6 +246,19 @@ class SignalingSectionTests(SeedTestCase):
             },
         )
 
+    def test_calling_hangup_without_a_room(self) -> None:
+        """通话中主动挂断: notified_phone alone says who is to be told, while it rings and in the call."""
+        for room_id in ({}, {"room_id": ""}, {"room_id": None}):
+            for is_answered in (False, True):
+                for device, other in ((self.tv, PHONE), (self.phone, TV)):
+                    (self.talk if is_answered else self.ring)()
+                    names = {"notified_phone": other["phone"], "notified_device_id": other["device_id"]}
+                    device.say("calling_hangup", **names, **room_id)
+                    told = [[message["type"] for message in one.heard()] for one in (self.tv, self.phone)]
+                    cancelled = device is self.tv and not is_answered
+                    ended = "call_refuse" if device is self.phone and not is_answered else "calling_be_hangup"
+                    self.assertEqual([[] if cancelled else [ended], ["calling_be_hangup"]], told)
+
     def test_every_call_has_its_own_room(self) -> None:
         """Both sides of a call are told one room, and each call has another."""
         first = self.talk()
@@ -266,6 +281,47 @@ class SignalingSectionTests(SeedTestCase):
         heard = [message["type"] for device in devices for message in device.heard()]
         self.assertGreater(len(heard), 6)
         self.assertLessEqual(set(heard), words)
+
+
+class SpelledPhoneTests(SeedTestCase):
+    """A number with dashes, spaces or brackets is the same in a login and in a frame (protocol §1, `phone_format`)."""
+
+    phone_format = "number"
+
+    def test_called_as_it_is_written(self) -> None:
+        """It is reached by any spelling; answers carry the caller's own."""
+        tv = self.connect(TV)
+        for written in ("010-12345678", "(010)12345678", "01012345678"):
+            land = self.connect({"phone": "010 1234 5678", "device_id": "desk"})
+            for answer, outcome in (("called_success", "call_success"), ("called_refuse", "call_refuse")):
+                tv.say("call", to_phone=written, to_device_id="desk")
+                room = land.heard()[-1]["room_id"]  # an old end may come before it
+                land.say(answer, from_phone="13651884967", from_device_id="tv888", room_id=room)
+                self.assert_fields(tv.hears(), {"type": outcome, "to_phone": written, "to_device_id": "desk"})
+                tv.say("calling_hangup", notified_phone=written, notified_device_id="desk")
+                tv.heard(), land.heard()
+            land.leave()
+            self.world.advance(60)
+            tv.say("call", to_phone=written, to_device_id="desk")
+            self.assert_fields(tv.hears(), {"type": "call_failed", "to_phone": written, "reason": "offline"})
+
+    def test_cancelled_as_it_is_written(self) -> None:
+        """A call is cancelled by any spelling."""
+        tv, land = self.connect(TV), self.connect({"phone": "010-12345678", "device_id": "desk"})
+        tv.say("call", to_phone="01012345678", to_device_id="desk")
+        land.hears()
+        tv.say("calling_hangup", notified_phone="010-12345678", notified_device_id="desk", room_id="")
+        self.assert_fields(land.hears(), {"type": "calling_be_hangup", "reason": "cancelled"})
+
+    def test_called_back_as_it_is_written(self) -> None:
+        """Two that call each other are put through, and nobody calls itself by another spelling."""
+        tv, land = self.connect(TV), self.connect({"phone": "010-12345678", "device_id": "desk"})
+        land.say("call", to_phone="13651884967", to_device_id="tv888")
+        tv.hears()
+        tv.say("call", to_phone="010 12345678", to_device_id="desk")
+        self.assert_fields(tv.hears(), {"type": "call_success", "to_phone": "010 12345678"})
+        land.say("call", to_phone="010-1234-5678", to_device_id="desk")
+        self.assert_fields(land.heard()[-1], {"type": "call_failed", "reason": "self"})
 
 
 class PageSectionTests(SeedTestCase):

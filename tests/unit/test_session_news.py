@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
@@ -10,8 +12,8 @@ from callnet.calls.records import Active, CallRecord, Notice, Over, Ringing, Sea
 from callnet.calls.session_v2 import ExtendedSession
 from callnet.calls.switchboard import nothing
 from callnet.calls.transaction import over
-from callnet.model import Reason, RoomId
-from tests.support.late_case import AwayCase
+from callnet.model import DeviceAddress, Reason, RoomId
+from tests.support.late_case import AwayCase, LateCase
 from tests.support.phones import Connection
 from tests.support.room_case import RoomCase, meeting
 from tests.support.rooms_case import ANN, CAROL, EVERYWHERE, PAD, TV, RoomsCase, answer
@@ -243,6 +245,21 @@ class SaidOnceTests(RoomsCase):
         self.look_again(self.tables.calls[call.room])
         self.assertEqual(["calling_be_hangup"], self.kinds(self.tv))
 
+    def test_too_late_for_an_older_call(self) -> None:
+        """A device that rings again is not told once more that the call before is over, which would end its ringing."""
+        self.ann.calls(TV)
+        self.ann.hangs_up(TV.phone)
+        self.ann.calls(TV)
+        older, _, newer = [RoomId(str(frame["room_id"])) for frame in self.tv.frames]
+        told = ["called", "calling_be_hangup", "called"]
+        for room in (older, newer, older):
+            self.tv.answers(room, True)
+            self.assertEqual(told, self.kinds(self.tv))
+        self.ann.hangs_up(TV.phone)
+        self.tv.answers(older, True)
+        self.assertEqual([*told, "calling_be_hangup", "calling_be_hangup"], self.kinds(self.tv))
+        self.assertEqual([newer, older], [frame["room_id"] for frame in self.tv.frames[-2:]])
+
     def test_many_calls(self) -> None:
         """A connection remembers the newest few calls only."""
         for _ in range(50):
@@ -252,6 +269,68 @@ class SaidOnceTests(RoomsCase):
         assert heard is not None
         self.assertLessEqual(len(heard), 3)
         self.assertIn(room, heard)
+
+
+class RegistrationTests(LateCase):
+    """A device that is back, and sends a frame before its node has registered its connection.
+
+    A base device sends what its person has said meanwhile as soon as its socket is open.
+    """
+
+    def setUp(self) -> None:
+        """Ann calls the television."""
+        super().setUp()
+        self.caller, self.callee = (Connection(address, self.rooms, self.clock) for address in (ANN, TV))
+        self.pass_turns()
+        self.caller.calls(TV)
+        self.pass_turns()
+        self.room = RoomId(str(self.callee.frames[-1]["room_id"]))
+
+    def back(self, address: DeviceAddress, says: Callable[[Connection], None]) -> list[tuple[object, object]]:
+        """Have a device lose its socket and say something on a new one; returns what it is told there."""
+        old = self.caller if address == ANN else self.callee
+        old.ended()
+        self.pass_turns()
+        self.clock.advance(1)
+        again = Connection(address, self.rooms, self.clock)
+        says(again)
+        self.pass_turns()
+        self.wait(2)
+        return kinds_of(again)
+
+    def test_accept(self) -> None:
+        """An acceptance counts, and the device is not rung for the call that it has accepted."""
+        self.assertEqual([], self.back(TV, lambda again: again.answers(self.room, True)))
+        self.assertEqual([("call_success", None)], kinds_of(self.caller))
+
+    def test_refusal(self) -> None:
+        """So does a refusal."""
+        self.assertEqual([], self.back(TV, lambda again: again.answers(self.room, False)))
+        self.assertEqual([("call_refuse", "refused")], kinds_of(self.caller))
+
+    def test_hang_up(self) -> None:
+        """So does a hang-up, of which the device is not told again."""
+        self.assertEqual([], self.back(TV, lambda again: again.hangs_up(ANN.phone, self.room)))
+        self.assertEqual([("call_refuse", "refused")], kinds_of(self.caller))
+
+    def test_hang_up_of_an_answered_call(self) -> None:
+        """It is not told that it is in the call that it has hung up."""
+        self.callee.answers(self.room, True)
+        self.pass_turns()
+        self.assertEqual([], self.back(ANN, lambda again: again.hangs_up(TV.phone, self.room)))
+        self.assertEqual([("called", None), ("calling_be_hangup", "hangup")], kinds_of(self.callee))
+
+    def test_old_connection(self) -> None:
+        """A frame of the connection before that one does not count, though its turn comes later."""
+        again = Connection(TV, self.rooms, self.clock)
+        self.callee.answers(self.room, True)
+        self.pass_turns()
+        self.assertEqual(([], [("called", None)]), (kinds_of(self.caller), kinds_of(again)))
+
+
+def kinds_of(connection: Connection) -> list[tuple[object, object]]:
+    """The type and reason of all that was sent to a device."""
+    return [(frame["type"], frame.get("reason")) for frame in connection.frames]
 
 
 class GivenUpTests(AwayCase):

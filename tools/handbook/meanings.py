@@ -71,7 +71,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "CalledSuccess.room_id": "As in `called`.",
     "CalledRefuse.room_id": "As in `called`.",
     "CallingHangup.room_id": (
-        "As in `call_success` or `called`; empty or missing: the sender cancels its own call to that phone."
+        "As in `call_success` or `called`; empty, `null` or missing: the sender ends its call with that phone."
     ),
     "CalledSuccess.from_device_id": "As in `called`.",
     "CalledSuccess.from_phone": "As in `called`.",
