@@ -165,6 +165,7 @@ class RoomManager:
                 session.displaced()
                 return
             session.began(reply.generation, reply.known)
+            self._retries.forget(events.Disconnected(device, reply.generation))  # of one that was given up just before
             older = self._devices.get(device)
             self._devices[device] = session
             if older is not None:

@@ -176,6 +176,18 @@ class ArrivalTests(AwayCase):
             self.assert_nothing_waits(self.rooms)
             self.assertEqual({}, self.rooms._devices)
 
+    def test_device_in_doubt_and_another(self) -> None:
+        """A connection that follows in the same millisecond is not closed for the one that was given up."""
+        for _ in range(3):
+            self.lose_command()
+        given_up, new = RecordedSession(self.rooms, TV), RecordedSession(self.rooms, TV)
+        self.assert_unavailable(given_up.attached)
+        self.wait(0.75)
+        self.assertTrue(self.tables.devices[TV.phone][TV.device_id].connected)
+        new.goes()
+        self.wait(0.75)
+        self.assertFalse(self.tables.devices[TV.phone][TV.device_id].connected)
+
     def test_device_in_doubt_and_then_away(self) -> None:
         """The doubt stays if the store is found to be away when it is tried again."""
         self.lose_answer()
