@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -101,10 +100,6 @@ PUSH_KIND_MAX: Final = 10
 """The longest word for a way to wake a device."""
 
 
-_COUNTER: Final = BigInteger().with_variant(Integer, "sqlite")
-"""The type of an id that counts rows which come and go. SQLite counts only by what it calls an integer, of 64 bits."""
-
-
 def text_of(longest: int) -> String:
     """The type of a column of texts of at most ``longest`` characters, which both databases sort by code points.
 
@@ -152,7 +147,7 @@ account_device = Table(
 revocation = Table(
     "revocation",
     metadata,
-    Column("id", _COUNTER, primary_key=True),
+    Column("id", Integer, primary_key=True),
     Column("phone", text_of(PHONE_MAX), nullable=False, index=True),
     Column("device_id", text_of(DEVICE_ID_MAX), nullable=False),  # * for every device of the phone
     Column("before", Double),  # times are seconds since 1970, by the database's clock
@@ -209,7 +204,7 @@ link = Table(
 change = Table(
     "change",
     metadata,
-    Column("id", _COUNTER, primary_key=True),
+    Column("id", Integer, primary_key=True),
     Column("phone", text_of(PHONE_MAX), nullable=False),
     Column("at", Double, nullable=False),  # by the database's clock
     Column("topic", text_of(TOPIC_MAX)),  # what devices of the phone are to read again, if anything

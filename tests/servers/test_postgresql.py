@@ -7,7 +7,7 @@ from threading import Event as ThreadEvent
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, event, make_url, select, text
+from sqlalchemy import Connection, event, make_url, text
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -200,18 +200,6 @@ class SchemaOnPostgresql(OnPostgresql, SharedSchemaContract, TestCase):
         """See the contract."""
         connection.exec_driver_sql("SET lock_timeout = 50")
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.ADVISORY_LOCK})
-
-    def test_long_counters(self) -> None:
-        """Counters go on beyond what 32 bits can hold, in a new database and in one of the first release."""
-        for database in (self.database, self.migrated()):
-            with database.write() as connection:
-                for table, row in (
-                    (schema.change, {"phone": "1", "at": 1.0}),
-                    (schema.revocation, {"phone": "1", "device_id": "a", "expires_at": 1.0}),
-                ):
-                    connection.execute(text(f"SELECT setval('{table.name}_id_seq', {2**31 - 1})"))
-                    connection.execute(table.insert().values(row))
-                    self.assertEqual([2**31], connection.execute(select(table.c.id)).scalars().all())
 
     def test_others_may_take_their_time(self) -> Deferred[None]:
         """An upgrade waits for another one, for longer than the server may be silent otherwise."""
