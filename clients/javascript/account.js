@@ -86,12 +86,9 @@ export class Account {
     this.expiresAt = kept?.expiresAt ?? 0;
     /** @type {string | null} */
     this.secret = kept?.secret ?? null;
-    /**
-     * Whether the server knows the extended protocol, as far as its account service has shown. The seed's gives no
-     * secret, and does not say how long a token is good.
-     * @internal
-     */
-    this._isExtended = this.secret !== null;
+    // The seed's server gives no secret and no token that names its key, and does not say how long one is good.
+    /** @internal Whether the server has shown that it knows the extended protocol. */
+    this._isExtended = this.secret !== null || namesKey(this.token);
   }
 
   /** Whether there is a token that should be good. */
@@ -590,4 +587,13 @@ function inBase64(url) {
  */
 function isRefusal(error, code) {
   return error instanceof AccountError && error.code === code;
+}
+
+/** @param {string | null} token @returns {boolean} whether its header names a key (RFC 7515 §4.1.4) */
+function namesKey(token) {
+  try {
+    return "kid" in JSON.parse(atob(String(token).split(".")[0].replace(/-/g, "+").replace(/_/g, "/")));
+  } catch {
+    return false;
+  }
 }

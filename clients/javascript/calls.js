@@ -39,21 +39,12 @@ export class Calls {
   #isNamed = false;
   /** Whether there was a welcome on this connection. */
   #isWelcomed = false;
-  /**
-   * The call that the device has asked for or accepted on this connection.
-   * @type {Call | null}
-   */
+  /** @type {Call | null} The call that the device has asked for or accepted on this connection. */
   #own = null;
-  /**
-   * The `called` that came while the server has yet to answer the request of the device.
-   * @type {Frame | null}
-   */
+  /** @type {Frame | null} The `called` that came while the server has yet to answer the request of the device. */
   #crossed = null;
   #ended = new Ended();
-  /**
-   * The ends of calls that ring, and the doubts about others.
-   * @type {Map<Call, ReturnType<typeof setTimeout>>}
-   */
+  /** @type {Map<Call, ReturnType<typeof setTimeout>>} The ends of calls that ring, and the doubts about others. */
   #clocks = new Map();
   /** @type {Answers} */
   #answers = {
@@ -140,8 +131,14 @@ export class Calls {
     this.#isNamed = this.#isWelcomed = false;
     this.#own = this.#crossed = null;
     if (isExtended) return;
-    // Here nobody says that the server knows of no call.
-    for (const call of this._all()) if (call.state !== "active" && !this.#clocks.has(call)) this._doubt(call, LONGEST);
+    // Here nobody says that the server knows of no call; nor would it that another one rings on for longer.
+    for (const call of this._all()) {
+      if (call.state === "active" || this.#clocks.has(call)) continue;
+      this._startClock(call, LONGEST, () => {
+        this._tellEnd(isRung(call), call.peer, call.roomId);
+        this._end(call, "forgotten");
+      });
+    }
   }
 
   /** Go on with the held call, and hold the present one. */
@@ -376,9 +373,9 @@ export class Calls {
   }
 
   // The server has begun anew and knows of no call: media may flow all the same.
-  /** @private @param {Call} call @param {number} [delay] */
-  _doubt(call, delay = DOUBT) {
-    this._startClock(call, delay, () => {
+  /** @private @param {Call} call */
+  _doubt(call) {
+    this._startClock(call, DOUBT, () => {
       if (call.state === "active") {
         call.isForgotten = true;
         this._note(call);

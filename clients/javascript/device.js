@@ -22,6 +22,8 @@ const DISPLACED = 4409;
 
 /** How often to look whether the token is to be renewed, while the device is connected. */
 const RENEW_EVERY = 3_600_000;
+/** The number of failed attempts after which another login shows which protocol the server knows. */
+const FAILURES = 8;
 /** A token that was refused so soon after it was issued will be refused again: the server needs time. */
 const TOO_SOON = 5_000;
 
@@ -59,6 +61,8 @@ export class Device extends Teller {
   #calls;
   #offers = false;
   #isExtended = false;
+  /** How many attempts in a row have not opened. */
+  #failed = 0;
   #askEvery = ASK_EVERY;
   /** @type {Frame[]} */
   #unsaid = [];
@@ -248,6 +252,7 @@ export class Device extends Teller {
   /** @private @param {string} protocol */
   _opened(protocol) {
     this.#isExtended = protocol === EXTENDED;
+    if (this.#isExtended) this.#account._isExtended = true;
     this.#calls.connected(this.#isExtended);
     if (!this.#isExtended) this._ready();
   }
@@ -304,8 +309,8 @@ export class Device extends Teller {
   _lost(code, wasOpen) {
     // A server that knows only the base protocol fails the attempt of a browser that offers another. So do a bad line and
     // a server that is full: who has shown that it knows the extended one is offered nothing less.
-    const isKnown = this.#isExtended || this.#account._isExtended;
-    if (this.#isToExtend) this.#offers = wasOpen || isKnown || !this.#offers;
+    if (this.#isToExtend) this.#offers = wasOpen || this.#account._isExtended || !this.#offers;
+    this.#failed = wasOpen ? 0 : this.#failed + 1;
     if (code === DISPLACED) {
       this._leave();
       this._become("elsewhere");
@@ -316,6 +321,9 @@ export class Device extends Teller {
       this._become("offline");
       // One that refuses the token of who offers nothing does so without a word that a browser shows.
       if (!wasOpen && !this.#isToExtend) this._try(() => this.#account.ask("/account/settings"));
+      // The operator may have gone back to the seed's, which a login shows.
+      const hasFailed = this.#failed > 0 && this.#failed % FAILURES === 0;
+      if (hasFailed && this.#isToExtend && this.#account.secret !== null) this._try(() => this.#account.loginAgain());
     }
     const reconnectIn = this.#reconnectIn;
     this.#reconnectIn = undefined;

@@ -81,8 +81,9 @@ export class Pairing {
       if (this.#isClosed) return null;
       try {
         if (account === null) {
-          account = await this._ask();
-          if (account !== null && !(await this.#agree(account))) return null;
+          const found = await this._ask();
+          if (found !== null && !(await this.#agree(found))) return null;
+          account = found;
         }
         if (account !== null && !this.#isClosed) {
           await account.login();

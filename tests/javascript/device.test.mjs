@@ -211,6 +211,24 @@ test("a server that has given a secret knows the extended protocol: no failure h
   assert.deepEqual(offered(connected(t)), [[EXTENDED], [EXTENDED], [EXTENDED], [EXTENDED]]);
 });
 
+test("so does one whose token names a key, as the seed's do not", (t) => {
+  const token = `${btoa('{"alg":"HS256","kid":"k"}').replace(/=+$/, "")}.e30.x`;
+  assert.deepEqual(offered(connected(t, {}, { secret: null, token })), [[EXTENDED], [EXTENDED], [EXTENDED], [EXTENDED]]);
+});
+
+test("a server that has become one of the seed's is offered the base protocol after the next login", async (t) => {
+  const asked = answering(t, { token: "new" });
+  const { clock } = connected(t);
+  while (FakeSocket.last.protocols.length > 0) {
+    assert.ok(FakeSocket.all.length < 12);
+    FakeSocket.last.fail();
+    await settled();
+    const attempts = FakeSocket.all.length;
+    while (FakeSocket.all.length === attempts) clock.pass(500);
+  }
+  assert.deepEqual(asked, ["/account/login"]);
+});
+
 test("of a server that may be of the seed every second attempt offers the base protocol: some fail who offers another", (t) => {
   const all = connected(t, {}, { secret: null });
   assert.deepEqual(offered(all), [[EXTENDED], [], [EXTENDED], []]);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
 
-import { Pairing } from "../../clients/javascript/index.js";
+import { AccountError, ERROR, Pairing } from "../../clients/javascript/index.js";
 
 const BEGUN = { device_secret: "s", user_code: "BCDF-GHJK", expires_in: 600, interval: 0 };
 const PENDING = { phone: null, device_id: null };
@@ -56,6 +56,19 @@ test("a device that does not agree to what it is let in as does not log in", asy
     assert.equal(account?.isLoggedIn ?? false, isAgreed);
     assert.equal(asked.some(([path]) => path === "/account/login"), isAgreed);
   }
+});
+
+test("a question whose asking fails is asked again, and nobody logs in before", async (t) => {
+  const { site, asked } = await server(t, BEGUN, ACCEPTED, ACCEPTED, LOGIN);
+  const answers = [new AccountError(ERROR.UNREACHABLE, "lost"), false];
+  const agree = async () => {
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
+  assert.equal(await (await Pairing.begin({ site, agree })).finished(), null);
+  assert.deepEqual(answers, []);
+  assert.equal(asked.some(([path]) => path === "/account/login"), false);
 });
 
 test("what is lost on the way, or not the service's, does no harm", async (t) => {

@@ -166,6 +166,7 @@ class WelcomeTests(CallsCase):
             self.assertFalse(last.is_over)
             self.clock.advance(1)
             self.assert_over(last, "forgotten")
+            self.assertEqual("called_refuse" if is_rung else "calling_hangup", self.take_sent()[-1]["type"])
 
     def test_not_forgotten_on_the_base_protocol(self) -> None:
         """A call of which the server speaks before goes on, on either protocol."""

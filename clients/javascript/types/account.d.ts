@@ -69,11 +69,7 @@ export class Account {
     expiresAt: number;
     /** @type {string | null} */
     secret: string | null;
-    /**
-     * Whether the server knows the extended protocol, as far as its account service has shown. The seed's gives no
-     * secret, and does not say how long a token is good.
-     * @internal
-     */
+    /** @internal Whether the server has shown that it knows the extended protocol. */
     _isExtended: boolean;
     /** Whether there is a token that should be good. */
     get isLoggedIn(): boolean;

@@ -95,7 +95,7 @@ export class Calls {
      * @private @param {string} roomId @param {string} [phone]
      */
     private _isOver;
-    /** @private @param {Call} call @param {number} [delay] */
+    /** @private @param {Call} call */
     private _doubt;
     /** @private @param {Frame} frame @param {Call} call */
     private _isAsked;

@@ -188,10 +188,10 @@ class Calls:
         self._is_extended = is_extended
         self._is_named = self._is_welcomed = False
         self._own = self._crossed = None
-        if not is_extended:  # where no welcome says that the server does not have a call
+        if not is_extended:  # where no welcome says that the server does not have a call; if it has, it rings on
             for call in self._calls:
                 if call.state != "active" and call not in self._clocks:
-                    self._doubt(call, RING_TIME + LATE)
+                    self._start_clock(call, RING_TIME + LATE, self._give_up)
 
     def welcomed(self, view: PresentCall | None, held: PresentCall | None = None) -> None:
         """Apply the current call of the device from the ``welcome`` frame, and the one that it holds.
@@ -361,9 +361,13 @@ class Calls:
         was_told = self._ended.was_told(room_id) and self.call_in(room_id) is None
         return was_told or self._ended.has(room_id, phone)
 
-    def _doubt(self, call: Call, seconds: float = DOUBT) -> None:
+    def _give_up(self, call: Call) -> None:
+        self._tell_end(_is_rung(call), call.peer, call.room_id)
+        self._end(call, "forgotten")
+
+    def _doubt(self, call: Call) -> None:
         # The server does not have it. If it was restarted, media may still flow.
-        self._start_clock(call, seconds, self._forget)
+        self._start_clock(call, DOUBT, self._forget)
 
     def _forget(self, call: Call) -> None:
         if call.state == "active":
