@@ -142,7 +142,7 @@ class Logins(Struct, frozen=True):
             if device.offered == hashed or await self._accounts.offer_again(address, device, hashed):
                 return self._logged_in(address, secret=offer)
         claimed = await self._let_in(address, device, secret)
-        if device.unused_since is not None:
+        if device.unused_since is not None and offer is None:
             self._accounts.used(address)
         return self._logged_in(address, claimed=claimed)
 

@@ -187,7 +187,10 @@ def sleep(tx: Transaction, event: events.Sleeps) -> None:
 
 def change_policy(tx: Transaction, event: events.PolicyChanged) -> None:
     """Apply a changed policy of a phone."""
-    for device in tx.devices_of(event.device.phone):
+    devices = tx.devices_of(event.device.phone)
+    if not devices:
+        require_complete(tx)  # one may be asleep
+    for device in devices:
         if tx.records.policy_of(device) != event.policy:
             tx.keep_policy(event.device.phone, event.policy)
         policy = event.policy.in_record_of(device.address.device_id)

@@ -159,7 +159,7 @@ class SqlAccounts(Queries):
         return self._run(self._offer_again, address, known.offered, offer, now).addCallback(self._changed_one, address)
 
     def used(self, address: DeviceAddress) -> None:
-        """Record that a device is used: it has connected, or logged in again. The time is recorded once a day.
+        """Record that a device is used: it has connected, or logged in with its secret. The time is noted once a day.
 
         Devices created by logins and never used are forgotten. This does not wait, and a failed write is repeated at
         the next use.

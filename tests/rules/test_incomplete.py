@@ -208,6 +208,13 @@ class RoomTests(IncompleteCase):
                 self.world.happen(event)
         self.assertTrue(self.tv.record.connected)
 
+    def test_policy(self) -> None:
+        """A policy of a phone without known devices is not done with: one of them may be asleep."""
+        policy = Policy(frozenset([self.ann.address.phone]))
+        self.assert_unavailable(events.PolicyChanged(STRANGER, policy))
+        self.world.happen(events.PolicyChanged(self.tv.everywhere(), policy))
+        self.assertEqual(policy, self.tv.record.policy)
+
     def cancels(self, sent_at: float) -> object:
         """Let Ann cancel the call that she placed to the television until then. Returns the reply of the rules."""
         event = events.Cancel(self.ann.address, self.tv.address.phone, self.ann.generation, sent_at)

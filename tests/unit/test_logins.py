@@ -67,7 +67,9 @@ class SecretTests(LoginsTestCase):
         the answer with the first may be lost.
         """
         lost = self.login().device_secret
-        self.pass_time(OFFER_STANDS)
+        self.pass_time(3)
+        self.assertIsNone(self.login().device_secret)
+        self.pass_time(OFFER_STANDS - 3)
         secret = self.login(node=self.other).device_secret
         self.assertNotIn(secret, (None, lost))
         self.pass_time(1)
