@@ -7,6 +7,7 @@ import subprocess
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from playwright.sync_api import Route
 from twisted.internet.defer import Deferred
@@ -19,6 +20,14 @@ from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import await_names
 from tests.support.devices import log_in, service_of
+
+_AGREE_AS_ASKED: Final = """new MutationObserver((_, watching) => {
+    const agree = document.querySelector("#pairing-agree:not([hidden])");
+    if (agree === null) return;
+    watching.disconnect();
+    agree.click();
+}).observe(document, { subtree: true, childList: true, attributes: true });"""
+"""Presses the button in the very moment in which the person is asked."""
 
 
 def unbroken(letters: str) -> str:
@@ -265,6 +274,7 @@ class PairingTests(PhoneCase):
             bob = phone(stage, stage.browser(None))
             bob.log_in(*self.bob)
             old = self.invitation()
+            bob.page.add_init_script(_AGREE_AS_ASKED)  # whoever presses something else in that moment does not mean it
             self.asked(bob, old)
             bob.press("pairing-back")
             bob.await_scene("home", "online")

@@ -73,6 +73,7 @@ export class Chat {
       known.show(transfer);
       return false;
     }
+    if (transfer.state !== "offered") return false; // it was forgotten
     const entry = new FileEntry(this.#call().files, this.#words);
     entry.show(transfer);
     this.#files.set(transfer.id, entry);
@@ -149,6 +150,7 @@ export class Chat {
       if (!first.contains(file.element)) continue;
       file.close();
       this.#files.delete(id);
+      this.#call().files.forget(id);
     }
     first.remove();
   }

@@ -68,10 +68,16 @@ export class Files {
   /** Decline a file, or have its transfer stopped. */
   cancel(id) {
     const transfer = this.#all.get(id);
-    if (isOver(transfer)) return;
+    if (transfer === undefined || isOver(transfer)) return;
     this._set(transfer, "cancelled");
     this.#tell({ kind: "file_cancel", id });
     transfer.channel?.close();
+  }
+
+  /** Forget a file, which is not transferred any more. */
+  forget(id) {
+    this.cancel(id);
+    this.#all.delete(id);
   }
 
   /** Take a note of the other side. */

@@ -87,7 +87,8 @@ function hold(device) {
   return new Promise((told) => {
     navigator.locks.request(lockOf(name), { ifAvailable: true }, (lock) => {
       told(lock !== null);
-      if (lock === null || held !== name) return undefined;
+      if (lock === null && held === name) held = "";
+      if (held !== name) return undefined;
       return new Promise((resolve) => {
         letGo = resolve;
       });

@@ -5,6 +5,7 @@
 import { clock, listed, moment, today } from "../shared/format.js";
 import { Awake } from "./awake.js";
 import { el, fill, icon, put } from "../shared/elements.js";
+import { beginScene } from "../shared/presses.js";
 import { face } from "./people.js";
 import { PinPad } from "./pin_pad.js";
 import { takeNewRelease } from "./release.js";
@@ -56,6 +57,7 @@ export class Kiosk {
         await phone.readDevices();
       },
       (isForgotten) => {
+        beginScene(); // the tiles are where the pad was
         doings.changed();
         if (isForgotten) doings.focus();
         else elements["kiosk-lock"].focus();

@@ -125,12 +125,14 @@ export class Phone {
     this.#changed();
   }
 
-  /** Log in all the same, or stay the device that this tab is. */
+  /** Log in all the same; a tab that was opened by a link is the device again that it was. */
   async stopPairing() {
+    const isOther = !this.waiting.isInvited && tab.get("device") === null;
     this.waiting.close();
     this.waiting = null;
-    this.isStarting = true;
-    await this.start();
+    this.isStarting = !isOther;
+    if (isOther) this.#changed();
+    else await this.start();
   }
 
   /** Log out. The token is revoked if the server can be reached. */
@@ -205,8 +207,8 @@ export class Phone {
       try {
         await this.book.remove(phone);
       } catch (error) {
-        await this.book.load(); // it may have been done all the same
-        if (this.book.personOf(phone) !== undefined) await this._list(phone, lists);
+        await this.book.load().catch(() => {}); // it may have been done all the same
+        if (this.book.personOf(phone) !== undefined) await this._list(phone, lists).catch(() => {});
         throw error;
       }
       const undo = async () => {

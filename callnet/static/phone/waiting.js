@@ -11,6 +11,7 @@ import { drawCode } from "../shared/link.js";
 import { tab } from "../shared/memory.js";
 import { nameFrom } from "./device_name.js";
 import { put } from "../shared/elements.js";
+import { beginScene } from "../shared/presses.js";
 import * as identity from "./identity.js";
 import { sentenceOf } from "./sentences.js";
 
@@ -148,7 +149,9 @@ export class WaitingView {
     put(this.#elements["pairing-title"], isInvited ? words.log_in : title);
     put(this.#elements["pairing-hint"], isInvited ? (asked === null ? "" : invited({ phone: asked })) : hint);
     put(this.#elements["pairing-back"], isInvited ? words.person.done : back);
-    this.#elements["pairing-agree"].hidden = asked === null;
+    const agree = this.#elements["pairing-agree"];
+    if (agree.hidden && asked !== null) beginScene();
+    agree.hidden = asked === null;
     const hasCode = Boolean(pairing?.userCode); // an invited device shows none
     this.#elements["pairing-shown"].hidden = !hasCode;
     this.#elements["pairing-again"].hidden = !isRefused;

@@ -15,5 +15,6 @@ export function keepCall(name, call) {
 /** What was kept last under a name; null: nothing, or too long ago. */
 export function keptCall(name) {
   const kept = tab.get(name);
-  return kept !== null && Date.now() - kept.keptAt < KEPT_FOR ? kept : null;
+  const isOld = Date.now() - kept?.keptAt >= KEPT_FOR; // a page of 1.0.0rc1 has kept no time
+  return isOld ? null : kept;
 }
