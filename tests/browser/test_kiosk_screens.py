@@ -73,6 +73,7 @@ class KioskScreenTests(OwnDaemonCase):
     def tour(self, photographer: Photographer, television: PhoneVisitor, friend: PhoneVisitor) -> None:
         """Take a television through all that a kiosk shows."""
         television.press("to-settings")
+        television.page.wait_for_selector('#devices .device:has([data-key="device-desk"]):has-text("simple mode")')
         press_key(television, "device-desk")
         television.page.fill("#device-pin", "12")
         press_key(television, "save-desk")
