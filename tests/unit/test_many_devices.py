@@ -83,10 +83,11 @@ class ManyDevicesTests(SynchronousTestCase):
         self.assertEqual(MOST, self.fixture.accounts.forgotten)
 
     def test_used(self) -> None:
-        """A device is used if it logs in again, connects, or says how it is woken: it is not forgotten then."""
-        for name in ("again", "connected", "woken"):
+        """A device that logs in with its secret, connects, or says how it is woken, is used, and not forgotten then."""
+        claimed = self.successResultOf(self.fixture.logins.login(PHONE, "claimed"))
+        self.successResultOf(self.fixture.logins.login(PHONE, "claimed", claimed.device_secret))
+        for name in ("connected", "woken"):
             token = self.log_in(name)
-        self.log_in("again")
         self.fixture.accounts.used(DeviceAddress(PHONE, "connected"))
         self.fixture.clock.advance(1)
         self.successResultOf(self.fixture.ways_to_wake.register(token, PushKind.WEBHOOK, "box"))
