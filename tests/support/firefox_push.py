@@ -17,6 +17,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request as Handshake
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -94,7 +95,8 @@ class _Line(Protocol):
                 self._say("unregister", channelID=channel, status=200)
 
     def _say(self, kind: str, **fields: Any) -> None:
-        self._socket.send_text(json.dumps({"messageType": kind, **fields}).encode())
+        if self._socket.state is State.OPEN:  # a browser that ends unregisters, and waits for no answer
+            self._socket.send_text(json.dumps({"messageType": kind, **fields}).encode())
 
     def _flush(self) -> None:
         assert self.transport is not None
