@@ -85,17 +85,19 @@ class TabsTests(PhoneCase):
             browser = stage.browser(None)
             profile = stage.profile(browser)
             alone = phone(stage, browser)
-            names = []
-            for visitor in (tab(stage, profile), tab(stage, profile), alone):
-                visitor.open()
-                visitor.await_scene("login")
-                visitor.page.fill("#login-phone", self.alice.phone)
-                visitor.press("login-submit")
-                visitor.await_scene("home", "online")
-                names.append(visitor.text("self-device"))
+            names = [self.proposed_name(one) for one in (tab(stage, profile), tab(stage, profile), alone)]
             self.assertEqual(["Linux, Chrome", "Linux, Chrome 2", "Linux, Chrome 3"], names)
 
         return self.play(story)
+
+    def proposed_name(self, visitor: PhoneVisitor) -> str:
+        """Log in with the name that is proposed for the device; returns the one that it got."""
+        visitor.open()
+        visitor.await_scene("login")
+        visitor.page.fill("#login-phone", self.alice.phone)
+        visitor.press("login-submit")
+        visitor.await_scene("home", "online")
+        return visitor.text("self-device")
 
     def test_no_storage(self) -> Deferred[None]:
         """A browser that keeps nothing claims no device, as it would lose the secret: each visit is the same device."""
@@ -106,12 +108,7 @@ class TabsTests(PhoneCase):
             for _ in range(2):
                 visitor = phone(stage, browser)
                 visitor.page.add_init_script(_REFUSE_STORAGE)
-                visitor.open()
-                visitor.await_scene("login")
-                visitor.page.fill("#login-phone", self.alice.phone)
-                visitor.press("login-submit")
-                visitor.await_scene("home", "online")
-                names.append(visitor.text("self-device"))
+                names.append(self.proposed_name(visitor))
             self.assertEqual(["Linux, Chrome", "Linux, Chrome"], names)
 
         return self.play(story)

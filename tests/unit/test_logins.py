@@ -53,7 +53,7 @@ class SecretTests(LoginsTestCase):
     """Claiming a device."""
 
     def test_offered_once(self) -> None:
-        """Only the login that makes the device is offered a secret, which is another for each device."""
+        """A login that makes a device is offered a secret, another one for each device; one just after it is not."""
         secret = self.login().device_secret
         other = self.login(address=DeviceAddress(PHONE, "pad")).device_secret
         assert secret is not None
