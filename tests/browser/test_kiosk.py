@@ -284,6 +284,7 @@ class InTheRoomTests(KioskCase):
             for width, height in (small, large):  # where everything is three times as large
                 television.page.set_viewport_size({"width": width, "height": height})
                 self.remote_control(television, bob)
+                desk.page.wait_for_selector("#devices .device:has-text('simple mode')", state="detached")
                 set_up(desk, TV, pin=PIN, presses=("kiosk",))
                 television.await_scene("kiosk")
                 television.await_that("document.activeElement.matches('.tile')")
