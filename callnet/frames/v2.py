@@ -243,6 +243,10 @@ def is_deep(data: bytes) -> bool:
     return False
 
 
+def _flag(value: Raw) -> str | None:
+    return None if bytes(value) in (b"true", b"false") else "must be true or false"
+
+
 def _t(value: Raw) -> str | None:
     try:
         t = msgspec.json.decode(value, type=int | float | str | None)
@@ -264,6 +268,7 @@ PING_FIELDS: Final = {"t": Field(_t, may_be_absent=True), **_MAY_HAVE_ID}
 
 _FIELDS: Final[Mapping[str, Fields]] = {
     **{tag: fields | _MAY_HAVE_ID for tag, fields in SEED_FIELDS.items()},
+    "called_success": SEED_FIELDS["called_success"] | {"hold": Field(_flag, may_be_absent=True)} | _MAY_HAVE_ID,
     "signal": {"room_id": Field(decode.room), "data": Field(decode.anything), **_MAY_HAVE_ID},
     "resume": {"room_id": Field(decode.room), **_MAY_HAVE_ID},
     "pull": {"room_id": Field(decode.room), **_MAY_HAVE_ID},

@@ -72,10 +72,14 @@ def _objects(schema: Schema, schemas: Schemas) -> st.SearchStrategy[dict[str, An
     return st.fixed_dictionaries(required, optional=optional)
 
 
-def spoilt(schema: Schema, schemas: Schemas) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
-    """Objects that a schema refuses: the field that is wrong, and the whole."""
-    changes = st.sampled_from(list(_changes(schema, schemas)))
-    return st.builds(lambda value, change: (change[0], change[1](value)), values(schema, schemas), changes)
+Spoilt: TypeAlias = list[tuple[str, dict[str, Any]]]
+"""Objects that a schema refuses: the field that is wrong, and the whole."""
+
+
+def spoilt(schema: Schema, schemas: Schemas) -> st.SearchStrategy[Spoilt]:
+    """A value that the schema allows, with each thing that it forbids."""
+    changes = list(_changes(schema, schemas))
+    return values(schema, schemas).map(lambda value: [(name, change(value)) for name, change in changes])
 
 
 _Change: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
