@@ -22,9 +22,10 @@ WORDS = re.compile(
     r"the frame is (not JSON|nested too deeply)|the frame must be a JSON object"
     r'|type (is missing|must be a string)|duplicate key "type"|unknown type'
     r"|(call|called_success|called_refuse|calling_hangup|signal|resume|pull|ping): (to_phone|to_device_id|from_phone"
-    r"|from_device_id|notified_phone|notified_device_id|room_id|data|t|id) (is missing|must be a string|is empty"
+    r"|from_device_id|notified_phone|notified_device_id|room_id|data|t|id|hold) (is missing|must be a string|is empty"
     r"|has control characters|is longer than (32|50|64) characters|must be 32 lowercase hex digits"
-    r"|must be a number or a string|is nested more than 64 levels deep|must be a string of up to 64 characters)"
+    r"|must be a number or a string|is nested more than 64 levels deep|must be a string of up to 64 characters"
+    r"|must be true or false)"
 )
 """Every message that an error may have."""
 
@@ -81,8 +82,8 @@ class ExtendedProperties(SynchronousTestCase):
 
     @given(payloads)
     def test_seed(self, payload: bytes) -> None:
-        """A frame of the seed that says no id means the same to both, and is answered the same."""
-        if b'"id"' in payload or b"\\" in payload:
+        """A frame of the seed that says no id and no hold means the same to both, and is answered the same."""
+        if b'"id"' in payload or b'"hold"' in payload or b"\\" in payload:
             return
         try:
             base: Request | str = BASE.decode(payload)
