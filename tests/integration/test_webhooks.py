@@ -178,7 +178,8 @@ class StoryTests(WebhooksTestCase):
         self.assertEqual(1, len(self.told.sent))
         self.assertEqual("1", await self.run_command("webhook", "retry", listed.split()[0]))
         await self.until(lambda: self.told.taken)
-        self.assertEqual("", await self.run_command("webhook", "list", "--waiting"))
+        while await self.run_command("webhook", "list", "--waiting"):
+            pass  # the daemon has yet to record that it was taken
         self.assert_nothing_logged()
 
 
