@@ -111,7 +111,7 @@ class NodesTests(BehindTestCase):
         self.balancer = Haproxy(folder, dict(zip(NODES.values(), self.nodes, strict=True)), is_second)
         self.balancer.start()
         self.addCleanup(self.balancer.stop)
-        passed = "succeeded, reason: Layer7 check passed, code: 200"
+        passed = r"succeeded, reason: Layer7 check passed, code: 200,[^\n]* status: \d/\d UP"
         checks = [f"{check}/{name}" for check in ("ready", "alive") for name in NODES]
         await gatherResults([self.balancer.says(f"Health check for server {check} {passed}") for check in checks])
 
@@ -146,6 +146,7 @@ class NodesTests(BehindTestCase):
     async def test_a_node_hangs(self) -> None:
         """A hanging node gets no further clients."""
         await self.begin()
+        self.balancer.said = b""
         os.kill(self.nodes[0].pid, signal.SIGSTOP)
         self.addCleanup(os.kill, self.nodes[0].pid, signal.SIGCONT)
         await gatherResults([self.balancer.says(f"Server {check}/a is DOWN") for check in ("ready", "alive")])

@@ -28,19 +28,24 @@ class OperatorMixin:
 
     daemon: Daemon
 
-    async def order(self, path: str, *, status: int = 200, **asked: Any) -> dict[str, Any]:
-        """Have something done, or ask for something."""
+    async def order(self, path: str, *, status: int = 200, silent: int = 0, **asked: Any) -> dict[str, Any]:
+        """Have something done, or ask for something; again while more workers than ``silent`` do not answer in time."""
         key = Path(self.daemon.state_dir, "admin.key").read_text().strip()
-        response = await treq.post(
-            f"{self.daemon.admin_url}/api/{path}",
-            json.dumps(asked).encode(),
-            headers=Headers({"Authorization": [f"Bearer {key}"]}),
-            reactor=reactor,
-            persistent=False,
-        )
-        body = json.loads(await response.content())
-        assert response.code == status, (response.code, body)
-        return dict(body)
+        body: dict[str, Any] = {}
+        code, expected = 503, {status}
+        while code == 503 or body.get("silent", 0) > silent:
+            response = await treq.post(
+                f"{self.daemon.admin_url}/api/{path}",
+                json.dumps(asked).encode(),
+                headers=Headers({"Authorization": [f"Bearer {key}"]}),
+                reactor=reactor,
+                persistent=False,
+            )
+            code, body = response.code, json.loads(await response.content())
+            if code == 503:
+                expected.add(404)  # it may be done after all, and then there is nothing left to be done
+        assert code in expected, (code, body)
+        return body
 
 
 class WorkersTests(OperatorMixin, TestCase):
@@ -107,16 +112,17 @@ class WorkersTests(OperatorMixin, TestCase):
     async def test_nodes(self) -> None:
         """Both workers are nodes that are here, alive, with a device each."""
         await self.begin()
-        nodes = (await self.order("nodes"))["nodes"]
-        self.assertEqual([(node["here"], node["holds"]) for node in nodes], [(True, 1), (True, 1)])
-        self.assertTrue(all(0 < node["lease"] <= 3 for node in nodes), nodes)
+        seen: list[tuple[bool, int, bool]] = []
+        while seen != [(True, 1, True)] * 2:  # one may have stood still for longer than its lease
+            nodes = (await self.order("nodes"))["nodes"]
+            seen = [(node["here"], node["holds"], 0 < node["lease"] <= 3) for node in nodes]
 
     async def test_a_dead_worker(self) -> None:
         """While a worker does not answer the result is marked incomplete, and the others do their part."""
         await self.begin(OTHER)
         one, _ = workers_of(self.daemon)
         with stopped(one):
-            found = await self.order("devices")
+            found = await self.order("devices", silent=1)
             self.assertEqual((found["silent"], len(found["devices"])), (1, 1))
 
     async def test_the_level_of_the_log(self) -> None:

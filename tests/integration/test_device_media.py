@@ -125,6 +125,7 @@ class MediaTests(MediaCase):
             await device.shows(rf"media: receiving the camera, {WIDTH}x{HEIGHT}")
             await device.shows("media: the other side sends sound, the camera's picture")
             await device.shows(SEEING)
+            await device.shows("media: receiving sound")
         self.assertEqual(*[await device.shows(CODE) for device in (phone, tv)])
         offering = [device for device in (phone, tv) if "this side offers" in device.output]
         self.assertEqual(1, len(offering))

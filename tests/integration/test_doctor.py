@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
@@ -57,6 +58,15 @@ class RunningTests(DoctorTestCase):
                 of.setdefault(rest.strip().partition(":")[0], []).append(word)
         return of
 
+    async def status(self, pattern: str, status: int) -> str:
+        """The output of ``callnet status``, asked again until it begins so: a worker may be late once."""
+        shown, code = "", -1
+        while not re.match(pattern, shown):
+            shown, complaints, code = await callnet(self.daemon, "status", "--at", self.daemon.admin_url)
+            self.assertEqual("", complaints)
+        self.assertEqual(status, code)
+        return shown
+
     async def test_all_is_well(self) -> None:
         """Everything is right: the servers take the secret, over UDP and TCP, and the schema is that of the code."""
         found = self.found(await self.run_(self.daemon, "doctor"))
@@ -77,9 +87,8 @@ class RunningTests(DoctorTestCase):
 
     async def test_status(self) -> None:
         """The status shows each worker, and the counts."""
-        shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url)
+        shown = await self.status(r"callnet is ready\.\n", 0)
         lines = [line.split(maxsplit=1) for line in shown.splitlines()]
-        self.assertEqual("callnet is ready.", shown.splitlines()[0])
         for words in (["worker", "1 ready"], ["worker", "2 ready"], ["devices", "0"], ["pages", "0"]):
             self.assertIn([words[0], words[1]], [[each[0], " ".join(each[1].split())] for each in lines])
         self.assertIn("certificate", shown)
@@ -88,13 +97,14 @@ class RunningTests(DoctorTestCase):
     async def test_trouble(self) -> None:
         """When a worker does not answer, the status says so and ends with 1."""
         with stopped(workers_of(self.daemon)[0]):
-            shown = await self.run_(self.daemon, "status", "--at", self.daemon.admin_url, status=1)
-        self.assertRegex(shown, r"^callnet is not ready: worker \d: no answer within 1 s\n")
+            await self.status(r"callnet is not ready: worker 1: no answer within 1 s\n", 1)
 
     async def test_top(self) -> None:
         """It shows the state again and again."""
-        shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
-        self.assertEqual(2, shown.count("callnet is ready."))
+        shown = ""
+        while shown.count("callnet is ready.") != 2:  # a worker may be late once
+            shown = await self.run_(self.daemon, "top", "--at", self.daemon.admin_url, "--every", "0.1", "--times", "2")
+            self.assertEqual(2, shown.count("callnet is "))
 
 
 class StoppedTests(DoctorTestCase):

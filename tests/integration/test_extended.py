@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.task import deferLater
+
 from tests.integration.test_workers import WorkersTestCase, workers_of
-from tests.support.devices import NodeLifecycle, member
+from tests.support.devices import ASK_AGAIN, NodeLifecycle, member
 from tests.support.extended_client import ExtendedDevice, connect_extended, open_extended
 from tests.support.processes import stopped
 from tests.support.shared_daemon import new_phone
+
+reactor: Any = installed
 
 
 class ExtendedTests(WorkersTestCase):
@@ -42,10 +49,20 @@ class ExtendedTests(WorkersTestCase):
         with stopped(elsewhere):
             return await member(self, self.service, phone, device_id, token=token)
 
+    async def found(self, phone: str, *device_ids: str) -> None:
+        """Wait until these are online: a worker that stood still for too long has to join again with its devices."""
+        token, online = await self.token(phone, device_ids[0]), set[str]()
+        while not online.issuperset(device_ids):
+            await deferLater(reactor, ASK_AGAIN)
+            rows = (await self.service.post("/devices/list", {"token": token}))["devices"]
+            online = {row["device_id"] for row in rows if row["online"]}
+
     async def test_call(self) -> None:
         """A call rings, is accepted, carries signals both ways, moves to another device, and ends."""
         ann = await self.extended(self.ann, "phone", self.other)
         bert, pad = await self.extended(self.bert, "tv", self.one), await self.extended(self.bert, "pad", self.other)
+        await self.found(self.ann, "phone")
+        await self.found(self.bert, "tv", "pad")
         ann.says("call", to_phone=self.bert, to_device_id="tv", id="first")
         called = await bert.hears("called")
         await ann.hears("call_ringing", room_id=called["room_id"])
@@ -71,6 +88,8 @@ class ExtendedTests(WorkersTestCase):
     async def test_comes_back_elsewhere(self) -> None:
         """A party that loses its connection and comes back at the other worker is welcomed with its call."""
         ann, bert = await self.extended(self.ann, "phone", self.other), await self.extended(self.bert, "tv", self.one)
+        await self.found(self.ann, "phone")
+        await self.found(self.bert, "tv")
         ann.says("call", to_phone=self.bert, to_device_id="tv")
         room = (await bert.hears("called"))["room_id"]
         bert.says("called_success", from_phone=self.ann, from_device_id="phone", room_id=room)

@@ -25,7 +25,7 @@ async def killed_after_a_call(case: TestCase, daemon: Daemon, phone: str, friend
     one, other = workers_of(daemon)
     service = service_of(daemon)
     with stopped(one):
-        tv = await member(case, service, friend, "tv")
+        tv = await member(case, service, friend, "tv", extended=True)  # which is welcomed when it can be called
     with stopped(other):
         caller = await member(case, service, phone, "phone")
     call = await caller.talks_to(tv)

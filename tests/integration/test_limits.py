@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
+from callnet.redis.limits import TAKE_TIME
 from tests.integration.test_workers import WorkersTestCase, workers_of
 from tests.support.devices import NodeLifecycle, log_in, member
 from tests.support.processes import stopped
@@ -48,7 +49,11 @@ class LoginsTests(LimitsTestCase):
         with stopped(one):
             self.assertEqual([(200, 0, None)] * 3, [await self.login(phone) for _ in range(3)])
         with stopped(other):
+            asked = reactor.seconds()
             status, code, retry_after = await self.login(phone)
+            while status == 200 and reactor.seconds() - asked >= TAKE_TIME:  # Redis was late: the worker decided alone
+                asked = reactor.seconds()
+                status, code, retry_after = await self.login(phone)
             self.assertEqual((429, 6), (status, code))
             assert retry_after is not None
             self.assertTrue(1 <= int(retry_after) <= 20)

@@ -63,8 +63,8 @@ class ToldTests(TestCase):
         await ready
         address = ("127.0.0.1", int(daemon.account_url.rpartition(":")[2]))
         socket.create_connection(address).close()
-        await systemd.hears("WATCHDOG=1")
-        self.assertIn("STATUS=Serving 0 devices and 0 pages", systemd.heard)
+        await systemd.hears("STATUS=Serving 0 devices and 0 pages")
+        self.assertIn("WATCHDOG=1", systemd.heard)
         stopping = systemd.hears("STOPPING=1")
         await daemon.stop()
         await stopping

@@ -217,7 +217,7 @@ test("a login or a renewal that is under way when somebody logs out ends nothing
   for (const [path, begin] of [["/account/login", (one) => one.login()], ["/account/refresh", (one) => one.renew()]]) {
     const kept = [];
     const { site, asked, arrived, release } = await slowServer(t, path);
-    const old = { token: "old", expiresAt: Date.now() + 1_000, secret: "s" };
+    const old = { token: "old", expiresAt: Date.now() + 3_600_000, secret: "s" };
     const one = account(site, { kept: old, keep: (all) => kept.push(all) });
     const late = begin(one);
     await arrived();

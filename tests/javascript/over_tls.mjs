@@ -3,8 +3,6 @@
  * `node over_tls.mjs PACKAGE SITE [WS]` prints what happened. PACKAGE is the client; WS the package `ws`, if it is to be used.
  */
 
-import { once } from "node:events";
-
 const [name, site, ws] = process.argv.slice(2);
 const { Account, Device, Room } = await import(name);
 const Given = ws === undefined ? undefined : (await import(ws)).default;
@@ -36,11 +34,12 @@ function room({ roomId }) {
   return seat;
 }
 
-async function heard(target, type, wanted) {
-  for (;;) {
-    const [{ detail }] = await once(target, type);
-    if (wanted(detail)) return detail;
-  }
+function heard(target, type, wanted) {
+  return new Promise((resolve) => {
+    target.addEventListener(type, ({ detail }) => {
+      if (wanted(detail)) resolve(detail);
+    });
+  });
 }
 
 const television = await connected("13800000001", "tv");
