@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, Unavailable
-from callnet.ops.admin_api import OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
+from callnet.ops.admin_api import LISTS, OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family, Observed, counters, total
@@ -57,8 +57,8 @@ from callnet.util.timers import Backoff, EarliestTimer, PeriodicTask, end_of
 
 ANSWER_LIMIT: Final = 1.0
 """Seconds that an answer may take ..."""
-DATABASE_ANSWER_LIMIT: Final = DATABASE_LIMIT + ANSWER_LIMIT
-"""... and one that waits for the database."""
+ORDER_LIMIT: Final = DATABASE_LIMIT + ANSWER_LIMIT
+"""... and one to an order that is no list: it may wait for the database, and is done even if nobody waits for it."""
 
 
 class Gone(CallnetError):
@@ -259,10 +259,11 @@ class Worker:
         """True if its process takes connections."""
         return self._process is not None and self._serving
 
-    def execute(self, order: AdminCommand, limit: float = ANSWER_LIMIT) -> Deferred[AdminResult | None]:
+    def execute(self, order: AdminCommand) -> Deferred[AdminResult | None]:
         """Have its process carry out an order. ``None``: it cannot now."""
         if self._process is None or not self._serving:
             return succeed(SILENT)
+        limit = ANSWER_LIMIT if isinstance(order, LISTS) else ORDER_LIMIT
         return self._process.ask(order, self._reactor, limit).addCallbacks(lambda answer: answer.outcome, _silent)
 
     def _note(self, answer: Answer) -> Sequence[Family]:
@@ -437,7 +438,7 @@ class Workers:
         """Pass an order to one worker after the other, until one answers. Those before it may have done it, too."""
         silent: list[AdminResult] = []
         for worker in [worker for worker in self._workers if worker.serves]:
-            outcome = await worker.execute(order, DATABASE_ANSWER_LIMIT)
+            outcome = await worker.execute(order)
             if outcome is None:
                 break
             if not outcome.silent:

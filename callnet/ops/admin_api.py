@@ -151,6 +151,8 @@ AdminCommand: TypeAlias = (
 )
 OF_DATABASE: Final = (Revoke, ListLinks, RemoveLink)
 """Orders that need the database alone: one of several workers does them for all."""
+LISTS: Final = (ListCalls, ListDevices, ListFailures, ListNodes)
+"""Orders that change nothing, and go to all workers: their answer does not wait for one that is late."""
 
 
 class Named(Struct, frozen=True):

@@ -27,6 +27,11 @@ class Operator(Visitor):
         self.page.wait_for_selector("body:not([data-state=late], [data-state=away])")
         return self.page.get_attribute("body", "data-state") or ""
 
+    def _print(self, text: str) -> None:
+        """Complain of an error in the console, but for 503: so a busy daemon says that it is not ready for a moment."""
+        if "status of 503" not in text:
+            super()._print(text)
+
     def open(self) -> None:
         """Open the dashboard."""
         self.page.goto(f"{self._site_url}/")

@@ -99,7 +99,7 @@ _ATTACK: Final = """async (takesPart) => {
             Object.assign(legs, { [from]: towardsOfferer, [to]: towardsAnswerer });
             towardsAnswerer.offer(Array.from(data.sdp.matchAll(/^m=(audio|video)/gm), ([, kind]) => kind));
         }
-        legs[from].hear(data);
+        if (legs[from]?.id === data.connection) legs[from].hear(data); // else it is of an earlier connection
     };
 }"""
 

@@ -145,7 +145,7 @@ class DashboardDoingTests(DashboardCase):
         self.assertIn("13800000001 · kitchen and 13800000001 · hall", visitor.text("question-text"))
         visitor.press("question-no")
         visitor.await_hidden("question")
-        self.assertEqual(len(visitor.rows("calls")), 17)
+        visitor.await_rows("calls", 17)
         visitor.press_in(row, "End")
         visitor.agree()
         visitor.await_shown("said", "The call has ended.")

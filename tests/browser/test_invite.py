@@ -58,6 +58,7 @@ class InviteTests(BrowserCase):
             other.page.goto(visitor.page.input_value("#link"))
             visitor.await_state("connected")
             visitor.await_hidden("invite-drawer")
+            visitor.wake()
             visitor.page.keyboard.press("Enter")
             self.assertNotEqual(visitor.focused, "")
             visitor.press("more")
@@ -98,11 +99,11 @@ class InviteTests(BrowserCase):
             visitor.page.route("**/lean-qr.js", lambda route: route.abort(), times=1)
             with visitor.page.expect_event("requestfailed"):
                 link = self.link(stage, visitor)
-            visitor.forgive("ERR_FAILED")
             visitor.page.keyboard.press("Escape")
             visitor.await_hidden("invite-drawer")
             visitor.press("action")
             visitor.await_that("document.getElementById('code').width < 300")
+            visitor.forgive("ERR_FAILED")
             visitor.page.locator("#code").screenshot(path=picture.with_suffix(".png"))
             read = ("zbarimg", "--quiet", "--raw", picture.with_suffix(".png"))
             said = subprocess.run(read, capture_output=True, text=True, check=True, timeout=60).stdout

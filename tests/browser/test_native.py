@@ -89,7 +89,7 @@ class NativeTests(BrowserCase):
         red.enter(room)
         red.await_state("connected")
         offering = "the other" if drawn else "this"
-        self.assertIn(f"{offering} side offers", tv.output)
+        self.await_shown(tv, f"{offering} side offers")
         return red, phone, tv
 
     def assert_see_each_other(self, red: Visitor, tv: DeviceProcess, connections: int) -> None:

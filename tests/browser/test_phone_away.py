@@ -16,8 +16,8 @@ from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.support.daemon import Daemon
 
-_TRIES: Final = ("WebSocket", "ERR_CONNECTION_REFUSED", "503")
-"""The browser reports each try to reach the server."""
+_TRIES: Final = ("WebSocket", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "503")
+"""The browser reports each try to reach the server, and each that its end cuts off."""
 _REFUSE_STORAGE: Final = """
     Storage.prototype.setItem = () => { throw new DOMException("refused", "QuotaExceededError"); };
 """

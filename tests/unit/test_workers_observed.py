@@ -27,7 +27,7 @@ from callnet.ops.admin_api import (
 from callnet.ops.logs import line_of
 from callnet.ops.metrics import Family, Sample
 from callnet.ops.readiness import Check, Report
-from callnet.ops.worker_pipes import COMPLAINTS, LOG, ORDERS, LogLine, Serving, encode
+from callnet.ops.worker_pipes import COMPLAINTS, LOG, ORDERS, Answer, LogLine, Serving, encode
 from callnet.storage.database import LIMIT
 from callnet.util.logger import threshold
 from callnet.util.timers import FIRST_PAUSE
@@ -195,6 +195,20 @@ class OrderTests(WorkersTestCase):
     def test_an_action_finds_its_worker(self) -> None:
         """An action that only one of them can do is done by that one."""
         self.assertEqual(self.outcome(EndCall("aa"), AdminResult(), AdminResult(done=1)).done, 1)
+
+    def test_an_action_takes_its_time(self) -> None:
+        """An action waits for a worker that is late; for one that does not answer as long as for the database."""
+        for late, done, silent in ((AdminResult(done=1), 1, 0), (None, 0, 1)):
+            asked = self.workers.observed.execute(EndCall("aa"))
+            self.first.answer(outcome=AdminResult())
+            number = self.second.orders[-1].number
+            self.reactor.advance(LIMIT)
+            self.assertNoResult(asked)
+            if late is not None:
+                self.second.say(Answer(number, outcome=late))
+            self.reactor.advance(1)
+            found = self.successResultOf(asked)
+            self.assertEqual((found.done, found.silent), (done, silent))
 
     def test_what_is_in_the_database(self) -> None:
         """A row of the database is changed by one of the serving workers."""
