@@ -519,7 +519,7 @@ export class Phone {
       settings: () => this._take("settings", account.settings()),
       devices: () => this.readDevices(),
       links: () => this._take("links", account.links()),
-      waking: () => this.waking.renew(account),
+      waking: () => this.waking.renew(account).finally(() => this.notify()), // the worker is told of no call before
     });
   }
 
