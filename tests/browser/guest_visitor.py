@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page
 
-from callnet.schemas import FROM_GUEST, TO_GUEST
+from callnet.schemas import FROM_GUEST, TO_GUEST, Direction
 from tests.browser.phone_visitor import PhoneVisitor
 from tests.browser.stage import Stage
 
@@ -30,7 +30,14 @@ class GuestVisitor(PhoneVisitor):
 
     def __init__(self, page: Page, site_url: str) -> None:
         super().__init__(page, site_url)
+        self.has_rung = False
+        """True once the page has rung."""
         self._directions = (TO_GUEST, FROM_GUEST)
+
+    def pass_frame(self, direction: Direction, frame: dict[str, Any]) -> None:
+        """Remember a frame, and whether the page has rung."""
+        super().pass_frame(direction, frame)
+        self.has_rung |= direction is FROM_GUEST and frame["type"] == "ring"
 
     def follow(self, link: str) -> None:
         """Open a link."""

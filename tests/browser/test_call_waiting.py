@@ -323,4 +323,5 @@ class CallWaitingTests(BrowserCase):
         bob.press("held-swap")
         bob.await_text("call-name", "Carol")
         alice.inside.await_state("waiting", "on_hold")
+        bob.await_that("window.opened.length >= 2")
         self.assertEqual(bob.page.evaluate("window.opened"), ["audio,video"] * 2)

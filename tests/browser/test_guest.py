@@ -10,6 +10,7 @@ from callnet_client import Account
 from tests.browser.camera import Camera
 from tests.browser.case import in_reactor
 from tests.browser.closed_phone import Closed
+from tests.browser.continuity import wait_until
 from tests.browser.guest_visitor import NO_LINE, PATH, GuestVisitor, guest
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
@@ -24,6 +25,11 @@ _HURRY: Final = """() => {
     window.setTimeout = (work, after) => later(work, after / 10);
 }"""
 """Lets the time of a page pass ten times as fast."""
+_WAIT_FOR_GUEST: Final = """() => {
+    const later = window.setTimeout.bind(window);
+    window.setTimeout = (work, after) => later(work, after === 15_000 ? 600_000 : after);
+}"""
+"""Lets a page wait for a guest who has left for as long as it takes."""
 _AGE: Final = """() => {
     const kept = JSON.parse(sessionStorage.getItem("callnet.guest-call"));
     sessionStorage.setItem("callnet.guest-call", JSON.stringify({ ...kept, keptAt: kept.keptAt - 121_000 }));
@@ -229,6 +235,7 @@ class GuestTests(GuestCase):
     def reload_without_a_line(self, alice: PhoneVisitor, visitor: GuestVisitor) -> None:
         """A page that is reloaded in a call says at once that it has no connection yet, and enters no room before."""
         self.meet(alice, visitor)
+        alice.page.evaluate(_WAIT_FOR_GUEST)
         visitor.page.add_init_script(NO_LINE)
         visitor.page.reload()
         visitor.await_text("starting-hint", "Reconnecting")
@@ -320,6 +327,7 @@ class GuestTests(GuestCase):
         other.follow(link)
         other.ring("Ben")
         other.await_scene("calling")
+        wait_until(other, lambda: other.has_rung, "the ring")  # the owner sees nobody who cancels before it
         self.assertEqual(("calling", "Anna"), (visitor.shown, alice.text("ring-name")))
         other.press("cancel")
         alice.press("accept")

@@ -149,6 +149,7 @@ class LobbyTests(BrowserCase):
             microphone, speaker = choices(visitor, "microphone")[-1], choices(visitor, "speaker")[-1]
             visitor.page.select_option("#microphone-select", microphone)
             visitor.page.select_option("#speaker-select", speaker)
+            visitor.await_that(f"localStorage.getItem('callnet.microphone') === JSON.stringify({microphone!r})")
             visitor.await_that(f"{_SINK} === {speaker!r}")
             visitor.page.reload()
             visitor.await_shown("devices")

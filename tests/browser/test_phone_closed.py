@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Route
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.ssl import CertificateOptions
@@ -26,6 +26,7 @@ from harness.daemon import staying_listeners
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, in_reactor
 from tests.browser.closed_phone import Closed, await_notification, preferences, subscribed
+from tests.browser.continuity import wait_until
 from tests.browser.phone_case import list_each_other
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
@@ -44,7 +45,13 @@ SERVER_TLS: Final = CertificateOptions(
     privateKey=crypto.PKey.from_cryptography_key(PAIR.key), certificate=crypto.X509.from_cryptography(PAIR.chain[0])
 )
 
+_DEVICE: Final = {"phone": BOB.phone, "device_id": BOB.device_id}
+"""Bob's device, as messages name it."""
+_KNOWS: Final = "(device) => windowOf(device).then((window) => window !== null)"
+"""True if the worker knows an open page that is this device."""
 _LOOK: Final = """(isSeen) => {
+    self.later ??= self.setTimeout;
+    self.setTimeout = (work, after) => self.later(work, after === 1_000 ? 60_000 : after);
     self.found ??= self.clients.get.bind(self.clients);
     self.clients.get = async (id) => {
         const window = await self.found(id);
@@ -52,8 +59,8 @@ _LOOK: Final = """(isSeen) => {
         return { visibilityState: isSeen ? "visible" : "hidden", focus: async () => {}, postMessage };
     };
 }"""
-"""Hides the window or has it seen, for the worker."""
-_LOOK_AWAY: Final = "() => { delete self.clients.get; }"
+"""Hides the window or has it seen, for the worker, which waits until the page has said whether it rings."""
+_LOOK_AWAY: Final = "() => { delete self.clients.get; self.setTimeout = self.later; }"
 """Lets the worker see by itself again."""
 _CUTTABLE: Final = """
     const open = [];
@@ -84,8 +91,10 @@ _COUNT: Final = """() => {
         self.rung.push(title);
         return show(title, options);
     };
+    self.told = 0;
+    self.onmessage = ({ data }) => { self.told += data.event === "wake"; };
 }"""
-"""Counts what is shown, and so what is heard."""
+"""Counts what is shown, and so what is heard, and what pages say rings."""
 
 
 _RENEW: Final = """async (subscription) => {
@@ -297,18 +306,26 @@ class ClosedTests(ChromiumCase):
             alice, profile = self.begin(stage)
             self.closed_while_it_rings(stage, alice, profile)
             self.without_a_connection(stage, alice, profile)
+            self.key_comes_late(stage, alice, profile)
             self.not_seen(stage, alice, profile)
             self.stood_still(stage, alice, profile)
             self.answered_elsewhere(stage, alice, profile)
 
         return self.play(story)
 
-    def ring_open(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> PhoneVisitor:
-        """The open phone of Bob, which Alice rings."""
+    def opened(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext, script: str = "") -> PhoneVisitor:
+        """The open phone of Bob, in which a script runs first, and of which Alice and the worker know."""
         bob = tab(stage, profile)
+        bob.page.add_init_script(script)
         bob.open()
         bob.await_scene("home", "online")
         alice.await_contact(BOB.phone, online=True)
+        wait_until(bob, lambda: self.closed.worker.evaluate(_KNOWS, _DEVICE), "the page's word to the worker")
+        return bob
+
+    def ring_open(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> PhoneVisitor:
+        """The open phone of Bob, which Alice rings."""
+        bob = self.opened(stage, alice, profile)
         alice.call(BOB.phone)
         bob.await_scene("ringing")
         return bob
@@ -324,11 +341,7 @@ class ClosedTests(ChromiumCase):
 
     def without_a_connection(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """A phone that is seen, but has no connection, has the call shown; when it has one, nothing rings twice."""
-        bob = tab(stage, profile)
-        bob.page.add_init_script(_CUTTABLE)
-        bob.open()
-        bob.await_scene("home", "online")
-        alice.await_contact(BOB.phone, online=True)
+        bob = self.opened(stage, alice, profile, _CUTTABLE)
         bob.page.evaluate("cut(true)")
         bob.await_scene("home", "offline")
         alice.await_contact(BOB.phone, online=False)
@@ -339,6 +352,7 @@ class ClosedTests(ChromiumCase):
         bob.view(False)
         bob.page.evaluate("cut(false)")
         bob.await_scene("ringing")
+        wait_until(bob, lambda: self.closed.worker.evaluate("self.told"), "the page's word to the worker")
         self.closed.shown("Alice is calling")
         self.assertEqual([], self.closed.press("accept"))
         bob.await_connected(Camera.RED)
@@ -347,6 +361,27 @@ class ClosedTests(ChromiumCase):
         bob.complaints.clear()  # the browser reports each try to connect
         self.leave(alice, bob)
         self.closed.worker.evaluate(_LOOK_AWAY)
+
+    def key_comes_late(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
+        """A page that nobody sees has a call shown that rings before the page has read the server's key."""
+        bob = tab(stage, profile)
+        questions: list[Route] = []
+        bob.page.route("**/devices/push/key", lambda route: questions.append(route))  # noqa: PLW0108  # no builtin
+        bob.open()
+        bob.await_scene("home", "online")
+        alice.await_contact(BOB.phone, online=True)
+        alice.call(BOB.phone)
+        bob.await_scene("ringing")
+        self.closed.worker.evaluate(_LOOK, False)
+        bob.view(False)
+        bob.page.evaluate("new Promise((done) => setTimeout(done, 1_000))")  # it looks once more at that time
+        self.closed.shown()
+        questions.pop().continue_()
+        self.closed.shown("Alice is calling")
+        self.assertEqual([], self.closed.press("refuse"))
+        alice.await_text("notice-text", "Bob declined.")
+        self.closed.worker.evaluate(_LOOK_AWAY)
+        bob.page.close()
 
     def not_seen(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """A phone that is seen rings by itself; one that nobody sees has it shown, and does what is pressed."""
@@ -358,9 +393,8 @@ class ClosedTests(ChromiumCase):
         self.closed.worker.evaluate(_LOOK, True)
         bob.view(True)
         self.closed.shown()
-        address = {"phone": BOB.phone, "device_id": BOB.device_id}
         call = {"event": "wake", "call": shown["tag"], "from_phone": ALICE.phone, "from_name": "Alice"}
-        self.closed.worker.evaluate("(call) => hear(call)", {**address, **call})
+        self.closed.worker.evaluate("(call) => hear(call)", {**_DEVICE, **call})
         self.closed.shown()
         self.closed.worker.evaluate(_LOOK, False)
         bob.view(False)
@@ -378,14 +412,13 @@ class ClosedTests(ChromiumCase):
 
     def stood_still(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """A page that nobody sees, and that hears of a call and of its end at once, leaves no notification."""
-        bob = tab(stage, profile)
-        bob.open()
-        bob.await_scene("home", "online")
-        alice.await_contact(BOB.phone, online=True)
+        bob = self.opened(stage, alice, profile)
         self.closed.worker.evaluate(_LOOK, False)
         bob.view(False)
         self.closed.worker.evaluate(_COUNT)
         tools = profile.new_cdp_session(bob.page)
+        stops: list[object] = []
+        tools.on("Debugger.paused", lambda stop: stops.append(stop))  # noqa: PLW0108  # no builtin
         for command in ("Debugger.enable", "Debugger.pause"):
             tools.send(command)
         alice.call(BOB.phone)
@@ -393,6 +426,7 @@ class ClosedTests(ChromiumCase):
         alice.press("cancel")
         alice.await_scene("home")
         alice.wait(500)  # until the server has told both
+        wait_until(alice, lambda: stops, "the stop of Bob's page")
         for command in ("Debugger.resume", "Debugger.disable"):
             tools.send(command)
         bob.await_text("notice-text", "Missed call from Alice.")
@@ -405,10 +439,10 @@ class ClosedTests(ChromiumCase):
 
     def answered_elsewhere(self, stage: Stage, alice: PhoneVisitor, profile: BrowserContext) -> None:
         """If another device answers, the notification says so without a sound, in the language of the phone."""
-        bob = tab(stage, profile)
-        bob.open()
-        bob.await_scene("home", "online")
+        bob = self.opened(stage, alice, profile)
         bob.switch_language("de")
+        kept = "kept(PLACE, '/words').then(({ lang }) => lang)"
+        wait_until(bob, lambda: self.closed.worker.evaluate(kept) == "de", "the words for the worker")
         bob.page.close()
         tablet = phone(stage, stage.browser(Camera.BLUE))
         tablet.log_in(*TABLET)

@@ -36,8 +36,9 @@ export class Phone {
   #changed;
   #signalled;
   #looking = null;
-  /** The last question for each of settings, devices, links and blocked phones: the answers to earlier ones are older. */
-  #asked = {};
+  /** The number of questions for settings, devices, links and blocked phones; the last of each that was answered. */
+  #asked = 0;
+  #answered = {};
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
@@ -455,7 +456,6 @@ export class Phone {
     this.book.close();
     this.past.close();
     keepCall(KEPT, null);
-    this.#asked = {};
     this.account = this.device = this.book = this.past = this.photos = this.profile = this.topics = this.notice = null;
     this.settings = this.devices = this.blocked = this.links = null;
     this.notify();
@@ -519,7 +519,7 @@ export class Phone {
       settings: () => this._take("settings", account.settings()),
       devices: () => this.readDevices(),
       links: () => this._take("links", account.links()),
-      waking: () => this.waking.renew(account),
+      waking: () => this.waking.renew(account).finally(() => this.notify()), // the worker is told of no call before
     });
   }
 
@@ -536,14 +536,15 @@ export class Phone {
     await ownDevice.remember(account, devices);
   }
 
-  /** Take over what an answer says, unless a later one was asked for. Returns it. */
+  /** Take over what an answer says, unless a later question has been answered. Returns it. */
   async _take(name, answer) {
-    const mine = (this.#asked[name] = {});
+    const { account } = this;
+    const mine = (this.#asked += 1);
     const found = await answer;
-    if (this.#asked[name] === mine) {
-      this[name] = found;
-      this.#changed();
-    }
+    if (account !== this.account || this.#answered[name] > mine) return found;
+    this.#answered[name] = mine;
+    this[name] = found;
+    this.#changed();
     return found;
   }
 
