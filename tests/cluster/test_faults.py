@@ -114,18 +114,6 @@ class WallClockTests(ClusterCase):
         await self.hears(ann, "calling_be_hangup:connection_lost")
         self.assertGreater(here.store.now(), lease_ends - 2 + GRACE - 0.1)  # it is lost a second after its last beat
 
-    async def test_all_in_order(self) -> None:
-        """A node that stops in order leaves nothing for the others to find out."""
-        here, there = await self.start(), await self.start()
-        tv = await self.phone(TV, there)
-        carol = await self.phone(CAROL, here)
-        tv.goes()
-        await there.stop()
-        self.running.remove(there)
-        carol.calls(TV)
-        await self.hears(carol, "call_failed:offline")
-        self.assertEqual("1", self.server.cli("ZCARD", f"{self.prefix}nodes"))
-
     async def test_subscriber_is_killed(self) -> None:
         """However often the subscriptions are cut, every ring, answer and ending comes in the end."""
         self.server = self.own_server()
