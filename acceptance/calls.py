@@ -93,16 +93,16 @@ async def prove_free(devices: Sequence[Device], ledger: Ledger) -> None:
     await asyncio.sleep(1)
     for caller, callee in zip(devices, (*devices[1:], devices[0]), strict=True):
         caller.call(callee.address)
-        await callee.until(lambda device: bool(device.pending), 3)
+        await callee.until(lambda device: bool(device.pending))
         if callee.pending:
             callee.answer(next(iter(callee.pending)), accept=True)
-        await caller.until(lambda device: device.room is not None, 3)
+        await caller.until(lambda device: device.room is not None)
         if caller.room is None or caller.room != callee.room:
             caller.violated(f"could not call {callee.address} when all was quiet")
             continue
         ledger.counts["calls when all was quiet"] += 1
         caller.hang_up(caller.room, callee.address)
-        await callee.until(lambda device: device.room is None, 3)
+        await callee.until(lambda device: device.room is None)
 
 
 async def run(daemon: CountedDaemon, ledger: Ledger, phones: int, seconds: float, random: Random) -> int:

@@ -59,8 +59,6 @@ class Case(Struct, frozen=True):
 
     name: str
     plan: Plan
-    read_on: bool = False
-    """True: it must be cut off, and soon."""
 
 
 def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Case]:
@@ -73,27 +71,29 @@ def cases(ports: dict[str, int], tokens: Sequence[str], brief: bool) -> list[Cas
         Case("150 connections of logins", Plan(account, 150, long, _LOGIN, most=ONCE)),
         Case("150 connections of GETs over TLS", Plan(site, 150, long, _GET, most=ONCE, tls=True)),
     ]
-    seconds = 1.5 if brief else 10.0
+    seconds = 10.0
     some = 10 if brief else len(tokens)
     sockets = tuple(map(socket_path, tokens))
     for name, repeated in _FRAMES.items():
         begin = client_frame(TEXT, b"", fin=False) if "parts" in name else b""
         for count in (1, some):
-            plan = Plan(signaling, count, seconds, repeated, begin, upgrades=sockets[:count])
-            found.append(Case(f"{count} devices of {name}", plan, True))
+            plan = Plan(signaling, count, seconds, repeated, begin, upgrades=sockets[:count], until_cut=True)
+            found.append(Case(f"{count} devices of {name}", plan))
     pages = Plan(
         site, 300, seconds, _FRAMES["pings"], tls=True, upgrades=("/room",) * 300, origin=f"https://{HOST}:{site}"
     )
     found += [
         Case("300 pages of pings", pages),
-        Case("a body without end", Plan(account, 1, seconds, b"x" * 1000, _LONG), True),
+        Case("a body without end", Plan(account, 1, seconds, b"x" * 1000, _LONG, until_cut=True)),
         Case(
             f"{some // 5} bodies of chunks of one byte",
-            Plan(account, some // 5, seconds, b"1\r\nx\r\n", _CHUNKED),
-            True,
+            Plan(account, some // 5, seconds, b"1\r\nx\r\n", _CHUNKED, until_cut=True),
         ),
-        Case("a header without end", Plan(account, 1, seconds, b"x" * 1000, _ENDLESS), True),
-        Case("a header without end over TLS", Plan(site, 1, seconds, b"x" * 1000, _ENDLESS, tls=True), True),
+        Case("a header without end", Plan(account, 1, seconds, b"x" * 1000, _ENDLESS, until_cut=True)),
+        Case(
+            "a header without end over TLS",
+            Plan(site, 1, seconds, b"x" * 1000, _ENDLESS, until_cut=True, tls=True),
+        ),
     ]
     wanted = (1, 4, 6, 11, 13)
     return [found[place] for place in wanted] if brief else found
@@ -197,7 +197,7 @@ async def see(daemon: CountedDaemon, systemd: socket.socket, brief: bool) -> tup
         )
         misses += [f"{case.name}: a ping took {seen.ping * 1000:.0f} ms"] if seen.ping > within else []
         misses += [f"{case.name}: a beat was {seen.beat - BEAT:.1f} s late"] if seen.beat > BEAT + LATE_BEAT else []
-        if case.read_on and (done.cut < case.plan.count or done.most_sent > READ_ON):
+        if case.plan.until_cut and (done.cut < case.plan.count or done.most_sent > READ_ON):
             misses.append(f"{case.name}: {done.cut} were cut, after {done.most_sent / 2**20:.1f} MiB")
     bystanders.end()
     counts["memory of the daemon in the end, MiB"] = daemon.memory() // 1024

@@ -37,6 +37,8 @@ class Plan(Struct, frozen=True):
     """The bytes that it sends once, before that."""
     most: int | None = None
     """The number of bytes of ``again``; ``None``: any number."""
+    until_cut: bool = False
+    """True: a pause is not the end, as the server is to end all connections."""
     tls: bool = False
     reads: bool = True
     upgrades: tuple[str, ...] = ()
@@ -125,11 +127,12 @@ def flood(plan: Plan) -> Done:
     clients = [_Client(plan, number) for number in range(plan.count)]
     print(flush=True)  # they are connected: from here on it is measured
     until = time.monotonic() + plan.seconds
+    quiet_for = plan.seconds if plan.until_cut else _QUIET
     quiet_since = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
-        while selector.get_map() and (now := time.monotonic()) < until and now < quiet_since + _QUIET:
+        while selector.get_map() and (now := time.monotonic()) < until and now < quiet_since + quiet_for:
             for key, events in selector.select(0.1):
                 client = key.data
                 if client.work(events):

@@ -66,7 +66,7 @@ class Plan(Struct, frozen=True):
 
 
 FULL: Final = Plan(500, 8, 2.0, True)
-BRIEF: Final = Plan(60, 4, 1.0, False)
+BRIEF: Final = Plan(60, 4, 3.0, False)
 
 
 class Webhooks:

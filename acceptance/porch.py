@@ -210,10 +210,10 @@ class House:
 
     async def _answer(self, visitor: Visitor) -> None:
         """Talk, and hang up."""
+        await self._meet(secrets.token_hex(16), has_credentials=False)
         ringing = asyncio.ensure_future(visitor.rings())
         called = [await self._called(device, visitor) for device in self.devices]
         before = len(visitor.stream)
-        await self._meet(secrets.token_hex(16), has_credentials=False)
         winner = self._random.randrange(2)
         device, loser = self.devices[winner], self.devices[1 - winner]
         device.answer(called[winner])

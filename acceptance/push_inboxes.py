@@ -137,7 +137,10 @@ class Ntfy(Inboxes):
     def __enter__(self) -> Self:
         """Wait until it serves, and listen."""
         try:
-            wait_for(self._listens, PATIENCE, f"ntfy: {self._log.read_text(errors='replace')[-1000:]}")
+            wait_for(self._listens, PATIENCE, "ntfy")
+        except TimeoutError as late:
+            self.__exit__()
+            raise TimeoutError(f"{late}: {self._logged()}") from late
         except BaseException:
             self.__exit__()
             raise
@@ -159,12 +162,15 @@ class Ntfy(Inboxes):
             listener = connect(f"wss://{self.host}/{topics}/ws", ssl=self._trusted, proxy=None)
         except OSError:
             if self._process.poll() is not None:
-                raise ChildProcessError(self._log.read_text(errors="replace")[-1000:]) from None
+                raise ChildProcessError(self._logged()) from None
             return False
         self._listeners.append(listener)
         self._threads.append(threading.Thread(target=self._listen, args=(listener,), daemon=True))
         self._threads[-1].start()
         return True
+
+    def _logged(self) -> str:
+        return self._log.read_text(errors="replace")[-1000:]
 
     def _listen(self, listener: ClientConnection) -> None:
         try:

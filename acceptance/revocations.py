@@ -40,6 +40,8 @@ LONGEST: Final = 0.02
 """Seconds of CPU that an event may take."""
 WITHIN: Final = 2.0
 """Seconds after which no token of the thief's may be good."""
+STOOD_STILL: Final = 0.5
+"""Seconds: a node that takes longer to answer has stood still, and has read no revocation meanwhile."""
 EVERY: Final = 0.1
 """Seconds between two refreshes of a thief."""
 CROWD: Final = 200
@@ -153,6 +155,11 @@ class Thief:
         await asyncio.sleep(self._random.uniform(0.3, 1.3))
         await end(way, self)
         await asyncio.sleep(WITHIN)
+        asked = time.monotonic()
+        for node in self.nodes:
+            await post(node.door.account, "/account/refresh", {})
+        if time.monotonic() - asked > STOOD_STILL:
+            await asyncio.sleep(WITHIN)
         stealing.cancel()
         return sum([await self._is_good(token) for token in self.tokens])
 

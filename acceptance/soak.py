@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from statistics import linear_regression
@@ -39,6 +40,7 @@ from acceptance.proof import Outcome, Proof
 from bench.circumstances import allow_many_files, circumstances
 from bench.devices import address_of
 from harness import ROOT
+from harness.wire import PATIENCE
 
 RESULTS: Final = ROOT / "bench" / "results" / "soak.txt"
 RATE: Final = 20.0
@@ -120,9 +122,16 @@ class Soak:
         await churning
         await calling
         await asyncio.sleep(max(AWAY))
-        self.connected = sum(device.connected for device in self._all)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self._present() < self._plan.sockets:  # noqa: ASYNC110  nobody tells of it
+                    await asyncio.sleep(0.1)
+        self.connected = self._present()
         self.counted = await self._ask()
         await leave(self._all)
+
+    def _present(self) -> int:
+        return sum(device.connected for device in self._all)
 
     async def _ask(self) -> dict[str, float]:
         status, text = await ask(self._daemon.admin, "/metrics")

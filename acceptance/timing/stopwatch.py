@@ -58,12 +58,13 @@ class Line:
 
     def hears(self, word: bytes) -> bool:
         """Tell whether something with ``word`` in it comes."""
-        until, heard = time.monotonic() + PATIENCE / 10, b""
+        until, heard = time.monotonic() + PATIENCE, b""
         while word not in heard:
+            is_late = time.monotonic() > until
             try:
                 heard += self._raw.recv(65536)
             except BlockingIOError:
-                if time.monotonic() > until:
+                if is_late:
                     return False
         return True
 

@@ -11,11 +11,12 @@ from callnet.config.schema import LimitSettings
 from callnet.errors import RateLimited
 from callnet.model import DeviceAddress
 from callnet.ops.ice import IceServers, TurnSecret
-from callnet.ops.limits import IGate, ILimiter, PerAddress, SignalLimits
+from callnet.ops.limits import IGate, ILimiter, ILimits, PerAddress, SignalLimits
 from callnet.redis import limits
 from callnet.redis.limits import EXCHANGE_EVERY, TAKE_TIME
 from tests.cluster.case import ANN, TV
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
+from tests.contract.test_limits import LimitsContract
 from tests.support.turn_case import TURN
 
 SOON = 2.5 * EXCHANGE_EVERY
@@ -54,6 +55,22 @@ class LimitsCase(SimulatedCase):
     def names(self) -> list[str]:
         """The keys of limits in Redis."""
         return [key for key in self.keys() if key.startswith(("l:", "a:"))]
+
+
+class RedisLimitsTests(LimitsCase, LimitsContract):
+    """The contract of limits, for those of a node among others."""
+
+    late = EXCHANGE_EVERY
+
+    async def make_limits(self) -> ILimits:
+        """Make them."""
+        return (await self.start()).limits
+
+
+class ValkeyLimitsTests(RedisLimitsTests):
+    """The same on Valkey."""
+
+    flavour = "valkey"
 
 
 class GateTests(LimitsCase):

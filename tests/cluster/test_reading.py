@@ -9,9 +9,10 @@ from twisted.internet.defer import gatherResults
 from callnet.calls.ports import PHONES_AT_ONCE
 from callnet.model import DeviceAddress
 from tests.cluster.case import ANN, TV, ClusterCase
+from tests.support.shared_nodes import PatientNodes
 
 
-class ReadingTests(ClusterCase):
+class ReadingTests(ClusterCase, PatientNodes):
     """One node, on a server of its own that counts its commands."""
 
     def setUp(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from callnet.model import CloseCode
+from callnet.redis import limits
 from tests.cluster.case import ANN, CAROL, PAD, TV, ClusterCase
 from tests.cluster.simulated import SimulatedCase
+from tests.support.shared_nodes import PatientNodes
 
 
-class TwoNodesTests(ClusterCase):
+class TwoNodesTests(ClusterCase, PatientNodes):
     """Whatever node a device is connected to, it is called and calls as if there were one."""
 
     async def test_call(self) -> None:
@@ -106,6 +108,29 @@ class TwoNodesTests(ClusterCase):
         await there.stop()
         self.running.clear()
         self.assertNotIn("nodes", self.keys())
+
+    async def test_stop(self) -> None:
+        """A node that stops in order leaves nothing for the others to find out."""
+        here, there = await self.start(), await self.start()
+        tv = await self.phone(TV, there)
+        carol = await self.phone(CAROL, here)
+        tv.goes()
+        await there.stop()
+        self.running.remove(there)
+        carol.calls(TV)
+        await self.hears(carol, "call_failed:offline")
+        self.assertEqual("1", self.server.cli("ZCARD", f"{self.prefix}nodes"))
+
+    async def test_limits(self) -> None:
+        """A use that one node admits is counted on the other."""
+        self.patch(limits, "TAKE_TIME", self.timeout)
+        here, there = [(await self.start()).member.limits for _ in range(2)]
+        gates = [each.gate([("logins", 1, 600.0)]) for each in (here, there)]
+        limiters = [each.limiter("calls", 1, 600.0) for each in (here, there)]
+        self.assertIsNone(await gates[0].enter(["a"]))
+        self.assertIsNotNone(await gates[1].enter(["a"]))
+        self.assertEqual(0, limiters[0].wait("a"))
+        await self.until(lambda: limiters[1].would_wait("a"))
 
 
 class InTimeTests(SimulatedCase):

@@ -158,6 +158,8 @@ class SharedAccountsContract(AccountsContract):
     processes = 4
     rounds = 15
     root = str(ROOT)
+    timeout = 600
+    """Seconds in which all processes are done. They have what other tests leave of the machine."""
 
     def test_several_processes_at_once(self) -> Deferred[None]:
         """Processes that start, write and end again and again, all at once, all succeed, and nothing is lost."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-WINDOW = 6.0
-"""Seconds in which three may come again: more than a few questions to a server take on a busy machine."""
+WINDOW = 60.0
+"""Seconds in which three may come again: Redis forgets by its own clock, however slow the machine."""
 
 
 class LimitsContract(_Base):

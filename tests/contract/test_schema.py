@@ -138,6 +138,8 @@ class SharedSchemaContract(SchemaContract):
     """The schema of a database that several processes use."""
 
     program = "import sys; from callnet.storage.database import Database; Database(sys.argv[1]).upgrade()"
+    timeout = 600
+    """Seconds in which all processes are done. They have what other tests leave of the machine."""
 
     def other_database(self, url: str) -> Database:
         """The same database, as another process sees it."""

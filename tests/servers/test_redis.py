@@ -1,21 +1,18 @@
-"""The contracts of stores, buses and limits of the shared store, over a real Redis and a real Valkey."""
+"""The contracts of stores and buses of the shared store, over a real Redis and a real Valkey."""
 
 from __future__ import annotations
 
 from twisted.internet.task import deferLater
 
 from callnet.calls.ports import IBus, ICallStore, IPresence
-from callnet.ops.limits import ILimits
-from callnet.redis.limits import EXCHANGE_EVERY
 from tests.contract.store_case import StoreCase
 from tests.contract.test_bus import BusContract
 from tests.contract.test_call_store import CallStoreContract
 from tests.contract.test_due_records import DueContract, PresenceContract
-from tests.contract.test_limits import LimitsContract
-from tests.support.shared_nodes import SharedNodes, reactor
+from tests.support.shared_nodes import PatientNodes, reactor
 
 
-class OfANode(StoreCase, SharedNodes):
+class OfANode(StoreCase, PatientNodes):
     """The store of one of many nodes."""
 
     async def make_store(self) -> tuple[ICallStore, IBus]:
@@ -67,26 +64,5 @@ class RedisBusTests(OfANode, BusContract):
 
 class ValkeyBusTests(OfANode, BusContract):
     """The bus on Valkey."""
-
-    flavour = "valkey"
-
-
-class RedisLimitsTests(LimitsContract, SharedNodes):
-    """Limits of a node among others, on Redis."""
-
-    late = EXCHANGE_EVERY
-
-    async def make_limits(self) -> ILimits:
-        """Make them."""
-        self.know_the_run()
-        return (await self.node()).limits
-
-    async def pass_time(self, seconds: float) -> None:
-        """Let time pass."""
-        await deferLater(reactor, seconds + 0.01)
-
-
-class ValkeyLimitsTests(RedisLimitsTests):
-    """The same on Valkey."""
 
     flavour = "valkey"

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from callnet.config.schema import CallSettings, RedisSettings
+from callnet.redis import commands, connection
 from callnet.redis.store import open_shared
 from callnet.redis.url import parse
 from callnet.store.cluster_handle import ClusterHandle
@@ -65,3 +66,21 @@ class SharedNodes(TestCase):
         """All keys in Redis, except those of the cluster as such."""
         found = self.server.cli("KEYS", f"{self.prefix}*").split()
         return sorted(key.removeprefix(self.prefix) for key in found if key != f"{self.prefix}meta")
+
+
+class PatientNodes(SharedNodes):
+    """A test of something else than outages: neither nodes nor Redis are taken for dead on a busy machine."""
+
+    def setUp(self) -> None:
+        """Have nodes wait, and keep their leases, for longer than a test lasts."""
+        super().setUp()
+        scripts = {name: _with_long_leases(text) for name, text in commands.load_scripts().items()}
+        self.patch(commands, "load_scripts", lambda: scripts)
+        self.patch(commands, "DECISION_TIME", self.timeout)
+        self.patch(connection, "REPLY_TIME", self.timeout)
+
+
+def _with_long_leases(script: str) -> str:
+    if "LEASE, BEAT = 3, 1" not in script:
+        raise AssertionError("the leases of nodes are given in another way")
+    return script.replace("LEASE, BEAT = 3, 1", "LEASE, BEAT = 300, 1")

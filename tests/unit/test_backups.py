@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from callnet.accounts.signing_keys import add_key, load_keys, load_or_make_keys,
 from callnet.cli.backup import MANIFEST, BackupError, bring_back
 from callnet.config.load import load
 from callnet.storage.database import Database
+from harness.ports import free_port
 from tests.support.system_errors import run_with_error
 from tests.unit.test_cli import A, B, CommandTestCase
 
@@ -39,8 +39,7 @@ class BackupTestCase(CommandTestCase):
     def setUp(self) -> None:
         """All of it."""
         super().setUp()
-        with closing(socket.create_server(("127.0.0.1", 0))) as server:
-            self.port = server.getsockname()[1]
+        self.port = free_port()
         self.admin = f'[listeners]\nadmin = [{{ endpoint = "tcp:{self.port}:interface=127.0.0.1" }}]\n'
         self.config.write_text(f'state_dir = "{self.directory}"\n{self.admin}')
         self.run_("contact", "add", A, B)
@@ -116,7 +115,7 @@ class RoundTripTests(BackupTestCase):
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            goes_on.wait(10)
+            self.assertTrue(goes_on.wait(60))
             for number in range(5):
                 self.run_("backup", f"{self.file}.{number}")
         finally:

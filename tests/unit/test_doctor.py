@@ -30,6 +30,7 @@ from callnet.doctor import listeners, machine, services
 from callnet.doctor.findings import Finding, Level
 from callnet.ops.certificates import sign, to_pem
 from callnet.storage.database import Database
+from harness.ports import free_port
 from tests.unit.test_cli import CommandTestCase
 
 NOW: Final = datetime.now(UTC)
@@ -66,11 +67,6 @@ class DoctorTestCase(CommandTestCase):
         self.config.write_text(f'state_dir = "{self.directory / "state"}"\n{text}')
         return load(str(self.config), {})
 
-    def free_port(self) -> int:
-        """A port that nobody has."""
-        with closing(socket.create_server(("127.0.0.1", 0))) as server:
-            return int(server.getsockname()[1])
-
 
 class CommandTests(DoctorTestCase):
     """The command."""
@@ -95,7 +91,7 @@ class CommandTests(DoctorTestCase):
 
     def test_something_is_bad(self) -> None:
         """If anything is bad, it is shown with the remedy, all else is looked at too, and the exit status is 1."""
-        self.settings(f'redis.url = "redis://127.0.0.1:{self.free_port()}"\n{PORTS}')
+        self.settings(f'redis.url = "redis://127.0.0.1:{free_port()}"\n{PORTS}')
         result = self.invoke("doctor")
         self.assertEqual(1, result.exit_code)
         self.assertIn("fail  redis:", result.stdout)
@@ -200,14 +196,14 @@ class ListenerTests(DoctorTestCase):
 
     def test_free(self) -> None:
         """A port that nobody has is good, unless callnet runs: then it listens elsewhere."""
-        endpoint = f"tcp:{self.free_port()}:interface=127.0.0.1"
+        endpoint = f"tcp:{free_port()}:interface=127.0.0.1"
         self.assertEqual([("listeners.account[0]", Level.GOOD)], levels(self.found(endpoint)))
         self.assertEqual([("listeners.account[0]", Level.BAD)], levels(self.found(endpoint, runs=True)))
 
     def test_without_ipv6(self) -> None:
         """Where there is no IPv6, a listener for all addresses is looked at as the daemon opens it: for IPv4 alone."""
         self.patch(socket, "has_dualstack_ipv6", lambda: False)
-        port = self.free_port()
+        port = free_port()
         settings = self.settings(
             "accounts.open_enrolment_on_network = true\n[listeners]\nsignaling = []\nadmin = []\nsite = []\n"
             f'account = [{{ endpoint = "tcp6:{port}" }}]'
@@ -342,12 +338,12 @@ class ServiceTests(DoctorTestCase):
         """A Redis that is not there, and a URL that is none, are bad."""
         self.url = f"sqlite:///{self.directory}/none.db"
         database = DatabaseSettings(self.url)
-        for url in (f"redis://127.0.0.1:{self.free_port()}", "http://127.0.0.1"):
+        for url in (f"redis://127.0.0.1:{free_port()}", "http://127.0.0.1"):
             self.assertIn(("redis", Level.BAD), self.of(database=database, redis=RedisSettings(url)))
 
     def test_no_turn_server(self) -> None:
         """Servers that do not answer are bad, over UDP and TCP."""
-        place = f"127.0.0.1:{self.free_port()}"
+        place = f"127.0.0.1:{free_port()}"
         turn = TurnSettings((f"turn:{place}", f"turn:{place}?transport=tcp"), (f"stun:{place}",), "s" * 32)
         found = self.of(database=DatabaseSettings(self.url), turn=turn)
         self.assertEqual([("turn", Level.BAD)] * 2 + [("stun", Level.BAD)], found[1:])

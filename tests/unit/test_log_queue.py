@@ -14,6 +14,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from callnet.ops import logs
 from callnet.ops.logs import PATIENCE, JsonLines, LogQueue
 
 BUSY = 30
@@ -82,6 +83,7 @@ class LogQueueTests(SynchronousTestCase):
 
     def test_end(self) -> None:
         """A stop writes all events; later ones are written at once again."""
+        self.patch(logs, "PATIENCE", BUSY)
         for number in range(10):
             self.log.info("line {number}", number=number)
         self.queue.end()

@@ -14,10 +14,10 @@ class InRedisTests(SynchronousTestCase):
     """Ended calls, and the keys that lead to them."""
 
     def setUp(self) -> None:
-        """A call that is over and is remembered for a minute yet."""
+        """A call that is over and is remembered for ten minutes yet."""
         self.server = redis_server.shared("redis")
         self.prefix = redis_server.new_prefix()
-        self.keep("c:room", "60000")
+        self.keep("c:room", "600000")
 
     def keep(self, key: str, milliseconds: str | None, value: str = "call") -> None:
         """Let Redis hold a key, for ever or for so long."""
@@ -37,6 +37,6 @@ class InRedisTests(SynchronousTestCase):
     def test_alias_that_outlasts_its_call(self) -> None:
         """One that is there longer is left, as is one that leads to no call, or to one that is not over."""
         self.keep("c:on", None)
-        for kept, room in ((None, "room"), ("70000", "room"), ("59000", "nowhere"), ("59000", "on")):
+        for kept, room in ((None, "room"), ("700000", "room"), ("59000", "nowhere"), ("59000", "on")):
             self.keep("r:alias", kept, room)
             self.assertEqual("r:alias", self.left("r:alias"))
