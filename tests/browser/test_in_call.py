@@ -41,6 +41,7 @@ _KEEP_PLAYED: Final = """
     };
 """
 _SMALL: Final = "documentPictureInPicture.window?.document"
+_IS_CLOSED: Final = "document.getElementById('window-label').textContent === 'Small window'"
 _CHECKSUM: Final = """() => {
     const context = document.createElement("canvas").getContext("2d");
     context.drawImage(document.getElementById("remote"), 0, 0, 300, 150);
@@ -309,11 +310,11 @@ class CallTests(BrowserCase):
             red.await_that(f"{_SMALL}.getElementById('mute-label').textContent === 'Unmute'")
             red.page.evaluate(f"{_SMALL}.getElementById('mute').click()")
             red.press("window")
-            red.await_shown("window-label", "Small window")
+            red.await_that(_IS_CLOSED)
             red.page.keyboard.press("Escape")
         red.press("more")
         red.press("window")
-        red.await_that(f"{_SMALL}?.querySelector('video').videoWidth > 0")
+        red.await_that(f"{_SMALL}?.querySelector('video')?.videoWidth > 0")
         red.page.evaluate(f"{_SMALL}.getElementById('hangup').click()")
         for visitor in (red, blue):
             visitor.await_state("ended")
@@ -328,7 +329,7 @@ class CallTests(BrowserCase):
         red.await_shown("window-label", "Close small window")
         self.assertEqual(red.page.evaluate("document.pictureInPictureElement.id"), "remote")
         red.press("window")
-        red.await_shown("window-label", "Small window")
+        red.await_that(_IS_CLOSED)
         blue.await_colour(Camera.RED)
 
     def a_picture_that_waits(self, red: Visitor, blue: Visitor) -> None:
@@ -412,7 +413,7 @@ class AloneTests(BrowserCase):
             for script in (_KEEP_WISHES, _KEEP_PLAYED):
                 visitor.page.add_init_script(script)
             visitor.enter(stage.room)
-            visitor.await_state("waiting")
+            visitor.await_state("waiting", "waiting")
             self.full_screen(visitor)
             self.keys(visitor)
             visitor.press("more")
@@ -471,6 +472,6 @@ class AloneTests(BrowserCase):
         visitor.page.uncheck("#noise")
         visitor.await_that(f"({_NOISE_WISH}) === false")
         visitor.page.reload()
-        visitor.await_state("waiting")
+        visitor.await_state("waiting", "waiting")  # in the scene "permission" devices may not be asked for yet
         self.assertIs(visitor.page.evaluate(_NOISE_WISH), False)
         self.assertFalse(visitor.page.is_checked("#noise"))
