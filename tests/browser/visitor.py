@@ -45,6 +45,13 @@ _REMEMBER_STATES: Final = """
         document, {subtree: true, attributeFilter: ["data-call-state"]});
 """
 
+_NOTE_NOTICES: Final = """() => {
+    const notice = document.getElementById("notice");
+    window.notices = [];
+    new MutationObserver(() => notice.checkVisibility() && window.notices.push(notice.textContent))
+        .observe(notice, { childList: true });
+}"""
+
 _SPEAK: Final = """async (language) => {
     if (document.documentElement.lang === language) return;
     const spoken = new Promise((done) => new MutationObserver(done)
@@ -238,6 +245,13 @@ class Visitor:
         self.page.evaluate("window.states.length = 0")
         yield
         self.await_that(f"window.states.includes({json.dumps(state)})")
+
+    @contextmanager
+    def noticing(self, text: str) -> Iterator[None]:
+        """Assert that this block brings up a notice with this text in it, which may be gone before anybody looks."""
+        self.page.evaluate(_NOTE_NOTICES)
+        yield
+        self.await_that("(text) => window.notices.some((notice) => notice.includes(text))", text)
 
     @property
     def state(self) -> str:
