@@ -144,7 +144,7 @@ class CallTests(BrowserCase):
 
     def remote_control(self, red: Visitor, blue: Visitor) -> None:
         """Arrows and OK are enough: they reach every button."""
-        red.wake()
+        red.stay_awake()
         buttons = ("mute", "camera", "share", "chat", "more", "hangup")
         for key, expected in zip(("ArrowRight", "ArrowDown") * 3, buttons, strict=True):
             red.page.keyboard.press(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -356,6 +357,7 @@ class CallTests(BrowserCase):
             television.page.keyboard.press("Enter")
             television.page.wait_for_selector("body:not(.resting)")
             self.assertEqual(television.text("mute-label"), "Mute")
+            television.stay_awake()
             television.page.keyboard.press("Enter")
             self.assertEqual(television.text("mute-label"), "Unmute")
             television.page.wait_for_selector("body.resting")
@@ -367,13 +369,17 @@ class CallTests(BrowserCase):
             blue.page.wait_for_selector("body.resting")
             button = blue.page.locator("#mute .disc").bounding_box()
             assert button is not None
-            for expected in ("Mute", "Unmute"):
-                blue.page.touchscreen.tap(button["x"] + 9, button["y"] + 9)
-                blue.page.wait_for_selector("body:not(.resting)")
-                self.assertEqual(blue.text("mute-label"), expected)
+            tap = partial(blue.page.touchscreen.tap, button["x"] + 9, button["y"] + 9)
+            tap()
+            blue.page.wait_for_selector("body:not(.resting)")
+            self.assertEqual(blue.text("mute-label"), "Mute")
+            blue.stay_awake()
+            tap()
+            blue.await_that("document.getElementById('mute-label').textContent === 'Unmute'")
             blue.page.wait_for_selector("body.resting")
             swipe(blue)
             blue.page.wait_for_selector("body:not(.resting)")
+            blue.stay_awake()
             blue.page.focus("#mute")
             blue.page.keyboard.press("Enter")  # no click had followed that could be held back
             self.assertEqual(blue.text("mute-label"), "Mute")

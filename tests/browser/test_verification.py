@@ -288,6 +288,7 @@ class ComparingTests(BrowserCase):
         page.keyboard.press("Enter")  # the focused element closes it
         self.assertFalse(red.is_open)
         self.assertEqual("more", red.visitor.focused)
+        red.visitor.stay_awake()
         page.keyboard.press("Enter")
         while red.visitor.focused != "verify":
             page.keyboard.press("ArrowDown")

@@ -195,8 +195,7 @@ class Visitor:
 
     def press(self, element_id: str) -> None:
         """Press a button, which a moving hand brings back if it has stepped back, and keeps until it is pressed."""
-        self.wake()
-        self.page.evaluate(_MOVE_UNTIL_PRESSED)
+        self.stay_awake()
         self.page.click(f"button#{element_id}")
 
     def press_enter(self) -> None:
@@ -220,6 +219,11 @@ class Visitor:
     def wake(self) -> None:
         """Move the hand, so that the buttons do not step back soon: a key that brings them back does nothing else."""
         self.page.mouse.move(*random.sample(range(9), 2))
+
+    def stay_awake(self) -> None:
+        """Move the hand until something is pressed, by a key or a finger, too, so that the buttons do not step back."""
+        self.wake()
+        self.page.evaluate(_MOVE_UNTIL_PRESSED)
 
     def choose_language(self, language: str, where: str) -> None:
         """Choose a language in a part of the page, and wait until the page speaks it.
