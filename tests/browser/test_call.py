@@ -97,8 +97,8 @@ class CallTests(BrowserCase):
             red.wait(3_000)  # longer than a connection may heal by itself
         for visitor in (red, blue):
             visitor.await_state("connected")
+            visitor.await_movement()  # who slept shows at first what was shown before
             self.assertEqual(visitor.page.evaluate("window.connections.length"), 1)
-            visitor.await_movement()
         assert_see_each_other(red, blue)
 
     def switches(self, red: Visitor, blue: Visitor) -> None:

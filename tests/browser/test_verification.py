@@ -248,6 +248,7 @@ class ComparingTests(BrowserCase):
             red.visitor.wait(3_000)  # longer than a connection may heal by itself
         for one in (red, blue):
             one.visitor.await_state("connected")
+            one.visitor.await_movement()  # who slept shows at first what was shown before
             self.assertEqual(1, one.visitor.page.evaluate("window.connections.length"))
         self.assertEqual(before, self.assert_same(red, blue))
         self.assertNotIn("again", red.text)
