@@ -26,6 +26,8 @@ class Camera(Enum):
     def record(self, directory: Path, rate: int = 10) -> Path:
         """Record the picture of this camera, at ``rate`` pictures a second."""
         path = self.file(directory, rate)
+        if path.exists():
+            return path  # another browser may be reading it
         header = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{rate}:1 Ip A1:1 C420jpeg\n"
         samples = WIDTH * HEIGHT // 4
         colour = b"".join(bytes([component]) * samples for component in self.value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from tests.browser.visitor import Visitor
@@ -143,6 +144,8 @@ def wait_until(visitor: Visitor, happened: Callable[[], Any], what: str) -> None
 
 def restart_both(visitors: Sequence[Visitor]) -> None:
     """Let both pages ask for an ICE restart at the same moment, and wait until they agree on one."""
+    for visitor in visitors:
+        wait_until(visitor, partial(negotiated, visitor), "an agreement")
     before = [negotiated(visitor) for visitor in visitors]
     moment = time.time() * 1_000 + 200
     for visitor in visitors:

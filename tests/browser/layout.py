@@ -43,7 +43,10 @@ _LOOK: Final = f"""async (part) => {{
     await ({_PAINTED_AND_AT_REST})();
     if (part) document.querySelector(part).scrollIntoView();
     const found = [];
-    for (const check of [%s]) found.push(...await check());
+    for (const check of [%s]) {{
+        ({_WAKE})();
+        found.push(...await check());
+    }}
     return found;
 }}"""
 
@@ -141,6 +144,7 @@ WORD_FAULTS: Final = f"""async () => {{
     const findFaults = {FAULTS};
     const {{ firstWords }} = await import("/static/shared/words.js");
     const words = await firstWords();
+    ({_WAKE})();
     const put = (id, text) => {{
         const element = document.getElementById(id);
         element.hidden = text === "";
@@ -205,7 +209,7 @@ def faults(page: Page, wrong: str = "") -> Sequence[str]:
 
     :param wrong: JavaScript that is run just before, so that nothing of the page's comes in between.
     """
-    found: Sequence[str] = page.evaluate(f"async () => {{ {UNTIL_SEEN} {wrong}; return ({FAULTS})(); }}")
+    found: Sequence[str] = page.evaluate(f"async () => {{ {UNTIL_SEEN} ({_WAKE})(); {wrong}; return ({FAULTS})(); }}")
     return found
 
 

@@ -48,16 +48,16 @@ class Load:
         await self._come(RINGING)
         await self._come([*ANSWERING, CALLED_AGAIN], answers=True, extended=True)
         await self._come([*CALLERS, BUSY, UNLUCKY])
-        await self._call(FIRST, SECOND).until("active")
+        await self._talk(FIRST, SECOND)
         for caller, callee in zip(CALLERS, (*ANSWERING, *RINGING), strict=True):
-            call = self._call(caller, callee)
             if callee in ANSWERING:
-                await call.until("active")
+                await self._talk(caller, callee)
+            else:
+                self._call(caller, callee)
 
     async def go_on(self) -> None:
         """Have one more call answered and hung up, and one more fail."""
-        call = self._call(BUSY, CALLED_AGAIN)
-        await call.until("active")
+        call = await self._talk(BUSY, CALLED_AGAIN)
         call.hang_up()
         await self._call(UNLUCKY, next(self._in_vain)).until("over")
 
@@ -68,6 +68,12 @@ class Load:
 
     def _call(self, caller: DeviceAddress, callee: DeviceAddress) -> Call:
         return self[caller].calls(*callee)
+
+    async def _talk(self, caller: DeviceAddress, callee: DeviceAddress) -> Call:
+        call = self._call(caller, callee)
+        state = await call.until("active")
+        assert state == "active", (state, call.reason)
+        return call
 
     async def _come(self, addresses: Sequence[DeviceAddress], *, answers: bool = False, extended: bool = False) -> None:
         for address in addresses:

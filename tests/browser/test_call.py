@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.case import BrowserCase, OwnDaemonCase, in_reactor
+from tests.browser.continuity import wait_until
 from tests.browser.figures import await_set_up
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
@@ -45,7 +46,7 @@ class CallTests(BrowserCase):
             assert_see_each_other(red, blue)
             red.await_sound()
             blue.await_sound()
-            self.assertIs(red.colour_seen("local"), Camera.RED)
+            red.await_colour(Camera.RED, "local")
             red.press("hangup")
             for visitor in (red, blue):
                 visitor.await_state("ended")
@@ -96,14 +97,15 @@ class CallTests(BrowserCase):
             red.wait(3_000)  # longer than a connection may heal by itself
         for visitor in (red, blue):
             visitor.await_state("connected")
+            visitor.await_movement()  # who slept shows at first what was shown before
             self.assertEqual(visitor.page.evaluate("window.connections.length"), 1)
-            visitor.await_movement()
         assert_see_each_other(red, blue)
 
     def switches(self, red: Visitor, blue: Visitor) -> None:
         """Mute and camera off reach the other side, which reads of both."""
         blue.press("camera")
         red.page.wait_for_selector("#remote-off")
+        wait_until(red, lambda: red.colour_seen() is None, "the dark picture")
         self.assertEqual(blue.text("camera-label"), "Start camera")
         blue.press("mute")
         red.page.wait_for_selector("#notice:has-text('microphone is off')")
@@ -144,7 +146,7 @@ class CallTests(BrowserCase):
 
     def remote_control(self, red: Visitor, blue: Visitor) -> None:
         """Arrows and OK are enough: they reach every button."""
-        red.wake()
+        red.stay_awake()
         buttons = ("mute", "camera", "share", "chat", "more", "hangup")
         for key, expected in zip(("ArrowRight", "ArrowDown") * 3, buttons, strict=True):
             red.page.keyboard.press(key)

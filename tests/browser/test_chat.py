@@ -8,6 +8,7 @@ from typing import Final
 from twisted.internet.defer import Deferred
 
 from tests.browser.case import BrowserCase
+from tests.browser.continuity import wait_until
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 
@@ -49,6 +50,11 @@ _WRITE_MANY: Final = """(many) => {
         document.getElementById("chat-form").requestSubmit();
     }
 }"""
+_NOTES: Final = """async () => Array.from((await window.connections.at(-1).getStats()).values())
+    .find(({ label }) => label === "notes").messagesReceived"""
+"""The number of notes that came, heard or not."""
+_LET_A_SECOND_PASS: Final = "new Promise((done) => setTimeout(done, 1000))"
+"""By the clock of the page, which may have stood still."""
 
 
 def choose(visitor: Visitor, name: str, kind: str, size: int) -> None:
@@ -132,9 +138,9 @@ class ChatTests(BrowserCase):
 
     def unread(self, red: Visitor, blue: Visitor) -> None:
         """Messages that arrive while the chat is closed are counted and announced until it is opened."""
-        for text in ("one", "two"):
-            write(red, text)
-        blue.await_shown("notice", "New message in the chat.")
+        with blue.noticing("New message in the chat."):
+            for text in ("one", "two"):
+                write(red, text)
         blue.await_shown("unread", "2")
         self.assertEqual(blue.page.get_attribute("#chat", "aria-label"), "Chat, 2 new messages")
         blue.press("chat")
@@ -232,8 +238,8 @@ class ChatTests(BrowserCase):
         blue.page.click("#log .file .plain")
         red.await_shown("log", "Not sent")
         blue.page.keyboard.press("Escape")
-        choose(red, "b.txt", "text/plain", 1)
-        blue.await_shown("notice", "is sending you a file")
+        with blue.noticing("is sending you a file"):
+            choose(red, "b.txt", "text/plain", 1)
         blue.await_shown("unread", "1")
         red.page.click("#log .file .plain")
         blue.press("chat")
@@ -253,10 +259,12 @@ class ChatTests(BrowserCase):
     def flood(self, red: Visitor, blue: Visitor) -> None:
         """Of more texts than anybody reads, most of a sudden are not heard, and the earliest are kept no longer."""
         begun = time.monotonic()
+        before = blue.page.evaluate(_NOTES)
         red.page.evaluate(_WRITE_MANY, MANY)
         self.assertEqual(texts(red, "own"), [str(number) for number in range(MANY - LONGEST_LOG, MANY)])
         self.assertEqual(red.page.locator("#log .file").count(), 0)
-        blue.wait(1_000)  # so that more are heard
+        wait_until(blue, lambda: blue.page.evaluate(_NOTES) >= before + MANY, "the texts")
+        blue.page.evaluate(_LET_A_SECOND_PASS)  # so that more are heard
         write(red, "the end")
         blue.await_shown("log", "the end")
         heard = [text for text in texts(blue, "theirs") if text.isdecimal()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from math import ceil
 from typing import Any, Final, Literal
@@ -88,16 +88,22 @@ def unreadable(page: Page) -> Iterator[str]:
             yield f"{text['name']}: {found:.2f}"
 
 
+def names(texts: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """The names of texts."""
+    return [text["name"] for text in texts]
+
+
 def texts_and_ground(page: Page) -> tuple[list[dict[str, Any]], list[bytes]]:
-    """All texts, and the picture without them: again, if the buttons stepped back meanwhile, as on a slow machine."""
+    """All texts, and the picture without them: again, if some came or went meanwhile, as on a slow machine."""
     while True:
         page.keyboard.press("Shift")  # brings the buttons back
         settle(page)
         texts = page.evaluate(_TEXTS)
         settle(page)
         picture = rows(page.screenshot())
+        after = page.evaluate(_TEXTS)
         page.evaluate(_BACK)
-        if page.locator("body.resting").count() == 0:
+        if names(after) == names(texts) and page.locator("body.resting").count() == 0:
             return texts, picture
 
 

@@ -46,7 +46,12 @@ _TWO_CAMERAS: Final = """
 """
 """A browser whose camera is a file has only that, and calls it by where the file is."""
 
-_FALL_SILENT: Final = "WebSocket.prototype.send = () => {}; window.connections.at(-1).close();"
+_FALL_SILENT: Final = """
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (text) { if (JSON.parse(text).type === "ping") send.call(this, text); };
+    window.connections.at(-1).close();
+"""
+"""The page keeps its seat, and says nothing to the other one any more."""
 """A page that loses both of its ways to the other one."""
 
 _SILENT_PEER: Final = """(room) => new Promise((resolve) => {

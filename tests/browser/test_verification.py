@@ -248,6 +248,7 @@ class ComparingTests(BrowserCase):
             red.visitor.wait(3_000)  # longer than a connection may heal by itself
         for one in (red, blue):
             one.visitor.await_state("connected")
+            one.visitor.await_movement()  # who slept shows at first what was shown before
             self.assertEqual(1, one.visitor.page.evaluate("window.connections.length"))
         self.assertEqual(before, self.assert_same(red, blue))
         self.assertNotIn("again", red.text)
@@ -288,6 +289,7 @@ class ComparingTests(BrowserCase):
         page.keyboard.press("Enter")  # the focused element closes it
         self.assertFalse(red.is_open)
         self.assertEqual("more", red.visitor.focused)
+        red.visitor.stay_awake()
         page.keyboard.press("Enter")
         while red.visitor.focused != "verify":
             page.keyboard.press("ArrowDown")

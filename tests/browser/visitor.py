@@ -45,6 +45,13 @@ _REMEMBER_STATES: Final = """
         document, {subtree: true, attributeFilter: ["data-call-state"]});
 """
 
+_NOTE_NOTICES: Final = """() => {
+    const notice = document.getElementById("notice");
+    window.notices = [];
+    new MutationObserver(() => notice.checkVisibility() && window.notices.push(notice.textContent))
+        .observe(notice, { childList: true });
+}"""
+
 _SPEAK: Final = """async (language) => {
     if (document.documentElement.lang === language) return;
     const spoken = new Promise((done) => new MutationObserver(done)
@@ -188,8 +195,7 @@ class Visitor:
 
     def press(self, element_id: str) -> None:
         """Press a button, which a moving hand brings back if it has stepped back, and keeps until it is pressed."""
-        self.wake()
-        self.page.evaluate(_MOVE_UNTIL_PRESSED)
+        self.stay_awake()
         self.page.click(f"button#{element_id}")
 
     def press_enter(self) -> None:
@@ -213,6 +219,11 @@ class Visitor:
     def wake(self) -> None:
         """Move the hand, so that the buttons do not step back soon: a key that brings them back does nothing else."""
         self.page.mouse.move(*random.sample(range(9), 2))
+
+    def stay_awake(self) -> None:
+        """Move the hand until something is pressed, by a key or a finger, too, so that the buttons do not step back."""
+        self.wake()
+        self.page.evaluate(_MOVE_UNTIL_PRESSED)
 
     def choose_language(self, language: str, where: str) -> None:
         """Choose a language in a part of the page, and wait until the page speaks it.
@@ -238,6 +249,13 @@ class Visitor:
         self.page.evaluate("window.states.length = 0")
         yield
         self.await_that(f"window.states.includes({json.dumps(state)})")
+
+    @contextmanager
+    def noticing(self, text: str) -> Iterator[None]:
+        """Assert that this block brings up a notice with this text in it, which may be gone before anybody looks."""
+        self.page.evaluate(_NOTE_NOTICES)
+        yield
+        self.await_that("(text) => window.notices.some((notice) => notice.includes(text))", text)
 
     @property
     def state(self) -> str:

@@ -99,6 +99,16 @@ class LinkTests(SynchronousTestCase):
             self.follow((EASY, 10), (LOSSY, 2), (EASY, 10)), [(0, "good", 11), (0, "bad", 4), (0, "good", 7)]
         )
 
+    def test_late_answer(self) -> None:
+        """One answer that came late changes nothing, however long the browser tells of it; two on end are shown."""
+        on_time = [{**EASY, "trips": number} for number in range(4)]
+        late = [{**numbers, "rtt": 600} for numbers in on_time]
+        self.assertEqual(self.follow((on_time[0], 10), (late[1], 3), (on_time[2], 10)), [(0, "good", 23)])
+        self.assertEqual(
+            self.follow((on_time[0], 10), (late[1], 3), (late[2], 3), (on_time[3], 10)),
+            [(0, "good", 14), (0, "weak", 5), (0, "good", 7)],
+        )
+
     def test_silence(self) -> None:
         """A connection over which nothing comes is bad, whatever else is measured."""
         links = self.follow((EASY, 10), ({**EASY, "isReceiving": False}, 10))
@@ -144,6 +154,7 @@ class MeasureTests(SynchronousTestCase):
             "p": {
                 "type": "candidate-pair",
                 "currentRoundTripTime": 0.125,
+                "responsesReceived": 17,
                 "availableOutgoingBitrate": 90_000,
                 "localCandidateId": "l",
                 "remoteCandidateId": "r",
@@ -158,6 +169,7 @@ class MeasureTests(SynchronousTestCase):
             "lossIn": 10,
             "lossOut": 25,
             "rtt": 125,
+            "trips": 17,
             "width": 640,
             "height": 360,
             "fps": 25,

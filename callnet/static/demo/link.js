@@ -40,25 +40,45 @@ const QUALITIES = ["good", "weak", "bad"];
 
 /** A link of which nothing is known yet. */
 export function newLink() {
-  return { level: 0, quality: "good", age: 0, strained: 0, eased: 0, wait: FIRST_WAIT, tried: null, seen: [] };
+  return {
+    level: 0,
+    quality: "good",
+    age: 0,
+    strained: 0,
+    eased: 0,
+    wait: FIRST_WAIT,
+    tried: null,
+    seen: [],
+    trips: [],
+  };
 }
 
 /**
  * The link a second later.
  *
  * @param {object} link as `newLink` or `next` returned it: level is an index of LEVELS, quality "good" "weak" "bad"
- * @param {object} numbers what measure.js says
+ * @param {object} measured what measure.js says
  */
-export function next(link, numbers) {
+export function next(link, measured) {
+  const trips = tripsOf(link, measured);
+  const numbers = { ...measured, rtt: Math.min(...trips.map(({ rtt }) => rtt)) };
   const strain = strainOf(link, numbers);
   const counted = {
     ...link,
+    trips,
     age: link.age + 1,
     tried: link.tried === null || link.tried >= TRIAL ? null : link.tried + 1,
     strained: strain === "strained" ? link.strained + 1 : 0,
     eased: strain === "eased" ? link.eased + 1 : 0,
   };
   return withQuality(withLevel(counted, numbers), numbers);
+}
+
+// The last two round trips, the later first: one that was long, of which the browser tells until there is another, may
+// be one packet that came late. Where trips are not counted the last one has to do.
+function tripsOf(link, { trips: count, rtt }) {
+  if (count === undefined) return [{ count, rtt }];
+  return count === link.trips[0]?.count ? link.trips : [{ count, rtt }, ...link.trips].slice(0, 2);
 }
 
 function strainOf({ level, age }, { available, isLimited, lossOut, rtt }) {
