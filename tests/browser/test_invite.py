@@ -20,7 +20,7 @@ class InviteTests(BrowserCase):
         """Enter a room with a name that needs quoting, ask for its link, and return the expected one."""
         query = urlencode({"room_id": f"{stage.room} häuser&"})
         visitor.visit(f"?{query}&lang=en")
-        visitor.await_state("waiting")
+        visitor.await_state("waiting", "waiting")
         visitor.press("action")
         visitor.await_shown("invite-drawer")
         return f"{stage.site_url}{PAGE}?{query}"

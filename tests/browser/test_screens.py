@@ -51,8 +51,7 @@ _FALL_SILENT: Final = """
     WebSocket.prototype.send = function (text) { if (JSON.parse(text).type === "ping") send.call(this, text); };
     window.connections.at(-1).close();
 """
-"""The page keeps its seat, and says nothing to the other one any more."""
-"""A page that loses both of its ways to the other one."""
+"""A page that loses both of its ways to the other one, and keeps its seat."""
 
 _SILENT_PEER: Final = """(room) => new Promise((resolve) => {
     const socket = new WebSocket(`wss://${location.host}/room`);
