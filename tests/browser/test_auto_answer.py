@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from playwright.sync_api import Route
+from playwright.sync_api import Request, Route
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
@@ -22,12 +22,9 @@ COUNT: Final = """() => {
 ANSWERED: Final = "Answered automatically"
 
 
-def abort_second_call(route: Route) -> None:
-    """Abort what sets whether a second call rings. The page may read the settings meanwhile."""
-    if "second_call" in (route.request.post_data or ""):
-        route.abort()
-    else:
-        route.continue_()
+def sets_second_call(request: Request) -> bool:
+    """True if the request sets whether a second call rings. The page may read the settings meanwhile."""
+    return "second_call" in (request.post_data or "")
 
 
 class AutoAnswerTests(PhoneCase):
@@ -175,6 +172,7 @@ class AutoAnswerTests(PhoneCase):
             bob.log_in(*self.bob)
             bob.add_contact(self.alice.phone, "Alice")
             self.chosen(bob)
+            self.opened_early(bob)
             self.not_set(bob)
             self.lists(stage, bob)
             self.not_removed(bob)
@@ -190,7 +188,7 @@ class AutoAnswerTests(PhoneCase):
             bob.page.click(f'[data-key="save-{self.alice.phone}"]')
             bob.page.wait_for_selector("#people .open", state="detached")
             bob.press("to-settings")
-            with bob.page.expect_response(lambda answer: "second_call" in (answer.request.post_data or "")):
+            with bob.page.expect_response(lambda answer: sets_second_call(answer.request)):
                 bob.page.click("#quiet-second:enabled")
             bob.page.reload()
             bob.press("to-settings")
@@ -200,14 +198,46 @@ class AutoAnswerTests(PhoneCase):
             bob.await_that(f"document.querySelector('#quiet-second').checked === {str(is_on).lower()}")
             bob.press("to-contacts")
 
+    def opened_early(self, bob: PhoneVisitor) -> None:
+        """A form opened before the settings are known chooses lists once they are, and stays as it was filled in."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        bob.page.route("**/account/settings", hold, times=1)
+        with bob.page.expect_request("**/account/settings"):
+            bob.page.reload()
+        bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+        bob.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
+        bob.page.click(f'[data-key="favourite-{self.alice.phone}"]')
+        self.assertTrue(bob.page.is_disabled(f'[data-key="answered-{self.alice.phone}"]'))
+        held.pop().continue_()
+        bob.page.click(f'[data-key="answered-{self.alice.phone}"]:enabled')
+        self.assertTrue(bob.page.is_checked(f'[data-key="favourite-{self.alice.phone}"]'))
+        self.assertEqual("Ann", bob.page.input_value(f'[data-key="name-{self.alice.phone}"]'))
+        bob.page.keyboard.press("Escape")
+
     def not_set(self, bob: PhoneVisitor) -> None:
-        """A switch that could not be set shows what holds."""
+        """A switch that is being set shows what is wanted, and if it could not be set what holds."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            if sets_second_call(route.request):
+                held.append(route)
+            else:
+                route.continue_()
+
         bob.press("to-settings")
         bob.page.wait_for_selector("#quiet-second:enabled:not(:checked)", state="attached")
-        bob.page.route("**/account/settings", abort_second_call)
-        bob.page.click("#quiet-second")
+        bob.page.route("**/account/settings", hold)
+        with bob.page.expect_request(sets_second_call):
+            bob.page.click("#quiet-second")
+        bob.page.evaluate("dispatchEvent(new Event('storage'))")  # all is shown again
+        self.assertTrue(bob.page.is_checked("#quiet-second"))
+        held.pop().abort()
         bob.await_text("notice-text", "Can’t reach the server.")
-        bob.page.unroute("**/account/settings", abort_second_call)
+        bob.page.unroute("**/account/settings", hold)
         bob.forgive("ERR_FAILED")
         self.assertFalse(bob.page.is_checked("#quiet-second"))
         bob.press("to-contacts")
