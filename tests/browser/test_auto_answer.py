@@ -106,7 +106,7 @@ class AutoAnswerTests(PhoneCase):
         """One press stops it: the call rings on, after a reload, too, and can be accepted as usual."""
         self.ring(alice, bob)
         bob.page.evaluate(_PRESS_AGAIN)
-        bob.page.keyboard.press("Enter")
+        bob.press_enter()
         bob.await_text("ring-text", "Incoming video call")
         self.assertEqual("accept", bob.page.evaluate("document.activeElement.id"))
         bob.page.reload()
