@@ -226,7 +226,8 @@ class Extensions:
         self.stop: Final = self._alarm.stop
 
     def came(self, session: Session) -> None:
-        """Send a newly connected extended device its missed calls, and from now on the presence of its contacts."""
+        """Tell a newly connected extended device of changes from now on, and soon of missed calls and presence."""
+        self._presence.watch(session, ())  # it reads its data while its contacts are looked up
         self._roster.came(session.address).addCallback(self._met, session).addErrback(_log_unless_unavailable)
 
     def _met(self, found: Roster, session: Session) -> None:

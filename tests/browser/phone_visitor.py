@@ -130,6 +130,13 @@ class PhoneVisitor(Visitor):
         key = f"call-{phone}-{device_id}" if device_id else f"call-{phone}"
         self.page.click(f'[data-key="{key}"]')
 
+    def switch_answering(self, *, is_on: bool) -> None:
+        """Switch automatic answers in the settings, and wait until the device knows."""
+        self.page.click("#auto-switch")
+        answers = ":has-text('answers automatically')"
+        this = '#devices .device:has-text("This device")'
+        self.page.wait_for_selector(f"{this}{answers}" if is_on else f"{this}:not({answers})")
+
     def hold(self) -> None:
         """Have a countdown that begins from now on wait while it is looked at."""
         self.page.evaluate(_HOLD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from playwright.sync_api import Route
+from playwright.sync_api import Request, Route
 from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
@@ -19,15 +19,14 @@ COUNT: Final = """() => {
     new MutationObserver(() => window.counted.push(left.textContent)).observe(left, { childList: true, subtree: true });
 }"""
 """Notes what is counted."""
+_PRESS_AGAIN: Final = "addEventListener('click', () => document.activeElement.click(), { once: true })"
+"""A nervous finger: the next press is followed at once by one on what has come up under it."""
 ANSWERED: Final = "Answered automatically"
 
 
-def abort_second_call(route: Route) -> None:
-    """Abort what sets whether a second call rings. The page may read the settings meanwhile."""
-    if "second_call" in (route.request.post_data or ""):
-        route.abort()
-    else:
-        route.continue_()
+def sets_second_call(request: Request) -> bool:
+    """True if the request sets whether a second call rings. The page may read the settings meanwhile."""
+    return "second_call" in (request.post_data or "")
 
 
 class AutoAnswerTests(PhoneCase):
@@ -39,15 +38,9 @@ class AutoAnswerTests(PhoneCase):
         self.choose(bob)
         bob.press("to-settings")
         bob.await_text("auto-people", "Answers: Alice")
-        self.switch(bob, is_on=True)
+        bob.switch_answering(is_on=True)
         bob.press("to-contacts")
         return alice, bob
-
-    def switch(self, bob: PhoneVisitor, *, is_on: bool) -> None:
-        """Have Bob switch it, and wait until his device knows."""
-        bob.page.click("#auto-switch")
-        answering = ":has-text('answers automatically')"
-        bob.page.wait_for_selector(f"#devices .device{answering if is_on else f':not({answering})'}")
 
     def choose(self, bob: PhoneVisitor) -> None:
         """Have Bob choose Alice."""
@@ -112,8 +105,8 @@ class AutoAnswerTests(PhoneCase):
     def stopped(self, alice: PhoneVisitor, bob: PhoneVisitor) -> None:
         """One press stops it: the call rings on, after a reload, too, and can be accepted as usual."""
         self.ring(alice, bob)
-        bob.page.keyboard.press("Enter")
-        bob.page.keyboard.press("Enter")  # a nervous finger accepts nothing
+        bob.page.evaluate(_PRESS_AGAIN)
+        bob.press_enter()
         bob.await_text("ring-text", "Incoming video call")
         self.assertEqual("accept", bob.page.evaluate("document.activeElement.id"))
         bob.page.reload()
@@ -164,7 +157,7 @@ class AutoAnswerTests(PhoneCase):
             caller.await_scene("home")
             bob.press("to-settings")
             if caller is carol:
-                self.switch(bob, is_on=False)
+                bob.switch_answering(is_on=False)
             bob.press("to-contacts")
 
     def test_settings(self) -> Deferred[None]:
@@ -175,6 +168,7 @@ class AutoAnswerTests(PhoneCase):
             bob.log_in(*self.bob)
             bob.add_contact(self.alice.phone, "Alice")
             self.chosen(bob)
+            self.opened_early(bob)
             self.not_set(bob)
             self.lists(stage, bob)
             self.not_removed(bob)
@@ -190,24 +184,57 @@ class AutoAnswerTests(PhoneCase):
             bob.page.click(f'[data-key="save-{self.alice.phone}"]')
             bob.page.wait_for_selector("#people .open", state="detached")
             bob.press("to-settings")
-            with bob.page.expect_response(lambda answer: "second_call" in (answer.request.post_data or "")):
+            with bob.page.expect_response(lambda answer: sets_second_call(answer.request)):
                 bob.page.click("#quiet-second:enabled")
             bob.page.reload()
             bob.press("to-settings")
+            bob.page.wait_for_selector("#quiet:enabled", state="attached")  # the settings are known
             bob.await_text("auto-people", answered)
             bob.await_text("quiet-through", through)
             is_on = "Alice" in answered
             bob.await_that(f"document.querySelector('#quiet-second').checked === {str(is_on).lower()}")
             bob.press("to-contacts")
 
+    def opened_early(self, bob: PhoneVisitor) -> None:
+        """A form opened before the settings are known chooses lists once they are, and stays as it was filled in."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        bob.page.route("**/account/settings", hold, times=1)
+        with bob.page.expect_request("**/account/settings"):
+            bob.page.reload()
+        bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+        bob.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
+        bob.page.click(f'[data-key="favourite-{self.alice.phone}"]')
+        self.assertTrue(bob.page.is_disabled(f'[data-key="answered-{self.alice.phone}"]'))
+        held.pop().continue_()
+        bob.page.click(f'[data-key="answered-{self.alice.phone}"]:enabled')
+        self.assertTrue(bob.page.is_checked(f'[data-key="favourite-{self.alice.phone}"]'))
+        self.assertEqual("Ann", bob.page.input_value(f'[data-key="name-{self.alice.phone}"]'))
+        bob.page.keyboard.press("Escape")
+
     def not_set(self, bob: PhoneVisitor) -> None:
-        """A switch that could not be set shows what holds."""
+        """A switch that is being set shows what is wanted, and if it could not be set what holds."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            if sets_second_call(route.request):
+                held.append(route)
+            else:
+                route.continue_()
+
         bob.press("to-settings")
         bob.page.wait_for_selector("#quiet-second:enabled:not(:checked)", state="attached")
-        bob.page.route("**/account/settings", abort_second_call)
-        bob.page.click("#quiet-second")
+        bob.page.route("**/account/settings", hold)
+        with bob.page.expect_request(sets_second_call):
+            bob.page.click("#quiet-second")
+        bob.page.evaluate("dispatchEvent(new Event('storage'))")  # all is shown again
+        self.assertTrue(bob.page.is_checked("#quiet-second"))
+        held.pop().abort()
         bob.await_text("notice-text", "Can’t reach the server.")
-        bob.page.unroute("**/account/settings", abort_second_call)
+        bob.page.unroute("**/account/settings", hold)
         bob.forgive("ERR_FAILED")
         self.assertFalse(bob.page.is_checked("#quiet-second"))
         bob.press("to-contacts")

@@ -6,6 +6,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
+from tests.browser.continuity import kill_socket
 from tests.browser.stage import Stage
 from tests.browser.test_kiosk import LATER, KioskCase
 
@@ -29,6 +30,8 @@ class ElsewhereTests(KioskCase):
             _, television = self.at_home(stage)
             for before_that, minutes in ((0, 1), (0, 2), (3_600_000, 1)):
                 television.page.evaluate(LATER, before_that)
+                kill_socket(television)  # which may have waited for an answer since then
+                television.await_scene("kiosk", "online")
                 television.page.evaluate("() => { new WebSocket(sockets[0].url, sockets[0].protocol); }")
                 television.await_scene("elsewhere")
                 self.assertIn("in another tab or browser", television.text("elsewhere"))

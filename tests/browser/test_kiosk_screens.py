@@ -94,7 +94,7 @@ class KioskScreenTests(OwnDaemonCase):
         television.page.keyboard.press("Enter")
         television.await_text("pin-problem", "Wrong")
         television.page.keyboard.type("04")
-        photographer.take(television, "PIN")
+        self.take_keys(photographer, television, "PIN")
         television.page.keyboard.type("12")
         for _ in range(5):
             with television.page.expect_response("**/devices/unlock"):
@@ -102,7 +102,7 @@ class KioskScreenTests(OwnDaemonCase):
             television.await_that("document.querySelector('#pin-digits').value === ''")
             television.page.keyboard.type("1234")
         television.forgive("429")
-        photographer.take(television, "PIN, too many were wrong")
+        self.take_keys(photographer, television, "PIN, too many were wrong")
         television.press("pin-back")
         self.calls(photographer, television, friend)
         friend.call(MOTHER.phone, TV)
@@ -123,6 +123,13 @@ class KioskScreenTests(OwnDaemonCase):
             television.page.wait_for_selector(".tile img")
         television.page.close()
         television.forgive("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+
+    def take_keys(self, photographer: Photographer, television: PhoneVisitor, name: str) -> None:
+        """Look at the keys of the PIN, which close after a minute in which nothing is pressed."""
+        for language in LANGUAGES:
+            television.page.keyboard.press("Shift")
+            photographer.take(television, name, languages=[language])
+        television.switch_language(LANGUAGES[0])
 
     def calls(self, photographer: Photographer, television: PhoneVisitor, friend: PhoneVisitor) -> None:
         """Have it call, and be called."""

@@ -69,6 +69,7 @@ class DevicesTests(PhoneCase):
             desk.page.fill(f"#name-{self.bob.phone}", "Robert")
             desk.page.keyboard.press("Enter")
             desk.page.wait_for_selector(".card .name:has-text('Robert')")
+            bob.await_contact(self.alice.phone, online=True)
             bob.call(self.alice.phone)
             for visitor in (desk, tablet):
                 visitor.await_scene("ringing")

@@ -125,7 +125,8 @@ class PairingTests(PhoneCase):
     def renewed(self, alice: PhoneVisitor, television: PhoneVisitor) -> None:
         """Letters that are too old are replaced, and the new ones lead in."""
         letters = self.pair(television)
-        with closing(sqlite3.connect(Path(self.daemon.state_dir, "callnet.db"), isolation_level=None)) as database:
+        path = Path(self.daemon.state_dir, "callnet.db")
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
             database.execute("UPDATE pairing SET expires_at = 0")
         wait_until(television, lambda: television.text("pairing-code") not in ("", letters), "another code")
         self.type(alice, television.text("pairing-code"))

@@ -219,7 +219,7 @@ class PhoneScreenTests(OwnDaemonCase):
     def answer_by_itself(self, photographer: Photographer, visitor: PhoneVisitor, friend: PhoneVisitor) -> None:
         """Have a call answered automatically, whose countdown waits while it is looked at."""
         visitor.press("to-settings")
-        visitor.page.check("#auto-switch")
+        visitor.switch_answering(is_on=True)
         visitor.press("to-contacts")
         friend.await_scene("home")
         visitor.hold()
@@ -234,7 +234,7 @@ class PhoneScreenTests(OwnDaemonCase):
         visitor.await_scene("home")
         visitor.page.wait_for_selector("iframe", state="detached")
         visitor.press("to-settings")
-        visitor.page.uncheck("#auto-switch")
+        visitor.switch_answering(is_on=False)
         visitor.press("to-contacts")
 
     def second_caller(self, stage: Stage, photographer: Photographer, visitor: PhoneVisitor) -> None:

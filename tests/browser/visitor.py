@@ -237,6 +237,7 @@ class Visitor:
     def switch_language(self, language: str) -> None:
         """Choose a language as :meth:`choose_language` does, wherever the choice is now, in the pages inside, too."""
         for frame in self.page.frames:
+            frame.wait_for_selector("html[data-started]", state="attached")
             frame.evaluate(_SPEAK, language)
 
     def await_state(self, state: str, scene: str = "") -> None:

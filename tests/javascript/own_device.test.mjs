@@ -53,6 +53,13 @@ test("what an earlier release kept in the browser is told to the account once", 
   assert.equal(own.told.length, 1);
 });
 
+test("two answers that come at a time tell it once", async () => {
+  kept.set(EARLIER, "true");
+  const own = account();
+  await Promise.all([remember(own, devices(OFF)), remember(own, devices(OFF))]);
+  assert.equal(own.told.length, 1);
+});
+
 test("what an earlier release kept is gone once somebody sets it, and with the device", async () => {
   for (const leave of [forget, forgetEarlier]) {
     kept.set(EARLIER, "true");

@@ -5,17 +5,26 @@ import { test } from "node:test";
 
 import { Past } from "../../callnet/static/phone/past.js";
 
-/** Past calls, and the account's; the newest have the greatest number. */
-function past(count) {
-  const rows = Array.from({ length: count }, (_, number) => ({
-    room_id: String(count - number),
+/** The row of a call; a newer one has a greater number. */
+function rowOf(number) {
+  return {
+    room_id: String(number),
     direction: "incoming",
     peer_phone: "2",
-    started_at: count - number,
+    started_at: number,
     answered_at: null,
-    ended_at: count - number,
+    ended_at: number,
     outcome: "missed",
-  }));
+  };
+}
+
+/** The rows of as many calls. */
+function newest(count) {
+  return Array.from({ length: count }, (_, number) => rowOf(count - number));
+}
+
+/** Past calls, and the account's, the newest first. */
+function past(rows) {
   const account = {
     phone: "1",
     async history({ limit, after = "0" }) {
@@ -33,7 +42,7 @@ function past(count) {
 }
 
 test("a call is deleted, or all", async () => {
-  const mine = past(3);
+  const mine = past(newest(3));
   await mine.load();
   await mine.delete("2");
   assert.deepEqual(mine.calls().map(({ roomId }) => roomId), ["3", "1"]);
@@ -42,11 +51,33 @@ test("a call is deleted, or all", async () => {
 });
 
 test("older calls that are shown stay so when the list is read again", async () => {
-  const mine = past(100);
+  const mine = past(newest(100));
   await mine.load();
   await mine.loadMore();
   await mine.load();
   assert.equal(mine.calls().length, 60);
   await mine.loadMore();
   assert.deepEqual([mine.calls().length, mine.calls()[89].roomId], [90, "11"]);
+});
+
+test("a call that has just ended is looked for until the server has written it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const pass = (milliseconds) => {
+    t.mock.timers.tick(milliseconds);
+    return new Promise(setImmediate);
+  };
+  const rows = [rowOf(1)];
+  const mine = past(rows);
+  mine.loadSoon("2");
+  await pass(1_500);
+  assert.equal(mine.calls().length, 1);
+  rows.unshift(rowOf(2));
+  await pass(3_000);
+  assert.equal(mine.calls().length, 2);
+  rows.unshift(rowOf(3));
+  await pass(6_000); // nobody looks
+  assert.equal(mine.calls().length, 2);
+  mine.loadSoon("");
+  await pass(1_500);
+  assert.equal(mine.calls().length, 3);
 });

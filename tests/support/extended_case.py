@@ -25,9 +25,13 @@ class Lists:
         self.lists: dict[str, frozenset[str]] = {}
         self.missed: dict[DeviceAddress, list[MissedCall]] = {}
         self.left: list[DeviceAddress] = []
+        self.is_late = False
+        """A device that comes has its roster read, and never gets it."""
 
     def came(self, device: DeviceAddress) -> Deferred[Roster]:
         """See :meth:`IRoster.came`."""
+        if self.is_late:
+            return Deferred()
         return succeed(Roster(self.lists.get(device.phone, frozenset()), self.missed.pop(device, [])))
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:

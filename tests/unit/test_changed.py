@@ -111,6 +111,13 @@ class ChangedTests(PeopleCase):
         self.world.advance(NOTICES_EVERY)
         self.assertEqual([], self.tv.heard())
 
+    def test_not_met_yet(self) -> None:
+        """A device is told from its `welcome` on, though its contacts have yet to be read: it reads its data then."""
+        self.lists.is_late = True
+        pad = self.extended(PAD)
+        self.fixture.profiles.change(self.token, "Ann")
+        self.assertEqual(changed("profile"), self.tells(pad))
+
     def test_profile_of_a_contact(self) -> None:
         """Those who list a phone are told when its profile changes, unless it blocks them, or takes contacts only."""
         self.lists.lists[TV.phone] = frozenset([ANN.phone])

@@ -21,8 +21,12 @@ export async function remember(account, devices) {
   const { kiosk, auto_answers } = ownSettings(account, devices);
   browser.set(nameOf(account), { kiosk, auto_answers });
   if (browser.get(earlierOf(account)) === null) return;
-  if (!auto_answers) await account.configureDevice(account.deviceId, { auto_answers: true });
-  forgetEarlier(account);
+  forgetEarlier(account); // at once: of two answers that come meanwhile only one tells it
+  if (auto_answers) return;
+  await account.configureDevice(account.deviceId, { auto_answers: true }).catch((error) => {
+    browser.set(earlierOf(account), true);
+    throw error;
+  });
 }
 
 /** Forget what the browser alone knew: somebody says now whether the device answers. */

@@ -7,8 +7,10 @@ import { browser } from "../shared/memory.js";
 const PAGE = 30;
 /** The server shows no more at once. */
 const MOST = 500;
-/** The server writes a call's row within a second of its end. */
+/** Milliseconds from the end of a call until its row is there: the server writes it within a second. */
 const WRITTEN_AFTER = 1_500;
+/** A busy server writes it later: it is looked for again, after pauses that double up to this one. */
+const LONGEST_PAUSE = 12_000;
 
 export class Past {
   #account;
@@ -52,10 +54,17 @@ export class Past {
     await this.load();
   }
 
-  /** A call has just ended. */
-  loadSoon() {
+  /**
+   * A call has just ended: read the newest calls until it is among them.
+   * @param {string} roomId of its row; "", which no row has: the server has not told it
+   */
+  loadSoon(roomId, pause = WRITTEN_AFTER) {
     clearTimeout(this.#soon);
-    this.#soon = setTimeout(() => this.load().catch(() => {}), WRITTEN_AFTER);
+    this.#soon = setTimeout(() => {
+      if (this.#rows.some((row) => row.room_id === roomId)) return;
+      if (pause < LONGEST_PAUSE) this.loadSoon(roomId, 2 * pause);
+      this.load().catch(() => {});
+    }, pause);
   }
 
   /** Be read no more. */

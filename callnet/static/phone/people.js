@@ -106,13 +106,13 @@ function deviceButtons({ phone, name, devices }, { person }, doings) {
 }
 
 /**
- * A contact that is being changed.
- * @param {object} contact with the `lists` of the settings that it is in (listsOf in book.js)
+ * A contact that is being changed: `{element, showLists}`. showLists: takes the lists of the settings that the contact is in
+ * (listsOf in book.js), which may be known later than the contact, and lets them be chosen.
  * @param {{change(phone, changes, lists), remove(phone), block(phone, isBlocked), edit(phone), say(sentence)}} doings
  *   edit: of null, none is any more
  */
 export function personForm(contact, words, doings) {
-  const { phone, name, givenName, profileName, isFavourite, isBlocked, lists } = contact;
+  const { phone, name, givenName, profileName, isFavourite, isBlocked } = contact;
   const { person } = words;
   const field = el("input", {
     type: "text",
@@ -126,18 +126,24 @@ export function personForm(contact, words, doings) {
   });
   const photo = photoField(contact, words, doings.say);
   const favourite = toggle(`favourite-${phone}`, isFavourite);
-  const answered = toggle(`answered-${phone}`, lists?.auto_answer ?? null);
-  const through = toggle(`through-${phone}`, lists?.rings_through ?? null);
+  const answered = toggle(`answered-${phone}`, null);
+  const through = toggle(`through-${phone}`, null);
+  const switches = Object.entries({ auto_answer: answered, rings_through: through });
+  const showLists = (lists) => {
+    for (const [list, input] of switches.filter(([, { disabled }]) => disabled)) {
+      input.checked = input.defaultChecked = lists[list];
+      input.disabled = false;
+    }
+  };
   const save = (event) => {
     event.preventDefault();
-    const switches = Object.entries({ auto_answer: answered, rings_through: through });
     // What was not touched stays as it is, though another device may have changed it meanwhile.
     const touched = switches.filter(([, { checked, defaultChecked }]) => checked !== defaultChecked);
     const changes = Object.fromEntries(touched.map(([list, { checked }]) => [list, checked]));
     const details = { name: field.value.trim(), favourite: favourite.checked, photo: photo.chosen };
     doings.change(phone, details, changes);
   };
-  return opened(
+  const element = opened(
     phone,
     doings.edit,
     el(
@@ -165,6 +171,7 @@ export function personForm(contact, words, doings) {
       ),
     ),
   );
+  return { element, showLists };
 }
 
 /**

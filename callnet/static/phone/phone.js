@@ -442,7 +442,7 @@ export class Phone {
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("signal", ({ detail }) => this.#signalled(detail));
     device.addEventListener("presence", ({ detail }) => this.book.hear(detail));
-    device.addEventListener("missed", () => this.past.loadSoon());
+    device.addEventListener("missed", () => this.topics.read(["history"]));
     device.addEventListener("changed", ({ detail }) => this.topics.read(detail));
     const call = keptCall(KEPT);
     if (call !== null) device.resume(call);
@@ -564,7 +564,7 @@ export class Phone {
   _follow(call) {
     if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
     this.notice = call.isOver ? { say: null, call, undo: null } : null;
-    if (call.isOver) this.past.loadSoon();
+    if (call.isOver) this.past.loadSoon(call.roomId);
     if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
     this.notify();
     this.notified.rings();

@@ -28,6 +28,8 @@ export class Settings {
   #words = null;
   #shown = undefined;
   #quietEnds = null;
+  /** The settings of switches that are under way, by their ids. */
+  #setting = new Map();
   /** The device that is being changed, by its id, and what is to be confirmed: "log_out", "remove", or null. */
   #device = { id: null, asks: null };
   /** Its form. What somebody is filling in stays as it is, whatever becomes of the list around it. */
@@ -90,11 +92,10 @@ export class Settings {
       await Ringer.askPermission();
       this.#changed();
     });
-    // A switch that could not be set is shown as it is, with what there is to say of that.
-    this._on("quiet-second", "change", ({ target }) => this.#phone.setSecondCallRings(target.checked));
-    this._on("auto-switch", "change", ({ target }) => {
+    this._onSwitch("quiet-second", (isOn) => this.#phone.setSecondCallRings(isOn));
+    this._onSwitch("auto-switch", (isOn) => {
       const { account } = this.#phone;
-      this.#phone.changeDevice(account.deviceId, { auto_answers: target.checked });
+      return this.#phone.changeDevice(account.deviceId, { auto_answers: isOn });
     });
     this._on("closed-switch", "change", ({ target }) => this.#phone.setWaking(target.checked));
     for (const [name, values] of Object.entries(LOOKS)) {
@@ -110,6 +111,22 @@ export class Settings {
 
   _on(id, kind, handle) {
     this.#elements[id].addEventListener(kind, handle);
+  }
+
+  /** Let a switch be set by `set`, which says so if it fails. */
+  _onSwitch(id, set) {
+    this._on(id, "change", async ({ target }) => {
+      const setting = set(target.checked);
+      this.#setting.set(id, setting);
+      await setting;
+      if (this.#setting.get(id) === setting) this.#setting.delete(id);
+      this.#changed();
+    });
+  }
+
+  /** Show a switch as it is, and while it is being set as it was wanted. */
+  _showSwitch(id, isOn) {
+    if (!this.#setting.has(id)) this.#elements[id].checked = isOn;
   }
 
   /** Show which of several buttons is the present choice. */
@@ -169,10 +186,10 @@ export class Settings {
     const names = (phones) => listed(phones.map((phone) => this.#phone.nameOf(phone)));
     const { rings_through: ringing = [], auto_answer: answered = [], second_call_rings: again = false } = settings ?? {};
     put(this.#elements["quiet-through"], ringing.length > 0 ? through.some({ names: names(ringing) }) : through.nobody);
-    this.#elements["quiet-second"].checked = again;
+    this._showSwitch("quiet-second", again);
     this.#elements["quiet-second"].disabled = settings === null;
     put(this.#elements["auto-people"], answered.length > 0 ? auto.some({ names: names(answered) }) : auto.nobody);
-    this.#elements["auto-switch"].checked = own.auto_answers;
+    this._showSwitch("auto-switch", own.auto_answers);
   }
 
   // Ringing when the phone is not open

@@ -213,10 +213,11 @@ export class View {
       people.map((one) => {
         const person = { ...one, photo: photos.of(one.phone, one.photo) };
         return open.includes(one.phone)
-          ? this._openCard(person, account.phone, settings)
+          ? this._openCard(person, account.phone)
           : personCard(person, this.#words, this.#doings);
       }),
     );
+    if (settings !== null) this.#open.showLists?.(listsOf(settings, this.edited));
     put(this.#elements["nobody-found"], people.length === 0 && everybody.length > 0 ? this.#words.nobody_found : "");
     const isEmpty = book.isKnown && everybody.length === 0;
     this.#elements.add.hidden = isEmpty;
@@ -231,14 +232,14 @@ export class View {
   }
 
   // What somebody is filling in stays as it is, whatever becomes of the list around it.
-  _openCard(person, own, settings) {
+  _openCard(person, own) {
     const content = JSON.stringify([this.edited, this.invited, this.#words.lang]);
     if (content !== this.#open.content) {
       const isForm = person.phone === this.edited;
-      const element = isForm
-        ? personForm({ ...person, lists: listsOf(settings, person.phone) }, this.#words, this.#doings)
-        : personInvitation(person, own, this.#words, this.#doings);
-      this.#open = { content, element };
+      const opened = isForm
+        ? personForm(person, this.#words, this.#doings)
+        : { element: personInvitation(person, own, this.#words, this.#doings) };
+      this.#open = { content, ...opened };
     }
     return this.#open.element;
   }
