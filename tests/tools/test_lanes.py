@@ -39,16 +39,17 @@ class LanesTests(SynchronousTestCase):
             )
         lanes = [f"{number} lane{number}" for number, _ in enumerate(bodies)]
         path = os.pathsep.join([str(folder), str(ROOT)])
-        ended = subprocess.run(
+        with subprocess.Popen(
             [ROOT / "tools" / "test-lanes", sys.executable, *lanes],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
-        return ended.returncode, [line for line in ended.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))]
+            pipesize=4096,
+        ) as running:
+            output, _ = running.communicate()
+        return running.returncode, [line for line in output.splitlines() if line.startswith(("PASSED", "FAILED"))]
 
     def test_green(self) -> None:
         """The output of each lane is shown, of one lane as of several."""
@@ -59,6 +60,11 @@ class LanesTests(SynchronousTestCase):
         """A lane is as nice as it is told to be."""
         bodies = [f"self.assertEqual({os.nice(0) + number}, os.nice(0))" for number in range(2)]
         self.assertEqual((0, ["PASSED (successes=1)"] * 2), self.run_lanes(*bodies))
+
+    def test_non_blocking(self) -> None:
+        """All output is shown, though a program of the first lane does not wait until its own is read."""
+        status, shown = self.run_lanes("os.set_blocking(1, False)", "print('x' * 2**23)")
+        self.assertEqual((0, ["PASSED (successes=1)"] * 2), (status, shown))
 
     def test_one_fails(self) -> None:
         """One failure in any lane is a failure of the whole."""
