@@ -217,8 +217,17 @@ class PairingTests(PhoneCase):
         self.assertEqual(2, sum(url.endswith("/pairing/look") for url in asked))
 
     def linked(self, stage: Stage, alice: PhoneVisitor, letters: str) -> None:
-        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not."""
+        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not.
+
+        A link that comes while another code is looked for is next.
+        """
+        held: list[Route] = []
+        alice.page.route("**/pairing/look", held.append, times=1)
+        with alice.page.expect_request("**/pairing/look"):
+            alice.open("#pair=BCDF-GHJL")
         alice.open(f"#pair={letters}")
+        alice.await_that("location.hash === ''")
+        held[0].continue_()
         alice.await_text("let-in-warning", unbroken(letters))
         self.assertNotIn("#", alice.page.url)
         alice.page.reload()

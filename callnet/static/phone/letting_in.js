@@ -43,9 +43,9 @@ export class LettingIn {
     this._readLink();
   }
 
-  /** Whether a link has opened the page that is to be asked about as soon as somebody is logged in. */
+  /** Whether a link has opened the page that is to be asked about now, if somebody is logged in. */
   get isLinked() {
-    return this.#linked !== null;
+    return this.#linked !== null && !this.#isBusy;
   }
 
   /** Ask about it. */
@@ -152,6 +152,7 @@ export class LettingIn {
     try {
       return await work(account);
     } catch (error) {
+      this.#isBusy = false; // a link that came meanwhile is asked about as soon as this is said
       const own = { [ERROR.DEVICE]: (words) => denied(words, error), [ERROR.CODE]: ({ pairing }) => pairing.wrong }[error.code];
       if (account === this.#phone.account) this.#phone.say(own ?? sentenceOf(error));
       return null;
