@@ -8,11 +8,12 @@ import { settled } from "./wire.mjs";
 globalThis.navigator ??= {};
 const { Phone } = await import("../../callnet/static/phone/phone.js");
 
-/** A phone that is logged in, and the lists of links that its account still owes, the oldest first. */
+/** A phone that is logged in, and the answers that its account still owes, the oldest first. */
 function phone() {
   const owed = [];
   const mine = new Phone(() => {}, () => {});
-  mine.account = { links: () => new Promise((resolve) => owed.push(resolve)) };
+  const ask = () => new Promise((resolve) => owed.push(resolve));
+  mine.account = { links: ask, settings: ask };
   return { phone: mine, owed };
 }
 
@@ -47,4 +48,16 @@ test("an answer that comes when somebody else has logged in is not taken over", 
   owed[0](["one"]);
   await change;
   assert.equal(mine.links, null);
+});
+
+test("of two changes on end only what the later one answers is shown", async () => {
+  const { phone: mine, owed } = phone();
+  const changes = ["anyone", "contacts"].map((who) => mine.setWhoMayCall(who));
+  await settled();
+  owed[0]({ who_may_call: "anyone" });
+  await changes[0];
+  assert.equal(mine.settings, null);
+  owed[1]({ who_may_call: "contacts" });
+  await changes[1];
+  assert.deepEqual(mine.settings, { who_may_call: "contacts" });
 });

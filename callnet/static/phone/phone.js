@@ -16,7 +16,7 @@ import { Past } from "./past.js";
 import { forgetPhotos, Photos } from "./photos.js";
 import { Profile } from "./profile.js";
 import { sentenceOf } from "./sentences.js";
-import { Topics } from "./topics.js";
+import { Answers, Topics } from "./topics.js";
 import { deviceThatRings, Waking } from "./waking.js";
 import { Waiting } from "./waiting.js";
 
@@ -36,9 +36,7 @@ export class Phone {
   #changed;
   #signalled;
   #looking = null;
-  /** The number of questions for settings, devices, links and blocked phones; the last of each that was answered. */
-  #asked = 0;
-  #answered = {};
+  #answers = new Answers();
 
   /** Whether it is not clear yet which device this tab is. */
   isStarting = true;
@@ -306,7 +304,7 @@ export class Phone {
     let found = null;
     await this._try(async () => {
       found = await change(account);
-      await this._take("links", account.links());
+      await this._take(account, "links", account.links());
     }, sentence);
     return found;
   }
@@ -314,7 +312,7 @@ export class Phone {
   /** Let anyone call this phone, or only its contacts. @param {"anyone" | "contacts"} who */
   async setWhoMayCall(who) {
     return this._try(async () => {
-      const settings = await this._take("settings", this.account.settings({ who_may_call: who }));
+      const settings = await this._set(this.account, { who_may_call: who });
       if (settings.who_may_call !== who) this.say((words) => words.who.fixed);
     });
   }
@@ -334,12 +332,12 @@ export class Phone {
     const changed = Object.entries(lists).filter(([name, isIn]) => now[name].includes(phone) !== isIn);
     if (changed.length === 0) return;
     const changes = changed.map(([name, isIn]) => [name, toggled(now[name], phone, isIn)]);
-    await this._take("settings", account.settings(Object.fromEntries(changes)));
+    await this._set(account, Object.fromEntries(changes));
   }
 
   /** Let a second call within three minutes ring in quiet hours, or not. */
   async setSecondCallRings(isOn) {
-    return this._try(() => this._take("settings", this.account.settings({ second_call_rings: isOn })));
+    return this._try(() => this._set(this.account, { second_call_rings: isOn }));
   }
 
   /** Set the quiet hours, `{from, to}` as `22:30`; null: there are none. An end that was set is so no more. */
@@ -347,7 +345,7 @@ export class Phone {
     return this._try(async () => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
       const quiet = hours && { ...hours, time_zone: timeZone };
-      await this._take("settings", this.account.settings({ do_not_disturb: quiet, do_not_disturb_until: null }));
+      await this._set(this.account, { do_not_disturb: quiet, do_not_disturb_until: null });
       this.say((words) => {
         if (hours === null) return words.quiet_off;
         if (hours.from === hours.to) return words.quiet_on;
@@ -361,8 +359,7 @@ export class Phone {
     return this._try(async () => {
       const { do_not_disturb: hours } = this.settings;
       const isDaily = hours !== null && hours.from !== hours.to;
-      const changes = { do_not_disturb_until: time / 1_000, ...(isDaily ? {} : { do_not_disturb: null }) };
-      await this._take("settings", this.account.settings(changes));
+      await this._set(this.account, { do_not_disturb_until: time / 1_000, ...(isDaily ? {} : { do_not_disturb: null }) });
       this.say(({ quiet_on_until: until }) => until({ time: clock(time) }));
     });
   }
@@ -516,33 +513,36 @@ export class Phone {
       contacts: () => this._readPeople(),
       profile: () => this.profile.load(),
       history: () => this.past.load(),
-      settings: () => this._take("settings", account.settings()),
+      settings: () => this._take(account, "settings", account.settings()),
       devices: () => this.readDevices(),
-      links: () => this._take("links", account.links()),
+      links: () => this._take(account, "links", account.links()),
       waking: () => this.waking.renew(account).finally(() => this.notify()), // the worker is told of no call before
     });
   }
 
   async _readPeople() {
-    await Promise.all([this.book.load(), this._take("blocked", this.account.blocked())]);
+    await Promise.all([this.book.load(), this._take(this.account, "blocked", this.account.blocked())]);
   }
 
   /** Read the devices of this phone again, and obey what they say of this one. @throws {AccountError} */
   async readDevices() {
     const { account } = this;
-    const devices = await this._take("devices", account.devices());
+    const devices = await this._take(account, "devices", account.devices());
     if (devices !== this.devices) return;
     this.notify();
     await ownDevice.remember(account, devices);
   }
 
-  /** Take over what an answer says, unless a later question has been answered. Returns it. */
-  async _take(name, answer) {
-    const { account } = this;
-    const mine = (this.#asked += 1);
+  /** Change settings of an account. Returns all of them. */
+  async _set(account, changes) {
+    return this._take(account, "settings", account.settings(changes), true);
+  }
+
+  /** Take over an answer of an account, unless it is out of date. Returns it. */
+  async _take(account, name, answer, isChange = false) {
+    const isCurrent = this.#answers.ask(name, isChange);
     const found = await answer;
-    if (account !== this.account || this.#answered[name] > mine) return found;
-    this.#answered[name] = mine;
+    if (account !== this.account || !isCurrent()) return found;
     this[name] = found;
     this.#changed();
     return found;
@@ -564,7 +564,7 @@ export class Phone {
   _follow(call) {
     if (call.page === "" && call.roomId !== "") call.page = PAGE + call.roomId;
     this.notice = call.isOver ? { say: null, call, undo: null } : null;
-    if (call.isOver) this.past.loadSoon(call.roomId);
+    if (call.isOver) this.past.loadSoon();
     if (call.isOver && call.answeredAt !== null) this.waking.noteCall();
     this.notify();
     this.notified.rings();

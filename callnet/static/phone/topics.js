@@ -1,5 +1,6 @@
 /**
- * What the account service has to say of a phone, by topic: read when it has changed, and again if that failed for now.
+ * What the account service has to say of a phone, by topic: read when it has changed, and again if that failed for now;
+ * and which of several answers counts.
  */
 
 import { ERROR } from "../client/account.js";
@@ -41,5 +42,27 @@ export class Topics {
     } catch (error) {
       if (PASSING.includes(error.code)) this.#unread.set(topic, Date.now() + 1_000 * (error.retryAfter ?? 0));
     }
+  }
+}
+
+/** The order of answers, which may overtake each other. */
+export class Answers {
+  #asked = 0;
+  #latest = {};
+
+  /**
+   * Take note of a question. Returns a function: whether its answer, which has come, is to be taken over. It is not after
+   * the answer to a later question about the same, nor while a later change of the same is under way.
+   * @param {string} name of what is asked for
+   * @param {boolean} isChange whether it changes that
+   */
+  ask(name, isChange) {
+    const mine = (this.#asked += 1);
+    if (isChange) this.#latest[name] = mine;
+    return () => {
+      if (this.#latest[name] > mine) return false;
+      this.#latest[name] = mine;
+      return true;
+    };
   }
 }
