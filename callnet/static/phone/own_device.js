@@ -6,6 +6,8 @@
 import { browser } from "../shared/memory.js";
 
 const NOTHING_SET = { kiosk: false, auto_answers: false };
+/** What is being told to the account: of two answers that come meanwhile only one tells it. */
+const telling = new Set();
 
 /**
  * The settings: `{kiosk, auto_answers}`.
@@ -20,13 +22,15 @@ export function ownSettings(account, devices) {
 export async function remember(account, devices) {
   const { kiosk, auto_answers } = ownSettings(account, devices);
   browser.set(nameOf(account), { kiosk, auto_answers });
-  if (browser.get(earlierOf(account)) === null) return;
-  forgetEarlier(account); // at once: of two answers that come meanwhile only one tells it
-  if (auto_answers) return;
-  await account.configureDevice(account.deviceId, { auto_answers: true }).catch((error) => {
-    browser.set(earlierOf(account), true);
-    throw error;
-  });
+  const earlier = earlierOf(account);
+  if (browser.get(earlier) === null || telling.has(earlier)) return;
+  telling.add(earlier);
+  try {
+    if (!auto_answers) await account.configureDevice(account.deviceId, { auto_answers: true });
+    forgetEarlier(account);
+  } finally {
+    telling.delete(earlier);
+  }
 }
 
 /** Forget what the browser alone knew: somebody says now whether the device answers. */
