@@ -78,7 +78,8 @@ export function next(link, measured) {
 // be one packet that came late. Where trips are not counted the last one has to do.
 function tripsOf(link, { trips: count, rtt }) {
   if (count === undefined) return [{ count, rtt }];
-  return count === link.trips[0]?.count ? link.trips : [{ count, rtt }, ...link.trips].slice(0, 2);
+  const counted = link.trips.filter((trip) => trip.count !== undefined);
+  return count === counted[0]?.count ? counted : [{ count, rtt }, ...counted].slice(0, 2);
 }
 
 function strainOf({ level, age }, { available, isLimited, lossOut, rtt }) {

@@ -11,7 +11,7 @@
  * @param {number} seconds how long ago that was
  * @returns {object}
  *   rtt: milliseconds to the other side and back, when that was last measured, which may be some seconds ago ·
- *   trips: the number of times that it was measured · lossIn, lossOut: packets lost, 0 to 100 % ·
+ *   trips: the number of times that it was measured, if that is counted · lossIn, lossOut: packets lost, 0 to 100 % ·
  *   bitsIn, bitsOut: of all media, a second · width, height, fps: of the picture that comes in, and
  *   widthOut, heightOut, fpsOut of what goes out; of the screen if one is shared · codecVideo, codecAudio: as "VP8" ·
  *   path, pathRemote: how each side is reached, "host" "srflx" "prflx" or "relay" ·
@@ -35,7 +35,7 @@ export function measure(report, before, seconds) {
   const hasReceived = incoming.some((stat) => stat.bytesReceived > 0);
   return {
     rtt: milliseconds(pair?.currentRoundTripTime ?? most(answers, "roundTripTime")),
-    trips: pair?.responsesReceived,
+    trips: pair?.currentRoundTripTime === undefined ? undefined : pair.responsesReceived,
     lossIn: total > 0 ? (100 * lost) / total : undefined,
     lossOut: percent(most(answers, "fractionLost")),
     bitsIn: times8(rate(incoming, "bytesReceived")),
