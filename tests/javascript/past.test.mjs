@@ -68,7 +68,8 @@ test("a call that has just ended is looked for until the server has written it",
   };
   const rows = [rowOf(1)];
   const mine = past(rows);
-  mine.loadSoon("2");
+  await mine.load();
+  mine.loadSoon();
   await pass(1_500);
   assert.equal(mine.calls().length, 1);
   rows.unshift(rowOf(2));
@@ -77,7 +78,7 @@ test("a call that has just ended is looked for until the server has written it",
   rows.unshift(rowOf(3));
   await pass(6_000); // nobody looks
   assert.equal(mine.calls().length, 2);
-  mine.loadSoon("");
+  mine.loadSoon();
   await pass(1_500);
   assert.equal(mine.calls().length, 3);
 });

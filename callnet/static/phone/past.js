@@ -54,17 +54,22 @@ export class Past {
     await this.load();
   }
 
-  /**
-   * A call has just ended: read the newest calls until it is among them.
-   * @param {string} roomId of its row; "", which no row has: the server has not told it
-   */
-  loadSoon(roomId, pause = WRITTEN_AFTER) {
+  /** A call has just ended: read the newest calls until there is another one. */
+  loadSoon() {
+    this._loadUntilNew(this._newest(), WRITTEN_AFTER);
+  }
+
+  _loadUntilNew(known, pause) {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => {
-      if (this.#rows.some((row) => row.room_id === roomId)) return;
-      if (pause < LONGEST_PAUSE) this.loadSoon(roomId, 2 * pause);
+      if (this._newest() !== known) return;
+      if (pause < LONGEST_PAUSE) this._loadUntilNew(known, 2 * pause);
       this.load().catch(() => {});
     }, pause);
+  }
+
+  _newest() {
+    return this.#rows[0]?.room_id;
   }
 
   /** Be read no more. */
