@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, Unavailable
-from callnet.ops.admin_api import LISTS, OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
+from callnet.ops.admin_api import MAY_BE_LATE, OF_DATABASE, SILENT, AdminCommand, AdminResult, ChooseLevel, together
 from callnet.ops.listening import ADMIN, OpenListener, close_all, hold, let_go
 from callnet.ops.logs import FIELDS
 from callnet.ops.metrics import Family, Observed, counters, total
@@ -57,8 +57,8 @@ from callnet.util.timers import Backoff, EarliestTimer, PeriodicTask, end_of
 
 ANSWER_LIMIT: Final = 1.0
 """Seconds that an answer may take ..."""
-ORDER_LIMIT: Final = DATABASE_LIMIT + ANSWER_LIMIT
-"""... and one to an order that is no list: it may wait for the database, and is done even if nobody waits for it."""
+LATE_LIMIT: Final = DATABASE_LIMIT + ANSWER_LIMIT
+"""... and one to an order that may be late: it may wait for the database."""
 
 
 class Gone(CallnetError):
@@ -263,7 +263,7 @@ class Worker:
         """Have its process carry out an order. ``None``: it cannot now."""
         if self._process is None or not self._serving:
             return succeed(SILENT)
-        limit = ANSWER_LIMIT if isinstance(order, LISTS) else ORDER_LIMIT
+        limit = LATE_LIMIT if isinstance(order, MAY_BE_LATE) else ANSWER_LIMIT
         return self._process.ask(order, self._reactor, limit).addCallbacks(lambda answer: answer.outcome, _silent)
 
     def _note(self, answer: Answer) -> Sequence[Family]:

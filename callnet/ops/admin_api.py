@@ -151,8 +151,8 @@ AdminCommand: TypeAlias = (
 )
 OF_DATABASE: Final = (Revoke, ListLinks, RemoveLink)
 """Orders that need the database alone: one of several workers does them for all."""
-LISTS: Final = (ListCalls, ListDevices, ListFailures, ListNodes)
-"""Orders that change nothing, and go to all workers: their answer does not wait for one that is late."""
+MAY_BE_LATE: Final = (*OF_DATABASE, EndCall, Disconnect)
+"""Orders that a worker carries out even if nobody waits for it any more: their answer waits for one that is late."""
 
 
 class Named(Struct, frozen=True):
