@@ -25,13 +25,13 @@ def free_ports(count: int) -> list[int]:
     _, ports = _own()
     free = list(islice(filter(_is_free, islice(ports, _BLOCK)), count))
     if len(free) < count:
-        raise RuntimeError("every port is taken")
+        raise RuntimeError("the ports of this process are taken")
     return free
 
 
 @cache
 def _own() -> tuple[socket.socket, Iterator[int]]:
-    """The ports of this process, again and again, and the claim to them: a name that only one process can have."""
+    """The socket whose abstract name claims the ports of this process, and an endless iterator of them."""
     firsts = _PORTS[::_BLOCK]
     for first in random.sample(firsts, len(firsts)):
         claim = socket.socket(socket.AF_UNIX)
@@ -41,7 +41,7 @@ def _own() -> tuple[socket.socket, Iterator[int]]:
             claim.close()
             continue
         return claim, cycle(range(first, first + _BLOCK))
-    raise RuntimeError("every port is taken")
+    raise RuntimeError("every block of ports is claimed")
 
 
 def _is_free(port: int) -> bool:

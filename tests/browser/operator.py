@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final, Literal
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, ConsoleMessage
 
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
@@ -27,10 +27,10 @@ class Operator(Visitor):
         self.page.wait_for_selector("body:not([data-state=late], [data-state=away])")
         return self.page.get_attribute("body", "data-state") or ""
 
-    def _print(self, text: str) -> None:
-        """Complain of an error in the console, but for 503: so a busy daemon says that it is not ready for a moment."""
-        if "status of 503" not in text:
-            super()._print(text)
+    def _print(self, message: ConsoleMessage) -> None:
+        """Complain of an error in the console, but for a daemon that is so busy that it is not ready for a moment."""
+        if not message.location["url"].endswith("/readyz") or "status of 503" not in message.text:
+            super()._print(message)
 
     def open(self) -> None:
         """Open the dashboard."""

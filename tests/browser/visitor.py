@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from playwright.sync_api import Error, Page, WebSocket
+from playwright.sync_api import ConsoleMessage, Error, Page, WebSocket
 
 from callnet.schemas import DIRECTIONS, FROM_PAGE, RELAYED, TO_PAGE, Direction
 from tests.browser.camera import Camera
@@ -138,12 +138,12 @@ class Visitor:
         page.add_init_script(_REMEMBER_STATES)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("websocket", self._watch)
-        page.on("console", lambda message: self._print(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: self._print(message) if message.type == "error" else None)
         page.on("request", lambda request: self._ask(request.url))
 
-    def _print(self, text: str) -> None:
+    def _print(self, message: ConsoleMessage) -> None:
         """Complain of an error in the console; the query of a WebSocket's URL has a token."""
-        self.complaints.append(re.sub(r"\?\S*", "?…", text))
+        self.complaints.append(re.sub(r"\?\S*", "?…", message.text))
 
     def _ask(self, url: str) -> None:
         """Report a request of the page to another host."""

@@ -26,7 +26,6 @@ from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable
 from callnet.model import DeviceAddress
 from callnet.redis.codec import decode_view
-from callnet.redis.commands import load_scripts
 from callnet.redis.connection import REPLY_TIME, Scripts
 from callnet.redis.limits import SharedLimits
 from callnet.redis.local_cache import LocalCache
@@ -37,7 +36,7 @@ from harness.redis_server import RedisServer
 from tests.cluster.case import NodesCase, Phone
 from tests.support.no_roster import NO_ROSTER
 from tests.support.plain_preferences import OPEN
-from tests.support.shared_nodes import PATIENCE
+from tests.support.shared_nodes import PATIENCE, scripts_with
 
 T = TypeVar("T")
 
@@ -45,25 +44,18 @@ STEP: Final = 0.25
 """Seconds by which time passes at once."""
 
 _OWN_CLOCK: Final = "time[1] + time[2] / 1000000"
-"""Seconds since 1970 by the clock of Redis, in the scripts."""
+"""Redis' clock in the scripts. Without it only the shift, which World sets, is left: a machine may stand still."""
 _AT_ONCE: Final = 20_000
 """The number of tasks that nodes may have at once; more would never end."""
 _MOMENT: Final = 0.05
 """Seconds that a test waits for anything at least, so that nothing that it does after something else is as late."""
 
 
-def _without_clock(script: str) -> str:
-    # What is left of the time is the shift, which World sets: a machine that stands still changes nothing.
-    if script.count(_OWN_CLOCK) != 1:
-        raise AssertionError("the clock of Redis is read in another way")
-    return script.replace(_OWN_CLOCK, "0")
-
-
 class BlockingRedis:
     """A connection to Redis on which one waits for each answer.
 
     RESP3 lets it carry messages too; they stand in the way until somebody asks for them. The words are
-    the same as on the connections of a real node, and as many bytes.
+    the same as on the connections of a real node, but for the scripts' hashes, and as many bytes.
     """
 
     def __init__(self, server: RedisServer) -> None:
@@ -76,7 +68,7 @@ class BlockingRedis:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(server.socket_url().removeprefix("unix://"))
         self._reader = Reader(notEnoughData=BlockingRedis)
-        self._scripts = Scripts({name: _without_clock(text) for name, text in load_scripts().items()})
+        self._scripts = Scripts(scripts_with("0", instead_of=_OWN_CLOCK))
         self.ask(b"HELLO", b"3")
         for text in self._scripts.texts:
             self.ask(b"SCRIPT", b"LOAD", text)

@@ -51,9 +51,10 @@ class SettingsMixin:
         file.write_text(as_it_was.replace(f"{LIMIT} = 0", f"{LIMIT} = 2"), encoding="utf-8")
         os.kill(daemon.pid, signal.SIGHUP)
         await daemon.said(f"reloaded the settings; changed: {LIMIT}")
-        with case.assertRaises(AccountError):
+        with case.assertRaises(AccountError) as caught:
             while True:  # the parent says so before its workers hear of it
                 await log_in(service, "13651884969", "tv")
+        case.assertEqual((429, 6), (caught.exception.status, caught.exception.code))
         let_through = 0
         for _ in range(6):
             try:

@@ -195,7 +195,7 @@ class WorkersTests(WebhooksTestCase):
             # A call may have failed before the other worker knew of the television.
             return sorted(event["event"] for event in self.told.taken if event.get("rang", True))
 
-        await self.until(lambda: len(kinds()) == 5)
+        await self.until(lambda: len(kinds()) >= 5)
         self.assertEqual(["call_answered", "call_ended", "call_started", *["device_enrolled"] * 2], kinds())
         self.assertEqual({"phone": self.phone, "device_id": "phone"}, self.told.of("call_started")["caller"])
         self.assert_nothing_logged(room)

@@ -25,12 +25,12 @@ class Lists:
         self.lists: dict[str, frozenset[str]] = {}
         self.missed: dict[DeviceAddress, list[MissedCall]] = {}
         self.left: list[DeviceAddress] = []
-        self.is_late = False
+        self.is_unanswered = False
         """A device that comes has its roster read, and never gets it."""
 
     def came(self, device: DeviceAddress) -> Deferred[Roster]:
         """See :meth:`IRoster.came`."""
-        if self.is_late:
+        if self.is_unanswered:
             return Deferred()
         return succeed(Roster(self.lists.get(device.phone, frozenset()), self.missed.pop(device, [])))
 

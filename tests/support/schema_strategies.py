@@ -79,6 +79,7 @@ Spoilt: TypeAlias = list[tuple[str, dict[str, Any]]]
 def spoilt(schema: Schema, schemas: Schemas) -> st.SearchStrategy[Spoilt]:
     """A value that the schema allows, with each thing that it forbids."""
     changes = list(_changes(schema, schemas))
+    assert changes, schema
     return values(schema, schemas).map(lambda value: [(name, change(value)) for name, change in changes])
 
 

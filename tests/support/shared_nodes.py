@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet import reactor as installed
@@ -74,13 +74,14 @@ class PatientNodes(SharedNodes):
     def setUp(self) -> None:
         """Have nodes wait, and keep their leases, for longer than a test lasts."""
         super().setUp()
-        scripts = {name: _with_long_leases(text) for name, text in commands.load_scripts().items()}
+        scripts = scripts_with("LEASE, BEAT = 300, 1", instead_of="LEASE, BEAT = 3, 1")
         self.patch(commands, "load_scripts", lambda: scripts)
         self.patch(commands, "DECISION_TIME", self.timeout)
         self.patch(connection, "REPLY_TIME", self.timeout)
 
 
-def _with_long_leases(script: str) -> str:
-    if "LEASE, BEAT = 3, 1" not in script:
-        raise AssertionError("the leases of nodes are given in another way")
-    return script.replace("LEASE, BEAT = 3, 1", "LEASE, BEAT = 300, 1")
+def scripts_with(text: str, *, instead_of: str) -> Mapping[str, str]:
+    """The scripts of the shared store, with something in their common part replaced."""
+    scripts = commands.load_scripts()
+    assert all(script.count(instead_of) == 1 for script in scripts.values()), instead_of
+    return {name: script.replace(instead_of, text) for name, script in scripts.items()}

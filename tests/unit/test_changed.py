@@ -113,7 +113,7 @@ class ChangedTests(PeopleCase):
 
     def test_not_met_yet(self) -> None:
         """A device is told from its `welcome` on, though its contacts have yet to be read: it reads its data then."""
-        self.lists.is_late = True
+        self.lists.is_unanswered = True
         pad = self.extended(PAD)
         self.fixture.profiles.change(self.token, "Ann")
         self.assertEqual(changed("profile"), self.tells(pad))
