@@ -217,17 +217,8 @@ class PairingTests(PhoneCase):
         self.assertEqual(2, sum(url.endswith("/pairing/look") for url in asked))
 
     def linked(self, stage: Stage, alice: PhoneVisitor, letters: str) -> None:
-        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not.
-
-        A link that comes while another code is looked for is next.
-        """
-        held: list[Route] = []
-        alice.page.route("**/pairing/look", held.append, times=1)
-        with alice.page.expect_request("**/pairing/look"):
-            alice.open("#pair=BCDF-GHJL")
+        """The link of the QR code asks at once who is logged in, and others once they are; a reload does not."""
         alice.open(f"#pair={letters}")
-        alice.await_that("location.hash === ''")
-        held[0].continue_()
         alice.await_text("let-in-warning", unbroken(letters))
         self.assertNotIn("#", alice.page.url)
         alice.page.reload()
@@ -247,9 +238,7 @@ class PairingTests(PhoneCase):
 
         def story(stage: Stage) -> None:
             alice, television = self.begin(stage)
-            letters = self.pair(television)
-            self.type(alice, letters)
-            alice.await_shown("let-in-ask")
+            self.linked_meanwhile(alice, self.pair(television))
             alice.page.fill("#let-in-name", "*")
             alice.press("let-in-accept")
             alice.await_text("notice-text", "Choose another one.")
@@ -261,6 +250,17 @@ class PairingTests(PhoneCase):
             alice.await_text("notice-text", "Your number can’t have more devices.")
 
         return self.play(story)
+
+    def linked_meanwhile(self, alice: PhoneVisitor, letters: str) -> None:
+        """A link that comes while another code is looked for is next."""
+        held: list[Route] = []
+        alice.page.route("**/pairing/look", lambda route: route.continue_() if held else held.append(route))
+        alice.open("#pair=BCDF-GHJK")
+        wait_until(alice, lambda: held != [], "the first look")
+        alice.open(f"#pair={letters}")
+        alice.await_that("location.hash === ''")
+        held[0].continue_()
+        alice.await_text("let-in-warning", unbroken(letters))
 
     def test_unclaimed(self) -> Deferred[None]:
         """A device without a secret, whose name others may use, too, is told that it lets nobody in."""
