@@ -28,8 +28,8 @@ export class Settings {
   #words = null;
   #shown = undefined;
   #quietEnds = null;
-  /** The settings of switches that are under way, by their ids. */
-  #setting = new Map();
+  /** The changes that are under way, by the ids of their switches. */
+  #underWay = new Map();
   /** The device that is being changed, by its id, and what is to be confirmed: "log_out", "remove", or null. */
   #device = { id: null, asks: null };
   /** Its form. What somebody is filling in stays as it is, whatever becomes of the list around it. */
@@ -116,17 +116,17 @@ export class Settings {
   /** Let a switch be set by `set`, which says so if it fails. */
   _onSwitch(id, set) {
     this._on(id, "change", async ({ target }) => {
-      const setting = set(target.checked);
-      this.#setting.set(id, setting);
-      await setting;
-      if (this.#setting.get(id) === setting) this.#setting.delete(id);
+      const change = set(target.checked);
+      this.#underWay.set(id, change);
+      await change;
+      if (this.#underWay.get(id) === change) this.#underWay.delete(id);
       this.#changed();
     });
   }
 
   /** Show a switch as it is, and while it is being set as it was wanted. */
   _showSwitch(id, isOn) {
-    if (!this.#setting.has(id)) this.#elements[id].checked = isOn;
+    if (!this.#underWay.has(id)) this.#elements[id].checked = isOn;
   }
 
   /** Show which of several buttons is the present choice. */
