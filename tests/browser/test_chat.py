@@ -53,8 +53,6 @@ _WRITE_MANY: Final = """(many) => {
 _NOTES: Final = """async () => Array.from((await window.connections.at(-1).getStats()).values())
     .find(({ label }) => label === "notes").messagesReceived"""
 """The number of notes that came, heard or not."""
-_LET_A_SECOND_PASS: Final = "new Promise((done) => setTimeout(done, 1000))"
-"""By the clock of the page, which may have stood still."""
 
 
 def choose(visitor: Visitor, name: str, kind: str, size: int) -> None:
@@ -264,7 +262,7 @@ class ChatTests(BrowserCase):
         self.assertEqual(texts(red, "own"), [str(number) for number in range(MANY - LONGEST_LOG, MANY)])
         self.assertEqual(red.page.locator("#log .file").count(), 0)
         wait_until(blue, lambda: blue.page.evaluate(_NOTES) >= before + MANY, "the texts")
-        blue.page.evaluate(_LET_A_SECOND_PASS)  # so that more are heard
+        blue.let_pass(1_000)  # so that more are heard
         write(red, "the end")
         blue.await_shown("log", "the end")
         heard = [text for text in texts(blue, "theirs") if text.isdecimal()]

@@ -374,7 +374,7 @@ class ClosedTests(ChromiumCase):
         bob.await_scene("ringing")
         self.closed.worker.evaluate(_LOOK, False)
         bob.view(False)
-        bob.page.evaluate("new Promise((done) => setTimeout(done, 1_000))")  # it looks once more at that time
+        bob.let_pass(1_000)  # it looks once more at that time
         self.closed.shown()
         questions.pop().continue_()
         self.closed.shown("Alice is calling")

@@ -302,8 +302,12 @@ class Visitor:
         return str(self.page.evaluate("document.activeElement.id"))
 
     def wait(self, milliseconds: float) -> None:
-        """Let time pass in the page."""
+        """Let time pass by the clock of the test."""
         self.page.wait_for_timeout(milliseconds)
+
+    def let_pass(self, milliseconds: float) -> None:
+        """Let time pass by the clock of the page, which may have stood still."""
+        self.page.evaluate("(time) => new Promise((done) => setTimeout(done, time))", milliseconds)
 
     def wait_a_while(self) -> None:
         """Let a time pass that nobody has chosen."""
