@@ -228,17 +228,18 @@ class Browsers:
         visitor.await_text("closed-state", "even when")
         return visitor
 
+    def leave(self) -> None:
+        """Have Alice leave her phone: a daemon that is just being started tells who is there that it is too early."""
+        self.alice.page.goto("about:blank")
+
     def come_back(self) -> None:
         """Have Alice there again after the daemon was restarted."""
-        self.alice.page.reload()
+        self.alice.open()
         self.alice.await_scene("home", "online")
-        self.alice.complaints.clear()  # the browser reports each try to connect
 
     def call_bob(self, is_answered: bool) -> None:
         """Have Bob's Chromium ring; Alice gives up, or somebody presses Accept."""
-        self.alice.await_contact(BOB.phone, online=False)
-        began = time.monotonic()
-        self.alice.call(BOB.phone)
+        began = self._call(BOB)
         wake = self._push.take(self._place)
         self._bob.deliver(dict(wake.message))
         self._bob.shown("Alice is calling")
@@ -246,12 +247,29 @@ class Browsers:
         if is_answered:
             self._answer()
         else:
-            ended = time.monotonic()
-            self.alice.press("cancel")
+            ended = self._give_up()
             self._bob.deliver(dict(self._push.take(self._place).message))
             self._bob.shown("Missed call from Alice.")
             self._of_bob.withdrawn.append(time.monotonic() - ended)
             self._bob.forget()
+
+    def _call(self, somebody: Address) -> float:
+        """Have Alice call. Returns the time of the press."""
+        self.alice.await_contact(somebody.phone, online=False)
+        pressed = self._time_of_press(f'[data-key="call-{somebody.phone}"]')
+        self.alice.call(somebody.phone)
+        return pressed
+
+    def _give_up(self) -> float:
+        """Have Alice hang up while it rings. Returns the time of the press."""
+        pressed = self._time_of_press("#cancel")
+        self.alice.press("cancel")
+        return pressed
+
+    def _time_of_press(self, selector: str) -> float:
+        """The time from which something takes presses: what has just come up does not (``presses.js``)."""
+        self.alice.page.click(selector, trial=True)
+        return time.monotonic()
 
     def _answer(self) -> None:
         pressed = time.monotonic()
@@ -267,13 +285,10 @@ class Browsers:
 
     def call_carol(self) -> None:
         """Have Carol's Firefox ring; Alice gives up."""
-        self.alice.await_contact(CAROL.phone, online=False)
-        began = time.monotonic()
-        self.alice.call(CAROL.phone)
+        began = self._call(CAROL)
         await_notification(self._beside, "Alice is calling")
         self._of_carol.rang.append(time.monotonic() - began)
-        ended = time.monotonic()
-        self.alice.press("cancel")
+        ended = self._give_up()
         await_notification(self._beside, "Missed call from Alice.")
         self._of_carol.withdrawn.append(time.monotonic() - ended)
         forget_notifications(self._beside)
@@ -329,6 +344,7 @@ class Story:
                     people.come_back()
                 self._wait(call_houses(houses, daemon, ahead))
                 self._call_browsers(people)
+                people.leave()
                 print(f"{name}: {sum(len(seen.rang) for seen in self.of_kinds.values())} calls have rung", flush=True)
                 self._end(daemon, browsers)
             self.shown = people.shown
