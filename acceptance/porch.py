@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -99,8 +100,7 @@ class House:
         self._random = random
         self._problems = problems
         self._phones = [f"13{kind}{number:08}" for kind in range(4, 10)]
-        self._door = asyncio.Lock()
-        self._idle_door = asyncio.Lock()
+        self._turns = {**dict.fromkeys(ANSWERED, asyncio.Lock()), "not answered": asyncio.Lock()}
         self._secrets: dict[str, str] = {}
         self.at_home: Final = Owner(doors, self._phones[0])
         self.away: Final = Owner(doors, self._phones[1])
@@ -136,10 +136,9 @@ class House:
 
     async def use_up(self) -> None:
         """Have the one call of a link answered."""
-        async with self._door:
-            visitor = Visitor(self._doors, self._secrets["used up"], "Guest first")
-            await visitor.arrive()
-            await self._answer(visitor)
+        visitor = Visitor(self._doors, self._secrets["used up"], "Guest first")
+        await visitor.arrive()
+        await self._answer(visitor)
         async with asyncio.timeout(30):
             while all(link["calls_left"] != 0 for link in (await self.at_home.ask("/links/list"))["links"]):
                 pass
@@ -160,19 +159,18 @@ class House:
         if kind == "wrong":
             secret = secrets.token_urlsafe(16)
         visitor = Visitor(doors, secret, f"Guest {number:05}")
-        async with slots:  # in the order in which they were drawn: the machine has more to do at some times
+        # In the order in which they were drawn: the machine has more to do at some times. Those who have waited for a
+        # turn come at any time, too: the server ends calls four times a second.
+        async with slots, self._turns.get(kind, nullcontext()):
             await asyncio.sleep(self._random.uniform(0.0, spread))
             if kind in ANSWERED:
-                async with self._door:
-                    await self._welcome(kind, visitor)
-            elif kind == "not answered":
-                async with self._idle_door:
-                    await self._ring(kind, visitor)
-                    for device in self.ringers:
-                        await self._called(device, visitor)
-                        await device.until("calling_be_hangup")
+                await self._welcome(kind, visitor)
             else:
                 await self._ring(kind, visitor)
+            if kind == "not answered":
+                for device in self.ringers:
+                    await self._called(device, visitor)
+                    await device.until("calling_be_hangup")
         self.counts[kind] += 1
         return visitor
 
