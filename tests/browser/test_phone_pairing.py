@@ -12,6 +12,7 @@ from typing import Final
 from playwright.sync_api import Route
 from twisted.internet.defer import Deferred
 
+from callnet.model import DeviceAddress
 from harness.forked_program import forked_program
 from tests.browser.case import in_reactor
 from tests.browser.continuity import wait_until
@@ -19,7 +20,7 @@ from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone
 from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import await_names
-from tests.support.devices import log_in, service_of
+from tests.support.devices import NodeLifecycle, log_in, service_of
 
 _AGREE_AS_ASKED: Final = """new MutationObserver((_, watching) => {
     const agree = document.querySelector("#pairing-agree:not([hidden])");
@@ -262,11 +263,16 @@ class PairingTests(PhoneCase):
         held[0].continue_()
         alice.await_text("let-in-warning", unbroken(letters))
 
+    async def use(self, address: DeviceAddress) -> None:
+        """Have a device of others connect, and leave. Nobody is offered its secret from then on."""
+        device = await NodeLifecycle(service_of(self.daemon), *address).comes()
+        await device.goes()
+
     def test_unclaimed(self) -> Deferred[None]:
         """A device without a secret, whose name others may use, too, is told that it lets nobody in."""
 
         def story(stage: Stage) -> None:
-            in_reactor(lambda: log_in(service_of(self.daemon), *self.bob))
+            in_reactor(lambda: Deferred.fromCoroutine(self.use(self.bob)))
             bob = phone(stage, stage.browser(None))
             bob.log_in(*self.bob)
             self.type(bob, "BCDF-GHJK")
