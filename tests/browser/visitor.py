@@ -235,8 +235,12 @@ class Visitor:
         self.page.wait_for_selector(f'html[lang="{language}"]')
 
     def switch_language(self, language: str) -> None:
-        """Choose a language as :meth:`choose_language` does, wherever the choice is now, in the pages inside, too."""
-        for frame in self.page.frames:
+        """Choose a language as :meth:`choose_language` does, wherever the choice is now, in the pages inside, too.
+
+        A page inside that is hidden is on hold, or is that of a call that is over, and gone in a moment.
+        """
+        inside = [element.content_frame() for element in self.page.query_selector_all("iframe:not([hidden])")]
+        for frame in (self.page.main_frame, *filter(None, inside)):
             frame.wait_for_selector("html[data-started]", state="attached")
             frame.evaluate(_SPEAK, language)
 
