@@ -134,6 +134,7 @@ class OnePortTests(TestCase):
         self.coturn.start()
         self.assertEqual(await deferToThread(self.allocate, HOSTS[0], ()), (None, True, 0))
         for line in ("cannot reach the TURN server: Connection was refused", "TURN server is reached again"):
+            await self.daemon.said(line)
             self.assertEqual(self.daemon.log.count(line), 1)
 
 

@@ -163,11 +163,11 @@ class DeathTests(WorkersTestCase):
         await self.become_ready()
         after = workers_of(self.daemon)
         self.assertEqual(len({*before, *after}), 4)
-        self.assertEqual(self.daemon.log.count("was killed by SIGKILL; restarting in 0.1 s"), 2)
-        self.assertNotIn("is ready.", self.daemon.log)  # it said so when it was started
 
         os.kill(after[0], signal.SIGKILL)
         await self.daemon.said(r"worker 1 was killed by SIGKILL; restarting in 0\.2 s")
+        self.assertEqual(self.daemon.log.count("was killed by SIGKILL; restarting in 0.1 s"), 2)
+        self.assertNotIn("is ready.", self.daemon.log)  # it said so when it was started
 
     async def test_who_does_not_answer_is_told(self) -> None:
         """A worker that does not answer is reported to the operator, and the other goes on serving."""
