@@ -229,7 +229,7 @@ class Browsers:
         return visitor
 
     def leave(self) -> None:
-        """Have Alice leave her phone: a daemon that is just being started tells who is there that it is too early."""
+        """Have Alice leave her phone: a daemon that has just started refuses requests until it has read revocations."""
         self.alice.page.goto("about:blank")
 
     def come_back(self) -> None:
@@ -267,7 +267,7 @@ class Browsers:
         return pressed
 
     def _time_of_press(self, selector: str) -> float:
-        """The time from which something takes presses: what has just come up does not (``presses.js``)."""
+        """The time, once something takes presses: what has just come up does not (``presses.js``)."""
         self.alice.page.click(selector, trial=True)
         return time.monotonic()
 

@@ -101,6 +101,7 @@ class House:
         self._problems = problems
         self._phones = [f"13{kind}{number:08}" for kind in range(4, 10)]
         self._turns = {**dict.fromkeys(ANSWERED, asyncio.Lock()), "not answered": asyncio.Lock()}
+        """Locks by kind of guest: the same devices ring for these, for one after the other."""
         self._secrets: dict[str, str] = {}
         self.at_home: Final = Owner(doors, self._phones[0])
         self.away: Final = Owner(doors, self._phones[1])
