@@ -41,7 +41,7 @@ class Plan(Struct, frozen=True):
 
 WHOLE: Final = Plan(300, 5, 1.0)
 BRIEF: Final = Plan(40, 1, 3.0)
-"""On a machine that does other things too."""
+"""The median of so few differs by chance."""
 
 
 def prove(brief: bool, seed: int) -> Outcome:
