@@ -67,6 +67,7 @@ from callnet.store.memory import open_alone
 from callnet.supervision import IParentReactor, Supervisor, Workers
 from callnet.util import files
 from callnet.util.logger import Logger
+from callnet.util.net import has_way_out
 from callnet.util.turn_budget import TurnBudget
 from callnet.web import admin, site
 from callnet.web.api import AccountApi
@@ -380,7 +381,7 @@ def _relay(settings: Settings, reactor: IDaemonReactor, read_again: Mapping[str,
     def secret_changed() -> bool:
         return read_again["turn"]()
 
-    return Relay(settings, partial(certificate_files, settings), secret_changed, reactor, time.time)
+    return Relay(settings, partial(certificate_files, settings), secret_changed, reactor, time.time, has_way_out)
 
 
 def _watch(

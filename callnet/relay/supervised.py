@@ -154,6 +154,7 @@ class Relay:
     :param certificate: finds the paths of the certificate and of its key, which may become others.
     :param secret_changed: called when there is another secret in its file.
     :param now: seconds since 1970.
+    :param has_way_out: tells whether this machine has a network beyond its own.
     """
 
     _log = Logger()
@@ -165,6 +166,7 @@ class Relay:
         secret_changed: Callable[[], object],
         reactor: IRelayReactor,
         now: Callable[[], float],
+        has_way_out: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._certificate = certificate
@@ -176,6 +178,9 @@ class Relay:
         self._questions: Questions | None = None
         self._runs = ("", "")
         """The program and the configuration that the process was started with."""
+        self._has_way_out = has_way_out
+        self._had_way_out = False
+        """There was a way out when the process was started."""
         self._next: IDelayedCall | None = None
         self._next_question: IDelayedCall | None = None
         self._limit: IDelayedCall | None = None
@@ -220,6 +225,9 @@ class Relay:
     def _is_other(self) -> bool:
         """True if a process that was started now would be another one."""
         try:
+            if self._had_way_out and not self._has_way_out():
+                # The addresses that are left are those of bridges and the like; its own come back with the network.
+                raise Obstacle("cannot_listen", "this machine has lost its network")
             return self._wanted() != self._runs
         except (Obstacle, OSError) as error:
             self._log.warn("kept the relay as it was: {error}", error=error)
@@ -253,6 +261,7 @@ class Relay:
         path = os.path.join(relay_directory(self._settings.state_dir), _CONFIGURATION)
         try:
             find_obstacle(of, self._settings.one_port > 0)
+            self._had_way_out = self._has_way_out()
             self._runs = program, text = self._wanted()
             files.overwrite(path, text.encode(), files.PRIVATE)
             process = Coturn(self._ended)

@@ -111,6 +111,11 @@ def way_out(version: int) -> str:
     return ""
 
 
+def has_way_out() -> bool:
+    """Tell whether this host has a way to the outside by any family."""
+    return any(way_out(version) for version in (4, 6))
+
+
 def any_address() -> str:
     """The address for listening at all there are: that of IPv6 and IPv4, or of IPv4 alone if the system has no IPv6."""
     return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104

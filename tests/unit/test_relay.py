@@ -121,8 +121,14 @@ class RelayTestCase(SynchronousTestCase):
         prepare(self.settings, self.reactor.seconds)
         self.renewed = 0
         self.certificate = "c", "k"
+        self.has_way_out = True
         self.relay = Relay(
-            self.settings, lambda: self.certificate, self.note, cast(IRelayReactor, self.reactor), self.reactor.seconds
+            self.settings,
+            lambda: self.certificate,
+            self.note,
+            cast(IRelayReactor, self.reactor),
+            self.reactor.seconds,
+            lambda: self.has_way_out,
         )
 
     def note(self) -> None:
@@ -293,6 +299,25 @@ class RestartTests(RelayTestCase):
         )
         self.live(LOOK_EVERY)
         self.assertEqual([SIGTERM], self.newest.signals)
+
+    def test_lost_network(self) -> None:
+        """While the network is lost, what other addresses the machine has means nothing."""
+        self.has_way_out = False
+        self.settings.turn.supervised = replace(
+            self.settings.turn.supervised, external_addresses=("203.0.113.7/127.0.0.1",)
+        )
+        self.live(LOOK_EVERY)
+        self.assertEqual([], self.newest.signals)
+        self.has_way_out = True
+        self.live(LOOK_EVERY)
+        self.assertEqual([SIGTERM], self.newest.signals)
+
+    def test_no_network_ever(self) -> None:
+        """On a machine that had no way out from the start, other addresses are noticed."""
+        self.has_way_out = False
+        self.newest.end()
+        self.reactor.advance(FIRST_PAUSE)
+        self.test_other_addresses()
 
     def test_no_descriptor(self) -> None:
         """A system without descriptors keeps it from being started, which is tried again."""
