@@ -42,7 +42,7 @@ def renewals(
     found: dict[str, Callable[[], bool]] = {}
     if read is not None:
         found["settings"] = _unless_invalid("settings", partial(_renew_settings, live, read))
-    found["certificate"] = _unless_invalid("certificate", partial(_renew_certificate, settings, tls))
+    found["certificate"] = _unless_invalid("certificate", partial(renew_certificate, settings, tls))
     if not settings.tokens.signing_key:
         found["keys"] = _unless_invalid("signing keys", partial(_renew_keys, settings.tokens, tokens))
     found["turn"] = _unless_invalid("TURN secret", partial(_renew_turn_secret, settings.turn, turn_secret))
@@ -103,9 +103,15 @@ def _renew_settings(live: LiveSettings, read: Callable[[], Settings]) -> None:
         _log.warn("restart required for changed settings: {left}", left=left)
 
 
-def _renew_certificate(settings: Settings, tls: ServerTls) -> None:
-    """Read the certificate again, for new connections."""
-    tls.renew(certificate(settings))
+def renew_certificate(settings: Settings, tls: ServerTls) -> None:
+    """Read the certificate again, for new connections.
+
+    :raises StartError: it cannot be read; nor may the certificate of an authority be lost for a self-signed one.
+    """
+    pair = certificate(settings)
+    if settings.tls.acme.names and certificates.is_self_signed(pair) and not tls.is_self_signed:
+        raise StartError(f"tls.acme: there is no usable one in {acme_folder(settings).certificate}")
+    tls.renew(pair)
     _log.info("reloaded the certificate")
 
 

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from msgspec import Struct
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.accounts.signing_keys import add_key, load_keys, remove_key
-from callnet.app.reload import LIVE, LiveSettings
+from callnet.acme.renewal import AcmeFolder
+from callnet.app.reload import LIVE, LiveSettings, certificate, renew_certificate
 from callnet.config.load import load
-from callnet.config.schema import Settings
+from callnet.config.schema import AcmeSettings, Settings, TlsSettings
+from callnet.errors import StartError
+from callnet.ops.certificates import Pair, ServerTls, to_pem
 from callnet.ops.worker_pipes import Reload, encode
 from callnet.worker import Orders
 from tests.support.tap_case import DaemonTestCase
 
 PHONE = "13651884967"
+NAME = "calls.example.org"
+
+
+def issued(days: int) -> Pair:
+    """A certificate that an authority has signed, valid for this long."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (NAME, "authority")]
+    builder = x509.CertificateBuilder().subject_name(names[0]).issuer_name(names[1]).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days))
+    return Pair([builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())], key)
 
 
 class ReloadCase(DaemonTestCase):
@@ -115,6 +135,39 @@ class ReloadTests(ReloadCase):
         lines = self.reload()
         self.assertRegex(lines[1], "^error: kept the old certificate: ")
         self.assertIn(f"{new.kid} signs", lines[2])
+
+
+class AcmeTests(SynchronousTestCase):
+    """A certificate that comes from an authority."""
+
+    def setUp(self) -> None:
+        """None was ordered yet."""
+        self.settings = Settings(state_dir=self.mktemp(), tls=TlsSettings(acme=AcmeSettings(names=(NAME,))))
+        self.folder = AcmeFolder(self.settings.state_dir, self.settings.tls.acme.directory)
+        self.folder.make()
+        self.tls = ServerTls(certificate(self.settings))
+
+    def have(self, pair: Pair) -> None:
+        """Let there be this one."""
+        self.folder.write(self.folder.certificate, to_pem(pair))
+
+    def test_none_yet(self) -> None:
+        """Until there is one, the self-signed one is read again."""
+        renew_certificate(self.settings, self.tls)
+        self.assertTrue(self.tls.is_self_signed)
+
+    def test_lost(self) -> None:
+        """If its file is damaged or lost, it stays in use, and no self-signed one takes its place."""
+        first, second = issued(90), issued(91)
+        self.have(first)
+        renew_certificate(self.settings, self.tls)
+        for lose in (lambda: self.folder.certificate.write_text("-"), self.folder.certificate.unlink):
+            lose()
+            self.assertRaises(StartError, renew_certificate, self.settings, self.tls)
+            self.assertEqual(self.tls.expires, first.chain[0].not_valid_after_utc)
+        self.have(second)
+        renew_certificate(self.settings, self.tls)
+        self.assertEqual(self.tls.expires, second.chain[0].not_valid_after_utc)
 
 
 class SettingsKeyTests(DaemonTestCase):
