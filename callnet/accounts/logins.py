@@ -239,10 +239,11 @@ class Logins(Struct, frozen=True):
         await self._revocations.revoke(Revocation(token.device, expires_at, before, token.sid))
         await self._look()
 
-    async def revoke(self, address: DeviceAddress) -> None:
-        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone.
+    async def revoke(self, address: DeviceAddress) -> bool:
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone; tell whether it is known.
 
         :raises Unavailable: the database cannot be reached.
         """
-        await self._revocations.revoke_all(address)
+        is_known = await self._revocations.revoke_all(address)
         await self._look()
+        return is_known

@@ -341,8 +341,7 @@ class Administered(Struct, frozen=True):
 
     async def revoke(self, order: Revoke) -> AdminResult:
         """Revoke tokens."""
-        await self._logins.revoke(DeviceAddress(order.phone, order.device_id))
-        return _DONE
+        return _DONE if await self._logins.revoke(DeviceAddress(order.phone, order.device_id)) else _NOT_DONE
 
     async def list_links(self, order: ListLinks) -> AdminResult:
         """Name the links of a phone."""

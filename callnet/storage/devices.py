@@ -421,11 +421,6 @@ def revoke(database: Database, device: DeviceAddress, clock: Callable[[], float]
 
     :param clock: the time of this machine, see :func:`shared_time`.
     """
-    phone, device_id = device
-    known = select(account.c.phone).where(account.c.phone == phone)
-    if device_id != EVERY_DEVICE:
-        row = account_device.c
-        known = select(row.phone).where(row.phone == phone, row.device_id == device_id)
     with database.write() as connection:
         revoking.revoke_all(database, connection, device, clock)
-        return connection.execute(known).first() is not None
+        return revoking.is_known(connection, device)

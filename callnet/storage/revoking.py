@@ -10,10 +10,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from callnet.config.schema import TOKEN_LIFETIME_MAX
-from callnet.model import REVOCATIONS_MAX, REVOCATIONS_OF_DEVICE_MAX, DeviceAddress
+from callnet.model import EVERY_DEVICE, REVOCATIONS_MAX, REVOCATIONS_OF_DEVICE_MAX, DeviceAddress
 from callnet.storage import changes
 from callnet.storage.database import Database, Queries, Run, in_thread
-from callnet.storage.schema import covered_by, push_registration, revocation, shared_time
+from callnet.storage.schema import account, account_device, covered_by, push_registration, revocation, shared_time
 from callnet.util.deferreds import as_deferred
 
 _NAMED: Final = 1000
@@ -82,6 +82,16 @@ def revoke_all(
     changes.note(connection, [device.phone], clock())
 
 
+def is_known(connection: Connection, device: DeviceAddress) -> bool:
+    """Tell whether there is such a device, or with ``*`` such a phone."""
+    phone, device_id = device
+    known = select(account.c.phone).where(account.c.phone == phone)
+    if device_id != EVERY_DEVICE:
+        row = account_device.c
+        known = select(row.phone).where(row.phone == phone, row.device_id == device_id)
+    return connection.execute(known).first() is not None
+
+
 def _revoke_all(connection: Connection, device: DeviceAddress, clock: Callable[[], float], lasts: float) -> None:
     """Put one revocation in the place of all that are covered by it."""
     covered = covered_by(device, revocation)
@@ -148,10 +158,13 @@ class SqlRevocations(Queries):
             revoke(self._database, connection, revoked, self._now, self._lasts)
 
     @in_thread
-    def revoke_all(self, device: DeviceAddress) -> None:
-        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node."""
+    def revoke_all(self, device: DeviceAddress) -> bool:
+        """Revoke all present tokens of a device, or with ``*`` of all devices of a phone, and notify every node; tell
+        whether it is known.
+        """
         with self._database.write() as connection:
             revoke_all(self._database, connection, device, self._now)
+            return is_known(connection, device)
 
     @as_deferred
     async def revoked(self, phones: Collection[str] | None = None) -> Mapping[str, Sequence[Revocation]]:

@@ -242,8 +242,7 @@ class ControlApi:
     @call(routes, "/api/devices/revoke")
     async def revoke(self, _request: IRequest, asked: Revoke) -> Done:
         """Revoke the tokens of a device, or of all of a phone."""
-        await self._observed.execute(asked)
-        return DONE
+        return await self._do(asked, "no such account or device; any tokens it had are revoked")
 
     @call(routes, "/api/links")
     async def links(self, _request: IRequest, asked: ListLinks) -> Links:

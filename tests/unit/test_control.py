@@ -176,6 +176,7 @@ class OrderTests(ControlTestCase):
         for path, body in (
             ("/api/calls/end", {"call": "0123456789ab"}),
             ("/api/devices/disconnect", {"phone": "1", "device_id": "tv"}),
+            ("/api/devices/revoke", {"phone": "1"}),
         ):
             answer = self.post(path, body)
             self.assertEqual((answer.status, answer.json()["errorCode"]), (404, 2))

@@ -140,6 +140,8 @@ class DoneTests(ControlCase):
         self.told("/api/devices/revoke", phone=PHONE)
         self.carry(phone)
         self.assertEqual(phone.close_code, 4401)
+        for unknown in ({"phone": PHONE, "device_id": "no"}, {"phone": f"{PHONE}0"}):
+            self.assertEqual(self.order("/api/devices/revoke", **unknown).status, 404)
 
     def test_links(self) -> None:
         """The links of a phone are listed without their secrets, and removed."""
