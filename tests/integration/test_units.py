@@ -106,6 +106,10 @@ class ServiceTests(SynchronousTestCase):
         )
         self.assertEqual(one, many)
 
+    def test_a_start_may_take_long(self) -> None:
+        """A start has no limit: a migration may take long, and a node whose dependency is away serves meanwhile."""
+        self.assertEqual("infinity", value("callnet.service", "TimeoutStartSec"))
+
     def test_the_command_is_a_program_of_the_project(self) -> None:
         """The units run the command that the documentation installs."""
         self.assertEqual(value("callnet.service", "ExecStart"), "/opt/callnet/.venv/bin/twistd -n --pidfile= callnet")
