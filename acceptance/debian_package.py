@@ -29,6 +29,7 @@ from acceptance.proof import Outcome, Proof
 from acceptance.revision import previous
 from acceptance.services import Service, Unit
 from acceptance.systems import System, minimal_debian
+from callnet.setup.steps import LOW_PORTS
 from harness import ROOT
 from harness.daemon import START_LIMIT, STOP_LIMIT
 from harness.leaks import complaints
@@ -38,6 +39,7 @@ from harness.wire import login, post
 PACKAGE: Final = "callnet"
 UNIT: Final = "usr/lib/systemd/system/callnet.service"
 ENABLED: Final = "etc/systemd/system/multi-user.target.wants/callnet.service"
+ADDED: Final = "etc/systemd/system/callnet.service.d/setup.conf"
 SETTINGS: Final = "etc/callnet/callnet.toml"
 STATE: Final = "var/lib/callnet"
 BACKUPS: Final = "var/backups/callnet"
@@ -127,6 +129,7 @@ class Life:
         self._expect((self._root / SETTINGS).read_text() == settings, "the settings were removed before a purge")
         self._expect((self._root / STATE / "callnet.db").exists(), "the accounts were removed before a purge")
         self._expect(not (self._root / "usr/lib/callnet").exists(), "the program is still there after its removal")
+        self._write_added()
         self._system.do("apt-get", "purge", "--yes", PACKAGE)
         after = entries(self._root)
         self._misses += [f"after the purge this is not as before: /{path}" for path in left_over(before, after)]
@@ -140,6 +143,12 @@ class Life:
         (self._root / package.name).unlink()
         [changes] = re.findall(r"^(\d+ upgraded, \d+ newly installed.*), 0 to remove", said, re.MULTILINE)
         self._expect(changes in ONE_CHANGE, changes)
+
+    def _write_added(self) -> None:
+        """Add to the unit what ``callnet setup`` adds where systemd runs."""
+        path = self._root / ADDED
+        path.parent.mkdir(parents=True)
+        path.write_text(LOW_PORTS)
 
     def _configure(self) -> str:
         """Have it listen where nobody else does, as an operator would in its settings. Returns them."""

@@ -81,6 +81,8 @@ class Newcomer:
         """Step 1."""
         self._debian.do(f"cd /root && {readme.command(PACKAGES, 'apt install')} --yes")
         self._before = (self._root / SETTINGS).read_text()
+        shown = self._debian.do("systemctl show --property ActiveState,NRestarts callnet").split()
+        self._expect({*shown} == {"ActiveState=active", "NRestarts=0"}, f"the first start failed: {shown}")
 
     def set_up(self) -> Sequence[str]:
         """Step 2. Returns the links."""

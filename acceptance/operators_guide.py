@@ -215,11 +215,13 @@ class Operator:
         self._call()
 
     def _enable_several(self) -> None:
-        """The units of several processes are there, and systemd takes them."""
+        """The units of several processes are there, and systemd takes them; the one service is stopped and disabled."""
         self.type(OPERATING, "cp etc/callnet.target", before="cd /opt/callnet\n")
         enabled = [path.name for path in (self._root / "etc/systemd/system").glob("*.wants/callnet*")]
         wanted = {"callnet@1.service", "callnet@2.service", "callnet.target", "callnet-site.socket"}
         self._expect(wanted <= set(enabled), f"these are enabled: {sorted(enabled)}")
+        self._expect("callnet.service" not in enabled, "the one service is still enabled")
+        self._expect(self._service is None, "the one service still runs")
         self.shell.type("systemd-analyze verify /etc/systemd/system/callnet@1.service")
 
     def _make_ssh(self, server: str) -> None:

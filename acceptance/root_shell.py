@@ -1,7 +1,7 @@
 """Root's shell in a system whose root is a folder, where ``systemctl`` starts and stops services by their units.
 
-Systemd does not run there. It enables units all the same; what it would start, stop and reload is done by whoever made
-the shell, while the command waits.
+Systemd does not run there. It enables and disables units all the same; what it would start, stop and reload is done by
+whoever made the shell, while the command waits.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ _ANSWERED: Final = "run/systemctl.answered"
 _SYSTEMCTL: Final = f"""#!/bin/sh
 case $1 in
 daemon-reload) exit 0 ;;
-enable)
+enable | disable)
+    verb=$1
     shift
     now=no
     [ "$1" != --now ] || {{ now=yes; shift; }}
-    /usr/bin/systemctl --quiet enable "$@" || exit
+    /usr/bin/systemctl --quiet $verb "$@" || exit
     [ $now = yes ] || exit 0
-    set -- start "$@"
+    case $verb in enable) set -- start "$@" ;; disable) set -- stop "$@" ;; esac
     ;;
 esac
 echo "$*" >/{_ASKED}

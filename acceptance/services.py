@@ -108,7 +108,7 @@ class Service:
         wait_for(is_ready, seconds, "READY=1 of the service")
 
     def stop(self, seconds: float) -> int:
-        """Have it end by SIGTERM; files that systemd makes only while a service runs are removed. Returns its status.
+        """Have it end by SIGTERM; a directory that is made only while a service runs is removed. Returns its status.
 
         :raises subprocess.TimeoutExpired: it had to be killed.
         """
@@ -123,8 +123,9 @@ class Service:
             self.tells("")
             self._notify.close()
             (self._root / NOTIFY_SOCKET).unlink()
-            for name in self._unit.one("RuntimeDirectory", "").split():
-                shutil.rmtree(self._root / "run" / name)
+            if self._unit.one("RuntimeDirectoryPreserve", "no") == "no":
+                for name in self._unit.one("RuntimeDirectory", "").split():
+                    shutil.rmtree(self._root / "run" / name)
 
     def _environment(self) -> Iterator[tuple[str, str]]:
         """The variables that it is started with; its directories are made by the way."""

@@ -92,7 +92,7 @@ def setup(
     if wanted.contact is None:
         wanted = wanted.with_(contact="" if yes else click.prompt("Mail address for the certificate", default=""))
     facts = gather(system, wanted.names, stun)
-    found = list(check(facts))
+    found = list(check(facts, record.has_relay))
     for finding in found:
         show(finding)
     if any(finding.level is Level.BAD for finding in found):

@@ -72,6 +72,20 @@ def of_build(version: str) -> Family:
     return Family("callnet_build_info", what, samples, "version", "gauge", shared=True)
 
 
+def of_readiness(report: Report) -> Family:
+    """The checks of readiness: 1 if one passes, in each worker if there are any.
+
+    During a stop there are none: whoever stops callnet knows, and it may take long.
+    """
+    passes: dict[str, bool] = {}
+    if not report.is_draining:
+        for each in (report, *report.workers.values()):
+            for name, check in each.checks.items():
+                kind, _, number = name.partition(" ")  # "worker 2" fails by itself only without a report of its own
+                passes[kind] = passes.get(kind, True) and (check.ok or number in report.workers)
+    return of_numbers("callnet_ready", "1 for a check of readiness that passes, otherwise 0.", "check", passes, "gauge")
+
+
 def of_calls(placed: int, answered: int, failed: Mapping[Reason, int], ended: Mapping[Reason, int]) -> Sequence[Family]:
     """The outcomes of calls on this node since it started: the failed ones by what the callers here were told."""
     what = "Calls that failed or were refused, whether or not they rang."

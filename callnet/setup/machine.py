@@ -161,15 +161,18 @@ def seen_as(uri: str) -> str:
 
 _OWN: Final = frozenset(("callnet", "twistd"))
 _RELAY: Final = "turnserver"
-"""The relay is callnet's own if callnet runs."""
 _FORWARDED: Final = f"TCP {CHALLENGE_PORT}, {SITE_PORT} and {RELAY_PORT}, UDP {RELAY_PORT} and 49152-65535"
 
 
-def check(facts: Facts) -> Iterator[Finding]:
-    """All checks. A finding that is bad is in the way of callnet."""
+def check(facts: Facts, has_relay: bool) -> Iterator[Finding]:
+    """All checks. A finding that is bad is in the way of callnet.
+
+    :param has_relay: setup has installed the relay, whose own service Debian starts until setup stops it.
+    """
     for name, found in facts.resolved.items():
         yield examine_name(name, found, facts.addresses, _FORWARDED, facts.seen_as)
-    own = _OWN | {_RELAY} if _OWN & set(facts.taken.values()) else _OWN
+    # callnet that runs has started its relay.
+    own = _OWN | {_RELAY} if has_relay or _OWN & set(facts.taken.values()) else _OWN
     for kind, port in PORTS:
         yield _port(kind, port, facts.taken.get(f"{kind} {port}"), own)
     if facts.is_clock_set:

@@ -42,7 +42,7 @@ from callnet.ops.admin_api import (
     RemoveLink,
     Revoke,
 )
-from callnet.ops.metrics import CONTENT_TYPE, Observed, as_text
+from callnet.ops.metrics import CONTENT_TYPE, Observed, as_text, of_readiness
 from callnet.util.logger import threshold
 from callnet.web.http import CappedSite, Refusal, WholePath, answer_failure, header_of, is_ours
 from callnet.web.schemas import DONE, Done, bearer_token, call, write, write_error
@@ -88,7 +88,9 @@ class ProbesApi:
     @_app.route("/metrics", methods=["GET"])
     async def metrics(self, request: IRequest) -> bytes:
         """Tell what was counted."""
-        return write(request, HTTPStatus.OK, as_text(await self._observed.families()), CONTENT_TYPE.encode())
+        report, families = self._observed.report(), self._observed.families()
+        text = as_text([*await families, of_readiness(await report)])
+        return write(request, HTTPStatus.OK, text, CONTENT_TYPE.encode())
 
     @_app.handle_errors(Exception)
     def failed(self, request: IRequest, failure: Failure) -> bytes:

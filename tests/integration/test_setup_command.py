@@ -359,7 +359,15 @@ class SetupTests(SynchronousTestCase):
         self.assertNotIn("left coturn", self.run_("--remove", "--yes"))
 
     def test_relay_interrupted(self) -> None:
-        """The service of a coturn that setup has installed is stopped, even if it was interrupted between."""
+        """The service of a coturn that setup has installed is stopped, even if it was interrupted between: its ports,
+        which it has from its installation on, are not in the way.
+        """
+        process = self.root / "proc/7"
+        (process / "fd").mkdir(parents=True)
+        (process / "fd/3").symlink_to("socket:[4711]")
+        (process / "comm").write_text("turnserver\n")
+        bound = "0: 00000000:0D96 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4711"
+        (self.root / "proc/net/udp").write_text(f"sl local_address\n{bound}\n")
         for path in (self.root / RELAY, self.root / "units/coturn.service"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()

@@ -12,6 +12,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from acceptance import readme
 from callnet.config.load import load
 from harness import ROOT
 
@@ -76,6 +77,18 @@ class SocketTests(SynchronousTestCase):
         expected = [*(f"callnet-{service}.socket" for service in SHARED), "callnet-admin@%i.socket"]
         self.assertEqual(value("callnet@.service", "Sockets").split(), expected)
 
+    def test_the_one_service_makes_room(self) -> None:
+        """The block of docs/operating.md that enables them first disables the service that has the same ports."""
+        script = readme.command(ROOT / "docs" / "operating.md", "cp etc/callnet.target").splitlines()
+        sockets = next(number for number, line in enumerate(script) if ".socket" in line and "enable" in line)
+        self.assertIn("systemctl disable --now callnet", script[:sockets])
+
+    def test_no_service_removes_them(self) -> None:
+        """The directory of a socket's path stays when a service ends that has the same directory."""
+        path = Path(value("callnet-admin@.socket", "ListenStream"))
+        self.assertEqual(path.parent, Path("/run") / value("callnet.service", "RuntimeDirectory"))
+        self.assertEqual("yes", value("callnet.service", "RuntimeDirectoryPreserve"))
+
     def test_as_many_may_wait_as_without_systemd(self) -> None:
         """As many connections may wait to be accepted as without systemd."""
         self.assertEqual({value(f"callnet-{service}.socket", "Backlog") for service in SHARED}, {"1024"})
@@ -94,6 +107,7 @@ class ServiceTests(SynchronousTestCase):
             "Sockets",
             "KillMode",
             "RuntimeDirectory",
+            "RuntimeDirectoryPreserve",
             "WantedBy",
         )
         one, many = (
@@ -105,6 +119,10 @@ class ServiceTests(SynchronousTestCase):
             for name in ("callnet.service", "callnet@.service")
         )
         self.assertEqual(one, many)
+
+    def test_a_start_may_take_long(self) -> None:
+        """A start has no limit: a migration may take long, and a node whose dependency is away serves meanwhile."""
+        self.assertEqual("infinity", value("callnet.service", "TimeoutStartSec"))
 
     def test_the_command_is_a_program_of_the_project(self) -> None:
         """The units run the command that the documentation installs."""

@@ -17,8 +17,9 @@ from callnet.web.http import NO_SETTINGS
 from tests.support.http_wire import Answer, HttpWire
 from tests.support.observed import looked_at
 
-WELL = Report(True, {"database": Check(True)})
-ILL = Report(False, {"database": Check(True), "redis": Check(False, "no answer")})
+LISTENING = {"listeners": Check(True)}
+WELL = Report(True, {**LISTENING, "database": Check(True)})
+ILL = Report(False, {**LISTENING, "redis": Check(False, "no answer")})
 
 
 class AdminTestCase(SynchronousTestCase):
@@ -62,7 +63,8 @@ class ReadinessTests(AdminTestCase):
     def test_ready(self) -> None:
         """When every check passes the answer is 200."""
         answer = self.get("/readyz")
-        self.assertEqual((answer.status, answer.json()), (200, {"ready": True, "checks": {"database": {"ok": True}}}))
+        checks = {"listeners": {"ok": True}, "database": {"ok": True}}
+        self.assertEqual((answer.status, answer.json()), (200, {"ready": True, "checks": checks}))
 
     def test_not_ready(self) -> None:
         """When something is not it is answered with 503, and with the reason."""
@@ -91,6 +93,14 @@ class MetricsTests(AdminTestCase):
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
         self.assertIn(b"\nc_total 3.0\n", answer.body)
+
+    def test_readiness(self) -> None:
+        """It tells which checks of readiness pass, and is a success even if one does not."""
+        self.report = succeed(ILL)
+        answer = self.get("/metrics")
+        self.assertEqual(answer.status, 200)
+        for line in ('callnet_ready{check="listeners"} 1.0', 'callnet_ready{check="redis"} 0.0'):
+            self.assertIn(line, answer.body.decode().splitlines())
 
 
 class OtherTests(AdminTestCase):

@@ -18,11 +18,13 @@ from callnet.ops.metrics import (
     of_certificate,
     of_events,
     of_media,
+    of_readiness,
     of_sockets,
     of_times,
     of_turn,
     total,
 )
+from callnet.ops.readiness import DRAINING, Check, report_of
 from callnet.util.histogram import Histogram
 
 ONE = [*of_calls(7, 4, {Reason.BUSY: 2}, {Reason.HANGUP: 3}), of_sockets({"device": 5, "page": 1})]
@@ -139,6 +141,36 @@ class TextTests(SynchronousTestCase):
         text = as_text(ONE).decode()
         self.assertIn("# TYPE callnet_calls_placed_total counter\n", text)
         self.assertIn("# TYPE callnet_sockets gauge\n", text)
+
+
+class ReadinessTests(SynchronousTestCase):
+    """The checks of readiness."""
+
+    def shown(self, checks: dict[str, bool], workers: dict[str, dict[str, bool]] | None = None) -> dict[str, float]:
+        """The samples of a report; of a parent's if there are workers, by their numbers, that answer."""
+
+        def checked(each: dict[str, bool]) -> dict[str, Check]:
+            return {name: Check(passes) for name, passes in each.items()}
+
+        answered = {number: report_of(checked(each)) for number, each in (workers or {}).items()}
+        return {sample.label: sample.value for sample in of_readiness(report_of(checked(checks), answered)).samples}
+
+    def test_each_check(self) -> None:
+        """Each check is shown, whether it passes or not."""
+        checks = {"listeners": True, "database": True, "redis": False}
+        self.assertEqual(self.shown(checks), {"listeners": 1, "database": 1, "redis": 0})
+
+    def test_workers(self) -> None:
+        """A check passes if it does in all workers, and that of the workers themselves if all answer."""
+        well, ill = ({"listeners": True, "redis": passes} for passes in (True, False))
+        parent = {"listeners": True, "worker 1": False, "worker 2": True}
+        self.assertEqual(self.shown(parent, {"1": ill, "2": well}), {"listeners": 1, "worker": 1, "redis": 0})
+        self.assertEqual(self.shown(parent, {"2": well}), {"listeners": 1, "worker": 0, "redis": 1})
+
+    def test_a_stop(self) -> None:
+        """During a stop there are none: it is no fault, and may take long."""
+        draining = {"listeners": Check(False, DRAINING), "database": Check(True)}
+        self.assertEqual(of_readiness(report_of(draining)).samples, [])
 
 
 class SumTests(SynchronousTestCase):

@@ -32,11 +32,11 @@ class AdminCase(DaemonTestCase):
         self.addCleanup(wire.leave)
         return wire
 
-    def get(self, path: str, *, from_thread: bool = False) -> Answer:
+    def get(self, path: str) -> Answer:
         """Ask for a path, for which the database may have to be asked."""
         wire = self.wire()
         wire.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        while from_thread and not wire.answers():
+        while not wire.answers():
             self.reactor.take_thread()
         [answer] = wire.answers()
         return answer
@@ -62,9 +62,11 @@ class AdminTests(AdminCase):
 
     def test_readiness(self) -> None:
         """It is ready when it takes connections and the database answers; nothing else is needed."""
-        answer = self.get("/readyz", from_thread=True)
+        answer = self.get("/readyz")
         checks = {"listeners": {"ok": True}, "database": {"ok": True}}
         self.assertEqual((answer.status, answer.json()), (200, {"ready": True, "checks": checks}))
+        for check in checks:
+            self.assertIn(f'callnet_ready{{check="{check}"}} 1.0\n', self.get("/metrics").body.decode())
 
     def test_a_database_that_is_away(self) -> None:
         """It is not ready when the database does not answer, and says why."""
@@ -72,9 +74,12 @@ class AdminTests(AdminCase):
         os.mkdir(self.state_dir)
         os.mkdir(os.path.join(self.state_dir, "callnet.db"))
         self.daemon._database.close()  # open connections go on to work
-        answer = self.get("/readyz", from_thread=True)
+        answer = self.get("/readyz")
         self.assertEqual(answer.status, 503)
         self.assertEqual(answer.json()["checks"]["database"], {"ok": False, "why": "unable to open database file"})
+        text = self.get("/metrics").body.decode()
+        self.assertIn('callnet_ready{check="database"} 0.0\n', text)
+        self.assertIn('callnet_ready{check="listeners"} 1.0\n', text)
 
     def test_metrics(self) -> None:
         """Calls and sockets are counted."""
@@ -160,7 +165,7 @@ class AdminTests(AdminCase):
 
     def test_times(self) -> None:
         """The lag of the event loop and the latency of the database are shown; and Redis where there is one."""
-        self.get("/readyz", from_thread=True)
+        self.get("/readyz")
         self.reactor.advance(3)
         text = self.get("/metrics").body.decode()
         self.assertIn('callnet_loop_lag_seconds_bucket{le="+Inf"} ', text)
@@ -177,7 +182,7 @@ class AdminTests(AdminCase):
 
     def test_it_tells_that_it_drains(self) -> None:
         """While it stops it tells so, and is closed last."""
-        self.get("/readyz", from_thread=True)
+        self.get("/readyz")
         token = self.login()
         device = Wire(self.factory(8082))
         device.handshake(f"/socket.io?token={token}")
@@ -188,6 +193,7 @@ class AdminTests(AdminCase):
         answer = self.get("/readyz")
         self.assertEqual(answer.status, 503)
         self.assertEqual(answer.json()["checks"]["listeners"], {"ok": False, "why": "draining"})
+        self.assertNotIn("callnet_ready{", self.get("/metrics").body.decode())
         while device.move():
             pass
         self.successResultOf(stopped)
