@@ -57,6 +57,9 @@ LOOK_EVERY: Final = 10.0
 """Seconds between two looks at how it is, at the most."""
 LOOK_AGAIN: Final = 0.2
 """The same as long as it has not served yet."""
+START_TIME: Final = 60.0
+"""Seconds after which a start is over, ready or not: a node whose Redis is full serves what it can, and whoever waits
+for the start, such as an upgrade of packages, need not wait for Redis."""
 STOP_TIME: Final = 15.0
 """Seconds that a stop may take when calls are over or given up."""
 _BEATS: Final = 3
@@ -76,12 +79,14 @@ class ServiceManager:
         self._pause = min(LOOK_EVERY, self._watchdog / _BEATS) if self._watchdog else LOOK_EVERY
         self._clock = clock
         self._next: IDelayedCall | None = None
-        self._was_ready = self._ended = False
+        self._started_at = 0.0
+        self._has_started = self._ended = False
 
     def start(self, observed: Observed) -> None:
-        """Begin. It is told that this process serves when that is so for the first time."""
+        """Begin. It is told that this process has started when it is ready for the first time, or after a minute."""
         if self._address:
             self._observed = observed
+            self._started_at = self._clock.seconds()
             self._look()
 
     def stopping(self, drain_deadline: float) -> None:
@@ -105,13 +110,13 @@ class ServiceManager:
         said = [f"STATUS={status_of(report, await self._observed.families())}"]
         if self._ended:
             return
-        if report.ready and not self._was_ready:
-            self._was_ready = True
+        if not self._has_started and (report.ready or self._clock.seconds() - self._started_at >= START_TIME):
+            self._has_started = True
             said.append("READY=1")
         if self._watchdog:
             said.append("WATCHDOG=1")
         self._say(*said)
-        self._next = self._clock.callLater(self._pause if self._was_ready else LOOK_AGAIN, self._look)
+        self._next = self._clock.callLater(self._pause if self._has_started else LOOK_AGAIN, self._look)
 
     def _say(self, *assignments: str) -> None:
         if self._address:

@@ -121,7 +121,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(one, many)
 
     def test_a_start_may_take_long(self) -> None:
-        """A start has no limit: a migration may take long, and a node whose dependency is away serves meanwhile."""
+        """A start has no limit: a migration of the database may take long."""
         self.assertEqual("infinity", value("callnet.service", "TimeoutStartSec"))
 
     def test_the_command_is_a_program_of_the_project(self) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.ops.metrics import Family, of_sockets
-from callnet.ops.process import LOOK_AGAIN, LOOK_EVERY, ServiceManager
+from callnet.ops.process import LOOK_AGAIN, LOOK_EVERY, START_TIME, ServiceManager
 from callnet.ops.readiness import DRAINING, Check, Report
 from tests.support.observed import looked_at
 
@@ -82,6 +82,15 @@ class TellingTests(ManagerTestCase):
         self.report = READY
         self.clock.advance(LOOK_AGAIN)
         self.assertIn("READY=1", self.told()[0])
+
+    def test_not_ready_for_long(self) -> None:
+        """A start is over after a minute, ready or not."""
+        self.report = NOT_READY
+        self.begin()
+        self.clock.pump([LOOK_AGAIN] * int((START_TIME - 1) / LOOK_AGAIN))
+        self.assertEqual({("STATUS=Not ready: database: no answer, redis: no",)}, {*map(tuple, self.told())})
+        self.clock.pump([LOOK_AGAIN] * int(2 / LOOK_AGAIN))
+        self.assertEqual(1, [each[1:] for each in self.told()].count(["READY=1"]))
 
     def test_trouble(self) -> None:
         """When something is away later it is said, and nothing is taken back."""
