@@ -130,7 +130,7 @@ export class Connection {
 
   /** Whether media flows. */
   get flowing() {
-    return this.#peer?.connectionState === "connected" && !this.#channel.isClosed;
+    return this._state === "connected" && !this.#channel.isClosed;
   }
 
   /** How good the connection is while media flows: "good" "weak" "bad". */
@@ -241,6 +241,17 @@ export class Connection {
     this.#handlers = Object.fromEntries(Object.keys(this.#handlers).map((name) => [name, nothing]));
   }
 
+  /**
+   * An RTCPeerConnectionState, or undefined. Firefox before 113 tells of ICE alone: that DTLS is up, too, shows in the
+   * channel.
+   */
+  get _state() {
+    const { connectionState, iceConnectionState } = this.#peer ?? {};
+    if (connectionState !== undefined) return connectionState;
+    if (iceConnectionState !== "connected" && iceConnectionState !== "completed") return iceConnectionState;
+    return this.#channel.isOpen ? "connected" : "connecting";
+  }
+
   /** Whether nothing has come lately although it did before. */
   get _isSilent() {
     return this.#gauge.numbers.isReceiving === false;
@@ -257,7 +268,7 @@ export class Connection {
       flowing: this.flowing,
       isSilent: this._isSilent,
       isRelayed: path === "relay" || pathRemote === "relay",
-      isFailed: this.#peer?.connectionState === "failed",
+      isFailed: this._state === "failed",
       isClosed: this.#channel?.isClosed ?? false,
       isMissing: this.#id === null,
     };
@@ -309,7 +320,9 @@ export class Connection {
     const mine = (handle) => (event) => {
       if (peer === this.#peer) handle(event);
     };
-    peer.onconnectionstatechange = mine(() => this._changed());
+    const changed = mine(() => this._changed());
+    if (peer.connectionState === undefined) peer.oniceconnectionstatechange = changed;
+    else peer.onconnectionstatechange = changed;
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.#seekingSince = null;
       if (this.#id === null) this._answerEarly(candidate === null ? 0 : SETTLED_AFTER);
@@ -332,7 +345,7 @@ export class Connection {
         if (!this.#gauge.isBest) this._enqueue(() => this._tune());
         this._changed();
       }),
-      closed: mine(() => this._changed()),
+      closed: changed,
       heard: mine((note) => this.#handlers.heard(note)),
       verified: mine(() => this.#handlers.verified()),
       settled: () => this.#work,
@@ -370,7 +383,7 @@ export class Connection {
 
   _changed() {
     if (this.flowing) this.#watchdog.flows();
-    else if (this.#peer?.connectionState === "disconnected") this._missed();
+    else if (this._state === "disconnected") this._missed();
     this.#handlers.changed();
   }
 
