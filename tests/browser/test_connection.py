@@ -42,6 +42,7 @@ _CONNECT: Final = """async () => {
             screen: show(side, "screen"),
             heard: (note) => side.heard.push(note),
             verified: () => {},
+            dropped: () => {},
         };
         const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
         stream.addTrack(window.paint(name === "offerer" ? 0 : 120));

@@ -18,7 +18,7 @@ class Side {
   constructor(t, offers, itsFormats) {
     const nothing = () => {};
     const handlers = { say: (data) => this.#said.push(JSON.stringify(data)) };
-    for (const name of ["changed", "picture", "screen", "heard", "verified", "channel"]) handlers[name] = nothing;
+    for (const name of ["changed", "picture", "screen", "heard", "verified", "channel", "dropped"]) handlers[name] = nothing;
     handlers.missed = () => (this.misses += 1);
     handlers.expected = () => (this.expects += 1);
     this.formats = itsFormats;

@@ -223,14 +223,14 @@ export class Call {
     this._stop();
   }
 
-  /** Write something to the other page; returns whether that was possible. */
+  /** Write something to the other page; returns whether that was possible: a channel stays open over a broken path. */
   chat(text) {
-    return this.#connection?.tell({ kind: "chat", text }) ?? false;
+    return this.flowing && this.#connection.tell({ kind: "chat", text });
   }
 
   /** Have an emoji rise over the other page's pictures; returns whether that was possible. */
   react(emoji) {
-    return this.#connection?.tell({ kind: "reaction", emoji }) ?? false;
+    return this.flowing && this.#connection.tell({ kind: "reaction", emoji });
   }
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
@@ -505,6 +505,7 @@ export class Call {
         heard: (note) => this._told(note),
         verified: () => this.#handlers.changed(),
         channel: (channel) => this.files.take(channel),
+        dropped: () => this.files.drop(),
       },
     });
     this.#lacksTracks = this._isPaused;

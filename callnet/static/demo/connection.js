@@ -78,7 +78,8 @@ export class Connection {
    *   `isPictureHeld` may have changed, missed() when nothing comes any more, expected(stream) and picture(stream)
    *   with camera and microphone of the other side before they come and as they do,
    *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js),
-   *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened
+   *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened,
+   *   dropped() when an RTCPeerConnection is given up for another one, and its channels with it
    */
   constructor({ offers, stream, iceServers, relayOnly, handlers }) {
     this.#offers = offers;
@@ -379,6 +380,7 @@ export class Connection {
     // What was begun on a closed RTCPeerConnection may never settle: its steps are left behind.
     this.#work = Promise.resolve();
     peer?.close();
+    this.#handlers.dropped();
   }
 
   _changed() {
