@@ -36,6 +36,7 @@ _CONNECT: Final = """async () => {
         side.heard = [];
         const handlers = {
             say: (data) => setTimeout(() => sides[other].connection.hear(JSON.parse(JSON.stringify(data)))),
+            isDue: () => true,
             changed: () => {},
             expected: () => {},
             picture: show(side, "picture"),

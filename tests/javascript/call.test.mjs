@@ -64,6 +64,12 @@ class Talk {
     }
   }
 
+  /** Hear what the other side tells of its microphone and its camera. */
+  hear({ isMuted, isCameraOff }) {
+    const note = { kind: "state", muted: isMuted, camera_off: isCameraOff, sharing: false };
+    this.peer.channel.onmessage({ data: JSON.stringify(note) });
+  }
+
   /** The texts and emoji that went over an RTCPeerConnection. */
   written({ channel }) {
     return channel.told.flatMap(({ text, emoji }) => text ?? emoji ?? []);
@@ -99,4 +105,42 @@ test("a file that is offered outlives a new path, and no new RTCPeerConnection",
   assert.equal(PeerConnection.made.length, 2);
   await talk.connect();
   assert.deepEqual([...talk.files.values()], ["failed"]);
+});
+
+const ON = { isMuted: false, isCameraOff: false };
+const goOn = (talk) => talk.call.hold({ here: false, there: false });
+for (const [name, fall, end] of [
+  ["of a call that is held here", (talk) => talk.call.hold({ here: true, there: false }), goOn],
+  ["of a call that the other side holds", (talk) => talk.call.hold({ here: false, there: true }), goOn],
+  [
+    "of who has neither microphone nor camera",
+    (talk) => talk.hear({ isMuted: true, isCameraOff: true }),
+    (talk) => talk.hear(ON),
+  ],
+]) {
+  test(`the silence ${name} is no poor connection, but one that comes after it may be`, async (t) => {
+    const talk = new Talk(t);
+    await talk.connect();
+    await talk.pass(8, 1_000);
+    fall(talk);
+    await talk.pass(6);
+    assert.deepEqual([talk.call.quality, talk.call.isFrozen], ["good", false]);
+    end(talk);
+    await talk.pass(4); // a camera opens
+    assert.equal(talk.call.quality, "good");
+    await talk.pass(2, 1_000);
+    await talk.pass(4);
+    assert.equal(talk.call.quality, "bad");
+  });
+}
+
+test("who has a microphone or a camera on is missed", async (t) => {
+  for (const switches of [ON, { ...ON, isMuted: true }, { ...ON, isCameraOff: true }]) {
+    const talk = new Talk(t);
+    await talk.connect();
+    talk.hear(switches);
+    await talk.pass(8, 1_000);
+    await talk.pass(4);
+    assert.equal(talk.call.quality, "bad");
+  }
 });

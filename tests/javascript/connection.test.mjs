@@ -12,6 +12,8 @@ import { settled } from "./wire.mjs";
 class Side {
   #said = [];
   misses = 0;
+  /** Whether anything is to come. */
+  isDue = true;
   /** How often another picture than the last one was made ready for. */
   expects = 0;
 
@@ -19,6 +21,7 @@ class Side {
     const nothing = () => {};
     const handlers = { say: (data) => this.#said.push(JSON.stringify(data)) };
     for (const name of ["changed", "picture", "screen", "heard", "verified", "channel", "dropped"]) handlers[name] = nothing;
+    handlers.isDue = () => this.isDue;
     handlers.missed = () => (this.misses += 1);
     handlers.expected = () => (this.expects += 1);
     this.formats = itsFormats;
@@ -196,6 +199,10 @@ test("a connection that falls silent is missed, and repaired when the relay is b
       await settled();
     }
   };
+  await pass(4, 1_000);
+  side.isDue = false;
+  await pass(4, 0);
+  side.isDue = true;
   await pass(4, 1_000);
   side.connection.reach(false);
   side.connection.reach(true);

@@ -448,7 +448,7 @@ export class Call {
   async _watchPicture() {
     const { fps } = await this.stats();
     const { isCameraOff, isSharing } = this.other;
-    this.#stills = this.flowing && fps === 0 && !isCameraOff && !isSharing ? this.#stills + 1 : 0;
+    this.#stills = this.flowing && !this._isPaused && fps === 0 && !isCameraOff && !isSharing ? this.#stills + 1 : 0;
   }
 
   // The server counts how calls come to be connected: it is told once.
@@ -497,6 +497,8 @@ export class Call {
       relayOnly: this.#isRelayOnly,
       handlers: {
         say: (data) => this._say(data),
+        // Of a call that is held nothing is sent. A screen may stand still.
+        isDue: () => !this._isPaused && !(this.other.isMuted && this.other.isCameraOff),
         changed: () => this._flowed(),
         missed: () => this.#room?.check(),
         expected: (stream) => this.#handlers.expected(stream),

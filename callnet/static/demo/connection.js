@@ -74,9 +74,9 @@ export class Connection {
    *   stream: the MediaStream that the other side plays camera and microphone as; what it has is sent ·
    *   iceServers: RTCIceServer list · relayOnly: whether nothing but a TURN server may be used, which hides
    *   where this side is ·
-   *   handlers: say(data) to the other page through the relay, changed() when `flowing`, `quality` or
-   *   `isPictureHeld` may have changed, missed() when nothing comes any more, expected(stream) and picture(stream)
-   *   with camera and microphone of the other side before they come and as they do,
+   *   handlers: say(data) to the other page through the relay, isDue() whether that has anything to send,
+   *   changed() when `flowing`, `quality` or `isPictureHeld` may have changed, missed() when nothing comes any more,
+   *   expected(stream) and picture(stream) with camera and microphone of the other side before they come and as they do,
    *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js),
    *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened,
    *   dropped() when an RTCPeerConnection is given up for another one, and its channels with it
@@ -253,7 +253,7 @@ export class Connection {
     return this.#channel.isOpen ? "connected" : "connecting";
   }
 
-  /** Whether nothing has come lately although it did before. */
+  /** Whether nothing has come lately although it was due, and did before. */
   get _isSilent() {
     return this.#gauge.numbers.isReceiving === false;
   }
@@ -471,7 +471,7 @@ export class Connection {
     this.#measuredAt = now;
     this._enqueue(async (peer) => {
       const wasSilent = this._isSilent;
-      const isOther = await this.#gauge.look(peer, now);
+      const isOther = await this.#gauge.look(peer, now, this.#handlers.isDue());
       if (this._isSilent && !wasSilent) this.#handlers.missed();
       await this._tune();
       if (isOther) this.#handlers.changed();
