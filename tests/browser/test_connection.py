@@ -36,12 +36,14 @@ _CONNECT: Final = """async () => {
         side.heard = [];
         const handlers = {
             say: (data) => setTimeout(() => sides[other].connection.hear(JSON.parse(JSON.stringify(data)))),
+            isDue: () => true,
             changed: () => {},
             expected: () => {},
             picture: show(side, "picture"),
             screen: show(side, "screen"),
             heard: (note) => side.heard.push(note),
             verified: () => {},
+            dropped: () => {},
         };
         const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
         stream.addTrack(window.paint(name === "offerer" ? 0 : 120));

@@ -1,103 +1,27 @@
 // What the two sides of a connection of the call's page say before and after there is an offer
-// (callnet/static/demo/connection.js). Node.js has no WebRTC: the RTCPeerConnections here keep what they are given.
+// (callnet/static/demo/connection.js).
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Connection } from "../../callnet/static/demo/connection.js";
-
-/** The RTCPeerConnections of a test, the newest last. */
-let made = [];
-/** The formats of the browser that makes the next one. */
-let formats = "96";
-
-class PeerConnection {
-  signalingState = "stable";
-  connectionState = "new";
-  localDescription = null;
-  remoteDescription = null;
-  added = [];
-  received = 0;
-  restarts = 0;
-  #found = [];
-  #number = made.push(this);
-  #formats = formats;
-
-  createDataChannel() {
-    return { readyState: "connecting" };
-  }
-  addTransceiver() {}
-  getTransceivers() {
-    return [];
-  }
-  async createOffer() {
-    return { type: "offer", sdp: this.#sdp() };
-  }
-  async createAnswer() {
-    return { type: "answer" };
-  }
-  async setLocalDescription({ type, sdp: set = "" }) {
-    const lite = set.match(/^a=ice-lite\r\n/m) ?? [""];
-    const sdp = () => lite[0] + this.#sdp();
-    this.localDescription = {
-      type,
-      get sdp() {
-        return sdp();
-      },
-    };
-    this.signalingState = type === "offer" ? "have-local-offer" : "stable";
-  }
-  async setRemoteDescription(description) {
-    this.remoteDescription = description;
-    this.signalingState = description.type === "offer" ? "have-remote-offer" : "stable";
-  }
-  async addIceCandidate({ candidate }) {
-    this.added.push(candidate);
-  }
-  async getStats() {
-    const stat = { id: "in", type: "inbound-rtp", kind: "video", bytesReceived: this.received };
-    return new Map([["in", stat]]);
-  }
-  restartIce() {
-    this.restarts += 1;
-  }
-  close() {
-    this.signalingState = "closed";
-  }
-
-  /** Find an address; "": there are no more. */
-  find(candidate) {
-    if (candidate !== "") this.#found.push(candidate);
-    this.onicecandidate?.({ candidate: candidate === "" ? null : { candidate, toJSON: () => ({ candidate }) } });
-  }
-
-  #sdp() {
-    const candidates = this.#found.map((candidate) => `a=candidate:${candidate}`);
-    const lines = [`m=video 9 UDP ${this.#formats}`, `a=ice-ufrag:${this.#number}`, "a=setup:actpass", ...candidates];
-    return lines.map((line) => `${line}\r\n`).join("");
-  }
-}
-
-class Stream {
-  getTracks() {
-    return [];
-  }
-  addTrack() {}
-}
-
-Object.assign(globalThis, { RTCPeerConnection: PeerConnection, MediaStream: Stream, window: globalThis });
+import { OldPeerConnection, PeerConnection, Stream } from "./webrtc.mjs";
+import { settled } from "./wire.mjs";
 
 /** One side of a call, and what it says, as the other side would hear it. */
 class Side {
   #said = [];
   misses = 0;
+  /** Whether anything is to come. */
+  isDue = true;
   /** How often another picture than the last one was made ready for. */
   expects = 0;
 
   constructor(t, offers, itsFormats) {
     const nothing = () => {};
     const handlers = { say: (data) => this.#said.push(JSON.stringify(data)) };
-    for (const name of ["changed", "picture", "screen", "heard", "verified", "channel"]) handlers[name] = nothing;
+    for (const name of ["changed", "picture", "screen", "heard", "verified", "channel", "dropped"]) handlers[name] = nothing;
+    handlers.isDue = () => this.isDue;
     handlers.missed = () => (this.misses += 1);
     handlers.expected = () => (this.expects += 1);
     this.formats = itsFormats;
@@ -106,10 +30,10 @@ class Side {
   }
 
   async prepare() {
-    formats = this.formats;
+    PeerConnection.formats = this.formats;
     this.connection.prepare();
     await settled();
-    return made.at(-1);
+    return PeerConnection.made.at(-1);
   }
 
   /** Another offer takes the place of what was said before, as in the phone. */
@@ -119,15 +43,10 @@ class Side {
   }
 
   async hear(messages) {
-    formats = this.formats;
+    PeerConnection.formats = this.formats;
     for (const message of messages) this.connection.hear(message);
     await settled();
   }
-}
-
-/** Everything that was begun has come to where it waits for the other side. */
-async function settled() {
-  for (let step = 0; step < 50; step += 1) await null;
 }
 
 /** Caller and callee, who make ready, and their RTCPeerConnections. */
@@ -144,7 +63,7 @@ function kept(t, caller) {
 }
 
 beforeEach(() => {
-  made = [];
+  PeerConnection.made = [];
 });
 
 test("each takes the offer of the other one for the answer to its own, and the caller checks first", async (t) => {
@@ -169,7 +88,7 @@ test("each takes the offer of the other one for the answer to its own, and the c
   await settled();
   assert.deepEqual(callees.added, ["candidate:host"]);
   await callee.hear(answer);
-  assert.equal(made.length, 2);
+  assert.equal(PeerConnection.made.length, 2);
 });
 
 test("offers that do not fit are answered as ever, and no candidate is lost", async (t) => {
@@ -181,7 +100,7 @@ test("offers that do not fit are answered as ever, and no candidate is lost", as
   await callee.hear(early);
   assert.equal(callees.remoteDescription, null);
   await caller.hear(callee.said());
-  const anew = made.at(-1);
+  const anew = PeerConnection.made.at(-1);
   assert.deepEqual([callers.signalingState, anew.remoteDescription.type, anew.added], ["closed", "offer", []]);
   for (const candidate of ["host", "srflx", "relay"]) assert.match(anew.remoteDescription.sdp, RegExp(`candidate:${candidate}`));
   await callee.hear(caller.said());
@@ -220,7 +139,7 @@ test("an early answer of a network that is no more is followed by another offer"
   await callee.hear(dead);
   await caller.hear(callee.said());
   await callee.hear(caller.said());
-  const again = made.at(-1);
+  const again = PeerConnection.made.at(-1);
   assert.equal(again.signalingState, "have-local-offer");
   await caller.hear(callee.said());
   await callee.hear(caller.said());
@@ -269,9 +188,8 @@ test("a connection that falls silent is missed, and repaired when the relay is b
   t.mock.method(performance, "now", () => now);
   const side = new Side(t, true, "96");
   await side.hear([{ kind: "negotiate" }]);
-  const [peer] = made;
-  peer.connectionState = "connected";
-  peer.onconnectionstatechange();
+  const [peer] = PeerConnection.made;
+  peer.become("connected");
   /** Seconds in which so many bytes come. */
   const pass = async (seconds, bytes) => {
     for (let second = 0; second < seconds; second += 0.5) {
@@ -282,6 +200,10 @@ test("a connection that falls silent is missed, and repaired when the relay is b
     }
   };
   await pass(4, 1_000);
+  side.isDue = false;
+  await pass(4, 0);
+  side.isDue = true;
+  await pass(4, 1_000);
   side.connection.reach(false);
   side.connection.reach(true);
   assert.deepEqual([side.misses, peer.restarts], [0, 0]);
@@ -291,7 +213,28 @@ test("a connection that falls silent is missed, and repaired when the relay is b
   await pass(2, 0);
   side.connection.reach(true);
   assert.deepEqual([side.misses, peer.restarts], [1, 1]);
-  peer.connectionState = "disconnected";
-  peer.onconnectionstatechange();
+  peer.become("disconnected");
   assert.equal(side.misses, 2);
+});
+
+test("a browser that tells of ICE alone, as Firefox before 113, is connected once the channel is open, too", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  globalThis.RTCPeerConnection = OldPeerConnection;
+  t.after(() => (globalThis.RTCPeerConnection = PeerConnection));
+  const side = new Side(t, true, "96");
+  await side.hear([{ kind: "negotiate" }]);
+  const [peer] = PeerConnection.made;
+  side.connection.reach(true);
+  const flowing = (state) => {
+    peer.become(state);
+    return side.connection.flowing;
+  };
+  assert.deepEqual(["checking", "connected"].map(flowing), [false, false]);
+  peer.open();
+  assert.equal(side.connection.flowing, true);
+  assert.deepEqual(["completed", "disconnected"].map(flowing), [true, false]);
+  assert.deepEqual([side.misses, peer.restarts], [1, 0]);
+  peer.become("failed");
+  t.mock.timers.tick(500);
+  assert.deepEqual([PeerConnection.made.length, peer.restarts], [1, 1]);
 });

@@ -87,5 +87,5 @@ export function begin(test) {
 
 /** Let promises do what they can do by now. */
 export async function settled() {
-  for (let turn = 0; turn < 20; turn += 1) await null;
+  for (let turn = 0; turn < 50; turn += 1) await null;
 }

@@ -223,14 +223,14 @@ export class Call {
     this._stop();
   }
 
-  /** Write something to the other page; returns whether that was possible. */
+  /** Write something to the other page; returns whether that was possible: a channel stays open over a broken path. */
   chat(text) {
-    return this.#connection?.tell({ kind: "chat", text }) ?? false;
+    return this.flowing && this.#connection.tell({ kind: "chat", text });
   }
 
   /** Have an emoji rise over the other page's pictures; returns whether that was possible. */
   react(emoji) {
-    return this.#connection?.tell({ kind: "reaction", emoji }) ?? false;
+    return this.flowing && this.#connection.tell({ kind: "reaction", emoji });
   }
 
   /** Own has changed: it may be open now, and the other page is told of its switches. */
@@ -448,7 +448,7 @@ export class Call {
   async _watchPicture() {
     const { fps } = await this.stats();
     const { isCameraOff, isSharing } = this.other;
-    this.#stills = this.flowing && fps === 0 && !isCameraOff && !isSharing ? this.#stills + 1 : 0;
+    this.#stills = this.flowing && !this._isPaused && fps === 0 && !isCameraOff && !isSharing ? this.#stills + 1 : 0;
   }
 
   // The server counts how calls come to be connected: it is told once.
@@ -497,6 +497,8 @@ export class Call {
       relayOnly: this.#isRelayOnly,
       handlers: {
         say: (data) => this._say(data),
+        // Of a call that is held nothing is sent. A screen may stand still.
+        isDue: () => !this._isPaused && !(this.other.isMuted && this.other.isCameraOff),
         changed: () => this._flowed(),
         missed: () => this.#room?.check(),
         expected: (stream) => this.#handlers.expected(stream),
@@ -505,6 +507,7 @@ export class Call {
         heard: (note) => this._told(note),
         verified: () => this.#handlers.changed(),
         channel: (channel) => this.files.take(channel),
+        dropped: () => this.files.drop(),
       },
     });
     this.#lacksTracks = this._isPaused;

@@ -37,13 +37,17 @@ export class Channel {
     this.#channel = channel;
   }
 
+  get isOpen() {
+    return this.#channel.readyState === "open";
+  }
+
   get isClosed() {
     return this.#channel.readyState === "closed";
   }
 
   /** Tell the other page something; returns whether that was possible. */
   tell(note) {
-    const isOpen = this.#channel.readyState === "open";
+    const { isOpen } = this;
     if (isOpen) this.#channel.send(JSON.stringify(note));
     return isOpen;
   }

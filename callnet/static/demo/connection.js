@@ -74,11 +74,12 @@ export class Connection {
    *   stream: the MediaStream that the other side plays camera and microphone as; what it has is sent ·
    *   iceServers: RTCIceServer list · relayOnly: whether nothing but a TURN server may be used, which hides
    *   where this side is ·
-   *   handlers: say(data) to the other page through the relay, changed() when `flowing`, `quality` or
-   *   `isPictureHeld` may have changed, missed() when nothing comes any more, expected(stream) and picture(stream)
-   *   with camera and microphone of the other side before they come and as they do,
+   *   handlers: say(data) to the other page through the relay, isDue() whether that has anything to send,
+   *   changed() when `flowing`, `quality` or `isPictureHeld` may have changed, missed() when nothing comes any more,
+   *   expected(stream) and picture(stream) with camera and microphone of the other side before they come and as they do,
    *   screen(stream) with the screen that it may share, heard(note) with what it told (notes.js),
-   *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened
+   *   verified() when the verification has changed, channel(channel) with an RTCDataChannel that it opened,
+   *   dropped() when an RTCPeerConnection is given up for another one, and its channels with it
    */
   constructor({ offers, stream, iceServers, relayOnly, handlers }) {
     this.#offers = offers;
@@ -130,7 +131,7 @@ export class Connection {
 
   /** Whether media flows. */
   get flowing() {
-    return this.#peer?.connectionState === "connected" && !this.#channel.isClosed;
+    return this._state === "connected" && !this.#channel.isClosed;
   }
 
   /** How good the connection is while media flows: "good" "weak" "bad". */
@@ -241,7 +242,18 @@ export class Connection {
     this.#handlers = Object.fromEntries(Object.keys(this.#handlers).map((name) => [name, nothing]));
   }
 
-  /** Whether nothing has come lately although it did before. */
+  /**
+   * An RTCPeerConnectionState, or undefined. Firefox before 113 tells of ICE alone: that DTLS is up, too, shows in the
+   * channel.
+   */
+  get _state() {
+    const { connectionState, iceConnectionState } = this.#peer ?? {};
+    if (connectionState !== undefined) return connectionState;
+    if (iceConnectionState !== "connected" && iceConnectionState !== "completed") return iceConnectionState;
+    return this.#channel.isOpen ? "connected" : "connecting";
+  }
+
+  /** Whether nothing has come lately although it was due, and did before. */
   get _isSilent() {
     return this.#gauge.numbers.isReceiving === false;
   }
@@ -257,7 +269,7 @@ export class Connection {
       flowing: this.flowing,
       isSilent: this._isSilent,
       isRelayed: path === "relay" || pathRemote === "relay",
-      isFailed: this.#peer?.connectionState === "failed",
+      isFailed: this._state === "failed",
       isClosed: this.#channel?.isClosed ?? false,
       isMissing: this.#id === null,
     };
@@ -309,7 +321,9 @@ export class Connection {
     const mine = (handle) => (event) => {
       if (peer === this.#peer) handle(event);
     };
-    peer.onconnectionstatechange = mine(() => this._changed());
+    const changed = mine(() => this._changed());
+    if (peer.connectionState === undefined) peer.oniceconnectionstatechange = changed;
+    else peer.onconnectionstatechange = changed;
     peer.onicecandidate = mine(({ candidate }) => {
       if (candidate?.candidate) this.#seekingSince = null;
       if (this.#id === null) this._answerEarly(candidate === null ? 0 : SETTLED_AFTER);
@@ -332,7 +346,7 @@ export class Connection {
         if (!this.#gauge.isBest) this._enqueue(() => this._tune());
         this._changed();
       }),
-      closed: mine(() => this._changed()),
+      closed: changed,
       heard: mine((note) => this.#handlers.heard(note)),
       verified: mine(() => this.#handlers.verified()),
       settled: () => this.#work,
@@ -366,11 +380,12 @@ export class Connection {
     // What was begun on a closed RTCPeerConnection may never settle: its steps are left behind.
     this.#work = Promise.resolve();
     peer?.close();
+    this.#handlers.dropped();
   }
 
   _changed() {
     if (this.flowing) this.#watchdog.flows();
-    else if (this.#peer?.connectionState === "disconnected") this._missed();
+    else if (this._state === "disconnected") this._missed();
     this.#handlers.changed();
   }
 
@@ -456,7 +471,7 @@ export class Connection {
     this.#measuredAt = now;
     this._enqueue(async (peer) => {
       const wasSilent = this._isSilent;
-      const isOther = await this.#gauge.look(peer, now);
+      const isOther = await this.#gauge.look(peer, now, this.#handlers.isDue());
       if (this._isSilent && !wasSilent) this.#handlers.missed();
       await this._tune();
       if (isOther) this.#handlers.changed();

@@ -10,6 +10,8 @@ export class Gauge {
   #report = null;
   #measuredAt = 0;
   #link = newLink();
+  /** Whether nothing was due, and nothing has come since: a camera that is to go on has to open first. */
+  #isLull = false;
 
   /** What was last measured (measure.js); every number is undefined before. */
   numbers = {};
@@ -30,11 +32,12 @@ export class Gauge {
   }
 
   /**
-   * Measure, about once a second; `now` is on the clock of performance.now().
+   * Measure, about once a second; `now` is on the clock of performance.now(). `isDue`: whether the other side has anything
+   * to send. Where it has not, a silence tells nothing of the link.
    *
    * Resolves to whether the quality or the level is another one.
    */
-  async look(peer, now) {
+  async look(peer, now, isDue) {
     if (peer !== this.#peer) {
       this.#peer = peer;
       this.#report = null;
@@ -44,6 +47,8 @@ export class Gauge {
     if (peer !== this.#peer) return false;
     const before = this.#link;
     this.numbers = measure(report, this.#report, (now - this.#measuredAt) / 1_000);
+    this.#isLull = !isDue || (this.#isLull && !this.numbers.isReceiving);
+    if (this.#isLull) this.numbers.isReceiving = undefined;
     this.#report = report;
     this.#measuredAt = now;
     this.#link = next(before, this.numbers);
