@@ -111,7 +111,7 @@ BROWSER = $(filter-out $(SECOND) $(WAITS) $(LOOKS),$(call modules,tests/browser/
 PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_a% phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '0 $(FIRST)' '0 $(SECOND)' '0 $(WAITS)' \
-		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '4 $(LOOKS)' '10 tests.unit tests.rules tests.contract'
+		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '4 $(LOOKS)' '10 --jobs=2 tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python '0 tests.tools'
