@@ -124,12 +124,19 @@ class CallTests(BrowserCase):
             assert_see_each_other(red, blue)
 
     def reload(self, red: Visitor, blue: Visitor) -> None:
-        """A reload in mid-call takes its own seat back, and the other page takes up the call by itself."""
-        for visitor in (red, blue):
+        """A reload in mid-call takes its own seat back, muted as it was, and the other page takes up the call."""
+        for visitor, other in ((red, blue), (blue, red)):
+            visitor.press("mute")
+            visitor.page.keyboard.down(" ")  # talks as long as it is held
+            self.assertEqual(visitor.text("mute-label"), "Mute")
             visitor.page.reload()
+            visitor.page.keyboard.up(" ")
             for either in (red, blue):
                 either.await_state("connected")
             assert_see_each_other(red, blue)
+            other.await_shown("notice", "microphone is off")
+            self.assertEqual(visitor.text("mute-label"), "Unmute")
+            visitor.press("mute")
 
     def third_visitor(self, stage: Stage, red: Visitor, blue: Visitor) -> Visitor:
         """A third visitor reads that the room is full, and gets in when a seat is free."""

@@ -72,7 +72,7 @@ const mediaDevices = {
 Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
 globalThis.HTMLMediaElement = class {};
 globalThis.MediaStream = Stream;
-globalThis.localStorage = {
+globalThis.localStorage = globalThis.sessionStorage = {
   getItem: (name) => kept.get(name) ?? null,
   setItem: (name, value) => kept.set(name, value),
   removeItem: (name) => kept.delete(name),
@@ -89,10 +89,10 @@ async function answer(order = [0]) {
   }
 }
 
-/** The devices in use, which are all that are open; with what it has told of devices that failed. */
-async function opened() {
+/** The devices in use of a page, which are all that are open; with what it has told of devices that failed. */
+async function opened(roomId = "") {
   const failures = [];
-  const own = new Own({ changed() {}, replaced() {}, failed: (notice) => failures.push(notice) });
+  const own = new Own(roomId, { changed() {}, replaced() {}, failed: (notice) => failures.push(notice) });
   own.ask();
   await answer();
   return { own, failures };
@@ -169,4 +169,30 @@ test("what is unplugged while another one is chosen is not replaced any more", a
   own.stream.getVideoTracks()[0].onended();
   await answer();
   assert.equal(own.inUse.camera, "third");
+});
+
+test("a reload finds the switches as they were left in the room, and those of another room on", async () => {
+  const { own } = await opened("here");
+  own.toggleMute();
+  own.toggleCamera();
+  const switches = async (roomId) => {
+    const { own } = await opened(roomId);
+    return [own.isMuted, own.isCameraOff, ...own.stream.getTracks().map(({ enabled }) => enabled)];
+  };
+  assert.deepEqual(await switches("here"), [true, true, false, false]);
+  assert.deepEqual(await switches("there"), [false, false, true, true]);
+  own.toggleMute();
+  assert.deepEqual(await switches("here"), [false, true, true, false]);
+});
+
+test("what was switched off before a room was entered is off after a reload there", async () => {
+  const { own } = await opened();
+  own.toggleMute();
+  own.enter("first");
+  own.enter("second");
+  own.toggleCamera();
+  const { own: first } = await opened("first");
+  assert.deepEqual([first.isMuted, first.isCameraOff], [true, false]);
+  const { own: second } = await opened("second");
+  assert.deepEqual([second.isMuted, second.isCameraOff], [true, true]);
 });

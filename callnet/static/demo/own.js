@@ -7,10 +7,12 @@ import {
   closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
 } from "../shared/media.js";
 import { Mixer } from "./mixer.js";
+import { keepSwitches, keptSwitches } from "./seat.js";
 
 const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
 
 export class Own {
+  #roomId;
   #handlers;
   #asked = 0;
   /** The changes of devices, one after the other: of two that overlap the first would leave its device open. */
@@ -30,18 +32,27 @@ export class Own {
   /** The screen that is shared, and all the sound that is sent, the screen's included: a MediaStreamTrack or null. */
   screen = null;
   sound = null;
-  isMuted = false;
-  isCameraOff = false;
+  isMuted;
+  isCameraOff;
   /** What there is to choose from (media.js). */
   devices = { camera: [], microphone: [], speaker: [] };
 
   /**
+   * @param {string} roomId of the room in the address, where the switches are as this tab left them; "": none
    * @param {object} handlers changed() when a fact has changed · replaced(kind, track) when a "camera",
    *   a "microphone" or a "screen" has another track, or null · failed(notice) with a name in the words
    */
-  constructor(handlers) {
+  constructor(roomId, handlers) {
+    this.#roomId = roomId;
     this.#handlers = handlers;
+    ({ isMuted: this.isMuted, isCameraOff: this.isCameraOff } = keptSwitches(roomId));
     watchDevices(() => this._list());
+  }
+
+  /** Take the switches along to another room, "" if that is not known yet. */
+  enter(roomId) {
+    this.#roomId = roomId;
+    this._keep();
   }
 
   /** Ask for the camera and the microphone, again if need be. */
@@ -109,11 +120,13 @@ export class Own {
 
   toggleMute() {
     this.isMuted = !this.isMuted;
+    this._keep();
     this._switch();
   }
 
   toggleCamera() {
     this.isCameraOff = !this.isCameraOff;
+    this._keep();
     this._switch();
   }
 
@@ -239,6 +252,10 @@ export class Own {
   async _list() {
     this.devices = await listDevices();
     this.#handlers.changed();
+  }
+
+  _keep() {
+    if (this.#roomId !== "") keepSwitches(this.#roomId, this);
   }
 
   _switch() {

@@ -50,7 +50,7 @@ let otherName = "";
 const holders = (given.get("hold") ?? "").split(",");
 let held = { here: holders.includes("here"), there: holders.includes("there") };
 
-const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
+const own = new Own(roomId, { changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage(show);
 const floating = new Floating(show);
 const windows = new Windows(() => stage.main, floating, show);
@@ -112,6 +112,13 @@ function setParameters(values) {
   history.replaceState(null, "", `${location.pathname}?${changed}`.replace(/\?$/, ""));
 }
 
+// A room that is known only now, or "" for none.
+function take(room) {
+  roomId = room;
+  own.enter(room);
+  setParameters({ room_id: room || null, prejoin: null, ahead: null });
+}
+
 // The life of a visit.
 
 function enterLobby() {
@@ -168,8 +175,7 @@ function joinDirectly() {
 }
 
 function askForRoom() {
-  roomId = "";
-  setParameters({ room_id: null });
+  take("");
   enterLobby();
 }
 
@@ -196,8 +202,7 @@ function entered(event) {
 }
 
 function enter(wanted) {
-  roomId = wanted;
-  setParameters({ room_id: roomId, prejoin: null });
+  take(wanted);
   // Who was told before that nothing can be opened is not told again.
   if (own.state === "refused") own.goWithout();
   join();
@@ -249,10 +254,9 @@ function name(other) {
 }
 
 function enterAhead(wanted) {
-  roomId = wanted;
   begunAt = performance.now();
-  call.join(roomId);
-  setParameters({ room_id: roomId, ahead: null });
+  call.join(wanted);
+  take(wanted);
 }
 
 function hold(wanted) {
