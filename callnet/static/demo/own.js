@@ -4,12 +4,13 @@
 
 import { browser } from "../shared/memory.js";
 import {
-  closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
+  closeMedia, isGranted, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
 } from "../shared/media.js";
 import { Mixer } from "./mixer.js";
 import { keepSwitches, keptSwitches } from "./seat.js";
 
 const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
+const KIND_REFUSED = { camera_refused: "camera", microphone_refused: "microphone" };
 
 export class Own {
   #roomId;
@@ -65,9 +66,7 @@ export class Own {
     } else if (stream === null) {
       this.state = "refused";
       this.problem = problem;
-      const unwatch = await watchPermissions(() => this.ask());
-      if (asked === this.#asked) this.#unwatchPermissions = unwatch;
-      else unwatch();
+      await this._watchPermissions(["camera", "microphone"], () => this.ask());
       this.#handlers.changed();
     } else {
       this._open(stream, problem);
@@ -247,6 +246,32 @@ export class Own {
     for (const track of stream.getTracks()) this._watch(track);
     this._switch();
     this._list();
+    const refused = KIND_REFUSED[this.problem];
+    if (refused !== undefined) this._awaitAllowed(refused);
+  }
+
+  async _watchPermissions(kinds, changed) {
+    const asked = this.#asked;
+    const unwatch = await watchPermissions(kinds, changed);
+    if (asked === this.#asked) this.#unwatchPermissions = unwatch;
+    else unwatch();
+  }
+
+  // A person who allows both has a switch for each, and may press the second while the first device opens.
+  async _awaitAllowed(kind) {
+    const asked = this.#asked;
+    const open = async () => {
+      if ((await isGranted(kind)) && asked === this.#asked) this._enqueue(() => this._openAllowed(kind));
+    };
+    await this._watchPermissions([kind], open);
+    open();
+  }
+
+  async _openAllowed(kind) {
+    if (this._track(kind) !== null) return;
+    const wanted = { camera: null, microphone: null, [kind]: browser.get(kind) ?? "" };
+    await this._replace(kind, async () => (await openMedia(wanted)).stream?.getTracks()[0] ?? null);
+    await this._list();
   }
 
   async _list() {
