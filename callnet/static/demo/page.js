@@ -91,7 +91,7 @@ function announce(notice) {
 }
 
 function ownChanged() {
-  if (own.state === "open") speaker.restore();
+  if (own.state === "open") speaker.takeFrom(own.devices.speaker);
   call?.ownChanged();
   show();
 }
