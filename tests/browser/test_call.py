@@ -47,9 +47,11 @@ class CallTests(BrowserCase):
             red.await_sound()
             blue.await_sound()
             red.await_colour(Camera.RED, "local")
+            blue.press("chat")
             red.press("hangup")
             for visitor in (red, blue):
                 visitor.await_state("ended")
+            self.assertEqual((blue.focused, blue.is_visible("chat-drawer")), ("action", False))
             self.assertIn("You hung up.", red.text("hint"))
             self.assertIn("The other person hung up.", blue.text("hint"))
             blue.await_that("document.getElementById('local').srcObject === null")

@@ -75,8 +75,9 @@ function show() {
   scene = sceneOf(call, now, begunAt, roomId);
   const passed = now < passing.until ? passing.notice : "";
   const notice = call === null ? "" : noticeOf(call, stage.isSilent, passed);
-  view.show({ scene, call, own, notice, roomId, unread: chat.unread, now });
+  // Before anything else is shown, which takes the focus that a drawer has left.
   if (!CONTROLLED.has(scene.state) || (panels.current === "invite" && !canInvite(call))) panels.close();
+  view.show({ scene, call, own, notice, roomId, unread: chat.unread, now });
 }
 
 function notify(notice) {
