@@ -47,9 +47,11 @@ class CallTests(BrowserCase):
             red.await_sound()
             blue.await_sound()
             red.await_colour(Camera.RED, "local")
+            blue.press("chat")
             red.press("hangup")
             for visitor in (red, blue):
                 visitor.await_state("ended")
+            self.assertEqual((blue.focused, blue.is_visible("chat-drawer")), ("action", False))
             self.assertIn("You hung up.", red.text("hint"))
             self.assertIn("The other person hung up.", blue.text("hint"))
             blue.await_that("document.getElementById('local').srcObject === null")
@@ -124,12 +126,19 @@ class CallTests(BrowserCase):
             assert_see_each_other(red, blue)
 
     def reload(self, red: Visitor, blue: Visitor) -> None:
-        """A reload in mid-call takes its own seat back, and the other page takes up the call by itself."""
-        for visitor in (red, blue):
+        """A reload in mid-call takes its own seat back, muted as it was, and the other page takes up the call."""
+        for visitor, other in ((red, blue), (blue, red)):
+            visitor.press("mute")
+            visitor.page.keyboard.down(" ")  # talks as long as it is held
+            self.assertEqual(visitor.text("mute-label"), "Mute")
             visitor.page.reload()
+            visitor.page.keyboard.up(" ")
             for either in (red, blue):
                 either.await_state("connected")
             assert_see_each_other(red, blue)
+            other.await_shown("notice", "microphone is off")
+            self.assertEqual(visitor.text("mute-label"), "Unmute")
+            visitor.press("mute")
 
     def third_visitor(self, stage: Stage, red: Visitor, blue: Visitor) -> Visitor:
         """A third visitor reads that the room is full, and gets in when a seat is free."""

@@ -163,7 +163,7 @@ class ChatTests(BrowserCase):
         blue.await_shown("unread", "1")
 
     def picker(self, red: Visitor, blue: Visitor) -> None:
-        """An emoji goes where the cursor is, and the picker stays for the next."""
+        """An emoji goes where the cursor is, if it fits in, and the picker stays for the next."""
         red.page.fill("#chat-text", "ab")
         red.page.keyboard.press("ArrowLeft")
         red.press("open-emoji")
@@ -172,6 +172,14 @@ class ChatTests(BrowserCase):
         red.page.click("#emoji button:has-text('👍')")
         red.press("send")
         self.assertEqual(texts(red, "own")[-1], "a😂👍b")
+        for before, after in (("a" * 1_998, "a" * 1_998 + "😂"), ("a" * 1_999, "a" * 1_999)):
+            red.page.fill("#chat-text", before)
+            red.page.click("#emoji button:has-text('😂')")
+            self.assertEqual(red.page.input_value("#chat-text"), after)
+        red.page.evaluate("document.getElementById('chat-text').select()")
+        red.page.click("#emoji button:has-text('👍')")
+        self.assertEqual(red.page.input_value("#chat-text"), "👍")
+        red.page.fill("#chat-text", "")
         red.page.focus("#emoji button")
         red.page.keyboard.press("Escape")
         red.await_hidden("emoji")

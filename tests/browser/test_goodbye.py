@@ -177,14 +177,16 @@ class TimerTests(PhoneCase):
     """The time that a call has lasted."""
 
     def test_reload(self) -> Deferred[None]:
-        """A reload goes on with the call's own time, which is the same at both sides."""
+        """A reload goes on with the call's own time, which is the same at both sides, and muted as it was."""
 
         def story(stage: Stage) -> None:
             alice, bob = self.in_browsers_of_their_own(stage)
             self.talk(alice, bob)
             alice.inside.await_that(f"{_SECONDS} >= 8")
+            alice.inside.press("mute")
             alice.page.reload()
             inside = alice.await_connected(Camera.BLUE)
+            self.assertEqual(inside.text("mute-label"), "Unmute")
             inside.await_that(f"{_SECONDS} > 0")
             before, of_bob, after = (visitor.inside.page.evaluate(_SECONDS) for visitor in (alice, bob, alice))
             self.assertGreaterEqual(before, 8)

@@ -36,6 +36,15 @@ _CAMERA_IN_USE: Final = "document.getElementById('preview').srcObject.getVideoTr
 _CAMERA_SENT: Final = "document.getElementById('local').srcObject.getVideoTracks()[0].getSettings().deviceId"
 _IS_OPEN: Final = "document.getElementById('preview').srcObject?.active ?? false"
 _SINK: Final = "document.getElementById('remote').sinkId"
+_UNPLUG: Final = """(gone) => {
+    const { mediaDevices } = navigator;
+    mediaDevices.enumerateDevices = async () => {
+        const devices = await MediaDevices.prototype.enumerateDevices.call(mediaDevices);
+        return devices.filter(({ deviceId }) => deviceId !== gone);
+    };
+    mediaDevices.dispatchEvent(new Event("devicechange"));
+}"""
+"""A device is unplugged, and all others are there."""
 
 
 def prejoin(stage: Stage) -> str:
@@ -160,8 +169,18 @@ class LobbyTests(BrowserCase):
             visitor.press("join")
             visitor.await_state("waiting")
             visitor.await_that(f"({_CAMERA_SENT}) === {cameras[2]!r}")
+            self.unplugged_speaker(visitor, speaker)
 
         return self.play(story)
+
+    def unplugged_speaker(self, visitor: Visitor, speaker: str) -> None:
+        """While the chosen speaker is unplugged the system's own is used, and shown; afterwards the chosen one."""
+        visitor.page.evaluate(_UNPLUG, speaker)
+        visitor.await_that(f"{_SINK} === ''")
+        visitor.await_that("document.getElementById('speaker-select').value === 'default'")
+        visitor.page.evaluate(_UNPLUG, None)
+        visitor.await_that(f"{_SINK} === {speaker!r}")
+        visitor.await_that(f"document.getElementById('speaker-select').value === {speaker!r}")
 
     def test_camera_that_is_gone(self) -> Deferred[None]:
         """Where the camera that was chosen is gone, another one is used."""

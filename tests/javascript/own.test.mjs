@@ -10,6 +10,8 @@ import { settled } from "./wire.mjs";
 let open = new Set();
 let there = [];
 let asked = [];
+/** What the person allows the site, by name: a PermissionStatus each. */
+let permissions = {};
 const kept = new Map();
 
 class Track extends EventTarget {
@@ -62,17 +64,27 @@ function ask(wanted) {
   });
 }
 
+/** The person allows the site to use something. */
+function allow(name) {
+  permissions[name].state = "granted";
+  permissions[name].dispatchEvent(new Event("change"));
+}
+
+const isAllowed = (kind) => permissions[kind === "video" ? "camera" : "microphone"].state === "granted";
+
 const mediaDevices = {
   addEventListener() {},
   getSupportedConstraints: () => ({}),
-  enumerateDevices: async () => there.map(([kind, deviceId]) => ({ kind: `${kind}input`, deviceId, label: "" })),
+  enumerateDevices: async () =>
+    there.map(([kind, id]) => ({ kind: `${kind}input`, deviceId: isAllowed(kind) ? id : "", label: "" })),
   getUserMedia: ({ audio, video }) => ask({ ...(audio && { audio }), ...(video && { video }) }),
   getDisplayMedia: () => ask({ video: { deviceId: { exact: "screen" } } }),
 };
-Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+const navigator = { mediaDevices, permissions: { query: async ({ name }) => permissions[name] } };
+Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
 globalThis.HTMLMediaElement = class {};
 globalThis.MediaStream = Stream;
-globalThis.localStorage = {
+globalThis.localStorage = globalThis.sessionStorage = {
   getItem: (name) => kept.get(name) ?? null,
   setItem: (name, value) => kept.set(name, value),
   removeItem: (name) => kept.delete(name),
@@ -89,10 +101,10 @@ async function answer(order = [0]) {
   }
 }
 
-/** The devices in use, which are all that are open; with what it has told of devices that failed. */
-async function opened() {
+/** The devices in use of a page, which are all that are open; with what it has told of devices that failed. */
+async function opened(roomId = "") {
   const failures = [];
-  const own = new Own({ changed() {}, replaced() {}, failed: (notice) => failures.push(notice) });
+  const own = new Own(roomId, { changed() {}, replaced() {}, failed: (notice) => failures.push(notice) });
   own.ask();
   await answer();
   return { own, failures };
@@ -103,6 +115,8 @@ const idsOf = (tracks) => [...tracks].map(({ id }) => id).sort();
 beforeEach(() => {
   open = new Set();
   asked = [];
+  const granted = () => Object.assign(new EventTarget(), { state: "granted" });
+  permissions = { camera: granted(), microphone: granted() };
   there = [["video", "front"], ["video", "back"], ["video", "third"], ["audio", "mic"], ["video", "screen"]];
   kept.clear();
 });
@@ -169,4 +183,75 @@ test("what is unplugged while another one is chosen is not replaced any more", a
   own.stream.getVideoTracks()[0].onended();
   await answer();
   assert.equal(own.inUse.camera, "third");
+});
+
+test("a reload finds the switches as they were left in the room, and those of another room on", async () => {
+  const { own } = await opened("here");
+  own.toggleMute();
+  own.toggleCamera();
+  const switches = async (roomId) => {
+    const { own } = await opened(roomId);
+    return [own.isMuted, own.isCameraOff, ...own.stream.getTracks().map(({ enabled }) => enabled)];
+  };
+  assert.deepEqual(await switches("here"), [true, true, false, false]);
+  assert.deepEqual(await switches("there"), [false, false, true, true]);
+  own.toggleMute();
+  assert.deepEqual(await switches("here"), [false, true, true, false]);
+});
+
+test("what was switched off before a room was entered is off after a reload there", async () => {
+  const { own } = await opened();
+  own.toggleMute();
+  own.enter("first");
+  own.enter("second");
+  own.toggleCamera();
+  const { own: first } = await opened("first");
+  assert.deepEqual([first.isMuted, first.isCameraOff], [true, false]);
+  const { own: second } = await opened("second");
+  assert.deepEqual([second.isMuted, second.isCameraOff], [true, true]);
+});
+
+test("who allows camera and microphone one after the other goes on with the first, and then with both", async () => {
+  for (const kinds of [["camera", "microphone"], ["microphone", "camera"]]) {
+    const [first, second] = kinds;
+    for (const kind of kinds) permissions[kind].state = "denied";
+    const { own } = await opened();
+    assert.deepEqual([own.state, own.problem], ["refused", "refused"]);
+    own.toggleMute();
+    allow(first);
+    await answer();
+    assert.deepEqual([own.state, own.problem, own.devices[second]], ["open", `${second}_refused`, []]);
+    kept.set(`callnet.${second}`, JSON.stringify(second === "camera" ? "back" : "mic"));
+    allow(second);
+    await answer();
+    assert.deepEqual([own.problem, own.inUse[second]], ["", second === "camera" ? "back" : "mic"]);
+    assert.notDeepEqual(own.devices[second], []);
+    assert.equal(own.stream.getAudioTracks()[0].enabled, false);
+    own.close();
+    assert.deepEqual(idsOf(open), []);
+  }
+});
+
+test("what is allowed while the other one opens is opened, too", async () => {
+  for (const kind of ["camera", "microphone"]) permissions[kind].state = "denied";
+  const { own } = await opened();
+  allow("camera");
+  await settled();
+  allow("microphone");
+  await answer();
+  assert.deepEqual([own.problem, idsOf(open)], ["", ["front", "mic"]]);
+});
+
+test("what is allowed once a call is over, or where a person goes without, is not opened", async () => {
+  permissions.microphone.state = "denied";
+  const { own } = await opened();
+  own.close();
+  allow("microphone");
+  await answer();
+  permissions.camera.state = permissions.microphone.state = "denied";
+  const { own: other } = await opened();
+  other.goWithout();
+  allow("camera");
+  await answer();
+  assert.deepEqual([idsOf(open), other.problem], [[], "nothing"]);
 });

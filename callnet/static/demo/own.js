@@ -4,13 +4,16 @@
 
 import { browser } from "../shared/memory.js";
 import {
-  closeMedia, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
+  closeMedia, isGranted, listDevices, openDevice, openFacing, openMedia, openScreen, watchDevices, watchPermissions,
 } from "../shared/media.js";
 import { Mixer } from "./mixer.js";
+import { keepSwitches, keptSwitches } from "./seat.js";
 
 const KIND_OF_TRACK = { video: "camera", audio: "microphone" };
+const KIND_REFUSED = { camera_refused: "camera", microphone_refused: "microphone" };
 
 export class Own {
+  #roomId;
   #handlers;
   #asked = 0;
   /** The changes of devices, one after the other: of two that overlap the first would leave its device open. */
@@ -30,18 +33,27 @@ export class Own {
   /** The screen that is shared, and all the sound that is sent, the screen's included: a MediaStreamTrack or null. */
   screen = null;
   sound = null;
-  isMuted = false;
-  isCameraOff = false;
+  isMuted;
+  isCameraOff;
   /** What there is to choose from (media.js). */
   devices = { camera: [], microphone: [], speaker: [] };
 
   /**
+   * @param {string} roomId of the room in the address, where the switches are as this tab left them; "": none
    * @param {object} handlers changed() when a fact has changed · replaced(kind, track) when a "camera",
    *   a "microphone" or a "screen" has another track, or null · failed(notice) with a name in the words
    */
-  constructor(handlers) {
+  constructor(roomId, handlers) {
+    this.#roomId = roomId;
     this.#handlers = handlers;
+    ({ isMuted: this.isMuted, isCameraOff: this.isCameraOff } = keptSwitches(roomId));
     watchDevices(() => this._list());
+  }
+
+  /** Take the switches along to another room, "" if that is not known yet. */
+  enter(roomId) {
+    this.#roomId = roomId;
+    this._keep();
   }
 
   /** Ask for the camera and the microphone, again if need be. */
@@ -54,9 +66,7 @@ export class Own {
     } else if (stream === null) {
       this.state = "refused";
       this.problem = problem;
-      const unwatch = await watchPermissions(() => this.ask());
-      if (asked === this.#asked) this.#unwatchPermissions = unwatch;
-      else unwatch();
+      await this._watchPermissions(["camera", "microphone"], () => this.ask());
       this.#handlers.changed();
     } else {
       this._open(stream, problem);
@@ -109,11 +119,13 @@ export class Own {
 
   toggleMute() {
     this.isMuted = !this.isMuted;
+    this._keep();
     this._switch();
   }
 
   toggleCamera() {
     this.isCameraOff = !this.isCameraOff;
+    this._keep();
     this._switch();
   }
 
@@ -234,11 +246,41 @@ export class Own {
     for (const track of stream.getTracks()) this._watch(track);
     this._switch();
     this._list();
+    const refused = KIND_REFUSED[this.problem];
+    if (refused !== undefined) this._awaitAllowed(refused);
+  }
+
+  async _watchPermissions(kinds, changed) {
+    const asked = this.#asked;
+    const unwatch = await watchPermissions(kinds, changed);
+    if (asked === this.#asked) this.#unwatchPermissions = unwatch;
+    else unwatch();
+  }
+
+  // A person who allows both has a switch for each, and may press the second while the first device opens.
+  async _awaitAllowed(kind) {
+    const asked = this.#asked;
+    const open = async () => {
+      if ((await isGranted(kind)) && asked === this.#asked) this._enqueue(() => this._openAllowed(kind));
+    };
+    await this._watchPermissions([kind], open);
+    open();
+  }
+
+  async _openAllowed(kind) {
+    if (this._track(kind) !== null) return;
+    const wanted = { camera: null, microphone: null, [kind]: browser.get(kind) ?? "" };
+    await this._replace(kind, async () => (await openMedia(wanted)).stream?.getTracks()[0] ?? null);
+    await this._list();
   }
 
   async _list() {
     this.devices = await listDevices();
     this.#handlers.changed();
+  }
+
+  _keep() {
+    if (this.#roomId !== "") keepSwitches(this.#roomId, this);
   }
 
   _switch() {

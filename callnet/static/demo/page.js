@@ -50,7 +50,7 @@ let otherName = "";
 const holders = (given.get("hold") ?? "").split(",");
 let held = { here: holders.includes("here"), there: holders.includes("there") };
 
-const own = new Own({ changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
+const own = new Own(roomId, { changed: ownChanged, replaced: (kind, track) => call?.use(kind, track), failed: notify });
 const stage = new Stage(show);
 const floating = new Floating(show);
 const windows = new Windows(() => stage.main, floating, show);
@@ -75,8 +75,9 @@ function show() {
   scene = sceneOf(call, now, begunAt, roomId);
   const passed = now < passing.until ? passing.notice : "";
   const notice = call === null ? "" : noticeOf(call, stage.isSilent, passed);
-  view.show({ scene, call, own, notice, roomId, unread: chat.unread, now });
+  // Before anything else is shown, which takes the focus that a drawer has left.
   if (!CONTROLLED.has(scene.state) || (panels.current === "invite" && !canInvite(call))) panels.close();
+  view.show({ scene, call, own, notice, roomId, unread: chat.unread, now });
 }
 
 function notify(notice) {
@@ -91,7 +92,7 @@ function announce(notice) {
 }
 
 function ownChanged() {
-  if (own.state === "open") speaker.restore();
+  if (own.state === "open") speaker.takeFrom(own.devices.speaker);
   call?.ownChanged();
   show();
 }
@@ -110,6 +111,13 @@ function setParameters(values) {
     else changed.set(name, value);
   }
   history.replaceState(null, "", `${location.pathname}?${changed}`.replace(/\?$/, ""));
+}
+
+// A room that is known only now, or "" for none.
+function take(room) {
+  roomId = room;
+  own.enter(room);
+  setParameters({ room_id: room || null, prejoin: null, ahead: null });
 }
 
 // The life of a visit.
@@ -168,8 +176,7 @@ function joinDirectly() {
 }
 
 function askForRoom() {
-  roomId = "";
-  setParameters({ room_id: null });
+  take("");
   enterLobby();
 }
 
@@ -196,8 +203,7 @@ function entered(event) {
 }
 
 function enter(wanted) {
-  roomId = wanted;
-  setParameters({ room_id: roomId, prejoin: null });
+  take(wanted);
   // Who was told before that nothing can be opened is not told again.
   if (own.state === "refused") own.goWithout();
   join();
@@ -249,10 +255,9 @@ function name(other) {
 }
 
 function enterAhead(wanted) {
-  roomId = wanted;
   begunAt = performance.now();
-  call.join(roomId);
-  setParameters({ room_id: roomId, ahead: null });
+  call.join(wanted);
+  take(wanted);
 }
 
 function hold(wanted) {

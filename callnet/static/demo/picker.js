@@ -37,8 +37,9 @@ export class Picker {
     opener.setAttribute("aria-expanded", String(!emoji.hidden));
   }
 
+  // The field keeps a person to its length, and not a script.
   _write(emoji) {
-    const field = this.#field;
-    field.setRangeText(emoji, field.selectionStart, field.selectionEnd, "end");
+    const { value, maxLength, selectionStart: start, selectionEnd: end } = this.#field;
+    if (value.length - (end - start) + emoji.length <= maxLength) this.#field.setRangeText(emoji, start, end, "end");
   }
 }

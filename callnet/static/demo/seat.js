@@ -12,3 +12,13 @@ export function seatKey(roomId) {
   tab.set(name, key);
   return key;
 }
+
+/** The switches of that seat as they were left, `{isMuted, isCameraOff}`: a reload sends no more than before. */
+export function keptSwitches(roomId) {
+  return tab.get(`switches.${roomId}`) ?? { isMuted: false, isCameraOff: false };
+}
+
+/** Keep them. */
+export function keepSwitches(roomId, { isMuted, isCameraOff }) {
+  tab.set(`switches.${roomId}`, isMuted || isCameraOff ? { isMuted, isCameraOff } : null);
+}

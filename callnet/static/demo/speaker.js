@@ -4,7 +4,6 @@
 
 import { browser } from "../shared/memory.js";
 import { elements } from "./dom.js";
-import { canChooseSpeaker } from "../shared/media.js";
 
 /** A friendly chime: hertz, one after another. */
 const CHIME = [523, 659, 784];
@@ -12,18 +11,15 @@ const NOTE = 0.25;
 const LOUD = 0.2;
 
 export class Speaker {
-  #isRestored = false;
+  #chosen = browser.get("speaker") ?? "";
 
   /** The device in use; "" where the browser decides. */
   id = "";
 
-  /** Take the one that was chosen before, once the person has allowed the page to know of devices. */
-  async restore() {
-    const id = browser.get("speaker") ?? "";
-    if (this.#isRestored || !canChooseSpeaker || id === "") return;
-    this.#isRestored = true;
-    // One that is gone leaves it to the browser.
-    await this.choose(id).catch(() => {});
+  /** Take the one that was chosen if it is among these, the devices that there are now; else leave it to the browser. */
+  async takeFrom(devices) {
+    const id = devices.some((device) => device.id === this.#chosen) ? this.#chosen : "";
+    if (id !== this.id) await this._take(id).catch(() => {}); // it has gone meanwhile
   }
 
   /** Play a few notes where the other side would be heard. */
@@ -40,9 +36,14 @@ export class Speaker {
 
   /** Take a device and remember it. @throws if it cannot be used */
   async choose(id) {
+    await this._take(id);
+    this.#chosen = id;
+    browser.set("speaker", id);
+  }
+
+  async _take(id) {
     await elements.remote.setSinkId(id);
     this.id = id;
-    browser.set("speaker", id);
   }
 }
 

@@ -21,7 +21,7 @@ export class PushToTalk {
     document.addEventListener("keydown", (event) => this._pressed(event), true);
     document.addEventListener("keyup", (event) => this._released(event), true);
     document.addEventListener("pointerdown", () => (this.#isLedByKeys = false), true);
-    window.addEventListener("blur", () => this._stop());
+    for (const kind of ["blur", "pagehide"]) window.addEventListener(kind, () => this._stop());
   }
 
   _pressed(event) {

@@ -305,7 +305,7 @@ firstWords().then(async (words) => {
   await onAnswer(phone.notified); // now it has begun, as the worker sees it
   followArrows(() => view.main());
   window.addEventListener("storage", ({ key }) => {
-    if (!key?.startsWith("callnet.seat.")) show(); // that is of the call's page
+    if (!/^callnet\.(seat|switches)\./.test(key)) show(); // these are of the call's page
   });
   takeInvitation(() => Boolean(phone.device?.call));
   phone.start();

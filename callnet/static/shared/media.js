@@ -99,9 +99,15 @@ export function watchDevices(changed) {
   navigator.mediaDevices?.addEventListener("devicechange", changed);
 }
 
-/** Call `changed` when the person allows or refuses the camera or the microphone; returns how to stop that. */
-export async function watchPermissions(changed) {
-  const watched = (await Promise.all([permission("camera"), permission("microphone")])).filter(Boolean);
+/**
+ * Call `changed` when the person allows or refuses one of these.
+ *
+ * @param {("camera" | "microphone")[]} kinds
+ * @param {function(): void} changed
+ * @returns {Promise<function(): void>} how to stop that
+ */
+export async function watchPermissions(kinds, changed) {
+  const watched = (await Promise.all(kinds.map(permission))).filter(Boolean);
   for (const status of watched) status.addEventListener("change", changed);
   return () => {
     for (const status of watched) status.removeEventListener("change", changed);
@@ -156,8 +162,13 @@ async function openBoth(audio, video) {
 
 /** Whether the person has allowed both camera and microphone, as far as the browser tells. */
 export async function isAllowed() {
-  const both = await Promise.all([permission("camera"), permission("microphone")]);
-  return (wasAllowed = both.every((status) => status?.state === "granted"));
+  const both = await Promise.all([isGranted("camera"), isGranted("microphone")]);
+  return (wasAllowed = both.every(Boolean));
+}
+
+/** Whether the person has allowed the "camera" or the "microphone", as far as the browser tells. */
+export async function isGranted(name) {
+  return (await permission(name))?.state === "granted";
 }
 
 async function isRefused(name) {
