@@ -2,11 +2,12 @@
  * The phone without its looks: who it is logged in as, its device, its lists, and what it has to say.
  */
 
-import { Account, ERROR } from "../client/account.js";
+import { ERROR } from "../client/account.js";
 import { Device } from "../client/device.js";
 import { AutoAnswer } from "./auto_answer.js";
 import { Book, listsOf, toggled } from "./book.js";
 import * as identity from "./identity.js";
+import { accountOf, logIn } from "./login.js";
 import * as ownDevice from "./own_device.js";
 import { clock, timeOfDay } from "../shared/format.js";
 import { keepCall, keptCall } from "../shared/kept_call.js";
@@ -25,8 +26,6 @@ const LOOK_EVERY = 15_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
 /** The key of the active call. */
 const KEPT = "call";
-/** Names of one kind that are tried: a login counts for a limit. */
-const NAMES_TRIED = 5;
 /** The lists of the settings, for somebody who is in none. */
 const NO_LISTS = { auto_answer: false, rings_through: false };
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
@@ -87,26 +86,22 @@ export class Phone {
       return;
     }
     const who = await identity.deviceOfTab(this.notified.isAwaited ? deviceThatRings() : null);
-    if (who !== null) this._enter(this._account(who));
+    if (who !== null) this._enter(accountOf(who));
     this.isStarting = false;
     this.#changed();
   }
 
-  /**
-   * Log in as a device.
-   * @param {boolean} isProposed whether its name is one that the phone has proposed: if somebody else has it, the
-   *   same with a number is as good
-   */
+  /** Log in as a device (login.js). */
   async logIn(who, code, isProposed) {
     this.login = { ...this.login, isBusy: true, problem: null };
     this.#changed();
     try {
-      const account = await this._logIn(who, code, isProposed ? NAMES_TRIED : 1);
+      const account = await logIn(who, code, isProposed);
       this.login = { isBusy: false, problem: null, needsCode: false };
       identity.become(account);
       this._enter(account);
     } catch (error) {
-      this.login.problem = await this._problem(this._account(who), error, code);
+      this.login.problem = await this._problem(accountOf(who), error, code);
       this.login.isBusy = false;
     }
     this.#changed();
@@ -392,28 +387,6 @@ export class Phone {
   }
 
   // Logging in and out.
-
-  _account(who) {
-    return new Account({ site: location.origin, ...who, kept: identity.kept(who), keep: identity.keeperOf(who) });
-  }
-
-  async _logIn(who, code, names, number = 1) {
-    const isLast = number === names;
-    const next = () => this._logIn(who, code, names, number + 1);
-    const device = number === 1 ? who : { ...who, deviceId: `${who.deviceId} ${number}` };
-    if (!isLast && !(await identity.isFree(device))) return next();
-    const account = this._account(device);
-    const { secret } = account;
-    try {
-      await account.login(code);
-    } catch (error) {
-      // Another device has removed this one meanwhile: it may come as a new one.
-      if (error.code === ERROR.DEVICE && account.secret !== secret) return this._logIn(who, code, names, number);
-      if (isLast || error.code !== ERROR.DEVICE) throw error;
-      return next();
-    }
-    return account;
-  }
 
   async _problem(account, error, code) {
     if (error.code !== ERROR.CODE) return sentenceOf(error);
