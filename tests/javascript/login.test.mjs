@@ -65,6 +65,20 @@ test("a wrong code is tried with one name", async (t) => {
   assert.equal(asked.filter(([, code]) => code === "000000").length, 1);
 });
 
+test("a device that has logged out shows its secret, and keeps its name", async (t) => {
+  const asked = await server(t, { [NAME]: "its own" });
+  kept.set(`callnet.device.1.${NAME}`, JSON.stringify({ token: null, expiresAt: 0, secret: "its own" }));
+  assert.equal((await logIn(WHO, "", true)).deviceId, NAME);
+  assert.deepEqual(asked, [[NAME, "its own"]]);
+});
+
+test("a device whose secret was revoked comes again under its name, by a code", async (t) => {
+  const asked = await server(t, { [NAME]: null });
+  kept.set(`callnet.device.1.${NAME}`, JSON.stringify({ token: null, expiresAt: 0, secret: "its own" }));
+  assert.equal((await logIn(WHO, CODE, true)).deviceId, NAME);
+  assert.ok(asked.every(([name]) => name === NAME));
+});
+
 test("of proposed names the last is the fifth", async (t) => {
   const names = ["", " 2", " 3", " 4", " 5"].map((number) => NAME + number);
   const asked = await server(t, Object.fromEntries(names.map((name) => [name, "another's"])));
