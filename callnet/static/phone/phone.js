@@ -107,12 +107,17 @@ export class Phone {
     this.#changed();
   }
 
-  /** Wait to be let in by another device, instead of logging in. */
+  /** Wait to be let in by another device, instead of logging in. By a link that is spent the tab is what it was. */
   async pair() {
     const waiting = (this.waiting = new Waiting(this.#changed));
     this.#changed();
     const account = await waiting.account();
-    if (waiting !== this.waiting || account === null) return;
+    if (waiting !== this.waiting) return;
+    if (waiting.isSpent) {
+      await this.stopPairing();
+      if (this.device === null) await this.pair();
+    }
+    if (account === null) return;
     this.waiting = null;
     identity.become(account);
     this._enter(account);
