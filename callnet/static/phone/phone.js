@@ -151,6 +151,13 @@ export class Phone {
     this.#changed();
   }
 
+  /** Be the device here again that is in use elsewhere. What was ended there is over; the server tells what goes on. */
+  comeBack() {
+    const displaced = this.device;
+    this._connect();
+    displaced.close();
+  }
+
   /** Call a device of a phone, or with `*` all of them. */
   call(phone, deviceId = "*") {
     this.notice = null;
@@ -412,7 +419,12 @@ export class Phone {
     this.photos = new Photos(account, this.#changed);
     this.profile = new Profile(account, this.#changed);
     this.topics = this._topicsOf(account);
-    const device = (this.device = new Device(account, { callWaiting: true }));
+    this._connect();
+    this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
+  }
+
+  _connect() {
+    const device = (this.device = new Device(this.account, { callWaiting: true }));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("signal", ({ detail }) => this.#signalled(detail));
@@ -422,7 +434,6 @@ export class Phone {
     const call = keptCall(KEPT);
     if (call !== null) device.resume(call);
     device.connect();
-    this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
   }
 
   _leave() {
@@ -442,6 +453,7 @@ export class Phone {
     if (device !== this.device) return;
     if (device.state === "online") this._online();
     else this.notify();
+    this._remember();
     if (device.state === "denied") {
       const { account, isKiosk } = this;
       const isLoggedOut = LOGGED_OUT.includes(device.denial.code);
@@ -526,10 +538,11 @@ export class Phone {
     return found;
   }
 
-  /** Keep the active call, if there is one, for this tab when it is loaded again. */
+  /** Keep the active call, if there is one here, for this tab when it is loaded again. */
   _remember() {
-    const { call } = this.device;
-    keepCall(KEPT, call?.state === "active" ? rememberable(call) : null);
+    const { call, state, isExtended } = this.device;
+    const isElsewhere = state === "elsewhere" && isExtended; // on the base protocol nobody would tell of it
+    keepCall(KEPT, call?.state === "active" && !isElsewhere ? rememberable(call) : null);
   }
 
   _lookAround() {
