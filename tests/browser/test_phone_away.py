@@ -20,7 +20,9 @@ _TRIES: Final = ("WebSocket", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "503")
 """The browser reports each try to reach the server, and each that its end cuts off."""
 _REFUSE_STORAGE: Final = """
     Storage.prototype.setItem = () => { throw new DOMException("refused", "QuotaExceededError"); };
+    navigator.locks.query = navigator.locks.request = () => Promise.reject(new DOMException("", "SecurityError"));
 """
+"""The browser keeps nothing of the site, nor lets it have locks."""
 
 
 class TabsTests(PhoneCase):
@@ -100,7 +102,10 @@ class TabsTests(PhoneCase):
         return visitor.text("self-device")
 
     def test_no_storage(self) -> Deferred[None]:
-        """A browser that keeps nothing claims no device, as it would lose the secret: each visit is the same device."""
+        """A browser that keeps nothing claims no device, as it would lose the secret: each visit is the same device.
+
+        It needs no locks, either, which Chromium refuses with the rest.
+        """
 
         def story(stage: Stage) -> None:
             browser = stage.browser(None)

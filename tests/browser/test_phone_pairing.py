@@ -17,7 +17,7 @@ from harness.forked_program import forked_program
 from tests.browser.case import in_reactor
 from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
-from tests.browser.phone_visitor import PhoneVisitor, phone
+from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import Stage
 from tests.browser.test_phone_devices import await_names
 from tests.support.devices import NodeLifecycle, log_in, service_of
@@ -283,11 +283,12 @@ class PairingTests(PhoneCase):
     def test_invited(self) -> Deferred[None]:
         """The operator's link makes a browser the device that it is for, once the person was told whose, and agrees.
 
-        An old link shows letters.
+        An old link leaves a browser the device that it is, and shows others letters.
         """
 
         def story(stage: Stage) -> None:
-            bob = phone(stage, stage.browser(None))
+            profile = stage.profile(stage.browser(None))
+            bob = tab(stage, profile)
             bob.log_in(*self.bob)
             old = self.invitation()
             bob.page.add_init_script(_AGREE_AS_ASKED)  # whoever presses something else in that moment does not mean it
@@ -306,6 +307,11 @@ class PairingTests(PhoneCase):
             bob.page.reload()
             bob.await_scene("home", "online")
             self.assertEqual(self.alice.phone, bob.text("self-phone"))
+            bob.page.close()
+            again = tab(stage, profile)
+            again.open(old)
+            again.await_scene("home", "online")
+            self.assertEqual(self.alice.phone, again.text("self-phone"))
             late = phone(stage, stage.browser(None))
             late.open(old)
             self.assertRegex(self.letters(late), r"\A[B-Z]{4}-[B-Z]{4}\Z")

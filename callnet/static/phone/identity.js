@@ -46,11 +46,14 @@ export function proposal() {
   return { phone: "", deviceId: nameFrom(navigator.userAgent) };
 }
 
-/** Whether no tab of this browser is this device. */
+/** Whether no tab of this browser is this device. Where there are no locks, one that is logged in may be some tab. */
 export async function isFree(device) {
-  if (!navigator.locks) return kept(device) === null;
-  const { held: locks } = await navigator.locks.query();
-  return locks.every((lock) => lock.name !== lockOf(nameOf(device)));
+  try {
+    const { held: locks } = await navigator.locks.query();
+    return locks.every((lock) => lock.name !== lockOf(nameOf(device)));
+  } catch {
+    return (kept(device)?.token ?? null) === null;
+  }
 }
 
 /** The credentials of a device, or null. */
@@ -72,8 +75,8 @@ export function keep(device, credentials) {
   browser.set(nameOf(device), token === null && secret === null ? null : credentials);
 }
 
-// Who holds the lock of a device shows other tabs that it is in use. Where there are no locks, a new tab asks
-// the person who it is.
+// Who holds the lock of a device shows other tabs that it is in use. Where there are no locks, or they are refused as
+// storage is, a new tab asks the person who it is.
 let held = "";
 let letGo = () => {};
 
@@ -85,14 +88,15 @@ function hold(device) {
   if (!navigator.locks) return Promise.resolve(false);
   held = name;
   return new Promise((told) => {
-    navigator.locks.request(lockOf(name), { ifAvailable: true }, (lock) => {
+    const take = (lock) => {
       told(lock !== null);
       if (lock === null && held === name) held = "";
       if (held !== name) return undefined;
       return new Promise((resolve) => {
         letGo = resolve;
       });
-    });
+    };
+    navigator.locks.request(lockOf(name), { ifAvailable: true }, take).catch(() => take(null));
   });
 }
 

@@ -117,7 +117,7 @@ export class Kiosk {
     if (this.#elsewhereSince !== null && performance.now() - this.#elsewhereSince >= this.#comesBackAfter) {
       this.#comesBackAfter = Math.min(2 * this.#comesBackAfter, COMES_BACK_WITHIN);
       this.#cameBackAt = performance.now();
-      this.#phone.device.connect();
+      this.#phone.comeBack();
     }
     if (this.#ticks % LOOK_EVERY === 0) this._look();
     const { notice } = this.#phone;

@@ -118,7 +118,7 @@ on("pairing-again", "click", () => phone.pair());
 on("pairing-agree", "click", () => phone.waiting.agree());
 on("pairing-back", "click", () => phone.stopPairing());
 on("other-device", "click", () => phone.leaveTab());
-on("here", "click", () => phone.device.connect());
+on("here", "click", () => phone.comeBack());
 
 // Contacts
 

@@ -2,11 +2,12 @@
  * The phone without its looks: who it is logged in as, its device, its lists, and what it has to say.
  */
 
-import { Account, ERROR } from "../client/account.js";
+import { ERROR } from "../client/account.js";
 import { Device } from "../client/device.js";
 import { AutoAnswer } from "./auto_answer.js";
 import { Book, listsOf, toggled } from "./book.js";
 import * as identity from "./identity.js";
+import { accountOf, logIn } from "./login.js";
 import * as ownDevice from "./own_device.js";
 import { clock, timeOfDay } from "../shared/format.js";
 import { keepCall, keptCall } from "../shared/kept_call.js";
@@ -25,8 +26,6 @@ const LOOK_EVERY = 15_000;
 const PAGE = "/static/demo/direct_chat.html?room_id=";
 /** The key of the active call. */
 const KEPT = "call";
-/** Names of one kind that are tried: a login counts for a limit. */
-const NAMES_TRIED = 5;
 /** The lists of the settings, for somebody who is in none. */
 const NO_LISTS = { auto_answer: false, rings_through: false };
 /** A login that was refused so has shown a secret, or needs a code: the device was logged out, or removed. */
@@ -87,37 +86,38 @@ export class Phone {
       return;
     }
     const who = await identity.deviceOfTab(this.notified.isAwaited ? deviceThatRings() : null);
-    if (who !== null) this._enter(this._account(who));
+    if (who !== null) this._enter(accountOf(who));
     this.isStarting = false;
     this.#changed();
   }
 
-  /**
-   * Log in as a device.
-   * @param {boolean} isProposed whether its name is one that the phone has proposed: if somebody else has it, the
-   *   same with a number is as good
-   */
+  /** Log in as a device (login.js). */
   async logIn(who, code, isProposed) {
     this.login = { ...this.login, isBusy: true, problem: null };
     this.#changed();
     try {
-      const account = await this._logIn(who, code, isProposed ? NAMES_TRIED : 1);
+      const account = await logIn(who, code, isProposed);
       this.login = { isBusy: false, problem: null, needsCode: false };
       identity.become(account);
       this._enter(account);
     } catch (error) {
-      this.login.problem = await this._problem(this._account(who), error, code);
+      this.login.problem = await this._problem(accountOf(who), error, code);
       this.login.isBusy = false;
     }
     this.#changed();
   }
 
-  /** Wait to be let in by another device, instead of logging in. */
+  /** Wait to be let in by another device, instead of logging in. By a link that is spent the tab is what it was. */
   async pair() {
     const waiting = (this.waiting = new Waiting(this.#changed));
     this.#changed();
     const account = await waiting.account();
-    if (waiting !== this.waiting || account === null) return;
+    if (waiting !== this.waiting) return;
+    if (waiting.isSpent) {
+      await this.stopPairing();
+      if (this.device === null) await this.pair();
+    }
+    if (account === null) return;
     this.waiting = null;
     identity.become(account);
     this._enter(account);
@@ -149,6 +149,13 @@ export class Phone {
     tab.set("device", null);
     this._leave();
     this.#changed();
+  }
+
+  /** Be the device here again that is in use elsewhere. What was ended there is over; the server tells what goes on. */
+  comeBack() {
+    const displaced = this.device;
+    this._connect();
+    displaced.close();
   }
 
   /** Call a device of a phone, or with `*` all of them. */
@@ -393,28 +400,6 @@ export class Phone {
 
   // Logging in and out.
 
-  _account(who) {
-    return new Account({ site: location.origin, ...who, kept: identity.kept(who), keep: identity.keeperOf(who) });
-  }
-
-  async _logIn(who, code, names, number = 1) {
-    const isLast = number === names;
-    const next = () => this._logIn(who, code, names, number + 1);
-    const device = number === 1 ? who : { ...who, deviceId: `${who.deviceId} ${number}` };
-    if (!isLast && !(await identity.isFree(device))) return next();
-    const account = this._account(device);
-    const { secret } = account;
-    try {
-      await account.login(code);
-    } catch (error) {
-      // Another device has removed this one meanwhile: it may come as a new one.
-      if (error.code === ERROR.DEVICE && account.secret !== secret) return this._logIn(who, code, names, number);
-      if (isLast || error.code !== ERROR.DEVICE) throw error;
-      return next();
-    }
-    return account;
-  }
-
   async _problem(account, error, code) {
     if (error.code !== ERROR.CODE) return sentenceOf(error);
     this.login.needsCode = true;
@@ -434,7 +419,12 @@ export class Phone {
     this.photos = new Photos(account, this.#changed);
     this.profile = new Profile(account, this.#changed);
     this.topics = this._topicsOf(account);
-    const device = (this.device = new Device(account, { callWaiting: true }));
+    this._connect();
+    this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
+  }
+
+  _connect() {
+    const device = (this.device = new Device(this.account, { callWaiting: true }));
     device.addEventListener("state", () => this._look(device));
     device.addEventListener("call", ({ detail }) => this._follow(detail));
     device.addEventListener("signal", ({ detail }) => this.#signalled(detail));
@@ -444,7 +434,6 @@ export class Phone {
     const call = keptCall(KEPT);
     if (call !== null) device.resume(call);
     device.connect();
-    this.#looking = setInterval(() => this._lookAround(), LOOK_EVERY);
   }
 
   _leave() {
@@ -464,6 +453,7 @@ export class Phone {
     if (device !== this.device) return;
     if (device.state === "online") this._online();
     else this.notify();
+    this._remember();
     if (device.state === "denied") {
       const { account, isKiosk } = this;
       const isLoggedOut = LOGGED_OUT.includes(device.denial.code);
@@ -548,10 +538,11 @@ export class Phone {
     return found;
   }
 
-  /** Keep the active call, if there is one, for this tab when it is loaded again. */
+  /** Keep the active call, if there is one here, for this tab when it is loaded again. */
   _remember() {
-    const { call } = this.device;
-    keepCall(KEPT, call?.state === "active" ? rememberable(call) : null);
+    const { call, state, isExtended } = this.device;
+    const isElsewhere = state === "elsewhere" && isExtended; // on the base protocol nobody would tell of it
+    keepCall(KEPT, call?.state === "active" && !isElsewhere ? rememberable(call) : null);
   }
 
   _lookAround() {

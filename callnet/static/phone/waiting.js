@@ -49,6 +49,8 @@ export class Waiting {
   /** A sentence (sentences.js), or null. */
   problem = null;
   isRefused = false;
+  /** Whether a link was to let it in that is of no use any more, as it was used. */
+  isSpent = false;
   /** The phone of which this tab is to become a device, by a link: the person is asked; null: nothing is to be asked. */
   asked = null;
   /** Agree to that. */
@@ -66,7 +68,7 @@ export class Waiting {
 
   /** Wait. @returns {Promise<import("../client/index.js").Account | null>} logged in; null: nothing came of it */
   async account() {
-    while (!this.#isClosed && !this.isRefused) {
+    while (!this.#isClosed && !this.isRefused && !this.isSpent) {
       try {
         const pairing = await this._begin();
         this._tell(pairing, null);
@@ -76,10 +78,12 @@ export class Waiting {
         if (account !== null) tab.set("pairing", null);
         return account;
       } catch (error) {
-        if ([ERROR.DEVICE, ERROR.CODE].includes(error.code)) tab.set("pairing", null);
-        this.isRefused = error.code === ERROR.DEVICE;
+        const isOver = [ERROR.DEVICE, ERROR.CODE].includes(error.code);
+        if (isOver) tab.set("pairing", null);
+        this.isSpent = isOver && this.isInvited;
+        this.isRefused = error.code === ERROR.DEVICE && !this.isSpent;
         if (this.isRefused) this._tell(null, ({ pairing }) => pairing.refused);
-        else if (error.code !== ERROR.CODE) await this._lack(error);
+        else if (!isOver) await this._lack(error);
       }
     }
     return null;
