@@ -20,6 +20,8 @@ export class RingingLinks {
   #open = { id: null, mode: "" };
   #isMaking = false;
   #isAdding = false;
+  /** How often a switch could not be set. Each time the lines are made again: they show what the links are. */
+  #failures = 0;
   /** What somebody is looking at, or filling in, and the content that it was made of. */
   #made = { content: "", element: null };
 
@@ -47,7 +49,7 @@ export class RingingLinks {
       this.#isMaking ? [linkForm(null, words, { close: () => this._make(false), save: (values) => this._add(values) })] : [],
     );
     const { id, mode } = this.#open;
-    fill(this.#elements.links, { links, id, mode, lang: words.lang }, () =>
+    fill(this.#elements.links, { links, id, mode, failures: this.#failures, lang: words.lang }, () =>
       (links ?? []).map((link) => (link.link_id === id ? this._openLine(link) : linkLine(link, words, this._doings(link)))),
     );
   }
@@ -73,7 +75,9 @@ export class RingingLinks {
       open: (mode) => this._show(id, mode, FIRST[mode](id)),
       say: (sentence) => this.#phone.say(sentence),
       turn: async (isOn) => {
-        if ((await this._change((account) => account.changeLink(id, { is_on: isOn }))) === null) this.#changed();
+        if ((await this._change((account) => account.changeLink(id, { is_on: isOn }))) !== null) return;
+        this.#failures += 1;
+        this.#changed();
       },
       save: async (values) => {
         if ((await this._change((account) => account.changeLink(id, values))) !== null) close();
