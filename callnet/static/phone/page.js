@@ -25,15 +25,13 @@ const doings = {
   edit,
   invite,
   change: async (number, changes, lists) => {
-    if ((await phone.changeContact(number, changes)) && (await phone.listContact(number, lists))) edit(null);
+    if ((await phone.changeContact(number, changes)) && (await phone.listContact(number, lists))) closeForm(number);
   },
   remove: async (number) => {
-    if (!(await phone.removeContact(number))) return;
-    edit(null);
-    elements["notice-undo"].focus();
+    if ((await phone.removeContact(number)) && closeForm(number)) elements["notice-undo"].focus();
   },
   block: async (number, isBlocked) => {
-    if ((await phone.block(number, isBlocked)) && view.edited === number) edit(null);
+    if (await phone.block(number, isBlocked)) closeForm(number);
   },
   add: (number) => answered(phone.addContact(number)),
   dismiss: (number) => answered(phone.dismissAdder(number)),
@@ -134,6 +132,13 @@ function edit(number) {
   [view.edited, view.invited] = [number, null];
   show();
   focusAmongPeople(number === null ? `[data-key="edit-${before}"]` : ".open input");
+}
+
+/** Close the form of a contact, unless it was left, or another one opened, meanwhile. Returns whether it was there. */
+function closeForm(number) {
+  if (view.edited !== number) return false;
+  edit(null);
+  return true;
 }
 
 function invite(number) {

@@ -69,7 +69,9 @@ export class RingingLinks {
 
   _doings(link) {
     const { link_id: id, name } = link;
-    const close = () => this._show(null, "", `link-${id}`);
+    const close = () => {
+      if (this.#open.id === id) this._show(null, "", `link-${id}`); // else another one was opened meanwhile
+    };
     return {
       close,
       open: (mode) => this._show(id, mode, FIRST[mode](id)),
@@ -84,8 +86,10 @@ export class RingingLinks {
       },
       remove: async () => {
         if ((await this._change((account) => account.removeLink(id).then(() => true))) === null) return;
-        this._show(null, "", "");
-        this.#elements["link-make"].focus();
+        if (this.#open.id === id) {
+          close();
+          this.#elements["link-make"].focus();
+        }
         this.#phone.say(({ links }) => links.removed({ name }));
       },
       print: () => this._print(link),
@@ -110,11 +114,13 @@ export class RingingLinks {
   async _add(values) {
     if (this.#isAdding) return; // it was pressed twice
     this.#isAdding = true;
+    const open = this.#open;
     const link = await this._change((account) => account.makeLink(values));
     this.#isAdding = false;
     if (link === null) return;
     this.#isMaking = false;
-    this._show(link.link_id, "shown", "link");
+    if (this.#open === open) this._show(link.link_id, "shown", "link");
+    else this.#changed(); // somebody has opened another one meanwhile
   }
 
   _change(change) {

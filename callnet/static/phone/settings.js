@@ -256,6 +256,7 @@ export class Settings {
       focusOn(key);
     };
     const close = () => {
+      if (this.#device.id !== id) return; // another one was opened meanwhile
       this.#device = { id: null, asks: null };
       this.#changed();
       focusOn(`device-${id}`);
