@@ -438,3 +438,33 @@ class PeopleTests(PhoneCase):
         """Choose what is to be done with a link that rings."""
         alice.page.click(f"#links .line:has-text('{name}') .quiet")
         alice.page.click(f'#links [data-key^="link-{key}-"]')
+
+    def test_another_owner(self) -> Deferred[None]:
+        """Nothing that somebody had open is open for whoever logs in next in the same tab."""
+        self.carol = new_phone()
+
+        def story(stage: Stage) -> None:
+            in_reactor(lambda: Deferred.fromCoroutine(self.list_two()))
+            visitor = phone(stage, stage.browser(None))
+            visitor.log_in(*self.alice)
+            press_key(visitor, f"edit-{self.carol}")
+            visitor.page.fill(f"#name-{self.carol}", "My Carol")
+            visitor.press("add")
+            visitor.page.fill("#add-name", "Dora")
+            visitor.press("to-settings")
+            press_key(visitor, f"device-{self.alice.device_id}")
+            visitor.page.fill("#device-label", "Alice’s desk")
+            visitor.press("log-out")
+            visitor.await_scene("login")
+            visitor.fill_in(self.bob.phone, self.alice.device_id)
+            visitor.press("login-submit")
+            visitor.await_scene("home", "online")
+            visitor.await_shown("people", "Bob’s Carol")
+            self.assertFalse(visitor.is_visible("add-form"))
+            self.assertEqual(visitor.page.input_value("#add-name"), "")
+            press_key(visitor, f"edit-{self.carol}")
+            self.assertEqual(visitor.page.input_value(f"#name-{self.carol}"), "Bob’s Carol")
+            visitor.press("to-settings")
+            visitor.await_shown("devices", "This device")
+
+        return self.play(story)

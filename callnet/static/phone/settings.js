@@ -52,7 +52,10 @@ export class Settings {
   /** Show the settings in these words. */
   show(words) {
     const { settings, device } = this.#phone;
-    if (device === null) return;
+    if (device === null) {
+      this.#device = { id: null, asks: null };
+      return;
+    }
     if (settings !== this.#shown || words !== this.#words) {
       this.#words = words;
       this.#shown = settings;
