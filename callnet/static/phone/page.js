@@ -203,7 +203,7 @@ on("auto-stop", "click", () => {
 });
 on("refuse", "click", () => phone.device.call?.hangUp()); // it may just have been accepted
 on("cancel", "click", () => phone.device.call?.hangUp());
-// Always: it may have come up while somebody presses "cancel", and that means the same.
+// Mostly at once: it may have come up while somebody presses "cancel", and that means the same.
 on("call-hangup", "click", () => phone.device.call?.hangUp());
 
 on("second-refuse", "click", () => phone.device.waitingCall?.refuse());
