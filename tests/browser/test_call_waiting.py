@@ -52,11 +52,10 @@ _NOTE_ALERTS: Final = """() => {
         constructor(title) { super(); window.alerts.push(title); }
         close() {}
     };
-    window.AudioContext = class extends AudioContext {
-        createOscillator() {
-            window.tones += 1;
-            return super.createOscillator();
-        }
+    const { createOscillator } = AudioContext.prototype;
+    AudioContext.prototype.createOscillator = function () {
+        window.tones += 1;
+        return createOscillator.call(this);
     };
     Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
 }"""
