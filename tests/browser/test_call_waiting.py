@@ -52,15 +52,25 @@ _NOTE_ALERTS: Final = """() => {
         constructor(title) { super(); window.alerts.push(title); }
         close() {}
     };
-    window.AudioContext = class extends AudioContext {
-        createOscillator() {
-            window.tones += 1;
-            return super.createOscillator();
-        }
+    const { createOscillator } = AudioContext.prototype;
+    AudioContext.prototype.createOscillator = function () {
+        window.tones += 1;
+        return createOscillator.call(this);
     };
     Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
 }"""
 """Somebody looks at another window; the notifications of the system, and the tones of the page, are noted."""
+
+_LOOK_AWAY: Final = """() => {
+    const later = window.setTimeout;
+    const unseen = [];
+    window.setTimeout = (work, after) => (after === 600 ? -unseen.push(work) : later(work, after));
+    window.look = () => {
+        window.setTimeout = later;
+        for (const work of unseen) work();
+    };
+}"""
+"""Nobody sees what has come up before they ``look``."""
 
 
 class Three(NamedTuple):
@@ -266,9 +276,7 @@ class CallWaitingTests(BrowserCase):
         self.assertEqual(bob.focused, "held-swap")
         bob.page.keyboard.press("Enter")
         three.assert_talks(carol, alice)
-        bob.page.focus("#held-swap")
-        carol.hang_up()
-        bob.await_text("call-name", "Alice")
+        self.both_hang_up(three)
         bob.await_hidden("held")
         bob.await_that("document.activeElement.matches('iframe')")
         bob.await_that(f"{_PAGES} === 1")
@@ -277,6 +285,22 @@ class CallWaitingTests(BrowserCase):
             visitor.inside.await_movement()
         alice.hang_up()
         bob.await_text("notice-text", "Alice hung up.")
+
+    def both_hang_up(self, three: Three) -> None:
+        """Two people hang up at the same moment: the held call, which comes up under the finger, goes on."""
+        _, bob, carol, _ = three
+        bob.inside.wake()
+        bob.inside.await_shown("hangup")
+        button = bob.inside.page.locator("#hangup").bounding_box()
+        assert button is not None
+        bob.page.focus("#held-swap")
+        bob.page.evaluate(_LOOK_AWAY)
+        carol.hang_up()
+        bob.await_text("call-name", "Alice")
+        bob.page.mouse.click(button["x"] + button["width"] / 2, button["y"] + button["height"] / 2)
+        bob.page.evaluate("document.getElementById('call-hangup').click()")
+        self.assertFalse(bob.page.evaluate("document.activeElement.matches('iframe')"))
+        bob.page.evaluate("window.look()")
 
     def held_and_reloaded(self, three: Three) -> None:
         """The page of a held call opens no camera when it, or the phone, is reloaded, and goes on afterwards."""

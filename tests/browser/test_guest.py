@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from playwright.sync_api import Locator
 from twisted.internet.defer import Deferred
 
 from callnet_client import Account
@@ -380,6 +381,7 @@ class GuestTests(GuestCase):
         line.locator("[role=switch]").wait_for()
         text = " ".join(line.inner_text().replace("\N{NARROW NO-BREAK SPACE}", " ").split())
         self.assertRegex(text, r"\ASurgery 8:00 AM–12:30 PM · Until .* · 1 call left · Not used yet\Z")
+        self.not_switched_off(alice, line)
         line.locator("[role=switch]").uncheck()
         line.filter(has_text="Off · ").wait_for()
         alice.page.reload()
@@ -395,6 +397,14 @@ class GuestTests(GuestCase):
         alice.page.click("#links .danger")
         alice.await_text("notice-text", "Surgery was removed.")
         line.wait_for(state="detached")
+
+    def not_switched_off(self, alice: PhoneVisitor, line: Locator) -> None:
+        """A link that could not be switched off shows that it rings on."""
+        alice.page.route("**/links/change", lambda route: route.abort(), times=1)
+        line.locator("[role=switch]").click()
+        alice.await_shown("notice-text", "Can’t reach the server")
+        alice.forgive("ERR_FAILED")
+        self.assertTrue(line.locator("[role=switch]").is_checked())
 
     def test_incomplete(self) -> Deferred[None]:
         """A link without its end says that it is incomplete. Names are remembered."""

@@ -6,10 +6,12 @@ import base64
 import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import FilePayload, Page
+from playwright.sync_api import FilePayload, Page, Route
 from twisted.internet.defer import Deferred
 
 from callnet.cli.database import opened
@@ -24,6 +26,7 @@ from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
 from tests.browser.phone_visitor import PhoneVisitor, phone, tab
 from tests.browser.stage import CHROMIUM, Stage
+from tests.browser.test_phone_devices import press_key
 from tests.support.devices import log_in, service_of
 from tests.support.shared_daemon import new_phone
 
@@ -90,6 +93,16 @@ def read_code(visitor: PhoneVisitor, place: str, picture: Path) -> str:
     visitor.page.locator(f"{place} canvas").screenshot(path=picture)
     read = ("zbarimg", "--quiet", "--raw", picture)
     return subprocess.run(read, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+@contextmanager
+def held(visitor: PhoneVisitor, path: str) -> Iterator[None]:
+    """Keep the next request to this path back until the block is over."""
+    requests: list[Route] = []
+    visitor.page.route(f"**/{path}", lambda route: requests.append(route), times=1)  # noqa: PLW0108  # no builtin
+    yield
+    wait_until(visitor, lambda: bool(requests), "the request")
+    requests[0].continue_()
 
 
 class PeopleTests(PhoneCase):
@@ -326,5 +339,132 @@ class PeopleTests(PhoneCase):
             bob.await_scene("home", "online")
             bob.await_shown("no-people")
             self.assertFalse(bob.is_visible("adders"))
+
+        return self.play(story)
+
+    async def list_two(self) -> None:
+        """Have Alice and Bob know Carol and Granny, and Alice have a second device and two links that ring."""
+        service = service_of(self.daemon)
+        tablet = Account(service, self.alice.phone, "tablet", keep=lambda _: None)
+        for name, account in (("Alice", tablet), ("Bob", Account(service, *self.bob))):
+            await account.add_contact(self.carol, f"{name}’s Carol")
+            await account.add_contact(self.television.phone, f"{name}’s granny")
+        for name in ("Door", "Shop"):
+            await tablet.make_link(name)
+
+    def assert_typed(self, visitor: PhoneVisitor, field: str, text: str) -> None:
+        """Assert that somebody types in a field, and that this is in it."""
+        self.assertTrue(visitor.page.evaluate("(field) => document.activeElement.matches(field)", field))
+        self.assertEqual(visitor.page.input_value(field), text)
+
+    def test_opened_since(self) -> Deferred[None]:
+        """An answer that takes its time closes the form that it is of, and none that was opened since."""
+        self.carol = new_phone()
+
+        def story(stage: Stage) -> None:
+            in_reactor(lambda: Deferred.fromCoroutine(self.list_two()))
+            alice = phone(stage, stage.browser(None))
+            alice.log_in(*self.alice)
+            self.another_contact(alice)
+            alice.press("to-settings")
+            self.another_device(alice)
+            self.another_link(alice)
+
+        return self.play(story)
+
+    def another_contact(self, alice: PhoneVisitor) -> None:
+        """A contact is saved, and one removed, while the name of another is typed."""
+        field = f"#name-{self.television.phone}"
+        with held(alice, "contacts/add"):
+            press_key(alice, f"edit-{self.carol}")
+            alice.page.fill(f"#name-{self.carol}", "Caroline")
+            alice.page.keyboard.press("Enter")
+            press_key(alice, f"edit-{self.television.phone}")
+            alice.page.fill(field, "Gran")
+        alice.page.wait_for_selector("#people .name:has-text('Caroline')")
+        self.assert_typed(alice, field, "Gran")
+        press_key(alice, f"edit-{self.carol}")
+        with held(alice, "contacts/remove"):
+            alice.page.click("#people .danger")
+            press_key(alice, f"edit-{self.television.phone}")
+            alice.page.fill(field, "Grandma")
+        alice.await_text("notice-text", "Caroline was removed from your contacts.")
+        self.assert_typed(alice, field, "Grandma")
+
+    def another_device(self, alice: PhoneVisitor) -> None:
+        """A device is renamed, and logged out, while the name of another is typed."""
+        for path, keys, done in (
+            ("rename", ["save-tablet"], "Kitchen"),
+            ("logout", ["log_out-tablet", "yes-tablet"], "Kitchen is logged out."),
+        ):
+            with held(alice, f"devices/{path}"):
+                press_key(alice, "device-tablet")
+                alice.page.fill("#device-label", "Kitchen")
+                for key in keys:
+                    press_key(alice, key)
+                press_key(alice, f"device-{self.alice.device_id}")
+                alice.page.fill("#device-label", "Desk")
+            alice.page.wait_for_selector(f"#devices :text('{done}'), #notice-text:has-text('{done}')")
+            self.assert_typed(alice, "#device-label", "Desk")
+
+    def another_link(self, alice: PhoneVisitor) -> None:
+        """A link is renamed, one made, and one removed, while the name of another is typed."""
+        field = "#links #link-name"
+        with held(alice, "links/change"):
+            self.open_link(alice, "Door", "change")
+            alice.page.fill(field, "Gate")
+            alice.page.keyboard.press("Enter")
+            self.open_link(alice, "Shop", "change")
+            alice.page.fill(field, "Store")
+        alice.await_text("links", "Gate")
+        self.assert_typed(alice, field, "Store")
+        with held(alice, "links/make"):
+            alice.press("link-make")
+            alice.page.fill("#link-new #link-name", "Barn")
+            alice.page.keyboard.press("Enter")
+            self.open_link(alice, "Gate", "change")
+            alice.page.fill(field, "Bell")
+        alice.await_text("links", "Barn")
+        self.assert_typed(alice, field, "Bell")
+        with held(alice, "links/remove"):
+            self.open_link(alice, "Barn", "remove")
+            alice.page.click("#links .danger")
+            self.open_link(alice, "Gate", "change")
+            alice.page.fill(field, "Horn")
+        alice.await_text("notice-text", "Barn was removed.")
+        self.assert_typed(alice, field, "Horn")
+
+    def open_link(self, alice: PhoneVisitor, name: str, key: str) -> None:
+        """Choose what is to be done with a link that rings."""
+        alice.page.click(f"#links .line:has-text('{name}') .quiet")
+        alice.page.click(f'#links [data-key^="link-{key}-"]')
+
+    def test_another_owner(self) -> Deferred[None]:
+        """Nothing that somebody had open is open for whoever logs in next in the same tab."""
+        self.carol = new_phone()
+
+        def story(stage: Stage) -> None:
+            in_reactor(lambda: Deferred.fromCoroutine(self.list_two()))
+            visitor = phone(stage, stage.browser(None))
+            visitor.log_in(*self.alice)
+            press_key(visitor, f"edit-{self.carol}")
+            visitor.page.fill(f"#name-{self.carol}", "My Carol")
+            visitor.press("add")
+            visitor.page.fill("#add-name", "Dora")
+            visitor.press("to-settings")
+            press_key(visitor, f"device-{self.alice.device_id}")
+            visitor.page.fill("#device-label", "Alice’s desk")
+            visitor.press("log-out")
+            visitor.await_scene("login")
+            visitor.fill_in(self.bob.phone, self.alice.device_id)
+            visitor.press("login-submit")
+            visitor.await_scene("home", "online")
+            visitor.await_shown("people", "Bob’s Carol")
+            self.assertFalse(visitor.is_visible("add-form"))
+            self.assertEqual(visitor.page.input_value("#add-name"), "")
+            press_key(visitor, f"edit-{self.carol}")
+            self.assertEqual(visitor.page.input_value(f"#name-{self.carol}"), "Bob’s Carol")
+            visitor.press("to-settings")
+            visitor.await_shown("devices", "This device")
 
         return self.play(story)

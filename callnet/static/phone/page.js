@@ -25,15 +25,13 @@ const doings = {
   edit,
   invite,
   change: async (number, changes, lists) => {
-    if ((await phone.changeContact(number, changes)) && (await phone.listContact(number, lists))) edit(null);
+    if ((await phone.changeContact(number, changes)) && (await phone.listContact(number, lists))) closeForm(number);
   },
   remove: async (number) => {
-    if (!(await phone.removeContact(number))) return;
-    edit(null);
-    elements["notice-undo"].focus();
+    if ((await phone.removeContact(number)) && closeForm(number)) elements["notice-undo"].focus();
   },
   block: async (number, isBlocked) => {
-    if ((await phone.block(number, isBlocked)) && view.edited === number) edit(null);
+    if (await phone.block(number, isBlocked)) closeForm(number);
   },
   add: (number) => answered(phone.addContact(number)),
   dismiss: (number) => answered(phone.dismissAdder(number)),
@@ -136,6 +134,13 @@ function edit(number) {
   focusAmongPeople(number === null ? `[data-key="edit-${before}"]` : ".open input");
 }
 
+/** Close the form of a contact, unless it was left, or another one opened, meanwhile. Returns whether it was there. */
+function closeForm(number) {
+  if (view.edited !== number) return false;
+  edit(null);
+  return true;
+}
+
 function invite(number) {
   const before = view.invited;
   [view.edited, view.invited] = [null, number];
@@ -198,7 +203,7 @@ on("auto-stop", "click", () => {
 });
 on("refuse", "click", () => phone.device.call?.hangUp()); // it may just have been accepted
 on("cancel", "click", () => phone.device.call?.hangUp());
-// Always: it may have come up while somebody presses "cancel", and that means the same.
+// Mostly at once: it may have come up while somebody presses "cancel", and that means the same.
 on("call-hangup", "click", () => phone.device.call?.hangUp());
 
 on("second-refuse", "click", () => phone.device.waitingCall?.refuse());

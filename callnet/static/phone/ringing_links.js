@@ -20,6 +20,8 @@ export class RingingLinks {
   #open = { id: null, mode: "" };
   #isMaking = false;
   #isAdding = false;
+  /** How often a switch could not be set. Each time the lines are made again: they show what the links are. */
+  #failures = 0;
   /** What somebody is looking at, or filling in, and the content that it was made of. */
   #made = { content: "", element: null };
 
@@ -47,7 +49,7 @@ export class RingingLinks {
       this.#isMaking ? [linkForm(null, words, { close: () => this._make(false), save: (values) => this._add(values) })] : [],
     );
     const { id, mode } = this.#open;
-    fill(this.#elements.links, { links, id, mode, lang: words.lang }, () =>
+    fill(this.#elements.links, { links, id, mode, failures: this.#failures, lang: words.lang }, () =>
       (links ?? []).map((link) => (link.link_id === id ? this._openLine(link) : linkLine(link, words, this._doings(link)))),
     );
   }
@@ -67,21 +69,27 @@ export class RingingLinks {
 
   _doings(link) {
     const { link_id: id, name } = link;
-    const close = () => this._show(null, "", `link-${id}`);
+    const close = () => {
+      if (this.#open.id === id) this._show(null, "", `link-${id}`); // else another one was opened meanwhile
+    };
     return {
       close,
       open: (mode) => this._show(id, mode, FIRST[mode](id)),
       say: (sentence) => this.#phone.say(sentence),
       turn: async (isOn) => {
-        if ((await this._change((account) => account.changeLink(id, { is_on: isOn }))) === null) this.#changed();
+        if ((await this._change((account) => account.changeLink(id, { is_on: isOn }))) !== null) return;
+        this.#failures += 1;
+        this.#changed();
       },
       save: async (values) => {
         if ((await this._change((account) => account.changeLink(id, values))) !== null) close();
       },
       remove: async () => {
         if ((await this._change((account) => account.removeLink(id).then(() => true))) === null) return;
-        this._show(null, "", "");
-        this.#elements["link-make"].focus();
+        if (this.#open.id === id) {
+          close();
+          this.#elements["link-make"].focus();
+        }
         this.#phone.say(({ links }) => links.removed({ name }));
       },
       print: () => this._print(link),
@@ -106,11 +114,13 @@ export class RingingLinks {
   async _add(values) {
     if (this.#isAdding) return; // it was pressed twice
     this.#isAdding = true;
+    const open = this.#open;
     const link = await this._change((account) => account.makeLink(values));
     this.#isAdding = false;
     if (link === null) return;
     this.#isMaking = false;
-    this._show(link.link_id, "shown", "link");
+    if (this.#open === open) this._show(link.link_id, "shown", "link");
+    else this.#changed(); // somebody has opened another one meanwhile
   }
 
   _change(change) {

@@ -52,7 +52,10 @@ export class Settings {
   /** Show the settings in these words. */
   show(words) {
     const { settings, device } = this.#phone;
-    if (device === null) return;
+    if (device === null) {
+      this.#device = { id: null, asks: null };
+      return;
+    }
     if (settings !== this.#shown || words !== this.#words) {
       this.#words = words;
       this.#shown = settings;
@@ -256,6 +259,7 @@ export class Settings {
       focusOn(key);
     };
     const close = () => {
+      if (this.#device.id !== id) return; // another one was opened meanwhile
       this.#device = { id: null, asks: null };
       this.#changed();
       focusOn(`device-${id}`);

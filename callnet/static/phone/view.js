@@ -30,6 +30,7 @@ export class View {
   #page;
   #heldPage;
   #second;
+  #account = null;
   #scene = "";
   #shownName = undefined;
   #isRead = false;
@@ -89,6 +90,7 @@ export class View {
    * @param {import("./phone.js").Phone} phone
    */
   show(phone) {
+    if (phone.account !== this.#account) this._begin(phone.account);
     const scene = sceneOf(phone);
     if (scene === "call" && SECTIONS[this.#scene] === "ring") {
       this._showCall(phone, scene);
@@ -111,6 +113,16 @@ export class View {
     // Of a call its page takes the focus.
     if ((isNew && scene !== "call") || this._isJustRead(phone, scene)) this._focus();
     return true;
+  }
+
+  /** Begin with another account, or none: nothing is open that somebody has opened before. */
+  _begin(account) {
+    this.#account = account;
+    this.#shownName = undefined;
+    this.part = "contacts";
+    this.isAdding = false;
+    this.edited = this.invited = this.openedCall = null;
+    this.#elements["add-form"].reset();
   }
 
   /** Whether there are contacts now, or none, where nobody has begun to do something else meanwhile. */

@@ -6,6 +6,7 @@
  */
 
 import { tellAtOnce } from "./at_once.js";
+import { beginScene, NOT_MEANT_WITHIN } from "./presses.js";
 
 const PAGE = "/static/demo/direct_chat.html";
 
@@ -48,6 +49,8 @@ export class CallPage {
   #isLooking = false;
   /** Until what is seen follows; null: it has. */
   #entering = null;
+  /** Until it was seen that the page has come back from hold; null: it was. */
+  #returning = null;
 
   /**
    * @param {HTMLElement} place where the page goes
@@ -131,19 +134,34 @@ export class CallPage {
     if (this.#isLoaded) this._tell({ hold });
     this.#frame.hidden = hold.here;
     this._lookForHangUp();
-    if (was.here && !hold.here) this.focus();
+    if (was.here && !hold.here) this._return();
+  }
+
+  // It may have come back because the other call is over: who presses now means that one.
+  _return() {
+    const frame = this.#frame;
+    beginScene();
+    frame.classList.add("meant");
+    clearTimeout(this.#returning);
+    this.#returning = setTimeout(() => {
+      this.#returning = null;
+      frame.classList.remove("meant");
+      this.focus();
+      this.#handlers.changed();
+    }, NOT_MEANT_WITHIN);
   }
 
   /** Show a button to hang up, of which there is one: the page's own, or this one while the page has none. */
   showHangUp(button) {
     const hadFocus = document.activeElement === button;
     button.hidden = this.#hasHangUp;
+    button.classList.toggle("meant", this.#returning !== null);
     if (hadFocus && button.hidden) this.focus();
   }
 
-  /** Let the page have the focus. */
+  /** Let the page have the focus, as soon as it was seen. */
   focus() {
-    this.#frame?.focus();
+    if (this.#returning === null) this.#frame?.focus();
   }
 
   // A page that is held must know that before it opens the camera.
@@ -263,7 +281,8 @@ export class CallPage {
     this.#observer?.disconnect();
     clearTimeout(this.#ending);
     clearTimeout(this.#entering);
-    this.#call = this.#frame = this.#observer = this.#patience = this.#entering = null;
+    clearTimeout(this.#returning);
+    this.#call = this.#frame = this.#observer = this.#patience = this.#entering = this.#returning = null;
     if (frame === null) return;
     if (wasAhead) {
       frame.remove();

@@ -1,10 +1,10 @@
 /**
  * One press is one deed. A key that is held does nothing again; and who presses what has just come up meant what was there
- * before, so that calls, answers and declines nobody.
+ * before, so that calls, answers and declines nobody, and hangs up no call that has come back in place of another.
  */
 
 /** Milliseconds within which nobody has seen what has come up. */
-const NOT_MEANT_WITHIN = 600;
+export const NOT_MEANT_WITHIN = 600;
 
 let seeing = null;
 

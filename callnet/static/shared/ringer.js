@@ -40,7 +40,15 @@ const BLINK_EVERY = 1_000;
 const ICON = "/static/phone/icon-192.png";
 
 export class Ringer {
+  /**
+   * One for as long as the page is there, made with the first touch or the first ring: on iPhones and iPads a context
+   * sounds only after a touch while it is there, and from then on at any time.
+   */
   #context = null;
+  /** Whether it may sound at any time. */
+  #isFree = false;
+  /** Where the tones of the present ring go; null: there is none. */
+  #out = null;
   #sounding = null;
   #title = "";
   #blinking = null;
@@ -48,9 +56,8 @@ export class Ringer {
   #kind = null;
 
   constructor() {
-    // A context that is closed meanwhile does not resume any more.
-    const resume = () => this.#context?.resume().catch(() => {});
-    for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, resume);
+    // A finger has done something when it is lifted.
+    for (const kind of ["pointerup", "click", "keydown"]) document.addEventListener(kind, () => this._touched());
   }
 
   /**
@@ -70,7 +77,10 @@ export class Ringer {
     this._hush();
     this.#notification?.close();
     this.#notification = null;
-    if (kind === null) return;
+    if (kind === null) {
+      this.#context?.suspend().catch(() => {});
+      return;
+    }
     this._sound({ incoming, countdown, second, outgoing: () => OUTGOING }[kind]());
     if (isCalled && !isShown) this._notify(title, photo);
   }
@@ -101,20 +111,36 @@ export class Ringer {
 
   _hush() {
     clearInterval(this.#sounding);
-    this.#context?.close();
-    this.#context = null;
+    this.#out?.disconnect();
+    this.#out = null;
   }
 
   _sound({ tones, every, volume }) {
     this._hush();
     if (volume === 0 || !("AudioContext" in window)) return;
-    const context = (this.#context = new AudioContext());
+    const ready = this._resume();
+    const context = this.#context;
+    const out = (this.#out = context.createGain());
+    out.connect(context.destination);
     const play = () => {
-      if (context.state !== "running") return;
-      for (const [hertz, start, length] of tones) playTone(context, hertz, context.currentTime + start, length, volume);
+      if (context.state !== "running" || out !== this.#out) return;
+      for (const [hertz, start, length] of tones) playTone(out, hertz, context.currentTime + start, length, volume);
     };
-    context.resume().then(play, () => {});
+    ready.then(play, () => {});
     if (every !== null) this.#sounding = setInterval(play, every * 1_000);
+  }
+
+  _touched() {
+    const isWaiting = !this.#isFree || this.#out !== null;
+    if (isWaiting && "AudioContext" in window) this._resume().catch(() => {});
+  }
+
+  // Resolves once the browser lets the page sound, which may be with a later touch.
+  async _resume() {
+    if (this.#context === null) this.#context = new AudioContext();
+    await this.#context.resume();
+    this.#isFree = true;
+    if (this.#out === null) await this.#context.suspend();
   }
 
   _setTitle(titles) {
@@ -158,7 +184,8 @@ function second() {
   return { ...SECOND, volume: SOFTLY * incoming().volume };
 }
 
-function playTone(context, hertz, start, length, volume) {
+function playTone(out, hertz, start, length, volume) {
+  const { context } = out;
   const tone = context.createOscillator();
   const loudness = context.createGain();
   tone.frequency.value = hertz;
@@ -166,7 +193,7 @@ function playTone(context, hertz, start, length, volume) {
   loudness.gain.linearRampToValueAtTime(volume, start + 0.02);
   loudness.gain.exponentialRampToValueAtTime(0.001, start + length);
   tone.connect(loudness);
-  loudness.connect(context.destination);
+  loudness.connect(out);
   tone.start(start);
   tone.stop(start + length);
 }
