@@ -487,7 +487,7 @@ def _check_each(key: str, values: Iterable[str], objection: Callable[[str], str 
 
 
 def _address_objection(address: str) -> str | None:
-    return None if _version(address) else "must be an address of this machine"
+    return None if _version(address) else "must be an address of this machine; for all of them use []"
 
 
 def _external_objection(address: str) -> str | None:
@@ -502,9 +502,9 @@ def _external_objection(address: str) -> str | None:
 
 
 def _version(address: str) -> int:
-    """The family of an address; 0: it is none."""
+    """The family of the address of a machine; 0: it is none, or stands for several machines or addresses."""
     try:
         found = ip_address(address)
     except ValueError:
         return 0
-    return 0 if "%" in address else found.version
+    return 0 if "%" in address or found.is_unspecified or found.is_multicast else found.version
