@@ -21,8 +21,10 @@ UNIX_PEERS: Final = "unix"
 """The value that trusts every process that can reach a UNIX socket."""
 _COLON = re.compile(r"(?<!\\):")
 _CLIENT = re.compile(r"tcp:(?P<host>(?:[A-Za-z0-9._-]|\\:)+):(?P<port>[0-9]{1,5})")
+_TCP_ARGUMENTS = {"port", "interface", "backlog"}
 _PORT = re.compile(r"[0-9]{1,5}")
 _PORT_MAX = 65535
+_BACKLOG = re.compile(r"[0-9]{1,9}")
 
 
 def objection(endpoint: str) -> str | None:
@@ -32,9 +34,7 @@ def objection(endpoint: str) -> str | None:
         return f"{kind}: endpoints are not supported: {_ADVICE[kind]}"
     if kind not in PLAIN or not rest or not rest[0]:
         return 'must be an endpoint such as "tcp:8080:interface=127.0.0.1", "tcp6:…", "unix:…" or "systemd:…"'
-    if kind in ("tcp", "tcp6"):
-        return _port_objection(_argument(rest, "port") or rest[0])
-    return None
+    return (_tcp_objection(rest) if kind in ("tcp", "tcp6") else None) or _backlog_objection(rest)
 
 
 def peer_objection(endpoint: str, network: str) -> str | None:
@@ -80,10 +80,7 @@ def address(endpoint: str) -> tuple[str, int] | None:
 
 
 def backlog(endpoint: str) -> int | None:
-    """The number of connections that may wait at an endpoint; ``None``: it does not say.
-
-    :raises ValueError: it is no number.
-    """
+    """The number of connections that may wait at an endpoint; ``None``: it does not say."""
     _, *rest = _COLON.split(endpoint)
     given = _argument(rest, "backlog")
     return None if given is None else int(given)
@@ -126,7 +123,20 @@ def _argument(arguments: list[str], name: str) -> str | None:
     return None
 
 
-def _port_objection(port: str) -> str | None:
-    if _PORT.fullmatch(port) and int(port) <= _PORT_MAX:
+def _tcp_objection(arguments: list[str]) -> str | None:
+    port, *others = arguments
+    named = [port if "=" in port else f"port={port}", *others]
+    names = {argument.partition("=")[0] for argument in named if "=" in argument}
+    if len(names) < len(named) or not names <= _TCP_ARGUMENTS:
+        return 'after the port may come "interface=" and "backlog=", each once; write "\\:" for a colon of an address'
+    number = _argument(arguments, "port") or port
+    if _PORT.fullmatch(number) and int(number) <= _PORT_MAX:
         return None
     return f"the port must be a number from 0 to {_PORT_MAX}"
+
+
+def _backlog_objection(arguments: list[str]) -> str | None:
+    given = _argument(arguments, "backlog")
+    if given is None or _BACKLOG.fullmatch(given):
+        return None
+    return "the backlog must be a number of at most nine digits"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import inspect
@@ -42,6 +43,8 @@ T = TypeVar("T")
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
 _FIELD = re.compile(r"`(?P<field>[^`]*)`\Z")
 _STEP = re.compile(r"[^.\[\]]+")
+_FINAL_DOT = re.compile(r"(?<=[a-z0-9])\.(?=(:[0-9]+)?\Z)", re.IGNORECASE)
+"""The end of a name that no search domain is added to."""
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> Settings:
@@ -104,7 +107,7 @@ def _check(settings: Settings) -> None:
     if settings.accounts.enrolment == "otp":
         _check_otp(settings.accounts.otp)
     if settings.webhooks.url:
-        _check_webhook_secret("webhooks", settings.webhooks)
+        _check_requests("webhooks", settings.webhooks)
     if settings.sockets.silence < settings.sockets.ping_after + PONG_TIME:
         raise StartError(f"sockets.silence must exceed sockets.ping_after by {PONG_TIME:g} s, the time for a pong")
     _check_push(settings.push)
@@ -123,19 +126,33 @@ def _check(settings: Settings) -> None:
 def _check_otp(otp: OtpSettings) -> None:
     if not otp.url:
         raise StartError('accounts.otp.url must be set, since accounts.enrolment is "otp": it sends the codes')
-    _check_webhook_secret("accounts.otp", otp)
+    _check_requests("accounts.otp", otp)
 
 
-def _check_webhook_secret(section: str, settings: RequestSettings) -> None:
+def _check_requests(section: str, settings: RequestSettings) -> None:
+    if not _can_be_asked(settings.url):
+        raise StartError(
+            f"{section}.url must be a URL such as https://hooks.example.org/callnet:"
+            " its host must be a name or an address, its port, if it has one, from 1 to 65535"
+        )
     if settings.secret and settings.secret_file:
         raise StartError(f"{section}.secret and {section}.secret_file are both set; remove one")
     if not settings.secret_file and len(settings.secret) < WEBHOOK_SECRET_MIN:
         raise StartError(f"{section}.secret must have at least {WEBHOOK_SECRET_MIN} characters")
 
 
+def _can_be_asked(url: str) -> bool:
+    """Return whether host and port of a URL are valid; a user and a password may stand before them."""
+    try:
+        place = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:  # brackets that are not a pair
+        return False
+    return ice.is_host_and_port(_FINAL_DOT.sub("", place))
+
+
 def _check_push(push: PushSettings) -> None:
     if push.gateway.url:
-        _check_webhook_secret("push.gateway", push.gateway)
+        _check_requests("push.gateway", push.gateway)
     if push.allowed_hosts and not push.subject:
         raise StartError("push.subject must be set, since push.allowed_hosts is: push services contact you there")
     _check_each("push.allowed_networks", push.allowed_networks, endpoints.network_objection)
@@ -470,7 +487,7 @@ def _check_each(key: str, values: Iterable[str], objection: Callable[[str], str 
 
 
 def _address_objection(address: str) -> str | None:
-    return None if _version(address) else "must be an address of this machine"
+    return None if _version(address) else "must be an address of this machine; for all of them use []"
 
 
 def _external_objection(address: str) -> str | None:
@@ -485,9 +502,9 @@ def _external_objection(address: str) -> str | None:
 
 
 def _version(address: str) -> int:
-    """The family of an address; 0: it is none."""
+    """The family of the address of a machine; 0: it is none, or stands for several machines or addresses."""
     try:
         found = ip_address(address)
     except ValueError:
         return 0
-    return 0 if "%" in address else found.version
+    return 0 if "%" in address or found.is_unspecified or found.is_multicast else found.version

@@ -91,7 +91,8 @@ class RequestSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A program of the operator's that gets signed requests."""
 
     url: WebhookUrl = ""
-    """Gets a POST for each event, code or device to wake; empty: none. It may hold a password: never log it."""
+    """Gets a POST for each event, code or device to wake; empty: none. It may have a user and a password, the
+    credentials of HTTP Basic: never log it."""
     secret: str = ""
     """Signs the requests."""
     secret_file: str = ""

@@ -29,6 +29,7 @@ _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_AND_PORT: Final = (
     rf"(?P<host>\[[^]]*\]|(?=[^:?]{{1,253}}([:?]|\Z)){_LABEL}(\.{_LABEL})*)(:(?P<port>[0-9]{{1,5}}))?"
 )
+_PLACE: Final = re.compile(_HOST_AND_PORT)
 _STUN: Final = re.compile(rf"stuns?:{_HOST_AND_PORT}")
 _TURN: Final = re.compile(rf"turns?:{_HOST_AND_PORT}(\?transport=(?P<transport>udp|tcp))?")
 _SECRET: Final = re.compile(rf"[!-~]{{{SECRET_MIN},{SECRET_MAX}}}")
@@ -75,6 +76,11 @@ def turn_server(urls: Sequence[str], secret: str, expires_at: int, name: str) ->
 def is_secret(text: str) -> bool:
     """Return whether this is a valid secret: ASCII without blanks, so that it means the same in every file."""
     return _SECRET.fullmatch(text) is not None
+
+
+def is_host_and_port(text: str) -> bool:
+    """Return whether this is a host name or an address (of IPv6 in brackets), alone or with a colon and a port."""
+    return _names_a_host(_PLACE.fullmatch(text))
 
 
 def is_stun_uri(text: str) -> bool:

@@ -6,18 +6,19 @@ import hashlib
 import hmac
 import random
 import secrets
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from math import inf
 from typing import Any, Final, Generic, TypeAlias, TypeVar
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 import msgspec
 import treq
 from msgspec import Struct
 from msgspec.structs import replace
-from treq.client import HTTPClient
 from twisted.internet import defer
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
@@ -132,14 +133,22 @@ def _read(section: _Section, name: str) -> _Section:
 class SignedPosts:
     """One address that events go to.
 
-    :param url: may hold a password: never log it.
+    :param url: a valid one. A user and a password in it are sent as the credentials of HTTP Basic (RFC 7617): never
+        log it.
     :param now: the time, in seconds since 1970.
     """
 
     def __init__(self, url: str, secret: str, agent: IAgent, clock: IReactorTime, now: Callable[[], float]) -> None:
-        self._url = url
+        parts = urlsplit(url)
+        user_and_password, is_given, place = parts.netloc.rpartition("@")
+        self._url = urlunsplit(parts._replace(netloc=place)).encode("ascii")
+        self._headers = {"Content-Type": ["application/json"]}
+        if is_given:
+            user, _, password = user_and_password.partition(":")
+            credentials = b64encode(unquote_to_bytes(f"{user}:{password}")).decode("ascii")
+            self._headers["Authorization"] = [f"Basic {credentials}"]
         self._secret = secret.encode()
-        self._http = HTTPClient(agent, data_to_body_producer=Body)
+        self._agent = agent
         self._clock = clock
         self._now = now
 
@@ -152,12 +161,13 @@ class SignedPosts:
         signature = hmac.digest(self._secret, b"%s.%s" % (sent_at.encode(), body), hashlib.sha256).hex()
         headers = Headers(
             {
-                "Content-Type": ["application/json"],
+                **self._headers,
                 "Callnet-Event": [event_id],
                 "Callnet-Signature": [f"t={sent_at},v1={signature}"],
             }
         )
-        asked: Deferred[Any] = self._http.post(self._url, data=body, headers=headers, allow_redirects=False)
+        # An agent raises some errors at once.
+        asked: Deferred[Any] = maybeDeferred(self._agent.request, b"POST", self._url, headers, Body(body))
         return await outcome_of(asked.addCallback(_status_of), self._clock, patience)
 
 

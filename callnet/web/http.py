@@ -58,7 +58,12 @@ UNREAD: Final = 256 * 1024
 """Bytes that may wait for a client that does not read."""
 IN_THE_SYSTEM: Final = 64 * 1024
 """The same in the system (see :mod:`callnet.ws.protocol`): enough for a page from far away."""
-_PATH_LOGGED = 100
+_LOGGED: Final = 100
+"""The most characters of a method or a path that the log has."""
+_UNLOGGED: Final = re.compile(rb"[^A-Za-z0-9._/-]")
+"""No method or path of ours has such a character. If a client encodes the ``?`` or ``#`` of a URL, the path has what
+follows these too, such as a token or the id of a room.
+"""
 _PROCESS: Final = secrets.token_hex(4)
 _numbers: Final = itertools.count(1)
 
@@ -471,8 +476,8 @@ class CappedSite(LimitedConnections, Site):
         self._log.info(
             "{peer} {method} {path} {status} {length} {request}",
             peer=_host(request.getClientAddress()),
-            method=_printable(request.method),
-            path=_printable(request.path),
+            method=_shown(request.method),
+            path=_shown(request.path),
             status=request.code,
             length=request.sentLength,
             request=id_of(request),
@@ -494,9 +499,10 @@ def _host(address: IAddress) -> str:
     return str(getattr(address, "host", "-"))
 
 
-def _printable(text: Any) -> str:
-    shown = text[:_PATH_LOGGED].decode("ascii", "backslashreplace")
-    return "".join(character if character.isprintable() else "?" for character in shown)
+def _shown(text: bytes) -> str:
+    """The beginning of a method or a path, with a question mark if there is more of it."""
+    beginning = _UNLOGGED.split(text, maxsplit=1)[0][:_LOGGED]
+    return beginning.decode("ascii") + ("?" if len(beginning) < len(text) else "")
 
 
 # Hosts are checked against DNS rebinding.

@@ -233,6 +233,42 @@ class MistakeTests(FileTestCase):
         for wrong in ("ftp://x", "codes.example.org", "https://", "https://a b"):
             self.assertIn("https://", self.refusal(f'accounts.otp.url = "{wrong}"'))
 
+    def test_urls_that_cannot_be_asked(self) -> None:
+        """Of a URL that requests go to, host and port must be valid; the refusal does not repeat it."""
+        secret = f'secret = "{"x" * 32}"'
+        for section in ('accounts = {{ enrolment = "otp", otp = {} }}', "webhooks = {}", "push.gateway = {}"):
+            for wrong in (
+                "user:pa/ss@host/",
+                "hooks.example.org:80O0/x",
+                "hooks.example.org:65536/",
+                "hooks.example.org:0/",
+                "hooks.example.org:/",
+                "/x",
+                "user:pass@/x",
+                "[::1/x",
+                "[::1]./x",
+                "[::g]/x",
+                "[127.0.0.1]/x",
+                "[fe80::1%25eth0]/x",
+                "a..b/",
+                "-a/",
+                "a%20b/",
+                f"{'a' * 64}/",
+                f"{'a.' * 127}aa/",
+            ):
+                refusal = self.refusal(section.format(f'{{ url = "https://{wrong}", {secret} }}'))
+                self.assertRegex(refusal, r"^[a-z.]+\.url must be a URL such as https://")
+                self.assertNotIn(wrong, refusal)
+            for right in (
+                "a",
+                "user:p@ss@hooks.example.org:65535?x=1",
+                "user:p%2Fss@127.0.0.1/x",
+                "[2001:db8::7]:8000/x",
+                "A-1.b./#x",
+                f"{'a.' * 126}a/",
+            ):
+                self.load(section.format(f'{{ url = "http://{right}", {secret} }}'))
+
     def test_a_webhook_without_a_secret(self) -> None:
         """A webhook needs a secret, and gets all events unless some of them are named."""
         url = 'webhooks.url = "https://hooks.example.org/"\n'

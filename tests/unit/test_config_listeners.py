@@ -64,6 +64,34 @@ class ListenerTests(FileTestCase):
         for endpoint in ("tcp:http", "tcp:65536", "tcp:-1", "tcp6:٨٠"):
             self.assertIn("the port must be a number from 0 to 65535", self.refused(endpoint))
 
+    def test_arguments_of_tcp(self) -> None:
+        """Beside its port an endpoint of TCP may have an address and a backlog, each named and once.
+
+        Without this an address with a misspelt name would be no address, which is open to everybody.
+        """
+        for kind in ("tcp", "tcp6"):
+            for arguments in (
+                "8080:interfase=127.0.0.1",
+                "8080:127.0.0.1",
+                "8080:50:127.0.0.1",
+                "8080:",
+                "8080:interface",
+                "8080:interface=::1",
+                "8080:interface=127.0.0.1:interface=0.0.0.0",
+                "8080:port=8081",
+            ):
+                refused = self.refused(f"{kind}:{arguments}")
+                self.assertIn('after the port may come "interface=" and "backlog=", each once', refused)
+
+    def test_a_backlog_is_a_number(self) -> None:
+        """A backlog is a number that the system takes."""
+        for endpoint in ("tcp:0", "tcp6:0", "unix:/run/callnet/site"):
+            for wrong in ("", "many", "-1", "9999999999"):
+                self.assertIn(
+                    "the backlog must be a number of at most nine digits", self.refused(f"{endpoint}:backlog={wrong}")
+                )
+        self.load("listeners.site = [{ endpoint = 'unix:/run/callnet/site:backlog=999999999' }]")
+
     def test_there_must_be_one(self) -> None:
         """There must be at least one for devices or pages."""
         self.assertIn("at least one", self.refusal("listeners = { account = [], signaling = [], site = [] }"))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,7 +81,7 @@ class SettingsTests(FileTestCase):
             ('host = "a"\ntls_port = 3478', "turn.supervised.tls_port and turn.supervised.port must differ"),
             (
                 'host = "a"\nlistening_addresses = ["eth0"]',
-                "turn.supervised.listening_addresses[0] must be an address of this machine",
+                "turn.supervised.listening_addresses[0] must be an address of this machine; for all of them use []",
             ),
             (
                 'host = "a"\nexternal_addresses = ["203.0.113.7", "203.0.113.7/::1"]',
@@ -111,6 +111,19 @@ class SettingsTests(FileTestCase):
             ),
         ):
             self.assertEqual(refusal, self.refusal(f'turn.relay = "supervised"\n[turn.supervised]\n{lines}'))
+
+    def test_addresses_of_nobody(self) -> None:
+        """An address that clients could not be told is refused, also as the machine's own."""
+        for address in (str(IPv4Address(0)), "::", "224.0.0.1", "ff02::1"):
+            public = "2001:db8::7" if ":" in address else "203.0.113.7"
+            for setting, value in (
+                ("listening_addresses", address),
+                ("external_addresses", address),
+                ("external_addresses", f"{public}/{address}"),
+            ):
+                self.assertTrue(
+                    self.refusal(f'{HOST}{setting} = ["{value}"]').startswith(f"turn.supervised.{setting}[0] must be "),
+                )
 
     def test_made_by_callnet_alone(self) -> None:
         """The operator does not set what callnet makes."""

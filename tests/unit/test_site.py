@@ -458,3 +458,24 @@ class HeadersTests(SiteTestCase):
         self.assertEqual(len(logged.splitlines()), 20, "one line for each answer")
         for secret in (ROOM, self.token):
             self.assertNotIn(secret, logged)
+
+    def test_nothing_that_was_encoded_comes_into_the_log(self) -> None:
+        """Nor does a secret when a client encodes ``?`` or ``#``, sends them as they are, or puts them another way."""
+        with capturedLogs() as events:
+            for path in (
+                f"/static/demo/direct_chat.html%3Froom_id={ROOM}",
+                f"/static/demo/direct_chat.html%253Froom_id%253D{ROOM}",
+                f"/static/demo/direct_chat.html;room_id={ROOM}",
+                f"/static/demo/direct_chat.html&room_id={ROOM}",
+                f"/guest%23{ROOM}",
+                f"/guest#{ROOM}",
+                f"/socket.io%3Ftoken={self.token}",
+            ):
+                self.connect(hsts=0)
+                self.wire.send(f"GET {path} HTTP/1.1\r\nHost: callnet.test\r\n\r\n".encode())
+        lines = [formatEvent(event) or "" for event in events]
+        self.assertEqual(7, len(lines))
+        for line in lines:
+            self.assertRegex(line, r" GET /(static/demo/direct_chat\.html|guest|socket\.io)\? 404 ")
+            for secret in (ROOM, self.token[:20]):
+                self.assertNotIn(secret, line)

@@ -267,8 +267,8 @@ class RefusalTests(DaemonTestCase):
 
     def test_an_endpoint_that_is_none(self) -> None:
         """So does an endpoint that is invalid after all."""
-        refusal = self.refusal('listeners.site = [{endpoint = "tcp:8080:interface=127.0.0.1:color=red"}]')
-        self.assertRegex(refusal, r"^listeners\.site\[0\]\.endpoint 'tcp:8080:interface=127.0.0.1:color=red': ")
+        refusal = self.refusal('listeners.site = [{endpoint = "unix:/run/callnet/site:color=red"}]')
+        self.assertRegex(refusal, r"^listeners\.site\[0\]\.endpoint 'unix:/run/callnet/site:color=red': ")
 
 
 class CommandTests(DaemonTestCase):

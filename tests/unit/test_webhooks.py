@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from base64 import b64encode
 from typing import Any
 
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import Agent
 from twisted.web.iweb import IAgent
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -152,6 +155,42 @@ class WebhookTests(SynchronousTestCase):
             self.clock.advance(3)
         self.assertIs(DeliveryResult.FAILED, self.successResultOf(sending))
         self.assertIn("ConnectionRefusedError", formatEvent(events[-1]))
+
+    def test_where_to(self) -> None:
+        """A request goes to host and port of the URL; a user and a password in it are its credentials (RFC 7617)."""
+        for url, port, host, credentials in (
+            ("http://hooks.test/x", 80, b"hooks.test", b""),
+            ("http://hooks.test.:8000/x", 8000, b"hooks.test.:8000", b""),
+            ("http://[::1]:8000/x", 8000, b"[::1]:8000", b""),
+            ("http://user:passw0rd@hooks.test/x", 80, b"hooks.test", b"user:passw0rd"),
+            ("http://user:p%40ss:%2F@127.0.0.1:8000/x", 8000, b"127.0.0.1:8000", b"user:p@ss:/"),
+            ("http://user:p@ss@[::1]/x", 80, b"[::1]", b"user:p@ss"),
+            ("http://user@hooks.test/x", 80, b"hooks.test", b"user:"),
+        ):
+            reactor: Any = MemoryReactorClock()
+            posts = SignedPosts(url, SECRET, Agent(reactor), reactor, reactor.seconds)
+            sending = Deferred.fromCoroutine(posts.post("1", b"{}"))
+            ((_, connected_to, factory, *_),) = reactor.tcpClients
+            self.assertEqual(port, connected_to)
+            wire = StringTransport()
+            factory.buildProtocol(None).makeConnection(wire)
+            head = wire.value().partition(b"\r\n\r\n")[0].split(b"\r\n")
+            self.assertEqual(b"POST /x HTTP/1.1", head[0])
+            self.assertIn(b"Host: " + host, head)
+            expected = [b"Authorization: Basic " + b64encode(credentials)] if credentials else []
+            self.assertEqual(expected, [line for line in head if line.startswith(b"Authorization:")])
+            sending.cancel()
+            self.successResultOf(sending)
+
+    def test_broken(self) -> None:
+        """A request that cannot even begin counts as one that nobody accepted, and the log has nothing of the URL."""
+        agent = Agent(MemoryReactorClock())
+        posts = SignedPosts("https://user:passw0rd@xn--a/", SECRET, agent, self.clock, self.clock.seconds)
+        with capturedLogs() as events:
+            posted = self.successResultOf(Deferred.fromCoroutine(posts.post("1", b"{}")))
+        self.assertTrue(posted.failure and posted.may_be_taken_later)
+        self.assertNotIn("xn--a", posted.failure)
+        self.assertEqual([], list(events))
 
     def test_too_late(self) -> None:
         """A request that is of no use any more is neither sent again nor waited for."""
