@@ -58,7 +58,7 @@ def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secr
     (phone,) = read_phones(settings, phone)
     for device_id in device_ids:
         _require_device_id(device_id)
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         is_told = "device_enrolled" in settings.webhooks.wanted
         secrets = {} if no_secret else {device_id: new_secret() for device_id in device_ids}
         hashes = {device_id: secret_hash(secret) for device_id, secret in secrets.items()}
@@ -105,7 +105,7 @@ def invite(context: click.Context, phone: str, device_id: str, site: str) -> Non
     _require_device_id(device_id)
     made, address = new_secret(), DeviceAddress(phone, device_id)
     hashed, now = secret_hash(made), time.time()
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         is_told = "device_enrolled" in settings.webhooks.wanted
         if device_id not in devices.provision(database, phone, [device_id], now, is_told, {device_id: hashed}):
             devices.set_secret(database, address, hashed, now)
@@ -197,7 +197,7 @@ def settings_(
         sorted(ringing) if ringing or no_rings_through else UNSET,
         UNSET if again is None else again,
     )
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         found = change(database, phone, wanted, time.time())
     if found.quiet is not None:
         shown = found.quiet.fields()

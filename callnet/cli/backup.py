@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from callnet.cli.common import CommandError, settings_of
+from callnet.cli.database import require_file
 from callnet.cli.status import found
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, StartError
@@ -105,6 +106,7 @@ def make(settings: Settings, target: Path, version: str, now: datetime) -> Manif
     :param version: of callnet.
     :param now: with a time zone.
     :raises BackupError: the file is there already, or cannot be written.
+    :raises CommandError: the database is missing.
     :raises StartError, Unavailable: the database cannot be read.
     """
     keys = {name: path for name, path in _key_files(settings).items() if path.is_file()}
@@ -215,8 +217,7 @@ def _copy_database(url: str, target: Path) -> int | None:
     with closing(Database(url)) as database:
         if database.file is None:
             return None
-        if database.is_missing:
-            raise BackupError(f"{database.file} does not exist: callnet was never started with these settings")
+        require_file(database)
         level, _ = database.levels()
         database.copy_to(target)
     return level

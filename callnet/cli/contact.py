@@ -102,7 +102,7 @@ def add(context: click.Context, owner: str, other: str, name: str | None, both: 
     missing = [Pair(owner, other)] if name is None else []
     if both:
         missing.append(Pair(other, owner))
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         contacts.add(database, named, time.time(), missing)
         for pair in (*named, *missing):
             click.echo(f"{pair.owner} lists {pair.contact}")
@@ -140,7 +140,7 @@ def block(context: click.Context, owner: str, phone: str) -> None:
     owner, phone = read_phones(settings, owner, phone)
     if owner == phone:
         raise CommandError("a phone cannot block itself")
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         contacts.block(database, owner, phone, time.time())
 
 
@@ -188,7 +188,7 @@ def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
     gone = [] if out is None else read_csv(out, rule)
     if {(pair.owner, pair.contact) for pair in pairs} & {(pair.owner, pair.contact) for pair in gone}:
         raise CommandError("nothing was imported: a pair is in both files")
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         contacts.add(database, pairs, time.time(), gone=gone)
     click.echo(f"{len(pairs)} contacts imported" + ("" if out is None else f", {len(gone)} removed"), err=True)
 

@@ -173,6 +173,7 @@ class ContactTests(CommandTestCase):
 
     def test_import_with_bad_rows(self) -> None:
         """The lines of all bad rows are named, and nothing is imported."""
+        self.run_("database", "upgrade")
         rows = [f"{A},{B},good", f"1,{B},x", f"{A},{B}", f"{A},x,y", f"{A},{B},twice", f"{A},{C}," + "x" * 65]
         error = self.fail_("contact", "import", "-", given="\n".join(["owner,contact,name", *rows]))
         for line, word in ((3, "owner"), (4, "fields"), (5, "contact"), (6, "duplicate"), (7, "name")):
@@ -262,6 +263,7 @@ class ProcessTests(CommandTestCase):
 
     def test_process(self) -> None:
         """The environment may name the settings; output and errors go where they belong."""
+        self.run_("database", "upgrade")
         environment = {"CALLNET_CONFIG": str(self.config)}
         added = self.process("contact", "add", A, B, "--name", "电视", **environment)
         self.assertEqual((added.stdout.splitlines()[0], added.stderr, added.returncode), (f"{A} lists {B}", "", 0))
@@ -272,6 +274,7 @@ class ProcessTests(CommandTestCase):
 
     def test_not_loaded(self) -> None:
         """A command that needs no network, and has SQLite, loads neither Twisted's reactor nor PostgreSQL's dialect."""
+        self.run_("database", "upgrade")
         program = (
             "import sys; from callnet.cli.main import main; main(standalone_mode=False);"
             "print({'twisted.internet.reactor', 'sqlalchemy.dialects.postgresql'} & sys.modules.keys())"
