@@ -159,7 +159,7 @@ def read_key(path: str) -> Key:
     :raises StartError: it cannot be read, or is open to others.
     :raises MigrationError: it is empty.
     """
-    secret = files.read_private(path, _KEY).removesuffix(b"\n").removesuffix(b"\r")
+    secret = signing_keys.secret_in(files.read_private(path, _KEY))
     if not secret:
         raise MigrationError(f"{_KEY}: {path} is empty")
     return Key.of(secret)
