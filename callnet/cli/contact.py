@@ -125,7 +125,9 @@ def _tell_why_hidden(settings: Settings, database: Database, pair: Pair) -> None
 @click.pass_context
 def remove(context: click.Context, owner: str, other: str) -> None:
     """Remove the phone OTHER from the list of the phone OWNER."""
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    owner, other = read_phones(settings, owner, other, are_there=True)
+    with opened(settings) as database:
         if not contacts.remove(database, owner, other, time.time()):
             raise CommandError("no such contact")
 
@@ -150,7 +152,9 @@ def block(context: click.Context, owner: str, phone: str) -> None:
 @click.pass_context
 def unblock(context: click.Context, owner: str, phone: str) -> None:
     """Unblock PHONE for the phone OWNER."""
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    owner, phone = read_phones(settings, owner, phone, are_there=True)
+    with opened(settings) as database:
         if not contacts.unblock(database, owner, phone, time.time()):
             raise CommandError("this phone is not blocked")
 
@@ -163,7 +167,10 @@ def list_(context: click.Context, owner: str | None) -> None:
 
     Each line has owner, contact and name. Blocked phones follow, one a line: owner, "blocks", phone.
     """
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    if owner is not None:
+        (owner,) = read_phones(settings, owner, are_there=True)
+    with opened(settings) as database:
         for pair in contacts.pairs_of(database, owner):
             click.echo("  ".join(filter(None, (pair.owner, pair.contact, pair.name))))
         for found in contacts.blocks_of(database, owner):

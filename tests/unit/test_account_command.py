@@ -126,6 +126,28 @@ class AccountTests(CommandTestCase):
         self.assert_one_line(self.fail_("account", "revoke", A, "pad"), "no such account or device")
         self.assert_one_line(self.fail_("account", "revoke", A, "*"), "device id")
 
+    def test_older_phones(self) -> None:
+        """The data of a phone from before a change of ``accounts.phone_format`` can be shown, and removed."""
+        self.run_("account", "add", A, "tv")
+        self.run_("contact", "add", A, B)
+        self.run_("contact", "block", A, C)
+        self.config.write_text(f'accounts.phone_format = "e164"\n{self.config.read_text()}')
+        self.assert_one_line(self.fail_("account", "add", A, "pad"), "accounts.phone_format")
+        self.assertEqual(f"{A}  {B}\n{A}  blocks  {C}\n", self.run_("contact", "list", A))
+        for command in (
+            ("account", "secret", A, "tv"),
+            ("account", "revoke", A, "tv"),
+            ("account", "export", A),
+            ("contact", "remove", A, B),
+            ("contact", "unblock", A, C),
+            ("link", "list", A),
+            ("account", "delete", A, "--yes"),
+        ):
+            self.run_(*command)
+        self.assertEqual("", self.run_("account", "list"))
+        for what_is_none in ("", "a\nb", "1" * 65):
+            self.assertIn("accounts.phone_format", self.fail_("account", "revoke", what_is_none))
+
     def write_down_a_call(self) -> None:
         """Let there have been a call."""
         times = None, 3.0

@@ -130,6 +130,16 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")
         self.assert_one_line(self.fail_("contact", "remove", A, B), "no such contact")
 
+    def test_punctuation(self) -> None:
+        """Every command reads a number as it was read when it was added."""
+        typed, read = "+49 (170) 123", "+49170123"
+        self.run_("contact", "add", typed, B)
+        self.run_("contact", "block", typed, C)
+        self.assertEqual(f"{read}  {B}\n{read}  blocks  {C}\n", self.run_("contact", "list", typed))
+        self.run_("contact", "remove", typed, B)
+        self.run_("contact", "unblock", typed, C)
+        self.assertEqual("", self.run_("contact", "list"))
+
     def test_import_and_remove(self) -> None:
         """One import puts some pairs in and takes others out, whether or not they are there; all of it or nothing."""
         self.run_("contact", "add", A, B, "--name", "tv", "--both")
