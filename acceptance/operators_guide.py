@@ -45,6 +45,7 @@ SSHD: Final = f"/usr/sbin/sshd -i -E /{SSHD_LOG}"
 SOURCE: Final = "srv/callnet.git"
 ELSEWHERE: Final = "srv/elsewhere"
 """The state of "another machine", which is a folder."""
+SECRETS: Final = "etc/callnet/secrets"
 UNIT: Final = "etc/systemd/system/callnet.service"
 WANTED: Final = "etc/systemd/system/multi-user.target.wants"
 ACCOUNT, SIGNALING, ADMIN = 8083, 8082, 8084
@@ -70,7 +71,14 @@ class Operator:
         self.shell: Final = RootShell(system, self._order)
 
     def install(self) -> None:
-        """The block of the installation, and its effects on systemd. It begins to serve in :meth:`tell`."""
+        """The block of the installation, and its effects on systemd. It begins to serve in :meth:`tell`.
+
+        A secret names the database: commands that do not know it miss the accounts of the service.
+        """
+        secrets = self._root / SECRETS
+        secrets.parent.mkdir()
+        secrets.write_text("CALLNET_DATABASE_URL=sqlite:////var/lib/callnet/accounts.db\n")
+        secrets.chmod(0o600)
         source = self._root / SOURCE
         subprocess.run(["git", "clone", "--quiet", "--bare", "--no-local", str(ROOT), str(source)], check=True)
         self._move_to(source, "HEAD~1")
@@ -82,8 +90,8 @@ class Operator:
         self._connected = True
         self._start()
         self._call()
-        functions = readme.command(OPERATING, "callnet() {").rpartition("callnet key list")[0]
-        said = self.type(OPERATING, "callnet() {")
+        functions = readme.command(OPERATING, "callnet() (").rpartition("callnet key list")[0]
+        said = self.type(OPERATING, "callnet() (")
         self._expect("signs" in said, f"callnet key list says {said}")
         said = self.type(DOCS / "incidents.md", "callnet status", before=functions)
         self._expect("callnet is ready." in said, f"callnet status says {said}")

@@ -189,6 +189,11 @@ def load_older(path: str | os.PathLike[str]) -> OlderServer | None:
     return OlderServer(Key.of(_secret(stored.secret, file, "until")), stored.until)
 
 
+def secret_in(content: bytes) -> bytes:
+    """The secret in the file of a first key: all of it, but one line break at the end."""
+    return content.removesuffix(b"\n").removesuffix(b"\r")
+
+
 def key_from_secret(secret: bytes, origin: str, signs_from: float = 0.0) -> Key:
     """Make a key from an operator's secret.
 
@@ -236,8 +241,7 @@ def _explained(file: Path) -> Iterator[None]:
 
 
 def _read_first(file: Path) -> Key:
-    content = files.read_private(file, _SETTING)
-    return key_from_secret(content.removesuffix(b"\n").removesuffix(b"\r"), f"{_SETTING}: {file}")
+    return key_from_secret(secret_in(files.read_private(file, _SETTING)), f"{_SETTING}: {file}")
 
 
 def _read_others(first: Path) -> Sequence[Key]:

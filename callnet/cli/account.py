@@ -58,7 +58,7 @@ def add(context: click.Context, phone: str, device_ids: tuple[str, ...], no_secr
     (phone,) = read_phones(settings, phone)
     for device_id in device_ids:
         _require_device_id(device_id)
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         is_told = "device_enrolled" in settings.webhooks.wanted
         secrets = {} if no_secret else {device_id: new_secret() for device_id in device_ids}
         hashes = {device_id: secret_hash(secret) for device_id, secret in secrets.items()}
@@ -78,7 +78,7 @@ def secret(context: click.Context, phone: str, device_id: str, clear: bool) -> N
     Tokens issued earlier remain valid: see "callnet account revoke".
     """
     settings = settings_of(context)
-    (phone,) = read_phones(settings, phone)
+    (phone,) = read_phones(settings, phone, are_there=True)
     made = None if clear else new_secret()
     with opened(settings) as database:
         address = DeviceAddress(phone, device_id)
@@ -105,7 +105,7 @@ def invite(context: click.Context, phone: str, device_id: str, site: str) -> Non
     _require_device_id(device_id)
     made, address = new_secret(), DeviceAddress(phone, device_id)
     hashed, now = secret_hash(made), time.time()
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         is_told = "device_enrolled" in settings.webhooks.wanted
         if device_id not in devices.provision(database, phone, [device_id], now, is_told, {device_id: hashed}):
             devices.set_secret(database, address, hashed, now)
@@ -127,7 +127,7 @@ def revoke(context: click.Context, phone: str, device_id: str | None) -> None:
     may log in again.
     """
     settings = settings_of(context)
-    (phone,) = read_phones(settings, phone)
+    (phone,) = read_phones(settings, phone, are_there=True)
     if device_id is not None:
         _require_device_id(device_id)
     with opened(settings) as database:
@@ -197,7 +197,7 @@ def settings_(
         sorted(ringing) if ringing or no_rings_through else UNSET,
         UNSET if again is None else again,
     )
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         found = change(database, phone, wanted, time.time())
     if found.quiet is not None:
         shown = found.quiet.fields()
@@ -229,7 +229,7 @@ def _quiet_hours(begins: str, ends: str, zone: str) -> QuietHours:
 def export(context: click.Context, phone: str) -> None:
     """Print everything stored about a phone, as JSON."""
     settings = settings_of(context)
-    (phone,) = read_phones(settings, phone)
+    (phone,) = read_phones(settings, phone, are_there=True)
     with opened(settings) as database:
         found = devices.export(database, phone)
     if found is None:
@@ -249,7 +249,7 @@ def delete(context: click.Context, phone: str) -> None:
     closed within a second or two.
     """
     settings = settings_of(context)
-    (phone,) = read_phones(settings, phone)
+    (phone,) = read_phones(settings, phone, are_there=True)
     with opened(settings) as database:
         if not devices.delete(database, phone, time.time):
             raise CommandError("nothing is stored about this phone; any tokens it had are revoked")
@@ -274,7 +274,7 @@ def link() -> None:
 def list_links(context: click.Context, phone: str) -> None:
     """List the links of a phone: id, name, and what restricts it. Secrets are not shown."""
     settings = settings_of(context)
-    (phone,) = read_phones(settings, phone)
+    (phone,) = read_phones(settings, phone, are_there=True)
     with opened(settings) as database:
         for found in links.of(database, phone):
             limits = [] if found.is_on else ["off"]
@@ -295,7 +295,7 @@ def list_links(context: click.Context, phone: str) -> None:
 def remove_link(context: click.Context, phone: str, link_id: str) -> None:
     """Remove a link of a phone: it rings no more. A call that goes on is not ended."""
     settings = settings_of(context)
-    (phone,) = read_phones(settings, phone)
+    (phone,) = read_phones(settings, phone, are_there=True)
     with opened(settings) as database:
         if not links.remove(database, phone, link_id, time.time()):
             raise CommandError("no such link; see: callnet link list")

@@ -9,7 +9,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,7 +20,9 @@ import click
 import msgspec
 from msgspec import Struct
 
+from callnet.accounts.signing_keys import Key, secret_in
 from callnet.cli.common import CommandError, settings_of
+from callnet.cli.database import require_file
 from callnet.cli.status import found
 from callnet.config.schema import Settings
 from callnet.errors import CallnetError, StartError
@@ -32,7 +34,8 @@ FORMAT: Final = 1
 MANIFEST: Final = "backup.json"
 _DATABASE: Final = "callnet.db"
 _KEYS: Final = "keys/"
-_ONE_OF_SEVERAL: Final = re.compile(r"keys/signing\.key\.d/([0-9a-f]{8}|older)")
+_FIRST_KEY: Final = f"{_KEYS}signing.key"
+_SIGNING_KEY: Final = re.compile(r"keys/signing\.key(\.d/([0-9a-f]{8}|older))?")
 _LARGEST_KEY: Final = 64 * 1024
 """Bytes."""
 _PART: Final = 1 << 20
@@ -105,6 +108,7 @@ def make(settings: Settings, target: Path, version: str, now: datetime) -> Manif
     :param version: of callnet.
     :param now: with a time zone.
     :raises BackupError: the file is there already, or cannot be written.
+    :raises CommandError: the database is missing.
     :raises StartError, Unavailable: the database cannot be read.
     """
     keys = {name: path for name, path in _key_files(settings).items() if path.is_file()}
@@ -164,8 +168,10 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
         there = [str(path) for path in targets if path.exists()]
         if there and not replace:
             raise BackupError(f"{there[0]} already exists; use --replace to overwrite it")
-        removed = [name for name in places if _ONE_OF_SEVERAL.fullmatch(name) and name not in keys] if replace else []
-        added = [name for name in keys if _ONE_OF_SEVERAL.fullmatch(name) and name not in places] if there else []
+        present = [name for name, path in places.items() if _SIGNING_KEY.fullmatch(name) and path.exists()]
+        removed = {name: _content(places[name]) for name in present if replace and name not in keys}
+        signing = [name for name in keys if _SIGNING_KEY.fullmatch(name)]
+        added = {name: keys[name] for name in signing if there and name not in present}
         drafts: dict[Path, Path | None] = {}
         if copy is not None and database is not None:
             # The log of changes goes first: SQLite would apply that of another database.
@@ -183,8 +189,17 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
     return Restored(manifest, _kids(removed), _kids(added))
 
 
-def _kids(names: Iterable[str]) -> Sequence[str]:
-    return [name.rpartition("/")[2] for name in names]
+def _kids(found: Mapping[str, bytes]) -> Sequence[str]:
+    """The ids of signing keys, which are also the names of all but the first."""
+    return [
+        Key.of(secret_in(content)).kid if name == _FIRST_KEY else name.rpartition("/")[2]
+        for name, content in found.items()
+    ]
+
+
+def _content(path: Path) -> bytes:
+    with _explained(path):
+        return path.read_bytes()
 
 
 def _key_files(settings: Settings) -> Mapping[str, Path]:
@@ -193,11 +208,11 @@ def _key_files(settings: Settings) -> Mapping[str, Path]:
     others = {f"{_KEYS}signing.key.d/{path.name}": path for path in sorted(Path(f"{first}.d").glob("*"))}
     certificate, key = map(Path, self_signed_files(settings.state_dir))
     return {
-        f"{_KEYS}signing.key": first,
+        _FIRST_KEY: first,
         f"{_KEYS}vapid.key": Path(settings.push.vapid_key_file),
         f"{_KEYS}{certificate.name}": certificate,
         f"{_KEYS}{key.name}": key,
-        **{name: path for name, path in others.items() if _ONE_OF_SEVERAL.fullmatch(name)},
+        **{name: path for name, path in others.items() if _SIGNING_KEY.fullmatch(name)},
     }
 
 
@@ -215,8 +230,7 @@ def _copy_database(url: str, target: Path) -> int | None:
     with closing(Database(url)) as database:
         if database.file is None:
             return None
-        if database.is_missing:
-            raise BackupError(f"{database.file} does not exist: callnet was never started with these settings")
+        require_file(database)
         level, _ = database.levels()
         database.copy_to(target)
     return level
@@ -260,8 +274,8 @@ def _read(archive: tarfile.TarFile, source: Path, folder: Path) -> tuple[Manifes
 
 
 def _is_key(name: str) -> bool:
-    known = ("signing.key", "vapid.key", *(Path(path).name for path in self_signed_files("")))
-    return name in {f"{_KEYS}{each}" for each in known} or _ONE_OF_SEVERAL.fullmatch(name) is not None
+    known = ("vapid.key", *(Path(path).name for path in self_signed_files("")))
+    return name in {f"{_KEYS}{each}" for each in known} or _SIGNING_KEY.fullmatch(name) is not None
 
 
 def _manifest(content: bytes, source: Path) -> Manifest:

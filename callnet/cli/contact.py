@@ -102,7 +102,7 @@ def add(context: click.Context, owner: str, other: str, name: str | None, both: 
     missing = [Pair(owner, other)] if name is None else []
     if both:
         missing.append(Pair(other, owner))
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         contacts.add(database, named, time.time(), missing)
         for pair in (*named, *missing):
             click.echo(f"{pair.owner} lists {pair.contact}")
@@ -125,7 +125,9 @@ def _tell_why_hidden(settings: Settings, database: Database, pair: Pair) -> None
 @click.pass_context
 def remove(context: click.Context, owner: str, other: str) -> None:
     """Remove the phone OTHER from the list of the phone OWNER."""
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    owner, other = read_phones(settings, owner, other, are_there=True)
+    with opened(settings) as database:
         if not contacts.remove(database, owner, other, time.time()):
             raise CommandError("no such contact")
 
@@ -140,7 +142,7 @@ def block(context: click.Context, owner: str, phone: str) -> None:
     owner, phone = read_phones(settings, owner, phone)
     if owner == phone:
         raise CommandError("a phone cannot block itself")
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         contacts.block(database, owner, phone, time.time())
 
 
@@ -150,7 +152,9 @@ def block(context: click.Context, owner: str, phone: str) -> None:
 @click.pass_context
 def unblock(context: click.Context, owner: str, phone: str) -> None:
     """Unblock PHONE for the phone OWNER."""
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    owner, phone = read_phones(settings, owner, phone, are_there=True)
+    with opened(settings) as database:
         if not contacts.unblock(database, owner, phone, time.time()):
             raise CommandError("this phone is not blocked")
 
@@ -163,7 +167,10 @@ def list_(context: click.Context, owner: str | None) -> None:
 
     Each line has owner, contact and name. Blocked phones follow, one a line: owner, "blocks", phone.
     """
-    with opened(settings_of(context)) as database:
+    settings = settings_of(context)
+    if owner is not None:
+        (owner,) = read_phones(settings, owner, are_there=True)
+    with opened(settings) as database:
         for pair in contacts.pairs_of(database, owner):
             click.echo("  ".join(filter(None, (pair.owner, pair.contact, pair.name))))
         for found in contacts.blocks_of(database, owner):
@@ -188,7 +195,7 @@ def import_(context: click.Context, file: TextIO, out: TextIO | None) -> None:
     gone = [] if out is None else read_csv(out, rule)
     if {(pair.owner, pair.contact) for pair in pairs} & {(pair.owner, pair.contact) for pair in gone}:
         raise CommandError("nothing was imported: a pair is in both files")
-    with opened(settings) as database:
+    with opened(settings, is_made=True) as database:
         contacts.add(database, pairs, time.time(), gone=gone)
     click.echo(f"{len(pairs)} contacts imported" + ("" if out is None else f", {len(gone)} removed"), err=True)
 

@@ -77,7 +77,7 @@ def examine(settings: Settings, path: str | None, now: datetime, place: Place | 
     yield from machine.examine(settings)
     yield from machine.examine_secrets(settings, path)
     yield from listeners.examine(settings, running is not None, now)
-    yield from services.examine(settings, now)
+    yield from services.examine(settings, running is not None, now)
     if place is not None:
         yield from site.examine(settings, place, now)
 

@@ -93,7 +93,7 @@ def migrate(
 
 def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
     rule = phone_rule(settings.accounts.phone_format)
-    with older.reading() as snapshot, _target(settings, trial) as database:
+    with older.reading() as snapshot, _target(settings, trial, is_made=True) as database:
         migration.take_over(snapshot, database, rule, report, trial)
     for line in report.lines("to import" if trial else "imported"):
         click.echo(line)
@@ -101,7 +101,7 @@ def _take_over(settings: Settings, older: OlderDatabase, report: Report, trial: 
 
 def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: bool) -> None:
     tokens = about_tokens(settings.tokens, time.time())
-    with _target(settings, trial) as database, older.writing() as additions:
+    with _target(settings, trial, is_made=False) as database, older.writing() as additions:
         migration.give_back(database, additions, report, trial)
     for line in report.lines("to copy back" if trial else "copied back"):
         click.echo(line)
@@ -109,10 +109,10 @@ def _give_back(settings: Settings, older: OlderDatabase, report: Report, trial: 
 
 
 @contextmanager
-def _target(settings: Settings, trial: bool) -> Iterator[Database | None]:
+def _target(settings: Settings, trial: bool, is_made: bool) -> Iterator[Database | None]:
     """Callnet's database; of a trial it is not made, nor brought up to date."""
     if not trial:
-        with opened(settings) as database:
+        with opened(settings, is_made) as database:
             yield database
         return
     with reached(settings) as database:
@@ -159,7 +159,7 @@ def read_key(path: str) -> Key:
     :raises StartError: it cannot be read, or is open to others.
     :raises MigrationError: it is empty.
     """
-    secret = files.read_private(path, _KEY).removesuffix(b"\n").removesuffix(b"\r")
+    secret = signing_keys.secret_in(files.read_private(path, _KEY))
     if not secret:
         raise MigrationError(f"{_KEY}: {path} is empty")
     return Key.of(secret)

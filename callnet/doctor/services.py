@@ -36,12 +36,13 @@ _FORBIDDEN: Final = ("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.
 """Addresses that no relay should reach: loopback, private networks, and the metadata service of clouds."""
 
 
-def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+def examine(settings: Settings, runs: bool, now: datetime) -> Iterator[Finding]:
     """Look at the services.
 
+    :param runs: callnet runs.
     :param now: with a time zone.
     """
-    yield from _database(settings.database)
+    yield from _database(settings.database, runs)
     if settings.redis.url:
         yield _redis(settings.redis)
     yield from _turn(settings.turn, now)
@@ -49,10 +50,14 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield _stun(uri, _place(settings.turn, "stun"))
 
 
-def _database(settings: DatabaseSettings) -> Iterator[Finding]:
+def _database(settings: DatabaseSettings, runs: bool) -> Iterator[Finding]:
     about = "database"
     try:
         with closing(Database(settings.url)) as database:
+            if database.is_missing and runs:
+                text = f"{database.file} does not exist, but callnet runs: it has other settings"
+                yield bad(about, text, "run this with the settings and secrets of the service (docs/operating.md)")
+                return
             if database.is_missing:
                 yield good(about, "SQLite; the file will be created at the first start")
                 return

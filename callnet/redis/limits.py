@@ -173,14 +173,16 @@ class SharedLimits:
         for limiter in self._limiters.values():
             counted.extend(limiter.take_counted(MOST - len(counted)))
         now = self._clock.seconds()
-        sockets = [(crowds, *said) for crowds in self._crowds.values() for said in crowds.take_said(now, MOST)]
+        sockets: list[tuple[SharedCrowds, str, int]] = []
+        for crowds in self._crowds.values():
+            sockets.extend((crowds, *said) for said in crowds.take_said(now, MOST - len(sockets)))
         exchanged = await self._lifecycle.commands.exchange(
             counted, [(f"{crowds.kind}:{hidden(site)}", count) for crowds, site, count in sockets]
         )
         self._hear(counted, exchanged)
         for (crowds, site, _), others in zip(sockets, exchanged.sockets, strict=True):
             crowds.hear(site, others)
-        return len(counted) < MOST
+        return len(counted) < MOST and len(sockets) < MOST
 
     def _hear(self, counted: Sequence[Counted], exchanged: Exchanged) -> None:
         told = [(one.key, ahead) for one, ahead in zip(counted, exchanged.ahead, strict=True)]
@@ -202,21 +204,26 @@ class SharedCrowds:
         crowds.elsewhere = self._elsewhere
 
     def take_said(self, now: float, most: int) -> list[tuple[str, int]]:
-        """Take the addresses to report: their count differs from the one last reported, or that expires soon."""
-        large, changes = self._crowds.large, []
-        for site, count in large.items():
-            said, at = self._said.get(site, (0, 0.0))
-            if said != count or now - at >= SAID_AGAIN:
-                changes.append((site, count))
-        changes.extend((site, 0) for site in self._said if site not in large)
-        del changes[most:]
+        """Take the addresses to report, at most ``most``, with their counts."""
+        changes = list(islice(self._changes(now), most))
         for site, count in changes:
+            self._said.pop(site, None)  # so that those reported longest ago stay first
             if count:
                 self._said[site] = count, now
             else:
-                del self._said[site]
                 self._elsewhere.pop(site, None)
         return changes
+
+    def _changes(self, now: float) -> Iterator[tuple[str, int]]:
+        """The addresses whose count differs from the one last reported, or for which that expires soon."""
+        large = self._crowds.large
+        for site, (said, at) in self._said.items():
+            count = large.get(site, 0)
+            if said != count or now - at >= SAID_AGAIN:
+                yield site, count
+        for site, count in large.items():
+            if site not in self._said:
+                yield site, count
 
     def hear(self, site: str, others: int) -> None:
         """Record the count of the other nodes."""

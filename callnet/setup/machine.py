@@ -33,8 +33,8 @@ class System(Struct, frozen=True):
     :param root: the folder that holds its files; ``/`` but in tests.
     :param prefix: the virtual environment of callnet, as the machine names it.
     :param source: the folder with callnet's own units, which a clone brings; the package has put them in place.
-    :param environ: the environment of its commands; ``PATH`` finds them. Settings of callnet's, which may be secrets,
-        are for its own commands only.
+    :param environ: the environment of its commands; ``PATH`` finds them. Settings of callnet's in it are root's, and
+        are left out: those of the service are in ``/etc/callnet/secrets``.
     """
 
     root: Path = Path("/")
@@ -78,10 +78,12 @@ class System(Struct, frozen=True):
         return ran.stdout
 
     def callnet(self, *arguments: str) -> str:
-        """Run a command of callnet's as the user of the service; returns its output.
+        """Run a command of callnet's as the user of the service, with its settings; returns its output.
 
         :raises SetupError: it failed.
         """
+        lines = (self.text("/etc/callnet/secrets") or "").splitlines()
+        secrets = dict(line.split("=", 1) for line in lines if line.startswith("CALLNET_") and "=" in line)
         settings = self.path("/etc/callnet/callnet.toml")
         command = (
             *self.as_user(),
@@ -91,7 +93,7 @@ class System(Struct, frozen=True):
             str(self.prefix / "bin" / "callnet"),
             *arguments,
         )
-        return self._done(command, self.environ)
+        return self._done(command, {**self._plain(), **secrets})
 
     def as_user(self) -> Sequence[str]:
         """The beginning of a command that is run as the user of the service."""

@@ -426,6 +426,8 @@ class AccountsStep:
         system, phones, site = job.system, job.wanted.phones, f"https://{job.wanted.names[0]}/"
         if not job.facts.has_systemd:
             system.do("install", "--directory", "-m", "700", "-o", USER, "-g", USER, str(system.path(_STATE)))
+        # First, since this makes the database where nothing has started callnet yet.
+        system.callnet("contact", "add", "--both", *phones)
         listed = system.callnet("account", "list").splitlines()
         found = {line.split()[0] for line in listed if not re.fullmatch(r"\S+ +0", line)}
         for phone in phones:
@@ -435,7 +437,6 @@ class AccountsStep:
             else:
                 link = system.callnet("account", "invite", phone, "first", "--site", site)
                 job.tell(f"\nPhone {phone}: open this on the first device, within a day.\n{link}")
-        system.callnet("contact", "add", "--both", *phones)
         job.record.phones = list(phones)
 
     def undo(self, system: System, record: Record) -> str:

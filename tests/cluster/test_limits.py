@@ -251,6 +251,18 @@ class CrowdsTests(LimitsCase):
         last = there.join(From("2001:db8:1:ffff::1"))
         await self.until(lambda: there.is_too_large(last))
 
+    async def test_more_than_one_exchange_carries(self) -> None:
+        """They are counted for each of very many addresses, and are taken back for each."""
+        _, here, there = await self.start_crowds(1)
+        clients = [From(f"192.0.{number // 250}.{number % 250}") for number in range(3 * limits.MOST)]
+        sites = [[crowds.join(client) for client in clients] for crowds in (here, there)]
+        await self.pass_time(2 * SOON)
+        self.assertEqual(len(clients), sum(map(there.is_too_large, sites[1])))
+        for site in sites[0]:
+            here.leave(site)
+        await self.pass_time(2 * SOON)
+        self.assertEqual(0, sum(map(there.is_too_large, sites[1])))
+
     async def test_dead_node(self) -> None:
         """Those of a node that died are forgotten, and so is the address when nobody is left."""
         node, here, there = await self.start_crowds(4)

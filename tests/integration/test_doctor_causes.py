@@ -355,7 +355,7 @@ class RelayTests(CauseTestCase):
         secret.parent.mkdir(parents=True)
         secret.touch(0o600)
         secret.write_text(SECRET)
-        return [each for each in services.examine(settings, NOW) if each.about == "turn"]
+        return [each for each in services.examine(settings, False, NOW) if each.about == "turn"]
 
     def test_hairpin(self) -> None:
         """From inside a NAT, callnet's own relay answers on this machine only."""
@@ -373,7 +373,7 @@ class RelayTests(CauseTestCase):
         """The clock of this machine is a day behind that of the relay."""
         coturn = self.coturn(SECRET)
         self.settings(f'turn = {{ urls = ["{coturn.urls[0]}"], secret = "{SECRET}" }}\n{SITE}')
-        found = services.examine(load(str(self.config), {}), datetime.now(UTC) - timedelta(days=1))
+        found = services.examine(load(str(self.config), {}), False, datetime.now(UTC) - timedelta(days=1))
         [turn] = [each for each in found if each.about == "turn"]
         self.assert_found(turn, "its clock is ahead of this one", "set both clocks")
 
@@ -486,6 +486,12 @@ class StoreTests(CauseTestCase):
             self.addCleanup(server.close)
         other.replica_of(master)
         self.assert_named(self.shown(f'redis.url = "{other.url()}"\n{SITE}'), "this is a replica", "name the master")
+
+    def test_database_of_another(self) -> None:
+        """The daemon runs, with a database that these settings do not name."""
+        self.settings(SITE)
+        found = services.examine(load(str(self.config), {}), True, NOW)
+        self.assert_found(next(iter(found)), "does not exist", "secrets of the service")
 
     def test_database_not_upgraded(self) -> None:
         """The tables are older than the program, and are not to be upgraded at a start."""

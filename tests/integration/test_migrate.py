@@ -85,6 +85,7 @@ class StoreMixin(_Base):
 
     def test_rows_that_stay_behind(self) -> None:
         """Each row that cannot be taken is named with its reason, the others are taken, and the status is 1."""
+        self.run_("database", "upgrade")
         self.seed.put("account_data", [{"phone": "23651884967"}, {"phone": ""}])
         self.put_devices(("23651884967", "x"), (A, ""), (A, "a\nb"))
         self.put_contacts((A, ""), (C, "13600000001"))

@@ -121,6 +121,7 @@ class SourceTests(MigrateCase):
 
     def test_mapping(self) -> None:
         """With a mapping tables and columns may have any name, and any type that has the phones in it."""
+        self.run_("database", "upgrade")
         self.seed.run(
             "SET SESSION foreign_key_checks = 0",
             "CREATE TABLE `the users` (`order` INT PRIMARY KEY AUTO_INCREMENT, tel BIGINT)",

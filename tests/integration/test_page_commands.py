@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from acceptance import readme
+from callnet.accounts.signing_keys import load_or_make_keys
 from callnet.config.load import load
 from callnet.storage import devices
 from callnet.storage.database import Database
@@ -98,6 +99,29 @@ class CommandCase(TestCase):
     def read(self, page: str, beginning: str) -> str:
         """The block of a page that begins like this."""
         return readme.command(DOCS / page, beginning)
+
+
+class FunctionTests(CommandCase):
+    """The function by which an installation by hand runs commands."""
+
+    async def test_secrets(self) -> None:
+        """Its commands use what the service uses: the file of secrets may name the database, and there need be none."""
+        (self.folder / "callnet.toml").touch()
+        load_or_make_keys(self.folder / "signing.key")
+        script = self.read("operating.md", "callnet() (")
+        for theirs, ours in (
+            ("/etc/callnet", self.folder),
+            ("/var/lib/callnet", self.folder),
+            ("runuser -u callnet --", "env"),
+            ("/opt/callnet/.venv/bin/callnet", forked_program()),
+        ):
+            self.assertIn(theirs, script)
+            script = script.replace(theirs, str(ours))
+        self.assertIn("signs", await self.type(script))
+        database = self.folder / "a database.db"
+        (self.folder / "secrets").write_text(f"# Ours.\nPATH=/nowhere\nCALLNET_DATABASE_URL=sqlite:///{database}")
+        await self.type(f"{script}\necho owner,contact,name | callnet contact import -")
+        self.assertEqual([database], list(self.folder.glob("*.db")))
 
 
 class DatabaseTests(CommandCase):

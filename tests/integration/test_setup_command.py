@@ -73,7 +73,8 @@ class SetupTests(SynchronousTestCase):
             program.write_text(f'#!/bin/sh\necho "{name} $*" >>"$MACHINE/told"{text and chr(10)}{text}\n')
             program.chmod(0o755)
         path = f"{self.root}/bin:{os.environ['PATH']}"
-        environ = {**os.environ, "PATH": path, "MACHINE": str(self.root), "CALLNET_OTP_SECRET": "s" * 32}
+        roots = {"CALLNET_OTP_SECRET": "s" * 32, "CALLNET_STATE_DIR": "/proc/nowhere"}
+        environ = {**os.environ, "PATH": path, "MACHINE": str(self.root), **roots}
         self.system = System(self.root, forked_program().parent.parent, ROOT / "etc", environ, True)
 
     def invoke(self, *arguments: str, given: str = "") -> Result:
@@ -251,6 +252,17 @@ class SetupTests(SynchronousTestCase):
             path.touch()
         self.run_("localhost", "--yes", "--dry-run")
         self.assertEqual(0, (state / "callnet.db").stat().st_size)
+
+    def test_secrets(self) -> None:
+        """The accounts are made in the database of the service, which the file of its secrets names."""
+        elsewhere = self.root / "accounts.db"
+        (self.root / "etc/callnet").mkdir()
+        (self.root / "etc/callnet/secrets").write_text(
+            f"# Ours.\nPATH=/nowhere\nCALLNET_DATABASE_URL=sqlite:///{elsewhere}\n"
+        )
+        self.set_up()
+        self.assertTrue(elsewhere.exists())
+        self.assertEqual([], list((self.root / "var/lib/callnet").glob("*.db")))
 
     def test_unit_of_the_operator(self) -> None:
         """A unit that was there is not overwritten; one that was changed since is not removed."""

@@ -29,6 +29,7 @@ class AccountTests(CommandTestCase):
 
     def test_list(self) -> None:
         """All accounts are listed with the number of their devices."""
+        self.run_("database", "upgrade")
         self.assertEqual(self.run_("account", "list"), "")
         database = Database(self.url)
         self.addCleanup(database.close)
@@ -36,6 +37,40 @@ class AccountTests(CommandTestCase):
         for address in (DeviceAddress(B, "x"), DeviceAddress(A, "tv"), DeviceAddress(A, "pad")):
             self.successResultOf(accounts.enrol(address, b"o" * 32))
         self.assertEqual(self.run_("account", "list"), f"{A}  2\n{B}  1\n")
+
+    def test_without_a_database(self) -> None:
+        """A command about what is there fails, and makes no database: its settings may not be those of the service."""
+        for command in (
+            ("account", "list"),
+            ("account", "secret", A, "tv"),
+            ("account", "revoke", A, "tv"),
+            ("account", "export", A),
+            ("account", "delete", A, "--yes"),
+            ("contact", "remove", A, B),
+            ("contact", "unblock", A, B),
+            ("contact", "list"),
+            ("contact", "export"),
+            ("link", "list", A),
+            ("link", "remove", A, "x"),
+            ("webhook", "list"),
+            ("webhook", "retry", "--all"),
+            ("database", "check"),
+        ):
+            self.assert_one_line(self.fail_(*command), self.url.partition("///")[2], "was never started")
+        self.assertEqual([self.config], list(self.directory.iterdir()))
+
+    def test_before_the_first_start(self) -> None:
+        """A command that adds something makes the database, and says so."""
+        for command in (
+            ("account", "add", A),
+            ("account", "invite", A, "tv", "--site", "https://calls.example.org"),
+            ("account", "settings", A),
+            ("contact", "add", A, B),
+            ("contact", "block", A, B),
+        ):
+            self.assert_one_line(self.invoke(*command).stderr, "Created the database", "was never started")
+            self.assertEqual("", self.invoke(*command).stderr)
+            (self.directory / "callnet.db").unlink()
 
     def test_add(self) -> None:
         """An account and its devices are made, once; each new device has a secret, which is shown."""
@@ -65,6 +100,7 @@ class AccountTests(CommandTestCase):
 
     def test_add_what_is_unacceptable(self) -> None:
         """Phones and device ids are those that a login takes; else nothing is made."""
+        self.run_("database", "upgrade")
         self.assert_one_line(self.fail_("account", "add", "1", "tv"), "accounts.phone_format")
         for device_id in ("", "*", "x" * 51, "a\nb"):
             self.assert_one_line(self.fail_("account", "add", A, "tv", device_id), "device id")
@@ -72,6 +108,7 @@ class AccountTests(CommandTestCase):
 
     def test_secret(self) -> None:
         """A device gets a secret that is shown once, or none; there must be such a device."""
+        self.run_("database", "upgrade")
         self.assert_one_line(self.fail_("account", "secret", A, "tv"), "no such device")
         self.run_("account", "add", A, "tv")
         first, second = self.run_("account", "secret", A, "tv"), self.run_("account", "secret", A, "tv")
@@ -81,12 +118,35 @@ class AccountTests(CommandTestCase):
 
     def test_revoke(self) -> None:
         """Tokens of a phone, or of a device, are revoked; a word tells if there is no such account."""
+        self.run_("database", "upgrade")
         self.assert_one_line(self.fail_("account", "revoke", A), "no such account")
         self.run_("account", "add", A, "tv")
         self.assertEqual(self.run_("account", "revoke", A), "")
         self.assertEqual(self.run_("account", "revoke", A, "tv"), "")
         self.assert_one_line(self.fail_("account", "revoke", A, "pad"), "no such account or device")
         self.assert_one_line(self.fail_("account", "revoke", A, "*"), "device id")
+
+    def test_older_phones(self) -> None:
+        """The data of a phone from before a change of ``accounts.phone_format`` can be shown, and removed."""
+        self.run_("account", "add", A, "tv")
+        self.run_("contact", "add", A, B)
+        self.run_("contact", "block", A, C)
+        self.config.write_text(f'accounts.phone_format = "e164"\n{self.config.read_text()}')
+        self.assert_one_line(self.fail_("account", "add", A, "pad"), "accounts.phone_format")
+        self.assertEqual(f"{A}  {B}\n{A}  blocks  {C}\n", self.run_("contact", "list", A))
+        for command in (
+            ("account", "secret", A, "tv"),
+            ("account", "revoke", A, "tv"),
+            ("account", "export", A),
+            ("contact", "remove", A, B),
+            ("contact", "unblock", A, C),
+            ("link", "list", A),
+            ("account", "delete", A, "--yes"),
+        ):
+            self.run_(*command)
+        self.assertEqual("", self.run_("account", "list"))
+        for what_is_none in ("", "a\nb", "1" * 65):
+            self.assertIn("accounts.phone_format", self.fail_("account", "revoke", what_is_none))
 
     def write_down_a_call(self) -> None:
         """Let there have been a call."""
@@ -140,6 +200,7 @@ class AccountTests(CommandTestCase):
 
     def test_export(self) -> None:
         """All that is kept of a phone is shown, and no secret."""
+        self.run_("database", "upgrade")
         self.assert_one_line(self.fail_("account", "export", A), "nothing is stored")
         self.run_("account", "add", A, "tv", "pad", "--no-secret")
         secret = self.run_("account", "secret", A, "tv").strip()
@@ -239,6 +300,7 @@ class AccountTests(CommandTestCase):
 
     def test_delete(self) -> None:
         """All that is kept of a phone is removed, after a question; others keep what they have."""
+        self.run_("database", "upgrade")
         self.assert_one_line(self.fail_("account", "delete", A, "--yes"), "nothing is stored")
         self.run_("account", "add", A, "tv")
         self.run_("contact", "add", A, B, "--both")

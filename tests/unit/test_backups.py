@@ -172,6 +172,18 @@ class RoundTripTests(BackupTestCase):
         there = {path.name for path in Path(f"{first}.d").iterdir()}
         self.assertEqual((True, False), (retired.kid in there, since.kid in there))
 
+    def test_first_key_since(self) -> None:
+        """The first key is no exception: what is done to it is said, too."""
+        path, later = self.directory / "signing.key", f"{self.file}.later"
+        self.run_("backup", str(self.file))
+        first, _ = load_keys(path).keys
+        remove_key(path, first)
+        self.run_("backup", later)
+        shown = self.run_("restore", str(self.file), "--replace")
+        self.assertIn(f"Restored retired signing keys; retire them again if they were stolen: {first.kid}.\n", shown)
+        self.assertIn(f"Removed signing keys created since: {first.kid}.\n", self.run_("restore", later, "--replace"))
+        self.assertFalse(path.exists())
+
     def test_database_elsewhere(self) -> None:
         """The database may be on another file system than the keys; nothing is left there of one that is replaced."""
         folder = Path(tempfile.mkdtemp(prefix="callnet-test-", dir="/dev/shm"))

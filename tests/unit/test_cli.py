@@ -130,6 +130,16 @@ class ContactTests(CommandTestCase):
         self.assertEqual(self.run_("contact", "list"), f"{B}  {A}\n")
         self.assert_one_line(self.fail_("contact", "remove", A, B), "no such contact")
 
+    def test_punctuation(self) -> None:
+        """Every command reads a number as it was read when it was added."""
+        typed, read = "+49 (170) 123", "+49170123"
+        self.run_("contact", "add", typed, B)
+        self.run_("contact", "block", typed, C)
+        self.assertEqual(f"{read}  {B}\n{read}  blocks  {C}\n", self.run_("contact", "list", typed))
+        self.run_("contact", "remove", typed, B)
+        self.run_("contact", "unblock", typed, C)
+        self.assertEqual("", self.run_("contact", "list"))
+
     def test_import_and_remove(self) -> None:
         """One import puts some pairs in and takes others out, whether or not they are there; all of it or nothing."""
         self.run_("contact", "add", A, B, "--name", "tv", "--both")
@@ -173,6 +183,7 @@ class ContactTests(CommandTestCase):
 
     def test_import_with_bad_rows(self) -> None:
         """The lines of all bad rows are named, and nothing is imported."""
+        self.run_("database", "upgrade")
         rows = [f"{A},{B},good", f"1,{B},x", f"{A},{B}", f"{A},x,y", f"{A},{B},twice", f"{A},{C}," + "x" * 65]
         error = self.fail_("contact", "import", "-", given="\n".join(["owner,contact,name", *rows]))
         for line, word in ((3, "owner"), (4, "fields"), (5, "contact"), (6, "duplicate"), (7, "name")):
@@ -262,6 +273,7 @@ class ProcessTests(CommandTestCase):
 
     def test_process(self) -> None:
         """The environment may name the settings; output and errors go where they belong."""
+        self.run_("database", "upgrade")
         environment = {"CALLNET_CONFIG": str(self.config)}
         added = self.process("contact", "add", A, B, "--name", "电视", **environment)
         self.assertEqual((added.stdout.splitlines()[0], added.stderr, added.returncode), (f"{A} lists {B}", "", 0))
@@ -272,6 +284,7 @@ class ProcessTests(CommandTestCase):
 
     def test_not_loaded(self) -> None:
         """A command that needs no network, and has SQLite, loads neither Twisted's reactor nor PostgreSQL's dialect."""
+        self.run_("database", "upgrade")
         program = (
             "import sys; from callnet.cli.main import main; main(standalone_mode=False);"
             "print({'twisted.internet.reactor', 'sqlalchemy.dialects.postgresql'} & sys.modules.keys())"

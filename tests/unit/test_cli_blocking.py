@@ -49,6 +49,7 @@ class BlockTests(CommandTestCase):
 
     def test_block_what_is_no_phone(self) -> None:
         """Both must be phone numbers as the settings want them, and not the same."""
+        self.run_("database", "upgrade")
         for pair in (("1", B), (A, "1"), (A, B + "\n"), ("", B)):
             self.assertIn("accounts.phone_format", self.fail_("contact", "block", *pair))
         self.assert_one_line(self.fail_("contact", "block", A, A), "itself")

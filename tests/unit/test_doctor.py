@@ -310,7 +310,7 @@ class ServiceTests(DoctorTestCase):
 
     def of(self, **settings: object) -> list[tuple[str, Level]]:
         """The level of each."""
-        return levels(services.examine(Settings(**settings), NOW))  # type: ignore[arg-type]
+        return levels(services.examine(Settings(**settings), False, NOW))  # type: ignore[arg-type]
 
     def database(self, **settings: object) -> list[Level]:
         """The level of the database."""
@@ -359,7 +359,7 @@ class ServiceTests(DoctorTestCase):
                 client.close()
                 os._exit(0)
             turn = TurnSettings((f"turn:{place}?transport=tcp",), (), "s" * 32)
-            found = list(services.examine(Settings(database=DatabaseSettings(self.url), turn=turn), NOW))
+            found = list(services.examine(Settings(database=DatabaseSettings(self.url), turn=turn), False, NOW))
             os.waitpid(closes, 0)
         self.assertEqual(("turn", Level.BAD), (found[1].about, found[1].level))
 

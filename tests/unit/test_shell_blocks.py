@@ -57,7 +57,7 @@ RUN_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "cp etc/callnet.target": OPERATOR,
         "callnet contact add": HERE,
         "callnet account settings": HERE,
-        "callnet() {": OPERATOR,
+        "callnet() (": OPERATOR,
         "rsync --archive": OPERATOR,
         "callnet device 13651884967 tv888 --media": HERE,
     },
