@@ -108,10 +108,10 @@ def renew_certificate(settings: Settings, tls: ServerTls) -> None:
 
     :raises StartError: it cannot be read; nor may the certificate of an authority be lost for a self-signed one.
     """
-    pair = certificate(settings)
-    if settings.tls.acme.names and certificates.is_self_signed(pair) and not tls.is_self_signed:
-        raise StartError(f"tls.acme: there is no usable one in {acme_folder(settings).certificate}")
-    tls.renew(pair)
+    folder = acme_folder(settings)
+    if settings.tls.acme.names and not tls.is_self_signed and folder.pair() is None:
+        raise StartError(f"tls.acme: there is no usable one in {folder.certificate}")
+    tls.renew(certificate(settings))
     _log.info("reloaded the certificate")
 
 

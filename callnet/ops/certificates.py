@@ -105,7 +105,8 @@ class ServerTls:
         self.expires = expiry(pair)
         """The time when the first certificate of the chain to expire does so."""
         self.near_expiry = near_expiry(pair)
-        self.is_self_signed = is_self_signed(pair)
+        self.is_self_signed = pair.chain[0].issuer == pair.chain[0].subject
+        """No client trusts it by itself."""
         """The time from which that is near."""
         for renewed in self.renewed:
             renewed()
@@ -121,11 +122,6 @@ class ServerTls:
             if protocol in offered and take(connection):
                 return protocol
         return next((each for each in _ALPN if each in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
-
-
-def is_self_signed(pair: Pair) -> bool:
-    """Tell whether a certificate is its own authority, which no client trusts by itself."""
-    return pair.chain[0].issuer == pair.chain[0].subject
 
 
 def context_with(pair: Pair) -> SSL.Context:

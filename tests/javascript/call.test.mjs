@@ -30,7 +30,7 @@ class Talk {
   constructor(t) {
     this.clock = begin(t);
     PeerConnection.made = [];
-    const own = new Own({ changed: nothing, replaced: nothing, failed: nothing });
+    const own = new Own("", { changed: nothing, replaced: nothing, failed: nothing });
     const handlers = Object.fromEntries(HANDLERS.map((name) => [name, nothing]));
     handlers.file = ({ id, state }) => this.files.set(id, state);
     own.goWithout();
