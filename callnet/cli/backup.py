@@ -168,10 +168,9 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
         there = [str(path) for path in targets if path.exists()]
         if there and not replace:
             raise BackupError(f"{there[0]} already exists; use --replace to overwrite it")
-        present = [name for name, path in places.items() if _SIGNING_KEY.fullmatch(name) and path.exists()]
-        removed = {name: _content(places[name]) for name in present if replace and name not in keys}
-        signing = [name for name in keys if _SIGNING_KEY.fullmatch(name)]
-        added = {name: keys[name] for name in signing if there and name not in present}
+        signing = {name: path for name, path in places.items() if _SIGNING_KEY.fullmatch(name) and path.exists()}
+        present = {name: _content(path) for name, path in signing.items()}
+        before, after = _kids(present), _kids(keys)
         drafts: dict[Path, Path | None] = {}
         if copy is not None and database is not None:
             # The log of changes goes first: SQLite would apply that of another database.
@@ -181,19 +180,22 @@ def bring_back(settings: Settings, source: Path, replace: bool) -> Restored:
             drafts[path] = _folder_beside(path, folders) / path.name
             with _explained(path):
                 files.overwrite(str(drafts[path]), content, files.PRIVATE)
-        drafts.update({places[name]: None for name in removed})
+        if replace:
+            drafts.update({path: None for name, path in signing.items() if name not in keys})
         try:
             files.exchange(drafts)
         except OSError as error:
             raise BackupError(f"{error.filename or settings.state_dir}: {error.strerror}") from None
-    return Restored(manifest, _kids(removed), _kids(added))
+    removed = [kid for kid in before if replace and kid not in after]
+    return Restored(manifest, removed, [kid for kid in after if before and kid not in before])
 
 
 def _kids(found: Mapping[str, bytes]) -> Sequence[str]:
-    """The ids of signing keys, which are also the names of all but the first."""
+    """The ids of the signing keys among these files, which are also the names of all but the first."""
     return [
         Key.of(secret_in(content)).kid if name == _FIRST_KEY else name.rpartition("/")[2]
         for name, content in found.items()
+        if _SIGNING_KEY.fullmatch(name)
     ]
 
 

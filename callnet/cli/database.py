@@ -51,8 +51,8 @@ def require_file(database: Database) -> None:
     """
     if database.is_missing:
         raise CommandError(
-            f"database.url: {database.file} does not exist: callnet was never started with these settings;"
-            " start it first, or run: callnet database upgrade"
+            f"database.url: {database.file} does not exist: callnet was never started with these settings; run this"
+            " with the settings and secrets of the service, or before its first start: callnet database upgrade"
         )
 
 

@@ -105,9 +105,9 @@ class ServerTls:
         self.expires = expiry(pair)
         """The time when the first certificate of the chain to expire does so."""
         self.near_expiry = near_expiry(pair)
+        """The time from which that is near."""
         self.is_self_signed = pair.chain[0].issuer == pair.chain[0].subject
         """No client trusts it by itself."""
-        """The time from which that is near."""
         for renewed in self.renewed:
             renewed()
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from math import inf
 from typing import Any, Final, Generic, TypeAlias, TypeVar
-from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 import msgspec
 import treq
@@ -41,6 +41,8 @@ _GONE: Final = (404, 410)
 _TOO_MANY: Final = 429
 _OURS: Final = 500
 """From this status on it is worth trying again."""
+_SAFE: Final = "!$&'()*+,-./:;=?@[]_~%"
+"""The characters of a path and a query besides letters and digits (RFC 3986 §3.3, §3.4), and brackets."""
 
 
 class Posted(Struct, frozen=True):
@@ -141,7 +143,8 @@ class SignedPosts:
     def __init__(self, url: str, secret: str, agent: IAgent, clock: IReactorTime, now: Callable[[], float]) -> None:
         parts = urlsplit(url)
         user_and_password, is_given, place = parts.netloc.rpartition("@")
-        self._url = urlunsplit(parts._replace(netloc=place)).encode("ascii")
+        path, query = (quote(part, safe=_SAFE) for part in (parts.path, parts.query))
+        self._url = urlunsplit(parts._replace(netloc=place, path=path, query=query)).encode("ascii")
         self._headers = {"Content-Type": ["application/json"]}
         if is_given:
             user, _, password = user_and_password.partition(":")

@@ -391,7 +391,7 @@ class ServiceStep:
         return "" if system.has("systemctl", "is-active", "--quiet", UNIT) else f"start {UNIT}"
 
     def do(self, job: Job) -> None:
-        """Start it: that ends when it is ready for devices."""
+        """Start it: that ends when it is ready for devices, or after a minute."""
         system = job.system
         system.do("systemctl", "daemon-reload")
         if not system.has("systemctl", "is-enabled", "--quiet", UNIT):

@@ -184,6 +184,21 @@ class RoundTripTests(BackupTestCase):
         self.assertIn(f"Removed signing keys created since: {first.kid}.\n", self.run_("restore", later, "--replace"))
         self.assertFalse(path.exists())
 
+    def test_another_first_key(self) -> None:
+        """A first key of a backup is named where there is another one."""
+        path = self.directory / "signing.key"
+        before = load_keys(path).keys[0]
+        self.run_("backup", str(self.file))
+        path.write_text("n" * 32)
+        path.chmod(0o600)
+        since = load_keys(path).keys[0]
+        shown = self.run_("restore", str(self.file), "--replace")
+        self.assertIn(f"Removed signing keys created since: {since.kid}.\n", shown)
+        self.assertIn(f"stolen: {before.kid}.\n", shown)
+        path.unlink()
+        shutil.rmtree(f"{path}.d")
+        self.assertNotIn("stolen", self.run_("restore", str(self.file), "--replace"))
+
     def test_database_elsewhere(self) -> None:
         """The database may be on another file system than the keys; nothing is left there of one that is replaced."""
         folder = Path(tempfile.mkdtemp(prefix="callnet-test-", dir="/dev/shm"))

@@ -166,6 +166,7 @@ class WebhookTests(SynchronousTestCase):
             ("http://user:p%40ss:%2F@127.0.0.1:8000/x", 8000, b"127.0.0.1:8000", b"user:p@ss:/"),
             ("http://user:p@ss@[::1]/x", 80, b"[::1]", b"user:p@ss"),
             ("http://user@hooks.test/x", 80, b"hooks.test", b"user:"),
+            ("http://hooks.test/x?a=1|2%25&b[]={id}", 80, b"hooks.test", b""),
         ):
             reactor: Any = MemoryReactorClock()
             posts = SignedPosts(url, SECRET, Agent(reactor), reactor, reactor.seconds)
@@ -175,7 +176,8 @@ class WebhookTests(SynchronousTestCase):
             wire = StringTransport()
             factory.buildProtocol(None).makeConnection(wire)
             head = wire.value().partition(b"\r\n\r\n")[0].split(b"\r\n")
-            self.assertEqual(b"POST /x HTTP/1.1", head[0])
+            self.assertRegex(head[0], rb"\APOST /x(\?a=1%7C2%25&b\[\]=%7Bid%7D)? HTTP/1.1\Z")
+            self.assertEqual(b"?" in head[0], "?" in url)
             self.assertIn(b"Host: " + host, head)
             expected = [b"Authorization: Basic " + b64encode(credentials)] if credentials else []
             self.assertEqual(expected, [line for line in head if line.startswith(b"Authorization:")])
