@@ -163,6 +163,8 @@ class ScreenTests(OwnDaemonCase):
         other.page.reload()
         other.await_state("connected")
         visitor.await_state("connected")
+        other.press("camera")
+        other.press("mute")
         visitor.press("camera")
         visitor.await_colour(Camera.BLUE)
         other.visit()
