@@ -270,7 +270,10 @@ class CallWaitingTests(BrowserCase):
         """Whoever holds the first call talks with the second caller, and goes on with either as they like."""
         alice, bob, carol, _ = three
         three.assert_talks(carol, alice)
+        bob.page.evaluate(_LOOK_AWAY)
         bob.press("held-swap")
+        bob.await_that("document.activeElement.matches('iframe')")  # at once: Bob has asked for it
+        bob.page.evaluate("window.look()")
         three.assert_talks(alice, carol)
         bob.page.keyboard.press("ArrowUp")
         self.assertEqual(bob.focused, "held-swap")

@@ -45,6 +45,15 @@ _UNPLUG: Final = """(gone) => {
     mediaDevices.dispatchEvent(new Event("devicechange"));
 }"""
 """A device is unplugged, and all others are there."""
+_NOTE_SINKS: Final = """() => {
+    const { setSinkId } = HTMLMediaElement.prototype;
+    window.sinks = [];
+    HTMLMediaElement.prototype.setSinkId = async function (id) {
+        await setSinkId.call(this, id);
+        window.sinks.push(id);
+    };
+}"""
+"""Each speaker that is used from now on is noted."""
 
 
 def prejoin(stage: Stage) -> str:
@@ -181,6 +190,9 @@ class LobbyTests(BrowserCase):
         visitor.page.evaluate(_UNPLUG, None)
         visitor.await_that(f"{_SINK} === {speaker!r}")
         visitor.await_that(f"document.getElementById('speaker-select').value === {speaker!r}")
+        visitor.page.evaluate(_NOTE_SINKS)
+        visitor.page.evaluate(f"({_UNPLUG})({speaker!r}); ({_UNPLUG})(null);")  # a plug that is loose
+        visitor.await_that(f"window.sinks.join() === ',{speaker}'")
 
     def test_camera_that_is_gone(self) -> Deferred[None]:
         """Where the camera that was chosen is gone, another one is used."""

@@ -40,7 +40,10 @@ async function server(test, secrets = {}) {
     response.end(JSON.stringify({ errorCode: 0, message: "", ...answer(JSON.parse(body)) }));
   });
   await new Promise((resolve) => listening.listen(0, "127.0.0.1", resolve));
-  test.after(() => listening.closeAllConnections() ?? listening.close());
+  test.after(() => {
+    listening.closeAllConnections();
+    listening.close();
+  });
   location.origin = `http://127.0.0.1:${listening.address().port}`;
   return asked;
 }

@@ -10,6 +10,9 @@ import { settled } from "./wire.mjs";
 let open = new Set();
 let there = [];
 let asked = [];
+/** The kinds of each question there was, and the kind that the system refuses whatever the person allows. */
+let questions = [];
+let refused = "";
 /** What the person allows the site, by name: a PermissionStatus each. */
 let permissions = {};
 const kept = new Map();
@@ -52,8 +55,13 @@ class Stream {
 
 /** A question to the browser: the devices of these kinds that are wanted. */
 function ask(wanted) {
+  questions.push(Object.keys(wanted).join("+"));
   return new Promise((resolve, reject) => {
     asked.push(() => {
+      if (refused in wanted) {
+        reject(Object.assign(new Error(), { name: "NotAllowedError" }));
+        return;
+      }
       const found = Object.entries(wanted).map(([kind, about]) => {
         const id = about.deviceId?.exact ?? there.find(([one]) => one === kind)?.[1];
         return there.some(([one, other]) => one === kind && other === id) ? [kind, id] : null;
@@ -94,10 +102,10 @@ const { Own } = await import("../../callnet/static/demo/own.js");
 /** The browser answers everything that it was asked, in this order, and whatever is asked then. */
 async function answer(order = [0]) {
   for (await settled(); asked.length > 0; await settled()) {
-    const questions = asked;
+    const now = asked;
     asked = [];
-    for (const number of order) questions[number]?.();
-    asked.push(...questions.filter((_, number) => !order.includes(number)));
+    for (const number of order) now[number]?.();
+    asked.push(...now.filter((_, number) => !order.includes(number)));
   }
 }
 
@@ -115,6 +123,8 @@ const idsOf = (tracks) => [...tracks].map(({ id }) => id).sort();
 beforeEach(() => {
   open = new Set();
   asked = [];
+  questions = [];
+  refused = "";
   const granted = () => Object.assign(new EventTarget(), { state: "granted" });
   permissions = { camera: granted(), microphone: granted() };
   there = [["video", "front"], ["video", "back"], ["video", "third"], ["audio", "mic"], ["video", "screen"]];
@@ -254,4 +264,14 @@ test("what is allowed once a call is over, or where a person goes without, is no
   allow("camera");
   await answer();
   assert.deepEqual([idsOf(open), other.problem], [[], "nothing"]);
+});
+
+test("a camera that the system refuses is asked for by itself once, and not when a held call goes on", async () => {
+  refused = "video";
+  const { own } = await opened();
+  assert.deepEqual([own.problem, questions], ["camera_refused", ["audio+video", "audio", "video"]]);
+  own.pause();
+  own.resume();
+  await answer();
+  assert.deepEqual([idsOf(open), questions.slice(3)], [["mic"], ["audio"]]);
 });

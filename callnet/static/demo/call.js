@@ -497,7 +497,7 @@ export class Call {
       relayOnly: this.#isRelayOnly,
       handlers: {
         say: (data) => this._say(data),
-        // Of a call that is held nothing is sent. A screen may stand still.
+        // Of a call that is held nothing is sent. Who shares a screen may send nothing either: it may stand still.
         isDue: () => !this._isPaused && !(this.other.isMuted && this.other.isCameraOff),
         changed: () => this._flowed(),
         missed: () => this.#room?.check(),

@@ -69,7 +69,9 @@ export class Own {
       await this._watchPermissions(["camera", "microphone"], () => this.ask());
       this.#handlers.changed();
     } else {
-      this._open(stream, problem);
+      await this._open(stream, problem);
+      // A person who allows both has a switch for each, and may have pressed the second while the first device opened.
+      if (asked === this.#asked) this._openAllowed();
     }
   }
 
@@ -247,7 +249,7 @@ export class Own {
     this._switch();
     this._list();
     const refused = KIND_REFUSED[this.problem];
-    if (refused !== undefined) this._awaitAllowed(refused);
+    return refused && this._watchPermissions([refused], () => this._openAllowed());
   }
 
   async _watchPermissions(kinds, changed) {
@@ -257,21 +259,16 @@ export class Own {
     else unwatch();
   }
 
-  // A person who allows both has a switch for each, and may press the second while the first device opens.
-  async _awaitAllowed(kind) {
-    const asked = this.#asked;
-    const open = async () => {
-      if ((await isGranted(kind)) && asked === this.#asked) this._enqueue(() => this._openAllowed(kind));
-    };
-    await this._watchPermissions([kind], open);
-    open();
-  }
-
-  async _openAllowed(kind) {
-    if (this._track(kind) !== null) return;
+  // Open what was refused, if it is allowed now.
+  async _openAllowed() {
+    const [kind, asked] = [KIND_REFUSED[this.problem], this.#asked];
+    if (kind === undefined || !(await isGranted(kind)) || asked !== this.#asked) return;
     const wanted = { camera: null, microphone: null, [kind]: browser.get(kind) ?? "" };
-    await this._replace(kind, async () => (await openMedia(wanted)).stream?.getTracks()[0] ?? null);
-    await this._list();
+    await this._enqueue(async () => {
+      if (this._track(kind) !== null) return;
+      await this._replace(kind, async () => (await openMedia(wanted)).stream?.getTracks()[0] ?? null);
+      await this._list();
+    });
   }
 
   async _list() {

@@ -12,14 +12,19 @@ const LOUD = 0.2;
 
 export class Speaker {
   #chosen = browser.get("speaker") ?? "";
+  /** The changes, one after the other: the device in use is known only when the last one is done. */
+  #work = Promise.resolve();
 
   /** The device in use; "" where the browser decides. */
   id = "";
 
   /** Take the one that was chosen if it is among these, the devices that there are now; else leave it to the browser. */
-  async takeFrom(devices) {
-    const id = devices.some((device) => device.id === this.#chosen) ? this.#chosen : "";
-    if (id !== this.id) await this._take(id).catch(() => {}); // it has gone meanwhile
+  takeFrom(devices) {
+    const take = async () => {
+      const id = devices.some((device) => device.id === this.#chosen) ? this.#chosen : "";
+      if (id !== this.id) await this._take(id);
+    };
+    return this._enqueue(take).catch(() => {}); // it has gone meanwhile
   }
 
   /** Play a few notes where the other side would be heard. */
@@ -35,10 +40,18 @@ export class Speaker {
   }
 
   /** Take a device and remember it. @throws if it cannot be used */
-  async choose(id) {
-    await this._take(id);
-    this.#chosen = id;
-    browser.set("speaker", id);
+  choose(id) {
+    return this._enqueue(async () => {
+      await this._take(id);
+      this.#chosen = id;
+      browser.set("speaker", id);
+    });
+  }
+
+  _enqueue(change) {
+    const done = this.#work.then(change);
+    this.#work = done.catch(() => {});
+    return done;
   }
 
   async _take(id) {

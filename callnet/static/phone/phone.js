@@ -107,7 +107,10 @@ export class Phone {
     this.#changed();
   }
 
-  /** Wait to be let in by another device, instead of logging in. By a link that is spent the tab is what it was. */
+  /**
+   * Wait to be let in by another device, instead of logging in. By a link that is spent the tab is the device that it was;
+   * if it was none, it waits as it would without a link.
+   */
   async pair() {
     const waiting = (this.waiting = new Waiting(this.#changed));
     this.#changed();

@@ -318,13 +318,14 @@ export class View {
   // The page of a call that is held stays, and is not seen.
   _showPages(phone, call, parameters) {
     const held = phone.device?.heldCall ?? null;
+    const wasOver = this.#page.call?.isOver ?? false;
     if (call !== null && (this.#heldPage.call === call || (held !== null && this.#page.call === held))) {
       [this.#page, this.#heldPage] = [this.#heldPage, this.#page];
     }
     for (const [page, shown] of [[this.#heldPage, call && held], [this.#page, call]]) {
       const name = otherOf(phone, shown, this.#words)?.name ?? "";
       const hold = { here: page === this.#heldPage, there: shown?.isOnHold ?? false };
-      page.show(shown, parameters, this.#words.call_page, name, hold);
+      page.show(shown, parameters, this.#words.call_page, name, hold, wasOver);
     }
   }
 

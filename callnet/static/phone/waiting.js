@@ -49,7 +49,7 @@ export class Waiting {
   /** A sentence (sentences.js), or null. */
   problem = null;
   isRefused = false;
-  /** Whether a link was to let it in that is of no use any more, as it was used. */
+  /** Whether a link was to let it in that is of no use: it was used, it is too old, or its device was removed. */
   isSpent = false;
   /** The phone of which this tab is to become a device, by a link: the person is asked; null: nothing is to be asked. */
   asked = null;

@@ -113,40 +113,44 @@ export class CallPage {
    * @param {string} title read aloud
    * @param {string} name of the other person
    * @param {{here: boolean, there: boolean}} hold which side holds the call; a page that is held here is not seen
+   * @param {boolean} byItself whether the page comes back from hold because another call is over
    */
-  show(call, parameters, title, name, hold = NOT_HELD) {
+  show(call, parameters, title, name, hold = NOT_HELD, byItself = false) {
     if (call !== this.#call || (this.#ahead !== null && !this._enter(call, parameters))) {
       this.close();
       if (call !== null) this._open(call, parameters, hold);
     }
     if (this.#frame === null) return;
     this.#frame.title = title;
-    this._hold(hold);
+    this._hold(hold, byItself);
     if (name === this.#name) return;
     this.#name = name;
     if (this.#isLoaded) this._tell({ otherName: name });
   }
 
-  _hold(hold) {
+  _hold(hold, byItself) {
     const was = this.#hold;
     if (hold.here === was.here && hold.there === was.there) return;
     this.#hold = hold;
     if (this.#isLoaded) this._tell({ hold });
     this.#frame.hidden = hold.here;
     this._lookForHangUp();
-    if (was.here && !hold.here) this._return();
+    if (!was.here || hold.here) return;
+    if (byItself) this._return();
+    else this.focus();
   }
 
-  // It may have come back because the other call is over: who presses now means that one.
+  // Who presses now means the call that is over.
   _return() {
     const frame = this.#frame;
+    const focused = document.activeElement;
     beginScene();
     frame.classList.add("meant");
     clearTimeout(this.#returning);
     this.#returning = setTimeout(() => {
       this.#returning = null;
       frame.classList.remove("meant");
-      this.focus();
+      if ([focused, document.body].includes(document.activeElement)) this.focus(); // else somebody has moved it
       this.#handlers.changed();
     }, NOT_MEANT_WITHIN);
   }

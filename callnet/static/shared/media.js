@@ -39,6 +39,7 @@ export async function openMedia(wanted) {
   if (isCameraRefused && isMicrophoneRefused) return { stream: null, problem: "refused" };
   if (isCameraRefused) return openFirst([[sound, false, "camera_refused"]]);
   if (isMicrophoneRefused) return openFirst([[false, picture, "microphone_refused"]]);
+  if (sound === false || picture === false) return openFirst([[sound, picture, ""]]);
   return openFirst([
     [sound, picture, ""],
     [sound, false, "no_camera", "camera_refused"],
