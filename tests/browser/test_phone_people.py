@@ -344,6 +344,7 @@ class PeopleTests(PhoneCase):
 
     async def list_two(self) -> None:
         """Have Alice and Bob know Carol and Granny, and Alice have a second device and two links that ring."""
+        self.carol = new_phone()
         service = service_of(self.daemon)
         tablet = Account(service, self.alice.phone, "tablet", keep=lambda _: None)
         for name, account in (("Alice", tablet), ("Bob", Account(service, *self.bob))):
@@ -352,6 +353,13 @@ class PeopleTests(PhoneCase):
         for name in ("Door", "Shop"):
             await tablet.make_link(name)
 
+    def with_two(self, stage: Stage) -> PhoneVisitor:
+        """Alice, logged in, with these two."""
+        in_reactor(lambda: Deferred.fromCoroutine(self.list_two()))
+        alice = phone(stage, stage.browser(None))
+        alice.log_in(*self.alice)
+        return alice
+
     def assert_typed(self, visitor: PhoneVisitor, field: str, text: str) -> None:
         """Assert that somebody types in a field, and that this is in it."""
         self.assertTrue(visitor.page.evaluate("(field) => document.activeElement.matches(field)", field))
@@ -359,12 +367,9 @@ class PeopleTests(PhoneCase):
 
     def test_opened_since(self) -> Deferred[None]:
         """An answer that takes its time closes the form that it is of, and none that was opened since."""
-        self.carol = new_phone()
 
         def story(stage: Stage) -> None:
-            in_reactor(lambda: Deferred.fromCoroutine(self.list_two()))
-            alice = phone(stage, stage.browser(None))
-            alice.log_in(*self.alice)
+            alice = self.with_two(stage)
             self.another_contact(alice)
             alice.press("to-settings")
             self.another_device(alice)
@@ -441,12 +446,9 @@ class PeopleTests(PhoneCase):
 
     def test_another_owner(self) -> Deferred[None]:
         """Nothing that somebody had open is open for whoever logs in next in the same tab."""
-        self.carol = new_phone()
 
         def story(stage: Stage) -> None:
-            in_reactor(lambda: Deferred.fromCoroutine(self.list_two()))
-            visitor = phone(stage, stage.browser(None))
-            visitor.log_in(*self.alice)
+            visitor = self.with_two(stage)
             press_key(visitor, f"edit-{self.carol}")
             visitor.page.fill(f"#name-{self.carol}", "My Carol")
             visitor.press("add")
