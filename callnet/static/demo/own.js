@@ -239,7 +239,7 @@ export class Own {
     return this.#asked;
   }
 
-  _open(stream, problem) {
+  async _open(stream, problem) {
     this.state = "open";
     this.stream = stream;
     this.problem = problem;
@@ -249,7 +249,7 @@ export class Own {
     this._switch();
     this._list();
     const refused = KIND_REFUSED[this.problem];
-    return refused && this._watchPermissions([refused], () => this._openAllowed());
+    if (refused !== undefined) await this._watchPermissions([refused], () => this._openAllowed());
   }
 
   async _watchPermissions(kinds, changed) {
