@@ -144,6 +144,41 @@ class DevicesTests(PhoneCase):
 
         return self.play(story)
 
+    def test_changes_while_pressed(self) -> Deferred[None]:
+        """A press takes effect even if its line changes before it is let go; the line is shown as it is then."""
+
+        def story(stage: Stage) -> None:
+            browser = stage.browser(None)
+            desk, tablet = phone(stage, browser), phone(stage, browser)
+            desk.log_in(*self.alice)
+            tablet.log_in(self.alice.phone, TABLET)
+            for visitor in (desk, tablet):
+                visitor.press("to-settings")
+            own = self.alice.device_id
+            desk.page.hover(f'[data-key="device-{own}"]')
+            desk.page.mouse.down()
+            self.rename_desk(tablet, "Study", desk)
+            desk.page.mouse.up()
+            await_focus(desk, f"label-{own}")
+            press_key(desk, f"close-{own}")
+            desk.page.wait_for_selector("#devices .device:has-text('Study')")
+            desk.page.focus(f'[data-key="device-{own}"]')
+            desk.page.keyboard.down(" ")
+            self.rename_desk(tablet, "Attic", desk)
+            desk.page.keyboard.up(" ")
+            await_focus(desk, f"label-{own}")
+            press_key(desk, f"close-{own}")
+            desk.page.wait_for_selector("#devices .device:has-text('Attic')")
+
+        return self.play(story)
+
+    def rename_desk(self, tablet: PhoneVisitor, label: str, desk: PhoneVisitor) -> None:
+        """Rename the desk from the tablet, and wait until the desk knows."""
+        press_key(tablet, f"device-{self.alice.device_id}")
+        tablet.page.fill("#device-label", label)
+        press_key(tablet, f"save-{self.alice.device_id}")
+        desk.await_text("self-device", label)
+
     def change(self, visitor: PhoneVisitor, what: str, answer: str) -> None:
         """Want the tablet removed or logged out, and answer the question."""
         press_key(visitor, f"device-{TABLET}")

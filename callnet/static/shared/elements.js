@@ -2,7 +2,10 @@
  * Making elements, and putting what changes on the page without taking the focus from anybody.
  */
 
+import { isPressed } from "./presses.js";
+
 const SVG = "http://www.w3.org/2000/svg";
+const LOOK_EVERY = 50; // milliseconds between two looks
 
 /**
  * Make an element.
@@ -41,6 +44,7 @@ export function openByEnter(select) {
 }
 
 const shown = new WeakMap();
+const waiting = new WeakMap();
 
 /** What is known by this `data-key`, or null. */
 function find(key, within) {
@@ -54,11 +58,16 @@ export function focusOn(key) {
 
 /**
  * Fill an element with what `build` makes of `content`, if that is something else than before. What had the focus
- * is known again by its `data-key`, and what was typed stays.
+ * is known again by its `data-key`, and what was typed stays. It waits while something there is pressed.
  */
 export function fill(container, content, build) {
+  clearTimeout(waiting.get(container));
   const text = JSON.stringify(content);
   if (shown.get(container) === text) return;
+  if (isPressed(container)) {
+    waiting.set(container, setTimeout(() => fill(container, content, build), LOOK_EVERY));
+    return;
+  }
   const focused = document.activeElement;
   const hadFocus = container.contains(focused);
   const typed = Array.from(container.querySelectorAll("input")).filter((one) => one.value !== one.defaultValue);

@@ -7,6 +7,7 @@
 export const NOT_MEANT_WITHIN = 600;
 
 let seeing = null;
+let pressed = null;
 
 /** Have the page take presses so. What calls, answers or declines has the class `meant`. */
 export function guardPresses() {
@@ -14,13 +15,28 @@ export function guardPresses() {
     // A text of several lines makes use of it.
     if (event.repeat && event.key === "Enter" && !event.target.matches("textarea")) event.preventDefault();
   };
-  const pressed = (event) => {
+  const guarded = (event) => {
     if (!("new" in document.body.dataset) || event.target.closest(".meant") === null) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   };
   document.addEventListener("keydown", held, true);
-  document.addEventListener("click", pressed, true); // a key's, too
+  document.addEventListener("click", guarded, true); // a key's, too
+  const press = ({ target }) => {
+    pressed = target;
+  };
+  const letGo = () => {
+    pressed = null;
+  };
+  document.addEventListener("pointerdown", press, true);
+  document.addEventListener("keydown", (event) => event.key === " " && press(event), true); // others act at once
+  for (const kind of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(kind, letGo, true);
+  window.addEventListener("blur", letGo);
+}
+
+/** Whether something in an element is pressed and not let go yet: a press on what is gone by then would do nothing. */
+export function isPressed(element) {
+  return element.contains(pressed);
 }
 
 /** Something else has come up. */
