@@ -34,7 +34,13 @@ LANGUAGES: Final = ("en", "zh-CN", "de", "ar")
 ROOM: Final = "blue-house"
 
 _NEVER_ANSWERED: Final = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {});"
-
+_LATE_WORDS: Final = """
+    const fetched = window.fetch;
+    window.fetch = async (...given) => {
+        await new Promise((done) => setTimeout(done, 500));
+        return fetched(...given);
+    };
+"""
 _TWO_CAMERAS: Final = """
     const list = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
     const named = ({ kind, deviceId, label }) =>
@@ -102,6 +108,20 @@ class ScreenTests(OwnDaemonCase):
                     resize(*SCREENS["laptop"])
                     self.assertEqual(look(visitor.page, FAULTS), [])
                     self.assertIn(fault, faults(visitor.page, wrong))
+
+        return self.play(story)
+
+    def test_late_words(self) -> Deferred[None]:
+        """A page that has no words yet takes no presses, and is looked at when it does."""
+
+        def story(stage: Stage) -> None:
+            visitor = stage.visitor(stage.browser(None))
+            visitor.page.add_init_script(_LATE_WORDS)
+            with resized(visitor.page) as resize:
+                resize(*SCREENS["laptop"])
+                visitor.visit()
+                visitor.await_state("idle")
+                self.assertEqual(look(visitor.page, FAULTS), [])
 
         return self.play(story)
 
