@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -155,29 +156,25 @@ class DevicesTests(PhoneCase):
             for visitor in (desk, tablet):
                 visitor.press("to-settings")
             own = self.alice.device_id
-            desk.page.hover(f'[data-key="device-{own}"]')
-            desk.page.mouse.down()
-            self.rename_desk(tablet, "Study", desk)
-            desk.page.mouse.up()
-            await_focus(desk, f"label-{own}")
-            press_key(desk, f"close-{own}")
-            desk.page.wait_for_selector("#devices .device:has-text('Study')")
-            desk.page.focus(f'[data-key="device-{own}"]')
-            desk.page.keyboard.down(" ")
-            self.rename_desk(tablet, "Attic", desk)
-            desk.page.keyboard.up(" ")
-            await_focus(desk, f"label-{own}")
-            press_key(desk, f"close-{own}")
-            desk.page.wait_for_selector("#devices .device:has-text('Attic')")
+            line = f'[data-key="device-{own}"]'
+            mouse, keyboard = desk.page.mouse, desk.page.keyboard
+            for label, hold, let_go in (
+                ("Study", mouse.down, mouse.up),
+                ("Attic", partial(keyboard.down, " "), partial(keyboard.up, " ")),
+            ):
+                desk.page.hover(line)
+                desk.page.focus(line)
+                hold()
+                press_key(tablet, f"device-{own}")
+                tablet.page.fill("#device-label", label)
+                press_key(tablet, f"save-{own}")
+                desk.await_text("self-device", label)
+                let_go()
+                await_focus(desk, f"label-{own}")
+                press_key(desk, f"close-{own}")
+                desk.page.wait_for_selector(f"#devices .device:has-text('{label}')")
 
         return self.play(story)
-
-    def rename_desk(self, tablet: PhoneVisitor, label: str, desk: PhoneVisitor) -> None:
-        """Rename the desk from the tablet, and wait until the desk knows."""
-        press_key(tablet, f"device-{self.alice.device_id}")
-        tablet.page.fill("#device-label", label)
-        press_key(tablet, f"save-{self.alice.device_id}")
-        desk.await_text("self-device", label)
 
     def change(self, visitor: PhoneVisitor, what: str, answer: str) -> None:
         """Want the tablet removed or logged out, and answer the question."""

@@ -112,7 +112,7 @@ class ScreenTests(OwnDaemonCase):
         return self.play(story)
 
     def test_late_words(self) -> Deferred[None]:
-        """A page that has no words yet takes no presses, and is looked at when it does."""
+        """The check waits for a page whose words come late."""
 
         def story(stage: Stage) -> None:
             visitor = stage.visitor(stage.browser(None))

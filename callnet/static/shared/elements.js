@@ -1,11 +1,12 @@
 /**
- * Making elements, and putting what changes on the page without taking the focus from anybody.
+ * Making elements, and putting what changes on the page without taking the focus or a press from anybody.
  */
 
 import { isPressed } from "./presses.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const LOOK_EVERY = 50; // milliseconds between two looks
+/** Milliseconds between two looks whether a press is over. */
+const LOOK_EVERY = 50;
 
 /**
  * Make an element.
@@ -44,6 +45,7 @@ export function openByEnter(select) {
 }
 
 const shown = new WeakMap();
+/** Timers of what is to be filled when a press is over, by element. */
 const waiting = new WeakMap();
 
 /** What is known by this `data-key`, or null. */

@@ -7,6 +7,7 @@
 export const NOT_MEANT_WITHIN = 600;
 
 let seeing = null;
+/** The element on which a press has begun and is not over. */
 let pressed = null;
 
 /** Have the page take presses so. What calls, answers or declines has the class `meant`. */
@@ -15,13 +16,13 @@ export function guardPresses() {
     // A text of several lines makes use of it.
     if (event.repeat && event.key === "Enter" && !event.target.matches("textarea")) event.preventDefault();
   };
-  const guarded = (event) => {
+  const guard = (event) => {
     if (!("new" in document.body.dataset) || event.target.closest(".meant") === null) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   };
   document.addEventListener("keydown", held, true);
-  document.addEventListener("click", guarded, true); // a key's, too
+  document.addEventListener("click", guard, true); // a key's, too
   const press = ({ target }) => {
     pressed = target;
   };
@@ -29,12 +30,12 @@ export function guardPresses() {
     pressed = null;
   };
   document.addEventListener("pointerdown", press, true);
-  document.addEventListener("keydown", (event) => event.key === " " && press(event), true); // others act at once
+  document.addEventListener("keydown", (event) => event.key === " " && press(event), true); // another key acts when it goes down
   for (const kind of ["pointerup", "pointercancel", "keyup"]) document.addEventListener(kind, letGo, true);
   window.addEventListener("blur", letGo);
 }
 
-/** Whether something in an element is pressed and not let go yet: a press on what is gone by then would do nothing. */
+/** Whether a press on something in an element is not over. If that went out of the page now, the press would do nothing. */
 export function isPressed(element) {
   return element.contains(pressed);
 }
