@@ -335,7 +335,13 @@ class Calls(RuleBasedStateMachine):
 
     def check_rooms(self, connection: Connection) -> None:
         """Nobody rings or talks still."""
-        assert connection.rooms_left_open() == []
+        assert self.rooms_left_open(connection) == []
+
+    def rooms_left_open(self, connection: Connection) -> list[object]:
+        """See :meth:`tests.support.phones.Connection.rooms_left_open`."""
+        return connection.rooms_left_open(
+            {alias: room for room, call in self.known.items() for _, alias in call.aliases}
+        )
 
     def check_outcomes(self, outcomes: list[tuple[int, bool]]) -> None:
         """Each call has one outcome, or none if its caller did something else."""
@@ -434,6 +440,16 @@ class CallsTests(SynchronousTestCase):
     def test_store_that_answers_at_once(self) -> None:
         """Two nodes in one process."""
         run_state_machine_as_test(TalkingCalls, settings=self.settings)
+
+    def test_refused_by_another_id(self) -> None:
+        """A device that refuses is not told, by whichever id of the call it does."""
+        calls = TalkingCalls()
+        calls.everyone_connects((0, 0, 0, 0))
+        calls.call(ANN, EVERYWHERE)
+        calls.over_is_over()
+        calls.answer(TV, 0, accepted=False)
+        calls.over_is_over()
+        calls.teardown()
 
     def test_store_that_answers_late(self) -> None:
         """One of the nodes is far from the store."""
