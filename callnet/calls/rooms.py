@@ -125,7 +125,7 @@ class RoomManager:
         self.extensions: Final = Extensions(
             store, bus, self._transactions, self._devices, self.presence, roster, preferences, clock
         )
-        self._arrivals: ArrivalBuffers[Notice] = ArrivalBuffers(self._receive)
+        self._arrivals: ArrivalBuffers[Notice | Displaced] = ArrivalBuffers(self._receive)
         self._departures = DisplacedConnections(clock, self._displace)
         self.pages: Final = Pages(
             store, bus, settings, self._transactions, self._retries, self._queue, self.counts, self.local_calls
@@ -528,6 +528,8 @@ class RoomManager:
 
     def _displace(self, message: Displaced) -> None:
         """Close a displaced connection; its further requests here are ignored."""
+        if self._arrivals.keep(message.to, message):
+            return  # it may be the arriving one
         session = self._devices.get(message.to)
         if session is not None and session.generation < message.generation:
             del self._devices[message.to]

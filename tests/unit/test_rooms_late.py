@@ -226,6 +226,14 @@ class OvertakingTests(LateCase):
         self.assertEqual([Refused(room, TV, Reason.REFUSED)], new.outcomes)
         self.assert_nothing_waits(self.rooms)
 
+    def test_gone_during_an_arrival(self) -> None:
+        """A device that goes elsewhere while its connect is being committed leaves no connection behind."""
+        new = self.arriving(ANN)
+        moved = RecordedSession(self.others, ANN)
+        self.wait(0.5)
+        self.assertEqual((1, 0), (new.displacements, moved.displacements))
+        self.assert_nothing_waits(self.rooms)
+
     def test_before_an_arrival(self) -> None:
         """Events before its connect is committed are among those that it missed."""
         _, room = self.ringing()
