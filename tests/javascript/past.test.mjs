@@ -60,12 +60,17 @@ test("older calls that are shown stay so when the list is read again", async () 
   assert.deepEqual([mine.calls().length, mine.calls()[89].roomId], [90, "11"]);
 });
 
-test("a call that has just ended is looked for until the server has written it", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const pass = (milliseconds) => {
-    t.mock.timers.tick(milliseconds);
+/** Have timers that pass only as a test says. Returns a function that has milliseconds pass. */
+function timers({ mock }) {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  return (milliseconds) => {
+    mock.timers.tick(milliseconds);
     return new Promise(setImmediate);
   };
+}
+
+test("a call that has just ended is looked for until the server has written it", async (t) => {
+  const pass = timers(t);
   const rows = [rowOf(1)];
   const mine = past(rows);
   await mine.load();
@@ -81,4 +86,19 @@ test("a call that has just ended is looked for until the server has written it",
   mine.loadSoon();
   await pass(1_500);
   assert.equal(mine.calls().length, 3);
+});
+
+test("calls that end one right after the other are all looked for", async (t) => {
+  const pass = timers(t);
+  const rows = [];
+  const mine = past(rows);
+  await mine.load();
+  mine.loadSoon();
+  rows.unshift(rowOf(1));
+  const read = pass(1_500);
+  mine.loadSoon(); // the second has ended before the answer with the first is here
+  await read;
+  rows.unshift(rowOf(2));
+  await pass(1_500);
+  assert.deepEqual(mine.calls().map(({ roomId }) => roomId), ["2", "1"]);
 });

@@ -19,6 +19,9 @@ export class Past {
   #soon = null;
   #next = null;
   #rows = [];
+  /** How many calls have ended that are looked for, and the newest row before the first of them. */
+  #awaited = 0;
+  #before;
 
   isKnown = false;
 
@@ -54,22 +57,27 @@ export class Past {
     await this.load();
   }
 
-  /** A call has just ended: read the newest calls until there is another one. */
+  /** A call has just ended: read the newest calls until it is there, with those that ended just before. */
   loadSoon() {
-    this._loadUntilNew(this._newest(), WRITTEN_AFTER);
+    if (this.#awaited === 0) this.#before = this.#rows[0]?.room_id;
+    this.#awaited += 1;
+    this._loadUntilThere(WRITTEN_AFTER);
   }
 
-  _loadUntilNew(known, pause) {
+  _loadUntilThere(pause) {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => {
-      if (this._newest() !== known) return;
-      if (pause < LONGEST_PAUSE) this._loadUntilNew(known, 2 * pause);
-      this.load().catch(() => {});
+      const areThere = this._newer() >= this.#awaited;
+      if (areThere || pause >= LONGEST_PAUSE) this.#awaited = 0;
+      else this._loadUntilThere(2 * pause);
+      if (!areThere) this.load().catch(() => {});
     }, pause);
   }
 
-  _newest() {
-    return this.#rows[0]?.room_id;
+  /** How many rows are newer than the one that was the newest. */
+  _newer() {
+    const index = this.#rows.findIndex((row) => row.room_id === this.#before);
+    return index < 0 ? this.#rows.length : index;
   }
 
   /** Be read no more. */
