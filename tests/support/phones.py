@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -28,17 +28,13 @@ class Sent(Struct, frozen=True):
     after: int
     frame: Frame
 
-    def room(self, aliases: Mapping[object, object]) -> object:
-        """The room of the call that it names, by this or by an alias; empty if it names none."""
-        named = self.frame.get("room_id", "")
-        return aliases.get(named, named)
-
-    def concerns(self, room: object, second: Collection[object], aliases: Mapping[object, object]) -> bool:
+    def concerns(self, room: object, second: Collection[object], room_of: Callable[[object], object]) -> bool:
         """Tell whether it may have taken its sender out of the call in this room.
 
         :param second: the rooms of calls that are accepted instead of the one that the sender is in.
+        :param room_of: returns the room of the call that an id names.
         """
-        kind, named = self.frame["type"], self.room(aliases)
+        kind, named = self.frame["type"], room_of(self.frame.get("room_id", ""))
         return (
             kind == "call"
             or (kind == "called_success" and named != room and named in second and not self.frame.get("hold"))
@@ -130,25 +126,25 @@ class Connection:
 
     # Facts about it afterwards
 
-    def rooms_left_open(self, aliases: Mapping[object, object]) -> list[object]:
+    def rooms_left_open(self, room_of: Callable[[object], object]) -> list[object]:
         """Rooms of the calls that reached it whose end it neither heard nor made.
 
-        :param aliases: the room of each alias. A device leaves a call by any of them, those of other devices too.
+        :param room_of: returns the room of the call that an id names. A device leaves a call by any id of it.
         """
         return [
-            aliases.get(frame["room_id"], frame["room_id"])
+            room_of(frame["room_id"])
             for index, frame in enumerate(self.frames)
-            if frame["type"] in ("called", "call_success") and not self._has_left(frame["room_id"], index, aliases)
+            if frame["type"] in ("called", "call_success") and not self._has_left(frame["room_id"], index, room_of)
         ]
 
-    def _has_left(self, alias: object, index: int, aliases: Mapping[object, object]) -> bool:
+    def _has_left(self, named: object, index: int, room_of: Callable[[object], object]) -> bool:
         """A frame that names the call may cross the `called` on a slow way, and is acted on after it."""
-        told = any(f["type"] == "calling_be_hangup" and f["room_id"] == alias for f in self.frames[index + 1 :])
-        room = aliases.get(alias, alias)
-        rang = {aliases.get(f["room_id"], f["room_id"]) for f in self.frames if f["type"] == "called"}
+        told = any(f["type"] == "calling_be_hangup" and f["room_id"] == named for f in self.frames[index + 1 :])
+        room = room_of(named)
+        rang = {room_of(frame["room_id"]) for frame in self.frames if frame["type"] == "called"}
         second = rang if self.session.call_waiting else ()
-        left = (s for s in self.sent if s.after > index or s.room(aliases) == room)
-        return told or any(one.concerns(room, second, aliases) for one in left)
+        left = (s for s in self.sent if s.after > index or room_of(s.frame.get("room_id")) == room)
+        return told or any(one.concerns(room, second, room_of) for one in left)
 
     def outcomes(self) -> list[tuple[int, bool]]:
         """For each call that it sent: the number of outcomes, and whether it did anything else after it.

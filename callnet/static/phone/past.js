@@ -19,7 +19,7 @@ export class Past {
   #soon = null;
   #next = null;
   #rows = [];
-  /** How many calls have ended that are looked for, and the newest row before the first of them. */
+  /** The number of ended calls whose rows are not here yet, and the room of the newest row before these. */
   #awaited = 0;
   #before;
 
@@ -57,7 +57,7 @@ export class Past {
     await this.load();
   }
 
-  /** A call has just ended: read the newest calls until it is there, with those that ended just before. */
+  /** A call has just ended: read the newest calls until there is a row for it, and for each that ended just before. */
   loadSoon() {
     if (this.#awaited === 0) this.#before = this.#rows[0]?.room_id;
     this.#awaited += 1;
@@ -67,14 +67,17 @@ export class Past {
   _loadUntilThere(pause) {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => {
-      const areThere = this._newer() >= this.#awaited;
-      if (areThere || pause >= LONGEST_PAUSE) this.#awaited = 0;
-      else this._loadUntilThere(2 * pause);
-      if (!areThere) this.load().catch(() => {});
+      if (this._newer() >= this.#awaited) {
+        this.#awaited = 0;
+        return;
+      }
+      if (pause < LONGEST_PAUSE) this._loadUntilThere(2 * pause);
+      else this.#awaited = 0;
+      this.load().catch(() => {});
     }, pause);
   }
 
-  /** How many rows are newer than the one that was the newest. */
+  /** The number of rows above the one that was the newest before the awaited calls ended. */
   _newer() {
     const index = this.#rows.findIndex((row) => row.room_id === this.#before);
     return index < 0 ? this.#rows.length : index;
