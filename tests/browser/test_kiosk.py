@@ -520,6 +520,7 @@ class WithoutSiteTests(OwnDaemonCase):
             self.assertEqual("TypeError", television.page.evaluate(failed, path))
         with self.assertRaises(Error):
             television.page.goto(f"{stage.site_url}/static/index.html")
+        television.page.wait_for_url("chrome-error:**")  # shown somewhat later, it would interrupt what comes next
         in_reactor(self.daemon.start)
         television.open()
         television.await_scene("kiosk", "online")
