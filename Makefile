@@ -108,7 +108,7 @@ WAITS = tests.servers tests.cluster tests.integration.test_setup_command $(call 
 SECOND = $(filter-out $(FIRST) $(WAITS),$(call modules,tests/integration/test_*.py)) tests.examples $(call of_browser,dashboard)
 LOOKS = $(call of_browser,guest_screens kiosk_screens native phone_screens screens)
 BROWSER = $(filter-out $(FIRST) $(SECOND) $(WAITS) $(LOOKS),$(call modules,tests/browser/test_*.py))
-PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_a% phone_d% phone_p% t%),$(BROWSER))
+PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '0 $(FIRST)' '0 $(SECOND)' '0 $(WAITS)' \
 		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '4 $(LOOKS)' '19 --jobs=2 tests.unit tests.rules tests.contract'

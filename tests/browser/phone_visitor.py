@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, cast
 
-from playwright.sync_api import Browser, BrowserContext, Frame, Page, WebSocket
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, Route, WebSocket
 
 from callnet.schemas import FROM_DEVICE, FROM_EXTENDED, TO_DEVICE, TO_EXTENDED, Direction
 from tests.browser.camera import Camera
+from tests.browser.continuity import wait_until
 from tests.browser.stage import Stage
 from tests.browser.visitor import Visitor
 from tests.support.frame_schemas import complaint
@@ -175,6 +178,16 @@ class PhoneVisitor(Visitor):
         inside.await_state("connected")
         inside.await_colour(colour)
         return inside
+
+
+@contextmanager
+def held(visitor: PhoneVisitor, path: str) -> Iterator[None]:
+    """Keep the next request to this path back until the block is over."""
+    requests: list[Route] = []
+    visitor.page.route(f"**/{path}", lambda route: requests.append(route), times=1)  # noqa: PLW0108  # no builtin
+    yield
+    wait_until(visitor, lambda: bool(requests), "the request")
+    requests[0].continue_()
 
 
 def phone(stage: Stage, browser: Browser, language: str = "en-US", *, base: bool = False) -> PhoneVisitor:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.camera import Camera
 from tests.browser.phone_case import PhoneCase
-from tests.browser.phone_visitor import PhoneVisitor, phone
+from tests.browser.phone_visitor import PhoneVisitor, held, phone
 from tests.browser.stage import Stage
 
 LOOKS: Final = 20
@@ -197,20 +197,13 @@ class AutoAnswerTests(PhoneCase):
 
     def opened_early(self, bob: PhoneVisitor) -> None:
         """A form opened before the settings are known chooses lists once they are, and stays as it was filled in."""
-        held: list[Route] = []
-
-        def hold(route: Route) -> None:
-            held.append(route)
-
         bob.page.goto("about:blank")  # else a last question of this page may be the one that is held
-        bob.page.route("**/account/settings", hold, times=1)
-        with bob.page.expect_request("**/account/settings"):
+        with held(bob, "account/settings"):
             bob.open()
-        bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
-        bob.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
-        bob.page.click(f'[data-key="favourite-{self.alice.phone}"]')
-        self.assertTrue(bob.page.is_disabled(f'[data-key="answered-{self.alice.phone}"]'))
-        held.pop().continue_()
+            bob.page.click(f'[data-key="edit-{self.alice.phone}"]')
+            bob.page.fill(f'[data-key="name-{self.alice.phone}"]', "Ann")
+            bob.page.click(f'[data-key="favourite-{self.alice.phone}"]')
+            self.assertTrue(bob.page.is_disabled(f'[data-key="answered-{self.alice.phone}"]'))
         bob.page.click(f'[data-key="answered-{self.alice.phone}"]:enabled')
         self.assertTrue(bob.page.is_checked(f'[data-key="favourite-{self.alice.phone}"]'))
         self.assertEqual("Ann", bob.page.input_value(f'[data-key="name-{self.alice.phone}"]'))

@@ -6,12 +6,10 @@ import base64
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import FilePayload, Page, Route
+from playwright.sync_api import FilePayload, Page
 from twisted.internet.defer import Deferred
 
 from callnet.cli.database import opened
@@ -24,7 +22,7 @@ from tests.browser.camera import Camera
 from tests.browser.case import in_reactor
 from tests.browser.continuity import wait_until
 from tests.browser.phone_case import PhoneCase
-from tests.browser.phone_visitor import PhoneVisitor, phone, tab
+from tests.browser.phone_visitor import PhoneVisitor, held, phone, tab
 from tests.browser.stage import CHROMIUM, Stage
 from tests.browser.test_phone_devices import press_key
 from tests.support.devices import log_in, service_of
@@ -93,16 +91,6 @@ def read_code(visitor: PhoneVisitor, place: str, picture: Path) -> str:
     visitor.page.locator(f"{place} canvas").screenshot(path=picture)
     read = ("zbarimg", "--quiet", "--raw", picture)
     return subprocess.run(read, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
-
-
-@contextmanager
-def held(visitor: PhoneVisitor, path: str) -> Iterator[None]:
-    """Keep the next request to this path back until the block is over."""
-    requests: list[Route] = []
-    visitor.page.route(f"**/{path}", lambda route: requests.append(route), times=1)  # noqa: PLW0108  # no builtin
-    yield
-    wait_until(visitor, lambda: bool(requests), "the request")
-    requests[0].continue_()
 
 
 class PeopleTests(PhoneCase):
