@@ -16,7 +16,6 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -27,13 +26,13 @@ _USER = "postgres"
 _shared: Server | None = None
 
 
-def new_database_url(template: str = "") -> str:
+def new_database_url() -> str:
     """Make a database on the server that the tests share, see :meth:`Server.new_database_url`."""
     global _shared  # noqa: PLW0603  one server for the whole run
     if _shared is None:
         _shared = Server()
         atexit.register(_shared.remove)
-    return _shared.new_database_url(template)
+    return _shared.new_database_url()
 
 
 def terminate_connections() -> None:
@@ -72,16 +71,12 @@ class Server:
     def _data(self) -> Path:
         return self._directory / "data"
 
-    def new_database_url(self, template: str = "") -> str:
-        """Make a database; it is told as the setting ``database.url`` tells it.
-
-        :param template: the URL of the one of which it is a copy, to which nobody is connected; else it is empty.
-        """
+    def new_database_url(self) -> str:
+        """Make an empty database; it is told as the setting ``database.url`` tells it."""
         name = next(self._names)
-        original = urlsplit(template).path.removeprefix("/") or "template1"
         with self.connect("postgres") as connection:
             # Without fsync a copy of the files takes half as long as one by the log.
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{original}" STRATEGY file_copy'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" STRATEGY file_copy'.encode())
         return f"postgresql://{_USER}@/{name}?host={self._directory}"
 
     def connect(self, name: str) -> psycopg.Connection[tuple[object, ...]]:

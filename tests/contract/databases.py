@@ -32,12 +32,12 @@ OFFER = b"o" * 32
 
 
 class DatabaseCase(_Base):
-    """A new database with an up-to-date schema; a mixin below says of which kind."""
+    """An empty database with an up-to-date schema; a mixin below says of which kind."""
 
     database: Database
 
     def setUp(self) -> None:
-        """A new database with an up-to-date schema, whose statements are noted."""
+        """An empty database with an up-to-date schema, whose statements are noted."""
         self.database = self.make_database()
         self.addCleanup(self.database.close)
         self.run_there = self.make_run()
@@ -52,13 +52,13 @@ class DatabaseCase(_Base):
         """The URL of a new, empty database."""
         raise NotImplementedError
 
-    def make_copy(self) -> Database:
-        """A copy of an empty database with an up-to-date schema."""
+    def make_migrated(self) -> Database:
+        """An empty database with an up-to-date schema."""
         raise NotImplementedError
 
     def make_database(self) -> Database:
         """The database of the test."""
-        return self.make_copy()
+        return self.make_migrated()
 
     def make_run(self) -> Run:
         """Makes the runner of the database's functions."""
@@ -92,7 +92,7 @@ class InMemory(_Base):
         """See the contract."""
         return "sqlite://"
 
-    def make_copy(self) -> Database:
+    def make_migrated(self) -> Database:
         """See the contract."""
         return migrated.in_memory()
 
@@ -125,6 +125,6 @@ class InFile(InThreads):
         """See the contract."""
         return f"sqlite:///{Path(self.mktemp()).absolute()}"
 
-    def make_copy(self) -> Database:
+    def make_migrated(self) -> Database:
         """See the contract."""
         return migrated.in_file(Path(self.mktemp()).absolute())
