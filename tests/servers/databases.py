@@ -29,6 +29,7 @@ class OnPostgresql(InThreads):
             for table in reversed(metadata.sorted_tables):
                 if table is not schema_info:
                     connection.execute(table.delete())
+            # Some tests know the ids that a new database gives.
             connection.exec_driver_sql("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
         return database
 
