@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -18,15 +19,19 @@ from harness import ROOT
 class LanesTests(SynchronousTestCase):
     """Lanes of one test each."""
 
-    def run_lanes(self, *bodies: str) -> tuple[int, list[str]]:
-        """Give each lane a test with one of these bodies; the exit status, and the last line that each lane printed."""
-        # Not below the logs of this run, which are searched as well.
+    def setUp(self) -> None:
+        """Have a folder to run them in: not below the logs of this run, which are searched as well."""
         temporary = TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
-        folder = Path(temporary.name)
+        self.folder = Path(temporary.name)
+
+    def run_lanes(self, *bodies: str) -> tuple[int, list[str]]:
+        """Give each lane a test with one of these bodies; the exit status, and the last line that each lane printed."""
+        folder = self.folder
         for number, body in enumerate(bodies):
             (folder / f"lane{number}.py").write_text(
                 dedent(f"""
+                    import fcntl
                     import os
 
                     from twisted.python import log
@@ -65,6 +70,21 @@ class LanesTests(SynchronousTestCase):
         """All output is shown, though a program of the first lane does not wait until its own is read."""
         status, shown = self.run_lanes("os.set_blocking(1, False)", "print('x' * 2**23)")
         self.assertEqual((0, ["PASSED (successes=1)"] * 2), (status, shown))
+
+    def test_left_behind(self) -> None:
+        """What a run left that was killed while it removed its folders does not matter."""
+        (self.folder / "_trial_temp-0" / "0").mkdir(parents=True)
+        (self.folder / "_trial_temp-0.lock").symlink_to(str(os.getpid()))
+        self.assertEqual((0, ["PASSED (successes=1)"]), self.run_lanes("pass"))
+
+    def test_two_runs(self) -> None:
+        """Nothing is run in a folder where tests are being run, which is for as long as trial runs."""
+        body = "self.assertRaises(OSError, fcntl.flock, os.open('..', os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        self.assertEqual((0, ["PASSED (successes=1)"]), self.run_lanes(body))
+        directory = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        self.assertEqual((1, []), self.run_lanes("pass"))
 
     def test_one_fails(self) -> None:
         """One failure in any lane is a failure of the whole."""
