@@ -564,7 +564,7 @@ export class Calls {
    * @param {string} roomId
    */
   callIn(roomId) {
-    return this._all().find((call) => call.roomId !== "" && call.roomId === roomId) ?? null;
+    return [this.present, this.#second].find((call) => call?.roomId && call.roomId === roomId) ?? null;
   }
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -105,6 +105,14 @@ INCOMING: Final = {"direction": "incoming", "peer_device_id": "tv"}
 RUNG: Final = {"room_id": "b" * 32, "state": "ringing", "peer_phone": "3", **INCOMING}
 TALKED: Final = {"room_id": "a" * 32, "state": "active", "peer_phone": "2", **INCOMING}
 RINGS_BEFORE_HELD: Final = [*RINGS, ["welcomed", RUNG, TALKED]]
+AWAITED: Final = {**TALKED, "state": "ringing", "direction": "outgoing", "room_id": "b" * 32}
+ONE_ROOM: Final = [
+    ["place", "2", "tv"],
+    ["welcomed", AWAITED, TALKED],
+    ["hear", {"type": "call_ringing", "to_phone": "2", "to_device_id": "tv", "room_id": "a" * 32}],
+    ["hear", {"type": "peer_state", "room_id": "a" * 32, "state": "reconnecting"}],
+]
+"""The server says of two calls that they have the same room."""
 BEGINNINGS: Final = st.sampled_from(([], TALKS, TALKS + RINGS, TALKS + RINGS + HOLDS, RINGS_BEFORE_HELD))
 
 
@@ -200,6 +208,7 @@ class AlikeTests(SynchronousTestCase):
         """They say the same to the server, and tell the same of their calls, in the same order."""
 
         @settings(max_examples=500, deadline=None)
+        @example(False, [], ONE_ROOM)
         @given(st.booleans(), BEGINNINGS, st.lists(STEPS, max_size=12))
         def same(call_waiting: bool, beginning: list[list[Any]], steps: list[list[Any]]) -> None:
             steps = beginning + steps
