@@ -72,7 +72,7 @@ class LanesTests(SynchronousTestCase):
         self.assertEqual((0, ["PASSED (successes=1)"] * 2), (status, shown))
 
     def test_left_behind(self) -> None:
-        """What a run left that was killed while it removed its folders does not matter."""
+        """A run that was killed while it removed its folders is no obstacle to the next."""
         (self.folder / "_trial_temp-0" / "0").mkdir(parents=True)
         (self.folder / "_trial_temp-0.lock").symlink_to(str(os.getpid()))
         self.assertEqual((0, ["PASSED (successes=1)"]), self.run_lanes("pass"))
