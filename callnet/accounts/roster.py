@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +30,13 @@ log = Logger()
 _failed = logged_unless_unavailable(log, "failed to look up presence for devices")
 
 
+class _Visit(NamedTuple):
+    at: float
+    """Its beginning, in seconds since 1970. The device has missed the calls after it, however late the database is."""
+    asked: list[Deferred[Roster]]
+    """The lookups of its connections that are still there."""
+
+
 @implementer(IRoster)
 class CachedRoster:
     """The roster from the database. While that is away devices are told later, unless they have gone by then.
@@ -39,7 +47,7 @@ class CachedRoster:
     def __init__(self, records: SqlRoster, clock: IReactorTime, now: Callable[[], float]) -> None:
         self._records = records
         self._now = now
-        self._waiting: dict[DeviceAddress, list[Deferred[Roster]]] = {}
+        self._waiting: dict[DeviceAddress, _Visit] = {}
         self._heard: dict[DeviceAddress, float] = {}
         self._alarm = EarliestTimer(clock, self._ask)
         self._asking: Deferred[None] = succeed(None)
@@ -48,7 +56,7 @@ class CachedRoster:
     def came(self, device: DeviceAddress) -> Deferred[Roster]:
         """See :meth:`IRoster.came`."""
         waiting: Deferred[Roster] = Deferred()
-        self._waiting.setdefault(device, []).append(waiting)
+        self._waiting.setdefault(device, _Visit(self._now(), [])).asked.append(waiting)
         self._ask_in(0.0)
         return waiting
 
@@ -59,7 +67,7 @@ class CachedRoster:
     def went(self, device: DeviceAddress) -> None:
         """See :meth:`IRoster.went`."""
         if device in self._waiting:
-            self._waiting[device] = []  # it is not told any more, but its visit is recorded
+            self._waiting[device].asked.clear()  # it is not told any more, but its visit is recorded
         else:
             self._has_heard(device, self._now() - WRITTEN_LATE)
         self._ask_in(GATHERED)
@@ -94,8 +102,8 @@ class CachedRoster:
     async def _ask_all(self) -> None:
         await self._write_heard()
         while self._waiting:
-            some = list(self._waiting)[:_TOGETHER]
-            self._tell(await self._records.met(some, self._now()))
+            some = {device: visit.at for device, visit in islice(self._waiting.items(), _TOGETHER)}
+            self._tell(await self._records.met(some))
             await self._write_heard()
 
     async def _write_heard(self) -> None:
@@ -113,7 +121,8 @@ class CachedRoster:
 
     def _tell(self, found: Mapping[DeviceAddress, Roster]) -> None:
         for device, roster in found.items():
-            asked = self._waiting.pop(device, ())
+            visit = self._waiting.pop(device, None)
+            asked = () if visit is None else visit.asked
             if asked and roster.missed:
                 self._has_heard(device, roster.missed_until)
             for waiting in asked:

@@ -350,24 +350,27 @@ class SqlRoster(Queries):
         super().__init__(database, run)
         self._mutual = mutual
 
-    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:
-        """Look up the rosters of connected devices, and record their visit.
+    def met(self, devices: Mapping[DeviceAddress, float]) -> Deferred[Mapping[DeviceAddress, Roster]]:
+        """Look up the rosters of devices, and record their visits.
 
-        A new device has missed nothing.
+        A device that is new had missed nothing when it connected.
+
+        :param devices: when each connected, in seconds since 1970.
         """
-        return self._run(self._met, tuple(sorted(devices)), now)
+        return self._run(self._met, dict(sorted(devices.items())))
 
-    def _met(self, devices: Collection[DeviceAddress], now: float) -> Mapping[DeviceAddress, Roster]:
+    def _met(self, devices: Mapping[DeviceAddress, float]) -> Mapping[DeviceAddress, Roster]:
         with self._database.write(may_be_lost=True) as connection:
             heard = _heard_until(connection, devices)
-            since = {device: min(heard.get(device, now), now) for device in devices}  # a clock may have been set back
+            # A clock may have been set back.
+            since = {device: min(heard.get(device, came), came) for device, came in devices.items()}
             found = {
                 device: Roster(
                     self._listed(connection, device.phone), *_missed(connection, device.phone, since[device])
                 )
                 for device in devices
             }
-            new = [_heard_row(device, now) for device in devices if heard.get(device, inf) > now]
+            new = [_heard_row(device, came) for device, came in devices.items() if heard.get(device, inf) > came]
             if new:
                 connection.execute(self._database.insert_or_replace(heard_until), new)
         return found

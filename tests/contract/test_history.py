@@ -224,7 +224,7 @@ class HistoryContract(DatabaseCase):
             roster = SqlRoster(self.database, self.run_there)
             await self.enrolled(TV, TV._replace(device_id="pad"), ANN, CAROL)
             for number, extended, told in ((1, CAROL, {}), (2, TV, {TV.phone}), (3, ANN, {TV.phone})):
-                await roster.met([extended], 1.0)
+                await roster.met({extended: 1.0})
                 await changes.new()
                 await self.write(call(number), call(number + 10, peer=CAROL))
                 found = (await changes.new()).phones

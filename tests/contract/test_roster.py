@@ -29,7 +29,7 @@ class RosterContract(DatabaseCase):
 
     async def comes(self, now: float, device: DeviceAddress = TV) -> list[int]:
         """Let a device come and take its messages; returns the numbers of the calls."""
-        found = await self.roster.met([device], now)
+        found = await self.roster.met({device: now})
         if found[device].missed:
             await self.roster.heard({device: found[device].missed_until})
         return [int(missed.room_id, 16) for missed in found[device].missed]
@@ -44,7 +44,7 @@ class RosterContract(DatabaseCase):
 
         async def test() -> None:
             contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
-            self.assertEqual({TV: Roster(frozenset([ANN.phone, "1"]), [])}, await self.roster.met([TV], 5.0))
+            self.assertEqual({TV: Roster(frozenset([ANN.phone, "1"]), [])}, await self.roster.met({TV: 5.0}))
             self.assertEqual(frozenset(["2"]), await self.roster.contacts_of(ANN.phone))
 
         return self.check(test)
@@ -55,9 +55,9 @@ class RosterContract(DatabaseCase):
         async def test() -> None:
             roster = SqlRoster(self.database, self.run_there, mutual=True)
             contacts.add(self.database, [Pair(TV.phone, ANN.phone), Pair(TV.phone, "1"), Pair(ANN.phone, "2")], 1.0)
-            self.assertEqual({TV: Roster(frozenset(), [])}, await roster.met([TV], 5.0))
+            self.assertEqual({TV: Roster(frozenset(), [])}, await roster.met({TV: 5.0}))
             contacts.add(self.database, [Pair("1", TV.phone), Pair("1", "2")], 1.0)
-            self.assertEqual({TV: Roster(frozenset(["1"]), [])}, await roster.met([TV], 5.0))
+            self.assertEqual({TV: Roster(frozenset(["1"]), [])}, await roster.met({TV: 5.0}))
             self.assertEqual(frozenset(["1"]), await roster.contacts_of(TV.phone))
 
         return self.check(test)
@@ -85,7 +85,7 @@ class RosterContract(DatabaseCase):
         async def test() -> None:
             await self.comes(1000.0)
             await self.miss(7, 1020.0)
-            found = await self.roster.met([TV], 1050.0)
+            found = await self.roster.met({TV: 1050.0})
             self.assertEqual([MissedCall(room_number(7), *ANN, TV.device_id, 1019.0)], found[TV].missed)
 
         return self.check(test)
@@ -107,7 +107,7 @@ class RosterContract(DatabaseCase):
         async def test() -> None:
             await self.comes(1000.0)
             await self.miss(1, 1010.0)
-            found = await self.roster.met([TV], 1020.0)
+            found = await self.roster.met({TV: 1020.0})
             self.assertEqual((1, 1010.0), (len(found[TV].missed), found[TV].missed_until))
             self.assertEqual([1], await self.comes(1030.0))
             await self.roster.heard({TV: 1005.0})
@@ -154,7 +154,7 @@ class RosterContract(DatabaseCase):
         """Many devices are looked up, and recorded, at once."""
 
         async def test() -> None:
-            self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.roster.met([TV, ANN], 1000.0))
+            self.assertEqual({TV: NOTHING, ANN: NOTHING}, await self.roster.met({TV: 1000.0, ANN: 1000.0}))
             await self.roster.heard({TV: 1010.0, ANN: 1020.0})
             await self.miss(1, 1015.0)
             self.assertEqual([1], await self.comes(1030.0))

@@ -85,7 +85,7 @@ class ChangedTests(PeopleCase):
         """So are ended calls of other devices, and deleted calls, if there were any."""
         self.fixture.historian.start()
         self.addCleanup(self.fixture.historian.stop)
-        self.successResultOf(SqlRoster(self.database, run_at_once).met([TV], self.world.clock.seconds()))
+        self.successResultOf(SqlRoster(self.database, run_at_once).met({TV: self.world.clock.seconds()}))
         self.calls(self.ann, PAD)
         self.ann.say("calling_hangup", notified_phone=PAD.phone, notified_device_id=PAD.device_id, room_id="")
         self.world.advance(2 * NOTICES_EVERY)

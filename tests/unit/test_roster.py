@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -27,12 +27,12 @@ class Records(SqlRoster):
         self.is_away = False
         self.late: Deferred[None] = succeed(None)
         self.answer = NOTHING
-        self.target: list[list[DeviceAddress]] = []
+        self.met_at: list[dict[DeviceAddress, float]] = []
         self.wrote: list[dict[DeviceAddress, float]] = []
 
-    def met(self, devices: Collection[DeviceAddress], now: float) -> Deferred[Mapping[DeviceAddress, Roster]]:  # noqa: ARG002
+    def met(self, devices: Mapping[DeviceAddress, float]) -> Deferred[Mapping[DeviceAddress, Roster]]:
         """See :meth:`SqlRoster.met`."""
-        self.target.append(list(devices))
+        self.met_at.append(dict(devices))
         if self.is_away:
             return fail(Unavailable("away"))
         answer = dict.fromkeys(devices, self.answer)
@@ -71,7 +71,7 @@ class CompanyTests(SynchronousTestCase):
         self.records.late.callback(None)
         self.clock.advance(0)
         self.assertEqual([NOTHING] * 3, [self.successResultOf(each) for each in (*asked, later)])
-        self.assertEqual(2, len(self.records.target))
+        self.assertEqual(2, len(self.records.met_at))
 
     def test_away(self) -> None:
         """While the database is away they wait; a device that leaves meanwhile counts as seen, and is told nothing."""
@@ -83,7 +83,21 @@ class CompanyTests(SynchronousTestCase):
         self.clock.advance(AGAIN)
         self.assertEqual(NOTHING, self.successResultOf(ann))
         self.assertNoResult(tv)
-        self.assertEqual(([ANN, TV], []), (self.records.target[-1], self.records.wrote))
+        self.assertEqual(({ANN: 100.0, TV: 100.0}, []), (self.records.met_at[-1], self.records.wrote))
+
+    def test_late(self) -> None:
+        """A device counts as seen when it came first, however late it is looked up: calls since then it has missed."""
+        self.records.late = Deferred()
+        self.roster.came(ANN)
+        self.clock.advance(0)
+        self.roster.came(TV)
+        self.clock.advance(2.0)
+        self.roster.went(TV)
+        self.clock.advance(2.0)
+        told = self.roster.came(TV)
+        self.records.late.callback(None)
+        self.assertEqual(NOTHING, self.successResultOf(told))
+        self.assertEqual([{ANN: 100.0}, {TV: 100.0}], self.records.met_at)
 
     def test_leaving(self) -> None:
         """A leaving device is recorded with those that leave soon after, or before its next lookup if it comes back."""
@@ -94,7 +108,8 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual([], self.records.wrote)
         self.clock.advance(0)
         heard = {ANN: 100.0 - WRITTEN_LATE, TV: 100.0 - WRITTEN_LATE}
-        self.assertEqual(([heard], [[ANN]]), (self.records.wrote, self.records.target))
+        came = {ANN: 100.0 + GATHERED / 2}
+        self.assertEqual(([heard], [came]), (self.records.wrote, self.records.met_at))
 
     def test_told(self) -> None:
         """A device that was told of missed calls has heard of them, and one that left before the answer has not."""
