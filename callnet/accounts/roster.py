@@ -33,8 +33,8 @@ _failed = logged_unless_unavailable(log, "failed to look up presence for devices
 class _Visit(NamedTuple):
     at: float
     """Its beginning, in seconds since 1970. The device has missed the calls after it, however late the database is."""
-    asked: list[Deferred[Roster]]
-    """The lookups of its connections that are still there."""
+    told: Deferred[Roster] | None
+    """Fires with the roster for the newest connection, if that is still there."""
 
 
 @implementer(IRoster)
@@ -55,10 +55,11 @@ class CachedRoster:
 
     def came(self, device: DeviceAddress) -> Deferred[Roster]:
         """See :meth:`IRoster.came`."""
-        waiting: Deferred[Roster] = Deferred()
-        self._waiting.setdefault(device, _Visit(self._now(), [])).asked.append(waiting)
+        told: Deferred[Roster] = Deferred()
+        begun = self._waiting.get(device)
+        self._waiting[device] = _Visit(self._now() if begun is None else begun.at, told)
         self._ask_in(0.0)
-        return waiting
+        return told
 
     def contacts_of(self, phone: str) -> Deferred[frozenset[str]]:
         """See :meth:`IRoster.contacts_of`."""
@@ -66,8 +67,9 @@ class CachedRoster:
 
     def went(self, device: DeviceAddress) -> None:
         """See :meth:`IRoster.went`."""
-        if device in self._waiting:
-            self._waiting[device].asked.clear()  # it is not told any more, but its visit is recorded
+        visit = self._waiting.get(device)
+        if visit is not None:
+            self._waiting[device] = visit._replace(told=None)  # its visit is recorded all the same
         else:
             self._has_heard(device, self._now() - WRITTEN_LATE)
         self._ask_in(GATHERED)
@@ -102,8 +104,8 @@ class CachedRoster:
     async def _ask_all(self) -> None:
         await self._write_heard()
         while self._waiting:
-            some = {device: visit.at for device, visit in islice(self._waiting.items(), _TOGETHER)}
-            self._tell(await self._records.met(some))
+            some = dict(islice(self._waiting.items(), _TOGETHER))
+            self._tell(some, await self._records.met({device: visit.at for device, visit in some.items()}))
             await self._write_heard()
 
     async def _write_heard(self) -> None:
@@ -119,11 +121,12 @@ class CachedRoster:
     def _has_heard(self, device: DeviceAddress, until: float) -> None:
         self._heard[device] = max(until, self._heard.get(device, until))
 
-    def _tell(self, found: Mapping[DeviceAddress, Roster]) -> None:
-        for device, roster in found.items():
-            visit = self._waiting.pop(device, None)
-            asked = () if visit is None else visit.asked
-            if asked and roster.missed:
-                self._has_heard(device, roster.missed_until)
-            for waiting in asked:
-                waiting.callback(roster)
+    def _tell(self, visits: Mapping[DeviceAddress, _Visit], found: Mapping[DeviceAddress, Roster]) -> None:
+        for device, visit in visits.items():
+            if self._waiting.get(device) is not visit:
+                continue  # it has come again or left since: the next lookup is for that
+            del self._waiting[device]
+            if visit.told is not None:
+                if found[device].missed:
+                    self._has_heard(device, found[device].missed_until)
+                visit.told.callback(found[device])

@@ -62,7 +62,10 @@ class IRoster(Interface):
     """The contacts and missed calls of extended devices."""
 
     def came(device: DeviceAddress) -> Deferred[Roster]:
-        """Look up a connected device's roster; when this fires it has been told of the missed calls."""
+        """Look up a connected device's roster; when this fires it has been told of the missed calls.
+
+        It does not fire if the device has left by then, or has connected again.
+        """
 
     def contacts_of(phone: str) -> Deferred[frozenset[str]]:
         """The contacts of a phone."""

@@ -99,6 +99,18 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(NOTHING, self.successResultOf(told))
         self.assertEqual([{ANN: 100.0}, {TV: 100.0}], self.records.met_at)
 
+    def test_comes_again(self) -> None:
+        """A lookup does not count if the device has come again since: in between it may have missed a call."""
+        self.records.late = Deferred()
+        self.roster.came(TV)
+        self.clock.advance(0)
+        self.roster.went(TV)
+        told = self.roster.came(TV)
+        late, self.records.late, self.records.answer = self.records.late, succeed(None), A_CALL
+        late.callback(None)
+        self.assertEqual(A_CALL, self.successResultOf(told))
+        self.assertEqual([{TV: A_CALL.missed_until}], self.records.wrote)
+
     def test_leaving(self) -> None:
         """A leaving device is recorded with those that leave soon after, or before its next lookup if it comes back."""
         self.roster.went(ANN)
