@@ -103,15 +103,15 @@ test-unit: $(DEVELOPMENT)
 # what is left alike: one that gets none is too late for whoever waits for it. What only computes fills the gaps.
 modules = $(subst /,.,$(basename $(wildcard $(1))))
 of_browser = $(addprefix tests.browser.test_,$(1))
-FIRST = $(call modules,tests/integration/test_[a-j]*.py) $(call of_browser,in_call verification)
-WAITS = tests.servers tests.cluster tests.integration.test_setup_command $(call of_browser,connection goodbye phone_away phone_person relay repairs)
+FIRST = $(call modules,tests/integration/test_[a-j]*.py) $(call of_browser,in_call invite verification)
+WAITS = tests.servers tests.cluster tests.integration.test_setup_command $(call of_browser,connection goodbye phone_away phone_people phone_person relay repairs)
 SECOND = $(filter-out $(FIRST) $(WAITS),$(call modules,tests/integration/test_*.py)) tests.examples $(call of_browser,dashboard)
 LOOKS = $(call of_browser,guest_screens kiosk_screens native phone_screens screens)
 BROWSER = $(filter-out $(FIRST) $(SECOND) $(WAITS) $(LOOKS),$(call modules,tests/browser/test_*.py))
 PHONE = $(filter $(call of_browser,auto% call_w% kiosk languages look page% phone phone_d% phone_p% t%),$(BROWSER))
 test: test-packages $(DEVELOPMENT)
 	@tools/test-lanes $(BIN)/python '0 $(FIRST)' '0 $(SECOND)' '0 $(WAITS)' \
-		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '4 $(LOOKS)' '19 --jobs=2 tests.unit tests.rules tests.contract'
+		'4 $(filter-out $(PHONE),$(BROWSER))' '4 $(PHONE)' '3 $(LOOKS)' '19 --jobs=2 tests.unit tests.rules tests.contract'
 
 test-slow: test-packages $(DEVELOPMENT) $(SUPPLY_CHAIN) $(MANUAL)
 	@tools/test-lanes $(BIN)/python '0 tests.tools'
