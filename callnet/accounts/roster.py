@@ -56,7 +56,7 @@ class CachedRoster:
     def came(self, device: DeviceAddress) -> Deferred[Roster]:
         """See :meth:`IRoster.came`."""
         told: Deferred[Roster] = Deferred()
-        begun = self._waiting.get(device)
+        begun = self._waiting.pop(device, None)  # behind the others: who connects all the time holds nobody up
         self._waiting[device] = _Visit(self._now() if begun is None else begun.at, told)
         self._ask_in(0.0)
         return told
@@ -126,7 +126,8 @@ class CachedRoster:
             if self._waiting.get(device) is not visit:
                 continue  # it has come again or left since: the next lookup is for that
             del self._waiting[device]
+            roster = found[device]
             if visit.told is not None:
-                if found[device].missed:
-                    self._has_heard(device, found[device].missed_until)
-                visit.told.callback(found[device])
+                if roster.missed:
+                    self._has_heard(device, roster.missed_until)
+                visit.told.callback(roster)

@@ -111,6 +111,13 @@ class CompanyTests(SynchronousTestCase):
         self.assertEqual(A_CALL, self.successResultOf(told))
         self.assertEqual([{TV: A_CALL.missed_until}], self.records.wrote)
 
+    def test_order(self) -> None:
+        """A device that comes again while it waits is looked up after those that have come once."""
+        for device in (ANN, TV, ANN):
+            self.roster.came(device)
+        self.clock.advance(0)
+        self.assertEqual([[TV, ANN]], [list(each) for each in self.records.met_at])
+
     def test_leaving(self) -> None:
         """A leaving device is recorded with those that leave soon after, or before its next lookup if it comes back."""
         self.roster.went(ANN)
